@@ -1,0 +1,27 @@
+//! What a Ringkeeper node is: the client protocol, the tree, sessions, watches, the log and the
+//! snapshots.
+//!
+//! Everything here is pure but its edges: [`device`] (files) and [`client::tcp`] (one socket). The
+//! rest reads no clock, starts no thread, opens nothing and knows no randomness; time, seeds and
+//! bytes are arguments. That is enforced by `clippy.toml` beside this crate's manifest.
+
+pub mod acl;
+pub mod client;
+pub mod code;
+pub mod device;
+pub mod limits;
+pub mod log;
+pub mod op;
+pub mod path;
+pub mod sequencer;
+pub mod session;
+pub mod shard;
+pub mod snapshot;
+pub mod tree;
+pub mod txn;
+pub mod watch;
+pub mod wire;
+mod zxid;
+
+pub use code::Code;
+pub use zxid::{Millis, Now, SessionId, Zxid};

@@ -1,0 +1,26 @@
+//! Every bound of a node, in one place. Units are in the names.
+
+/// Default of `jute.maxbuffer`: the largest request payload.
+pub const FRAME_BYTES_MAX: usize = 0xf_ffff;
+/// Sub-operations in one multi; a frame bounds it anyway (an empty delete takes 17 bytes), this
+/// bounds the work behind one zxid.
+pub const MULTI_OPS_MAX: usize = 65_536;
+/// Components of a path. ZooKeeper has no limit; ours keeps walks towards the root short and is
+/// far beyond what a frame of single-letter components is used for in practice.
+pub const PATH_DEPTH_MAX: usize = 2_000;
+/// Milliseconds of the longest TTL: 40 bits.
+pub const TTL_MS_MAX: i64 = (1 << 40) - 1;
+/// Transactions applied under one hold of the tree's write guard.
+pub const APPLY_BATCH: usize = 32;
+/// Znodes copied under one hold of the guard while a snapshot is taken.
+pub const SNAPSHOT_SLICE_NODES: usize = 1_024;
+/// Bytes of a group after which the sequencer stops gathering until the device is free.
+pub const GROUP_BYTES_MAX: usize = 4 << 20;
+/// Bytes of replies waiting in one connection after which its socket is not read.
+pub const CONN_OUT_BYTES_SOFT: usize = 1 << 20;
+/// Bytes of replies and notifications waiting in one connection after which it is closed.
+pub const CONN_OUT_BYTES_HARD: usize = 64 << 20;
+/// Requests waiting in one connection's pipeline after which its socket is not read.
+pub const CONN_PIPELINE_MAX: usize = 4_096;
+/// Auth identities one connection may collect.
+pub const CONN_IDENTITIES_MAX: usize = 1_024;

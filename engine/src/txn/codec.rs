@@ -1,0 +1,268 @@
+//! The bytes of a transaction: ZooKeeper's `TxnHeader`, then the record of its type.
+
+use std::sync::Arc;
+
+use super::{AclList, CreateOp, CreateTxn, DeleteCause, NodeKind, Txn, TxnBody};
+use crate::wire::opcode::op;
+use crate::wire::{Acl, Malformed, Put, Reader};
+use crate::{Code, Millis, SessionId, Zxid};
+
+impl Txn {
+    /// Appends header and record.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.put_long(self.session.0);
+        out.put_int(self.cxid);
+        out.put_long(self.zxid.to_wire());
+        out.put_long(self.time.0);
+        out.put_int(self.body.type_code());
+        self.body.write(out);
+    }
+
+    /// Reads header and record.
+    pub fn read(bytes: &[u8]) -> Result<Txn, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let session = SessionId(reader.long()?);
+        let cxid = reader.int()?;
+        let zxid = Zxid::from_wire(reader.long()?);
+        let time = Millis(reader.long()?);
+        let type_code = reader.int()?;
+        let body = TxnBody::read(type_code, &mut reader, session, Depth::Outer)?;
+        Ok(Txn { session, cxid, zxid, time, body })
+    }
+}
+
+/// A multi inside a multi does not exist.
+#[derive(Clone, Copy, PartialEq)]
+enum Depth {
+    Outer,
+    InMulti,
+}
+
+impl TxnBody {
+    /// The number that stands in the log for this kind of transaction.
+    pub fn type_code(&self) -> i32 {
+        match self {
+            TxnBody::Create(create) => create.op.type_code(),
+            TxnBody::Delete { cause: DeleteCause::Client, .. } => op::DELETE,
+            TxnBody::Delete { cause: DeleteCause::Expiry, .. } => op::DELETE_CONTAINER,
+            TxnBody::SetData { .. } => op::SET_DATA,
+            TxnBody::SetAcl { .. } => op::SET_ACL,
+            TxnBody::Check { .. } => op::CHECK,
+            TxnBody::Multi(_) => op::MULTI,
+            TxnBody::CreateSession { .. } => op::CREATE_SESSION,
+            TxnBody::CloseSession { .. } => op::CLOSE_SESSION,
+            TxnBody::Error(_) => op::ERROR,
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            TxnBody::Create(create) => create.write(out),
+            TxnBody::Delete { path, .. } => out.put_string(path),
+            TxnBody::SetData { path, data, version } => {
+                out.put_string(path);
+                out.put_buffer(data.as_deref());
+                out.put_int(*version);
+            }
+            TxnBody::SetAcl { path, acl, version } => {
+                out.put_string(path);
+                Acl::write_list(acl, out);
+                out.put_int(*version);
+            }
+            TxnBody::Check { path, version } => {
+                out.put_string(path);
+                out.put_int(*version);
+            }
+            TxnBody::Multi(bodies) => write_multi(bodies, out),
+            TxnBody::CreateSession { timeout_ms } => out.put_int(*timeout_ms),
+            TxnBody::CloseSession { paths } => {
+                out.put_count(paths.len());
+                paths.iter().for_each(|path| out.put_string(path));
+            }
+            TxnBody::Error(code) => out.put_int(code.to_wire()),
+        }
+    }
+
+    fn read(
+        type_code: i32,
+        reader: &mut Reader<'_>,
+        session: SessionId,
+        depth: Depth,
+    ) -> Result<TxnBody, Malformed> {
+        Ok(match type_code {
+            op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => {
+                TxnBody::Create(CreateTxn::read(type_code, reader, session)?)
+            }
+            op::DELETE => TxnBody::Delete { path: path(reader)?, cause: DeleteCause::Client },
+            op::DELETE_CONTAINER => {
+                TxnBody::Delete { path: path(reader)?, cause: DeleteCause::Expiry }
+            }
+            op::SET_DATA => TxnBody::SetData {
+                path: path(reader)?,
+                data: reader.buffer()?.map(Box::from),
+                version: reader.int()?,
+            },
+            op::SET_ACL => {
+                TxnBody::SetAcl { path: path(reader)?, acl: acl(reader)?, version: reader.int()? }
+            }
+            op::CHECK => TxnBody::Check { path: path(reader)?, version: reader.int()? },
+            op::MULTI if depth == Depth::Outer => TxnBody::Multi(read_multi(reader, session)?),
+            op::CREATE_SESSION if depth == Depth::Outer => {
+                TxnBody::CreateSession { timeout_ms: reader.int()? }
+            }
+            op::CLOSE_SESSION if depth == Depth::Outer => {
+                let count = reader.vector(4)?.unwrap_or(0);
+                let paths = (0..count).map(|_| path(reader)).collect::<Result<_, _>>()?;
+                TxnBody::CloseSession { paths }
+            }
+            op::ERROR => {
+                TxnBody::Error(Code::from_wire(reader.int()?).unwrap_or(Code::SystemError))
+            }
+            _ => return Err(Malformed::Value),
+        })
+    }
+}
+
+impl CreateOp {
+    /// The number of the operation.
+    pub fn type_code(self) -> i32 {
+        match self {
+            CreateOp::Create => op::CREATE,
+            CreateOp::Create2 => op::CREATE2,
+            CreateOp::Container => op::CREATE_CONTAINER,
+            CreateOp::Ttl => op::CREATE_TTL,
+        }
+    }
+}
+
+impl CreateTxn {
+    /// `createContainer` with any flag makes a container and `create` never does, so the type
+    /// and the one boolean say the kind (protocol, section 18).
+    fn write(&self, out: &mut Vec<u8>) {
+        out.put_string(&self.path);
+        out.put_buffer(self.data.as_deref());
+        Acl::write_list(&self.acl, out);
+        if matches!(self.op, CreateOp::Create | CreateOp::Create2) {
+            out.put_bool(matches!(self.kind, NodeKind::Ephemeral(_)));
+        }
+        out.put_int(self.parent_cversion);
+        if let (CreateOp::Ttl, NodeKind::Ttl(ms)) = (self.op, self.kind) {
+            out.put_long(ms);
+        }
+    }
+
+    fn read(
+        type_code: i32,
+        reader: &mut Reader<'_>,
+        session: SessionId,
+    ) -> Result<CreateTxn, Malformed> {
+        let path = path(reader)?;
+        let data = reader.buffer()?.map(Box::from);
+        let acl = acl(reader)?;
+        let (op, ephemeral) = match type_code {
+            op::CREATE => (CreateOp::Create, reader.bool()?),
+            op::CREATE2 => (CreateOp::Create2, reader.bool()?),
+            op::CREATE_CONTAINER => (CreateOp::Container, false),
+            _ => (CreateOp::Ttl, false),
+        };
+        let parent_cversion = reader.int()?;
+        let kind = match op {
+            CreateOp::Container => NodeKind::Container,
+            CreateOp::Ttl => NodeKind::Ttl(reader.long()?),
+            CreateOp::Create | CreateOp::Create2 if ephemeral => NodeKind::Ephemeral(session),
+            CreateOp::Create | CreateOp::Create2 => NodeKind::Persistent,
+        };
+        Ok(CreateTxn { op, path, data, acl, kind, parent_cversion })
+    }
+}
+
+/// A multi is a vector of (type, buffer that holds the record).
+fn write_multi(bodies: &[TxnBody], out: &mut Vec<u8>) {
+    out.put_count(bodies.len());
+    for body in bodies {
+        out.put_int(body.type_code());
+        let start = out.len();
+        out.put_int(0);
+        body.write(out);
+        crate::wire::header::finish_frame(out, start);
+    }
+}
+
+fn read_multi(reader: &mut Reader<'_>, session: SessionId) -> Result<Vec<TxnBody>, Malformed> {
+    let count = reader.vector(8)?.unwrap_or(0);
+    let mut bodies = Vec::with_capacity(count);
+    for _ in 0..count {
+        let type_code = reader.int()?;
+        let record = reader.buffer()?.ok_or(Malformed::Null)?;
+        bodies.push(TxnBody::read(type_code, &mut Reader::new(record), session, Depth::InMulti)?);
+    }
+    Ok(bodies)
+}
+
+fn path(reader: &mut Reader<'_>) -> Result<Arc<str>, Malformed> {
+    Ok(Arc::from(reader.string()?))
+}
+
+fn acl(reader: &mut Reader<'_>) -> Result<AclList, Malformed> {
+    Ok(Acl::read_list(reader)?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(op: CreateOp, kind: NodeKind) -> TxnBody {
+        TxnBody::Create(CreateTxn {
+            op,
+            path: "/a/b".into(),
+            data: Some(Box::from(*b"data")),
+            acl: [Acl::open()].into(),
+            kind,
+            parent_cversion: 7,
+        })
+    }
+
+    #[test]
+    fn every_kind_of_transaction_survives_the_log() {
+        let session = SessionId(0x100_0000_0001);
+        let path: Arc<str> = "/a".into();
+        let acl: AclList = [Acl::open()].into();
+        let bodies = vec![
+            create(CreateOp::Create, NodeKind::Persistent),
+            create(CreateOp::Create2, NodeKind::Ephemeral(session)),
+            create(CreateOp::Container, NodeKind::Container),
+            create(CreateOp::Ttl, NodeKind::Ttl(5_000)),
+            TxnBody::Delete { path: path.clone(), cause: DeleteCause::Client },
+            TxnBody::Delete { path: path.clone(), cause: DeleteCause::Expiry },
+            TxnBody::SetData { path: path.clone(), data: None, version: 3 },
+            TxnBody::SetAcl { path: path.clone(), acl, version: 1 },
+            TxnBody::Check { path: path.clone(), version: -1 },
+            TxnBody::Error(Code::NoNode),
+        ];
+        let outer = [
+            TxnBody::Multi(bodies.clone()),
+            TxnBody::Multi(Vec::new()),
+            TxnBody::CreateSession { timeout_ms: 4_000 },
+            TxnBody::CloseSession { paths: vec![path] },
+        ];
+        for body in bodies.into_iter().chain(outer) {
+            let txn = Txn { session, cxid: 9, zxid: Zxid(77), time: Millis(1), body };
+            let mut bytes = Vec::new();
+            txn.write(&mut bytes);
+            assert_eq!(Txn::read(&bytes), Ok(txn));
+        }
+    }
+
+    #[test]
+    fn internal_owners_name_the_kind() {
+        for kind in [
+            NodeKind::Persistent,
+            NodeKind::Container,
+            NodeKind::Ttl(1),
+            NodeKind::Ttl((1 << 40) - 1),
+            NodeKind::Ephemeral(SessionId(0x0100_1234_5678_0001)),
+        ] {
+            assert_eq!(NodeKind::from_owner(kind.to_owner()), kind);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! How Ringkeeper nodes agree.
