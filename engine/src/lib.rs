@@ -8,11 +8,13 @@
 pub mod acl;
 pub mod client;
 pub mod code;
+pub mod database;
 pub mod device;
 pub mod limits;
 pub mod log;
 pub mod op;
 pub mod path;
+pub mod request;
 pub mod sequencer;
 pub mod session;
 pub mod shard;

@@ -1,1 +1,13 @@
-//! How Ringkeeper nodes agree.
+//! How Ringkeeper nodes agree: a pure state machine that the server drives with real disks and
+//! sockets, and that a simulator can drive with anything.
+//!
+//! A standalone server is an ensemble with a quorum of one and goes through the same
+//! [`Replica::step`].
+
+mod carry_out;
+mod replica;
+mod step;
+
+pub use carry_out::{carry_out, Mail};
+pub use replica::{Replica, ReplicaSettings};
+pub use step::{Committed, Input, Outputs, Proposal, Room};

@@ -1,1 +1,205 @@
-//! (under construction)
+//! One file per operation: decode, prepare, apply and reply stand side by side.
+//!
+//! Writes are decoded on a shard, *prepared* by the sequencer (checks against the state as it will
+//! be, which yields a transaction or a refusal) and *applied* when committed (cannot refuse any
+//! more). Reads are decoded and answered on the shard, against one state of the tree.
+
+pub mod check;
+pub mod count;
+pub mod create;
+pub mod delete;
+pub mod exists;
+pub mod get_acl;
+pub mod get_children;
+pub mod get_data;
+pub mod get_ephemerals;
+pub mod multi;
+pub mod multi_read;
+mod prepare;
+mod read;
+pub mod reconfig;
+pub mod session;
+pub mod set_acl;
+pub mod set_data;
+pub mod set_watches;
+pub mod watches;
+pub mod who_am_i;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+pub use prepare::{Node, Prepare};
+pub use read::{Read, ReadDone, ReadReply, is_read, read, read_owned};
+
+use crate::acl::AuthSettings;
+use crate::database::OpResult;
+use crate::txn::TxnBody;
+use crate::wire::opcode::op;
+use crate::wire::{Malformed, Put, Reader};
+use crate::{Code, SessionId, Zxid};
+
+/// The settings that decide what an operation may do.
+#[derive(Clone, Debug, Default)]
+pub struct OpSettings {
+    /// Who may do what, and how identities are proven.
+    pub auth: AuthSettings,
+    /// TTL nodes are allowed.
+    pub extended_types: bool,
+    /// Hard quotas refuse; otherwise they only warn.
+    pub enforce_quota: bool,
+    /// Reconfiguration is switched on (and answers as a standalone server does).
+    pub reconfig_enabled: bool,
+}
+
+/// A change that a client asks for, decoded and owned.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Write {
+    /// create, create2, createContainer, createTTL.
+    Create(create::Create),
+    /// delete.
+    Delete(delete::Delete),
+    /// deleteContainer: asked by the removal loop only, never by a client.
+    DeleteSpent(delete::DeleteSpent),
+    /// setData.
+    SetData(set_data::SetData),
+    /// setACL.
+    SetAcl(set_acl::SetAcl),
+    /// check, inside a multi only.
+    Check(check::Check),
+    /// multi.
+    Multi(Vec<Write>),
+    /// A request that is refused whatever the state is, but takes a place in the order because
+    /// Apache ZooKeeper gives it one: a multi that could not be parsed, a path that is null.
+    Refused(Code),
+    /// reconfig.
+    Reconfig,
+}
+
+impl Write {
+    /// Decodes the request of a write operation.
+    pub fn decode(op_code: i32, reader: &mut Reader<'_>) -> Result<Write, Malformed> {
+        Ok(match op_code {
+            op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => {
+                create::Create::decode(op_code, reader)?
+            }
+            op::DELETE => delete::Delete::decode(reader)?,
+            op::SET_DATA => set_data::SetData::decode(reader)?,
+            op::SET_ACL => set_acl::SetAcl::decode(reader)?,
+            op::MULTI => {
+                let refused = Write::Refused(Code::MarshallingError);
+                multi::decode(reader).map_or(refused, Write::Multi)
+            }
+            op::RECONFIG => reconfig::decode(reader)?,
+            _ => return Err(Malformed::Value),
+        })
+    }
+
+    /// Checks the request against the state as it will be, and says what changes.
+    pub fn prepare(self, prepare: &mut Prepare<'_>) -> Result<TxnBody, Code> {
+        match self {
+            Write::Create(create) => create.prepare(prepare),
+            Write::Delete(delete) => delete.prepare(prepare),
+            Write::DeleteSpent(delete) => delete.prepare(prepare),
+            Write::SetData(set) => set.prepare(prepare),
+            Write::SetAcl(set) => set.prepare(prepare),
+            Write::Check(check) => check.prepare(prepare),
+            Write::Multi(writes) => Ok(multi::prepare(writes, prepare)),
+            Write::Refused(code) => Err(code),
+            Write::Reconfig => reconfig::prepare(prepare),
+        }
+    }
+}
+
+/// How the reply of a write is shaped; kept by the shard while the write is under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReplyShape {
+    /// Header only.
+    Empty,
+    /// A path.
+    Path,
+    /// A path and a stat.
+    PathAndStat,
+    /// A stat.
+    Stat,
+    /// The results of a multi.
+    Multi,
+}
+
+impl ReplyShape {
+    /// The shape of a write's reply, or `None` for operations that are not writes.
+    pub fn of(op_code: i32) -> Option<ReplyShape> {
+        Some(match op_code {
+            op::CREATE => ReplyShape::Path,
+            op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => ReplyShape::PathAndStat,
+            op::DELETE => ReplyShape::Empty,
+            op::SET_DATA | op::SET_ACL => ReplyShape::Stat,
+            op::MULTI => ReplyShape::Multi,
+            op::RECONFIG => ReplyShape::Empty,
+            _ => return None,
+        })
+    }
+}
+
+/// Appends the body of a write's reply. `result` is not a refusal.
+pub fn write_reply(shape: ReplyShape, result: &OpResult, out: &mut Vec<u8>) {
+    match (shape, result) {
+        (ReplyShape::Path, OpResult::Created { path, .. }) => out.put_string(path),
+        (ReplyShape::PathAndStat, OpResult::Created { path, stat, .. }) => {
+            out.put_string(path);
+            stat.write(out);
+        }
+        (ReplyShape::Stat, OpResult::Set(stat) | OpResult::AclSet(stat)) => stat.write(out),
+        (ReplyShape::Multi, OpResult::Multi(results)) => multi::write_results(results, out),
+        (ReplyShape::Empty, OpResult::Deleted | OpResult::Checked) => {}
+        (shape, result) => panic!("a write asked for {shape:?} was applied as {result:?}"),
+    }
+}
+
+/// What a read needs to be answered: one state of the tree, and who asks.
+#[derive(Clone, Copy)]
+pub struct Reading<'a> {
+    /// The tree, which does not change while this value lives.
+    pub tree: &'a crate::tree::Tree,
+    /// The settings.
+    pub settings: &'a OpSettings,
+    /// The identities of the connection.
+    pub ids: &'a [crate::wire::Id],
+    /// The session that asks.
+    pub session: SessionId,
+}
+
+impl Reading<'_> {
+    /// The zxid that the reply carries.
+    pub fn zxid(&self) -> Zxid {
+        self.tree.applied()
+    }
+
+    /// Whether the connection has one of the permissions on a node.
+    pub fn may(&self, id: crate::tree::NodeId, perm: i32) -> bool {
+        crate::acl::allowed(self.tree.acl(id), perm, self.ids, &self.settings.auth)
+    }
+
+    /// The node at a path, where the connection may read it.
+    pub fn readable(&self, path: &str) -> Result<crate::tree::NodeId, Code> {
+        let id = self.tree.find(path).ok_or(Code::NoNode)?;
+        if !self.may(id, crate::wire::record::perms::READ) {
+            return Err(Code::NoAuth);
+        }
+        Ok(id)
+    }
+}
+
+/// The path of a read with a watch flag.
+pub(crate) fn path_and_watch<'a>(reader: &mut Reader<'a>) -> Result<(Cow<'a, str>, bool), Malformed> {
+    Ok((reader.string()?, reader.bool()?))
+}
+
+/// A path, owned and shareable between the transaction and the pending changes.
+pub(crate) fn shared_path(reader: &mut Reader<'_>) -> Result<Option<Arc<str>>, Malformed> {
+    Ok(reader.ustring()?.map(Arc::from))
+}
+
+/// `expected` is -1 (any) or the current version.
+pub(crate) fn check_version(current: i32, expected: i32) -> Result<(), Code> {
+    if expected != -1 && expected != current { Err(Code::BadVersion) } else { Ok(()) }
+}

@@ -1,1 +1,105 @@
-//! (under construction)
+//! The one place where writes get their order: a zxid is born here and nowhere else.
+
+mod pending;
+
+pub use pending::{Pending, Savepoint};
+
+use std::sync::Arc;
+
+use crate::database::Database;
+use crate::op::{OpSettings, Prepare, Write, session};
+use crate::txn::{Txn, TxnBody};
+use crate::wire::Id;
+use crate::{Code, Millis, SessionId, Zxid};
+
+/// Who asks for a write, for the checks against ACLs and for the transaction's header.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The session; [`SessionId::NONE`] for the server itself.
+    pub session: SessionId,
+    /// The client's number of the request.
+    pub cxid: i32,
+    /// The identities of the connection, as they were when the request arrived.
+    pub ids: Arc<[Id]>,
+}
+
+/// Gives zxids, and decides what each request changes.
+pub struct Sequencer {
+    last: Zxid,
+    pending: Pending,
+    settings: OpSettings,
+}
+
+impl Sequencer {
+    /// Goes on behind `last`.
+    pub fn new(last: Zxid, settings: OpSettings) -> Sequencer {
+        Sequencer { last, pending: Pending::default(), settings }
+    }
+
+    /// The last zxid given.
+    pub fn last(&self) -> Zxid {
+        self.last
+    }
+
+    /// Whether the epoch has a zxid left. Where it has not, a new epoch must begin first.
+    pub fn can_order(&self) -> bool {
+        self.last.next().is_some()
+    }
+
+    /// Begins a new epoch, in which counters start at 1 again (hazard 15).
+    pub fn begin_epoch(&mut self, epoch: u32) {
+        assert!(epoch > self.last.epoch(), "epochs only move forward");
+        self.last = Zxid::new(epoch, 0);
+    }
+
+    fn next(&mut self) -> Zxid {
+        self.last = self.last.next().expect("the caller asked can_order");
+        self.last
+    }
+
+    /// Orders a write. A refused one gets its place too (`TxnBody::Error`), so that its error is
+    /// answered in turn.
+    pub fn order(&mut self, db: &Database, asker: &Asker, write: Write, now: Millis) -> Txn {
+        let zxid = self.next();
+        let mut prepare = self.prepare(db, asker);
+        let body = write.prepare(&mut prepare).unwrap_or_else(TxnBody::Error);
+        Txn { session: asker.session, cxid: asker.cxid, zxid, time: now, body }
+    }
+
+    /// Orders a refusal that was decided outside (an expired session, for example).
+    pub fn order_refusal(&mut self, asker: &Asker, code: Code, now: Millis) -> Txn {
+        let zxid = self.next();
+        let body = TxnBody::Error(code);
+        Txn { session: asker.session, cxid: asker.cxid, zxid, time: now, body }
+    }
+
+    /// Orders the beginning of a session.
+    pub fn order_open(&mut self, session: SessionId, timeout_ms: i32, now: Millis) -> Txn {
+        let zxid = self.next();
+        let body = TxnBody::CreateSession { timeout_ms };
+        Txn { session, cxid: 0, zxid, time: now, body }
+    }
+
+    /// Orders the end of a session.
+    pub fn order_close(&mut self, db: &Database, asker: &Asker, now: Millis) -> Txn {
+        let zxid = self.next();
+        let body = session::prepare_close(&mut self.prepare(db, asker));
+        Txn { session: asker.session, cxid: asker.cxid, zxid, time: now, body }
+    }
+
+    fn prepare<'a>(&'a mut self, db: &'a Database, asker: &'a Asker) -> Prepare<'a> {
+        Prepare {
+            tree: &db.tree,
+            pending: &mut self.pending,
+            settings: &self.settings,
+            ids: &asker.ids,
+            session: asker.session,
+            zxid: self.last,
+        }
+    }
+
+    /// Everything up to `zxid` is in the tree now.
+    pub fn applied(&mut self, zxid: Zxid) {
+        self.pending.applied(zxid);
+    }
+}

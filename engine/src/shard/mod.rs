@@ -1,1 +1,335 @@
-//! (under construction)
+//! A shard: the connections of one thread, their sessions' requests in order, their watches.
+//!
+//! Pure: bytes come in with [`Shard::received`], leave through each connection's output, requests
+//! for the sequencer gather in [`Shard::requests`], and its answers come back as
+//! [`Delivery`]s. The thread around it owns the sockets.
+
+mod conn;
+mod deliver;
+mod handshake;
+mod serve;
+mod word;
+
+pub use conn::{Attached, Conn, ConnStats, Phase, Replied, Slot};
+pub use word::Word;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::database::Database;
+use crate::op::OpSettings;
+use crate::request::{Origin, Request};
+use crate::watch::{ConnId, WatchTable};
+use crate::{Now, SessionId, limits};
+
+/// What a shard is told at its start.
+#[derive(Clone, Debug)]
+pub struct ShardSettings {
+    /// Rules of the operations.
+    pub ops: OpSettings,
+    /// The largest payload of a frame.
+    pub frame_bytes_max: usize,
+    /// How long a connection may take for its handshake, milliseconds.
+    pub handshake_ms: i64,
+    /// Requests under way on this shard above which only idle connections are read.
+    pub outstanding_max: usize,
+}
+
+/// One moment: the state to read from, and the time.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    /// The committed state, which does not change during the moment.
+    pub db: &'a Database,
+    /// Both clocks.
+    pub now: Now,
+    /// The monotonic clock in microseconds, for latencies.
+    pub now_us: u64,
+}
+
+/// Counters of a shard; they only grow, apart from resets of the latencies.
+#[derive(Clone, Debug, Default)]
+pub struct ShardCounters {
+    /// Packets received.
+    pub received: u64,
+    /// Packets sent.
+    pub sent: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Failed authentications.
+    pub auth_failed: u64,
+    /// Connections closed because their handshake took too long.
+    pub sessionless_expired: u64,
+    /// Session opens and re-attachments asked for.
+    pub connection_requests: u64,
+    /// Re-attachments asked for.
+    pub revalidations: u64,
+    /// Notifications sent, by event type (index 1 to 4).
+    pub notifications: [u64; 5],
+    /// Bytes of the last, smallest and largest reply.
+    pub reply_bytes: Option<ReplyBytes>,
+    /// Bytes of all replies.
+    pub reply_bytes_sum: u64,
+    /// Operations by number; see [`crate::wire::opcode::op`].
+    pub ops: std::collections::BTreeMap<i32, u64>,
+}
+
+/// Bytes of replies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReplyBytes {
+    /// Of the last reply.
+    pub last: u64,
+    /// Of the smallest.
+    pub min: u64,
+    /// Of the largest.
+    pub max: u64,
+}
+
+/// The connections of one thread.
+pub struct Shard {
+    index: u16,
+    settings: Arc<ShardSettings>,
+    conns: Vec<Option<Box<Conn>>>,
+    free: Vec<u32>,
+    /// Watches of these connections.
+    pub watches: WatchTable,
+    /// What has to go to the sequencer, in order.
+    pub requests: Vec<Request>,
+    /// Four-letter words that wait for their text.
+    pub words: Vec<(ConnId, Word)>,
+    /// Replies made since they were last taken, for the latency histograms.
+    pub replied: Vec<Replied>,
+    /// Counters.
+    pub counters: ShardCounters,
+    touched: Vec<ConnId>,
+    stalled: Vec<ConnId>,
+    outstanding: usize,
+    /// Reads with a watch that are at the sequencer.
+    watches_asked: usize,
+}
+
+impl Shard {
+    /// A shard without connections.
+    pub fn new(index: u16, settings: Arc<ShardSettings>) -> Shard {
+        Shard {
+            index,
+            settings,
+            conns: Vec::new(),
+            free: Vec::new(),
+            watches: WatchTable::new(),
+            requests: Vec::new(),
+            words: Vec::new(),
+            replied: Vec::new(),
+            counters: ShardCounters::default(),
+            touched: Vec::new(),
+            stalled: Vec::new(),
+            outstanding: 0,
+            watches_asked: 0,
+        }
+    }
+
+    /// Takes a new connection in.
+    pub fn open(&mut self, peer: SocketAddr, now: Now) -> ConnId {
+        let conn = Box::new(Conn::new(peer, now));
+        match self.free.pop() {
+            Some(slot) => {
+                self.conns[slot as usize] = Some(conn);
+                ConnId(slot)
+            }
+            None => {
+                let slot = u32::try_from(self.conns.len()).expect("fewer than 2^32 connections");
+                self.conns.push(Some(conn));
+                ConnId(slot)
+            }
+        }
+    }
+
+    /// A connection, while its id is in use.
+    pub fn conn(&self, id: ConnId) -> Option<&Conn> {
+        self.conns.get(id.0 as usize)?.as_deref()
+    }
+
+    /// As [`Shard::conn`], to change it.
+    pub fn conn_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.get_mut(id.0 as usize)?.as_deref_mut()
+    }
+
+    /// Every connection whose socket is open.
+    pub fn conns(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
+        let all = self.conns.iter().enumerate();
+        all.filter_map(|(slot, conn)| Some((ConnId(slot as u32), conn.as_deref()?)))
+            .filter(|(_, conn)| conn.phase != Phase::Lost)
+    }
+
+    /// As [`Shard::conns`], to change them.
+    pub fn conns_mut(&mut self) -> impl Iterator<Item = &mut Conn> {
+        let all = self.conns.iter_mut().filter_map(Option::as_deref_mut);
+        all.filter(|conn| conn.phase != Phase::Lost)
+    }
+
+    /// Requests under way.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    /// Whether changes must be reported to this shard: it holds watches, or is about to.
+    pub fn has_interest(&self) -> bool {
+        !self.watches.is_empty() || self.watches_asked > 0
+    }
+
+    /// Connections that have something to send, to close, or to read again. Each is listed once.
+    pub fn take_touched(&mut self, into: &mut Vec<ConnId>) {
+        into.clear();
+        std::mem::swap(&mut self.touched, into);
+        for id in into {
+            if let Some(conn) = self.conn_mut(*id) {
+                conn.touched = false;
+            }
+        }
+    }
+
+    /// Bytes arrived. They are parsed as far as whole frames and bounds go.
+    pub fn received(&mut self, id: ConnId, bytes: &[u8], moment: Moment<'_>) {
+        self.counters.received_bytes += bytes.len() as u64;
+        self.with_conn(id, |shard, conn| {
+            if matches!(conn.phase, Phase::Closing | Phase::Lost | Phase::Word) {
+                return;
+            }
+            if conn.input.is_empty() {
+                let used = shard.consume(id, conn, bytes, moment);
+                if !matches!(conn.phase, Phase::Closing | Phase::Lost) {
+                    conn.input.extend_from_slice(&bytes[used..]);
+                }
+            } else {
+                conn.input.extend_from_slice(bytes);
+                shard.consume_input(id, conn, moment);
+            }
+        });
+    }
+
+    /// Whether the socket should be read.
+    pub fn wants_input(&self, id: ConnId) -> bool {
+        let Some(conn) = self.conn(id) else { return false };
+        match conn.phase {
+            Phase::First | Phase::Leaving => true,
+            Phase::Established => self.may_take(conn),
+            Phase::Word | Phase::Opening | Phase::Closing | Phase::Lost => false,
+        }
+    }
+
+    fn may_take(&self, conn: &Conn) -> bool {
+        let shard_full = self.outstanding >= self.settings.outstanding_max;
+        conn.has_room() && !(shard_full && !conn.pipeline.is_empty())
+    }
+
+    /// The socket is gone. The id stays in use until the last answer has come back.
+    pub fn lost(&mut self, id: ConnId) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        conn.phase = Phase::Lost;
+        conn.input = Vec::new();
+        conn.out = Vec::new();
+        let local = conn.pipeline.len();
+        conn.pipeline.retain(|slot| matches!(slot, Slot::Asked { .. }));
+        let dropped = local - conn.pipeline.len();
+        let idle = conn.asked == 0;
+        self.outstanding -= dropped;
+        self.watches.drop_connection(id);
+        if idle {
+            self.forget(id);
+        }
+    }
+
+    fn forget(&mut self, id: ConnId) {
+        let conn = self.conns[id.0 as usize].take().expect("the id is in use");
+        assert!(conn.asked == 0, "an answer is still on its way to this connection");
+        self.free.push(id.0);
+    }
+
+    /// Closes what takes too long for its handshake.
+    pub fn tick(&mut self, now: Now) {
+        let oldest = now.mono.0 - self.settings.handshake_ms;
+        let mut late = Vec::new();
+        for (id, conn) in self.conns() {
+            if conn.phase == Phase::First && conn.accepted.0 < oldest {
+                late.push(id);
+            }
+        }
+        for id in late {
+            self.counters.sessionless_expired += 1;
+            self.with_conn(id, |_, conn| conn.abort());
+        }
+    }
+
+    /// Gives a four-letter word its text; the connection closes behind it.
+    pub fn finish_word(&mut self, id: ConnId, text: &[u8]) {
+        self.with_conn(id, |_, conn| {
+            if conn.phase == Phase::Word {
+                conn.out.extend_from_slice(text);
+                conn.close();
+            }
+        });
+    }
+
+    /// Runs `f` on a connection that is taken out of the table meanwhile, and notes that it has to
+    /// be looked after.
+    fn with_conn(&mut self, id: ConnId, f: impl FnOnce(&mut Shard, &mut Conn)) {
+        let Some(mut conn) = self.conns.get_mut(id.0 as usize).and_then(Option::take) else {
+            return;
+        };
+        f(self, &mut conn);
+        if conn.out.len() > limits::CONN_OUT_BYTES_HARD {
+            conn.abort();
+        }
+        self.touch(id, &mut conn);
+        self.conns[id.0 as usize] = Some(conn);
+    }
+
+    fn touch(&mut self, id: ConnId, conn: &mut Conn) {
+        if !conn.touched && conn.phase != Phase::Lost {
+            conn.touched = true;
+            self.touched.push(id);
+        }
+    }
+
+    fn consume_input(&mut self, id: ConnId, conn: &mut Conn, moment: Moment<'_>) {
+        let mut input = std::mem::take(&mut conn.input);
+        let used = self.consume(id, conn, &input, moment);
+        if matches!(conn.phase, Phase::Closing | Phase::Lost) {
+            return;
+        }
+        input.drain(..used);
+        assert!(conn.input.is_empty(), "input arrived while input was parsed");
+        conn.input = input;
+    }
+
+    fn origin(&self, id: ConnId) -> Origin {
+        Origin { shard: self.index, conn: id }
+    }
+
+    /// Goes on with input that waited for a session to open, or for room. Call it at the end of
+    /// every moment.
+    pub fn resume_stalled(&mut self, moment: Moment<'_>) {
+        if self.stalled.is_empty() {
+            return;
+        }
+        for id in std::mem::take(&mut self.stalled) {
+            let wants = self.wants_input(id);
+            self.with_conn(id, |shard, conn| {
+                if !conn.stalled {
+                    return;
+                }
+                conn.stalled = false;
+                match conn.phase {
+                    Phase::Established if wants => shard.consume_input(id, conn, moment),
+                    Phase::Established | Phase::Opening => shard.stall(id, conn),
+                    Phase::First | Phase::Word => {}
+                    Phase::Leaving | Phase::Closing | Phase::Lost => {}
+                }
+            });
+        }
+    }
+
+    /// Whether a session is spoken for by this connection.
+    fn speaks_for(&self, id: ConnId, session: SessionId) -> bool {
+        self.conn(id).is_some_and(|conn| conn.session() == session)
+    }
+}

@@ -114,6 +114,9 @@ pub trait Put {
     fn put_buffer(&mut self, value: Option<&[u8]>);
     /// A string.
     fn put_string(&mut self, value: &str);
+    /// A string as Java writes it: characters beyond the basic plane as two surrogates of three
+    /// bytes each. Paths cannot hold such characters; ACL ids and sync can.
+    fn put_java_string(&mut self, value: &str);
     /// The count of a vector whose items follow.
     fn put_count(&mut self, count: usize);
 }
@@ -148,6 +151,24 @@ impl Put for Vec<u8> {
     #[inline]
     fn put_string(&mut self, value: &str) {
         self.put_buffer(Some(value.as_bytes()));
+    }
+
+    fn put_java_string(&mut self, value: &str) {
+        if value.bytes().all(|byte| byte < 0xf0) {
+            return self.put_string(value);
+        }
+        let mut bytes = Vec::with_capacity(value.len() * 2);
+        for c in value.chars() {
+            let mut units = [0; 2];
+            match c.encode_utf16(&mut units) {
+                [_] => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                surrogates => bytes.extend(surrogates.iter().flat_map(|unit| {
+                    let six = |shift: u16| 0x80 | (unit >> shift & 0x3f) as u8;
+                    [0xe0 | (unit >> 12) as u8, six(6), six(0)]
+                })),
+            }
+        }
+        self.put_buffer(Some(&bytes));
     }
 
     #[inline]

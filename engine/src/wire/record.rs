@@ -66,8 +66,8 @@ impl Acl {
     /// Writes one entry.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.put_int(self.perms);
-        out.put_string(&self.id.scheme);
-        out.put_string(&self.id.id);
+        out.put_java_string(&self.id.scheme);
+        out.put_java_string(&self.id.id);
     }
 
     /// Writes a list.

@@ -1,0 +1,184 @@
+//! The replicated state: the tree and the sessions, changed by [`Database::apply`] alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::op::{create, delete, multi, session, set_acl, set_data};
+use crate::tree::{NodeId, Tree};
+use crate::txn::{AclList, CreateOp, Txn, TxnBody};
+use crate::watch::ChangeKind;
+use crate::wire::Stat;
+use crate::{Code, Millis, SessionId, Zxid, path};
+
+/// Everything that committed transactions have made.
+pub struct Database {
+    /// The znodes.
+    pub tree: Tree,
+    sessions: BTreeMap<SessionId, i32>,
+}
+
+/// What applying one transaction did.
+#[derive(Debug)]
+pub struct Applied {
+    /// The transaction.
+    pub zxid: Zxid,
+    /// What the client is told.
+    pub result: OpResult,
+    /// What watches may fire on, in order; empty where nobody watches.
+    pub changes: Vec<Change>,
+}
+
+/// The result of one operation. Stats are boxed: most results carry none.
+#[derive(Clone, PartialEq, Debug)]
+pub enum OpResult {
+    /// A node was created.
+    Created {
+        /// Which operation asked.
+        op: CreateOp,
+        /// Its final path.
+        path: Arc<str>,
+        /// Its stat.
+        stat: Box<Stat>,
+    },
+    /// A node was deleted.
+    Deleted,
+    /// Data was set.
+    Set(Box<Stat>),
+    /// An ACL was set.
+    AclSet(Box<Stat>),
+    /// A version was checked.
+    Checked,
+    /// The results of a multi, or its refusals.
+    Multi(Vec<OpResult>),
+    /// A session has begun.
+    SessionOpened,
+    /// A session has ended.
+    SessionClosed,
+    /// The request was refused when it was ordered.
+    Refused(Code),
+}
+
+/// A change of one node, as watches see it. It carries the ACLs as they were at the change,
+/// because delivery is filtered by them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Change {
+    /// What happened.
+    pub kind: ChangeKind,
+    /// The node.
+    pub path: Arc<str>,
+    /// Its ACL.
+    pub acl: AclList,
+    /// The ACL of its parent, for the event about the parent's children.
+    pub parent_acl: AclList,
+}
+
+/// Whether changes are worth reporting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Interest {
+    /// No shard holds a watch.
+    Nobody,
+    /// Some shard holds a watch.
+    Somebody,
+}
+
+/// The database while one transaction is applied.
+pub struct Applying<'a> {
+    /// The znodes.
+    pub tree: &'a mut Tree,
+    /// The transaction.
+    pub zxid: Zxid,
+    /// Its time.
+    pub time: Millis,
+    interest: Interest,
+    changes: Vec<Change>,
+}
+
+impl Database {
+    /// A fresh server's state, or a loaded one.
+    pub fn new(tree: Tree, sessions: impl IntoIterator<Item = (SessionId, i32)>) -> Database {
+        Database { tree, sessions: sessions.into_iter().collect() }
+    }
+
+    /// The last zxid applied.
+    pub fn applied(&self) -> Zxid {
+        self.tree.applied()
+    }
+
+    /// The sessions with their timeouts in milliseconds, as of [`Database::applied`].
+    pub fn sessions(&self) -> impl Iterator<Item = (SessionId, i32)> {
+        self.sessions.iter().map(|(id, timeout)| (*id, *timeout))
+    }
+
+    /// Applies one committed transaction. It cannot be refused any more.
+    ///
+    /// Invariant: zxids arrive in order without a gap inside an epoch.
+    pub fn apply(&mut self, txn: &Txn, interest: Interest) -> Applied {
+        let last = self.tree.applied();
+        let follows = last.next() == Some(txn.zxid) || txn.zxid.epoch() > last.epoch();
+        assert!(follows, "transaction {} cannot follow {last}", txn.zxid);
+        let mut applying = Applying {
+            tree: &mut self.tree,
+            zxid: txn.zxid,
+            time: txn.time,
+            interest,
+            changes: Vec::new(),
+        };
+        let result = apply_body(&txn.body, &mut applying);
+        let changes = applying.changes;
+        match txn.body {
+            TxnBody::CreateSession { timeout_ms } => {
+                self.sessions.insert(txn.session, timeout_ms);
+            }
+            TxnBody::CloseSession { .. } => {
+                self.sessions.remove(&txn.session);
+            }
+            _ => {}
+        }
+        self.tree.set_applied(txn.zxid);
+        Applied { zxid: txn.zxid, result, changes }
+    }
+}
+
+fn apply_body(body: &TxnBody, applying: &mut Applying<'_>) -> OpResult {
+    match body {
+        TxnBody::Create(create) => create::apply(create, applying),
+        TxnBody::Delete { path, .. } => delete::apply(path, applying),
+        TxnBody::SetData { path, data, version } => {
+            set_data::apply(path, data.as_deref(), *version, applying)
+        }
+        TxnBody::SetAcl { path, acl, version } => set_acl::apply(path, acl, *version, applying),
+        TxnBody::Check { .. } => OpResult::Checked,
+        TxnBody::Multi(bodies) => multi::apply(bodies, applying),
+        TxnBody::CreateSession { .. } => OpResult::SessionOpened,
+        TxnBody::CloseSession { paths } => session::apply_close(paths, applying),
+        TxnBody::Error(code) => OpResult::Refused(*code),
+    }
+}
+
+impl Applying<'_> {
+    /// Reports a node that has just been created.
+    pub(crate) fn created(&mut self, path: &Arc<str>, id: NodeId) {
+        self.report(ChangeKind::Created, path, id);
+    }
+
+    /// Reports a node that is about to be deleted.
+    pub(crate) fn deleted(&mut self, path: &Arc<str>, id: NodeId) {
+        self.report(ChangeKind::Deleted, path, id);
+    }
+
+    /// Reports a node whose data has been set.
+    pub(crate) fn data_changed(&mut self, path: &Arc<str>, id: NodeId) {
+        self.report(ChangeKind::DataChanged, path, id);
+    }
+
+    fn report(&mut self, kind: ChangeKind, path: &Arc<str>, id: NodeId) {
+        if self.interest == Interest::Nobody {
+            return;
+        }
+        let acl = self.tree.acl(id).clone();
+        let parent = self.tree.parent(id).unwrap_or(id);
+        let parent_acl = self.tree.acl(parent).clone();
+        debug_assert!(path::parent(path).is_some());
+        self.changes.push(Change { kind, path: path.clone(), acl, parent_acl });
+    }
+}

@@ -1,0 +1,164 @@
+//! create (1), create2 (15), createContainer (19), createTTL (21).
+
+use std::sync::Arc;
+
+use super::Write;
+use super::prepare::{Node, Prepare};
+use crate::database::{Applying, OpResult};
+use crate::tree::NewNode;
+use crate::txn::{CreateOp, CreateTxn, NodeKind, TxnBody};
+use crate::wire::opcode::op;
+use crate::wire::record::perms;
+use crate::wire::{Acl, Malformed, Reader};
+use crate::{Code, acl, limits, path};
+
+/// A request to create a node.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Create {
+    op: CreateOp,
+    path: Arc<str>,
+    data: Option<Box<[u8]>>,
+    acl: Vec<Acl>,
+    flags: i32,
+    /// Milliseconds; only read for createTTL.
+    ttl: i64,
+}
+
+/// What the flags ask for.
+struct Mode {
+    kind: NodeKind,
+    sequential: bool,
+}
+
+impl Create {
+    /// A request as a client's library would make it, for tests and tools.
+    pub fn new(op: CreateOp, path: &str, data: &[u8], flags: i32) -> Create {
+        Create {
+            op,
+            path: path.into(),
+            data: Some(data.into()),
+            acl: vec![Acl::open()],
+            flags,
+            ttl: 0,
+        }
+    }
+
+    /// Reads the request record of the operation. A null path is refused in its turn.
+    pub fn decode(op_code: i32, reader: &mut Reader<'_>) -> Result<Write, Malformed> {
+        let op = match op_code {
+            op::CREATE => CreateOp::Create,
+            op::CREATE2 => CreateOp::Create2,
+            op::CREATE_CONTAINER => CreateOp::Container,
+            _ => CreateOp::Ttl,
+        };
+        let path = super::shared_path(reader)?;
+        let data = reader.buffer()?.map(Box::from);
+        let acl = Acl::read_list(reader)?;
+        let flags = reader.int()?;
+        let ttl = if op == CreateOp::Ttl { reader.long()? } else { 0 };
+        let Some(path) = path else { return Ok(Write::Refused(Code::MarshallingError)) };
+        Ok(Write::Create(Create { op, path, data, acl, flags, ttl }))
+    }
+
+    /// Check order (protocol 7.2): flags and TTL, path, ACL, parent, permission, name, existence,
+    /// ephemeral parent, quota.
+    pub fn prepare(self, prepare: &mut Prepare<'_>) -> Result<TxnBody, Code> {
+        let mode = self.mode(prepare)?;
+        if !self.path.contains('/') || self.path.contains('\0') {
+            return Err(Code::BadArguments);
+        }
+        let acl = acl::fix_up(&self.acl, prepare.ids, &prepare.settings.auth)?;
+        let parent_path = path::parent(&self.path).expect("the path holds a slash");
+        let mut parent = prepare.node(parent_path)?;
+        prepare.permit(&parent.acl, perms::CREATE)?;
+
+        let path = if mode.sequential { numbered(&self.path, parent.created) } else { self.path };
+        if !path::is_valid(&path) {
+            return Err(Code::BadArguments);
+        }
+        if prepare.exists(&path) {
+            return Err(Code::NodeExists);
+        }
+        if matches!(parent.kind, NodeKind::Ephemeral(_)) {
+            return Err(Code::NoChildrenForEphemerals);
+        }
+        let bytes = self.data.as_ref().map_or(0, |data| data.len());
+        prepare.check_quota(&path, 1, i64::try_from(bytes).unwrap_or(i64::MAX))?;
+
+        parent.children += 1;
+        parent.created = parent.created.wrapping_add(1);
+        let parent_cversion = parent.created;
+        prepare.put_parent(&path, parent);
+        let kind = mode.kind;
+        let node = Node { version: 0, aversion: 0, acl: acl.clone(), kind, children: 0, created: 0 };
+        prepare.put(&path, node);
+        if let NodeKind::Ephemeral(session) = kind {
+            prepare.pending.touch_ephemeral(session, &path, prepare.zxid);
+        }
+        Ok(TxnBody::Create(CreateTxn {
+            op: self.op,
+            path,
+            data: self.data,
+            acl,
+            kind,
+            parent_cversion,
+        }))
+    }
+
+    /// The quirks are ZooKeeper's: createContainer makes a container whatever the flags say, and
+    /// create with the container flag makes an ordinary persistent node.
+    fn mode(&self, prepare: &Prepare<'_>) -> Result<Mode, Code> {
+        let session = prepare.session;
+        let ttl_flags = matches!(self.flags, 5 | 6);
+        match self.op {
+            CreateOp::Ttl if !ttl_flags => Err(Code::BadArguments),
+            CreateOp::Ttl if !prepare.settings.extended_types => Err(Code::Unimplemented),
+            CreateOp::Ttl if !(1..=limits::TTL_MS_MAX).contains(&self.ttl) => {
+                Err(Code::BadArguments)
+            }
+            CreateOp::Ttl => {
+                Ok(Mode { kind: NodeKind::Ttl(self.ttl), sequential: self.flags == 6 })
+            }
+            CreateOp::Container if (0..=6).contains(&self.flags) && !ttl_flags => {
+                Ok(Mode { kind: NodeKind::Container, sequential: matches!(self.flags, 2 | 3) })
+            }
+            CreateOp::Create | CreateOp::Create2 => match self.flags {
+                0 | 4 => Ok(Mode { kind: NodeKind::Persistent, sequential: false }),
+                1 => Ok(Mode { kind: NodeKind::Ephemeral(session), sequential: false }),
+                2 => Ok(Mode { kind: NodeKind::Persistent, sequential: true }),
+                3 => Ok(Mode { kind: NodeKind::Ephemeral(session), sequential: true }),
+                _ => Err(Code::BadArguments),
+            },
+            CreateOp::Container => Err(Code::BadArguments),
+        }
+    }
+
+    /// Whether the flags are ones that a multi may carry at all (others spoil the whole multi).
+    pub(crate) fn has_known_flags(&self) -> bool {
+        (0..=6).contains(&self.flags)
+    }
+}
+
+/// The path with the parent's count of creations behind it.
+fn numbered(prefix: &str, sequence: i32) -> Arc<str> {
+    let mut path = String::with_capacity(prefix.len() + 11);
+    path.push_str(prefix);
+    path::push_sequence(&mut path, sequence);
+    path.into()
+}
+
+/// Carries out a creation that was prepared.
+pub(crate) fn apply(create: &CreateTxn, applying: &mut Applying<'_>) -> OpResult {
+    let id = applying.tree.create(NewNode {
+        path: &create.path,
+        data: create.data.as_deref(),
+        acl: &create.acl,
+        kind: create.kind,
+        zxid: applying.zxid,
+        time: applying.time,
+        parent_cversion: create.parent_cversion,
+    });
+    applying.created(&create.path, id);
+    let stat = applying.tree.stat(id);
+    OpResult::Created { op: create.op, path: create.path.clone(), stat: Box::new(stat) }
+}

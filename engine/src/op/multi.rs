@@ -1,0 +1,156 @@
+//! multi (14): several writes under one zxid, all or nothing.
+
+use super::prepare::Prepare;
+use super::{ReplyShape, Write, check, create, delete, set_acl, set_data, write_reply};
+use crate::database::{Applying, OpResult};
+use crate::txn::TxnBody;
+use crate::wire::opcode::op;
+use crate::wire::{Malformed, Put, Reader};
+use crate::{Code, limits};
+
+/// The header before each operation, and the one that ends the list.
+struct MultiHeader {
+    op: i32,
+    done: bool,
+}
+
+impl MultiHeader {
+    fn read(reader: &mut Reader<'_>) -> Result<MultiHeader, Malformed> {
+        let header = MultiHeader { op: reader.int()?, done: reader.bool()? };
+        reader.int()?;
+        Ok(header)
+    }
+}
+
+fn put_header(op: i32, done: bool, err: i32, out: &mut Vec<u8>) {
+    out.put_int(op);
+    out.put_bool(done);
+    out.put_int(err);
+}
+
+/// Appends the header that ends a list of results.
+pub(crate) fn put_end(out: &mut Vec<u8>) {
+    put_header(-1, true, -1, out);
+}
+
+/// Appends the header of one result.
+pub(crate) fn put_result_header(op: i32, out: &mut Vec<u8>) {
+    put_header(op, false, 0, out);
+}
+
+/// Appends one refused result: its code stands in the header and again in the body.
+pub(crate) fn put_error(code: Code, out: &mut Vec<u8>) {
+    put_header(op::ERROR, false, code.to_wire(), out);
+    out.put_int(code.to_wire());
+}
+
+/// Reads a list of operations; `each` decodes one of them.
+pub(crate) fn read_list<'a, T>(
+    reader: &mut Reader<'a>,
+    mut each: impl FnMut(i32, &mut Reader<'a>) -> Result<T, Malformed>,
+) -> Result<Vec<T>, Malformed> {
+    let mut items = Vec::new();
+    loop {
+        let header = MultiHeader::read(reader)?;
+        if header.done {
+            return Ok(items);
+        }
+        if items.len() == limits::MULTI_OPS_MAX {
+            return Err(Malformed::TooLong);
+        }
+        items.push(each(header.op, reader)?);
+    }
+}
+
+/// Reads the request. Operations that do not belong into a multi, and unknown create flags, spoil
+/// all of it.
+pub fn decode(reader: &mut Reader<'_>) -> Result<Vec<Write>, Malformed> {
+    read_list(reader, |op_code, reader| match op_code {
+        op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => {
+            match create::Create::decode(op_code, reader)? {
+                Write::Create(create) if !create.has_known_flags() => Err(Malformed::Value),
+                write => Ok(write),
+            }
+        }
+        op::DELETE => delete::Delete::decode(reader),
+        op::SET_DATA => set_data::SetData::decode(reader),
+        op::CHECK => check::Check::decode(reader),
+        _ => Err(Malformed::Value),
+    })
+}
+
+/// Prepares one after the other, each seeing those before it. A refusal undoes what was noted and
+/// turns the whole into a list of errors: 0 before it, its own code, -2 behind it.
+pub fn prepare(writes: Vec<Write>, prepare: &mut Prepare<'_>) -> TxnBody {
+    let savepoint = prepare.pending.savepoint();
+    let count = writes.len();
+    let mut bodies = Vec::with_capacity(count);
+    for write in writes {
+        match write.prepare(prepare) {
+            Ok(body) => bodies.push(body),
+            Err(code) => {
+                let failed = bodies.len();
+                prepare.pending.roll_back(savepoint);
+                return TxnBody::Multi(refusals(count, failed, code));
+            }
+        }
+    }
+    prepare.pending.release(savepoint);
+    TxnBody::Multi(bodies)
+}
+
+fn refusals(count: usize, failed: usize, code: Code) -> Vec<TxnBody> {
+    let at = |index: usize| match index.cmp(&failed) {
+        std::cmp::Ordering::Less => Code::Ok,
+        std::cmp::Ordering::Equal => code,
+        std::cmp::Ordering::Greater => Code::RuntimeInconsistency,
+    };
+    (0..count).map(|index| TxnBody::Error(at(index))).collect()
+}
+
+/// Carries out a multi that was prepared.
+pub(crate) fn apply(bodies: &[TxnBody], applying: &mut Applying<'_>) -> OpResult {
+    OpResult::Multi(bodies.iter().map(|body| apply_one(body, applying)).collect())
+}
+
+fn apply_one(body: &TxnBody, applying: &mut Applying<'_>) -> OpResult {
+    match body {
+        TxnBody::Create(create) => create::apply(create, applying),
+        TxnBody::Delete { path, .. } => delete::apply(path, applying),
+        TxnBody::SetData { path, data, version } => {
+            set_data::apply(path, data.as_deref(), *version, applying)
+        }
+        TxnBody::SetAcl { path, acl, version } => set_acl::apply(path, acl, *version, applying),
+        TxnBody::Check { .. } => OpResult::Checked,
+        TxnBody::Error(code) => OpResult::Refused(*code),
+        TxnBody::Multi(_) | TxnBody::CreateSession { .. } | TxnBody::CloseSession { .. } => {
+            panic!("a multi was prepared with an operation that it cannot hold")
+        }
+    }
+}
+
+/// Appends the results. Containers and TTL nodes are answered under the number of create2.
+pub fn write_results(results: &[OpResult], out: &mut Vec<u8>) {
+    for result in results {
+        let (op_code, shape) = match result {
+            OpResult::Refused(code) => {
+                put_error(*code, out);
+                continue;
+            }
+            OpResult::Created { op: crate::txn::CreateOp::Create, .. } => {
+                (op::CREATE, ReplyShape::Path)
+            }
+            OpResult::Created { .. } => (op::CREATE2, ReplyShape::PathAndStat),
+            OpResult::Deleted => (op::DELETE, ReplyShape::Empty),
+            OpResult::Set(_) => (op::SET_DATA, ReplyShape::Stat),
+            OpResult::AclSet(_) => (op::SET_ACL, ReplyShape::Stat),
+            OpResult::Checked => (op::CHECK, ReplyShape::Empty),
+            OpResult::Multi(_) | OpResult::SessionOpened | OpResult::SessionClosed => {
+                panic!("a multi was applied with an operation that it cannot hold")
+            }
+        };
+        put_result_header(op_code, out);
+        write_reply(shape, result, out);
+    }
+    put_end(out);
+}

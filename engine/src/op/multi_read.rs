@@ -1,0 +1,87 @@
+//! multiRead (22): several reads of one state of the tree.
+
+use std::borrow::Cow;
+
+use super::{Reading, get_children, get_data, multi};
+use crate::wire::opcode::op;
+use crate::wire::{Malformed, Reader};
+
+/// One read of the list. Watch flags are dropped, as ZooKeeper does.
+enum Item<'a> {
+    Data(Cow<'a, str>),
+    Children(Cow<'a, str>),
+}
+
+/// The list, or what is wrong with it.
+pub struct MultiRead<'a> {
+    items: Vec<Item<'a>>,
+}
+
+/// Why a list cannot be answered: the two cases differ in the body of the reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unreadable {
+    /// Not a list of operations at all.
+    Malformed,
+    /// It holds an operation that is not a read.
+    NotARead,
+}
+
+impl From<Malformed> for Unreadable {
+    fn from(_: Malformed) -> Unreadable {
+        Unreadable::Malformed
+    }
+}
+
+impl<'a> MultiRead<'a> {
+    /// Reads the request.
+    pub fn decode(reader: &mut Reader<'a>) -> Result<MultiRead<'a>, Unreadable> {
+        let mut not_a_read = false;
+        let list = multi::read_list(reader, |op_code, reader| {
+            let (op::GET_DATA | op::GET_CHILDREN) = op_code else {
+                not_a_read |= multi_write(op_code);
+                return Err(Malformed::Value);
+            };
+            let (path, _watch) = super::path_and_watch(reader)?;
+            Ok(if op_code == op::GET_DATA { Item::Data(path) } else { Item::Children(path) })
+        });
+        match list {
+            Ok(items) => Ok(MultiRead { items }),
+            Err(_) if not_a_read => Err(Unreadable::NotARead),
+            Err(_) => Err(Unreadable::Malformed),
+        }
+    }
+
+    /// Appends one result per read; a failing one does not stop the others.
+    pub fn reply(&self, reading: Reading<'_>, out: &mut Vec<u8>) {
+        for item in &self.items {
+            let start = out.len();
+            let (op_code, path) = match item {
+                Item::Data(path) => (op::GET_DATA, path),
+                Item::Children(path) => (op::GET_CHILDREN, path),
+            };
+            multi::put_result_header(op_code, out);
+            let result = match item {
+                Item::Data(_) => get_data::reply(path, reading, out),
+                Item::Children(_) => get_children::reply_names(path, reading, out),
+            };
+            if let Err(code) = result {
+                out.truncate(start);
+                multi::put_error(code, out);
+            }
+        }
+        multi::put_end(out);
+    }
+}
+
+fn multi_write(op_code: i32) -> bool {
+    matches!(
+        op_code,
+        op::CREATE
+            | op::CREATE2
+            | op::CREATE_CONTAINER
+            | op::CREATE_TTL
+            | op::DELETE
+            | op::SET_DATA
+            | op::CHECK
+    )
+}

@@ -1,0 +1,108 @@
+//! What a write is checked against: the tree as it will be when everything ordered is applied.
+
+use std::sync::Arc;
+
+use super::OpSettings;
+use crate::acl;
+use crate::sequencer::Pending;
+use crate::tree::{QuotaVerdict, Tree};
+use crate::txn::{AclList, NodeKind};
+use crate::wire::Id;
+use crate::{Code, SessionId, Zxid};
+
+/// A node as it will be.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Node {
+    /// Changes of the data.
+    pub version: i32,
+    /// Changes of the ACL.
+    pub aversion: i32,
+    /// The ACL.
+    pub acl: AclList,
+    /// The kind.
+    pub kind: NodeKind,
+    /// Direct children.
+    pub children: u32,
+    /// Children ever created: the next sequence number.
+    pub created: i32,
+}
+
+/// The view and the tools of one request that is being prepared.
+pub struct Prepare<'a> {
+    /// The committed tree.
+    pub tree: &'a Tree,
+    /// What is ordered but not applied yet.
+    pub pending: &'a mut Pending,
+    /// The settings.
+    pub settings: &'a OpSettings,
+    /// The identities of the connection that asks.
+    pub ids: &'a [Id],
+    /// The session that asks.
+    pub session: SessionId,
+    /// The zxid that this request will have.
+    pub zxid: Zxid,
+}
+
+impl Prepare<'_> {
+    /// The node as it will be.
+    pub fn node(&self, path: &str) -> Result<Node, Code> {
+        match self.pending.get(path) {
+            Some(Some(node)) => Ok(node.clone()),
+            Some(None) => Err(Code::NoNode),
+            None => self.committed(path).ok_or(Code::NoNode),
+        }
+    }
+
+    /// Whether the node will exist.
+    pub fn exists(&self, path: &str) -> bool {
+        match self.pending.get(path) {
+            Some(node) => node.is_some(),
+            None => self.tree.find(path).is_some(),
+        }
+    }
+
+    fn committed(&self, path: &str) -> Option<Node> {
+        let id = self.tree.find(path)?;
+        Some(Node {
+            version: self.tree.version(id),
+            aversion: self.tree.aversion(id),
+            acl: self.tree.acl(id).clone(),
+            kind: self.tree.kind(id),
+            children: self.tree.child_count(id),
+            created: self.tree.created_children(id),
+        })
+    }
+
+    /// Notes what the node at `path` will be, for the requests behind this one.
+    pub fn put(&mut self, path: &Arc<str>, node: Node) {
+        self.pending.put(path, path.len(), self.zxid, Some(node));
+    }
+
+    /// As [`Prepare::put`], for the parent of `path`: the key shares the child's path.
+    pub fn put_parent(&mut self, path: &Arc<str>, node: Node) {
+        let len = crate::path::parent(path).expect("a prepared path has a parent").len();
+        self.pending.put(path, len, self.zxid, Some(node));
+    }
+
+    /// Notes that the node at `path` will be gone.
+    pub fn remove(&mut self, path: &Arc<str>) {
+        self.pending.put(path, path.len(), self.zxid, None);
+    }
+
+    /// Refuses where the connection lacks the permission on a node with this ACL.
+    pub fn permit(&self, acl: &AclList, perm: i32) -> Result<(), Code> {
+        if acl::allowed(acl, perm, self.ids, &self.settings.auth) { Ok(()) } else { Err(Code::NoAuth) }
+    }
+
+    /// Refuses where a hard quota would be exceeded. Usage is the committed one, so one multi can
+    /// overshoot, as in ZooKeeper.
+    pub fn check_quota(&self, path: &str, count: i64, bytes: i64) -> Result<(), Code> {
+        if !self.settings.enforce_quota {
+            return Ok(());
+        }
+        match self.tree.quota_excess(path, count, bytes) {
+            QuotaVerdict::HardExceeded { .. } => Err(Code::QuotaExceeded),
+            QuotaVerdict::Within | QuotaVerdict::SoftExceeded { .. } => Ok(()),
+        }
+    }
+}

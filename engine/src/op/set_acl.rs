@@ -1,0 +1,59 @@
+//! setACL (7).
+
+use std::sync::Arc;
+
+use super::Write;
+use super::prepare::Prepare;
+use crate::database::{Applying, OpResult};
+use crate::txn::{AclList, TxnBody};
+use crate::wire::record::perms;
+use crate::wire::{Acl, Malformed, Reader};
+use crate::{Code, acl, path};
+
+/// A request to replace the ACL of a node.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SetAcl {
+    path: Arc<str>,
+    acl: Vec<Acl>,
+    /// Compared with the aversion.
+    version: i32,
+}
+
+impl SetAcl {
+    /// Reads the request record. A null path is refused in its turn.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Write, Malformed> {
+        let path = super::shared_path(reader)?;
+        let acl = Acl::read_list(reader)?;
+        let version = reader.int()?;
+        let Some(path) = path else { return Ok(Write::Refused(Code::BadArguments)) };
+        Ok(Write::SetAcl(SetAcl { path, acl, version }))
+    }
+
+    /// Check order: path, ACL fix-up, node, permission, aversion.
+    pub fn prepare(self, prepare: &mut Prepare<'_>) -> Result<TxnBody, Code> {
+        if !path::is_valid(&self.path) {
+            return Err(Code::BadArguments);
+        }
+        let acl = acl::fix_up(&self.acl, prepare.ids, &prepare.settings.auth)?;
+        let mut node = prepare.node(&self.path)?;
+        prepare.permit(&node.acl, perms::ADMIN)?;
+        super::check_version(node.aversion, self.version)?;
+        node.aversion = node.aversion.wrapping_add(1);
+        node.acl = acl.clone();
+        let version = node.aversion;
+        prepare.put(&self.path, node);
+        Ok(TxnBody::SetAcl { path: self.path, acl, version })
+    }
+}
+
+/// Carries out a change that was prepared. No watch fires.
+pub(crate) fn apply(
+    path: &Arc<str>,
+    acl: &AclList,
+    version: i32,
+    applying: &mut Applying<'_>,
+) -> OpResult {
+    let id = applying.tree.find(path).expect("a change was prepared for a node that exists");
+    applying.tree.set_acl(id, acl, version);
+    OpResult::AclSet(Box::new(applying.tree.stat(id)))
+}

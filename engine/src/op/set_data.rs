@@ -1,0 +1,65 @@
+//! setData (5).
+
+use std::sync::Arc;
+
+use super::Write;
+use super::prepare::Prepare;
+use crate::database::{Applying, OpResult};
+use crate::txn::TxnBody;
+use crate::wire::record::perms;
+use crate::wire::{Malformed, Reader};
+use crate::{Code, path};
+
+/// A request to replace the data of a node.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SetData {
+    path: Arc<str>,
+    data: Option<Box<[u8]>>,
+    version: i32,
+}
+
+impl SetData {
+    /// Reads the request record. A null path is refused in its turn.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Write, Malformed> {
+        let path = super::shared_path(reader)?;
+        let data = reader.buffer()?.map(Box::from);
+        let version = reader.int()?;
+        let Some(path) = path else { return Ok(Write::Refused(Code::BadArguments)) };
+        Ok(Write::SetData(SetData { path, data, version }))
+    }
+
+    /// Check order: path, node, permission, quota, version. The version wraps like Java's int.
+    pub fn prepare(self, prepare: &mut Prepare<'_>) -> Result<TxnBody, Code> {
+        if !path::is_valid(&self.path) {
+            return Err(Code::BadArguments);
+        }
+        let mut node = prepare.node(&self.path)?;
+        prepare.permit(&node.acl, perms::WRITE)?;
+        prepare.check_quota(&self.path, 0, self.growth(prepare))?;
+        super::check_version(node.version, self.version)?;
+        node.version = node.version.wrapping_add(1);
+        let version = node.version;
+        prepare.put(&self.path, node);
+        Ok(TxnBody::SetData { path: self.path, data: self.data, version })
+    }
+
+    /// Bytes by which the committed data grows.
+    fn growth(&self, prepare: &Prepare<'_>) -> i64 {
+        let committed = prepare.tree.find(&self.path).and_then(|id| prepare.tree.data(id));
+        let bytes = |data: Option<&[u8]>| data.map_or(0, |data| data.len() as i64);
+        bytes(self.data.as_deref()) - bytes(committed)
+    }
+}
+
+/// Carries out a change that was prepared.
+pub(crate) fn apply(
+    path: &Arc<str>,
+    data: Option<&[u8]>,
+    version: i32,
+    applying: &mut Applying<'_>,
+) -> OpResult {
+    let id = applying.tree.find(path).expect("a change was prepared for a node that exists");
+    applying.tree.set_data(id, data, version, applying.zxid, applying.time);
+    applying.data_changed(path, id);
+    OpResult::Set(Box::new(applying.tree.stat(id)))
+}

@@ -1,0 +1,119 @@
+//! What travels between a shard and the sequencer, in both directions.
+
+use std::sync::Arc;
+
+use crate::database::{Change, OpResult};
+use crate::op::{Read, ReadReply, Write};
+use crate::sequencer::Asker;
+use crate::session::Lease;
+use crate::watch::ConnId;
+use crate::wire::connect::Password;
+use crate::{Code, SessionId, Zxid};
+
+/// Where an answer goes: a connection of a shard. A connection keeps its id until every request
+/// that it has sent is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// The shard.
+    pub shard: u16,
+    /// The connection.
+    pub conn: ConnId,
+}
+
+/// Something that needs the total order.
+#[derive(Debug)]
+pub struct Request {
+    /// Who is answered; exactly one [`Answer`] follows.
+    pub origin: Origin,
+    /// Who asks.
+    pub asker: Asker,
+    /// For what.
+    pub ask: Ask,
+}
+
+/// What a request asks for.
+#[derive(Debug)]
+pub enum Ask {
+    /// A change of the tree.
+    Write(Write),
+    /// A read that has a write of its own session ahead of it, so that it has to be answered
+    /// between two transactions: after that write and before the session's next one.
+    Read(Box<Read>),
+    /// A new session.
+    Open {
+        /// Milliseconds asked for.
+        timeout_ms: i32,
+    },
+    /// An old session, taken up by a new connection.
+    Attach {
+        /// The session.
+        session: SessionId,
+        /// What proves that the client may have it; `None` where it sent none of the right length.
+        password: Option<Password>,
+        /// Milliseconds asked for.
+        timeout_ms: i32,
+    },
+    /// The end of the session.
+    Close,
+    /// An answer after everything that is ordered now is applied.
+    Sync,
+}
+
+/// An answer to one request.
+#[derive(Debug)]
+pub struct Answer {
+    /// Who asked.
+    pub origin: Origin,
+    /// The last zxid applied when it was answered.
+    pub zxid: Zxid,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The write was applied, or refused in its turn.
+    Result(OpResult),
+    /// The write was refused before it was ordered; no zxid was spent.
+    Refused(Code),
+    /// The read was answered.
+    Read(Box<ReadReply>),
+    /// The session is open, or taken up again.
+    Granted(Box<Grant>),
+    /// The session does not exist, or the password is not its own.
+    Gone,
+    /// No session can be opened now (the log has no room).
+    Unavailable,
+    /// Everything ordered before the request is applied.
+    Synced,
+    /// The session is spoken for by another connection.
+    Moved,
+}
+
+/// What a client needs to know of its session.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The session.
+    pub session: SessionId,
+    /// The timeout agreed.
+    pub timeout_ms: i32,
+    /// What proves the session later.
+    pub password: Password,
+    /// Where the shard notes that it heard from the client.
+    pub lease: Lease,
+}
+
+/// What a shard is told, in the order in which it happened.
+///
+/// Order: everything up to zxid Z is in a shard's mailbox before any shard can read the tree at
+/// Z, and a shard empties its mailbox before it answers a read. So an event precedes its data.
+#[derive(Debug)]
+pub enum Delivery {
+    /// Watches may fire on these changes of one transaction.
+    Changes(Zxid, Arc<[Change]>),
+    /// A request of this shard is answered.
+    Answer(Answer),
+    /// This connection's session has ended, or is another connection's now.
+    Evict(ConnId, SessionId),
+}

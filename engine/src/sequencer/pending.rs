@@ -1,0 +1,154 @@
+//! What is ordered but not applied yet: nodes as they will be.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use rapidhash::fast::RapidHasher;
+
+use crate::op::Node;
+use crate::{SessionId, Zxid};
+
+/// A path that shares the allocation of a longer one: a parent's key costs nothing beside its
+/// child's.
+#[derive(Clone, Debug)]
+struct Key {
+    text: Arc<str>,
+    len: usize,
+}
+
+impl Key {
+    fn as_str(&self) -> &str {
+        &self.text[..self.len]
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Key {}
+
+/// A node as the last request that touched it leaves it; `None` is "gone".
+#[derive(Clone, Debug)]
+struct Entry {
+    zxid: Zxid,
+    node: Option<Node>,
+}
+
+/// The overlay over the committed tree.
+#[derive(Default)]
+pub struct Pending {
+    nodes: HashMap<Key, Entry, BuildHasherDefault<RapidHasher<'static>>>,
+    /// Which entries may be forgotten once their zxid is applied.
+    changed: VecDeque<(Zxid, Key)>,
+    /// Ephemeral nodes that were created or deleted, for closing their session.
+    ephemerals: BTreeMap<SessionId, Vec<(Zxid, Arc<str>)>>,
+    /// What a multi has overwritten, while it is being prepared.
+    undo: Vec<(Key, Option<Entry>)>,
+    recording: bool,
+}
+
+/// Where a multi began.
+#[must_use = "a savepoint is rolled back or released"]
+pub struct Savepoint {
+    changed: usize,
+}
+
+impl Pending {
+    /// `None`: not touched. `Some(None)`: will be gone.
+    pub fn get(&self, path: &str) -> Option<Option<&Node>> {
+        self.nodes.get(path).map(|entry| entry.node.as_ref())
+    }
+
+    /// Notes what the node at the first `len` bytes of `text` will be.
+    pub fn put(&mut self, text: &Arc<str>, len: usize, zxid: Zxid, node: Option<Node>) {
+        let key = Key { text: text.clone(), len };
+        let before = self.nodes.insert(key.clone(), Entry { zxid, node });
+        self.changed.push_back((zxid, key.clone()));
+        if self.recording {
+            self.undo.push((key, before));
+        }
+    }
+
+    /// Notes that an ephemeral node of a session comes or goes.
+    pub fn touch_ephemeral(&mut self, session: SessionId, path: &Arc<str>, zxid: Zxid) {
+        self.ephemerals.entry(session).or_default().push((zxid, path.clone()));
+    }
+
+    /// The paths that [`Pending::touch_ephemeral`] was told about. Some may be gone again.
+    pub fn touched_ephemerals(&self, session: SessionId) -> impl Iterator<Item = Arc<str>> + '_ {
+        self.ephemerals.get(&session).into_iter().flatten().map(|(_, path)| path.clone())
+    }
+
+    /// Everything up to `zxid` is in the tree now.
+    pub fn applied(&mut self, zxid: Zxid) {
+        while let Some((at, key)) = self.changed.front() {
+            if *at > zxid {
+                break;
+            }
+            if self.nodes.get(key.as_str()).is_some_and(|entry| entry.zxid <= zxid) {
+                self.nodes.remove(key.as_str());
+            }
+            self.changed.pop_front();
+        }
+        if !self.ephemerals.is_empty() {
+            self.ephemerals.retain(|_, touched| {
+                touched.retain(|(at, _)| *at > zxid);
+                !touched.is_empty()
+            });
+        }
+    }
+
+    /// Begins a multi.
+    pub fn savepoint(&mut self) -> Savepoint {
+        assert!(!self.recording, "a multi inside a multi");
+        self.recording = true;
+        Savepoint { changed: self.changed.len() }
+    }
+
+    /// Forgets what the multi noted. Touched ephemerals stay: they are only candidates.
+    pub fn roll_back(&mut self, savepoint: Savepoint) {
+        while let Some((key, before)) = self.undo.pop() {
+            match before {
+                Some(entry) => self.nodes.insert(key, entry),
+                None => self.nodes.remove(key.as_str()),
+            };
+        }
+        self.changed.truncate(savepoint.changed);
+        self.recording = false;
+    }
+
+    /// Keeps what the multi noted.
+    pub fn release(&mut self, savepoint: Savepoint) {
+        assert!(savepoint.changed <= self.changed.len(), "changes were forgotten inside a multi");
+        self.undo.clear();
+        self.recording = false;
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Nodes that are touched.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+}

@@ -1,0 +1,240 @@
+//! One client connection: what it has sent, what it waits for, what it is owed.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::op::ReplyShape;
+use crate::session::Lease;
+use crate::wire::Id;
+use crate::{Code, Millis, SessionId, limits};
+
+/// How far the conversation has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Nothing has arrived: the first four bytes are a frame length or a four-letter word.
+    First,
+    /// A four-letter word is being answered.
+    Word,
+    /// The session is being set up; what arrives meanwhile waits.
+    Opening,
+    /// Requests are served.
+    Established,
+    /// closeSession is under way: what follows it is ignored.
+    Leaving,
+    /// The socket is closed, or will be as soon as the output is written.
+    Closing,
+    /// The socket is gone; the id stays until the last answer has arrived.
+    Lost,
+}
+
+/// A request whose reply is due, in order.
+#[derive(Debug)]
+pub enum Slot {
+    /// At the sequencer.
+    Asked {
+        /// The request's number.
+        xid: i32,
+        /// The operation.
+        op: i32,
+        /// What the reply looks like.
+        shape: AskedShape,
+        /// When it arrived, microseconds of the monotonic clock.
+        since_us: u64,
+    },
+    /// Needs nothing but its turn.
+    Local {
+        /// The whole payload, header included.
+        payload: Box<[u8]>,
+        /// When it arrived.
+        since_us: u64,
+    },
+}
+
+/// The forms of a reply that the sequencer's answer turns into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AskedShape {
+    /// Of a write.
+    Write(ReplyShape),
+    /// Of a read; the body comes with the answer.
+    Read,
+    /// The path of the request, echoed. It is kept beside the slot.
+    Sync,
+    /// Header only, then the connection is closed.
+    Close,
+}
+
+/// Counters that `cons` and `stat` show.
+#[derive(Clone, Debug)]
+pub struct ConnStats {
+    /// Wall clock of the accept, milliseconds.
+    pub established: Millis,
+    /// Packets received.
+    pub received: u64,
+    /// Packets sent.
+    pub sent: u64,
+    /// The last operation, as a number; -999 before the first.
+    pub last_op: i32,
+    /// The last request's number.
+    pub last_cxid: i64,
+    /// The last zxid that a reply carried.
+    pub last_zxid: i64,
+    /// Monotonic milliseconds of the last reply.
+    pub last_response: i64,
+    /// Milliseconds that the last reply took.
+    pub last_latency: i64,
+    /// The shortest.
+    pub min_latency: i64,
+    /// The longest.
+    pub max_latency: i64,
+    /// The sum, for the average.
+    pub total_latency: i64,
+    /// How many replies the sum is of.
+    pub replies: i64,
+}
+
+/// The session that a connection speaks for.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    /// The session.
+    pub session: SessionId,
+    /// The timeout agreed.
+    pub timeout_ms: i32,
+    /// Where the sequencer reads when the client was last heard.
+    pub lease: Lease,
+}
+
+/// One connection.
+pub struct Conn {
+    /// Who is on the other side.
+    pub peer: SocketAddr,
+    /// How far the conversation has come.
+    pub phase: Phase,
+    /// Bytes that do not make a whole frame yet, or wait for their turn.
+    pub input: Vec<u8>,
+    /// Bytes to send.
+    pub out: Vec<u8>,
+    /// Requests whose replies are due.
+    pub pipeline: VecDeque<Slot>,
+    /// Paths of sync requests under way, in order.
+    pub syncs: VecDeque<Option<Box<str>>>,
+    /// Slots of the pipeline that are at the sequencer, and an open or attach under way.
+    pub asked: usize,
+    /// The session, once it is set up.
+    pub attached: Option<Attached>,
+    /// Who the client has proven to be.
+    pub ids: Arc<[Id]>,
+    /// The flag of the connect request, echoed in its answer.
+    pub read_only: Option<bool>,
+    /// Monotonic milliseconds of the accept.
+    pub accepted: Millis,
+    /// Counters.
+    pub stats: ConnStats,
+    /// Already in the shard's list of connections to look after.
+    pub touched: bool,
+    /// Input waits because a bound is reached.
+    pub stalled: bool,
+}
+
+impl Conn {
+    /// A connection that was just accepted. Its address is its first identity.
+    pub fn new(peer: SocketAddr, now: crate::Now) -> Conn {
+        let ip = Id { scheme: "ip".into(), id: peer.ip().to_canonical().to_string() };
+        Conn {
+            peer,
+            phase: Phase::First,
+            input: Vec::new(),
+            out: Vec::new(),
+            pipeline: VecDeque::new(),
+            syncs: VecDeque::new(),
+            asked: 0,
+            attached: None,
+            ids: Arc::from([ip]),
+            read_only: None,
+            accepted: now.mono,
+            stats: ConnStats::new(now.wall),
+            touched: false,
+            stalled: false,
+        }
+    }
+
+    /// The session, or none.
+    pub fn session(&self) -> SessionId {
+        self.attached.as_ref().map_or(SessionId::NONE, |attached| attached.session)
+    }
+
+    /// Whether another frame may be taken in now.
+    pub fn has_room(&self) -> bool {
+        self.pipeline.len() < limits::CONN_PIPELINE_MAX
+            && self.out.len() < limits::CONN_OUT_BYTES_SOFT
+    }
+
+    /// Nothing more is said: what is in the output is sent, then the socket is closed.
+    pub fn close(&mut self) {
+        if self.phase != Phase::Lost {
+            self.phase = Phase::Closing;
+        }
+        self.input = Vec::new();
+    }
+
+    /// Closes at once, without sending what is left.
+    pub fn abort(&mut self) {
+        self.close();
+        self.out = Vec::new();
+    }
+}
+
+impl ConnStats {
+    fn new(established: Millis) -> ConnStats {
+        ConnStats {
+            established,
+            received: 0,
+            sent: 0,
+            last_op: -999,
+            last_cxid: -1,
+            last_zxid: -1,
+            last_response: 0,
+            last_latency: 0,
+            min_latency: i64::MAX,
+            max_latency: 0,
+            total_latency: 0,
+            replies: 0,
+        }
+    }
+
+    /// Sets everything but the time of the accept back.
+    pub fn reset(&mut self) {
+        *self = ConnStats::new(self.established);
+    }
+
+    /// Notes a reply.
+    pub fn replied(&mut self, reply: Replied) {
+        let latency = i64::try_from(reply.latency_us / 1_000).unwrap_or(i64::MAX);
+        self.last_op = reply.op;
+        self.last_cxid = i64::from(reply.xid);
+        self.last_zxid = reply.zxid;
+        self.last_response = reply.at.0;
+        self.last_latency = latency;
+        self.min_latency = self.min_latency.min(latency);
+        self.max_latency = self.max_latency.max(latency);
+        self.total_latency += latency;
+        self.replies += 1;
+    }
+}
+
+/// A reply that was made, for the counters.
+#[derive(Clone, Copy, Debug)]
+pub struct Replied {
+    /// The operation.
+    pub op: i32,
+    /// The request's number.
+    pub xid: i32,
+    /// The zxid of the header.
+    pub zxid: i64,
+    /// The code of the header.
+    pub code: Code,
+    /// From arrival to reply.
+    pub latency_us: u64,
+    /// Monotonic clock.
+    pub at: Millis,
+}

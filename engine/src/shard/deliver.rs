@@ -1,0 +1,146 @@
+//! What comes back from the sequencer: changes for the watches, answers for the connections.
+
+use super::conn::{AskedShape, Conn, Phase, Slot};
+use super::serve::Done;
+use super::{Moment, Shard};
+use crate::acl;
+use crate::database::{Change, OpResult};
+use crate::op::write_reply;
+use crate::request::{Answer, Delivery, Outcome};
+use crate::watch::{ConnId, Subject};
+use crate::wire::event::write_notification;
+use crate::wire::header::RequestHeader;
+use crate::wire::record::perms;
+use crate::wire::Put;
+use crate::{Code, Zxid};
+
+impl Shard {
+    /// Takes one delivery in. Order: call it for everything in the mailbox before any
+    /// [`Shard::received`] of the same moment.
+    pub fn deliver(&mut self, delivery: Delivery, moment: Moment<'_>) {
+        match delivery {
+            Delivery::Changes(zxid, changes) => {
+                for change in changes.iter() {
+                    self.fire(zxid, change);
+                }
+            }
+            Delivery::Answer(answer) => self.answer(answer, moment),
+            Delivery::Evict(id, session) => {
+                if self.speaks_for(id, session) {
+                    self.with_conn(id, |_, conn| conn.close());
+                }
+            }
+        }
+    }
+
+    /// Sends the events of a change. Watches are used up also where the ACL hides the event.
+    fn fire(&mut self, zxid: Zxid, change: &Change) {
+        let mut events = Vec::new();
+        self.watches.fire(change.kind, &change.path, &mut |conn, event, path, subject| {
+            events.push((conn, event, path.to_owned(), subject));
+        });
+        for (id, event, path, subject) in events {
+            let list = match subject {
+                Subject::Node => &change.acl,
+                Subject::Parent => &change.parent_acl,
+            };
+            let settings = self.settings.clone();
+            self.with_conn(id, |shard, conn| {
+                let visible = acl::allowed(list, perms::READ, &conn.ids, &settings.ops.auth);
+                if visible && conn.phase == Phase::Established {
+                    write_notification(&mut conn.out, zxid.to_wire(), event, &path);
+                    shard.counters.notifications[event as usize] += 1;
+                    shard.count_sent(conn);
+                }
+            });
+        }
+    }
+
+    fn answer(&mut self, answer: Answer, moment: Moment<'_>) {
+        let id = answer.origin.conn;
+        let mut lost = false;
+        self.outstanding -= 1;
+        self.with_conn(id, |shard, conn| {
+            conn.asked -= 1;
+            if conn.phase == Phase::Opening {
+                shard.opened(conn, answer.outcome);
+                return;
+            }
+            // An empty pipeline: the connection was closed while its session was being set up.
+            if !conn.pipeline.is_empty() {
+                shard.settle(id, conn, answer, moment);
+                shard.serve_front(id, conn, moment);
+            }
+            lost = conn.phase == Phase::Lost;
+        });
+        if lost && self.conn(id).is_some_and(|conn| conn.asked == 0) {
+            self.forget(id);
+        }
+    }
+
+    fn opened(&mut self, conn: &mut Conn, outcome: Outcome) {
+        match outcome {
+            Outcome::Granted(grant) => self.granted(conn, *grant),
+            Outcome::Gone => self.refused(conn),
+            Outcome::Unavailable => conn.abort(),
+            other => panic!("a session was asked for and {other:?} came back"),
+        }
+    }
+
+    /// Turns an answer into the reply of the request at the front.
+    fn settle(&mut self, id: ConnId, conn: &mut Conn, answer: Answer, moment: Moment<'_>) {
+        let front = conn.pipeline.pop_front().expect("an answer belongs to a request");
+        let Slot::Asked { xid, op, shape, since_us } = front else {
+            panic!("an answer overtook a request of its own connection");
+        };
+        let path = if shape == AskedShape::Sync { conn.syncs.pop_front() } else { None };
+        if shape == AskedShape::Read {
+            self.watches_asked -= 1;
+        }
+        if matches!(conn.phase, Phase::Closing | Phase::Lost) {
+            return;
+        }
+        let done = Done { header: RequestHeader { xid, op }, since_us };
+        let zxid = answer.zxid;
+        match (shape, answer.outcome) {
+            (_, Outcome::Moved) => conn.abort(),
+            (_, Outcome::Refused(code) | Outcome::Result(OpResult::Refused(code))) => {
+                self.reply(conn, done, zxid, code, moment, |_| {});
+            }
+            (AskedShape::Write(shape), Outcome::Result(result)) => {
+                let body = |out: &mut Vec<u8>| write_reply(shape, &result, out);
+                self.reply(conn, done, zxid, Code::Ok, moment, body);
+            }
+            (AskedShape::Read, Outcome::Read(reply)) => {
+                if let Some((path, kind)) = &reply.watch {
+                    self.watches.add_one_shot(id, path, *kind);
+                }
+                let body = |out: &mut Vec<u8>| out.extend_from_slice(&reply.body);
+                self.reply(conn, done, zxid, reply.code, moment, body);
+            }
+            (AskedShape::Sync, Outcome::Synced) => {
+                let path = path.expect("every sync under way has its path");
+                let body = |out: &mut Vec<u8>| match &path {
+                    Some(path) => out.put_java_string(path),
+                    None => out.put_buffer(None),
+                };
+                self.reply(conn, done, zxid, Code::Ok, moment, body);
+            }
+            (AskedShape::Close, Outcome::Result(OpResult::SessionClosed)) => {
+                self.reply(conn, done, zxid, Code::Ok, moment, |_| {});
+                conn.close();
+            }
+            (shape, outcome) => panic!("a request for {shape:?} was answered with {outcome:?}"),
+        }
+    }
+
+    /// Serves what has come to the front and needs nobody else.
+    fn serve_front(&mut self, id: ConnId, conn: &mut Conn, moment: Moment<'_>) {
+        while conn.phase == Phase::Established {
+            let Some(Slot::Local { .. }) = conn.pipeline.front() else { return };
+            let Some(Slot::Local { payload, since_us }) = conn.pipeline.pop_front() else { return };
+            self.outstanding -= 1;
+            self.serve(id, conn, &payload, since_us, moment);
+        }
+    }
+}

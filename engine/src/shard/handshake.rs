@@ -1,0 +1,93 @@
+//! The first frame of a connection, and the answer to it.
+
+use super::conn::{Attached, Conn, Phase};
+use super::{Moment, Shard, Word};
+use crate::request::{Ask, Grant, Request};
+use crate::sequencer::Asker;
+use crate::watch::ConnId;
+use crate::wire::connect::{ConnectRequest, ConnectResponse};
+use crate::{SessionId, Zxid};
+
+impl Shard {
+    /// Looks at the first bytes: a four-letter word, or the length of a connect request. Returns
+    /// the bytes used, or `None` where more are needed.
+    pub(super) fn first_bytes(
+        &mut self,
+        id: ConnId,
+        conn: &mut Conn,
+        bytes: &[u8],
+        moment: Moment<'_>,
+    ) -> Option<usize> {
+        match Word::recognise(bytes) {
+            Some(None) => None,
+            Some(Some(Word::TelnetClose)) => {
+                conn.abort();
+                Some(bytes.len())
+            }
+            Some(Some(word)) => {
+                conn.phase = Phase::Word;
+                self.counters.received += 1;
+                self.words.push((id, word));
+                Some(bytes.len())
+            }
+            None => {
+                let (payload, used) = self.frame(conn, bytes)?;
+                self.connect(id, conn, payload, moment);
+                Some(used)
+            }
+        }
+    }
+
+    fn connect(&mut self, id: ConnId, conn: &mut Conn, payload: &[u8], moment: Moment<'_>) {
+        self.counters.received += 1;
+        conn.stats.received += 1;
+        self.counters.connection_requests += 1;
+        let Ok(request) = ConnectRequest::read(payload) else { return conn.abort() };
+        // A server must not show a client a state older than one that it has already seen.
+        if request.last_zxid_seen > 0
+            && Zxid::from_wire(request.last_zxid_seen) > moment.db.applied()
+        {
+            return conn.abort();
+        }
+        conn.read_only = request.read_only;
+        let timeout_ms = request.timeout_ms;
+        let ask = if request.session == 0 {
+            Ask::Open { timeout_ms }
+        } else {
+            self.counters.revalidations += 1;
+            let password = request.password.as_deref().and_then(|bytes| bytes.try_into().ok());
+            Ask::Attach { session: SessionId(request.session), password, timeout_ms }
+        };
+        conn.phase = Phase::Opening;
+        conn.asked += 1;
+        self.outstanding += 1;
+        let asker = Asker { session: SessionId::NONE, cxid: 0, ids: conn.ids.clone() };
+        self.requests.push(Request { origin: self.origin(id), asker, ask });
+    }
+
+    /// The session is set up: the client may go on.
+    pub(super) fn granted(&mut self, conn: &mut Conn, grant: Grant) {
+        let response = ConnectResponse {
+            timeout_ms: grant.timeout_ms,
+            session: grant.session.0,
+            password: grant.password,
+            read_only: conn.read_only.map(|_| false),
+        };
+        response.write_frame(&mut conn.out);
+        conn.stats.last_op = crate::wire::opcode::op::CREATE_SESSION;
+        self.count_sent(conn);
+        conn.attached = Some(Attached {
+            session: grant.session,
+            timeout_ms: grant.timeout_ms,
+            lease: grant.lease,
+        });
+        conn.phase = Phase::Established;
+    }
+
+    /// The session is gone, or never was: zeros tell the client so.
+    pub(super) fn refused(&mut self, conn: &mut Conn) {
+        ConnectResponse::expired(conn.read_only.map(|_| false)).write_frame(&mut conn.out);
+        self.count_sent(conn);
+        conn.close();
+    }
+}

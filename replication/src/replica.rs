@@ -1,0 +1,341 @@
+//! One node: it orders, waits until a quorum holds the record, and releases what is committed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ringkeeper_engine::database::Database;
+use ringkeeper_engine::op::{OpSettings, Write, delete::DeleteSpent};
+use ringkeeper_engine::sequencer::{Asker, Sequencer};
+use ringkeeper_engine::session::{Owner, Passwords, SessionIdSource, SessionTable};
+use ringkeeper_engine::txn::Txn;
+use ringkeeper_engine::watch::ConnId;
+use ringkeeper_engine::wire::connect::Password;
+use ringkeeper_engine::{Code, Millis, Now, SessionId, Zxid};
+
+use ringkeeper_engine::op::Read;
+use ringkeeper_engine::request::{Ask, Grant, Origin, Outcome, Request};
+
+use crate::{Committed, Input, Outputs, Proposal, Room};
+
+/// What a replica is told at its start.
+pub struct ReplicaSettings {
+    /// Rules of the operations.
+    pub ops: OpSettings,
+    /// The unit of session expiry, milliseconds.
+    pub tick_ms: i64,
+    /// How session passwords are made.
+    pub passwords: Passwords,
+    /// Where session ids come from.
+    pub session_ids: SessionIdSource,
+    /// How often spent containers and TTL nodes are looked for, milliseconds.
+    pub removal_interval_ms: i64,
+    /// How many of them may go per minute.
+    pub removals_per_minute: u32,
+    /// After how long a container goes that never had a child; 0 is never.
+    pub never_used_ms: i64,
+}
+
+/// A request that is ordered but not committed, or an answer that waits its turn behind one.
+enum Waiting {
+    Proposal(Proposal),
+    Answer(Origin, Outcome),
+    Read(Origin, Asker, Box<Read>),
+    Evict(Origin, SessionId),
+}
+
+/// One node of an ensemble; alone, it is its own quorum.
+pub struct Replica {
+    sequencer: Sequencer,
+    sessions: SessionTable,
+    settings: ReplicaSettings,
+    waiting: VecDeque<Waiting>,
+    durable: Zxid,
+    committed: Zxid,
+    room: Room,
+    removal_due: Millis,
+}
+
+impl Replica {
+    /// Takes up the work behind what was recovered. Every known session gets a full fresh
+    /// timeout, because nobody could ping while the server was away.
+    pub fn new(
+        db: &Database,
+        mut sessions: SessionTable,
+        settings: ReplicaSettings,
+        now: Now,
+    ) -> Replica {
+        for (id, timeout_ms) in db.sessions() {
+            sessions.restore(id, timeout_ms, now.mono);
+        }
+        let last = db.applied();
+        let removal_due = Millis(now.mono.0 + settings.removal_interval_ms);
+        Replica {
+            sequencer: Sequencer::new(last, settings.ops.clone()),
+            sessions,
+            settings,
+            waiting: VecDeque::new(),
+            durable: last,
+            committed: last,
+            room: Room::Plenty,
+            removal_due,
+        }
+    }
+
+    /// The only way in. Every effect leaves through `out`; the database is read, never changed.
+    pub fn step(&mut self, db: &Database, input: Input<'_>, out: &mut Outputs) {
+        assert!(db.applied() == self.committed, "something committed was not applied");
+        self.sequencer.applied(self.committed);
+        match input {
+            Input::Requests(requests, now) => {
+                for request in requests.drain(..) {
+                    self.on_request(db, request, now, out);
+                }
+            }
+            Input::Durable(upto) => self.on_durable(upto),
+            Input::Tick(now) => self.on_tick(db, now, out),
+        }
+        self.release(out);
+    }
+
+    /// Says whether the log can take more.
+    pub fn set_room(&mut self, room: Room) {
+        self.room = room;
+    }
+
+    /// The sessions, for reports.
+    pub fn sessions(&self) -> &SessionTable {
+        &self.sessions
+    }
+
+    /// The last zxid given.
+    pub fn last(&self) -> Zxid {
+        self.sequencer.last()
+    }
+
+    /// Requests that wait for their commit.
+    pub fn outstanding(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn on_request(&mut self, db: &Database, request: Request, now: Now, out: &mut Outputs) {
+        let Request { origin, asker, ask } = request;
+        match ask {
+            Ask::Open { timeout_ms } => self.open(origin, timeout_ms, now, out),
+            Ask::Attach { session, password, timeout_ms } => {
+                self.attach(origin, session, password, timeout_ms, now);
+            }
+            Ask::Sync => self.answer(origin, Outcome::Synced),
+            Ask::Read(read) => self.waiting.push_back(Waiting::Read(origin, asker, read)),
+            Ask::Close => self.close(db, origin, &asker, now, out),
+            Ask::Write(write) => self.write(db, origin, &asker, write, now, out),
+        }
+    }
+
+    fn write(
+        &mut self,
+        db: &Database,
+        origin: Origin,
+        asker: &Asker,
+        write: Write,
+        now: Now,
+        out: &mut Outputs,
+    ) {
+        if self.is_moved(origin, asker.session) {
+            return self.answer(origin, Outcome::Moved);
+        }
+        if self.room != Room::Plenty {
+            return self.answer(origin, Outcome::Refused(Code::SystemError));
+        }
+        let txn = if self.sessions.is_live(asker.session) {
+            self.order(|sequencer| sequencer.order(db, asker, write, now.wall))
+        } else {
+            let code = Code::SessionExpired;
+            self.order(|sequencer| sequencer.order_refusal(asker, code, now.wall))
+        };
+        self.propose(txn, Some(origin), None, out);
+    }
+
+    fn close(
+        &mut self,
+        db: &Database,
+        origin: Origin,
+        asker: &Asker,
+        now: Now,
+        out: &mut Outputs,
+    ) {
+        if self.is_moved(origin, asker.session) {
+            return self.answer(origin, Outcome::Moved);
+        }
+        if self.room == Room::None {
+            return self.answer(origin, Outcome::Refused(Code::SystemError));
+        }
+        let txn = if self.sessions.begin_close(asker.session) {
+            self.order(|sequencer| sequencer.order_close(db, asker, now.wall))
+        } else {
+            let code = Code::SessionExpired;
+            self.order(|sequencer| sequencer.order_refusal(asker, code, now.wall))
+        };
+        self.propose(txn, Some(origin), None, out);
+    }
+
+    fn open(&mut self, origin: Origin, timeout_ms: i32, now: Now, out: &mut Outputs) {
+        if self.room != Room::Plenty {
+            return self.answer(origin, Outcome::Unavailable);
+        }
+        let session = self.fresh_session_id();
+        let timeout_ms = self.sessions.clamp(timeout_ms);
+        let lease = self.sessions.open(session, timeout_ms, now.mono);
+        self.sessions.set_owner(session, owner(origin));
+        let password = self.settings.passwords.of(session);
+        let grant = Grant { session, timeout_ms, password, lease };
+        let txn = self.order(|sequencer| sequencer.order_open(session, timeout_ms, now.wall));
+        self.propose(txn, Some(origin), Some(Box::new(grant)), out);
+    }
+
+    /// Ids may repeat after a clock that went back: one that is in use is passed over.
+    fn fresh_session_id(&mut self) -> SessionId {
+        loop {
+            let id = self.settings.session_ids.next();
+            if !self.sessions.contains(id) {
+                return id;
+            }
+        }
+    }
+
+    /// The password is verified before anything is disturbed: a stranger who guesses an id does
+    /// not throw the owner out (trap 21).
+    fn attach(
+        &mut self,
+        origin: Origin,
+        session: SessionId,
+        password: Option<Password>,
+        timeout_ms: i32,
+        now: Now,
+    ) {
+        let proven = password.is_some_and(|given| self.settings.passwords.verify(session, &given));
+        if !proven || !self.sessions.is_live(session) {
+            return self.answer(origin, Outcome::Gone);
+        }
+        let timeout_ms = self.sessions.clamp(timeout_ms);
+        let before = self.sessions.owner(session);
+        let lease = self.sessions.attach(session, timeout_ms, owner(origin), now.mono);
+        if let Some(before) = before.map(to_origin).filter(|before| *before != origin) {
+            self.waiting.push_back(Waiting::Evict(before, session));
+        }
+        let password = self.settings.passwords.of(session);
+        let grant = Grant { session, timeout_ms, password, lease };
+        self.answer(origin, Outcome::Granted(Box::new(grant)));
+    }
+
+    fn is_moved(&self, origin: Origin, session: SessionId) -> bool {
+        self.sessions.owner(session).is_some_and(|now| to_origin(now) != origin)
+    }
+
+    /// Every zxid is ordered here, so that an epoch which has used its counter up is followed by
+    /// the next one.
+    fn order(&mut self, order: impl FnOnce(&mut Sequencer) -> Txn) -> Txn {
+        if !self.sequencer.can_order() {
+            let epoch = self.sequencer.last().epoch().checked_add(1);
+            self.sequencer.begin_epoch(epoch.expect("2^64 transactions take longer than disks"));
+        }
+        order(&mut self.sequencer)
+    }
+
+    fn propose(
+        &mut self,
+        txn: Txn,
+        origin: Option<Origin>,
+        grant: Option<Box<Grant>>,
+        out: &mut Outputs,
+    ) {
+        out.group.push(&txn);
+        self.waiting.push_back(Waiting::Proposal(Proposal { txn, origin, grant }));
+    }
+
+    /// Answers after everything that is ordered by now.
+    fn answer(&mut self, origin: Origin, outcome: Outcome) {
+        self.waiting.push_back(Waiting::Answer(origin, outcome));
+    }
+
+    fn on_durable(&mut self, upto: Zxid) {
+        assert!(upto >= self.durable, "the log cannot become less durable");
+        assert!(upto <= self.sequencer.last(), "the log holds what was never ordered");
+        self.durable = upto;
+    }
+
+    fn on_tick(&mut self, db: &Database, now: Now, out: &mut Outputs) {
+        if self.room == Room::None {
+            return;
+        }
+        let mut due = Vec::new();
+        self.sessions.due(now.mono, &mut due);
+        for session in due {
+            let asker = Asker { session, cxid: 0, ids: Arc::from([]) };
+            let owner = self.sessions.owner(session);
+            let txn = self.order(|sequencer| sequencer.order_close(db, &asker, now.wall));
+            self.propose(txn, None, None, out);
+            if let Some(owner) = owner {
+                self.waiting.push_back(Waiting::Evict(to_origin(owner), session));
+            }
+        }
+        if now.mono >= self.removal_due && self.room == Room::Plenty {
+            self.remove_spent(db, now, out);
+        }
+    }
+
+    /// Deletes containers that are empty and TTL nodes whose time is up, a bounded number a time.
+    fn remove_spent(&mut self, db: &Database, now: Now, out: &mut Outputs) {
+        let interval = self.settings.removal_interval_ms;
+        self.removal_due = Millis(now.mono.0 + interval);
+        let share = i64::from(self.settings.removals_per_minute) * interval.max(1) / 60_000;
+        let most = usize::try_from(share.max(1)).unwrap_or(usize::MAX);
+        let spent = db.tree.spent(now.wall, self.settings.never_used_ms, most);
+        let asker = Asker { session: SessionId::NONE, cxid: 0, ids: Arc::from([]) };
+        for path in spent {
+            let write = Write::DeleteSpent(DeleteSpent { path });
+            let txn = self.order(|sequencer| sequencer.order(db, &asker, write, now.wall));
+            self.propose(txn, None, None, out);
+        }
+    }
+
+    /// Releases, in order, what a quorum holds and what waits behind nothing else.
+    fn release(&mut self, out: &mut Outputs) {
+        while let Some(front) = self.waiting.front() {
+            if let Waiting::Proposal(proposal) = front {
+                if proposal.txn.zxid > self.quorum_durable() {
+                    return;
+                }
+                self.committed = proposal.txn.zxid;
+            }
+            let next = self.waiting.pop_front().expect("the front was looked at");
+            out.committed.push(match next {
+                Waiting::Proposal(proposal) => Committed::Apply(self.settle(proposal)),
+                Waiting::Answer(origin, outcome) => Committed::Answer(origin, outcome),
+                Waiting::Read(origin, asker, read) => Committed::Read(origin, asker, read),
+                Waiting::Evict(origin, session) => Committed::Evict(origin, session),
+            });
+        }
+    }
+
+    /// A session that has ended is forgotten with its commit.
+    fn settle(&mut self, proposal: Proposal) -> Proposal {
+        use ringkeeper_engine::txn::TxnBody;
+        if let TxnBody::CloseSession { .. } = proposal.txn.body {
+            self.sessions.close(proposal.txn.session);
+        }
+        proposal
+    }
+
+    /// What a quorum of one holds is what we hold.
+    fn quorum_durable(&self) -> Zxid {
+        self.durable
+    }
+}
+
+fn owner(origin: Origin) -> Owner {
+    Owner { shard: origin.shard, conn: origin.conn.0 }
+}
+
+fn to_origin(owner: Owner) -> Origin {
+    Origin { shard: owner.shard, conn: ConnId(owner.conn) }
+}

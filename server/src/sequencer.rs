@@ -1,0 +1,246 @@
+//! The sequencer around the pure replica: requests in, groups to the committer, what is committed
+//! into the tree and the mailboxes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ringkeeper_engine::database::Interest;
+use ringkeeper_engine::op::OpSettings;
+use ringkeeper_engine::request::{Delivery, Request};
+use ringkeeper_engine::{Millis, limits};
+use ringkeeper_replication::{Committed, Input, Mail, Outputs, Replica, Room, carry_out};
+
+use crate::clock::Clock;
+use crate::committer::Committer;
+use crate::mailbox::SequencerEnd;
+use crate::view::View;
+
+/// How groups are cut. By default a group is what gathered while the last commit was under way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GroupSettings {
+    /// Milliseconds that a group may wait for company; 0 commits what is there (`flushDelay`).
+    pub delay_ms: i64,
+    /// Records after which a waiting group is committed (`maxBatchSize`); 0 is no such bound.
+    pub records_max: u32,
+}
+
+/// The sequencer of one server. It runs on its own thread, or on the shard's where cores are few.
+pub struct Sequencer {
+    replica: Replica,
+    view: Arc<View>,
+    settings: OpSettings,
+    committer: Committer,
+    shards: Vec<SequencerEnd>,
+    outputs: Outputs,
+    committed: VecDeque<Committed>,
+    clock: Clock,
+    groups: GroupSettings,
+    group_since: Millis,
+    tick_ms: i64,
+    next_tick: Millis,
+    room: Box<dyn FnMut() -> Room + Send>,
+    gauges: Arc<Gauges>,
+}
+
+/// What reports want to know of the sequencer, published once per sweep.
+#[derive(Default)]
+pub struct Gauges {
+    /// Requests ordered or waiting.
+    pub outstanding: std::sync::atomic::AtomicUsize,
+    /// Sessions known.
+    pub sessions: std::sync::atomic::AtomicUsize,
+    /// Sessions that expired.
+    pub expired: std::sync::atomic::AtomicU64,
+    /// The `dump` of the sessions, made on request.
+    pub session_dump: parking_lot::Mutex<Option<String>>,
+}
+
+/// The parts of a sequencer.
+pub struct SequencerParts {
+    /// The pure core.
+    pub replica: Replica,
+    /// The database.
+    pub view: Arc<View>,
+    /// Rules of the operations.
+    pub settings: OpSettings,
+    /// The log's thread.
+    pub committer: Committer,
+    /// One end per shard.
+    pub shards: Vec<SequencerEnd>,
+    /// The clocks.
+    pub clock: Clock,
+    /// How groups are cut.
+    pub groups: GroupSettings,
+    /// How often time is told to the replica, milliseconds.
+    pub tick_ms: i64,
+    /// Whether the log can take more.
+    pub room: Box<dyn FnMut() -> Room + Send>,
+    /// For reports.
+    pub gauges: Arc<Gauges>,
+}
+
+impl Sequencer {
+    /// Puts the parts together.
+    pub fn new(parts: SequencerParts) -> Sequencer {
+        let next_tick = parts.clock.now().mono;
+        Sequencer {
+            replica: parts.replica,
+            view: parts.view,
+            settings: parts.settings,
+            committer: parts.committer,
+            shards: parts.shards,
+            outputs: Outputs::new(),
+            committed: VecDeque::new(),
+            clock: parts.clock,
+            groups: parts.groups,
+            group_since: Millis(0),
+            tick_ms: parts.tick_ms,
+            next_tick,
+            room: parts.room,
+            gauges: parts.gauges,
+        }
+    }
+
+    /// Releases what has become durable since the last sweep. First half of a sweep.
+    pub fn release(&mut self) {
+        self.carry_out();
+        if let Some(durable) = self.committer.poll() {
+            self.step(Input::Durable(durable));
+            self.commit();
+        }
+        self.tick();
+    }
+
+    /// Orders what has arrived. Second half of a sweep.
+    pub fn order(&mut self) {
+        while self.can_take() {
+            let Some(mut requests) = self.next_requests() else { break };
+            let now = self.clock.now();
+            self.step(Input::Requests(&mut requests, now));
+        }
+        self.commit();
+        self.publish_gauges();
+    }
+
+    /// Whether there is something to do without waiting for anybody.
+    pub fn has_work(&self) -> bool {
+        let requests = self.shards.iter().any(SequencerEnd::has_requests);
+        (requests && self.can_take()) || (!self.committed.is_empty() && self.has_room())
+    }
+
+    /// Milliseconds until time has to be told again, or a gathering group is due.
+    pub fn wait_ms(&self) -> i64 {
+        let now = self.clock.now().mono.0;
+        let tick = self.next_tick.0 - now;
+        let group = if self.gathers() { self.group_since.0 + self.groups.delay_ms - now } else { i64::MAX };
+        tick.min(group).clamp(0, self.tick_ms)
+    }
+
+    /// Wakes the shards that have mail.
+    pub fn wake_shards(&self) {
+        self.shards.iter().for_each(SequencerEnd::wake);
+    }
+
+    /// Requests wait in the rings while the group under construction is large, or while what is
+    /// committed cannot be carried out: a full queue stops the reading of sockets in the end.
+    fn can_take(&self) -> bool {
+        self.outputs.group.bytes() < limits::GROUP_BYTES_MAX && self.committed.is_empty()
+    }
+
+    fn next_requests(&mut self) -> Option<Vec<Request>> {
+        self.shards.iter_mut().find_map(SequencerEnd::receive)
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        if self.outputs.group.is_empty() {
+            self.group_since = self.clock.now().mono;
+        }
+        self.replica.set_room((self.room)());
+        {
+            let db = self.view.read();
+            self.replica.step(&db, input, &mut self.outputs);
+        }
+        self.committed.extend(self.outputs.committed.drain(..));
+        self.carry_out();
+    }
+
+    /// Applies and answers, at most `APPLY_BATCH` steps under one hold of the guard.
+    fn carry_out(&mut self) {
+        while !self.committed.is_empty() && self.has_room() {
+            let mut db = self.view.write();
+            let mut post = Post { shards: &mut self.shards };
+            for _ in 0..limits::APPLY_BATCH {
+                let Some(next) = self.committed.pop_front() else { break };
+                carry_out(next, &mut db, &self.settings, &mut post);
+            }
+            self.shards.iter_mut().for_each(SequencerEnd::publish);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.shards.iter().all(SequencerEnd::has_room)
+    }
+
+    fn gathers(&self) -> bool {
+        let group = &self.outputs.group;
+        let full = self.groups.records_max != 0 && group.records() >= self.groups.records_max;
+        self.groups.delay_ms > 0 && !group.is_empty() && !full
+    }
+
+    fn commit(&mut self) {
+        if self.committer.is_busy() || self.outputs.group.is_empty() {
+            return;
+        }
+        let age = self.clock.now().mono.0 - self.group_since.0;
+        if self.gathers() && age < self.groups.delay_ms {
+            return;
+        }
+        self.committer.submit(&mut self.outputs.group);
+    }
+
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        if now.mono >= self.next_tick && self.committed.is_empty() {
+            self.next_tick = Millis(now.mono.0 + self.tick_ms);
+            self.step(Input::Tick(now));
+        }
+        if self.groups.delay_ms > 0 {
+            self.commit();
+        }
+    }
+
+    fn publish_gauges(&self) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.gauges.outstanding.store(self.replica.outstanding(), Relaxed);
+        self.gauges.sessions.store(self.replica.sessions().len(), Relaxed);
+    }
+
+    /// The replica, for reports that are made on this thread.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+}
+
+struct Post<'a> {
+    shards: &'a mut [SequencerEnd],
+}
+
+impl Mail for Post<'_> {
+    fn interest(&self) -> Interest {
+        if self.shards.iter().any(SequencerEnd::has_interest) {
+            Interest::Somebody
+        } else {
+            Interest::Nobody
+        }
+    }
+
+    fn to_shard(&mut self, shard: u16, delivery: Delivery) {
+        self.shards[usize::from(shard)].post(delivery);
+    }
+
+    fn to_watching_shards(&mut self, delivery: impl Fn() -> Delivery) {
+        for shard in self.shards.iter_mut().filter(|shard| shard.has_interest()) {
+            shard.post(delivery());
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A shard's sockets on epoll: for kernels and containers that do not allow io_uring.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ringkeeper_engine::watch::ConnId;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags};
+
+use super::accept::{Listener, peer, prepare};
+use super::turn::{ShardThread, Wish};
+
+const LISTENER: u64 = u64::MAX;
+const WAKER: u64 = u64::MAX - 1;
+/// Bytes read from one socket per turn.
+const READ_BYTES: usize = 64 << 10;
+/// Sockets read per turn.
+const EVENTS: usize = 256;
+
+struct Socket {
+    fd: OwnedFd,
+    ip: IpAddr,
+    interest: EventFlags,
+    cut_off_ms: Option<i64>,
+}
+
+struct Sockets {
+    epoll: OwnedFd,
+    listener: Listener,
+    open: BTreeMap<ConnId, Socket>,
+    keep_alive: bool,
+    closing: Vec<ConnId>,
+}
+
+/// Runs a shard until the stop flag is set.
+pub fn run(
+    mut thread: ShardThread,
+    listener: Listener,
+    keep_alive: bool,
+    stop: Arc<AtomicBool>,
+) -> io::Result<()> {
+    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    epoll::add(&epoll, listener.fd(), EventData::new_u64(LISTENER), EventFlags::IN)?;
+    epoll::add(&epoll, thread.waker.fd(), EventData::new_u64(WAKER), EventFlags::IN)?;
+    let mut sockets =
+        Sockets { epoll, listener, open: BTreeMap::new(), keep_alive, closing: Vec::new() };
+    let mut events = Vec::with_capacity(EVENTS);
+    let mut arrivals: Vec<(ConnId, std::ops::Range<usize>)> = Vec::new();
+    let mut bytes = Vec::new();
+    let mut touched = Vec::new();
+    while !stop.load(Ordering::Acquire) {
+        sockets.wait(&thread, &mut events)?;
+        bytes.clear();
+        arrivals.clear();
+        for event in events.drain(..) {
+            let (key, flags) = (event.data.u64(), event.flags);
+            match key {
+                LISTENER => sockets.accept(&mut thread),
+                WAKER => thread.waker.drain(),
+                key => {
+                    let conn = ConnId(key as u32);
+                    sockets.read(conn, flags, &mut thread, &mut bytes, &mut arrivals);
+                }
+            }
+        }
+        thread.turn(arrivals.iter().map(|(conn, range)| (*conn, &bytes[range.clone()])));
+        thread.shard.take_touched(&mut touched);
+        for conn in &touched {
+            sockets.look_after(*conn, &mut thread);
+        }
+        sockets.cut_off(&mut thread);
+    }
+    Ok(())
+}
+
+impl Sockets {
+    fn wait(&mut self, thread: &ShardThread, events: &mut Vec<Event>) -> io::Result<()> {
+        thread.waker.about_to_sleep();
+        let ms = thread.sleep_ms();
+        let timeout = rustix::event::Timespec {
+            tv_sec: ms / 1_000,
+            tv_nsec: (ms % 1_000) * 1_000_000,
+        };
+        let spare = rustix::buffer::spare_capacity(events);
+        let result = epoll::wait(&self.epoll, spare, Some(&timeout));
+        thread.waker.awake();
+        match result {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Accepts until nobody waits. Where descriptors have run out, the listener stays readable
+    /// and is tried again with the next turn.
+    fn accept(&mut self, thread: &mut ShardThread) {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        while let Ok(fd) = rustix::net::accept_with(self.listener.fd(), flags) {
+            let Ok(address) = peer(fd.as_fd()) else { continue };
+            if prepare(fd.as_fd(), self.keep_alive).is_err() {
+                continue;
+            }
+            let Some(conn) = thread.accept(address) else { continue };
+            let data = EventData::new_u64(u64::from(conn.0));
+            let interest = EventFlags::IN;
+            if epoll::add(&self.epoll, &fd, data, interest).is_err() {
+                thread.shard.lost(conn);
+                thread.turnstile.leave(address.ip());
+                continue;
+            }
+            let socket = Socket { fd, ip: address.ip(), interest, cut_off_ms: None };
+            self.open.insert(conn, socket);
+        }
+    }
+
+    fn read(
+        &mut self,
+        conn: ConnId,
+        flags: EventFlags,
+        thread: &mut ShardThread,
+        bytes: &mut Vec<u8>,
+        arrivals: &mut Vec<(ConnId, std::ops::Range<usize>)>,
+    ) {
+        if flags.contains(EventFlags::OUT) {
+            self.look_after(conn, thread);
+        }
+        let Some(socket) = self.open.get(&conn) else { return };
+        let ended = EventFlags::HUP | EventFlags::ERR;
+        if !flags.intersects(EventFlags::IN | ended) {
+            return;
+        }
+        let start = bytes.len();
+        bytes.reserve(READ_BYTES);
+        let spare = rustix::buffer::spare_capacity(bytes);
+        match rustix::net::recv(&socket.fd, spare, RecvFlags::empty()) {
+            Ok((0, _)) => self.lose(conn, thread),
+            Ok(_) => arrivals.push((conn, start..bytes.len())),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+            Err(_) => self.lose(conn, thread),
+        }
+    }
+
+    fn look_after(&mut self, conn: ConnId, thread: &mut ShardThread) {
+        let wish = thread.wish(conn);
+        let Some(socket) = self.open.get_mut(&conn) else { return };
+        let Some(pure) = thread.shard.conn_mut(conn) else { return };
+        let mut broken = false;
+        while !pure.out.is_empty() {
+            match rustix::net::send(&socket.fd, &pure.out, SendFlags::NOSIGNAL) {
+                Ok(count) => {
+                    pure.out.drain(..count);
+                }
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => {
+                    broken = true;
+                    break;
+                }
+            }
+        }
+        let unsent = !pure.out.is_empty();
+        if broken || (wish == Wish::Close && !unsent) {
+            return self.lose(conn, thread);
+        }
+        if wish == Wish::Close && socket.cut_off_ms.is_none() {
+            socket.cut_off_ms = Some(thread.linger_until_ms());
+            self.closing.push(conn);
+        }
+        self.set_interest(conn, wish, unsent);
+    }
+
+    fn set_interest(&mut self, conn: ConnId, wish: Wish, unsent: bool) {
+        let Some(socket) = self.open.get_mut(&conn) else { return };
+        let mut interest = EventFlags::empty();
+        interest.set(EventFlags::IN, wish == Wish::Read);
+        interest.set(EventFlags::OUT, unsent);
+        if interest != socket.interest {
+            socket.interest = interest;
+            let data = EventData::new_u64(u64::from(conn.0));
+            let _ = epoll::modify(&self.epoll, &socket.fd, data, interest);
+        }
+    }
+
+    fn lose(&mut self, conn: ConnId, thread: &mut ShardThread) {
+        if let Some(socket) = self.open.remove(&conn) {
+            let _ = epoll::delete(&self.epoll, &socket.fd);
+            let _ = rustix::net::shutdown(&socket.fd, rustix::net::Shutdown::Both);
+            thread.shard.lost(conn);
+            thread.turnstile.leave(socket.ip);
+        }
+    }
+
+    /// Cuts off connections that do not take their last bytes.
+    fn cut_off(&mut self, thread: &mut ShardThread) {
+        if self.closing.is_empty() {
+            return;
+        }
+        let now = thread.now_ms();
+        for conn in std::mem::take(&mut self.closing) {
+            match self.open.get(&conn).and_then(|socket| socket.cut_off_ms) {
+                Some(until) if until <= now => self.lose(conn, thread),
+                Some(_) => self.closing.push(conn),
+                None => {}
+            }
+        }
+    }
+}

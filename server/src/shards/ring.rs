@@ -1,0 +1,442 @@
+//! A shard's sockets on io_uring: multishot accept and receive, provided buffers, one coalesced
+//! send per connection and sweep.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use ringkeeper_engine::watch::ConnId;
+
+use super::accept::{Listener, peer, prepare};
+use super::ring_buffers::{BufferRing, GROUP};
+use super::turn::{ShardThread, Wish};
+
+/// Entries of the submission queue; a full one is submitted in between.
+const SUBMISSIONS: u32 = 1024;
+/// Entries of the completion queue.
+const COMPLETIONS: u32 = 8192;
+/// A send buffer that has grown beyond this is given back to the allocator.
+const SEND_BYTES_KEPT: usize = 64 << 10;
+
+/// What a completion belongs to: the kind in the high byte, the socket's slot below.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Token {
+    Accept,
+    Wake,
+    Receive(u32),
+    Send(u32),
+    Cancel,
+}
+
+impl Token {
+    fn pack(self) -> u64 {
+        match self {
+            Token::Accept => 0,
+            Token::Wake => 1 << 56,
+            Token::Receive(slot) => 2 << 56 | u64::from(slot),
+            Token::Send(slot) => 3 << 56 | u64::from(slot),
+            Token::Cancel => 4 << 56,
+        }
+    }
+
+    fn unpack(raw: u64) -> Token {
+        let slot = raw as u32;
+        match raw >> 56 {
+            0 => Token::Accept,
+            1 => Token::Wake,
+            2 => Token::Receive(slot),
+            3 => Token::Send(slot),
+            _ => Token::Cancel,
+        }
+    }
+}
+
+/// One socket. It stays until no completion for it can come any more.
+struct Socket {
+    fd: OwnedFd,
+    conn: ConnId,
+    ip: IpAddr,
+    receiving: bool,
+    cancelling: bool,
+    sending: bool,
+    /// The bytes under way; they do not move while `sending`.
+    bytes: Vec<u8>,
+    sent: usize,
+    /// The connection is over: only completions are waited for.
+    over: bool,
+    /// Monotonic milliseconds after which a closing connection is cut off.
+    cut_off_ms: Option<i64>,
+}
+
+/// Whether the kernel lets us do all this; the error says what is missing.
+pub fn probe() -> io::Result<()> {
+    let ring = build()?;
+    let buffers = BufferRing::register(&ring)?;
+    drop(ring);
+    drop(buffers);
+    Ok(())
+}
+
+fn build() -> io::Result<IoUring> {
+    let ring = IoUring::builder()
+        .setup_cqsize(COMPLETIONS)
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_submit_all()
+        .build(SUBMISSIONS)?;
+    if !ring.params().is_feature_ext_arg() {
+        return Err(io::Error::other("the kernel cannot wait on a ring with a timeout"));
+    }
+    Ok(ring)
+}
+
+/// The sockets of one shard.
+struct Sockets {
+    // Dropped in this order: the ring lets go of the buffers before they are unmapped.
+    ring: IoUring,
+    buffers: BufferRing,
+    listener: Listener,
+    slots: Vec<Option<Socket>>,
+    free: Vec<u32>,
+    /// The socket of each connection id in use.
+    of_conn: Vec<u32>,
+    accepting: bool,
+    keep_alive: bool,
+    wake_count: Box<[u8; 8]>,
+    waking: bool,
+    closing: Vec<u32>,
+}
+
+/// Runs a shard until the stop flag is set.
+pub fn run(
+    mut thread: ShardThread,
+    listener: Listener,
+    keep_alive: bool,
+    stop: Arc<AtomicBool>,
+) -> io::Result<()> {
+    let ring = build()?;
+    let buffers = BufferRing::register(&ring)?;
+    let mut sockets = Sockets {
+        ring,
+        buffers,
+        listener,
+        slots: Vec::new(),
+        free: Vec::new(),
+        of_conn: Vec::new(),
+        accepting: false,
+        keep_alive,
+        wake_count: Box::new([0; 8]),
+        waking: false,
+        closing: Vec::new(),
+    };
+    let mut arrivals = Vec::new();
+    let mut touched = Vec::new();
+    while !stop.load(Ordering::Acquire) {
+        sockets.arm(&thread)?;
+        sockets.wait(&thread)?;
+        sockets.reap(&mut thread, &mut arrivals)?;
+        let bytes = arrivals.iter().map(|arrival: &Arrival| {
+            (arrival.conn, sockets.buffers.bytes(arrival.buffer, arrival.len))
+        });
+        thread.turn(bytes);
+        for arrival in arrivals.drain(..) {
+            sockets.buffers.push(arrival.buffer);
+        }
+        sockets.buffers.publish();
+        thread.shard.take_touched(&mut touched);
+        for conn in &touched {
+            sockets.look_after(*conn, &mut thread)?;
+        }
+        sockets.cut_off(&mut thread);
+    }
+    Ok(())
+}
+
+/// Bytes in a provided buffer.
+struct Arrival {
+    conn: ConnId,
+    buffer: u16,
+    len: usize,
+}
+
+impl Sockets {
+    /// Keeps the accept and the wake-up armed.
+    fn arm(&mut self, thread: &ShardThread) -> io::Result<()> {
+        if !self.accepting {
+            let fd = types::Fd(self.listener.fd().as_raw_fd());
+            let accept = opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build();
+            self.push(accept, Token::Accept)?;
+            self.accepting = true;
+        }
+        if !self.waking {
+            let fd = types::Fd(thread.waker.raw_fd());
+            let read = opcode::Read::new(fd, self.wake_count.as_mut_ptr(), 8).build();
+            self.push(read, Token::Wake)?;
+            self.waking = true;
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, thread: &ShardThread) -> io::Result<()> {
+        thread.waker.about_to_sleep();
+        let ms = u64::try_from(thread.sleep_ms()).unwrap_or(0);
+        let timeout = types::Timespec::new().sec(ms / 1_000).nsec((ms % 1_000) as u32 * 1_000_000);
+        let args = types::SubmitArgs::new().timespec(&timeout);
+        let result = self.ring.submitter().submit_with_args(1, &args);
+        thread.waker.awake();
+        match result {
+            Ok(_) => Ok(()),
+            Err(e) if matches!(e.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY)) => {
+                Ok(())
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn reap(&mut self, thread: &mut ShardThread, arrivals: &mut Vec<Arrival>) -> io::Result<()> {
+        self.ring.completion().sync();
+        loop {
+            let Some(done) = self.ring.completion().next() else { return Ok(()) };
+            match Token::unpack(done.user_data()) {
+                Token::Accept => self.accepted(&done, thread)?,
+                Token::Wake => self.waking = false,
+                Token::Receive(slot) => self.received(slot, &done, thread, arrivals),
+                Token::Send(slot) => self.sent(slot, done.result(), thread)?,
+                Token::Cancel => {}
+            }
+        }
+    }
+
+    fn accepted(&mut self, done: &cqueue::Entry, thread: &mut ShardThread) -> io::Result<()> {
+        if !cqueue::more(done.flags()) {
+            self.accepting = false;
+        }
+        if done.result() < 0 {
+            return Ok(());
+        }
+        // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
+        let fd = unsafe { OwnedFd::from_raw_fd(done.result()) };
+        let Ok(address) = peer(fd.as_fd()) else { return Ok(()) };
+        if prepare(fd.as_fd(), self.keep_alive).is_err() {
+            return Ok(());
+        }
+        let Some(conn) = thread.accept(address) else { return Ok(()) };
+        let socket = Socket {
+            fd,
+            conn,
+            ip: address.ip(),
+            receiving: false,
+            cancelling: false,
+            sending: false,
+            bytes: Vec::new(),
+            sent: 0,
+            over: false,
+            cut_off_ms: None,
+        };
+        let slot = self.insert(socket);
+        if self.of_conn.len() <= conn.0 as usize {
+            self.of_conn.resize(conn.0 as usize + 1, u32::MAX);
+        }
+        self.of_conn[conn.0 as usize] = slot;
+        self.receive(slot)
+    }
+
+    fn insert(&mut self, socket: Socket) -> u32 {
+        match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(socket);
+                slot
+            }
+            None => {
+                self.slots.push(Some(socket));
+                u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 sockets")
+            }
+        }
+    }
+
+    fn socket(&mut self, slot: u32) -> &mut Socket {
+        self.slots[slot as usize].as_mut().expect("completions only come for sockets that exist")
+    }
+
+    fn receive(&mut self, slot: u32) -> io::Result<()> {
+        let socket = self.socket(slot);
+        socket.receiving = true;
+        let receive = opcode::RecvMulti::new(types::Fd(socket.fd.as_raw_fd()), GROUP).build();
+        self.push(receive, Token::Receive(slot))
+    }
+
+    fn received(
+        &mut self,
+        slot: u32,
+        done: &cqueue::Entry,
+        thread: &mut ShardThread,
+        arrivals: &mut Vec<Arrival>,
+    ) {
+        let buffer = cqueue::buffer_select(done.flags());
+        let socket = self.socket(slot);
+        if !cqueue::more(done.flags()) {
+            socket.receiving = false;
+            socket.cancelling = false;
+        }
+        let (conn, over) = (socket.conn, socket.over);
+        match (usize::try_from(done.result()), buffer) {
+            (Ok(len), Some(buffer)) if len > 0 && !over => {
+                arrivals.push(Arrival { conn, buffer, len });
+            }
+            (_, Some(buffer)) => self.buffers.push(buffer),
+            (_, None) => {}
+        }
+        let ended = !matches!(
+            done.result(),
+            1.. | NO_BUFFERS | CANCELLED | INTERRUPTED
+        );
+        if over {
+            self.release(slot, thread);
+        } else if ended {
+            self.lose(slot, thread);
+        } else if !cqueue::more(done.flags()) {
+            // The buffers ran out, or it was paused: looked at again after this turn.
+            self.closing.push(slot);
+        }
+    }
+
+    fn sent(&mut self, slot: u32, result: i32, thread: &mut ShardThread) -> io::Result<()> {
+        let socket = self.socket(slot);
+        socket.sending = false;
+        if socket.over {
+            self.release(slot, thread);
+            return Ok(());
+        }
+        match usize::try_from(result) {
+            Ok(count) => {
+                socket.sent += count;
+                if socket.sent < socket.bytes.len() {
+                    return self.send(slot);
+                }
+                socket.bytes.clear();
+                socket.bytes.shrink_to(SEND_BYTES_KEPT);
+                let conn = socket.conn;
+                self.look_after(conn, thread)
+            }
+            Err(_) => {
+                self.lose(slot, thread);
+                Ok(())
+            }
+        }
+    }
+
+    /// Does what a connection needs: send, close, read, pause.
+    fn look_after(&mut self, conn: ConnId, thread: &mut ShardThread) -> io::Result<()> {
+        let Some(slot) = self.slot_of(conn) else { return Ok(()) };
+        let wish = thread.wish(conn);
+        let Some(pure) = thread.shard.conn_mut(conn) else { return Ok(()) };
+        let socket = self.slots[slot as usize].as_mut().expect("looked up a line above");
+        if !socket.sending && !pure.out.is_empty() {
+            std::mem::swap(&mut socket.bytes, &mut pure.out);
+            socket.sent = 0;
+            self.send(slot)?;
+        }
+        let socket = self.socket(slot);
+        match wish {
+            Wish::Close if !socket.sending => self.lose(slot, thread),
+            Wish::Close => {
+                let until = thread.linger_until_ms();
+                if socket.cut_off_ms.replace(until).is_none() {
+                    self.closing.push(slot);
+                }
+            }
+            Wish::Read if !socket.receiving => self.receive(slot)?,
+            Wish::Pause if socket.receiving && !socket.cancelling => {
+                socket.cancelling = true;
+                let cancel = opcode::AsyncCancel::new(Token::Receive(slot).pack()).build();
+                self.push(cancel, Token::Cancel)?;
+            }
+            Wish::Read | Wish::Pause => {}
+        }
+        Ok(())
+    }
+
+    fn slot_of(&self, conn: ConnId) -> Option<u32> {
+        let slot = *self.of_conn.get(conn.0 as usize)?;
+        let socket = self.slots.get(slot as usize)?.as_ref()?;
+        (socket.conn == conn && !socket.over).then_some(slot)
+    }
+
+    fn send(&mut self, slot: u32) -> io::Result<()> {
+        let socket = self.socket(slot);
+        socket.sending = true;
+        let rest = &socket.bytes[socket.sent..];
+        let len = u32::try_from(rest.len()).unwrap_or(u32::MAX);
+        let send = opcode::Send::new(types::Fd(socket.fd.as_raw_fd()), rest.as_ptr(), len)
+            .flags(libc::MSG_NOSIGNAL)
+            .build();
+        self.push(send, Token::Send(slot))
+    }
+
+    /// The connection is over, for whatever reason.
+    fn lose(&mut self, slot: u32, thread: &mut ShardThread) {
+        let socket = self.socket(slot);
+        if socket.over {
+            return;
+        }
+        socket.over = true;
+        let (conn, ip) = (socket.conn, socket.ip);
+        // What is still armed completes at once on a socket that is shut down.
+        let _ = rustix::net::shutdown(&socket.fd, rustix::net::Shutdown::Both);
+        thread.shard.lost(conn);
+        thread.turnstile.leave(ip);
+        self.release(slot, thread);
+    }
+
+    /// Frees the slot once no completion can come any more.
+    fn release(&mut self, slot: u32, _thread: &ShardThread) {
+        let socket = self.socket(slot);
+        if socket.over && !socket.receiving && !socket.sending {
+            self.slots[slot as usize] = None;
+            self.free.push(slot);
+        }
+    }
+
+    /// Looks again at paused connections, and cuts off those that do not take their last bytes.
+    fn cut_off(&mut self, thread: &mut ShardThread) {
+        if self.closing.is_empty() {
+            return;
+        }
+        let now = thread.now_ms();
+        for slot in std::mem::take(&mut self.closing) {
+            let Some(socket) = self.slots[slot as usize].as_ref() else { continue };
+            if socket.over {
+                continue;
+            }
+            match socket.cut_off_ms {
+                Some(until) if until <= now => self.lose(slot, thread),
+                Some(_) => self.closing.push(slot),
+                None => {
+                    let conn = socket.conn;
+                    if self.look_after(conn, thread).is_err() {
+                        self.lose(slot, thread);
+                    }
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, entry: squeue::Entry, token: Token) -> io::Result<()> {
+        let entry = entry.user_data(token.pack());
+        loop {
+            // SAFETY: what an entry points to lives until its completion: sockets keep their
+            // descriptor and bytes while `receiving` or `sending`, the wake counter is boxed.
+            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+                return Ok(());
+            }
+            self.ring.submit()?;
+        }
+    }
+}
+
+const NO_BUFFERS: i32 = -libc::ENOBUFS;
+const CANCELLED: i32 = -libc::ECANCELED;
+const INTERRUPTED: i32 = -libc::EINTR;

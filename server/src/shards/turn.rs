@@ -1,0 +1,181 @@
+//! One turn of a shard's thread, whatever the sockets are driven with.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ringkeeper_engine::shard::{Moment, Phase, Shard};
+use ringkeeper_engine::watch::ConnId;
+
+use super::Turnstile;
+use crate::admin::{Desk, Reports};
+use crate::clock::Clock;
+use crate::mailbox::ShardEnd;
+use crate::sequencer::Sequencer;
+use crate::view::View;
+use crate::waker::Waker;
+
+/// Bytes of unparsed input after which a connection that cannot go on is not read any more.
+const INPUT_BACKLOG: usize = 64 << 10;
+/// Milliseconds between looks at handshakes that take too long.
+const TICK_MS: i64 = 500;
+/// Milliseconds that a closing connection has to take its last bytes.
+const LINGER_MS: i64 = 2_000;
+
+/// What a shard's thread is made of.
+pub struct ShardParts {
+    /// The pure core.
+    pub shard: Shard,
+    /// The database.
+    pub view: Arc<View>,
+    /// The rings to the sequencer.
+    pub mailbox: ShardEnd,
+    /// The sequencer, where it shares this thread.
+    pub fused: Option<Sequencer>,
+    /// The clocks.
+    pub clock: Clock,
+    /// What wakes this thread.
+    pub waker: Arc<Waker>,
+    /// Limits on connections.
+    pub turnstile: Arc<Turnstile>,
+    /// Where reports about this shard are asked for and answered.
+    pub desk: Desk,
+}
+
+/// A shard's thread, without its sockets.
+pub struct ShardThread {
+    /// The pure core.
+    pub shard: Shard,
+    /// Limits on connections.
+    pub turnstile: Arc<Turnstile>,
+    /// What wakes this thread.
+    pub waker: Arc<Waker>,
+    view: Arc<View>,
+    mailbox: ShardEnd,
+    fused: Option<Sequencer>,
+    clock: Clock,
+    desk: Desk,
+    next_tick_ms: i64,
+}
+
+/// What the sockets have to do for a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// Read when something arrives.
+    Read,
+    /// Do not read: a bound is reached.
+    Pause,
+    /// Close when the output is sent.
+    Close,
+}
+
+impl ShardThread {
+    /// Puts the parts together.
+    pub fn new(parts: ShardParts) -> ShardThread {
+        ShardThread {
+            shard: parts.shard,
+            turnstile: parts.turnstile,
+            waker: parts.waker,
+            view: parts.view,
+            mailbox: parts.mailbox,
+            fused: parts.fused,
+            clock: parts.clock,
+            desk: parts.desk,
+            next_tick_ms: 0,
+        }
+    }
+
+    /// Takes a connection in, or says that it has to be closed at once.
+    pub fn accept(&mut self, peer: SocketAddr) -> Option<ConnId> {
+        let welcome = self.turnstile.enter(peer.ip());
+        welcome.then(|| self.shard.open(peer, self.clock.now()))
+    }
+
+    /// One turn: what has become durable is released, mail is delivered, bytes that arrived are
+    /// served, and new requests are ordered.
+    ///
+    /// Order: the mailbox is emptied under the guard before a byte is parsed, so no reply shows a
+    /// state whose events were not sent (see [`ringkeeper_engine::request::Delivery`]).
+    pub fn turn<'b>(&mut self, arrivals: impl Iterator<Item = (ConnId, &'b [u8])>) {
+        if let Some(sequencer) = &mut self.fused {
+            sequencer.release();
+        }
+        self.serve(arrivals);
+        self.mailbox.send(&mut self.shard.requests);
+        if let Some(sequencer) = &mut self.fused {
+            sequencer.order();
+            if self.mailbox.has_mail() {
+                self.serve(std::iter::empty());
+                self.mailbox.send(&mut self.shard.requests);
+            }
+        }
+        self.tick();
+        self.report();
+    }
+
+    fn serve<'b>(&mut self, arrivals: impl Iterator<Item = (ConnId, &'b [u8])>) {
+        let db = self.view.read();
+        let moment = Moment { db: &db, now: self.clock.now(), now_us: self.clock.micros() };
+        while let Some(batch) = self.mailbox.receive() {
+            for delivery in batch {
+                self.shard.deliver(delivery, moment);
+            }
+        }
+        for (conn, bytes) in arrivals {
+            self.shard.received(conn, bytes, moment);
+        }
+        self.shard.resume_stalled(moment);
+        self.mailbox.publish_interest(self.shard.has_interest());
+    }
+
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        if now.mono.0 >= self.next_tick_ms {
+            self.next_tick_ms = now.mono.0 + TICK_MS;
+            self.shard.tick(now);
+        }
+    }
+
+    /// Answers four-letter words, and gives other shards what they ask for.
+    fn report(&mut self) {
+        self.desk.note_replies(&mut self.shard);
+        if self.shard.words.is_empty() && !self.desk.has_work() {
+            return;
+        }
+        let reports = Reports { view: &self.view, sequencer: self.fused.as_ref() };
+        self.desk.serve(&mut self.shard, &reports);
+    }
+
+    /// Milliseconds that the thread may sleep; 0 where there is work. Call it between
+    /// [`Waker::about_to_sleep`] and the sleep.
+    pub fn sleep_ms(&self) -> i64 {
+        let work = self.mailbox.has_mail()
+            || self.desk.has_work()
+            || self.fused.as_ref().is_some_and(Sequencer::has_work);
+        if work {
+            return 0;
+        }
+        let tick = (self.next_tick_ms - self.clock.now().mono.0).clamp(0, TICK_MS);
+        self.fused.as_ref().map_or(tick, |sequencer| tick.min(sequencer.wait_ms()))
+    }
+
+    /// Monotonic milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now().mono.0
+    }
+
+    /// When a connection that closes now is cut off, sent or not.
+    pub fn linger_until_ms(&self) -> i64 {
+        self.now_ms() + LINGER_MS
+    }
+
+    /// What the socket of a connection has to do.
+    pub fn wish(&self, id: ConnId) -> Wish {
+        let Some(conn) = self.shard.conn(id) else { return Wish::Close };
+        match conn.phase {
+            Phase::Closing | Phase::Lost => Wish::Close,
+            _ if self.shard.wants_input(id) => Wish::Read,
+            _ if conn.input.len() < INPUT_BACKLOG => Wish::Read,
+            _ => Wish::Pause,
+        }
+    }
+}
