@@ -1,1 +1,251 @@
-//! (under construction)
+//! The tree of znodes: what all reads are answered from and all transactions change.
+//!
+//! Nodes lie in fixed chunks ([`slots`]) and are found through an index over the hashes of their
+//! full paths ([`index`]); siblings are chained, so that adding and removing a child costs the
+//! same in a directory of three as of three million. Nothing here ever copies or rehashes
+//! everything at once, because a pause of a second expires sessions.
+//!
+//! The tree is changed by applied transactions only, and they cannot be refused: whoever ordered
+//! them has checked them, so a broken precondition is a bug of ours and stops the process.
+
+mod acls;
+mod change;
+mod index;
+mod node;
+mod payload;
+mod slots;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
+
+pub use change::NewNode;
+pub use node::NodeId;
+
+use acls::AclTable;
+use index::Index;
+use node::Node;
+use slots::Slots;
+
+use crate::txn::{AclList, NodeKind};
+use crate::wire::Stat;
+use crate::{SessionId, Zxid};
+
+/// All znodes at one zxid.
+pub struct Tree {
+    applied: Zxid,
+    nodes: Slots<Node>,
+    index: Index,
+    secrets: RapidSecrets,
+    acls: AclTable,
+    /// Ordered, so that what is derived from it does not depend on a hash.
+    ephemerals: BTreeMap<SessionId, BTreeSet<NodeId>>,
+    ephemerals_count: u64,
+    /// Lengths of all paths in UTF-16 units, as ZooKeeper counts them.
+    path_units: u64,
+    /// Room to spell paths in, kept to save allocations.
+    scratch: String,
+}
+
+impl Tree {
+    /// The zxid of the last transaction applied.
+    pub fn applied(&self) -> Zxid {
+        self.applied
+    }
+
+    /// Notes that a transaction was applied as a whole.
+    pub fn set_applied(&mut self, zxid: Zxid) {
+        assert!(zxid > self.applied, "{zxid} is applied after {}", self.applied);
+        self.applied = zxid;
+    }
+
+    /// The node of a path; `""` is the root as well, which clients may ask for.
+    pub fn find(&self, path: &str) -> Option<NodeId> {
+        if path.is_empty() || path == "/" {
+            return Some(NodeId::ROOT);
+        }
+        self.find_hashed(self.hash(path), path)
+    }
+
+    /// What clients see of a node beside its data.
+    pub fn stat(&self, id: NodeId) -> Stat {
+        let node = self.node(id);
+        let parts = node.payload.parts();
+        let (mzxid, mtime, version) = match parts.change {
+            Some(change) => (change.mzxid, change.mtime, change.version),
+            None => (node.czxid, node.ctime, 0),
+        };
+        let children = node.children();
+        Stat {
+            czxid: node.czxid.to_wire(),
+            mzxid: mzxid.to_wire(),
+            ctime: node.ctime.0,
+            mtime: mtime.0,
+            version,
+            cversion: (2 * node.created()).wrapping_sub(u64::from(children)) as i32,
+            aversion: parts.aversion,
+            ephemeral_owner: NodeKind::from_owner(parts.owner).visible_owner(),
+            data_length: parts.data.map_or(0, <[u8]>::len) as i32,
+            num_children: children as i32,
+            pzxid: node.pzxid().to_wire(),
+        }
+    }
+
+    /// The data; null and empty differ.
+    pub fn data(&self, id: NodeId) -> Option<&[u8]> {
+        self.node(id).payload.data()
+    }
+
+    /// Changes of the data.
+    pub fn version(&self, id: NodeId) -> i32 {
+        self.node(id).payload.parts().change.map_or(0, |change| change.version)
+    }
+
+    /// Changes of the ACL.
+    pub fn aversion(&self, id: NodeId) -> i32 {
+        self.node(id).payload.parts().aversion
+    }
+
+    /// The access control list.
+    pub fn acl(&self, id: NodeId) -> &AclList {
+        self.acls.get(self.node(id).acl)
+    }
+
+    /// The kind of node.
+    pub fn kind(&self, id: NodeId) -> NodeKind {
+        self.node(id).kind()
+    }
+
+    /// Children ever created: ZooKeeper's internal cversion, and the next sequence number. It
+    /// wraps at 32 bits and keeps counting, where ZooKeeper's own sticks.
+    pub fn created_children(&self, id: NodeId) -> i32 {
+        self.node(id).created() as i32
+    }
+
+    /// Direct children.
+    pub fn child_count(&self, id: NodeId) -> u32 {
+        self.node(id).children()
+    }
+
+    /// Names of the direct children: in the order of their creation, or in any order if they came
+    /// out of a snapshot.
+    pub fn children(&self, id: NodeId) -> impl Iterator<Item = &str> {
+        self.child_ids(id).map(|child| text(self.node(child).payload.name()))
+    }
+
+    /// Nodes below this one at any depth (getAllChildrenNumber).
+    pub fn descendants(&self, id: NodeId) -> u64 {
+        self.node(id).dir.as_ref().map_or(0, |dir| dir.descendants)
+    }
+
+    /// Bytes of data in this node and all nodes below it.
+    pub fn subtree_bytes(&self, id: NodeId) -> u64 {
+        let node = self.node(id);
+        node.payload.data_len() as u64 + node.dir.as_ref().map_or(0, |dir| dir.bytes_below)
+    }
+
+    /// The parent; `None` for the root.
+    pub fn parent(&self, id: NodeId) -> Option<NodeId> {
+        self.node(id).parent
+    }
+
+    /// The full path.
+    pub fn path_of(&self, id: NodeId) -> String {
+        let mut path = String::new();
+        self.spell(id, &mut path);
+        path
+    }
+
+    /// The ephemeral nodes of a session, in an order that only depends on the transactions.
+    pub fn ephemerals(&self, session: SessionId) -> impl Iterator<Item = NodeId> {
+        self.ephemerals.get(&session).into_iter().flatten().copied()
+    }
+
+    /// The sessions that own ephemeral nodes.
+    pub fn ephemeral_sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.ephemerals.keys().copied()
+    }
+
+    /// Ephemeral nodes.
+    pub fn ephemerals_count(&self) -> u64 {
+        self.ephemerals_count
+    }
+
+    /// Nodes as ZooKeeper counts them: the root has two names there and counts twice.
+    pub fn node_count(&self) -> u64 {
+        u64::from(self.nodes.len()) + 1
+    }
+
+    /// Lengths of all paths and data, as ZooKeeper counts them: paths in UTF-16 units.
+    pub fn approximate_data_size(&self) -> u64 {
+        self.path_units + self.subtree_bytes(NodeId::ROOT)
+    }
+
+    fn node(&self, id: NodeId) -> &Node {
+        self.nodes.at(id.slot())
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        self.nodes.at_mut(id.slot())
+    }
+
+    fn hash(&self, path: &str) -> u64 {
+        rapidhash_v3_seeded(path.as_bytes(), &self.secrets)
+    }
+
+    fn find_hashed(&self, hash: u64, path: &str) -> Option<NodeId> {
+        let slot = self.index.find(hash, |slot| self.is_at(NodeId::of_slot(slot), path))?;
+        Some(NodeId::of_slot(slot))
+    }
+
+    /// Compares the path from its end, name by name, on the way to the root.
+    fn is_at(&self, id: NodeId, path: &str) -> bool {
+        let (mut id, mut rest) = (id, path.as_bytes());
+        loop {
+            let node = self.node(id);
+            let Some(parent) = node.parent else { return rest.is_empty() };
+            let before = rest.strip_suffix(node.payload.name());
+            let Some(head) = before.and_then(|rest| rest.strip_suffix(b"/")) else { return false };
+            (id, rest) = (parent, head);
+        }
+    }
+
+    fn child_ids(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        let first = self.node(id).dir.as_ref().and_then(|dir| dir.first);
+        std::iter::successors(first, |&child| self.node(child).next)
+    }
+
+    /// The ancestors, the parent first and the root last.
+    fn ancestors(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        std::iter::successors(self.parent(id), |&id| self.parent(id))
+    }
+
+    /// Writes the full path into `out`, replacing what it holds. The names are met from the last
+    /// to the first, so the bytes are put in from the end.
+    fn spell(&self, id: NodeId, out: &mut String) {
+        let name_len = |id: NodeId| self.node(id).payload.name().len();
+        let len = std::iter::once(id).chain(self.ancestors(id)).map(|id| name_len(id) + 1).sum();
+        let mut bytes = std::mem::take(out).into_bytes();
+        bytes.clear();
+        bytes.resize(len, b'/');
+        let mut end = len;
+        for id in std::iter::once(id).chain(self.ancestors(id)) {
+            let name = self.node(id).payload.name();
+            bytes[end - name.len()..end].copy_from_slice(name);
+            end -= name.len() + 1;
+        }
+        // The root is the component before the first slash, and has a path of its own.
+        if len > 1 {
+            bytes.remove(0);
+        }
+        *out = String::from_utf8(bytes).expect("names were text when they came in");
+    }
+}
+
+/// Names are UTF-8 because they came in as text; checking again is cheaper than `unsafe` is dear.
+fn text(name: &[u8]) -> &str {
+    std::str::from_utf8(name).expect("names were text when they came in")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! Every access control list once: nodes carry its number.
+
+use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
+
+use super::index::Index;
+use super::slots::Slots;
+use crate::txn::AclList;
+use crate::wire::Acl;
+
+/// The number of a list that some node carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct AclId(pub(super) u32);
+
+impl AclId {
+    /// Everybody may do everything: what nearly all nodes carry. It is never forgotten.
+    pub(super) const OPEN: AclId = AclId(0);
+}
+
+/// The lists in use.
+pub(super) struct AclTable {
+    lists: Slots<Shared>,
+    index: Index,
+    secrets: RapidSecrets,
+}
+
+struct Shared {
+    list: AclList,
+    hash: u64,
+    nodes: u64,
+}
+
+impl AclTable {
+    /// With the open list only.
+    pub(super) fn new(seed: u64) -> AclTable {
+        let secrets = RapidSecrets::seed(seed);
+        let mut table = AclTable { lists: Slots::new(), index: Index::new(), secrets };
+        let open = table.intern(&AclList::from([Acl::open()]));
+        assert!(open == AclId::OPEN, "the open list is the first one");
+        table
+    }
+
+    /// The list behind a number.
+    pub(super) fn get(&self, id: AclId) -> &AclList {
+        &self.lists.at(id.0).list
+    }
+
+    /// The number of a list, counted for one more node.
+    pub(super) fn intern(&mut self, list: &AclList) -> AclId {
+        if self.lists.len() > 0 && **list == **self.get(AclId::OPEN) {
+            return AclId::OPEN;
+        }
+        let hash = self.hash(list);
+        let lists = &self.lists;
+        let found = self.index.find(hash, |slot| *lists.at(slot).list == **list);
+        let slot = found.unwrap_or_else(|| {
+            let slot = self.lists.insert(Shared { list: list.clone(), hash, nodes: 0 });
+            self.index.insert(hash, slot);
+            slot
+        });
+        self.lists.at_mut(slot).nodes += 1;
+        AclId(slot)
+    }
+
+    /// One node less carries the list; the last one takes it away.
+    pub(super) fn release(&mut self, id: AclId) {
+        if id == AclId::OPEN {
+            return;
+        }
+        let shared = self.lists.at_mut(id.0);
+        shared.nodes -= 1;
+        if shared.nodes == 0 {
+            let hash = shared.hash;
+            self.index.remove(hash, id.0);
+            self.lists.remove(id.0);
+        }
+    }
+
+    /// Lists in use, the open one included.
+    pub(super) fn len(&self) -> u32 {
+        self.lists.len()
+    }
+
+    fn hash(&self, list: &AclList) -> u64 {
+        let mut bytes = Vec::new();
+        Acl::write_list(list, &mut bytes);
+        rapidhash_v3_seeded(&bytes, &self.secrets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Id;
+    use crate::wire::record::perms;
+
+    fn read_only(who: &str) -> AclList {
+        let id = Id { scheme: "digest".into(), id: who.into() };
+        AclList::from([Acl { perms: perms::READ, id }])
+    }
+
+    #[test]
+    fn equal_lists_share_a_number_until_the_last_has_gone() {
+        let mut table = AclTable::new(1);
+        assert_eq!(table.intern(&AclList::from([Acl::open()])), AclId::OPEN);
+        let a = table.intern(&read_only("a"));
+        assert_eq!(table.intern(&read_only("a")), a);
+        let b = table.intern(&read_only("b"));
+        assert!(a != b && a != AclId::OPEN);
+        assert_eq!(table.len(), 3);
+        table.release(a);
+        assert_eq!(table.get(a), &read_only("a"));
+        table.release(a);
+        assert_eq!(table.len(), 2);
+        assert_eq!(table.get(b), &read_only("b"));
+        assert_eq!(table.intern(&read_only("c")), a, "the number is used again");
+    }
+}

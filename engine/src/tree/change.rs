@@ -1,0 +1,239 @@
+//! The changes a tree takes: create, delete, set data, set ACL.
+
+use rapidhash::v3::RapidSecrets;
+
+use super::Tree;
+use super::acls::{AclId, AclTable};
+use super::index::Index;
+use super::node::{Dir, Node, NodeId};
+use super::payload::{Change, Parts, Payload};
+use super::slots::Slots;
+use crate::txn::{AclList, NodeKind};
+use crate::wire::record::perms;
+use crate::wire::{Acl, Id};
+use crate::{Millis, Zxid};
+
+/// A node that comes to be.
+#[derive(Clone, Copy, Debug)]
+pub struct NewNode<'a> {
+    /// The full path; its parent exists.
+    pub path: &'a str,
+    /// Null and empty differ.
+    pub data: Option<&'a [u8]>,
+    /// The access control list.
+    pub acl: &'a AclList,
+    /// The kind of node.
+    pub kind: NodeKind,
+    /// The creating transaction.
+    pub zxid: Zxid,
+    /// Its wall clock.
+    pub time: Millis,
+    /// The parent's count of creations after this one. The parent's count and pzxid only follow
+    /// if it is ahead, which it is not where old transactions are replayed.
+    pub parent_cversion: i32,
+}
+
+impl Tree {
+    /// The tree of a fresh server. The seed keeps clients from choosing paths whose hashes
+    /// collide; nothing else depends on it.
+    pub fn new(seed: u64) -> Tree {
+        let mut tree = Tree::bare(seed);
+        let root = Parts { change: None, aversion: 0, owner: 0, name: b"", data: Some(b"") };
+        tree.nodes.insert(Node {
+            czxid: Zxid::ZERO,
+            ctime: Millis(0),
+            payload: Payload::new(&root),
+            dir: Some(Box::new(Dir::new(Zxid::ZERO, 0))),
+            acl: AclId::OPEN,
+            parent: None,
+            prev: None,
+            next: None,
+        });
+        // ZooKeeper counts the root's path twice, as "" and as "/".
+        tree.path_units = 1;
+        let open = AclList::from([Acl::open()]);
+        for path in ["/zookeeper", "/zookeeper/quota", "/zookeeper/config"] {
+            tree.create(NewNode {
+                path,
+                data: Some(b""),
+                acl: &open,
+                kind: NodeKind::Persistent,
+                zxid: Zxid::ZERO,
+                time: Millis(0),
+                // These three do not count as creations: the root's shown cversion is -1.
+                parent_cversion: 0,
+            });
+        }
+        let config = tree.find("/zookeeper/config").expect("it was just created");
+        let readable = [Acl { perms: perms::READ, id: Id::anyone() }];
+        tree.set_acl(config, &AclList::from(readable), -1);
+        tree
+    }
+
+    /// Without any node.
+    fn bare(seed: u64) -> Tree {
+        Tree {
+            applied: Zxid::ZERO,
+            nodes: Slots::new(),
+            index: Index::new(),
+            secrets: RapidSecrets::seed(seed),
+            acls: AclTable::new(seed),
+            ephemerals: Default::default(),
+            ephemerals_count: 0,
+            path_units: 0,
+            scratch: String::new(),
+        }
+    }
+
+    /// Creates a node. Its parent exists and is not ephemeral, and its path is free.
+    pub fn create(&mut self, new: NewNode<'_>) -> NodeId {
+        let (parent_path, name) = new.path.rsplit_once('/').expect("a path has a slash");
+        assert!(!name.is_empty(), "a name is not empty");
+        let hash = self.hash(new.path);
+        assert!(self.find_hashed(hash, new.path).is_none(), "{} exists", new.path);
+        let parent = self.find(parent_path).expect("the parent exists");
+        let parent_kind = self.kind(parent);
+        assert!(!matches!(parent_kind, NodeKind::Ephemeral(_)), "{parent_path} is ephemeral");
+
+        let id = self.place(&new, name, parent);
+        self.index.insert(hash, id.slot());
+        let dir = self.node_mut(parent).dir_mut();
+        if dir.raise_created(new.parent_cversion) {
+            dir.pzxid = new.zxid;
+        }
+        self.link_last(parent, id);
+        self.add_below(id, 1, new.data.map_or(0, <[u8]>::len) as i64);
+        self.path_units += utf16_len(new.path);
+        self.note_owner(id, new.kind);
+        id
+    }
+
+    /// Deletes a node that has no children. The parent's pzxid moves too.
+    pub fn delete(&mut self, id: NodeId, zxid: Zxid) {
+        let parent = self.parent(id).expect("the root stays");
+        assert!(self.child_count(id) == 0, "a node goes after its children");
+        let mut path = std::mem::take(&mut self.scratch);
+        self.spell(id, &mut path);
+
+        self.forget_owner(id);
+        self.path_units -= utf16_len(&path);
+        self.add_below(id, -1, -(self.node(id).payload.data_len() as i64));
+        self.unlink(parent, id);
+        let dir = self.node_mut(parent).dir_mut();
+        dir.pzxid = dir.pzxid.max(zxid);
+        self.index.remove(self.hash(&path), id.slot());
+        let node = self.nodes.remove(id.slot());
+        self.acls.release(node.acl);
+        self.scratch = path;
+    }
+
+    /// Replaces the data.
+    pub fn set_data(
+        &mut self,
+        id: NodeId,
+        data: Option<&[u8]>,
+        version: i32,
+        zxid: Zxid,
+        time: Millis,
+    ) {
+        let change = Change { mzxid: zxid, mtime: time, version };
+        let grown = data.map_or(0, <[u8]>::len) as i64 - self.node(id).payload.data_len() as i64;
+        self.node_mut(id).payload.set_data(change, data);
+        if grown != 0 {
+            self.add_below(id, 0, grown);
+        }
+    }
+
+    /// Replaces the access control list.
+    pub fn set_acl(&mut self, id: NodeId, acl: &AclList, version: i32) {
+        let acl = self.acls.intern(acl);
+        let node = self.node_mut(id);
+        let old = std::mem::replace(&mut node.acl, acl);
+        node.payload = Payload::new(&Parts { aversion: version, ..node.payload.parts() });
+        self.acls.release(old);
+    }
+
+    fn place(&mut self, new: &NewNode<'_>, name: &str, parent: NodeId) -> NodeId {
+        let parts = Parts {
+            change: None,
+            aversion: 0,
+            owner: new.kind.to_owner(),
+            name: name.as_bytes(),
+            data: new.data,
+        };
+        let slot = self.nodes.insert(Node {
+            czxid: new.zxid,
+            ctime: new.time,
+            payload: Payload::new(&parts),
+            dir: None,
+            acl: self.acls.intern(new.acl),
+            parent: Some(parent),
+            prev: None,
+            next: None,
+        });
+        NodeId::of_slot(slot)
+    }
+
+    fn link_last(&mut self, parent: NodeId, id: NodeId) {
+        let dir = self.node_mut(parent).dir_mut();
+        let prev = dir.last.replace(id);
+        dir.first.get_or_insert(id);
+        dir.children += 1;
+        self.node_mut(id).prev = prev;
+        if let Some(prev) = prev {
+            self.node_mut(prev).next = Some(id);
+        }
+    }
+
+    fn unlink(&mut self, parent: NodeId, id: NodeId) {
+        let Node { prev, next, .. } = *self.node(id);
+        let dir = self.node_mut(parent).dir_mut();
+        dir.children -= 1;
+        if dir.first == Some(id) {
+            dir.first = next;
+        }
+        if dir.last == Some(id) {
+            dir.last = prev;
+        }
+        if let Some(prev) = prev {
+            self.node_mut(prev).next = next;
+        }
+        if let Some(next) = next {
+            self.node_mut(next).prev = prev;
+        }
+    }
+
+    /// Keeps the totals of all ancestors.
+    fn add_below(&mut self, id: NodeId, nodes: i64, bytes: i64) {
+        let mut at = self.parent(id);
+        while let Some(id) = at {
+            let node = self.node_mut(id);
+            let dir = node.dir_mut();
+            dir.descendants = dir.descendants.wrapping_add_signed(nodes);
+            dir.bytes_below = dir.bytes_below.wrapping_add_signed(bytes);
+            at = node.parent;
+        }
+    }
+
+    fn note_owner(&mut self, id: NodeId, kind: NodeKind) {
+        if let NodeKind::Ephemeral(session) = kind {
+            self.ephemerals.entry(session).or_default().insert(id);
+            self.ephemerals_count += 1;
+        }
+    }
+
+    fn forget_owner(&mut self, id: NodeId) {
+        let NodeKind::Ephemeral(session) = self.kind(id) else { return };
+        let nodes = self.ephemerals.get_mut(&session).expect("create() noted the owner");
+        assert!(nodes.remove(&id), "create() noted the node");
+        if nodes.is_empty() {
+            self.ephemerals.remove(&session);
+        }
+        self.ephemerals_count -= 1;
+    }
+}
+
+/// What Java calls the length of a string.
+fn utf16_len(path: &str) -> u64 {
+    if path.is_ascii() { path.len() as u64 } else { path.encode_utf16().count() as u64 }
+}

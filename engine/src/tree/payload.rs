@@ -1,0 +1,250 @@
+//! The variable part of a znode in one allocation: what most nodes do not have, name and data.
+//!
+//! Layout: flags (1 byte); length of the name (1 byte, or 4 with `NAME_LONG`); then, each only if
+//! its flag is set, the change (mzxid 8, mtime 8, version 4), the aversion (4) and the owner (8);
+//! then the name; then the data up to the end. A node that was never changed spends no byte on
+//! mzxid, mtime and version, which equal czxid, ctime and 0.
+
+use crate::{Millis, Zxid};
+
+const CHANGED: u8 = 1;
+const AVERSION: u8 = 2;
+const OWNED: u8 = 4;
+const DATA_NULL: u8 = 8;
+const NAME_LONG: u8 = 16;
+
+const CHANGE_BYTES: usize = 20;
+
+/// The packed bytes.
+pub(super) struct Payload(Box<[u8]>);
+
+/// The last change of the data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Change {
+    /// Its transaction.
+    pub(super) mzxid: Zxid,
+    /// Its wall clock.
+    pub(super) mtime: Millis,
+    /// The resulting version.
+    pub(super) version: i32,
+}
+
+/// The payload, unpacked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Parts<'a> {
+    /// `None` if the data is still what it was at the creation.
+    pub(super) change: Option<Change>,
+    /// Changes of the ACL.
+    pub(super) aversion: i32,
+    /// ZooKeeper's internal `ephemeralOwner`.
+    pub(super) owner: i64,
+    /// The last component of the path; UTF-8.
+    pub(super) name: &'a [u8],
+    /// Null and empty differ.
+    pub(super) data: Option<&'a [u8]>,
+}
+
+impl Payload {
+    /// Packs.
+    pub(super) fn new(parts: &Parts<'_>) -> Payload {
+        let mut out = Vec::with_capacity(parts.packed_len());
+        out.push(parts.flags());
+        match u8::try_from(parts.name.len()) {
+            Ok(short) => out.push(short),
+            Err(_) => {
+                let long = u32::try_from(parts.name.len()).expect("a frame bounds names");
+                out.extend_from_slice(&long.to_le_bytes());
+            }
+        }
+        if let Some(change) = parts.change {
+            out.extend_from_slice(&change.pack());
+        }
+        if parts.aversion != 0 {
+            out.extend_from_slice(&parts.aversion.to_le_bytes());
+        }
+        if parts.owner != 0 {
+            out.extend_from_slice(&parts.owner.to_le_bytes());
+        }
+        out.extend_from_slice(parts.name);
+        out.extend_from_slice(parts.data.unwrap_or_default());
+        assert!(out.len() == out.capacity(), "packed_len() is what new() writes");
+        Payload(out.into_boxed_slice())
+    }
+
+    /// Unpacks.
+    pub(super) fn parts(&self) -> Parts<'_> {
+        let flags = self.0[0];
+        let (name_len, mut rest) = self.split_head();
+        let change =
+            if flags & CHANGED == 0 { None } else { Some(Change::unpack(take(&mut rest))) };
+        let aversion = if flags & AVERSION == 0 { 0 } else { i32::from_le_bytes(take(&mut rest)) };
+        let owner = if flags & OWNED == 0 { 0 } else { i64::from_le_bytes(take(&mut rest)) };
+        let (name, data) = rest.split_at(name_len);
+        let data = if flags & DATA_NULL == 0 { Some(data) } else { None };
+        Parts { change, aversion, owner, name, data }
+    }
+
+    /// The last component of the path.
+    pub(super) fn name(&self) -> &[u8] {
+        let (name_len, rest) = self.split_head();
+        let at = optional_bytes(self.0[0]);
+        &rest[at..at + name_len]
+    }
+
+    /// The data.
+    pub(super) fn data(&self) -> Option<&[u8]> {
+        if self.0[0] & DATA_NULL == 0 { Some(&self.0[self.data_at()..]) } else { None }
+    }
+
+    /// Bytes of data; 0 for null.
+    pub(super) fn data_len(&self) -> usize {
+        self.0.len() - self.data_at()
+    }
+
+    /// ZooKeeper's internal `ephemeralOwner`.
+    pub(super) fn owner(&self) -> i64 {
+        if self.0[0] & OWNED == 0 {
+            return 0;
+        }
+        let (_, rest) = self.split_head();
+        let mut rest = &rest[optional_bytes(self.0[0]) - 8..];
+        i64::from_le_bytes(take(&mut rest))
+    }
+
+    /// Replaces data and change, in place if the bytes fit exactly: the common case of a value
+    /// of fixed length costs no allocation.
+    pub(super) fn set_data(&mut self, change: Change, data: Option<&[u8]>) {
+        let (flags, at) = (self.0[0], self.data_at());
+        let new = data.unwrap_or_default();
+        let same_shape = flags & CHANGED != 0
+            && data.is_none() == (flags & DATA_NULL != 0)
+            && new.len() == self.0.len() - at;
+        if !same_shape {
+            *self = Payload::new(&Parts { change: Some(change), data, ..self.parts() });
+            return;
+        }
+        let change_at = head_bytes(flags);
+        self.0[change_at..change_at + CHANGE_BYTES].copy_from_slice(&change.pack());
+        self.0[at..].copy_from_slice(new);
+    }
+
+    fn split_head(&self) -> (usize, &[u8]) {
+        let flags = self.0[0];
+        let mut rest = &self.0[1..];
+        let name_len = if flags & NAME_LONG == 0 {
+            usize::from(u8::from_le_bytes(take(&mut rest)))
+        } else {
+            u32::from_le_bytes(take(&mut rest)) as usize
+        };
+        (name_len, rest)
+    }
+
+    fn data_at(&self) -> usize {
+        let (name_len, _) = self.split_head();
+        head_bytes(self.0[0]) + optional_bytes(self.0[0]) + name_len
+    }
+}
+
+impl Parts<'_> {
+    fn flags(&self) -> u8 {
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        flag(self.change.is_some(), CHANGED)
+            | flag(self.aversion != 0, AVERSION)
+            | flag(self.owner != 0, OWNED)
+            | flag(self.data.is_none(), DATA_NULL)
+            | flag(self.name.len() > usize::from(u8::MAX), NAME_LONG)
+    }
+
+    fn packed_len(&self) -> usize {
+        let flags = self.flags();
+        let data_len = self.data.map_or(0, <[u8]>::len);
+        head_bytes(flags) + optional_bytes(flags) + self.name.len() + data_len
+    }
+}
+
+impl Change {
+    fn pack(self) -> [u8; CHANGE_BYTES] {
+        let mut out = [0; CHANGE_BYTES];
+        out[..8].copy_from_slice(&self.mzxid.0.to_le_bytes());
+        out[8..16].copy_from_slice(&self.mtime.0.to_le_bytes());
+        out[16..].copy_from_slice(&self.version.to_le_bytes());
+        out
+    }
+
+    fn unpack(bytes: [u8; CHANGE_BYTES]) -> Change {
+        let mut rest = &bytes[..];
+        Change {
+            mzxid: Zxid(u64::from_le_bytes(take(&mut rest))),
+            mtime: Millis(i64::from_le_bytes(take(&mut rest))),
+            version: i32::from_le_bytes(take(&mut rest)),
+        }
+    }
+}
+
+/// Bytes of flags and name length.
+fn head_bytes(flags: u8) -> usize {
+    if flags & NAME_LONG == 0 { 2 } else { 5 }
+}
+
+/// Bytes between the head and the name.
+fn optional_bytes(flags: u8) -> usize {
+    let bytes = |flag: u8, len: usize| if flags & flag == 0 { 0 } else { len };
+    bytes(CHANGED, CHANGE_BYTES) + bytes(AVERSION, 4) + bytes(OWNED, 8)
+}
+
+/// Cuts the first `N` bytes off.
+fn take<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
+    let (head, tail) = rest.split_first_chunk().expect("new() wrote this part");
+    *rest = tail;
+    *head
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_shape() -> impl Iterator<Item = Parts<'static>> {
+        const LONG: &[u8] = &[b'n'; 300];
+        const NAMES: [&[u8]; 4] = [b"", b"name", &[b'm'; 255], LONG];
+        let changes = [None, Some(Change { mzxid: Zxid(7), mtime: Millis(-8), version: -1 })];
+        let datas: [Option<&[u8]>; 3] = [None, Some(b""), Some(b"data")];
+        (0..NAMES.len() * 24).map(move |n| Parts {
+            change: changes[n % 2],
+            aversion: [0, -3][n / 2 % 2],
+            owner: [0, i64::MIN][n / 4 % 2],
+            data: datas[n / 8 % 3],
+            name: NAMES[n / 24],
+        })
+    }
+
+    #[test]
+    fn every_shape_comes_back() {
+        for parts in every_shape() {
+            let payload = Payload::new(&parts);
+            assert_eq!(payload.parts(), parts);
+            assert_eq!(payload.name(), parts.name);
+            assert_eq!(payload.data(), parts.data);
+            assert_eq!(payload.data_len(), parts.data.map_or(0, <[u8]>::len));
+            assert_eq!(payload.owner(), parts.owner);
+        }
+    }
+
+    #[test]
+    fn data_is_replaced_in_place_or_not() {
+        let change = Change { mzxid: Zxid(90), mtime: Millis(91), version: 92 };
+        let datas: [Option<&[u8]>; 4] = [None, Some(b""), Some(b"DATA"), Some(b"longer data")];
+        for (parts, data) in every_shape().flat_map(|p| datas.map(|data| (p, data))) {
+            let mut payload = Payload::new(&parts);
+            payload.set_data(change, data);
+            assert_eq!(payload.parts(), Parts { change: Some(change), data, ..parts });
+        }
+    }
+
+    #[test]
+    fn an_unchanged_node_spends_two_bytes() {
+        let parts =
+            Parts { change: None, aversion: 0, owner: 0, name: b"name", data: Some(b"12345") };
+        assert_eq!(Payload::new(&parts).0.len(), 2 + 4 + 5);
+        assert_eq!(size_of::<Payload>(), 16);
+    }
+}
