@@ -8,6 +8,6 @@ mod carry_out;
 mod replica;
 mod step;
 
-pub use carry_out::{carry_out, Mail};
+pub use carry_out::{Mail, carry_out};
 pub use replica::{Replica, ReplicaSettings};
 pub use step::{Committed, Input, Outputs, Proposal, Room};

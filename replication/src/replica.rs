@@ -155,14 +155,7 @@ impl Replica {
         self.propose(txn, Some(origin), None, out);
     }
 
-    fn close(
-        &mut self,
-        db: &Database,
-        origin: Origin,
-        asker: &Asker,
-        now: Now,
-        out: &mut Outputs,
-    ) {
+    fn close(&mut self, db: &Database, origin: Origin, asker: &Asker, now: Now, out: &mut Outputs) {
         if self.is_moved(origin, asker.session) {
             return self.answer(origin, Outcome::Moved);
         }

@@ -18,7 +18,12 @@ impl Clock {
 
     /// Both clocks, in milliseconds.
     pub fn now(&self) -> Now {
-        Now { wall: wall(), mono: Millis(i64::try_from(self.start.elapsed().as_millis()).expect("292 million years")) }
+        Now {
+            wall: wall(),
+            mono: Millis(
+                i64::try_from(self.start.elapsed().as_millis()).expect("292 million years"),
+            ),
+        }
     }
 
     /// The monotonic clock, in microseconds.

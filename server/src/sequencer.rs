@@ -132,7 +132,8 @@ impl Sequencer {
     pub fn wait_ms(&self) -> i64 {
         let now = self.clock.now().mono.0;
         let tick = self.next_tick.0 - now;
-        let group = if self.gathers() { self.group_since.0 + self.groups.delay_ms - now } else { i64::MAX };
+        let group =
+            if self.gathers() { self.group_since.0 + self.groups.delay_ms - now } else { i64::MAX };
         tick.min(group).clamp(0, self.tick_ms)
     }
 

@@ -90,7 +90,8 @@ impl Create {
         let parent_cversion = parent.created;
         prepare.put_parent(&path, parent);
         let kind = mode.kind;
-        let node = Node { version: 0, aversion: 0, acl: acl.clone(), kind, children: 0, created: 0 };
+        let node =
+            Node { version: 0, aversion: 0, acl: acl.clone(), kind, children: 0, created: 0 };
         prepare.put(&path, node);
         if let NodeKind::Ephemeral(session) = kind {
             prepare.pending.touch_ephemeral(session, &path, prepare.zxid);

@@ -13,9 +13,9 @@ pub fn reply(path: &str, reading: Reading<'_>, out: &mut Vec<u8>) -> Result<(), 
     }
     let list = reading.tree.acl(id);
     if reading.may(id, perms::ADMIN) {
-        Acl::write_list(list, out);
+        Acl::reply_list(list, out);
     } else {
-        Acl::write_list(&acl::redact(list), out);
+        Acl::reply_list(&acl::redact(list), out);
     }
     reading.tree.stat(id).write(out);
     Ok(())

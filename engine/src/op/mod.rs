@@ -190,7 +190,9 @@ impl Reading<'_> {
 }
 
 /// The path of a read with a watch flag.
-pub(crate) fn path_and_watch<'a>(reader: &mut Reader<'a>) -> Result<(Cow<'a, str>, bool), Malformed> {
+pub(crate) fn path_and_watch<'a>(
+    reader: &mut Reader<'a>,
+) -> Result<(Cow<'a, str>, bool), Malformed> {
     Ok((reader.string()?, reader.bool()?))
 }
 

@@ -91,7 +91,11 @@ impl Prepare<'_> {
 
     /// Refuses where the connection lacks the permission on a node with this ACL.
     pub fn permit(&self, acl: &AclList, perm: i32) -> Result<(), Code> {
-        if acl::allowed(acl, perm, self.ids, &self.settings.auth) { Ok(()) } else { Err(Code::NoAuth) }
+        if acl::allowed(acl, perm, self.ids, &self.settings.auth) {
+            Ok(())
+        } else {
+            Err(Code::NoAuth)
+        }
     }
 
     /// Refuses where a hard quota would be exceeded. Usage is the committed one, so one multi can

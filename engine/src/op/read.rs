@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use super::multi_read::{MultiRead, Unreadable};
 use super::{Reading, count, exists, get_acl, get_children, get_data, get_ephemerals, multi};
+use crate::Code;
 use crate::op::path_and_watch;
 use crate::watch::OneShot;
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Reader};
-use crate::Code;
 use std::sync::Arc;
 
 /// A read that travels to the sequencer: its record, still encoded.
@@ -74,9 +74,9 @@ pub fn read<'a>(
     let done = match op_code {
         op::EXISTS => watched(reader, OneShot::Data, |path| exists::reply(path, reading, out)),
         op::GET_DATA => watched(reader, OneShot::Data, |path| get_data::reply(path, reading, out)),
-        op::GET_CHILDREN => watched(reader, OneShot::Child, |path| {
-            get_children::reply_names(path, reading, out)
-        }),
+        op::GET_CHILDREN => {
+            watched(reader, OneShot::Child, |path| get_children::reply_names(path, reading, out))
+        }
         op::GET_CHILDREN2 => watched(reader, OneShot::Child, |path| {
             get_children::reply_names_and_stat(path, reading, out)
         }),
@@ -127,7 +127,11 @@ fn by_path<'a>(
     Ok(ReadDone::plain(reply(&path).err().unwrap_or(Code::Ok)))
 }
 
-fn multi_read(reader: &mut Reader<'_>, reading: Reading<'_>, out: &mut Vec<u8>) -> ReadDone<'static> {
+fn multi_read(
+    reader: &mut Reader<'_>,
+    reading: Reading<'_>,
+    out: &mut Vec<u8>,
+) -> ReadDone<'static> {
     match MultiRead::decode(reader) {
         Ok(list) => {
             list.reply(reading, out);
@@ -140,4 +144,3 @@ fn multi_read(reader: &mut Reader<'_>, reading: Reading<'_>, out: &mut Vec<u8>) 
         }
     }
 }
-

@@ -24,9 +24,7 @@ pub fn reply_added(out: &mut Vec<u8>) {
 }
 
 /// Reads a checkWatches or removeWatches request.
-pub fn decode_which<'a>(
-    reader: &mut Reader<'a>,
-) -> Result<(Cow<'a, str>, WatcherType), Malformed> {
+pub fn decode_which<'a>(reader: &mut Reader<'a>) -> Result<(Cow<'a, str>, WatcherType), Malformed> {
     let path = reader.string()?;
     let kind = WatcherType::from_wire(reader.int()?).ok_or(Malformed::Value)?;
     Ok((path, kind))

@@ -8,10 +8,10 @@ use crate::database::{Change, OpResult};
 use crate::op::write_reply;
 use crate::request::{Answer, Delivery, Outcome};
 use crate::watch::{ConnId, Subject};
+use crate::wire::Put;
 use crate::wire::event::write_notification;
 use crate::wire::header::RequestHeader;
 use crate::wire::record::perms;
-use crate::wire::Put;
 use crate::{Code, Zxid};
 
 impl Shard {

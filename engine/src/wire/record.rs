@@ -66,8 +66,18 @@ impl Acl {
     /// Writes one entry.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.put_int(self.perms);
-        out.put_java_string(&self.id.scheme);
-        out.put_java_string(&self.id.id);
+        out.put_string(&self.id.scheme);
+        out.put_string(&self.id.id);
+    }
+
+    /// Writes a list as Java answers it; the log keeps plain UTF-8, which survives reading back.
+    pub fn reply_list(list: &[Acl], out: &mut Vec<u8>) {
+        out.put_count(list.len());
+        for acl in list {
+            out.put_int(acl.perms);
+            out.put_java_string(&acl.id.scheme);
+            out.put_java_string(&acl.id.id);
+        }
     }
 
     /// Writes a list.

@@ -28,8 +28,7 @@ pub enum Admission {
 impl Listener {
     /// Binds and listens. A port of 0 takes any free one.
     pub fn bind(address: SocketAddr, backlog: i32, admission: Admission) -> io::Result<Listener> {
-        let socket =
-            Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         if admission == Admission::Shared {
             socket.set_reuse_port(true)?;

@@ -289,10 +289,7 @@ impl Sockets {
             (_, Some(buffer)) => self.buffers.push(buffer),
             (_, None) => {}
         }
-        let ended = !matches!(
-            done.result(),
-            1.. | NO_BUFFERS | CANCELLED | INTERRUPTED
-        );
+        let ended = !matches!(done.result(), 1..|NO_BUFFERS| CANCELLED | INTERRUPTED);
         if over {
             self.release(slot, thread);
         } else if ended {
