@@ -77,7 +77,8 @@ impl Paths {
         let path = Path { text: text.into(), hash, ..Path::default() };
         let slot = self.slab.insert(path);
         let slab = &self.slab;
-        self.index[segment(hash)].insert_unique(spread(hash), slot, |&slot| spread(slab[slot].hash));
+        self.index[segment(hash)]
+            .insert_unique(spread(hash), slot, |&slot| spread(slab[slot].hash));
         slot
     }
 
