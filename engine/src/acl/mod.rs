@@ -1,1 +1,245 @@
-//! (under construction)
+//! Who may do what: access control lists, identities, and the schemes that prove them.
+//!
+//! Secrets (digests) are compared in constant time. What a list may hold is decided once, when it
+//! is set ([`fix_up`]); from then on [`allowed`] only compares.
+
+mod auth;
+mod digest;
+mod ip;
+mod names;
+
+use std::sync::{Arc, LazyLock};
+
+use subtle::ConstantTimeEq;
+
+pub use auth::{AuthFailure, authenticate, enforced_ok, who_am_i};
+pub use digest::DigestAlg;
+pub use ip::ip_identity;
+
+use crate::Code;
+use crate::txn::AclList;
+use crate::wire::{Acl, Id};
+
+/// Entries of a list that a client may set. ZooKeeper has no limit of its own; without one a few
+/// frames could make a single check compare the identities of a connection with 80,000 entries,
+/// or `auth` multiply the one by the other.
+pub const LIST_ENTRIES_MAX: usize = 8_192;
+
+/// The schemes that this server knows, by name.
+pub mod scheme {
+    /// Everybody.
+    pub const WORLD: &str = "world";
+    /// In a list: the identities of whoever sets it.
+    pub const AUTH: &str = "auth";
+    /// User and password.
+    pub const DIGEST: &str = "digest";
+    /// The address of the client.
+    pub const IP: &str = "ip";
+    /// The name that a SASL exchange established.
+    pub const SASL: &str = "sasl";
+    /// The subject of the client's certificate.
+    pub const X509: &str = "x509";
+    /// The name of the ensemble that the client means to talk to.
+    pub const ENSEMBLE: &str = "ensemble";
+    /// Whoever holds it may do everything. It cannot stand in a list.
+    pub const SUPER: &str = "super";
+}
+
+/// How this server authenticates. Equal on all servers of an ensemble.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuthSettings {
+    /// `DigestAuthenticationProvider.enabled`.
+    pub digest_enabled: bool,
+    /// `DigestAuthenticationProvider.digestAlg`.
+    pub digest_alg: DigestAlg,
+    /// `DigestAuthenticationProvider.superDigest`: `user:digest` of whoever may do everything.
+    pub super_digest: Option<String>,
+    /// `skipACL`: nothing is checked.
+    pub skip_acl: bool,
+    /// `enforce.auth.schemes` where `enforce.auth.enabled` (or `sessionRequireClientSASLAuth`)
+    /// holds: a connection needs an identity of one of them.
+    pub enforce: Option<Vec<String>>,
+    /// Whether the `sasl` scheme is offered.
+    pub sasl_enabled: bool,
+    /// `letAnySaslUserDoX`: an identity in lists that every SASL user matches.
+    pub sasl_anybody: Option<String>,
+    /// Whether the `x509` scheme is offered.
+    pub x509_enabled: bool,
+    /// `X509AuthenticationProvider.superUser`: a subject that matches every `x509` entry.
+    pub x509_super_user: Option<String>,
+    /// Whether the `ensemble` scheme is offered.
+    pub ensemble_enabled: bool,
+    /// `ensembleAuthName`: the names that clients may mean; empty where any will do.
+    pub ensemble_names: Vec<String>,
+}
+
+impl Default for AuthSettings {
+    fn default() -> AuthSettings {
+        AuthSettings {
+            digest_enabled: true,
+            digest_alg: DigestAlg::Sha1,
+            super_digest: None,
+            skip_acl: false,
+            enforce: None,
+            sasl_enabled: false,
+            sasl_anybody: None,
+            x509_enabled: false,
+            x509_super_user: None,
+            ensemble_enabled: false,
+            ensemble_names: Vec::new(),
+        }
+    }
+}
+
+impl AuthSettings {
+    /// Whether the identities of a scheme stand for a proven user, so that `auth` in a list
+    /// expands to them. An address does not.
+    fn authenticates(&self, scheme: &str) -> bool {
+        match scheme {
+            scheme::DIGEST => self.digest_enabled,
+            scheme::SASL => self.sasl_enabled,
+            scheme::X509 => self.x509_enabled,
+            _ => false,
+        }
+    }
+
+    /// Whether a list may hold this identity.
+    fn accepts(&self, id: &Id) -> bool {
+        match id.scheme.as_str() {
+            scheme::DIGEST => self.digest_enabled && digest::is_valid(&id.id),
+            scheme::IP => ip::is_valid(&id.id),
+            scheme::SASL => self.sasl_enabled && names::is_kerberos_name(&id.id),
+            scheme::X509 => self.x509_enabled && names::is_distinguished_name(&id.id),
+            _ => false,
+        }
+    }
+
+    /// Whether an identity of a connection is the one that a list means.
+    fn matches(&self, held: &Id, listed: &Id) -> bool {
+        if held.scheme != listed.scheme {
+            return false;
+        }
+        match held.scheme.as_str() {
+            scheme::DIGEST => self.digest_enabled && same_secret(&held.id, &listed.id),
+            scheme::IP => ip::matches(&held.id, &listed.id),
+            scheme::SASL => self.sasl_enabled && self.sasl_matches(&held.id, &listed.id),
+            scheme::X509 => {
+                let is_super = self.x509_super_user.as_deref() == Some(&held.id);
+                self.x509_enabled && (is_super || held.id == listed.id)
+            }
+            _ => false,
+        }
+    }
+
+    fn sasl_matches(&self, held: &str, listed: &str) -> bool {
+        held == "super" || held == listed || self.sasl_anybody.as_deref() == Some(listed)
+    }
+}
+
+/// Whether connections with these identities may do what `perm` says (bits of
+/// [`crate::wire::record::perms`]; one of them is enough) to a node with this list.
+pub fn allowed(acl: &[Acl], perm: i32, ids: &[Id], settings: &AuthSettings) -> bool {
+    let is_granted = |entry: &Acl| {
+        entry.perms & perm != 0
+            && (is_anyone(&entry.id) || ids.iter().any(|held| settings.matches(held, &entry.id)))
+    };
+    settings.skip_acl || acl.is_empty() || acl.iter().any(is_granted) || is_super(ids)
+}
+
+/// Whether an identity that may do everything is among these.
+pub fn is_super(ids: &[Id]) -> bool {
+    ids.iter().any(|id| id.scheme == scheme::SUPER)
+}
+
+/// The list that lets everybody do everything, shared by all nodes that carry it.
+pub fn open_list() -> AclList {
+    static OPEN: LazyLock<AclList> = LazyLock::new(|| Arc::from([Acl::open()]));
+    Arc::clone(&OPEN)
+}
+
+/// The list that a node gets when a client asks for `list`: without repetitions, and with `auth`
+/// replaced by the identities of the client.
+pub fn fix_up(list: &[Acl], ids: &[Id], settings: &AuthSettings) -> Result<AclList, Code> {
+    if let [entry] = list
+        && is_anyone(&entry.id)
+        && entry.perms == crate::wire::record::perms::ALL
+    {
+        return Ok(open_list());
+    }
+    let unique = without_repetitions(list);
+    let mut fixed = Vec::with_capacity(unique.len().min(LIST_ENTRIES_MAX));
+    for entry in unique {
+        push_fixed(entry, ids, settings, &mut fixed)?;
+        if fixed.len() > LIST_ENTRIES_MAX {
+            return Err(Code::InvalidAcl);
+        }
+    }
+    if fixed.is_empty() { Err(Code::InvalidAcl) } else { Ok(fixed.into()) }
+}
+
+/// The first of each group of equal entries, in order. Short lists, which all honest ones are,
+/// are compared pair by pair; a frame holds enough entries to make that expensive on purpose.
+fn without_repetitions(list: &[Acl]) -> Vec<&Acl> {
+    const PAIRWISE_MAX: usize = 32;
+    if list.len() <= PAIRWISE_MAX {
+        let is_first = |&(at, entry): &(usize, &Acl)| !list[..at].contains(entry);
+        return list.iter().enumerate().filter(is_first).map(|(_, entry)| entry).collect();
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    list.iter().filter(|entry| seen.insert(*entry)).collect()
+}
+
+fn push_fixed(
+    entry: &Acl,
+    ids: &[Id],
+    settings: &AuthSettings,
+    fixed: &mut Vec<Acl>,
+) -> Result<(), Code> {
+    if entry.id.scheme == scheme::AUTH {
+        let before = fixed.len();
+        let proven = ids.iter().filter(|id| settings.authenticates(&id.scheme));
+        fixed.extend(proven.map(|id| Acl { perms: entry.perms, id: id.clone() }));
+        if fixed.len() == before { Err(Code::InvalidAcl) } else { Ok(()) }
+    } else if is_anyone(&entry.id) || settings.accepts(&entry.id) {
+        fixed.push(entry.clone());
+        Ok(())
+    } else {
+        Err(Code::InvalidAcl)
+    }
+}
+
+/// What `getACL` shows to a caller who may read the node but not administer it: the digests are
+/// masked, as they can be attacked offline.
+pub fn redact(list: &[Acl]) -> Vec<Acl> {
+    let mut list = list.to_vec();
+    for entry in list.iter_mut().filter(|entry| entry.id.scheme == scheme::DIGEST) {
+        if let Some(colon) = entry.id.id.find(':') {
+            entry.id.id.truncate(colon);
+            entry.id.id.push_str(":x");
+        }
+    }
+    list
+}
+
+fn is_anyone(id: &Id) -> bool {
+    id.scheme == scheme::WORLD && id.id == "anyone"
+}
+
+/// Takes as long for a wrong secret as for the right one, if both are of the same length. Eight
+/// bytes at a time, as a list may hold thousands of them.
+fn same_secret(one: &str, other: &str) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let (words, rest) = one.as_bytes().as_chunks::<8>();
+    let (other_words, other_rest) = other.as_bytes().as_chunks::<8>();
+    let pairs = words.iter().zip(other_words);
+    let differing =
+        pairs.fold(0, |bits, (a, b)| bits | (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b)));
+    let rest_pairs = rest.iter().zip(other_rest);
+    let differing = rest_pairs.fold(differing, |bits, (a, b)| bits | u64::from(a ^ b));
+    std::hint::black_box(differing).ct_eq(&0).into()
+}
+
+#[cfg(test)]
+mod tests;

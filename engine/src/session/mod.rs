@@ -1,1 +1,56 @@
-//! (under construction)
+//! Sessions: who is a client of the ensemble, and until when.
+//!
+//! The table is replicated state (ids and timeouts, changed by transactions only) plus what one
+//! server knows about it: who holds the session now, and when it was heard of last. Only the
+//! server that leads lets sessions expire.
+
+mod ids;
+mod password;
+mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+pub use ids::SessionIdSource;
+pub use password::{PasswordSecret, Passwords};
+pub use table::{Attached, Session, SessionTable};
+
+use crate::Millis;
+use crate::watch::ConnId;
+
+/// When a session was heard of last (monotonic clock), shared between the shard that holds its
+/// connection, which writes, and the table, which reads when the session may be due.
+///
+/// A plain store is enough: one shard at a time holds the lease, and a table that misses the
+/// very last touch sees it a tick later at the latest.
+#[derive(Clone, Debug)]
+pub struct Lease(Arc<AtomicI64>);
+
+impl Lease {
+    fn new(now: Millis) -> Lease {
+        Lease(Arc::new(AtomicI64::new(now.0)))
+    }
+
+    /// The client was heard of, be it by a ping.
+    #[inline]
+    pub fn touch(&self, now: Millis) {
+        self.0.store(now.0, Ordering::Relaxed);
+    }
+
+    /// When the client was heard of last.
+    #[inline]
+    pub fn last_heard(&self) -> Millis {
+        Millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// The connection that speaks for a session: the last one that took it up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Owner {
+    /// The server that the client is connected to.
+    pub server: u8,
+    /// The shard of that server.
+    pub shard: u16,
+    /// The connection of that shard.
+    pub conn: ConnId,
+}

@@ -1,0 +1,466 @@
+//! The table: registering, firing, removing.
+
+use hashbrown::{HashMap, HashTable};
+use rapidhash::fast::SeedableState;
+
+use super::chain::{Chain, Modes, NIL, Watch};
+use super::paths::Paths;
+use super::slab::Slab;
+use super::{ChangeKind, ConnId, OneShot, Subject, Table, WatchMode, WatcherType};
+use crate::path;
+use crate::wire::event::EventType;
+
+/// Watches on one path that are searched one by one; a path with more gets an index.
+const CHAIN_SEARCH_MAX: u32 = 16;
+
+/// How many connections one change concerned (also those that may not read the node).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Fired {
+    /// Connections that the node's own event was for.
+    pub node: u32,
+    /// Connections that the change of the parent's children was for.
+    pub parent: u32,
+}
+
+/// Where a scan goes on; the default is the beginning.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+pub struct ScanCursor(u32);
+
+/// A connection that has, or has had, watches.
+#[derive(Debug)]
+struct Conn {
+    id: ConnId,
+    head: u32,
+    /// The last event that this connection got, so that it gets none twice.
+    stamp: u64,
+    /// ZooKeeper's reports name every connection that ever had a watch of the data table.
+    reported: bool,
+}
+
+impl Default for Conn {
+    fn default() -> Conn {
+        Conn { id: ConnId(u32::MAX), head: NIL, stamp: 0, reported: false }
+    }
+}
+
+/// All watches of the connections of one shard.
+///
+/// Adding, removing and firing one watch cost the same whatever else is watched, and nothing that
+/// is seen outside depends on the seed: events come in the order in which the watches were set
+/// (recursive ones first), scans in that of the slots.
+#[derive(Debug)]
+pub struct WatchTable {
+    paths: Paths,
+    watches: Slab<Watch>,
+    conns: Slab<Conn>,
+    conn_slots: HashMap<ConnId, u32, SeedableState<'static>>,
+    /// Connection to watch, for each long chain.
+    fans: HashMap<(u32, Table), HashTable<u32>, SeedableState<'static>>,
+    stamp: u64,
+    recursive: usize,
+    watches_per_table: [usize; 2],
+    paths_in_data: usize,
+    conns_reported: usize,
+}
+
+impl Default for WatchTable {
+    fn default() -> WatchTable {
+        WatchTable::new(0)
+    }
+}
+
+impl WatchTable {
+    /// An empty table. Clients choose the paths: the seed should be one that they cannot know.
+    pub fn new(seed: u64) -> WatchTable {
+        WatchTable {
+            paths: Paths::new(seed),
+            watches: Slab::new(),
+            conns: Slab::new(),
+            conn_slots: HashMap::with_hasher(SeedableState::fixed()),
+            fans: HashMap::with_hasher(SeedableState::fixed()),
+            stamp: 0,
+            recursive: 0,
+            watches_per_table: [0; 2],
+            paths_in_data: 0,
+            conns_reported: 0,
+        }
+    }
+
+    /// Leaves the watch of a read. Setting it twice is setting it once.
+    pub fn add_one_shot(&mut self, conn: ConnId, path: &str, kind: OneShot) {
+        let table = match kind {
+            OneShot::Data => Table::Data,
+            OneShot::Child => Table::Child,
+        };
+        let (conn, path) = (self.conn_slot(conn), self.paths.intern(path));
+        self.add_modes(conn, path, table, Modes::ONE_SHOT);
+    }
+
+    /// Sets a watch that stays, beside whatever else the connection watches there.
+    pub fn add(&mut self, conn: ConnId, path: &str, mode: WatchMode) {
+        let (conn, path) = (self.conn_slot(conn), self.paths.intern(path));
+        match mode {
+            WatchMode::Persistent => {
+                self.add_modes(conn, path, Table::Data, Modes::PERSISTENT);
+                self.add_modes(conn, path, Table::Child, Modes::PERSISTENT);
+            }
+            WatchMode::PersistentRecursive => {
+                self.add_modes(conn, path, Table::Data, Modes::RECURSIVE);
+            }
+        }
+    }
+
+    /// Tells `sink` of every event that a change means, and takes the one-shot watches away.
+    ///
+    /// Order: the node's own event to all whom it concerns, then that of its parent. Each
+    /// connection gets each of the two at most once.
+    pub fn fire(
+        &mut self,
+        kind: ChangeKind,
+        path: &str,
+        sink: &mut impl FnMut(ConnId, EventType, &str, Subject),
+    ) -> Fired {
+        let mut fired = Fired::default();
+        if self.is_empty() {
+            return fired;
+        }
+        let event = match kind {
+            ChangeKind::Created => EventType::NodeCreated,
+            ChangeKind::Deleted => EventType::NodeDeleted,
+            ChangeKind::DataChanged => EventType::NodeDataChanged,
+        };
+        self.stamp += 1;
+        let mut to_node = |conn| {
+            fired.node += 1;
+            sink(conn, event, path, Subject::Node);
+        };
+        self.fire_chain(path, Table::Data, &mut to_node);
+        self.fire_ancestors(path, &mut to_node);
+        if kind == ChangeKind::Deleted {
+            self.fire_chain(path, Table::Child, &mut to_node);
+        }
+        if kind == ChangeKind::DataChanged || path == "/" {
+            return fired;
+        }
+        let Some(parent) = path::parent(path) else { return fired };
+        self.stamp += 1;
+        self.fire_chain(parent, Table::Child, &mut |conn| {
+            fired.parent += 1;
+            sink(conn, EventType::NodeChildrenChanged, parent, Subject::Parent);
+        });
+        fired
+    }
+
+    /// Takes away what a `removeWatches` names; false where there was none (-121).
+    pub fn remove(&mut self, conn: ConnId, path: &str, kind: WatcherType) -> bool {
+        let mut removed = false;
+        for (table, modes) in kind.targets() {
+            removed |= self.remove_modes(conn, path, table, modes);
+        }
+        removed
+    }
+
+    /// Whether a `checkWatches` finds what it names. A recursive watch on an ancestor is not it.
+    pub fn contains(&self, conn: ConnId, path: &str, kind: WatcherType) -> bool {
+        let Some((conn, path)) = self.slots(conn, path) else { return false };
+        kind.targets().any(|(table, modes)| {
+            self.search(conn, path, table).is_ok_and(|watch| self.watches[watch].modes.meets(modes))
+        })
+    }
+
+    /// Forgets a connection and its watches.
+    pub fn drop_connection(&mut self, conn: ConnId) {
+        let Some(slot) = self.conn_slots.remove(&conn) else { return };
+        loop {
+            let watch = self.conns[slot].head;
+            if watch == NIL {
+                break;
+            }
+            self.remove_watch(watch);
+        }
+        self.conns_reported -= usize::from(self.conns[slot].reported);
+        self.conns.remove(slot);
+    }
+
+    /// Whether nobody watches anything.
+    pub const fn is_empty(&self) -> bool {
+        self.watches.len() == 0
+    }
+
+    /// Watches of the data table: what `wchs` calls the total.
+    pub const fn watches(&self) -> usize {
+        self.watches_per_table[Table::Data as usize]
+    }
+
+    /// Watches of the child table; the metric `watch_count` is the sum of both.
+    pub const fn child_watches(&self) -> usize {
+        self.watches_per_table[Table::Child as usize]
+    }
+
+    /// Paths with a watch of the data table.
+    pub const fn paths(&self) -> usize {
+        self.paths_in_data
+    }
+
+    /// Connections that have had a watch of the data table, as `wchs` counts them: they stay in
+    /// the count until they close.
+    pub const fn connections(&self) -> usize {
+        self.conns_reported
+    }
+
+    /// The connections of [`WatchTable::connections`], sorted.
+    pub fn reported_connections(&self) -> Vec<ConnId> {
+        let reported = self.conn_slots.iter().filter(|&(_, &slot)| self.conns[slot].reported);
+        let mut ids: Vec<ConnId> = reported.map(|(&id, _)| id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The paths that a connection watches in the data table, for `wchc`.
+    pub fn paths_of(&self, conn: ConnId) -> impl Iterator<Item = &str> {
+        let head = self.conn_slots.get(&conn).map_or(NIL, |&slot| self.conns[slot].head);
+        let all = self.watches.iter(head, Chain::Conn).map(|slot| &self.watches[slot]);
+        all.filter(|watch| watch.table == Table::Data)
+            .map(|watch| &*self.paths.slab[watch.path].text)
+    }
+
+    /// Visits the watches of the data table path by path, for `wchp`: up to `paths_max` slots from
+    /// `from` on. The answer is where to go on, `None` at the end. Watches may change between two
+    /// slices; every path that is watched throughout is visited once.
+    pub fn scan_paths(
+        &self,
+        from: ScanCursor,
+        paths_max: u32,
+        visit: &mut impl FnMut(&str, ConnId),
+    ) -> Option<ScanCursor> {
+        let slots = self.paths.slab.slots();
+        let end = from.0.saturating_add(paths_max).min(slots);
+        for slot in from.0..end {
+            let path = &self.paths.slab[slot];
+            for watch in self.watches.iter(path.head(Table::Data), Chain::Path) {
+                visit(&path.text, self.conns[self.watches[watch].conn].id);
+            }
+        }
+        (end < slots).then_some(ScanCursor(end))
+    }
+}
+
+impl WatcherType {
+    /// The modes that it means, per table.
+    fn targets(self) -> impl Iterator<Item = (Table, Modes)> {
+        let (data, child) = match self {
+            WatcherType::Children => (Modes::NONE, Modes::ONE_SHOT),
+            WatcherType::Data => (Modes::ONE_SHOT, Modes::NONE),
+            WatcherType::Any => (Modes::ANY, Modes::ANY),
+            WatcherType::Persistent => (Modes::PERSISTENT, Modes::PERSISTENT),
+            WatcherType::PersistentRecursive => (Modes::RECURSIVE, Modes::NONE),
+        };
+        [(Table::Data, data), (Table::Child, child)].into_iter()
+    }
+}
+
+/// Firing.
+impl WatchTable {
+    /// Tells of every watch of one table on exactly this path.
+    fn fire_chain(&mut self, path: &str, table: Table, tell: &mut impl FnMut(ConnId)) {
+        let Some(path) = self.paths.find(path) else { return };
+        let mut at = self.paths.slab[path].head(table);
+        if at == NIL {
+            return;
+        }
+        let last = self.watches.last(at, Chain::Path);
+        loop {
+            let watch = &self.watches[at];
+            let (conn, modes, next) = (watch.conn, watch.modes, watch.next(Chain::Path));
+            self.tell_once(conn, tell);
+            self.set_modes(at, modes.without(Modes::ONE_SHOT));
+            if at == last {
+                break;
+            }
+            at = next;
+        }
+    }
+
+    /// Tells of the recursive watches above `path`; they stand first in their chains.
+    fn fire_ancestors(&mut self, path: &str, tell: &mut impl FnMut(ConnId)) {
+        if self.recursive == 0 {
+            return;
+        }
+        let mut below = path;
+        while let Some(ancestor) = path::parent(below).filter(|_| below != "/") {
+            below = ancestor;
+            let Some(slot) = self.paths.find(ancestor) else { continue };
+            let head = self.paths.slab[slot].head(Table::Data);
+            let mut at = head;
+            while at != NIL && self.watches[at].modes.meets(Modes::RECURSIVE) {
+                self.tell_once(self.watches[at].conn, tell);
+                at = self.watches[at].next(Chain::Path);
+                if at == head {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn tell_once(&mut self, conn: u32, tell: &mut impl FnMut(ConnId)) {
+        let conn = &mut self.conns[conn];
+        if conn.stamp != self.stamp {
+            conn.stamp = self.stamp;
+            tell(conn.id);
+        }
+    }
+}
+
+/// Single watches.
+impl WatchTable {
+    fn conn_slot(&mut self, id: ConnId) -> u32 {
+        if let Some(&slot) = self.conn_slots.get(&id) {
+            return slot;
+        }
+        let slot = self.conns.insert(Conn { id, ..Conn::default() });
+        self.conn_slots.insert(id, slot);
+        slot
+    }
+
+    fn slots(&self, conn: ConnId, path: &str) -> Option<(u32, u32)> {
+        Some((*self.conn_slots.get(&conn)?, self.paths.find(path)?))
+    }
+
+    /// The watch of a connection on a path, or the length of the chain that has none.
+    fn search(&self, conn: u32, path: u32, table: Table) -> Result<u32, u32> {
+        if self.paths.slab[path].fanned[table as usize] {
+            let fan = &self.fans[&(path, table)];
+            let found = fan.find(spread(conn), |&watch| self.watches[watch].conn == conn);
+            return found.copied().ok_or(u32::MAX);
+        }
+        let mut len = 0;
+        for watch in self.watches.iter(self.paths.slab[path].head(table), Chain::Path) {
+            if self.watches[watch].conn == conn {
+                return Ok(watch);
+            }
+            len += 1;
+        }
+        Err(len)
+    }
+
+    fn add_modes(&mut self, conn: u32, path: u32, table: Table, modes: Modes) {
+        match self.search(conn, path, table) {
+            Ok(watch) => self.set_modes(watch, self.watches[watch].modes.with(modes)),
+            Err(chain_len) => {
+                let watch = self.insert_watch(conn, path, table);
+                if chain_len >= CHAIN_SEARCH_MAX {
+                    self.index_watch(watch);
+                }
+                self.set_modes(watch, modes);
+            }
+        }
+    }
+
+    fn remove_modes(&mut self, conn: ConnId, path: &str, table: Table, modes: Modes) -> bool {
+        let Some((conn, path)) = self.slots(conn, path) else { return false };
+        let Ok(watch) = self.search(conn, path, table) else { return false };
+        let before = self.watches[watch].modes;
+        self.set_modes(watch, before.without(modes));
+        before.meets(modes)
+    }
+
+    /// Gives a watch its modes; one without any goes. Invariant: recursive watches stand before
+    /// all others in the chain of their path, so that an ancestor's chain is read no further.
+    fn set_modes(&mut self, slot: u32, modes: Modes) {
+        let watch = &mut self.watches[slot];
+        let before = watch.modes;
+        if before == modes {
+            return;
+        }
+        watch.modes = modes;
+        let (was, is) = (before.meets(Modes::RECURSIVE), modes.meets(Modes::RECURSIVE));
+        if modes == Modes::NONE {
+            watch.modes = before;
+            self.remove_watch(slot);
+        } else if was != is {
+            self.recursive = self.recursive + usize::from(is) - usize::from(was);
+            self.move_in_path(slot, is);
+        }
+    }
+
+    fn move_in_path(&mut self, slot: u32, first: bool) {
+        let Watch { path, table, .. } = self.watches[slot];
+        let path = &mut self.paths.slab[path];
+        let head = self.watches.unlink(path.head(table), slot, Chain::Path);
+        let head = self.watches.link(head, slot, Chain::Path);
+        path.set_head(table, if first { slot } else { head });
+    }
+
+    /// A watch without modes, which its caller sets.
+    fn insert_watch(&mut self, conn: u32, path: u32, table: Table) -> u32 {
+        let slot = self.watches.insert(Watch::new(conn, path, table, Modes::NONE));
+        self.watches_per_table[table as usize] += 1;
+        let entry = &mut self.paths.slab[path];
+        let head = entry.head(table);
+        entry.set_head(table, self.watches.link(head, slot, Chain::Path));
+        let entry = &mut self.conns[conn];
+        entry.head = self.watches.link(entry.head, slot, Chain::Conn);
+        if table == Table::Data {
+            self.paths_in_data += usize::from(head == NIL);
+            self.conns_reported += usize::from(!entry.reported);
+            entry.reported = true;
+        }
+        slot
+    }
+
+    /// Enters a watch into the index of its chain, which is made of the chain if there is none.
+    fn index_watch(&mut self, slot: u32) {
+        let Watch { path, table, .. } = self.watches[slot];
+        let watches = &self.watches;
+        let hasher = |&watch: &u32| spread(watches[watch].conn);
+        let entry = &mut self.paths.slab[path];
+        let fan = self.fans.entry((path, table)).or_default();
+        if entry.fanned[table as usize] {
+            fan.insert_unique(hasher(&slot), slot, hasher);
+            return;
+        }
+        entry.fanned[table as usize] = true;
+        for watch in watches.iter(entry.head(table), Chain::Path) {
+            fan.insert_unique(hasher(&watch), watch, hasher);
+        }
+    }
+
+    fn remove_watch(&mut self, slot: u32) {
+        let Watch { conn, path, table, .. } = self.watches[slot];
+        let entry = &mut self.paths.slab[path];
+        let head = self.watches.unlink(entry.head(table), slot, Chain::Path);
+        entry.set_head(table, head);
+        if entry.fanned[table as usize] {
+            self.unindex_watch(slot, head == NIL);
+        }
+        if head == NIL {
+            self.paths_in_data -= usize::from(table == Table::Data);
+            self.paths.release(path);
+        }
+        let entry = &mut self.conns[conn];
+        entry.head = self.watches.unlink(entry.head, slot, Chain::Conn);
+        self.watches_per_table[table as usize] -= 1;
+        let watch = self.watches.remove(slot);
+        self.recursive -= usize::from(watch.modes.meets(Modes::RECURSIVE));
+    }
+
+    /// An index lives until its chain is empty, so that a chain at the limit does not build it
+    /// again and again.
+    fn unindex_watch(&mut self, slot: u32, chain_is_empty: bool) {
+        let Watch { conn, path, table, .. } = self.watches[slot];
+        if chain_is_empty {
+            self.fans.remove(&(path, table));
+            self.paths.slab[path].fanned[table as usize] = false;
+            return;
+        }
+        let fan = self.fans.get_mut(&(path, table)).expect("fanned says that it exists");
+        if let Ok(entry) = fan.find_entry(spread(conn), |&watch| watch == slot) {
+            entry.remove();
+        }
+    }
+}
+
+/// Slots of connections are small numbers of our own; this spreads them over buckets and tags.
+const fn spread(conn: u32) -> u64 {
+    (conn as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
