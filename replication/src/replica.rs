@@ -8,7 +8,6 @@ use ringkeeper_engine::op::{OpSettings, Write, delete::DeleteSpent};
 use ringkeeper_engine::sequencer::{Asker, Sequencer};
 use ringkeeper_engine::session::{Owner, Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::txn::Txn;
-use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::wire::connect::Password;
 use ringkeeper_engine::{Code, Millis, Now, SessionId, Zxid};
 
@@ -21,8 +20,6 @@ use crate::{Committed, Input, Outputs, Proposal, Room};
 pub struct ReplicaSettings {
     /// Rules of the operations.
     pub ops: OpSettings,
-    /// The unit of session expiry, milliseconds.
-    pub tick_ms: i64,
     /// How session passwords are made.
     pub passwords: Passwords,
     /// Where session ids come from.
@@ -42,6 +39,9 @@ enum Waiting {
     Read(Origin, Asker, Box<Read>),
     Evict(Origin, SessionId),
 }
+
+/// Sessions looked at in one tick of the clock; the rest follow with the next one.
+const EXPIRIES_MAX: usize = 10_000;
 
 /// One node of an ensemble; alone, it is its own quorum.
 pub struct Replica {
@@ -65,8 +65,9 @@ impl Replica {
         now: Now,
     ) -> Replica {
         for (id, timeout_ms) in db.sessions() {
-            sessions.restore(id, timeout_ms, now.mono);
+            sessions.open(id, timeout_ms, now.mono);
         }
+        sessions.arm(now.mono);
         let last = db.applied();
         let removal_due = Millis(now.mono.0 + settings.removal_interval_ms);
         Replica {
@@ -140,33 +141,34 @@ impl Replica {
         now: Now,
         out: &mut Outputs,
     ) {
-        if self.is_moved(origin, asker.session) {
+        let standing = self.sessions.check(asker.session, owner(origin));
+        if standing == Err(Code::SessionMoved) {
             return self.answer(origin, Outcome::Moved);
         }
         if self.room != Room::Plenty {
             return self.answer(origin, Outcome::Refused(Code::SystemError));
         }
-        let txn = if self.sessions.is_live(asker.session) {
-            self.order(|sequencer| sequencer.order(db, asker, write, now.wall))
-        } else {
-            let code = Code::SessionExpired;
-            self.order(|sequencer| sequencer.order_refusal(asker, code, now.wall))
+        let txn = match standing {
+            Ok(()) => self.order(|sequencer| sequencer.order(db, asker, write, now.wall)),
+            Err(code) => self.order(|sequencer| sequencer.order_refusal(asker, code, now.wall)),
         };
         self.propose(txn, Some(origin), None, out);
     }
 
     fn close(&mut self, db: &Database, origin: Origin, asker: &Asker, now: Now, out: &mut Outputs) {
-        if self.is_moved(origin, asker.session) {
+        let standing = self.sessions.check(asker.session, owner(origin));
+        if standing == Err(Code::SessionMoved) {
             return self.answer(origin, Outcome::Moved);
         }
         if self.room == Room::None {
             return self.answer(origin, Outcome::Refused(Code::SystemError));
         }
-        let txn = if self.sessions.begin_close(asker.session) {
-            self.order(|sequencer| sequencer.order_close(db, asker, now.wall))
-        } else {
-            let code = Code::SessionExpired;
-            self.order(|sequencer| sequencer.order_refusal(asker, code, now.wall))
+        let txn = match standing {
+            Ok(()) => {
+                assert!(self.sessions.begin_close(asker.session), "it was live a moment ago");
+                self.order(|sequencer| sequencer.order_close(db, asker, now.wall))
+            }
+            Err(code) => self.order(|sequencer| sequencer.order_refusal(asker, code, now.wall)),
         };
         self.propose(txn, Some(origin), None, out);
     }
@@ -175,24 +177,15 @@ impl Replica {
         if self.room != Room::Plenty {
             return self.answer(origin, Outcome::Unavailable);
         }
-        let session = self.fresh_session_id();
+        let session = self.settings.session_ids.next_free(&self.sessions);
         let timeout_ms = self.sessions.clamp(timeout_ms);
-        let lease = self.sessions.open(session, timeout_ms, now.mono);
-        self.sessions.set_owner(session, owner(origin));
+        self.sessions.open(session, timeout_ms, now.mono);
+        let attached = self.sessions.attach(session, timeout_ms, owner(origin), now.mono);
+        let lease = attached.expect("the session was opened a line above").lease;
         let password = self.settings.passwords.of(session);
         let grant = Grant { session, timeout_ms, password, lease };
         let txn = self.order(|sequencer| sequencer.order_open(session, timeout_ms, now.wall));
         self.propose(txn, Some(origin), Some(Box::new(grant)), out);
-    }
-
-    /// Ids may repeat after a clock that went back: one that is in use is passed over.
-    fn fresh_session_id(&mut self) -> SessionId {
-        loop {
-            let id = self.settings.session_ids.next();
-            if !self.sessions.contains(id) {
-                return id;
-            }
-        }
     }
 
     /// The password is verified before anything is disturbed: a stranger who guesses an id does
@@ -205,23 +198,21 @@ impl Replica {
         timeout_ms: i32,
         now: Now,
     ) {
-        let proven = password.is_some_and(|given| self.settings.passwords.verify(session, &given));
-        if !proven || !self.sessions.is_live(session) {
+        let given = password.as_ref().map(|password| &password[..]);
+        if !self.settings.passwords.verify(session, given) {
             return self.answer(origin, Outcome::Gone);
         }
         let timeout_ms = self.sessions.clamp(timeout_ms);
-        let before = self.sessions.owner(session);
-        let lease = self.sessions.attach(session, timeout_ms, owner(origin), now.mono);
-        if let Some(before) = before.map(to_origin).filter(|before| *before != origin) {
+        let attached = self.sessions.attach(session, timeout_ms, owner(origin), now.mono);
+        let Some(attached) = attached else { return self.answer(origin, Outcome::Gone) };
+        let before = attached.previous.map(to_origin).filter(|before| *before != origin);
+        if let Some(before) = before {
             self.waiting.push_back(Waiting::Evict(before, session));
         }
+        let lease = attached.lease;
         let password = self.settings.passwords.of(session);
         let grant = Grant { session, timeout_ms, password, lease };
         self.answer(origin, Outcome::Granted(Box::new(grant)));
-    }
-
-    fn is_moved(&self, origin: Origin, session: SessionId) -> bool {
-        self.sessions.owner(session).is_some_and(|now| to_origin(now) != origin)
     }
 
     /// Every zxid is ordered here, so that an epoch which has used its counter up is followed by
@@ -261,10 +252,10 @@ impl Replica {
             return;
         }
         let mut due = Vec::new();
-        self.sessions.due(now.mono, &mut due);
+        self.sessions.due_some(now.mono, EXPIRIES_MAX, &mut due);
         for session in due {
             let asker = Asker { session, cxid: 0, ids: Arc::from([]) };
-            let owner = self.sessions.owner(session);
+            let owner = self.sessions.get(session).and_then(|session| session.owner);
             let txn = self.order(|sequencer| sequencer.order_close(db, &asker, now.wall));
             self.propose(txn, None, None, out);
             if let Some(owner) = owner {
@@ -326,9 +317,9 @@ impl Replica {
 }
 
 fn owner(origin: Origin) -> Owner {
-    Owner { shard: origin.shard, conn: origin.conn.0 }
+    Owner { server: 0, shard: origin.shard, conn: origin.conn }
 }
 
 fn to_origin(owner: Owner) -> Origin {
-    Origin { shard: owner.shard, conn: ConnId(owner.conn) }
+    Origin { shard: owner.shard, conn: owner.conn }
 }

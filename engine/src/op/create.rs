@@ -53,7 +53,10 @@ impl Create {
         };
         let path = super::shared_path(reader)?;
         let data = reader.buffer()?.map(Box::from);
-        let acl = Acl::read_list(reader)?;
+        let acl = match Acl::read_list(reader) {
+            Err(Malformed::Null) => return Ok(Write::Refused(Code::MarshallingError)),
+            acl => acl?,
+        };
         let flags = reader.int()?;
         let ttl = if op == CreateOp::Ttl { reader.long()? } else { 0 };
         let Some(path) = path else { return Ok(Write::Refused(Code::MarshallingError)) };

@@ -23,7 +23,10 @@ impl SetAcl {
     /// Reads the request record. A null path is refused in its turn.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Write, Malformed> {
         let path = super::shared_path(reader)?;
-        let acl = Acl::read_list(reader)?;
+        let acl = match Acl::read_list(reader) {
+            Err(Malformed::Null) => return Ok(Write::Refused(Code::MarshallingError)),
+            acl => acl?,
+        };
         let version = reader.int()?;
         let Some(path) = path else { return Ok(Write::Refused(Code::BadArguments)) };
         Ok(Write::SetAcl(SetAcl { path, acl, version }))

@@ -7,12 +7,13 @@ use crate::acl;
 use crate::database::{Change, OpResult};
 use crate::op::write_reply;
 use crate::request::{Answer, Delivery, Outcome};
+use crate::txn::AclList;
 use crate::watch::{ConnId, Subject};
 use crate::wire::Put;
-use crate::wire::event::write_notification;
+use crate::wire::event::{EventType, write_notification};
 use crate::wire::header::RequestHeader;
 use crate::wire::record::perms;
-use crate::{Code, Zxid};
+use crate::{Code, Zxid, path};
 
 impl Shard {
     /// Takes one delivery in. Order: call it for everything in the mailbox before any
@@ -35,25 +36,37 @@ impl Shard {
 
     /// Sends the events of a change. Watches are used up also where the ACL hides the event.
     fn fire(&mut self, zxid: Zxid, change: &Change) {
-        let mut events = Vec::new();
-        self.watches.fire(change.kind, &change.path, &mut |conn, event, path, subject| {
-            events.push((conn, event, path.to_owned(), subject));
+        let mut events = std::mem::take(&mut self.events);
+        self.watches.fire(change.kind, &change.path, &mut |conn, event, _, subject| {
+            events.push((conn, event, subject));
         });
-        for (id, event, path, subject) in events {
-            let list = match subject {
-                Subject::Node => &change.acl,
-                Subject::Parent => &change.parent_acl,
+        // All events about one node are the same bytes: they are encoded once.
+        let mut frame = Vec::new();
+        let mut framed = None;
+        for (id, event, subject) in events.drain(..) {
+            let (list, path) = match subject {
+                Subject::Node => (&change.acl, &*change.path),
+                Subject::Parent => (&change.parent_acl, path::parent(&change.path).unwrap_or("/")),
             };
-            let settings = self.settings.clone();
-            self.with_conn(id, |shard, conn| {
-                let visible = acl::allowed(list, perms::READ, &conn.ids, &settings.ops.auth);
-                if visible && conn.phase == Phase::Established {
-                    write_notification(&mut conn.out, zxid.to_wire(), event, &path);
-                    shard.counters.notifications[event as usize] += 1;
-                    shard.count_sent(conn);
-                }
-            });
+            if framed.replace(event) != Some(event) {
+                frame.clear();
+                write_notification(&mut frame, zxid.to_wire(), event, path);
+            }
+            self.notify(id, event, list, &frame);
         }
+        self.events = events;
+    }
+
+    fn notify(&mut self, id: ConnId, event: EventType, list: &AclList, frame: &[u8]) {
+        let settings = self.settings.clone();
+        self.with_conn(id, |shard, conn| {
+            let visible = acl::allowed(list, perms::READ, &conn.ids, &settings.ops.auth);
+            if visible && matches!(conn.phase, Phase::Established | Phase::Leaving) {
+                conn.out.extend_from_slice(frame);
+                shard.counters.notifications[event as usize] += 1;
+                shard.count_sent(conn);
+            }
+        });
     }
 
     fn answer(&mut self, answer: Answer, moment: Moment<'_>) {

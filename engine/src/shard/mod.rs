@@ -19,7 +19,8 @@ use std::sync::Arc;
 use crate::database::Database;
 use crate::op::OpSettings;
 use crate::request::{Origin, Request};
-use crate::watch::{ConnId, WatchTable};
+use crate::watch::{ConnId, Subject, WatchTable};
+use crate::wire::event::EventType;
 use crate::{Now, SessionId, limits};
 
 /// What a shard is told at its start.
@@ -31,6 +32,8 @@ pub struct ShardSettings {
     pub frame_bytes_max: usize,
     /// How long a connection may take for its handshake, milliseconds.
     pub handshake_ms: i64,
+    /// Seed of the hash tables, random per process.
+    pub hash_seed: u64,
     /// Requests under way on this shard above which only idle connections are read.
     pub outstanding_max: usize,
 }
@@ -101,6 +104,8 @@ pub struct Shard {
     /// Counters.
     pub counters: ShardCounters,
     touched: Vec<ConnId>,
+    /// Room for the events of one change, kept between changes.
+    events: Vec<(ConnId, EventType, Subject)>,
     stalled: Vec<ConnId>,
     outstanding: usize,
     /// Reads with a watch that are at the sequencer.
@@ -112,18 +117,19 @@ impl Shard {
     pub fn new(index: u16, settings: Arc<ShardSettings>) -> Shard {
         Shard {
             index,
-            settings,
             conns: Vec::new(),
             free: Vec::new(),
-            watches: WatchTable::new(),
+            watches: WatchTable::new(settings.hash_seed),
             requests: Vec::new(),
             words: Vec::new(),
             replied: Vec::new(),
             counters: ShardCounters::default(),
             touched: Vec::new(),
+            events: Vec::new(),
             stalled: Vec::new(),
             outstanding: 0,
             watches_asked: 0,
+            settings,
         }
     }
 

@@ -307,7 +307,7 @@ impl Shard {
         reader: &mut Reader<'_>,
         moment: Moment<'_>,
     ) {
-        if reader.buffer().is_err() {
+        if !matches!(reader.buffer(), Ok(Some(_))) {
             return conn.abort();
         }
         let done = Done { header, since_us: moment.now_us };

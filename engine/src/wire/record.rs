@@ -53,7 +53,11 @@ impl Acl {
     pub fn read(reader: &mut Reader<'_>) -> Result<Acl, Malformed> {
         let perms = reader.int()?;
         let scheme = reader.ustring()?.unwrap_or_default().into_owned();
-        let id = reader.ustring()?.unwrap_or_default().into_owned();
+        let id = match reader.ustring()? {
+            // ZooKeeper fails on it instead of finding it invalid.
+            None if scheme == "world" => return Err(Malformed::Null),
+            id => id.unwrap_or_default().into_owned(),
+        };
         Ok(Acl { perms, id: Id { scheme, id } })
     }
 
