@@ -1,0 +1,210 @@
+//! Snapshots in the background, and the purge of what they make superfluous.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ringkeeper_engine::device::{Device, DirectoryId, DiskError};
+use ringkeeper_engine::log::Dirs;
+use ringkeeper_engine::snapshot::{Meta, Purger, Writer};
+use ringkeeper_engine::tree::Progress;
+use ringkeeper_engine::{Zxid, limits};
+
+use crate::committer::CommitStats;
+use crate::view::View;
+
+/// Bytes of one block of a snapshot.
+const BLOCK_BYTES: usize = 1 << 20;
+/// How often the thread looks whether a snapshot is due.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long it waits after a snapshot that failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
+
+/// When snapshots are taken, and what is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotSettings {
+    /// Transactions between two snapshots; the real number is drawn between half of it and all
+    /// of it, so that servers of an ensemble do not do it at the same moment (`snapCount`).
+    pub every_records: u64,
+    /// Bytes of log between two snapshots (`snapSizeLimitInKb`).
+    pub every_bytes: u64,
+    /// Snapshots that are kept.
+    pub keep: usize,
+    /// When what is superfluous is removed.
+    pub purge: PurgeWhen,
+}
+
+/// When old snapshots and logs are removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PurgeWhen {
+    /// After each snapshot.
+    Always,
+    /// At most once in this time.
+    Every(Duration),
+    /// Never.
+    Never,
+}
+
+/// What reports want to know of snapshots.
+#[derive(Default)]
+pub struct SnapshotStats {
+    /// Snapshots taken.
+    pub taken: AtomicU64,
+    /// Snapshots that failed.
+    pub failed: AtomicU64,
+    /// Milliseconds of the last one, of all, and of the extremes.
+    pub last_ms: AtomicU64,
+    /// See [`SnapshotStats::last_ms`].
+    pub sum_ms: AtomicU64,
+    /// See [`SnapshotStats::last_ms`].
+    pub min_ms: AtomicU64,
+    /// See [`SnapshotStats::last_ms`].
+    pub max_ms: AtomicU64,
+    /// The zxid of the last one.
+    pub zxid: AtomicU64,
+}
+
+/// The thread that takes snapshots.
+pub struct Snapshotter<D: Device> {
+    /// The database.
+    pub view: Arc<View>,
+    /// Where snapshots go.
+    pub dirs: Dirs<D>,
+    /// Whose snapshots they are.
+    pub directory: DirectoryId,
+    /// What removes old ones.
+    pub purger: Purger<D>,
+    /// When.
+    pub settings: SnapshotSettings,
+    /// What has been committed so far.
+    pub commits: Arc<CommitStats>,
+    /// What is told to reports.
+    pub stats: Arc<SnapshotStats>,
+    /// Transactions in the log behind the last snapshot when the server started.
+    pub behind: u64,
+    /// Set when the server stops.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl<D: Device> Snapshotter<D> {
+    /// Starts the thread.
+    pub fn start(self) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("snapshots".into()).spawn(move || self.run())
+    }
+
+    fn run(mut self) {
+        let mut records_at = 0u64.wrapping_sub(self.behind);
+        let mut bytes_at = 0;
+        let mut threshold = self.draw();
+        let mut purged = Instant::now();
+        while !self.stop.load(Ordering::Acquire) {
+            std::thread::park_timeout(LOOK);
+            let records = self.commits.records.load(Ordering::Relaxed);
+            let bytes = self.commits.bytes.load(Ordering::Relaxed);
+            let due = records.wrapping_sub(records_at) >= threshold
+                || bytes - bytes_at >= self.settings.every_bytes;
+            if !due {
+                continue;
+            }
+            match self.take() {
+                Ok(true) => {
+                    (records_at, bytes_at, threshold) = (records, bytes, self.draw());
+                    self.purge(&mut purged);
+                }
+                Ok(false) => return,
+                Err(error) => self.failed(&error),
+            }
+        }
+    }
+
+    /// Between half and all of the setting.
+    fn draw(&self) -> u64 {
+        let half = (self.settings.every_records / 2).max(1);
+        let mut random = [0; 8];
+        // Without randomness the servers of an ensemble only lose their spread.
+        let _ = getrandom::fill(&mut random);
+        half + 1 + u64::from_le_bytes(random) % half
+    }
+
+    fn failed(&self, error: &DiskError) {
+        self.view.write().tree.abandon_snapshot();
+        self.stats.failed.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!("no snapshot could be taken, the log keeps everything meanwhile: {error}");
+        let until = Instant::now() + AFTER_FAILURE;
+        while !self.stop.load(Ordering::Acquire) && Instant::now() < until {
+            std::thread::park_timeout(LOOK);
+        }
+    }
+
+    /// Takes one snapshot, exact at one zxid: the tree keeps the old image of what changes
+    /// meanwhile. `false`: the server stops.
+    fn take(&mut self) -> Result<bool, DiskError> {
+        let start = Instant::now();
+        let meta = {
+            let mut db = self.view.write();
+            let sessions = db.sessions().collect();
+            let header = db.tree.begin_snapshot().encode();
+            Meta { zxid: db.applied(), sessions, header }
+        };
+        let zxid = meta.zxid;
+        let mut writer = Writer::begin(&self.dirs.snapshots, self.directory, &meta)?;
+        let mut block = Vec::with_capacity(BLOCK_BYTES + (64 << 10));
+        let mut progress = Progress::More;
+        while progress == Progress::More {
+            if self.stop.load(Ordering::Acquire) {
+                return Ok(false);
+            }
+            progress = self.slice(&mut block);
+            if block.len() >= BLOCK_BYTES || progress == Progress::Done {
+                writer.block(&block)?;
+                block.clear();
+            }
+        }
+        let finished = writer.finish()?;
+        self.note(start.elapsed(), zxid);
+        tracing::info!(
+            zxid = %zxid,
+            bytes = finished.bytes,
+            ms = start.elapsed().as_millis() as u64,
+            "snapshot taken"
+        );
+        Ok(true)
+    }
+
+    /// One hold of the guard: short enough that nobody notices.
+    fn slice(&self, block: &mut Vec<u8>) -> Progress {
+        let mut db = self.view.write();
+        db.tree.snapshot_slice(limits::SNAPSHOT_SLICE_NODES, block)
+    }
+
+    fn note(&self, took: Duration, zxid: Zxid) {
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let first = self.stats.taken.fetch_add(1, Ordering::Relaxed) == 0;
+        self.stats.last_ms.store(ms, Ordering::Relaxed);
+        self.stats.sum_ms.fetch_add(ms, Ordering::Relaxed);
+        self.stats.max_ms.fetch_max(ms, Ordering::Relaxed);
+        if first {
+            self.stats.min_ms.store(ms, Ordering::Relaxed);
+        }
+        self.stats.min_ms.fetch_min(ms, Ordering::Relaxed);
+        self.stats.zxid.store(zxid.0, Ordering::Relaxed);
+    }
+
+    fn purge(&self, last: &mut Instant) {
+        match self.settings.purge {
+            PurgeWhen::Never => return,
+            PurgeWhen::Every(interval) if last.elapsed() < interval => return,
+            PurgeWhen::Every(_) | PurgeWhen::Always => {}
+        }
+        *last = Instant::now();
+        match self.purger.purge(self.settings.keep, Zxid(u64::MAX)) {
+            Ok(purged) => tracing::debug!(
+                snapshots = purged.snapshots.len(),
+                segments = purged.segments.len(),
+                "old files removed"
+            ),
+            Err(error) => tracing::warn!("old files could not be removed: {error}"),
+        }
+    }
+}
