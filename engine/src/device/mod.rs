@@ -1,1 +1,157 @@
-//! (under construction)
+//! The edge that touches files: one trait, [`Device`], is the only door to the directory that
+//! holds log and snapshots; [`Disk`] is the real one, [`MemoryDevice`] the faulty one of the tests.
+//!
+//! A device is one flat directory. It promises nothing that a file system does not: bytes written
+//! are durable after a sync of the file, names after [`Device::sync_dir`], and in any order or not
+//! at all before that.
+
+mod disk;
+mod home;
+mod identity;
+mod memory;
+mod parallel;
+mod shelf;
+mod strategy;
+
+use std::io;
+
+pub use disk::{Disk, DiskSegment};
+pub use home::{Home, HomeError};
+pub use identity::{BadIdentity, DirectoryId, Identity, Life};
+pub use memory::{Fault, MemoryDevice, Unsynced};
+pub use parallel::map_in_order;
+pub use shelf::Shelf;
+pub use strategy::{Durability, Strategy};
+
+/// The unit in which files are zeroed, mapped and written directly.
+pub const BLOCK_BYTES: usize = 4_096;
+
+/// An operation on a file that failed: what was being done, and to which file.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} {file}: {source}")]
+pub struct DiskError {
+    /// The operation, as a verb.
+    pub doing: &'static str,
+    /// The file, with its directory.
+    pub file: String,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+impl DiskError {
+    /// Whether there was no space (or no quota) left: the one failure that may go away by itself.
+    pub fn is_full(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+/// A file in the directory.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Entry {
+    /// Its name, without the directory.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Where the bytes of a read come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// Any copy will do: the file was synced before it got its name.
+    Cached,
+    /// The disk itself. After a failed sync the page cache holds bytes that the disk never got and
+    /// that no later sync will write; a log must not be recovered from those.
+    Disk,
+}
+
+/// One directory on one file system.
+pub trait Device: Clone + Send + Sync + 'static {
+    /// A log segment open for durable writes.
+    type Segment: Segment;
+    /// A file open for reading.
+    type Reader: ReadAt;
+    /// A new file being written from front to back.
+    type Sink: Sink;
+
+    /// How messages name a file: with its directory.
+    fn place(&self, name: &str) -> String;
+    /// Every regular file, sorted by name.
+    fn list(&self) -> Result<Vec<Entry>, DiskError>;
+    /// Opens a file for reading.
+    fn read(&self, name: &str, source: Source) -> Result<Self::Reader, DiskError>;
+    /// Creates a file, or empties the one of that name.
+    fn create(&self, name: &str) -> Result<Self::Sink, DiskError>;
+    /// Creates a file of `bytes` zeros whose blocks are allocated and written, and syncs it. Blocks
+    /// that are only allocated would cost a second flush for every commit into them.
+    fn preallocate(&self, name: &str, bytes: u64) -> Result<(), DiskError>;
+    /// Opens a preallocated file for durable writes; `end` is where its contents end.
+    fn segment(&self, name: &str, end: u64) -> Result<Self::Segment, DiskError>;
+    /// Renames a file, replacing what had the new name. Durable after [`Device::sync_dir`].
+    fn rename(&self, from: &str, to: &str) -> Result<(), DiskError>;
+    /// Removes a file. Durable after [`Device::sync_dir`].
+    fn remove(&self, name: &str) -> Result<(), DiskError>;
+    /// Makes every creation, renaming and removal so far durable.
+    fn sync_dir(&self) -> Result<(), DiskError>;
+    /// Bytes that files can still take.
+    fn free_bytes(&self) -> Result<u64, DiskError>;
+    /// Fills `out` with random bytes.
+    fn random(&self, out: &mut [u8]) -> Result<(), DiskError>;
+    /// Whether [`Segment::write`] waits for the disk.
+    fn durability(&self) -> Durability;
+    /// Threads that may read at once; 1 keeps the order of operations fixed.
+    fn threads(&self) -> usize;
+}
+
+/// What one durable write took.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Written {
+    /// Microseconds from the call until the bytes were durable.
+    pub micros: u64,
+}
+
+/// A preallocated file that takes durable writes, each after the one before it.
+pub trait Segment: Send {
+    /// The length of the file.
+    fn capacity(&self) -> u64;
+    /// Writes `bytes` at `offset` and returns when they are durable. Writes follow each other
+    /// without gaps, starting where the segment was opened; an error is final, for nobody knows
+    /// what the disk holds after it.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<Written, DiskError>;
+}
+
+/// A file that is read by position, by several threads at once.
+pub trait ReadAt: Send + Sync {
+    /// The length of the file when it was opened.
+    fn bytes(&self) -> u64;
+    /// Exactly `bytes` bytes from `offset`; fewer are an error.
+    fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, DiskError>;
+}
+
+/// A file that is written once from front to back.
+pub trait Sink: Send {
+    /// Appends.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), DiskError>;
+    /// Makes everything written durable, the length included, but not the name.
+    fn sync(&mut self) -> Result<(), DiskError>;
+}
+
+/// Random bytes of the operating system.
+pub(crate) fn random(out: &mut [u8]) -> Result<(), DiskError> {
+    let mut filled = 0;
+    while filled < out.len() {
+        let rest = &mut out[filled..];
+        // SAFETY: the pointer and the length are those of a slice that is borrowed for the call.
+        let count = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
+        match usize::try_from(count) {
+            Ok(count) => filled += count,
+            Err(_) => {
+                let source = io::Error::last_os_error();
+                if source.kind() != io::ErrorKind::Interrupted {
+                    let file = "the random source of the system".to_owned();
+                    return Err(DiskError { doing: "read", file, source });
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,1 +1,249 @@
-//! (under construction)
+//! The log: what makes a write survive.
+//!
+//! Segments of a fixed size (`log.<first zxid>`), allocated and zeroed ahead of use, hold records
+//! (see [`record`]) in the order of their zxids. One commit is under way at a time, and that is
+//! what recovery builds on: a record of a group proves that the group before it was durable. So
+//! behind the first bad record there may be the rest of its own group (the commit that the crash
+//! cut short, never acknowledged: it is cut off), but nothing later; anything later means that
+//! acknowledged writes were damaged, and the server refuses to start.
+//!
+//! Every error of the disk is final: after a failed sync nobody knows what the disk holds, and
+//! asking again gets a false yes. The process stops and recovers from the disk.
+
+pub mod header;
+pub mod record;
+pub mod scan;
+
+mod gauge;
+mod group;
+mod prepare;
+mod recover;
+mod refusal;
+mod survey;
+
+pub use gauge::{Gauge, Room, Stats};
+pub use group::Group;
+pub use prepare::{Preparer, Step};
+pub use recover::{Note, Recovered, Replay, recover};
+pub use refusal::{BadSnapshots, Proof, Refusal};
+
+use self::gauge::Shared;
+use self::header::Header;
+use crate::Zxid;
+use crate::device::{BLOCK_BYTES, Device, DirectoryId, DiskError, Durability, Segment};
+
+/// Sizes of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Bytes of a segment (`preAllocSize`), within 16 KiB and 2 GiB.
+    pub segment_bytes: u64,
+    /// Segments prepared ahead of use. They are also the reserve for a full disk: what they hold is
+    /// allocated, and is exactly what the log will need next.
+    pub ahead: usize,
+    /// Spent segments kept for reuse, beyond which they are removed.
+    pub spares_max: usize,
+    /// Bytes at the end of a full log that are kept for closing sessions.
+    pub margin_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { segment_bytes: 64 << 20, ahead: 1, spares_max: 4, margin_bytes: 2 << 20 }
+    }
+}
+
+impl Settings {
+    /// The size of a segment that is used: whole blocks, and small enough for 32-bit offsets.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.segment_bytes.clamp(16 << 10, 2 << 30).next_multiple_of(BLOCK_BYTES as u64)
+    }
+}
+
+/// Where log and snapshots live: one directory, or two on different disks.
+#[derive(Clone, Debug)]
+pub struct Dirs<D> {
+    /// Snapshots and the identity (`dataDir`).
+    pub snapshots: D,
+    /// The log (`dataLogDir`).
+    pub log: D,
+}
+
+/// Why the process has to stop: the log cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// The disk failed.
+    #[error(
+        "the log cannot be written: {0}. The server stops, because nobody knows what the disk \
+         holds after a failed write; what it acknowledged is recovered at the next start"
+    )]
+    Disk(#[from] DiskError),
+    /// No space for the next segment. [`Room`] exists so that this does not happen.
+    #[error(
+        "there is no space for the next segment of the log: {0}. The server stops before writing \
+         anything; make some space and start it again"
+    )]
+    Full(DiskError),
+    /// An earlier commit failed, and this one was tried nevertheless.
+    #[error("the log has failed before and takes no more")]
+    Failed,
+}
+
+/// The end of the log, owned by the thread that commits.
+pub struct Log<D: Device> {
+    device: D,
+    directory: DirectoryId,
+    active: Active<D::Segment>,
+    /// The newest durable zxid, and the checksum of its record.
+    last: Zxid,
+    chain: u32,
+    gauge: Gauge,
+    failed: bool,
+}
+
+/// The segment that takes commits.
+#[derive(Debug)]
+struct Active<S> {
+    segment: S,
+    salt: u64,
+    end: u64,
+}
+
+impl<D: Device> Log<D> {
+    /// Makes a group durable and empties it. `Ok` means that everything up to the zxid returned
+    /// will survive whatever happens; an error means that the process must stop.
+    pub fn commit(&mut self, group: &mut Group) -> Result<Zxid, Fatal> {
+        if self.failed {
+            return Err(Fatal::Failed);
+        }
+        if let Some(first) = group.first {
+            assert!(group::follows(self.last, first), "{first} was ordered behind {}", self.last);
+            self.failed = true;
+            self.write(group)?;
+            self.failed = false;
+        }
+        assert!(group.last().is_none_or(|last| last == self.last), "all of the group is durable");
+        group.clear();
+        Ok(self.last)
+    }
+
+    /// What is left of the log; the same for all clones of [`Log::gauge`].
+    pub fn room(&self) -> Room {
+        self.gauge.room()
+    }
+
+    /// Counters and the duration of the last commit.
+    pub fn stats(&self) -> Stats {
+        self.gauge.stats()
+    }
+
+    /// Room and counters for other threads.
+    pub fn gauge(&self) -> Gauge {
+        self.gauge.clone()
+    }
+
+    /// The newest durable zxid.
+    pub fn last(&self) -> Zxid {
+        self.last
+    }
+
+    /// A group that does not fit into the segment is written as two: the first is durable before
+    /// the second is begun, so that recovery sees two groups.
+    fn write(&mut self, group: &mut Group) -> Result<(), Fatal> {
+        let mut rest = &mut group.buffer[..];
+        let mut micros = 0;
+        let mut records = 0;
+        while !rest.is_empty() {
+            let left = self.active.segment.capacity() - self.active.end;
+            let room = usize::try_from(left).unwrap_or(usize::MAX);
+            let (bytes, count, last) = record::fitting(rest, room);
+            let Some(last) = last else {
+                let (first, need) = record::first(rest);
+                self.switch(first, need as u64)?;
+                continue;
+            };
+            let (part, behind) = rest.split_at_mut(bytes);
+            micros += self.write_part(part)?;
+            self.last = last;
+            records += count;
+            rest = behind;
+        }
+        self.gauge.shared.committed(micros, group.buffer.len() as u64, records, self.left());
+        Ok(())
+    }
+
+    fn write_part(&mut self, part: &mut [u8]) -> Result<u64, Fatal> {
+        let active = &mut self.active;
+        let start = u32::try_from(active.end).expect("segments are smaller than 4 GiB");
+        let chain = record::stamp(part, start, active.salt, self.chain);
+        let written = active.segment.write(active.end, part)?;
+        active.end += part.len() as u64;
+        self.chain = chain;
+        Ok(written.micros)
+    }
+
+    /// Goes on in the next segment, whose first record will be `first`, of `need` bytes.
+    fn switch(&mut self, first: Zxid, need: u64) -> Result<(), Fatal> {
+        let capacity = self
+            .gauge
+            .shared
+            .capacity
+            .max((need + header::BLOCK_BYTES as u64).next_multiple_of(BLOCK_BYTES as u64));
+        let header = Header {
+            synced: self.device.durability() == Durability::Synced,
+            capacity,
+            salt: 0,
+            first,
+            prev: self.last,
+            chain: self.chain,
+            directory: self.directory,
+        };
+        self.active = Active::begin(&self.device, header, &self.gauge.shared)?;
+        Ok(())
+    }
+
+    fn left(&self) -> u64 {
+        self.active.segment.capacity() - self.active.end
+    }
+}
+
+impl<S: Segment> Active<S> {
+    /// Begins a segment: takes a prepared file, writes the header, gives it its name. Each step is
+    /// durable before the next, so a file that has the name has the header.
+    fn begin<D>(device: &D, mut header: Header, shared: &Shared) -> Result<Active<S>, Fatal>
+    where
+        D: Device<Segment = S>,
+    {
+        let mut salt = [0; 8];
+        device.random(&mut salt)?;
+        header.salt = u64::from_le_bytes(salt);
+        let spare = match shared.shelf.take() {
+            Some(spare) if header.capacity == shared.capacity => spare,
+            taken => {
+                // A record larger than a whole segment gets a segment of its own.
+                taken.into_iter().for_each(|spare| shared.shelf.put(spare));
+                prepare::make(device, shared, header.capacity).map_err(full_or_failed)?
+            }
+        };
+        device.segment(&spare, 0)?.write(0, &header.encode())?;
+        let name = header::name(header.first);
+        device.rename(&spare, &name)?;
+        device.sync_dir()?;
+        let end = header::BLOCK_BYTES as u64;
+        Ok(Active { segment: device.segment(&name, end)?, salt: header.salt, end })
+    }
+}
+
+fn full_or_failed(error: DiskError) -> Fatal {
+    if error.is_full() { Fatal::Full(error) } else { Fatal::Disk(error) }
+}
+
+/// The checksum of everything here: CRC-32C.
+fn crc(bytes: &[u8]) -> u32 {
+    crc_fast::crc32_iscsi(bytes)
+}
+
+/// A zxid as file names carry it: hexadecimal without leading zeros, so that there is one name.
+pub(crate) fn parse_hex(text: &str) -> Option<Zxid> {
+    let value = u64::from_str_radix(text, 16).ok()?;
+    (format!("{value:x}") == text).then_some(Zxid(value))
+}

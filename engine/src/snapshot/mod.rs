@@ -1,1 +1,50 @@
-//! (under construction)
+//! Snapshots: the whole state at one zxid, so that the log before it can go.
+//!
+//! A snapshot is written beside the others under a temporary name, synced, renamed, and its
+//! directory synced; only then may older files be purged. What is in it is the caller's business:
+//! this module stores a header and blocks of bytes, compressed and checked.
+
+mod format;
+mod purge;
+mod read;
+mod write;
+
+pub use format::BadSnapshot;
+pub use purge::{Purged, Purger};
+pub(crate) use read::load;
+pub use read::{LoadError, Start};
+pub use write::{Finished, Writer};
+
+use crate::{SessionId, Zxid};
+
+/// Bytes of one block before compression. Callers cut theirs far smaller (a megabyte or so), for
+/// blocks are what threads share.
+pub const BLOCK_BYTES_MAX: usize = 256 << 20;
+
+/// What stands in front of the blocks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Meta {
+    /// Everything up to here is in the snapshot, and nothing later.
+    pub zxid: Zxid,
+    /// The sessions and their timeouts in milliseconds.
+    pub sessions: Vec<(SessionId, i32)>,
+    /// The caller's own header.
+    pub header: Vec<u8>,
+}
+
+/// The name of the snapshot at `zxid`.
+pub fn name(zxid: Zxid) -> String {
+    format!("snapshot.{:x}", zxid.0)
+}
+
+/// The zxid in the name of a snapshot.
+pub fn parse_name(name: &str) -> Option<Zxid> {
+    crate::log::parse_hex(name.strip_prefix("snapshot.")?)
+}
+
+/// Whether the file is a snapshot that was never finished.
+pub(crate) fn is_unfinished(name: &str) -> bool {
+    name.starts_with("snapshot.") && name.ends_with(TEMPORARY)
+}
+
+const TEMPORARY: &str = ".tmp";

@@ -1,0 +1,183 @@
+//! A directory of a real file system.
+#![expect(clippy::disallowed_methods, reason = "this is the edge that opens files")]
+
+mod blocks;
+mod direct;
+mod file;
+mod mapped;
+mod pwrite;
+mod segment;
+mod uring;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use segment::DiskSegment;
+
+use self::file::{DiskReader, DiskSink};
+use super::{BLOCK_BYTES, Device, DiskError, Durability, Entry, Source, Strategy};
+
+/// Zeros are written in pieces of this size, so that commits get their turn between them.
+const ZERO_BYTES: usize = 256 << 10;
+/// Zeros in the page cache before they are pushed out.
+const ZERO_SYNC_BYTES: u64 = 4 << 20;
+/// Permissions of every file: data and ACL digests are nobody else's business.
+const MODE: u32 = 0o600;
+
+/// The real device: a directory, and how commits into its segments reach the disk.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    /// Open as long as the device lives: what is synced is the directory that was opened.
+    directory: File,
+    strategy: Strategy,
+    durability: Durability,
+}
+
+impl Disk {
+    /// Opens a directory that exists.
+    pub fn open(
+        path: &Path,
+        strategy: Strategy,
+        durability: Durability,
+    ) -> Result<Disk, DiskError> {
+        let directory = File::open(path).map_err(|source| DiskError {
+            doing: "open the directory",
+            file: path.display().to_string(),
+            source,
+        })?;
+        let path = path.to_owned();
+        Ok(Disk { inner: Arc::new(Inner { path, directory, strategy, durability }) })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.inner.path.join(name)
+    }
+
+    fn error(&self, doing: &'static str, name: &str) -> impl FnOnce(io::Error) -> DiskError {
+        let file = self.place(name);
+        move |source| DiskError { doing, file, source }
+    }
+
+    fn zero(&self, name: &str, bytes: u64) -> io::Result<()> {
+        let path = self.at(name);
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&path)?;
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)?;
+        match self.inner.strategy {
+            // Stores into the map dirty whole folios, and a folio is as large as the write that
+            // made it: 4 KiB writes keep a commit from writing 2 MiB.
+            Strategy::Mmap => zero_cached(&file, bytes, BLOCK_BYTES)?,
+            Strategy::Pwrite => zero_cached(&file, bytes, ZERO_BYTES)?,
+            Strategy::Direct | Strategy::Uring => match direct::open_for_zeros(&path) {
+                Ok(direct) => direct::zero(&direct, bytes, ZERO_BYTES)?,
+                Err(_) => zero_cached(&file, bytes, ZERO_BYTES)?,
+            },
+        }
+        file.sync_all()
+    }
+}
+
+/// Writes zeros through the page cache and leaves them there, so that a partly overwritten block
+/// need not be read first.
+fn zero_cached(file: &File, bytes: u64, piece: usize) -> io::Result<()> {
+    let zeros = vec![0_u8; piece];
+    let mut offset = 0;
+    while offset < bytes {
+        let count = piece.min(usize::try_from(bytes - offset).unwrap_or(piece));
+        file.write_all_at(&zeros[..count], offset)?;
+        offset += count as u64;
+        if offset.is_multiple_of(ZERO_SYNC_BYTES) {
+            file.sync_data()?;
+        }
+    }
+    Ok(())
+}
+
+impl Device for Disk {
+    type Segment = DiskSegment;
+    type Reader = DiskReader;
+    type Sink = DiskSink;
+
+    fn place(&self, name: &str) -> String {
+        self.at(name).display().to_string()
+    }
+
+    fn list(&self) -> Result<Vec<Entry>, DiskError> {
+        let list = || -> io::Result<Vec<Entry>> {
+            let mut entries = Vec::new();
+            for entry in std::fs::read_dir(&self.inner.path)? {
+                let entry = entry?;
+                let metadata = entry.metadata()?;
+                // A name that is not UTF-8 is none of ours.
+                if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
+                    entries.push(Entry { name, bytes: metadata.len() });
+                }
+            }
+            entries.sort();
+            Ok(entries)
+        };
+        list().map_err(self.error("list", ""))
+    }
+
+    fn read(&self, name: &str, source: Source) -> Result<DiskReader, DiskError> {
+        DiskReader::open(&self.at(name), source).map_err(self.error("open", name))
+    }
+
+    fn create(&self, name: &str) -> Result<DiskSink, DiskError> {
+        DiskSink::create(&self.at(name), MODE).map_err(self.error("create", name))
+    }
+
+    fn preallocate(&self, name: &str, bytes: u64) -> Result<(), DiskError> {
+        self.zero(name, bytes).map_err(self.error("preallocate", name))
+    }
+
+    fn segment(&self, name: &str, end: u64) -> Result<DiskSegment, DiskError> {
+        let (strategy, durability) = (self.inner.strategy, self.inner.durability);
+        DiskSegment::open(&self.at(name), end, strategy, durability)
+            .map_err(self.error("open for appending", name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        std::fs::rename(self.at(from), self.at(to)).map_err(self.error("rename", from))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), DiskError> {
+        std::fs::remove_file(self.at(name)).map_err(self.error("remove", name))
+    }
+
+    fn sync_dir(&self) -> Result<(), DiskError> {
+        self.inner.directory.sync_all().map_err(self.error("sync the directory", ""))
+    }
+
+    fn free_bytes(&self) -> Result<u64, DiskError> {
+        let stat = rustix::fs::fstatvfs(&self.inner.directory)
+            .map_err(|errno| self.error("measure the free space of", "")(errno.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn random(&self, out: &mut [u8]) -> Result<(), DiskError> {
+        super::random(out)
+    }
+
+    fn durability(&self) -> Durability {
+        self.inner.durability
+    }
+
+    fn threads(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from).min(16)
+    }
+}

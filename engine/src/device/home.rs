@@ -1,0 +1,124 @@
+//! The directory itself: that it is ours, that we can write it, and that nobody else does.
+#![expect(clippy::disallowed_methods, reason = "this is the edge that opens files")]
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+const LOCK: &str = "ringkeeper.lock";
+/// Where Apache ZooKeeper keeps its snapshots and logs.
+const ZOOKEEPER: &str = "version-2";
+/// What our own directories always hold once they have been used.
+const META: &str = "ringkeeper.meta";
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// Another process has it.
+    #[error(
+        "{directory} is in use by another Ringkeeper{holder}; two servers must never share a \
+         directory, so stop that one or name another directory"
+    )]
+    InUse {
+        /// The directory.
+        directory: String,
+        /// " (process N)", or nothing where the lock file does not say.
+        holder: String,
+    },
+    /// It is a ZooKeeper's.
+    #[error(
+        "{directory} holds data of Apache ZooKeeper (version-2); Ringkeeper does not write there. \
+         Name an empty directory, and bring the data over with: ringkeeper import {directory}"
+    )]
+    ZooKeeper {
+        /// The directory.
+        directory: String,
+    },
+    /// It cannot be made, entered or written.
+    #[error("cannot use {directory} ({doing}): {source}; {advice}")]
+    Unusable {
+        /// The directory.
+        directory: String,
+        /// What was tried.
+        doing: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+        /// What to do.
+        advice: &'static str,
+    },
+}
+
+/// A directory that this process holds until the value is dropped.
+#[derive(Debug)]
+pub struct Home {
+    path: PathBuf,
+    /// Holds the lock; the kernel lets go of it when the process ends, however it ends.
+    _lock: File,
+}
+
+impl Home {
+    /// Makes the directory if there is none, checks whose it is, and locks it.
+    pub fn open(path: &Path) -> Result<Home, HomeError> {
+        let unusable = |doing: &'static str| {
+            move |source: io::Error| HomeError::Unusable {
+                directory: path.display().to_string(),
+                doing,
+                advice: advice(&source),
+                source,
+            }
+        };
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(path).map_err(unusable("create it"))?;
+        if path.join(ZOOKEEPER).exists() && !path.join(META).exists() {
+            return Err(HomeError::ZooKeeper { directory: path.display().to_string() });
+        }
+        std::fs::read_dir(path).map_err(unusable("list it"))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut lock = options.open(path.join(LOCK)).map_err(unusable("create a file in it"))?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(in_use(path, &mut lock)),
+            Err(errno) => return Err(unusable("lock it")(errno.into())),
+        }
+        note_holder(&mut lock).map_err(unusable("write to it"))?;
+        Ok(Home { path: path.to_owned(), _lock: lock })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => "its file system is mounted read-only; remount it",
+        io::ErrorKind::PermissionDenied => "give it to the user that runs the server",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make some space on the disk",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "there is a file of that name; name a directory"
+        }
+        _ => "check the directory and its disk",
+    }
+}
+
+fn in_use(path: &Path, lock: &mut File) -> HomeError {
+    let mut holder = String::new();
+    // Only for the message: a lock file without a number is as locked as one with it.
+    let _ = lock.take(32).read_to_string(&mut holder);
+    let holder = match holder.trim().parse::<u32>() {
+        Ok(pid) => format!(" (process {pid})"),
+        Err(_) => String::new(),
+    };
+    HomeError::InUse { directory: path.display().to_string(), holder }
+}
+
+fn note_holder(lock: &mut File) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.rewind()?;
+    writeln!(lock, "{}", std::process::id())
+}

@@ -1,0 +1,524 @@
+//! A file system in memory that fails, tears and forgets as asked; for tests and simulations.
+//!
+//! Every operation has a number, so a test can let each one fail or be the last. What is not
+//! synced is known sector by sector and name by name, and [`MemoryDevice::power_loss`] asks what
+//! of it survives. Nothing here depends on a clock or on chance.
+#![expect(clippy::disallowed_types, reason = "the device is shared by threads, as a disk is")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Device, DiskError, Durability, Entry, ReadAt, Segment, Sink, Source, Written};
+
+/// Bytes that reach the disk whole or not at all.
+const SECTOR: usize = 512;
+
+/// What happens at an operation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// It fails with this error. Half of a write is done; a failed sync may have written anything,
+    /// and the next one will say that all is well.
+    Error(io::ErrorKind),
+    /// It is the last one: it is done as far as it goes without a sync, and then there is nothing
+    /// more until [`MemoryDevice::power_loss`] or [`MemoryDevice::process_death`].
+    Crash,
+}
+
+/// Something that a power failure may or may not undo.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unsynced {
+    /// 512 bytes of a file.
+    Sector {
+        /// A number of the file.
+        file: u64,
+        /// Counted from its start.
+        sector: usize,
+    },
+    /// A creation, renaming or removal, numbered in the order in which they were made.
+    Name(usize),
+}
+
+/// A faulty directory in memory; clones are the same directory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryDevice {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    /// What processes see.
+    names: BTreeMap<String, u64>,
+    /// What the disk has.
+    names_durable: BTreeMap<String, u64>,
+    names_pending: Vec<NameChange>,
+    files: BTreeMap<u64, File>,
+    files_made: u64,
+    operations: u64,
+    fault: Option<(u64, Fault)>,
+    dead: bool,
+    unsynced: bool,
+    capacity: Option<u64>,
+    random: u64,
+}
+
+#[derive(Clone, Debug)]
+enum NameChange {
+    Link { name: String, file: u64 },
+    Rename { from: String, to: String, file: u64 },
+    Unlink { name: String, file: u64 },
+}
+
+#[derive(Clone, Debug, Default)]
+struct File {
+    cached: Vec<u8>,
+    durable: Vec<u8>,
+    /// Sectors that a sync will write.
+    dirty: BTreeSet<usize>,
+    /// Sectors that a failed sync gave up: they look written, and are not.
+    lost: BTreeSet<usize>,
+}
+
+impl File {
+    fn write(&mut self, offset: usize, bytes: &[u8]) {
+        let end = offset + bytes.len();
+        if self.cached.len() < end {
+            self.cached.resize(end, 0);
+        }
+        self.cached[offset..end].copy_from_slice(bytes);
+        self.dirty.extend(offset / SECTOR..end.div_ceil(SECTOR));
+    }
+
+    fn land(&mut self, sector: usize) {
+        let start = sector * SECTOR;
+        let end = (start + SECTOR).min(self.cached.len());
+        if self.durable.len() < end {
+            self.durable.resize(end, 0);
+        }
+        self.durable[start..end].copy_from_slice(&self.cached[start..end]);
+    }
+
+    fn sync(&mut self) {
+        for sector in std::mem::take(&mut self.dirty) {
+            self.land(sector);
+            self.lost.remove(&sector);
+        }
+    }
+}
+
+impl State {
+    /// Numbers an operation and lets it meet its fate. `Ok(true)` means: begin it, then crash.
+    fn begin(&mut self) -> io::Result<bool> {
+        if self.dead {
+            return Err(io::Error::other("the process is dead"));
+        }
+        let number = self.operations;
+        self.operations += 1;
+        match self.fault {
+            Some((at, Fault::Error(kind))) if at == number => Err(kind.into()),
+            Some((at, Fault::Crash)) if at == number => {
+                self.dead = true;
+                Ok(true)
+            }
+            Some(_) | None => Ok(false),
+        }
+    }
+
+    /// An operation that is done in full even if it is the last one.
+    fn whole<T>(&mut self, operation: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+        let last = self.begin()?;
+        let result = operation(self)?;
+        if last { Err(io::Error::other("the process died")) } else { Ok(result) }
+    }
+
+    fn lookup(&self, name: &str) -> io::Result<u64> {
+        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn link(&mut self, name: &str) -> u64 {
+        self.files_made += 1;
+        let file = self.files_made;
+        self.files.insert(file, File::default());
+        self.names.insert(name.to_owned(), file);
+        self.names_pending.push(NameChange::Link { name: name.to_owned(), file });
+        file
+    }
+
+    fn write(&mut self, file: u64, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        let begun = self.begin();
+        let done = match begun {
+            Ok(_) => bytes.len(),
+            Err(_) if self.dead => 0,
+            Err(_) => bytes.len() / 2,
+        };
+        let target = self.files.get_mut(&file).ok_or(io::ErrorKind::NotFound)?;
+        target.write(offset, &bytes[..done]);
+        if begun? { Err(io::Error::other("the process died")) } else { Ok(()) }
+    }
+
+    fn sync(&mut self, file: u64) -> io::Result<()> {
+        let begun = self.begin();
+        let was_dead = self.dead && begun.is_err();
+        let target = self.files.get_mut(&file).ok_or(io::ErrorKind::NotFound)?;
+        match begun {
+            Ok(false) => target.sync(),
+            Ok(true) => return Err(io::Error::other("the process died")),
+            Err(_) if was_dead => {}
+            Err(_) => {
+                let dirty = std::mem::take(&mut target.dirty);
+                target.lost.extend(dirty);
+            }
+        }
+        begun.map(|_| ())
+    }
+
+    fn used(&self) -> u64 {
+        let bytes = |file: &u64| self.files.get(file).map_or(0, |file| file.cached.len() as u64);
+        self.names.values().map(bytes).sum()
+    }
+
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        match self.capacity {
+            Some(capacity) if self.used() + bytes > capacity => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn unsynced(&self) -> Vec<Unsynced> {
+        let sectors = self.files.iter().flat_map(|(&number, file)| {
+            let sectors = file.dirty.union(&file.lost);
+            sectors.map(move |&sector| Unsynced::Sector { file: number, sector })
+        });
+        sectors.chain((0..self.names_pending.len()).map(Unsynced::Name)).collect()
+    }
+
+    fn power_loss(&mut self, mut survives: impl FnMut(Unsynced) -> bool) {
+        for (&number, file) in &mut self.files {
+            let mut sectors = std::mem::take(&mut file.dirty);
+            sectors.append(&mut file.lost);
+            for sector in sectors {
+                if survives(Unsynced::Sector { file: number, sector }) {
+                    file.land(sector);
+                }
+            }
+            file.cached = file.durable.clone();
+        }
+        for (number, change) in std::mem::take(&mut self.names_pending).into_iter().enumerate() {
+            if survives(Unsynced::Name(number)) {
+                self.change_durably(change);
+            }
+        }
+        self.names = self.names_durable.clone();
+        self.revive();
+    }
+
+    fn change_durably(&mut self, change: NameChange) {
+        let names = &mut self.names_durable;
+        match change {
+            NameChange::Link { name, file } => {
+                names.insert(name, file);
+            }
+            NameChange::Rename { from, to, file } => {
+                if names.get(&from) == Some(&file) {
+                    names.remove(&from);
+                }
+                names.insert(to, file);
+            }
+            NameChange::Unlink { name, file } => {
+                if names.get(&name) == Some(&file) {
+                    names.remove(&name);
+                }
+            }
+        }
+    }
+
+    fn revive(&mut self) {
+        self.dead = false;
+        self.fault = None;
+    }
+}
+
+impl MemoryDevice {
+    /// An empty directory. Devices with different seeds draw different random numbers.
+    pub fn new(seed: u64) -> MemoryDevice {
+        let device = MemoryDevice::default();
+        device.lock().random = seed.wrapping_mul(2).wrapping_add(1);
+        device
+    }
+
+    /// A copy that goes its own way from here.
+    pub fn fork(&self) -> MemoryDevice {
+        let state = self.lock().clone();
+        MemoryDevice { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Operations so far: the number of the next one.
+    pub fn operations(&self) -> u64 {
+        self.lock().operations
+    }
+
+    /// Lets the operation of this number, counted from the beginning, meet a fault.
+    pub fn fail_at(&self, number: u64, fault: Fault) {
+        self.lock().fault = Some((number, fault));
+    }
+
+    /// Limits the sum of all files.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.lock().capacity = bytes;
+    }
+
+    /// Makes commits not wait for a sync, as `forceSync=no` does.
+    pub fn set_unsynced(&self) {
+        self.lock().unsynced = true;
+    }
+
+    /// Everything that a power failure might undo now.
+    pub fn unsynced(&self) -> Vec<Unsynced> {
+        self.lock().unsynced()
+    }
+
+    /// The power fails and comes back; of what was not synced, only what `survives` says is there.
+    pub fn power_loss(&self, survives: impl FnMut(Unsynced) -> bool) {
+        self.lock().power_loss(survives);
+    }
+
+    /// The process dies and another one starts: what it wrote stays as it saw it.
+    pub fn process_death(&self) {
+        self.lock().revive();
+    }
+
+    /// The contents of a file, without an operation.
+    pub fn contents(&self, name: &str) -> Option<Vec<u8>> {
+        let state = self.lock();
+        Some(state.files.get(state.names.get(name)?)?.cached.clone())
+    }
+
+    /// Puts a file there, durably and without an operation.
+    pub fn put(&self, name: &str, bytes: Vec<u8>) {
+        let mut state = self.lock();
+        state.files_made += 1;
+        let number = state.files_made;
+        let file = File { durable: bytes.clone(), cached: bytes, ..File::default() };
+        state.files.insert(number, file);
+        state.names.insert(name.to_owned(), number);
+        state.names_durable.insert(name.to_owned(), number);
+    }
+
+    /// Takes a file away, durably and without an operation.
+    pub fn take(&self, name: &str) {
+        let mut state = self.lock();
+        state.names.remove(name);
+        state.names_durable.remove(name);
+    }
+
+    /// The names of all files.
+    pub fn names(&self) -> Vec<String> {
+        self.lock().names.keys().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run<T>(
+        &self,
+        doing: &'static str,
+        name: &str,
+        operation: impl FnOnce(&mut State) -> io::Result<T>,
+    ) -> Result<T, DiskError> {
+        operation(&mut self.lock()).map_err(|source| DiskError {
+            doing,
+            file: self.place(name),
+            source,
+        })
+    }
+}
+
+impl Device for MemoryDevice {
+    type Segment = MemoryFile;
+    type Reader = MemoryFile;
+    type Sink = MemoryFile;
+
+    fn place(&self, name: &str) -> String {
+        format!("memory/{name}")
+    }
+
+    fn list(&self) -> Result<Vec<Entry>, DiskError> {
+        self.run("list", "", |state| {
+            state.whole(|state| {
+                let entry = |(name, file): (&String, &u64)| Entry {
+                    name: name.clone(),
+                    bytes: state.files[file].cached.len() as u64,
+                };
+                Ok(state.names.iter().map(entry).collect())
+            })
+        })
+    }
+
+    fn read(&self, name: &str, source: Source) -> Result<MemoryFile, DiskError> {
+        self.run("open", name, |state| {
+            let file = state.lookup(name)?;
+            state.whole(|state| {
+                let target = state.files.get_mut(&file).expect("files outlive their names");
+                if source == Source::Disk {
+                    target.sync();
+                    target.lost.clear();
+                    target.cached = target.durable.clone();
+                }
+                Ok(())
+            })?;
+            Ok(self.open(state, name, file, 0))
+        })
+    }
+
+    fn create(&self, name: &str) -> Result<MemoryFile, DiskError> {
+        self.run("create", name, |state| {
+            let file = state.whole(|state| Ok(state.link(name)))?;
+            Ok(self.open(state, name, file, 0))
+        })
+    }
+
+    fn preallocate(&self, name: &str, bytes: u64) -> Result<(), DiskError> {
+        self.run("preallocate", name, |state| {
+            let file = state.whole(|state| Ok(state.link(name)))?;
+            state.reserve(bytes)?;
+            state.write(file, 0, &vec![0; bytes as usize])?;
+            state.sync(file)
+        })
+    }
+
+    fn segment(&self, name: &str, end: u64) -> Result<MemoryFile, DiskError> {
+        self.run("open for appending", name, |state| {
+            let file = state.lookup(name)?;
+            state.whole(|_| Ok(()))?;
+            Ok(self.open(state, name, file, end))
+        })
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        self.run("rename", from, |state| {
+            let file = state.lookup(from)?;
+            state.whole(|state| {
+                state.names.remove(from);
+                state.names.insert(to.to_owned(), file);
+                let (from, to) = (from.to_owned(), to.to_owned());
+                state.names_pending.push(NameChange::Rename { from, to, file });
+                Ok(())
+            })
+        })
+    }
+
+    fn remove(&self, name: &str) -> Result<(), DiskError> {
+        self.run("remove", name, |state| {
+            let file = state.lookup(name)?;
+            state.whole(|state| {
+                state.names.remove(name);
+                state.names_pending.push(NameChange::Unlink { name: name.to_owned(), file });
+                Ok(())
+            })
+        })
+    }
+
+    fn sync_dir(&self) -> Result<(), DiskError> {
+        self.run("sync the directory", "", |state| {
+            if state.begin()? {
+                return Err(io::Error::other("the process died"));
+            }
+            for change in std::mem::take(&mut state.names_pending) {
+                state.change_durably(change);
+            }
+            Ok(())
+        })
+    }
+
+    fn free_bytes(&self) -> Result<u64, DiskError> {
+        let state = self.lock();
+        Ok(state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used())))
+    }
+
+    fn random(&self, out: &mut [u8]) -> Result<(), DiskError> {
+        let mut state = self.lock();
+        for byte in out {
+            state.random ^= state.random << 13;
+            state.random ^= state.random >> 7;
+            state.random ^= state.random << 17;
+            *byte = (state.random >> 24) as u8;
+        }
+        Ok(())
+    }
+
+    fn durability(&self) -> Durability {
+        if self.lock().unsynced { Durability::Unsynced } else { Durability::Synced }
+    }
+
+    fn threads(&self) -> usize {
+        1
+    }
+}
+
+impl MemoryDevice {
+    fn open(&self, state: &State, name: &str, file: u64, end: u64) -> MemoryFile {
+        let bytes = state.files[&file].cached.len() as u64;
+        MemoryFile { device: self.clone(), name: name.to_owned(), file, bytes, end }
+    }
+}
+
+/// A file in memory, open for whatever it was opened for.
+#[derive(Debug)]
+pub struct MemoryFile {
+    device: MemoryDevice,
+    name: String,
+    file: u64,
+    bytes: u64,
+    end: u64,
+}
+
+impl Segment for MemoryFile {
+    fn capacity(&self) -> u64 {
+        self.bytes
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<Written, DiskError> {
+        assert!(offset == self.end, "writes into a segment follow each other");
+        assert!(self.bytes - offset >= bytes.len() as u64, "a segment never grows");
+        self.end += bytes.len() as u64;
+        self.device.run("write", &self.name, |state| {
+            state.write(self.file, offset as usize, bytes)?;
+            if state.unsynced { Ok(()) } else { state.sync(self.file) }
+        })?;
+        Ok(Written::default())
+    }
+}
+
+impl ReadAt for MemoryFile {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, DiskError> {
+        self.device.run("read", &self.name, |state| {
+            let whole = &state.files[&self.file].cached;
+            let start = usize::try_from(offset).map_err(io::Error::other)?;
+            let part = start.checked_add(bytes).and_then(|end| whole.get(start..end));
+            let part = part.ok_or(io::ErrorKind::UnexpectedEof)?.to_vec();
+            state.whole(|_| Ok(part))
+        })
+    }
+}
+
+impl Sink for MemoryFile {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        self.device.run("write", &self.name, |state| {
+            state.reserve(bytes.len() as u64)?;
+            state.write(self.file, self.end as usize, bytes)
+        })?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), DiskError> {
+        self.device.run("sync", &self.name, |state| state.sync(self.file))
+    }
+}

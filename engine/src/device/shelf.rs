@@ -1,0 +1,72 @@
+//! Segments prepared ahead of use, handed from the thread that prepares to the one that commits.
+#![expect(clippy::disallowed_types, reason = "the shelf is the seam between two threads")]
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// A short queue whose taker waits only while somebody is making the next item.
+#[derive(Debug)]
+pub struct Shelf<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    ready: VecDeque<T>,
+    making: bool,
+}
+
+impl<T> Default for Shelf<T> {
+    fn default() -> Shelf<T> {
+        let state = State { ready: VecDeque::new(), making: false };
+        Shelf { state: Mutex::new(state), changed: Condvar::new() }
+    }
+}
+
+impl<T> Shelf<T> {
+    /// Adds an item that is ready.
+    pub fn put(&self, item: T) {
+        self.lock().ready.push_back(item);
+        self.changed.notify_all();
+    }
+
+    /// Announces that an item is being made; [`Shelf::made`] must follow.
+    pub fn making(&self) {
+        self.lock().making = true;
+    }
+
+    /// The item announced is ready, or could not be made.
+    pub fn made(&self, item: Option<T>) {
+        let mut state = self.lock();
+        state.making = false;
+        state.ready.extend(item);
+        self.changed.notify_all();
+    }
+
+    /// Takes the oldest item. Waits while there is none but one is being made; `None` means that
+    /// the caller has to make its own.
+    pub fn take(&self) -> Option<T> {
+        let mut state = self.lock();
+        while state.ready.is_empty() && state.making {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.ready.pop_front()
+    }
+
+    /// Items ready.
+    pub fn len(&self) -> usize {
+        self.lock().ready.len()
+    }
+
+    /// Whether nothing is ready.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A thread that panicked while it held the lock left the queue whole: every change is one
+    /// call.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

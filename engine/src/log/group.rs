@@ -1,0 +1,83 @@
+//! What one commit makes durable.
+
+use super::record;
+use crate::Zxid;
+use crate::txn::Txn;
+
+/// Transactions encoded one behind the other, gathered while the commit before is under way.
+#[derive(Clone, Default, Debug)]
+pub struct Group {
+    pub(super) buffer: Vec<u8>,
+    pub(super) first: Option<Zxid>,
+    last: Option<Zxid>,
+    records: u32,
+}
+
+impl Group {
+    /// An empty group.
+    pub fn new() -> Group {
+        Group::default()
+    }
+
+    /// Encodes a transaction, which must be the next one in the order.
+    pub fn push(&mut self, txn: &Txn) {
+        if let Some(last) = self.last {
+            assert!(follows(last, txn.zxid), "{} was ordered behind {last}", txn.zxid);
+        }
+        let start = record::open(&mut self.buffer);
+        txn.write(&mut self.buffer);
+        let zxid = record::close(&mut self.buffer, start);
+        assert!(zxid == txn.zxid, "the zxid stands where readers look for it");
+        self.first.get_or_insert(zxid);
+        self.last = Some(zxid);
+        self.records += 1;
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Bytes that the group will take in the log.
+    pub fn bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Transactions.
+    pub fn records(&self) -> u32 {
+        self.records
+    }
+
+    /// The zxid of the newest transaction.
+    pub fn last(&self) -> Option<Zxid> {
+        self.last
+    }
+
+    /// Empties the group and keeps its memory.
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+        (self.first, self.last, self.records) = (None, None, 0);
+    }
+}
+
+/// Whether `next` may stand behind `last` in the log: the next number of the same epoch, or the
+/// beginning of a later one (counter 0 is the record of the epoch itself, 1 the first write).
+pub(super) fn follows(last: Zxid, next: Zxid) -> bool {
+    last.next() == Some(next) || (next.epoch() > last.epoch() && next.counter() <= 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_follow() {
+        assert!(follows(Zxid::ZERO, Zxid(1)));
+        assert!(follows(Zxid(7), Zxid(8)));
+        assert!(follows(Zxid(7), Zxid::new(1, 0)) && follows(Zxid(7), Zxid::new(3, 1)));
+        assert!(!follows(Zxid(7), Zxid(7)) && !follows(Zxid(7), Zxid(9)));
+        assert!(!follows(Zxid::new(1, 3), Zxid::new(1, 1)) && !follows(Zxid::new(2, 3), Zxid(4)));
+        assert!(!follows(Zxid(7), Zxid::new(1, 2)));
+        assert!(!follows(Zxid(u64::from(u32::MAX)), Zxid(u64::from(u32::MAX) + 3)));
+    }
+}

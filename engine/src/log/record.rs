@@ -1,0 +1,162 @@
+//! The frame around one transaction in a segment.
+//!
+//! ```text
+//! crc u32 | len u32 | mark u64 | group u32 | prev u32 | payload (len bytes) | zeros to 8 bytes
+//! ```
+//! Little-endian. `crc` is CRC-32C over everything behind it, padding included; `prev` is the crc
+//! of the record before, so that the log is one chain; `mark` is the segment's random salt XOR the
+//! record's offset; `group` is the offset at which the record's group starts in this segment.
+//!
+//! A record can therefore be told apart from whatever else lies in a recycled segment without
+//! knowing what comes before it, and says by itself that everything before `group` was durable:
+//! a group is written only when the one before it is.
+
+use super::crc;
+use crate::Zxid;
+
+/// Bytes in front of a payload.
+pub const HEADER_BYTES: usize = 24;
+/// Records begin at multiples of this.
+pub const ALIGN: usize = 8;
+/// The fields of a transaction's own header: session, cxid, zxid, time, type.
+const PAYLOAD_BYTES_MIN: usize = 32;
+/// Where the zxid stands in a payload.
+const ZXID_AT: usize = 12;
+/// Bytes of storage that are written whole or not at all.
+const SECTOR_BYTES: usize = 512;
+
+/// A record whose checksum is right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Record<'a> {
+    /// Header and record of the transaction.
+    pub payload: &'a [u8],
+    /// The checksum, which the next record repeats.
+    pub crc: u32,
+    /// The checksum of the record before.
+    pub prev: u32,
+    /// Where the group starts.
+    pub group: u32,
+}
+
+impl Record<'_> {
+    /// The transaction's place in the order.
+    pub fn zxid(&self) -> Zxid {
+        zxid_of(self.payload)
+    }
+
+    /// Bytes in the segment, frame and padding included.
+    pub fn bytes(&self) -> usize {
+        framed(self.payload.len())
+    }
+}
+
+/// Bytes in the segment of a payload of `len` bytes.
+pub const fn framed(len: usize) -> usize {
+    HEADER_BYTES + len.next_multiple_of(ALIGN)
+}
+
+/// Leaves room for a header; [`close`] goes with it.
+pub(super) fn open(buffer: &mut Vec<u8>) -> usize {
+    let start = buffer.len();
+    buffer.resize(start + HEADER_BYTES, 0);
+    start
+}
+
+/// Pads the payload behind the header at `start` and notes its length. Returns the zxid.
+pub(super) fn close(buffer: &mut Vec<u8>, start: usize) -> Zxid {
+    let len = buffer.len() - start - HEADER_BYTES;
+    assert!(len >= PAYLOAD_BYTES_MIN, "a transaction has a header");
+    buffer.resize(start + framed(len), 0);
+    put_u32(buffer, start + 4, u32::try_from(len).expect("a frame is smaller than 4 GiB"));
+    zxid_of(&buffer[start + HEADER_BYTES..])
+}
+
+/// Fills in what depends on the place in the segment. `buffer` holds closed records which will
+/// stand at `group`, one group. Returns the checksum of the last one.
+pub(super) fn stamp(buffer: &mut [u8], group: u32, salt: u64, mut prev: u32) -> u32 {
+    let mut at = 0;
+    while at < buffer.len() {
+        let end = at + framed(u32_at(buffer, at + 4) as usize);
+        let record = &mut buffer[at..end];
+        let mark = salt ^ (u64::from(group) + at as u64);
+        record[8..16].copy_from_slice(&mark.to_le_bytes());
+        put_u32(record, 16, group);
+        put_u32(record, 20, prev);
+        prev = crc(&record[4..]);
+        put_u32(record, 0, prev);
+        at = end;
+    }
+    prev
+}
+
+/// The records of a stamped or unstamped buffer that fit into `room` bytes: how many bytes, how
+/// many records, and the zxid of the last one.
+pub(super) fn fitting(buffer: &[u8], room: usize) -> (usize, u32, Option<Zxid>) {
+    let (mut at, mut records, mut last) = (0, 0, None);
+    while at < buffer.len() {
+        let end = at + framed(u32_at(buffer, at + 4) as usize);
+        if end > room {
+            break;
+        }
+        last = Some(zxid_of(&buffer[at + HEADER_BYTES..end]));
+        records += 1;
+        at = end;
+    }
+    (at, records, last)
+}
+
+/// The record at `offset` of a segment, if there is one.
+pub(super) fn verify(segment: &[u8], offset: usize, salt: u64) -> Option<Record<'_>> {
+    let rest = segment.get(offset..)?;
+    if rest.len() < HEADER_BYTES || !is_marked(segment, offset, salt) {
+        return None;
+    }
+    let len = u32_at(rest, 4) as usize;
+    if !(PAYLOAD_BYTES_MIN..=rest.len() - HEADER_BYTES).contains(&len) {
+        return None;
+    }
+    let bytes = rest.get(..framed(len))?;
+    let (crc_found, group) = (u32_at(bytes, 0), u32_at(bytes, 16));
+    if crc_found != crc(&bytes[4..]) || group as usize > offset {
+        return None;
+    }
+    let payload = &bytes[HEADER_BYTES..HEADER_BYTES + len];
+    Some(Record { payload, crc: crc_found, prev: u32_at(bytes, 20), group })
+}
+
+/// Whether a record of this incarnation of the segment once began at `offset`.
+pub(super) fn is_marked(segment: &[u8], offset: usize, salt: u64) -> bool {
+    let mark = segment.get(offset + 8..offset + 16);
+    mark.is_some_and(|mark| mark == (salt ^ offset as u64).to_le_bytes())
+}
+
+/// Where the group of the marked record at `offset` starts, as far as that can be trusted: either
+/// the whole record verifies, or its group stands in the same sector as its mark, and sectors are
+/// written whole.
+pub(super) fn group_of(segment: &[u8], offset: usize, salt: u64) -> Option<u32> {
+    if let Some(record) = verify(segment, offset, salt) {
+        return Some(record.group);
+    }
+    let same_sector = (offset + 8) / SECTOR_BYTES == (offset + 19) / SECTOR_BYTES;
+    let group = u32_at(segment.get(offset..offset + HEADER_BYTES)?, 16);
+    let plausible = group as usize <= offset && (group as usize).is_multiple_of(ALIGN);
+    (same_sector && plausible).then_some(group)
+}
+
+fn zxid_of(payload: &[u8]) -> Zxid {
+    let bytes = payload[ZXID_AT..ZXID_AT + 8].try_into().expect("eight bytes");
+    Zxid(u64::from_be_bytes(bytes))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn put_u32(bytes: &mut [u8], at: usize, value: u32) {
+    bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+/// The zxid and the framed size of the first record of a group's buffer.
+pub(super) fn first(buffer: &[u8]) -> (Zxid, usize) {
+    (zxid_of(&buffer[HEADER_BYTES..]), framed(u32_at(buffer, 4) as usize))
+}

@@ -1,0 +1,241 @@
+//! From the files to a state and a log that goes on.
+//!
+//! Recovery reads everything first and changes nothing until it knows that it may start. What it
+//! reads of the log comes from the disk, not from the page cache of a process that died on a
+//! failed sync.
+
+use super::gauge::Gauge;
+use super::header::{self, Header};
+use super::refusal::Refusal;
+use super::survey::{End, Lost, Newest, Survey};
+use super::{Active, Dirs, Fatal, Log, Preparer, Settings, prepare};
+use crate::Zxid;
+use crate::device::{Device, DiskError, Durability, Identity, Life, Segment};
+use crate::snapshot::{self, Purger, Start};
+use crate::txn::Txn;
+
+/// Zeros written at once when a torn tail is cut off.
+const CUT_BYTES: usize = 1 << 20;
+
+/// Whoever is brought back: the tree and the sessions.
+pub trait Replay {
+    /// A snapshot begins. Whatever came before it is void: that was a snapshot whose end turned
+    /// out to be damaged, and this is an older one.
+    fn begin(&mut self, start: Start<'_>) -> Result<(), String>;
+    /// The next block of the snapshot.
+    fn block(&mut self, bytes: &[u8]) -> Result<(), String>;
+    /// The snapshot was whole.
+    fn end(&mut self) -> Result<(), String>;
+    /// There is no usable snapshot and none is needed: the log has everything. Void what came
+    /// before, and start from the empty tree.
+    fn from_nothing(&mut self);
+    /// The next transaction, in order, without gaps.
+    fn txn(&mut self, txn: Txn) -> Result<(), String>;
+}
+
+/// Something that recovery did and that somebody should know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// The last commit was cut short; what was left of it is gone. It was never acknowledged.
+    TornTail {
+        /// The segment.
+        file: String,
+        /// Where the log ends now.
+        offset: u64,
+        /// The last zxid.
+        last: Zxid,
+    },
+    /// A snapshot is damaged; an older one, or the whole log, was used instead.
+    BadSnapshot {
+        /// The snapshot.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Commits do not wait for the disk (`forceSync=no`).
+    Unsynced,
+    /// The log was written without waiting for the disk, and its end is damaged. Acknowledged
+    /// transactions may be gone: that is what `forceSync=no` means.
+    UnsyncedDamage {
+        /// The segment.
+        file: String,
+        /// Where the log ends now.
+        offset: u64,
+        /// The last zxid.
+        last: Zxid,
+    },
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Note::TornTail { file, offset, last } => write!(
+                f,
+                "the last commit to {file} was cut short at byte {offset}; it was never \
+                 acknowledged, and the log now ends with {last}"
+            ),
+            Note::BadSnapshot { file, why } => {
+                write!(f, "{file}: {why}; an older state and the log were used instead")
+            }
+            Note::Unsynced => f.write_str(
+                "forceSync=no: writes are acknowledged before they are on the disk, and a power \
+                 failure loses them",
+            ),
+            Note::UnsyncedDamage { file, offset, last } => write!(
+                f,
+                "{file} was written with forceSync=no and is damaged at byte {offset}; the log \
+                 now ends with {last}, and acknowledged transactions behind it are lost"
+            ),
+        }
+    }
+}
+
+/// A log that goes on where it ended, and what happened on the way.
+pub struct Recovered<D: Device> {
+    /// For the thread that commits.
+    pub log: Log<D>,
+    /// For the thread that prepares segments.
+    pub preparer: Preparer<D>,
+    /// For the thread that takes snapshots.
+    pub purger: Purger<D>,
+    /// For everybody else.
+    pub gauge: Gauge,
+    /// The last transaction.
+    pub last: Zxid,
+    /// The snapshot that was used.
+    pub snapshot: Option<Zxid>,
+    /// Transactions replayed behind it.
+    pub replayed: u64,
+    /// What somebody should know.
+    pub notes: Vec<Note>,
+}
+
+/// Brings a state back and opens the log behind it.
+pub fn recover<D: Device>(
+    dirs: &Dirs<D>,
+    identity: &mut Identity,
+    settings: &Settings,
+    replay: &mut impl Replay,
+) -> Result<Recovered<D>, Refusal> {
+    // Names that the last process saw but did not live to sync must not vanish later.
+    dirs.snapshots.sync_dir()?;
+    dirs.log.sync_dir()?;
+    let mut notes = Vec::new();
+    let survey = Survey::take(dirs, identity)?;
+    let snapshot = survey.load_snapshot(identity, replay, &mut notes)?;
+    let end = survey.replay_log(snapshot.unwrap_or(Zxid::ZERO), replay)?;
+    survey.check_end(&end)?;
+    // Everything was read and understood; only now is anything changed.
+    let gauge = Gauge::new(settings, 0);
+    tidy(dirs, &gauge)?;
+    let log = open(dirs, identity, &gauge, &end, &mut notes).map_err(refuse)?;
+    if identity.life == Life::New {
+        identity.life = Life::Live;
+        identity.save(&dirs.snapshots)?;
+    }
+    gauge.shared.set_left(log.left());
+    Ok(Recovered {
+        preparer: Preparer::new(dirs.log.clone(), gauge.clone(), settings),
+        purger: Purger::new(dirs.clone(), gauge.clone()),
+        last: end.last,
+        snapshot,
+        replayed: end.replayed,
+        notes,
+        gauge,
+        log,
+    })
+}
+
+/// Removes what was never finished, and takes spare segments over.
+fn tidy<D: Device>(dirs: &Dirs<D>, gauge: &Gauge) -> Result<(), Refusal> {
+    for entry in dirs.snapshots.list()? {
+        if snapshot::is_unfinished(&entry.name) {
+            dirs.snapshots.remove(&entry.name)?;
+        }
+    }
+    for entry in dirs.log.list()? {
+        if prepare::is_unfinished(&entry.name) {
+            dirs.log.remove(&entry.name)?;
+        } else if let Some(number) = prepare::parse_spare(&entry.name) {
+            gauge.adopt(&dirs.log, entry, number)?;
+        }
+    }
+    dirs.snapshots.sync_dir()?;
+    Ok(dirs.log.sync_dir()?)
+}
+
+/// Opens the newest segment where its good records end, or begins the first one.
+fn open<D: Device>(
+    dirs: &Dirs<D>,
+    identity: &Identity,
+    gauge: &Gauge,
+    end: &End,
+    notes: &mut Vec<Note>,
+) -> Result<Log<D>, Fatal> {
+    let device = &dirs.log;
+    let synced = device.durability() == Durability::Synced;
+    if !synced {
+        notes.push(Note::Unsynced);
+    }
+    if let Some(newest) = &end.newest {
+        notes.extend(cut(device, newest, end.last)?);
+    }
+    let active = match &end.newest {
+        Some(newest) if newest.header.synced == synced => {
+            let name = header::name(newest.header.first);
+            let at = newest.end as u64;
+            Active { segment: device.segment(&name, at)?, salt: newest.header.salt, end: at }
+        }
+        // The flag in the header holds for a whole segment, so another mode needs another one.
+        Some(_) | None => {
+            let header = Header {
+                synced,
+                capacity: gauge.shared.capacity,
+                salt: 0,
+                first: Zxid(end.last.0 + 1),
+                prev: end.last,
+                chain: end.chain,
+                directory: identity.directory,
+            };
+            Active::begin(device, header, &gauge.shared)?
+        }
+    };
+    Ok(Log {
+        device: device.clone(),
+        directory: identity.directory,
+        active,
+        last: end.last,
+        chain: end.chain,
+        gauge: gauge.clone(),
+        failed: false,
+    })
+}
+
+/// Cuts off what the last commit left, durably, before anything new is acknowledged. A good prefix
+/// of that commit stays: it is a prefix of the order, nobody was told that it failed, and it is on
+/// the disk (it was read from there). What goes is overwritten up to the last trace of a record,
+/// for a trace left behind a later end would look like a commit that came after it.
+fn cut<D: Device>(device: &D, newest: &Newest, last: Zxid) -> Result<Option<Note>, DiskError> {
+    let Some(traces_end) = newest.tail.traces_end else { return Ok(None) };
+    let name = header::name(newest.header.first);
+    let mut segment = device.segment(&name, newest.end as u64)?;
+    let zeros = vec![0; CUT_BYTES];
+    let mut at = newest.end;
+    while at < traces_end {
+        let count = CUT_BYTES.min(traces_end - at);
+        segment.write(at as u64, &zeros[..count])?;
+        at += count;
+    }
+    let (file, offset) = (device.place(&name), newest.end as u64);
+    Ok(Some(match newest.lost {
+        Lost::Nothing => Note::TornTail { file, offset, last },
+        Lost::Unsynced => Note::UnsyncedDamage { file, offset, last },
+    }))
+}
+
+fn refuse(fatal: Fatal) -> Refusal {
+    match fatal {
+        Fatal::Disk(error) | Fatal::Full(error) => Refusal::Disk(error),
+        Fatal::Failed => unreachable!("the log has just been opened"),
+    }
+}

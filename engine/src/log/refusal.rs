@@ -1,0 +1,155 @@
+//! Why a server does not start from a directory.
+
+use super::header::BadHeader;
+use crate::Zxid;
+use crate::device::DiskError;
+
+/// What recovery found that it must not decide by itself. It has changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The disk failed.
+    #[error("{0}; the server does not start on a disk that fails")]
+    Disk(#[from] DiskError),
+    /// The header of a segment is unusable.
+    #[error("{file} cannot be used: {why}. {REPAIR}")]
+    Header {
+        /// The segment.
+        file: String,
+        /// Why.
+        why: BadHeader,
+    },
+    /// A segment strayed in from elsewhere, or was renamed.
+    #[error("{file} does not belong here: {why}; move it away, or bring back the right directory")]
+    Stranger {
+        /// The segment.
+        file: String,
+        /// What gives it away.
+        why: &'static str,
+    },
+    /// A file does not have the length that it was made with.
+    #[error("{file} has {found} bytes instead of {expected}: a part of it is missing. {REPAIR}")]
+    Length {
+        /// The segment.
+        file: String,
+        /// The length of the file.
+        found: u64,
+        /// The length in its header.
+        expected: u64,
+    },
+    /// Acknowledged transactions are unreadable.
+    #[error(
+        "{file} is damaged at byte {offset}: {last} is the last good transaction before it, and \
+         {why}, so acknowledged transactions are lost there. {REPAIR}"
+    )]
+    Damaged {
+        /// The segment.
+        file: String,
+        /// Where the good records end.
+        offset: u64,
+        /// The last good zxid.
+        last: Zxid,
+        /// What proves that there was more.
+        why: Proof,
+    },
+    /// The log does not go on where it should.
+    #[error(
+        "transactions are missing: the log has {last}, and goes on in {file} behind {prev}. Bring \
+         the missing segment back. {REPAIR}"
+    )]
+    Gap {
+        /// The segment behind the gap.
+        file: String,
+        /// The last zxid before the gap.
+        last: Zxid,
+        /// The zxid behind which the segment goes on.
+        prev: Zxid,
+    },
+    /// There are snapshots or segments missing from the beginning.
+    #[error(
+        "the log begins behind {prev} ({file}) and there is no usable snapshot that reaches so \
+         far{bad}. Bring the missing files back, or let the server fetch everything anew from its \
+         ensemble: start it on an empty directory"
+    )]
+    NoBeginning {
+        /// The oldest segment.
+        file: String,
+        /// What came before it.
+        prev: Zxid,
+        /// The snapshots that are there, and what is wrong with each.
+        bad: BadSnapshots,
+    },
+    /// A snapshot is newer than the log.
+    #[error(
+        "{file} is newer than the end of the log ({last}): the end of the log is missing. Bring \
+         it back from where it was moved; if it is lost, so are acknowledged transactions: let \
+         the server fetch everything anew from its ensemble, on an empty directory"
+    )]
+    LogTooShort {
+        /// The snapshot.
+        file: String,
+        /// The last zxid of the log.
+        last: Zxid,
+    },
+    /// The directory was in use, and its log is not there.
+    #[error(
+        "{directory} was used before, but there is no log in it. Bring it back, or start on an \
+         empty directory"
+    )]
+    LogGone {
+        /// The directory of the log.
+        directory: String,
+    },
+    /// A directory whose log was never started holds only snapshots that are not usable.
+    #[error("there is no log yet and no usable snapshot to start from{bad}")]
+    Snapshot {
+        /// The snapshots that are there, and what is wrong with each.
+        bad: BadSnapshots,
+    },
+    /// A record is right, but what it holds is not.
+    #[error("transaction {zxid} in {file} cannot be replayed: {why}")]
+    Replay {
+        /// The segment.
+        file: String,
+        /// The transaction.
+        zxid: Zxid,
+        /// Why.
+        why: String,
+    },
+}
+
+const REPAIR: &str = "If other servers have the data, start this one on an empty directory; if \
+                      not, `ringkeeper log repair` keeps what is good and says what is lost";
+
+/// What proves that there was more behind the last good record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Proof {
+    /// A later commit follows in the same segment.
+    LaterGroup(u64),
+    /// A later segment goes on behind this zxid.
+    LaterSegment(Zxid),
+    /// The record there does not go with the one before.
+    Chain,
+    /// The record there has this zxid, which may not follow.
+    Order(Zxid),
+}
+
+impl std::fmt::Display for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Proof::LaterGroup(offset) => write!(f, "a later commit begins at byte {offset}"),
+            Proof::LaterSegment(prev) => write!(f, "the next segment goes on behind {prev}"),
+            Proof::Chain => f.write_str("the record there does not continue the chain"),
+            Proof::Order(zxid) => write!(f, "the record there is {zxid}, which is out of order"),
+        }
+    }
+}
+
+/// Snapshots that could not be used.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct BadSnapshots(pub Vec<(String, String)>);
+
+impl std::fmt::Display for BadSnapshots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|(file, why)| write!(f, "; {file}: {why}"))
+    }
+}

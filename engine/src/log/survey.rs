@@ -1,0 +1,273 @@
+//! What lies in the directories, and whether it makes one history.
+
+use super::header::{self, Header};
+use super::recover::{Note, Replay};
+use super::refusal::{BadSnapshots, Proof, Refusal};
+use super::scan::{self, Scan, Stop, Tail};
+use super::{Dirs, record};
+use crate::Zxid;
+use crate::device::{Device, Identity, Life, ReadAt, Source, map_in_order};
+use crate::snapshot;
+use crate::txn::Txn;
+
+/// Segments in memory at once, and one more that is being replayed.
+const SEGMENTS_AT_ONCE: usize = 3;
+
+/// The segments and snapshots that are there.
+pub(super) struct Survey<'a, D> {
+    dirs: &'a Dirs<D>,
+    /// Oldest first.
+    segments: Vec<Header>,
+    /// Oldest first.
+    snapshots: Vec<Zxid>,
+}
+
+/// Where the history ends.
+pub(super) struct End {
+    pub(super) last: Zxid,
+    pub(super) chain: u32,
+    pub(super) replayed: u64,
+    /// The newest segment; none only where no log was ever started.
+    pub(super) newest: Option<Newest>,
+}
+
+/// The newest segment.
+pub(super) struct Newest {
+    pub(super) header: Header,
+    /// Where its good records end.
+    pub(super) end: usize,
+    pub(super) tail: Tail,
+    pub(super) lost: Lost,
+}
+
+/// Whether anything that was acknowledged is gone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    Nothing,
+    /// Perhaps, but the log was written without waiting for the disk.
+    Unsynced,
+}
+
+/// A segment in memory, verified.
+struct Loaded {
+    header: Header,
+    bytes: Vec<u8>,
+    scan: Scan,
+    tail: Tail,
+}
+
+impl<'a, D: Device> Survey<'a, D> {
+    /// Looks at names and headers.
+    pub(super) fn take(dirs: &'a Dirs<D>, identity: &Identity) -> Result<Survey<'a, D>, Refusal> {
+        let names = dirs.snapshots.list()?;
+        let mut snapshots: Vec<Zxid> =
+            names.iter().filter_map(|entry| snapshot::parse_name(&entry.name)).collect();
+        snapshots.sort_unstable();
+        let mut segments = Vec::new();
+        for entry in dirs.log.list()? {
+            if let Some(first) = header::parse_name(&entry.name) {
+                segments.push(read_header(&dirs.log, first, identity)?);
+            }
+        }
+        segments.sort_unstable_by_key(|header| header.first);
+        if segments.is_empty() && identity.life == Life::Live {
+            return Err(Refusal::LogGone { directory: dirs.log.place("") });
+        }
+        Ok(Survey { dirs, segments, snapshots })
+    }
+
+    /// Loads the newest snapshot that is whole and behind which the log goes on.
+    pub(super) fn load_snapshot(
+        &self,
+        identity: &Identity,
+        replay: &mut impl Replay,
+        notes: &mut Vec<Note>,
+    ) -> Result<Option<Zxid>, Refusal> {
+        let mut bad = BadSnapshots::default();
+        let mut found = None;
+        for &zxid in self.snapshots.iter().rev() {
+            let file = self.dirs.snapshots.place(&snapshot::name(zxid));
+            if !self.segments.is_empty() && self.start(zxid).is_none() {
+                bad.0.push((file, "the log does not reach back to it".to_owned()));
+                continue;
+            }
+            match snapshot::load(&self.dirs.snapshots, zxid, identity.directory, replay) {
+                Ok(()) => {
+                    found = Some(zxid);
+                    break;
+                }
+                Err(why) => bad.0.push((file, why.to_string())),
+            }
+        }
+        if found.is_none() {
+            self.check_beginning(&bad)?;
+            replay.from_nothing();
+        }
+        notes.extend(bad.0.into_iter().map(|(file, why)| Note::BadSnapshot { file, why }));
+        Ok(found)
+    }
+
+    /// Without a snapshot, the log must begin at the beginning. Where no log was started yet, a
+    /// snapshot was put there to start from, and must not be ignored.
+    fn check_beginning(&self, bad: &BadSnapshots) -> Result<(), Refusal> {
+        match self.segments.first() {
+            None if bad.0.is_empty() => Ok(()),
+            None => Err(Refusal::Snapshot { bad: bad.clone() }),
+            Some(oldest) if oldest.prev == Zxid::ZERO => Ok(()),
+            Some(oldest) => Err(Refusal::NoBeginning {
+                file: self.place(oldest),
+                prev: oldest.prev,
+                bad: bad.clone(),
+            }),
+        }
+    }
+
+    /// The segment that holds the first transaction behind `zxid`, or will.
+    fn start(&self, zxid: Zxid) -> Option<usize> {
+        self.segments.iter().rposition(|header| header.prev <= zxid)
+    }
+
+    /// Replays everything behind `base`.
+    pub(super) fn replay_log(&self, base: Zxid, replay: &mut impl Replay) -> Result<End, Refusal> {
+        let mut end = End { last: base, chain: 0, replayed: 0, newest: None };
+        let Some(start) = self.start(base) else { return Ok(end) };
+        let (last, chain) = (self.segments[start].prev, self.segments[start].chain);
+        (end.last, end.chain) = (last, chain);
+        map_in_order(
+            self.dirs.log.threads().min(SEGMENTS_AT_ONCE),
+            self.segments[start..].iter().map(Ok),
+            |header| self.load(header),
+            |loaded| self.follow(loaded?, base, &mut end, replay),
+        )?;
+        self.judge_newest(&mut end)?;
+        Ok(end)
+    }
+
+    fn load(&self, header: &Header) -> Result<Loaded, Refusal> {
+        let reader = self.dirs.log.read(&header::name(header.first), Source::Disk)?;
+        let len = usize::try_from(header.capacity).expect("segments are smaller than 4 GiB");
+        let bytes = reader.read_at(0, len)?;
+        let scan = scan::scan(&bytes, header);
+        let tail = scan::judge_tail(&bytes, header, scan.end);
+        Ok(Loaded { header: *header, bytes, scan, tail })
+    }
+
+    /// Continues the history with a segment.
+    fn follow(
+        &self,
+        loaded: Loaded,
+        base: Zxid,
+        end: &mut End,
+        replay: &mut impl Replay,
+    ) -> Result<(), Refusal> {
+        let Loaded { header, bytes, scan, tail } = loaded;
+        if (header.prev, header.chain) != (end.last, end.chain) {
+            return Err(self.broken(&header, end));
+        }
+        for &offset in &scan.offsets {
+            let record = record::verify(&bytes, offset as usize, header.salt)
+                .expect("the record was verified a moment ago");
+            let zxid = record.zxid();
+            if zxid > base {
+                let txn = Txn::read(record.payload).map_err(|error| error.to_string());
+                txn.and_then(|txn| replay.txn(txn)).map_err(|why| Refusal::Replay {
+                    file: self.place(&header),
+                    zxid,
+                    why,
+                })?;
+                end.replayed += 1;
+            }
+        }
+        (end.last, end.chain) = (scan.last, scan.chain);
+        let lost = match (scan.stop, header.synced) {
+            (Stop::NoRecord, _) => Lost::Nothing,
+            (Stop::Chain | Stop::Order(_), false) => Lost::Unsynced,
+            (Stop::Chain, true) => return Err(self.damaged(&header, &scan, Proof::Chain)),
+            (Stop::Order(zxid), true) => {
+                return Err(self.damaged(&header, &scan, Proof::Order(zxid)));
+            }
+        };
+        end.newest = Some(Newest { header, end: scan.end, tail, lost });
+        Ok(())
+    }
+
+    /// A segment that does not go on where the one before it ends.
+    fn broken(&self, next: &Header, end: &End) -> Refusal {
+        let file = self.place(next);
+        let Some(before) = &end.newest else {
+            return Refusal::Stranger { file, why: "nothing is known of what came before it" };
+        };
+        if before.tail.traces_end.is_some() || next.prev == end.last {
+            return Refusal::Damaged {
+                file: self.place(&before.header),
+                offset: before.end as u64,
+                last: end.last,
+                why: Proof::LaterSegment(next.prev),
+            };
+        }
+        if next.prev < end.last {
+            return Refusal::Stranger { file, why: "it repeats transactions that came before it" };
+        }
+        Refusal::Gap { file, last: end.last, prev: next.prev }
+    }
+
+    /// Behind the good records of the newest segment there may be the rest of one commit.
+    fn judge_newest(&self, end: &mut End) -> Result<(), Refusal> {
+        let last = end.last;
+        let Some(newest) = &mut end.newest else { return Ok(()) };
+        let Some(group) = newest.tail.later_group else { return Ok(()) };
+        if !newest.header.synced {
+            newest.lost = Lost::Unsynced;
+            return Ok(());
+        }
+        Err(Refusal::Damaged {
+            file: self.place(&newest.header),
+            offset: newest.end as u64,
+            last,
+            why: Proof::LaterGroup(group as u64),
+        })
+    }
+
+    /// The log must reach every snapshot: each was taken of what was durable.
+    pub(super) fn check_end(&self, end: &End) -> Result<(), Refusal> {
+        match self.snapshots.last() {
+            Some(&newest) if newest > end.last => Err(Refusal::LogTooShort {
+                file: self.dirs.snapshots.place(&snapshot::name(newest)),
+                last: end.last,
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn damaged(&self, header: &Header, scan: &Scan, why: Proof) -> Refusal {
+        let (offset, last) = (scan.end as u64, scan.last);
+        Refusal::Damaged { file: self.place(header), offset, last, why }
+    }
+
+    fn place(&self, header: &Header) -> String {
+        self.dirs.log.place(&header::name(header.first))
+    }
+}
+
+/// Reads the header of a segment and checks that it is the one that belongs there.
+fn read_header<D: Device>(device: &D, first: Zxid, identity: &Identity) -> Result<Header, Refusal> {
+    let name = header::name(first);
+    let file = device.place(&name);
+    let reader = device.read(&name, Source::Disk)?;
+    let bytes = header::BLOCK_BYTES.min(usize::try_from(reader.bytes()).unwrap_or(usize::MAX));
+    let header = match Header::decode(&reader.read_at(0, bytes)?) {
+        Ok(header) => header,
+        Err(why) => return Err(Refusal::Header { file, why }),
+    };
+    if header.directory != identity.directory {
+        return Err(Refusal::Stranger { file, why: "it is of another directory" });
+    }
+    if header.first != first {
+        return Err(Refusal::Stranger { file, why: "its name is not the one it was given" });
+    }
+    if header.capacity != reader.bytes() {
+        let (found, expected) = (reader.bytes(), header.capacity);
+        return Err(Refusal::Length { file, found, expected });
+    }
+    Ok(header)
+}

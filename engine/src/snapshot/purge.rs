@@ -1,0 +1,64 @@
+//! Removing what newer snapshots have made superfluous.
+
+use crate::Zxid;
+use crate::device::{Device, DiskError};
+use crate::log::{Dirs, Gauge, header};
+
+/// Removes old snapshots and the segments that only they need; owned by the thread that takes
+/// snapshots, and used after one has become durable.
+#[derive(Debug)]
+pub struct Purger<D> {
+    dirs: Dirs<D>,
+    gauge: Gauge,
+}
+
+/// What a purge did.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Purged {
+    /// Snapshots removed.
+    pub snapshots: Vec<String>,
+    /// Segments removed, or kept as spares under another name.
+    pub segments: Vec<String>,
+}
+
+impl<D: Device> Purger<D> {
+    pub(crate) fn new(dirs: Dirs<D>, gauge: Gauge) -> Purger<D> {
+        Purger { dirs, gauge }
+    }
+
+    /// Keeps the newest `keep` snapshots (at least one) and every segment with a record behind the
+    /// oldest of these, or with `needed_from` or a later one (a learner may still be reading).
+    ///
+    /// Order: names go oldest first and each removal is durable before the next, so that a crash
+    /// never leaves a gap in the log.
+    pub fn purge(&self, keep: usize, needed_from: Zxid) -> Result<Purged, DiskError> {
+        let mut purged = Purged::default();
+        let mut snapshots = zxids(&self.dirs.snapshots, super::parse_name)?;
+        let kept = snapshots.split_off(snapshots.len().saturating_sub(keep.max(1)));
+        let Some(oldest) = kept.first() else { return Ok(purged) };
+        for zxid in snapshots {
+            self.dirs.snapshots.remove(&super::name(zxid))?;
+            self.dirs.snapshots.sync_dir()?;
+            purged.snapshots.push(super::name(zxid));
+        }
+        let segments = zxids(&self.dirs.log, header::parse_name)?;
+        for pair in segments.windows(2) {
+            // Everything in a segment is older than the first record of the next one.
+            if pair[1].0 > oldest.0 + 1 || pair[1] > needed_from {
+                break;
+            }
+            let name = header::name(pair[0]);
+            self.gauge.retire(&self.dirs.log, &name)?;
+            purged.segments.push(name);
+        }
+        Ok(purged)
+    }
+}
+
+/// The zxids in the names of the files that have one, ascending.
+fn zxids<D: Device>(device: &D, parse: fn(&str) -> Option<Zxid>) -> Result<Vec<Zxid>, DiskError> {
+    let mut zxids: Vec<Zxid> =
+        device.list()?.iter().filter_map(|entry| parse(&entry.name)).collect();
+    zxids.sort_unstable();
+    Ok(zxids)
+}

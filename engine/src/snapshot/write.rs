@@ -1,0 +1,115 @@
+//! Writing a snapshot.
+
+use std::io;
+
+use crc_fast::{CrcAlgorithm, Digest};
+use zstd::bulk::Compressor;
+
+use super::format::{self, Kind, Totals};
+use super::{BLOCK_BYTES_MAX, Meta, TEMPORARY};
+use crate::Zxid;
+use crate::device::{Device, DirectoryId, DiskError, Sink};
+
+/// Fast rather than small: the tree is copied while it is in use.
+const LEVEL: i32 = 1;
+
+/// A snapshot being written. Dropped before [`Writer::finish`], it leaves nothing behind; that is
+/// also what to do after an error, of which a full disk is the likely one: the log holds
+/// everything, so a snapshot can be tried again later.
+pub struct Writer<D: Device> {
+    device: D,
+    name: String,
+    zxid: Zxid,
+    sink: Option<D::Sink>,
+    compressor: Compressor<'static>,
+    digest: Digest,
+    sections: u32,
+    bytes: u64,
+    totals: Totals,
+}
+
+/// A snapshot that is durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Finished {
+    /// What it holds.
+    pub zxid: Zxid,
+    /// The length of the file.
+    pub bytes: u64,
+    /// The length of the blocks before compression.
+    pub raw_bytes: u64,
+}
+
+impl<D: Device> Writer<D> {
+    /// Begins a snapshot. Its zxid must be durable in the log already.
+    pub fn begin(device: &D, directory: DirectoryId, meta: &Meta) -> Result<Writer<D>, DiskError> {
+        let name = super::name(meta.zxid);
+        let sink = device.create(&format!("{name}{TEMPORARY}"))?;
+        let compressor = Compressor::new(LEVEL).map_err(compressing(device, &name))?;
+        let mut writer = Writer {
+            device: device.clone(),
+            name,
+            zxid: meta.zxid,
+            sink: Some(sink),
+            compressor,
+            digest: Digest::new(CrcAlgorithm::Crc32Iscsi),
+            sections: 0,
+            bytes: 0,
+            totals: Totals::default(),
+        };
+        writer.append(&format::prologue(meta.zxid, directory))?;
+        writer.section(Kind::Sessions, &format::encode_sessions(&meta.sessions))?;
+        writer.section(Kind::Header, &meta.header)?;
+        Ok(writer)
+    }
+
+    /// Appends a block.
+    pub fn block(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        self.totals.blocks += 1;
+        self.totals.raw += bytes.len() as u64;
+        self.section(Kind::Block, bytes)
+    }
+
+    /// Makes the snapshot durable. Afterwards what it replaces may be purged.
+    pub fn finish(mut self) -> Result<Finished, DiskError> {
+        self.totals.file = self.digest.finalize() as u32;
+        let end = self.totals.encode();
+        self.section(Kind::End, &end)?;
+        self.sink.as_mut().expect("the sink is open until here").sync()?;
+        self.device.rename(&format!("{}{TEMPORARY}", self.name), &self.name)?;
+        self.sink = None;
+        self.device.sync_dir()?;
+        Ok(Finished { zxid: self.zxid, bytes: self.bytes, raw_bytes: self.totals.raw })
+    }
+
+    fn section(&mut self, kind: Kind, raw: &[u8]) -> Result<(), DiskError> {
+        if raw.len() > BLOCK_BYTES_MAX {
+            let error = io::Error::other("a block is larger than a reader would take");
+            return Err(compressing(&self.device, &self.name)(error));
+        }
+        let packed =
+            self.compressor.compress(raw).map_err(compressing(&self.device, &self.name))?;
+        let section = format::section(kind, self.sections, raw.len(), &packed);
+        self.sections += 1;
+        self.append(&section)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        self.digest.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.sink.as_mut().expect("the sink is open until the end").write(bytes)
+    }
+}
+
+impl<D: Device> Drop for Writer<D> {
+    fn drop(&mut self) {
+        if self.sink.take().is_some() {
+            // Nobody reads it; if it cannot be removed now, the next start removes it.
+            let _ = self.device.remove(&format!("{}{TEMPORARY}", self.name));
+        }
+    }
+}
+
+fn compressing<D: Device>(device: &D, name: &str) -> impl FnOnce(io::Error) -> DiskError {
+    let file = device.place(name);
+    move |source| DiskError { doing: "compress", file, source }
+}

@@ -1,0 +1,189 @@
+//! The command line.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use clap::builder::PossibleValue;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{LogFormat, LogLevel};
+
+/// What the user asked for.
+#[derive(Clone, Debug)]
+pub struct Cli {
+    /// The command; serving with the defaults when none was given.
+    pub command: Command,
+}
+
+/// A coordination service that any ZooKeeper client takes for Apache ZooKeeper.
+///
+/// Without a command it serves on 127.0.0.1:2181 and keeps its state in ./ringkeeper-data.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ringkeeper",
+    version,
+    max_term_width = 100,
+    after_long_help = EXAMPLES,
+    subcommand_help_heading = "Commands"
+)]
+struct Words {
+    /// How the server's messages look.
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+
+    /// Which of the server's messages are written.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<LogLevel>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ringkeeper                          try it out, on 127.0.0.1:2181
+  ringkeeper start zoo.cfg            serve with the configuration of a ZooKeeper
+  ringkeeper start 2181 /data         serve on a port, from a directory
+  ringkeeper check zoo.cfg            say what each line of a configuration does here
+  ringkeeper settings session         list the settings whose name or meaning has that word";
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Serve clients until stopped.
+    #[command(after_long_help = START_EXAMPLES)]
+    Start(StartArgs),
+    /// Say what each line of a configuration does here, and whether a server would start with it.
+    #[command(after_long_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// List the settings.
+    Settings(SettingsArgs),
+    /// Measure a running service.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// The arguments of the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        args: Vec<OsString>,
+    },
+    /// Measure this host, and say which settings suit it.
+    #[command(disable_help_flag = true)]
+    Tune {
+        /// The arguments of the measurement.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        args: Vec<OsString>,
+    },
+    /// Print the version.
+    Version,
+}
+
+const START_EXAMPLES: &str = "\
+Examples:
+  ringkeeper start /etc/zookeeper/conf/zoo.cfg
+  ringkeeper start zoo.cfg -Dzookeeper.snapCount=50000 -Djute.maxbuffer=4194304
+  ringkeeper start 2181 /var/lib/ringkeeper 2000 100
+
+Values are looked for on the command line, then in zoo.cfg, then in the ZOO_… variables of
+ZooKeeper's container image, and last among the defaults.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  ringkeeper check zoo.cfg
+  ringkeeper check --json zoo.cfg
+
+The exit code is 0 if a server would start with the configuration, and 1 if not.";
+
+/// Where the settings of a server come from.
+#[derive(Args, Clone, Debug, Default)]
+pub struct StartArgs {
+    /// A zoo.cfg; or, as in ZooKeeper, clientPort dataDir [tickTime] [maxClientCnxns].
+    #[arg(value_name = "CONFIG", num_args = 0..=4)]
+    pub config: Vec<OsString>,
+
+    /// A setting by its ZooKeeper system property or by its key in zoo.cfg.
+    #[arg(short = 'D', value_name = "NAME=VALUE")]
+    pub definitions: Vec<String>,
+
+    /// How the server's messages look, from `--log-format`.
+    #[arg(skip)]
+    pub log_format: Option<LogFormat>,
+
+    /// Which of the server's messages are written, from `--log-level`.
+    #[arg(skip)]
+    pub log_level: Option<LogLevel>,
+}
+
+/// What to check, and how to say it.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CheckArgs {
+    /// The configuration, as for start.
+    #[command(flatten)]
+    pub start: StartArgs,
+
+    /// For programs: JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which settings to list, and how.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SettingsArgs {
+    /// Only settings whose name or meaning contains this.
+    #[arg(value_name = "WORD")]
+    pub word: Option<String>,
+
+    /// For programs: JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl ValueEnum for LogFormat {
+    fn value_variants<'a>() -> &'a [LogFormat] {
+        &[LogFormat::Text, LogFormat::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.word()))
+    }
+}
+
+impl ValueEnum for LogLevel {
+    fn value_variants<'a>() -> &'a [LogLevel] {
+        &[LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.word()))
+    }
+}
+
+/// Reads the command line of this process. Mistakes and `--help` end the process here.
+pub fn parse() -> Cli {
+    parse_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
+}
+
+/// Reads a command line whose first word is the name of the program.
+pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let words = Words::try_parse_from(by_name(words.into_iter().collect()))?;
+    let mut command = words.command.unwrap_or_else(|| Command::Start(StartArgs::default()));
+    if let Command::Start(args) | Command::Check(CheckArgs { start: args, .. }) = &mut command {
+        args.log_format = words.log_format;
+        args.log_level = words.log_level;
+    }
+    Ok(Cli { command })
+}
+
+/// A program called `ringkeeper-bench` is `ringkeeper bench`, so that links can stand for commands.
+fn by_name(mut words: Vec<OsString>) -> Vec<OsString> {
+    let name = words.first().map(PathBuf::from);
+    let stem = name.as_deref().and_then(Path::file_stem).and_then(OsStr::to_str);
+    let command = stem.and_then(|stem| stem.strip_prefix("ringkeeper-"));
+    if let Some(command @ ("bench" | "tune" | "check" | "settings")) = command {
+        words.insert(1, OsString::from(command));
+    }
+    words
+}
+
+/// The text of `ringkeeper version`.
+pub fn version() -> String {
+    format!("ringkeeper {}", env!("CARGO_PKG_VERSION"))
+}

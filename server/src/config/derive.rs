@@ -1,0 +1,166 @@
+//! What follows from several settings together: defaults that depend on others, and contradictions.
+
+use super::origin::{Origin, Problem, Warning, Weight};
+use super::resolve::{Held, Values};
+use super::value::Value;
+
+/// The values, and what is said about them.
+pub(super) struct Rules<'a> {
+    pub(super) values: &'a mut Values,
+    pub(super) warnings: &'a mut Vec<Warning>,
+    pub(super) problems: &'a mut Vec<Problem>,
+}
+
+impl Rules<'_> {
+    /// Applies all rules. Bad values have been replaced by defaults before, so that one mistake is
+    /// not reported twice.
+    pub(super) fn apply(&mut self) {
+        self.session_timeouts();
+        self.log_directory();
+        self.sizes();
+        self.flush();
+        self.retention();
+        self.four_letter_words();
+        self.authentication();
+        self.weights();
+    }
+
+    fn problem(&mut self, key: &str, text: &str) {
+        let origin = self.values.origin(key).clone();
+        self.problems.push(Problem { origin, text: format!("{key}: {text}") });
+    }
+
+    fn warn(&mut self, key: &str, text: &str) {
+        let origin = self.values.origin(key).clone();
+        let text = format!("{key}: {text}");
+        self.warnings.push(Warning { weight: Weight::Warning, origin, text });
+    }
+
+    /// A number that was not given, or given as "use the default", is computed.
+    fn fill(&mut self, key: &'static str, number: i64, from: &'static str) {
+        if self.values.number(key).is_none_or(|given| given < 0) {
+            self.values.set_number(key, number, Origin::Derived(from));
+        }
+    }
+
+    fn session_timeouts(&mut self) {
+        let tick = self.values.number("tickTime").expect("it has a default");
+        let ticks = |count: i64| (tick * count).min(i64::from(i32::MAX));
+        self.fill("minSessionTimeout", ticks(2), "2 × tickTime");
+        self.fill("maxSessionTimeout", ticks(20), "20 × tickTime");
+        let min = self.values.number("minSessionTimeout").expect("just filled");
+        let max = self.values.number("maxSessionTimeout").expect("just filled");
+        if min <= max {
+            return;
+        }
+        let given = *self.values.origin("minSessionTimeout") != Origin::Derived("2 × tickTime");
+        let (key, other, advice) = if given {
+            ("minSessionTimeout", format!("larger than maxSessionTimeout, {max}"), max)
+        } else {
+            ("maxSessionTimeout", format!("smaller than minSessionTimeout, {min}"), min)
+        };
+        let number = self.values.number(key).expect("just filled");
+        self.problem(key, &format!("{number} is {other}; write {key}={advice}"));
+    }
+
+    fn log_directory(&mut self) {
+        if self.values.held("dataLogDir").value == Value::Absent {
+            let Held { value, text, .. } = self.values.held("dataDir").clone();
+            let origin = Origin::Derived("dataDir");
+            self.values.set("dataLogDir", Held { value, text, origin });
+        }
+    }
+
+    fn sizes(&mut self) {
+        let buffer = self.values.number("jute.maxbuffer").expect("it has a default");
+        self.fill("jute.maxbuffer.extrasize", buffer, "jute.maxbuffer");
+        let backlog = self.values.number("clientPortListenBacklog").expect("it has a default");
+        if backlog <= 0 {
+            let (key, from) = ("clientPortListenBacklog", "4096");
+            self.values.set_number(key, 4096, Origin::Derived(from));
+        }
+    }
+
+    fn flush(&mut self) {
+        let delay = self.values.number("flushDelay").expect("it has a default");
+        self.fill("maxWriteQueuePollTime", delay / 3, "flushDelay ÷ 3");
+        if self.values.held("forceSync").value == Value::Switch(false) {
+            self.warn("forceSync", "a power failure now loses writes that were acknowledged");
+        }
+        if self.values.held("skipACL").value == Value::Switch(true) {
+            self.warn("skipACL", "everybody who reaches the server may now do everything");
+        }
+    }
+
+    fn retention(&mut self) {
+        let key = "autopurge.snapRetainCount";
+        let count = self.values.number(key).expect("it has a default");
+        if count < 3 {
+            self.warn(key, &format!("{count} is too few to be safe; 3 snapshots are kept"));
+            self.values.set_number(key, 3, self.values.origin(key).clone());
+        }
+        let key = "autopurge.purgeInterval";
+        if self.values.number(key) == Some(0) {
+            self.warn(
+                key,
+                "nothing is ever deleted; remove the setting to delete after each snapshot",
+            );
+        }
+    }
+
+    /// ZooKeeper's own start script needs srvr, and clients that look for a read-only server need
+    /// isro, so that both are answered even if they are not listed.
+    fn four_letter_words(&mut self) {
+        let key = "4lw.commands.whitelist";
+        let Held { value, text, origin } = self.values.held(key).clone();
+        let Value::Words(mut words) = value else { panic!("{key} is a list of words") };
+        words.push("srvr".to_owned());
+        if self.values.get::<bool>("readonlymode.enabled") {
+            words.push("isro".to_owned());
+        }
+        self.values.set(key, Held { value: Value::Words(words), text, origin });
+    }
+
+    fn authentication(&mut self) {
+        let key = "enforce.auth.schemes";
+        let schemes: Vec<String> = self.values.get(key);
+        let enforced: bool = self.values.get("enforce.auth.enabled");
+        if enforced && schemes.is_empty() {
+            let text = "true needs at least one scheme; write enforce.auth.schemes=digest as well";
+            self.problem("enforce.auth.enabled", text);
+        }
+        let known = ["digest", "ip"];
+        for scheme in schemes.iter().filter(|scheme| !known.contains(&scheme.as_str())) {
+            let text =
+                format!("\"{scheme}\" is not a scheme of this release; there are digest and ip");
+            self.problem(key, &text);
+        }
+        if enforced
+            && !self.values.get::<bool>("DigestAuthenticationProvider.enabled")
+            && schemes.iter().any(|scheme| scheme == "digest")
+        {
+            self.problem(key, "digest is asked for but DigestAuthenticationProvider.enabled=false");
+        }
+        let key = "DigestAuthenticationProvider.superDigest";
+        if let Value::Text(text) = &self.values.held(key).value
+            && !text.starts_with("super:")
+        {
+            self.warn(key, "nobody can be this user; the form is super: and a digest");
+        }
+    }
+
+    /// As in ZooKeeper, no session may be cheaper than a local one.
+    fn weights(&mut self) {
+        let local = "connection_throttle_local_session_weight";
+        let least = self.values.number(local).expect("it has a default");
+        for key in [
+            "connection_throttle_global_session_weight",
+            "connection_throttle_renew_session_weight",
+        ] {
+            if self.values.number(key).is_some_and(|weight| weight < least) {
+                self.warn(key, &format!("it is less than {local}, so {least} is used"));
+                self.values.set_number(key, least, self.values.origin(key).clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Everything that was said, by whom, in the order of who has the last word.
+//!
+//! From first to last: options of the command line, its `-D`, the `-D` of `JVMFLAGS` and of
+//! `SERVER_JVMFLAGS`, then `zoo.cfg` or the arguments that stand for one, then the variables of
+//! the container image (which writes a `zoo.cfg` of them only if there is none), then defaults.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::env::Env;
+use super::origin::{Origin, Problem, Warning, Weight};
+use super::properties;
+use super::table;
+use crate::cli::StartArgs;
+
+/// One thing that was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name, as written.
+    pub name: String,
+    /// The value, without spaces around it.
+    pub value: String,
+    /// Who said it.
+    pub origin: Origin,
+}
+
+/// All that was said.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    /// What was said, the last word first.
+    pub(super) entries: Vec<Entry>,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) problems: Vec<Problem>,
+    /// What a missing setting is blamed on.
+    pub(super) whole: Option<Arc<str>>,
+}
+
+/// Collects everything that was said.
+pub(super) fn gather(args: &StartArgs, env: &Env) -> Layers {
+    let mut layers = Layers::default();
+    layers.options(args);
+    layers.definitions(args);
+    layers.extend(reversed(env.jvm_settings("JVMFLAGS")));
+    layers.extend(reversed(env.jvm_settings("SERVER_JVMFLAGS")));
+    match form(args, env) {
+        Form::Bare => layers.bare(env),
+        Form::File(path) => layers.file(&path),
+        Form::Arguments(words) => layers.arguments(words),
+    }
+    layers.variables(env);
+    if layers.whole.is_none() {
+        layers.defaults(env);
+    }
+    layers.warnings.extend(env.remarks());
+    layers
+}
+
+enum Form<'a> {
+    Bare,
+    File(PathBuf),
+    Arguments(&'a [OsString]),
+}
+
+/// As in ZooKeeper: one argument is a file, more are a port, a directory, and so on. Without any,
+/// the file of the container image or of ZooKeeper's scripts is taken if there is one.
+fn form<'a>(args: &'a StartArgs, env: &Env) -> Form<'a> {
+    match args.config.as_slice() {
+        [] => {}
+        [file] => return Form::File(PathBuf::from(file)),
+        words => return Form::Arguments(words),
+    }
+    let name = env.get("ZOOCFG").unwrap_or("zoo.cfg");
+    ["ZOO_CONF_DIR", "ZOOCFGDIR"]
+        .iter()
+        .filter_map(|variable| env.get(variable))
+        .map(|directory| Path::new(directory).join(name))
+        .find(|path| path.is_file())
+        .map_or(Form::Bare, Form::File)
+}
+
+/// The last of several `-D` wins, and entries are kept with the last word first.
+fn reversed(mut settings: Vec<(String, String, Origin)>) -> Vec<(String, String, Origin)> {
+    settings.reverse();
+    settings
+}
+
+impl Layers {
+    fn push(&mut self, name: &str, value: &str, origin: Origin) {
+        let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
+        self.entries.push(Entry { name, value, origin });
+    }
+
+    fn extend(&mut self, settings: Vec<(String, String, Origin)>) {
+        for (name, value, origin) in settings {
+            self.push(&name, &value, origin);
+        }
+    }
+
+    fn options(&mut self, args: &StartArgs) {
+        if let Some(format) = args.log_format {
+            self.push("ringkeeper.log.format", format.word(), Origin::Option("--log-format"));
+        }
+        if let Some(level) = args.log_level {
+            self.push("ringkeeper.log.level", level.word(), Origin::Option("--log-level"));
+        }
+    }
+
+    fn definitions(&mut self, args: &StartArgs) {
+        for text in args.definitions.iter().rev() {
+            let (name, value) = text.split_once('=').unwrap_or((text, ""));
+            self.push(name, value, Origin::Property);
+        }
+    }
+
+    fn arguments(&mut self, words: &[OsString]) {
+        self.whole = Some(Arc::from("command line"));
+        let keys = ["clientPort", "dataDir", "tickTime", "maxClientCnxns"];
+        for (key, word) in keys.iter().zip(words) {
+            match word.to_str() {
+                Some(text) => self.push(key, text, Origin::Argument),
+                None => self.problem(Origin::Argument, format!("{key}: {word:?} is not UTF-8")),
+            }
+        }
+        if let Some(extra) = words.get(keys.len()) {
+            let form = "the form is clientPort dataDir [tickTime] [maxClientCnxns]";
+            self.problem(Origin::Argument, format!("{extra:?} is one argument too many; {form}"));
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        let name: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
+        self.whole = Some(name.clone());
+        let Some(dynamic) = self.lines_of(path, &name) else { return };
+        // ZooKeeper looks for the file of the servers as it is written, from where it was started.
+        self.lines_of(Path::new(&dynamic), &Arc::from(dynamic.as_str()));
+    }
+
+    /// Takes the lines of a file; what comes back is the file it names for the server lines.
+    fn lines_of(&mut self, path: &Path, name: &Arc<str>) -> Option<String> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.problem(
+                    Origin::File(name.clone()),
+                    format!("it cannot be read: {error}; name a file that exists"),
+                );
+                return None;
+            }
+        };
+        let read = properties::read(&bytes);
+        let line = |line| Origin::Line { file: name.clone(), line };
+        for bad in &read.bad {
+            let text =
+                "\\u is not followed by four hexadecimal digits; write \\\\u for the letters";
+            self.problem(line(bad.line), text.to_owned());
+        }
+        for duplicate in read.duplicates {
+            let (key, at) = (&duplicate.shadowed.key, duplicate.line);
+            let text = format!("{key}: line {at} sets it again and wins; remove one of them");
+            self.warn(line(duplicate.shadowed.line), text);
+        }
+        let mut dynamic = None;
+        for property in read.properties {
+            if property.key.trim() == "dynamicConfigFile" {
+                dynamic = Some(property.value.trim().to_owned());
+            }
+            self.push(&property.key, &property.value, line(property.line));
+        }
+        dynamic
+    }
+
+    /// A list of servers in a file replaces the list of the image as a whole.
+    fn variables(&mut self, env: &Env) {
+        let listed = self.entries.iter().any(|entry| is_server(&entry.name));
+        for (name, value, origin) in env.settings() {
+            if !(listed && is_server(&name)) {
+                self.push(&name, &value, origin);
+            }
+        }
+    }
+
+    /// `STATE_DIRECTORY` is where systemd wants the state of a service; it may name several.
+    fn bare(&mut self, env: &Env) {
+        let state = env.get("STATE_DIRECTORY").and_then(|list| list.split(':').next());
+        if let Some(directory) = state {
+            let origin = Origin::Variable("STATE_DIRECTORY".to_owned());
+            self.push("dataDir", directory, origin);
+        }
+    }
+
+    fn defaults(&mut self, env: &Env) {
+        self.push("dataDir", "./ringkeeper-data", Origin::Bare);
+        if !self.entries.iter().any(|entry| is_server(&entry.name) && entry.value.contains(';')) {
+            self.push("clientPort", "2181", Origin::Bare);
+        }
+        // Nobody who just tries it out should serve the whole network without knowing.
+        if !env.is_container() {
+            self.push("clientPortAddress", "127.0.0.1", Origin::Bare);
+        }
+    }
+
+    fn problem(&mut self, origin: Origin, text: String) {
+        self.problems.push(Problem { origin, text });
+    }
+
+    fn warn(&mut self, origin: Origin, text: String) {
+        self.warnings.push(Warning { weight: Weight::Warning, origin, text });
+    }
+}
+
+/// Whether a name is that of a server line.
+pub(super) fn is_server(name: &str) -> bool {
+    table::find(name).is_some_and(|found| found.row.key == "server.*")
+}

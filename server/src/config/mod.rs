@@ -1,0 +1,32 @@
+//! Configuration: one table of settings, and everything that is made from it.
+//!
+//! [`Settings::load`] is what the server calls. The way there: [`layers`] collects what was said,
+//! [`resolve`] finds the row of each name and checks its value, [`derive`] adds what follows from
+//! several settings together, and [`settings`] is the result.
+
+mod derive;
+mod env;
+mod layers;
+mod load;
+mod origin;
+pub mod properties;
+mod resolve;
+mod rows;
+mod servers;
+mod settings;
+mod suggest;
+pub mod table;
+mod types;
+mod value;
+
+pub use env::Env;
+pub use layers::Entry;
+pub use load::{Explanation, explain};
+pub use origin::{ConfigError, Origin, Problem, Warning, Weight};
+pub use resolve::{Finding, Verdict};
+pub use rows::TOPICS;
+pub use settings::Settings;
+pub use types::{
+    FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, Purge, Secret, SessionPasswords,
+    Shards,
+};

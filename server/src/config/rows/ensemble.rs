@@ -1,0 +1,188 @@
+//! Servers among each other.
+
+use super::super::table::{Kind, Row, Topic};
+use super::{INT_MAX, LONG_MAX, PORT, count, millis, ticks};
+
+pub(super) const TOPIC: Topic = Topic {
+    title: "Ensemble",
+    about: "Several servers as one service. This release runs one server on its own.",
+    rows: ROWS,
+};
+
+const ALONE: &str = "it is between servers, and this release runs one server on its own";
+const NO_ENSEMBLE: &str = "this release runs one server on its own";
+const NO_SASL: &str = "this release runs one server on its own and has no SASL";
+
+const ROWS: &[Row] = &[
+    Row::parsed("server.*", Kind::Text, "").unset().variable("ZOO_SERVERS").doc(
+        "A server of the ensemble, as host:port:port and optionally ;clientPort; one such line is \
+         fine, more than one is refused in this release.",
+    ),
+    Row::parsed("dynamicConfigFile", Kind::Path, "")
+        .unset()
+        .doc("The file with the server lines, where ZooKeeper has moved them out of zoo.cfg."),
+    Row::parsed("standaloneEnabled", Kind::Switch, "true")
+        .variable("ZOO_STANDALONE_ENABLED")
+        .refused(NO_ENSEMBLE)
+        .doc("Whether a single server runs on its own, without the means to become an ensemble."),
+    Row::parsed("reconfigEnabled", Kind::Switch, "false")
+        .doc("Whether the ensemble can be changed; one server on its own answers reconfig with an error either way."),
+    Row::property("readonlymode.enabled", Kind::Switch, "false")
+        .properties(&["readonlymode.enabled"])
+        .doc("Whether a server cut off from the others answers reads; alone, it only adds the word isro."),
+    Row::parsed("initLimit", ticks(0, INT_MAX), "10")
+        .apache("none", "one server on its own does not need it, and a default keeps the file short")
+        .variable("ZOO_INIT_LIMIT")
+        .doc("How long a follower may take to connect to the leader and catch up."),
+    Row::parsed("syncLimit", ticks(0, INT_MAX), "5")
+        .apache("none", "one server on its own does not need it, and a default keeps the file short")
+        .variable("ZOO_SYNC_LIMIT")
+        .doc("How far a follower may be behind the leader."),
+    Row::parsed("connectToLearnerMasterLimit", ticks(0, INT_MAX), "0")
+        .no_meaning(ALONE)
+        .doc("How long a follower may take to connect to the leader; 0 means initLimit."),
+    Row::parsed("electionAlg", Kind::Choice(&["3"]), "3")
+        .refused("there is only the election ZooKeeper calls 3, fast leader election")
+        .doc("The algorithm that elects the leader."),
+    Row::parsed("group.*", Kind::Text, "")
+        .unset()
+        .refused(NO_ENSEMBLE)
+        .doc("A group of servers of a hierarchical quorum."),
+    Row::parsed("weight.*", Kind::Text, "")
+        .unset()
+        .refused(NO_ENSEMBLE)
+        .doc("How much the vote of a server counts in its group."),
+    Row::parsed("peerType", Kind::Choice(&["participant", "observer"]), "participant")
+        .refused(NO_ENSEMBLE)
+        .doc("Whether the server votes or only observes."),
+    Row::parsed("quorumListenOnAllIPs", Kind::Switch, "false")
+        .no_meaning(ALONE)
+        .doc("Whether the ports between servers listen on every address."),
+    Row::parsed("observerMasterPort", PORT, "0")
+        .refused(NO_ENSEMBLE)
+        .doc("The TCP port on which a follower feeds observers."),
+    Row::parsed("syncEnabled", Kind::Switch, "true")
+        .properties(&["zookeeper.observer.syncEnabled"])
+        .no_meaning("it is about observers, and this release runs one server on its own")
+        .doc("Whether an observer keeps a log and snapshots."),
+    Row::parsed("oraclePath", Kind::Path, "")
+        .unset()
+        .refused(NO_ENSEMBLE)
+        .doc("The file that decides between two servers that cannot reach each other."),
+    Row::parsed("multiAddress.enabled", Kind::Switch, "false")
+        .properties(&["zookeeper.multiAddress.enabled"])
+        .no_meaning(ALONE)
+        .doc("Whether a server line may have several addresses."),
+    Row::parsed("multiAddress.reachabilityCheckEnabled", Kind::Switch, "true")
+        .properties(&["zookeeper.multiAddress.reachabilityCheckEnabled"])
+        .no_meaning(ALONE)
+        .doc("Whether it is tried which address of a server can be reached."),
+    Row::parsed("multiAddress.reachabilityCheckTimeoutMs", millis(1, INT_MAX), "1000")
+        .properties(&["zookeeper.multiAddress.reachabilityCheckTimeoutMs"])
+        .no_meaning(ALONE)
+        .doc("How long it is tried which address of a server can be reached."),
+    Row::parsed("quorum.auth.enableSasl", Kind::Switch, "false")
+        .refused(NO_SASL)
+        .doc("Whether servers authenticate to each other."),
+    Row::parsed("quorum.auth.serverRequireSasl", Kind::Switch, "false")
+        .refused(NO_SASL)
+        .doc("Whether a server turns away servers that do not authenticate."),
+    Row::parsed("quorum.auth.learnerRequireSasl", Kind::Switch, "false")
+        .refused(NO_SASL)
+        .doc("Whether a server connects only to servers that ask for authentication."),
+    Row::parsed("quorum.auth.kerberos.servicePrincipal", Kind::Text, "zkquorum/localhost")
+        .refused(NO_SASL)
+        .doc("The Kerberos principal of the servers."),
+    Row::parsed("quorum.auth.learner.saslLoginContext", Kind::Text, "QuorumLearner")
+        .refused(NO_SASL)
+        .doc("The section of the JAAS file a connecting server uses."),
+    Row::parsed("quorum.auth.server.saslLoginContext", Kind::Text, "QuorumServer")
+        .refused(NO_SASL)
+        .doc("The section of the JAAS file an accepting server uses."),
+    Row::parsed("quorum.cnxn.threads.size", count(1, INT_MAX), "20")
+        .no_meaning(ALONE)
+        .doc("How many threads authenticate servers to each other."),
+    Row::property("leaderServes", Kind::YesNo, "yes")
+        .no_meaning("one server on its own has to serve the clients")
+        .doc("Whether the leader takes clients."),
+    Row::property("leader.nodelay", Kind::Switch, "true")
+        .properties(&["leader.nodelay"])
+        .no_meaning(ALONE)
+        .doc("Whether the leader sends small packets at once."),
+    Row::property("follower.nodelay", Kind::Switch, "true")
+        .properties(&["follower.nodelay"])
+        .no_meaning(ALONE)
+        .doc("Whether a follower sends small packets at once."),
+    Row::property("cnxTimeout", millis(0, INT_MAX), "5000")
+        .no_meaning(ALONE)
+        .doc("How long opening a connection for an election may take."),
+    Row::property("quorumCnxnTimeoutMs", millis(-1, INT_MAX), "-1")
+        .no_meaning(ALONE)
+        .doc("How long a connection for elections may be silent; -1 means it depends on syncLimit."),
+    Row::property("tcpKeepAlive", Kind::Switch, "false")
+        .no_meaning(ALONE)
+        .doc("Whether the system probes idle connections between servers."),
+    Row::property("electionPortBindRetry", count(0, INT_MAX), "3")
+        .no_meaning(ALONE)
+        .doc("How often listening on the election port is tried; 0 means for ever."),
+    Row::property("fastleader.minNotificationInterval", millis(1, INT_MAX), "200")
+        .no_meaning(ALONE)
+        .doc("How soon a vote is sent again at first."),
+    Row::property("fastleader.maxNotificationInterval", millis(1, INT_MAX), "60000")
+        .no_meaning(ALONE)
+        .doc("How late a vote is sent again at last."),
+    Row::property("leader.maxTimeToWaitForEpoch", millis(-1, INT_MAX), "-1")
+        .aliases(&["maxTimeToWaitForEpoch"])
+        .no_meaning(ALONE)
+        .doc("How long a new leader waits for the others to agree on its epoch."),
+    Row::property("leader.maxConcurrentSnapSyncs", count(1, INT_MAX), "10")
+        .aliases(&["maxConcurrentSnapSyncs"])
+        .no_meaning(ALONE)
+        .doc("How many followers are sent a snapshot at a time."),
+    Row::property("leader.maxConcurrentDiffSyncs", count(1, INT_MAX), "100")
+        .aliases(&["maxConcurrentDiffSyncs"])
+        .no_meaning(ALONE)
+        .doc("How many followers are sent missing writes at a time."),
+    Row::property("leader.closeSocketAsync", Kind::Switch, "false")
+        .properties(&["zookeeper.leader.closeSocketAsync", "leader.closeSocketAsync"])
+        .no_meaning(ALONE)
+        .doc("Whether the leader closes connections in the background."),
+    Row::property("leader.ackLoggingFrequency", count(1, INT_MAX), "1000")
+        .no_meaning(ALONE)
+        .doc("How often the time to an acknowledgement is logged."),
+    Row::property("learner.closeSocketAsync", Kind::Switch, "false")
+        .properties(&["zookeeper.learner.closeSocketAsync", "learner.closeSocketAsync"])
+        .no_meaning(ALONE)
+        .doc("Whether a follower closes connections in the background."),
+    Row::property("learner.asyncSending", Kind::Switch, "false")
+        .properties(&["zookeeper.learner.asyncSending", "learner.asyncSending"])
+        .no_meaning(ALONE)
+        .doc("Whether a follower sends to the leader in the background."),
+    Row::property("follower.skipLearnerRequestToNextProcessor", Kind::Switch, "false")
+        .no_meaning(ALONE)
+        .doc("Whether a follower skips a step for the requests of other servers."),
+    Row::property("forward_learner_requests_to_commit_processor_disabled", Kind::Switch, "false")
+        .no_meaning(ALONE)
+        .doc("Whether a server skips a step for the requests of other servers."),
+    Row::property("leaderConnectDelayDuringRetryMs", millis(0, INT_MAX), "100")
+        .no_meaning(ALONE)
+        .doc("How long a follower waits before it tries the leader again."),
+    Row::property("observer.reconnectDelayMs", millis(0, LONG_MAX), "0")
+        .no_meaning(ALONE)
+        .doc("How long an observer waits before it connects again."),
+    Row::property("observer.election.DelayMs", millis(0, LONG_MAX), "200")
+        .no_meaning(ALONE)
+        .doc("How long an observer waits before it takes part in an election."),
+    Row::property("observerMaster.sizeLimit", count(0, INT_MAX), "33554432")
+        .no_meaning(ALONE)
+        .doc("How many bytes of writes a follower keeps for observers."),
+    Row::property("commitLogCount", count(0, INT_MAX), "500")
+        .no_meaning(ALONE)
+        .doc("How many writes are kept in memory for followers that fell behind."),
+    Row::property("snapshotSizeFactor", Kind::Decimal { min: -1.0, max: 1000.0 }, "0.33")
+        .no_meaning(ALONE)
+        .doc("How much log, compared with a snapshot, a follower may be sent instead of one."),
+    Row::property("forceSnapshotSync", Kind::Switch, "false")
+        .no_meaning(ALONE)
+        .doc("Whether followers are always sent a snapshot; for tests."),
+];

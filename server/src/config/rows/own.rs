@@ -1,0 +1,30 @@
+//! Settings ZooKeeper does not have.
+
+use super::super::table::{Kind, Row, Topic, Unit};
+
+pub(super) const TOPIC: Topic = Topic {
+    title: "Ringkeeper's own",
+    about: "Settings ZooKeeper does not have; their defaults are meant to be left alone.",
+    rows: ROWS,
+};
+
+const ROWS: &[Row] = &[
+    Row::own("ringkeeper.shards", Kind::AutoOrCount(1024), "auto")
+        .doc("How many threads serve clients; auto means one for each processor core."),
+    Row::own("ringkeeper.io", Kind::Choice(&["auto", "io_uring", "epoll"]), "auto")
+        .doc("How sockets are waited for; auto takes io_uring where the system allows it."),
+    Row::own(
+        "ringkeeper.log.device",
+        Kind::Choice(&["auto", "mmap", "direct", "uring", "pwrite"]),
+        "auto",
+    )
+    .doc("How the transaction log reaches the device; auto tries what is fastest here."),
+    Row::own("ringkeeper.log.format", Kind::Choice(&["text", "json"]), "text")
+        .doc("How the server's messages look; --log-format wins over it."),
+    Row::own("ringkeeper.log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), "info")
+        .doc("Which of the server's messages are written; --log-level wins over it."),
+    Row::own("ringkeeper.reserveMb", Kind::Integer { min: 0, max: 1_048_576, unit: Unit::Mebibytes }, "64")
+        .doc("Disk space held back, so that a full disk can still be brought back in order."),
+    Row::own("ringkeeper.sessionPasswords", Kind::Choice(&["secret", "java"]), "secret")
+        .doc("How session passwords are made: secret cannot be guessed, java is what ZooKeeper computes."),
+];

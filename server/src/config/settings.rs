@@ -1,0 +1,201 @@
+//! The settings as the server sees them: typed, flat and final.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::origin::Origin;
+use super::resolve::Values;
+use super::types::{
+    FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, Purge, Secret, SessionPasswords,
+    Shards,
+};
+
+macro_rules! settings {
+    ($($(#[$doc:meta])* $field:ident: $type:ty = $key:literal),* $(,)?) => {
+        /// Every setting the server honours, as it holds.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Settings {
+            $($(#[$doc])* pub $field: $type,)*
+            /// The number in the file `myid`, or of `ZOO_MY_ID`; a server on its own needs none.
+            pub my_id: Option<u64>,
+            pub(super) origins: BTreeMap<&'static str, Origin>,
+            pub(super) texts: BTreeMap<&'static str, String>,
+        }
+
+        impl Settings {
+            pub(super) fn from_values(values: &Values, my_id: Option<u64>) -> Settings {
+                Settings {
+                    $($field: values.get($key),)*
+                    my_id,
+                    origins: values.said().map(|(key, held)| (key, held.origin.clone())).collect(),
+                    texts: values.said().map(|(key, held)| (key, held.text.clone())).collect(),
+                }
+            }
+        }
+
+        /// The keys that have a field, so that a test can compare them with the table.
+        #[cfg(test)]
+        pub(super) const FIELD_KEYS: &[&str] = &[$($key),*];
+    };
+}
+
+settings! {
+    /// The port for clients; 0 asks the system for a free one.
+    client_port: u16 = "clientPort",
+    /// Where to listen for clients.
+    client_port_address: Listen = "clientPortAddress",
+    /// How many new connections may wait to be accepted.
+    listen_backlog: u32 = "clientPortListenBacklog",
+    /// The most connections from one IP address.
+    max_client_cnxns: Option<u32> = "maxClientCnxns",
+    /// The most client connections in all.
+    max_cnxns: Option<u32> = "maxCnxns",
+    /// Whether the system probes idle client connections.
+    client_tcp_keep_alive: bool = "clientTcpKeepAlive",
+    /// How long a connection may stay open without a session.
+    nio_sessionless_cnxn_timeout_ms: u64 = "nio.sessionlessCnxnTimeout",
+    /// The largest request in bytes.
+    jute_maxbuffer: u32 = "jute.maxbuffer",
+    /// What a recorded transaction may have on top of `jute_maxbuffer`, in bytes.
+    jute_extrasize: u32 = "jute.maxbuffer.extrasize",
+    /// The four-letter words that are answered.
+    four_letter_whitelist: FourLetterWords = "4lw.commands.whitelist",
+    /// Whether clients may create nodes with a time to live.
+    extended_types_enabled: bool = "extendedTypesEnabled",
+    /// Whether a write beyond a hard quota is refused.
+    enforce_quota: bool = "enforceQuota",
+    /// How often empty containers and outlived nodes are looked for.
+    container_check_interval_ms: u64 = "znode.container.checkIntervalMs",
+    /// The most containers and outlived nodes deleted in a minute.
+    container_max_per_minute: u32 = "znode.container.maxPerMinute",
+    /// After how long a container that never had a child is deleted.
+    container_max_never_used_interval_ms: Option<u64> = "znode.container.maxNeverUsedIntervalMs",
+
+    /// The length of a tick.
+    tick_time_ms: u32 = "tickTime",
+    /// The shortest session timeout a client gets.
+    min_session_timeout_ms: u32 = "minSessionTimeout",
+    /// The longest session timeout a client gets; never below the shortest.
+    max_session_timeout_ms: u32 = "maxSessionTimeout",
+
+    /// The directory of the snapshots and of `myid`.
+    data_dir: PathBuf = "dataDir",
+    /// The directory of the log.
+    data_log_dir: PathBuf = "dataLogDir",
+    /// Whether a data directory that does not exist is created.
+    data_dir_autocreate: bool = "datadir.autocreate",
+    /// Whether a server without any state starts empty.
+    db_autocreate: bool = "db.autocreate",
+    /// Whether a write is on the device before it is answered.
+    force_sync: bool = "forceSync",
+    /// A longer sync of the log is reported.
+    fsync_warning_threshold_ms: u64 = "fsync.warningthresholdms",
+    /// How long a sync of the log may wait for more writes.
+    flush_delay_ms: u64 = "flushDelay",
+    /// How long to wait for a next write before syncing anyway.
+    max_write_queue_poll_time_ms: u64 = "maxWriteQueuePollTime",
+    /// The most writes that share one sync.
+    max_batch_size: Option<u32> = "maxBatchSize",
+    /// A snapshot is taken after about this many writes.
+    snap_count: u32 = "snapCount",
+    /// A snapshot is taken after about this much log.
+    snap_size_limit_kb: Option<u64> = "snapSizeLimitInKb",
+    /// The space reserved for the log ahead of its growth.
+    pre_alloc_size_kb: u32 = "preAllocSize",
+    /// How many snapshots are kept; at least 3.
+    autopurge_snap_retain_count: u32 = "autopurge.snapRetainCount",
+    /// When old snapshots and logs are deleted.
+    autopurge_purge_interval: Purge = "autopurge.purgeInterval",
+    /// Whether a digest of the tree is kept with every write.
+    digest_enabled: bool = "digest.enabled",
+
+    /// The most requests in progress before reading from busy connections stops.
+    global_outstanding_limit: u32 = "globalOutstandingLimit",
+    /// The most bytes all large requests in progress may have together.
+    large_request_max_bytes: u32 = "largeRequestMaxBytes",
+    /// The size from which a request is large; nothing means none is.
+    large_request_threshold: Option<u32> = "largeRequestThreshold",
+    /// The most requests in progress before new ones are held back.
+    request_throttle_max_requests: Option<u32> = "request_throttle_max_requests",
+    /// The longest a request is held back before the limit is looked at again.
+    request_throttle_stall_time_ms: u64 = "request_throttle_stall_time",
+    /// Whether held back requests that went stale are dropped with their connection.
+    request_throttle_drop_stale: bool = "request_throttle_drop_stale",
+    /// Whether a request that waited longer than its session timeout is stale.
+    request_stale_latency_check: bool = "request_stale_latency_check",
+    /// Whether a request whose connection is gone is stale.
+    request_stale_connection_check: bool = "request_stale_connection_check",
+    /// A request held back longer is answered with an error.
+    throttled_op_wait_time_ms: Option<u64> = "throttled_op_wait_time",
+    /// The most tokens for new connections; nothing turns connection throttling off.
+    connection_throttle_tokens: Option<u32> = "connection_throttle_tokens",
+    /// How often tokens are added.
+    connection_throttle_fill_time_ms: u64 = "connection_throttle_fill_time",
+    /// How many tokens are added each time.
+    connection_throttle_fill_count: u32 = "connection_throttle_fill_count",
+    /// How often the share of dropped connections is adjusted; nothing means none are dropped.
+    connection_throttle_freeze_time_ms: Option<u64> = "connection_throttle_freeze_time",
+    /// What the share of dropped connections grows by.
+    connection_throttle_drop_increase: f64 = "connection_throttle_drop_increase",
+    /// What the share of dropped connections shrinks by.
+    connection_throttle_drop_decrease: f64 = "connection_throttle_drop_decrease",
+    /// The share of tokens from which there are enough.
+    connection_throttle_decrease_ratio: f64 = "connection_throttle_decrease_ratio",
+    /// Whether a connection costs tokens by its kind instead of one.
+    connection_throttle_weight_enabled: bool = "connection_throttle_weight_enabled",
+    /// What a new session costs; never less than a local one.
+    connection_throttle_global_session_weight: u32 = "connection_throttle_global_session_weight",
+    /// What a new local session costs.
+    connection_throttle_local_session_weight: u32 = "connection_throttle_local_session_weight",
+    /// What a reconnect costs; never less than a local session.
+    connection_throttle_renew_session_weight: u32 = "connection_throttle_renew_session_weight",
+
+    /// Whether access lists are kept but not checked.
+    skip_acl: bool = "skipACL",
+    /// Whether the digest scheme can be used.
+    digest_auth_enabled: bool = "DigestAuthenticationProvider.enabled",
+    /// The digest of the user super, as `super:…`.
+    digest_auth_super_digest: Option<Secret> = "DigestAuthenticationProvider.superDigest",
+    /// The hash of the digest scheme, as Java names it.
+    digest_auth_alg: String = "DigestAuthenticationProvider.digestAlg",
+    /// Whether clients must authenticate before anything else.
+    enforce_auth_enabled: bool = "enforce.auth.enabled",
+    /// The schemes that satisfy it; only of `digest` and `ip`.
+    enforce_auth_schemes: Vec<String> = "enforce.auth.schemes",
+    /// The names of this service for the scheme `ensemble`; none means the scheme is not checked.
+    ensemble_auth_names: Vec<String> = "ensembleAuthName",
+
+    /// Whether every change is written to the audit log.
+    audit_enable: bool = "audit.enable",
+
+    /// Whether reconfig is answered as "not possible alone" instead of "disabled".
+    reconfig_enabled: bool = "reconfigEnabled",
+    /// Whether the four-letter word `isro` is answered and read-only mode is on.
+    readonlymode_enabled: bool = "readonlymode.enabled",
+    /// How long a follower may take to catch up, in ticks.
+    init_limit: u32 = "initLimit",
+    /// How far a follower may be behind, in ticks.
+    sync_limit: u32 = "syncLimit",
+
+    /// How many threads serve clients.
+    shards: Shards = "ringkeeper.shards",
+    /// How sockets are waited for.
+    io: Io = "ringkeeper.io",
+    /// How the log reaches the device.
+    log_device: LogDevice = "ringkeeper.log.device",
+    /// How the server's messages look.
+    log_format: LogFormat = "ringkeeper.log.format",
+    /// Which of the server's messages are written.
+    log_level: LogLevel = "ringkeeper.log.level",
+    /// Disk space held back for when the disk is full.
+    reserve_mb: u32 = "ringkeeper.reserveMb",
+    /// How session passwords are made.
+    session_passwords: SessionPasswords = "ringkeeper.sessionPasswords",
+}
+
+impl Settings {
+    /// Where the value of a setting came from; `key` is its key in `zoo.cfg`.
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.origins.get(key)
+    }
+}

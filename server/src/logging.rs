@@ -1,0 +1,35 @@
+//! The server's messages: to standard error, as text or JSON, with the time in UTC.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::time::SystemTime;
+
+use crate::config::{LogFormat, LogLevel};
+
+/// Sends the messages of this process to standard error from now on; only the first call counts.
+pub fn start(format: LogFormat, level: LogLevel) {
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_timer(SystemTime)
+        .with_max_level(filter(level));
+    // A second call is a test in the same process, which is content with the first one's choice.
+    let _first_wins = match format {
+        LogFormat::Text => builder.with_target(false).with_ansi(colours()).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+fn colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
