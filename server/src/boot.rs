@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use ringkeeper_engine::Zxid;
 use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::{Disk, Durability, Home, Identity, Strategy};
@@ -17,7 +18,6 @@ use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_engine::tree::Digest;
-use ringkeeper_engine::Zxid;
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
 use crate::clock::{Clock, wall};
@@ -63,4 +63,500 @@ struct Store {
     db: Database,
     device: String,
     seed: u64,
+}
+
+impl Store {
+    fn open(settings: &Settings) -> anyhow::Result<Store> {
+        let apart = settings.data_log_dir != settings.data_dir;
+        let mut homes = vec![open_home(&settings.data_dir, settings)?];
+        if apart {
+            homes.push(open_home(&settings.data_log_dir, settings)?);
+        }
+        let (strategy, device) = choose_strategy(settings);
+        let durability =
+            if settings.force_sync { Durability::Synced } else { Durability::Unsynced };
+        let snapshots = Disk::open(&settings.data_dir, strategy, durability)?;
+        let log = if apart {
+            Disk::open(&settings.data_log_dir, strategy, durability)?
+        } else {
+            snapshots.clone()
+        };
+        let dirs = Dirs { snapshots, log };
+        let mut identity = Identity::open(&dirs.snapshots, settings.my_id.unwrap_or(0))?;
+        let seed = random_seed()?;
+        let mut restore = Restore::new(seed);
+        let recovered = log::recover(&dirs, &mut identity, &log_settings(settings), &mut restore)?;
+        for note in &recovered.notes {
+            tracing::warn!("{note}");
+        }
+        let mut db = restore.finish();
+        let digest = if settings.digest_enabled { Digest::Kept } else { Digest::Off };
+        db.tree.keep_digest(digest);
+        Ok(Store { _homes: homes, identity, dirs, recovered, db, device, seed })
+    }
+}
+
+fn open_home(path: &Path, settings: &Settings) -> anyhow::Result<Home> {
+    if !settings.data_dir_autocreate && !path.is_dir() {
+        bail!(
+            "{} does not exist, and datadir.autocreate=false forbids to create it; create it, or \
+             allow it",
+            path.display()
+        );
+    }
+    Ok(Home::open(path)?)
+}
+
+fn log_settings(settings: &Settings) -> log::Settings {
+    log::Settings {
+        segment_bytes: u64::from(settings.pre_alloc_size_kb) << 10,
+        ..log::Settings::default()
+    }
+}
+
+/// The strategy, and the words about it for the banner.
+fn choose_strategy(settings: &Settings) -> (Strategy, String) {
+    let strategy = match settings.log_device {
+        LogDevice::Auto | LogDevice::Direct => Strategy::Direct,
+        LogDevice::Mmap => Strategy::Mmap,
+        LogDevice::Uring => Strategy::Uring,
+        LogDevice::Pwrite => Strategy::Pwrite,
+    };
+    (strategy, strategy.name().to_owned())
+}
+
+fn random_seed() -> anyhow::Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| anyhow::anyhow!("no randomness for hash seeds: {e}"))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// How sockets are driven.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sockets {
+    Ring,
+    Poll,
+}
+
+fn choose_io(io: Io) -> anyhow::Result<Sockets> {
+    match io {
+        Io::Epoll => Ok(Sockets::Poll),
+        Io::IoUring => {
+            shards::probe_ring().context(
+                "ringkeeper.io=io_uring, but this system does not allow it; use auto or epoll",
+            )?;
+            Ok(Sockets::Ring)
+        }
+        Io::Auto => match shards::probe_ring() {
+            Ok(()) => Ok(Sockets::Ring),
+            Err(error) => {
+                tracing::warn!("io_uring is not available here ({error}); sockets use epoll");
+                Ok(Sockets::Poll)
+            }
+        },
+    }
+}
+
+/// On one or two cores shard and sequencer share a thread; on more, one core is the sequencer's
+/// and one the committer's.
+fn shard_count(shards: Shards) -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    match shards {
+        Shards::Count(count) => u16::try_from(count.max(1)).unwrap_or(u16::MAX),
+        Shards::Auto if cores <= 2 => 1,
+        Shards::Auto => u16::try_from((cores - 2).clamp(2, 64)).unwrap_or(2),
+    }
+}
+
+fn addresses(settings: &Settings) -> anyhow::Result<Vec<SocketAddr>> {
+    let port = settings.client_port;
+    match &settings.client_port_address {
+        Listen::Any if has_ipv6() => Ok(vec![(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into()]),
+        Listen::Any => Ok(vec![(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).into()]),
+        Listen::Host(host) => {
+            let all: Vec<SocketAddr> = (host.as_str(), port)
+                .to_socket_addrs()
+                .with_context(|| format!("clientPortAddress={host} is no address of this host"))?
+                .collect();
+            // The first one, as ZooKeeper does: a host name means one socket.
+            Ok(all.into_iter().take(1).collect())
+        }
+    }
+}
+
+fn has_ipv6() -> bool {
+    std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}
+
+fn op_settings(settings: &Settings) -> OpSettings {
+    OpSettings {
+        auth: AuthSettings {
+            digest_enabled: settings.digest_auth_enabled,
+            digest_alg: DigestAlg::from_name(&settings.digest_auth_alg)
+                .expect("the table of settings allows known algorithms only"),
+            super_digest: settings.digest_auth_super_digest.as_ref().map(|s| s.reveal().to_owned()),
+            skip_acl: settings.skip_acl,
+            enforce: settings.enforce_auth_enabled.then(|| settings.enforce_auth_schemes.clone()),
+            ensemble_enabled: !settings.ensemble_auth_names.is_empty(),
+            ensemble_names: settings.ensemble_auth_names.clone(),
+            ..AuthSettings::default()
+        },
+        extended_types: settings.extended_types_enabled,
+        enforce_quota: settings.enforce_quota,
+        reconfig_enabled: settings.reconfig_enabled,
+    }
+}
+
+/// The threads behind the sockets.
+struct Running {
+    parts: Vec<(ShardEnd, Arc<Waker>, Option<Sequencer>)>,
+    view: Arc<View>,
+    ops: OpSettings,
+    clock: Clock,
+    seed: u64,
+    device: String,
+    threads: Vec<JoinHandle<()>>,
+    _homes: Vec<Home>,
+    fused: bool,
+}
+
+impl Running {
+    fn start(
+        settings: &Settings,
+        store: Store,
+        clock: Clock,
+        count: u16,
+        fused: bool,
+        stop: &Stop,
+    ) -> anyhow::Result<Running> {
+        let Store { _homes, identity, dirs, recovered, db, device, seed } = store;
+        let ops = op_settings(settings);
+        let replica = replica(settings, &identity, &ops, &db, clock);
+        let view = Arc::new(View::new(db));
+        let mut wakers = Vec::new();
+        for _ in 0..count {
+            wakers.push(Arc::new(Waker::new()?));
+        }
+        let sequencer_waker = if fused { wakers[0].clone() } else { Arc::new(Waker::new()?) };
+        let ends: Vec<(ShardEnd, SequencerEnd)> = wakers
+            .iter()
+            .map(|waker| mailbox::pair(waker.clone(), sequencer_waker.clone()))
+            .collect();
+        let (shard_ends, sequencer_ends): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+        let slow_us = settings.fsync_warning_threshold_ms.saturating_mul(1_000);
+        let (committer, committing) =
+            Committer::start(recovered.log, sequencer_waker.clone(), slow_us)?;
+        let commits = committer.stats.clone();
+        let gauges = Arc::new(Gauges::default());
+        let sequencer = Sequencer::new(SequencerParts {
+            replica,
+            view: view.clone(),
+            settings: ops.clone(),
+            committer,
+            shards: sequencer_ends,
+            clock,
+            groups: GroupSettings {
+                delay_ms: i64::try_from(settings.flush_delay_ms).unwrap_or(i64::MAX),
+                records_max: settings.max_batch_size.unwrap_or(0),
+            },
+            tick_ms: tick_ms(settings),
+            room: room(recovered.gauge),
+            gauges,
+        });
+        drop(committing);
+        let snapshots = Arc::new(SnapshotStats::default());
+        let mut threads = vec![prepare_segments(recovered.preparer, stop.flag.clone())?];
+        let snapshotter = Snapshotter {
+            view: view.clone(),
+            dirs,
+            directory: identity.directory,
+            purger: recovered.purger,
+            settings: snapshot_settings(settings),
+            commits,
+            stats: snapshots,
+            behind: recovered.replayed,
+            stop: stop.flag.clone(),
+        };
+        threads.push(snapshotter.start()?);
+        let mut parts: Vec<_> =
+            shard_ends.into_iter().zip(wakers).map(|(e, w)| (e, w, None)).collect();
+        if fused {
+            parts[0].2 = Some(sequencer);
+        } else {
+            stop.wake(sequencer_waker.clone());
+            threads.push(run_sequencer(sequencer, sequencer_waker, stop.flag.clone())?);
+        }
+        Ok(Running { parts, view, ops, clock, seed, device, threads, _homes, fused })
+    }
+
+    /// Binds, starts the shards, says that all is ready, and waits for the end. Nothing listens
+    /// before everything behind it can answer.
+    fn listen(
+        self,
+        settings: &Settings,
+        addresses: &[SocketAddr],
+        io: Sockets,
+        stop: &Stop,
+    ) -> anyhow::Result<()> {
+        let count = self.parts.len();
+        let admission = if count > 1 { Admission::Shared } else { Admission::Alone };
+        let backlog = i32::try_from(settings.listen_backlog).unwrap_or(i32::MAX);
+        let mut address = addresses[0];
+        let limit = |limit: Option<u32>| limit.map_or(0, |limit| limit as usize);
+        let turnstile =
+            Arc::new(Turnstile::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns)));
+        let shard_settings = Arc::new(shard_settings(settings, &self.ops, self.seed, count));
+        let mut threads = self.threads;
+        for (index, (mailbox, waker, fused)) in self.parts.into_iter().enumerate() {
+            let listener = Listener::bind(address, backlog, admission)
+                .with_context(|| format!("cannot listen on {address}; is another server there?"))?;
+            // Where the port was free to choose, the other shards follow the first.
+            address = listener.address();
+            let index = u16::try_from(index).expect("shards are few");
+            let thread = ShardThread::new(ShardParts {
+                shard: Shard::new(index, shard_settings.clone()),
+                view: self.view.clone(),
+                mailbox,
+                fused,
+                clock: self.clock,
+                waker: waker.clone(),
+                turnstile: turnstile.clone(),
+                desk: crate::admin::Desk {},
+            });
+            stop.wake(waker);
+            threads.push(run_shard(thread, listener, io, settings, stop)?);
+        }
+        let ready_ms = self.clock.now().mono.0;
+        let zxid = self.view.read().applied();
+        let banner = Banner { settings, address, zxid, device: &self.device, io, ready_ms };
+        banner.print(self.fused);
+        stop.wait();
+        for thread in threads {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn tick_ms(settings: &Settings) -> i64 {
+    // Sessions expire at the end of a tick; looking more often than that finds the end in time.
+    i64::from(settings.tick_time_ms / 4).clamp(10, 250)
+}
+
+fn replica(
+    settings: &Settings,
+    identity: &Identity,
+    ops: &OpSettings,
+    db: &Database,
+    clock: Clock,
+) -> Replica {
+    let int = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    let sessions = SessionTable::new(
+        int(settings.tick_time_ms),
+        int(settings.min_session_timeout_ms),
+        int(settings.max_session_timeout_ms),
+    );
+    let passwords = match settings.session_passwords {
+        SessionPasswords::Secret => Passwords::keyed(&identity.secret),
+        SessionPasswords::Java => Passwords::Java,
+    };
+    // A standalone server counts as server 1, as in ZooKeeper.
+    let server = settings.my_id.and_then(|id| u8::try_from(id).ok()).unwrap_or(1);
+    let millis = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let settings = ReplicaSettings {
+        ops: ops.clone(),
+        passwords,
+        session_ids: SessionIdSource::new(server, wall()),
+        removal_interval_ms: millis(settings.container_check_interval_ms),
+        removals_per_minute: settings.container_max_per_minute,
+        never_used_ms: settings.container_max_never_used_interval_ms.map_or(0, millis),
+    };
+    Replica::new(db, sessions, settings, clock.now())
+}
+
+fn shard_settings(
+    settings: &Settings,
+    ops: &OpSettings,
+    seed: u64,
+    shards: usize,
+) -> ShardSettings {
+    let outstanding = settings.global_outstanding_limit as usize;
+    ShardSettings {
+        ops: ops.clone(),
+        frame_bytes_max: settings.jute_maxbuffer as usize,
+        handshake_ms: i64::try_from(settings.nio_sessionless_cnxn_timeout_ms).unwrap_or(i64::MAX),
+        hash_seed: seed,
+        outstanding_max: (outstanding / shards).max(1),
+    }
+}
+
+fn snapshot_settings(settings: &Settings) -> SnapshotSettings {
+    SnapshotSettings {
+        every_records: u64::from(settings.snap_count),
+        every_bytes: settings.snap_size_limit_kb.map_or(u64::MAX, |kb| kb.saturating_mul(1024)),
+        keep: settings.autopurge_snap_retain_count as usize,
+        purge: match settings.autopurge_purge_interval {
+            Purge::AfterEachSnapshot => PurgeWhen::Always,
+            Purge::EveryHours(hours) => {
+                PurgeWhen::Every(Duration::from_secs(u64::from(hours) * 3_600))
+            }
+            Purge::Never => PurgeWhen::Never,
+        },
+    }
+}
+
+/// What the log says it can take, in the replica's words; each change is told once.
+fn room(gauge: Gauge) -> Box<dyn FnMut() -> Room + Send> {
+    /// Room that one turn's requests may need at most.
+    const TURN_BYTES: u64 = 8 << 20;
+    let mut before = Room::Plenty;
+    Box::new(move || {
+        let left = gauge.room();
+        let now = if left.writes > TURN_BYTES {
+            Room::Plenty
+        } else if left.closes > TURN_BYTES / 8 {
+            Room::Closes
+        } else {
+            Room::None
+        };
+        if now != before {
+            match now {
+                Room::Plenty => tracing::info!("there is space again: writes are accepted"),
+                Room::Closes | Room::None => tracing::error!(
+                    "the disk is full: writes are refused until there is space again; reads go on"
+                ),
+            }
+            before = now;
+        }
+        now
+    })
+}
+
+fn prepare_segments(
+    mut preparer: Preparer<Disk>,
+    stop: Arc<AtomicBool>,
+) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("segments".into()).spawn(move || {
+        while !stop.load(Ordering::Acquire) {
+            match preparer.step() {
+                Ok(Step::Made) => {}
+                Ok(Step::Enough | Step::Full) => std::thread::park_timeout(PREPARE_LOOK),
+                Err(fatal) => crate::fatal::stop(&fatal.to_string()),
+            }
+        }
+    })
+}
+
+fn run_sequencer(
+    mut sequencer: Sequencer,
+    waker: Arc<Waker>,
+    stop: Arc<AtomicBool>,
+) -> io::Result<JoinHandle<()>> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    std::thread::Builder::new().name("sequencer".into()).spawn(move || {
+        while !stop.load(Ordering::Acquire) {
+            sequencer.release();
+            sequencer.order();
+            sequencer.wake_shards();
+            waker.about_to_sleep();
+            if !sequencer.has_work() {
+                let ms = sequencer.wait_ms();
+                let timeout = Timespec { tv_sec: ms / 1_000, tv_nsec: (ms % 1_000) * 1_000_000 };
+                let mut fds = [PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
+                let _ = poll(&mut fds, Some(&timeout));
+                waker.drain();
+            }
+            waker.awake();
+        }
+    })
+}
+
+fn run_shard(
+    thread: ShardThread,
+    listener: Listener,
+    io: Sockets,
+    settings: &Settings,
+    stop: &Stop,
+) -> io::Result<JoinHandle<()>> {
+    let (flag, keep_alive) = (stop.flag.clone(), settings.client_tcp_keep_alive);
+    std::thread::Builder::new().name("shard".into()).spawn(move || {
+        let result = match io {
+            Sockets::Ring => shards::run_ring(thread, listener, keep_alive, flag),
+            Sockets::Poll => shards::run_poll(thread, listener, keep_alive, flag),
+        };
+        if let Err(error) = result {
+            crate::fatal::stop(&format!("the event loop failed: {error}"));
+        }
+    })
+}
+
+/// The end of the server: SIGTERM, SIGINT.
+struct Stop {
+    flag: Arc<AtomicBool>,
+    wakers: std::sync::Mutex<Vec<Arc<Waker>>>,
+    signals: std::sync::Mutex<signal_hook::iterator::Signals>,
+}
+
+impl Stop {
+    fn on_signals() -> anyhow::Result<Stop> {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        let signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT])?;
+        Ok(Stop {
+            flag: Arc::new(AtomicBool::new(false)),
+            wakers: std::sync::Mutex::default(),
+            signals: std::sync::Mutex::new(signals),
+        })
+    }
+
+    /// Wakes this one too when the end has come.
+    fn wake(&self, waker: Arc<Waker>) {
+        self.wakers.lock().expect("nobody panics while holding it").push(waker);
+    }
+
+    /// Returns when a signal has come; everything is told to stop.
+    fn wait(&self) {
+        let signal = self.signals.lock().expect("only one thread waits").forever().next();
+        tracing::info!(signal, "stopping");
+        self.flag.store(true, Ordering::Release);
+        for waker in self.wakers.lock().expect("nobody panics while holding it").iter() {
+            waker.wake();
+        }
+    }
+}
+
+/// What a person sees when the server is ready.
+struct Banner<'a> {
+    settings: &'a Settings,
+    address: SocketAddr,
+    zxid: Zxid,
+    device: &'a str,
+    io: Sockets,
+    ready_ms: i64,
+}
+
+impl Banner<'_> {
+    /// At most eight lines. To a terminal or a pipe alike, on standard output.
+    fn print(&self, fused: bool) {
+        let out = io::stdout();
+        let bold = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let (on, off) = if bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+        let io = match self.io {
+            Sockets::Ring => "io_uring",
+            Sockets::Poll => "epoll",
+        };
+        let threads = if fused { "one thread serves and orders" } else { "sharded" };
+        let mut out = out.lock();
+        // A closed standard output is no reason to stop serving.
+        let _ = writeln!(out, "{on}Ringkeeper {}{off}", env!("CARGO_PKG_VERSION"));
+        let _ = writeln!(out, "  data     {}", self.settings.data_dir.display());
+        let _ = writeln!(out, "  zxid     {}", self.zxid);
+        let _ = writeln!(out, "  log      {}", self.device);
+        let _ = writeln!(out, "  sockets  {io}, {threads}");
+        let _ = writeln!(out, "  clients  {}", self.address);
+        let _ = writeln!(out, "{on}ready in {} ms{off}", self.ready_ms);
+        let _ = out.flush();
+    }
 }
