@@ -61,6 +61,13 @@ impl AclTable {
         AclId(slot)
     }
 
+    /// One more node carries the list.
+    pub(super) fn retain(&mut self, id: AclId) {
+        if id != AclId::OPEN {
+            self.lists.at_mut(id.0).nodes += 1;
+        }
+    }
+
     /// One node less carries the list; the last one takes it away.
     pub(super) fn release(&mut self, id: AclId) {
         if id == AclId::OPEN {
@@ -75,9 +82,9 @@ impl AclTable {
         }
     }
 
-    /// Lists in use, the open one included.
-    pub(super) fn len(&self) -> u32 {
-        self.lists.len()
+    /// One past the highest number in use.
+    pub(super) fn end(&self) -> u32 {
+        self.lists.end()
     }
 
     fn hash(&self, list: &AclList) -> u64 {
@@ -106,11 +113,11 @@ mod tests {
         assert_eq!(table.intern(&read_only("a")), a);
         let b = table.intern(&read_only("b"));
         assert!(a != b && a != AclId::OPEN);
-        assert_eq!(table.len(), 3);
+        assert_eq!(table.lists.len(), 3);
         table.release(a);
         assert_eq!(table.get(a), &read_only("a"));
         table.release(a);
-        assert_eq!(table.len(), 2);
+        assert_eq!(table.lists.len(), 2);
         assert_eq!(table.get(b), &read_only("b"));
         assert_eq!(table.intern(&read_only("c")), a, "the number is used again");
     }

@@ -2,12 +2,13 @@
 
 use rapidhash::v3::RapidSecrets;
 
-use super::Tree;
 use super::acls::{AclId, AclTable};
+use super::digest::Digest;
 use super::index::Index;
 use super::node::{Dir, Node, NodeId};
 use super::payload::{Change, Parts, Payload};
 use super::slots::Slots;
+use super::{BUILT_IN, Tree};
 use crate::txn::{AclList, NodeKind};
 use crate::wire::record::perms;
 use crate::wire::{Acl, Id};
@@ -52,7 +53,7 @@ impl Tree {
         // ZooKeeper counts the root's path twice, as "" and as "/".
         tree.path_units = 1;
         let open = AclList::from([Acl::open()]);
-        for path in ["/zookeeper", "/zookeeper/quota", "/zookeeper/config"] {
+        for path in BUILT_IN {
             tree.create(NewNode {
                 path,
                 data: Some(b""),
@@ -71,7 +72,7 @@ impl Tree {
     }
 
     /// Without any node.
-    fn bare(seed: u64) -> Tree {
+    pub(super) fn bare(seed: u64) -> Tree {
         Tree {
             applied: Zxid::ZERO,
             nodes: Slots::new(),
@@ -80,6 +81,11 @@ impl Tree {
             acls: AclTable::new(seed),
             ephemerals: Default::default(),
             ephemerals_count: 0,
+            expiry: Default::default(),
+            quotas: Default::default(),
+            digest: Digest::Off,
+            digest_sum: 0,
+            run: None,
             path_units: 0,
             scratch: String::new(),
         }
@@ -95,16 +101,22 @@ impl Tree {
         let parent_kind = self.kind(parent);
         assert!(!matches!(parent_kind, NodeKind::Ephemeral(_)), "{parent_path} is ephemeral");
 
+        self.leave(parent, parent_path);
         let id = self.place(&new, name, parent);
+        self.pass_over_new(id);
         self.index.insert(hash, id.slot());
         let dir = self.node_mut(parent).dir_mut();
         if dir.raise_created(new.parent_cversion) {
             dir.pzxid = new.zxid;
         }
         self.link_last(parent, id);
-        self.add_below(id, 1, new.data.map_or(0, <[u8]>::len) as i64);
+        let bytes = new.data.map_or(0, <[u8]>::len) as i64;
+        self.add_below(id, 1, bytes);
         self.path_units += utf16_len(new.path);
         self.note_owner(id, new.kind);
+        self.enter(parent, parent_path);
+        self.enter(id, new.path);
+        self.quota_created(new.path, bytes);
         id
     }
 
@@ -114,16 +126,22 @@ impl Tree {
         assert!(self.child_count(id) == 0, "a node goes after its children");
         let mut path = std::mem::take(&mut self.scratch);
         self.spell(id, &mut path);
+        let parent_path = crate::path::parent(&path).expect("the root stays");
 
+        self.leave(id, &path);
+        self.leave(parent, parent_path);
         self.forget_owner(id);
         self.path_units -= utf16_len(&path);
-        self.add_below(id, -1, -(self.node(id).payload.data_len() as i64));
+        let bytes = self.node(id).payload.data_len() as i64;
+        self.add_below(id, -1, -bytes);
         self.unlink(parent, id);
         let dir = self.node_mut(parent).dir_mut();
         dir.pzxid = dir.pzxid.max(zxid);
         self.index.remove(self.hash(&path), id.slot());
         let node = self.nodes.remove(id.slot());
         self.acls.release(node.acl);
+        self.enter(parent, parent_path);
+        self.quota_deleted(&path, bytes);
         self.scratch = path;
     }
 
@@ -136,21 +154,85 @@ impl Tree {
         zxid: Zxid,
         time: Millis,
     ) {
+        let path = self.spell_if_needed(id);
+        self.leave(id, &path);
         let change = Change { mzxid: zxid, mtime: time, version };
-        let grown = data.map_or(0, <[u8]>::len) as i64 - self.node(id).payload.data_len() as i64;
-        self.node_mut(id).payload.set_data(change, data);
-        if grown != 0 {
-            self.add_below(id, 0, grown);
-        }
+        let grown = self.replace_data(id, Some(change), data);
+        self.enter(id, &path);
+        self.quota_grown(&path, 0, grown);
+        self.scratch = path;
     }
 
     /// Replaces the access control list.
     pub fn set_acl(&mut self, id: NodeId, acl: &AclList, version: i32) {
+        let path = self.spell_if_needed(id);
+        self.leave(id, &path);
         let acl = self.acls.intern(acl);
         let node = self.node_mut(id);
         let old = std::mem::replace(&mut node.acl, acl);
         node.payload = Payload::new(&Parts { aversion: version, ..node.payload.parts() });
         self.acls.release(old);
+        self.enter(id, &path);
+        self.scratch = path;
+    }
+
+    /// Raises a node's count of created children and its pzxid, if `cversion` is ahead: what
+    /// remains of a creation that a fuzzy snapshot of ZooKeeper's had already seen.
+    pub fn raise_created(&mut self, id: NodeId, cversion: i32, zxid: Zxid) {
+        let path = self.spell_if_needed(id);
+        self.leave(id, &path);
+        let dir = self.node_mut(id).dir_mut();
+        if dir.raise_created(cversion) {
+            dir.pzxid = zxid;
+        }
+        self.enter(id, &path);
+        self.scratch = path;
+    }
+
+    /// Replaces the data of a quota's stats, which is no change that a stat would show.
+    pub(super) fn rewrite_data(&mut self, id: NodeId, data: &[u8]) {
+        self.save_before_change(id);
+        let change = self.node(id).payload.parts().change;
+        self.replace_data(id, change, Some(data));
+    }
+
+    /// Begins a change of a node: what is derived from its old state is taken back.
+    fn leave(&mut self, id: NodeId, path: &str) {
+        self.save_before_change(id);
+        self.forget_candidate(id);
+        if self.digest == Digest::Kept {
+            self.digest_sum = self.digest_sum.wrapping_sub(self.node_digest(id, path));
+        }
+    }
+
+    /// Ends a change of a node: what is derived from its new state is added.
+    pub(super) fn enter(&mut self, id: NodeId, path: &str) {
+        self.note_candidate(id);
+        if self.digest == Digest::Kept {
+            self.digest_sum = self.digest_sum.wrapping_add(self.node_digest(id, path));
+        }
+    }
+
+    /// The path of a node in the scratch string, or nothing where nobody would look at it.
+    fn spell_if_needed(&mut self, id: NodeId) -> String {
+        let mut path = std::mem::take(&mut self.scratch);
+        path.clear();
+        if self.digest == Digest::Kept || !self.quotas.is_empty() {
+            self.spell(id, &mut path);
+        }
+        path
+    }
+
+    /// Replaces data and change; returns the bytes that it grew by.
+    fn replace_data(&mut self, id: NodeId, change: Option<Change>, data: Option<&[u8]>) -> i64 {
+        let payload = &mut self.node_mut(id).payload;
+        let old = payload.data_len() as i64;
+        payload.set_data(change, data);
+        let grown = data.map_or(0, <[u8]>::len) as i64 - old;
+        if grown != 0 {
+            self.add_below(id, 0, grown);
+        }
+        grown
     }
 
     fn place(&mut self, new: &NewNode<'_>, name: &str, parent: NodeId) -> NodeId {
@@ -174,7 +256,7 @@ impl Tree {
         NodeId::of_slot(slot)
     }
 
-    fn link_last(&mut self, parent: NodeId, id: NodeId) {
+    pub(super) fn link_last(&mut self, parent: NodeId, id: NodeId) {
         let dir = self.node_mut(parent).dir_mut();
         let prev = dir.last.replace(id);
         dir.first.get_or_insert(id);
@@ -215,7 +297,7 @@ impl Tree {
         }
     }
 
-    fn note_owner(&mut self, id: NodeId, kind: NodeKind) {
+    pub(super) fn note_owner(&mut self, id: NodeId, kind: NodeKind) {
         if let NodeKind::Ephemeral(session) = kind {
             self.ephemerals.entry(session).or_default().insert(id);
             self.ephemerals_count += 1;
@@ -234,6 +316,6 @@ impl Tree {
 }
 
 /// What Java calls the length of a string.
-fn utf16_len(path: &str) -> u64 {
+pub(super) fn utf16_len(path: &str) -> u64 {
     if path.is_ascii() { path.len() as u64 } else { path.encode_utf16().count() as u64 }
 }

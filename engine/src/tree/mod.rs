@@ -10,26 +10,43 @@
 
 mod acls;
 mod change;
+mod digest;
+mod expiry;
+mod image;
 mod index;
+mod load;
 mod node;
 mod payload;
+mod quota;
 mod slots;
+mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 pub use change::NewNode;
+pub use digest::Digest;
+pub use image::{Corrupt, SnapshotHeader};
+pub use load::TreeLoader;
 pub use node::NodeId;
+pub use quota::{QuotaExcess, QuotaOf, QuotaVerdict};
+pub use snapshot::Progress;
 
 use acls::AclTable;
+use expiry::Expiry;
 use index::Index;
 use node::Node;
+use quota::Quotas;
 use slots::Slots;
+use snapshot::Run;
 
 use crate::txn::{AclList, NodeKind};
 use crate::wire::Stat;
 use crate::{SessionId, Zxid};
+
+/// The nodes that every tree has, beside the root.
+const BUILT_IN: [&str; 3] = ["/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
 
 /// All znodes at one zxid.
 pub struct Tree {
@@ -41,6 +58,12 @@ pub struct Tree {
     /// Ordered, so that what is derived from it does not depend on a hash.
     ephemerals: BTreeMap<SessionId, BTreeSet<NodeId>>,
     ephemerals_count: u64,
+    expiry: Expiry,
+    quotas: Quotas,
+    digest: Digest,
+    digest_sum: u64,
+    /// The snapshot under way.
+    run: Option<Box<Run>>,
     /// Lengths of all paths in UTF-16 units, as ZooKeeper counts them.
     path_units: u64,
     /// Room to spell paths in, kept to save allocations.
@@ -71,18 +94,15 @@ impl Tree {
     pub fn stat(&self, id: NodeId) -> Stat {
         let node = self.node(id);
         let parts = node.payload.parts();
-        let (mzxid, mtime, version) = match parts.change {
-            Some(change) => (change.mzxid, change.mtime, change.version),
-            None => (node.czxid, node.ctime, 0),
-        };
+        let change = node.last_change(&parts);
         let children = node.children();
         Stat {
             czxid: node.czxid.to_wire(),
-            mzxid: mzxid.to_wire(),
+            mzxid: change.mzxid.to_wire(),
             ctime: node.ctime.0,
-            mtime: mtime.0,
-            version,
-            cversion: (2 * node.created()).wrapping_sub(u64::from(children)) as i32,
+            mtime: change.mtime.0,
+            version: change.version,
+            cversion: node.created().wrapping_mul(2).wrapping_sub(children.into()) as i32,
             aversion: parts.aversion,
             ephemeral_owner: NodeKind::from_owner(parts.owner).visible_owner(),
             data_length: parts.data.map_or(0, <[u8]>::len) as i32,
@@ -215,28 +235,20 @@ impl Tree {
         std::iter::successors(first, |&child| self.node(child).next)
     }
 
-    /// The ancestors, the parent first and the root last.
-    fn ancestors(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
-        std::iter::successors(self.parent(id), |&id| self.parent(id))
-    }
-
     /// Writes the full path into `out`, replacing what it holds. The names are met from the last
     /// to the first, so the bytes are put in from the end.
     fn spell(&self, id: NodeId, out: &mut String) {
-        let name_len = |id: NodeId| self.node(id).payload.name().len();
-        let len = std::iter::once(id).chain(self.ancestors(id)).map(|id| name_len(id) + 1).sum();
+        let name = |id: NodeId| self.node(id).payload.name();
+        let up = |id: &NodeId| self.parent(*id);
+        let named = || std::iter::successors(Some(id), up).take_while(|id| *id != NodeId::ROOT);
+        let len: usize = named().map(|id| name(id).len() + 1).sum();
         let mut bytes = std::mem::take(out).into_bytes();
         bytes.clear();
-        bytes.resize(len, b'/');
+        bytes.resize(len.max(1), b'/');
         let mut end = len;
-        for id in std::iter::once(id).chain(self.ancestors(id)) {
-            let name = self.node(id).payload.name();
+        for name in named().map(name) {
             bytes[end - name.len()..end].copy_from_slice(name);
             end -= name.len() + 1;
-        }
-        // The root is the component before the first slash, and has a path of its own.
-        if len > 1 {
-            bytes.remove(0);
         }
         *out = String::from_utf8(bytes).expect("names were text when they came in");
     }
@@ -247,5 +259,9 @@ fn text(name: &[u8]) -> &str {
     std::str::from_utf8(name).expect("names were text when they came in")
 }
 
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 
 use super::acls::AclId;
-use super::payload::Payload;
+use super::payload::{Change, Parts, Payload};
 use crate::txn::NodeKind;
 use crate::{Millis, Zxid};
 
@@ -83,6 +83,11 @@ impl Node {
         self.dir.as_ref().map_or(0, |dir| dir.created)
     }
 
+    /// The last change of the data; the creation counts as one. `parts` are this node's own.
+    pub(super) fn last_change(&self, parts: &Parts<'_>) -> Change {
+        parts.change.unwrap_or(Change { mzxid: self.czxid, mtime: self.ctime, version: 0 })
+    }
+
     /// Direct children.
     pub(super) fn children(&self) -> u32 {
         self.dir.as_ref().map_or(0, |dir| dir.children)
@@ -108,7 +113,7 @@ impl Dir {
     pub(super) fn raise_created(&mut self, cversion: i32) -> bool {
         let ahead = cversion.wrapping_sub(self.created as i32);
         if ahead > 0 {
-            self.created += ahead.unsigned_abs() as u64;
+            self.created = self.created.wrapping_add(ahead.unsigned_abs().into());
         }
         ahead > 0
     }

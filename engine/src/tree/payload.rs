@@ -113,18 +113,20 @@ impl Payload {
 
     /// Replaces data and change, in place if the bytes fit exactly: the common case of a value
     /// of fixed length costs no allocation.
-    pub(super) fn set_data(&mut self, change: Change, data: Option<&[u8]>) {
+    pub(super) fn set_data(&mut self, change: Option<Change>, data: Option<&[u8]>) {
         let (flags, at) = (self.0[0], self.data_at());
         let new = data.unwrap_or_default();
-        let same_shape = flags & CHANGED != 0
+        let same_shape = change.is_some() == (flags & CHANGED != 0)
             && data.is_none() == (flags & DATA_NULL != 0)
             && new.len() == self.0.len() - at;
         if !same_shape {
-            *self = Payload::new(&Parts { change: Some(change), data, ..self.parts() });
+            *self = Payload::new(&Parts { change, data, ..self.parts() });
             return;
         }
-        let change_at = head_bytes(flags);
-        self.0[change_at..change_at + CHANGE_BYTES].copy_from_slice(&change.pack());
+        if let Some(change) = change {
+            let change_at = head_bytes(flags);
+            self.0[change_at..change_at + CHANGE_BYTES].copy_from_slice(&change.pack());
+        }
         self.0[at..].copy_from_slice(new);
     }
 
@@ -231,12 +233,14 @@ mod tests {
 
     #[test]
     fn data_is_replaced_in_place_or_not() {
-        let change = Change { mzxid: Zxid(90), mtime: Millis(91), version: 92 };
+        let changed = Some(Change { mzxid: Zxid(90), mtime: Millis(91), version: 92 });
         let datas: [Option<&[u8]>; 4] = [None, Some(b""), Some(b"DATA"), Some(b"longer data")];
         for (parts, data) in every_shape().flat_map(|p| datas.map(|data| (p, data))) {
-            let mut payload = Payload::new(&parts);
-            payload.set_data(change, data);
-            assert_eq!(payload.parts(), Parts { change: Some(change), data, ..parts });
+            for change in [None, changed] {
+                let mut payload = Payload::new(&parts);
+                payload.set_data(change, data);
+                assert_eq!(payload.parts(), Parts { change, data, ..parts });
+            }
         }
     }
 

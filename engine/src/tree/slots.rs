@@ -93,7 +93,7 @@ impl<T> Slots<T> {
     fn push(&mut self, value: T) -> u32 {
         let slot = self.end();
         assert!(slot < u32::MAX - 1, "a tree holds at most 2^32 - 2 nodes");
-        if slot as usize % CHUNK == 0 {
+        if (slot as usize).is_multiple_of(CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         let chunk = self.chunks.last_mut().expect("there is at least the chunk just pushed");

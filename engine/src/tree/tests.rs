@@ -1,58 +1,11 @@
 //! The tree against the rules of ZooKeeper.
 
+use super::testing::{Grown, open};
 use super::*;
 use crate::Millis;
+use crate::txn::AclList;
 use crate::wire::record::perms;
 use crate::wire::{Acl, Id};
-
-fn open() -> AclList {
-    AclList::from([Acl::open()])
-}
-
-/// A tree whose every change takes the next zxid, at a time of ten times that.
-struct Grown {
-    tree: Tree,
-    zxid: u64,
-}
-
-impl Grown {
-    fn new() -> Grown {
-        Grown { tree: Tree::new(42), zxid: 0 }
-    }
-
-    fn create(&mut self, path: &str) -> NodeId {
-        self.create_as(path, NodeKind::Persistent, Some(b"data"))
-    }
-
-    fn create_as(&mut self, path: &str, kind: NodeKind, data: Option<&[u8]>) -> NodeId {
-        self.zxid += 1;
-        let parent = self.at(crate::path::parent(path).unwrap());
-        let parent_cversion = self.tree.created_children(parent).wrapping_add(1);
-        let (zxid, time) = (Zxid(self.zxid), Millis(self.zxid as i64 * 10));
-        let acl = &open();
-        self.tree.create(NewNode { path, data, acl, kind, zxid, time, parent_cversion })
-    }
-
-    fn delete(&mut self, path: &str) {
-        self.zxid += 1;
-        self.tree.delete(self.at(path), Zxid(self.zxid));
-    }
-
-    fn set(&mut self, path: &str, data: Option<&[u8]>) {
-        self.zxid += 1;
-        let id = self.at(path);
-        let version = self.tree.version(id).wrapping_add(1);
-        self.tree.set_data(id, data, version, Zxid(self.zxid), Millis(self.zxid as i64 * 10));
-    }
-
-    fn at(&self, path: &str) -> NodeId {
-        self.tree.find(path).unwrap_or_else(|| panic!("{path} is missing"))
-    }
-
-    fn stat(&self, path: &str) -> Stat {
-        self.tree.stat(self.at(path))
-    }
-}
 
 #[test]
 fn a_fresh_tree_is_zookeepers() {
@@ -196,4 +149,87 @@ fn ephemerals_are_listed_by_session() {
     assert_eq!(paths(&grown, 1), ["/c"]);
     assert_eq!(grown.tree.ephemeral_sessions().collect::<Vec<_>>(), [SessionId(1)]);
     assert_eq!(grown.tree.ephemerals_count(), 1);
+}
+
+#[test]
+fn the_digest_is_zookeepers() {
+    // What a ZooKeeper 3.9.5 had after these changes, and what it called their digest.
+    let mut tree = Tree::new(7);
+    tree.keep_digest(Digest::Kept);
+    let ms = |ms: i64| Millis(1_795_227_418_000 + ms);
+    let new = |path, data, kind, zxid, time: i64, parent_cversion| NewNode {
+        path,
+        data,
+        acl: Box::leak(Box::new(open())),
+        kind,
+        zxid: Zxid(zxid),
+        time: ms(time),
+        parent_cversion,
+    };
+    let persistent = NodeKind::Persistent;
+    let a = tree.create(new("/a", Some(b"12345"), persistent, 2, 88, 1));
+    let b = tree.create(new("/a/b", None, persistent, 3, 90, 1));
+    let c = tree.create(new("/a/c", Some(b""), persistent, 4, 95, 2));
+    tree.set_data(a, Some(b"xyz"), 1, Zxid(5), ms(97));
+    let owner = NodeKind::Ephemeral(SessionId(0x0100_002b_f4aa_0000));
+    tree.create(new("/e", Some(b"e"), owner, 6, 99, 2));
+    tree.create(new("/cont", Some(b""), NodeKind::Container, 7, 100, 3));
+    tree.create(new("/cont/x", Some("\u{e9}".as_bytes()), persistent, 8, 103, 1));
+    tree.create(new("/ttl", Some(b"t"), NodeKind::Ttl(123_456), 9, 105, 4));
+    tree.delete(b, Zxid(10));
+    tree.set_acl(c, &AclList::from([Acl { perms: perms::READ, id: Id::anyone() }]), 1);
+    tree.create(new("/zookeeper/q", Some(b"ignored"), persistent, 12, 110, 1));
+    tree.create(new("/\u{e9}", Some(b"u"), persistent, 13, 117, 5));
+    let zookeeper = tree.find("/zookeeper").unwrap();
+    tree.set_data(zookeeper, Some(b"zk"), 1, Zxid(14), ms(118));
+    tree.set_data(NodeId::ROOT, Some(b"root"), 1, Zxid(15), ms(120));
+    assert_eq!(tree.digest(), 15_706_625_413);
+    assert_eq!(tree.count_digest(), 15_706_625_413);
+    tree.keep_digest(Digest::Off);
+    assert_eq!(tree.digest(), 0);
+    tree.keep_digest(Digest::Kept);
+    assert_eq!(tree.digest(), 15_706_625_413);
+}
+
+fn spent(grown: &Grown, now: i64, never_used_ms: i64) -> Vec<String> {
+    let spent = grown.tree.spent(Millis(now), never_used_ms, 100);
+    spent.iter().map(|path| path.to_string()).collect()
+}
+
+#[test]
+fn containers_go_after_their_last_child() {
+    let mut grown = Grown::new();
+    grown.create_as("/used", NodeKind::Container, None); // at 10
+    grown.create_as("/never", NodeKind::Container, None); // at 20
+    assert_eq!(spent(&grown, i64::MAX, 0), [""; 0]);
+    grown.create("/used/child");
+    assert_eq!(spent(&grown, i64::MAX, 0), [""; 0]);
+    grown.delete("/used/child");
+    assert_eq!(spent(&grown, 0, 0), ["/used"]);
+    assert_eq!(spent(&grown, 25, 5), ["/used"]);
+    assert_eq!(spent(&grown, 26, 5), ["/used", "/never"]);
+    grown.set("/never", None); // at 50
+    assert_eq!(spent(&grown, 55, 5), ["/used"]);
+    assert_eq!(grown.tree.spent(Millis(99), 5, 1).len(), 1);
+    grown.delete("/used");
+    grown.delete("/never");
+    assert_eq!(spent(&grown, i64::MAX, 1), [""; 0]);
+}
+
+#[test]
+fn ttl_nodes_go_when_their_time_is_over_and_they_have_no_child() {
+    let mut grown = Grown::new();
+    grown.create_as("/t", NodeKind::Ttl(100), None); // at 10
+    grown.create_as("/u", NodeKind::Ttl(50), None); // at 20
+    assert_eq!(spent(&grown, 70, 0), [""; 0]);
+    assert_eq!(spent(&grown, 71, 0), ["/u"]);
+    assert_eq!(spent(&grown, 111, 0), ["/u", "/t"]);
+    grown.set("/t", None); // at 30
+    assert_eq!(spent(&grown, 130, 0), ["/u"]);
+    grown.create("/u/child");
+    assert_eq!(spent(&grown, 131, 0), ["/t"]);
+    grown.delete("/u/child");
+    assert_eq!(spent(&grown, 131, 0), ["/u", "/t"]);
+    grown.create_as("/long", NodeKind::Ttl(crate::limits::TTL_MS_MAX), None);
+    assert_eq!(spent(&grown, i64::MAX, 0).len(), 3);
 }

@@ -1,0 +1,86 @@
+//! Nodes that go by themselves: containers after their last child, TTL nodes after their time.
+//!
+//! Candidates are kept ordered by when they are due, so that looking for them costs nothing in a
+//! tree of ten million TTL nodes none of which is due.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Tree;
+use super::node::{Node, NodeId};
+use crate::Millis;
+use crate::txn::NodeKind;
+
+/// The candidates: only nodes without children.
+#[derive(Default)]
+pub(super) struct Expiry {
+    /// Containers that had a child.
+    emptied: BTreeSet<NodeId>,
+    /// Containers that never had one, by the time of their last change.
+    unused: BTreeSet<(Millis, NodeId)>,
+    /// TTL nodes, by the last millisecond of their time.
+    timed: BTreeSet<(Millis, NodeId)>,
+}
+
+/// Where a node belongs among the candidates.
+enum Place {
+    Nowhere,
+    Emptied,
+    Unused(Millis),
+    Timed(Millis),
+}
+
+impl Tree {
+    /// At most `most` paths of nodes that are to be deleted at the wall time `now`: containers
+    /// that had a child and have none, containers that had none for longer than `never_used_ms`
+    /// (0: those stay), TTL nodes without children whose time since their last change is over.
+    pub fn spent(&self, now: Millis, never_used_ms: i64, most: usize) -> Vec<Arc<str>> {
+        let Expiry { emptied, unused, timed } = &self.expiry;
+        let never_used = |&&(mtime, _): &&(Millis, NodeId)| {
+            never_used_ms > 0 && now.0.saturating_sub(mtime.0) > never_used_ms
+        };
+        let unused = unused.iter().take_while(never_used).map(|(_, id)| id);
+        let timed = timed.iter().take_while(|(last, _)| *last < now).map(|(_, id)| id);
+        let spent = emptied.iter().chain(unused).chain(timed).take(most);
+        spent.map(|id| self.path_of(*id).into()).collect()
+    }
+
+    /// Takes a node out of the candidates, before it changes.
+    pub(super) fn forget_candidate(&mut self, id: NodeId) {
+        let expiry = &mut self.expiry;
+        let was_there = match Place::of(self.nodes.at(id.slot())) {
+            Place::Nowhere => true,
+            Place::Emptied => expiry.emptied.remove(&id),
+            Place::Unused(mtime) => expiry.unused.remove(&(mtime, id)),
+            Place::Timed(last) => expiry.timed.remove(&(last, id)),
+        };
+        assert!(was_there, "every change notes its candidates");
+    }
+
+    /// Puts a node among the candidates if it belongs there, after it has changed.
+    pub(super) fn note_candidate(&mut self, id: NodeId) {
+        let expiry = &mut self.expiry;
+        let is_new = match Place::of(self.nodes.at(id.slot())) {
+            Place::Nowhere => true,
+            Place::Emptied => expiry.emptied.insert(id),
+            Place::Unused(mtime) => expiry.unused.insert((mtime, id)),
+            Place::Timed(last) => expiry.timed.insert((last, id)),
+        };
+        assert!(is_new, "every change forgets its candidates first");
+    }
+}
+
+impl Place {
+    fn of(node: &Node) -> Place {
+        if node.children() > 0 {
+            return Place::Nowhere;
+        }
+        let mtime = || node.last_change(&node.payload.parts()).mtime;
+        match node.kind() {
+            NodeKind::Persistent | NodeKind::Ephemeral(_) | NodeKind::Ttl(0) => Place::Nowhere,
+            NodeKind::Container if node.created() > 0 => Place::Emptied,
+            NodeKind::Container => Place::Unused(mtime()),
+            NodeKind::Ttl(ms) => Place::Timed(Millis(mtime().0.saturating_add(ms))),
+        }
+    }
+}
