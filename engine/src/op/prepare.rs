@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::OpSettings;
 use crate::acl;
 use crate::sequencer::Pending;
-use crate::tree::Tree;
+use crate::tree::{QuotaVerdict, Tree};
 use crate::txn::{AclList, NodeKind};
 use crate::wire::Id;
 use crate::{Code, SessionId, Zxid};
@@ -104,7 +104,10 @@ impl Prepare<'_> {
         if !self.settings.enforce_quota {
             return Ok(());
         }
-        let _ = (path, count, bytes);
-        Ok(())
+        match self.tree.quota_excess(path, count, bytes) {
+            QuotaVerdict::HardExceeded { .. } => Err(Code::QuotaExceeded),
+            QuotaVerdict::Unreadable { .. } => Err(Code::MarshallingError),
+            QuotaVerdict::Within | QuotaVerdict::SoftExceeded { .. } => Ok(()),
+        }
     }
 }

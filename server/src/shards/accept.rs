@@ -55,13 +55,13 @@ impl Listener {
 }
 
 /// The other side of a socket that was just accepted.
-pub fn peer(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+pub(super) fn peer(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
     let address = rustix::net::getpeername(fd)?.ok_or(io::ErrorKind::NotConnected)?;
     SocketAddr::try_from(address).map_err(|_| io::ErrorKind::Unsupported.into())
 }
 
 /// Prepares a socket that was just accepted: replies leave at once.
-pub fn prepare(fd: BorrowedFd<'_>, keep_alive: bool) -> io::Result<()> {
+pub(super) fn prepare(fd: BorrowedFd<'_>, keep_alive: bool) -> io::Result<()> {
     sockopt::set_tcp_nodelay(fd, true)?;
     if keep_alive {
         sockopt::set_socket_keepalive(fd, true)?;

@@ -12,10 +12,10 @@ const COUNT: u16 = 1024;
 /// Bytes of one buffer.
 const BYTES: usize = 8 << 10;
 /// The only buffer group.
-pub const GROUP: u16 = 0;
+pub(super) const GROUP: u16 = 0;
 
 /// A ring of buffers shared with the kernel.
-pub struct BufferRing {
+pub(super) struct BufferRing {
     entries: *mut BufRingEntry,
     buffers: *mut u8,
     tail: u16,
@@ -32,7 +32,7 @@ fn map(bytes: usize) -> io::Result<*mut u8> {
 
 impl BufferRing {
     /// Maps the buffers and registers them with the ring.
-    pub fn register<S: squeue::EntryMarker, C: cqueue::EntryMarker>(
+    pub(super) fn register<S: squeue::EntryMarker, C: cqueue::EntryMarker>(
         ring: &IoUring<S, C>,
     ) -> io::Result<BufferRing> {
         let entries = map(usize::from(COUNT) * size_of::<BufRingEntry>())?.cast::<BufRingEntry>();
@@ -51,7 +51,7 @@ impl BufferRing {
     }
 
     /// The first `len` bytes of a buffer that the kernel has filled.
-    pub fn bytes(&self, id: u16, len: usize) -> &[u8] {
+    pub(super) fn bytes(&self, id: u16, len: usize) -> &[u8] {
         assert!(id < COUNT && len <= BYTES, "the kernel named a buffer that it was not given");
         // SAFETY: the buffer is inside the mapping (asserted), and the kernel does not write into
         // it until it is given back with `push`, which needs `&mut self`.
@@ -59,7 +59,7 @@ impl BufferRing {
     }
 
     /// Gives a buffer back. It can be used again after [`BufferRing::publish`].
-    pub fn push(&mut self, id: u16) {
+    pub(super) fn push(&mut self, id: u16) {
         let slot = usize::from(self.tail & (COUNT - 1));
         // SAFETY: `slot` is below COUNT, so entry and buffer are inside the mappings; the kernel
         // does not read an entry beyond the published tail.
@@ -73,7 +73,7 @@ impl BufferRing {
     }
 
     /// Shows the kernel what was given back.
-    pub fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         // SAFETY: the tail lies inside the first entry of the mapping and is aligned for a u16;
         // the kernel reads it with acquire semantics, which this release store pairs with.
         unsafe {
