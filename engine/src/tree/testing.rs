@@ -116,7 +116,7 @@ pub(super) fn dump(tree: &Tree) -> Dump {
             let slash = if id == NodeId::ROOT { "" } else { "/" };
             next.push((format!("{path}{slash}{name}"), child));
         }
-        assert_eq!(tree.node(id).dir.as_ref().and_then(|dir| dir.last), before);
+        assert_eq!(tree.store.dir(id).and_then(|dir| dir.last), before);
         nodes.insert(path, dump_node(tree, id));
     }
     let paths = |session| tree.ephemerals(session).map(|id| tree.path_of(id)).collect();
