@@ -186,7 +186,7 @@ impl Tree {
     }
 
     /// Begins a change of a node: what is derived from its old state is taken back.
-    fn leave(&mut self, id: NodeId, path: &str) {
+    pub(super) fn leave(&mut self, id: NodeId, path: &str) {
         self.save_before_change(id);
         self.forget_candidate(id);
         if self.digest == Digest::Kept {
@@ -213,7 +213,7 @@ impl Tree {
     }
 
     /// Replaces the bytes; returns how many more they are.
-    fn replace_data(&mut self, id: NodeId, data: Option<&[u8]>) -> i64 {
+    pub(super) fn replace_data(&mut self, id: NodeId, data: Option<&[u8]>) -> i64 {
         let payload = &mut self.node_mut(id).payload;
         let old = payload.data_len() as i64;
         payload.set_data(data);

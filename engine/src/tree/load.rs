@@ -9,7 +9,7 @@ use super::digest::Digest;
 use super::image::{Corrupt, Image, Record, SnapshotHeader};
 use super::node::{Node, NodeId};
 use super::payload::Payload;
-use super::{BUILT_IN, Tree, text};
+use super::{BUILT_IN, Tree};
 use crate::limits::PATH_DEPTH_MAX;
 use crate::txn::NodeKind;
 use crate::wire::Reader;
@@ -144,13 +144,13 @@ impl Tree {
                 depth -= 1;
                 let Some(parent) = self.parent(at) else { return Ok(visited) };
                 self.add_to_parent(at, parent);
-                path.truncate(path.len() - self.node(at).payload.name().len() - 1);
+                path.truncate(path.len() - self.name(at).len() - 1);
                 (at, next) = (parent, self.node(at).next);
             }
             let child = next.expect("the loop above ends with a node");
             check(depth <= PATH_DEPTH_MAX, "a path has too many components")?;
             path.push('/');
-            path.push_str(text(self.node(child).payload.name()));
+            path.push_str(self.name(child));
             self.derive(child, &path)?;
             visited += 1;
             at = child;

@@ -1,7 +1,7 @@
 //! The tree of znodes: what all reads are answered from and all transactions change.
 //!
-//! Nodes lie in fixed chunks ([`slots`]) and are found through an index over the hashes of their
-//! full paths ([`index`]); siblings are chained, so that adding and removing a child costs the
+//! Nodes lie in fixed chunks (`slots`) and are found through an index over the hashes of their
+//! full paths (`index`); siblings are chained, so that adding and removing a child costs the
 //! same in a directory of three as of three million. Nothing here ever copies or rehashes
 //! everything at once, because a pause of a second expires sessions.
 //!
@@ -12,6 +12,7 @@ mod acls;
 mod change;
 mod digest;
 mod expiry;
+mod foreign;
 mod image;
 mod index;
 mod load;
@@ -28,6 +29,7 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 pub use change::NewNode;
 pub use digest::Digest;
+pub use foreign::ForeignNode;
 pub use image::{Corrupt, SnapshotHeader};
 pub use load::TreeLoader;
 pub use node::NodeId;
@@ -150,7 +152,19 @@ impl Tree {
     /// Names of the direct children: in the order of their creation, or in any order if they came
     /// out of a snapshot.
     pub fn children(&self, id: NodeId) -> impl Iterator<Item = &str> {
-        self.child_ids(id).map(|child| text(self.node(child).payload.name()))
+        self.child_nodes(id).map(|child| self.name(child))
+    }
+
+    /// The direct children, in the same order.
+    pub fn child_nodes(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        let first = self.store.dir(id).and_then(|dir| dir.first);
+        std::iter::successors(first, |&child| self.node(child).next)
+    }
+
+    /// The last component of the path; empty for the root.
+    pub fn name(&self, id: NodeId) -> &str {
+        let name = std::str::from_utf8(self.node(id).payload.name());
+        name.expect("names were text when they came in")
     }
 
     /// Nodes below this one at any depth (getAllChildrenNumber).
@@ -230,11 +244,6 @@ impl Tree {
         }
     }
 
-    fn child_ids(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
-        let first = self.store.dir(id).and_then(|dir| dir.first);
-        std::iter::successors(first, |&child| self.node(child).next)
-    }
-
     /// Writes the full path into `out`, replacing what it holds. The names are met from the last
     /// to the first, so the bytes are put in from the end.
     fn spell(&self, id: NodeId, out: &mut String) {
@@ -252,11 +261,6 @@ impl Tree {
         }
         *out = String::from_utf8(bytes).expect("names were text when they came in");
     }
-}
-
-/// Names are UTF-8 because they came in as text; checking again is cheaper than `unsafe` is dear.
-fn text(name: &[u8]) -> &str {
-    std::str::from_utf8(name).expect("names were text when they came in")
 }
 
 #[cfg(test)]

@@ -23,6 +23,12 @@ impl Store {
         self.nodes.len()
     }
 
+    /// Directory parts and changes.
+    #[cfg(test)]
+    pub(super) fn parts_len(&self) -> (u32, u32) {
+        (self.dirs.len(), self.changes.len())
+    }
+
     /// One past the highest slot ever used.
     pub(super) fn end(&self) -> u32 {
         self.nodes.end()
