@@ -34,10 +34,10 @@ fn main() {
     Pauses::over("find", nodes, |n| run.find(order.at(n)));
     Pauses::over("set, same length", nodes, |n| run.set(order.at(n), &DATA));
     println!("{} B/znode resident", (resident_bytes() - before) / count);
-    run.snapshot();
     Pauses::over("delete", nodes / 2, |n| run.delete(order.at(n)));
     Pauses::over("create again", nodes / 2, |n| run.create(order.at(n)));
     println!("{} B/znode resident", (resident_bytes() - before) / count);
+    run.snapshot();
 }
 
 struct Run {

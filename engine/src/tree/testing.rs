@@ -193,6 +193,9 @@ pub(super) enum Step {
 
 /// A change that a tree can take.
 pub(super) fn random_step(random: &mut Random, tree: &Tree) -> Step {
+    if random.below(30) == 0 {
+        return Step::Set("/".into(), random_data(random));
+    }
     loop {
         let path = random_path(random);
         let parent = crate::path::parent(&path).unwrap();
