@@ -490,6 +490,12 @@ impl Segment for MemoryFile {
         })?;
         Ok(Written::default())
     }
+
+    fn sync(&mut self) -> Result<(), DiskError> {
+        self.device.run("sync", &self.name, |state| {
+            if state.unsynced { state.sync(self.file) } else { Ok(()) }
+        })
+    }
 }
 
 impl ReadAt for MemoryFile {

@@ -117,6 +117,8 @@ pub trait Segment: Send {
     /// without gaps, starting where the segment was opened; an error is final, for nobody knows
     /// what the disk holds after it.
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<Written, DiskError>;
+    /// Makes everything written durable even where writes do not wait for that.
+    fn sync(&mut self) -> Result<(), DiskError>;
 }
 
 /// A file that is read by position, by several threads at once.
