@@ -10,6 +10,7 @@ mod home;
 mod identity;
 mod memory;
 mod parallel;
+mod probe;
 mod shelf;
 mod strategy;
 
@@ -20,6 +21,7 @@ pub use home::{Home, HomeError};
 pub use identity::{BadIdentity, DirectoryId, Identity, Life};
 pub use memory::{Fault, MemoryDevice, Unsynced};
 pub use parallel::map_in_order;
+pub use probe::{Load, Measured, ProbeReport, measure, probe};
 pub use shelf::Shelf;
 pub use strategy::{Durability, Strategy};
 

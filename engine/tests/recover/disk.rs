@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ringkeeper_engine::device::{Disk, Durability, Home, HomeError, Strategy};
+use ringkeeper_engine::device::{Disk, Durability, Home, HomeError, ProbeReport, Strategy};
 
 use crate::world::World;
 
@@ -54,6 +54,19 @@ fn every_strategy_writes_what_the_others_read() {
     let mut server = world.start(&device).unwrap();
     world.commit(&mut server, 1).unwrap();
     world.start(&device).unwrap();
+}
+
+#[test]
+fn a_probe_is_made_once() {
+    let home = directory();
+    let budget = std::time::Duration::from_millis(150);
+    let report = ProbeReport::of(home.path(), budget).unwrap();
+    assert!(!report.measured.is_empty() && report.fdatasync_p50_us > 0, "{report:?}");
+    println!("{} because {}", report.chosen, report.why);
+    let again = ProbeReport::of(home.path(), budget).unwrap();
+    assert!(again.measured.is_empty() && again.chosen == report.chosen && again.why == report.why);
+    let names: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(Result::unwrap).collect();
+    assert_eq!(names.len(), 1, "only the report is left");
 }
 
 #[test]
