@@ -18,5 +18,7 @@ mod flips;
 mod fuzz;
 #[path = "recover/refusals.rs"]
 mod refusals;
+#[path = "recover/shapes.rs"]
+mod shapes;
 #[path = "recover/world.rs"]
 mod world;

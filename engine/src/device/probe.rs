@@ -82,11 +82,15 @@ impl ProbeReport {
             return Ok(report);
         }
         let report = probe(path, budget)?;
-        let mut sink = device.create(NAME)?;
-        sink.write(report.to_text().as_bytes())?;
-        sink.sync()?;
-        device.sync_dir()?;
+        // Without the file the next start measures again; that is no reason not to start now.
+        let _ = report.save(&device);
         Ok(report)
+    }
+
+    fn save(&self, device: &Disk) -> Result<(), DiskError> {
+        let mut sink = device.create(NAME)?;
+        sink.write(self.to_text().as_bytes())?;
+        sink.sync()
     }
 
     /// The report as it is kept.
