@@ -103,3 +103,8 @@ enum Table {
     /// Events of its children.
     Child = 1,
 }
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

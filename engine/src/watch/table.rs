@@ -13,6 +13,10 @@ use crate::wire::event::EventType;
 /// Watches on one path that are searched one by one; a path with more gets an index.
 const CHAIN_SEARCH_MAX: u32 = 16;
 
+/// Watches of a closed connection that go at once, and those that go with each watch that comes.
+const DROP_SLICE: usize = 4_096;
+const SWEEP_PER_ADD: usize = 4;
+
 /// How many connections one change concerned (also those that may not read the node).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Fired {
@@ -31,7 +35,8 @@ pub struct ScanCursor(u32);
 struct Conn {
     id: ConnId,
     head: u32,
-    /// The last event that this connection got, so that it gets none twice.
+    /// The last event that this connection got, so that it gets none twice. A connection that is
+    /// gone is beyond all events.
     stamp: u64,
     /// ZooKeeper's reports name every connection that ever had a watch of the data table.
     reported: bool,
@@ -61,6 +66,8 @@ pub struct WatchTable {
     watches_per_table: [usize; 2],
     paths_in_data: usize,
     conns_reported: usize,
+    /// Connections that are gone and whose watches have yet to go.
+    dropped: Vec<u32>,
 }
 
 impl Default for WatchTable {
@@ -83,6 +90,7 @@ impl WatchTable {
             watches_per_table: [0; 2],
             paths_in_data: 0,
             conns_reported: 0,
+            dropped: Vec::new(),
         }
     }
 
@@ -168,18 +176,34 @@ impl WatchTable {
         })
     }
 
-    /// Forgets a connection and its watches.
+    /// Forgets a connection: it is told of nothing more, and its number may be used again. Where
+    /// it has very many watches, most of them stay in memory (and in the counts of watches and
+    /// paths) until [`WatchTable::sweep`] or new watches have moved them out.
     pub fn drop_connection(&mut self, conn: ConnId) {
         let Some(slot) = self.conn_slots.remove(&conn) else { return };
-        loop {
-            let watch = self.conns[slot].head;
-            if watch == NIL {
-                break;
+        let conn = &mut self.conns[slot];
+        conn.stamp = u64::MAX;
+        self.conns_reported -= usize::from(conn.reported);
+        self.dropped.push(slot);
+        self.sweep(DROP_SLICE);
+    }
+
+    /// Moves out up to `watches_max` watches of connections that are gone. False if there are
+    /// more; a shard with nothing else to do goes on then.
+    pub fn sweep(&mut self, watches_max: usize) -> bool {
+        let mut left = watches_max;
+        while let Some(&slot) = self.dropped.last() {
+            while self.conns[slot].head != NIL {
+                if left == 0 {
+                    return false;
+                }
+                left -= 1;
+                self.remove_watch(self.conns[slot].head);
             }
-            self.remove_watch(watch);
+            self.conns.remove(slot);
+            self.dropped.pop();
         }
-        self.conns_reported -= usize::from(self.conns[slot].reported);
-        self.conns.remove(slot);
+        true
     }
 
     /// Whether nobody watches anything.
@@ -238,7 +262,10 @@ impl WatchTable {
         for slot in from.0..end {
             let path = &self.paths.slab[slot];
             for watch in self.watches.iter(path.head(Table::Data), Chain::Path) {
-                visit(&path.text, self.conns[self.watches[watch].conn].id);
+                let conn = &self.conns[self.watches[watch].conn];
+                if conn.stamp != u64::MAX {
+                    visit(&path.text, conn.id);
+                }
             }
         }
         (end < slots).then_some(ScanCursor(end))
@@ -304,7 +331,7 @@ impl WatchTable {
 
     fn tell_once(&mut self, conn: u32, tell: &mut impl FnMut(ConnId)) {
         let conn = &mut self.conns[conn];
-        if conn.stamp != self.stamp {
+        if conn.stamp < self.stamp {
             conn.stamp = self.stamp;
             tell(conn.id);
         }
@@ -344,6 +371,7 @@ impl WatchTable {
     }
 
     fn add_modes(&mut self, conn: u32, path: u32, table: Table, modes: Modes) {
+        self.sweep(SWEEP_PER_ADD);
         match self.search(conn, path, table) {
             Ok(watch) => self.set_modes(watch, self.watches[watch].modes.with(modes)),
             Err(chain_len) => {
