@@ -215,6 +215,8 @@ fn compare(table: &WatchTable, model: &Model) {
     });
     assert_eq!(scanned, data);
     for conn in (0..CONNS).map(ConnId) {
+        let count = data.iter().chain(&child).filter(|entry| entry.1 == conn).count();
+        assert_eq!(table.watches_of(conn) as usize, count);
         let listed: Vec<&str> = table.paths_of(conn).collect();
         let expected = by_conn.remove(&conn).unwrap_or_default();
         assert_eq!((listed.len(), BTreeSet::from_iter(listed)), (expected.len(), expected));
@@ -227,7 +229,7 @@ fn compare(table: &WatchTable, model: &Model) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 128,
+        cases: 256,
         failure_persistence: None,
         rng_seed: proptest::test_runner::RngSeed::Fixed(0x5eed),
         ..ProptestConfig::default()
@@ -239,6 +241,7 @@ proptest! {
         for step in &steps {
             carry_out(&mut table, &mut model, step);
         }
+        table.sweep(usize::MAX);
         compare(&table, &model);
     }
 
@@ -251,6 +254,7 @@ proptest! {
         for conn in 0..CONNS {
             carry_out(&mut table, &mut model, &Step::Drop(conn));
         }
+        table.sweep(usize::MAX);
         compare(&table, &model);
         prop_assert!(table.is_empty());
     }

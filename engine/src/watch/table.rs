@@ -6,25 +6,15 @@ use rapidhash::fast::SeedableState;
 use super::chain::{Chain, Modes, NIL, Watch};
 use super::paths::Paths;
 use super::slab::Slab;
-use super::{ChangeKind, ConnId, OneShot, Subject, Table, WatchMode, WatcherType};
-use crate::path;
-use crate::wire::event::EventType;
+use super::{ConnId, OneShot, Table, WatchMode, WatcherType};
 
 /// Watches on one path that are searched one by one; a path with more gets an index.
 const CHAIN_SEARCH_MAX: u32 = 16;
 
 /// Watches of a closed connection that go at once, and those that go with each watch that comes.
-const DROP_SLICE: usize = 4_096;
+/// (Tests have few watches and want to see both.)
+const DROP_SLICE: usize = if cfg!(test) { 2 } else { 4_096 };
 const SWEEP_PER_ADD: usize = 4;
-
-/// How many connections one change concerned (also those that may not read the node).
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Fired {
-    /// Connections that the node's own event was for.
-    pub node: u32,
-    /// Connections that the change of the parent's children was for.
-    pub parent: u32,
-}
 
 /// Where a scan goes on; the default is the beginning.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
@@ -32,19 +22,20 @@ pub struct ScanCursor(u32);
 
 /// A connection that has, or has had, watches.
 #[derive(Debug)]
-struct Conn {
-    id: ConnId,
+pub(super) struct Conn {
+    pub(super) id: ConnId,
     head: u32,
+    watches: u32,
     /// The last event that this connection got, so that it gets none twice. A connection that is
     /// gone is beyond all events.
-    stamp: u64,
+    pub(super) stamp: u64,
     /// ZooKeeper's reports name every connection that ever had a watch of the data table.
     reported: bool,
 }
 
 impl Default for Conn {
     fn default() -> Conn {
-        Conn { id: ConnId(u32::MAX), head: NIL, stamp: 0, reported: false }
+        Conn { id: ConnId(u32::MAX), head: NIL, watches: 0, stamp: 0, reported: false }
     }
 }
 
@@ -55,14 +46,14 @@ impl Default for Conn {
 /// (recursive ones first), scans in that of the slots.
 #[derive(Debug)]
 pub struct WatchTable {
-    paths: Paths,
-    watches: Slab<Watch>,
-    conns: Slab<Conn>,
+    pub(super) paths: Paths,
+    pub(super) watches: Slab<Watch>,
+    pub(super) conns: Slab<Conn>,
     conn_slots: HashMap<ConnId, u32, SeedableState<'static>>,
     /// Connection to watch, for each long chain.
     fans: HashMap<(u32, Table), HashTable<u32>, SeedableState<'static>>,
-    stamp: u64,
-    recursive: usize,
+    pub(super) stamp: u64,
+    pub(super) recursive: usize,
     watches_per_table: [usize; 2],
     paths_in_data: usize,
     conns_reported: usize,
@@ -100,13 +91,13 @@ impl WatchTable {
             OneShot::Data => Table::Data,
             OneShot::Child => Table::Child,
         };
-        let (conn, path) = (self.conn_slot(conn), self.paths.intern(path));
+        let (conn, path) = self.slots_for(conn, path);
         self.add_modes(conn, path, table, Modes::ONE_SHOT);
     }
 
     /// Sets a watch that stays, beside whatever else the connection watches there.
     pub fn add(&mut self, conn: ConnId, path: &str, mode: WatchMode) {
-        let (conn, path) = (self.conn_slot(conn), self.paths.intern(path));
+        let (conn, path) = self.slots_for(conn, path);
         match mode {
             WatchMode::Persistent => {
                 self.add_modes(conn, path, Table::Data, Modes::PERSISTENT);
@@ -116,47 +107,6 @@ impl WatchTable {
                 self.add_modes(conn, path, Table::Data, Modes::RECURSIVE);
             }
         }
-    }
-
-    /// Tells `sink` of every event that a change means, and takes the one-shot watches away.
-    ///
-    /// Order: the node's own event to all whom it concerns, then that of its parent. Each
-    /// connection gets each of the two at most once.
-    pub fn fire(
-        &mut self,
-        kind: ChangeKind,
-        path: &str,
-        sink: &mut impl FnMut(ConnId, EventType, &str, Subject),
-    ) -> Fired {
-        let mut fired = Fired::default();
-        if self.is_empty() {
-            return fired;
-        }
-        let event = match kind {
-            ChangeKind::Created => EventType::NodeCreated,
-            ChangeKind::Deleted => EventType::NodeDeleted,
-            ChangeKind::DataChanged => EventType::NodeDataChanged,
-        };
-        self.stamp += 1;
-        let mut to_node = |conn| {
-            fired.node += 1;
-            sink(conn, event, path, Subject::Node);
-        };
-        self.fire_chain(path, Table::Data, &mut to_node);
-        self.fire_ancestors(path, &mut to_node);
-        if kind == ChangeKind::Deleted {
-            self.fire_chain(path, Table::Child, &mut to_node);
-        }
-        if kind == ChangeKind::DataChanged || path == "/" {
-            return fired;
-        }
-        let Some(parent) = path::parent(path) else { return fired };
-        self.stamp += 1;
-        self.fire_chain(parent, Table::Child, &mut |conn| {
-            fired.parent += 1;
-            sink(conn, EventType::NodeChildrenChanged, parent, Subject::Parent);
-        });
-        fired
     }
 
     /// Takes away what a `removeWatches` names; false where there was none (-121).
@@ -232,6 +182,11 @@ impl WatchTable {
         self.conns_reported
     }
 
+    /// Watches of one connection, in both tables.
+    pub fn watches_of(&self, conn: ConnId) -> u32 {
+        self.conn_slots.get(&conn).map_or(0, |&slot| self.conns[slot].watches)
+    }
+
     /// The connections of [`WatchTable::connections`], sorted.
     pub fn reported_connections(&self) -> Vec<ConnId> {
         let reported = self.conn_slots.iter().filter(|&(_, &slot)| self.conns[slot].reported);
@@ -286,58 +241,6 @@ impl WatcherType {
     }
 }
 
-/// Firing.
-impl WatchTable {
-    /// Tells of every watch of one table on exactly this path.
-    fn fire_chain(&mut self, path: &str, table: Table, tell: &mut impl FnMut(ConnId)) {
-        let Some(path) = self.paths.find(path) else { return };
-        let mut at = self.paths.slab[path].head(table);
-        if at == NIL {
-            return;
-        }
-        let last = self.watches.last(at, Chain::Path);
-        loop {
-            let watch = &self.watches[at];
-            let (conn, modes, next) = (watch.conn, watch.modes, watch.next(Chain::Path));
-            self.tell_once(conn, tell);
-            self.set_modes(at, modes.without(Modes::ONE_SHOT));
-            if at == last {
-                break;
-            }
-            at = next;
-        }
-    }
-
-    /// Tells of the recursive watches above `path`; they stand first in their chains.
-    fn fire_ancestors(&mut self, path: &str, tell: &mut impl FnMut(ConnId)) {
-        if self.recursive == 0 {
-            return;
-        }
-        let mut below = path;
-        while let Some(ancestor) = path::parent(below).filter(|_| below != "/") {
-            below = ancestor;
-            let Some(slot) = self.paths.find(ancestor) else { continue };
-            let head = self.paths.slab[slot].head(Table::Data);
-            let mut at = head;
-            while at != NIL && self.watches[at].modes.meets(Modes::RECURSIVE) {
-                self.tell_once(self.watches[at].conn, tell);
-                at = self.watches[at].next(Chain::Path);
-                if at == head {
-                    break;
-                }
-            }
-        }
-    }
-
-    fn tell_once(&mut self, conn: u32, tell: &mut impl FnMut(ConnId)) {
-        let conn = &mut self.conns[conn];
-        if conn.stamp < self.stamp {
-            conn.stamp = self.stamp;
-            tell(conn.id);
-        }
-    }
-}
-
 /// Single watches.
 impl WatchTable {
     fn conn_slot(&mut self, id: ConnId) -> u32 {
@@ -347,6 +250,12 @@ impl WatchTable {
         let slot = self.conns.insert(Conn { id, ..Conn::default() });
         self.conn_slots.insert(id, slot);
         slot
+    }
+
+    /// The slots of a new watch. Order: sweeping may free the path, so it comes first.
+    fn slots_for(&mut self, conn: ConnId, path: &str) -> (u32, u32) {
+        self.sweep(SWEEP_PER_ADD);
+        (self.conn_slot(conn), self.paths.intern(path))
     }
 
     fn slots(&self, conn: ConnId, path: &str) -> Option<(u32, u32)> {
@@ -371,7 +280,6 @@ impl WatchTable {
     }
 
     fn add_modes(&mut self, conn: u32, path: u32, table: Table, modes: Modes) {
-        self.sweep(SWEEP_PER_ADD);
         match self.search(conn, path, table) {
             Ok(watch) => self.set_modes(watch, self.watches[watch].modes.with(modes)),
             Err(chain_len) => {
@@ -394,7 +302,7 @@ impl WatchTable {
 
     /// Gives a watch its modes; one without any goes. Invariant: recursive watches stand before
     /// all others in the chain of their path, so that an ancestor's chain is read no further.
-    fn set_modes(&mut self, slot: u32, modes: Modes) {
+    pub(super) fn set_modes(&mut self, slot: u32, modes: Modes) {
         let watch = &mut self.watches[slot];
         let before = watch.modes;
         if before == modes {
@@ -428,6 +336,7 @@ impl WatchTable {
         entry.set_head(table, self.watches.link(head, slot, Chain::Path));
         let entry = &mut self.conns[conn];
         entry.head = self.watches.link(entry.head, slot, Chain::Conn);
+        entry.watches += 1;
         if table == Table::Data {
             self.paths_in_data += usize::from(head == NIL);
             self.conns_reported += usize::from(!entry.reported);
@@ -467,6 +376,7 @@ impl WatchTable {
         }
         let entry = &mut self.conns[conn];
         entry.head = self.watches.unlink(entry.head, slot, Chain::Conn);
+        entry.watches -= 1;
         self.watches_per_table[table as usize] -= 1;
         let watch = self.watches.remove(slot);
         self.recursive -= usize::from(watch.modes.meets(Modes::RECURSIVE));
