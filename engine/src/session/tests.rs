@@ -196,3 +196,24 @@ fn a_random_history_keeps_every_promise() {
         }
     }
 }
+
+#[test]
+fn a_session_costs_one_look_however_often_its_timeout_changes() {
+    let mut table = table();
+    table.open(SessionId(1), 40_000, Millis(0));
+    for now in 0..1_000 {
+        let timeout = if now % 2 == 0 { 4_000 } else { 40_000 };
+        table.attach(SessionId(1), timeout, owner(1), Millis(now)).unwrap();
+    }
+    let mut out = Vec::new();
+    for now in (0..10).map(|round| round * 4 * TICK) {
+        table.touch(SessionId(1), Millis(now));
+        assert!(table.due_some(Millis(now), 2, &mut out), "the leftover may cost one more");
+        table.touch(SessionId(1), Millis(now + 1));
+    }
+    for now in (10..100).map(|round| round * 4 * TICK) {
+        table.touch(SessionId(1), Millis(now));
+        assert!(table.due_some(Millis(now), 1, &mut out));
+    }
+    assert_eq!(out, []);
+}

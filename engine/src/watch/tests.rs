@@ -252,3 +252,23 @@ fn a_connection_with_very_many_watches_goes_silently_and_by_and_by() {
     assert!(table.sweep(usize::MAX));
     assert_eq!((table.watches(), table.paths()), (2, 2));
 }
+
+#[test]
+fn a_path_that_only_a_dropped_connection_watched_can_be_watched_again() {
+    for watches in 1..10 {
+        let mut table = WatchTable::default();
+        for at in 0..watches {
+            set(&mut table, A, &format!("/p{at}"), "dc");
+        }
+        table.drop_connection(A);
+        for at in (0..watches).rev() {
+            set(&mut table, B, &format!("/p{at}"), "d");
+        }
+        assert!(table.sweep(usize::MAX));
+        for at in 0..watches {
+            let events = fire(&mut table, ChangeKind::DataChanged, &format!("/p{at}"));
+            assert_eq!(events.len(), 1, "{at} of {watches}");
+        }
+        assert!(table.is_empty());
+    }
+}
