@@ -7,8 +7,8 @@ use super::{AuthSettings, digest, same_secret, scheme};
 use crate::limits::{CONN_IDENTITIES_MAX, FRAME_BYTES_MAX};
 use crate::wire::Id;
 
-/// Why an authentication failed. All are answered with -115 and the end of the connection; the
-/// log says which it was.
+/// Why an authentication failed. It is answered with -115, then the connection is closed (without
+/// an answer where the client means another ensemble); the log says which it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AuthFailure {
     /// The scheme is unknown, switched off, or proven by other means than this operation.

@@ -70,7 +70,8 @@ pub struct AuthSettings {
     pub x509_super_user: Option<String>,
     /// Whether the `ensemble` scheme is offered.
     pub ensemble_enabled: bool,
-    /// `ensembleAuthName`: the names that clients may mean; empty where any will do.
+    /// `ensembleAuthName`, cut at commas and trimmed: the names that clients may mean; empty where
+    /// any will do.
     pub ensemble_names: Vec<String>,
 }
 

@@ -140,6 +140,10 @@ impl Model {
                 Table::Child => self.child.remove(&entry),
             };
         }
+        let from_data = found.iter().any(|(table, _)| *table == Table::Data);
+        if from_data && self.data.iter().all(|entry| entry.1 != conn) {
+            self.reported.remove(&conn);
+        }
         !found.is_empty()
     }
 }

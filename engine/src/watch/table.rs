@@ -25,17 +25,18 @@ pub struct ScanCursor(u32);
 pub(super) struct Conn {
     pub(super) id: ConnId,
     head: u32,
-    watches: u32,
+    watches: [u32; 2],
     /// The last event that this connection got, so that it gets none twice. A connection that is
     /// gone is beyond all events.
     pub(super) stamp: u64,
-    /// ZooKeeper's reports name every connection that ever had a watch of the data table.
+    /// ZooKeeper's reports name a connection from its first watch of the data table on, also when
+    /// all have fired, until it closes or removes the last one itself.
     reported: bool,
 }
 
 impl Default for Conn {
     fn default() -> Conn {
-        Conn { id: ConnId(u32::MAX), head: NIL, watches: 0, stamp: 0, reported: false }
+        Conn { id: ConnId(u32::MAX), head: NIL, watches: [0; 2], stamp: 0, reported: false }
     }
 }
 
@@ -176,15 +177,15 @@ impl WatchTable {
         self.paths_in_data
     }
 
-    /// Connections that have had a watch of the data table, as `wchs` counts them: they stay in
-    /// the count until they close.
+    /// Connections that have, or have had, a watch of the data table, as `wchs` counts them: one
+    /// whose watches have all fired stays in the count, one that removed its last one does not.
     pub const fn connections(&self) -> usize {
         self.conns_reported
     }
 
     /// Watches of one connection, in both tables.
     pub fn watches_of(&self, conn: ConnId) -> u32 {
-        self.conn_slots.get(&conn).map_or(0, |&slot| self.conns[slot].watches)
+        self.conn_slots.get(&conn).map_or(0, |&slot| self.conns[slot].watches.iter().sum())
     }
 
     /// The connections of [`WatchTable::connections`], sorted.
@@ -297,7 +298,13 @@ impl WatchTable {
         let Ok(watch) = self.search(conn, path, table) else { return false };
         let before = self.watches[watch].modes;
         self.set_modes(watch, before.without(modes));
-        before.meets(modes)
+        let removed = before.meets(modes);
+        let conn = &mut self.conns[conn];
+        if removed && table == Table::Data && conn.watches[table as usize] == 0 {
+            self.conns_reported -= usize::from(conn.reported);
+            conn.reported = false;
+        }
+        removed
     }
 
     /// Gives a watch its modes; one without any goes. Invariant: recursive watches stand before
@@ -336,7 +343,7 @@ impl WatchTable {
         entry.set_head(table, self.watches.link(head, slot, Chain::Path));
         let entry = &mut self.conns[conn];
         entry.head = self.watches.link(entry.head, slot, Chain::Conn);
-        entry.watches += 1;
+        entry.watches[table as usize] += 1;
         if table == Table::Data {
             self.paths_in_data += usize::from(head == NIL);
             self.conns_reported += usize::from(!entry.reported);
@@ -376,7 +383,7 @@ impl WatchTable {
         }
         let entry = &mut self.conns[conn];
         entry.head = self.watches.unlink(entry.head, slot, Chain::Conn);
-        entry.watches -= 1;
+        entry.watches[table as usize] -= 1;
         self.watches_per_table[table as usize] -= 1;
         let watch = self.watches.remove(slot);
         self.recursive -= usize::from(watch.modes.meets(Modes::RECURSIVE));
