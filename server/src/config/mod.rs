@@ -1,8 +1,8 @@
 //! Configuration: one table of settings, and everything that is made from it.
 //!
-//! [`Settings::load`] is what the server calls. The way there: [`layers`] collects what was said,
-//! [`resolve`] finds the row of each name and checks its value, [`derive`] adds what follows from
-//! several settings together, and [`settings`] is the result.
+//! [`Settings::load`] is what the server calls. The way there: `layers` collects what was said,
+//! `resolve` finds the row of each name and checks its value, `derive` adds what follows from
+//! several settings together, and `settings` is the result.
 
 pub mod check;
 mod derive;

@@ -1,6 +1,6 @@
 //! What a setting is: the shape of one row, and how a name finds its row.
 //!
-//! The rows themselves are in [`super::rows`], by topic. Everything that knows about settings is
+//! The rows themselves are in `rows`, by topic. Everything that knows about settings is
 //! made from them: the parser, `ringkeeper check`, `ringkeeper settings` and `docs/settings.md`.
 
 use super::rows::TOPICS;
