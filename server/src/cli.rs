@@ -51,7 +51,7 @@ Examples:
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Serve clients until stopped.
-    #[command(after_long_help = START_EXAMPLES)]
+    #[command(after_long_help = START_EXAMPLES, aliases = ["run", "start-foreground"])]
     Start(StartArgs),
     /// Say what each line of a configuration does here, and whether a server would start with it.
     #[command(after_long_help = CHECK_EXAMPLES)]
