@@ -84,7 +84,6 @@ fn play_one(target: &Target, path: &Path) -> Result<(), String> {
     let text = fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
     let script = Script::parse(&text, target.side).map_err(|e| format!("{name}:{e}"))?;
     let host = target.start(&script.config).map_err(|e| format!("{name}: {e}"))?;
-    play::play(&script, host.address).map_err(|failure| {
-        format!("{name}:{failure}\n  server log: {}", host.log_tail())
-    })
+    play::play(&script, host.address)
+        .map_err(|failure| format!("{name}:{failure}\n  server log: {}", host.log_tail()))
 }

@@ -30,7 +30,10 @@ impl Desk {
     /// Answers the four-letter words of this shard, and what others ask of it.
     pub fn serve(&mut self, shard: &mut Shard, _reports: &Reports<'_>) {
         for (conn, word) in std::mem::take(&mut shard.words) {
-            let text = if word == ringkeeper_engine::shard::Word::Ruok { "imok" } else { "" };
+            let text = match word {
+                ringkeeper_engine::shard::Word::Ruok => "imok",
+                _ => "Zookeeper version: 3.9.5\nMode: standalone\n",
+            };
             shard.finish_word(conn, text.as_bytes());
         }
     }

@@ -213,7 +213,8 @@ mod tests {
     #[test]
     fn text_has_fields_that_vary() {
         let bound = Bound::from([("sid".to_string(), vec![0, 0, 0, 0, 0, 0, 1, 0x2f])]);
-        let line = |p: &str, t: &str| Pattern::parse(p).expect("it parses").matches(t.as_bytes(), &bound);
+        let line =
+            |p: &str, t: &str| Pattern::parse(p).expect("it parses").matches(t.as_bytes(), &bound);
         assert_eq!(line(r#""n={int} {rest}\n""#, "n=-5 all\n"), Some(9));
         assert_eq!(line(r#""n={int}\n""#, "n=x\n"), None);
         assert_eq!(line(r#""0x{sid:hex}""#, "0x12f"), Some(5));

@@ -45,7 +45,9 @@ impl Player {
             Step::Expect(tokens) => self.expect(label, tokens),
             Step::Text(patterns) => self.text(label, patterns),
             Step::TextHolds(patterns) => self.text_holds(label, patterns),
-            Step::Mark => self.marks.insert(label.clone(), Instant::now()).map_or(Ok(()), |_| Ok(())),
+            Step::Mark => {
+                self.marks.insert(label.clone(), Instant::now()).map_or(Ok(()), |_| Ok(()))
+            }
             Step::Elapsed { from_ms, to_ms } => self.elapsed(label, *from_ms, *to_ms),
         }
     }

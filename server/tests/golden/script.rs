@@ -33,14 +33,19 @@ pub(crate) enum Step {
     Closed,
     /// Closed by the server, whatever it sends before.
     Ended,
-    Quiet { duration_ms: u64 },
+    Quiet {
+        duration_ms: u64,
+    },
     Send(Vec<Token>),
     SendRaw(Vec<Token>),
     Expect(Vec<Token>),
     Text(Vec<Pattern>),
     TextHolds(Vec<Pattern>),
     Mark,
-    Elapsed { from_ms: u64, to_ms: u64 },
+    Elapsed {
+        from_ms: u64,
+        to_ms: u64,
+    },
 }
 
 /// A part of a frame.
@@ -92,8 +97,18 @@ impl Script {
         let pattern = Pattern::parse(quoted)?;
         if let Some(last) = self.lines.last_mut().filter(|last| last.label == label) {
             match &mut last.step {
-                Step::Text(all) if !any => return { all.push(pattern); Ok(()) },
-                Step::TextHolds(all) if any => return { all.push(pattern); Ok(()) },
+                Step::Text(all) if !any => {
+                    return {
+                        all.push(pattern);
+                        Ok(())
+                    };
+                }
+                Step::TextHolds(all) if any => {
+                    return {
+                        all.push(pattern);
+                        Ok(())
+                    };
+                }
                 _ => {}
             }
         }
@@ -117,11 +132,9 @@ fn for_side(line: &str, side: Side) -> Option<&str> {
 }
 
 fn step(head: &str, body: &str) -> Result<(String, Step), String> {
-    for (mark, build) in [
-        (">>", Step::SendRaw as fn(Vec<Token>) -> Step),
-        (">", Step::Send),
-        ("<", Step::Expect),
-    ] {
+    for (mark, build) in
+        [(">>", Step::SendRaw as fn(Vec<Token>) -> Step), (">", Step::Send), ("<", Step::Expect)]
+    {
         if let Some(label) = head.strip_suffix(mark) {
             return Ok((label.into(), build(tokens(body)?)));
         }
