@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::device::{Disk, Durability, Home, Identity, Strategy};
+use ringkeeper_engine::device::{Disk, Durability, Home, Identity, ProbeReport, Strategy};
 use ringkeeper_engine::log::{self, Dirs, Gauge, Group, Log, Preparer, Recovered, Step};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
@@ -34,6 +34,8 @@ use crate::waker::Waker;
 
 /// How often the thread that prepares segments looks again when it has nothing to do.
 const PREPARE_LOOK: Duration = Duration::from_millis(50);
+/// How long the first start may measure the disk.
+const PROBE_TIME: Duration = Duration::from_millis(300);
 
 impl Durable for Log<Disk> {
     fn commit(&mut self, group: &mut Group) -> Result<Zxid, String> {
@@ -73,7 +75,7 @@ impl Store {
         if apart {
             homes.push(open_home(&settings.data_log_dir, settings)?);
         }
-        let (strategy, device) = choose_strategy(settings);
+        let (strategy, device) = choose_strategy(settings)?;
         let durability =
             if settings.force_sync { Durability::Synced } else { Durability::Unsynced };
         let snapshots = Disk::open(&settings.data_dir, strategy, durability)?;
@@ -115,15 +117,24 @@ fn log_settings(settings: &Settings) -> log::Settings {
     }
 }
 
-/// The strategy, and the words about it for the banner.
-fn choose_strategy(settings: &Settings) -> (Strategy, String) {
-    let strategy = match settings.log_device {
-        LogDevice::Auto | LogDevice::Direct => Strategy::Direct,
+/// The strategy, and the words about it for the banner. The first start measures for a moment;
+/// later ones find what it found in the directory of the log.
+fn choose_strategy(settings: &Settings) -> anyhow::Result<(Strategy, String)> {
+    let set = match settings.log_device {
+        LogDevice::Auto => {
+            let report = ProbeReport::of(&settings.data_log_dir, PROBE_TIME)?;
+            let words = format!(
+                "{}, {}; fdatasync p50 {} us, p99 {} us",
+                report.chosen, report.why, report.fdatasync_p50_us, report.fdatasync_p99_us
+            );
+            return Ok((report.chosen, words));
+        }
+        LogDevice::Direct => Strategy::Direct,
         LogDevice::Mmap => Strategy::Mmap,
         LogDevice::Uring => Strategy::Uring,
         LogDevice::Pwrite => Strategy::Pwrite,
     };
-    (strategy, strategy.name().to_owned())
+    Ok((set, format!("{set}, as ringkeeper.log.device says")))
 }
 
 fn random_seed() -> anyhow::Result<u64> {

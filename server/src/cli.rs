@@ -51,7 +51,7 @@ Examples:
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Serve clients until stopped.
-    #[command(after_long_help = START_EXAMPLES)]
+    #[command(after_long_help = START_EXAMPLES, aliases = ["run", "start-foreground"])]
     Start(StartArgs),
     /// Say what each line of a configuration does here, and whether a server would start with it.
     #[command(after_long_help = CHECK_EXAMPLES)]
@@ -85,6 +85,9 @@ Examples:
 Values are looked for on the command line, then in zoo.cfg, then in the ZOO_… variables of
 ZooKeeper's container image, and last among the defaults.";
 
+const CONFIG_HELP: &str =
+    "A zoo.cfg; or, as in ZooKeeper, clientPort dataDir [tickTime] [maxClientCnxns]";
+
 const CHECK_EXAMPLES: &str = "\
 Examples:
   ringkeeper check zoo.cfg
@@ -95,8 +98,8 @@ The exit code is 0 if a server would start with the configuration, and 1 if not.
 /// Where the settings of a server come from.
 #[derive(Args, Clone, Debug, Default)]
 pub struct StartArgs {
-    /// A zoo.cfg; or, as in ZooKeeper, clientPort dataDir [tickTime] [maxClientCnxns].
-    #[arg(value_name = "CONFIG", num_args = 0..=4)]
+    /// A zoo.cfg, or ZooKeeper's arguments in the place of one.
+    #[arg(value_name = "CONFIG", num_args = 0..=4, help = CONFIG_HELP)]
     pub config: Vec<OsString>,
 
     /// A setting by its ZooKeeper system property or by its key in zoo.cfg.

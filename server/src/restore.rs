@@ -48,7 +48,7 @@ impl Replay for Restore {
         Ok(())
     }
 
-    fn from_nothing(&mut self) {
+    fn begin_empty(&mut self) {
         self.loading = None;
         self.db = Some(Database::new(Tree::new(self.seed), []));
     }

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use super::ip::ip_identity;
 use super::{AuthSettings, digest, same_secret, scheme};
-use crate::limits::CONN_IDENTITIES_MAX;
+use crate::limits::{CONN_IDENTITIES_MAX, FRAME_BYTES_MAX};
 use crate::wire::Id;
 
-/// Why an authentication failed. All are answered with -115 and the end of the connection; the
-/// log says which it was.
+/// Why an authentication failed. It is answered with -115, then the connection is closed (without
+/// an answer where the client means another ensemble); the log says which it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AuthFailure {
     /// The scheme is unknown, switched off, or proven by other means than this operation.
@@ -23,7 +23,7 @@ pub enum AuthFailure {
     /// The client means another ensemble.
     #[error("the client means another ensemble")]
     WrongEnsemble,
-    /// The connection holds as many identities as it may.
+    /// The connection holds as many identities, or as long ones, as it may.
     #[error("the connection holds too many identities")]
     TooMany,
 }
@@ -79,7 +79,8 @@ fn add(ids: &mut Vec<Id>, id: Id) -> Result<(), AuthFailure> {
     if ids.contains(&id) {
         return Ok(());
     }
-    if ids.len() >= CONN_IDENTITIES_MAX {
+    let bytes = ids.iter().map(|id| id.id.len()).sum::<usize>() + id.id.len();
+    if ids.len() >= CONN_IDENTITIES_MAX || bytes > FRAME_BYTES_MAX {
         return Err(AuthFailure::TooMany);
     }
     ids.push(id);

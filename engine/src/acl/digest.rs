@@ -117,6 +117,8 @@ mod tests {
             assert_eq!(alg.identity("u:p").len(), 2 + len, "{name}");
         }
         assert_eq!(DigestAlg::from_name("ROT13"), None);
+        let sha3 = "bob:W/mjsw4pvF0wVTGZI9EiUQDRnUt7BAezTWEy2LgNGUU=";
+        assert_eq!(DigestAlg::Sha3To256.identity("bob:pw"), sha3);
         assert_eq!(DigestAlg::Md5.identity(""), ":1B2M2Y8AsgTpgAmY7PhCfg==");
     }
 

@@ -17,6 +17,7 @@ pub use digest::DigestAlg;
 pub use ip::ip_identity;
 
 use crate::Code;
+use crate::limits::FRAME_BYTES_MAX;
 use crate::txn::AclList;
 use crate::wire::{Acl, Id};
 
@@ -69,7 +70,8 @@ pub struct AuthSettings {
     pub x509_super_user: Option<String>,
     /// Whether the `ensemble` scheme is offered.
     pub ensemble_enabled: bool,
-    /// `ensembleAuthName`: the names that clients may mean; empty where any will do.
+    /// `ensembleAuthName`, cut at commas and trimmed: the names that clients may mean; empty where
+    /// any will do.
     pub ensemble_names: Vec<String>,
 }
 
@@ -166,15 +168,11 @@ pub fn fix_up(list: &[Acl], ids: &[Id], settings: &AuthSettings) -> Result<AclLi
     {
         return Ok(open_list());
     }
-    let unique = without_repetitions(list);
-    let mut fixed = Vec::with_capacity(unique.len().min(LIST_ENTRIES_MAX));
-    for entry in unique {
-        push_fixed(entry, ids, settings, &mut fixed)?;
-        if fixed.len() > LIST_ENTRIES_MAX {
-            return Err(Code::InvalidAcl);
-        }
+    let mut fix_up = FixUp { ids, settings, fixed: Vec::new(), expanded_bytes: 0 };
+    for entry in without_repetitions(list) {
+        fix_up.push(entry)?;
     }
-    if fixed.is_empty() { Err(Code::InvalidAcl) } else { Ok(fixed.into()) }
+    if fix_up.fixed.is_empty() { Err(Code::InvalidAcl) } else { Ok(fix_up.fixed.into()) }
 }
 
 /// The first of each group of equal entries, in order. Short lists, which all honest ones are,
@@ -189,22 +187,35 @@ fn without_repetitions(list: &[Acl]) -> Vec<&Acl> {
     list.iter().filter(|entry| seen.insert(*entry)).collect()
 }
 
-fn push_fixed(
-    entry: &Acl,
-    ids: &[Id],
-    settings: &AuthSettings,
-    fixed: &mut Vec<Acl>,
-) -> Result<(), Code> {
-    if entry.id.scheme == scheme::AUTH {
-        let before = fixed.len();
-        let proven = ids.iter().filter(|id| settings.authenticates(&id.scheme));
-        fixed.extend(proven.map(|id| Acl { perms: entry.perms, id: id.clone() }));
-        if fixed.len() == before { Err(Code::InvalidAcl) } else { Ok(()) }
-    } else if is_anyone(&entry.id) || settings.accepts(&entry.id) {
-        fixed.push(entry.clone());
-        Ok(())
-    } else {
-        Err(Code::InvalidAcl)
+/// A list under construction.
+struct FixUp<'a> {
+    ids: &'a [Id],
+    settings: &'a AuthSettings,
+    fixed: Vec<Acl>,
+    /// Bytes of identities that `auth` has put in: many entries times long names are too much.
+    expanded_bytes: usize,
+}
+
+impl FixUp<'_> {
+    fn push(&mut self, entry: &Acl) -> Result<(), Code> {
+        if entry.id.scheme == scheme::AUTH {
+            self.push_proven(entry.perms)?;
+        } else if is_anyone(&entry.id) || self.settings.accepts(&entry.id) {
+            self.fixed.push(entry.clone());
+        } else {
+            return Err(Code::InvalidAcl);
+        }
+        if self.fixed.len() > LIST_ENTRIES_MAX { Err(Code::InvalidAcl) } else { Ok(()) }
+    }
+
+    fn push_proven(&mut self, perms: i32) -> Result<(), Code> {
+        let before = self.fixed.len();
+        for id in self.ids.iter().filter(|id| self.settings.authenticates(&id.scheme)) {
+            self.expanded_bytes += id.scheme.len() + id.id.len();
+            self.fixed.push(Acl { perms, id: id.clone() });
+        }
+        let is_too_much = self.expanded_bytes > FRAME_BYTES_MAX;
+        if self.fixed.len() == before || is_too_much { Err(Code::InvalidAcl) } else { Ok(()) }
     }
 }
 

@@ -215,6 +215,12 @@ fn a_connection_cannot_collect_identities_without_end() {
     assert_eq!(again, Ok(()), "one that it has already is not one more");
     let one_more = authenticate(&settings, "digest", Some(b"new:p"), &mut ids, HERE);
     assert_eq!(one_more, Err(AuthFailure::TooMany));
+    let (mut ids, user) = (Vec::new(), "u".repeat(400_000));
+    let many = ["a", "b", "c"].map(|password| {
+        let auth = format!("{user}:{password}");
+        authenticate(&settings, "digest", Some(auth.as_bytes()), &mut ids, HERE)
+    });
+    assert_eq!(many, [Ok(()), Ok(()), Err(AuthFailure::TooMany)]);
 }
 
 #[test]
@@ -246,6 +252,9 @@ fn auth_cannot_multiply_a_list_without_end() {
     assert_eq!(fixed(&list, &ids), Err(Code::InvalidAcl));
     ids.truncate(10);
     assert_eq!(fixed(&list, &ids).map(|list| list.len()), Ok(1_000));
+    let long = [id("digest", &"u".repeat(20_000))];
+    assert_eq!(fixed(&list, &long), Err(Code::InvalidAcl));
+    assert_eq!(fixed(&list[..50], &long).map(|list| list.len()), Ok(50));
 }
 
 #[test]

@@ -17,4 +17,4 @@ pub use self::core::{
 pub use calls::Results;
 pub use reply::{Body, MultiResult};
 pub use request::{Create, CreateMode, Request, WatchMode, WatcherType, Watches};
-pub use tcp::{Answer, Client, Error};
+pub use tcp::{Answer, Client, Error, four_letter_word};

@@ -70,8 +70,7 @@ impl Home {
                 source,
             }
         };
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(path).map_err(unusable("create it"))?;
+        make_durably(path).map_err(unusable("create it"))?;
         if path.join(ZOOKEEPER).exists() && !path.join(META).exists() {
             return Err(HomeError::ZooKeeper { directory: path.display().to_string() });
         }
@@ -84,7 +83,8 @@ impl Home {
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(in_use(path, &mut lock)),
             Err(errno) => return Err(unusable("lock it")(errno.into())),
         }
-        note_holder(&mut lock).map_err(unusable("write to it"))?;
+        // Only for the message of whoever comes next; on a full disk there may be no room for it.
+        let _ = note_holder(&mut lock);
         Ok(Home { path: path.to_owned(), _lock: lock })
     }
 
@@ -92,6 +92,22 @@ impl Home {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Makes a directory and those above it, and makes sure that none of them is forgotten: everything
+/// in a directory is lost with its name.
+fn make_durably(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .filter(|ancestor| !ancestor.as_os_str().is_empty())
+        .take_while(|ancestor| !ancestor.exists())
+        .collect();
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn advice(error: &io::Error) -> &'static str {

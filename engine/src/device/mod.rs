@@ -10,6 +10,7 @@ mod home;
 mod identity;
 mod memory;
 mod parallel;
+mod probe;
 mod shelf;
 mod strategy;
 
@@ -20,6 +21,7 @@ pub use home::{Home, HomeError};
 pub use identity::{BadIdentity, DirectoryId, Identity, Life};
 pub use memory::{Fault, MemoryDevice, Unsynced};
 pub use parallel::map_in_order;
+pub use probe::{Load, Measured, ProbeReport, measure, probe};
 pub use shelf::Shelf;
 pub use strategy::{Durability, Strategy};
 
@@ -117,6 +119,8 @@ pub trait Segment: Send {
     /// without gaps, starting where the segment was opened; an error is final, for nobody knows
     /// what the disk holds after it.
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<Written, DiskError>;
+    /// Makes everything written durable even where writes do not wait for that.
+    fn sync(&mut self) -> Result<(), DiskError>;
 }
 
 /// A file that is read by position, by several threads at once.

@@ -1,5 +1,4 @@
 //! Work spread over threads, results taken in order.
-#![expect(clippy::disallowed_methods, reason = "recovery is the one place that uses several cores")]
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -76,7 +75,11 @@ mod tests {
         for threads in 1..5 {
             let mut seen = Vec::new();
             let items = (0..100_u64).map(Ok::<_, ()>);
-            map_in_order(threads, items, |n| n * n, |n| Ok(seen.push(n))).unwrap();
+            let consume = |n| {
+                seen.push(n);
+                Ok(())
+            };
+            map_in_order(threads, items, |n| n * n, consume).unwrap();
             assert_eq!(seen, (0..100).map(|n| n * n).collect::<Vec<_>>());
         }
     }

@@ -19,6 +19,7 @@ mod group;
 mod prepare;
 mod recover;
 mod refusal;
+mod repair;
 mod survey;
 
 pub use gauge::{Gauge, Room, Stats};
@@ -26,6 +27,7 @@ pub use group::Group;
 pub use prepare::{Preparer, Step};
 pub use recover::{Note, Recovered, Replay, recover};
 pub use refusal::{BadSnapshots, Proof, Refusal};
+pub use repair::{Repaired, repair_truncate};
 
 use self::gauge::Shared;
 use self::header::Header;
@@ -106,6 +108,8 @@ struct Active<S> {
     segment: S,
     salt: u64,
     end: u64,
+    /// Whether something behind the last group proves that it was durable.
+    sealed: bool,
 }
 
 impl<D: Device> Log<D> {
@@ -124,6 +128,25 @@ impl<D: Device> Log<D> {
         assert!(group.last().is_none_or(|last| last == self.last), "all of the group is durable");
         group.clear();
         Ok(self.last)
+    }
+
+    /// Writes, where there is no next group to do it, what proves that the last one was durable:
+    /// damage to it is then found, where otherwise it would be taken for a commit that was cut
+    /// short. To be called when there has been nothing to commit for a while, and at the end; costs
+    /// one sync after each commit that it seals, and nothing after that.
+    pub fn seal(&mut self) -> Result<(), Fatal> {
+        if self.failed {
+            return Err(Fatal::Failed);
+        }
+        if !self.active.sealed && self.left() >= record::HEADER_BYTES as u64 {
+            self.failed = true;
+            self.write_part(&mut [0; record::HEADER_BYTES])?;
+            self.active.segment.sync()?;
+            self.active.sealed = true;
+            self.gauge.shared.set_left(self.left());
+            self.failed = false;
+        }
+        Ok(())
     }
 
     /// What is left of the log; the same for all clones of [`Log::gauge`].
@@ -177,6 +200,7 @@ impl<D: Device> Log<D> {
         let chain = record::stamp(part, start, active.salt, self.chain);
         let written = active.segment.write(active.end, part)?;
         active.end += part.len() as u64;
+        active.sealed = false;
         self.chain = chain;
         Ok(written.micros)
     }
@@ -197,6 +221,8 @@ impl<D: Device> Log<D> {
             chain: self.chain,
             directory: self.directory,
         };
+        // Where commits do not wait for the disk, a segment at least is whole before the next one.
+        self.active.segment.sync()?;
         self.active = Active::begin(&self.device, header, &self.gauge.shared)?;
         Ok(())
     }
@@ -224,12 +250,15 @@ impl<S: Segment> Active<S> {
                 prepare::make(device, shared, header.capacity).map_err(full_or_failed)?
             }
         };
-        device.segment(&spare, 0)?.write(0, &header.encode())?;
+        let mut file = device.segment(&spare, 0)?;
+        file.write(0, &header.encode())?;
+        file.sync()?;
         let name = header::name(header.first);
         device.rename(&spare, &name)?;
         device.sync_dir()?;
         let end = header::BLOCK_BYTES as u64;
-        Ok(Active { segment: device.segment(&name, end)?, salt: header.salt, end })
+        let segment = device.segment(&name, end)?;
+        Ok(Active { segment, salt: header.salt, end, sealed: true })
     }
 }
 

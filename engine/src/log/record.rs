@@ -10,6 +10,9 @@
 //! A record can therefore be told apart from whatever else lies in a recycled segment without
 //! knowing what comes before it, and says by itself that everything before `group` was durable:
 //! a group is written only when the one before it is.
+//!
+//! A record without a payload is a *seal*. It says the same about the group before it when no
+//! other group comes to say so.
 
 use super::crc;
 use crate::Zxid;
@@ -39,9 +42,14 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// The transaction's place in the order.
-    pub fn zxid(&self) -> Zxid {
-        zxid_of(self.payload)
+    /// Whether it only says that what comes before it is durable.
+    pub fn is_seal(&self) -> bool {
+        self.payload.is_empty()
+    }
+
+    /// The transaction's place in the order; a seal has none.
+    pub fn zxid(&self) -> Option<Zxid> {
+        (!self.is_seal()).then(|| zxid_of(self.payload))
     }
 
     /// Bytes in the segment, frame and padding included.
@@ -112,7 +120,7 @@ pub(super) fn verify(segment: &[u8], offset: usize, salt: u64) -> Option<Record<
         return None;
     }
     let len = u32_at(rest, 4) as usize;
-    if !(PAYLOAD_BYTES_MIN..=rest.len() - HEADER_BYTES).contains(&len) {
+    if len > rest.len() - HEADER_BYTES || (1..PAYLOAD_BYTES_MIN).contains(&len) {
         return None;
     }
     let bytes = rest.get(..framed(len))?;
@@ -128,6 +136,14 @@ pub(super) fn verify(segment: &[u8], offset: usize, salt: u64) -> Option<Record<
 pub(super) fn is_marked(segment: &[u8], offset: usize, salt: u64) -> bool {
     let mark = segment.get(offset + 8..offset + 16);
     mark.is_some_and(|mark| mark == (salt ^ offset as u64).to_le_bytes())
+}
+
+/// Whether the mark at `offset` is right but for a few bits: a record whose mark was damaged, for
+/// no other eight bytes come so close by chance.
+pub(super) fn is_nearly_marked(segment: &[u8], offset: usize, salt: u64) -> bool {
+    let Some(mark) = segment.get(offset + 8..offset + 16) else { return false };
+    let mark = u64::from_le_bytes(mark.try_into().expect("eight bytes"));
+    (mark ^ salt ^ offset as u64).count_ones() <= 4
 }
 
 /// Where the group of the marked record at `offset` starts, as far as that can be trusted: either
@@ -159,4 +175,11 @@ fn put_u32(bytes: &mut [u8], at: usize, value: u32) {
 /// The zxid and the framed size of the first record of a group's buffer.
 pub(super) fn first(buffer: &[u8]) -> (Zxid, usize) {
     (zxid_of(&buffer[HEADER_BYTES..]), framed(u32_at(buffer, 4) as usize))
+}
+
+/// The zxid and the payload of the record at `offset`, which was verified before.
+pub(super) fn at(segment: &[u8], offset: usize) -> (Zxid, &[u8]) {
+    let start = offset + HEADER_BYTES;
+    let payload = &segment[start..start + u32_at(segment, offset + 4) as usize];
+    (zxid_of(payload), payload)
 }

@@ -28,7 +28,7 @@ pub trait Replay {
     fn end(&mut self) -> Result<(), String>;
     /// There is no usable snapshot and none is needed: the log has everything. Void what came
     /// before, and start from the empty tree.
-    fn from_nothing(&mut self);
+    fn begin_empty(&mut self);
     /// The next transaction, in order, without gaps.
     fn txn(&mut self, txn: Txn) -> Result<(), String>;
 }
@@ -121,19 +121,23 @@ pub fn recover<D: Device>(
     dirs.snapshots.sync_dir()?;
     dirs.log.sync_dir()?;
     let mut notes = Vec::new();
-    let survey = Survey::take(dirs, identity)?;
+    let mut survey = Survey::take(dirs, identity)?;
+    if let Some((_, refusal)) = survey.trouble.take() {
+        return Err(refusal);
+    }
     let snapshot = survey.load_snapshot(identity, replay, &mut notes)?;
-    let end = survey.replay_log(snapshot.unwrap_or(Zxid::ZERO), replay)?;
+    let mut end = End::default();
+    survey.replay_log(snapshot.unwrap_or(Zxid::ZERO), &mut end, replay)?;
     survey.check_end(&end)?;
     // Everything was read and understood; only now is anything changed.
     let gauge = Gauge::new(settings, 0);
     tidy(dirs, &gauge)?;
     let log = open(dirs, identity, &gauge, &end, &mut notes).map_err(refuse)?;
+    gauge.shared.set_left(log.left());
     if identity.life == Life::New {
         identity.life = Life::Live;
         identity.save(&dirs.snapshots)?;
     }
-    gauge.shared.set_left(log.left());
     Ok(Recovered {
         preparer: Preparer::new(dirs.log.clone(), gauge.clone(), settings),
         purger: Purger::new(dirs.clone(), gauge.clone()),
@@ -184,7 +188,8 @@ fn open<D: Device>(
         Some(newest) if newest.header.synced == synced => {
             let name = header::name(newest.header.first);
             let at = newest.end as u64;
-            Active { segment: device.segment(&name, at)?, salt: newest.header.salt, end: at }
+            let segment = device.segment(&name, at)?;
+            Active { segment, salt: newest.header.salt, end: at, sealed: newest.sealed }
         }
         // The flag in the header holds for a whole segment, so another mode needs another one.
         Some(_) | None => {
@@ -200,7 +205,7 @@ fn open<D: Device>(
             Active::begin(device, header, &gauge.shared)?
         }
     };
-    Ok(Log {
+    let mut log = Log {
         device: device.clone(),
         directory: identity.directory,
         active,
@@ -208,14 +213,21 @@ fn open<D: Device>(
         chain: end.chain,
         gauge: gauge.clone(),
         failed: false,
-    })
+    };
+    // What was recovered will be read by clients: from now on its loss is damage.
+    log.seal()?;
+    Ok(log)
 }
 
 /// Cuts off what the last commit left, durably, before anything new is acknowledged. A good prefix
 /// of that commit stays: it is a prefix of the order, nobody was told that it failed, and it is on
 /// the disk (it was read from there). What goes is overwritten up to the last trace of a record,
 /// for a trace left behind a later end would look like a commit that came after it.
-fn cut<D: Device>(device: &D, newest: &Newest, last: Zxid) -> Result<Option<Note>, DiskError> {
+pub(super) fn cut<D: Device>(
+    device: &D,
+    newest: &Newest,
+    last: Zxid,
+) -> Result<Option<Note>, DiskError> {
     let Some(traces_end) = newest.tail.traces_end else { return Ok(None) };
     let name = header::name(newest.header.first);
     let mut segment = device.segment(&name, newest.end as u64)?;
@@ -226,6 +238,7 @@ fn cut<D: Device>(device: &D, newest: &Newest, last: Zxid) -> Result<Option<Note
         segment.write(at as u64, &zeros[..count])?;
         at += count;
     }
+    segment.sync()?;
     let (file, offset) = (device.place(&name), newest.end as u64);
     Ok(Some(match newest.lost {
         Lost::Nothing => Note::TornTail { file, offset, last },
@@ -233,7 +246,7 @@ fn cut<D: Device>(device: &D, newest: &Newest, last: Zxid) -> Result<Option<Note
     }))
 }
 
-fn refuse(fatal: Fatal) -> Refusal {
+pub(super) fn refuse(fatal: Fatal) -> Refusal {
     match fatal {
         Fatal::Disk(error) | Fatal::Full(error) => Refusal::Disk(error),
         Fatal::Failed => unreachable!("the log has just been opened"),

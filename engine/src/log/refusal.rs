@@ -117,6 +117,25 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// Whether cutting the log off at its last good transaction would help.
+    pub(super) fn is_repairable(&self) -> bool {
+        match self {
+            Refusal::Header { why, .. } => *why == BadHeader::Damaged,
+            Refusal::Stranger { .. }
+            | Refusal::Length { .. }
+            | Refusal::Damaged { .. }
+            | Refusal::Gap { .. }
+            | Refusal::LogTooShort { .. } => true,
+            Refusal::Disk(_)
+            | Refusal::NoBeginning { .. }
+            | Refusal::LogGone { .. }
+            | Refusal::Snapshot { .. }
+            | Refusal::Replay { .. } => false,
+        }
+    }
+}
+
 const REPAIR: &str = "If other servers have the data, start this one on an empty directory; if \
                       not, `ringkeeper log repair` keeps what is good and says what is lost";
 

@@ -14,6 +14,7 @@ pub struct Records<'a> {
     chain: u32,
     last: Zxid,
     group: u32,
+    sealed: bool,
     stop: Stop,
 }
 
@@ -38,6 +39,7 @@ impl<'a> Records<'a> {
             chain: header.chain,
             last: header.prev,
             group: 0,
+            sealed: true,
             stop: Stop::NoRecord,
         }
     }
@@ -52,24 +54,32 @@ impl<'a> Records<'a> {
         if record.prev != self.chain || !in_group {
             return Err(Stop::Chain);
         }
-        let zxid = record.zxid();
-        if follows(self.last, zxid) { Ok(()) } else { Err(Stop::Order(zxid)) }
+        match record.zxid() {
+            Some(zxid) if !follows(self.last, zxid) => Err(Stop::Order(zxid)),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
 impl<'a> Iterator for Records<'a> {
     type Item = (usize, Record<'a>);
 
+    /// Seals are followed, but not returned.
     fn next(&mut self) -> Option<(usize, Record<'a>)> {
-        let record = record::verify(self.segment, self.at, self.salt)?;
-        if let Err(stop) = self.check(&record) {
-            self.stop = stop;
-            return None;
+        loop {
+            let record = record::verify(self.segment, self.at, self.salt)?;
+            if let Err(stop) = self.check(&record) {
+                self.stop = stop;
+                return None;
+            }
+            let offset = self.at;
+            self.at += record.bytes();
+            (self.chain, self.group, self.sealed) = (record.crc, record.group, record.is_seal());
+            if let Some(zxid) = record.zxid() {
+                self.last = zxid;
+                return Some((offset, record));
+            }
         }
-        let offset = self.at;
-        self.at += record.bytes();
-        (self.chain, self.last, self.group) = (record.crc, record.zxid(), record.group);
-        Some((offset, record))
     }
 }
 
@@ -84,6 +94,8 @@ pub struct Scan {
     pub last: Zxid,
     /// Its checksum, or what the header says.
     pub chain: u32,
+    /// Whether the last group is known to have been durable.
+    pub sealed: bool,
     /// Why it ended there.
     pub stop: Stop,
 }
@@ -95,7 +107,8 @@ pub fn scan(segment: &[u8], header: &Header) -> Scan {
         .by_ref()
         .map(|(offset, _)| u32::try_from(offset).expect("segments are smaller than 4 GiB"))
         .collect();
-    Scan { offsets, end: records.at, last: records.last, chain: records.chain, stop: records.stop }
+    let Records { at: end, last, chain, sealed, stop, .. } = records;
+    Scan { offsets, end, last, chain, sealed, stop }
 }
 
 /// What of this incarnation lies behind the good records of a segment.
@@ -114,6 +127,9 @@ pub struct Tail {
 pub fn judge_tail(segment: &[u8], header: &Header, end: usize) -> Tail {
     let mut tail = Tail::default();
     let mut at = end;
+    if record::is_nearly_marked(segment, end, header.salt) {
+        tail.traces_end = Some((end + record::HEADER_BYTES).min(segment.len()));
+    }
     while at + record::HEADER_BYTES <= segment.len() {
         if record::is_marked(segment, at, header.salt) {
             tail.traces_end = Some(at + record::HEADER_BYTES);

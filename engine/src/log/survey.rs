@@ -17,12 +17,15 @@ const SEGMENTS_AT_ONCE: usize = 3;
 pub(super) struct Survey<'a, D> {
     dirs: &'a Dirs<D>,
     /// Oldest first.
-    segments: Vec<Header>,
+    pub(super) segments: Vec<Header>,
     /// Oldest first.
-    snapshots: Vec<Zxid>,
+    pub(super) snapshots: Vec<Zxid>,
+    /// The first segment whose header is unusable, and what is wrong with it.
+    pub(super) trouble: Option<(Zxid, Refusal)>,
 }
 
 /// Where the history ends.
+#[derive(Default)]
 pub(super) struct End {
     pub(super) last: Zxid,
     pub(super) chain: u32,
@@ -37,6 +40,7 @@ pub(super) struct Newest {
     /// Where its good records end.
     pub(super) end: usize,
     pub(super) tail: Tail,
+    pub(super) sealed: bool,
     pub(super) lost: Lost,
 }
 
@@ -63,17 +67,24 @@ impl<'a, D: Device> Survey<'a, D> {
         let mut snapshots: Vec<Zxid> =
             names.iter().filter_map(|entry| snapshot::parse_name(&entry.name)).collect();
         snapshots.sort_unstable();
-        let mut segments = Vec::new();
-        for entry in dirs.log.list()? {
-            if let Some(first) = header::parse_name(&entry.name) {
-                segments.push(read_header(&dirs.log, first, identity)?);
+        let names = dirs.log.list()?;
+        let mut firsts: Vec<Zxid> =
+            names.iter().filter_map(|entry| header::parse_name(&entry.name)).collect();
+        firsts.sort_unstable();
+        let (mut segments, mut trouble) = (Vec::new(), None);
+        for first in firsts {
+            match read_header(&dirs.log, first, identity) {
+                Ok(header) => segments.push(header),
+                Err(refusal) => {
+                    trouble = Some((first, refusal));
+                    break;
+                }
             }
         }
-        segments.sort_unstable_by_key(|header| header.first);
-        if segments.is_empty() && identity.life == Life::Live {
+        if segments.is_empty() && trouble.is_none() && identity.life == Life::Live {
             return Err(Refusal::LogGone { directory: dirs.log.place("") });
         }
-        Ok(Survey { dirs, segments, snapshots })
+        Ok(Survey { dirs, segments, snapshots, trouble })
     }
 
     /// Loads the newest snapshot that is whole and behind which the log goes on.
@@ -101,7 +112,7 @@ impl<'a, D: Device> Survey<'a, D> {
         }
         if found.is_none() {
             self.check_beginning(&bad)?;
-            replay.from_nothing();
+            replay.begin_empty();
         }
         notes.extend(bad.0.into_iter().map(|(file, why)| Note::BadSnapshot { file, why }));
         Ok(found)
@@ -127,20 +138,23 @@ impl<'a, D: Device> Survey<'a, D> {
         self.segments.iter().rposition(|header| header.prev <= zxid)
     }
 
-    /// Replays everything behind `base`.
-    pub(super) fn replay_log(&self, base: Zxid, replay: &mut impl Replay) -> Result<End, Refusal> {
-        let mut end = End { last: base, chain: 0, replayed: 0, newest: None };
-        let Some(start) = self.start(base) else { return Ok(end) };
-        let (last, chain) = (self.segments[start].prev, self.segments[start].chain);
-        (end.last, end.chain) = (last, chain);
+    /// Replays everything behind `base`. After an error, `end` is the last good place.
+    pub(super) fn replay_log(
+        &self,
+        base: Zxid,
+        end: &mut End,
+        replay: &mut impl Replay,
+    ) -> Result<(), Refusal> {
+        end.last = base;
+        let Some(start) = self.start(base) else { return Ok(()) };
+        (end.last, end.chain) = (self.segments[start].prev, self.segments[start].chain);
         map_in_order(
             self.dirs.log.threads().min(SEGMENTS_AT_ONCE),
             self.segments[start..].iter().map(Ok),
             |header| self.load(header),
-            |loaded| self.follow(loaded?, base, &mut end, replay),
+            |loaded| self.follow(loaded?, base, end, replay),
         )?;
-        self.judge_newest(&mut end)?;
-        Ok(end)
+        self.judge_newest(end)
     }
 
     fn load(&self, header: &Header) -> Result<Loaded, Refusal> {
@@ -165,11 +179,9 @@ impl<'a, D: Device> Survey<'a, D> {
             return Err(self.broken(&header, end));
         }
         for &offset in &scan.offsets {
-            let record = record::verify(&bytes, offset as usize, header.salt)
-                .expect("the record was verified a moment ago");
-            let zxid = record.zxid();
+            let (zxid, payload) = record::at(&bytes, offset as usize);
             if zxid > base {
-                let txn = Txn::read(record.payload).map_err(|error| error.to_string());
+                let txn = Txn::read(payload).map_err(|error| error.to_string());
                 txn.and_then(|txn| replay.txn(txn)).map_err(|why| Refusal::Replay {
                     file: self.place(&header),
                     zxid,
@@ -179,16 +191,25 @@ impl<'a, D: Device> Survey<'a, D> {
             }
         }
         (end.last, end.chain) = (scan.last, scan.chain);
-        let lost = match (scan.stop, header.synced) {
-            (Stop::NoRecord, _) => Lost::Nothing,
-            (Stop::Chain | Stop::Order(_), false) => Lost::Unsynced,
-            (Stop::Chain, true) => return Err(self.damaged(&header, &scan, Proof::Chain)),
-            (Stop::Order(zxid), true) => {
-                return Err(self.damaged(&header, &scan, Proof::Order(zxid)));
-            }
+        let (sealed, lost) = (scan.sealed, Lost::Nothing);
+        let newest = Newest { header, end: scan.end, tail, sealed, lost };
+        let newest = end.newest.insert(newest);
+        let proof = match scan.stop {
+            Stop::NoRecord => return Ok(()),
+            Stop::Chain => Proof::Chain,
+            Stop::Order(zxid) => Proof::Order(zxid),
         };
-        end.newest = Some(Newest { header, end: scan.end, tail, lost });
-        Ok(())
+        self.judge(newest, scan.last, proof)
+    }
+
+    /// Damage, unless nobody ever waited for what is damaged.
+    fn judge(&self, newest: &mut Newest, last: Zxid, why: Proof) -> Result<(), Refusal> {
+        if !newest.header.synced {
+            newest.lost = Lost::Unsynced;
+            return Ok(());
+        }
+        let (file, offset) = (self.place(&newest.header), newest.end as u64);
+        Err(Refusal::Damaged { file, offset, last, why })
     }
 
     /// A segment that does not go on where the one before it ends.
@@ -215,17 +236,10 @@ impl<'a, D: Device> Survey<'a, D> {
     fn judge_newest(&self, end: &mut End) -> Result<(), Refusal> {
         let last = end.last;
         let Some(newest) = &mut end.newest else { return Ok(()) };
-        let Some(group) = newest.tail.later_group else { return Ok(()) };
-        if !newest.header.synced {
-            newest.lost = Lost::Unsynced;
-            return Ok(());
+        match newest.tail.later_group {
+            None => Ok(()),
+            Some(group) => self.judge(newest, last, Proof::LaterGroup(group as u64)),
         }
-        Err(Refusal::Damaged {
-            file: self.place(&newest.header),
-            offset: newest.end as u64,
-            last,
-            why: Proof::LaterGroup(group as u64),
-        })
     }
 
     /// The log must reach every snapshot: each was taken of what was durable.
@@ -237,11 +251,6 @@ impl<'a, D: Device> Survey<'a, D> {
             }),
             Some(_) | None => Ok(()),
         }
-    }
-
-    fn damaged(&self, header: &Header, scan: &Scan, why: Proof) -> Refusal {
-        let (offset, last) = (scan.end as u64, scan.last);
-        Refusal::Damaged { file: self.place(header), offset, last, why }
     }
 
     fn place(&self, header: &Header) -> String {

@@ -137,9 +137,18 @@ impl Create {
         }
     }
 
-    /// Whether the flags are ones that a multi may carry at all (others spoil the whole multi).
-    pub(crate) fn has_known_flags(&self) -> bool {
-        (0..=6).contains(&self.flags)
+    /// Inside a multi the flags decide and not the operation (a quirk of ZooKeeper's). `None`:
+    /// flags that spoil the whole multi.
+    pub(crate) fn in_multi(mut self) -> Option<Create> {
+        match (self.op, self.flags) {
+            (CreateOp::Create | CreateOp::Create2 | CreateOp::Ttl, 4) => {
+                self.op = CreateOp::Container;
+            }
+            (CreateOp::Ttl, 0..=3) => self.op = CreateOp::Create,
+            (CreateOp::Ttl, _) | (_, 0..=4) => {}
+            _ => return None,
+        }
+        Some(self)
     }
 }
 

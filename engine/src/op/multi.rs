@@ -68,7 +68,9 @@ pub fn decode(reader: &mut Reader<'_>) -> Result<Vec<Write>, Malformed> {
     read_list(reader, |op_code, reader| match op_code {
         op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => {
             match create::Create::decode(op_code, reader)? {
-                Write::Create(create) if !create.has_known_flags() => Err(Malformed::Value),
+                Write::Create(create) => {
+                    create.in_multi().map(Write::Create).ok_or(Malformed::Value)
+                }
                 write => Ok(write),
             }
         }

@@ -5,6 +5,7 @@
 //! server that leads lets sessions expire.
 
 mod ids;
+mod map;
 mod password;
 mod table;
 
@@ -54,3 +55,6 @@ pub struct Owner {
     /// The connection of that shard.
     pub conn: ConnId,
 }
+
+#[cfg(test)]
+mod tests;

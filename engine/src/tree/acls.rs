@@ -87,6 +87,13 @@ impl AclTable {
         self.lists.end()
     }
 
+    /// How many nodes carry each list but the open one.
+    #[cfg(test)]
+    pub(super) fn nodes(&self) -> std::collections::BTreeMap<u32, u64> {
+        let used = |slot| self.lists.get(slot).map(|shared| (slot, shared.nodes));
+        (1..self.lists.end()).filter_map(used).collect()
+    }
+
     fn hash(&self, list: &AclList) -> u64 {
         let mut bytes = Vec::new();
         Acl::write_list(list, &mut bytes);

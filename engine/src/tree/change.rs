@@ -2,12 +2,12 @@
 
 use rapidhash::v3::RapidSecrets;
 
-use super::acls::{AclId, AclTable};
+use super::acls::AclTable;
 use super::digest::Digest;
 use super::index::Index;
-use super::node::{Dir, Node, NodeId};
-use super::payload::{Change, Parts, Payload};
-use super::slots::Slots;
+use super::node::{Change, Node, NodeId};
+use super::payload::{Parts, Payload};
+use super::store::Store;
 use super::{BUILT_IN, Tree};
 use crate::txn::{AclList, NodeKind};
 use crate::wire::record::perms;
@@ -39,17 +39,7 @@ impl Tree {
     /// collide; nothing else depends on it.
     pub fn new(seed: u64) -> Tree {
         let mut tree = Tree::bare(seed);
-        let root = Parts { change: None, aversion: 0, owner: 0, name: b"", data: Some(b"") };
-        tree.nodes.insert(Node {
-            czxid: Zxid::ZERO,
-            ctime: Millis(0),
-            payload: Payload::new(&root),
-            dir: Some(Box::new(Dir::new(Zxid::ZERO, 0))),
-            acl: AclId::OPEN,
-            parent: None,
-            prev: None,
-            next: None,
-        });
+        tree.store.insert(Node::root());
         // ZooKeeper counts the root's path twice, as "" and as "/".
         tree.path_units = 1;
         let open = AclList::from([Acl::open()]);
@@ -75,7 +65,7 @@ impl Tree {
     pub(super) fn bare(seed: u64) -> Tree {
         Tree {
             applied: Zxid::ZERO,
-            nodes: Slots::new(),
+            store: Store::new(),
             index: Index::new(),
             secrets: RapidSecrets::seed(seed),
             acls: AclTable::new(seed),
@@ -105,7 +95,7 @@ impl Tree {
         let id = self.place(&new, name, parent);
         self.pass_over_new(id);
         self.index.insert(hash, id.slot());
-        let dir = self.node_mut(parent).dir_mut();
+        let dir = self.store.dir_mut(parent);
         if dir.raise_created(new.parent_cversion) {
             dir.pzxid = new.zxid;
         }
@@ -135,10 +125,10 @@ impl Tree {
         let bytes = self.node(id).payload.data_len() as i64;
         self.add_below(id, -1, -bytes);
         self.unlink(parent, id);
-        let dir = self.node_mut(parent).dir_mut();
+        let dir = self.store.dir_mut(parent);
         dir.pzxid = dir.pzxid.max(zxid);
         self.index.remove(self.hash(&path), id.slot());
-        let node = self.nodes.remove(id.slot());
+        let node = self.store.remove(id);
         self.acls.release(node.acl);
         self.enter(parent, parent_path);
         self.quota_deleted(&path, bytes);
@@ -156,8 +146,8 @@ impl Tree {
     ) {
         let path = self.spell_if_needed(id);
         self.leave(id, &path);
-        let change = Change { mzxid: zxid, mtime: time, version };
-        let grown = self.replace_data(id, Some(change), data);
+        self.store.set_change(id, Change::new(zxid, time, version));
+        let grown = self.replace_data(id, data);
         self.enter(id, &path);
         self.quota_grown(&path, 0, grown);
         self.scratch = path;
@@ -181,7 +171,7 @@ impl Tree {
     pub fn raise_created(&mut self, id: NodeId, cversion: i32, zxid: Zxid) {
         let path = self.spell_if_needed(id);
         self.leave(id, &path);
-        let dir = self.node_mut(id).dir_mut();
+        let dir = self.store.dir_mut(id);
         if dir.raise_created(cversion) {
             dir.pzxid = zxid;
         }
@@ -192,12 +182,11 @@ impl Tree {
     /// Replaces the data of a quota's stats, which is no change that a stat would show.
     pub(super) fn rewrite_data(&mut self, id: NodeId, data: &[u8]) {
         self.save_before_change(id);
-        let change = self.node(id).payload.parts().change;
-        self.replace_data(id, change, Some(data));
+        self.replace_data(id, Some(data));
     }
 
     /// Begins a change of a node: what is derived from its old state is taken back.
-    fn leave(&mut self, id: NodeId, path: &str) {
+    pub(super) fn leave(&mut self, id: NodeId, path: &str) {
         self.save_before_change(id);
         self.forget_candidate(id);
         if self.digest == Digest::Kept {
@@ -223,11 +212,11 @@ impl Tree {
         path
     }
 
-    /// Replaces data and change; returns the bytes that it grew by.
-    fn replace_data(&mut self, id: NodeId, change: Option<Change>, data: Option<&[u8]>) -> i64 {
+    /// Replaces the bytes; returns how many more they are.
+    pub(super) fn replace_data(&mut self, id: NodeId, data: Option<&[u8]>) -> i64 {
         let payload = &mut self.node_mut(id).payload;
         let old = payload.data_len() as i64;
-        payload.set_data(change, data);
+        payload.set_data(data);
         let grown = data.map_or(0, <[u8]>::len) as i64 - old;
         if grown != 0 {
             self.add_below(id, 0, grown);
@@ -237,27 +226,18 @@ impl Tree {
 
     fn place(&mut self, new: &NewNode<'_>, name: &str, parent: NodeId) -> NodeId {
         let parts = Parts {
-            change: None,
             aversion: 0,
             owner: new.kind.to_owner(),
             name: name.as_bytes(),
             data: new.data,
         };
-        let slot = self.nodes.insert(Node {
-            czxid: new.zxid,
-            ctime: new.time,
-            payload: Payload::new(&parts),
-            dir: None,
-            acl: self.acls.intern(new.acl),
-            parent: Some(parent),
-            prev: None,
-            next: None,
-        });
-        NodeId::of_slot(slot)
+        let acl = self.acls.intern(new.acl);
+        let node = Node::new(new.zxid, new.time, Payload::new(&parts), acl);
+        self.store.insert(Node { parent: Some(parent), ..node })
     }
 
     pub(super) fn link_last(&mut self, parent: NodeId, id: NodeId) {
-        let dir = self.node_mut(parent).dir_mut();
+        let dir = self.store.dir_mut(parent);
         let prev = dir.last.replace(id);
         dir.first.get_or_insert(id);
         dir.children += 1;
@@ -269,7 +249,7 @@ impl Tree {
 
     fn unlink(&mut self, parent: NodeId, id: NodeId) {
         let Node { prev, next, .. } = *self.node(id);
-        let dir = self.node_mut(parent).dir_mut();
+        let dir = self.store.dir_mut(parent);
         dir.children -= 1;
         if dir.first == Some(id) {
             dir.first = next;
@@ -289,11 +269,10 @@ impl Tree {
     fn add_below(&mut self, id: NodeId, nodes: i64, bytes: i64) {
         let mut at = self.parent(id);
         while let Some(id) = at {
-            let node = self.node_mut(id);
-            let dir = node.dir_mut();
+            let dir = self.store.dir_mut(id);
             dir.descendants = dir.descendants.wrapping_add_signed(nodes);
             dir.bytes_below = dir.bytes_below.wrapping_add_signed(bytes);
-            at = node.parent;
+            at = self.parent(id);
         }
     }
 

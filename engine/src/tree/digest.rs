@@ -7,7 +7,7 @@
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 
 use super::Tree;
-use super::node::{Node, NodeId};
+use super::node::NodeId;
 use crate::wire::Put;
 
 /// Whether a tree keeps its digest. It costs a checksum or two per change.
@@ -55,12 +55,9 @@ impl Tree {
     pub(super) fn count_digest(&self) -> u64 {
         let mut path = String::new();
         let mut sum = 0_u64;
-        for slot in 0..self.nodes.end() {
-            if self.nodes.get(slot).is_some() {
-                let id = NodeId::of_slot(slot);
-                self.spell(id, &mut path);
-                sum = sum.wrapping_add(self.node_digest(id, &path));
-            }
+        for id in (0..self.store.end()).filter_map(|slot| self.store.node_in(slot)) {
+            self.spell(id, &mut path);
+            sum = sum.wrapping_add(self.node_digest(id, &path));
         }
         sum
     }
@@ -70,29 +67,28 @@ impl Tree {
         if path.starts_with("/zookeeper/") {
             return 0;
         }
-        let node = self.node(id);
         let mut crc = Crc::new(CrcAlgorithm::Crc32IsoHdlc);
         crc.update(if path == "/" { b"" } else { path.as_bytes() });
-        crc.update(node.payload.data().unwrap_or_default());
-        crc.update(&persisted(node));
+        crc.update(self.data(id).unwrap_or_default());
+        crc.update(&self.persisted(id));
         crc.finalize()
     }
-}
 
-/// The stat as ZooKeeper stores it: with the internal count of children created and the internal
-/// owner, and without what can be derived.
-fn persisted(node: &Node) -> Vec<u8> {
-    let parts = node.payload.parts();
-    let change = node.last_change(&parts);
-    let mut out = Vec::with_capacity(60);
-    out.put_long(node.czxid.to_wire());
-    out.put_long(change.mzxid.to_wire());
-    out.put_long(node.pzxid().to_wire());
-    out.put_long(node.ctime.0);
-    out.put_long(change.mtime.0);
-    out.put_int(change.version);
-    out.put_int(node.created() as i32);
-    out.put_int(parts.aversion);
-    out.put_long(parts.owner);
-    out
+    /// The stat as ZooKeeper stores it: with the internal count of children created and the
+    /// internal owner, and without what can be derived.
+    fn persisted(&self, id: NodeId) -> Vec<u8> {
+        let (node, change) = (self.node(id), self.store.last_change(id));
+        let parts = node.payload.parts();
+        let mut out = Vec::with_capacity(60);
+        out.put_long(node.czxid.to_wire());
+        out.put_long(change.mzxid.to_wire());
+        out.put_long(self.store.pzxid(id).to_wire());
+        out.put_long(node.ctime.0);
+        out.put_long(change.mtime.0);
+        out.put_int(change.version);
+        out.put_int(self.store.created(id) as i32);
+        out.put_int(parts.aversion);
+        out.put_long(parts.owner);
+        out
+    }
 }

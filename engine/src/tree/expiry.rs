@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Tree;
-use super::node::{Node, NodeId};
+use super::node::NodeId;
+use super::store::Store;
 use crate::Millis;
 use crate::txn::NodeKind;
 
@@ -48,7 +49,7 @@ impl Tree {
     /// Takes a node out of the candidates, before it changes.
     pub(super) fn forget_candidate(&mut self, id: NodeId) {
         let expiry = &mut self.expiry;
-        let was_there = match Place::of(self.nodes.at(id.slot())) {
+        let was_there = match Place::of(&self.store, id) {
             Place::Nowhere => true,
             Place::Emptied => expiry.emptied.remove(&id),
             Place::Unused(mtime) => expiry.unused.remove(&(mtime, id)),
@@ -60,7 +61,7 @@ impl Tree {
     /// Puts a node among the candidates if it belongs there, after it has changed.
     pub(super) fn note_candidate(&mut self, id: NodeId) {
         let expiry = &mut self.expiry;
-        let is_new = match Place::of(self.nodes.at(id.slot())) {
+        let is_new = match Place::of(&self.store, id) {
             Place::Nowhere => true,
             Place::Emptied => expiry.emptied.insert(id),
             Place::Unused(mtime) => expiry.unused.insert((mtime, id)),
@@ -71,14 +72,14 @@ impl Tree {
 }
 
 impl Place {
-    fn of(node: &Node) -> Place {
-        if node.children() > 0 {
+    fn of(store: &Store, id: NodeId) -> Place {
+        if store.children(id) > 0 {
             return Place::Nowhere;
         }
-        let mtime = || node.last_change(&node.payload.parts()).mtime;
-        match node.kind() {
+        let mtime = || store.last_change(id).mtime;
+        match store.kind(id) {
             NodeKind::Persistent | NodeKind::Ephemeral(_) | NodeKind::Ttl(0) => Place::Nowhere,
-            NodeKind::Container if node.created() > 0 => Place::Emptied,
+            NodeKind::Container if store.created(id) > 0 => Place::Emptied,
             NodeKind::Container => Place::Unused(mtime()),
             NodeKind::Ttl(ms) => Place::Timed(Millis(mtime().0.saturating_add(ms))),
         }

@@ -6,8 +6,9 @@
 //! quotas in force. Numbers are encoded as in the client protocol.
 
 use super::acls::AclId;
-use super::node::{Dir, Node};
-use super::payload::{Change, Parts};
+use super::node::{Change, Dir, NodeId};
+use super::payload::Parts;
+use super::store::Store;
 use crate::txn::AclList;
 use crate::wire::{Acl, Malformed, Put, Reader};
 use crate::{Millis, Zxid};
@@ -99,9 +100,10 @@ pub(super) struct Image<'a> {
     pub(super) czxid: Zxid,
     /// Wall clock of the creation.
     pub(super) ctime: Millis,
-    /// Zxid of the last change of the children, and children ever created; `None` if there never
-    /// was one.
-    pub(super) dir: Option<(Zxid, u64)>,
+    /// The directory part, without what follows from the children.
+    pub(super) dir: Option<Dir>,
+    /// The last change of the data.
+    pub(super) change: Option<Change>,
     /// The rest.
     pub(super) parts: Parts<'a>,
 }
@@ -114,23 +116,24 @@ pub(super) fn write_acl(id: AclId, list: &AclList, out: &mut Vec<u8>) {
 }
 
 /// Writes the record of a node.
-pub(super) fn write_node(slot: u32, node: &Node, out: &mut Vec<u8>) {
+pub(super) fn write_node(store: &Store, id: NodeId, out: &mut Vec<u8>) {
+    let (node, dir, change) = (store.node(id), store.dir(id), store.change(id));
     let parts = node.payload.parts();
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     out.push(RECORD_NODE);
     out.push(
-        flag(parts.change.is_some(), CHANGED)
+        flag(change.is_some(), CHANGED)
             | flag(parts.aversion != 0, AVERSION)
             | flag(parts.owner != 0, OWNED)
-            | flag(node.dir.is_some(), DIR),
+            | flag(dir.is_some(), DIR),
     );
-    out.put_int(slot as i32);
+    out.put_int(id.slot() as i32);
     // The root, and only the root, is its own parent.
-    out.put_int(node.parent.map_or(slot, |parent| parent.slot()) as i32);
+    out.put_int(node.parent.unwrap_or(id).slot() as i32);
     out.put_int(node.acl.0 as i32);
     out.put_long(node.czxid.to_wire());
     out.put_long(node.ctime.0);
-    if let Some(change) = parts.change {
+    if let Some(change) = change {
         out.put_long(change.mzxid.to_wire());
         out.put_long(change.mtime.0);
         out.put_int(change.version);
@@ -141,7 +144,7 @@ pub(super) fn write_node(slot: u32, node: &Node, out: &mut Vec<u8>) {
     if parts.owner != 0 {
         out.put_long(parts.owner);
     }
-    if let Some(dir) = &node.dir {
+    if let Some(dir) = dir {
         out.put_long(dir.pzxid.to_wire());
         out.put_long(dir.created as i64);
     }
@@ -174,23 +177,19 @@ impl<'a> Image<'a> {
         let change = if flags & CHANGED == 0 { None } else { Some(read_change(reader)?) };
         let aversion = if flags & AVERSION == 0 { 0 } else { reader.int()? };
         let owner = if flags & OWNED == 0 { 0 } else { reader.long()? };
-        let dir = if flags & DIR == 0 {
-            None
-        } else {
-            Some((Zxid::from_wire(reader.long()?), reader.long()? as u64))
-        };
+        let dir = if flags & DIR == 0 { None } else { Some(read_dir(reader)?) };
         let name = reader.buffer()?.ok_or(Malformed::Null)?;
-        let parts = Parts { change, aversion, owner, name, data: reader.buffer()? };
-        Ok(Image { slot, parent, acl, czxid, ctime, dir, parts })
-    }
-
-    /// The directory part, without children yet.
-    pub(super) fn new_dir(&self) -> Option<Box<Dir>> {
-        self.dir.map(|(pzxid, created)| Box::new(Dir::new(pzxid, created)))
+        let parts = Parts { aversion, owner, name, data: reader.buffer()? };
+        Ok(Image { slot, parent, acl, czxid, ctime, dir, change, parts })
     }
 }
 
 fn read_change(reader: &mut Reader<'_>) -> Result<Change, Malformed> {
-    let mzxid = Zxid::from_wire(reader.long()?);
-    Ok(Change { mzxid, mtime: Millis(reader.long()?), version: reader.int()? })
+    let (mzxid, mtime) = (Zxid::from_wire(reader.long()?), Millis(reader.long()?));
+    Ok(Change::new(mzxid, mtime, reader.int()?))
+}
+
+fn read_dir(reader: &mut Reader<'_>) -> Result<Dir, Malformed> {
+    let pzxid = Zxid::from_wire(reader.long()?);
+    Ok(Dir::new(pzxid, reader.long()? as u64))
 }

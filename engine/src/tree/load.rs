@@ -9,7 +9,7 @@ use super::digest::Digest;
 use super::image::{Corrupt, Image, Record, SnapshotHeader};
 use super::node::{Node, NodeId};
 use super::payload::Payload;
-use super::{BUILT_IN, Tree, text};
+use super::{BUILT_IN, Tree};
 use crate::limits::PATH_DEPTH_MAX;
 use crate::txn::NodeKind;
 use crate::wire::Reader;
@@ -88,25 +88,22 @@ impl TreeLoader {
         let acl = self.acl_of(image)?;
         if self.nodes == 0 && image.parent.is_some() {
             // The root takes the first slot, also if it comes later.
-            self.tree.nodes.insert(placeholder());
+            self.tree.store.insert(Node::root());
         }
+        let store = &mut self.tree.store;
         let node = Node {
-            czxid: image.czxid,
-            ctime: image.ctime,
-            payload: Payload::new(&image.parts),
-            dir: image.new_dir(),
-            acl,
             parent: image.parent.map(NodeId::of_slot),
-            prev: None,
-            next: None,
+            dir: image.dir.map(|dir| store.insert_dir(dir)),
+            change: image.change.map(|change| store.insert_change(change)),
+            ..Node::new(image.czxid, image.ctime, Payload::new(&image.parts), acl)
         };
         self.nodes += 1;
         let slot = match image.parent {
             None if self.nodes > 1 => {
-                *self.tree.nodes.at_mut(0) = node;
+                *store.node_mut(NodeId::ROOT) = node;
                 0
             }
-            None | Some(_) => self.tree.nodes.insert(node),
+            None | Some(_) => store.insert(node).slot(),
         };
         self.slots.put(image.slot, slot, "a node comes twice")
     }
@@ -141,19 +138,19 @@ impl Tree {
         let mut at = NodeId::ROOT;
         self.derive(at, "")?;
         loop {
-            let mut next = self.node(at).dir.as_ref().and_then(|dir| dir.first);
+            let mut next = self.store.dir(at).and_then(|dir| dir.first);
             depth += 1;
             while next.is_none() {
                 depth -= 1;
                 let Some(parent) = self.parent(at) else { return Ok(visited) };
                 self.add_to_parent(at, parent);
-                path.truncate(path.len() - self.node(at).payload.name().len() - 1);
+                path.truncate(path.len() - self.name(at).len() - 1);
                 (at, next) = (parent, self.node(at).next);
             }
             let child = next.expect("the loop above ends with a node");
             check(depth <= PATH_DEPTH_MAX, "a path has too many components")?;
             path.push('/');
-            path.push_str(text(self.node(child).payload.name()));
+            path.push_str(self.name(child));
             self.derive(child, &path)?;
             visited += 1;
             at = child;
@@ -181,25 +178,9 @@ impl Tree {
     /// Counts a node whose subtree is complete into its parent's totals.
     fn add_to_parent(&mut self, id: NodeId, parent: NodeId) {
         let (nodes, bytes) = (self.descendants(id) + 1, self.subtree_bytes(id));
-        let dir = self.node_mut(parent).dir_mut();
+        let dir = self.store.dir_mut(parent);
         dir.descendants += nodes;
         dir.bytes_below += bytes;
-    }
-}
-
-/// What stands for the root until it comes.
-fn placeholder() -> Node {
-    let parts =
-        super::payload::Parts { change: None, aversion: 0, owner: 0, name: b"", data: None };
-    Node {
-        czxid: crate::Zxid::ZERO,
-        ctime: crate::Millis(0),
-        payload: Payload::new(&parts),
-        dir: None,
-        acl: AclId::OPEN,
-        parent: None,
-        prev: None,
-        next: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The tree of znodes: what all reads are answered from and all transactions change.
 //!
-//! Nodes lie in fixed chunks ([`slots`]) and are found through an index over the hashes of their
-//! full paths ([`index`]); siblings are chained, so that adding and removing a child costs the
+//! Nodes lie in fixed chunks (`slots`) and are found through an index over the hashes of their
+//! full paths (`index`); siblings are chained, so that adding and removing a child costs the
 //! same in a directory of three as of three million. Nothing here ever copies or rehashes
 //! everything at once, because a pause of a second expires sessions.
 //!
@@ -12,6 +12,7 @@ mod acls;
 mod change;
 mod digest;
 mod expiry;
+mod foreign;
 mod image;
 mod index;
 mod load;
@@ -20,6 +21,7 @@ mod payload;
 mod quota;
 mod slots;
 mod snapshot;
+mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +29,7 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 pub use change::NewNode;
 pub use digest::Digest;
+pub use foreign::ForeignNode;
 pub use image::{Corrupt, SnapshotHeader};
 pub use load::TreeLoader;
 pub use node::NodeId;
@@ -38,8 +41,8 @@ use expiry::Expiry;
 use index::Index;
 use node::Node;
 use quota::Quotas;
-use slots::Slots;
 use snapshot::Run;
+use store::Store;
 
 use crate::txn::{AclList, NodeKind};
 use crate::wire::Stat;
@@ -51,7 +54,7 @@ const BUILT_IN: [&str; 3] = ["/zookeeper", "/zookeeper/quota", "/zookeeper/confi
 /// All znodes at one zxid.
 pub struct Tree {
     applied: Zxid,
-    nodes: Slots<Node>,
+    store: Store,
     index: Index,
     secrets: RapidSecrets,
     acls: AclTable,
@@ -94,20 +97,19 @@ impl Tree {
     pub fn stat(&self, id: NodeId) -> Stat {
         let node = self.node(id);
         let parts = node.payload.parts();
-        let change = node.last_change(&parts);
-        let children = node.children();
+        let (change, children) = (self.store.last_change(id), self.store.children(id));
         Stat {
             czxid: node.czxid.to_wire(),
             mzxid: change.mzxid.to_wire(),
             ctime: node.ctime.0,
             mtime: change.mtime.0,
             version: change.version,
-            cversion: node.created().wrapping_mul(2).wrapping_sub(children.into()) as i32,
+            cversion: self.store.created(id).wrapping_mul(2).wrapping_sub(children.into()) as i32,
             aversion: parts.aversion,
             ephemeral_owner: NodeKind::from_owner(parts.owner).visible_owner(),
             data_length: parts.data.map_or(0, <[u8]>::len) as i32,
             num_children: children as i32,
-            pzxid: node.pzxid().to_wire(),
+            pzxid: self.store.pzxid(id).to_wire(),
         }
     }
 
@@ -118,7 +120,7 @@ impl Tree {
 
     /// Changes of the data.
     pub fn version(&self, id: NodeId) -> i32 {
-        self.node(id).payload.parts().change.map_or(0, |change| change.version)
+        self.store.change(id).map_or(0, |change| change.version)
     }
 
     /// Changes of the ACL.
@@ -133,35 +135,47 @@ impl Tree {
 
     /// The kind of node.
     pub fn kind(&self, id: NodeId) -> NodeKind {
-        self.node(id).kind()
+        self.store.kind(id)
     }
 
     /// Children ever created: ZooKeeper's internal cversion, and the next sequence number. It
     /// wraps at 32 bits and keeps counting, where ZooKeeper's own sticks.
     pub fn created_children(&self, id: NodeId) -> i32 {
-        self.node(id).created() as i32
+        self.store.created(id) as i32
     }
 
     /// Direct children.
     pub fn child_count(&self, id: NodeId) -> u32 {
-        self.node(id).children()
+        self.store.children(id)
     }
 
     /// Names of the direct children: in the order of their creation, or in any order if they came
     /// out of a snapshot.
     pub fn children(&self, id: NodeId) -> impl Iterator<Item = &str> {
-        self.child_ids(id).map(|child| text(self.node(child).payload.name()))
+        self.child_nodes(id).map(|child| self.name(child))
+    }
+
+    /// The direct children, in the same order.
+    pub fn child_nodes(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        let first = self.store.dir(id).and_then(|dir| dir.first);
+        std::iter::successors(first, |&child| self.node(child).next)
+    }
+
+    /// The last component of the path; empty for the root.
+    pub fn name(&self, id: NodeId) -> &str {
+        let name = std::str::from_utf8(self.node(id).payload.name());
+        name.expect("names were text when they came in")
     }
 
     /// Nodes below this one at any depth (getAllChildrenNumber).
     pub fn descendants(&self, id: NodeId) -> u64 {
-        self.node(id).dir.as_ref().map_or(0, |dir| dir.descendants)
+        self.store.dir(id).map_or(0, |dir| dir.descendants)
     }
 
     /// Bytes of data in this node and all nodes below it.
     pub fn subtree_bytes(&self, id: NodeId) -> u64 {
-        let node = self.node(id);
-        node.payload.data_len() as u64 + node.dir.as_ref().map_or(0, |dir| dir.bytes_below)
+        let below = self.store.dir(id).map_or(0, |dir| dir.bytes_below);
+        self.node(id).payload.data_len() as u64 + below
     }
 
     /// The parent; `None` for the root.
@@ -193,7 +207,7 @@ impl Tree {
 
     /// Nodes as ZooKeeper counts them: the root has two names there and counts twice.
     pub fn node_count(&self) -> u64 {
-        u64::from(self.nodes.len()) + 1
+        u64::from(self.store.len()) + 1
     }
 
     /// Lengths of all paths and data, as ZooKeeper counts them: paths in UTF-16 units.
@@ -202,11 +216,11 @@ impl Tree {
     }
 
     fn node(&self, id: NodeId) -> &Node {
-        self.nodes.at(id.slot())
+        self.store.node(id)
     }
 
     fn node_mut(&mut self, id: NodeId) -> &mut Node {
-        self.nodes.at_mut(id.slot())
+        self.store.node_mut(id)
     }
 
     fn hash(&self, path: &str) -> u64 {
@@ -230,11 +244,6 @@ impl Tree {
         }
     }
 
-    fn child_ids(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
-        let first = self.node(id).dir.as_ref().and_then(|dir| dir.first);
-        std::iter::successors(first, |&child| self.node(child).next)
-    }
-
     /// Writes the full path into `out`, replacing what it holds. The names are met from the last
     /// to the first, so the bytes are put in from the end.
     fn spell(&self, id: NodeId, out: &mut String) {
@@ -252,11 +261,6 @@ impl Tree {
         }
         *out = String::from_utf8(bytes).expect("names were text when they came in");
     }
-}
-
-/// Names are UTF-8 because they came in as text; checking again is cheaper than `unsafe` is dear.
-fn text(name: &[u8]) -> &str {
-    std::str::from_utf8(name).expect("names were text when they came in")
 }
 
 #[cfg(test)]

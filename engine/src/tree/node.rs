@@ -1,44 +1,54 @@
-//! One znode as it lies in memory: 56 bytes, its payload, and a directory part if it ever had a
-//! child.
+//! One znode as it lies in memory: 56 bytes and its payload, and two parts that only some nodes
+//! have.
 
 use std::num::NonZeroU32;
 
 use super::acls::AclId;
-use super::payload::{Change, Parts, Payload};
-use crate::txn::NodeKind;
+use super::payload::{Parts, Payload};
 use crate::{Millis, Zxid};
 
 /// The handle of a znode, valid until that znode is deleted. It means nothing outside this tree:
 /// another replica, or the same tree after a restart, numbers its nodes otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct NodeId(NonZeroU32);
+pub struct NodeId(Link);
+
+/// One more than a slot, so that `Option<Link>` takes 4 bytes.
+pub(super) type Link = NonZeroU32;
 
 impl NodeId {
     /// The root is the first node of every tree.
     pub(super) const ROOT: NodeId = NodeId(NonZeroU32::MIN);
 
-    /// The id of a slot. It is one more than the slot, so that `Option<NodeId>` takes 4 bytes.
+    /// The id of a slot.
     pub(super) fn of_slot(slot: u32) -> NodeId {
-        let raw = slot.checked_add(1).and_then(NonZeroU32::new);
-        NodeId(raw.expect("Slots hands out fewer than u32::MAX slots"))
+        NodeId(link(slot))
     }
 
     /// Where the node lies.
     pub(super) fn slot(self) -> u32 {
-        self.0.get() - 1
+        slot(self.0)
     }
 }
 
-/// A znode. What few nodes have is in the payload or in the directory part.
+/// The link to a slot.
+pub(super) fn link(slot: u32) -> Link {
+    let raw = slot.checked_add(1).and_then(NonZeroU32::new);
+    raw.expect("Slots hands out fewer than u32::MAX slots")
+}
+
+/// The slot of a link.
+pub(super) fn slot(link: Link) -> u32 {
+    link.get() - 1
+}
+
+/// What every znode has.
 pub(super) struct Node {
     /// Zxid of the creating transaction.
     pub(super) czxid: Zxid,
     /// Wall clock of the creation.
     pub(super) ctime: Millis,
-    /// Name, data, owner, and what has changed since the creation.
+    /// Name, data and owner.
     pub(super) payload: Payload,
-    /// Present from the first child on, also after the last one has gone.
-    pub(super) dir: Option<Box<Dir>>,
     /// The access control list.
     pub(super) acl: AclId,
     /// `None` for the root only.
@@ -47,9 +57,14 @@ pub(super) struct Node {
     pub(super) prev: Option<NodeId>,
     /// The sibling created after this node.
     pub(super) next: Option<NodeId>,
+    /// Its [`Dir`]: there from the first child on, also after the last one has gone.
+    pub(super) dir: Option<Link>,
+    /// Its [`Change`]: there from the first change of the data on.
+    pub(super) change: Option<Link>,
 }
 
 /// What a node has because it has, or had, children.
+#[derive(Clone, Copy)]
 pub(super) struct Dir {
     /// Zxid of the last creation or deletion of a child.
     pub(super) pzxid: Zxid,
@@ -65,46 +80,56 @@ pub(super) struct Dir {
     pub(super) first: Option<NodeId>,
     /// The youngest child.
     pub(super) last: Option<NodeId>,
+    _used: Used,
+}
+
+/// The last change of a node's data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Change {
+    /// Its transaction.
+    pub(super) mzxid: Zxid,
+    /// Its wall clock.
+    pub(super) mtime: Millis,
+    /// The resulting version.
+    pub(super) version: i32,
+    _used: Used,
+}
+
+/// Takes one byte that has one value, so that a free slot needs no byte of its own to be told
+/// apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+enum Used {
+    Yes,
 }
 
 impl Node {
-    /// The kind of node.
-    pub(super) fn kind(&self) -> NodeKind {
-        NodeKind::from_owner(self.payload.owner())
+    /// A node without links and parts.
+    pub(super) fn new(czxid: Zxid, ctime: Millis, payload: Payload, acl: AclId) -> Node {
+        let (parent, prev, next) = (None, None, None);
+        Node { czxid, ctime, payload, acl, parent, prev, next, dir: None, change: None }
     }
 
-    /// Zxid of the last change of the children; the creation counts as one.
-    pub(super) fn pzxid(&self) -> Zxid {
-        self.dir.as_ref().map_or(self.czxid, |dir| dir.pzxid)
-    }
-
-    /// Children ever created.
-    pub(super) fn created(&self) -> u64 {
-        self.dir.as_ref().map_or(0, |dir| dir.created)
-    }
-
-    /// The last change of the data; the creation counts as one. `parts` are this node's own.
-    pub(super) fn last_change(&self, parts: &Parts<'_>) -> Change {
-        parts.change.unwrap_or(Change { mzxid: self.czxid, mtime: self.ctime, version: 0 })
-    }
-
-    /// Direct children.
-    pub(super) fn children(&self) -> u32 {
-        self.dir.as_ref().map_or(0, |dir| dir.children)
-    }
-
-    /// The directory part, made if this node has none yet.
-    pub(super) fn dir_mut(&mut self) -> &mut Dir {
-        let pzxid = self.czxid;
-        self.dir.get_or_insert_with(|| Box::new(Dir::new(pzxid, 0)))
+    /// The root of a fresh tree.
+    pub(super) fn root() -> Node {
+        let parts = Parts { aversion: 0, owner: 0, name: b"", data: Some(b"") };
+        Node::new(Zxid::ZERO, Millis(0), Payload::new(&parts), AclId::OPEN)
     }
 }
 
 impl Dir {
     /// A directory without children.
     pub(super) fn new(pzxid: Zxid, created: u64) -> Dir {
-        let (descendants, bytes_below, children) = (0, 0, 0);
-        Dir { pzxid, created, descendants, bytes_below, children, first: None, last: None }
+        Dir {
+            pzxid,
+            created,
+            descendants: 0,
+            bytes_below: 0,
+            children: 0,
+            first: None,
+            last: None,
+            _used: Used::Yes,
+        }
     }
 
     /// Raises the count of creations to ZooKeeper's 32-bit one, if that is ahead. "Ahead" is taken
@@ -119,15 +144,25 @@ impl Dir {
     }
 }
 
+impl Change {
+    /// A change.
+    pub(super) fn new(mzxid: Zxid, mtime: Millis, version: i32) -> Change {
+        Change { mzxid, mtime, version, _used: Used::Yes }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::slots::slot_bytes;
     use super::*;
 
     #[test]
     fn sizes() {
-        assert_eq!(size_of::<Node>(), 56);
+        // A free slot is told apart without a byte of its own.
+        assert_eq!((size_of::<Node>(), slot_bytes::<Node>()), (56, 56));
+        assert_eq!((size_of::<Dir>(), slot_bytes::<Dir>()), (48, 48));
+        assert_eq!((size_of::<Change>(), slot_bytes::<Change>()), (24, 24));
         assert_eq!(size_of::<Option<NodeId>>(), 4);
-        assert!(size_of::<Dir>() <= 48);
     }
 
     #[test]

@@ -1,39 +1,19 @@
 //! The variable part of a znode in one allocation: what most nodes do not have, name and data.
 //!
 //! Layout: flags (1 byte); length of the name (1 byte, or 4 with `NAME_LONG`); then, each only if
-//! its flag is set, the change (mzxid 8, mtime 8, version 4), the aversion (4) and the owner (8);
-//! then the name; then the data up to the end. A node that was never changed spends no byte on
-//! mzxid, mtime and version, which equal czxid, ctime and 0.
+//! its flag is set, the aversion (4) and the owner (8); then the name; then the data up to the end.
 
-use crate::{Millis, Zxid};
-
-const CHANGED: u8 = 1;
-const AVERSION: u8 = 2;
-const OWNED: u8 = 4;
-const DATA_NULL: u8 = 8;
-const NAME_LONG: u8 = 16;
-
-const CHANGE_BYTES: usize = 20;
+const AVERSION: u8 = 1;
+const OWNED: u8 = 2;
+const DATA_NULL: u8 = 4;
+const NAME_LONG: u8 = 8;
 
 /// The packed bytes.
 pub(super) struct Payload(Box<[u8]>);
 
-/// The last change of the data.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Change {
-    /// Its transaction.
-    pub(super) mzxid: Zxid,
-    /// Its wall clock.
-    pub(super) mtime: Millis,
-    /// The resulting version.
-    pub(super) version: i32,
-}
-
 /// The payload, unpacked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Parts<'a> {
-    /// `None` if the data is still what it was at the creation.
-    pub(super) change: Option<Change>,
     /// Changes of the ACL.
     pub(super) aversion: i32,
     /// ZooKeeper's internal `ephemeralOwner`.
@@ -56,9 +36,6 @@ impl Payload {
                 out.extend_from_slice(&long.to_le_bytes());
             }
         }
-        if let Some(change) = parts.change {
-            out.extend_from_slice(&change.pack());
-        }
         if parts.aversion != 0 {
             out.extend_from_slice(&parts.aversion.to_le_bytes());
         }
@@ -75,13 +52,11 @@ impl Payload {
     pub(super) fn parts(&self) -> Parts<'_> {
         let flags = self.0[0];
         let (name_len, mut rest) = self.split_head();
-        let change =
-            if flags & CHANGED == 0 { None } else { Some(Change::unpack(take(&mut rest))) };
         let aversion = if flags & AVERSION == 0 { 0 } else { i32::from_le_bytes(take(&mut rest)) };
         let owner = if flags & OWNED == 0 { 0 } else { i64::from_le_bytes(take(&mut rest)) };
         let (name, data) = rest.split_at(name_len);
         let data = if flags & DATA_NULL == 0 { Some(data) } else { None };
-        Parts { change, aversion, owner, name, data }
+        Parts { aversion, owner, name, data }
     }
 
     /// The last component of the path.
@@ -111,23 +86,17 @@ impl Payload {
         i64::from_le_bytes(take(&mut rest))
     }
 
-    /// Replaces data and change, in place if the bytes fit exactly: the common case of a value
-    /// of fixed length costs no allocation.
-    pub(super) fn set_data(&mut self, change: Option<Change>, data: Option<&[u8]>) {
-        let (flags, at) = (self.0[0], self.data_at());
+    /// Replaces the data, in place if it has the same length: the common case of a value of fixed
+    /// length costs no allocation.
+    pub(super) fn set_data(&mut self, data: Option<&[u8]>) {
+        let at = self.data_at();
         let new = data.unwrap_or_default();
-        let same_shape = change.is_some() == (flags & CHANGED != 0)
-            && data.is_none() == (flags & DATA_NULL != 0)
-            && new.len() == self.0.len() - at;
-        if !same_shape {
-            *self = Payload::new(&Parts { change, data, ..self.parts() });
-            return;
+        let same_null = data.is_none() == (self.0[0] & DATA_NULL != 0);
+        if same_null && new.len() == self.0.len() - at {
+            self.0[at..].copy_from_slice(new);
+        } else {
+            *self = Payload::new(&Parts { data, ..self.parts() });
         }
-        if let Some(change) = change {
-            let change_at = head_bytes(flags);
-            self.0[change_at..change_at + CHANGE_BYTES].copy_from_slice(&change.pack());
-        }
-        self.0[at..].copy_from_slice(new);
     }
 
     fn split_head(&self) -> (usize, &[u8]) {
@@ -150,8 +119,7 @@ impl Payload {
 impl Parts<'_> {
     fn flags(&self) -> u8 {
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-        flag(self.change.is_some(), CHANGED)
-            | flag(self.aversion != 0, AVERSION)
+        flag(self.aversion != 0, AVERSION)
             | flag(self.owner != 0, OWNED)
             | flag(self.data.is_none(), DATA_NULL)
             | flag(self.name.len() > usize::from(u8::MAX), NAME_LONG)
@@ -164,25 +132,6 @@ impl Parts<'_> {
     }
 }
 
-impl Change {
-    fn pack(self) -> [u8; CHANGE_BYTES] {
-        let mut out = [0; CHANGE_BYTES];
-        out[..8].copy_from_slice(&self.mzxid.0.to_le_bytes());
-        out[8..16].copy_from_slice(&self.mtime.0.to_le_bytes());
-        out[16..].copy_from_slice(&self.version.to_le_bytes());
-        out
-    }
-
-    fn unpack(bytes: [u8; CHANGE_BYTES]) -> Change {
-        let mut rest = &bytes[..];
-        Change {
-            mzxid: Zxid(u64::from_le_bytes(take(&mut rest))),
-            mtime: Millis(i64::from_le_bytes(take(&mut rest))),
-            version: i32::from_le_bytes(take(&mut rest)),
-        }
-    }
-}
-
 /// Bytes of flags and name length.
 fn head_bytes(flags: u8) -> usize {
     if flags & NAME_LONG == 0 { 2 } else { 5 }
@@ -191,7 +140,7 @@ fn head_bytes(flags: u8) -> usize {
 /// Bytes between the head and the name.
 fn optional_bytes(flags: u8) -> usize {
     let bytes = |flag: u8, len: usize| if flags & flag == 0 { 0 } else { len };
-    bytes(CHANGED, CHANGE_BYTES) + bytes(AVERSION, 4) + bytes(OWNED, 8)
+    bytes(AVERSION, 4) + bytes(OWNED, 8)
 }
 
 /// Cuts the first `N` bytes off.
@@ -208,14 +157,12 @@ mod tests {
     fn every_shape() -> impl Iterator<Item = Parts<'static>> {
         const LONG: &[u8] = &[b'n'; 300];
         const NAMES: [&[u8]; 4] = [b"", b"name", &[b'm'; 255], LONG];
-        let changes = [None, Some(Change { mzxid: Zxid(7), mtime: Millis(-8), version: -1 })];
-        let datas: [Option<&[u8]>; 3] = [None, Some(b""), Some(b"data")];
-        (0..NAMES.len() * 24).map(move |n| Parts {
-            change: changes[n % 2],
-            aversion: [0, -3][n / 2 % 2],
-            owner: [0, i64::MIN][n / 4 % 2],
-            data: datas[n / 8 % 3],
-            name: NAMES[n / 24],
+        const DATAS: [Option<&[u8]>; 3] = [None, Some(b""), Some(b"data")];
+        (0..NAMES.len() * 12).map(move |n| Parts {
+            aversion: [0, -3][n % 2],
+            owner: [0, i64::MIN][n / 2 % 2],
+            data: DATAS[n / 4 % 3],
+            name: NAMES[n / 12],
         })
     }
 
@@ -233,21 +180,17 @@ mod tests {
 
     #[test]
     fn data_is_replaced_in_place_or_not() {
-        let changed = Some(Change { mzxid: Zxid(90), mtime: Millis(91), version: 92 });
         let datas: [Option<&[u8]>; 4] = [None, Some(b""), Some(b"DATA"), Some(b"longer data")];
         for (parts, data) in every_shape().flat_map(|p| datas.map(|data| (p, data))) {
-            for change in [None, changed] {
-                let mut payload = Payload::new(&parts);
-                payload.set_data(change, data);
-                assert_eq!(payload.parts(), Parts { change, data, ..parts });
-            }
+            let mut payload = Payload::new(&parts);
+            payload.set_data(data);
+            assert_eq!(payload.parts(), Parts { data, ..parts });
         }
     }
 
     #[test]
-    fn an_unchanged_node_spends_two_bytes() {
-        let parts =
-            Parts { change: None, aversion: 0, owner: 0, name: b"name", data: Some(b"12345") };
+    fn most_nodes_spend_two_bytes_on_it() {
+        let parts = Parts { aversion: 0, owner: 0, name: b"name", data: Some(b"12345") };
         assert_eq!(Payload::new(&parts).0.len(), 2 + 4 + 5);
         assert_eq!(size_of::<Payload>(), 16);
     }

@@ -8,8 +8,8 @@
 use super::Tree;
 use super::acls::{AclId, AclTable};
 use super::image::{self, SnapshotHeader};
-use super::node::{Node, NodeId};
-use super::slots::Slots;
+use super::node::NodeId;
+use super::store::Store;
 
 /// Bytes after which a slice ends, however few nodes it holds.
 const SLICE_BYTES: usize = 1 << 20;
@@ -50,18 +50,18 @@ impl Tree {
     /// one at a time.
     pub fn begin_snapshot(&mut self) -> SnapshotHeader {
         assert!(self.run.is_none(), "one snapshot at a time");
-        let end = self.nodes.end();
+        let end = self.store.end();
         self.run = Some(Box::new(Run {
             cursor: 0,
             end,
             settled: Bits::new(end),
             acls: Bits::new(self.acls.end()),
             saved: Vec::new(),
-            nodes_left: self.nodes.len(),
+            nodes_left: self.store.len(),
         }));
         SnapshotHeader {
             zxid: self.applied,
-            nodes: self.nodes.len(),
+            nodes: self.store.len(),
             digest: self.kept_digest(),
             approximate_data_size: self.approximate_data_size(),
         }
@@ -76,7 +76,7 @@ impl Tree {
         } else {
             out.append(&mut run.saved);
         }
-        run.walk(&self.nodes, &self.acls, nodes_most, out);
+        run.walk(&self.store, &self.acls, nodes_most, out);
         if run.cursor < run.end {
             return Progress::More;
         }
@@ -98,7 +98,7 @@ impl Tree {
     /// Saves a node for the snapshot that is under way, before it changes.
     pub(super) fn save_before_change(&mut self, id: NodeId) {
         if let Some(run) = &mut self.run {
-            run.save(id.slot(), &self.nodes, &self.acls);
+            run.save(id, &self.store, &self.acls);
         }
     }
 
@@ -117,37 +117,38 @@ impl Run {
         (self.cursor..self.end).contains(&slot)
     }
 
-    fn save(&mut self, slot: u32, nodes: &Slots<Node>, acls: &AclTable) {
-        if self.is_ahead(slot) && !self.settled.get(slot) {
-            self.settled.set(slot);
+    fn save(&mut self, id: NodeId, store: &Store, acls: &AclTable) {
+        if self.is_ahead(id.slot()) && !self.settled.get(id.slot()) {
+            self.settled.set(id.slot());
             let mut saved = std::mem::take(&mut self.saved);
-            self.write(slot, nodes.at(slot), acls, &mut saved);
+            self.write(id, store, acls, &mut saved);
             self.saved = saved;
         }
     }
 
-    fn walk(&mut self, nodes: &Slots<Node>, acls: &AclTable, most: usize, out: &mut Vec<u8>) {
+    fn walk(&mut self, store: &Store, acls: &AclTable, most: usize, out: &mut Vec<u8>) {
         let mut left = most;
         let last = self.cursor as usize + most.saturating_mul(SLOTS_PER_NODE).max(1);
         let last = self.end.min(u32::try_from(last).unwrap_or(u32::MAX));
         let full = out.len() + SLICE_BYTES;
         while self.cursor < last && left > 0 && out.len() < full {
             if !self.settled.get(self.cursor)
-                && let Some(node) = nodes.get(self.cursor)
+                && let Some(id) = store.node_in(self.cursor)
             {
-                self.write(self.cursor, node, acls, out);
+                self.write(id, store, acls, out);
                 left -= 1;
             }
             self.cursor += 1;
         }
     }
 
-    fn write(&mut self, slot: u32, node: &Node, acls: &AclTable, out: &mut Vec<u8>) {
-        if node.acl != AclId::OPEN && !self.acls.get(node.acl.0) {
-            self.acls.set(node.acl.0);
-            image::write_acl(node.acl, acls.get(node.acl), out);
+    fn write(&mut self, id: NodeId, store: &Store, acls: &AclTable, out: &mut Vec<u8>) {
+        let acl = store.node(id).acl;
+        if acl != AclId::OPEN && !self.acls.get(acl.0) {
+            self.acls.set(acl.0);
+            image::write_acl(acl, acls.get(acl), out);
         }
-        image::write_node(slot, node, out);
+        image::write_node(store, id, out);
         self.nodes_left -= 1;
     }
 }

@@ -1,8 +1,10 @@
 //! Snapshots, and what is left of them when bytes are wrong.
 
 use super::*;
+use crate::Zxid;
 use crate::tree::snapshot::Progress;
 use crate::tree::testing::{Dump, Grown, Random, dump, random_quota, random_step};
+use crate::wire::Put;
 
 /// A snapshot as a file writer sees it.
 struct Saved {
@@ -61,7 +63,7 @@ fn a_snapshot_is_the_tree_at_its_beginning() {
             let loaded = saved.load().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
             assert_eq!(dump(&loaded), before, "seed {seed}");
             // What was loaded goes on like any other tree, and without holes.
-            assert_eq!(loaded.nodes.end(), loaded.nodes.len());
+            assert_eq!(loaded.store.end(), loaded.store.len());
             let mut again = Grown { zxid: loaded.applied().0, tree: loaded };
             (0..30).for_each(|_| change(&mut random, &mut again));
             dump(&again.tree);
@@ -159,25 +161,17 @@ fn shuffled_records_are_reported_or_loaded() {
 #[test]
 fn hostile_shapes_are_refused() {
     let node = |slot: u32, parent: u32, name: &str, owner: i64| {
-        let parts = super::super::payload::Parts {
-            change: None,
-            aversion: 0,
-            owner,
-            name: name.as_bytes(),
-            data: None,
-        };
-        let node = Node {
-            payload: Payload::new(&parts),
-            parent: (parent != slot).then(|| NodeId::of_slot(parent)),
-            ..placeholder()
-        };
-        let mut out = Vec::new();
-        super::super::image::write_node(slot, &node, &mut out);
+        // A record of a node with an owner: flags, slot, parent, ACL, czxid, ctime, owner.
+        let mut out = vec![2, 4];
+        [slot, parent, 0].iter().for_each(|int| out.put_int(*int as i32));
+        [1, 1, owner].iter().for_each(|long| out.put_long(*long));
+        out.put_string(name);
+        out.put_buffer(None);
         out
     };
     let load = |nodes: Vec<Vec<u8>>| {
         let header = SnapshotHeader {
-            zxid: crate::Zxid(1),
+            zxid: Zxid(1),
             nodes: nodes.len() as u32,
             digest: None,
             approximate_data_size: 0,

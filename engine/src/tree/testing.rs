@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::acls::AclId;
 use super::*;
 use crate::Millis;
 use crate::wire::{Acl, Id};
@@ -109,16 +110,17 @@ pub(super) fn dump(tree: &Tree) -> Dump {
         assert_eq!(tree.find(&path), Some(id));
         assert_eq!(tree.version(id), tree.stat(id).version);
         let mut before = None;
-        for child in tree.child_ids(id) {
+        for child in tree.child_nodes(id) {
             assert_eq!((tree.node(child).prev, tree.parent(child)), (before, Some(id)));
             before = Some(child);
-            let name = text(tree.node(child).payload.name());
+            let name = tree.name(child);
             let slash = if id == NodeId::ROOT { "" } else { "/" };
             next.push((format!("{path}{slash}{name}"), child));
         }
-        assert_eq!(tree.node(id).dir.as_ref().and_then(|dir| dir.last), before);
+        assert_eq!(tree.store.dir(id).and_then(|dir| dir.last), before);
         nodes.insert(path, dump_node(tree, id));
     }
+    check_parts(tree, nodes.len());
     let paths = |session| tree.ephemerals(session).map(|id| tree.path_of(id)).collect();
     let spent = tree.spent(Millis(i64::MAX), 1, usize::MAX);
     Dump {
@@ -130,6 +132,23 @@ pub(super) fn dump(tree: &Tree) -> Dump {
         digest: tree.digest(),
         counters: (tree.node_count(), tree.approximate_data_size(), tree.ephemerals_count()),
     }
+}
+
+/// Nothing is left of nodes that have gone.
+fn check_parts(tree: &Tree, reachable: usize) {
+    let ids = (0..tree.store.end()).filter_map(|slot| tree.store.node_in(slot));
+    let (mut nodes, mut parts) = (0, (0, 0));
+    let mut acls = BTreeMap::<u32, u64>::new();
+    for node in ids.map(|id| tree.node(id)) {
+        nodes += 1;
+        parts.0 += u32::from(node.dir.is_some());
+        parts.1 += u32::from(node.change.is_some());
+        if node.acl != AclId::OPEN {
+            *acls.entry(node.acl.0).or_default() += 1;
+        }
+    }
+    assert_eq!((nodes, parts), (reachable, tree.store.parts_len()));
+    assert_eq!(acls, tree.acls.nodes());
 }
 
 fn dump_node(tree: &Tree, id: NodeId) -> NodeDump {
@@ -174,6 +193,9 @@ pub(super) enum Step {
 
 /// A change that a tree can take.
 pub(super) fn random_step(random: &mut Random, tree: &Tree) -> Step {
+    if random.below(30) == 0 {
+        return Step::Set("/".into(), random_data(random));
+    }
     loop {
         let path = random_path(random);
         let parent = crate::path::parent(&path).unwrap();

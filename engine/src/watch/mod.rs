@@ -7,11 +7,13 @@
 //! persistent watch counts in both tables and a recursive one only in the first.
 
 mod chain;
+mod fire;
 mod paths;
 mod slab;
 mod table;
 
-pub use table::{Fired, ScanCursor, WatchTable};
+pub use fire::Fired;
+pub use table::{ScanCursor, WatchTable};
 
 /// A connection of this shard.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -103,3 +105,8 @@ enum Table {
     /// Events of its children.
     Child = 1,
 }
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

@@ -6,21 +6,15 @@ use rapidhash::fast::SeedableState;
 use super::chain::{Chain, Modes, NIL, Watch};
 use super::paths::Paths;
 use super::slab::Slab;
-use super::{ChangeKind, ConnId, OneShot, Subject, Table, WatchMode, WatcherType};
-use crate::path;
-use crate::wire::event::EventType;
+use super::{ConnId, OneShot, Table, WatchMode, WatcherType};
 
 /// Watches on one path that are searched one by one; a path with more gets an index.
 const CHAIN_SEARCH_MAX: u32 = 16;
 
-/// How many connections one change concerned (also those that may not read the node).
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Fired {
-    /// Connections that the node's own event was for.
-    pub node: u32,
-    /// Connections that the change of the parent's children was for.
-    pub parent: u32,
-}
+/// Watches of a closed connection that go at once, and those that go with each watch that comes.
+/// (Tests have few watches and want to see both.)
+const DROP_SLICE: usize = if cfg!(test) { 2 } else { 4_096 };
+const SWEEP_PER_ADD: usize = 4;
 
 /// Where a scan goes on; the default is the beginning.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
@@ -28,18 +22,21 @@ pub struct ScanCursor(u32);
 
 /// A connection that has, or has had, watches.
 #[derive(Debug)]
-struct Conn {
-    id: ConnId,
+pub(super) struct Conn {
+    pub(super) id: ConnId,
     head: u32,
-    /// The last event that this connection got, so that it gets none twice.
-    stamp: u64,
-    /// ZooKeeper's reports name every connection that ever had a watch of the data table.
+    watches: [u32; 2],
+    /// The last event that this connection got, so that it gets none twice. A connection that is
+    /// gone is beyond all events.
+    pub(super) stamp: u64,
+    /// ZooKeeper's reports name a connection from its first watch of the data table on, also when
+    /// all have fired, until it closes or removes the last one itself.
     reported: bool,
 }
 
 impl Default for Conn {
     fn default() -> Conn {
-        Conn { id: ConnId(u32::MAX), head: NIL, stamp: 0, reported: false }
+        Conn { id: ConnId(u32::MAX), head: NIL, watches: [0; 2], stamp: 0, reported: false }
     }
 }
 
@@ -50,17 +47,19 @@ impl Default for Conn {
 /// (recursive ones first), scans in that of the slots.
 #[derive(Debug)]
 pub struct WatchTable {
-    paths: Paths,
-    watches: Slab<Watch>,
-    conns: Slab<Conn>,
+    pub(super) paths: Paths,
+    pub(super) watches: Slab<Watch>,
+    pub(super) conns: Slab<Conn>,
     conn_slots: HashMap<ConnId, u32, SeedableState<'static>>,
     /// Connection to watch, for each long chain.
     fans: HashMap<(u32, Table), HashTable<u32>, SeedableState<'static>>,
-    stamp: u64,
-    recursive: usize,
+    pub(super) stamp: u64,
+    pub(super) recursive: usize,
     watches_per_table: [usize; 2],
     paths_in_data: usize,
     conns_reported: usize,
+    /// Connections that are gone and whose watches have yet to go.
+    dropped: Vec<u32>,
 }
 
 impl Default for WatchTable {
@@ -83,6 +82,7 @@ impl WatchTable {
             watches_per_table: [0; 2],
             paths_in_data: 0,
             conns_reported: 0,
+            dropped: Vec::new(),
         }
     }
 
@@ -92,13 +92,13 @@ impl WatchTable {
             OneShot::Data => Table::Data,
             OneShot::Child => Table::Child,
         };
-        let (conn, path) = (self.conn_slot(conn), self.paths.intern(path));
+        let (conn, path) = self.slots_for(conn, path);
         self.add_modes(conn, path, table, Modes::ONE_SHOT);
     }
 
     /// Sets a watch that stays, beside whatever else the connection watches there.
     pub fn add(&mut self, conn: ConnId, path: &str, mode: WatchMode) {
-        let (conn, path) = (self.conn_slot(conn), self.paths.intern(path));
+        let (conn, path) = self.slots_for(conn, path);
         match mode {
             WatchMode::Persistent => {
                 self.add_modes(conn, path, Table::Data, Modes::PERSISTENT);
@@ -108,47 +108,6 @@ impl WatchTable {
                 self.add_modes(conn, path, Table::Data, Modes::RECURSIVE);
             }
         }
-    }
-
-    /// Tells `sink` of every event that a change means, and takes the one-shot watches away.
-    ///
-    /// Order: the node's own event to all whom it concerns, then that of its parent. Each
-    /// connection gets each of the two at most once.
-    pub fn fire(
-        &mut self,
-        kind: ChangeKind,
-        path: &str,
-        sink: &mut impl FnMut(ConnId, EventType, &str, Subject),
-    ) -> Fired {
-        let mut fired = Fired::default();
-        if self.is_empty() {
-            return fired;
-        }
-        let event = match kind {
-            ChangeKind::Created => EventType::NodeCreated,
-            ChangeKind::Deleted => EventType::NodeDeleted,
-            ChangeKind::DataChanged => EventType::NodeDataChanged,
-        };
-        self.stamp += 1;
-        let mut to_node = |conn| {
-            fired.node += 1;
-            sink(conn, event, path, Subject::Node);
-        };
-        self.fire_chain(path, Table::Data, &mut to_node);
-        self.fire_ancestors(path, &mut to_node);
-        if kind == ChangeKind::Deleted {
-            self.fire_chain(path, Table::Child, &mut to_node);
-        }
-        if kind == ChangeKind::DataChanged || path == "/" {
-            return fired;
-        }
-        let Some(parent) = path::parent(path) else { return fired };
-        self.stamp += 1;
-        self.fire_chain(parent, Table::Child, &mut |conn| {
-            fired.parent += 1;
-            sink(conn, EventType::NodeChildrenChanged, parent, Subject::Parent);
-        });
-        fired
     }
 
     /// Takes away what a `removeWatches` names; false where there was none (-121).
@@ -168,18 +127,34 @@ impl WatchTable {
         })
     }
 
-    /// Forgets a connection and its watches.
+    /// Forgets a connection: it is told of nothing more, and its number may be used again. Where
+    /// it has very many watches, most of them stay in memory (and in the counts of watches and
+    /// paths) until [`WatchTable::sweep`] or new watches have moved them out.
     pub fn drop_connection(&mut self, conn: ConnId) {
         let Some(slot) = self.conn_slots.remove(&conn) else { return };
-        loop {
-            let watch = self.conns[slot].head;
-            if watch == NIL {
-                break;
+        let conn = &mut self.conns[slot];
+        conn.stamp = u64::MAX;
+        self.conns_reported -= usize::from(conn.reported);
+        self.dropped.push(slot);
+        self.sweep(DROP_SLICE);
+    }
+
+    /// Moves out up to `watches_max` watches of connections that are gone. False if there are
+    /// more; a shard with nothing else to do goes on then.
+    pub fn sweep(&mut self, watches_max: usize) -> bool {
+        let mut left = watches_max;
+        while let Some(&slot) = self.dropped.last() {
+            while self.conns[slot].head != NIL {
+                if left == 0 {
+                    return false;
+                }
+                left -= 1;
+                self.remove_watch(self.conns[slot].head);
             }
-            self.remove_watch(watch);
+            self.conns.remove(slot);
+            self.dropped.pop();
         }
-        self.conns_reported -= usize::from(self.conns[slot].reported);
-        self.conns.remove(slot);
+        true
     }
 
     /// Whether nobody watches anything.
@@ -202,10 +177,15 @@ impl WatchTable {
         self.paths_in_data
     }
 
-    /// Connections that have had a watch of the data table, as `wchs` counts them: they stay in
-    /// the count until they close.
+    /// Connections that have, or have had, a watch of the data table, as `wchs` counts them: one
+    /// whose watches have all fired stays in the count, one that removed its last one does not.
     pub const fn connections(&self) -> usize {
         self.conns_reported
+    }
+
+    /// Watches of one connection, in both tables.
+    pub fn watches_of(&self, conn: ConnId) -> u32 {
+        self.conn_slots.get(&conn).map_or(0, |&slot| self.conns[slot].watches.iter().sum())
     }
 
     /// The connections of [`WatchTable::connections`], sorted.
@@ -238,7 +218,10 @@ impl WatchTable {
         for slot in from.0..end {
             let path = &self.paths.slab[slot];
             for watch in self.watches.iter(path.head(Table::Data), Chain::Path) {
-                visit(&path.text, self.conns[self.watches[watch].conn].id);
+                let conn = &self.conns[self.watches[watch].conn];
+                if conn.stamp != u64::MAX {
+                    visit(&path.text, conn.id);
+                }
             }
         }
         (end < slots).then_some(ScanCursor(end))
@@ -259,58 +242,6 @@ impl WatcherType {
     }
 }
 
-/// Firing.
-impl WatchTable {
-    /// Tells of every watch of one table on exactly this path.
-    fn fire_chain(&mut self, path: &str, table: Table, tell: &mut impl FnMut(ConnId)) {
-        let Some(path) = self.paths.find(path) else { return };
-        let mut at = self.paths.slab[path].head(table);
-        if at == NIL {
-            return;
-        }
-        let last = self.watches.last(at, Chain::Path);
-        loop {
-            let watch = &self.watches[at];
-            let (conn, modes, next) = (watch.conn, watch.modes, watch.next(Chain::Path));
-            self.tell_once(conn, tell);
-            self.set_modes(at, modes.without(Modes::ONE_SHOT));
-            if at == last {
-                break;
-            }
-            at = next;
-        }
-    }
-
-    /// Tells of the recursive watches above `path`; they stand first in their chains.
-    fn fire_ancestors(&mut self, path: &str, tell: &mut impl FnMut(ConnId)) {
-        if self.recursive == 0 {
-            return;
-        }
-        let mut below = path;
-        while let Some(ancestor) = path::parent(below).filter(|_| below != "/") {
-            below = ancestor;
-            let Some(slot) = self.paths.find(ancestor) else { continue };
-            let head = self.paths.slab[slot].head(Table::Data);
-            let mut at = head;
-            while at != NIL && self.watches[at].modes.meets(Modes::RECURSIVE) {
-                self.tell_once(self.watches[at].conn, tell);
-                at = self.watches[at].next(Chain::Path);
-                if at == head {
-                    break;
-                }
-            }
-        }
-    }
-
-    fn tell_once(&mut self, conn: u32, tell: &mut impl FnMut(ConnId)) {
-        let conn = &mut self.conns[conn];
-        if conn.stamp != self.stamp {
-            conn.stamp = self.stamp;
-            tell(conn.id);
-        }
-    }
-}
-
 /// Single watches.
 impl WatchTable {
     fn conn_slot(&mut self, id: ConnId) -> u32 {
@@ -320,6 +251,12 @@ impl WatchTable {
         let slot = self.conns.insert(Conn { id, ..Conn::default() });
         self.conn_slots.insert(id, slot);
         slot
+    }
+
+    /// The slots of a new watch. Order: sweeping may free the path, so it comes first.
+    fn slots_for(&mut self, conn: ConnId, path: &str) -> (u32, u32) {
+        self.sweep(SWEEP_PER_ADD);
+        (self.conn_slot(conn), self.paths.intern(path))
     }
 
     fn slots(&self, conn: ConnId, path: &str) -> Option<(u32, u32)> {
@@ -361,12 +298,18 @@ impl WatchTable {
         let Ok(watch) = self.search(conn, path, table) else { return false };
         let before = self.watches[watch].modes;
         self.set_modes(watch, before.without(modes));
-        before.meets(modes)
+        let removed = before.meets(modes);
+        let conn = &mut self.conns[conn];
+        if removed && table == Table::Data && conn.watches[table as usize] == 0 {
+            self.conns_reported -= usize::from(conn.reported);
+            conn.reported = false;
+        }
+        removed
     }
 
     /// Gives a watch its modes; one without any goes. Invariant: recursive watches stand before
     /// all others in the chain of their path, so that an ancestor's chain is read no further.
-    fn set_modes(&mut self, slot: u32, modes: Modes) {
+    pub(super) fn set_modes(&mut self, slot: u32, modes: Modes) {
         let watch = &mut self.watches[slot];
         let before = watch.modes;
         if before == modes {
@@ -400,6 +343,7 @@ impl WatchTable {
         entry.set_head(table, self.watches.link(head, slot, Chain::Path));
         let entry = &mut self.conns[conn];
         entry.head = self.watches.link(entry.head, slot, Chain::Conn);
+        entry.watches[table as usize] += 1;
         if table == Table::Data {
             self.paths_in_data += usize::from(head == NIL);
             self.conns_reported += usize::from(!entry.reported);
@@ -439,6 +383,7 @@ impl WatchTable {
         }
         let entry = &mut self.conns[conn];
         entry.head = self.watches.unlink(entry.head, slot, Chain::Conn);
+        entry.watches[table as usize] -= 1;
         self.watches_per_table[table as usize] -= 1;
         let watch = self.watches.remove(slot);
         self.recursive -= usize::from(watch.modes.meets(Modes::RECURSIVE));

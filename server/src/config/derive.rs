@@ -141,6 +141,12 @@ impl Rules<'_> {
         {
             self.problem(key, "digest is asked for but DigestAuthenticationProvider.enabled=false");
         }
+        // Java has two names for one algorithm.
+        let key = "DigestAuthenticationProvider.digestAlg";
+        if self.values.get::<String>(key) == "SHA-1" {
+            let Held { text, origin, .. } = self.values.held(key).clone();
+            self.values.set(key, Held { value: Value::Text("SHA1".to_owned()), text, origin });
+        }
         let key = "DigestAuthenticationProvider.superDigest";
         if let Value::Text(text) = &self.values.held(key).value
             && !text.starts_with("super:")

@@ -43,7 +43,6 @@ pub fn explain(args: &StartArgs, env: &Env) -> Explanation {
     let server = server_line(&mut findings);
     problems.extend(findings.iter().filter_map(Finding::problem));
     warnings.extend(findings.iter().filter_map(Finding::warning));
-    warnings.extend(findings.iter().filter_map(overruled));
     let whole = Whole { file: whole, clean: problems.is_empty() };
     whole.require_directory(&values, &mut problems);
     let my_id = my_id(&values, env, &mut problems);
@@ -221,26 +220,4 @@ fn compare_ids((server, origin): &(ServerLine, Origin), my_id: Option<u64>) -> O
     let mine = my_id.filter(|mine| *mine != server.id)?;
     let text = format!("server.{}: this server is number {mine} by its myid", server.id);
     Some(Warning { weight: Weight::Warning, origin: origin.clone(), text })
-}
-
-/// Where the last word is somebody else's than in ZooKeeper, or than the reader of a file thinks.
-fn overruled(finding: &Finding) -> Option<Warning> {
-    let Verdict::Overridden(by) = &finding.verdict else { return None };
-    let Origin::Line { .. } = finding.entry.origin else { return None };
-    let name = &finding.entry.name;
-    let text = match by {
-        Origin::Property | Origin::JvmFlags(_) => {
-            format!("{name}: {by} wins over this line here; in ZooKeeper the line would win")
-        }
-        Origin::Line { .. } => format!("{name}: {by} sets it too and wins; remove one of them"),
-        Origin::Option(_)
-        | Origin::Argument
-        | Origin::File(_)
-        | Origin::Variable(_)
-        | Origin::Bare
-        | Origin::Derived(_)
-        | Origin::Default => return None,
-    };
-    let origin = finding.entry.origin.clone();
-    Some(Warning { weight: Weight::Warning, origin, text })
 }

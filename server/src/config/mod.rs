@@ -1,14 +1,17 @@
 //! Configuration: one table of settings, and everything that is made from it.
 //!
-//! [`Settings::load`] is what the server calls. The way there: [`layers`] collects what was said,
-//! [`resolve`] finds the row of each name and checks its value, [`derive`] adds what follows from
-//! several settings together, and [`settings`] is the result.
+//! [`Settings::load`] is what the server calls. The way there: `layers` collects what was said,
+//! `resolve` finds the row of each name and checks its value, `derive` adds what follows from
+//! several settings together, and `settings` is the result.
 
+pub mod check;
 mod derive;
 mod env;
 mod layers;
 mod load;
 mod origin;
+pub mod page;
+mod paint;
 pub mod properties;
 mod resolve;
 mod rows;
@@ -23,6 +26,7 @@ pub use env::Env;
 pub use layers::Entry;
 pub use load::{Explanation, explain};
 pub use origin::{ConfigError, Origin, Problem, Warning, Weight};
+pub use paint::Paint;
 pub use resolve::{Finding, Verdict};
 pub use rows::TOPICS;
 pub use settings::Settings;
@@ -30,3 +34,6 @@ pub use types::{
     FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, Purge, Secret, SessionPasswords,
     Shards,
 };
+
+#[cfg(test)]
+mod tests;

@@ -76,38 +76,37 @@ fn decode(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// Joins continued lines and drops comments and blank lines. A comment is not continued, and a
-/// line that continues another is never a comment.
+/// line that continues another is never a comment, unless there is nothing yet to continue.
 fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let mut lines = Vec::new();
     let mut open: Option<(usize, String)> = None;
     for (at, natural) in natural_lines(text).enumerate() {
         let content = natural.trim_start_matches(is_space);
-        if open.is_none() && content.starts_with(['#', '!']) {
+        let begun = open.take().filter(|(_, logical)| !logical.is_empty());
+        if begun.is_none() && (content.is_empty() || content.starts_with(['#', '!'])) {
             continue;
         }
         // A backslash at the end continues the line only if it is not itself escaped.
         let backslashes = content.chars().rev().take_while(|c| *c == '\\').count();
         let continued = backslashes % 2 == 1;
-        let kept = &content[..content.len() - usize::from(continued)];
-        let (_, logical) = open.get_or_insert_with(|| (at + 1, String::new()));
-        logical.push_str(kept);
-        // Java forgets a continuation of nothing when a blank line follows.
-        let blank = logical.is_empty() && !continued;
-        if blank {
-            open = None;
-        } else if !continued {
-            lines.extend(open.take());
+        let (line, mut logical) = begun.unwrap_or((at + 1, String::new()));
+        logical.push_str(&content[..content.len() - usize::from(continued)]);
+        if continued {
+            open = Some((line, logical));
+        } else {
+            lines.push((line, logical));
         }
     }
+    // Java may make an empty key of a last line that is nothing but a backslash; nobody means that.
     lines.extend(open.filter(|(_, logical)| !logical.is_empty()));
     lines
 }
 
-/// Splits at `\n`, `\r` and `\r\n`.
+/// Splits after `\n`, `\r` and `\r\n`.
 fn natural_lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
-        let current = rest?;
+        let current = rest.filter(|rest| !rest.is_empty())?;
         let Some(end) = current.find(['\n', '\r']) else {
             rest = None;
             return Some(current);
@@ -219,8 +218,10 @@ mod tests {
         check("a=b\\\\", "a", "b\\");
         check("a=b\\", "a", "b");
         assert_eq!(pairs("a=b\\\n\nc=d").len(), 2);
-        assert_eq!(pairs("\\\n#a=b"), [("#a".into(), "b".into(), 1)]);
-        assert_eq!(pairs("\\\n\n#a=b"), []);
+        assert_eq!(pairs("\\\n#a=b\n\\\n\nc=d"), [("c".into(), "d".into(), 5)]);
+        check("a\\\n#b", "a#b", "");
+        assert_eq!(pairs("\\"), []);
+        assert_eq!(pairs("a\n\\\r\n").len(), 1);
         assert_eq!(
             pairs("x=1\r\r\ny=2"),
             [("x".into(), "1".into(), 1), ("y".into(), "2".into(), 3)]

@@ -48,6 +48,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Held {
     pub(super) value: Value,
+    /// The value as it may be shown.
     pub(super) text: String,
     pub(super) origin: Origin,
 }
@@ -197,8 +198,11 @@ fn judge(entry: &Entry, found: &Found, values: &mut Values) -> Verdict {
         return Verdict::Used;
     }
     let verdict = if is_preset(row, &value) { Verdict::Default } else { Verdict::Used };
-    let held = Held { value, text: entry.value.clone(), origin: entry.origin.clone() };
-    values.set(row.key, held);
+    let text = match row.kind {
+        Kind::Secret => "(hidden)".to_owned(),
+        _ => entry.value.clone(),
+    };
+    values.set(row.key, Held { value, text, origin: entry.origin.clone() });
     verdict
 }
 
@@ -238,9 +242,8 @@ impl Finding {
     /// What there is to tell the user about this entry.
     pub fn warning(&self) -> Option<Warning> {
         let (weight, said) = match &self.verdict {
-            Verdict::Refused(_) | Verdict::PartOf(_) | Verdict::Bad(_) | Verdict::Overridden(_) => {
-                return None;
-            }
+            Verdict::Refused(_) | Verdict::PartOf(_) | Verdict::Bad(_) => return None,
+            Verdict::Overridden(by) => (Weight::Warning, self.overruled(by)?),
             Verdict::Used | Verdict::Default => self.spelling()?,
             Verdict::NotYet(why) => (Weight::Warning, format!("it has no effect: {why}")),
             Verdict::NoMeaning(why) => (Weight::Note, format!("it has no meaning here: {why}")),
@@ -248,6 +251,25 @@ impl Finding {
         };
         let text = format!("{}: {said}", self.entry.name);
         Some(Warning { weight, origin: self.entry.origin.clone(), text })
+    }
+
+    /// Where the last word is somebody else's than in ZooKeeper, or than the reader of a file
+    /// thinks. That a file goes before the environment surprises nobody.
+    fn overruled(&self, by: &Origin) -> Option<String> {
+        let Origin::Line { .. } = self.entry.origin else { return None };
+        match by {
+            Origin::Property | Origin::JvmFlags(_) => {
+                Some(format!("{by} wins over this line here; in ZooKeeper the line would win"))
+            }
+            Origin::Line { .. } => Some(format!("{by} sets it too and wins; remove one of them")),
+            Origin::Option(_) => Some(format!("{by} wins over this line")),
+            Origin::Argument
+            | Origin::File(_)
+            | Origin::Variable(_)
+            | Origin::Bare
+            | Origin::Derived(_)
+            | Origin::Default => None,
+        }
     }
 
     /// What works here but would not in ZooKeeper, so that a way back holds no surprise.
@@ -277,6 +299,32 @@ impl Finding {
             return Some((Weight::Note, text));
         }
         None
+    }
+
+    /// What became of the entry, in a word or two.
+    pub fn label(&self) -> &'static str {
+        match &self.verdict {
+            Verdict::Used => "used",
+            Verdict::Default => "default",
+            Verdict::Overridden(_) => "overridden",
+            Verdict::Refused(_) | Verdict::PartOf(_) => "refused",
+            Verdict::NotYet(_) => "not yet",
+            Verdict::NoMeaning(_) => "no meaning",
+            Verdict::Unknown(_) => "unknown",
+            Verdict::Bad(_) => "bad value",
+        }
+    }
+
+    /// Why that became of it, where it is not plain.
+    pub fn reason(&self) -> Option<String> {
+        match &self.verdict {
+            Verdict::Used | Verdict::Default => self.spelling().map(|(_, text)| text),
+            Verdict::Overridden(by) => Some(format!("{by} has the last word")),
+            Verdict::PartOf(first) => Some(format!("the list that begins at {first} is refused")),
+            Verdict::Refused(why) | Verdict::Bad(why) => Some(why.clone()),
+            Verdict::NotYet(why) | Verdict::NoMeaning(why) => Some((*why).to_owned()),
+            Verdict::Unknown(near) => near.map(|near| format!("did you mean {near}?")),
+        }
     }
 
     /// The value as it may be shown.

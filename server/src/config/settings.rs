@@ -198,4 +198,11 @@ impl Settings {
     pub fn origin(&self, key: &str) -> Option<&Origin> {
         self.origins.get(key)
     }
+
+    /// Every setting as its key, its value as it may be shown, and where that came from.
+    pub fn described(&self) -> impl Iterator<Item = (&'static str, &str, &Origin)> {
+        self.origins
+            .iter()
+            .map(|(key, origin)| (*key, self.texts.get(key).map_or("", String::as_str), origin))
+    }
 }

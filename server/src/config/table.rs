@@ -1,6 +1,6 @@
 //! What a setting is: the shape of one row, and how a name finds its row.
 //!
-//! The rows themselves are in [`super::rows`], by topic. Everything that knows about settings is
+//! The rows themselves are in `rows`, by topic. Everything that knows about settings is
 //! made from them: the parser, `ringkeeper check`, `ringkeeper settings` and `docs/settings.md`.
 
 use super::rows::TOPICS;
@@ -78,6 +78,38 @@ pub enum Kind {
     Words,
     /// One word of a list.
     Choice(&'static [&'static str]),
+}
+
+impl Kind {
+    /// What a value looks like, for a table.
+    pub fn describe(self) -> String {
+        match self {
+            Kind::Switch => "true or false".to_owned(),
+            Kind::YesNo => "yes or no".to_owned(),
+            Kind::Integer { unit: Unit::Port, .. } => "a port".to_owned(),
+            Kind::Integer { min, max, unit } => {
+                let upper = match max {
+                    i64::MAX => String::new(),
+                    max if max == i64::from(i32::MAX) => String::new(),
+                    max => format!(" to {max}"),
+                };
+                let unit = if unit.short().is_empty() { "a number" } else { unit.short() };
+                format!("{unit}, from {min}{upper}")
+            }
+            Kind::Decimal { min, max } => format!("a fraction, from {min} to {max}"),
+            Kind::AutoOrCount(max) => format!("auto, or a number up to {max}"),
+            Kind::Text => "text".to_owned(),
+            Kind::Secret => "text, never shown".to_owned(),
+            Kind::Path => "a path".to_owned(),
+            Kind::Host => "a host or IP address".to_owned(),
+            Kind::Words => "words between commas".to_owned(),
+            Kind::Choice(choices) => {
+                let named: Vec<&str> =
+                    choices.iter().copied().filter(|choice| !choice.is_empty()).collect();
+                named.join(", ")
+            }
+        }
+    }
 }
 
 /// What an integer counts.
@@ -286,6 +318,15 @@ impl Row {
     /// Whether the row stands for many keys, such as `server.1`, `server.2`.
     pub fn is_family(&self) -> bool {
         self.key.ends_with('*')
+    }
+
+    /// The default, for a table.
+    pub fn default_text(&self) -> &'static str {
+        match self.preset {
+            Preset::Is("") => "(empty)",
+            Preset::Is(text) | Preset::Derived(text) => text,
+            Preset::Unset => "(unset)",
+        }
     }
 
     /// The system properties ZooKeeper reads, none for keys its parser takes from `zoo.cfg`.

@@ -73,7 +73,11 @@ pub enum Shards {
 
 /// An enumeration whose values are words of `zoo.cfg`.
 macro_rules! words {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
+    (
+        $(#[$about:meta])* $name:ident {
+            $($(#[$doc:meta])* $variant:ident = $word:literal),* $(,)?
+        }
+    ) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $name { $($(#[$doc])* $variant),* }

@@ -1,6 +1,6 @@
 //! From text to a checked value, and the sentence that says what is wrong with the text.
 
-use super::table::{Kind, Row, Unit};
+use super::table::{Kind, Preset, Row, Unit};
 
 /// A checked value of a setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +23,8 @@ pub(super) enum Value {
 /// wrote it, so that the advice can be pasted.
 pub(super) fn parse(row: &Row, name: &str, text: &str) -> Result<Value, String> {
     match row.kind {
-        Kind::Switch => switch(name, text, ["true", "false"]),
-        Kind::YesNo => switch(name, text, ["yes", "no"]),
+        Kind::Switch => switch(row, name, text, ["true", "false"]),
+        Kind::YesNo => switch(row, name, text, ["yes", "no"]),
         Kind::Integer { min, max, unit } => integer(row, name, text, Bounds { min, max, unit }),
         Kind::Decimal { min, max } => decimal(row, name, text, min, max),
         Kind::AutoOrCount(max) => auto_or_count(name, text, max),
@@ -36,7 +36,7 @@ pub(super) fn parse(row: &Row, name: &str, text: &str) -> Result<Value, String> 
     }
 }
 
-fn switch(name: &str, text: &str, [on, off]: [&str; 2]) -> Result<Value, String> {
+fn switch(row: &Row, name: &str, text: &str, [on, off]: [&str; 2]) -> Result<Value, String> {
     if text.eq_ignore_ascii_case(on) {
         return Ok(Value::Switch(true));
     }
@@ -44,8 +44,9 @@ fn switch(name: &str, text: &str, [on, off]: [&str; 2]) -> Result<Value, String>
         return Ok(Value::Switch(false));
     }
     let advice = match text.to_ascii_lowercase().as_str() {
-        "false" | "no" | "off" | "0" | "disabled" | "n" | "f" => off,
-        _ => on,
+        "false" | "no" | "off" | "0" | "disabled" | "n" | "f" => off.to_owned(),
+        "true" | "yes" | "on" | "1" | "enabled" | "y" | "t" => on.to_owned(),
+        _ => example(row),
     };
     Err(format!("\"{text}\" is neither {on} nor {off}; write {name}={advice}"))
 }
@@ -113,7 +114,6 @@ fn with_suffix(text: &str, unit: Unit) -> Option<i64> {
 }
 
 fn example(row: &Row) -> String {
-    use super::table::Preset;
     match (row.preset, row.kind) {
         (Preset::Is(text), _) if !text.is_empty() => text.to_owned(),
         (_, Kind::Integer { unit: Unit::Port, .. }) => "2181".to_owned(),

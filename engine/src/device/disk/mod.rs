@@ -15,6 +15,8 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 pub use segment::DiskSegment;
 
 use self::file::{DiskReader, DiskSink};
@@ -76,12 +78,17 @@ impl Disk {
         let path = self.at(name);
         let file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&path)?;
-        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)?;
+        // One call finds out whether there is space, before any time is spent on zeros. Where there
+        // is no such call, the zeros find out.
+        match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(errno) => return Err(errno.into()),
+        }
         match self.inner.strategy {
-            // Stores into the map dirty whole folios, and a folio is as large as the write that
-            // made it: 4 KiB writes keep a commit from writing 2 MiB.
-            Strategy::Mmap => zero_cached(&file, bytes, BLOCK_BYTES)?,
-            Strategy::Pwrite => zero_cached(&file, bytes, ZERO_BYTES)?,
+            // What is dirtied is a whole folio, and a folio is as large as the write that made it:
+            // zeros in 4 KiB pieces keep a small commit from writing much more than itself (2 MiB,
+            // with pieces of 4 MiB and stores into the map).
+            Strategy::Mmap | Strategy::Pwrite => zero_cached(&file, bytes, BLOCK_BYTES)?,
             Strategy::Direct | Strategy::Uring => match direct::open_for_zeros(&path) {
                 Ok(direct) => direct::zero(&direct, bytes, ZERO_BYTES)?,
                 Err(_) => zero_cached(&file, bytes, ZERO_BYTES)?,

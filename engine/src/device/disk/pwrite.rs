@@ -34,4 +34,7 @@ impl Pwrite {
             Durability::Unsynced => Ok(()),
         }
     }
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
 }

@@ -70,4 +70,11 @@ impl Segment for DiskSegment {
         self.end += bytes.len() as u64;
         Ok(Written { micros: u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX) })
     }
+    fn sync(&mut self) -> Result<(), DiskError> {
+        match &self.way {
+            Way::Pwrite(pwrite) => pwrite.sync(),
+            Way::Direct(_) | Way::Uring(_) | Way::Mapped(_) => Ok(()),
+        }
+        .map_err(|source| DiskError { doing: "sync", file: self.name.clone(), source })
+    }
 }

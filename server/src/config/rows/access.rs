@@ -25,14 +25,27 @@ const ROWS: &[Row] = &[
     Row::property(
         "DigestAuthenticationProvider.digestAlg",
         Kind::Choice(&[
-            "SHA1", "SHA-1", "SHA-224", "SHA-256", "SHA-384", "SHA-512", "SHA-512/224",
-            "SHA-512/256", "SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512", "MD5",
+            "SHA1",
+            "SHA-1",
+            "SHA-224",
+            "SHA-256",
+            "SHA-384",
+            "SHA-512",
+            "SHA-512/224",
+            "SHA-512/256",
+            "SHA3-224",
+            "SHA3-256",
+            "SHA3-384",
+            "SHA3-512",
+            "MD5",
         ]),
         "SHA1",
     )
     .doc("How the digest scheme turns a name and password into an id."),
-    Row::property("enforce.auth.enabled", Kind::Switch, "false")
-        .doc("Whether clients must authenticate, by one of the schemes below, before anything else."),
+    Row::property("enforce.auth.enabled", Kind::Switch, "false").doc(
+        "Whether clients must authenticate, by one of the schemes below, before anything \
+             else.",
+    ),
     Row::property("enforce.auth.schemes", Kind::Words, "")
         .doc("The schemes that satisfy enforce.auth.enabled, between commas."),
     Row::property("ensembleAuthName", Kind::Words, "")
@@ -47,9 +60,10 @@ const ROWS: &[Row] = &[
     Row::property("allowSaslFailedClients", Kind::Switch, "false")
         .no_meaning("this release has no SASL that could fail")
         .doc("Whether a client whose SASL exchange failed stays connected as nobody."),
-    Row::property("authProvider.*", Kind::Text, "")
-        .unset()
-        .doc("A class that adds an authentication scheme; those of ZooKeeper that exist here are built in."),
+    Row::property("authProvider.*", Kind::Text, "").unset().doc(
+        "A class that adds an authentication scheme; those of ZooKeeper that exist here are \
+             built in.",
+    ),
     Row::property("superUser", Kind::Text, "")
         .unset()
         .refused(NO_SASL)

@@ -10,6 +10,7 @@ pub(super) const TOPIC: Topic = Topic {
 };
 
 const ALONE: &str = "it is between servers, and this release runs one server on its own";
+const NEEDLESS: &str = "alone, a server does not need it, and a default keeps the file short";
 const NO_ENSEMBLE: &str = "this release runs one server on its own";
 const NO_SASL: &str = "this release runs one server on its own and has no SASL";
 
@@ -25,17 +26,22 @@ const ROWS: &[Row] = &[
         .variable("ZOO_STANDALONE_ENABLED")
         .refused(NO_ENSEMBLE)
         .doc("Whether a single server runs on its own, without the means to become an ensemble."),
-    Row::parsed("reconfigEnabled", Kind::Switch, "false")
-        .doc("Whether the ensemble can be changed; one server on its own answers reconfig with an error either way."),
+    Row::parsed("reconfigEnabled", Kind::Switch, "false").doc(
+        "Whether the ensemble can be changed; one server on its own answers reconfig with an \
+             error either way.",
+    ),
     Row::property("readonlymode.enabled", Kind::Switch, "false")
         .properties(&["readonlymode.enabled"])
-        .doc("Whether a server cut off from the others answers reads; alone, it only adds the word isro."),
+        .doc(
+            "Whether a server cut off from the others answers reads; alone, it only adds the word \
+             isro.",
+        ),
     Row::parsed("initLimit", ticks(0, INT_MAX), "10")
-        .apache("none", "one server on its own does not need it, and a default keeps the file short")
+        .apache("none", NEEDLESS)
         .variable("ZOO_INIT_LIMIT")
         .doc("How long a follower may take to connect to the leader and catch up."),
     Row::parsed("syncLimit", ticks(0, INT_MAX), "5")
-        .apache("none", "one server on its own does not need it, and a default keeps the file short")
+        .apache("none", NEEDLESS)
         .variable("ZOO_SYNC_LIMIT")
         .doc("How far a follower may be behind the leader."),
     Row::parsed("connectToLearnerMasterLimit", ticks(0, INT_MAX), "0")
@@ -116,9 +122,9 @@ const ROWS: &[Row] = &[
     Row::property("cnxTimeout", millis(0, INT_MAX), "5000")
         .no_meaning(ALONE)
         .doc("How long opening a connection for an election may take."),
-    Row::property("quorumCnxnTimeoutMs", millis(-1, INT_MAX), "-1")
-        .no_meaning(ALONE)
-        .doc("How long a connection for elections may be silent; -1 means it depends on syncLimit."),
+    Row::property("quorumCnxnTimeoutMs", millis(-1, INT_MAX), "-1").no_meaning(ALONE).doc(
+        "How long a connection for elections may be silent; -1 means it depends on syncLimit.",
+    ),
     Row::property("tcpKeepAlive", Kind::Switch, "false")
         .no_meaning(ALONE)
         .doc("Whether the system probes idle connections between servers."),

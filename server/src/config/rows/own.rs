@@ -21,10 +21,20 @@ const ROWS: &[Row] = &[
     .doc("How the transaction log reaches the device; auto tries what is fastest here."),
     Row::own("ringkeeper.log.format", Kind::Choice(&["text", "json"]), "text")
         .doc("How the server's messages look; --log-format wins over it."),
-    Row::own("ringkeeper.log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), "info")
-        .doc("Which of the server's messages are written; --log-level wins over it."),
-    Row::own("ringkeeper.reserveMb", Kind::Integer { min: 0, max: 1_048_576, unit: Unit::Mebibytes }, "64")
-        .doc("Disk space held back, so that a full disk can still be brought back in order."),
-    Row::own("ringkeeper.sessionPasswords", Kind::Choice(&["secret", "java"]), "secret")
-        .doc("How session passwords are made: secret cannot be guessed, java is what ZooKeeper computes."),
+    Row::own(
+        "ringkeeper.log.level",
+        Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        "info",
+    )
+    .doc("Which of the server's messages are written; --log-level wins over it."),
+    Row::own(
+        "ringkeeper.reserveMb",
+        Kind::Integer { min: 0, max: 1_048_576, unit: Unit::Mebibytes },
+        "64",
+    )
+    .doc("Disk space held back, so that a full disk can still be brought back in order."),
+    Row::own("ringkeeper.sessionPasswords", Kind::Choice(&["secret", "java"]), "secret").doc(
+        "How session passwords are made: secret cannot be guessed, java is what ZooKeeper \
+             computes.",
+    ),
 ];

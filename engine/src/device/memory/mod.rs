@@ -5,14 +5,13 @@
 //! of it survives. Nothing here depends on a clock or on chance.
 #![expect(clippy::disallowed_types, reason = "the device is shared by threads, as a disk is")]
 
-use std::collections::{BTreeMap, BTreeSet};
+mod state;
+
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use self::state::{File, NameChange, State};
 use super::{Device, DiskError, Durability, Entry, ReadAt, Segment, Sink, Source, Written};
-
-/// Bytes that reach the disk whole or not at all.
-const SECTOR: usize = 512;
 
 /// What happens at an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,201 +42,6 @@ pub enum Unsynced {
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDevice {
     state: Arc<Mutex<State>>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct State {
-    /// What processes see.
-    names: BTreeMap<String, u64>,
-    /// What the disk has.
-    names_durable: BTreeMap<String, u64>,
-    names_pending: Vec<NameChange>,
-    files: BTreeMap<u64, File>,
-    files_made: u64,
-    operations: u64,
-    fault: Option<(u64, Fault)>,
-    dead: bool,
-    unsynced: bool,
-    capacity: Option<u64>,
-    random: u64,
-}
-
-#[derive(Clone, Debug)]
-enum NameChange {
-    Link { name: String, file: u64 },
-    Rename { from: String, to: String, file: u64 },
-    Unlink { name: String, file: u64 },
-}
-
-#[derive(Clone, Debug, Default)]
-struct File {
-    cached: Vec<u8>,
-    durable: Vec<u8>,
-    /// Sectors that a sync will write.
-    dirty: BTreeSet<usize>,
-    /// Sectors that a failed sync gave up: they look written, and are not.
-    lost: BTreeSet<usize>,
-}
-
-impl File {
-    fn write(&mut self, offset: usize, bytes: &[u8]) {
-        let end = offset + bytes.len();
-        if self.cached.len() < end {
-            self.cached.resize(end, 0);
-        }
-        self.cached[offset..end].copy_from_slice(bytes);
-        self.dirty.extend(offset / SECTOR..end.div_ceil(SECTOR));
-    }
-
-    fn land(&mut self, sector: usize) {
-        let start = sector * SECTOR;
-        let end = (start + SECTOR).min(self.cached.len());
-        if self.durable.len() < end {
-            self.durable.resize(end, 0);
-        }
-        self.durable[start..end].copy_from_slice(&self.cached[start..end]);
-    }
-
-    fn sync(&mut self) {
-        for sector in std::mem::take(&mut self.dirty) {
-            self.land(sector);
-            self.lost.remove(&sector);
-        }
-    }
-}
-
-impl State {
-    /// Numbers an operation and lets it meet its fate. `Ok(true)` means: begin it, then crash.
-    fn begin(&mut self) -> io::Result<bool> {
-        if self.dead {
-            return Err(io::Error::other("the process is dead"));
-        }
-        let number = self.operations;
-        self.operations += 1;
-        match self.fault {
-            Some((at, Fault::Error(kind))) if at == number => Err(kind.into()),
-            Some((at, Fault::Crash)) if at == number => {
-                self.dead = true;
-                Ok(true)
-            }
-            Some(_) | None => Ok(false),
-        }
-    }
-
-    /// An operation that is done in full even if it is the last one.
-    fn whole<T>(&mut self, operation: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
-        let last = self.begin()?;
-        let result = operation(self)?;
-        if last { Err(io::Error::other("the process died")) } else { Ok(result) }
-    }
-
-    fn lookup(&self, name: &str) -> io::Result<u64> {
-        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn link(&mut self, name: &str) -> u64 {
-        self.files_made += 1;
-        let file = self.files_made;
-        self.files.insert(file, File::default());
-        self.names.insert(name.to_owned(), file);
-        self.names_pending.push(NameChange::Link { name: name.to_owned(), file });
-        file
-    }
-
-    fn write(&mut self, file: u64, offset: usize, bytes: &[u8]) -> io::Result<()> {
-        let begun = self.begin();
-        let done = match begun {
-            Ok(_) => bytes.len(),
-            Err(_) if self.dead => 0,
-            Err(_) => bytes.len() / 2,
-        };
-        let target = self.files.get_mut(&file).ok_or(io::ErrorKind::NotFound)?;
-        target.write(offset, &bytes[..done]);
-        if begun? { Err(io::Error::other("the process died")) } else { Ok(()) }
-    }
-
-    fn sync(&mut self, file: u64) -> io::Result<()> {
-        let begun = self.begin();
-        let was_dead = self.dead && begun.is_err();
-        let target = self.files.get_mut(&file).ok_or(io::ErrorKind::NotFound)?;
-        match begun {
-            Ok(false) => target.sync(),
-            Ok(true) => return Err(io::Error::other("the process died")),
-            Err(_) if was_dead => {}
-            Err(_) => {
-                let dirty = std::mem::take(&mut target.dirty);
-                target.lost.extend(dirty);
-            }
-        }
-        begun.map(|_| ())
-    }
-
-    fn used(&self) -> u64 {
-        let bytes = |file: &u64| self.files.get(file).map_or(0, |file| file.cached.len() as u64);
-        self.names.values().map(bytes).sum()
-    }
-
-    fn reserve(&self, bytes: u64) -> io::Result<()> {
-        match self.capacity {
-            Some(capacity) if self.used() + bytes > capacity => {
-                Err(io::ErrorKind::StorageFull.into())
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn unsynced(&self) -> Vec<Unsynced> {
-        let sectors = self.files.iter().flat_map(|(&number, file)| {
-            let sectors = file.dirty.union(&file.lost);
-            sectors.map(move |&sector| Unsynced::Sector { file: number, sector })
-        });
-        sectors.chain((0..self.names_pending.len()).map(Unsynced::Name)).collect()
-    }
-
-    fn power_loss(&mut self, mut survives: impl FnMut(Unsynced) -> bool) {
-        for (&number, file) in &mut self.files {
-            let mut sectors = std::mem::take(&mut file.dirty);
-            sectors.append(&mut file.lost);
-            for sector in sectors {
-                if survives(Unsynced::Sector { file: number, sector }) {
-                    file.land(sector);
-                }
-            }
-            file.cached = file.durable.clone();
-        }
-        for (number, change) in std::mem::take(&mut self.names_pending).into_iter().enumerate() {
-            if survives(Unsynced::Name(number)) {
-                self.change_durably(change);
-            }
-        }
-        self.names = self.names_durable.clone();
-        self.revive();
-    }
-
-    fn change_durably(&mut self, change: NameChange) {
-        let names = &mut self.names_durable;
-        match change {
-            NameChange::Link { name, file } => {
-                names.insert(name, file);
-            }
-            NameChange::Rename { from, to, file } => {
-                if names.get(&from) == Some(&file) {
-                    names.remove(&from);
-                }
-                names.insert(to, file);
-            }
-            NameChange::Unlink { name, file } => {
-                if names.get(&name) == Some(&file) {
-                    names.remove(&name);
-                }
-            }
-        }
-    }
-
-    fn revive(&mut self) {
-        self.dead = false;
-        self.fault = None;
-    }
 }
 
 impl MemoryDevice {
@@ -489,6 +293,12 @@ impl Segment for MemoryFile {
             if state.unsynced { Ok(()) } else { state.sync(self.file) }
         })?;
         Ok(Written::default())
+    }
+
+    fn sync(&mut self) -> Result<(), DiskError> {
+        self.device.run("sync", &self.name, |state| {
+            if state.unsynced { state.sync(self.file) } else { Ok(()) }
+        })
     }
 }
 

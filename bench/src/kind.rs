@@ -1,0 +1,87 @@
+//! What is timed: the rows of a report.
+
+/// A kind of operation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Kind {
+    /// Create a persistent node.
+    Create,
+    /// Create an ephemeral node.
+    Ephemeral,
+    /// Delete a node.
+    Delete,
+    /// Set the data of a node.
+    Set,
+    /// Read a node.
+    Get,
+    /// The stat of a node.
+    Exists,
+    /// List children.
+    Children,
+    /// A multi of four writes.
+    Multi,
+    /// An event: from the sending of the write to its arrival at one watcher.
+    Event,
+    /// Setting a watch (again).
+    Arm,
+    /// TCP connection and handshake.
+    Connect,
+    /// Closing of a session.
+    Close,
+    /// A session's whole life.
+    Session,
+}
+
+impl Kind {
+    /// All kinds, in the order of reports.
+    pub(crate) const ALL: [Kind; 13] = [
+        Kind::Create,
+        Kind::Ephemeral,
+        Kind::Delete,
+        Kind::Set,
+        Kind::Get,
+        Kind::Exists,
+        Kind::Children,
+        Kind::Multi,
+        Kind::Event,
+        Kind::Arm,
+        Kind::Connect,
+        Kind::Close,
+        Kind::Session,
+    ];
+
+    /// Name in reports.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Kind::Create => "create",
+            Kind::Ephemeral => "ephemeral",
+            Kind::Delete => "delete",
+            Kind::Set => "set",
+            Kind::Get => "get",
+            Kind::Exists => "exists",
+            Kind::Children => "children",
+            Kind::Multi => "multi",
+            Kind::Event => "event",
+            Kind::Arm => "arm",
+            Kind::Connect => "connect",
+            Kind::Close => "close",
+            Kind::Session => "session",
+        }
+    }
+
+    /// Position in [`Kind::ALL`].
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn indices_are_positions() {
+        for (position, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind.index(), position);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The part of most sessions: a script of operations, several in flight.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ringkeeper_engine::client::{Create, CreateMode, Event, Reply, Request};
+use ringkeeper_engine::wire::Acl;
+
+use crate::check::{self, Seen};
+use crate::clock::Nanos;
+use crate::course::Course;
+use crate::fault::{Fault, FaultKind};
+use crate::kind::Kind;
+use crate::load::{Layout, Load};
+use crate::session::{Desk, Part, Tag};
+use crate::tally::Tally;
+use crate::value::{Dice, Origin};
+use crate::workload::{Op, Script};
+
+/// A session that works through a script.
+pub(crate) struct Pipelined {
+    lane: u32,
+    script: Script,
+    seen: Seen,
+    /// Operations that are due, in an open loop.
+    arrivals: Option<VecDeque<Nanos>>,
+    load: Arc<Load>,
+    layout: Arc<Layout>,
+    course: Arc<Course>,
+    names: Names,
+    value: Vec<u8>,
+    acl: [Acl; 1],
+}
+
+/// Paths that this session makes up.
+struct Names {
+    /// The node below which it creates, with a slash.
+    dir: String,
+    listed: String,
+    path: String,
+}
+
+impl Names {
+    /// The node with this number.
+    fn made(&mut self, seq: u64) -> &str {
+        use std::fmt::Write as _;
+        self.path.clear();
+        self.path.push_str(&self.dir);
+        write!(self.path, "{seq:08}").expect("writing to a String cannot fail");
+        &self.path
+    }
+}
+
+impl Pipelined {
+    /// The part of one session; `lane` is its number among all.
+    pub(crate) fn new(
+        lane: u32,
+        load: &Arc<Load>,
+        layout: &Arc<Layout>,
+        course: &Arc<Course>,
+    ) -> Self {
+        let dice = Dice::new(load.seed, u64::from(lane));
+        Pipelined {
+            lane,
+            script: Script::new(load.workload, load.keys, dice),
+            seen: Seen::new(load.keys),
+            arrivals: load.rate.map(|_| VecDeque::new()),
+            load: load.clone(),
+            layout: layout.clone(),
+            course: course.clone(),
+            names: Names {
+                dir: format!("{}/", layout.lane(lane)),
+                listed: layout.listed(),
+                path: String::new(),
+            },
+            value: Vec::new(),
+            acl: [Acl::open()],
+        }
+    }
+
+    /// When the next operation should have started, if there is one to start now.
+    fn next_start(&mut self, now: Nanos) -> Option<Nanos> {
+        match &mut self.arrivals {
+            Some(arrivals) => arrivals.pop_front(),
+            None => self.course.may_start(now, 1).then_some(now),
+        }
+    }
+
+    fn origin(&self, op: Op) -> Origin {
+        Origin { key: op.key, writer: self.lane, seq: op.seq }
+    }
+
+    fn ask(&mut self, op: Op, intended: Nanos, desk: &mut Desk<'_>) {
+        match op.kind {
+            Kind::Create => self.ask_create(op, CreateMode::Persistent, intended, desk),
+            Kind::Ephemeral => self.ask_create(op, CreateMode::Ephemeral, intended, desk),
+            Kind::Multi => self.ask_multi(op, intended, desk),
+            Kind::Delete => {
+                let path = self.names.made(op.seq);
+                desk.ask(&Request::Delete { path, version: -1 }, op, intended);
+            }
+            Kind::Set => {
+                self.origin(op).write(self.load.value_bytes, &mut self.value);
+                let path = &self.layout.keys[op.key as usize];
+                let data = Some(&self.value[..]);
+                desk.ask(&Request::SetData { path, data, version: -1 }, op, intended);
+            }
+            Kind::Get => {
+                let path = &self.layout.keys[op.key as usize];
+                desk.ask(&Request::GetData { path, watch: false }, op, intended);
+            }
+            Kind::Exists => {
+                let path = &self.layout.keys[op.key as usize];
+                desk.ask(&Request::Exists { path, watch: false }, op, intended);
+            }
+            Kind::Children => {
+                let path = &self.names.listed;
+                desk.ask(&Request::GetChildren { path, watch: false }, op, intended);
+            }
+            Kind::Event | Kind::Arm | Kind::Connect | Kind::Close | Kind::Session => {
+                unreachable!("no script holds {:?}", op.kind)
+            }
+        }
+    }
+
+    fn ask_create(&mut self, op: Op, mode: CreateMode, intended: Nanos, desk: &mut Desk<'_>) {
+        self.origin(op).write(self.load.value_bytes, &mut self.value);
+        let (path, data) = (self.names.made(op.seq), Some(&self.value[..]));
+        desk.ask(&Request::Create(Create { path, data, acl: &self.acl, mode }), op, intended);
+    }
+
+    /// Create, set, set one of the keys, delete: every kind of result, and the tree stays as big.
+    fn ask_multi(&mut self, op: Op, intended: Nanos, desk: &mut Desk<'_>) {
+        self.origin(op).write(self.load.value_bytes, &mut self.value);
+        let key = &self.layout.keys[op.key as usize];
+        let (path, data) = (self.names.made(op.seq), Some(&self.value[..]));
+        let mode = CreateMode::Persistent;
+        let parts = [
+            Request::Create(Create { path, data, acl: &self.acl, mode }),
+            Request::SetData { path, data, version: 0 },
+            Request::SetData { path: key, data, version: -1 },
+            Request::Delete { path, version: 1 },
+        ];
+        desk.ask(&Request::Multi(&parts), op, intended);
+    }
+
+    fn check(&mut self, reply: &Reply<'_, Tag>) -> Result<(), Fault> {
+        let (op, bytes, body) = (reply.tag.op, self.load.value_bytes, reply.body);
+        match op.kind {
+            Kind::Create | Kind::Ephemeral => {
+                check::names(&check::readable(body.path())?, self.names.made(op.seq))
+            }
+            Kind::Delete => Ok(()),
+            Kind::Get => {
+                let (data, stat) = check::readable(body.data_stat())?;
+                let origin = check::value(data, op.key, bytes)?;
+                self.seen.see(op.key, &stat, Some(origin).filter(|_| bytes >= 16))
+            }
+            Kind::Set => {
+                let stat = check::readable(body.stat())?;
+                check::length(&stat, bytes)?;
+                self.seen.see(op.key, &stat, Some(self.origin(op)).filter(|_| bytes >= 16))
+            }
+            Kind::Exists => {
+                let stat = check::readable(body.stat())?;
+                check::length(&stat, bytes)?;
+                self.seen.see(op.key, &stat, None)
+            }
+            Kind::Children => check::children(&check::readable(body.names())?, self.load.children),
+            Kind::Multi => {
+                let results = check::readable(body.multi())?;
+                let stat = check::multi(&results, self.names.made(op.seq))?;
+                self.seen.see(op.key, &stat, Some(self.origin(op)).filter(|_| bytes >= 16))
+            }
+            Kind::Event | Kind::Arm | Kind::Connect | Kind::Close | Kind::Session => {
+                unreachable!("no script holds {:?}", op.kind)
+            }
+        }
+    }
+}
+
+impl Part for Pipelined {
+    fn fill(&mut self, desk: &mut Desk<'_>) {
+        while desk.in_flight() < self.load.pipeline {
+            let Some(intended) = self.next_start(desk.now) else { break };
+            let op = self.script.next_op();
+            self.ask(op, intended, desk);
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply<'_, Tag>, _now: Nanos) -> Result<(), Fault> {
+        check::accepted(reply).and_then(|()| self.check(reply))
+    }
+
+    fn event(&mut self, event: &Event<'_>, _now: Nanos, tally: &mut Tally) {
+        let story = format!("an event for {} that nobody asked for", event.path);
+        tally.fault(Fault::new(FaultKind::Order, story));
+    }
+
+    fn arrive(&mut self, at: Nanos) {
+        self.arrivals.as_mut().expect("arrivals belong to an open loop").push_back(at);
+    }
+
+    fn give_up(&mut self) -> u64 {
+        let Some(arrivals) = &mut self.arrivals else { return 0 };
+        let count = arrivals.len() as u64;
+        arrivals.clear();
+        count
+    }
+
+    fn leave(&mut self) {}
+
+    fn is_content(&self, now: Nanos) -> bool {
+        self.course.is_over(now) && self.arrivals.as_ref().is_none_or(VecDeque::is_empty)
+    }
+}

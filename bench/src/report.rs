@@ -1,0 +1,226 @@
+//! What came out of a run, as a value.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+
+use crate::clock::{Nanos, SECOND};
+use crate::load::Load;
+use crate::tally::{Row, Tally, histogram};
+
+/// Percentiles of latency, in microseconds.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(crate) struct Quantiles {
+    /// Median.
+    pub p50: f64,
+    /// 90 %.
+    pub p90: f64,
+    /// 99 %.
+    pub p99: f64,
+    /// 99.9 %.
+    pub p999: f64,
+    /// The slowest.
+    pub max: f64,
+}
+
+impl Quantiles {
+    /// Reads a histogram of nanoseconds.
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Quantiles {
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+        Quantiles {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: histogram.max() as f64 / 1e3,
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "p50": self.p50, "p90": self.p90, "p99": self.p99, "p99.9": self.p999, "max": self.max,
+        })
+    }
+}
+
+/// One line of the table.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Line {
+    /// Kind of operation.
+    pub name: &'static str,
+    /// Operations timed.
+    pub ops: u64,
+    /// Operations per second.
+    pub rate: f64,
+    /// Failed operations.
+    pub errors: u64,
+    /// Latency: from the intended start in an open loop.
+    pub response: Quantiles,
+    /// Latency from the sending, in an open loop.
+    pub service: Option<Quantiles>,
+}
+
+impl Line {
+    fn of(name: &'static str, row: &Row, elapsed: Nanos) -> Line {
+        Line {
+            name,
+            ops: row.response.len(),
+            rate: per_second(row.in_time, elapsed),
+            errors: row.errors,
+            response: Quantiles::of(&row.response),
+            service: row.service.as_ref().map(Quantiles::of),
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "op": self.name, "ops": self.ops, "ops_per_s": self.rate, "errors": self.errors,
+            "latency_us": self.response.json(),
+            "service_us": self.service.as_ref().map(Quantiles::json),
+        })
+    }
+}
+
+/// Processor time and memory over the measured time.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(crate) struct Usage {
+    /// Microseconds of processor time per operation.
+    pub cpu_us_per_op: f64,
+    /// Processors kept busy.
+    pub cpus: f64,
+}
+
+impl Usage {
+    /// From processor time and operations.
+    pub(crate) fn of(cpu_ns: u64, ops: u64, elapsed: Nanos) -> Usage {
+        Usage {
+            cpu_us_per_op: cpu_ns as f64 / 1e3 / ops.max(1) as f64,
+            cpus: cpu_ns as f64 / elapsed.max(1) as f64,
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({ "cpu_us_per_op": self.cpu_us_per_op, "cpus": self.cpus })
+    }
+}
+
+/// What was sampled beside the tallies.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sampled {
+    /// Time measured.
+    pub elapsed: Nanos,
+    /// The driver's processor time within it.
+    pub driver_cpu_ns: u64,
+    /// The servers' processor time within it, if they are known.
+    pub server_cpu_ns: Option<u64>,
+    /// The servers' memory at its end, and the most they ever held.
+    pub server_rss: Option<(u64, u64)>,
+}
+
+/// What came out of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    /// Name of the target.
+    pub target: String,
+    /// Its version, if it tells.
+    pub version: Option<String>,
+    /// The load.
+    pub load: Load,
+    /// Time measured.
+    pub elapsed: Nanos,
+    /// All primary operations as one.
+    pub total: Line,
+    /// Kinds of operation.
+    pub lines: Vec<Line>,
+    /// The driver's processor time.
+    pub driver: Usage,
+    /// The servers' processor time.
+    pub server: Option<Usage>,
+    /// The servers' memory: at the end, and the most ever.
+    pub server_rss: Option<(u64, u64)>,
+    /// Kinds of fault and their counts.
+    pub faults: Vec<(&'static str, u64)>,
+    /// Stories of some faults.
+    pub examples: Vec<String>,
+    /// Replies and events looked at.
+    pub checked: u64,
+    /// Arrivals of an open loop that were never sent.
+    pub unsent: u64,
+    /// Whether it ended before its time.
+    pub partial: bool,
+}
+
+impl Report {
+    /// Puts together what was counted and what was sampled.
+    pub(crate) fn new(target: &str, load: &Load, tally: &Tally, sampled: &Sampled) -> Report {
+        let mut total = Row { response: histogram(), service: None, in_time: 0, errors: 0 };
+        for kind in load.workload.primary() {
+            let Some(row) = tally.row(*kind) else { continue };
+            total.response.add(&row.response).expect("all histograms have the same bounds");
+            total.in_time += row.in_time;
+            total.errors += row.errors;
+        }
+        let elapsed = sampled.elapsed;
+        let ops = total.in_time;
+        let line = |(kind, row): (crate::kind::Kind, &Row)| Line::of(kind.name(), row, elapsed);
+        Report {
+            target: target.to_string(),
+            version: None,
+            load: load.clone(),
+            elapsed,
+            total: Line::of("total", &total, elapsed),
+            lines: tally.rows().map(line).collect(),
+            driver: Usage::of(sampled.driver_cpu_ns, ops, elapsed),
+            server: sampled.server_cpu_ns.map(|cpu_ns| Usage::of(cpu_ns, ops, elapsed)),
+            server_rss: sampled.server_rss,
+            faults: tally.faults.kinds().map(|(kind, n)| (kind.name(), n)).collect(),
+            examples: tally.faults.examples().to_vec(),
+            checked: tally.checked,
+            unsent: tally.unsent,
+            partial: false,
+        }
+    }
+
+    /// All faults.
+    pub(crate) fn faults_total(&self) -> u64 {
+        self.faults.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Whether the figures stand: nothing was wrong, and something was measured.
+    pub(crate) fn is_good(&self) -> bool {
+        self.faults.is_empty() && !self.partial && self.total.ops > 0
+    }
+
+    /// The report for machines.
+    pub(crate) fn json(&self) -> Value {
+        let load = &self.load;
+        json!({
+            "target": self.target, "version": self.version,
+            "workload": load.workload.to_string(), "connections": load.connections,
+            "pipeline": load.pipeline, "threads": load.threads, "rate": load.rate,
+            "warmup_s": seconds(load.warmup), "elapsed_s": seconds(self.elapsed),
+            "value_bytes": load.value_bytes, "keys": load.keys, "children": load.children,
+            "seed": load.seed,
+            "total": self.total.json(),
+            "ops": self.lines.iter().map(Line::json).collect::<Vec<_>>(),
+            "driver": self.driver.json(),
+            "server": self.server.as_ref().map(Usage::json),
+            "server_rss_bytes": self.server_rss.map(|(now, _)| now),
+            "server_rss_peak_bytes": self.server_rss.map(|(_, peak)| peak),
+            "checked": self.checked, "unsent": self.unsent, "partial": self.partial,
+            "faults": self.faults.iter().map(|(name, n)| (name.to_string(), json!(n)))
+                .collect::<serde_json::Map<_, _>>(),
+            "fault_examples": self.examples,
+        })
+    }
+}
+
+/// A time as seconds.
+pub(crate) fn seconds(time: Nanos) -> f64 {
+    Duration::from_nanos(time).as_secs_f64()
+}
+
+fn per_second(count: u64, elapsed: Nanos) -> f64 {
+    count as f64 * SECOND as f64 / elapsed.max(1) as f64
+}

@@ -1,0 +1,133 @@
+//! The session storm: connect, close, and again.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringkeeper_engine::Millis;
+use ringkeeper_engine::client::{Core, Message, Options, Request};
+
+use crate::clock::Nanos;
+use crate::course::Course;
+use crate::fault::{Fault, FaultKind};
+use crate::kind::Kind;
+use crate::tally::{Tally, Times};
+use crate::uring_rt::Socket;
+
+/// Failures in a row after which a lane stops: the server is gone.
+const FAILURES_MAX: u32 = 3;
+
+/// One lane of the storm: a session at a time.
+pub(crate) struct Storm {
+    /// Where to.
+    pub server: SocketAddr,
+    /// What to ask for.
+    pub options: Options,
+    /// When.
+    pub course: Arc<Course>,
+    /// Where it is counted.
+    pub tally: Rc<RefCell<Tally>>,
+}
+
+/// When a session began, was open and was closed.
+struct Life {
+    started: Nanos,
+    open: Nanos,
+    closed: Nanos,
+}
+
+impl Storm {
+    /// Opens and closes sessions until the course is over.
+    pub(crate) async fn rage(self) {
+        let mut failures = 0;
+        while failures < FAILURES_MAX && self.course.may_start(self.course.clock.now(), 1) {
+            match self.live_once().await {
+                Ok(life) => {
+                    failures = 0;
+                    self.record(&life);
+                }
+                Err(fault) => {
+                    failures += 1;
+                    self.tally.borrow_mut().refuse(Kind::Session, fault);
+                }
+            }
+        }
+    }
+
+    fn record(&self, life: &Life) {
+        let mut tally = self.tally.borrow_mut();
+        let Life { started, open, closed } = *life;
+        let span = |from, ended| Times { intended: from, started: from, ended };
+        tally.checked += 2;
+        tally.record(Kind::Connect, span(started, open));
+        tally.record(Kind::Close, span(open, closed));
+        tally.record(Kind::Session, span(started, closed));
+    }
+
+    async fn live_once(&self) -> Result<Life, Fault> {
+        let clock = self.course.clock;
+        let started = clock.now();
+        let socket = Socket::connect(self.server).await.map_err(lost)?;
+        let mut core: Core<()> = Core::new(self.options);
+        let (mut out, mut input) = (Vec::new(), Vec::new());
+        core.connect(Millis(0), &mut out);
+        (out, input) = exchange(&socket, &mut core, out, input).await?;
+        let open = clock.now();
+        out.clear();
+        core.request(&Request::CloseSession, (), &mut out);
+        (_, input) = exchange(&socket, &mut core, out, input).await?;
+        let closed = clock.now();
+        // The server closes the connection: waiting for that leaves no port in TIME_WAIT here.
+        let _ = socket.read(input).await;
+        Ok(Life { started, open, closed })
+    }
+}
+
+/// Sends, and waits for the one message that answers.
+async fn exchange(
+    socket: &Socket,
+    core: &mut Core<()>,
+    out: Vec<u8>,
+    mut input: Vec<u8>,
+) -> Result<(Vec<u8>, Vec<u8>), Fault> {
+    let (sent, out) = socket.write_all(out).await;
+    sent.map_err(lost)?;
+    loop {
+        let (got, back) = socket.read(input).await;
+        input = back;
+        if got.map_err(lost)? == 0 {
+            return Err(Fault::new(FaultKind::Lost, "the server closed a young session"));
+        }
+        let mut rest = &input[..];
+        let message = core
+            .receive(&mut rest)
+            .map_err(|error| Fault::new(FaultKind::Malformed, error.to_string()))?;
+        let Some(message) = message else { continue };
+        check(&message)?;
+        if let Some(violation) = core.take_violations().first() {
+            return Err((*violation).into());
+        }
+        input.clear();
+        return Ok((out, input));
+    }
+}
+
+fn check(message: &Message<'_, ()>) -> Result<(), Fault> {
+    match message {
+        Message::Connected(_) => Ok(()),
+        Message::Reply(reply) if reply.err == 0 => Ok(()),
+        Message::Reply(reply) => {
+            Err(Fault::new(FaultKind::ErrorCode, format!("close answered with {}", reply.err)))
+        }
+        Message::Expired => Err(Fault::new(FaultKind::Lost, "a new session was refused")),
+        Message::Event(_) | Message::Pong | Message::Stray(_) => {
+            Err(Fault::new(FaultKind::Order, "something that nobody asked for"))
+        }
+    }
+}
+
+fn lost(error: io::Error) -> Fault {
+    Fault::new(FaultKind::Lost, error.to_string())
+}

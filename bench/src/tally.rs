@@ -1,0 +1,226 @@
+//! What one driver thread counts and times.
+
+use hdrhistogram::Histogram;
+
+use crate::clock::Nanos;
+use crate::fault::{Fault, FaultLog};
+use crate::kind::Kind;
+
+/// Times of one kind of operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// From the intended start (closed loop: from the sending) to the reply.
+    pub response: Histogram<u64>,
+    /// From the sending to the reply; only kept apart in an open loop.
+    pub service: Option<Histogram<u64>>,
+    /// Replies that came inside the measured time.
+    pub in_time: u64,
+    /// Replies with an error code.
+    pub errors: u64,
+}
+
+/// A histogram of nanoseconds: three digits from 100 ns to ten minutes.
+pub(crate) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(100, 600_000_000_000, 3).expect("these bounds are legal")
+}
+
+/// Whether latency is counted from the sending or from the intended start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pace {
+    /// A reply allows the next request.
+    Closed,
+    /// Requests have a time of their own.
+    Open,
+}
+
+/// What is measured: the time between two instants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Window {
+    /// End of the warm-up.
+    pub from: Nanos,
+    /// End of the measured time.
+    pub until: Nanos,
+}
+
+impl Window {
+    /// Whether an instant is inside.
+    pub(crate) fn holds(&self, at: Nanos) -> bool {
+        self.from <= at && at < self.until
+    }
+}
+
+/// When a request was due, was sent and was answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Times {
+    /// When it should have been sent.
+    pub intended: Nanos,
+    /// When it was sent.
+    pub started: Nanos,
+    /// When its reply was read.
+    pub ended: Nanos,
+}
+
+/// The last second, for whoever watches.
+#[derive(Clone, Debug)]
+pub(crate) struct Interval {
+    /// Times of the primary operations.
+    pub response: Histogram<u64>,
+    /// Faults so far.
+    pub faults: u64,
+}
+
+impl Default for Interval {
+    fn default() -> Interval {
+        Interval { response: histogram(), faults: 0 }
+    }
+}
+
+/// What one driver thread counts and times.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    rows: [Option<Box<Row>>; Kind::ALL.len()],
+    pace: Pace,
+    primary: &'static [Kind],
+    window: Window,
+    /// Faults, warm-up included.
+    pub faults: FaultLog,
+    /// Replies and events looked at, warm-up included.
+    pub checked: u64,
+    /// When the last measured reply came.
+    pub last: Nanos,
+    /// Arrivals of an open loop that had not been sent when time was up.
+    pub unsent: u64,
+    /// The second under way.
+    pub interval: Interval,
+}
+
+impl Tally {
+    /// Nothing counted yet.
+    pub(crate) fn new(pace: Pace, primary: &'static [Kind], window: Window) -> Tally {
+        Tally {
+            rows: [const { None }; Kind::ALL.len()],
+            pace,
+            primary,
+            window,
+            faults: FaultLog::default(),
+            checked: 0,
+            last: 0,
+            unsent: 0,
+            interval: Interval::default(),
+        }
+    }
+
+    /// Says what is measured, once that is known.
+    pub(crate) fn set_window(&mut self, window: Window) {
+        self.window = window;
+    }
+
+    /// Rows that were used.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (Kind, &Row)> {
+        Kind::ALL.into_iter().filter_map(|kind| Some((kind, self.row(kind)?)))
+    }
+
+    /// One row, if it was used.
+    pub(crate) fn row(&self, kind: Kind) -> Option<&Row> {
+        self.rows[kind.index()].as_deref()
+    }
+
+    /// Times an operation that did what it was asked for. A closed loop counts what is answered
+    /// inside the window; an open loop what was due inside it, however late the answer is.
+    pub(crate) fn record(&mut self, kind: Kind, times: Times) {
+        if self.primary.contains(&kind) {
+            self.interval.response.saturating_record(times.ended.saturating_sub(times.intended));
+        }
+        let open = self.pace == Pace::Open;
+        if !self.window.holds(if open { times.intended } else { times.ended }) {
+            return;
+        }
+        let window = self.window;
+        let row = self.row_mut(kind);
+        row.in_time += u64::from(window.holds(times.ended));
+        row.response.saturating_record(times.ended.saturating_sub(times.intended));
+        if let Some(service) = &mut row.service {
+            service.saturating_record(times.ended.saturating_sub(times.started));
+        }
+        self.last = self.last.max(times.ended);
+    }
+
+    /// Counts a refusal: it is a fault, and it is not timed.
+    pub(crate) fn refuse(&mut self, kind: Kind, fault: Fault) {
+        self.row_mut(kind).errors += 1;
+        self.fault(fault);
+    }
+
+    /// Counts a fault.
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        self.faults.note(fault);
+    }
+
+    /// Hands out the last second and begins the next.
+    pub(crate) fn take_interval(&mut self) -> Interval {
+        self.interval.faults = self.faults.total();
+        std::mem::take(&mut self.interval)
+    }
+
+    /// Adds what another thread counted.
+    pub(crate) fn merge(&mut self, other: &Tally) {
+        for (kind, theirs) in other.rows() {
+            let mine = self.row_mut(kind);
+            mine.response.add(&theirs.response).expect("all histograms have the same bounds");
+            if let (Some(mine), Some(theirs)) = (&mut mine.service, &theirs.service) {
+                mine.add(theirs).expect("all histograms have the same bounds");
+            }
+            mine.in_time += theirs.in_time;
+            mine.errors += theirs.errors;
+        }
+        self.faults.merge(&other.faults);
+        self.checked += other.checked;
+        self.last = self.last.max(other.last);
+        self.unsent += other.unsent;
+    }
+
+    fn row_mut(&mut self, kind: Kind) -> &mut Row {
+        let service = self.pace == Pace::Open;
+        self.rows[kind.index()].get_or_insert_with(|| {
+            Box::new(Row {
+                response: histogram(),
+                service: service.then(histogram),
+                in_time: 0,
+                errors: 0,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Window = Window { from: 100, until: 200 };
+
+    fn times(intended: Nanos, started: Nanos, ended: Nanos) -> Times {
+        Times { intended, started, ended }
+    }
+
+    #[test]
+    fn a_closed_loop_counts_what_is_answered_inside_the_window() {
+        let mut tally = Tally::new(Pace::Closed, &[Kind::Get], WINDOW);
+        for ended in [99, 100, 199, 200] {
+            tally.record(Kind::Get, times(50, 50, ended));
+        }
+        let row = tally.row(Kind::Get).unwrap();
+        assert_eq!((row.in_time, row.response.len(), tally.last), (2, 2, 199));
+        assert_eq!(tally.take_interval().response.len(), 4);
+    }
+
+    #[test]
+    fn an_open_loop_counts_what_was_due_inside_it_from_when_it_was_due() {
+        let mut tally = Tally::new(Pace::Open, &[Kind::Get], WINDOW);
+        tally.record(Kind::Get, times(99, 100, 150));
+        tally.record(Kind::Get, times(150, 100_150, 100_250));
+        let row = tally.row(Kind::Get).unwrap();
+        assert_eq!((row.in_time, row.response.len()), (0, 1));
+        assert!(row.response.max() >= 100_000);
+        assert!(row.service.as_ref().unwrap().max() < 200);
+    }
+}

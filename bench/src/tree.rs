@@ -1,0 +1,219 @@
+//! The nodes of a run: planted before the load, removed after it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use ringkeeper_engine::Code;
+use ringkeeper_engine::client::{
+    Client, Create, CreateMode, Error, MultiResult, Options, Request, four_letter_word,
+};
+use ringkeeper_engine::wire::Acl;
+
+use crate::load::{Layout, Load};
+use crate::value::{Origin, PLANTER};
+use crate::workload::Workload;
+
+/// Writes in one multi while planting and removing.
+const BATCH: usize = 200;
+/// Multis in flight while planting and removing.
+const BATCHES_IN_FLIGHT: usize = 8;
+
+/// The nodes of a run, and the session that answers for them.
+pub(crate) struct Plot {
+    client: Client,
+    layout: Layout,
+    path: String,
+}
+
+impl Plot {
+    /// Plants what a load needs. What earlier runs left because they were cut short is removed.
+    pub(crate) fn plant(server: SocketAddr, load: &Load, run: &str) -> Result<Plot> {
+        let options = Options { timeout_ms: load.session_ms, ..Options::default() };
+        let mut client = Client::connect(server, options)
+            .with_context(|| format!("cannot open a session with {server}"))?;
+        client.set_patience(Duration::from_secs(60));
+        let keys = if needs_keys(load.workload) { load.keys } else { 0 };
+        let layout = Layout::new(&load.path, run, keys);
+        let mut plot = Plot { client, layout, path: load.path.clone() };
+        plot.prepare(load).with_context(|| format!("cannot plant below {}", load.path))?;
+        Ok(plot)
+    }
+
+    /// The names of its nodes.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Keeps the session alive, without waiting for the answer. If the server is gone, the
+    /// sessions under load tell.
+    pub(crate) fn stay(&mut self) {
+        self.client.queue(&Request::Ping);
+        let _ = self.client.flush();
+    }
+
+    /// Removes everything.
+    pub(crate) fn clear(mut self) -> Result<()> {
+        let run = self.layout.run.clone();
+        remove(&mut self.client, &run).with_context(|| format!("cannot remove {run}"))?;
+        // Somebody else's run may be under the same node.
+        let _ = self.client.delete(&self.path);
+        self.client.close()?;
+        Ok(())
+    }
+
+    fn prepare(&mut self, load: &Load) -> Result<()> {
+        self.make_path()?;
+        self.remove_stale()?;
+        let run = self.layout.run.clone();
+        self.client.create(&run, b"")?;
+        self.client.create_mode(&Layout::owner(&run), b"", CreateMode::Ephemeral)?;
+        self.plant_keys(load.value_bytes)?;
+        if load.workload == Workload::Children {
+            let listed = self.layout.listed();
+            self.client.create(&listed, b"")?;
+            let children = (0..load.children).map(|n| (format!("{listed}/{n:06}"), Vec::new()));
+            plant(&mut self.client, children)?;
+        }
+        if load.workload.is_fanout() {
+            let watched = (0..load.threads).map(|thread| self.layout.watched(thread));
+            let values = watched.map(|path| (path, planted_value(0, load.value_bytes)));
+            plant(&mut self.client, values)?;
+        }
+        if matches!(load.workload, Workload::Create | Workload::Multi | Workload::Ephemeral) {
+            let lanes = (0..load.connections).map(|lane| (self.layout.lane(lane), Vec::new()));
+            plant(&mut self.client, lanes)?;
+        }
+        Ok(())
+    }
+
+    fn make_path(&mut self) -> Result<()> {
+        for (at, _) in self.path.match_indices('/').skip(1).chain([(self.path.len(), "")]) {
+            match self.client.create(&self.path[..at], b"") {
+                Err(error) if error.code() != Some(Code::NodeExists) => return Err(error.into()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A run whose owner's session is gone was cut short.
+    fn remove_stale(&mut self) -> Result<()> {
+        for name in self.client.children(&self.path)? {
+            let run = format!("{}/{name}", self.path);
+            if self.client.exists(&Layout::owner(&run))?.is_none() {
+                remove(&mut self.client, &run)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn plant_keys(&mut self, value_bytes: usize) -> Result<()> {
+        let parents = self.layout.keys.iter().step_by(Layout::KEYS_PER_PARENT as usize);
+        let parents = parents.filter_map(|key| key.rsplit_once('/'));
+        let parents: Vec<_> = parents.map(|(path, _)| (path.to_string(), Vec::new())).collect();
+        plant(&mut self.client, parents.into_iter())?;
+        let keys = (0..).zip(&self.layout.keys);
+        let keys = keys.map(|(key, path)| (path.clone(), planted_value(key, value_bytes)));
+        plant(&mut self.client, keys)
+    }
+}
+
+fn needs_keys(workload: Workload) -> bool {
+    match workload {
+        Workload::Set
+        | Workload::Get
+        | Workload::Exists
+        | Workload::Multi
+        | Workload::Mix { .. } => true,
+        Workload::Create
+        | Workload::Children
+        | Workload::Ephemeral
+        | Workload::Watch
+        | Workload::PersistentWatch
+        | Workload::Sessions => false,
+    }
+}
+
+fn planted_value(key: u32, bytes: usize) -> Vec<u8> {
+    let mut value = Vec::new();
+    Origin { key, writer: PLANTER, seq: 0 }.write(bytes, &mut value);
+    value
+}
+
+/// Creates nodes, several multis at a time.
+fn plant(client: &mut Client, mut nodes: impl Iterator<Item = (String, Vec<u8>)>) -> Result<()> {
+    let acl = [Acl::open()];
+    let mut waiting = 0;
+    loop {
+        let batch: Vec<_> = nodes.by_ref().take(BATCH).collect();
+        if !batch.is_empty() {
+            let parts: Vec<_> = batch.iter().map(|(p, value)| create(p, value, &acl)).collect();
+            client.queue(&Request::Multi(&parts));
+            waiting += 1;
+        }
+        if waiting == 0 {
+            return Ok(());
+        }
+        if batch.is_empty() || waiting == BATCHES_IN_FLIGHT {
+            waiting -= 1;
+            let answer = client.receive()?.accepted()?;
+            if let Some(MultiResult::Failed(_)) = answer.body().multi()?.first() {
+                bail!("a multi of creates was refused: {:?}", answer.body().multi()?);
+            }
+        }
+    }
+}
+
+/// Removes a node and everything below, several multis at a time.
+fn remove(client: &mut Client, path: &str) -> Result<(), Error> {
+    let names = match client.children(path) {
+        Ok(names) => names,
+        Err(error) if error.code() == Some(Code::NoNode) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let paths: Vec<String> = names.iter().map(|name| format!("{path}/{name}")).collect();
+    let mut batches = paths.chunks(BATCH);
+    let mut waiting = VecDeque::new();
+    let mut stubborn = Vec::new();
+    loop {
+        if let Some(batch) = batches.next() {
+            let parts: Vec<_> = batch.iter().map(|path| delete(path)).collect();
+            client.queue(&Request::Multi(&parts));
+            waiting.push_back(batch);
+            if waiting.len() < BATCHES_IN_FLIGHT {
+                continue;
+            }
+        }
+        let Some(batch) = waiting.pop_front() else { break };
+        let answer = client.receive()?.accepted()?;
+        if let Some(MultiResult::Failed(_)) = answer.body().multi()?.first() {
+            stubborn.extend_from_slice(batch);
+        }
+    }
+    for path in stubborn {
+        remove(client, &path)?;
+    }
+    match client.delete(path) {
+        Err(error) if error.code() != Some(Code::NoNode) => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn create<'a>(path: &'a str, value: &'a [u8], acl: &'a [Acl]) -> Request<'a> {
+    Request::Create(Create { path, data: Some(value), acl, mode: CreateMode::Persistent })
+}
+
+fn delete(path: &str) -> Request<'_> {
+    Request::Delete { path, version: -1 }
+}
+
+/// What a server says about its version, if it answers the word `srvr`.
+pub(crate) fn version(server: SocketAddr) -> Option<String> {
+    let answer = four_letter_word(server, "srvr").ok()?;
+    let line = answer.lines().next()?;
+    let version = line.split_once(": ").map_or(line, |(_, version)| version);
+    let version = version.split([',', '-']).next().unwrap_or(version).trim();
+    (!version.is_empty()).then(|| version.to_string())
+}

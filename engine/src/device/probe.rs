@@ -1,0 +1,354 @@
+//! Which way to write this disk likes best: measured, briefly, where the log will live.
+//!
+//! A quiet machine and a busy one rank the ways differently (one that waits for a kernel thread is
+//! fast until something else wants the processor), so both are measured.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a measurement reads the clock and keeps cores busy"
+)]
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Device, Disk, DiskError, Durability, ReadAt, Segment, Sink, Source, Strategy};
+
+/// The file that is written while measuring.
+const SCRATCH: &str = "probe.tmp";
+const SCRATCH_BYTES: u64 = 4 << 20;
+/// A small commit, and a large one.
+const SMALL: usize = 4 << 10;
+const LARGE: usize = 64 << 10;
+/// Commits of one measurement at most.
+const COMMITS_MAX: usize = 2_000;
+/// How much faster another way must be than a preferred one: less is noise.
+const CLEARLY: f64 = 0.75;
+/// Bytes written for each byte of a small commit beyond which a way wears out the disk.
+const AMPLIFICATION_MAX: f64 = 8.0;
+/// The file that keeps a report.
+const NAME: &str = "device.probe";
+const TITLE: &str = "ringkeeper device probe 1";
+
+/// What else the machine does during a measurement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Load {
+    /// Nothing of ours.
+    Quiet,
+    /// Every core is wanted by somebody else.
+    Busy,
+}
+
+/// One way, measured once.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Measured {
+    /// The way.
+    pub strategy: Strategy,
+    /// Bytes of each commit.
+    pub bytes: usize,
+    /// What else went on.
+    pub load: Load,
+    /// Commits measured.
+    pub commits: usize,
+    /// Microseconds of the median commit.
+    pub p50_us: u64,
+    /// Microseconds that one commit in a hundred takes longer than.
+    pub p99_us: u64,
+    /// Bytes that the kernel wrote for each commit; unknown where it does not tell.
+    pub written_bytes: Option<u64>,
+}
+
+/// What was measured and what follows from it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ProbeReport {
+    /// The way to use.
+    pub chosen: Strategy,
+    /// Why.
+    pub why: String,
+    /// Microseconds of the median `fdatasync` behind a write of 4 KiB.
+    pub fdatasync_p50_us: u64,
+    /// And of the slowest in a hundred.
+    pub fdatasync_p99_us: u64,
+    /// Everything that was measured; not kept in the file.
+    pub measured: Vec<Measured>,
+}
+
+impl ProbeReport {
+    /// The report kept in a directory, or a new one, which is kept from then on.
+    pub fn of(path: &Path, budget: Duration) -> Result<ProbeReport, DiskError> {
+        let device = Disk::open(path, Strategy::Pwrite, Durability::Synced)?;
+        if let Some(report) = load(&device) {
+            return Ok(report);
+        }
+        let report = probe(path, budget)?;
+        // Without the file the next start measures again; that is no reason not to start now.
+        let _ = report.save(&device);
+        Ok(report)
+    }
+
+    fn save(&self, device: &Disk) -> Result<(), DiskError> {
+        let mut sink = device.create(NAME)?;
+        sink.write(self.to_text().as_bytes())?;
+        sink.sync()
+    }
+
+    /// The report as it is kept.
+    pub fn to_text(&self) -> String {
+        format!(
+            "{TITLE}\nchosen={}\nwhy={}\nfdatasync_p50_us={}\nfdatasync_p99_us={}\n",
+            self.chosen, self.why, self.fdatasync_p50_us, self.fdatasync_p99_us
+        )
+    }
+
+    /// Reads a report that was kept; `None` where it is not understood, and is to be made again.
+    pub fn parse(text: &str) -> Option<ProbeReport> {
+        let fields = text.strip_prefix(TITLE)?;
+        let field =
+            |name: &str| fields.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        Some(ProbeReport {
+            chosen: field("chosen")?.parse().ok()?,
+            why: field("why")?.to_owned(),
+            fdatasync_p50_us: field("fdatasync_p50_us")?.parse().ok()?,
+            fdatasync_p99_us: field("fdatasync_p99_us")?.parse().ok()?,
+            measured: Vec::new(),
+        })
+    }
+}
+
+fn load(device: &Disk) -> Option<ProbeReport> {
+    let reader = device.read(NAME, Source::Cached).ok()?;
+    let bytes = usize::try_from(reader.bytes()).ok().filter(|&bytes| bytes <= SMALL)?;
+    ProbeReport::parse(&String::from_utf8(reader.read_at(0, bytes).ok()?).ok()?)
+}
+
+/// Measures every way within about `budget` and chooses one. Fails only where not even plain
+/// writes work.
+pub fn probe(path: &Path, budget: Duration) -> Result<ProbeReport, DiskError> {
+    let deadline = Instant::now() + budget;
+    // What works everywhere comes first: if the disk is too slow for more, it is what is used.
+    let order = [Strategy::Pwrite, Strategy::Direct, Strategy::Uring, Strategy::Mmap];
+    let mut measured = Vec::new();
+    for (number, strategy) in order.into_iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let slice = left / (order.len() - number) as u32;
+        match measure_all(path, strategy, slice) {
+            Ok(rows) => measured.extend(rows),
+            Err(error) if strategy == Strategy::Pwrite => return Err(error),
+            // The system forbids it, or the file system cannot do it.
+            Err(_) => {}
+        }
+    }
+    let (chosen, why) = choose(&measured);
+    let plain = find(&measured, Strategy::Pwrite, SMALL, Load::Quiet);
+    let (fdatasync_p50_us, fdatasync_p99_us) = plain.map_or((0, 0), |row| (row.p50_us, row.p99_us));
+    Ok(ProbeReport { chosen, why, fdatasync_p50_us, fdatasync_p99_us, measured })
+}
+
+/// Small and large commits on a quiet machine, small ones on a busy one. A third of the time is
+/// for making the file.
+fn measure_all(
+    path: &Path,
+    strategy: Strategy,
+    time: Duration,
+) -> Result<Vec<Measured>, DiskError> {
+    let begun = Instant::now();
+    let scratch = Scratch::make(path, strategy)?;
+    let slice = time.saturating_sub(begun.elapsed()) / 3;
+    Ok(vec![
+        scratch.measure(SMALL, Load::Quiet, slice)?,
+        scratch.measure(LARGE, Load::Quiet, slice)?,
+        scratch.measure(SMALL, Load::Busy, slice)?,
+    ])
+}
+
+/// Measures one way with commits of `bytes` for about `time`, in a file of its own in `path`.
+pub fn measure(
+    path: &Path,
+    strategy: Strategy,
+    bytes: usize,
+    load: Load,
+    time: Duration,
+) -> Result<Measured, DiskError> {
+    Scratch::make(path, strategy)?.measure(bytes, load, time)
+}
+
+/// A preallocated file that goes away with the measurement.
+struct Scratch {
+    device: Disk,
+    strategy: Strategy,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Nobody depends on it; the next probe writes over it.
+        let _ = self.device.remove(SCRATCH);
+    }
+}
+
+impl Scratch {
+    fn make(path: &Path, strategy: Strategy) -> Result<Scratch, DiskError> {
+        let device = Disk::open(path, strategy, Durability::Synced)?;
+        let scratch = Scratch { device, strategy };
+        scratch.device.preallocate(SCRATCH, SCRATCH_BYTES)?;
+        Ok(scratch)
+    }
+
+    fn measure(&self, bytes: usize, load: Load, time: Duration) -> Result<Measured, DiskError> {
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let hogs = match load {
+                Load::Quiet => 0,
+                Load::Busy => thread::available_parallelism().map_or(1, usize::from),
+            };
+            for _ in 0..hogs {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+            let measured = self.commits(bytes, load, time);
+            stop.store(true, Ordering::Relaxed);
+            measured
+        })
+    }
+
+    /// At least three commits, however slow the disk is.
+    fn commits(&self, bytes: usize, load: Load, time: Duration) -> Result<Measured, DiskError> {
+        let commit = vec![0x5a; bytes];
+        let mut segment = self.device.segment(SCRATCH, 0)?;
+        // The first write after opening pays for things that no later one pays for.
+        segment.write(0, &commit)?;
+        let mut offset = bytes as u64;
+        let mut micros = Vec::with_capacity(COMMITS_MAX);
+        let (begun, written) = (Instant::now(), written_so_far());
+        while micros.len() < COMMITS_MAX && (begun.elapsed() < time || micros.len() < 3) {
+            if offset + bytes as u64 > SCRATCH_BYTES {
+                segment = self.device.segment(SCRATCH, 0)?;
+                offset = 0;
+            }
+            micros.push(segment.write(offset, &commit)?.micros);
+            offset += bytes as u64;
+        }
+        let commits = micros.len();
+        let written = written.zip(written_so_far()).map(|(from, to)| (to - from) / commits as u64);
+        micros.sort_unstable();
+        Ok(Measured {
+            strategy: self.strategy,
+            bytes,
+            load,
+            commits,
+            p50_us: micros[commits / 2],
+            p99_us: micros[(commits * 99 / 100).min(commits - 1)],
+            written_bytes: written,
+        })
+    }
+}
+
+/// Bytes that this process has caused to be written. Right as long as it does nothing else.
+fn written_so_far() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/io").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok())
+}
+
+fn find(rows: &[Measured], strategy: Strategy, bytes: usize, load: Load) -> Option<&Measured> {
+    rows.iter().find(|row| (row.strategy, row.bytes, row.load) == (strategy, bytes, load))
+}
+
+/// Takes the first way of [`Strategy::ALL`] than which no other is clearly better.
+fn choose(rows: &[Measured]) -> (Strategy, String) {
+    let mut why = String::new();
+    let mut best: Option<(Strategy, f64)> = None;
+    for strategy in Strategy::ALL {
+        let Some(cost) = cost(rows, strategy, &mut why) else { continue };
+        if best.is_none_or(|(_, least)| cost < least * CLEARLY) {
+            best = Some((strategy, cost));
+        }
+    }
+    (best.map_or(Strategy::Pwrite, |(strategy, _)| strategy), why)
+}
+
+/// What a way costs in microseconds: small commits count most, then those on a busy machine, where
+/// the slow ones are what clients notice.
+fn cost(rows: &[Measured], strategy: Strategy, why: &mut String) -> Option<f64> {
+    let separator = if why.is_empty() { "" } else { "; " };
+    let row = |bytes, load| find(rows, strategy, bytes, load);
+    let (Some(small), Some(large), Some(busy)) =
+        (row(SMALL, Load::Quiet), row(LARGE, Load::Quiet), row(SMALL, Load::Busy))
+    else {
+        let _ = write!(why, "{separator}{strategy}: does not work here");
+        return None;
+    };
+    let _ = write!(
+        why,
+        "{separator}{strategy}: {} us (busy {}, p99 {}; 64 KiB {})",
+        small.p50_us, busy.p50_us, busy.p99_us, large.p50_us
+    );
+    if strategy == Strategy::Mmap {
+        let amplification = small.written_bytes.map(|bytes| bytes as f64 / SMALL as f64);
+        if amplification.is_none_or(|times| times > AMPLIFICATION_MAX) {
+            why.push_str(", rejected: it writes far more than it is given");
+            return None;
+        }
+    }
+    let busy = (busy.p50_us + busy.p99_us.min(20 * busy.p50_us)) as f64;
+    Some(small.p50_us as f64 + busy / 4.0 + large.p50_us as f64 / 4.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(strategy: Strategy, small: u64, busy_p99: u64, written: u64) -> Vec<Measured> {
+        let row = |bytes, load, p99_us| Measured {
+            strategy,
+            bytes,
+            load,
+            commits: 100,
+            p50_us: small,
+            p99_us,
+            written_bytes: Some(written),
+        };
+        vec![
+            row(SMALL, Load::Quiet, small),
+            row(LARGE, Load::Quiet, small),
+            row(SMALL, Load::Busy, busy_p99),
+        ]
+    }
+
+    #[test]
+    fn a_little_faster_is_not_better() {
+        let mut all = rows(Strategy::Direct, 100, 200, 4_096);
+        all.extend(rows(Strategy::Uring, 90, 180, 4_096));
+        all.extend(rows(Strategy::Pwrite, 110, 150, 4_096));
+        assert_eq!(choose(&all).0, Strategy::Direct);
+        all.extend(rows(Strategy::Mmap, 30, 60, 4_096));
+        assert_eq!(choose(&all).0, Strategy::Mmap);
+    }
+
+    #[test]
+    fn what_stalls_on_a_busy_machine_or_writes_too_much_is_not_taken() {
+        let mut all = rows(Strategy::Direct, 100, 200, 4_096);
+        all.extend(rows(Strategy::Uring, 60, 4_000, 4_096));
+        all.extend(rows(Strategy::Mmap, 30, 60, 2 << 20));
+        let (chosen, why) = choose(&all);
+        assert_eq!(chosen, Strategy::Direct);
+        assert!(why.contains("mmap: 30 us") && why.contains("rejected"), "{why}");
+        assert!(why.contains("pwrite: does not work here"), "{why}");
+    }
+
+    #[test]
+    fn reports_survive_their_file() {
+        let (chosen, why) = choose(&rows(Strategy::Uring, 1, 2, 3));
+        let report = ProbeReport {
+            chosen,
+            why,
+            fdatasync_p50_us: 7,
+            fdatasync_p99_us: 9,
+            measured: Vec::new(),
+        };
+        assert_eq!(ProbeReport::parse(&report.to_text()), Some(report));
+        assert_eq!(ProbeReport::parse("ringkeeper device probe 2\nchosen=direct\n"), None);
+    }
+}

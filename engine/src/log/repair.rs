@@ -1,0 +1,177 @@
+//! What an operator may decide when recovery refuses: to keep what is good and lose the rest.
+
+use super::header::{self, Header};
+use super::recover::{Note, Replay, cut, refuse};
+use super::refusal::Refusal;
+use super::survey::{End, Newest, Survey};
+use super::{Active, Dirs, Fatal, Settings};
+use crate::Zxid;
+use crate::device::{Device, DiskError, Durability, Identity, ReadAt, Sink, Source};
+use crate::log::gauge::Gauge;
+use crate::snapshot::{self, Start};
+use crate::txn::Txn;
+
+/// Bytes copied at once.
+const COPY_BYTES: usize = 1 << 20;
+
+/// What a repair did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Repaired {
+    /// The log ends here now; every transaction behind it is lost.
+    pub last: Zxid,
+    /// What was wrong; nothing, if there was nothing to repair.
+    pub trouble: Option<String>,
+    /// Files kept aside, under these names: they hold what was lost, as far as it can be read.
+    pub aside: Vec<String>,
+    /// What else somebody should know.
+    pub notes: Vec<Note>,
+}
+
+/// Ends the log behind its last good transaction. Acknowledged transactions are lost by this; the
+/// files that hold them are kept aside. Where the log is damaged before the newest good snapshot,
+/// it begins anew behind that snapshot.
+pub fn repair_truncate<D: Device>(
+    dirs: &Dirs<D>,
+    identity: &Identity,
+    settings: &Settings,
+) -> Result<Repaired, Refusal> {
+    let mut survey = Survey::take(dirs, identity)?;
+    let mut notes = Vec::new();
+    let base = survey.load_snapshot(identity, &mut Discard, &mut notes)?.unwrap_or(Zxid::ZERO);
+    let mut end = End::default();
+    let verdict = survey.replay_log(base, &mut end, &mut Discard);
+    let stranger = survey.trouble.take();
+    let trouble = match (verdict, &stranger) {
+        (Err(refusal), _) if !refusal.is_repairable() => return Err(refusal),
+        (_, Some((_, refusal))) if !refusal.is_repairable() => {
+            return Err(stranger.map(|(_, refusal)| refusal).expect("it was just looked at"));
+        }
+        (Err(refusal), _) => Some(refusal.to_string()),
+        (Ok(()), Some((_, refusal))) => Some(refusal.to_string()),
+        (Ok(()), None) => survey.check_end(&end).err().map(|refusal| refusal.to_string()),
+    };
+    let mut repaired = Repaired { last: end.last.max(base), trouble, aside: Vec::new(), notes };
+    if repaired.trouble.is_some() {
+        Repair { dirs, identity, settings, repaired: &mut repaired }
+            .run(base, &end)
+            .map_err(refuse)?;
+    }
+    Ok(repaired)
+}
+
+struct Repair<'a, D> {
+    dirs: &'a Dirs<D>,
+    identity: &'a Identity,
+    settings: &'a Settings,
+    repaired: &'a mut Repaired,
+}
+
+impl<D: Device> Repair<'_, D> {
+    fn run(&mut self, base: Zxid, end: &End) -> Result<(), Fatal> {
+        let last = self.repaired.last;
+        self.move_newer(&self.dirs.snapshots, last, snapshot::parse_name)?;
+        if end.last < base || end.newest.is_none() {
+            return self.begin_anew(base);
+        }
+        let newest = end.newest.as_ref().expect("it was just looked at");
+        self.move_newer(&self.dirs.log, newest.header.first, header::parse_name)?;
+        self.copy(newest)?;
+        cut(&self.dirs.log, newest, end.last)?;
+        Ok(())
+    }
+
+    /// Moves aside every file whose name has a later zxid.
+    fn move_newer(
+        &mut self,
+        device: &D,
+        limit: Zxid,
+        parse: fn(&str) -> Option<Zxid>,
+    ) -> Result<(), DiskError> {
+        for entry in device.list()? {
+            if parse(&entry.name).is_some_and(|zxid| zxid > limit) {
+                self.move_aside(device, &entry.name)?;
+            }
+        }
+        device.sync_dir()
+    }
+
+    fn move_aside(&mut self, device: &D, name: &str) -> Result<(), DiskError> {
+        device.rename(name, &aside(name))?;
+        self.repaired.aside.push(device.place(&aside(name)));
+        Ok(())
+    }
+
+    /// The segment that is cut stays as it was in a copy.
+    fn copy(&mut self, newest: &Newest) -> Result<(), DiskError> {
+        let device = &self.dirs.log;
+        let name = header::name(newest.header.first);
+        let reader = device.read(&name, Source::Disk)?;
+        let mut sink = device.create(&aside(&name))?;
+        let mut at = 0;
+        while at < reader.bytes() {
+            let count = COPY_BYTES.min(usize::try_from(reader.bytes() - at).unwrap_or(COPY_BYTES));
+            sink.write(&reader.read_at(at, count)?)?;
+            at += count as u64;
+        }
+        sink.sync()?;
+        device.sync_dir()?;
+        self.repaired.aside.push(device.place(&aside(&name)));
+        Ok(())
+    }
+
+    /// Nothing of the log is behind the snapshot: it begins again there.
+    fn begin_anew(&mut self, base: Zxid) -> Result<(), Fatal> {
+        let device = &self.dirs.log;
+        for entry in device.list()? {
+            if header::parse_name(&entry.name).is_some() {
+                self.move_aside(device, &entry.name)?;
+            }
+        }
+        device.sync_dir()?;
+        let gauge = Gauge::new(self.settings, 0);
+        for entry in device.list()? {
+            if let Some(number) = super::prepare::parse_spare(&entry.name) {
+                gauge.adopt(device, entry, number)?;
+            }
+        }
+        let header = Header {
+            synced: device.durability() == Durability::Synced,
+            capacity: self.settings.capacity(),
+            salt: 0,
+            first: Zxid(base.0 + 1),
+            prev: base,
+            chain: 0,
+            directory: self.identity.directory,
+        };
+        Active::begin(device, header, &gauge.shared)?;
+        self.repaired.last = base;
+        Ok(())
+    }
+}
+
+fn aside(name: &str) -> String {
+    format!("damaged.{name}")
+}
+
+/// Checks what can be checked without a tree.
+struct Discard;
+
+impl Replay for Discard {
+    fn begin(&mut self, _: Start<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn block(&mut self, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn begin_empty(&mut self) {}
+
+    fn txn(&mut self, _: Txn) -> Result<(), String> {
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! The log ends at every byte.
+
+use ringkeeper_engine::device::MemoryDevice;
+use ringkeeper_engine::log::{Note, Refusal};
+
+use crate::world::{World, goes_on, open, repaired};
+
+/// Groups of a history that fills one segment and a part of the next.
+const GROUPS: [usize; 14] = [1, 3, 7, 1, 1, 12, 4, 2, 9, 1, 6, 3, 8, 5];
+const HEADER: usize = 4_096;
+
+struct Image {
+    device: MemoryDevice,
+    world: World,
+    /// Name of a segment, its end, and how many transactions are durable with it; a line for each
+    /// commit.
+    ends: Vec<(String, usize, usize)>,
+    segments: Vec<String>,
+}
+
+/// A directory that was not sealed at its end: the process died after a commit.
+fn image(seed: u64) -> Image {
+    let (device, mut world) = (MemoryDevice::new(seed), World::default());
+    let mut server = world.start(&device).unwrap();
+    let mut ends = Vec::new();
+    for records in GROUPS {
+        world.commit(&mut server, records).unwrap();
+        let segments = segments(&device);
+        let name = segments.last().unwrap().clone();
+        let used = device.contents(&name).unwrap().iter().rposition(|&byte| byte != 0).unwrap() + 1;
+        ends.push((name, used, world.acked));
+    }
+    let segments = segments(&device);
+    assert_eq!(segments.len(), 2);
+    Image { device, world, ends, segments }
+}
+
+fn segments(device: &MemoryDevice) -> Vec<String> {
+    let mut names: Vec<String> =
+        device.names().into_iter().filter(|name| name.starts_with("log.")).collect();
+    names.sort_by_key(|name| u64::from_str_radix(&name[4..], 16).unwrap());
+    names
+}
+
+impl Image {
+    /// The directory as it is when the log got no further than `cut` bytes into a segment; behind
+    /// it lies what lay there before.
+    fn cut(&self, segment: usize, cut: usize, before: &[u8]) -> (MemoryDevice, World) {
+        let device = self.device.fork();
+        let name = &self.segments[segment];
+        let mut bytes = device.contents(name).unwrap();
+        bytes[cut..].copy_from_slice(&before[cut..]);
+        device.put(name, bytes);
+        for later in &self.segments[segment + 1..] {
+            device.take(later);
+        }
+        let mut world = self.world.clone();
+        let is_whole = |(at, end, _): &&(String, usize, usize)| {
+            let place = self.segments.iter().position(|other| other == at).unwrap();
+            place < segment || (place == segment && *end <= cut)
+        };
+        world.acked = self.ends.iter().filter(is_whole).map(|line| line.2).max().unwrap_or(0);
+        (device, world)
+    }
+}
+
+#[test]
+fn cut_at_every_byte_with_zeros_behind() {
+    let image = image(1);
+    let zeros = vec![0; 16 << 10];
+    for segment in 0..2 {
+        let last = image.ends.iter().rfind(|line| line.0 == image.segments[segment]);
+        let end = last.unwrap().1;
+        for cut in HEADER..=end {
+            let (device, world) = image.cut(segment, cut, &zeros);
+            let notes = goes_on(&world, &device);
+            assert!(notes.iter().all(|note| matches!(note, Note::TornTail { .. })), "{notes:?}");
+            assert!(cut < end || notes.is_empty());
+        }
+    }
+}
+
+#[test]
+fn cut_at_every_byte_with_an_older_life_behind() {
+    let image = image(1);
+    // The same history in another directory has other salts: as in a recycled segment, everything
+    // behind the cut looks like a record, and none is one.
+    let other = self::image(2);
+    for segment in 0..2 {
+        let stale = other.device.contents(&other.segments[segment]).unwrap();
+        let end = image.ends.iter().rfind(|line| line.0 == image.segments[segment]);
+        for cut in HEADER..=end.unwrap().1 {
+            let (device, world) = image.cut(segment, cut, &stale);
+            goes_on(&world, &device);
+        }
+    }
+}
+
+#[test]
+fn a_cut_with_a_later_segment_behind_it_is_damage() {
+    let image = image(1);
+    let name = &image.segments[0];
+    let whole = image.device.contents(name).unwrap();
+    let end = image.ends.iter().rfind(|line| line.0 == *name).unwrap().1;
+    for cut in (HEADER..end).step_by(3) {
+        let device = image.device.fork();
+        let mut bytes = whole.clone();
+        bytes[cut..].fill(0);
+        if bytes == whole {
+            continue;
+        }
+        device.put(name, bytes);
+        let refusal = open(&device).map(|_| ()).unwrap_err();
+        assert!(
+            matches!(refusal, Refusal::Damaged { .. } | Refusal::Gap { .. }),
+            "{cut}: {refusal}"
+        );
+        let text = refusal.to_string();
+        assert!(text.contains("log.") && text.contains("ringkeeper log repair"), "{text}");
+        if cut % 60 == 0 {
+            let left = repaired(&device);
+            assert!(left == image.world.ordered[..left.len()]);
+        }
+    }
+}
+
+/// A file that was made shorter lost more than a commit.
+#[test]
+fn a_segment_that_is_too_short_is_refused() {
+    let image = image(1);
+    for name in &image.segments {
+        for len in [0, 1, 100, HEADER, HEADER + 1, 9_000, (16 << 10) - 1] {
+            let device = image.device.fork();
+            let bytes = device.contents(name).unwrap();
+            device.put(name, bytes[..len].to_vec());
+            let refusal = open(&device).map(|_| ()).unwrap_err();
+            assert!(
+                matches!(refusal, Refusal::Length { .. } | Refusal::Header { .. }),
+                "{refusal}"
+            );
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The same on a real file system, in every way to write.
+
+use std::path::Path;
+
+use ringkeeper_engine::device::{Disk, Durability, Home, HomeError, ProbeReport, Strategy};
+
+use crate::world::World;
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// A system may forbid `io_uring` or direct writes; that is shown, not hidden.
+fn supported(path: &Path) -> Vec<Strategy> {
+    let works = |strategy: &Strategy| {
+        let probe = tempfile::tempdir_in(path).unwrap();
+        let device = Disk::open(probe.path(), *strategy, Durability::Synced).unwrap();
+        let refusal = World::default().start(&device).err();
+        if let Some(refusal) = &refusal {
+            println!("skipped: {strategy} does not work here: {refusal}");
+        }
+        refusal.is_none()
+    };
+    Strategy::ALL.into_iter().filter(works).collect()
+}
+
+#[test]
+fn every_strategy_writes_what_the_others_read() {
+    let home = directory();
+    let strategies = supported(home.path());
+    assert!(strategies.contains(&Strategy::Pwrite), "this one works everywhere");
+    let mut world = World::default();
+    for round in 0..3 {
+        for &strategy in &strategies {
+            let device = Disk::open(home.path(), strategy, Durability::Synced).unwrap();
+            let mut server = world.start(&device).unwrap_or_else(|refusal| panic!("{refusal}"));
+            for records in [1, 2, 40, 7, 90] {
+                world.commit(&mut server, records).unwrap();
+                server.recovered.preparer.step().unwrap();
+            }
+            let stats = server.recovered.log.stats();
+            assert!(stats.commits == 5 && stats.records == 140 && stats.micros_max > 0);
+            if round % 2 == 1 {
+                world.snapshot(&server, 2).unwrap();
+            }
+        }
+    }
+    // A log that did not wait for the disk goes on as one that does, in a segment of its own.
+    let device = Disk::open(home.path(), Strategy::Direct, Durability::Unsynced).unwrap();
+    let mut server = world.start(&device).unwrap();
+    assert_eq!(server.recovered.notes.len(), 1);
+    world.commit(&mut server, 30).unwrap();
+    let device = Disk::open(home.path(), Strategy::Pwrite, Durability::Synced).unwrap();
+    let mut server = world.start(&device).unwrap();
+    world.commit(&mut server, 1).unwrap();
+    world.start(&device).unwrap();
+}
+
+#[test]
+fn a_probe_is_made_once() {
+    let home = directory();
+    let budget = std::time::Duration::from_millis(150);
+    let report = ProbeReport::of(home.path(), budget).unwrap();
+    assert!(!report.measured.is_empty() && report.fdatasync_p50_us > 0, "{report:?}");
+    println!("{} because {}", report.chosen, report.why);
+    let again = ProbeReport::of(home.path(), budget).unwrap();
+    assert!(again.measured.is_empty() && again.chosen == report.chosen && again.why == report.why);
+    let names: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(Result::unwrap).collect();
+    assert_eq!(names.len(), 1, "only the report is left");
+}
+
+#[test]
+fn one_server_to_a_directory() {
+    let parent = directory();
+    let path = parent.path().join("made/on/the/way");
+    let home = Home::open(&path).unwrap();
+    let error = Home::open(&path).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, HomeError::InUse { .. }), "{text}");
+    assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
+    drop(home);
+    Home::open(&path).unwrap();
+}
+
+#[test]
+fn directories_of_others_are_left_alone() {
+    let parent = directory();
+    std::fs::create_dir(parent.path().join("version-2")).unwrap();
+    let error = Home::open(parent.path()).unwrap_err();
+    assert!(matches!(error, HomeError::ZooKeeper { .. }), "{error}");
+    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1, "nothing was written");
+    let file = parent.path().join("file");
+    std::os::unix::fs::symlink("/dev/null", &file).unwrap();
+    let error = Home::open(&file).unwrap_err();
+    assert!(error.to_string().contains("name a directory"), "{error}");
+}

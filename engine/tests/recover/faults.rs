@@ -1,0 +1,117 @@
+//! Disks that fail and disks that are full.
+
+use std::io::ErrorKind;
+
+use ringkeeper_engine::device::{Fault, MemoryDevice};
+use ringkeeper_engine::log::{Group, Room, Step};
+
+use crate::world::{Random, World, goes_on, live, txn};
+
+const ROUNDS: usize = 32;
+
+/// An error is final, and what was acknowledged before it comes back: from the disk, also where
+/// the page cache has more.
+#[test]
+fn every_operation_may_fail() {
+    let operations = {
+        let (device, mut world) = (MemoryDevice::new(1), World::default());
+        live(&mut world, &device, ROUNDS).unwrap();
+        device.operations()
+    };
+    let mut stopped = 0;
+    for at in 0..operations {
+        for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
+            let (device, mut world) = (MemoryDevice::new(1), World::default());
+            device.fail_at(at, Fault::Error(kind));
+            stopped += usize::from(live(&mut world, &device, ROUNDS).is_err());
+            let powerless = device.fork();
+            device.process_death();
+            goes_on(&world, &device);
+            let mut random = Random::new(at);
+            powerless.power_loss(|_| random.coin());
+            goes_on(&world, &powerless);
+        }
+    }
+    assert!(stopped > 200, "{stopped}");
+}
+
+#[test]
+fn a_log_that_failed_takes_nothing_more() {
+    let (device, mut world) = (MemoryDevice::new(1), World::default());
+    let mut server = world.start(&device).unwrap();
+    world.commit(&mut server, 2).unwrap();
+    device.fail_at(device.operations() + 1, Fault::Error(ErrorKind::Other));
+    let error = world.commit(&mut server, 1).unwrap_err();
+    assert!(error.contains("The server stops"), "{error}");
+    let mut group = Group::new();
+    group.push(&txn(4, 1));
+    assert!(server.recovered.log.commit(&mut group).is_err());
+    assert!(server.recovered.log.seal().is_err());
+}
+
+/// A server that asks for room never meets the end of the disk in its log.
+#[test]
+fn a_full_disk_is_seen_before_it_is_hit() {
+    for spare_bytes in (0..60_000).step_by(1_237) {
+        let (device, mut world) = (MemoryDevice::new(1), World::default());
+        let mut server = world.start(&device).unwrap();
+        server.recovered.preparer.step().unwrap();
+        assert_eq!(server.recovered.gauge.room(), Room::PLENTY);
+        device.set_capacity(Some(2 * (16 << 10) + 4_096 + spare_bytes));
+        let mut refused = false;
+        for round in 0..1_000 {
+            let mut group = Group::new();
+            (0..1 + round % 5).for_each(|n| {
+                group.push(&txn((world.ordered.len() + n) as u64 + 1, world.life));
+            });
+            if server.recovered.gauge.room().writes < group.bytes() as u64 {
+                refused = true;
+                break;
+            }
+            world.commit(&mut server, 1 + round % 5).unwrap();
+            server.recovered.preparer.step().unwrap();
+        }
+        assert!(refused, "the disk is full, and nobody says so");
+        // Sessions can still be closed, and the log never fails.
+        let closes = server.recovered.gauge.room().closes;
+        assert!(closes >= server.recovered.gauge.room().writes + 3_000, "{closes}");
+        world.commit(&mut server, 3).unwrap();
+        // A snapshot does not fit; that is no reason to stop, and it leaves nothing behind.
+        if spare_bytes == 0 {
+            device.set_capacity(Some(1));
+            world.snapshot(&server, 1).unwrap_err();
+            assert!(!device.names().iter().any(|name| name.starts_with("snapshot")));
+        }
+        // A restart on the full disk works.
+        device.process_death();
+        let mut server = world.start(&device).unwrap();
+        assert_eq!(server.recovered.preparer.step().unwrap(), Step::Full);
+        // Space comes back.
+        device.set_capacity(None);
+        assert_eq!(server.recovered.preparer.step().unwrap(), Step::Made);
+        assert_eq!(server.recovered.gauge.room(), Room::PLENTY);
+        world.commit(&mut server, 40).unwrap();
+        goes_on(&world, &device);
+    }
+}
+
+/// A purge may be what brings space back.
+#[test]
+fn recycled_segments_end_a_full_disk() {
+    let (device, mut world) = (MemoryDevice::new(1), World::default());
+    let mut server = world.start(&device).unwrap();
+    for _ in 0..12 {
+        world.commit(&mut server, 10).unwrap();
+    }
+    device.set_capacity(Some(0));
+    assert_eq!(server.recovered.preparer.step().unwrap(), Step::Full);
+    assert_ne!(server.recovered.gauge.room(), Room::PLENTY);
+    device.set_capacity(None);
+    world.snapshot_only(&server).unwrap();
+    device.set_capacity(Some(0));
+    server.recovered.purger.purge(1, crate::world::NOBODY).unwrap();
+    assert_eq!(server.recovered.preparer.step().unwrap(), Step::Enough);
+    assert_eq!(server.recovered.gauge.room(), Room::PLENTY);
+    world.commit(&mut server, 60).unwrap();
+    goes_on(&world, &device);
+}

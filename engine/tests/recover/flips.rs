@@ -1,0 +1,111 @@
+//! Every bit of a small log and a small snapshot, flipped.
+
+use ringkeeper_engine::device::MemoryDevice;
+use ringkeeper_engine::log::Note;
+
+use crate::world::{World, open, repaired};
+
+fn flipped(device: &MemoryDevice, name: &str, bit: usize) -> MemoryDevice {
+    let device = device.fork();
+    let mut bytes = device.contents(name).unwrap();
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    device.put(name, bytes);
+    device
+}
+
+/// Bits of the used part of a file, and some of the rest.
+fn bits(device: &MemoryDevice, name: &str) -> impl Iterator<Item = usize> {
+    let bytes = device.contents(name).unwrap();
+    let used = move |byte: &usize| {
+        let near = bytes[byte.saturating_sub(8)..(byte + 8).min(bytes.len())].iter();
+        near.clone().any(|&byte| byte != 0) || byte.is_multiple_of(64)
+    };
+    (0..16 << 10).filter(used).flat_map(|byte| byte * 8..byte * 8 + 8)
+}
+
+#[test]
+fn every_bit_of_a_sealed_log_is_found_or_does_not_matter() {
+    let (device, mut world) = (MemoryDevice::new(3), World::default());
+    let mut server = world.start(&device).unwrap();
+    for records in [2, 1, 5, 3, 1] {
+        world.commit(&mut server, records).unwrap();
+    }
+    server.recovered.log.seal().unwrap();
+    let (mut refused, mut harmless) = (0, 0);
+    for bit in bits(&device, "log.1") {
+        let device = flipped(&device, "log.1", bit);
+        match open(&device) {
+            Ok((_, txns)) => {
+                assert!(txns == world.ordered, "bit {bit} loses what was acknowledged");
+                harmless += 1;
+            }
+            Err(refusal) => {
+                refused += 1;
+                if bit % 1_001 == 0 {
+                    let left = repaired(&device);
+                    assert!(left == world.ordered[..left.len()], "{refusal}");
+                }
+            }
+        }
+    }
+    println!("{refused} refused, {harmless} harmless");
+    assert!(refused > 10_000);
+}
+
+/// Where nothing proves that the last commit was acknowledged, it may be taken for one that was
+/// cut short; but only that one, and never silently.
+#[test]
+fn every_bit_of_a_log_without_a_seal_is_found_too() {
+    let (device, mut world) = (MemoryDevice::new(4), World::default());
+    let mut server = world.start(&device).unwrap();
+    for records in [2, 3, 4] {
+        world.commit(&mut server, records).unwrap();
+    }
+    let before_last = world.ordered.len() - 4;
+    for bit in bits(&device, "log.1") {
+        if let Ok((recovered, txns)) = open(&flipped(&device, "log.1", bit)) {
+            let torn = recovered.notes.iter().any(|note| matches!(note, Note::TornTail { .. }));
+            assert!(txns.len() >= before_last && txns == world.ordered[..txns.len()]);
+            assert!(txns.len() == world.ordered.len() || torn, "bit {bit} loses silently");
+        }
+    }
+}
+
+#[test]
+fn every_bit_of_a_snapshot_is_found() {
+    let (device, mut world) = (MemoryDevice::new(5), World::default());
+    let mut server = world.start(&device).unwrap();
+    world.commit(&mut server, 3).unwrap();
+    world.snapshot_only(&server).unwrap();
+    world.commit(&mut server, 2).unwrap();
+    world.snapshot_only(&server).unwrap();
+    world.commit(&mut server, 2).unwrap();
+    let bytes = device.contents("snapshot.5").unwrap();
+    for bit in 0..bytes.len() * 8 {
+        let (recovered, txns) = open(&flipped(&device, "snapshot.5", bit)).unwrap();
+        assert!(txns == world.ordered);
+        assert_eq!(recovered.snapshot.unwrap().0, 3, "bit {bit} was not found");
+        assert!(matches!(&recovered.notes[..], [Note::BadSnapshot { .. }]));
+    }
+    // Cut short or with more behind it, it is no better.
+    for len in (0..bytes.len()).chain([bytes.len() + 1]) {
+        let device = device.fork();
+        let mut bytes = bytes.clone();
+        bytes.resize(len, 0);
+        device.put("snapshot.5", bytes);
+        let (recovered, txns) = open(&device).unwrap();
+        assert!(txns == world.ordered && recovered.snapshot.unwrap().0 == 3);
+    }
+}
+
+#[test]
+fn without_any_good_snapshot_the_whole_log_is_replayed() {
+    let (device, mut world) = (MemoryDevice::new(5), World::default());
+    let mut server = world.start(&device).unwrap();
+    world.commit(&mut server, 3).unwrap();
+    world.snapshot_only(&server).unwrap();
+    world.commit(&mut server, 2).unwrap();
+    let (recovered, txns) = open(&flipped(&device, "snapshot.3", 1_000)).unwrap();
+    assert!(txns == world.ordered && recovered.snapshot.is_none() && recovered.replayed == 5);
+    assert_eq!(recovered.notes.len(), 1);
+}

@@ -1,0 +1,116 @@
+//! Random damage: refused or survived, never a panic.
+
+use ringkeeper_engine::device::{Identity, MemoryDevice};
+use ringkeeper_engine::log::header::Header;
+use ringkeeper_engine::log::{recover, repair_truncate, scan};
+
+use crate::world::{Random, World, dirs, live, settings};
+
+/// Like a server, but it takes whatever comes.
+#[derive(Default)]
+struct Anything;
+
+impl ringkeeper_engine::log::Replay for Anything {
+    fn begin(&mut self, _: ringkeeper_engine::snapshot::Start<'_>) -> Result<(), String> {
+        Ok(())
+    }
+    fn block(&mut self, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+    fn end(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+    fn begin_empty(&mut self) {}
+    fn txn(&mut self, _: ringkeeper_engine::txn::Txn) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+fn try_to_start(device: &MemoryDevice) {
+    let Ok(mut identity) = Identity::open(device, 3) else { return };
+    let copy = device.fork();
+    let _ = recover(&dirs(device), &mut identity.clone(), &settings(), &mut Anything);
+    if repair_truncate(&dirs(&copy), &identity, &settings()).is_ok() {
+        let started = recover(&dirs(&copy), &mut identity, &settings(), &mut Anything);
+        assert!(started.is_ok(), "repaired, and yet: {}", started.err().unwrap());
+    }
+}
+
+fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+    for _ in 0..1 + random.below(8) {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = random.below(bytes.len());
+        let len = random.below(600).min(bytes.len() - at);
+        let to = random.below(bytes.len());
+        let fits = len.min(bytes.len() - to);
+        match random.below(7) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = random.below(256) as u8,
+            2 => bytes[at..at + len].fill(0),
+            3 => bytes[at..at + len].fill(0xff),
+            4 => bytes[at..at + len].iter_mut().for_each(|byte| *byte = random.below(256) as u8),
+            5 => bytes.copy_within(at..at + fits, to),
+            _ => bytes.truncate(at),
+        }
+    }
+}
+
+#[test]
+fn mutated_directories_never_panic() {
+    let (device, mut world) = (MemoryDevice::new(1), World::default());
+    live(&mut world, &device, 30).unwrap();
+    for seed in 0..4_000 {
+        let mut random = Random::new(seed);
+        let device = device.fork();
+        let names = device.names();
+        for _ in 0..1 + random.below(3) {
+            let name = &names[random.below(names.len())];
+            match random.below(20) {
+                0 => device.take(name),
+                1 => {
+                    let other = &names[random.below(names.len())];
+                    device.put(other, device.contents(name).unwrap_or_default());
+                }
+                _ => {
+                    let mut bytes = device.contents(name).unwrap_or_default();
+                    mutate(&mut bytes, &mut random);
+                    device.put(name, bytes);
+                }
+            }
+        }
+        try_to_start(&device);
+    }
+}
+
+#[test]
+fn random_files_never_panic() {
+    for seed in 0..500 {
+        let mut random = Random::new(seed);
+        let device = MemoryDevice::new(seed);
+        let _ = Identity::open(&device, 3).unwrap();
+        for name in ["log.1", "log.30", "snapshot.7", "spare.1", "making.x", "snapshot.9.tmp"] {
+            let len = random.below(20_000);
+            device.put(name, (0..len).map(|_| random.below(256) as u8).collect());
+        }
+        try_to_start(&device);
+    }
+}
+
+#[test]
+fn scans_take_any_bytes() {
+    let (device, mut world) = (MemoryDevice::new(1), World::default());
+    live(&mut world, &device, 9).unwrap();
+    let name = device.names().into_iter().find(|name| name.starts_with("log.")).unwrap();
+    let segment = device.contents(&name).unwrap();
+    let header = Header::decode(&segment).unwrap();
+    for seed in 0..20_000 {
+        let mut random = Random::new(seed);
+        let mut bytes = segment.clone();
+        mutate(&mut bytes, &mut random);
+        let found = scan::scan(&bytes, &header);
+        scan::judge_tail(&bytes, &header, found.end);
+        let _ = Header::decode(&bytes);
+    }
+}

@@ -1,0 +1,207 @@
+//! What a server must not start from.
+
+use ringkeeper_engine::Zxid;
+use ringkeeper_engine::device::{BadIdentity, Identity, MemoryDevice};
+use ringkeeper_engine::log::{Proof, Refusal};
+
+use crate::world::{NOBODY, World, open, repaired};
+
+/// Several segments and two snapshots.
+fn world(seed: u64) -> (MemoryDevice, World) {
+    let (device, mut world) = (MemoryDevice::new(seed), World::default());
+    let mut server = world.start(&device).unwrap();
+    for round in 0..30 {
+        world.commit(&mut server, 5).unwrap();
+        if round == 12 || round == 20 {
+            world.snapshot_only(&server).unwrap();
+        }
+    }
+    server.recovered.log.seal().unwrap();
+    (device, world)
+}
+
+fn segments(device: &MemoryDevice) -> Vec<String> {
+    let mut names: Vec<String> =
+        device.names().into_iter().filter(|name| name.starts_with("log.")).collect();
+    names.sort_by_key(|name| u64::from_str_radix(&name[4..], 16).unwrap());
+    assert!(names.len() >= 3);
+    names
+}
+
+fn refusal(device: &MemoryDevice) -> Refusal {
+    let before = contents(device);
+    let refusal = open(device).map(|_| ()).unwrap_err();
+    assert!(contents(device) == before, "a refusal changes nothing: {refusal}");
+    refusal
+}
+
+fn contents(device: &MemoryDevice) -> Vec<(String, Vec<u8>)> {
+    device.names().into_iter().map(|name| (name.clone(), device.contents(&name).unwrap())).collect()
+}
+
+#[test]
+fn a_missing_segment_is_a_gap() {
+    let (device, world) = world(1);
+    device.take("snapshot.41");
+    device.take("snapshot.69");
+    let names = segments(&device);
+    for missing in &names[1..names.len() - 1] {
+        let device = device.fork();
+        device.take(missing);
+        assert!(matches!(refusal(&device), Refusal::Gap { .. }));
+        let left = repaired(&device);
+        assert!(left == world.ordered[..left.len()] && !left.is_empty());
+    }
+}
+
+#[test]
+fn a_log_without_its_beginning_needs_a_snapshot() {
+    let (device, _) = world(1);
+    let names = segments(&device);
+    device.take(&names[0]);
+    assert!(open(&device.fork()).is_ok());
+    device.take("snapshot.41");
+    device.take("snapshot.69");
+    let refusal = refusal(&device);
+    assert!(matches!(refusal, Refusal::NoBeginning { .. }), "{refusal}");
+}
+
+#[test]
+fn a_snapshot_that_the_log_does_not_reach_is_refused() {
+    let (device, world) = world(1);
+    for name in &segments(&device)[1..] {
+        device.take(name);
+    }
+    let refusal = refusal(&device);
+    assert!(matches!(refusal, Refusal::LogTooShort { .. }), "{refusal}");
+    // The snapshot is newer than all that is left of the log, so the log begins anew behind it.
+    let left = repaired(&device);
+    assert_eq!(left.len(), 0x69);
+    assert!(left == world.ordered[..0x69]);
+}
+
+#[test]
+fn a_log_that_is_gone_is_not_an_empty_one() {
+    let (device, _) = world(1);
+    segments(&device).iter().for_each(|name| device.take(name));
+    assert!(matches!(refusal(&device), Refusal::LogGone { .. }));
+    device.take("snapshot.41");
+    device.take("snapshot.69");
+    assert!(matches!(refusal(&device), Refusal::LogGone { .. }));
+}
+
+#[test]
+fn damage_in_the_middle_is_named() {
+    let (device, world) = world(1);
+    device.take("snapshot.41");
+    device.take("snapshot.69");
+    let names = segments(&device);
+    let mut bytes = device.contents(&names[1]).unwrap();
+    bytes[6_000] ^= 1;
+    device.put(&names[1], bytes);
+    let refusal = refusal(&device);
+    let Refusal::Damaged { file, offset, last, why } = &refusal else { panic!("{refusal}") };
+    assert!(file.ends_with(&names[1]) && *offset <= 6_000 && *offset > 5_000);
+    assert!(matches!(why, Proof::LaterSegment(_)));
+    let left = repaired(&device);
+    assert_eq!(left.len() as u64, last.0);
+    assert!(left == world.ordered[..left.len()]);
+}
+
+/// A whole page of acknowledged commits vanishes, and later ones are still there.
+#[test]
+fn a_lost_page_in_the_newest_segment_is_damage() {
+    let (device, _) = world(1);
+    let names = segments(&device);
+    let newest = names.last().unwrap();
+    let mut bytes = device.contents(newest).unwrap();
+    bytes[4_608..5_632].fill(0);
+    device.put(newest, bytes);
+    let refusal = refusal(&device);
+    assert!(matches!(refusal, Refusal::Damaged { why: Proof::LaterGroup(_), .. }), "{refusal}");
+}
+
+#[test]
+fn segments_of_other_directories_are_strangers() {
+    let (device, _) = world(1);
+    let (other, _) = world(2);
+    let names = segments(&device);
+    device.put(&names[1], other.contents(&names[1]).unwrap());
+    assert!(matches!(refusal(&device), Refusal::Stranger { .. }));
+    // So is a segment under another one's name, and one that is there twice.
+    let (device, _) = world(1);
+    device.put(&names[1], device.contents(&names[2]).unwrap());
+    assert!(matches!(refusal(&device), Refusal::Stranger { .. }));
+    let (device, _) = world(1);
+    device.put("log.2", device.contents(&names[1]).unwrap());
+    assert!(matches!(refusal(&device), Refusal::Stranger { .. }));
+}
+
+#[test]
+fn both_copies_of_a_header_have_to_be_damaged() {
+    let (device, world) = world(1);
+    let name = &segments(&device)[0];
+    let mut bytes = device.contents(name).unwrap();
+    bytes[..512].fill(0xff);
+    device.put(name, bytes.clone());
+    device.take("snapshot.41");
+    device.take("snapshot.69");
+    assert!(open(&device.fork()).unwrap().1 == world.ordered);
+    bytes[2_048..2_560].fill(0);
+    device.put(name, bytes);
+    assert!(matches!(refusal(&device), Refusal::Header { .. }));
+}
+
+#[test]
+fn identities_are_checked() {
+    let (device, _) = world(1);
+    let error = Identity::open(&device, 4).unwrap_err();
+    assert!(matches!(error, BadIdentity::OtherServer { owner: 3, server: 4, .. }), "{error}");
+    let bytes = device.contents("ringkeeper.meta").unwrap();
+    for bit in 0..bytes.len() * 8 {
+        let device = device.fork();
+        let mut bytes = bytes.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        device.put("ringkeeper.meta", bytes);
+        assert!(Identity::open(&device, 3).is_err(), "bit {bit}");
+    }
+    device.take("ringkeeper.meta");
+    assert!(matches!(Identity::open(&device, 3).unwrap_err(), BadIdentity::Missing { .. }));
+}
+
+/// What an import does: a snapshot in a new directory, and no log yet.
+#[test]
+fn a_new_directory_may_start_from_a_snapshot() {
+    let (device, world) = world(1);
+    let fresh = MemoryDevice::new(9);
+    fresh.put("ringkeeper.meta", device.contents("ringkeeper.meta").unwrap());
+    fresh.put("snapshot.69", device.contents("snapshot.69").unwrap());
+    assert!(matches!(refusal(&fresh), Refusal::LogGone { .. }), "it was used before");
+    fresh.take("snapshot.69");
+    fresh.take("ringkeeper.meta");
+    // A directory of its own, with a snapshot that was written for it.
+    let identity = Identity::open(&fresh, 3).unwrap();
+    let mut started = World { acked: 0x69, ordered: world.ordered[..0x69].to_vec(), life: 1 };
+    crate::world::write_snapshot(&started, &fresh, identity.directory).unwrap();
+    let mut server = started.start(&fresh).unwrap();
+    assert_eq!(server.recovered.snapshot, Some(Zxid(0x69)));
+    started.commit(&mut server, 9).unwrap();
+    fresh.power_loss(|_| false);
+    started.start(&fresh).unwrap();
+    // Without that snapshot the log has no beginning.
+    fresh.take("snapshot.69");
+    assert!(matches!(refusal(&fresh), Refusal::NoBeginning { prev: Zxid(0x69), .. }));
+}
+
+#[test]
+fn purges_keep_what_the_oldest_snapshot_needs() {
+    let (device, mut world) = world(1);
+    let server = world.start(&device).unwrap();
+    let before = segments(&device);
+    // Somebody still reads from the beginning.
+    assert!(server.recovered.purger.purge(1, Zxid(1)).unwrap().segments.is_empty());
+    assert!(!device.names().contains(&"snapshot.41".to_owned()));
+    let purged = server.recovered.purger.purge(1, NOBODY).unwrap();
+    assert!(!purged.segments.is_empty() && purged.segments.len() < before.len());
+    assert!(world.start(&device).unwrap().recovered.snapshot == Some(Zxid(0x69)));
+}

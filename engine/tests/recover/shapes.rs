@@ -1,0 +1,118 @@
+//! Histories of unusual shape: huge records, groups over several segments, new epochs.
+
+use ringkeeper_engine::device::{Identity, MemoryDevice};
+use ringkeeper_engine::log::{Group, Log, Recovered, Replay, recover};
+use ringkeeper_engine::snapshot::Start;
+use ringkeeper_engine::txn::{Txn, TxnBody};
+use ringkeeper_engine::{Millis, SessionId, Zxid};
+
+use crate::world::{dirs, settings};
+
+#[derive(Default)]
+struct Txns(Vec<Txn>);
+
+impl Replay for Txns {
+    fn begin(&mut self, _: Start<'_>) -> Result<(), String> {
+        Err("there are no snapshots here".to_owned())
+    }
+    fn block(&mut self, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+    fn end(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+    fn begin_empty(&mut self) {}
+    fn txn(&mut self, txn: Txn) -> Result<(), String> {
+        self.0.push(txn);
+        Ok(())
+    }
+}
+
+fn start(device: &MemoryDevice) -> (Recovered<MemoryDevice>, Vec<Txn>) {
+    let mut identity = Identity::open(device, 3).unwrap();
+    let mut txns = Txns::default();
+    let recovered = recover(&dirs(device), &mut identity, &settings(), &mut txns);
+    (recovered.unwrap_or_else(|refusal| panic!("{refusal}")), txns.0)
+}
+
+fn txn(zxid: Zxid, bytes: usize) -> Txn {
+    let data = Some(vec![zxid.0 as u8; bytes].into());
+    let body = TxnBody::SetData { path: "/a".into(), data, version: 1 };
+    Txn { session: SessionId(1), cxid: 1, zxid, time: Millis(0), body }
+}
+
+fn commit(log: &mut Log<MemoryDevice>, txns: &[Txn]) {
+    let mut group = Group::new();
+    txns.iter().for_each(|txn| group.push(txn));
+    assert_eq!(log.commit(&mut group).unwrap(), txns.last().unwrap().zxid);
+}
+
+#[test]
+fn records_larger_than_a_segment() {
+    let device = MemoryDevice::new(1);
+    let mut all = Vec::new();
+    for round in 0..4 {
+        let (mut recovered, txns) = start(&device);
+        assert!(txns == all);
+        for bytes in [10, 70_000, 16 << 10, 0, 12_224, 12_225, 300_000] {
+            let next = txn(Zxid(all.len() as u64 + 1), bytes + round);
+            commit(&mut recovered.log, std::slice::from_ref(&next));
+            all.push(next);
+        }
+        device.power_loss(|_| false);
+    }
+    // The first record of all is too large: the empty first segment makes way for a larger one.
+    let device = MemoryDevice::new(1);
+    let (mut recovered, _) = start(&device);
+    let first = txn(Zxid(1), 100_000);
+    commit(&mut recovered.log, std::slice::from_ref(&first));
+    device.power_loss(|_| false);
+    assert!(start(&device).1 == [first]);
+}
+
+#[test]
+fn groups_over_several_segments() {
+    let device = MemoryDevice::new(1);
+    let (mut recovered, _) = start(&device);
+    let all: Vec<Txn> = (1..300).map(|n| txn(Zxid(n), (n as usize * 97) % 900)).collect();
+    commit(&mut recovered.log, &all[..200]);
+    commit(&mut recovered.log, &all[200..]);
+    assert!(device.names().iter().filter(|name| name.starts_with("log.")).count() > 5);
+    device.power_loss(|_| false);
+    assert!(start(&device).1 == all);
+}
+
+#[test]
+fn new_epochs_begin_at_zero_or_one() {
+    let device = MemoryDevice::new(1);
+    let (mut recovered, _) = start(&device);
+    let zxids = [
+        Zxid(1),
+        Zxid(2),
+        Zxid::new(1, 0),
+        Zxid::new(1, 1),
+        Zxid::new(7, 1),
+        Zxid::new(7, 2),
+        Zxid::new(u32::MAX, 0),
+    ];
+    let all: Vec<Txn> = zxids.iter().map(|&zxid| txn(zxid, 3_000)).collect();
+    for txn in &all {
+        commit(&mut recovered.log, std::slice::from_ref(txn));
+    }
+    device.power_loss(|_| false);
+    assert!(start(&device).1 == all);
+}
+
+#[test]
+fn nothing_to_commit_and_nothing_to_seal_costs_nothing() {
+    let device = MemoryDevice::new(1);
+    let (mut recovered, _) = start(&device);
+    commit(&mut recovered.log, &[txn(Zxid(1), 10)]);
+    recovered.log.seal().unwrap();
+    let before = device.operations();
+    recovered.log.seal().unwrap();
+    assert_eq!(recovered.log.commit(&mut Group::new()).unwrap(), Zxid(1));
+    assert_eq!(device.operations(), before);
+    assert_eq!(recovered.gauge.stats().commits, 1);
+    assert_eq!(recovered.log.last(), Zxid(1));
+}

@@ -1,0 +1,151 @@
+//! The table against itself, against the settings made from it, and against ZooKeeper's names.
+
+use std::collections::BTreeSet;
+
+use super::settings::FIELD_KEYS;
+use super::table::{self, Disposition, Kind, Preset, Row, rows};
+use super::{Env, Settings};
+use crate::cli::StartArgs;
+
+/// Settings the loader itself acts on, so that the server needs no field for them.
+const LOADER_KEYS: &[&str] = &["server.*", "dynamicConfigFile", "authProvider.*"];
+
+fn load(definitions: &[String]) -> Result<Settings, String> {
+    let args = StartArgs { definitions: definitions.to_vec(), ..StartArgs::default() };
+    Settings::load(&args, &Env::default()).map(|(s, _)| s).map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_honoured_setting_has_a_field_and_the_other_way_round() {
+    let honoured: BTreeSet<&str> = rows()
+        .filter(|row| row.disposition == Disposition::Honoured)
+        .map(|row| row.key)
+        .filter(|key| !LOADER_KEYS.contains(key))
+        .collect();
+    let fields: BTreeSet<&str> = FIELD_KEYS.iter().copied().collect();
+    assert_eq!(honoured, fields);
+}
+
+#[test]
+fn every_name_is_unique_and_leads_to_its_row() {
+    let mut seen = BTreeSet::new();
+    for row in rows() {
+        let own = [row.key].into_iter().chain(row.aliases.iter().copied());
+        for name in own.filter(|_| !row.is_family()) {
+            assert!(seen.insert(name.to_owned()), "{name} is there twice");
+            let found = table::find(name).expect(name);
+            assert_eq!(found.row.key, row.key);
+            let prefixed = table::find(&format!("zookeeper.{name}")).expect(name);
+            assert_eq!(prefixed.row.key, row.key);
+        }
+        for property in row.property_names().iter().filter(|_| !row.is_family()) {
+            assert_eq!(table::find(property).expect(property).row.key, row.key);
+        }
+    }
+}
+
+#[test]
+fn every_row_is_a_sentence_and_every_reason_can_follow_a_colon() {
+    for Row { key, doc, disposition, .. } in rows() {
+        assert!(doc.ends_with('.') && doc.len() > 15, "{key}: {doc:?}");
+        assert!(doc.starts_with(|c: char| c.is_uppercase()), "{key}: {doc:?}");
+        assert!(!disposition.reason().ends_with('.'), "{key}: {disposition:?}");
+        assert!(!doc.contains("  ") && !disposition.reason().contains("  "), "{key}");
+    }
+}
+
+#[test]
+fn every_default_can_be_written_out() {
+    for row in rows().filter(|row| !row.is_family()) {
+        let Preset::Is(text) = row.preset else { continue };
+        load(&[format!("{}={text}", row.key)]).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+/// Both ends of a range have to fit the type of the field.
+#[test]
+fn every_number_takes_both_ends_of_its_range_and_nothing_beyond() {
+    for row in rows().filter(|row| row.disposition == Disposition::Honoured) {
+        let Kind::Integer { min, max, .. } = row.kind else { continue };
+        for end in [min, max] {
+            let mut definitions = vec![format!("{}={end}", row.key)];
+            // The other ones are moved out of the way of a session timeout at the end of its range.
+            definitions.extend(match row.key {
+                "minSessionTimeout" => Some(format!("maxSessionTimeout={}", i32::MAX)),
+                "maxSessionTimeout" if end == min => None,
+                "maxSessionTimeout" => Some("minSessionTimeout=1".to_owned()),
+                _ => None,
+            });
+            load(&definitions).unwrap_or_else(|error| panic!("{error}"));
+        }
+        let beyond = [min.checked_sub(1), max.checked_add(1)];
+        for number in beyond.into_iter().flatten() {
+            let error = load(&[format!("{}={number}", row.key)]).expect_err(row.key);
+            assert!(error.contains("too small") || error.contains("too large"), "{error}");
+            assert!(error.contains(&format!("write {}=", row.key)), "{error}");
+        }
+    }
+}
+
+/// A value that is nonsense for the kind of the setting, if there is any.
+fn nonsense(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Switch | Kind::YesNo => Some("perhaps"),
+        Kind::Integer { .. } | Kind::Decimal { .. } | Kind::AutoOrCount(_) => Some("twelve"),
+        Kind::Choice(_) => Some("whatever"),
+        Kind::Host => Some("a b"),
+        Kind::Path => Some(""),
+        Kind::Text | Kind::Secret | Kind::Words => None,
+    }
+}
+
+/// Advice that does not work is worse than none.
+#[test]
+fn every_bad_value_is_refused_with_advice_that_works() {
+    for row in rows().filter(|row| !row.is_family()) {
+        let (Disposition::Honoured | Disposition::NotYet(_) | Disposition::Refused(_)) =
+            row.disposition
+        else {
+            continue;
+        };
+        let Some(value) = nonsense(row.kind) else { continue };
+        let error = load(&[format!("{}={value}", row.key)]).expect_err(row.key);
+        let (said, advice) = error.split_once("; write ").unwrap_or_else(|| panic!("{error}"));
+        assert!(said.starts_with(&format!("-D: {}: ", row.key)), "{error}");
+        if let Disposition::Honoured | Disposition::NotYet(_) = row.disposition {
+            load(&[advice.to_owned()]).unwrap_or_else(|again| panic!("{error}, then {again}"));
+        }
+    }
+}
+
+#[test]
+fn every_refused_setting_is_refused() {
+    for row in rows() {
+        let Disposition::Refused(why) = row.disposition else { continue };
+        let key = row.key.replace('*', "1");
+        let value = match (row.kind, row.preset) {
+            (Kind::Switch, Preset::Is("true")) => "false",
+            (Kind::Switch, _) => "true",
+            (Kind::Integer { .. }, _) => "7",
+            (Kind::Choice(choices), _) => choices.last().expect("never empty"),
+            _ => "something",
+        };
+        let result = load(&[format!("{key}={value}")]);
+        if row.key == "electionAlg" {
+            // The only other values are not allowed in the first place.
+            continue;
+        }
+        assert_eq!(result.unwrap_err(), format!("-D: {key}: {why}"));
+    }
+}
+
+/// Every key of ZooKeeper's configuration parser and every property its classes read.
+#[test]
+fn every_name_of_zookeeper_has_a_row() {
+    let unknown: Vec<&str> = include_str!("zookeeper-names.txt")
+        .lines()
+        .filter(|name| !name.is_empty() && !name.starts_with('#'))
+        .filter(|name| table::find(name).is_none())
+        .collect();
+    assert_eq!(unknown, [""; 0]);
+}

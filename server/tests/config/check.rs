@@ -1,0 +1,139 @@
+//! `ringkeeper check`, `ringkeeper settings`, and the page that is made from the table.
+
+use std::path::Path;
+
+use ringkeeper_server::cli::{CheckArgs, Command};
+use ringkeeper_server::config::check::{self, Checked};
+use ringkeeper_server::config::{Env, Paint, page};
+use serde_json::Value;
+
+use super::{Site, parse};
+
+fn checked(site: &Site, json: bool) -> (Checked, String) {
+    let args = CheckArgs { start: site.args(&["zookeeper.maxCnxns=5"]), json };
+    let env = Env::from_pairs([("ZOO_TICK_TIME", "3000"), ("ZOO_TICKTIME", "3000")]);
+    let mut out = Vec::new();
+    let checked = check::run(&args, &env, Paint::Plain, &mut out).unwrap();
+    (checked, site.short(&String::from_utf8(out).unwrap()))
+}
+
+const GOOD: &str = "dataDir=/data\ntickTime=2000\nclientPort=2181\nsyncLimit=5\nmaxCnxns=1\n\
+                    admin.serverPort=9090\nleaderServes=yes\nclinetPort=1\nserver.1=a:1:2\n\
+                    tickTime=2500\n";
+
+#[test]
+fn every_line_is_explained() {
+    let (checked, text) = checked(&Site::new(GOOD), false);
+    assert_eq!(checked, Checked::Starts);
+    assert_eq!(
+        text,
+        "\
+zoo.cfg
+    1  used        dataDir=/data
+    3  used        clientPort=2181
+    4  default     syncLimit=5
+    5  overridden  maxCnxns=1
+                   -D has the last word
+    6  not yet     admin.serverPort=9090
+                   this release has no HTTP administration; use the four-letter words
+    7  no meaning  leaderServes=yes
+                   one server on its own has to serve the clients
+    8  unknown     clinetPort=1
+                   did you mean clientPort?
+    9  used        server.1=a:1:2
+   10  used        tickTime=2500
+command line
+   -D  used        zookeeper.maxCnxns=5
+environment
+ZOO_TICK_TIME  overridden  tickTime=3000
+                   zoo.cfg:10 has the last word
+warning: zoo.cfg:2: tickTime: line 10 sets it again and wins; remove one of them
+warning: ZOO_TICKTIME: it is not known; did you mean ZOO_TICK_TIME?
+A server would start with this. It would serve port 2181 and keep its state in /data.
+"
+    );
+}
+
+#[test]
+fn every_reason_is_given() {
+    let site = Site::new("clientPort=2181\nserver.1=a:1:2\nserver.2=b:1:2\ntickTime=fast\n");
+    let (checked, text) = checked(&site, false);
+    assert_eq!(checked, Checked::DoesNotStart);
+    assert_eq!(
+        text,
+        "\
+zoo.cfg
+    1  used        clientPort=2181
+    2  refused     server.1=a:1:2
+                   2 servers are listed, and this release runs one server on its own; keep one \
+server line, or none, or stay with ZooKeeper for an ensemble
+    3  refused     server.2=b:1:2
+                   the list that begins at zoo.cfg:2 is refused
+    4  bad value   tickTime=fast
+                   \"fast\" is not a number of milliseconds; write tickTime=3000
+command line
+   -D  used        zookeeper.maxCnxns=5
+environment
+ZOO_TICK_TIME  overridden  tickTime=3000
+                   zoo.cfg:4 has the last word
+warning: ZOO_TICKTIME: it is not known; did you mean ZOO_TICK_TIME?
+A server would not start with this, for 2 reasons.
+"
+    );
+}
+
+#[test]
+fn the_same_for_programs() {
+    let (_, text) = checked(&Site::new(GOOD), true);
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["starts"], true);
+    assert_eq!(value["entries"][0]["key"], "dataDir");
+    assert_eq!(value["entries"][0]["line"], 1);
+    assert_eq!(value["entries"][6]["verdict"], "unknown");
+    assert_eq!(value["entries"][6]["key"], Value::Null);
+    assert_eq!(value["settings"]["tickTime"]["value"], "2500");
+    assert_eq!(value["settings"]["tickTime"]["origin"], "zoo.cfg:10");
+    assert_eq!(value["settings"]["maxSessionTimeout"]["value"], "50000");
+    assert_eq!(value["problems"].as_array().map(Vec::len), Some(0));
+    let (_, text) = checked(&Site::new("dataDir=@\n"), true);
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["starts"], false);
+    assert_eq!(value["settings"], Value::Null);
+    assert_eq!(value["problems"][0], "zoo.cfg: clientPort: it is not set; write clientPort=2181");
+}
+
+fn listed(words: &[&str]) -> String {
+    let Command::Settings(args) = parse(words) else { panic!("settings is a command") };
+    let mut out = Vec::new();
+    page::run(&args, Paint::Plain, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn settings_can_be_listed() {
+    assert_eq!(
+        listed(&["settings", "backlog"]),
+        "\
+Clients
+  clientPortListenBacklog  a number, from -1, default 4096; ZooKeeper: -1 (50) (a queue of 50 \
+drops clients when all of them reconnect at once)
+      How many new connections may wait to be accepted; -1 means the default.
+"
+    );
+    let value: Value = serde_json::from_str(&listed(&["settings", "--json"])).unwrap();
+    assert!(value.as_array().is_some_and(|rows| rows.len() > 150));
+    assert_eq!(value[0]["key"], "clientPort");
+}
+
+#[test]
+fn the_page_of_settings_is_fresh() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/settings.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, page::markdown()).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page::markdown(),
+        "docs/settings.md is stale: UPDATE=1 cargo test -p ringkeeper --test config"
+    );
+}

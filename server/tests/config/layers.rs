@@ -1,0 +1,212 @@
+//! Who has the last word, and the forms of a start.
+
+use std::path::PathBuf;
+
+use ringkeeper_server::cli::{self, Command};
+use ringkeeper_server::config::{
+    Listen, LogFormat, LogLevel, Origin, Purge, Settings, Shards, Weight,
+};
+
+use super::{Site, only, parse, start};
+
+fn origin(settings: &Settings, key: &str) -> String {
+    settings.origin(key).expect("every key has an origin").to_string()
+}
+
+#[test]
+fn the_command_line_then_the_file_then_the_environment_then_the_default() {
+    let site = Site::new("dataDir=@\nclientPort=2181\nsnapCount=30\nmaxClientCnxns=31\n");
+    let variables = [
+        ("SERVER_JVMFLAGS", "-Xmx1g -Dzookeeper.snapCount=20 -Dzookeeper.maxCnxns=21"),
+        ("JVMFLAGS", "-Dzookeeper.maxCnxns=22"),
+        ("ZOO_MAX_CLIENT_CNXNS", "40"),
+        ("ZOO_TICK_TIME", "41"),
+    ];
+    let (settings, _) =
+        site.load_with(&["zookeeper.snapCount=1", "snapCount=10"], &variables).unwrap();
+    assert_eq!(settings.snap_count, 10);
+    assert_eq!(origin(&settings, "snapCount"), "-D");
+    assert_eq!(settings.max_cnxns, Some(22));
+    assert_eq!(origin(&settings, "maxCnxns"), "JVMFLAGS");
+    assert_eq!(settings.max_client_cnxns, Some(31));
+    assert_eq!(site.short(&origin(&settings, "maxClientCnxns")), "zoo.cfg:4");
+    assert_eq!(settings.tick_time_ms, 41);
+    assert_eq!(origin(&settings, "tickTime"), "ZOO_TICK_TIME");
+    assert_eq!(origin(&settings, "initLimit"), "default");
+    assert_eq!(origin(&settings, "minSessionTimeout"), "2 × tickTime");
+    assert_eq!(settings.origin("nothing"), None);
+    let (settings, said) = site.load_with(&[], &variables).unwrap();
+    assert_eq!(settings.snap_count, 20);
+    assert_eq!(
+        said,
+        ["zoo.cfg:3: snapCount: SERVER_JVMFLAGS wins over this line here; in ZooKeeper the line \
+          would win"]
+    );
+}
+
+#[test]
+fn a_start_without_anything_is_safe_to_try() {
+    for words in [&[][..], &["start"]] {
+        let (settings, said) = start(words, &[]).unwrap();
+        assert_eq!(said, [""; 0]);
+        assert_eq!(settings.client_port, 2181);
+        assert_eq!(settings.client_port_address, Listen::Host("127.0.0.1".to_owned()));
+        assert_eq!(settings.data_dir, PathBuf::from("./ringkeeper-data"));
+        assert_eq!(settings.origin("clientPort"), Some(&Origin::Bare));
+    }
+    let (settings, _) = start(&[], &[("STATE_DIRECTORY", "/var/lib/ringkeeper:/x")]).unwrap();
+    assert_eq!(settings.data_dir, PathBuf::from("/var/lib/ringkeeper"));
+    let (settings, _) = start(&["start", "-Dringkeeper.shards=3", "-DclientPort=0"], &[]).unwrap();
+    assert_eq!((settings.shards, settings.client_port), (Shards::Count(3), 0));
+}
+
+#[test]
+fn the_positional_form_of_zookeeper() {
+    let (settings, said) = start(&["start", "2182", "/data"], &[]).unwrap();
+    assert_eq!(said, [""; 0]);
+    assert_eq!((settings.client_port, settings.client_port_address), (2182, Listen::Any));
+    assert_eq!(settings.data_dir, PathBuf::from("/data"));
+    assert_eq!(settings.tick_time_ms, 3000);
+    let (settings, _) = start(&["start", "0", "/data", "500", "7"], &[]).unwrap();
+    assert_eq!((settings.client_port, settings.tick_time_ms), (0, 500));
+    assert_eq!(settings.max_client_cnxns, Some(7));
+    assert_eq!(
+        start(&["start", "x", "/data"], &[]).unwrap_err(),
+        "command line: clientPort: \"x\" is not a port number; write clientPort=2181"
+    );
+    assert!(cli::parse_from(["r", "start", "1", "2", "3", "4", "5"].map(Into::into)).is_err());
+}
+
+#[test]
+fn the_variables_of_the_container_image() {
+    let variables = [
+        ("ZOO_DATA_DIR", "/data"),
+        ("ZOO_DATA_LOG_DIR", "/datalog"),
+        ("ZOO_LOG_DIR", "/logs"),
+        ("ZOO_TICK_TIME", "2000"),
+        ("ZOO_INIT_LIMIT", "5"),
+        ("ZOO_SYNC_LIMIT", "2"),
+        ("ZOO_AUTOPURGE_PURGEINTERVAL", "1"),
+        ("ZOO_AUTOPURGE_SNAPRETAINCOUNT", "5"),
+        ("ZOO_MAX_CLIENT_CNXNS", "0"),
+        ("ZOO_STANDALONE_ENABLED", "true"),
+        ("ZOO_ADMINSERVER_ENABLED", "true"),
+        ("ZOO_4LW_COMMANDS_WHITELIST", "srvr, mntr"),
+        ("ZOO_SERVERS", "server.1=localhost:2888:3888;2182"),
+        ("ZOO_CFG_EXTRA", "snapCount=7 maxCnxns=8\nserverCnxnFactry=x"),
+        ("ZOO_MY_ID", "1"),
+        ("ZOO_DATADIR_AUTOCREATE_DISABLE", "1"),
+    ];
+    let (settings, said) = start(&[], &variables).unwrap();
+    assert_eq!(
+        said,
+        [
+            "ZOO_LOG_DIR: it has no meaning here: messages go to standard error",
+            "ZOO_CFG_EXTRA: serverCnxnFactry: nobody knows this setting; did you mean \
+             serverCnxnFactory?",
+        ]
+    );
+    assert_eq!((settings.client_port, settings.client_port_address), (2182, Listen::Any));
+    assert_eq!(settings.data_dir, PathBuf::from("/data"));
+    assert_eq!(settings.data_log_dir, PathBuf::from("/datalog"));
+    assert_eq!((settings.tick_time_ms, settings.init_limit, settings.sync_limit), (2000, 5, 2));
+    assert_eq!(settings.autopurge_purge_interval, Purge::EveryHours(1));
+    assert_eq!(settings.autopurge_snap_retain_count, 5);
+    assert_eq!(settings.max_client_cnxns, None);
+    assert_eq!(settings.four_letter_whitelist, only(&["mntr", "srvr"]));
+    assert_eq!((settings.snap_count, settings.max_cnxns), (7, Some(8)));
+    assert_eq!(settings.my_id, Some(1));
+    assert!(!settings.data_dir_autocreate);
+    let three = "server.1=a:1:2;2181 server.2=b:1:2;2181 server.3=c:1:2;2181";
+    let error = start(&[], &[("ZOO_SERVERS", three)]).unwrap_err();
+    assert!(error.starts_with("ZOO_SERVERS: server.1: 3 servers are listed"), "{error}");
+}
+
+/// The image writes a file of its variables only where there is none.
+#[test]
+fn a_file_in_the_place_of_the_image_goes_before_its_variables() {
+    let site = Site::new("dataDir=@\nclientPort=2183\nserver.9=a:1:2\n");
+    let directory = site.directory.path().to_str().unwrap();
+    let servers = ("ZOO_SERVERS", "server.1=a:1:2;2181 server.2=b:1:2;2181");
+    let (settings, said) = start(&[], &[("ZOO_CONF_DIR", directory), servers]).unwrap();
+    assert_eq!(said, [""; 0]);
+    assert_eq!((settings.client_port, settings.client_port_address), (2183, Listen::Any));
+    let (settings, _) = start(&[], &[("ZOOCFGDIR", directory), ("ZOOCFG", "zoo.cfg")]).unwrap();
+    assert_eq!(settings.client_port, 2183);
+    let (settings, _) = start(&[], &[("ZOO_CONF_DIR", "/nowhere")]).unwrap();
+    assert_eq!((settings.client_port, settings.client_port_address), (2181, Listen::Any));
+}
+
+#[test]
+fn names_of_properties() {
+    let site = Site::new("dataDir=@\nclientPort=2181\n");
+    let definitions = [
+        "jute.maxbuffer=2000000",
+        "readonlymode.enabled=true",
+        "zookeeper.4lw.commands.whitelist=ruok",
+        "fsync.warningthresholdms=5",
+        "java.net.preferIPv4Stack=true",
+        "com.sun.management.jmxremote=",
+        "zookeeper.log.dir=/var/log",
+        "zookeeper.tickTime=100",
+        "snapCount=50",
+        "zookeeper.snapCont=60",
+    ];
+    let (settings, said) = site.load_with(&definitions, &[]).unwrap();
+    assert_eq!(settings.jute_maxbuffer, 2_000_000);
+    assert_eq!(settings.four_letter_whitelist, only(&["isro", "ruok", "srvr"]));
+    assert_eq!(settings.fsync_warning_threshold_ms, 5);
+    assert_eq!((settings.tick_time_ms, settings.snap_count), (100, 50));
+    assert_eq!(
+        said,
+        [
+            "-D: zookeeper.snapCont: nobody knows this setting; did you mean snapCount?",
+            "-D: snapCount: it is used, but ZooKeeper reads -Dzookeeper.snapCount=… only",
+            "-D: zookeeper.tickTime: it is used, but ZooKeeper reads it from zoo.cfg only",
+            "-D: zookeeper.log.dir: it has no meaning here: messages go to standard error; see \
+             ringkeeper.log.level and .format",
+            "-D: com.sun.management.jmxremote: it has no meaning here: there is no Java virtual \
+             machine here",
+            "-D: java.net.preferIPv4Stack: it has no meaning here: there is no Java virtual \
+             machine here",
+        ]
+    );
+    let error = site.load_with(&["zookeeper.skipACL=true"], &[]).unwrap_err();
+    assert_eq!(
+        error,
+        "-D: zookeeper.skipACL: \"true\" is neither yes nor no; write zookeeper.skipACL=yes"
+    );
+    let error = site.load_with(&["java.security.auth.login.config=/jaas"], &[]).unwrap_err();
+    assert!(error.contains("this release has no SASL"), "{error}");
+}
+
+#[test]
+fn options_of_the_command_line() {
+    let (settings, _) = start(&["--log-format", "json", "--log-level=debug"], &[]).unwrap();
+    assert_eq!((settings.log_format, settings.log_level), (LogFormat::Json, LogLevel::Debug));
+    let (settings, _) = start(&["start", "-Dringkeeper.log.level=trace"], &[]).unwrap();
+    assert_eq!((settings.log_format, settings.log_level), (LogFormat::Text, LogLevel::Trace));
+    let words = ["start", "--log-level", "warn", "-Dringkeeper.log.level=trace"];
+    assert_eq!(start(&words, &[]).unwrap().0.log_level, LogLevel::Warn);
+    let Command::Bench { args } = parse(&["bench", "--rate", "5", "-h", "host:1"]) else {
+        panic!("bench is a command")
+    };
+    assert_eq!(args, ["--rate", "5", "-h", "host:1"]);
+    let linked = cli::parse_from(["/usr/bin/ringkeeper-bench", "--rate"].map(Into::into)).unwrap();
+    assert!(matches!(linked.command, Command::Bench { args } if args == ["--rate"]));
+    let words = ["r", "start", "zoo.cfg", "-Dzookeeper.x=y=z", "-Dq", "-D", "a=b"];
+    let Command::Start(args) = cli::parse_from(words.map(Into::into)).unwrap().command else {
+        panic!("start is a command")
+    };
+    assert_eq!(args.definitions, ["zookeeper.x=y=z", "q", "a=b"]);
+    assert_eq!(args.config, ["zoo.cfg"]);
+}
+
+#[test]
+fn what_matters_and_what_is_only_good_to_know() {
+    let site = Site::new("dataDir=@\nclientPort=2181\nnio.numWorkerThreads=1\ntickTme=1\n");
+    let env = ringkeeper_server::config::Env::default();
+    let (_, said) = Settings::load(&site.args(&[]), &env).unwrap();
+    let weights: Vec<Weight> = said.iter().map(|warning| warning.weight).collect();
+    assert_eq!(weights, [Weight::Note, Weight::Warning]);
+}

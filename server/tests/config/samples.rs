@@ -1,0 +1,125 @@
+//! Configurations that are in use all over the world.
+
+use std::path::PathBuf;
+
+use ringkeeper_server::config::{Listen, Purge};
+
+use super::{Site, only};
+
+#[test]
+fn the_sample_of_the_distribution() {
+    let site = Site::new(
+        "# The length of a tick\ntickTime=2000\n# How long the first synchronisation may take\n\
+         initLimit=10\n# How far behind is too far\nsyncLimit=5\n# Only an example, not for use\n\
+         dataDir=/tmp/zookeeper\n# For the clients\nclientPort=2181\n\
+         #maxClientCnxns=60\n#autopurge.snapRetainCount=3\n#autopurge.purgeInterval=1\n\
+         #metricsProvider.httpPort=7000\n",
+    );
+    let (settings, said) = site.load().unwrap();
+    assert_eq!(said, [""; 0]);
+    assert_eq!(settings.tick_time_ms, 2000);
+    assert_eq!((settings.min_session_timeout_ms, settings.max_session_timeout_ms), (4000, 40_000));
+    assert_eq!((settings.init_limit, settings.sync_limit), (10, 5));
+    assert_eq!(settings.data_dir, PathBuf::from("/tmp/zookeeper"));
+    assert_eq!(settings.data_log_dir, settings.data_dir);
+    assert_eq!((settings.client_port, settings.client_port_address), (2181, Listen::Any));
+    assert_eq!(settings.max_client_cnxns, Some(60));
+    assert_eq!(settings.autopurge_purge_interval, Purge::AfterEachSnapshot);
+    assert_eq!(settings.four_letter_whitelist, only(&["srvr"]));
+}
+
+#[test]
+fn what_the_container_image_writes() {
+    let site = Site::new(
+        "dataDir=/data\ndataLogDir=/datalog\ntickTime=2000\ninitLimit=5\nsyncLimit=2\n\
+         autopurge.snapRetainCount=3\nautopurge.purgeInterval=0\nmaxClientCnxns=60\n\
+         standaloneEnabled=true\nadmin.enableServer=true\nserver.1=localhost:2888:3888;2181\n",
+    );
+    let (settings, said) = site.load().unwrap();
+    assert_eq!(settings.data_log_dir, PathBuf::from("/datalog"));
+    assert_eq!((settings.client_port, settings.client_port_address), (2181, Listen::Any));
+    assert_eq!(settings.autopurge_purge_interval, Purge::Never);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("zoo.cfg:7: autopurge.purgeInterval: nothing is ever deleted"));
+}
+
+#[test]
+fn what_kafka_brings_along() {
+    let site = Site::new(
+        "# A licence\n# where the snapshots are\ndataDir=/tmp/zookeeper\n\
+         # where the clients connect\nclientPort=2181\n# no limit\n\
+         maxClientCnxns=0\n# no conflict of ports\nadmin.enableServer=false\n\
+         # admin.serverPort=8080\n",
+    );
+    let (settings, said) = site.load().unwrap();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("zoo.cfg:9: admin.enableServer: it has no effect: "), "{said:?}");
+    assert_eq!(settings.max_client_cnxns, None);
+    assert_eq!(settings.tick_time_ms, 3000);
+}
+
+#[test]
+fn what_solr_asks_for() {
+    let site = Site::new(
+        "tickTime=2000\ndataDir=/var/lib/zookeeper\nclientPort=2181\n\
+         4lw.commands.whitelist=mntr,conf,ruok\nautopurge.snapRetainCount=3\n\
+         autopurge.purgeInterval=1\njute.maxbuffer=0x1000000\n",
+    );
+    let (settings, said) = site.load().unwrap();
+    assert_eq!(settings.four_letter_whitelist, only(&["conf", "mntr", "ruok", "srvr"]));
+    assert_eq!(settings.autopurge_purge_interval, Purge::EveryHours(1));
+    assert_eq!((settings.jute_maxbuffer, settings.jute_extrasize), (16_777_216, 16_777_216));
+    assert_eq!(
+        said,
+        ["zoo.cfg:7: jute.maxbuffer: it is used, but ZooKeeper ignores this line: there it is \
+          -Djute.maxbuffer=…"]
+    );
+}
+
+#[test]
+fn what_clickhouse_recommends() {
+    let site = Site::new(
+        "tickTime=2000\ninitLimit=300\nsyncLimit=10\nmaxClientCnxns=2000\n\
+         maxSessionTimeout=60000000\ndataDir=/opt/zookeeper/data\ndataLogDir=/opt/zookeeper/logs\n\
+         autopurge.snapRetainCount=10\nautopurge.purgeInterval=1\npreAllocSize=131072\n\
+         snapCount=3000000\nleaderServes=yes\nclientPort=2181\n",
+    );
+    let (settings, said) = site.load().unwrap();
+    assert_eq!(settings.max_session_timeout_ms, 60_000_000);
+    assert_eq!((settings.snap_count, settings.pre_alloc_size_kb), (3_000_000, 131_072));
+    assert_eq!(settings.autopurge_snap_retain_count, 10);
+    assert_eq!(said.len(), 1);
+    assert!(said[0].starts_with("zoo.cfg:12: leaderServes: it has no meaning here"), "{said:?}");
+}
+
+#[test]
+fn what_bitnami_writes() {
+    let site = Site::new(
+        "tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir=@/data\nclientPort=2181\n\
+         maxClientCnxns=60\nmaxCnxns=0\nautopurge.purgeInterval=24\nautopurge.snapRetainCount=3\n\
+         quorumListenOnAllIPs=false\n4lw.commands.whitelist=srvr, mntr\nadmin.serverPort=8080\n\
+         admin.enableServer=true\npreAllocSize=65536\nsnapCount=100000\nmaxSessionTimeout=40000\n\
+         reconfigEnabled=false\npeerType=participant\n",
+    );
+    let (settings, _) = site.load().unwrap();
+    assert_eq!(settings.max_cnxns, None);
+    assert_eq!(settings.four_letter_whitelist, only(&["mntr", "srvr"]));
+    assert_eq!(settings.autopurge_purge_interval, Purge::EveryHours(24));
+}
+
+#[test]
+fn what_zookeeper_leaves_behind_after_moving_the_servers_out() {
+    let site = Site::new(
+        "dataDir=@\nreconfigEnabled=true\ndynamicConfigFile=@/zoo.cfg.dynamic.100000000\n",
+    );
+    site.write(
+        "zoo.cfg.dynamic.100000000",
+        "server.5=localhost:2888:3888:participant;[::1]:2185\n",
+    );
+    site.write("myid", "5\n");
+    let (settings, said) = site.load().unwrap();
+    assert_eq!(said, [""; 0]);
+    assert_eq!((settings.client_port, settings.my_id), (2185, Some(5)));
+    assert_eq!(settings.client_port_address, Listen::Host("::1".to_owned()));
+    assert!(settings.reconfig_enabled);
+}

@@ -1,0 +1,139 @@
+//! A fresh server for one script: its zoo.cfg, its process, its end.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::script::Side;
+
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(10);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+const ATTEMPTS: usize = 3;
+
+/// How servers are started, and which side of a deliberate difference they are on.
+pub(crate) struct Target {
+    command: Vec<String>,
+    pub(crate) side: Side,
+}
+
+/// A running server; it ends with this value.
+pub(crate) struct Host {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    home: TempDir,
+}
+
+impl Target {
+    pub(crate) fn from_env() -> Self {
+        match env::var("RINGKEEPER_GOLDEN_COMMAND") {
+            Ok(line) => {
+                let command = line.split_whitespace().map(String::from).collect();
+                Self { command, side: Side::Apache }
+            }
+            Err(_) => {
+                let command = vec![env!("CARGO_BIN_EXE_ringkeeper").into(), "start".into()];
+                Self { command, side: Side::Ringkeeper }
+            }
+        }
+    }
+
+    /// Starts a server; once more if another process took the port in between.
+    pub(crate) fn start(&self, config: &[(String, String)]) -> Result<Host, String> {
+        let mut last = String::new();
+        for _ in 0..ATTEMPTS {
+            match self.start_once(config) {
+                Ok(host) => return Ok(host),
+                Err(why) => last = why,
+            }
+        }
+        Err(last)
+    }
+
+    fn start_once(&self, config: &[(String, String)]) -> Result<Host, String> {
+        let home = TempDir::new().map_err(|e| e.to_string())?;
+        let address = free_address().map_err(|e| e.to_string())?;
+        let cfg = home.path().join("zoo.cfg");
+        fs::write(&cfg, zoo_cfg(&home, address, config)).map_err(|e| e.to_string())?;
+        let log = File::create(home.path().join("log")).map_err(|e| e.to_string())?;
+        let child = Command::new(&self.command[0])
+            .args(&self.command[1..])
+            .arg(&cfg)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(|e| e.to_string())?)
+            .stderr(log)
+            .spawn()
+            .map_err(|e| format!("{} does not start: {e}", self.command[0]))?;
+        let mut host = Host { address, child, home };
+        host.wait_until_serving()?;
+        Ok(host)
+    }
+}
+
+fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
+/// The settings every script runs with; its own ones take their place.
+fn zoo_cfg(home: &TempDir, address: SocketAddr, config: &[(String, String)]) -> String {
+    let data = home.path().join("data").display().to_string();
+    let port = address.port().to_string();
+    let base = [
+        ("tickTime", "2000"),
+        ("dataDir", &data),
+        ("clientPort", &port),
+        ("clientPortAddress", "127.0.0.1"),
+        ("maxClientCnxns", "0"),
+        ("admin.enableServer", "false"),
+        ("4lw.commands.whitelist", "*"),
+        ("extendedTypesEnabled", "true"),
+    ];
+    let kept = base.iter().filter(|(key, _)| config.iter().all(|(own, _)| own != key));
+    let own = config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    kept.copied().chain(own).map(|(key, value)| format!("{key}={value}\n")).collect()
+}
+
+impl Host {
+    /// Order: a ZooKeeper port is open before the server serves, so its `srvr` answer is awaited.
+    fn wait_until_serving(&mut self) -> Result<(), String> {
+        let start = Instant::now();
+        while start.elapsed() < START_TIMEOUT {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(format!("the server ended with {status}: {}", self.log_tail()));
+            }
+            if probe(self.address).is_ok_and(|answer| answer.contains("Mode:")) {
+                return Ok(());
+            }
+            thread::park_timeout(POLL);
+        }
+        Err(format!("the server does not serve: {}", self.log_tail()))
+    }
+
+    pub(crate) fn log_tail(&self) -> String {
+        let log = fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(8)..].join("\n    ")
+    }
+}
+
+fn probe(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PROBE_TIMEOUT)?;
+    stream.set_read_timeout(Some(PROBE_TIMEOUT))?;
+    stream.write_all(b"srvr")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
