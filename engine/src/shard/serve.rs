@@ -340,6 +340,19 @@ impl Shard {
         start: usize,
         moment: Moment<'_>,
     ) {
+        self.note_latency(conn, done, zxid, code, moment);
+        self.count_reply_bytes((conn.out.len() - start - 4) as u64);
+        self.count_sent(conn);
+    }
+
+    pub(super) fn note_latency(
+        &mut self,
+        conn: &mut Conn,
+        done: Done,
+        zxid: Zxid,
+        code: Code,
+        moment: Moment<'_>,
+    ) {
         let replied = Replied {
             op: done.header.op,
             xid: done.header.xid,
@@ -350,8 +363,6 @@ impl Shard {
         };
         conn.stats.replied(replied);
         self.replied.push(replied);
-        self.count_reply_bytes((conn.out.len() - start - 4) as u64);
-        self.count_sent(conn);
     }
 
     pub(super) fn count_sent(&mut self, conn: &mut Conn) {
