@@ -22,7 +22,7 @@ pub struct MultiRead<'a> {
 pub enum Unreadable {
     /// Not a list of operations at all.
     Malformed,
-    /// It begins with a write: ZooKeeper then answers the empty list beside the error.
+    /// All of it are writes: ZooKeeper then answers the empty list beside the error.
     Writes,
 }
 
@@ -35,19 +35,15 @@ impl From<Malformed> for Unreadable {
 impl<'a> MultiRead<'a> {
     /// Reads the request.
     pub fn decode(reader: &mut Reader<'a>) -> Result<MultiRead<'a>, Unreadable> {
-        let (mut items, mut begins_with_a_write) = (0, false);
+        let whole = reader.clone();
         let list = multi::read_list(reader, |op_code, reader| {
-            let (op::GET_DATA | op::GET_CHILDREN) = op_code else {
-                begins_with_a_write = items == 0 && is_write(op_code);
-                return Err(Malformed::Value);
-            };
+            let (op::GET_DATA | op::GET_CHILDREN) = op_code else { return Err(Malformed::Value) };
             let (path, _watch) = super::path_and_watch(reader)?;
-            items += 1;
             Ok(if op_code == op::GET_DATA { Item::Data(path) } else { Item::Children(path) })
         });
         match list {
             Ok(items) => Ok(MultiRead { items }),
-            Err(_) if begins_with_a_write => Err(Unreadable::Writes),
+            Err(_) if multi::decode(&mut whole.clone()).is_ok() => Err(Unreadable::Writes),
             Err(_) => Err(Unreadable::Malformed),
         }
     }
@@ -72,17 +68,4 @@ impl<'a> MultiRead<'a> {
         }
         multi::put_end(out);
     }
-}
-
-fn is_write(op_code: i32) -> bool {
-    matches!(
-        op_code,
-        op::CREATE
-            | op::CREATE2
-            | op::CREATE_CONTAINER
-            | op::CREATE_TTL
-            | op::DELETE
-            | op::SET_DATA
-            | op::CHECK
-    )
 }
