@@ -3,7 +3,7 @@
 import zkwire
 from zkwire import (OPEN, READ_ONLY, Request, add_watch, auth, check, container, count, create,
                     create2, create_ttl, delete, exists, get, get_acl, i8, i32, ls, ls2, multi,
-                    multi_read, ping, put, raw, set_acl, sync, whoami)
+                    multi_read, ping, put, raw, set_acl, sync)
 
 from . import scenario
 

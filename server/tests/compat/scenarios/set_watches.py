@@ -1,8 +1,8 @@
 """setWatches and setWatches2: what a reconnecting client is told."""
 
 import zkwire
-from zkwire import (add_watch, auth, check_watches, create, delete, exists, get, ls, ping, put,
-                    set_acl, set_watches, set_watches2)
+from zkwire import (auth, check_watches, create, delete, exists, get, ls, ping, put, set_acl,
+                    set_watches, set_watches2)
 
 from . import scenario
 
