@@ -1,10 +1,10 @@
 //! The replicated state: the tree and the sessions, changed by [`Database::apply`] alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::op::{create, delete, multi, session, set_acl, set_data};
-use crate::tree::{NodeId, Tree};
+use crate::tree::{Digest, NodeId, Tree};
 use crate::txn::{AclList, CreateOp, Txn, TxnBody};
 use crate::watch::ChangeKind;
 use crate::wire::Stat;
@@ -15,7 +15,13 @@ pub struct Database {
     /// The znodes.
     pub tree: Tree,
     sessions: BTreeMap<SessionId, i32>,
+    digests: VecDeque<(Zxid, u64)>,
 }
+
+/// Every so many zxids the digest of the tree is noted, for comparison between servers.
+const DIGEST_INTERVAL: u64 = 128;
+/// How many noted digests are kept.
+const DIGESTS_MAX: usize = 1_024;
 
 /// What applying one transaction did.
 #[derive(Debug)]
@@ -96,7 +102,8 @@ pub struct Applying<'a> {
 impl Database {
     /// A fresh server's state, or a loaded one.
     pub fn new(tree: Tree, sessions: impl IntoIterator<Item = (SessionId, i32)>) -> Database {
-        Database { tree, sessions: sessions.into_iter().collect() }
+        let sessions = sessions.into_iter().collect();
+        Database { tree, sessions, digests: VecDeque::new() }
     }
 
     /// The last zxid applied.
@@ -107,6 +114,22 @@ impl Database {
     /// The sessions with their timeouts in milliseconds, as of [`Database::applied`].
     pub fn sessions(&self) -> impl Iterator<Item = (SessionId, i32)> {
         self.sessions.iter().map(|(id, timeout)| (*id, *timeout))
+    }
+
+    /// Digests of the tree at every 128th zxid since the start, the newest 1,024 of them, the
+    /// oldest first. None where digests are not kept.
+    pub fn digests(&self) -> impl Iterator<Item = (Zxid, u64)> {
+        self.digests.iter().copied()
+    }
+
+    fn note_digest(&mut self, zxid: Zxid) {
+        if !zxid.0.is_multiple_of(DIGEST_INTERVAL) || self.tree.digest_mode() == Digest::Off {
+            return;
+        }
+        if self.digests.len() == DIGESTS_MAX {
+            self.digests.pop_front();
+        }
+        self.digests.push_back((zxid, self.tree.digest()));
     }
 
     /// Applies one committed transaction. It cannot be refused any more.
@@ -135,6 +158,7 @@ impl Database {
             _ => {}
         }
         self.tree.set_applied(txn.zxid);
+        self.note_digest(txn.zxid);
         Applied { zxid: txn.zxid, result, changes }
     }
 }

@@ -20,6 +20,7 @@ use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_engine::tree::Digest;
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
+use crate::admin::{Hub, HubParts, SequencerDesk, ServerInfo, Startup};
 use crate::clock::{Clock, wall};
 use crate::committer::{Committer, Durable};
 use crate::config::{Io, Listen, LogDevice, Purge, SessionPasswords, Settings, Shards};
@@ -230,6 +231,8 @@ struct Running {
     threads: Vec<JoinHandle<()>>,
     _homes: Vec<Home>,
     fused: bool,
+    hub: Arc<Hub>,
+    turnstile: Arc<Turnstile>,
 }
 
 impl Running {
@@ -273,10 +276,28 @@ impl Running {
             },
             tick_ms: tick_ms(settings),
             room: room(recovered.gauge),
-            gauges,
+            gauges: gauges.clone(),
         });
         drop(committing);
         let snapshots = Arc::new(SnapshotStats::default());
+        let limit = |limit: Option<u32>| limit.map_or(0, |limit| limit as usize);
+        let turnstile =
+            Arc::new(Turnstile::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns)));
+        let startup = Startup {
+            transactions: recovered.replayed,
+            total_ms: uptime_ms(clock),
+            ..Startup::default()
+        };
+        let hub = Hub::new(HubParts {
+            info: ServerInfo::new(settings, clock, startup),
+            view: view.clone(),
+            gauges,
+            commits: commits.clone(),
+            snapshots: snapshots.clone(),
+            turnstile: turnstile.clone(),
+            shards: wakers.clone(),
+            sequencer: (!fused).then(|| sequencer_waker.clone()),
+        });
         let mut threads = vec![prepare_segments(recovered.preparer, stop.flag.clone())?];
         let snapshotter = Snapshotter {
             view: view.clone(),
@@ -296,9 +317,22 @@ impl Running {
             parts[0].2 = Some(sequencer);
         } else {
             stop.wake(sequencer_waker.clone());
-            threads.push(run_sequencer(sequencer, sequencer_waker, stop.flag.clone())?);
+            let desk = hub.sequencer_desk().expect("the sequencer has a thread of its own");
+            threads.push(run_sequencer(sequencer, desk, sequencer_waker, stop.flag.clone())?);
         }
-        Ok(Running { parts, view, ops, clock, seed, device, threads, _homes, fused })
+        Ok(Running {
+            parts,
+            view,
+            ops,
+            clock,
+            seed,
+            device,
+            threads,
+            _homes,
+            fused,
+            hub,
+            turnstile,
+        })
     }
 
     /// Binds, starts the shards, says that all is ready, and waits for the end. Nothing listens
@@ -314,9 +348,6 @@ impl Running {
         let admission = if count > 1 { Admission::Shared } else { Admission::Alone };
         let backlog = i32::try_from(settings.listen_backlog).unwrap_or(i32::MAX);
         let mut address = addresses[0];
-        let limit = |limit: Option<u32>| limit.map_or(0, |limit| limit as usize);
-        let turnstile =
-            Arc::new(Turnstile::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns)));
         let shard_settings = Arc::new(shard_settings(settings, &self.ops, self.seed, count));
         let mut threads = self.threads;
         for (index, (mailbox, waker, fused)) in self.parts.into_iter().enumerate() {
@@ -324,6 +355,7 @@ impl Running {
                 .with_context(|| format!("cannot listen on {address}; is another server there?"))?;
             // Where the port was free to choose, the other shards follow the first.
             address = listener.address();
+            self.hub.listens_on(address.port());
             let index = u16::try_from(index).expect("shards are few");
             let thread = ShardThread::new(ShardParts {
                 shard: Shard::new(index, shard_settings.clone()),
@@ -332,8 +364,8 @@ impl Running {
                 fused,
                 clock: self.clock,
                 waker: waker.clone(),
-                turnstile: turnstile.clone(),
-                desk: crate::admin::Desk {},
+                turnstile: self.turnstile.clone(),
+                desk: self.hub.desk(index),
             });
             stop.wake(waker);
             threads.push(run_shard(thread, listener, io, settings, stop)?);
@@ -350,6 +382,10 @@ impl Running {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+fn uptime_ms(clock: Clock) -> u64 {
+    u64::try_from(clock.now().mono.0).unwrap_or(0)
 }
 
 fn tick_ms(settings: &Settings) -> i64 {
@@ -463,6 +499,7 @@ fn prepare_segments(
 
 fn run_sequencer(
     mut sequencer: Sequencer,
+    mut desk: SequencerDesk,
     waker: Arc<Waker>,
     stop: Arc<AtomicBool>,
 ) -> io::Result<JoinHandle<()>> {
@@ -472,8 +509,11 @@ fn run_sequencer(
             sequencer.release();
             sequencer.order();
             sequencer.wake_shards();
+            if desk.has_work() {
+                desk.serve(&sequencer);
+            }
             waker.about_to_sleep();
-            if !sequencer.has_work() {
+            if !sequencer.has_work() && !desk.has_work() {
                 let ms = sequencer.wait_ms();
                 let timeout = Timespec { tv_sec: ms / 1_000, tv_nsec: (ms % 1_000) * 1_000_000 };
                 let mut fds = [PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];

@@ -9,6 +9,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::Group;
 
+use crate::admin::Distribution;
 use crate::waker::Waker;
 
 /// What makes groups durable. The log does; tests may use something else.
@@ -27,6 +28,8 @@ pub struct CommitStats {
     pub records: AtomicU64,
     /// Bytes committed.
     pub bytes: AtomicU64,
+    /// Records of one commit.
+    pub batch: Distribution,
     /// Microseconds of all commits.
     pub micros_sum: AtomicU64,
     /// The shortest and longest commit, microseconds.
@@ -129,6 +132,7 @@ impl CommitStats {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.records.fetch_add(records, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.batch.record(records);
         self.micros_sum.fetch_add(micros, Ordering::Relaxed);
         self.micros_min.fetch_min(micros, Ordering::Relaxed);
         self.micros_max.fetch_max(micros, Ordering::Relaxed);

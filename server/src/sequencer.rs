@@ -7,9 +7,11 @@ use std::sync::Arc;
 use ringkeeper_engine::database::Interest;
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::request::{Delivery, Request};
+use ringkeeper_engine::txn::TxnBody;
 use ringkeeper_engine::{Millis, limits};
 use ringkeeper_replication::{Committed, Input, Mail, Outputs, Replica, Room, carry_out};
 
+use crate::admin::Distribution;
 use crate::clock::Clock;
 use crate::committer::Committer;
 use crate::mailbox::SequencerEnd;
@@ -35,7 +37,8 @@ pub struct Sequencer {
     committed: VecDeque<Committed>,
     clock: Clock,
     groups: GroupSettings,
-    group_since: Millis,
+    group_since_us: u64,
+    flight_since_us: u64,
     tick_ms: i64,
     next_tick: Millis,
     room: Box<dyn FnMut() -> Room + Send>,
@@ -51,8 +54,18 @@ pub struct Gauges {
     pub sessions: std::sync::atomic::AtomicUsize,
     /// Sessions that expired.
     pub expired: std::sync::atomic::AtomicU64,
-    /// The `dump` of the sessions, made on request.
-    pub session_dump: parking_lot::Mutex<Option<String>>,
+    /// Transactions applied.
+    pub applied: std::sync::atomic::AtomicU64,
+    /// Requests that were ordered together.
+    pub batch: Distribution,
+    /// Microseconds that ordering took, per request.
+    pub prepare: Distribution,
+    /// Microseconds from a group's first request to its handing over to the log.
+    pub gather: Distribution,
+    /// Microseconds from a group's first request until it was durable.
+    pub settle: Distribution,
+    /// Microseconds of one hold of the write guard.
+    pub apply: Distribution,
 }
 
 /// The parts of a sequencer.
@@ -93,7 +106,8 @@ impl Sequencer {
             committed: VecDeque::new(),
             clock: parts.clock,
             groups: parts.groups,
-            group_since: Millis(0),
+            group_since_us: 0,
+            flight_since_us: 0,
             tick_ms: parts.tick_ms,
             next_tick,
             room: parts.room,
@@ -105,6 +119,7 @@ impl Sequencer {
     pub fn release(&mut self) {
         self.carry_out();
         if let Some(durable) = self.committer.poll() {
+            self.gauges.settle.record(self.clock.micros() - self.flight_since_us);
             self.step(Input::Durable(durable));
             self.commit();
         }
@@ -115,8 +130,11 @@ impl Sequencer {
     pub fn order(&mut self) {
         while self.can_take() {
             let Some(mut requests) = self.next_requests() else { break };
+            let (count, start_us) = (requests.len() as u64, self.clock.micros());
             let now = self.clock.now();
             self.step(Input::Requests(&mut requests, now));
+            self.gauges.batch.record(count);
+            self.gauges.prepare.record((self.clock.micros() - start_us) / count.max(1));
         }
         self.commit();
         self.publish_gauges();
@@ -130,10 +148,9 @@ impl Sequencer {
 
     /// Milliseconds until time has to be told again, or a gathering group is due.
     pub fn wait_ms(&self) -> i64 {
-        let now = self.clock.now().mono.0;
-        let tick = self.next_tick.0 - now;
+        let tick = self.next_tick.0 - self.clock.now().mono.0;
         let group =
-            if self.gathers() { self.group_since.0 + self.groups.delay_ms - now } else { i64::MAX };
+            if self.gathers() { self.groups.delay_ms - self.group_age_ms() } else { i64::MAX };
         tick.min(group).clamp(0, self.tick_ms)
     }
 
@@ -154,7 +171,7 @@ impl Sequencer {
 
     fn step(&mut self, input: Input<'_>) {
         if self.outputs.group.is_empty() {
-            self.group_since = self.clock.now().mono;
+            self.group_since_us = self.clock.micros();
         }
         self.replica.set_room((self.room)());
         {
@@ -168,13 +185,17 @@ impl Sequencer {
     /// Applies and answers, at most `APPLY_BATCH` steps under one hold of the guard.
     fn carry_out(&mut self) {
         while !self.committed.is_empty() && self.has_room() {
+            let start_us = self.clock.micros();
             let mut db = self.view.write();
             let mut post = Post { shards: &mut self.shards };
             for _ in 0..limits::APPLY_BATCH {
                 let Some(next) = self.committed.pop_front() else { break };
+                self.gauges.note(&next);
                 carry_out(next, &mut db, &self.settings, &mut post);
             }
             self.shards.iter_mut().for_each(SequencerEnd::publish);
+            drop(db);
+            self.gauges.apply.record(self.clock.micros() - start_us);
         }
     }
 
@@ -188,14 +209,19 @@ impl Sequencer {
         self.groups.delay_ms > 0 && !group.is_empty() && !full
     }
 
+    fn group_age_ms(&self) -> i64 {
+        i64::try_from((self.clock.micros() - self.group_since_us) / 1_000).unwrap_or(i64::MAX)
+    }
+
     fn commit(&mut self) {
         if self.committer.is_busy() || self.outputs.group.is_empty() {
             return;
         }
-        let age = self.clock.now().mono.0 - self.group_since.0;
-        if self.gathers() && age < self.groups.delay_ms {
+        if self.gathers() && self.group_age_ms() < self.groups.delay_ms {
             return;
         }
+        self.gauges.gather.record(self.clock.micros() - self.group_since_us);
+        self.flight_since_us = self.group_since_us;
         self.committer.submit(&mut self.outputs.group);
     }
 
@@ -219,6 +245,19 @@ impl Sequencer {
     /// The replica, for reports that are made on this thread.
     pub fn replica(&self) -> &Replica {
         &self.replica
+    }
+}
+
+impl Gauges {
+    /// Counts what is carried out. Nobody but time asks for a session's end without an origin.
+    fn note(&self, next: &Committed) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let Committed::Apply(proposal) = next else { return };
+        self.applied.fetch_add(1, Relaxed);
+        let closes = matches!(proposal.txn.body, TxnBody::CloseSession { .. });
+        if closes && proposal.origin.is_none() {
+            self.expired.fetch_add(1, Relaxed);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::op::ReplyShape;
 use crate::session::Lease;
 use crate::wire::Id;
+use crate::wire::opcode::op;
 use crate::{Code, Millis, SessionId, limits};
 
 /// How far the conversation has come.
@@ -118,7 +119,8 @@ pub struct Conn {
     pub pipeline: VecDeque<Slot>,
     /// Paths of sync requests under way, in order.
     pub syncs: VecDeque<Option<Box<str>>>,
-    /// Slots of the pipeline that are at the sequencer, and an open or attach under way.
+    /// Slots of the pipeline that are at the sequencer, an open or attach under way, and a
+    /// four-letter word that waits for its text.
     pub asked: usize,
     /// The session, once it is set up.
     pub attached: Option<Attached>,
@@ -128,6 +130,9 @@ pub struct Conn {
     pub read_only: Option<bool>,
     /// Monotonic milliseconds of the accept.
     pub accepted: Millis,
+    /// When a new session was asked for, microseconds of the monotonic clock; `None` where the
+    /// connection takes an old one up.
+    pub opening_us: Option<u64>,
     /// Counters.
     pub stats: ConnStats,
     /// Already in the shard's list of connections to look after.
@@ -152,6 +157,7 @@ impl Conn {
             ids: Arc::from([ip]),
             read_only: None,
             accepted: now.mono,
+            opening_us: None,
             stats: ConnStats::new(now.wall),
             touched: false,
             stalled: false,
@@ -207,11 +213,17 @@ impl ConnStats {
         *self = ConnStats::new(self.established);
     }
 
-    /// Notes a reply.
+    /// Notes a reply. Authentication leaves no trace, and the special xids (pings) are not what
+    /// anybody wants to know as the last one: both as in ZooKeeper.
     pub fn replied(&mut self, reply: Replied) {
+        if matches!(reply.op, op::AUTH | op::SASL) {
+            return;
+        }
         let latency = i64::try_from(reply.latency_us / 1_000).unwrap_or(i64::MAX);
         self.last_op = reply.op;
-        self.last_cxid = i64::from(reply.xid);
+        if reply.xid >= 0 {
+            self.last_cxid = i64::from(reply.xid);
+        }
         self.last_zxid = reply.zxid;
         self.last_response = reply.at.0;
         self.last_latency = latency;

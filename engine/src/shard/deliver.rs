@@ -40,6 +40,7 @@ impl Shard {
         self.watches.fire(change.kind, &change.path, &mut |conn, event, _, subject| {
             events.push((conn, event, subject));
         });
+        self.count_fired(&events);
         // All events about one node are the same bytes: they are encoded once.
         let mut frame = Vec::new();
         let mut framed = None;
@@ -55,6 +56,16 @@ impl Shard {
             self.notify(id, event, list, &frame);
         }
         self.events = events;
+    }
+
+    /// Counts whom the change concerned, by the type of the event.
+    fn count_fired(&mut self, events: &[(ConnId, EventType, Subject)]) {
+        let mut concerned = [0; 5];
+        for (_, event, _) in events {
+            concerned[*event as usize] += 1;
+        }
+        let fired = self.counters.fired.iter_mut().zip(concerned);
+        fired.filter(|(_, watches)| *watches > 0).for_each(|(fired, watches)| fired.note(watches));
     }
 
     fn notify(&mut self, id: ConnId, event: EventType, list: &AclList, frame: &[u8]) {
@@ -76,7 +87,7 @@ impl Shard {
         self.with_conn(id, |shard, conn| {
             conn.asked -= 1;
             if conn.phase == Phase::Opening {
-                shard.opened(conn, answer.outcome);
+                shard.opened(conn, answer, moment);
                 return;
             }
             // An empty pipeline: the connection was closed while its session was being set up.
@@ -91,9 +102,9 @@ impl Shard {
         }
     }
 
-    fn opened(&mut self, conn: &mut Conn, outcome: Outcome) {
-        match outcome {
-            Outcome::Granted(grant) => self.granted(conn, *grant),
+    fn opened(&mut self, conn: &mut Conn, answer: Answer, moment: Moment<'_>) {
+        match answer.outcome {
+            Outcome::Granted(grant) => self.granted(conn, *grant, answer.zxid, moment),
             Outcome::Gone => self.refused(conn),
             Outcome::Unavailable => conn.abort(),
             other => panic!("a session was asked for and {other:?} came back"),

@@ -1,12 +1,15 @@
 //! The first frame of a connection, and the answer to it.
 
 use super::conn::{Attached, Conn, Phase};
+use super::serve::Done;
 use super::{Moment, Shard, Word};
 use crate::request::{Ask, Grant, Request};
 use crate::sequencer::Asker;
 use crate::watch::ConnId;
 use crate::wire::connect::{ConnectRequest, ConnectResponse};
-use crate::{SessionId, Zxid};
+use crate::wire::header::RequestHeader;
+use crate::wire::opcode::op;
+use crate::{Code, SessionId, Zxid};
 
 impl Shard {
     /// Looks at the first bytes: a four-letter word, or the length of a connect request. Returns
@@ -26,6 +29,8 @@ impl Shard {
             }
             Some(Some(word)) => {
                 conn.phase = Phase::Word;
+                conn.asked += 1;
+                conn.stats.received += 1;
                 self.counters.received += 1;
                 self.words.push((id, word));
                 Some(bytes.len())
@@ -52,6 +57,7 @@ impl Shard {
         conn.read_only = request.read_only;
         let timeout_ms = request.timeout_ms;
         let ask = if request.session == 0 {
+            conn.opening_us = Some(moment.now_us);
             Ask::Open { timeout_ms }
         } else {
             self.counters.revalidations += 1;
@@ -66,7 +72,13 @@ impl Shard {
     }
 
     /// The session is set up: the client may go on.
-    pub(super) fn granted(&mut self, conn: &mut Conn, grant: Grant) {
+    pub(super) fn granted(
+        &mut self,
+        conn: &mut Conn,
+        grant: Grant,
+        zxid: Zxid,
+        moment: Moment<'_>,
+    ) {
         let response = ConnectResponse {
             timeout_ms: grant.timeout_ms,
             session: grant.session.0,
@@ -74,7 +86,10 @@ impl Shard {
             read_only: conn.read_only.map(|_| false),
         };
         response.write_frame(&mut conn.out);
-        conn.stats.last_op = crate::wire::opcode::op::CREATE_SESSION;
+        if let Some(since_us) = conn.opening_us {
+            let header = RequestHeader { xid: 0, op: op::CREATE_SESSION };
+            self.note_latency(conn, Done { header, since_us }, zxid, Code::Ok, moment);
+        }
         self.count_sent(conn);
         conn.attached = Some(Attached {
             session: grant.session,

@@ -68,12 +68,38 @@ pub struct ShardCounters {
     pub revalidations: u64,
     /// Notifications sent, by event type (index 1 to 4).
     pub notifications: [u64; 5],
+    /// Watches that one change fired, by event type (index 1 to 4).
+    pub fired: [Fired; 5],
+    /// Connections that went away while their session was open.
+    pub dropped: u64,
     /// Bytes of the last, smallest and largest reply.
     pub reply_bytes: Option<ReplyBytes>,
     /// Bytes of all replies.
     pub reply_bytes_sum: u64,
     /// Operations by number; see [`crate::wire::opcode::op`].
     pub ops: std::collections::BTreeMap<i32, u64>,
+}
+
+/// How many watches changes fired. Only changes that fired one count.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Fired {
+    /// Changes.
+    pub changes: u64,
+    /// Watches of all of them.
+    pub watches: u64,
+    /// The fewest of one.
+    pub min: u64,
+    /// The most of one.
+    pub max: u64,
+}
+
+impl Fired {
+    fn note(&mut self, watches: u64) {
+        self.min = if self.changes == 0 { watches } else { self.min.min(watches) };
+        self.max = self.max.max(watches);
+        self.changes += 1;
+        self.watches += watches;
+    }
 }
 
 /// Bytes of replies.
@@ -172,6 +198,16 @@ impl Shard {
         all.filter(|conn| conn.phase != Phase::Lost)
     }
 
+    /// Connections in the table.
+    pub fn conn_count(&self) -> usize {
+        self.conns.len() - self.free.len()
+    }
+
+    /// One more than the largest id in use or free: the end of a scan over all connections.
+    pub fn conn_slots(&self) -> u32 {
+        u32::try_from(self.conns.len()).expect("fewer than 2^32 connections")
+    }
+
     /// Requests under way.
     pub fn outstanding(&self) -> usize {
         self.outstanding
@@ -230,14 +266,16 @@ impl Shard {
     /// The socket is gone. The id stays in use until the last answer has come back.
     pub fn lost(&mut self, id: ConnId) {
         let Some(conn) = self.conn_mut(id) else { return };
+        let dropped = conn.phase == Phase::Established;
         conn.phase = Phase::Lost;
         conn.input = Vec::new();
         conn.out = Vec::new();
         let local = conn.pipeline.len();
         conn.pipeline.retain(|slot| matches!(slot, Slot::Asked { .. }));
-        let dropped = local - conn.pipeline.len();
+        let unserved = local - conn.pipeline.len();
         let idle = conn.asked == 0;
-        self.outstanding -= dropped;
+        self.outstanding -= unserved;
+        self.counters.dropped += u64::from(dropped);
         self.watches.drop_connection(id);
         if idle {
             self.forget(id);
@@ -250,8 +288,10 @@ impl Shard {
         self.free.push(id.0);
     }
 
-    /// Closes what takes too long for its handshake.
+    /// Closes what takes too long for its handshake, and clears watches of connections that are
+    /// gone, a slice at a time.
     pub fn tick(&mut self, now: Now) {
+        self.watches.sweep(limits::WATCH_SWEEP);
         let oldest = now.mono.0 - self.settings.handshake_ms;
         let mut late = Vec::new();
         for (id, conn) in self.conns() {
@@ -265,14 +305,37 @@ impl Shard {
         }
     }
 
-    /// Gives a four-letter word its text; the connection closes behind it.
-    pub fn finish_word(&mut self, id: ConnId, text: &[u8]) {
+    /// Gives a four-letter word the beginning of a long text, as far as there is room in the
+    /// output. The answer is the number of bytes taken; `None` where nobody waits any more.
+    pub fn begin_word(&mut self, id: ConnId, text: &[u8]) -> Option<usize> {
+        let mut taken = None;
         self.with_conn(id, |_, conn| {
             if conn.phase == Phase::Word {
+                let room = limits::CONN_OUT_BYTES_SOFT.saturating_sub(conn.out.len());
+                let piece = &text[..text.len().min(room)];
+                conn.out.extend_from_slice(piece);
+                taken = Some(piece.len());
+            }
+        });
+        taken
+    }
+
+    /// Gives a four-letter word its text, or the end of it; the connection closes behind it.
+    /// Call it exactly once per word: until then the connection keeps its id.
+    pub fn finish_word(&mut self, id: ConnId, text: &[u8]) {
+        let mut lost = false;
+        self.with_conn(id, |shard, conn| {
+            conn.asked -= 1;
+            lost = conn.phase == Phase::Lost;
+            if conn.phase == Phase::Word {
                 conn.out.extend_from_slice(text);
+                shard.count_sent(conn);
                 conn.close();
             }
         });
+        if lost && self.conn(id).is_some_and(|conn| conn.asked == 0) {
+            self.forget(id);
+        }
     }
 
     /// Runs `f` on a connection that is taken out of the table meanwhile, and notes that it has to

@@ -288,6 +288,11 @@ impl Shard {
         let settings = &self.settings.ops.auth;
         let ip = conn.peer.ip();
         let result = acl::authenticate(settings, &scheme, auth.as_deref(), &mut ids, ip);
+        if result == Err(acl::AuthFailure::WrongEnsemble) {
+            // This client is at the wrong door: ZooKeeper does not even answer.
+            self.counters.auth_failed += 1;
+            return conn.abort();
+        }
         let done = Done { header, since_us: moment.now_us };
         let code = if result.is_ok() { Code::Ok } else { Code::AuthFailed };
         self.reply(conn, done, Zxid::ZERO, code, moment, |_| {});
@@ -340,6 +345,19 @@ impl Shard {
         start: usize,
         moment: Moment<'_>,
     ) {
+        self.note_latency(conn, done, zxid, code, moment);
+        self.count_reply_bytes((conn.out.len() - start - 4) as u64);
+        self.count_sent(conn);
+    }
+
+    pub(super) fn note_latency(
+        &mut self,
+        conn: &mut Conn,
+        done: Done,
+        zxid: Zxid,
+        code: Code,
+        moment: Moment<'_>,
+    ) {
         let replied = Replied {
             op: done.header.op,
             xid: done.header.xid,
@@ -350,8 +368,6 @@ impl Shard {
         };
         conn.stats.replied(replied);
         self.replied.push(replied);
-        self.count_reply_bytes((conn.out.len() - start - 4) as u64);
-        self.count_sent(conn);
     }
 
     pub(super) fn count_sent(&mut self, conn: &mut Conn) {

@@ -1,0 +1,157 @@
+//! A shard's place where reports are asked for and answered.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use ringkeeper_engine::request::Origin;
+use ringkeeper_engine::shard::{Replied, Shard, Word};
+use ringkeeper_engine::watch::ConnId;
+use ringkeeper_engine::wire::opcode::op;
+
+use super::hub::{Errand, Hub};
+use super::job::{Progress, SessionJobs, ShardJob, ShardLatencies};
+use super::outbox::Outbox;
+use super::words;
+use crate::sequencer::Sequencer;
+use crate::view::View;
+
+/// Jobs that are completed in one turn at the most.
+const JOBS_PER_TURN: usize = 8;
+
+/// The desk of one shard.
+pub struct Desk {
+    hub: Arc<Hub>,
+    shard: u16,
+    latencies: ShardLatencies,
+    jobs: VecDeque<ShardJob>,
+    session_jobs: SessionJobs,
+    outbox: Outbox,
+}
+
+/// What a report may look at beside the shard.
+pub struct Reports<'a> {
+    /// The database.
+    pub view: &'a View,
+    /// The sequencer, where it shares the shard's thread.
+    pub sequencer: Option<&'a Sequencer>,
+}
+
+impl Desk {
+    pub(super) fn new(hub: Arc<Hub>, shard: u16) -> Desk {
+        Desk {
+            hub,
+            shard,
+            latencies: ShardLatencies::default(),
+            jobs: VecDeque::new(),
+            session_jobs: SessionJobs::default(),
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// Takes the replies that the shard has made since the last turn into the histograms, and
+    /// goes on with texts that did not fit into a client's output. Call it with every turn.
+    pub fn note_replies(&mut self, shard: &mut Shard) {
+        for replied in shard.replied.drain(..) {
+            self.latencies.note(replied);
+        }
+        if !self.outbox.is_empty() {
+            self.outbox.go_on(shard);
+        }
+    }
+
+    /// Whether another thread asks for something, an answer has come, or a report goes on.
+    pub fn has_work(&self) -> bool {
+        !self.jobs.is_empty()
+            || !self.session_jobs.is_empty()
+            || self.outbox.eager
+            || self.hub.shard_has_errands(self.shard)
+    }
+
+    /// Answers the four-letter words of this shard, and what others ask of it: one slice of it,
+    /// so that no turn takes long.
+    pub fn serve(&mut self, shard: &mut Shard, reports: &Reports<'_>) {
+        for (conn, word) in std::mem::take(&mut shard.words) {
+            self.begin(shard, conn, word, reports.view);
+        }
+        self.take_errands(shard);
+        self.work(shard, reports);
+        // With one shard a short report is complete by now.
+        self.take_errands(shard);
+    }
+
+    fn begin(&self, shard: &mut Shard, conn: ConnId, word: Word, view: &View) {
+        let hub = &self.hub;
+        let origin = Origin { shard: self.shard, conn };
+        if !hub.info.whitelist.allow(word.name()) {
+            return shard.finish_word(conn, words::refusal(word).as_bytes());
+        }
+        let text = match word {
+            Word::Ruok => "imok".to_owned(),
+            Word::Isro => "rw".to_owned(),
+            Word::Gtmk => hub.trace_mask.load(Relaxed).to_string(),
+            Word::Stmk(mask) => {
+                hub.trace_mask.store(mask, Relaxed);
+                mask.to_string()
+            }
+            Word::Hash => words::hash(view.read().digests()),
+            Word::Conf | Word::Dirs | Word::Envi => return hub.look_up(word, origin),
+            Word::Srvr | Word::Stat | Word::Mntr | Word::Cons | Word::Dump => {
+                return hub.ask(word, origin);
+            }
+            Word::Crst | Word::Srst | Word::Wchs | Word::Wchc | Word::Wchp => {
+                return hub.ask(word, origin);
+            }
+            Word::TelnetClose => String::new(),
+        };
+        shard.finish_word(conn, text.as_bytes());
+    }
+
+    fn take_errands(&mut self, shard: &mut Shard) {
+        while let Some(errand) = self.hub.shard_errand(self.shard) {
+            match errand {
+                Errand::Part(gather) => self.jobs.push_back(ShardJob::new(gather)),
+                Errand::Sessions(gather) => self.session_jobs.push(gather),
+                Errand::Text(conn, bytes) => self.outbox.give(shard, conn, bytes),
+            }
+        }
+    }
+
+    fn work(&mut self, shard: &mut Shard, reports: &Reports<'_>) {
+        for _ in 0..JOBS_PER_TURN {
+            let Some(job) = self.jobs.front_mut() else { break };
+            if job.step(shard, &mut self.latencies) == Progress::More {
+                break;
+            }
+            if let Some(job) = self.jobs.pop_front() {
+                self.hub.add(&job.gather, job.part);
+            }
+        }
+        let Some(sequencer) = reports.sequencer else { return };
+        if let Some((gather, part)) = self.session_jobs.step(sequencer.replica()) {
+            self.hub.add(&gather, part);
+        }
+    }
+}
+
+impl ShardLatencies {
+    /// Authentication is no request to ZooKeeper's counters.
+    fn note(&mut self, replied: Replied) {
+        match replied.op {
+            op::AUTH | op::SASL => {}
+            code if is_update(code) => self.updates.record(replied.latency_us),
+            _ => self.reads.record(replied.latency_us),
+        }
+    }
+}
+
+/// Whether an operation is a transaction, be it one that was refused.
+fn is_update(code: i32) -> bool {
+    match code {
+        op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => true,
+        op::DELETE | op::DELETE_CONTAINER | op::SET_DATA | op::SET_ACL => true,
+        op::CHECK | op::MULTI | op::RECONFIG => true,
+        op::CREATE_SESSION | op::CLOSE_SESSION => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,294 @@
+//! Where errands for reports are handed from thread to thread, and where their texts are made.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU16, Ordering::Relaxed};
+
+use crossbeam::queue::SegQueue;
+use ringkeeper_engine::request::Origin;
+use ringkeeper_engine::shard::Word;
+use ringkeeper_engine::watch::ConnId;
+
+use super::desk::Desk;
+use super::gather::Gather;
+use super::host::{Host, dir_bytes};
+use super::info::ServerInfo;
+use super::part::Part;
+use super::sequencer_desk::SequencerDesk;
+use super::words::conf::DirBytes;
+use super::words::dump::{Ephemerals, Times};
+use super::words::srvr::Standing;
+use super::words::{self, TRACE_MASK};
+use crate::committer::CommitStats;
+use crate::sequencer::Gauges;
+use crate::shards::Turnstile;
+use crate::snapshots::SnapshotStats;
+use crate::view::View;
+use crate::waker::Waker;
+
+/// Lines of a report up to which it is put into words on the spot.
+const LINES_ON_THE_SPOT: usize = 256;
+/// Ephemeral nodes that are looked at under one hold of the database's guard.
+const EPHEMERALS_SLICE: usize = 1_024;
+
+/// What reports draw from.
+pub struct HubParts {
+    /// What does not change.
+    pub info: ServerInfo,
+    /// The database.
+    pub view: Arc<View>,
+    /// Numbers of the sequencer.
+    pub gauges: Arc<Gauges>,
+    /// Numbers of the log.
+    pub commits: Arc<CommitStats>,
+    /// Numbers of snapshots.
+    pub snapshots: Arc<SnapshotStats>,
+    /// Numbers of connections that were turned away.
+    pub turnstile: Arc<Turnstile>,
+    /// What wakes each shard, in their order.
+    pub shards: Vec<Arc<Waker>>,
+    /// What wakes the sequencer's thread; `None` where it shares that of the first shard.
+    pub sequencer: Option<Arc<Waker>>,
+}
+
+/// The place between the threads. There is one per server.
+pub struct Hub {
+    pub(super) info: ServerInfo,
+    pub(super) view: Arc<View>,
+    pub(super) gauges: Arc<Gauges>,
+    pub(super) commits: Arc<CommitStats>,
+    pub(super) snapshots: Arc<SnapshotStats>,
+    pub(super) turnstile: Arc<Turnstile>,
+    /// `stmk` sets it and `gtmk` shows it; nothing else looks at it.
+    pub(super) trace_mask: AtomicI64,
+    /// The port for clients; 0 until it is bound.
+    client_port: AtomicU16,
+    shards: Vec<Seat>,
+    sequencer: Option<Seat>,
+}
+
+/// Where errands for one thread wait.
+struct Seat {
+    inbox: SegQueue<Errand>,
+    waker: Arc<Waker>,
+}
+
+/// Something that a thread is asked to do.
+pub(super) enum Errand {
+    /// Add the shard's part.
+    Part(Arc<Gather>),
+    /// Add the sequencer's part.
+    Sessions(Arc<Gather>),
+    /// Hand the text to whoever asked.
+    Text(ConnId, Vec<u8>),
+}
+
+impl Seat {
+    fn new(waker: Arc<Waker>) -> Seat {
+        Seat { inbox: SegQueue::new(), waker }
+    }
+
+    /// Order: the push comes before the wake, see [`Waker::about_to_sleep`].
+    fn push(&self, errand: Errand) {
+        self.inbox.push(errand);
+        self.waker.wake();
+    }
+}
+
+impl Hub {
+    /// Puts the parts together.
+    pub fn new(parts: HubParts) -> Arc<Hub> {
+        assert!(!parts.shards.is_empty(), "a server has shards");
+        Arc::new(Hub {
+            info: parts.info,
+            view: parts.view,
+            gauges: parts.gauges,
+            commits: parts.commits,
+            snapshots: parts.snapshots,
+            turnstile: parts.turnstile,
+            trace_mask: AtomicI64::new(TRACE_MASK),
+            client_port: AtomicU16::new(0),
+            shards: parts.shards.into_iter().map(Seat::new).collect(),
+            sequencer: parts.sequencer.map(Seat::new),
+        })
+    }
+
+    /// Says which port is really bound.
+    pub fn listens_on(&self, port: u16) {
+        self.client_port.store(port, Relaxed);
+    }
+
+    /// The desk of one shard. Each shard takes its own, once.
+    pub fn desk(self: &Arc<Hub>, shard: u16) -> Desk {
+        assert!(usize::from(shard) < self.shards.len(), "there is no shard {shard}");
+        Desk::new(self.clone(), shard)
+    }
+
+    /// The desk of the sequencer, where it has a thread of its own.
+    pub fn sequencer_desk(self: &Arc<Hub>) -> Option<SequencerDesk> {
+        self.sequencer.as_ref().map(|_| SequencerDesk::new(self.clone()))
+    }
+
+    /// The next errand of a shard.
+    pub(super) fn shard_errand(&self, shard: u16) -> Option<Errand> {
+        self.shards[usize::from(shard)].inbox.pop()
+    }
+
+    /// Whether errands wait for a shard.
+    pub(super) fn shard_has_errands(&self, shard: u16) -> bool {
+        !self.shards[usize::from(shard)].inbox.is_empty()
+    }
+
+    /// The next errand of the sequencer's thread.
+    pub(super) fn sequencer_errand(&self) -> Option<Errand> {
+        self.sequencer.as_ref()?.inbox.pop()
+    }
+
+    /// Whether errands wait for the sequencer's thread.
+    pub(super) fn sequencer_has_errands(&self) -> bool {
+        self.sequencer.as_ref().is_some_and(|seat| !seat.inbox.is_empty())
+    }
+
+    /// Asks everybody for their part of a report.
+    pub(super) fn ask(&self, word: Word, origin: Origin) {
+        let sequencer = word == Word::Dump;
+        let gather = Gather::new(word, origin, self.shards.len() + usize::from(sequencer));
+        if sequencer {
+            let seat = self.sequencer.as_ref().unwrap_or(&self.shards[0]);
+            seat.push(Errand::Sessions(gather.clone()));
+        }
+        for seat in &self.shards {
+            seat.push(Errand::Part(gather.clone()));
+        }
+    }
+
+    /// Adds a part to a report, and has its text made when it is complete.
+    pub(super) fn add(self: &Arc<Hub>, gather: &Gather, part: Part) {
+        let Some(parts) = gather.add(part) else { return };
+        let word = gather.word;
+        let lines = parts.iter().map(Part::lines).sum::<usize>() + self.more_lines(word);
+        let make = move |hub: &Hub| {
+            let mut all = Part::default();
+            parts.into_iter().for_each(|part| all.add(part));
+            hub.text(word, &all)
+        };
+        if lines <= LINES_ON_THE_SPOT && word != Word::Mntr {
+            self.post(gather.origin, make(self));
+        } else {
+            self.aside(gather.origin, make);
+        }
+    }
+
+    /// Lines that are not in the parts.
+    fn more_lines(&self, word: Word) -> usize {
+        if word != Word::Dump {
+            return 0;
+        }
+        usize::try_from(self.view.read().tree.ephemerals_count()).unwrap_or(usize::MAX / 2)
+    }
+
+    /// Makes a text on a thread of its own.
+    pub(super) fn aside(
+        self: &Arc<Hub>,
+        origin: Origin,
+        make: impl FnOnce(&Hub) -> String + Send + 'static,
+    ) {
+        let hub = self.clone();
+        let make = move || hub.post(origin, make(&hub));
+        if let Err(error) = std::thread::Builder::new().name("report".into()).spawn(make) {
+            tracing::warn!("a report could not be made: {error}");
+            self.post(origin, String::new());
+        }
+    }
+
+    /// Hands a text to the shard whose connection asked for it.
+    fn post(&self, origin: Origin, text: String) {
+        let text = Errand::Text(origin.conn, text.into_bytes());
+        self.shards[usize::from(origin.shard)].push(text);
+    }
+
+    /// The text of a word about the whole server.
+    fn text(&self, word: Word, part: &Part) -> String {
+        let version = &self.info.version;
+        match word {
+            Word::Srvr => words::srvr::srvr(version, self.standing(), part),
+            Word::Stat => words::srvr::stat(version, self.standing(), part),
+            Word::Mntr => self.monitor(part),
+            Word::Cons => words::conns::cons(part),
+            Word::Crst => "Connection stats reset.\n".to_owned(),
+            Word::Srst => {
+                self.reset();
+                "Server stats reset.\n".to_owned()
+            }
+            Word::Dump => words::dump::dump(part, &self.ephemerals(), self.times()),
+            Word::Wchs => words::watches::summary(&part.counts),
+            Word::Wchc => words::watches::by_session(part),
+            Word::Wchp => words::watches::by_path(part),
+            Word::Conf => {
+                words::conf::conf(&self.info, self.client_port.load(Relaxed), self.dir_bytes())
+            }
+            Word::Dirs => words::conf::dirs(self.dir_bytes()),
+            Word::Envi => words::envi::envi(version, &Host::look()),
+            Word::Ruok | Word::Isro | Word::Hash | Word::TelnetClose => String::new(),
+            Word::Gtmk | Word::Stmk(_) => String::new(),
+        }
+    }
+
+    /// A word that needs nobody's part, but time.
+    pub(super) fn look_up(self: &Arc<Hub>, word: Word, origin: Origin) {
+        self.aside(origin, move |hub| hub.text(word, &Part::default()));
+    }
+
+    fn standing(&self) -> Standing {
+        let db = self.view.read();
+        Standing {
+            applied: db.applied(),
+            nodes: db.tree.node_count(),
+            ephemerals: db.tree.ephemerals_count(),
+            data_bytes: db.tree.approximate_data_size(),
+        }
+    }
+
+    fn times(&self) -> Times {
+        Times {
+            now: self.info.clock.now(),
+            tick_ms: self.info.tick_ms,
+            handshake_ms: self.info.handshake_ms,
+        }
+    }
+
+    fn dir_bytes(&self) -> DirBytes {
+        let info = &self.info;
+        DirBytes { data: dir_bytes(&info.data_dir), log: dir_bytes(&info.data_log_dir) }
+    }
+
+    /// The ephemeral nodes, a slice under each hold of the guard.
+    fn ephemerals(&self) -> Ephemerals {
+        let sessions: Vec<_> = self.view.read().tree.ephemeral_sessions().collect();
+        let mut ephemerals = Ephemerals::new();
+        for session in sessions {
+            let mut paths = Vec::new();
+            loop {
+                let before = paths.len();
+                let db = self.view.read();
+                let slice = db.tree.ephemerals(session).skip(before).take(EPHEMERALS_SLICE);
+                paths.extend(slice.map(|id| db.tree.path_of(id)));
+                if paths.len() - before < EPHEMERALS_SLICE {
+                    break;
+                }
+            }
+            // The session may have ended meanwhile.
+            if !paths.is_empty() {
+                ephemerals.insert(session, paths);
+            }
+        }
+        ephemerals
+    }
+
+    fn monitor(&self, part: &Part) -> String {
+        format!("zk_version\t{}\nzk_packets_sent\t{}\n", self.info.version, part.counts.shard.sent)
+    }
+
+    fn reset(&self) {
+        let _ = self.trace_mask.load(Relaxed);
+    }
+}

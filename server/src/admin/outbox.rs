@@ -1,0 +1,91 @@
+//! Texts on their way to clients that read slowly, or that are long.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use ringkeeper_engine::shard::Shard;
+use ringkeeper_engine::watch::ConnId;
+
+/// Bytes up to which a text is handed over as a whole.
+const WHOLE_BYTES: usize = 64 << 10;
+/// Bytes of one text that are handed over in one turn.
+const PIECE_BYTES: usize = 256 << 10;
+/// Bytes of all texts that are handed over in one turn, about.
+const TURN_BYTES: usize = 1 << 20;
+/// How long a client may take no byte of its text.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Texts that are not handed over yet.
+#[derive(Default)]
+pub(super) struct Outbox {
+    texts: VecDeque<Text>,
+    /// Whether the next turn may hand over more, as far as anybody knows.
+    pub eager: bool,
+}
+
+struct Text {
+    conn: ConnId,
+    bytes: Vec<u8>,
+    given: usize,
+    since: Instant,
+}
+
+impl Outbox {
+    /// Hands a text over, or begins to.
+    pub(super) fn give(&mut self, shard: &mut Shard, conn: ConnId, bytes: Vec<u8>) {
+        if bytes.len() <= WHOLE_BYTES {
+            return shard.finish_word(conn, &bytes);
+        }
+        self.texts.push_back(Text { conn, bytes, given: 0, since: Instant::now() });
+        self.eager = true;
+    }
+
+    /// Goes on with what there is room for.
+    pub(super) fn go_on(&mut self, shard: &mut Shard) {
+        self.eager = false;
+        let mut left = TURN_BYTES;
+        for _ in 0..self.texts.len() {
+            let Some(mut text) = self.texts.pop_front() else { return };
+            let given = text.go_on(shard);
+            self.eager |= given > 0;
+            left = left.saturating_sub(given);
+            if text.is_over() {
+                shard.finish_word(text.conn, b"");
+            } else {
+                self.texts.push_back(text);
+            }
+            if left == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+}
+
+impl Text {
+    fn go_on(&mut self, shard: &mut Shard) -> usize {
+        let rest = &self.bytes[self.given..];
+        let piece = &rest[..rest.len().min(PIECE_BYTES)];
+        match shard.begin_word(self.conn, piece) {
+            Some(0) => 0,
+            Some(given) => {
+                self.given += given;
+                self.since = Instant::now();
+                given
+            }
+            // The client has gone: what is left is for nobody.
+            None => {
+                self.given = self.bytes.len();
+                0
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.given == self.bytes.len() || self.since.elapsed() > PATIENCE
+    }
+}

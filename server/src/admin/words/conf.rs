@@ -1,0 +1,79 @@
+//! `conf` and `dirs`: the settings that tell servers apart, and what their directories hold.
+
+use crate::admin::info::ServerInfo;
+
+/// Bytes of the files in the two directories.
+#[derive(Clone, Copy, Default, Debug)]
+pub(in crate::admin) struct DirBytes {
+    /// Where snapshots are.
+    pub data: u64,
+    /// Where the log is.
+    pub log: u64,
+}
+
+/// The text of `conf`.
+pub(in crate::admin) fn conf(info: &ServerInfo, port: u16, bytes: DirBytes) -> String {
+    let rows = [
+        ("clientPort", port.to_string()),
+        ("secureClientPort", "-1".to_owned()),
+        ("dataDir", info.data_dir.display().to_string()),
+        ("dataDirSize", bytes.data.to_string()),
+        ("dataLogDir", info.data_log_dir.display().to_string()),
+        ("dataLogSize", bytes.log.to_string()),
+        ("tickTime", info.tick_ms.to_string()),
+        ("maxClientCnxns", info.max_client_cnxns.to_string()),
+        ("minSessionTimeout", info.session_timeout_ms_min.to_string()),
+        ("maxSessionTimeout", info.session_timeout_ms_max.to_string()),
+        ("clientPortListenBacklog", info.backlog.to_string()),
+        ("serverId", info.server_id.to_string()),
+    ];
+    rows.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+}
+
+/// The text of `dirs`.
+pub(in crate::admin) fn dirs(bytes: DirBytes) -> String {
+    format!("datadir_size: {}\nlogdir_size: {}\n", bytes.data, bytes.log)
+}
+
+#[cfg(test)]
+pub(in crate::admin) mod tests {
+    use super::*;
+    use crate::admin::info::Startup;
+    use crate::clock::Clock;
+    use crate::config::FourLetterWords;
+
+    /// A server as `ringkeeper` runs it in tests.
+    pub(in crate::admin) fn info(whitelist: FourLetterWords) -> ServerInfo {
+        ServerInfo {
+            version: crate::admin::info::version(),
+            clock: Clock::start(),
+            whitelist,
+            data_dir: "/data".into(),
+            data_log_dir: "/log".into(),
+            tick_ms: 2_000,
+            max_client_cnxns: 60,
+            session_timeout_ms_min: 4_000,
+            session_timeout_ms_max: 40_000,
+            backlog: 1_024,
+            server_id: 0,
+            handshake_ms: 10_000,
+            startup: Startup::default(),
+        }
+    }
+
+    #[test]
+    fn conf_has_zookeepers_keys_in_its_order() {
+        let text = "clientPort=26300\nsecureClientPort=-1\ndataDir=/data\ndataDirSize=478\n\
+                    dataLogDir=/log\ndataLogSize=9\ntickTime=2000\nmaxClientCnxns=60\n\
+                    minSessionTimeout=4000\nmaxSessionTimeout=40000\n\
+                    clientPortListenBacklog=1024\nserverId=0\n";
+        let bytes = DirBytes { data: 478, log: 9 };
+        assert_eq!(conf(&info(FourLetterWords::All), 26_300, bytes), text);
+    }
+
+    #[test]
+    fn dirs_is_two_lines() {
+        let bytes = DirBytes { data: 478, log: 479 };
+        assert_eq!(dirs(bytes), "datadir_size: 478\nlogdir_size: 479\n");
+    }
+}

@@ -1,0 +1,138 @@
+//! `dump`: sessions and connections by the time at which they end, and the ephemeral nodes.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use ringkeeper_engine::{Millis, Now, SessionId};
+
+use super::conns::address;
+use crate::admin::date;
+use crate::admin::part::{ConnLine, Part};
+
+/// Sessions with the paths of their ephemeral nodes.
+pub(in crate::admin) type Ephemerals = BTreeMap<SessionId, Vec<String>>;
+
+/// What the times of a dump are counted with.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::admin) struct Times {
+    /// Both clocks.
+    pub now: Now,
+    /// The unit of expiry, milliseconds.
+    pub tick_ms: i64,
+    /// How long a connection may stay without a session, milliseconds.
+    pub handshake_ms: i64,
+}
+
+/// The text of `dump`.
+pub(in crate::admin) fn dump(part: &Part, ephemerals: &Ephemerals, times: Times) -> String {
+    let mut text = String::from("SessionTracker dump:\n");
+    let sessions = part.sessions.iter().map(|(session, at)| (times.tick_of(at.0), session));
+    let line = |session: &SessionId, text: &mut String| write!(text, "\t{session}\n");
+    sets("Session Sets", by_time(sessions), times, line, &mut text);
+    dump_ephemerals(ephemerals, &mut text);
+    text.push_str("Connections dump:\n");
+    let conns = part.conns.iter().map(|conn| (times.end_of(conn), conn));
+    let line = |conn: &ConnLine, text: &mut String| {
+        let peer = address(conn.peer);
+        write!(text, "\tip: /{peer} sessionId: {}\n", conn.session)
+    };
+    sets("Connections Sets", by_time(conns), times, line, &mut text);
+    text
+}
+
+impl Times {
+    /// When a connection would be cut off if nothing is heard of it.
+    fn end_of(self, conn: &ConnLine) -> Millis {
+        let lives_ms = match conn.session {
+            SessionId::NONE => self.handshake_ms,
+            _ => i64::from(conn.timeout_ms),
+        };
+        self.tick_of(conn.heard.0 + lives_ms)
+    }
+
+    /// The end of the tick in which a moment lies.
+    fn tick_of(self, mono_ms: i64) -> Millis {
+        Millis((mono_ms.div_euclid(self.tick_ms) + 1) * self.tick_ms)
+    }
+
+    fn date(self, mono: Millis) -> String {
+        date::full(self.now.wall.0 + (mono.0 - self.now.mono.0))
+    }
+}
+
+fn by_time<T>(all: impl Iterator<Item = (Millis, T)>) -> BTreeMap<Millis, Vec<T>> {
+    let mut buckets: BTreeMap<Millis, Vec<T>> = BTreeMap::new();
+    all.for_each(|(at, one)| buckets.entry(at).or_default().push(one));
+    buckets
+}
+
+fn sets<T>(
+    title: &str,
+    buckets: BTreeMap<Millis, Vec<&T>>,
+    times: Times,
+    line: impl Fn(&T, &mut String) -> std::fmt::Result,
+    text: &mut String,
+) {
+    const FITS: &str = "writing to a string cannot fail";
+    let all: usize = buckets.values().map(Vec::len).sum();
+    writeln!(text, "{title} ({})/({all}):", buckets.len()).expect(FITS);
+    for (at, bucket) in buckets {
+        writeln!(text, "{} expire at {}:", bucket.len(), times.date(at)).expect(FITS);
+        bucket.into_iter().try_for_each(|one| line(one, text)).expect(FITS);
+    }
+}
+
+fn dump_ephemerals(ephemerals: &Ephemerals, text: &mut String) {
+    const FITS: &str = "writing to a string cannot fail";
+    text.push_str("ephemeral nodes dump:\n");
+    writeln!(text, "Sessions with Ephemerals ({}):", ephemerals.len()).expect(FITS);
+    for (session, paths) in ephemerals {
+        writeln!(text, "{session}:").expect(FITS);
+        for path in paths {
+            writeln!(text, "\t{path}").expect(FITS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::words::conns::tests::line;
+
+    fn times() -> Times {
+        let now = Now { wall: Millis(1_795_227_467_000), mono: Millis(100_500) };
+        Times { now, tick_ms: 2_000, handshake_ms: 10_000 }
+    }
+
+    #[test]
+    fn a_fresh_server_knows_the_asker_only() {
+        let mut asker = line(49_484, 0, SessionId::NONE);
+        asker.heard = Millis(100_400);
+        let part = Part { conns: vec![asker], ..Part::default() };
+        let text = "SessionTracker dump:\nSession Sets (0)/(0):\nephemeral nodes dump:\n\
+                    Sessions with Ephemerals (0):\nConnections dump:\nConnections Sets (1)/(1):\n\
+                    1 expire at Sat Nov 21 02:17:58 UTC 2026:\n\
+                    \tip: /127.0.0.1:49484 sessionId: 0x0\n";
+        assert_eq!(dump(&part, &Ephemerals::new(), times()), text);
+    }
+
+    #[test]
+    fn sessions_and_connections_come_in_buckets() {
+        let (one, two, three) = (SessionId(0x10), SessionId(0x11), SessionId(0x12));
+        let sessions =
+            vec![(one, Millis(110_500)), (two, Millis(109_999)), (three, Millis(111_999))];
+        let mut conn = line(49_568, 1, one);
+        conn.heard = Millis(100_000);
+        let part = Part { sessions, conns: vec![conn], ..Part::default() };
+        let paths = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
+        let ephemerals = [(one, paths(&["/a/e1", "/a/e2"])), (two, paths(&["/b-e"]))].into();
+        let text = "SessionTracker dump:\nSession Sets (2)/(3):\n\
+                    1 expire at Sat Nov 21 02:17:56 UTC 2026:\n\t0x11\n\
+                    2 expire at Sat Nov 21 02:17:58 UTC 2026:\n\t0x10\n\t0x12\n\
+                    ephemeral nodes dump:\nSessions with Ephemerals (2):\n\
+                    0x10:\n\t/a/e1\n\t/a/e2\n0x11:\n\t/b-e\nConnections dump:\n\
+                    Connections Sets (1)/(1):\n1 expire at Sat Nov 21 02:18:18 UTC 2026:\n\
+                    \tip: /127.0.0.1:49568 sessionId: 0x10\n";
+        assert_eq!(dump(&part, &ephemerals, times()), text);
+    }
+}
