@@ -260,7 +260,7 @@ impl Shard {
 
     fn may_take(&self, conn: &Conn) -> bool {
         let shard_full = self.outstanding >= self.settings.outstanding_max;
-        conn.has_room() && !(shard_full && !conn.pipeline.is_empty())
+        conn.has_room() && (!shard_full || conn.pipeline.is_empty())
     }
 
     /// The socket is gone. The id stays in use until the last answer has come back.
