@@ -29,8 +29,8 @@ pub struct ServerInfo {
     pub session_timeout_ms_min: u32,
     /// The longest.
     pub session_timeout_ms_max: u32,
-    /// Connections that may wait to be accepted.
-    pub backlog: u32,
+    /// Connections that may wait to be accepted; -1 where nobody has said how many.
+    pub backlog: i64,
     /// The number in `myid`; 0 where there is none.
     pub server_id: u64,
     /// Milliseconds after which a connection without a session is closed.
@@ -66,7 +66,7 @@ impl ServerInfo {
             max_client_cnxns: settings.max_client_cnxns.unwrap_or(0),
             session_timeout_ms_min: settings.min_session_timeout_ms,
             session_timeout_ms_max: settings.max_session_timeout_ms,
-            backlog: settings.listen_backlog,
+            backlog: backlog(settings),
             server_id: settings.my_id.unwrap_or(0),
             handshake_ms: i64::try_from(timeout_ms).unwrap_or(i64::MAX),
             startup,
@@ -77,6 +77,11 @@ impl ServerInfo {
     pub fn uptime_ms(&self) -> i64 {
         self.clock.now().mono.0
     }
+}
+
+fn backlog(settings: &Settings) -> i64 {
+    let said = settings.origin("clientPortListenBacklog").is_some();
+    if said { i64::from(settings.listen_backlog) } else { -1 }
 }
 
 /// The version in the form that monitors take apart: ZooKeeper's number first, then what this
