@@ -22,5 +22,7 @@ pub const CONN_OUT_BYTES_SOFT: usize = 1 << 20;
 pub const CONN_OUT_BYTES_HARD: usize = 64 << 20;
 /// Requests waiting in one connection's pipeline after which its socket is not read.
 pub const CONN_PIPELINE_MAX: usize = 4_096;
+/// Watches of gone connections that are cleared in one tick of a shard.
+pub const WATCH_SWEEP: usize = 16_384;
 /// Auth identities one connection may collect.
 pub const CONN_IDENTITIES_MAX: usize = 1_024;

@@ -22,8 +22,8 @@ pub struct MultiRead<'a> {
 pub enum Unreadable {
     /// Not a list of operations at all.
     Malformed,
-    /// It holds an operation that is not a read.
-    NotARead,
+    /// It begins with a write: ZooKeeper then answers the empty list beside the error.
+    Writes,
 }
 
 impl From<Malformed> for Unreadable {
@@ -35,18 +35,19 @@ impl From<Malformed> for Unreadable {
 impl<'a> MultiRead<'a> {
     /// Reads the request.
     pub fn decode(reader: &mut Reader<'a>) -> Result<MultiRead<'a>, Unreadable> {
-        let mut not_a_read = false;
+        let (mut items, mut begins_with_a_write) = (0, false);
         let list = multi::read_list(reader, |op_code, reader| {
             let (op::GET_DATA | op::GET_CHILDREN) = op_code else {
-                not_a_read |= multi_write(op_code);
+                begins_with_a_write = items == 0 && is_write(op_code);
                 return Err(Malformed::Value);
             };
             let (path, _watch) = super::path_and_watch(reader)?;
+            items += 1;
             Ok(if op_code == op::GET_DATA { Item::Data(path) } else { Item::Children(path) })
         });
         match list {
             Ok(items) => Ok(MultiRead { items }),
-            Err(_) if not_a_read => Err(Unreadable::NotARead),
+            Err(_) if begins_with_a_write => Err(Unreadable::Writes),
             Err(_) => Err(Unreadable::Malformed),
         }
     }
@@ -73,7 +74,7 @@ impl<'a> MultiRead<'a> {
     }
 }
 
-fn multi_write(op_code: i32) -> bool {
+fn is_write(op_code: i32) -> bool {
     matches!(
         op_code,
         op::CREATE

@@ -138,7 +138,7 @@ fn multi_read(
             ReadDone::plain(Code::Ok)
         }
         Err(Unreadable::Malformed) => ReadDone::plain(Code::MarshallingError),
-        Err(Unreadable::NotARead) => {
+        Err(Unreadable::Writes) => {
             multi::put_end(out);
             ReadDone::plain(Code::MarshallingError)
         }

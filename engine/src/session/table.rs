@@ -1,6 +1,6 @@
 //! The session table and its expiry buckets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
 use super::map::SessionMap;
@@ -47,7 +47,7 @@ pub struct SessionTable {
     order: BTreeSet<SessionId>,
     /// Sessions by the end of the tick at which to look at them; `None` on a server that does
     /// not lead.
-    buckets: Option<BTreeMap<Millis, Vec<SessionId>>>,
+    buckets: Option<BTreeMap<Millis, VecDeque<SessionId>>>,
     tick_ms: i64,
     timeout_ms_min: i32,
     timeout_ms_max: i32,
@@ -190,14 +190,14 @@ impl SessionTable {
     pub fn due_some(&mut self, now: Millis, sessions_max: usize, out: &mut Vec<SessionId>) -> bool {
         let mut left = sessions_max;
         while let Some((at, mut ids)) = self.pop_bucket(now) {
-            let rest = ids.split_off(ids.len().min(left));
-            left -= ids.len();
-            for id in ids {
+            while let Some(id) = ids.pop_front() {
+                if left == 0 {
+                    ids.push_front(id);
+                    self.buckets.get_or_insert_default().insert(at, ids);
+                    return false;
+                }
+                left -= 1;
                 self.look_at(id, at, now, out);
-            }
-            if !rest.is_empty() {
-                self.buckets.get_or_insert_default().insert(at, rest);
-                return false;
             }
         }
         true
@@ -250,11 +250,11 @@ impl SessionTable {
         let deadline = session.deadline(self.tick_ms);
         if deadline < session.bucket {
             session.bucket = deadline;
-            buckets.entry(deadline).or_default().push(id);
+            buckets.entry(deadline).or_default().push_back(id);
         }
     }
 
-    fn pop_bucket(&mut self, now: Millis) -> Option<(Millis, Vec<SessionId>)> {
+    fn pop_bucket(&mut self, now: Millis) -> Option<(Millis, VecDeque<SessionId>)> {
         let first = self.buckets.as_mut()?.first_entry()?;
         (*first.key() <= now).then(|| first.remove_entry())
     }
@@ -271,7 +271,7 @@ impl SessionTable {
             out.push(id);
         } else {
             session.bucket = deadline;
-            self.buckets.get_or_insert_default().entry(deadline).or_default().push(id);
+            self.buckets.get_or_insert_default().entry(deadline).or_default().push_back(id);
         }
     }
 }

@@ -288,8 +288,10 @@ impl Shard {
         self.free.push(id.0);
     }
 
-    /// Closes what takes too long for its handshake.
+    /// Closes what takes too long for its handshake, and clears watches of connections that are
+    /// gone, a slice at a time.
     pub fn tick(&mut self, now: Now) {
+        self.watches.sweep(limits::WATCH_SWEEP);
         let oldest = now.mono.0 - self.settings.handshake_ms;
         let mut late = Vec::new();
         for (id, conn) in self.conns() {

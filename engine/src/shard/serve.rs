@@ -288,6 +288,11 @@ impl Shard {
         let settings = &self.settings.ops.auth;
         let ip = conn.peer.ip();
         let result = acl::authenticate(settings, &scheme, auth.as_deref(), &mut ids, ip);
+        if result == Err(acl::AuthFailure::WrongEnsemble) {
+            // This client is at the wrong door: ZooKeeper does not even answer.
+            self.counters.auth_failed += 1;
+            return conn.abort();
+        }
         let done = Done { header, since_us: moment.now_us };
         let code = if result.is_ok() { Code::Ok } else { Code::AuthFailed };
         self.reply(conn, done, Zxid::ZERO, code, moment, |_| {});

@@ -85,6 +85,11 @@ impl Tree {
     pub fn create(&mut self, new: NewNode<'_>) -> NodeId {
         let (parent_path, name) = new.path.rsplit_once('/').expect("a path has a slash");
         assert!(!name.is_empty(), "a name is not empty");
+        assert!(
+            NodeKind::from_owner(new.kind.to_owner()) == new.kind,
+            "{:?} reads back as another kind",
+            new.kind
+        );
         let hash = self.hash(new.path);
         assert!(self.find_hashed(hash, new.path).is_none(), "{} exists", new.path);
         let parent = self.find(parent_path).expect("the parent exists");

@@ -4,11 +4,14 @@
 //! CRC-32 of path, data and stat, where the root has the path `""` and nodes below `/zookeeper`
 //! count nothing (quota stats change there without a transaction).
 
-use crc_fast::{CrcAlgorithm, Digest as Crc};
+use crc_fast::{CrcAlgorithm, Digest as Crc, crc32_iso_hdlc};
+use smallvec::SmallVec;
 
 use super::Tree;
 use super::node::NodeId;
-use crate::wire::Put;
+
+/// Longer data is not copied to be summed.
+const COPIED_BYTES_MAX: usize = 4_096;
 
 /// Whether a tree keeps its digest. It costs a checksum or two per change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,28 +70,40 @@ impl Tree {
         if path.starts_with("/zookeeper/") {
             return 0;
         }
-        let mut crc = Crc::new(CrcAlgorithm::Crc32IsoHdlc);
-        crc.update(if path == "/" { b"" } else { path.as_bytes() });
-        crc.update(self.data(id).unwrap_or_default());
-        crc.update(&self.persisted(id));
-        crc.finalize()
+        let path = if path == "/" { "" } else { path };
+        let (data, stat) = (self.data(id).unwrap_or_default(), self.persisted(id));
+        if data.len() > COPIED_BYTES_MAX {
+            let mut crc = Crc::new(CrcAlgorithm::Crc32IsoHdlc);
+            [path.as_bytes(), data, &stat].iter().for_each(|part| crc.update(part));
+            return crc.finalize();
+        }
+        // One call over a copy takes half the time of three calls that keep a state.
+        let mut bytes = SmallVec::<[u8; 512]>::new();
+        [path.as_bytes(), data, &stat].iter().for_each(|part| bytes.extend_from_slice(part));
+        crc32_iso_hdlc(&bytes).into()
     }
 
     /// The stat as ZooKeeper stores it: with the internal count of children created and the
     /// internal owner, and without what can be derived.
-    fn persisted(&self, id: NodeId) -> Vec<u8> {
+    fn persisted(&self, id: NodeId) -> [u8; 60] {
         let (node, change) = (self.node(id), self.store.last_change(id));
         let parts = node.payload.parts();
-        let mut out = Vec::with_capacity(60);
-        out.put_long(node.czxid.to_wire());
-        out.put_long(change.mzxid.to_wire());
-        out.put_long(self.store.pzxid(id).to_wire());
-        out.put_long(node.ctime.0);
-        out.put_long(change.mtime.0);
-        out.put_int(change.version);
-        out.put_int(self.store.created(id) as i32);
-        out.put_int(parts.aversion);
-        out.put_long(parts.owner);
+        let longs = [
+            node.czxid.to_wire(),
+            change.mzxid.to_wire(),
+            self.store.pzxid(id).to_wire(),
+            node.ctime.0,
+            change.mtime.0,
+        ];
+        let ints = [change.version, self.store.created(id) as i32, parts.aversion];
+        let mut out = [0; 60];
+        for (place, long) in out.chunks_exact_mut(8).zip(longs) {
+            place.copy_from_slice(&long.to_be_bytes());
+        }
+        for (place, int) in out[40..52].chunks_exact_mut(4).zip(ints) {
+            place.copy_from_slice(&int.to_be_bytes());
+        }
+        out[52..].copy_from_slice(&parts.owner.to_be_bytes());
         out
     }
 }

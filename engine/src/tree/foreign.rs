@@ -51,6 +51,9 @@ impl Tree {
         if matches!(self.kind(parent), NodeKind::Ephemeral(_)) {
             return refuse("an ephemeral node has a child");
         }
+        if NodeKind::from_owner(node.kind.to_owner()) != node.kind {
+            return refuse("an owner is not one");
+        }
         if self.find(node.path).is_some() {
             return refuse("two nodes have the same path");
         }
@@ -141,6 +144,7 @@ mod tests {
         for path in ["/a", "/a/b", "/x/y", "a", "/", "/b/", "//"] {
             assert!(put(path, NodeKind::Persistent).is_err(), "{path}");
         }
+        assert!(put("/b", NodeKind::Ephemeral(crate::SessionId(i64::MIN))).is_err());
         assert_eq!(tree.kind(NodeId::ROOT), NodeKind::Persistent);
     }
 }

@@ -190,7 +190,7 @@ impl Tree {
         path
     }
 
-    /// The ephemeral nodes of a session, in an order that only depends on the transactions.
+    /// The ephemeral nodes of a session, in a fixed order that another replica need not share.
     pub fn ephemerals(&self, session: SessionId) -> impl Iterator<Item = NodeId> {
         self.ephemerals.get(&session).into_iter().flatten().copied()
     }

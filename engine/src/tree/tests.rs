@@ -191,6 +191,12 @@ fn the_digest_is_zookeepers() {
     assert_eq!(tree.digest(), 15_706_625_413);
 }
 
+#[test]
+fn a_tree_may_be_handed_between_threads() {
+    fn is_shared<T: Send + Sync>(_: &T) {}
+    is_shared(&Tree::new(1));
+}
+
 fn spent(grown: &Grown, now: i64, never_used_ms: i64) -> Vec<String> {
     let spent = grown.tree.spent(Millis(now), never_used_ms, 100);
     spent.iter().map(|path| path.to_string()).collect()

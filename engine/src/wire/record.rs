@@ -55,7 +55,9 @@ impl Acl {
         let scheme = reader.ustring()?.unwrap_or_default().into_owned();
         let id = match reader.ustring()? {
             // ZooKeeper fails on it instead of finding it invalid.
-            None if scheme == "world" => return Err(Malformed::Null),
+            None if matches!(scheme.as_str(), "world" | "digest" | "ip") => {
+                return Err(Malformed::Null);
+            }
             id => id.unwrap_or_default().into_owned(),
         };
         Ok(Acl { perms, id: Id { scheme, id } })
