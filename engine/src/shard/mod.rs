@@ -36,6 +36,8 @@ pub struct ShardSettings {
     pub hash_seed: u64,
     /// Requests under way on this shard above which only idle connections are read.
     pub outstanding_max: usize,
+    /// Whether the word `stmk` is answered: only then its argument is waited for.
+    pub stmk_allowed: bool,
 }
 
 /// One moment: the state to read from, and the time.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::clock::Clock;
-use crate::config::{FourLetterWords, Settings};
+use crate::config::{FourLetterWords, Origin, Settings};
 
 /// The release of ZooKeeper that clients and monitors may take this server for.
 const ZOOKEEPER_VERSION: &str = "3.9.5";
@@ -80,8 +80,10 @@ impl ServerInfo {
 }
 
 fn backlog(settings: &Settings) -> i64 {
-    let said = settings.origin("clientPortListenBacklog").is_some();
-    if said { i64::from(settings.listen_backlog) } else { -1 }
+    match settings.origin("clientPortListenBacklog") {
+        None | Some(Origin::Default) => -1,
+        Some(_) => i64::from(settings.listen_backlog),
+    }
 }
 
 /// The version in the form that monitors take apart: ZooKeeper's number first, then what this

@@ -47,6 +47,7 @@ impl Server {
             handshake_ms: 10_000,
             hash_seed: 0,
             outstanding_max: 1_000,
+            stmk_allowed: true,
         });
         let shards = (0..shards)
             .map(|index| (Shard::new(index, settings.clone()), hub.desk(index)))
