@@ -437,6 +437,7 @@ fn shard_settings(
         handshake_ms: i64::try_from(settings.nio_sessionless_cnxn_timeout_ms).unwrap_or(i64::MAX),
         hash_seed: seed,
         outstanding_max: (outstanding / shards).max(1),
+        stmk_allowed: settings.four_letter_whitelist.allow("stmk"),
     }
 }
 

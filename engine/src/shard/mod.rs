@@ -36,6 +36,8 @@ pub struct ShardSettings {
     pub hash_seed: u64,
     /// Requests under way on this shard above which only idle connections are read.
     pub outstanding_max: usize,
+    /// Whether the word `stmk` is answered: only then its argument is waited for.
+    pub stmk_allowed: bool,
 }
 
 /// One moment: the state to read from, and the time.
@@ -260,7 +262,7 @@ impl Shard {
 
     fn may_take(&self, conn: &Conn) -> bool {
         let shard_full = self.outstanding >= self.settings.outstanding_max;
-        conn.has_room() && !(shard_full && !conn.pipeline.is_empty())
+        conn.has_room() && (!shard_full || conn.pipeline.is_empty())
     }
 
     /// The socket is gone. The id stays in use until the last answer has come back.
