@@ -90,6 +90,11 @@ impl Committer {
         self.in_flight = true;
     }
 
+    /// Whether a group has become durable that [`Committer::poll`] has not told of.
+    pub fn is_done(&self) -> bool {
+        !self.done.is_empty()
+    }
+
     /// The zxid up to which the log has become durable since the last call.
     pub fn poll(&mut self) -> Option<Zxid> {
         let (group, durable) = self.done.try_recv().ok()?;

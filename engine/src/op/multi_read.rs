@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Reading, get_children, get_data, multi};
+use crate::limits;
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Reader};
 
@@ -51,6 +52,10 @@ impl<'a> MultiRead<'a> {
     /// Appends one result per read; a failing one does not stop the others.
     pub fn reply(&self, reading: Reading<'_>, out: &mut Vec<u8>) {
         for item in &self.items {
+            // The connection is closed for this: a small request could ask for gigabytes.
+            if out.len() > limits::CONN_OUT_BYTES_HARD {
+                return;
+            }
             let start = out.len();
             let (op_code, path) = match item {
                 Item::Data(path) => (op::GET_DATA, path),

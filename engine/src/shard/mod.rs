@@ -265,6 +265,11 @@ impl Shard {
         conn.has_room() && (!shard_full || conn.pipeline.is_empty())
     }
 
+    /// The client has closed its side of the connection.
+    pub fn end_input(&mut self, id: ConnId) {
+        self.with_conn(id, |_, conn| conn.input_ended = true);
+    }
+
     /// The socket is gone. The id stays in use until the last answer has come back.
     pub fn lost(&mut self, id: ConnId) {
         let Some(conn) = self.conn_mut(id) else { return };
