@@ -22,25 +22,29 @@ impl Shard {
         moment: Moment<'_>,
     ) -> Option<usize> {
         match Word::recognise(bytes) {
-            Some(None) => None,
+            Some(None) if self.settings.stmk_allowed => None,
+            Some(None) => Some(self.word(id, conn, Word::Stmk(0), bytes.len())),
             Some(Some(Word::TelnetClose)) => {
                 conn.abort();
                 Some(bytes.len())
             }
-            Some(Some(word)) => {
-                conn.phase = Phase::Word;
-                conn.asked += 1;
-                conn.stats.received += 1;
-                self.counters.received += 1;
-                self.words.push((id, word));
-                Some(bytes.len())
-            }
+            Some(Some(word)) => Some(self.word(id, conn, word, bytes.len())),
             None => {
                 let (payload, used) = self.frame(conn, bytes)?;
                 self.connect(id, conn, payload, moment);
                 Some(used)
             }
         }
+    }
+
+    /// Notes a word. Whatever arrived with it is used up.
+    fn word(&mut self, id: ConnId, conn: &mut Conn, word: Word, used: usize) -> usize {
+        conn.phase = Phase::Word;
+        conn.asked += 1;
+        conn.stats.received += 1;
+        self.counters.received += 1;
+        self.words.push((id, word));
+        used
     }
 
     fn connect(&mut self, id: ConnId, conn: &mut Conn, payload: &[u8], moment: Moment<'_>) {

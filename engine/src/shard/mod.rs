@@ -36,6 +36,8 @@ pub struct ShardSettings {
     pub hash_seed: u64,
     /// Requests under way on this shard above which only idle connections are read.
     pub outstanding_max: usize,
+    /// Whether the word `stmk` is answered: only then its argument is waited for.
+    pub stmk_allowed: bool,
 }
 
 /// One moment: the state to read from, and the time.
@@ -261,6 +263,11 @@ impl Shard {
     fn may_take(&self, conn: &Conn) -> bool {
         let shard_full = self.outstanding >= self.settings.outstanding_max;
         conn.has_room() && (!shard_full || conn.pipeline.is_empty())
+    }
+
+    /// The client has closed its side of the connection.
+    pub fn end_input(&mut self, id: ConnId) {
+        self.with_conn(id, |_, conn| conn.input_ended = true);
     }
 
     /// The socket is gone. The id stays in use until the last answer has come back.

@@ -71,6 +71,20 @@ fn every_bit_of_a_log_without_a_seal_is_found_too() {
     }
 }
 
+/// What a recovery has shown to clients is as good as acknowledged.
+#[test]
+fn what_was_recovered_is_sealed() {
+    let (device, mut world) = (MemoryDevice::new(4), World::default());
+    let mut server = world.start(&device).unwrap();
+    world.commit(&mut server, 3).unwrap();
+    world.start(&device).unwrap();
+    for bit in bits(&device, "log.1") {
+        if let Ok((_, txns)) = open(&flipped(&device, "log.1", bit)) {
+            assert!(txns == world.ordered, "bit {bit}");
+        }
+    }
+}
+
 #[test]
 fn every_bit_of_a_snapshot_is_found() {
     let (device, mut world) = (MemoryDevice::new(5), World::default());

@@ -8,7 +8,12 @@ use crate::world::{NOBODY, World, open, repaired};
 
 /// Several segments and two snapshots.
 fn world(seed: u64) -> (MemoryDevice, World) {
-    let (device, mut world) = (MemoryDevice::new(seed), World::default());
+    world_of_life(seed, 0)
+}
+
+/// The same again with other contents.
+fn world_of_life(seed: u64, life: u64) -> (MemoryDevice, World) {
+    let (device, mut world) = (MemoryDevice::new(seed), World { life, ..World::default() });
     let mut server = world.start(&device).unwrap();
     for round in 0..30 {
         world.commit(&mut server, 5).unwrap();
@@ -135,6 +140,33 @@ fn segments_of_other_directories_are_strangers() {
     let (device, _) = world(1);
     device.put("log.2", device.contents(&names[1]).unwrap());
     assert!(matches!(refusal(&device), Refusal::Stranger { .. }));
+}
+
+/// A disk that brings old sectors back: every record is right by itself, but they are of two
+/// histories.
+#[test]
+fn records_of_another_history_break_the_chain() {
+    let (device, _) = world(1);
+    let (other, _) = world_of_life(1, 9);
+    device.take("snapshot.41");
+    device.take("snapshot.69");
+    let names = segments(&device);
+    assert!(names == segments(&other));
+    // The whole segment.
+    let swapped = device.fork();
+    swapped.put(&names[0], other.contents(&names[0]).unwrap());
+    let refused = refusal(&swapped);
+    assert!(matches!(refused, Refusal::Damaged { why: Proof::LaterSegment(_), .. }), "{refused}");
+    // The first sectors of it.
+    let mut bytes = device.contents(&names[0]).unwrap();
+    let stranger = other.contents(&names[0]).unwrap();
+    let first = 24 + u32::from_le_bytes(bytes[4_100..4_104].try_into().unwrap()) as usize;
+    let first = 4_096..4_096 + first.next_multiple_of(8);
+    assert!(bytes[first.clone()] != stranger[first.clone()]);
+    bytes[first.clone()].copy_from_slice(&stranger[first]);
+    device.put(&names[0], bytes);
+    let refused = refusal(&device);
+    assert!(matches!(refused, Refusal::Damaged { why: Proof::Chain, .. }), "{refused}");
 }
 
 #[test]

@@ -147,11 +147,20 @@ impl ShardLatencies {
 
 /// Whether an operation is a transaction, be it one that was refused.
 fn is_update(code: i32) -> bool {
-    match code {
-        op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => true,
-        op::DELETE | op::DELETE_CONTAINER | op::SET_DATA | op::SET_ACL => true,
-        op::CHECK | op::MULTI | op::RECONFIG => true,
-        op::CREATE_SESSION | op::CLOSE_SESSION => true,
-        _ => false,
-    }
+    const UPDATES: [i32; 13] = [
+        op::CREATE,
+        op::CREATE2,
+        op::CREATE_CONTAINER,
+        op::CREATE_TTL,
+        op::DELETE,
+        op::DELETE_CONTAINER,
+        op::SET_DATA,
+        op::SET_ACL,
+        op::CHECK,
+        op::MULTI,
+        op::RECONFIG,
+        op::CREATE_SESSION,
+        op::CLOSE_SESSION,
+    ];
+    UPDATES.contains(&code)
 }

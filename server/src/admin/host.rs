@@ -41,7 +41,7 @@ impl Host {
             system: text(system.sysname()),
             release: text(system.release()),
             machine: if machine == "x86_64" { "amd64".to_owned() } else { machine },
-            user: variable("USER").unwrap_or_else(|| getuid().as_raw().to_string()),
+            user: user(),
             home: variable("HOME").unwrap_or_else(|| "/".to_owned()),
             directory: std::env::current_dir().unwrap_or_default().display().to_string(),
             temporary: std::env::temp_dir().display().to_string(),
@@ -49,6 +49,15 @@ impl Host {
             memory_free,
         }
     }
+}
+
+/// The name of who runs the server, or their number where the system knows no name.
+fn user() -> String {
+    let id = getuid().as_raw().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut users = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let found = users.find(|fields| fields.get(2) == Some(&&*id));
+    found.map_or(id.clone(), |fields| fields[0].to_owned())
 }
 
 fn variable(name: &str) -> Option<String> {

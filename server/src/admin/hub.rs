@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU16, Ordering::Relaxed};
 
 use crossbeam::queue::SegQueue;
+use parking_lot::Mutex;
 use ringkeeper_engine::request::Origin;
 use ringkeeper_engine::shard::Word;
 use ringkeeper_engine::watch::ConnId;
@@ -12,6 +13,7 @@ use super::desk::Desk;
 use super::gather::Gather;
 use super::host::{Host, dir_bytes};
 use super::info::ServerInfo;
+use super::numbers::{self, Numbers, Totals};
 use super::part::Part;
 use super::sequencer_desk::SequencerDesk;
 use super::words::conf::DirBytes;
@@ -62,6 +64,8 @@ pub struct Hub {
     pub(super) trace_mask: AtomicI64,
     /// The port for clients; 0 until it is bound.
     client_port: AtomicU16,
+    /// What the counters said when they were reset last.
+    reset_at: Mutex<Totals>,
     shards: Vec<Seat>,
     sequencer: Option<Seat>,
 }
@@ -107,6 +111,7 @@ impl Hub {
             turnstile: parts.turnstile,
             trace_mask: AtomicI64::new(TRACE_MASK),
             client_port: AtomicU16::new(0),
+            reset_at: Mutex::default(),
             shards: parts.shards.into_iter().map(Seat::new).collect(),
             sequencer: parts.sequencer.map(Seat::new),
         })
@@ -238,7 +243,7 @@ impl Hub {
         self.aside(origin, move |hub| hub.text(word, &Part::default()));
     }
 
-    fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> Standing {
         let db = self.view.read();
         Standing {
             applied: db.applied(),
@@ -285,10 +290,12 @@ impl Hub {
     }
 
     fn monitor(&self, part: &Part) -> String {
-        format!("zk_version\t{}\nzk_packets_sent\t{}\n", self.info.version, part.counts.shard.sent)
+        let before = *self.reset_at.lock();
+        words::mntr::mntr(&Numbers::of(self, &part.counts, before))
     }
 
     fn reset(&self) {
-        let _ = self.trace_mask.load(Relaxed);
+        *self.reset_at.lock() = Totals::of(self);
+        numbers::clear(self);
     }
 }

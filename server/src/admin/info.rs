@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::clock::Clock;
-use crate::config::{FourLetterWords, Settings};
+use crate::config::{FourLetterWords, Origin, Settings};
 
 /// The release of ZooKeeper that clients and monitors may take this server for.
 const ZOOKEEPER_VERSION: &str = "3.9.5";
@@ -29,8 +29,8 @@ pub struct ServerInfo {
     pub session_timeout_ms_min: u32,
     /// The longest.
     pub session_timeout_ms_max: u32,
-    /// Connections that may wait to be accepted.
-    pub backlog: u32,
+    /// Connections that may wait to be accepted; -1 where nobody has said how many.
+    pub backlog: i64,
     /// The number in `myid`; 0 where there is none.
     pub server_id: u64,
     /// Milliseconds after which a connection without a session is closed.
@@ -66,7 +66,7 @@ impl ServerInfo {
             max_client_cnxns: settings.max_client_cnxns.unwrap_or(0),
             session_timeout_ms_min: settings.min_session_timeout_ms,
             session_timeout_ms_max: settings.max_session_timeout_ms,
-            backlog: settings.listen_backlog,
+            backlog: backlog(settings),
             server_id: settings.my_id.unwrap_or(0),
             handshake_ms: i64::try_from(timeout_ms).unwrap_or(i64::MAX),
             startup,
@@ -76,6 +76,13 @@ impl ServerInfo {
     /// Milliseconds since the start.
     pub fn uptime_ms(&self) -> i64 {
         self.clock.now().mono.0
+    }
+}
+
+fn backlog(settings: &Settings) -> i64 {
+    match settings.origin("clientPortListenBacklog") {
+        None | Some(Origin::Default) => -1,
+        Some(_) => i64::from(settings.listen_backlog),
     }
 }
 

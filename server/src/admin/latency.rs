@@ -36,7 +36,7 @@ pub struct Summary {
 }
 
 /// What [`Summary::percentiles`] are.
-pub const PERCENTILES: [f64; 4] = [50.0, 95.0, 99.0, 99.9];
+pub(super) const PERCENTILES: [f64; 4] = [50.0, 95.0, 99.0, 99.9];
 
 impl Latencies {
     /// Notes one value.
@@ -91,7 +91,7 @@ impl Latencies {
 }
 
 /// The values at [`PERCENTILES`].
-pub fn percentiles<C: hdrhistogram::Counter>(histogram: &Histogram<C>) -> [u64; 4] {
+pub(super) fn percentiles<C: hdrhistogram::Counter>(histogram: &Histogram<C>) -> [u64; 4] {
     PERCENTILES.map(|percent| histogram.value_at_percentile(percent))
 }
 
@@ -125,7 +125,7 @@ impl Distribution {
 }
 
 /// A mean as Java shows it: up to four decimals, and at least one.
-pub fn decimal(value: f64) -> String {
+pub(super) fn decimal(value: f64) -> String {
     let text = format!("{value:.4}");
     let short = text.trim_end_matches('0');
     if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }

@@ -14,11 +14,15 @@ mod hub;
 mod info;
 mod job;
 mod latency;
+mod numbers;
 mod outbox;
 mod part;
 mod sequencer_desk;
 mod watched;
 mod words;
+
+#[cfg(test)]
+mod tests;
 
 pub use desk::{Desk, Reports};
 pub use hub::{Hub, HubParts};

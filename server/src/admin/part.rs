@@ -25,7 +25,7 @@ pub(super) struct Part {
 }
 
 /// The numbers of one shard, or of all.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Counts {
     /// The shard's own counters.
     pub shard: ShardCounters,

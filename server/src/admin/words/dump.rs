@@ -27,14 +27,14 @@ pub(in crate::admin) struct Times {
 pub(in crate::admin) fn dump(part: &Part, ephemerals: &Ephemerals, times: Times) -> String {
     let mut text = String::from("SessionTracker dump:\n");
     let sessions = part.sessions.iter().map(|(session, at)| (times.tick_of(at.0), session));
-    let line = |session: &SessionId, text: &mut String| write!(text, "\t{session}\n");
+    let line = |session: &SessionId, text: &mut String| writeln!(text, "\t{session}");
     sets("Session Sets", by_time(sessions), times, line, &mut text);
     dump_ephemerals(ephemerals, &mut text);
     text.push_str("Connections dump:\n");
     let conns = part.conns.iter().map(|conn| (times.end_of(conn), conn));
     let line = |conn: &ConnLine, text: &mut String| {
         let peer = address(conn.peer);
-        write!(text, "\tip: /{peer} sessionId: {}\n", conn.session)
+        writeln!(text, "\tip: /{peer} sessionId: {}", conn.session)
     };
     sets("Connections Sets", by_time(conns), times, line, &mut text);
     text

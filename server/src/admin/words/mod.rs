@@ -6,6 +6,8 @@ pub(super) mod conf;
 pub(super) mod conns;
 pub(super) mod dump;
 pub(super) mod envi;
+pub(super) mod mntr;
+mod mntr_rows;
 pub(super) mod srvr;
 pub(super) mod watches;
 

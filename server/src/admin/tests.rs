@@ -1,0 +1,221 @@
+//! Words on three shards, whose threads are played by the test.
+
+use std::sync::Arc;
+
+use ringkeeper_engine::database::Database;
+use ringkeeper_engine::op::OpSettings;
+use ringkeeper_engine::shard::{Moment, Phase, Shard, ShardSettings};
+use ringkeeper_engine::tree::Tree;
+use ringkeeper_engine::watch::{ConnId, OneShot};
+use ringkeeper_engine::{Millis, Now, SessionId};
+
+use super::hub::Errand;
+use super::part::Part;
+use super::words::conf::tests::info;
+use super::{Desk, Hub, HubParts, Reports};
+use crate::config::FourLetterWords;
+use crate::shards::Turnstile;
+use crate::view::View;
+use crate::waker::Waker;
+
+/// Turns after which a text that has not come will not come.
+const TURNS_MAX: usize = 100_000;
+
+struct Server {
+    hub: Arc<Hub>,
+    view: Arc<View>,
+    shards: Vec<(Shard, Desk)>,
+}
+
+impl Server {
+    fn new(shards: u16, whitelist: FourLetterWords) -> Server {
+        let view = Arc::new(View::new(Database::new(Tree::new(0), [])));
+        let waker = || Arc::new(Waker::new().unwrap());
+        let hub = Hub::new(HubParts {
+            info: info(whitelist),
+            view: view.clone(),
+            gauges: Arc::default(),
+            commits: Arc::default(),
+            snapshots: Arc::default(),
+            turnstile: Arc::new(Turnstile::new(0, 0)),
+            shards: (0..shards).map(|_| waker()).collect(),
+            sequencer: Some(waker()),
+        });
+        let settings = Arc::new(ShardSettings {
+            ops: OpSettings::default(),
+            frame_bytes_max: 1 << 20,
+            handshake_ms: 10_000,
+            hash_seed: 0,
+            outstanding_max: 1_000,
+            stmk_allowed: true,
+        });
+        let shards = (0..shards)
+            .map(|index| (Shard::new(index, settings.clone()), hub.desk(index)))
+            .collect();
+        Server { hub, view, shards }
+    }
+
+    fn connect(&mut self, shard: usize) -> ConnId {
+        let peer = ([127, 0, 0, 1], 4_000 + shard as u16).into();
+        self.shards[shard].0.open(peer, Now::default())
+    }
+
+    fn send(&mut self, shard: usize, conn: ConnId, bytes: &[u8]) {
+        let db = self.view.read();
+        let moment = Moment { db: &db, now: Now::default(), now_us: 0 };
+        self.shards[shard].0.received(conn, bytes, moment);
+    }
+
+    /// One turn of every shard.
+    fn turn(&mut self) {
+        for (shard, desk) in &mut self.shards {
+            desk.note_replies(shard);
+            if !shard.words.is_empty() || desk.has_work() {
+                desk.serve(shard, &Reports { view: &self.view, sequencer: None });
+            }
+        }
+        while let Some(errand) = self.hub.sequencer_errand() {
+            let Errand::Sessions(gather) = errand else { panic!("not for the sequencer") };
+            let sessions = vec![(SessionId(7), Millis(5_000))];
+            self.hub.add(&gather, Part { sessions, ..Part::default() });
+        }
+    }
+
+    /// The answer to a word, as a client reads it: whatever is there, each turn.
+    fn ask(&mut self, shard: usize, word: &[u8]) -> String {
+        let conn = self.connect(shard);
+        self.send(shard, conn, word);
+        let mut text = Vec::new();
+        for _ in 0..TURNS_MAX {
+            self.turn();
+            let Some(open) = self.shards[shard].0.conn_mut(conn) else { break };
+            text.append(&mut open.out);
+            if open.phase == Phase::Closing {
+                self.shards[shard].0.lost(conn);
+                return String::from_utf8(text).unwrap();
+            }
+            // Texts are made on other threads as well.
+            std::thread::yield_now();
+        }
+        panic!("no answer to {}", String::from_utf8_lossy(word));
+    }
+}
+
+fn all() -> Server {
+    Server::new(3, FourLetterWords::All)
+}
+
+#[test]
+fn words_that_concern_nobody_else_are_answered_at_once() {
+    let mut server = all();
+    for (word, text) in [
+        (&b"ruok"[..], "imok"),
+        (b"isro", "rw"),
+        (b"gtmk", "306"),
+        (b"stmk\0\0\0\0\0\0\0\x05", "5"),
+        (b"gtmk", "5"),
+        (b"hash", ""),
+    ] {
+        assert_eq!(server.ask(1, word), text);
+    }
+}
+
+#[test]
+fn what_is_not_in_the_whitelist_is_refused() {
+    let only = FourLetterWords::Only(["srvr".to_owned()].into());
+    let mut server = Server::new(1, only);
+    let text = "mntr is not executed because it is not in the whitelist.\n";
+    assert_eq!(server.ask(0, b"mntr"), text);
+    assert!(server.ask(0, b"srvr").starts_with("Zookeeper version: 3.9.5-"));
+}
+
+#[test]
+fn every_shard_adds_its_part() {
+    let mut server = all();
+    for shard in [0, 1, 1, 2, 2, 2] {
+        server.connect(shard);
+    }
+    let text = server.ask(1, b"srvr");
+    assert!(text.contains("\nReceived: 1\nSent: 0\nConnections: 7\n"), "{text}");
+    let text = server.ask(2, b"stat");
+    assert_eq!(text.matches("\n /127.0.0.1:").count(), 7, "{text}");
+    let text = server.ask(0, b"cons");
+    assert_eq!(text.lines().filter(|line| line.starts_with(" /127.0.0.1:400")).count(), 7);
+    assert!(text.ends_with(")\n\n"));
+}
+
+#[test]
+fn dump_asks_the_sequencer_too() {
+    let text = all().ask(2, b"dump");
+    assert!(text.contains("\nSession Sets (1)/(1):\n1 expire at "), "{text}");
+    assert!(text.contains(":\n\t0x7\nephemeral nodes dump:\n"), "{text}");
+    assert!(text.contains("\nConnections Sets (1)/(1):\n"), "{text}");
+}
+
+#[test]
+fn resets_reach_every_shard() {
+    let mut server = all();
+    let mut others = Vec::new();
+    for shard in 0..3 {
+        let conn = server.connect(shard);
+        server.shards[shard].0.conn_mut(conn).unwrap().stats.received = 5;
+        server.shards[shard].0.counters.sent = 1_000;
+        others.push(conn);
+    }
+    assert_eq!(server.ask(0, b"crst"), "Connection stats reset.\n");
+    assert!(others.iter().zip(&server.shards).all(|(conn, (shard, _))| {
+        shard.conn(*conn).is_some_and(|conn| conn.stats.received == 0)
+    }));
+    assert_eq!(server.ask(1, b"srst"), "Server stats reset.\n");
+    let text = server.ask(2, b"srvr");
+    assert!(text.contains("\nReceived: 1\nSent: 1\n"), "{text}");
+}
+
+#[test]
+fn mntr_and_conf_are_made_on_a_thread_of_their_own() {
+    let mut server = all();
+    server.hub.listens_on(2_181);
+    let text = server.ask(1, b"mntr");
+    assert!(text.contains("\nzk_num_alive_connections\t1\n"), "{text}");
+    assert!(server.ask(1, b"conf").starts_with("clientPort=2181\n"));
+    assert!(server.ask(1, b"envi").starts_with("Environment:\n"));
+}
+
+#[test]
+fn many_watches_are_listed_in_slices() {
+    const EACH: usize = 20_000;
+    let mut server = all();
+    for shard in 0..3 {
+        let conn = server.connect(shard);
+        for number in 0..EACH {
+            let path = format!("/shard-{shard}/some/long/directory/with/node-{number:06}");
+            server.shards[shard].0.watches.add_one_shot(conn, &path, OneShot::Data);
+        }
+        server.shards[shard].0.watches.add_one_shot(conn, "/common", OneShot::Data);
+    }
+    let summary =
+        format!("3 connections watching {} paths\nTotal watches:{}\n", 3 * EACH + 3, 3 * EACH + 3);
+    assert_eq!(server.ask(1, b"wchs"), summary);
+    let text = server.ask(1, b"wchp");
+    assert!(text.len() > 2 << 20, "longer than an output may be");
+    assert_eq!(text.lines().filter(|line| line.starts_with('/')).count(), 3 * EACH + 1);
+    assert!(text.starts_with("/common\n\t0x0\n\t0x0\n\t0x0\n/shard-0/"));
+    let text = server.ask(2, b"wchc");
+    assert_eq!(text.lines().filter(|line| line.starts_with("\t/")).count(), 3 * EACH + 3);
+}
+
+#[test]
+fn a_client_that_goes_away_keeps_its_id_until_its_text_has_come() {
+    let mut server = all();
+    let conn = server.connect(0);
+    server.send(0, conn, b"cons");
+    server.turn();
+    server.shards[0].0.lost(conn);
+    let other = server.connect(0);
+    assert_ne!(conn, other, "the text would be the other one's");
+    for _ in 0..5 {
+        server.turn();
+    }
+    assert!(server.shards[0].0.conn(conn).is_none());
+    assert_eq!(server.connect(0), conn, "the id is free again");
+}

@@ -1,0 +1,132 @@
+//! `mntr`: every number under ZooKeeper's name for it.
+
+use std::fmt::Write;
+
+use super::mntr_rows::ROWS;
+use crate::admin::latency::{PERCENTILES, Summary, decimal};
+use crate::admin::numbers::Numbers;
+
+/// How a number is shown, and where it comes from.
+#[derive(Clone, Copy)]
+pub(super) enum Show {
+    /// One line.
+    One(fn(&Numbers) -> String),
+    /// One line of something that does not exist here.
+    Zero,
+    /// A mean, the extremes, a count and a sum.
+    Basic(fn(&Numbers) -> Summary),
+    /// The same of something that does not exist here.
+    NoBasic,
+    /// As `Basic`, and percentiles.
+    Advanced(fn(&Numbers) -> Summary),
+    /// The same of something that does not exist here.
+    NoAdvanced,
+}
+
+/// The text of `mntr`.
+pub(in crate::admin) fn mntr(numbers: &Numbers) -> String {
+    let mut text = String::with_capacity(24 << 10);
+    for (name, show) in ROWS {
+        let written = match show {
+            Show::One(value) => writeln!(text, "zk_{name}\t{}", value(numbers)),
+            Show::Zero => writeln!(text, "zk_{name}\t0"),
+            Show::Basic(value) => basic(name, &value(numbers), &mut text),
+            Show::NoBasic => basic(name, &Summary::default(), &mut text),
+            Show::Advanced(value) => advanced(name, &value(numbers), &mut text),
+            Show::NoAdvanced => advanced(name, &Summary::default(), &mut text),
+        };
+        written.expect("writing to a string cannot fail");
+    }
+    text
+}
+
+fn basic(name: &str, summary: &Summary, text: &mut String) -> std::fmt::Result {
+    writeln!(text, "zk_avg_{name}\t{}", decimal(summary.avg))?;
+    writeln!(text, "zk_min_{name}\t{}", summary.min)?;
+    writeln!(text, "zk_max_{name}\t{}", summary.max)?;
+    writeln!(text, "zk_cnt_{name}\t{}", summary.count)?;
+    writeln!(text, "zk_sum_{name}\t{}", summary.sum)
+}
+
+fn advanced(name: &str, summary: &Summary, text: &mut String) -> std::fmt::Result {
+    basic(name, summary, text)?;
+    for (percent, value) in PERCENTILES.iter().zip(summary.percentiles) {
+        let digits = percent.to_string().replace('.', "");
+        writeln!(text, "zk_p{digits}_{name}\t{value}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::info::version;
+    use crate::admin::latency::Latencies;
+
+    /// The keys of a ZooKeeper on its own, in its order.
+    const KEYS: &str = include_str!("mntr-keys.txt");
+
+    fn lines(numbers: &Numbers) -> Vec<(String, String)> {
+        let text = mntr(numbers);
+        let pairs = text.lines().map(|line| line.split_once('\t').expect("a key and a value"));
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    #[test]
+    fn the_keys_are_zookeepers_and_then_our_own() {
+        let numbers = Numbers { version: version(), ..Numbers::default() };
+        let keys: Vec<String> = lines(&numbers).into_iter().map(|(key, _)| key).collect();
+        let (theirs, ours) = keys.split_at(KEYS.lines().count());
+        assert!(theirs.iter().eq(KEYS.lines()));
+        assert!(ours.iter().all(|key| key.starts_with("zk_ringkeeper_")), "{ours:?}");
+    }
+
+    #[test]
+    fn netdata_reads_five_hundred_lines_at_the_most() {
+        assert!(lines(&Numbers::default()).len() < 500);
+    }
+
+    #[test]
+    fn monitors_can_read_every_value() {
+        for (key, value) in lines(&Numbers::default()) {
+            let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.' || c == '-';
+            assert!(key.chars().all(word), "{key}");
+            let plain = value.parse::<f64>().is_ok();
+            assert!(plain || matches!(&*key, "zk_version" | "zk_server_state"), "{key} {value}");
+        }
+    }
+
+    #[test]
+    fn values_are_where_they_belong() {
+        let mut numbers = Numbers::default();
+        numbers.counts.shard.received = 336;
+        numbers.counts.conns = 4;
+        for micros in [400, 600, 19_000] {
+            numbers.counts.updates.record(micros);
+        }
+        numbers.latency = numbers.counts.latencies().millis();
+        numbers.totals.expired = 3;
+        let mut group = Latencies::default();
+        [1, 4].into_iter().for_each(|records| group.record(records));
+        numbers.group = group;
+        let lines = lines(&numbers);
+        for (key, expected) in [
+            ("zk_packets_received", "336"),
+            ("zk_num_alive_connections", "4"),
+            ("zk_avg_latency", "6.6667"),
+            ("zk_max_latency", "19"),
+            ("zk_min_client_response_size", "-1"),
+            ("zk_connection_drop_probability", "0.0"),
+            ("zk_stale_sessions_expired", "3"),
+            ("zk_avg_sync_processor_batch_size", "2.5"),
+            ("zk_cnt_updatelatency", "3"),
+            ("zk_sum_updatelatency", "20"),
+            ("zk_p50_updatelatency", "0"),
+            ("zk_p999_updatelatency", "19"),
+            ("zk_cnt_readlatency", "0"),
+        ] {
+            let found = lines.iter().find(|(name, _)| name == key);
+            assert_eq!(found.map(|(_, value)| &**value), Some(expected), "{key}");
+        }
+    }
+}
