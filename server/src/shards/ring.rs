@@ -349,7 +349,8 @@ impl Sockets {
             Wish::Close if !socket.sending => self.lose(slot, thread),
             Wish::Close => {
                 let until = thread.linger_until_ms();
-                if socket.cut_off_ms.replace(until).is_none() {
+                if socket.cut_off_ms.is_none() {
+                    socket.cut_off_ms = Some(until);
                     self.again.push(slot);
                 }
             }
@@ -428,15 +429,12 @@ impl Sockets {
             if socket.over {
                 continue;
             }
-            match socket.cut_off_ms {
-                Some(until) if until <= now => self.lose(slot, thread),
-                Some(_) => self.again.push(slot),
-                None => {
-                    let conn = socket.conn;
-                    if self.look_after(conn, thread).is_err() {
-                        self.lose(slot, thread);
-                    }
-                }
+            let (conn, until) = (socket.conn, socket.cut_off_ms);
+            let late = until.is_some_and(|until| until <= now);
+            if late || self.look_after(conn, thread).is_err() {
+                self.lose(slot, thread);
+            } else if until.is_some() && self.slot_of(conn) == Some(slot) {
+                self.again.push(slot);
             }
         }
     }
