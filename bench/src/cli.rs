@@ -14,7 +14,7 @@ use crate::workload::Workload;
 /// Loads any server that speaks the ZooKeeper protocol, verifies every reply and tells how fast
 /// it was.
 #[derive(Parser, Debug)]
-#[command(name = "bench", args_conflicts_with_subcommands = true)]
+#[command(name = "bench", args_conflicts_with_subcommands = true, args_override_self = true)]
 pub(crate) struct Cli {
     /// What to do instead of a plain run.
     #[command(subcommand)]
@@ -107,7 +107,7 @@ pub(crate) struct LoadArgs {
     /// Operations measured, instead of a time
     #[arg(long, short = 'n', conflicts_with = "duration")]
     pub count: Option<u64>,
-    /// Bytes of each value; below 16 they cannot tell who wrote them
+    /// Bytes of each value; below 24 they cannot tell who wrote them
     #[arg(long, default_value_t = 100)]
     pub value_bytes: usize,
     /// Nodes that are set and read

@@ -65,6 +65,16 @@ impl Course {
         out || now >= self.window().until
     }
 
+    /// Ends the load, if nothing has ended it before.
+    pub(crate) fn end(&self, now: Nanos) {
+        self.until.fetch_min(now, Ordering::Relaxed);
+    }
+
+    /// How long replies are waited for.
+    pub(crate) fn patience(&self) -> Nanos {
+        self.grace.saturating_mul(2)
+    }
+
     /// Whether what was due in time and could not be sent yet is given up.
     pub(crate) fn is_past_grace(&self, now: Nanos) -> bool {
         now >= self.window().until.saturating_add(self.grace)
@@ -72,7 +82,7 @@ impl Course {
 
     /// Whether replies are not waited for any more.
     pub(crate) fn is_past_patience(&self, now: Nanos) -> bool {
-        now >= self.window().until.saturating_add(self.grace.saturating_mul(2))
+        now >= self.window().until.saturating_add(self.patience())
     }
 
     /// One more thread has nothing in flight and will send nothing more.

@@ -12,6 +12,7 @@ use ringkeeper_engine::client::Options;
 use crate::clock::{Nanos, SECOND};
 use crate::course::Course;
 use crate::fanout::{Fanout, Group, Lasting};
+use crate::fault::{Fault, FaultKind};
 use crate::load::{Arrival, Layout, Load};
 use crate::pipelined::Pipelined;
 use crate::session::{Part, Session};
@@ -47,8 +48,9 @@ impl Crew {
     /// Connects all sessions, calls `ready` (which says whether to go on), carries the load and
     /// closes the sessions.
     pub(crate) fn work(self, ready: impl FnOnce(io::Result<()>) -> bool) -> io::Result<Tally> {
-        let pace = self.load.pace();
-        let tally = Tally::new(pace, self.load.workload.primary(), self.course.window());
+        let basis = self.load.basis();
+        let mut tally = Tally::new(basis, self.load.workload.primary(), self.course.window());
+        tally.ledger.sets = vec![0; self.layout.keys.len()];
         let tally = Rc::new(RefCell::new(tally));
         let mut ready = Some(ready);
         let worked = uring_rt::run(self.carry(tally.clone(), |connected| {
@@ -169,10 +171,17 @@ impl Crew {
             });
         }
         let mut timer = Timer::new()?;
-        let mut second = 0;
+        let mut watch = Watch::default();
         while raging.get() > 0 {
             timer.sleep(TICK).await?;
-            self.publish(&tally, &mut second);
+            let now = self.course.clock.now();
+            watch.look(&self, &tally, now);
+            if self.course.is_past_patience(now) {
+                let story = "a session that was neither opened, nor closed, nor refused in time";
+                let fault = Fault::new(FaultKind::Unanswered, story);
+                tally.borrow_mut().faults.note_many(u64::from(raging.get()), fault);
+                break;
+            }
         }
         self.course.settle_thread();
         Ok(())
@@ -185,12 +194,12 @@ impl Crew {
         tally: &Rc<RefCell<Tally>>,
     ) -> io::Result<()> {
         let mut timer = Timer::new()?;
-        let (mut settled, mut second) = (false, 0);
+        let (mut settled, mut watch) = (false, Watch::default());
         while !links.iter().all(|link| link.at_rest.get()) {
             timer.sleep(TICK).await?;
             let now = self.course.clock.now();
             links.iter().for_each(|link| link.tick(now));
-            self.publish(tally, &mut second);
+            watch.look(self, tally, now);
             if !settled && links.iter().all(|link| link.session.borrow().is_settled(now)) {
                 settled = true;
                 self.course.settle_thread();
@@ -200,16 +209,6 @@ impl Crew {
             self.course.settle_thread();
         }
         Ok(())
-    }
-
-    /// Leaves the last second for whoever watches.
-    fn publish(&self, tally: &RefCell<Tally>, second: &mut Nanos) {
-        let this_second = self.course.clock.now() / SECOND;
-        if this_second != *second {
-            *second = this_second;
-            let interval = tally.borrow_mut().take_interval();
-            *self.interval.lock().expect("no thread panics while it holds this") = interval;
-        }
     }
 
     fn options(&self) -> Options {
@@ -227,6 +226,36 @@ impl Crew {
             spacing: self.load.arrival,
             dice: Dice::new(self.load.seed, u64::from(self.thread) << 32),
             course: self.course.clone(),
+        }
+    }
+}
+
+/// What a thread remembers from one look at the clock to the next.
+#[derive(Default)]
+struct Watch {
+    second: Nanos,
+    checked: u64,
+    progress: Nanos,
+}
+
+impl Watch {
+    /// Leaves the last second for whoever watches, and ends a load of so many operations when
+    /// all of them have begun, or when nothing has come for as long as replies are waited for.
+    fn look(&mut self, crew: &Crew, tally: &RefCell<Tally>, now: Nanos) {
+        let second = now / SECOND;
+        if second != self.second {
+            self.second = second;
+            let interval = tally.borrow_mut().take_interval();
+            *crew.interval.lock().expect("no thread panics while it holds this") = interval;
+        }
+        let checked = tally.borrow().checked;
+        if checked != self.checked || self.progress == 0 {
+            (self.checked, self.progress) = (checked, now);
+        }
+        let counts = crew.load.count.is_some();
+        let stalled = crew.load.rate.is_none() && now - self.progress >= crew.course.patience();
+        if counts && (stalled || crew.course.is_over(now)) {
+            crew.course.end(now);
         }
     }
 }
@@ -324,7 +353,7 @@ impl<P: Part> Link<P> {
         }
         let to_send = session.tick(now);
         if self.course.is_past_patience(now) {
-            session.abandon();
+            session.abandon(now);
         }
         let ended = session.has_ended();
         drop(session);

@@ -141,7 +141,7 @@ fn check_arm(group: &Group, reply: &Reply<'_, Tag>, round: u64) -> Result<(), Fa
     }
     let (data, _) = check::readable(reply.body.data_stat())?;
     let origin = check::value(data, 0, group.value_bytes)?;
-    if group.value_bytes >= 16 && origin.seq < round {
+    if Origin::is_told_by(group.value_bytes) && origin.seq < round {
         let story = format!("round {} was read after the event of round {round}", origin.seq);
         return Err(Fault::new(FaultKind::Stale, story));
     }

@@ -17,6 +17,8 @@ pub(crate) enum FaultKind {
     Damaged,
     /// A state older than one that the session has written or read.
     Stale,
+    /// A write that was acknowledged and is not there when all is over, or one too many.
+    LostWrite,
     /// A reply whose record cannot be read, or that answers something else.
     Malformed,
     /// A session that ended before its time.
@@ -27,13 +29,14 @@ pub(crate) enum FaultKind {
 
 impl FaultKind {
     /// All kinds, in the order of reports.
-    pub(crate) const ALL: [FaultKind; 9] = [
+    pub(crate) const ALL: [FaultKind; 10] = [
         FaultKind::Order,
         FaultKind::ZxidBack,
         FaultKind::LateEvent,
         FaultKind::ErrorCode,
         FaultKind::Damaged,
         FaultKind::Stale,
+        FaultKind::LostWrite,
         FaultKind::Malformed,
         FaultKind::Lost,
         FaultKind::Unanswered,
@@ -48,6 +51,7 @@ impl FaultKind {
             FaultKind::ErrorCode => "error codes",
             FaultKind::Damaged => "damaged data",
             FaultKind::Stale => "stale reads",
+            FaultKind::LostWrite => "lost writes",
             FaultKind::Malformed => "malformed replies",
             FaultKind::Lost => "lost sessions",
             FaultKind::Unanswered => "unanswered requests",

@@ -5,8 +5,9 @@
 //! one target; `driver` is one thread of it; `session` is one session without its socket, and a
 //! `Part` says what the session is for (`pipelined`, `fanout`; `storm` has a shape of its own).
 //! `uring_rt` is the only module that knows what carries the sockets. `check` decides whether a
-//! reply is a good one; `tally` counts and times; `report`, `text`, `live` and `versus` show.
+//! reply is a good one, `audit` whether every write is there in the end; `tally` counts and times; `report`, `text`, `live` and `versus` show.
 
+mod audit;
 mod check;
 mod cli;
 mod clock;

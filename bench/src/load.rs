@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::clock::Nanos;
-use crate::tally::Pace;
+use crate::tally::Basis;
 use crate::workload::Workload;
 
 /// How the arrivals of an open loop are spaced.
@@ -58,9 +58,13 @@ impl Load {
         if self.count.is_some() { Nanos::MAX } else { self.duration }
     }
 
-    /// Whether it is an open loop.
-    pub(crate) fn pace(&self) -> Pace {
-        if self.rate.is_some() { Pace::Open } else { Pace::Closed }
+    /// Which operations are measured.
+    pub(crate) fn basis(&self) -> Basis {
+        match (self.rate, self.count) {
+            (Some(_), _) => Basis::Intended,
+            (None, Some(_)) => Basis::Started,
+            (None, None) => Basis::Ended,
+        }
     }
 }
 

@@ -146,6 +146,7 @@ impl Pipelined {
 
     fn check(&mut self, reply: &Reply<'_, Tag>) -> Result<(), Fault> {
         let (op, bytes, body) = (reply.tag.op, self.load.value_bytes, reply.body);
+        let told = Origin::is_told_by(bytes);
         match op.kind {
             Kind::Create | Kind::Ephemeral => {
                 check::names(&check::readable(body.path())?, self.names.made(op.seq))
@@ -154,12 +155,12 @@ impl Pipelined {
             Kind::Get => {
                 let (data, stat) = check::readable(body.data_stat())?;
                 let origin = check::value(data, op.key, bytes)?;
-                self.seen.see(op.key, &stat, Some(origin).filter(|_| bytes >= 16))
+                self.seen.see(op.key, &stat, Some(origin).filter(|_| told))
             }
             Kind::Set => {
                 let stat = check::readable(body.stat())?;
                 check::length(&stat, bytes)?;
-                self.seen.see(op.key, &stat, Some(self.origin(op)).filter(|_| bytes >= 16))
+                self.seen.see(op.key, &stat, Some(self.origin(op)).filter(|_| told))
             }
             Kind::Exists => {
                 let stat = check::readable(body.stat())?;
@@ -170,7 +171,7 @@ impl Pipelined {
             Kind::Multi => {
                 let results = check::readable(body.multi())?;
                 let stat = check::multi(&results, self.names.made(op.seq))?;
-                self.seen.see(op.key, &stat, Some(self.origin(op)).filter(|_| bytes >= 16))
+                self.seen.see(op.key, &stat, Some(self.origin(op)).filter(|_| told))
             }
             Kind::Event | Kind::Arm | Kind::Connect | Kind::Close | Kind::Session => {
                 unreachable!("no script holds {:?}", op.kind)

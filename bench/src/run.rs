@@ -26,6 +26,7 @@ const LOOK: Nanos = SECOND / 50;
 pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Report> {
     let first = *target.servers.first().ok_or_else(|| anyhow!("a target without a server"))?;
     let mut plot = Plot::plant(first, load, &run_name())?;
+    let version = tree::version(first);
     let pids =
         if target.pids.is_empty() { host::listeners(&target.servers) } else { target.pids.clone() };
     let mut report = match measure(target, load, &mut plot, &pids, live) {
@@ -36,7 +37,7 @@ pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Repor
             return Err(error);
         }
     };
-    report.version = tree::version(first);
+    report.version = version;
     if let Err(error) = plot.clear() {
         report.partial = true;
         report.examples.push(format!("left behind: {error:#}; the next run removes it"));
@@ -163,14 +164,17 @@ fn measure(
     }
     let mut sampled = attend(&team, load, plot, pids, live);
     team.course.release();
-    let (window, cut_short) = (team.course.window(), load.count.is_none());
-    let tally = team.join()?;
+    let window = team.course.window();
+    let mut tally = team.join()?;
+    plot.audit(load, &mut tally);
     if load.count.is_some() {
         sampled.elapsed = tally.last.saturating_sub(window.from);
     }
     let mut report = Report::new(&target.name, load, &tally, &sampled);
-    report.partial = cut_short && sampled.elapsed < load.duration
-        || load.count.is_some_and(|count| report.total.ops < count);
+    report.partial = match load.count {
+        Some(count) => report.total.ops + report.total.errors < count,
+        None => sampled.elapsed < load.duration,
+    };
     Ok(report)
 }
 

@@ -199,6 +199,7 @@ impl<P: Part> Session<P> {
             let story = format!("{reason}; {lost} requests were in flight");
             let tally = &mut *self.tally.borrow_mut();
             tally.fault(Fault::new(FaultKind::Lost, story));
+            tally.ledger.unsure += lost;
             tally.unsent += self.part.give_up();
             self.part.leave();
         }
@@ -206,13 +207,16 @@ impl<P: Part> Session<P> {
     }
 
     /// Time is up: what is not answered now never will be.
-    pub(crate) fn abandon(&mut self) {
+    pub(crate) fn abandon(&mut self, now: Nanos) {
+        let missed = self.stage == Stage::Working && !self.is_settled(now);
         let waiting = self.core.disconnect().len() as u64;
-        if self.stage == Stage::Working {
+        if missed {
             let story = "still not answered when the time for it was over";
             let fault = Fault::new(FaultKind::Unanswered, story);
             // A watcher whose event never came has nothing in flight, and waits all the same.
-            self.tally.borrow_mut().faults.note_many(waiting.max(1), fault);
+            let tally = &mut *self.tally.borrow_mut();
+            tally.faults.note_many(waiting.max(1), fault);
+            tally.ledger.unsure += waiting;
         }
         self.stage = Stage::Ended;
     }
@@ -221,8 +225,8 @@ impl<P: Part> Session<P> {
 fn settle(reply: &Reply<'_, Tag>, now: Nanos, verdict: Result<(), Fault>, tally: &mut Tally) {
     let Tag { op, intended, started } = reply.tag;
     match verdict {
-        Ok(()) => tally.record(op.kind, Times { intended, started, ended: now }),
-        Err(fault) => tally.refuse(op.kind, fault),
+        Ok(()) => tally.settle(op, Times { intended, started, ended: now }),
+        Err(fault) => tally.refuse(op, fault),
     }
 }
 

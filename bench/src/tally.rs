@@ -3,8 +3,9 @@
 use hdrhistogram::Histogram;
 
 use crate::clock::Nanos;
-use crate::fault::{Fault, FaultLog};
+use crate::fault::{Fault, FaultKind, FaultLog};
 use crate::kind::Kind;
+use crate::workload::Op;
 
 /// Times of one kind of operation.
 #[derive(Clone, Debug)]
@@ -24,13 +25,16 @@ pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(100, 600_000_000_000, 3).expect("these bounds are legal")
 }
 
-/// Whether latency is counted from the sending or from the intended start.
+/// Which operations are measured: those with this instant inside the window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Pace {
-    /// A reply allows the next request.
-    Closed,
-    /// Requests have a time of their own.
-    Open,
+pub(crate) enum Basis {
+    /// The reply: a closed loop of some seconds.
+    Ended,
+    /// The sending: a closed loop of so many operations.
+    Started,
+    /// The time at which it was due, however late it was sent: an open loop. Latency is counted
+    /// from there.
+    Intended,
 }
 
 /// What is measured: the time between two instants.
@@ -75,13 +79,57 @@ impl Default for Interval {
     }
 }
 
+/// Writes, counted to be found again when all is over.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Ledger {
+    /// Acknowledged sets of each key.
+    pub sets: Vec<u32>,
+    /// Acknowledged creates.
+    pub creates: u64,
+    /// Requests of which nobody knows whether they were carried out.
+    pub unsure: u64,
+}
+
+impl Ledger {
+    fn acknowledge(&mut self, op: Op) {
+        match op.kind {
+            Kind::Set | Kind::Multi => {
+                if let Some(sets) = self.sets.get_mut(op.key as usize) {
+                    *sets += 1;
+                }
+            }
+            Kind::Create => self.creates += 1,
+            Kind::Ephemeral
+            | Kind::Delete
+            | Kind::Get
+            | Kind::Exists
+            | Kind::Children
+            | Kind::Event
+            | Kind::Arm
+            | Kind::Connect
+            | Kind::Close
+            | Kind::Session => {}
+        }
+    }
+
+    fn merge(&mut self, other: &Ledger) {
+        for (mine, theirs) in self.sets.iter_mut().zip(&other.sets) {
+            *mine += theirs;
+        }
+        self.creates += other.creates;
+        self.unsure += other.unsure;
+    }
+}
+
 /// What one driver thread counts and times.
 #[derive(Debug)]
 pub(crate) struct Tally {
     rows: [Option<Box<Row>>; Kind::ALL.len()],
-    pace: Pace,
+    basis: Basis,
     primary: &'static [Kind],
     window: Window,
+    /// Writes, warm-up included.
+    pub ledger: Ledger,
     /// Faults, warm-up included.
     pub faults: FaultLog,
     /// Replies and events looked at, warm-up included.
@@ -96,12 +144,13 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Nothing counted yet.
-    pub(crate) fn new(pace: Pace, primary: &'static [Kind], window: Window) -> Tally {
+    pub(crate) fn new(basis: Basis, primary: &'static [Kind], window: Window) -> Tally {
         Tally {
             rows: [const { None }; Kind::ALL.len()],
-            pace,
+            basis,
             primary,
             window,
+            ledger: Ledger::default(),
             faults: FaultLog::default(),
             checked: 0,
             last: 0,
@@ -125,14 +174,23 @@ impl Tally {
         self.rows[kind.index()].as_deref()
     }
 
-    /// Times an operation that did what it was asked for. A closed loop counts what is answered
-    /// inside the window; an open loop what was due inside it, however late the answer is.
+    /// Takes in an operation that did what it was asked for.
+    pub(crate) fn settle(&mut self, op: Op, times: Times) {
+        self.ledger.acknowledge(op);
+        self.record(op.kind, times);
+    }
+
+    /// Times an operation that did what it was asked for.
     pub(crate) fn record(&mut self, kind: Kind, times: Times) {
         if self.primary.contains(&kind) {
             self.interval.response.saturating_record(times.ended.saturating_sub(times.intended));
         }
-        let open = self.pace == Pace::Open;
-        if !self.window.holds(if open { times.intended } else { times.ended }) {
+        let instant = match self.basis {
+            Basis::Ended => times.ended,
+            Basis::Started => times.started,
+            Basis::Intended => times.intended,
+        };
+        if !self.window.holds(instant) {
             return;
         }
         let window = self.window;
@@ -145,9 +203,20 @@ impl Tally {
         self.last = self.last.max(times.ended);
     }
 
-    /// Counts a refusal: it is a fault, and it is not timed.
-    pub(crate) fn refuse(&mut self, kind: Kind, fault: Fault) {
-        self.row_mut(kind).errors += 1;
+    /// Takes in an operation with a bad reply: it is not timed.
+    pub(crate) fn refuse(&mut self, op: Op, fault: Fault) {
+        self.row_mut(op.kind).errors += 1;
+        match fault.kind {
+            FaultKind::Stale | FaultKind::Damaged => self.ledger.acknowledge(op),
+            FaultKind::Order
+            | FaultKind::ZxidBack
+            | FaultKind::LateEvent
+            | FaultKind::ErrorCode
+            | FaultKind::LostWrite
+            | FaultKind::Malformed
+            | FaultKind::Lost
+            | FaultKind::Unanswered => self.ledger.unsure += 1,
+        }
         self.fault(fault);
     }
 
@@ -173,6 +242,7 @@ impl Tally {
             mine.in_time += theirs.in_time;
             mine.errors += theirs.errors;
         }
+        self.ledger.merge(&other.ledger);
         self.faults.merge(&other.faults);
         self.checked += other.checked;
         self.last = self.last.max(other.last);
@@ -180,7 +250,7 @@ impl Tally {
     }
 
     fn row_mut(&mut self, kind: Kind) -> &mut Row {
-        let service = self.pace == Pace::Open;
+        let service = self.basis == Basis::Intended;
         self.rows[kind.index()].get_or_insert_with(|| {
             Box::new(Row {
                 response: histogram(),
@@ -204,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_closed_loop_counts_what_is_answered_inside_the_window() {
-        let mut tally = Tally::new(Pace::Closed, &[Kind::Get], WINDOW);
+        let mut tally = Tally::new(Basis::Ended, &[Kind::Get], WINDOW);
         for ended in [99, 100, 199, 200] {
             tally.record(Kind::Get, times(50, 50, ended));
         }
@@ -215,7 +285,7 @@ mod tests {
 
     #[test]
     fn an_open_loop_counts_what_was_due_inside_it_from_when_it_was_due() {
-        let mut tally = Tally::new(Pace::Open, &[Kind::Get], WINDOW);
+        let mut tally = Tally::new(Basis::Intended, &[Kind::Get], WINDOW);
         tally.record(Kind::Get, times(99, 100, 150));
         tally.record(Kind::Get, times(150, 100_150, 100_250));
         let row = tally.row(Kind::Get).unwrap();

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::load::Load;
 use crate::report::{Line, Quantiles, Report, seconds};
+use crate::workload::Workload;
 
 /// A count with its thousands apart.
 pub(crate) fn grouped(count: u64) -> String {
@@ -40,11 +41,14 @@ pub(crate) fn megabytes(bytes: u64) -> String {
 
 /// What was asked for, in one line.
 pub(crate) fn title(load: &Load) -> String {
-    let mut title = format!("{} · {} connections", load.workload, load.connections);
+    let plural = if load.connections == 1 { "" } else { "s" };
+    let mut title = format!("{} · {} connection{plural}", load.workload, load.connections);
     if load.workload.is_pipelined() {
         let _ = write!(title, " x {} in flight", load.pipeline);
     }
-    let _ = write!(title, " · {} B", load.value_bytes);
+    if load.workload != Workload::Children && load.workload != Workload::Sessions {
+        let _ = write!(title, " · {} B", load.value_bytes);
+    }
     match load.rate {
         Some(rate) => {
             let _ = write!(title, " · open loop, {} per second", whole(rate));
@@ -140,7 +144,7 @@ fn verdict(out: &mut String, report: &Report) {
         let _ = writeln!(
             out,
             "verified {checked} replies and events: order, codes, zxids, data, \
-             reads after writes"
+             reads after writes, no write lost"
         );
     } else {
         let kinds = report.faults.iter().map(|(name, n)| format!("{} {name}", grouped(*n)));

@@ -11,7 +11,9 @@ use ringkeeper_engine::client::{
 };
 use ringkeeper_engine::wire::Acl;
 
+use crate::audit;
 use crate::load::{Layout, Load};
+use crate::tally::Tally;
 use crate::value::{Origin, PLANTER};
 use crate::workload::Workload;
 
@@ -25,6 +27,7 @@ pub(crate) struct Plot {
     client: Client,
     layout: Layout,
     path: String,
+    server: SocketAddr,
 }
 
 impl Plot {
@@ -36,7 +39,7 @@ impl Plot {
         client.set_patience(Duration::from_secs(60));
         let keys = if needs_keys(load.workload) { load.keys } else { 0 };
         let layout = Layout::new(&load.path, run, keys);
-        let mut plot = Plot { client, layout, path: load.path.clone() };
+        let mut plot = Plot { client, layout, path: load.path.clone(), server };
         plot.prepare(load).with_context(|| format!("cannot plant below {}", load.path))?;
         Ok(plot)
     }
@@ -51,6 +54,15 @@ impl Plot {
     pub(crate) fn stay(&mut self) {
         self.client.queue(&Request::Ping);
         let _ = self.client.flush();
+    }
+
+    /// Looks for every write that was acknowledged. The server may have been restarted meanwhile.
+    pub(crate) fn audit(&mut self, load: &Load, tally: &mut Tally) {
+        if self.client.ping().is_err() {
+            // If this does not help, the audit says so.
+            let _ = self.client.reattach(self.server);
+        }
+        audit::audit(&mut self.client, &self.layout, load, tally);
     }
 
     /// Removes everything.

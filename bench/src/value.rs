@@ -2,6 +2,8 @@
 
 /// Bytes in front of the fill: key, writer, sequence number.
 const HEAD_BYTES: usize = 16;
+/// Values at least this long have a head, and behind it a word that vouches for the head.
+const SIGNED_BYTES_MIN: usize = HEAD_BYTES + 8;
 
 /// The writer of the values that were there before the load.
 pub(crate) const PLANTER: u32 = u32::MAX;
@@ -18,12 +20,17 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Fills `value` with `bytes` bytes. Values shorter than 16 bytes are the same for every
+    /// Whether values of this size tell who wrote them. Shorter ones are the same for every
     /// writer of a key: they prove that the key is right and the bytes are intact, no more.
+    pub(crate) const fn is_told_by(bytes: usize) -> bool {
+        bytes >= SIGNED_BYTES_MIN
+    }
+
+    /// Fills `value` with `bytes` bytes.
     pub(crate) fn write(self, bytes: usize, value: &mut Vec<u8>) {
         value.clear();
         let mut word = self.seed();
-        if bytes >= HEAD_BYTES {
+        if Origin::is_told_by(bytes) {
             value.extend_from_slice(&self.key.to_le_bytes());
             value.extend_from_slice(&self.writer.to_le_bytes());
             value.extend_from_slice(&self.seq.to_le_bytes());
@@ -42,10 +49,11 @@ impl Origin {
         if value.len() != bytes {
             return None;
         }
-        let Some((head, fill)) = value.split_at_checked(HEAD_BYTES) else {
+        if !Origin::is_told_by(bytes) {
             let origin = Origin { key, writer: PLANTER, seq: 0 };
             return intact(value, mix(u64::from(key))).then_some(origin);
-        };
+        }
+        let (head, fill) = value.split_at(HEAD_BYTES);
         let (ids, seq) = head.split_at(8);
         let ids = u64::from_le_bytes(ids.try_into().expect("half of the head is 8 bytes"));
         let seq = u64::from_le_bytes(seq.try_into().expect("half of the head is 8 bytes"));
@@ -116,11 +124,11 @@ mod tests {
     fn values_of_every_size_tell_their_origin_and_every_damage() {
         let origin = Origin { key: 7, writer: 3, seq: 99 };
         let mut value = Vec::new();
-        for bytes in [0, 1, 8, 15, 16, 17, 24, 100, 1_024] {
+        for bytes in [0, 1, 8, 16, 23, 24, 25, 100, 1_024] {
             origin.write(bytes, &mut value);
             assert_eq!(value.len(), bytes);
             let read = Origin::read(&value, 7, bytes).expect("just written");
-            assert!(bytes < HEAD_BYTES || read == origin);
+            assert!(!Origin::is_told_by(bytes) || read == origin);
             for at in 0..bytes {
                 value[at] ^= 1;
                 assert_eq!(Origin::read(&value, 7, bytes), None, "byte {at} of {bytes}");

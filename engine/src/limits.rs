@@ -12,6 +12,8 @@ pub const PATH_DEPTH_MAX: usize = 2_000;
 pub const TTL_MS_MAX: i64 = (1 << 40) - 1;
 /// Transactions applied under one hold of the tree's write guard.
 pub const APPLY_BATCH: usize = 32;
+/// Bytes of replies to reads that one hold of the write guard may make.
+pub const HOLD_BYTES: usize = 1 << 20;
 /// Znodes copied under one hold of the guard while a snapshot is taken.
 pub const SNAPSHOT_SLICE_NODES: usize = 1_024;
 /// Bytes of a group after which the sequencer stops gathering until the device is free.

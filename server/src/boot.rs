@@ -41,6 +41,10 @@ impl Durable for Log<Disk> {
     fn commit(&mut self, group: &mut Group) -> Result<Zxid, String> {
         Log::commit(self, group).map_err(|fatal| fatal.to_string())
     }
+
+    fn rest(&mut self) -> Result<(), String> {
+        self.seal().map_err(|fatal| fatal.to_string())
+    }
 }
 
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served.
@@ -123,9 +127,10 @@ fn choose_strategy(settings: &Settings) -> anyhow::Result<(Strategy, String)> {
     let set = match settings.log_device {
         LogDevice::Auto => {
             let report = ProbeReport::of(&settings.data_log_dir, PROBE_TIME)?;
+            tracing::debug!("log device {}: {}", report.chosen, report.why);
             let words = format!(
-                "{}, {}; fdatasync p50 {} us, p99 {} us",
-                report.chosen, report.why, report.fdatasync_p50_us, report.fdatasync_p99_us
+                "{} (measured; fdatasync p50 {} us, p99 {} us)",
+                report.chosen, report.fdatasync_p50_us, report.fdatasync_p99_us
             );
             return Ok((report.chosen, words));
         }
@@ -278,7 +283,6 @@ impl Running {
             room: room(recovered.gauge),
             gauges: gauges.clone(),
         });
-        drop(committing);
         let snapshots = Arc::new(SnapshotStats::default());
         let limit = |limit: Option<u32>| limit.map_or(0, |limit| limit as usize);
         let turnstile =
@@ -311,6 +315,7 @@ impl Running {
             stop: stop.flag.clone(),
         };
         threads.push(snapshotter.start()?);
+        threads.push(committing);
         let mut parts: Vec<_> =
             shard_ends.into_iter().zip(wakers).map(|(e, w)| (e, w, None)).collect();
         if fused {
@@ -349,6 +354,14 @@ impl Running {
         let backlog = i32::try_from(settings.listen_backlog).unwrap_or(i32::MAX);
         let mut address = addresses[0];
         let shard_settings = Arc::new(shard_settings(settings, &self.ops, self.seed, count));
+        if admission == Admission::Shared {
+            // Sharing a port is between the shards of one server: a bind without sharing finds
+            // out whether another server has it.
+            let alone = Listener::bind(address, backlog, Admission::Alone);
+            address = alone
+                .with_context(|| format!("cannot listen on {address}; is another server there?"))?
+                .address();
+        }
         let mut threads = self.threads;
         for (index, (mailbox, waker, fused)) in self.parts.into_iter().enumerate() {
             let listener = Listener::bind(address, backlog, admission)

@@ -58,9 +58,14 @@ impl ShardEnd {
         self.sequencer.wake();
     }
 
-    /// The next batch of deliveries.
+    /// The next batch of deliveries. A sequencer that waits for room is told that there is some.
     pub fn receive(&mut self) -> Option<Vec<Delivery>> {
-        self.deliveries.pop().ok()
+        let was_full = self.deliveries.slots() >= BATCHES;
+        let batch = self.deliveries.pop().ok();
+        if was_full {
+            self.sequencer.wake();
+        }
+        batch
     }
 
     /// Whether deliveries wait.

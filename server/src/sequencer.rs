@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ringkeeper_engine::database::Interest;
 use ringkeeper_engine::op::OpSettings;
-use ringkeeper_engine::request::{Delivery, Request};
+use ringkeeper_engine::request::{Answer, Delivery, Outcome, Request};
 use ringkeeper_engine::txn::TxnBody;
 use ringkeeper_engine::{Millis, limits};
 use ringkeeper_replication::{Committed, Input, Mail, Outputs, Replica, Room, carry_out};
@@ -118,7 +118,10 @@ impl Sequencer {
     /// Releases what has become durable since the last sweep. First half of a sweep.
     pub fn release(&mut self) {
         self.carry_out();
-        if let Some(durable) = self.committer.poll() {
+        // What is committed has to be carried out before the replica goes on; see `has_work`.
+        if self.committed.is_empty()
+            && let Some(durable) = self.committer.poll()
+        {
             self.gauges.settle.record(self.clock.micros() - self.flight_since_us);
             self.step(Input::Durable(durable));
             self.commit();
@@ -140,10 +143,15 @@ impl Sequencer {
         self.publish_gauges();
     }
 
-    /// Whether there is something to do without waiting for anybody.
+    /// Whether there is something to do without waiting for anybody. Every queue that the waker
+    /// stands for is looked at: this is the look between [`crate::waker::Waker::about_to_sleep`]
+    /// and the sleep.
     pub fn has_work(&self) -> bool {
+        if !self.committed.is_empty() {
+            return self.has_room();
+        }
         let requests = self.shards.iter().any(SequencerEnd::has_requests);
-        (requests && self.can_take()) || (!self.committed.is_empty() && self.has_room())
+        (requests && self.can_take()) || self.committer.is_done()
     }
 
     /// Milliseconds until time has to be told again, or a gathering group is due.
@@ -187,8 +195,11 @@ impl Sequencer {
         while !self.committed.is_empty() && self.has_room() {
             let start_us = self.clock.micros();
             let mut db = self.view.write();
-            let mut post = Post { shards: &mut self.shards };
+            let mut post = Post { shards: &mut self.shards, bytes: 0 };
             for _ in 0..limits::APPLY_BATCH {
+                if post.bytes > limits::HOLD_BYTES {
+                    break;
+                }
                 let Some(next) = self.committed.pop_front() else { break };
                 self.gauges.note(&next);
                 carry_out(next, &mut db, &self.settings, &mut post);
@@ -230,6 +241,9 @@ impl Sequencer {
         if now.mono >= self.next_tick && self.committed.is_empty() {
             self.next_tick = Millis(now.mono.0 + self.tick_ms);
             self.step(Input::Tick(now));
+            if self.replica.wants_tick() {
+                self.next_tick = now.mono;
+            }
         }
         if self.groups.delay_ms > 0 {
             self.commit();
@@ -263,6 +277,8 @@ impl Gauges {
 
 struct Post<'a> {
     shards: &'a mut [SequencerEnd],
+    /// Bytes of replies to reads in this hold.
+    bytes: usize,
 }
 
 impl Mail for Post<'_> {
@@ -275,6 +291,9 @@ impl Mail for Post<'_> {
     }
 
     fn to_shard(&mut self, shard: u16, delivery: Delivery) {
+        if let Delivery::Answer(Answer { outcome: Outcome::Read(reply), .. }) = &delivery {
+            self.bytes += reply.body.len();
+        }
         self.shards[usize::from(shard)].post(delivery);
     }
 

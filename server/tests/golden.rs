@@ -4,7 +4,8 @@
 //! is checked the same way, to prove that the scripts say what it does:
 //!
 //! ```text
-//! RINGKEEPER_GOLDEN_COMMAND='/opt/zookeeper/bin/zkServer.sh start-foreground' cargo test --test golden
+//! RINGKEEPER_GOLDEN_COMMAND='/opt/zookeeper/bin/zkServer.sh start-foreground' \
+//!     cargo test -p ringkeeper --test golden
 //! ```
 //!
 //! The path of a zoo.cfg is appended to the command. `RINGKEEPER_GOLDEN_ONLY=quota` runs the

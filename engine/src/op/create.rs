@@ -18,7 +18,8 @@ pub struct Create {
     op: CreateOp,
     path: Arc<str>,
     data: Option<Box<[u8]>>,
-    acl: Vec<Acl>,
+    /// Null and empty are refused alike, except inside a multi.
+    acl: Option<Vec<Acl>>,
     flags: i32,
     /// Milliseconds; only read for createTTL.
     ttl: i64,
@@ -37,7 +38,7 @@ impl Create {
             op,
             path: path.into(),
             data: Some(data.into()),
-            acl: vec![Acl::open()],
+            acl: Some(vec![Acl::open()]),
             flags,
             ttl: 0,
         }
@@ -53,7 +54,7 @@ impl Create {
         };
         let path = super::shared_path(reader)?;
         let data = reader.buffer()?.map(Box::from);
-        let acl = match Acl::read_list(reader) {
+        let acl = match Acl::read_nullable_list(reader) {
             Err(Malformed::Null) => return Ok(Write::Refused(Code::MarshallingError)),
             acl => acl?,
         };
@@ -70,7 +71,11 @@ impl Create {
         if !self.path.contains('/') || self.path.contains('\0') {
             return Err(Code::BadArguments);
         }
-        let acl = acl::fix_up(&self.acl, prepare.ids, &prepare.settings.auth)?;
+        let acl = acl::fix_up(
+            self.acl.as_deref().unwrap_or_default(),
+            prepare.ids,
+            &prepare.settings.auth,
+        )?;
         let parent_path = path::parent(&self.path).expect("the path holds a slash");
         let mut parent = prepare.node(parent_path)?;
         prepare.permit(&parent.acl, perms::CREATE)?;
@@ -137,18 +142,22 @@ impl Create {
         }
     }
 
-    /// Inside a multi the flags decide and not the operation (a quirk of ZooKeeper's). `None`:
-    /// flags that spoil the whole multi.
-    pub(crate) fn in_multi(mut self) -> Option<Create> {
+    /// Inside a multi the flags decide and not the operation (a quirk of ZooKeeper's). Flags that
+    /// it does not know spoil the whole multi, and so does a null ACL, which does it without
+    /// taking a zxid ([`Malformed::Null`]).
+    pub(crate) fn in_multi(mut self) -> Result<Create, Malformed> {
+        if self.acl.is_none() && self.op != CreateOp::Ttl {
+            return Err(Malformed::Null);
+        }
         match (self.op, self.flags) {
             (CreateOp::Create | CreateOp::Create2 | CreateOp::Ttl, 4) => {
                 self.op = CreateOp::Container;
             }
             (CreateOp::Ttl, 0..=3) => self.op = CreateOp::Create,
             (CreateOp::Ttl, _) | (_, 0..=4) => {}
-            _ => return None,
+            _ => return Err(Malformed::Value),
         }
-        Some(self)
+        Ok(self)
     }
 }
 

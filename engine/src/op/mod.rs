@@ -86,8 +86,12 @@ impl Write {
             op::SET_DATA => set_data::SetData::decode(reader)?,
             op::SET_ACL => set_acl::SetAcl::decode(reader)?,
             op::MULTI => {
-                let refused = Write::Refused(Code::MarshallingError);
-                multi::decode(reader).map_or(refused, Write::Multi)
+                // ZooKeeper gives most multis that it cannot read a place in the order.
+                match multi::decode(reader) {
+                    Err(Malformed::Null) => return Err(Malformed::Null),
+                    Err(_) => Write::Refused(Code::MarshallingError),
+                    Ok(writes) => Write::Multi(writes),
+                }
             }
             op::RECONFIG => reconfig::decode(reader)?,
             _ => return Err(Malformed::Value),

@@ -62,15 +62,13 @@ pub(crate) fn read_list<'a, T>(
     }
 }
 
-/// Reads the request. Operations that do not belong into a multi, and unknown create flags, spoil
-/// all of it.
+/// Reads the request. Operations that do not belong into a multi, unknown create flags and null
+/// paths spoil all of it.
 pub fn decode(reader: &mut Reader<'_>) -> Result<Vec<Write>, Malformed> {
-    read_list(reader, |op_code, reader| match op_code {
+    let write = |op_code, reader: &mut Reader<'_>| match op_code {
         op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => {
             match create::Create::decode(op_code, reader)? {
-                Write::Create(create) => {
-                    create.in_multi().map(Write::Create).ok_or(Malformed::Value)
-                }
+                Write::Create(create) => create.in_multi().map(Write::Create),
                 write => Ok(write),
             }
         }
@@ -78,6 +76,10 @@ pub fn decode(reader: &mut Reader<'_>) -> Result<Vec<Write>, Malformed> {
         op::SET_DATA => set_data::SetData::decode(reader),
         op::CHECK => check::Check::decode(reader),
         _ => Err(Malformed::Value),
+    };
+    read_list(reader, |op_code, reader| match write(op_code, reader)? {
+        Write::Refused(_) => Err(Malformed::Value),
+        write => Ok(write),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Reading, get_children, get_data, multi};
+use crate::limits;
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Reader};
 
@@ -22,7 +23,7 @@ pub struct MultiRead<'a> {
 pub enum Unreadable {
     /// Not a list of operations at all.
     Malformed,
-    /// It begins with a write: ZooKeeper then answers the empty list beside the error.
+    /// All of it are writes: ZooKeeper then answers the empty list beside the error.
     Writes,
 }
 
@@ -35,19 +36,15 @@ impl From<Malformed> for Unreadable {
 impl<'a> MultiRead<'a> {
     /// Reads the request.
     pub fn decode(reader: &mut Reader<'a>) -> Result<MultiRead<'a>, Unreadable> {
-        let (mut items, mut begins_with_a_write) = (0, false);
+        let whole = reader.clone();
         let list = multi::read_list(reader, |op_code, reader| {
-            let (op::GET_DATA | op::GET_CHILDREN) = op_code else {
-                begins_with_a_write = items == 0 && is_write(op_code);
-                return Err(Malformed::Value);
-            };
+            let (op::GET_DATA | op::GET_CHILDREN) = op_code else { return Err(Malformed::Value) };
             let (path, _watch) = super::path_and_watch(reader)?;
-            items += 1;
             Ok(if op_code == op::GET_DATA { Item::Data(path) } else { Item::Children(path) })
         });
         match list {
             Ok(items) => Ok(MultiRead { items }),
-            Err(_) if begins_with_a_write => Err(Unreadable::Writes),
+            Err(_) if multi::decode(&mut whole.clone()).is_ok() => Err(Unreadable::Writes),
             Err(_) => Err(Unreadable::Malformed),
         }
     }
@@ -55,6 +52,10 @@ impl<'a> MultiRead<'a> {
     /// Appends one result per read; a failing one does not stop the others.
     pub fn reply(&self, reading: Reading<'_>, out: &mut Vec<u8>) {
         for item in &self.items {
+            // The connection is closed for this: a small request could ask for gigabytes.
+            if out.len() > limits::CONN_OUT_BYTES_HARD {
+                return;
+            }
             let start = out.len();
             let (op_code, path) = match item {
                 Item::Data(path) => (op::GET_DATA, path),
@@ -72,17 +73,4 @@ impl<'a> MultiRead<'a> {
         }
         multi::put_end(out);
     }
-}
-
-fn is_write(op_code: i32) -> bool {
-    matches!(
-        op_code,
-        op::CREATE
-            | op::CREATE2
-            | op::CREATE_CONTAINER
-            | op::CREATE_TTL
-            | op::DELETE
-            | op::SET_DATA
-            | op::CHECK
-    )
 }

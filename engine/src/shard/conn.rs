@@ -139,6 +139,8 @@ pub struct Conn {
     pub touched: bool,
     /// Input waits because a bound is reached.
     pub stalled: bool,
+    /// The client has closed its side: what it asked for is answered, then the socket is closed.
+    pub input_ended: bool,
 }
 
 impl Conn {
@@ -161,6 +163,7 @@ impl Conn {
             stats: ConnStats::new(now.wall),
             touched: false,
             stalled: false,
+            input_ended: false,
         }
     }
 
@@ -173,6 +176,12 @@ impl Conn {
     pub fn has_room(&self) -> bool {
         self.pipeline.len() < limits::CONN_PIPELINE_MAX
             && self.out.len() < limits::CONN_OUT_BYTES_SOFT
+    }
+
+    /// Whether nothing is owed to the client any more.
+    pub fn is_settled(&self) -> bool {
+        let busy = matches!(self.phase, Phase::Word | Phase::Opening);
+        !busy && self.pipeline.is_empty() && self.out.is_empty()
     }
 
     /// Nothing more is said: what is in the output is sent, then the socket is closed.

@@ -130,6 +130,9 @@ impl Shard {
             (_, Outcome::Moved) => conn.abort(),
             (_, Outcome::Refused(code) | Outcome::Result(OpResult::Refused(code))) => {
                 self.reply(conn, done, zxid, code, moment, |_| {});
+                if shape == AskedShape::Close {
+                    conn.close();
+                }
             }
             (AskedShape::Write(shape), Outcome::Result(result)) => {
                 let body = |out: &mut Vec<u8>| write_reply(shape, &result, out);
@@ -158,13 +161,15 @@ impl Shard {
         }
     }
 
-    /// Serves what has come to the front and needs nobody else.
+    /// Serves what has come to the front and needs nobody else. A connection that closes owes no
+    /// reply any more, but its slots go, so that the next answer finds its own request.
     fn serve_front(&mut self, id: ConnId, conn: &mut Conn, moment: Moment<'_>) {
-        while conn.phase == Phase::Established {
-            let Some(Slot::Local { .. }) = conn.pipeline.front() else { return };
+        while let Some(Slot::Local { .. }) = conn.pipeline.front() {
             let Some(Slot::Local { payload, since_us }) = conn.pipeline.pop_front() else { return };
             self.outstanding -= 1;
-            self.serve(id, conn, &payload, since_us, moment);
+            if matches!(conn.phase, Phase::Established | Phase::Leaving) {
+                self.serve(id, conn, &payload, since_us, moment);
+            }
         }
     }
 }

@@ -262,7 +262,12 @@ impl Shard {
 
     fn may_take(&self, conn: &Conn) -> bool {
         let shard_full = self.outstanding >= self.settings.outstanding_max;
-        conn.has_room() && !(shard_full && !conn.pipeline.is_empty())
+        conn.has_room() && (!shard_full || conn.pipeline.is_empty())
+    }
+
+    /// The client has closed its side of the connection.
+    pub fn end_input(&mut self, id: ConnId) {
+        self.with_conn(id, |_, conn| conn.input_ended = true);
     }
 
     /// The socket is gone. The id stays in use until the last answer has come back.

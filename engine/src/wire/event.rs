@@ -28,6 +28,6 @@ pub fn write_notification(out: &mut Vec<u8>, zxid: i64, event: EventType, path: 
     let frame = ReplyFrame::begin_raw(out, xid::NOTIFICATION, zxid, Code::Ok);
     out.put_int(event as i32);
     out.put_int(STATE_SYNC_CONNECTED);
-    out.put_string(path);
+    out.put_java_string(path);
     frame.finish(out);
 }

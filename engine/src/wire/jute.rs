@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
 
     /// A string as Java reads it: malformed UTF-8 becomes U+FFFD, which no path may contain.
     pub fn ustring(&mut self) -> Result<Option<Cow<'a, str>>, Malformed> {
-        Ok(self.buffer()?.map(String::from_utf8_lossy))
+        Ok(self.buffer()?.map(decode))
     }
 
     /// A string that must not be null.
@@ -100,6 +100,29 @@ impl<'a> Reader<'a> {
         }
         Ok(Some(count))
     }
+}
+
+/// Malformed bytes become U+FFFD, and a surrogate of three bytes (which Java itself writes for
+/// characters beyond the basic plane) becomes one, not three as in Rust.
+fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(decode_malformed(bytes)),
+    }
+}
+
+fn decode_malformed(mut bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    while let Some(chunk) = bytes.utf8_chunks().next() {
+        text.push_str(chunk.valid());
+        bytes = &bytes[chunk.valid().len()..];
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+            let surrogate = matches!(bytes, [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..]);
+            bytes = &bytes[if surrogate { 3 } else { chunk.invalid().len() }..];
+        }
+    }
+    text
 }
 
 /// Appends fields to a record.
@@ -205,5 +228,6 @@ mod tests {
         let mut bytes = Vec::new();
         bytes.put_buffer(Some(b"/a\xff"));
         assert_eq!(Reader::new(&bytes).string().unwrap(), "/a\u{fffd}");
+        assert_eq!(decode(b"a\xed\xa0\xbd\xed\xb8\x80b\xff"), "a\u{fffd}\u{fffd}b\u{fffd}");
     }
 }

@@ -65,8 +65,13 @@ impl Acl {
 
     /// Reads a list; the null list is an empty one (both are refused later with -114).
     pub fn read_list(reader: &mut Reader<'_>) -> Result<Vec<Acl>, Malformed> {
-        let count = reader.vector(12)?.unwrap_or(0);
-        (0..count).map(|_| Acl::read(reader)).collect()
+        Ok(Acl::read_nullable_list(reader)?.unwrap_or_default())
+    }
+
+    /// Reads a list where null and empty make a difference.
+    pub fn read_nullable_list(reader: &mut Reader<'_>) -> Result<Option<Vec<Acl>>, Malformed> {
+        let Some(count) = reader.vector(12)? else { return Ok(None) };
+        (0..count).map(|_| Acl::read(reader)).collect::<Result<_, _>>().map(Some)
     }
 
     /// Writes one entry.

@@ -3,7 +3,7 @@
 
 use ringkeeper_engine::device::{Fault, MemoryDevice, Unsynced};
 
-use crate::world::{Random, World, goes_on, live};
+use crate::world::{NOBODY, Random, World, goes_on, live};
 
 const ROUNDS: usize = 32;
 /// Up to this many unsynced things, every subset is tried.
@@ -29,6 +29,34 @@ fn every_operation_may_be_the_last() {
     }
     println!("{operations} operations, {tried} power failures");
     assert!(operations > 250 && tried > 1_000);
+}
+
+/// The segments that a purge sets free are the next ones to be written.
+#[test]
+fn segments_are_recycled_at_once() {
+    let history = |world: &mut World, device: &MemoryDevice, last: Option<u64>| {
+        let mut server = world.start(device).unwrap();
+        for _ in 0..12 {
+            world.commit(&mut server, 10).unwrap();
+        }
+        world.snapshot_only(&server).unwrap();
+        let before = device.operations();
+        if let Some(last) = last {
+            device.fail_at(before + last, Fault::Crash);
+        }
+        let mut go_on = || {
+            let purged = server.recovered.purger.purge(1, NOBODY).map_err(|e| e.to_string())?;
+            assert!(purged.segments.len() >= 2);
+            (0..8).try_for_each(|_| world.commit(&mut server, 15))
+        };
+        go_on().map(|()| device.operations() - before)
+    };
+    let operations = history(&mut World::default(), &MemoryDevice::new(1), None).unwrap();
+    for last in 0..operations {
+        let (device, mut world) = (MemoryDevice::new(1), World::default());
+        history(&mut world, &device, Some(last)).unwrap_err();
+        survives_power_loss(&world, &device, last);
+    }
 }
 
 /// Tries subsets of what is not synced.

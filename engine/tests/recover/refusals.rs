@@ -8,7 +8,12 @@ use crate::world::{NOBODY, World, open, repaired};
 
 /// Several segments and two snapshots.
 fn world(seed: u64) -> (MemoryDevice, World) {
-    let (device, mut world) = (MemoryDevice::new(seed), World::default());
+    world_of_life(seed, 0)
+}
+
+/// The same again with other contents.
+fn world_of_life(seed: u64, life: u64) -> (MemoryDevice, World) {
+    let (device, mut world) = (MemoryDevice::new(seed), World { life, ..World::default() });
     let mut server = world.start(&device).unwrap();
     for round in 0..30 {
         world.commit(&mut server, 5).unwrap();
@@ -137,6 +142,33 @@ fn segments_of_other_directories_are_strangers() {
     assert!(matches!(refusal(&device), Refusal::Stranger { .. }));
 }
 
+/// A disk that brings old sectors back: every record is right by itself, but they are of two
+/// histories.
+#[test]
+fn records_of_another_history_break_the_chain() {
+    let (device, _) = world(1);
+    let (other, _) = world_of_life(1, 9);
+    device.take("snapshot.41");
+    device.take("snapshot.69");
+    let names = segments(&device);
+    assert!(names == segments(&other));
+    // The whole segment.
+    let swapped = device.fork();
+    swapped.put(&names[0], other.contents(&names[0]).unwrap());
+    let refused = refusal(&swapped);
+    assert!(matches!(refused, Refusal::Damaged { why: Proof::LaterSegment(_), .. }), "{refused}");
+    // The first sectors of it.
+    let mut bytes = device.contents(&names[0]).unwrap();
+    let stranger = other.contents(&names[0]).unwrap();
+    let first = 24 + u32::from_le_bytes(bytes[4_100..4_104].try_into().unwrap()) as usize;
+    let first = 4_096..4_096 + first.next_multiple_of(8);
+    assert!(bytes[first.clone()] != stranger[first.clone()]);
+    bytes[first.clone()].copy_from_slice(&stranger[first]);
+    device.put(&names[0], bytes);
+    let refused = refusal(&device);
+    assert!(matches!(refused, Refusal::Damaged { why: Proof::Chain, .. }), "{refused}");
+}
+
 #[test]
 fn both_copies_of_a_header_have_to_be_damaged() {
     let (device, world) = world(1);
@@ -204,4 +236,23 @@ fn purges_keep_what_the_oldest_snapshot_needs() {
     let purged = server.recovered.purger.purge(1, NOBODY).unwrap();
     assert!(!purged.segments.is_empty() && purged.segments.len() < before.len());
     assert!(world.start(&device).unwrap().recovered.snapshot == Some(Zxid(0x69)));
+}
+
+/// Wherever the oldest snapshot that is kept lies, the log goes on behind it.
+#[test]
+fn purges_keep_every_record_behind_the_oldest_snapshot() {
+    let (device, mut world) = (MemoryDevice::new(1), World::default());
+    let mut server = world.start(&device).unwrap();
+    let mut purged = 0;
+    for _ in 0..150 {
+        world.commit(&mut server, 1).unwrap();
+        world.snapshot_only(&server).unwrap();
+        purged += server.recovered.purger.purge(2, NOBODY).unwrap().segments.len();
+        let newest = format!("snapshot.{:x}", world.acked);
+        let device = device.fork();
+        device.put(&newest, Vec::new());
+        let (recovered, txns) = open(&device).unwrap_or_else(|refusal| panic!("{refusal}"));
+        assert!(txns == world.ordered && recovered.notes.len() == 1);
+    }
+    assert!(purged >= 2);
 }

@@ -134,7 +134,7 @@ impl Sockets {
         bytes.reserve(READ_BYTES);
         let spare = rustix::buffer::spare_capacity(bytes);
         match rustix::net::recv(&socket.fd, spare, RecvFlags::empty()) {
-            Ok((0, _)) => self.lose(conn, thread),
+            Ok((0, _)) => thread.shard.end_input(conn),
             Ok(_) => arrivals.push((conn, start..bytes.len())),
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
             Err(_) => self.lose(conn, thread),

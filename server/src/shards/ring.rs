@@ -71,6 +71,15 @@ struct Socket {
     cut_off_ms: Option<i64>,
 }
 
+/// How the other end of a socket went away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    /// It sends no more, but may still read.
+    Input,
+    /// It is gone.
+    Broken,
+}
+
 /// Whether the kernel lets us do all this; the error says what is missing.
 pub fn probe() -> io::Result<()> {
     let ring = build()?;
@@ -107,7 +116,11 @@ struct Sockets {
     keep_alive: bool,
     wake_count: Box<[u8; 8]>,
     waking: bool,
-    closing: Vec<u32>,
+    /// Sockets to look at again after the turn.
+    again: Vec<u32>,
+    /// Sockets whose other end is gone. They are lost after what they sent before has been served:
+    /// only then may their connection's id be used again.
+    ended: Vec<(u32, End)>,
 }
 
 /// Runs a shard until the stop flag is set.
@@ -130,7 +143,8 @@ pub fn run(
         keep_alive,
         wake_count: Box::new([0; 8]),
         waking: false,
-        closing: Vec::new(),
+        again: Vec::new(),
+        ended: Vec::new(),
     };
     let mut arrivals = Vec::new();
     let mut touched = Vec::new();
@@ -146,6 +160,7 @@ pub fn run(
             sockets.buffers.push(arrival.buffer);
         }
         sockets.buffers.publish();
+        sockets.lose_ended(&mut thread);
         thread.shard.take_touched(&mut touched);
         for conn in &touched {
             sockets.look_after(*conn, &mut thread)?;
@@ -203,8 +218,8 @@ impl Sockets {
             match Token::unpack(done.user_data()) {
                 Token::Accept => self.accepted(&done, thread)?,
                 Token::Wake => self.waking = false,
-                Token::Receive(slot) => self.received(slot, &done, thread, arrivals),
-                Token::Send(slot) => self.sent(slot, done.result(), thread)?,
+                Token::Receive(slot) => self.received(slot, &done, arrivals),
+                Token::Send(slot) => self.sent(slot, done.result())?,
                 Token::Cancel => {}
             }
         }
@@ -268,13 +283,7 @@ impl Sockets {
         self.push(receive, Token::Receive(slot))
     }
 
-    fn received(
-        &mut self,
-        slot: u32,
-        done: &cqueue::Entry,
-        thread: &mut ShardThread,
-        arrivals: &mut Vec<Arrival>,
-    ) {
+    fn received(&mut self, slot: u32, done: &cqueue::Entry, arrivals: &mut Vec<Arrival>) {
         let buffer = cqueue::buffer_select(done.flags());
         let socket = self.socket(slot);
         if !cqueue::more(done.flags()) {
@@ -289,22 +298,23 @@ impl Sockets {
             (_, Some(buffer)) => self.buffers.push(buffer),
             (_, None) => {}
         }
-        let ended = !matches!(done.result(), 1..|NO_BUFFERS| CANCELLED | INTERRUPTED);
         if over {
-            self.release(slot, thread);
-        } else if ended {
-            self.lose(slot, thread);
-        } else if !cqueue::more(done.flags()) {
+            return self.release(slot);
+        }
+        match done.result() {
+            0 => self.ended.push((slot, End::Input)),
+            1.. | NO_BUFFERS | CANCELLED | INTERRUPTED if cqueue::more(done.flags()) => {}
             // The buffers ran out, or it was paused: looked at again after this turn.
-            self.closing.push(slot);
+            1.. | NO_BUFFERS | CANCELLED | INTERRUPTED => self.again.push(slot),
+            _ => self.ended.push((slot, End::Broken)),
         }
     }
 
-    fn sent(&mut self, slot: u32, result: i32, thread: &mut ShardThread) -> io::Result<()> {
+    fn sent(&mut self, slot: u32, result: i32) -> io::Result<()> {
         let socket = self.socket(slot);
         socket.sending = false;
         if socket.over {
-            self.release(slot, thread);
+            self.release(slot);
             return Ok(());
         }
         match usize::try_from(result) {
@@ -315,14 +325,12 @@ impl Sockets {
                 }
                 socket.bytes.clear();
                 socket.bytes.shrink_to(SEND_BYTES_KEPT);
-                let conn = socket.conn;
-                self.look_after(conn, thread)
+                // Looked at again after this turn.
+                self.again.push(slot);
             }
-            Err(_) => {
-                self.lose(slot, thread);
-                Ok(())
-            }
+            Err(_) => self.ended.push((slot, End::Broken)),
         }
+        Ok(())
     }
 
     /// Does what a connection needs: send, close, read, pause.
@@ -341,8 +349,9 @@ impl Sockets {
             Wish::Close if !socket.sending => self.lose(slot, thread),
             Wish::Close => {
                 let until = thread.linger_until_ms();
-                if socket.cut_off_ms.replace(until).is_none() {
-                    self.closing.push(slot);
+                if socket.cut_off_ms.is_none() {
+                    socket.cut_off_ms = Some(until);
+                    self.again.push(slot);
                 }
             }
             Wish::Read if !socket.receiving => self.receive(slot)?,
@@ -385,11 +394,23 @@ impl Sockets {
         let _ = rustix::net::shutdown(&socket.fd, rustix::net::Shutdown::Both);
         thread.shard.lost(conn);
         thread.turnstile.leave(ip);
-        self.release(slot, thread);
+        self.release(slot);
+    }
+
+    /// Lets go of connections, once what they sent before has been served. Not earlier: an id that
+    /// is free can be given to the next connection of the same turn.
+    fn lose_ended(&mut self, thread: &mut ShardThread) {
+        for (slot, end) in std::mem::take(&mut self.ended) {
+            let Some(socket) = self.slots[slot as usize].as_ref() else { continue };
+            match end {
+                End::Broken => self.lose(slot, thread),
+                End::Input => thread.shard.end_input(socket.conn),
+            }
+        }
     }
 
     /// Frees the slot once no completion can come any more.
-    fn release(&mut self, slot: u32, _thread: &ShardThread) {
+    fn release(&mut self, slot: u32) {
         let socket = self.socket(slot);
         if socket.over && !socket.receiving && !socket.sending {
             self.slots[slot as usize] = None;
@@ -399,24 +420,21 @@ impl Sockets {
 
     /// Looks again at paused connections, and cuts off those that do not take their last bytes.
     fn cut_off(&mut self, thread: &mut ShardThread) {
-        if self.closing.is_empty() {
+        if self.again.is_empty() {
             return;
         }
         let now = thread.now_ms();
-        for slot in std::mem::take(&mut self.closing) {
+        for slot in std::mem::take(&mut self.again) {
             let Some(socket) = self.slots[slot as usize].as_ref() else { continue };
             if socket.over {
                 continue;
             }
-            match socket.cut_off_ms {
-                Some(until) if until <= now => self.lose(slot, thread),
-                Some(_) => self.closing.push(slot),
-                None => {
-                    let conn = socket.conn;
-                    if self.look_after(conn, thread).is_err() {
-                        self.lose(slot, thread);
-                    }
-                }
+            let (conn, until) = (socket.conn, socket.cut_off_ms);
+            let late = until.is_some_and(|until| until <= now);
+            if late || self.look_after(conn, thread).is_err() {
+                self.lose(slot, thread);
+            } else if until.is_some() && self.slot_of(conn) == Some(slot) {
+                self.again.push(slot);
             }
         }
     }

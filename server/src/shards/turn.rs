@@ -173,6 +173,8 @@ impl ShardThread {
         let Some(conn) = self.shard.conn(id) else { return Wish::Close };
         match conn.phase {
             Phase::Closing | Phase::Lost => Wish::Close,
+            _ if conn.input_ended && conn.is_settled() => Wish::Close,
+            _ if conn.input_ended => Wish::Pause,
             _ if self.shard.wants_input(id) => Wish::Read,
             _ if conn.input.len() < INPUT_BACKLOG => Wish::Read,
             _ => Wish::Pause,

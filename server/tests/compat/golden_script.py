@@ -35,7 +35,9 @@ class Script:
 
     def open(self, label):
         self.emit(f"{label} open")
-        conn = Conn(self, label, socket.create_connection(self.address, TIMEOUT_S))
+        sock = socket.create_connection(self.address)
+        sock.settimeout(TIMEOUT_S)
+        conn = Conn(self, label, sock)
         self.conns[label] = conn
         return conn
 
@@ -123,8 +125,6 @@ class Conn:
         self.pending = []     # (xid, request) in order of sending
         self.unread = b""
 
-    # ---- session -------------------------------------------------------------------------
-
     def send_connect(self, **options):
         body = connect(**options)
         shown = ", ".join(f"{k}={self.short(k, v)}" for k, v in options.items())
@@ -162,8 +162,6 @@ class Conn:
             script.zxid += 1
             self.seen = script.zxid
         self.sid, self.password = sid, password
-
-    # ---- requests ------------------------------------------------------------------------
 
     def __call__(self, request, xid=None, junk=b""):
         reading = request.op not in zkwire.WRITES and request.op not in (9, 100, 102)
@@ -245,8 +243,6 @@ class Conn:
             reader.chunk(width)
         self.received(reader, comment)
 
-    # ---- expectations written for Ringkeeper only ------------------------------------------
-
     def expect(self, fields, comment):
         """Writes an expected frame that is not read; fields are chunks or (chunk, kind)."""
         pairs = [f if isinstance(f, tuple) else (f, None) for f in fields]
@@ -255,13 +251,11 @@ class Conn:
     def expect_closed(self):
         self.script.emit(f"{self.label} closed")
 
-    # ---- bytes ---------------------------------------------------------------------------
-
     def send_frame(self, chunks, comment):
         payload = b"".join(chunks)
         fields = [(c, None) for c in chunks if c]
         self.script.frames += 1
-        self.script.emit(f"{self.label}> {self.script.text(fields)} ; {comment}".replace(">  ", "> "))
+        self.script.emit(f"{self.label}> {self.script.text(fields)} ; {comment}")
         self.sock.sendall(struct.pack(">i", len(payload)) + payload)
 
     def send_raw(self, chunks, comment):

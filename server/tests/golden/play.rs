@@ -45,9 +45,7 @@ impl Player {
             Step::Expect(tokens) => self.expect(label, tokens),
             Step::Text(patterns) => self.text(label, patterns),
             Step::TextHolds(patterns) => self.text_holds(label, patterns),
-            Step::Mark => {
-                self.marks.insert(label.clone(), Instant::now()).map_or(Ok(()), |_| Ok(()))
-            }
+            Step::Mark => self.mark(label),
             Step::Elapsed { from_ms, to_ms } => self.elapsed(label, *from_ms, *to_ms),
         }
     }
@@ -141,6 +139,11 @@ impl Player {
             Err(e) if is_timeout(&e) => Ok(()),
             other => Err(format!("{label} is not quiet: {other:?}")),
         }
+    }
+
+    fn mark(&mut self, name: &str) -> Result<(), String> {
+        self.marks.insert(name.into(), Instant::now());
+        Ok(())
     }
 
     fn elapsed(&self, name: &str, from_ms: u64, to_ms: u64) -> Result<(), String> {

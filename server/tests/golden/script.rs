@@ -95,26 +95,18 @@ impl Script {
         any: bool,
     ) -> Result<(), String> {
         let pattern = Pattern::parse(quoted)?;
-        if let Some(last) = self.lines.last_mut().filter(|last| last.label == label) {
-            match &mut last.step {
-                Step::Text(all) if !any => {
-                    return {
-                        all.push(pattern);
-                        Ok(())
-                    };
-                }
-                Step::TextHolds(all) if any => {
-                    return {
-                        all.push(pattern);
-                        Ok(())
-                    };
-                }
-                _ => {}
+        let last = self.lines.last_mut().filter(|last| last.label == label);
+        match (last.map(|last| &mut last.step), any) {
+            (Some(Step::Text(all)), false) | (Some(Step::TextHolds(all)), true) => {
+                all.push(pattern);
+            }
+            (Some(_) | None, _) => {
+                let all = vec![pattern];
+                let step = if any { Step::TextHolds(all) } else { Step::Text(all) };
+                let (label, comment) = (label.into(), String::new());
+                self.lines.push(Line { number, label, step, comment });
             }
         }
-        let all = vec![pattern];
-        let step = if any { Step::TextHolds(all) } else { Step::Text(all) };
-        self.lines.push(Line { number, label: label.into(), step, comment: String::new() });
         Ok(())
     }
 }

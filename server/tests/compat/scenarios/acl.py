@@ -4,9 +4,8 @@ import base64
 import hashlib
 
 import zkwire
-from zkwire import (CREATOR, OPEN, READ_ONLY, auth, check, count, create, create2, create_ttl,
-                    container, delete, exists, get, get_acl, ls, ls2, multi, multi_read, ping, put,
-                    set_acl, whoami)
+from zkwire import (CREATOR, OPEN, READ_ONLY, auth, check, count, create, delete, exists, get,
+                    get_acl, ls, ls2, multi, multi_read, ping, put, set_acl, whoami)
 
 from . import scenario
 

@@ -1,8 +1,8 @@
 """create in all its forms: flags, errors and their order, sequence numbers, paths."""
 
 import zkwire
-from zkwire import (OPEN, READ_ONLY, auth, container, create, create2, create_ttl, delete,
-                    ephemerals, exists, get, get_acl, i32, i64, ls, ls2, multi, put, raw, set_acl)
+from zkwire import (OPEN, READ_ONLY, container, create, create2, create_ttl, delete, ephemerals,
+                    exists, get, get_acl, i32, i64, ls, ls2, multi, put, set_acl)
 
 from . import scenario
 
@@ -44,7 +44,7 @@ def create_flags(s):
 
 @scenario(3)
 def container_and_ttl(s):
-    """Containers and TTL nodes show ephemeralOwner 0 and answer like create2; they hold children."""
+    """Containers and TTL nodes show ephemeralOwner 0, answer like create2, hold children."""
     a = s.connect("A")
     a(container("/c", b"x"))
     a(create_ttl("/t", b"x", 5, 60000))
@@ -150,7 +150,8 @@ def create_paths(s):
 def create_bad_utf8(s):
     """Bytes that are no UTF-8: they decode to U+FFFD, which no path may hold."""
     a = s.connect("A")
-    for name in (b"\x80", b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xed\xa0\xbd\xed\xb8\x80",
+    for name in (b"\x80", b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80",
+                 b"\xed\xa0\xbd\xed\xb8\x80",
                  b"\xf8\x88\x80\x80\x80", b"\xe2\x82", b"a\xc3(b", b"\xc3\xa9"):
         a(create(b"/" + name))
     a(exists(b"/\xff"))

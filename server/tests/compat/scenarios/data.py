@@ -1,6 +1,5 @@
 """setData, exists, reads, delete, check orders and the Stat rules; the fresh server; counts."""
 
-import zkwire
 from zkwire import (READ_ONLY, auth, check, count, create, create2, delete, ephemerals, exists, get,
                     get_acl, ls, ls2, multi, ping, put, reconfig, sasl, set_acl, sync, whoami)
 

@@ -2,9 +2,9 @@
 
 import zkwire
 from zkwire import (OPEN, Request, acls, add_watch, auth, check_watches, container, count, create,
-                    create_ttl, create2, delete, ephemerals, exists, get, get_acl, i8, i32, i64, ls,
+                    create_ttl, create2, delete, ephemerals, exists, get, get_acl, i32, i64, ls,
                     ls2, multi, ping, put, raw, reconfig, remove_watches, sasl, set_acl,
-                    set_watches, set_watches2, strings, sync, whoami)
+                    set_watches, set_watches2, sync, whoami)
 
 from . import scenario
 
@@ -112,7 +112,8 @@ def pieces(request):
 def cut_all(conn, requests):
     for request in requests:
         for body in pieces(request):
-            conn.bad_request(request.op, [body] if body else [], f"{request.text} cut at {len(body)}")
+            text = f"{request.text} cut at {len(body)}"
+            conn.bad_request(request.op, [body] if body else [], text)
 
 
 @scenario()
@@ -205,8 +206,8 @@ def string_lengths(s):
     a.bad_request(1, raw("/p") + raw(b"") + i32(-1) + i32(0), "create with a null ACL vector")
     a.bad_request(1, raw("/q") + raw(b"") + i32(-2) + i32(0), "create with an ACL vector of -2")
     a.bad_request(1, raw("/r") + raw(b"") + i32(10**6) + i32(0), "create with a huge ACL vector")
-    for op, name in ((2, "delete"), (3, "exists"), (4, "getData"), (6, "getACL"), (8, "getChildren"),
-                     (9, "sync"), (12, "getChildren2"), (103, "getEphemerals"), (104, "count"),
+    for op, name in ((2, "delete"), (3, "exists"), (4, "getData"), (6, "getACL"),
+                     (8, "getChildren"), (9, "sync"), (12, "getChildren2"), (103, "getEphemerals"), (104, "count"),
                      (106, "addWatch"), (17, "checkWatches"), (18, "removeWatches")):
         a.bad_request(op, i32(-1) + i32(0), f"{name} with a null path")
         a.bad_request(op, i32(-2) + i32(0), f"{name} with a path of length -2")
@@ -246,7 +247,8 @@ def null_vectors(s):
         lists[index] = None
         a(set_watches2(0, lists))
     a.bad_request(101, i64(0) + i32(-2) * 3, "setWatches with counts of -2", xid=-8)
-    a.bad_request(101, i64(0) + i32(1) + i32(-1) + i32(0) * 2, "setWatches with a null path", xid=-8)
+    body = i64(0) + i32(1) + i32(-1) + i32(0) * 2
+    a.bad_request(101, body, "setWatches with a null path", xid=-8)
     a.bad_request(101, i64(0) + i32(10**6) * 3, "setWatches with a huge count", xid=-8)
     a(create("/a"))
 

@@ -3,7 +3,7 @@
 import zkwire
 from zkwire import (OPEN, READ_ONLY, Request, add_watch, auth, check, container, count, create,
                     create2, create_ttl, delete, exists, get, get_acl, i8, i32, ls, ls2, multi,
-                    multi_read, ping, put, raw, set_acl, sync, whoami)
+                    multi_read, ping, put, raw, set_acl, sync)
 
 from . import scenario
 
@@ -108,6 +108,9 @@ def multi_reads(s):
     s.note("Other operations inside.")
     a(many(get("/a"), create("/w")))
     a(many(create("/w")))
+    a(many(create("/w"), get("/a")))
+    a(many(create("/w"), create("/v")))
+    a(many(ls("/a"), get("/a"), delete("/a")))
     a(many(ls2("/a")))
     a(many(exists("/a")))
     a(many(get("/a"), get_acl("/a")))
@@ -204,3 +207,27 @@ def multi_create_flags(s):
     a(multi(create_ttl("/none", b"", 5, 2**40)))
     a(ls("/"))
     a(zkwire.ephemerals("/"))
+
+
+@scenario(5)
+def multi_null_acl(s):
+    """A create with a null ACL vector inside a multi: MARSHALLINGERROR, and no zxid is used."""
+    a = s.connect("A")
+    a(multi(create("/a", b"", acl=None)))
+    a(multi(create("/a"), create("/b", b"", acl=None)))
+    a(multi(put("/none"), create("/b", b"", acl=None)))
+    a(multi(create2("/b", b"", acl=None), put("/none")))
+    a(multi(create("/b", b"", acl=None), create("/c", b"", 9)))
+    a(multi(create("/c", b"", 9), create("/b", b"", acl=None)))
+    a(multi(container("/b", b"", acl=None)))
+    a(multi(create_ttl("/b", b"", acl=None)))
+    a(multi(create_ttl("/b", b"", 0, acl=None)))
+    a(multi(create("/b", b"", 4, acl=None)))
+    a(multi(create("/b", b"", acl=[])))
+    a(multi(create(None)))
+    a(multi(delete(None)))
+    a(multi(put(None)))
+    a(multi(check(None)))
+    a(multi(create("/b", b"", acl=[(31, None, None)])))
+    a(multi(create("/b", b"", acl=[(31, "world", None)])))
+    a(ls("/"))

@@ -1,7 +1,6 @@
 """Quotas: the nodes under /zookeeper/quota, counting, soft and hard limits."""
 
-import zkwire
-from zkwire import (check, create, create2, delete, exists, get, i32, i64, ls, multi, ping, put, raw)
+from zkwire import create, create2, delete, exists, get, i32, i64, ls, multi, put, raw
 
 from . import scenario
 
@@ -204,8 +203,8 @@ def quota_bad_stats(s):
     a(create("/q"))
     arm(a, "/q", b"count=5,bytes=5")
     a(put(Q + "/q/zookeeper_stats", b"nonsense"))
-    s.differs("usage that cannot be read is left as it is; Apache logs the create, cannot apply it, "
-              "and ends")
+    s.differs("usage that cannot be read is left as it is; Apache logs the create, cannot apply "
+              "it, and ends")
     request = create("/q/a", b"x")
     with s.apache():
         a.send(request)

@@ -1,7 +1,7 @@
 """Opening, resuming, closing and losing a session."""
 
-from zkwire import (Request, auth, add_watch, connect, create, delete, exists, ephemerals, get,
-                    i32, i64, ls, ping, put, raw, set_watches, sync, whoami)
+from zkwire import (Request, auth, connect, create, exists, ephemerals, get, i32, i64, ls, ping,
+                    put, set_watches, whoami)
 
 from . import scenario
 
@@ -218,7 +218,7 @@ def session_close(s):
 
 @scenario()
 def session_close_many(s):
-    """A session closes while it holds several ephemerals: a one-shot watch on the parent fires once."""
+    """A session with several ephemerals closes: a one-shot watch on the parent fires once."""
     a, b = s.connect("A"), s.connect("B")
     b(create("/p"))
     a(create("/p/e", b"", 1))
@@ -241,14 +241,14 @@ def session_close_own_watches(s):
 
 @scenario()
 def session_close_pipelined(s):
-    """Requests sent behind closeSession are not answered; those before it are."""
+    """Requests before closeSession are answered; for one behind it the end may come first."""
     a, b = s.connect("A"), s.connect("B")
     a.send(create("/a"))
     a.send(Request(-11, [], "closeSession"))
     a.send(get("/a"))
     a.reply()
     a.reply()
-    a.closed()
+    a.await_end()
     b(exists("/a"))
 
 
@@ -357,3 +357,15 @@ def create_session_from_client(s):
         a.frame("-> a ConnectResponse for the same session", 4, 4, 8, 4, 16, 1)
         a(exists("/a"))
         a.close()
+
+
+@scenario(maxClientCnxns=2)
+def connection_limit(s):
+    """maxClientCnxns: one connection too many from an address is closed at once."""
+    s.connect("A")
+    b = s.connect("B")
+    c = s.open("C")
+    c.closed()
+    s.note("A place that becomes free can be taken.")
+    b.end()
+    s.connect("D")

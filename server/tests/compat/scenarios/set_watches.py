@@ -1,8 +1,8 @@
 """setWatches and setWatches2: what a reconnecting client is told."""
 
 import zkwire
-from zkwire import (add_watch, auth, check_watches, create, delete, exists, get, ls, ping, put,
-                    set_acl, set_watches, set_watches2)
+from zkwire import (auth, check_watches, create, delete, exists, get, ls, ping, put, set_acl,
+                    set_watches, set_watches2)
 
 from . import scenario
 
@@ -113,3 +113,12 @@ def set_watches_reconnect(s):
     b(create("/new"))
     a2.event()
     a2(ping())
+
+
+@scenario()
+def set_watches_strings(s):
+    """Events repeat a path as it was understood: CESU-8 for what lies beyond the BMP, and U+FFFD
+    for bytes that are no UTF-8."""
+    a = s.connect("A")
+    a(set_watches(0, ["/\U0001F600"], [], [b"/\xff\xfe", b"/\xc3", b"/\xed\xa0\xbd\xed\xb8\x80"]))
+    a(set_watches(0, [b"/a\0b", "/\u00e9"], [], []))

@@ -1,9 +1,7 @@
 """Watches of every mode: registration, order, de-duplication, removal, filtering by ACL."""
 
-import zkwire
-from zkwire import (READ_ONLY, add_watch, auth, check_watches, create, create2, create_ttl,
-                    container, delete, ephemerals, exists, get, ls, ls2, multi, ping, put,
-                    remove_watches, set_acl)
+from zkwire import (add_watch, auth, check_watches, create, create2, create_ttl, container, delete,
+                    ephemerals, exists, get, ls, ls2, multi, ping, put, remove_watches, set_acl)
 
 from . import scenario
 

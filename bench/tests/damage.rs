@@ -1,0 +1,142 @@
+//! Every kind of damage to a server's answers is noticed, counted and fails the run; a good
+//! server passes.
+
+mod fake;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+use fake::{Damage, Fake, Plan};
+use ringkeeper_engine::wire::opcode::op;
+use serde_json::Value;
+
+/// Loads take turns: each of them keeps both a client and a server busy.
+static TURN: Mutex<()> = Mutex::new(());
+
+const GOOD: Plan = Plan { damage: Damage::None, op: 0, after: 0 };
+
+/// Runs a short load and returns its exit code and its report.
+fn load(fake: &Fake, arguments: &str) -> (ExitCode, Value) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let common = "--warmup 0 -c 4 -p 4 --keys 4 --children 5 --quiet --grace 300ms";
+    let mut arguments: Vec<OsString> =
+        format!("{common} {arguments}").split(' ').map(OsString::from).collect();
+    arguments.extend(["--server".into(), fake.address().into()]);
+    arguments.extend(["--json".into(), file.path().into()]);
+    let code = ringkeeper_bench::run(arguments.into_iter());
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap_or_default();
+    (code, document["results"][0].clone())
+}
+
+fn is_caught(damage: Damage, op: i32, workload: &str, fault: &str) {
+    let fake = Fake::start(Plan { damage, op, after: 50 });
+    let (code, report) = load(&fake, &format!("{workload} -n 2000"));
+    let count = report["faults"][fault].as_u64().unwrap_or(0);
+    assert!(count > 0, "{damage:?} was not caught as {fault:?}: {report:#}");
+    assert_eq!(code, ExitCode::from(1), "{damage:?}");
+}
+
+#[test]
+fn a_good_server_passes_every_workload_and_is_left_as_it_was_found() {
+    let workloads = [
+        "create",
+        "set",
+        "get",
+        "exists",
+        "children",
+        "multi",
+        "mix:0.5",
+        "ephemeral",
+        "watch",
+        "pwatch",
+        "sessions",
+    ];
+    for workload in workloads {
+        let fake = Fake::start(GOOD);
+        let (code, report) = load(&fake, &format!("{workload} -n 400 -t 2"));
+        assert_eq!(code, ExitCode::SUCCESS, "{workload}: {report:#}");
+        assert!(report["total"]["ops"].as_u64().unwrap() >= 400, "{workload}: {report:#}");
+        assert_eq!(fake.paths(), ["/"], "{workload}");
+    }
+}
+
+#[test]
+fn counts_and_rates_are_kept() {
+    let fake = Fake::start(GOOD);
+    let (code, report) = load(&fake, "set -n 500 --warmup 20ms");
+    assert_eq!(code, ExitCode::SUCCESS, "{report:#}");
+    assert_eq!(report["total"]["ops"], 500);
+    let (code, report) = load(&fake, "get --rate 500 --arrival fixed -d 400ms");
+    assert_eq!(code, ExitCode::SUCCESS, "{report:#}");
+    assert_eq!(report["version"], "0.0.1");
+    let ops = report["total"]["ops"].as_u64().unwrap();
+    assert!((190..=210).contains(&ops), "{ops} of 200");
+    assert!(report["ops"][0]["service_us"]["p50"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn damaged_order_is_caught() {
+    is_caught(Damage::WrongXid, op::GET_DATA, "get", "replies out of order");
+    is_caught(Damage::Swapped, op::GET_DATA, "get", "replies out of order");
+    is_caught(Damage::Twice, op::GET_DATA, "get", "replies out of order");
+    is_caught(Damage::ZxidBack, op::GET_DATA, "get", "zxids that went back");
+    is_caught(Damage::ZxidBack, op::SET_DATA, "set", "zxids that went back");
+}
+
+#[test]
+fn damaged_data_is_caught() {
+    is_caught(Damage::FlippedBit, op::GET_DATA, "get", "damaged data");
+    is_caught(Damage::OtherKey, op::GET_DATA, "get", "damaged data");
+    is_caught(Damage::MissingChild, op::GET_CHILDREN, "children", "damaged data");
+    is_caught(Damage::Stale, op::GET_DATA, "mix:0.5", "stale reads");
+    is_caught(Damage::LostWrite, op::SET_DATA, "mix:0.5", "lost writes");
+}
+
+#[test]
+fn refusals_and_nonsense_are_caught() {
+    is_caught(Damage::ErrorCode, op::GET_DATA, "get", "error codes");
+    is_caught(Damage::ErrorCode, op::DELETE, "ephemeral", "error codes");
+    is_caught(Damage::ErrorCode, op::MULTI, "multi", "error codes");
+    is_caught(Damage::ErrorCode, op::CLOSE_SESSION, "sessions", "error codes");
+    is_caught(Damage::Truncated, op::EXISTS, "exists", "malformed replies");
+    is_caught(Damage::WrongPath, op::CREATE, "create", "malformed replies");
+}
+
+#[test]
+fn silence_is_caught() {
+    is_caught(Damage::Swallowed, op::GET_DATA, "get -p 1", "unanswered requests");
+    is_caught(Damage::Hangup, op::SET_DATA, "set", "lost sessions");
+    is_caught(Damage::BadFrame, op::GET_DATA, "get", "lost sessions");
+    is_caught(Damage::NoHandshake, op::CREATE_SESSION, "sessions", "lost sessions");
+    is_caught(Damage::SilentHandshake, op::CREATE_SESSION, "sessions", "unanswered requests");
+    is_caught(Damage::Swallowed, op::CLOSE_SESSION, "sessions", "lost sessions");
+}
+
+#[test]
+fn damaged_events_are_caught() {
+    for workload in ["watch", "pwatch"] {
+        is_caught(Damage::MissingEvent, op::SET_DATA, workload, "unanswered requests");
+        is_caught(Damage::DoubleEvent, op::SET_DATA, workload, "replies out of order");
+    }
+    is_caught(Damage::LateEvent, op::SET_DATA, "watch", "events after their data");
+}
+
+#[test]
+fn a_server_that_dies_leaves_partial_results() {
+    let fake = Fake::start(Plan { damage: Damage::Death, op: op::GET_DATA, after: 5_000 });
+    let (code, report) = load(&fake, "get -d 60s");
+    assert_eq!(code, ExitCode::from(1));
+    assert_eq!(report["faults"]["lost sessions"], 4);
+    assert_eq!(report["partial"], true);
+    assert!(report["total"]["ops"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn an_unreachable_server_is_a_clear_sentence() {
+    let arguments = ["--server", "127.0.0.1:1", "--quiet"];
+    let code = ringkeeper_bench::run(arguments.into_iter().map(OsString::from));
+    assert_eq!(code, ExitCode::from(2));
+}
