@@ -20,7 +20,7 @@ use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_engine::tree::Digest;
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
-use crate::admin::{Hub, HubParts, SequencerDesk, ServerInfo, Startup};
+use crate::admin::{Hub, HubParts, SequencerDesk, ServerFacts, Startup};
 use crate::clock::{Clock, wall};
 use crate::committer::{Committer, Durable};
 use crate::config::{Io, Listen, LogDevice, Purge, SessionPasswords, Settings, Shards};
@@ -293,7 +293,7 @@ impl Running {
             ..Startup::default()
         };
         let hub = Hub::new(HubParts {
-            info: ServerInfo::new(settings, clock, startup),
+            facts: ServerFacts::new(settings, clock, startup),
             view: view.clone(),
             gauges,
             commits: commits.clone(),
