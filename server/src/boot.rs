@@ -251,7 +251,7 @@ impl Running {
     ) -> anyhow::Result<Running> {
         let Store { _homes, identity, dirs, recovered, db, device, seed } = store;
         let ops = op_settings(settings);
-        let replica = replica(settings, &identity, &ops, &db, clock);
+        let replica = replica(settings, &identity, &ops, &db, (clock, seed));
         let view = Arc::new(View::new(db));
         let mut wakers = Vec::new();
         for _ in 0..count {
@@ -411,7 +411,7 @@ fn replica(
     identity: &Identity,
     ops: &OpSettings,
     db: &Database,
-    clock: Clock,
+    (clock, seed): (Clock, u64),
 ) -> Replica {
     let int = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
     let sessions = SessionTable::new(
@@ -428,6 +428,7 @@ fn replica(
     let millis = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let settings = ReplicaSettings {
         ops: ops.clone(),
+        hash_seed: seed,
         passwords,
         session_ids: SessionIdSource::new(server, wall()),
         removal_interval_ms: millis(settings.container_check_interval_ms),

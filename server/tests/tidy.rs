@@ -43,19 +43,19 @@ fn report(mut findings: Vec<Finding>) {
 
 /// Applies a rule to every Rust file of the repository.
 fn everywhere(rule: impl Fn(&Source) -> Vec<Finding>) {
-    let tree = Tree::read();
+    let tree = Tree::get();
     assert!(tree.sources.len() > 100, "only {} Rust files were found", tree.sources.len());
     report(tree.sources.iter().flat_map(rule).collect());
 }
 
 #[test]
 fn functions_are_short() {
-    report(ratchet::hold(sizes::LONG_FUNCTIONS, &Tree::read().sources, sizes::long_functions));
+    report(ratchet::hold(sizes::LONG_FUNCTIONS, &Tree::get().sources, sizes::long_functions));
 }
 
 #[test]
 fn files_are_short() {
-    report(ratchet::hold(sizes::LONG_FILES, &Tree::read().sources, sizes::long_file));
+    report(ratchet::hold(sizes::LONG_FILES, &Tree::get().sources, sizes::long_file));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn nothing_is_left_half_done() {
 
 #[test]
 fn tests_do_not_sleep() {
-    report(ratchet::hold(words::SLEEPS, &Tree::read().sources, words::sleeps));
+    report(ratchet::hold(words::SLEEPS, &Tree::get().sources, words::sleeps));
 }
 
 #[test]
@@ -90,21 +90,21 @@ fn the_core_is_pure() {
 
 #[test]
 fn no_file_is_dead() {
-    report(borders::dead_files(&Tree::read().sources));
+    report(borders::dead_files(&Tree::get().sources));
 }
 
 #[test]
 fn replication_depends_on_the_engine_only() {
-    report(borders::replication_dependencies(&Tree::read()));
+    report(borders::replication_dependencies(Tree::get()));
 }
 
 #[test]
 fn texts_know_no_machine() {
-    let tree = Tree::read();
+    let tree = Tree::get();
     report(tree.texts.iter().flat_map(|(path, text)| texts::of_one_machine(path, text)).collect());
 }
 
 #[test]
 fn packages_come_from_the_public_registry() {
-    report(texts::foreign_packages(&Tree::read()));
+    report(texts::foreign_packages(Tree::get()));
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::mask::mask;
 
@@ -62,7 +63,13 @@ impl Source {
 }
 
 impl Tree {
-    pub(crate) fn read() -> Tree {
+    /// The repository, read once for all rules.
+    pub(crate) fn get() -> &'static Tree {
+        static TREE: OnceLock<Tree> = OnceLock::new();
+        TREE.get_or_init(Tree::read)
+    }
+
+    fn read() -> Tree {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("server has a parent");
         let mut tree = Tree { sources: Vec::new(), texts: Vec::new() };
         let mut folders = vec![root.to_path_buf()];

@@ -23,7 +23,10 @@ const EMPTY: &[&str] = &[
 ];
 
 /// Names that may carry such a word, and why.
-const NAMED_SO: &[(&str, &str)] = &[];
+const NAMED_SO: &[(&str, &str)] = &[
+    ("info", "the module of `ServerInfo`"),
+    ("ServerInfo", "what reports say of the server; a better name is welcome"),
+];
 
 /// What begins a definition whose name is looked at.
 const ITEMS: &[&str] = &["struct ", "enum ", "trait ", "union ", "type ", "fn ", "mod "];
