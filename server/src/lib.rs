@@ -1,6 +1,7 @@
 //! Threads, sockets and files around the pure core.
 
 pub mod admin;
+mod banner;
 pub mod boot;
 pub mod cli;
 pub mod clock;
@@ -13,5 +14,7 @@ pub mod restore;
 pub mod sequencer;
 pub mod shards;
 pub mod snapshots;
+mod stop;
+mod store;
 pub mod view;
 pub mod waker;
