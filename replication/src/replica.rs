@@ -42,6 +42,8 @@ enum Waiting {
 
 /// Sessions looked at in one tick of the clock; the rest follow with the next one.
 const EXPIRIES_MAX: usize = 10_000;
+/// Milliseconds without a tick after which this process is taken to have been paused.
+const PAUSE_MS: i64 = 1_500;
 
 /// One node of an ensemble; alone, it is its own quorum.
 pub struct Replica {
@@ -53,6 +55,9 @@ pub struct Replica {
     committed: Zxid,
     room: Room,
     removal_due: Millis,
+    /// When time was told last, monotonic clock.
+    ticked: Millis,
+    more_due: bool,
 }
 
 impl Replica {
@@ -79,6 +84,8 @@ impl Replica {
             committed: last,
             room: Room::Plenty,
             removal_due,
+            ticked: now.mono,
+            more_due: false,
         }
     }
 
@@ -247,12 +254,24 @@ impl Replica {
         self.durable = upto;
     }
 
+    /// Whether time should be told again at once: more sessions were due than one step looks at.
+    pub fn wants_tick(&self) -> bool {
+        self.more_due
+    }
+
     fn on_tick(&mut self, db: &Database, now: Now, out: &mut Outputs) {
+        let gap_ms = now.mono.0 - self.ticked.0;
+        self.ticked = now.mono;
+        if gap_ms > PAUSE_MS {
+            // This process did not run. Clients may have been heard of meanwhile without our
+            // noticing, so nobody's time counts (hazards 19 and 24).
+            self.sessions.rearm(now.mono);
+        }
         if self.room == Room::None {
             return;
         }
         let mut due = Vec::new();
-        self.sessions.due_some(now.mono, EXPIRIES_MAX, &mut due);
+        self.more_due = !self.sessions.due_some(now.mono, EXPIRIES_MAX, &mut due);
         for session in due {
             let asker = Asker { session, cxid: 0, ids: Arc::from([]) };
             let owner = self.sessions.get(session).and_then(|session| session.owner);

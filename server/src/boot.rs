@@ -39,6 +39,10 @@ impl Durable for Log<Disk> {
     fn commit(&mut self, group: &mut Group) -> Result<Zxid, String> {
         Log::commit(self, group).map_err(|fatal| fatal.to_string())
     }
+
+    fn rest(&mut self) -> Result<(), String> {
+        self.seal().map_err(|fatal| fatal.to_string())
+    }
 }
 
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served.
@@ -197,7 +201,6 @@ impl Running {
             room: room(recovered.gauge),
             gauges: gauges.clone(),
         });
-        drop(committing);
         let snapshots = Arc::new(SnapshotStats::default());
         let turnstile = Arc::new(turnstile(settings));
         let startup = Startup {
@@ -228,6 +231,7 @@ impl Running {
             stop: stop.flag.clone(),
         };
         threads.push(snapshotter.start()?);
+        threads.push(committing);
         let mut parts: Vec<_> =
             shard_ends.into_iter().zip(wakers).map(|(e, w)| (e, w, None)).collect();
         if fused {
@@ -266,6 +270,14 @@ impl Running {
         let backlog = i32::try_from(settings.listen_backlog).unwrap_or(i32::MAX);
         let mut address = addresses[0];
         let shard_settings = Arc::new(shard_settings(settings, &self.ops, self.seed, count));
+        if admission == Admission::Shared {
+            // Sharing a port is between the shards of one server: a bind without sharing finds
+            // out whether another server has it.
+            let alone = Listener::bind(address, backlog, Admission::Alone);
+            address = alone
+                .with_context(|| format!("cannot listen on {address}; is another server there?"))?
+                .address();
+        }
         let mut threads = self.threads;
         for (index, (mailbox, waker, fused)) in self.parts.into_iter().enumerate() {
             let listener = Listener::bind(address, backlog, admission)

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::Group;
 
@@ -17,7 +18,13 @@ pub trait Durable: Send + 'static {
     /// Returns when the group is durable. An error stops the process: what the disk holds is
     /// not known any more, and a second try can succeed falsely.
     fn commit(&mut self, group: &mut Group) -> Result<Zxid, String>;
+    /// Called when there has been nothing to commit for a while, and at the end: what was
+    /// committed last can be told from a commit that was cut short from then on.
+    fn rest(&mut self) -> Result<(), String>;
 }
+
+/// How long nothing has to be committed before the log is sealed.
+const IDLE: Duration = Duration::from_millis(200);
 
 /// Histograms of the committer, shared with the reports.
 #[derive(Default)]
@@ -62,14 +69,15 @@ impl Committer {
         let stats = Arc::new(CommitStats::new());
         let counted = stats.clone();
         let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
-            for mut group in to_do {
+            while let Some(mut group) = next(&mut log, &to_do) {
                 let durable = commit(&mut log, &mut group, &counted, slow_us);
                 group.clear();
                 if finished.send((group, durable)).is_err() {
-                    return;
+                    break;
                 }
                 waker.wake();
             }
+            rest(&mut log);
         })?;
         let committer =
             Committer { groups, done, spare: Some(Group::new()), in_flight: false, stats };
@@ -101,6 +109,23 @@ impl Committer {
         self.spare = Some(group);
         self.in_flight = false;
         Some(durable)
+    }
+}
+
+/// Waits for the next group; `None` when the server stops.
+fn next(log: &mut impl Durable, to_do: &Receiver<Group>) -> Option<Group> {
+    match to_do.recv_timeout(IDLE) {
+        Err(RecvTimeoutError::Timeout) => {
+            rest(log);
+            to_do.recv().ok()
+        }
+        group => group.ok(),
+    }
+}
+
+fn rest(log: &mut impl Durable) {
+    if let Err(reason) = log.rest() {
+        crate::fatal::stop(&reason);
     }
 }
 

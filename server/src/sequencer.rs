@@ -241,6 +241,9 @@ impl Sequencer {
         if now.mono >= self.next_tick && self.committed.is_empty() {
             self.next_tick = Millis(now.mono.0 + self.tick_ms);
             self.step(Input::Tick(now));
+            if self.replica.wants_tick() {
+                self.next_tick = now.mono;
+            }
         }
         if self.groups.delay_ms > 0 {
             self.commit();

@@ -172,10 +172,16 @@ impl<D: Device> Snapshotter<D> {
         Ok(true)
     }
 
-    /// One hold of the guard: short enough that nobody notices.
+    /// One hold of the guard: short enough that nobody notices, and followed by as long a pause
+    /// in which everybody else has the tree.
     fn slice(&self, block: &mut Vec<u8>) -> Progress {
-        let mut db = self.view.write();
-        db.tree.snapshot_slice(limits::SNAPSHOT_SLICE_NODES, block)
+        let start = Instant::now();
+        let progress = {
+            let mut db = self.view.write();
+            db.tree.snapshot_slice(limits::SNAPSHOT_SLICE_NODES, block)
+        };
+        std::thread::sleep(start.elapsed());
+        progress
     }
 
     fn note(&self, took: Duration, zxid: Zxid) {

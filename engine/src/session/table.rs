@@ -174,6 +174,14 @@ impl SessionTable {
         }
     }
 
+    /// Gives every session a full timeout from now, because this process was paused and cannot
+    /// know who was heard of meanwhile. Ends that are on their way stay so.
+    pub fn rearm(&mut self, now: Millis) {
+        for session in self.order.iter().filter_map(|id| self.sessions.get(*id)) {
+            session.lease.touch(now);
+        }
+    }
+
     /// Lets no session expire any more: this server does not lead.
     pub fn disarm(&mut self) {
         self.buckets = None;

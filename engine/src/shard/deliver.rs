@@ -130,6 +130,9 @@ impl Shard {
             (_, Outcome::Moved) => conn.abort(),
             (_, Outcome::Refused(code) | Outcome::Result(OpResult::Refused(code))) => {
                 self.reply(conn, done, zxid, code, moment, |_| {});
+                if shape == AskedShape::Close {
+                    conn.close();
+                }
             }
             (AskedShape::Write(shape), Outcome::Result(result)) => {
                 let body = |out: &mut Vec<u8>| write_reply(shape, &result, out);
