@@ -8,6 +8,7 @@ pub mod clock;
 pub mod committer;
 pub mod config;
 pub mod fatal;
+pub mod inspect;
 pub mod logging;
 pub mod mailbox;
 pub mod restore;
