@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use rustix::io::Errno;
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -67,6 +68,50 @@ pub(super) fn prepare(fd: BorrowedFd<'_>, keep_alive: bool) -> io::Result<()> {
         sockopt::set_socket_keepalive(fd, true)?;
     }
     Ok(())
+}
+
+/// Milliseconds for which nothing is accepted after it went wrong.
+const PAUSE_MS: i64 = 100;
+/// Milliseconds between two messages about it.
+const SAY_MS: i64 = 60_000;
+
+/// Keeps a listener quiet for a moment after an accept that cannot succeed now, such as one without
+/// a free descriptor: asking again at once would only burn the processor, and those who are
+/// connected already need it.
+#[derive(Default, Debug)]
+pub(super) struct Pause {
+    until_ms: Option<i64>,
+    said_ms: Option<i64>,
+}
+
+impl Pause {
+    /// An accept failed.
+    pub(super) fn failed(&mut self, error: Errno, now_ms: i64) {
+        // These are about one client, who has gone.
+        if matches!(error, Errno::CONNABORTED | Errno::INTR | Errno::AGAIN | Errno::CANCELED) {
+            return;
+        }
+        self.until_ms = Some(now_ms + PAUSE_MS);
+        if self.said_ms.is_none_or(|said| now_ms - said >= SAY_MS) {
+            self.said_ms = Some(now_ms);
+            let error = io::Error::from(error);
+            tracing::warn!(
+                "no new client can be let in: {error}; where open files are the reason, allow more \
+                 of them (LimitNOFILE of the service, or ulimit -n)"
+            );
+        }
+    }
+
+    /// Whether it lasts.
+    pub(super) fn lasts(&mut self, now_ms: i64) -> bool {
+        self.until_ms = self.until_ms.filter(|until| *until > now_ms);
+        self.until_ms.is_some()
+    }
+
+    /// A sleep of `ms` milliseconds, or less where the pause ends before.
+    pub(super) fn cut_sleep(&self, ms: i64, now_ms: i64) -> i64 {
+        self.until_ms.map_or(ms, |until| ms.min((until - now_ms).max(0)))
+    }
 }
 
 /// Counts connections against their limits, for all shards together.
@@ -199,6 +244,20 @@ mod tests {
         assert_eq!(let_in(&turnstile, 5, 0), 1);
         turnstile.leave(IP);
         assert_eq!(let_in(&turnstile, 5, 0), 0);
+    }
+
+    #[test]
+    fn a_failed_accept_pauses_for_a_moment() {
+        let mut pause = Pause::default();
+        assert!(!pause.lasts(5));
+        pause.failed(Errno::CONNABORTED, 10);
+        assert!(!pause.lasts(10));
+        assert_eq!(pause.cut_sleep(500, 10), 500);
+        pause.failed(Errno::MFILE, 10);
+        assert!(pause.lasts(10) && pause.lasts(109));
+        assert_eq!((pause.cut_sleep(500, 30), pause.cut_sleep(20, 30)), (80, 20));
+        assert!(!pause.lasts(110));
+        assert_eq!(pause.cut_sleep(500, 110), 500);
     }
 
     #[test]

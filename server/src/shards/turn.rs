@@ -151,6 +151,7 @@ impl ShardThread {
     pub fn sleep_ms(&self) -> i64 {
         let work = self.mailbox.has_mail()
             || self.desk.has_work()
+            || self.shard.can_resume()
             || self.fused.as_ref().is_some_and(Sequencer::has_work);
         if work {
             return 0;
