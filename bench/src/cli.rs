@@ -14,7 +14,12 @@ use crate::workload::Workload;
 /// Loads any server that speaks the ZooKeeper protocol, verifies every reply and tells how fast
 /// it was.
 #[derive(Parser, Debug)]
-#[command(name = "bench", args_conflicts_with_subcommands = true, args_override_self = true)]
+#[command(
+    name = "bench",
+    bin_name = "ringkeeper bench",
+    args_conflicts_with_subcommands = true,
+    args_override_self = true
+)]
 pub(crate) struct Cli {
     /// What to do instead of a plain run.
     #[command(subcommand)]

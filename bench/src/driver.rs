@@ -171,11 +171,11 @@ impl Crew {
             });
         }
         let mut timer = Timer::new()?;
-        let mut watch = Watch::default();
+        let mut lookout = Lookout::default();
         while raging.get() > 0 {
             timer.sleep(TICK).await?;
             let now = self.course.clock.now();
-            watch.look(&self, &tally, now);
+            lookout.look(&self, &tally, now);
             if self.course.is_past_patience(now) {
                 let story = "a session that was neither opened, nor closed, nor refused in time";
                 let fault = Fault::new(FaultKind::Unanswered, story);
@@ -194,12 +194,12 @@ impl Crew {
         tally: &Rc<RefCell<Tally>>,
     ) -> io::Result<()> {
         let mut timer = Timer::new()?;
-        let (mut settled, mut watch) = (false, Watch::default());
+        let (mut settled, mut lookout) = (false, Lookout::default());
         while !links.iter().all(|link| link.at_rest.get()) {
             timer.sleep(TICK).await?;
             let now = self.course.clock.now();
             links.iter().for_each(|link| link.tick(now));
-            watch.look(self, tally, now);
+            lookout.look(self, tally, now);
             if !settled && links.iter().all(|link| link.session.borrow().is_settled(now)) {
                 settled = true;
                 self.course.settle_thread();
@@ -232,13 +232,13 @@ impl Crew {
 
 /// What a thread remembers from one look at the clock to the next.
 #[derive(Default)]
-struct Watch {
+struct Lookout {
     second: Nanos,
     checked: u64,
     progress: Nanos,
 }
 
-impl Watch {
+impl Lookout {
     /// Leaves the last second for whoever watches, and ends a load of so many operations when
     /// all of them have begun, or when nothing has come for as long as replies are waited for.
     fn look(&mut self, crew: &Crew, tally: &RefCell<Tally>, now: Nanos) {

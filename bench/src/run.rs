@@ -27,9 +27,7 @@ pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Repor
     let first = *target.servers.first().ok_or_else(|| anyhow!("a target without a server"))?;
     let mut plot = Plot::plant(first, load, &run_name())?;
     let version = tree::version(first);
-    let pids =
-        if target.pids.is_empty() { host::listeners(&target.servers) } else { target.pids.clone() };
-    let mut report = match measure(target, load, &mut plot, &pids, live) {
+    let mut report = match measure(target, load, &mut plot, live) {
         Ok(report) => report,
         Err(error) => {
             // The first failure is the one to tell.
@@ -52,8 +50,10 @@ fn run_name() -> String {
     format!("{:06x}", word >> 40)
 }
 
-/// The threads of a run.
+/// The threads of a run, and what they run against.
 struct Team {
+    pids: Vec<u32>,
+    load: Arc<Load>,
     course: Arc<Course>,
     intervals: Vec<Arc<Mutex<Interval>>>,
     threads: Vec<JoinHandle<io::Result<Tally>>>,
@@ -63,10 +63,14 @@ struct Team {
 }
 
 impl Team {
-    fn start(target: &Target, load: &Arc<Load>, plot: &Plot) -> Team {
+    fn start(target: &Target, load: &Load, plot: &Plot) -> Team {
+        let load = Arc::new(load.clone());
         let course = Arc::new(Course::new(Clock::start(), load.grace, load.count));
         let parties = load.threads as usize + 1;
+        let found = || host::listeners(&target.servers);
         let mut team = Team {
+            pids: if target.pids.is_empty() { found() } else { target.pids.clone() },
+            load: load.clone(),
             course,
             intervals: Vec::new(),
             threads: Vec::new(),
@@ -110,10 +114,10 @@ impl Team {
     }
 
     /// Waits until all sessions are open, and lets the load begin.
-    fn begin(&self, load: &Load) -> bool {
+    fn begin(&self) -> bool {
         self.connected.wait();
-        let from = self.course.clock.now() + load.warmup;
-        self.course.go(Window { from, until: from.saturating_add(load.length()) });
+        let from = self.course.clock.now() + self.load.warmup;
+        self.course.go(Window { from, until: from.saturating_add(self.load.length()) });
         self.go.wait();
         self.failure.lock().expect("no thread panics while it holds this").is_none()
     }
@@ -148,21 +152,14 @@ impl Team {
     }
 }
 
-fn measure(
-    target: &Target,
-    load: &Load,
-    plot: &mut Plot,
-    pids: &[u32],
-    live: &mut Live,
-) -> Result<Report> {
-    let load = &Arc::new(load.clone());
+fn measure(target: &Target, load: &Load, plot: &mut Plot, live: &mut Live) -> Result<Report> {
     let team = Team::start(target, load, plot);
-    if !team.begin(load) {
+    if !team.begin() {
         let failure = team.failure.lock().expect("no thread panics while it holds this").take();
         let failure = failure.unwrap_or_else(|| io::Error::other("unknown"));
         bail!("cannot connect {} sessions to {}: {failure}", load.connections, target.name);
     }
-    let mut sampled = attend(&team, load, plot, pids, live);
+    let mut sampled = attend(&team, plot, live);
     team.course.release();
     let window = team.course.window();
     let mut tally = team.join()?;
@@ -179,7 +176,8 @@ fn measure(
 }
 
 /// Samples at the begin and at the end of the measured time, and shows what goes on meanwhile.
-fn attend(team: &Team, load: &Load, plot: &mut Plot, pids: &[u32], live: &mut Live) -> Sampled {
+fn attend(team: &Team, plot: &mut Plot, live: &mut Live) -> Sampled {
+    let pids = &team.pids[..];
     let clock = team.course.clock;
     let Window { from, until } = team.course.window();
     let began = clock.now();
@@ -203,7 +201,7 @@ fn attend(team: &Team, load: &Load, plot: &mut Plot, pids: &[u32], live: &mut Li
     }
     let end = Sample::take(pids);
     let begin = begin.unwrap_or_else(|| end.clone());
-    let elapsed = clock.now().min(until).saturating_sub(from).min(load.length());
+    let elapsed = clock.now().min(until).saturating_sub(from).min(team.load.length());
     wait_settled(team, plot);
     Sampled {
         elapsed,

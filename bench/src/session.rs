@@ -226,7 +226,7 @@ fn settle(reply: &Reply<'_, Tag>, now: Nanos, verdict: Result<(), Fault>, tally:
     let Tag { op, intended, started } = reply.tag;
     match verdict {
         Ok(()) => tally.settle(op, Times { intended, started, ended: now }),
-        Err(fault) => tally.refuse(op.kind, fault),
+        Err(fault) => tally.refuse(op, fault),
     }
 }
 

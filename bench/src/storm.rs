@@ -15,6 +15,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::kind::Kind;
 use crate::tally::{Tally, Times};
 use crate::uring_rt::Socket;
+use crate::workload::Op;
 
 /// Failures in a row after which a lane stops: the server is gone.
 const FAILURES_MAX: u32 = 3;
@@ -50,7 +51,8 @@ impl Storm {
                 }
                 Err(fault) => {
                     failures += 1;
-                    self.tally.borrow_mut().refuse(Kind::Session, fault);
+                    let op = Op { kind: Kind::Session, key: 0, seq: 0 };
+                    self.tally.borrow_mut().refuse(op, fault);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 
 use crate::clock::Nanos;
-use crate::fault::{Fault, FaultLog};
+use crate::fault::{Fault, FaultKind, FaultLog};
 use crate::kind::Kind;
 use crate::workload::Op;
 
@@ -203,10 +203,20 @@ impl Tally {
         self.last = self.last.max(times.ended);
     }
 
-    /// Counts a refusal: it is a fault, and it is not timed.
-    pub(crate) fn refuse(&mut self, kind: Kind, fault: Fault) {
-        self.row_mut(kind).errors += 1;
-        self.ledger.unsure += 1;
+    /// Takes in an operation with a bad reply: it is not timed.
+    pub(crate) fn refuse(&mut self, op: Op, fault: Fault) {
+        self.row_mut(op.kind).errors += 1;
+        match fault.kind {
+            FaultKind::Stale | FaultKind::Damaged => self.ledger.acknowledge(op),
+            FaultKind::Order
+            | FaultKind::ZxidBack
+            | FaultKind::LateEvent
+            | FaultKind::ErrorCode
+            | FaultKind::LostWrite
+            | FaultKind::Malformed
+            | FaultKind::Lost
+            | FaultKind::Unanswered => self.ledger.unsure += 1,
+        }
         self.fault(fault);
     }
 

@@ -24,14 +24,22 @@ const READ_BYTES_MIN: usize = 32 << 10;
 
 /// Runs a future, and the tasks it spawns, on this thread.
 pub(crate) fn run<F: Future>(future: F) -> io::Result<F::Output> {
-    let mut ring = tokio_uring::uring_builder();
-    // Completions are only looked at between sweeps, so the kernel need not interrupt for them.
-    ring.setup_coop_taskrun();
-    let mut builder = tokio_uring::builder();
-    builder.entries(RING_ENTRIES).uring_builder(&ring);
-    let runtime = tokio_uring::Runtime::new(&builder)
-        .map_err(|error| io::Error::new(error.kind(), format!("io_uring: {error}")))?;
+    let runtime = polite()
+        .or_else(|_| tokio_uring::Runtime::new(tokio_uring::builder().entries(RING_ENTRIES)))
+        .map_err(|error| {
+            let hint = "io_uring is not available here: see kernel.io_uring_disabled, and the \
+                        seccomp profile if this is a container";
+            io::Error::new(error.kind(), format!("{hint} ({error})"))
+        })?;
     Ok(runtime.block_on(future))
+}
+
+/// Completions are only looked at between sweeps, so the kernel need not interrupt for them.
+/// Kernels before 5.19 do not know that.
+fn polite() -> io::Result<tokio_uring::Runtime> {
+    let mut ring = tokio_uring::uring_builder();
+    ring.setup_coop_taskrun();
+    tokio_uring::Runtime::new(tokio_uring::builder().entries(RING_ENTRIES).uring_builder(&ring))
 }
 
 /// Starts a task on this thread; it ends with the thread's [`run`] at the latest.

@@ -18,7 +18,7 @@ use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
-use crate::admin::{Hub, HubParts, SequencerDesk, ServerInfo, Startup};
+use crate::admin::{Hub, HubParts, SequencerDesk, ServerFacts, Startup};
 use crate::banner::Banner;
 use crate::clock::{Clock, wall};
 use crate::committer::{Committer, Durable};
@@ -169,7 +169,7 @@ impl Running {
     ) -> anyhow::Result<Running> {
         let Store { homes, identity, dirs, recovered, db, device, seed } = store;
         let ops = op_settings(settings);
-        let replica = replica(settings, &identity, &ops, &db, clock);
+        let replica = replica(settings, &identity, &ops, &db, (clock, seed));
         let view = Arc::new(View::new(db));
         let mut wakers = Vec::new();
         for _ in 0..count {
@@ -209,7 +209,7 @@ impl Running {
             ..Startup::default()
         };
         let hub = Hub::new(HubParts {
-            info: ServerInfo::new(settings, clock, startup),
+            facts: ServerFacts::new(settings, clock, startup),
             view: view.clone(),
             gauges,
             commits: commits.clone(),
@@ -341,7 +341,7 @@ fn replica(
     identity: &Identity,
     ops: &OpSettings,
     db: &Database,
-    clock: Clock,
+    (clock, seed): (Clock, u64),
 ) -> Replica {
     let int = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
     let sessions = SessionTable::new(
@@ -358,6 +358,7 @@ fn replica(
     let millis = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let settings = ReplicaSettings {
         ops: ops.clone(),
+        hash_seed: seed,
         passwords,
         session_ids: SessionIdSource::new(server, wall()),
         removal_interval_ms: millis(settings.container_check_interval_ms),

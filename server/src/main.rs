@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Command::Log { command } => look_at_log(&command, &mut out),
         Command::Bench { args } => {
             drop(out);
-            ringkeeper_bench::run(std::iter::once("ringkeeper bench".into()).chain(args))
+            ringkeeper_bench::run(args.into_iter())
         }
         Command::Tune { args } => {
             drop(out);

@@ -122,9 +122,10 @@ fn choose_strategy(settings: &Settings) -> anyhow::Result<(Strategy, String)> {
     let set = match settings.log_device {
         LogDevice::Auto => {
             let report = ProbeReport::of(&settings.data_log_dir, PROBE_TIME)?;
+            tracing::debug!("log device {}: {}", report.chosen, report.why);
             let words = format!(
-                "{}, {}; fdatasync p50 {} us, p99 {} us",
-                report.chosen, report.why, report.fdatasync_p50_us, report.fdatasync_p99_us
+                "{} (measured; fdatasync p50 {} us, p99 {} us)",
+                report.chosen, report.fdatasync_p50_us, report.fdatasync_p99_us
             );
             return Ok((report.chosen, words));
         }

@@ -31,7 +31,11 @@ struct ProbeArgs {
     dir: PathBuf,
 
     /// How long to measure, in milliseconds.
-    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
+    #[arg(
+        long,
+        default_value_t = 3_000,
+        value_parser = clap::value_parser!(u64).range(100..=60_000)
+    )]
     millis: u64,
 }
 

@@ -117,9 +117,6 @@ pub fn recover<D: Device>(
     settings: &Settings,
     replay: &mut impl Replay,
 ) -> Result<Recovered<D>, Refusal> {
-    // Names that the last process saw but did not live to sync must not vanish later.
-    dirs.snapshots.sync_dir()?;
-    dirs.log.sync_dir()?;
     let mut notes = Vec::new();
     let mut survey = Survey::take(dirs, identity)?;
     if let Some((_, refusal)) = survey.trouble.take() {
@@ -164,6 +161,7 @@ fn tidy<D: Device>(dirs: &Dirs<D>, gauge: &Gauge) -> Result<(), Refusal> {
             gauge.adopt(&dirs.log, entry, number)?;
         }
     }
+    // Names that the last process saw but did not live to sync must not vanish later.
     dirs.snapshots.sync_dir()?;
     Ok(dirs.log.sync_dir()?)
 }

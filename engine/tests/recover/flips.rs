@@ -123,3 +123,30 @@ fn without_any_good_snapshot_the_whole_log_is_replayed() {
     assert!(txns == world.ordered && recovered.snapshot.is_none() && recovered.replayed == 5);
     assert_eq!(recovered.notes.len(), 1);
 }
+
+/// A block that is right by itself, but of another snapshot.
+#[test]
+fn blocks_of_another_snapshot_are_found() {
+    let snapshot = |life| {
+        let (device, mut world) = (MemoryDevice::new(5), World { life, ..World::default() });
+        let mut server = world.start(&device).unwrap();
+        world.commit(&mut server, 25).unwrap();
+        world.snapshot_only(&server).unwrap();
+        (device, world)
+    };
+    let ((device, world), (other, _)) = (snapshot(0), snapshot(64));
+    let name = "snapshot.19";
+    let (mut bytes, stranger) = (device.contents(name).unwrap(), other.contents(name).unwrap());
+    // Behind the prologue come sessions and header, then the first of three blocks.
+    let behind = |at: usize, bytes: &[u8]| {
+        at + 20 + u32::from_le_bytes(bytes[at + 16..at + 20].try_into().unwrap()) as usize
+    };
+    let start = behind(behind(44, &bytes), &bytes);
+    let end = behind(start, &bytes);
+    assert!(end == behind(start, &stranger) && bytes[start..end] != stranger[start..end]);
+    bytes[start..end].copy_from_slice(&stranger[start..end]);
+    device.put(name, bytes);
+    let (recovered, txns) = open(&device).unwrap();
+    assert!(recovered.snapshot.is_none() && txns == world.ordered);
+    assert!(recovered.notes[0].to_string().contains("the totals at its end"));
+}

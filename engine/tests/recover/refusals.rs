@@ -237,3 +237,22 @@ fn purges_keep_what_the_oldest_snapshot_needs() {
     assert!(!purged.segments.is_empty() && purged.segments.len() < before.len());
     assert!(world.start(&device).unwrap().recovered.snapshot == Some(Zxid(0x69)));
 }
+
+/// Wherever the oldest snapshot that is kept lies, the log goes on behind it.
+#[test]
+fn purges_keep_every_record_behind_the_oldest_snapshot() {
+    let (device, mut world) = (MemoryDevice::new(1), World::default());
+    let mut server = world.start(&device).unwrap();
+    let mut purged = 0;
+    for _ in 0..150 {
+        world.commit(&mut server, 1).unwrap();
+        world.snapshot_only(&server).unwrap();
+        purged += server.recovered.purger.purge(2, NOBODY).unwrap().segments.len();
+        let newest = format!("snapshot.{:x}", world.acked);
+        let device = device.fork();
+        device.put(&newest, Vec::new());
+        let (recovered, txns) = open(&device).unwrap_or_else(|refusal| panic!("{refusal}"));
+        assert!(txns == world.ordered && recovered.notes.len() == 1);
+    }
+    assert!(purged >= 2);
+}

@@ -83,7 +83,7 @@ impl Desk {
     fn begin(&self, shard: &mut Shard, conn: ConnId, word: Word, view: &View) {
         let hub = &self.hub;
         let origin = Origin { shard: self.shard, conn };
-        if !hub.info.whitelist.allow(word.name()) {
+        if !hub.facts.whitelist.allow(word.name()) {
             return shard.finish_word(conn, words::refusal(word).as_bytes());
         }
         let text = match word {

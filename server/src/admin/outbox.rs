@@ -42,22 +42,21 @@ impl Outbox {
 
     /// Goes on with what there is room for.
     pub(super) fn go_on(&mut self, shard: &mut Shard) {
-        self.eager = false;
         let mut left = TURN_BYTES;
         for _ in 0..self.texts.len() {
-            let Some(mut text) = self.texts.pop_front() else { return };
-            let given = text.go_on(shard);
-            self.eager |= given > 0;
-            left = left.saturating_sub(given);
+            let Some(mut text) = self.texts.pop_front() else { break };
+            left = left.saturating_sub(text.go_on(shard));
             if text.is_over() {
                 shard.finish_word(text.conn, b"");
             } else {
                 self.texts.push_back(text);
             }
             if left == 0 {
-                return;
+                break;
             }
         }
+        // Where nothing was taken, room comes with the sockets' next turn.
+        self.eager = left < TURN_BYTES && !self.texts.is_empty();
     }
 
     /// Whether nothing waits.

@@ -11,7 +11,7 @@ use ringkeeper_engine::{Millis, Now, SessionId};
 
 use super::hub::Errand;
 use super::part::Part;
-use super::words::conf::tests::info;
+use super::words::conf::tests::facts;
 use super::{Desk, Hub, HubParts, Reports};
 use crate::config::FourLetterWords;
 use crate::shards::Turnstile;
@@ -32,7 +32,7 @@ impl Server {
         let view = Arc::new(View::new(Database::new(Tree::new(0), [])));
         let waker = || Arc::new(Waker::new().unwrap());
         let hub = Hub::new(HubParts {
-            info: info(whitelist),
+            facts: facts(whitelist),
             view: view.clone(),
             gauges: Arc::default(),
             commits: Arc::default(),
@@ -200,6 +200,7 @@ fn many_watches_are_listed_in_slices() {
     assert!(text.len() > 2 << 20, "longer than an output may be");
     assert_eq!(text.lines().filter(|line| line.starts_with('/')).count(), 3 * EACH + 1);
     assert!(text.starts_with("/common\n\t0x0\n\t0x0\n\t0x0\n/shard-0/"));
+    assert!(!server.shards[1].1.has_work(), "a desk rests when its texts are handed over");
     let text = server.ask(2, b"wchc");
     assert_eq!(text.lines().filter(|line| line.starts_with("\t/")).count(), 3 * EACH + 3);
 }

@@ -160,6 +160,8 @@ impl Sockets {
         bytes.reserve(READ_BYTES);
         let spare = rustix::buffer::spare_capacity(bytes);
         match rustix::net::recv(&socket.fd, spare, RecvFlags::empty()) {
+            // Nothing can be sent any more either: its events would come again and again.
+            Ok((0, _)) if flags.intersects(ended) => self.lose(conn, thread),
             Ok((0, _)) => thread.shard.end_input(conn),
             Ok(_) => arrivals.push((conn, start..bytes.len())),
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}

@@ -436,15 +436,12 @@ impl Sockets {
             if socket.over {
                 continue;
             }
-            match socket.cut_off_ms {
-                Some(until) if until <= now => self.lose(slot, thread),
-                Some(_) => self.again.push(slot),
-                None => {
-                    let conn = socket.conn;
-                    if self.look_after(conn, thread).is_err() {
-                        self.lose(slot, thread);
-                    }
-                }
+            let (conn, until) = (socket.conn, socket.cut_off_ms);
+            let late = until.is_some_and(|until| until <= now);
+            if late || self.look_after(conn, thread).is_err() {
+                self.lose(slot, thread);
+            } else if until.is_some() && self.slot_of(conn) == Some(slot) {
+                self.again.push(slot);
             }
         }
     }

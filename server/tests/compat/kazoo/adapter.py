@@ -1,0 +1,185 @@
+"""Pytest plugin that puts our server under kazoo's own test suite.
+
+kazoo's suite starts Apache ZooKeeper through `kazoo.testing.common`. This plugin stands in for
+that module, so that every `cluster.start()`, `cluster[0].stop()`, `server.run()` of the suite
+drives the command given by the runner; sessions are still expired by kazoo itself.
+"""
+
+import logging
+import os
+import sys
+import types
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from deselected import NEEDS_ENSEMBLE, NEEDS_OTHER, NEEDS_RESTART  # noqa: E402
+from harness import Server  # noqa: E402
+
+COMMAND = os.environ["COMPAT_SERVER_CMD"]
+RUNNING = os.environ.get("COMPAT_SERVER")
+SIZE = int(os.environ.get("COMPAT_ENSEMBLE", "1"))
+
+# The suite's reconfiguration tests log in as `super` with the password `test`. ZooKeeper takes
+# any setting it does not know as a system property with the prefix `zookeeper.`.
+SETTINGS = (
+    "reconfigEnabled=true",
+    "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=",
+)
+
+
+class ManagedServer:
+    """What the suite expects of one server, on top of ours."""
+
+    def __init__(self, settings):
+        self.server = Server(COMMAND, settings=settings)
+
+    @property
+    def address(self):
+        return self.server.address
+
+    @property
+    def running(self):
+        return self.server.running
+
+    def run(self):
+        if not self.running:
+            self.server.start()
+
+    def stop(self):
+        self.server.stop()
+
+    def destroy(self):
+        self.server.wipe()
+
+    reset = destroy
+
+    def get_logs(self, num_lines=100):
+        return self.server.log_tail(num_lines).splitlines()
+
+
+class RunningServer:
+    """A server somebody else runs: it is never stopped."""
+
+    address = RUNNING
+    running = True
+
+    def run(self):
+        pass
+
+    def stop(self):
+        raise AssertionError("a test that stops the server must be deselected")
+
+    def destroy(self):
+        pass
+
+    reset = destroy
+
+    def get_logs(self, num_lines=100):
+        return []
+
+
+class Cluster:
+    """Stands in for `kazoo.testing.common.ZookeeperCluster`."""
+
+    def __init__(self, configuration_entries=(), **_):
+        if RUNNING:
+            self.servers = [RunningServer()]
+            return
+        settings = tuple(configuration_entries) + SETTINGS
+        self.servers = [ManagedServer(settings) for _ in range(SIZE)]
+        if SIZE > 1:
+            make_ensemble([managed.server for managed in self.servers])
+
+    def __getitem__(self, index):
+        return self.servers[index]
+
+    def __iter__(self):
+        return iter(self.servers)
+
+    def start(self):
+        # All are launched before the first is waited for: none answers without a majority.
+        managed = [each for each in self if not each.running]
+        for each in managed[1:]:
+            each.server.launch()
+        for each in managed[:1]:
+            each.run()
+        for each in managed[1:]:
+            each.server.await_answer()
+
+    def stop(self):
+        for each in self:
+            each.stop()
+
+    def terminate(self):
+        for each in self:
+            each.destroy()
+
+    reset = terminate
+
+    def get_logs(self):
+        return [line for each in self for line in each.get_logs()]
+
+
+def make_ensemble(servers):
+    """Tells each server of its peers."""
+    from harness import HOST, free_port
+
+    peers = tuple(
+        f"server.{number}={HOST}:{free_port()}:{free_port()}"
+        for number, _ in enumerate(servers, start=1)
+    )
+    for number, server in enumerate(servers, start=1):
+        server.settings += peers
+        server.server_id = number
+
+
+def replace_kazoo_cluster():
+    module = types.ModuleType("kazoo.testing.common")
+    module.ZookeeperCluster = Cluster
+    module.ManagedZooKeeper = ManagedServer
+    sys.modules["kazoo.testing.common"] = module
+
+
+replace_kazoo_cluster()
+# Clients that a test leaves behind would go on telling the terminal that the server is gone.
+logging.getLogger("kazoo").addHandler(logging.NullHandler())
+
+
+def deselections():
+    reasons = dict(NEEDS_OTHER)
+    if SIZE == 1:
+        reasons.update(NEEDS_ENSEMBLE)
+    if RUNNING:
+        reasons.update(NEEDS_RESTART)
+    return reasons
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what is listed; a listed test that is not there any more is an error."""
+    reasons = deselections()
+    names = {item: item.nodeid.rsplit("/", 1)[-1] for item in items}
+    if stale := set(reasons) - set(names.values()):
+        raise pytest.UsageError(f"deselected.py names tests that do not exist: {sorted(stale)}")
+    items[:] = [item for item in items if names[item] not in reasons]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    # Under xdist the collecting was done by the workers.
+    deselected = deselections()
+    terminalreporter.section(f"{len(deselected)} tests deselected")
+    for name, reason in sorted(deselected.items()):
+        terminalreporter.write_line(f"{name}: {reason}")
+    stats = terminalreporter.stats
+    failed = len(stats.get("failed", [])) + len(stats.get("error", []))
+    config.compat_summary = (
+        f"kazoo: {len(stats.get('passed', []))} passed, {failed} failed, "
+        f"{len(stats.get('skipped', []))} skipped, {len(deselected)} deselected"
+    )
+
+
+def pytest_unconfigure(config):
+    """The last line, after all of pytest's own."""
+    if summary := getattr(config, "compat_summary", None):
+        print(summary, flush=True)
