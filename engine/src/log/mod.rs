@@ -16,6 +16,7 @@ pub mod scan;
 
 mod gauge;
 mod group;
+mod inspect;
 mod prepare;
 mod recover;
 mod refusal;
@@ -24,10 +25,11 @@ mod survey;
 
 pub use gauge::{Gauge, Room, Stats};
 pub use group::Group;
+pub use inspect::read_log;
 pub use prepare::{Preparer, Step};
 pub use recover::{Note, Recovered, Replay, recover};
 pub use refusal::{BadSnapshots, Proof, Refusal};
-pub use repair::{Repaired, repair_truncate};
+pub use repair::{Repaired, repair_plan, repair_truncate};
 
 use self::gauge::Shared;
 use self::header::Header;
