@@ -22,7 +22,7 @@ mod random;
 use client::Client;
 use node::{Node, NodeSettings};
 use random::Random;
-use ringkeeper_engine::client::Request;
+use ringkeeper_engine::client::{Request, WatchMode};
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_replication::Room;
 
@@ -204,24 +204,64 @@ fn every_client_sees_one_order() {
     assert!(all.0 > 10_000 && all.1 > 2_000, "too little was checked: {all:?}");
 }
 
-/// The packet that once stopped the server: the ping waits behind the create, and closeSession
-/// begins to close while it waits.
-#[test]
-fn a_ping_between_a_write_and_the_end_is_answered() {
+/// Two clients on one shard whose connections are open.
+fn two_clients() -> (Node, [Client; 2]) {
     let mut node = Node::new(NodeSettings::default());
-    let mut client = Client::new();
-    client.connect(&mut node, 0);
+    let mut clients = [Client::new(), Client::new()];
+    for client in &mut clients {
+        client.connect(&mut node, 0);
+        turn(&mut node, client);
+    }
+    (node, clients)
+}
+
+/// What a client has sent arrives; everything moves on, and it reads what comes back.
+fn turn(node: &mut Node, client: &mut Client) {
     let (_, conn) = client.at.expect("it has connected");
     let bytes = std::mem::take(&mut client.to_server);
     node.turn(conn, &bytes);
+    read(node, client);
+}
+
+fn read(node: &mut Node, client: &mut Client) {
+    let (_, conn) = client.at.expect("it has connected");
+    let conn = node.seats[0].shard.conn_mut(conn).expect("it is open");
+    client.receive(&std::mem::take(&mut conn.out), &node.history);
+}
+
+/// The packet that once stopped the server: the ping waits behind the write, and closeSession
+/// begins to close while it waits.
+#[test]
+fn a_ping_between_a_write_and_the_end_is_answered() {
+    let (mut node, [mut client, _]) = two_clients();
     client.send(&Request::Sync { path: "/" });
     client.send(&Request::SetData { path: "/", data: None, version: -1 });
     client.send(&Request::Ping);
     client.send(&Request::WhoAmI);
     client.send(&Request::CloseSession);
-    let bytes = std::mem::take(&mut client.to_server);
-    node.turn(conn, &bytes);
-    let out = std::mem::take(&mut node.seats[0].shard.conn_mut(conn).expect("it is open").out);
-    client.receive(&out, &node.history);
+    turn(&mut node, &mut client);
+    let (_, conn) = client.at.expect("it has connected");
     assert!(client.is_settled() && node.has_closed(0, conn));
+}
+
+/// Nobody watches anything when the change is applied; but the watch has its place before it.
+#[test]
+fn a_watch_behind_a_write_sees_the_next_change() {
+    let (mut node, [mut one, mut two]) = two_clients();
+    one.send(&Request::SetData { path: "/", data: None, version: -1 });
+    one.send(&Request::AddWatch { path: "/zookeeper", mode: WatchMode::Persistent });
+    two.send(&Request::SetData { path: "/zookeeper", data: None, version: -1 });
+    two.send(&Request::Ping);
+    let (first, second) = (one.to_server.clone(), two.to_server.clone());
+    let conns = [&one, &two].map(|client| client.at.expect("it has connected").1);
+    node.serve(0, [(conns[0], &first[..]), (conns[1], &second[..])].into_iter());
+    node.order(usize::MAX);
+    node.sync();
+    node.release();
+    node.serve(0, std::iter::empty());
+    for client in [&mut one, &mut two] {
+        read(&mut node, client);
+        client.finish(&node);
+    }
+    assert_eq!((one.events, two.events), (1, 0));
 }
