@@ -20,6 +20,8 @@ use crate::{Committed, Input, Outputs, Proposal, Room};
 pub struct ReplicaSettings {
     /// Rules of the operations.
     pub ops: OpSettings,
+    /// Seed of the hash tables, random per process.
+    pub hash_seed: u64,
     /// How session passwords are made.
     pub passwords: Passwords,
     /// Where session ids come from.
@@ -76,7 +78,7 @@ impl Replica {
         let last = db.applied();
         let removal_due = Millis(now.mono.0 + settings.removal_interval_ms);
         Replica {
-            sequencer: Sequencer::new(last, settings.ops.clone()),
+            sequencer: Sequencer::new(last, settings.ops.clone(), settings.hash_seed),
             sessions,
             settings,
             waiting: VecDeque::new(),

@@ -201,9 +201,13 @@ impl Scratch {
                 Load::Quiet => 0,
                 Load::Busy => thread::available_parallelism().map_or(1, usize::from),
             };
+            // They stop by themselves too: where threads are never preempted (a real-time policy),
+            // nobody else would get to tell them.
+            let (begun, limit) = (Instant::now(), time * 2);
             for _ in 0..hogs {
-                scope.spawn(|| {
-                    while !stop.load(Ordering::Relaxed) {
+                let stop = &stop;
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Relaxed) && begun.elapsed() < limit {
                         std::hint::spin_loop();
                     }
                 });

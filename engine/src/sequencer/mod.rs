@@ -31,9 +31,9 @@ pub struct Sequencer {
 }
 
 impl Sequencer {
-    /// Goes on behind `last`.
-    pub fn new(last: Zxid, settings: OpSettings) -> Sequencer {
-        Sequencer { last, pending: Pending::default(), settings }
+    /// Goes on behind `last`. `seed` is the hash seed of the pending changes.
+    pub fn new(last: Zxid, settings: OpSettings, seed: u64) -> Sequencer {
+        Sequencer { last, pending: Pending::new(seed), settings }
     }
 
     /// The last zxid given.

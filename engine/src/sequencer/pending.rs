@@ -2,11 +2,11 @@
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use rapidhash::fast::RapidHasher;
+use rapidhash::fast::SeedableState;
 
 use crate::op::Node;
 use crate::{SessionId, Zxid};
@@ -53,9 +53,9 @@ struct Entry {
 }
 
 /// The overlay over the committed tree.
-#[derive(Default)]
 pub struct Pending {
-    nodes: HashMap<Key, Entry, BuildHasherDefault<RapidHasher<'static>>>,
+    /// Seeded, because clients choose the paths.
+    nodes: HashMap<Key, Entry, SeedableState<'static>>,
     /// Which entries may be forgotten once their zxid is applied.
     changed: VecDeque<(Zxid, Key)>,
     /// Ephemeral nodes that were created or deleted, for closing their session.
@@ -72,6 +72,17 @@ pub struct Savepoint {
 }
 
 impl Pending {
+    /// Nothing is under way.
+    pub fn new(seed: u64) -> Pending {
+        Pending {
+            nodes: HashMap::with_hasher(SeedableState::new(seed)),
+            changed: VecDeque::new(),
+            ephemerals: BTreeMap::new(),
+            undo: Vec::new(),
+            recording: false,
+        }
+    }
+
     /// `None`: not touched. `Some(None)`: will be gone.
     pub fn get(&self, path: &str) -> Option<Option<&Node>> {
         self.nodes.get(path).map(|entry| entry.node.as_ref())

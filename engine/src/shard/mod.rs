@@ -355,8 +355,11 @@ impl Shard {
         let Some(mut conn) = self.conns.get_mut(id.0 as usize).and_then(Option::take) else {
             return;
         };
+        let before = conn.out.len();
         f(self, &mut conn);
-        if conn.out.len() > limits::CONN_OUT_BYTES_HARD {
+        // One reply may be larger than any bound: a client that was cut off for it would come back
+        // and ask again. Who does not take what is there already gets no more.
+        if before > limits::CONN_OUT_BYTES_HARD && conn.out.len() > before {
             conn.abort();
         }
         self.touch(id, &mut conn);
@@ -406,6 +409,11 @@ impl Shard {
                 }
             });
         }
+    }
+
+    /// Whether [`Shard::resume_stalled`] would go on with something.
+    pub fn can_resume(&self) -> bool {
+        self.stalled.iter().any(|id| self.wants_input(*id))
     }
 
     /// Whether a session is spoken for by this connection.

@@ -84,7 +84,7 @@ impl Shard {
         }
         let mut reader = Reader::new(payload);
         let Ok(header) = RequestHeader::read(&mut reader) else { return conn.abort() };
-        *self.counters.ops.entry(header.op).or_default() += 1;
+        *self.counters.ops.entry(op::counted_as(header.op)).or_default() += 1;
         match header.op {
             op::AUTH => return self.auth(conn, header, &mut reader, moment),
             op::SASL => return self.sasl(conn, header, &mut reader, moment),
@@ -366,6 +366,7 @@ impl Shard {
             xid: done.header.xid,
             zxid: zxid.to_wire(),
             code,
+            since_us: done.since_us,
             latency_us: moment.now_us.saturating_sub(done.since_us),
             at: Millis(moment.now.mono.0),
         };

@@ -10,9 +10,9 @@ use ringkeeper_engine::shard::Word;
 use ringkeeper_engine::watch::ConnId;
 
 use super::desk::Desk;
+use super::facts::ServerFacts;
 use super::gather::Gather;
 use super::host::{Host, dir_bytes};
-use super::info::ServerInfo;
 use super::numbers::{self, Numbers, Totals};
 use super::part::Part;
 use super::sequencer_desk::SequencerDesk;
@@ -35,7 +35,7 @@ const EPHEMERALS_SLICE: usize = 1_024;
 /// What reports draw from.
 pub struct HubParts {
     /// What does not change.
-    pub info: ServerInfo,
+    pub facts: ServerFacts,
     /// The database.
     pub view: Arc<View>,
     /// Numbers of the sequencer.
@@ -54,7 +54,7 @@ pub struct HubParts {
 
 /// The place between the threads. There is one per server.
 pub struct Hub {
-    pub(super) info: ServerInfo,
+    pub(super) facts: ServerFacts,
     pub(super) view: Arc<View>,
     pub(super) gauges: Arc<Gauges>,
     pub(super) commits: Arc<CommitStats>,
@@ -103,7 +103,7 @@ impl Hub {
     pub fn new(parts: HubParts) -> Arc<Hub> {
         assert!(!parts.shards.is_empty(), "a server has shards");
         Arc::new(Hub {
-            info: parts.info,
+            facts: parts.facts,
             view: parts.view,
             gauges: parts.gauges,
             commits: parts.commits,
@@ -213,7 +213,7 @@ impl Hub {
 
     /// The text of a word about the whole server.
     fn text(&self, word: Word, part: &Part) -> String {
-        let version = &self.info.version;
+        let version = &self.facts.version;
         match word {
             Word::Srvr => words::srvr::srvr(version, self.standing(), part),
             Word::Stat => words::srvr::stat(version, self.standing(), part),
@@ -229,7 +229,7 @@ impl Hub {
             Word::Wchc => words::watches::by_session(part),
             Word::Wchp => words::watches::by_path(part),
             Word::Conf => {
-                words::conf::conf(&self.info, self.client_port.load(Relaxed), self.dir_bytes())
+                words::conf::conf(&self.facts, self.client_port.load(Relaxed), self.dir_bytes())
             }
             Word::Dirs => words::conf::dirs(self.dir_bytes()),
             Word::Envi => words::envi::envi(version, &Host::look()),
@@ -255,15 +255,15 @@ impl Hub {
 
     fn times(&self) -> Times {
         Times {
-            now: self.info.clock.now(),
-            tick_ms: self.info.tick_ms,
-            handshake_ms: self.info.handshake_ms,
+            now: self.facts.clock.now(),
+            tick_ms: self.facts.tick_ms,
+            handshake_ms: self.facts.handshake_ms,
         }
     }
 
     fn dir_bytes(&self) -> DirBytes {
-        let info = &self.info;
-        DirBytes { data: dir_bytes(&info.data_dir), log: dir_bytes(&info.data_log_dir) }
+        let facts = &self.facts;
+        DirBytes { data: dir_bytes(&facts.data_dir), log: dir_bytes(&facts.data_log_dir) }
     }
 
     /// The ephemeral nodes, a slice under each hold of the guard.

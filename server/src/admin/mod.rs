@@ -8,10 +8,10 @@
 
 mod date;
 mod desk;
+mod facts;
 mod gather;
 mod host;
 mod hub;
-mod info;
 mod job;
 mod latency;
 mod numbers;
@@ -25,7 +25,7 @@ mod words;
 mod tests;
 
 pub use desk::{Desk, Reports};
+pub use facts::{ServerFacts, Startup, version};
 pub use hub::{Hub, HubParts};
-pub use info::{ServerInfo, Startup, version};
 pub use latency::{Distribution, Latencies, Summary};
 pub use sequencer_desk::SequencerDesk;

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::facts::Startup;
 use super::host::file_descriptors;
 use super::hub::Hub;
-use super::info::Startup;
 use super::latency::{Latencies, Summary, percentiles};
 use super::part::Counts;
 use super::words::srvr::Standing;
@@ -12,7 +12,7 @@ use super::words::srvr::Standing;
 /// Everything that `mntr` shows.
 #[derive(Default)]
 pub(super) struct Numbers {
-    /// See [`super::info::version`].
+    /// See [`super::facts::version`].
     pub version: String,
     /// What the shards count.
     pub counts: Counts,
@@ -116,13 +116,13 @@ impl Numbers {
         let totals = Totals::of(hub).since(before);
         let fsync_us = fsync_percentiles(hub);
         Numbers {
-            version: hub.info.version.clone(),
+            version: hub.facts.version.clone(),
             counts: counts.clone(),
             latency: counts.latencies().millis(),
             standing: hub.standing(),
             totals,
             sessions: hub.gauges.sessions.load(Relaxed) as u64,
-            uptime_ms: hub.info.uptime_ms(),
+            uptime_ms: hub.facts.uptime_ms(),
             file_descriptors: file_descriptors(),
             fsync: fsync(hub, totals, fsync_us),
             fsync_us,
@@ -133,7 +133,7 @@ impl Numbers {
             gather: hub.gauges.gather.get(),
             settle: hub.gauges.settle.get(),
             apply: hub.gauges.apply.get(),
-            startup: hub.info.startup,
+            startup: hub.facts.startup,
         }
     }
 }

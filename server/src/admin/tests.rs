@@ -11,7 +11,7 @@ use ringkeeper_engine::{Millis, Now, SessionId};
 
 use super::hub::Errand;
 use super::part::Part;
-use super::words::conf::tests::info;
+use super::words::conf::tests::facts;
 use super::{Desk, Hub, HubParts, Reports};
 use crate::config::FourLetterWords;
 use crate::shards::Turnstile;
@@ -32,7 +32,7 @@ impl Server {
         let view = Arc::new(View::new(Database::new(Tree::new(0), [])));
         let waker = || Arc::new(Waker::new().unwrap());
         let hub = Hub::new(HubParts {
-            info: info(whitelist),
+            facts: facts(whitelist),
             view: view.clone(),
             gauges: Arc::default(),
             commits: Arc::default(),

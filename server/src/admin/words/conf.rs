@@ -1,6 +1,6 @@
 //! `conf` and `dirs`: the settings that tell servers apart, and what their directories hold.
 
-use crate::admin::info::ServerInfo;
+use crate::admin::facts::ServerFacts;
 
 /// Bytes of the files in the two directories.
 #[derive(Clone, Copy, Default, Debug)]
@@ -12,20 +12,20 @@ pub(in crate::admin) struct DirBytes {
 }
 
 /// The text of `conf`.
-pub(in crate::admin) fn conf(info: &ServerInfo, port: u16, bytes: DirBytes) -> String {
+pub(in crate::admin) fn conf(facts: &ServerFacts, port: u16, bytes: DirBytes) -> String {
     let rows = [
         ("clientPort", port.to_string()),
         ("secureClientPort", "-1".to_owned()),
-        ("dataDir", info.data_dir.display().to_string()),
+        ("dataDir", facts.data_dir.display().to_string()),
         ("dataDirSize", bytes.data.to_string()),
-        ("dataLogDir", info.data_log_dir.display().to_string()),
+        ("dataLogDir", facts.data_log_dir.display().to_string()),
         ("dataLogSize", bytes.log.to_string()),
-        ("tickTime", info.tick_ms.to_string()),
-        ("maxClientCnxns", info.max_client_cnxns.to_string()),
-        ("minSessionTimeout", info.session_timeout_ms_min.to_string()),
-        ("maxSessionTimeout", info.session_timeout_ms_max.to_string()),
-        ("clientPortListenBacklog", info.backlog.to_string()),
-        ("serverId", info.server_id.to_string()),
+        ("tickTime", facts.tick_ms.to_string()),
+        ("maxClientCnxns", facts.max_client_cnxns.to_string()),
+        ("minSessionTimeout", facts.session_timeout_ms_min.to_string()),
+        ("maxSessionTimeout", facts.session_timeout_ms_max.to_string()),
+        ("clientPortListenBacklog", facts.backlog.to_string()),
+        ("serverId", facts.server_id.to_string()),
     ];
     rows.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
 }
@@ -38,14 +38,14 @@ pub(in crate::admin) fn dirs(bytes: DirBytes) -> String {
 #[cfg(test)]
 pub(in crate::admin) mod tests {
     use super::*;
-    use crate::admin::info::Startup;
+    use crate::admin::facts::Startup;
     use crate::clock::Clock;
     use crate::config::FourLetterWords;
 
     /// A server as `ringkeeper` runs it in tests.
-    pub(in crate::admin) fn info(whitelist: FourLetterWords) -> ServerInfo {
-        ServerInfo {
-            version: crate::admin::info::version(),
+    pub(in crate::admin) fn facts(whitelist: FourLetterWords) -> ServerFacts {
+        ServerFacts {
+            version: crate::admin::facts::version(),
             clock: Clock::start(),
             whitelist,
             data_dir: "/data".into(),
@@ -68,7 +68,7 @@ pub(in crate::admin) mod tests {
                     minSessionTimeout=4000\nmaxSessionTimeout=40000\n\
                     clientPortListenBacklog=1024\nserverId=0\n";
         let bytes = DirBytes { data: 478, log: 9 };
-        assert_eq!(conf(&info(FourLetterWords::All), 26_300, bytes), text);
+        assert_eq!(conf(&facts(FourLetterWords::All), 26_300, bytes), text);
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn advanced(name: &str, summary: &Summary, text: &mut String) -> std::fmt::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::info::version;
+    use crate::admin::facts::version;
     use crate::admin::latency::Latencies;
 
     /// The keys of a ZooKeeper on its own, in its order.

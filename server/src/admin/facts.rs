@@ -10,7 +10,7 @@ const ZOOKEEPER_VERSION: &str = "3.9.5";
 
 /// What is fixed when the server starts.
 #[derive(Clone, Debug)]
-pub struct ServerInfo {
+pub struct ServerFacts {
     /// See [`version`].
     pub version: String,
     /// The clock whose zero is the server's start.
@@ -52,11 +52,11 @@ pub struct Startup {
     pub total_ms: u64,
 }
 
-impl ServerInfo {
+impl ServerFacts {
     /// The facts that follow from the settings.
-    pub fn new(settings: &Settings, clock: Clock, startup: Startup) -> ServerInfo {
+    pub fn new(settings: &Settings, clock: Clock, startup: Startup) -> ServerFacts {
         let timeout_ms = settings.nio_sessionless_cnxn_timeout_ms;
-        ServerInfo {
+        ServerFacts {
             version: version(),
             clock,
             whitelist: settings.four_letter_whitelist.clone(),
