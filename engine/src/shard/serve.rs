@@ -153,7 +153,8 @@ impl Shard {
     /// Serves a request here, now or in its turn.
     fn local(&mut self, id: ConnId, conn: &mut Conn, payload: &[u8], moment: Moment<'_>) {
         if conn.pipeline.is_empty() {
-            return self.serve(id, conn, payload, moment.now_us, moment);
+            let turn = Turn { since_us: moment.now_us, zxid: moment.db.applied() };
+            return self.serve(id, conn, payload, turn, moment);
         }
         conn.pipeline.push_back(Slot::Local { payload: payload.into(), since_us: moment.now_us });
         self.outstanding += 1;
@@ -165,21 +166,22 @@ impl Shard {
         id: ConnId,
         conn: &mut Conn,
         payload: &[u8],
-        since_us: u64,
+        turn: Turn,
         moment: Moment<'_>,
     ) {
         let mut reader = Reader::new(payload);
         let header = RequestHeader::read(&mut reader).expect("the header was read before");
+        let Turn { since_us, zxid } = turn;
         let done = Done { header, since_us };
         match header.op {
             op::PING => {
                 let header = RequestHeader { xid: xid::PING, op: op::PING };
                 let done = Done { header, since_us };
-                self.reply(conn, done, moment.db.applied(), Code::Ok, moment, |_| {});
+                self.reply(conn, done, zxid, Code::Ok, moment, |_| {});
             }
             code if is_read(code) => self.serve_read(id, conn, done, &mut reader, moment),
             op::SET_WATCHES | op::SET_WATCHES2 => {
-                self.set_watches(id, conn, done, &mut reader, moment);
+                self.set_watches(id, conn, (done, zxid), &mut reader, moment);
             }
             op::ADD_WATCH | op::CHECK_WATCHES | op::REMOVE_WATCHES => {
                 let result = self.change_watches(id, header.op, &mut reader);
@@ -189,17 +191,17 @@ impl Shard {
                         watches::reply_added(out);
                     }
                 };
-                self.reply(conn, done, moment.db.applied(), code, moment, body);
+                self.reply(conn, done, zxid, code, moment, body);
             }
             op::WHO_AM_I => {
                 let ids = conn.ids.clone();
                 let body = |out: &mut Vec<u8>| who_am_i::reply(&ids, out);
-                self.reply(conn, done, moment.db.applied(), Code::Ok, moment, body);
+                self.reply(conn, done, zxid, Code::Ok, moment, body);
             }
             // A write or a sync that could not be decoded.
             code if ReplyShape::of(code).is_some() || code == op::SYNC => {
                 let code = Code::MarshallingError;
-                self.reply(conn, done, moment.db.applied(), code, moment, |_| {});
+                self.reply(conn, done, zxid, code, moment, |_| {});
             }
             _ => {
                 let code = Code::Unimplemented;
@@ -238,11 +240,10 @@ impl Shard {
         &mut self,
         id: ConnId,
         conn: &mut Conn,
-        done: Done,
+        (done, zxid): (Done, Zxid),
         reader: &mut Reader<'_>,
         moment: Moment<'_>,
     ) {
-        let zxid = moment.db.applied();
         match SetWatches::decode(done.header.op, reader) {
             Ok(request) => {
                 request.catch_up(id, &moment.db.tree, &mut self.watches, &mut conn.out);
@@ -386,6 +387,17 @@ impl Shard {
         seen.min = seen.min.min(bytes);
         seen.max = seen.max.max(bytes);
     }
+}
+
+/// When a request that needs nobody else is served.
+#[derive(Clone, Copy)]
+pub(super) struct Turn {
+    /// When it arrived.
+    pub since_us: u64,
+    /// The newest transaction that the reply may speak of. Behind an answer that is the answer's,
+    /// however far the database is by now: the events and replies of what came later are still to
+    /// be delivered, and a client that has heard of a later zxid would not ask for them again.
+    pub zxid: Zxid,
 }
 
 /// The request that a reply belongs to.
