@@ -83,8 +83,8 @@ pub enum Fatal {
     Disk(#[from] DiskError),
     /// No space for the next segment. [`Room`] exists so that this does not happen.
     #[error(
-        "there is no space for the next segment of the log: {0}. The server stops before writing \
-         anything; make some space and start it again"
+        "there is no space for the next segment of the log: {0}. The server stops; what it \
+         acknowledged is safe. Make some space and start it again"
     )]
     Full(DiskError),
     /// An earlier commit failed, and this one was tried nevertheless.

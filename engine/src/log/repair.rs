@@ -138,8 +138,9 @@ impl<D: Device> Repair<'_, D> {
     }
 
     fn move_aside(&mut self, device: &D, name: &str) -> Result<(), DiskError> {
-        device.rename(name, &aside(name))?;
-        self.repaired.aside.push(device.place(&aside(name)));
+        let aside = aside(device, name)?;
+        device.rename(name, &aside)?;
+        self.repaired.aside.push(device.place(&aside));
         Ok(())
     }
 
@@ -148,7 +149,8 @@ impl<D: Device> Repair<'_, D> {
         let device = &self.dirs.log;
         let name = header::name(newest.header.first);
         let reader = device.read(&name, Source::Disk)?;
-        let mut sink = device.create(&aside(&name))?;
+        let aside = aside(device, &name)?;
+        let mut sink = device.create(&aside)?;
         let mut at = 0;
         while at < reader.bytes() {
             let count = COPY_BYTES.min(usize::try_from(reader.bytes() - at).unwrap_or(COPY_BYTES));
@@ -157,7 +159,7 @@ impl<D: Device> Repair<'_, D> {
         }
         sink.sync()?;
         device.sync_dir()?;
-        self.repaired.aside.push(device.place(&aside(&name)));
+        self.repaired.aside.push(device.place(&aside));
         Ok(())
     }
 
@@ -170,7 +172,7 @@ impl<D: Device> Repair<'_, D> {
             }
         }
         device.sync_dir()?;
-        let gauge = Gauge::new(self.settings, 0);
+        let gauge = Gauge::new(self.settings);
         for entry in device.list()? {
             if let Some(number) = super::prepare::parse_spare(&entry.name) {
                 gauge.adopt(device, entry, number)?;
@@ -191,8 +193,12 @@ impl<D: Device> Repair<'_, D> {
     }
 }
 
-fn aside(name: &str) -> String {
-    format!("damaged.{name}")
+/// A name that is free: what an earlier repair kept is not overwritten.
+fn aside<D: Device>(device: &D, name: &str) -> Result<String, DiskError> {
+    let taken = device.list()?;
+    let free = |aside: &String| taken.iter().all(|entry| entry.name != *aside);
+    let mut names = (1_u64..).map(|number| format!("damaged.{number}.{name}"));
+    Ok(names.find(free).expect("there are more numbers than files"))
 }
 
 /// Checks what can be checked without a tree.

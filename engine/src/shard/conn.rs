@@ -254,7 +254,9 @@ pub struct Replied {
     pub zxid: i64,
     /// The code of the header.
     pub code: Code,
-    /// From arrival to reply.
+    /// When the request arrived, microseconds of the monotonic clock.
+    pub since_us: u64,
+    /// From there to the moment of the reply. The reply leaves with the end of the turn.
     pub latency_us: u64,
     /// Monotonic clock.
     pub at: Millis,

@@ -364,6 +364,7 @@ impl Shard {
             xid: done.header.xid,
             zxid: zxid.to_wire(),
             code,
+            since_us: done.since_us,
             latency_us: moment.now_us.saturating_sub(done.since_us),
             at: Millis(moment.now.mono.0),
         };

@@ -52,8 +52,10 @@ impl Desk {
     /// Takes the replies that the shard has made since the last turn into the histograms, and
     /// goes on with texts that did not fit into a client's output. Call it with every turn.
     pub fn note_replies(&mut self, shard: &mut Shard) {
-        for replied in shard.replied.drain(..) {
-            self.latencies.note(replied);
+        if !shard.replied.is_empty() {
+            // No reply leaves before the turn ends: that is now.
+            let now_us = self.hub.facts.clock.micros();
+            shard.replied.drain(..).for_each(|replied| self.latencies.note(replied, now_us));
         }
         if !self.outbox.is_empty() {
             self.outbox.go_on(shard);
@@ -136,11 +138,12 @@ impl Desk {
 
 impl ShardLatencies {
     /// Authentication is no request to ZooKeeper's counters.
-    fn note(&mut self, replied: Replied) {
+    fn note(&mut self, replied: Replied, now_us: u64) {
+        let latency_us = now_us.saturating_sub(replied.since_us);
         match replied.op {
             op::AUTH | op::SASL => {}
-            code if is_update(code) => self.updates.record(replied.latency_us),
-            _ => self.reads.record(replied.latency_us),
+            code if is_update(code) => self.updates.record(latency_us),
+            _ => self.reads.record(latency_us),
         }
     }
 }
