@@ -1,8 +1,8 @@
 //! Whether a reply says what it must.
 
 use ringkeeper_engine::Code;
-use ringkeeper_engine::client::{MultiResult, Reply};
-use ringkeeper_engine::wire::{Malformed, Stat};
+use ringkeeper_engine::client::{Body, MultiResult, Reply};
+use ringkeeper_engine::wire::{Malformed, Reader, Stat};
 
 use crate::fault::{Fault, FaultKind};
 use crate::session::Tag;
@@ -49,14 +49,25 @@ pub(crate) fn length(stat: &Stat, bytes: usize) -> Result<(), Fault> {
     Err(Fault::new(FaultKind::Damaged, story))
 }
 
-/// The list holds the planted children and nothing else.
-pub(crate) fn children(names: &[std::borrow::Cow<'_, str>], count: u32) -> Result<(), Fault> {
-    let planted = |name: &str| name.len() == 6 && name.parse().is_ok_and(|n: u32| n < count);
-    if names.len() == count as usize && names.iter().all(|name| planted(name)) {
+/// The list holds the planted children and nothing else. It is read where it lies: lists are long.
+pub(crate) fn children(list: Body<'_>, count: u32) -> Result<(), Fault> {
+    let mut reader = Reader::new(list.0);
+    let listed = readable(reader.vector(4))?.unwrap_or(0);
+    let mut good = listed == count as usize;
+    for _ in 0..listed {
+        let name = readable(reader.buffer())?.unwrap_or_default();
+        good &= is_child(name, count);
+    }
+    if good {
         return Ok(());
     }
-    let story = format!("{} children listed, not the {count} planted ones", names.len());
+    let story = format!("{listed} children listed that are not the {count} planted ones");
     Err(Fault::new(FaultKind::Damaged, story))
+}
+
+fn is_child(name: &[u8], count: u32) -> bool {
+    let digits = name.len() == 6 && name.iter().all(u8::is_ascii_digit);
+    digits && name.iter().fold(0, |n, digit| n * 10 + u32::from(digit - b'0')) < count
 }
 
 /// The results of create, set, set and delete; returns the stat of the second set.

@@ -1,7 +1,7 @@
 //! A client that counts: loads any server that speaks the ZooKeeper protocol, verifies every
 //! reply while it does, and reports honest figures.
 //!
-//! From the outside in: [`run`] reads the command line; `run` (the module) carries one load to
+//! From the outside in: [`run()`] reads the command line; `run` (the module) carries one load to
 //! one target; `driver` is one thread of it; `session` is one session without its socket, and a
 //! `Part` says what the session is for (`pipelined`, `fanout`; `storm` has a shape of its own).
 //! `uring_rt` is the only module that knows what carries the sockets. `check` decides whether a

@@ -167,7 +167,7 @@ impl Pipelined {
                 check::length(&stat, bytes)?;
                 self.seen.see(op.key, &stat, None)
             }
-            Kind::Children => check::children(&check::readable(body.names())?, self.load.children),
+            Kind::Children => check::children(body, self.load.children),
             Kind::Multi => {
                 let results = check::readable(body.multi())?;
                 let stat = check::multi(&results, self.names.made(op.seq))?;

@@ -24,9 +24,8 @@ const LOOK: Nanos = SECOND / 50;
 /// Runs a load against a target. An error means that nothing was measured; what goes wrong later
 /// is in the report.
 pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Report> {
-    let first = *target.servers.first().ok_or_else(|| anyhow!("a target without a server"))?;
-    let mut plot = Plot::plant(first, load, &run_name())?;
-    let version = tree::version(first);
+    let mut plot = Plot::plant(&target.servers, load, &run_name())?;
+    let version = target.servers.first().and_then(|server| tree::version(*server));
     let mut report = match measure(target, load, &mut plot, live) {
         Ok(report) => report,
         Err(error) => {

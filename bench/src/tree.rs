@@ -19,6 +19,8 @@ use crate::workload::Workload;
 
 /// Writes in one multi while planting and removing.
 const BATCH: usize = 200;
+/// How long the session that plants and removes waits for one answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Multis in flight while planting and removing.
 const BATCHES_IN_FLIGHT: usize = 8;
 
@@ -27,19 +29,22 @@ pub(crate) struct Plot {
     client: Client,
     layout: Layout,
     path: String,
-    server: SocketAddr,
+    servers: Vec<SocketAddr>,
+    options: Options,
 }
 
 impl Plot {
     /// Plants what a load needs. What earlier runs left because they were cut short is removed.
-    pub(crate) fn plant(server: SocketAddr, load: &Load, run: &str) -> Result<Plot> {
+    pub(crate) fn plant(servers: &[SocketAddr], load: &Load, run: &str) -> Result<Plot> {
         let options = Options { timeout_ms: load.session_ms, ..Options::default() };
+        let server = servers.first().context("a target without a server")?;
         let mut client = Client::connect(server, options)
             .with_context(|| format!("cannot open a session with {server}"))?;
-        client.set_patience(Duration::from_secs(60));
+        client.set_patience(PATIENCE);
         let keys = if needs_keys(load.workload) { load.keys } else { 0 };
         let layout = Layout::new(&load.path, run, keys);
-        let mut plot = Plot { client, layout, path: load.path.clone(), server };
+        let mut plot =
+            Plot { client, layout, path: load.path.clone(), servers: servers.to_vec(), options };
         plot.prepare(load).with_context(|| format!("cannot plant below {}", load.path))?;
         Ok(plot)
     }
@@ -56,17 +61,33 @@ impl Plot {
         let _ = self.client.flush();
     }
 
-    /// Looks for every write that was acknowledged. The server may have been restarted meanwhile.
+    /// Looks for every write that was acknowledged.
     pub(crate) fn audit(&mut self, load: &Load, tally: &mut Tally) {
-        if self.client.ping().is_err() {
-            // If this does not help, the audit says so.
-            let _ = self.client.reattach(self.server);
-        }
+        self.revive();
         audit::audit(&mut self.client, &self.layout, load, tally);
+    }
+
+    /// A server may have gone or been restarted under the load: any of them will do for the rest,
+    /// with the old session or another. If none does, the next call tells.
+    fn revive(&mut self) {
+        if self.client.ping().is_ok() {
+            return;
+        }
+        let session = self.client.session();
+        for server in &self.servers {
+            let client = Client::resume(server, self.options, session)
+                .or_else(|_| Client::connect(server, self.options));
+            if let Ok(mut client) = client {
+                client.set_patience(PATIENCE);
+                self.client = client;
+                return;
+            }
+        }
     }
 
     /// Removes everything.
     pub(crate) fn clear(mut self) -> Result<()> {
+        self.revive();
         let run = self.layout.run.clone();
         remove(&mut self.client, &run).with_context(|| format!("cannot remove {run}"))?;
         // Somebody else's run may be under the same node.

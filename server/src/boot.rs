@@ -1,41 +1,39 @@
 //! From settings to a running server, and from a signal to its end.
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::device::{Disk, Durability, Home, Identity, ProbeReport, Strategy};
-use ringkeeper_engine::log::{self, Dirs, Gauge, Group, Log, Preparer, Recovered, Step};
+use ringkeeper_engine::device::{Disk, Home, Identity};
+use ringkeeper_engine::log::{Gauge, Group, Log, Preparer, Step};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
-use ringkeeper_engine::tree::Digest;
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
 use crate::admin::{Hub, HubParts, SequencerDesk, ServerFacts, Startup};
+use crate::banner::Banner;
 use crate::clock::{Clock, wall};
 use crate::committer::{Committer, Durable};
-use crate::config::{Io, Listen, LogDevice, Purge, SessionPasswords, Settings, Shards};
+use crate::config::{Io, Listen, Purge, SessionPasswords, Settings, Shards};
 use crate::mailbox::{self, SequencerEnd, ShardEnd};
-use crate::restore::Restore;
 use crate::sequencer::{Gauges, GroupSettings, Sequencer, SequencerParts};
-use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Turnstile};
+use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Tokens, Turnstile};
 use crate::snapshots::{PurgeWhen, SnapshotSettings, SnapshotStats, Snapshotter};
+use crate::stop::Stop;
+use crate::store::Store;
 use crate::view::View;
 use crate::waker::Waker;
 
 /// How often the thread that prepares segments looks again when it has nothing to do.
 const PREPARE_LOOK: Duration = Duration::from_millis(50);
-/// How long the first start may measure the disk.
-const PROBE_TIME: Duration = Duration::from_millis(300);
 
 impl Durable for Log<Disk> {
     fn commit(&mut self, group: &mut Group) -> Result<Zxid, String> {
@@ -60,100 +58,20 @@ pub fn serve(settings: &Settings) -> anyhow::Result<()> {
     running.listen(settings, &addresses, io, &stop)
 }
 
-/// The directories, recovered and locked.
-struct Store {
-    // Held until the end: they are the locks.
-    _homes: Vec<Home>,
-    identity: Identity,
-    dirs: Dirs<Disk>,
-    recovered: Recovered<Disk>,
-    db: Database,
-    device: String,
-    seed: u64,
-}
-
-impl Store {
-    fn open(settings: &Settings) -> anyhow::Result<Store> {
-        let apart = settings.data_log_dir != settings.data_dir;
-        let mut homes = vec![open_home(&settings.data_dir, settings)?];
-        if apart {
-            homes.push(open_home(&settings.data_log_dir, settings)?);
-        }
-        let (strategy, device) = choose_strategy(settings)?;
-        let durability =
-            if settings.force_sync { Durability::Synced } else { Durability::Unsynced };
-        let snapshots = Disk::open(&settings.data_dir, strategy, durability)?;
-        let log = if apart {
-            Disk::open(&settings.data_log_dir, strategy, durability)?
-        } else {
-            snapshots.clone()
-        };
-        let dirs = Dirs { snapshots, log };
-        let mut identity = Identity::open(&dirs.snapshots, settings.my_id.unwrap_or(0))?;
-        let seed = random_seed()?;
-        let mut restore = Restore::new(seed);
-        let recovered = log::recover(&dirs, &mut identity, &log_settings(settings), &mut restore)?;
-        for note in &recovered.notes {
-            tracing::warn!("{note}");
-        }
-        let mut db = restore.finish();
-        let digest = if settings.digest_enabled { Digest::Kept } else { Digest::Off };
-        db.tree.keep_digest(digest);
-        Ok(Store { _homes: homes, identity, dirs, recovered, db, device, seed })
-    }
-}
-
-fn open_home(path: &Path, settings: &Settings) -> anyhow::Result<Home> {
-    if !settings.data_dir_autocreate && !path.is_dir() {
-        bail!(
-            "{} does not exist, and datadir.autocreate=false forbids to create it; create it, or \
-             allow it",
-            path.display()
-        );
-    }
-    Ok(Home::open(path)?)
-}
-
-fn log_settings(settings: &Settings) -> log::Settings {
-    log::Settings {
-        segment_bytes: u64::from(settings.pre_alloc_size_kb) << 10,
-        ..log::Settings::default()
-    }
-}
-
-/// The strategy, and the words about it for the banner. The first start measures for a moment;
-/// later ones find what it found in the directory of the log.
-fn choose_strategy(settings: &Settings) -> anyhow::Result<(Strategy, String)> {
-    let set = match settings.log_device {
-        LogDevice::Auto => {
-            let report = ProbeReport::of(&settings.data_log_dir, PROBE_TIME)?;
-            tracing::debug!("log device {}: {}", report.chosen, report.why);
-            let words = format!(
-                "{} (measured; fdatasync p50 {} us, p99 {} us)",
-                report.chosen, report.fdatasync_p50_us, report.fdatasync_p99_us
-            );
-            return Ok((report.chosen, words));
-        }
-        LogDevice::Direct => Strategy::Direct,
-        LogDevice::Mmap => Strategy::Mmap,
-        LogDevice::Uring => Strategy::Uring,
-        LogDevice::Pwrite => Strategy::Pwrite,
-    };
-    Ok((set, format!("{set}, as ringkeeper.log.device says")))
-}
-
-fn random_seed() -> anyhow::Result<u64> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| anyhow::anyhow!("no randomness for hash seeds: {e}"))?;
-    Ok(u64::from_le_bytes(bytes))
-}
-
 /// How sockets are driven.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Sockets {
     Ring,
     Poll,
+}
+
+impl Sockets {
+    fn name(self) -> &'static str {
+        match self {
+            Sockets::Ring => "io_uring",
+            Sockets::Poll => "epoll",
+        }
+    }
 }
 
 fn choose_io(io: Io) -> anyhow::Result<Sockets> {
@@ -249,7 +167,7 @@ impl Running {
         fused: bool,
         stop: &Stop,
     ) -> anyhow::Result<Running> {
-        let Store { _homes, identity, dirs, recovered, db, device, seed } = store;
+        let Store { homes, identity, dirs, recovered, db, device, seed } = store;
         let ops = op_settings(settings);
         let replica = replica(settings, &identity, &ops, &db, (clock, seed));
         let view = Arc::new(View::new(db));
@@ -284,9 +202,7 @@ impl Running {
             gauges: gauges.clone(),
         });
         let snapshots = Arc::new(SnapshotStats::default());
-        let limit = |limit: Option<u32>| limit.map_or(0, |limit| limit as usize);
-        let turnstile =
-            Arc::new(Turnstile::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns)));
+        let turnstile = Arc::new(turnstile(settings));
         let startup = Startup {
             transactions: recovered.replayed,
             total_ms: uptime_ms(clock),
@@ -333,7 +249,7 @@ impl Running {
             seed,
             device,
             threads,
-            _homes,
+            _homes: homes,
             fused,
             hub,
             turnstile,
@@ -385,6 +301,7 @@ impl Running {
         }
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
+        let io = io.name();
         let banner = Banner { settings, address, zxid, device: &self.device, io, ready_ms };
         banner.print(self.fused);
         stop.wait();
@@ -394,6 +311,19 @@ impl Running {
         }
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+fn turnstile(settings: &Settings) -> Turnstile {
+    let limit = |limit: Option<u32>| limit.map_or(0, |limit| limit as usize);
+    let turnstile = Turnstile::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns));
+    match settings.connection_throttle_tokens {
+        None => turnstile,
+        Some(tokens_max) => turnstile.throttled(Tokens::new(
+            tokens_max,
+            i64::try_from(settings.connection_throttle_fill_time_ms).unwrap_or(i64::MAX),
+            settings.connection_throttle_fill_count,
+        )),
     }
 }
 
@@ -557,72 +487,4 @@ fn run_shard(
             crate::fatal::stop(&format!("the event loop failed: {error}"));
         }
     })
-}
-
-/// The end of the server: SIGTERM, SIGINT.
-struct Stop {
-    flag: Arc<AtomicBool>,
-    wakers: std::sync::Mutex<Vec<Arc<Waker>>>,
-    signals: std::sync::Mutex<signal_hook::iterator::Signals>,
-}
-
-impl Stop {
-    fn on_signals() -> anyhow::Result<Stop> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
-        let signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT])?;
-        Ok(Stop {
-            flag: Arc::new(AtomicBool::new(false)),
-            wakers: std::sync::Mutex::default(),
-            signals: std::sync::Mutex::new(signals),
-        })
-    }
-
-    /// Wakes this one too when the end has come.
-    fn wake(&self, waker: Arc<Waker>) {
-        self.wakers.lock().expect("nobody panics while holding it").push(waker);
-    }
-
-    /// Returns when a signal has come; everything is told to stop.
-    fn wait(&self) {
-        let signal = self.signals.lock().expect("only one thread waits").forever().next();
-        tracing::info!(signal, "stopping");
-        self.flag.store(true, Ordering::Release);
-        for waker in self.wakers.lock().expect("nobody panics while holding it").iter() {
-            waker.wake();
-        }
-    }
-}
-
-/// What a person sees when the server is ready.
-struct Banner<'a> {
-    settings: &'a Settings,
-    address: SocketAddr,
-    zxid: Zxid,
-    device: &'a str,
-    io: Sockets,
-    ready_ms: i64,
-}
-
-impl Banner<'_> {
-    /// At most eight lines. To a terminal or a pipe alike, on standard output.
-    fn print(&self, fused: bool) {
-        let out = io::stdout();
-        let bold = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let (on, off) = if bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-        let io = match self.io {
-            Sockets::Ring => "io_uring",
-            Sockets::Poll => "epoll",
-        };
-        let threads = if fused { "one thread serves and orders" } else { "sharded" };
-        let mut out = out.lock();
-        // A closed standard output is no reason to stop serving.
-        let _ = writeln!(out, "{on}Ringkeeper {}{off}", env!("CARGO_PKG_VERSION"));
-        let _ = writeln!(out, "  data     {}", self.settings.data_dir.display());
-        let _ = writeln!(out, "  zxid     {}", self.zxid);
-        let _ = writeln!(out, "  log      {}", self.device);
-        let _ = writeln!(out, "  sockets  {io}, {threads}");
-        let _ = writeln!(out, "  clients  {}", self.address);
-        let _ = writeln!(out, "{on}ready in {} ms{off}", self.ready_ms);
-        let _ = out.flush();
-    }
 }

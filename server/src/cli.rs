@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ringkeeper_engine::Zxid;
 
 use crate::config::{LogFormat, LogLevel};
 
@@ -72,8 +73,89 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         args: Vec<OsString>,
     },
+    /// Look at the transaction log of a server, or repair it.
+    Log {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: LogCommand,
+    },
     /// Print the version.
     Version,
+}
+
+/// What can be done with a log.
+#[derive(Clone, Debug, Subcommand)]
+pub enum LogCommand {
+    /// Write out the transactions, oldest first. It changes nothing.
+    #[command(after_long_help = DUMP_EXAMPLES)]
+    Dump(DumpArgs),
+    /// Cut a damaged log off behind its last good transaction. It says first what would be lost.
+    #[command(after_long_help = REPAIR_EXAMPLES)]
+    Repair(RepairArgs),
+}
+
+const DUMP_EXAMPLES: &str = "\
+Examples:
+  ringkeeper log dump /var/lib/ringkeeper --from 0x1f40
+  ringkeeper log dump /var/lib/ringkeeper --json
+
+Each line has the zxid, the time, the session, the client's number of the request, and what
+changes. Only what is still in the log is there: what is older is in a snapshot.";
+
+const REPAIR_EXAMPLES: &str = "\
+Examples:
+  ringkeeper log repair /var/lib/ringkeeper            say what is wrong and what it would take
+  ringkeeper log repair /var/lib/ringkeeper --yes      do it
+
+Acknowledged transactions are lost by a repair. The files that held them stay, under names that
+begin with \"damaged.\". The server has to be stopped.";
+
+/// The directories of a server.
+#[derive(Args, Clone, Debug)]
+pub struct Directories {
+    /// The data directory (dataDir).
+    #[arg(value_name = "DIR")]
+    pub data_dir: PathBuf,
+
+    /// The directory of the log (dataLogDir), where it is another one.
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
+}
+
+/// Which transactions to write, and how.
+#[derive(Args, Clone, Debug)]
+pub struct DumpArgs {
+    /// Where they are.
+    #[command(flatten)]
+    pub directories: Directories,
+
+    /// For programs: a JSON object per line.
+    #[arg(long)]
+    pub json: bool,
+
+    /// The first transaction to write, in hexadecimal behind 0x, or in decimal.
+    #[arg(long, value_name = "ZXID", value_parser = parse_zxid, default_value = "0")]
+    pub from: Zxid,
+}
+
+/// What to repair, and whether to do it.
+#[derive(Args, Clone, Debug)]
+pub struct RepairArgs {
+    /// Where the log is.
+    #[command(flatten)]
+    pub directories: Directories,
+
+    /// Do it, instead of only saying what it would do.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+fn parse_zxid(text: &str) -> Result<Zxid, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map(Zxid).map_err(|_| "a zxid is a number such as 0x1f40".to_owned())
 }
 
 const START_EXAMPLES: &str = "\

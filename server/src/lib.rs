@@ -1,17 +1,21 @@
 //! Threads, sockets and files around the pure core.
 
 pub mod admin;
+mod banner;
 pub mod boot;
 pub mod cli;
 pub mod clock;
 pub mod committer;
 pub mod config;
 pub mod fatal;
+pub mod inspect;
 pub mod logging;
 pub mod mailbox;
 pub mod restore;
 pub mod sequencer;
 pub mod shards;
 pub mod snapshots;
+mod stop;
+mod store;
 pub mod view;
 pub mod waker;

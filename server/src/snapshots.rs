@@ -40,7 +40,7 @@ pub struct SnapshotSettings {
 pub enum PurgeWhen {
     /// After each snapshot.
     Always,
-    /// At most once in this time.
+    /// At the start, and then once in this time.
     Every(Duration),
     /// Never.
     Never,
@@ -97,8 +97,10 @@ impl<D: Device> Snapshotter<D> {
         let mut records_at = 0u64.wrapping_sub(self.behind);
         let mut bytes_at = 0;
         let mut threshold = self.draw();
-        let mut purged = Instant::now();
+        // By the clock, the first time is now: who restarts daily would never purge otherwise.
+        let mut purged = None;
         while !self.stop.load(Ordering::Acquire) {
+            self.purge_by_clock(&mut purged);
             std::thread::park_timeout(LOOK);
             let records = self.commits.records.load(Ordering::Relaxed);
             let bytes = self.commits.bytes.load(Ordering::Relaxed);
@@ -110,7 +112,9 @@ impl<D: Device> Snapshotter<D> {
             match self.take() {
                 Ok(true) => {
                     (records_at, bytes_at, threshold) = (records, bytes, self.draw());
-                    self.purge(&mut purged);
+                    if self.settings.purge == PurgeWhen::Always {
+                        self.purge();
+                    }
                 }
                 Ok(false) => return,
                 Err(error) => self.failed(&error),
@@ -197,13 +201,15 @@ impl<D: Device> Snapshotter<D> {
         self.stats.zxid.store(zxid.0, Ordering::Relaxed);
     }
 
-    fn purge(&self, last: &mut Instant) {
-        match self.settings.purge {
-            PurgeWhen::Never => return,
-            PurgeWhen::Every(interval) if last.elapsed() < interval => return,
-            PurgeWhen::Every(_) | PurgeWhen::Always => {}
+    fn purge_by_clock(&self, last: &mut Option<Instant>) {
+        let PurgeWhen::Every(interval) = self.settings.purge else { return };
+        if last.is_none_or(|last| last.elapsed() >= interval) {
+            *last = Some(Instant::now());
+            self.purge();
         }
-        *last = Instant::now();
+    }
+
+    fn purge(&self) {
         match self.purger.purge(self.settings.keep, Zxid(u64::MAX)) {
             Ok(purged) => tracing::debug!(
                 snapshots = purged.snapshots.len(),

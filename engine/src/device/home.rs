@@ -30,8 +30,8 @@ pub enum HomeError {
     },
     /// It is a ZooKeeper's.
     #[error(
-        "{directory} holds data of Apache ZooKeeper (version-2); Ringkeeper does not write there. \
-         Name an empty directory, and bring the data over with: ringkeeper import {directory}"
+        "{directory} holds data of Apache ZooKeeper (version-2), which this release can neither \
+         read nor take over; name an empty directory"
     )]
     ZooKeeper {
         /// The directory.

@@ -110,24 +110,31 @@ pub enum BadIdentity {
 impl Identity {
     /// Reads the identity of a directory, or gives a new one to a directory that has none.
     pub fn open<D: Device>(device: &D, server: u64) -> Result<Identity, BadIdentity> {
+        match Identity::read(device)? {
+            None => Identity::create(device, server),
+            Some(identity) if identity.server == server => Ok(identity),
+            Some(Identity { server: owner, .. }) => {
+                Err(BadIdentity::OtherServer { file: device.place(NAME), owner, server })
+            }
+        }
+    }
+
+    /// Reads the identity of a directory, whosever it is; nothing where there is none yet.
+    pub fn read<D: Device>(device: &D) -> Result<Option<Identity>, BadIdentity> {
         let file = device.place(NAME);
         let entries = device.list()?;
         let Some(entry) = entries.iter().find(|entry| entry.name == NAME) else {
             let used = |name: &str| name.starts_with("log.") || name.starts_with("snapshot.");
             return match entries.iter().any(|entry| used(&entry.name)) {
                 true => Err(BadIdentity::Missing { file }),
-                false => Identity::create(device, server),
+                false => Ok(None),
             };
         };
         if entry.bytes > BYTES_MAX {
             return Err(BadIdentity::Damaged { file, what: "it is far too long" });
         }
         let bytes = device.read(NAME, Source::Cached)?.read_at(0, entry.bytes as usize)?;
-        let identity = Identity::parse(&bytes, &file)?;
-        if identity.server != server {
-            return Err(BadIdentity::OtherServer { file, owner: identity.server, server });
-        }
-        Ok(identity)
+        Identity::parse(&bytes, &file).map(Some)
     }
 
     fn create<D: Device>(device: &D, server: u64) -> Result<Identity, BadIdentity> {

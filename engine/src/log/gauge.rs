@@ -71,14 +71,14 @@ pub(super) struct Shared {
 }
 
 impl Gauge {
-    pub(super) fn new(settings: &Settings, number: u64) -> Gauge {
+    pub(super) fn new(settings: &Settings) -> Gauge {
         let capacity = settings.capacity();
         let shared = Shared {
             capacity,
             margin: settings.margin_bytes.min(capacity / 4),
             spares_max: settings.spares_max,
             shelf: Shelf::default(),
-            number: AtomicU64::new(number),
+            number: AtomicU64::new(0),
             full: AtomicBool::new(false),
             left: AtomicU64::new(0),
             commits: AtomicU64::new(0),

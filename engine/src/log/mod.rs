@@ -16,6 +16,7 @@ pub mod scan;
 
 mod gauge;
 mod group;
+mod inspect;
 mod prepare;
 mod recover;
 mod refusal;
@@ -24,10 +25,11 @@ mod survey;
 
 pub use gauge::{Gauge, Room, Stats};
 pub use group::Group;
+pub use inspect::read_log;
 pub use prepare::{Preparer, Step};
 pub use recover::{Note, Recovered, Replay, recover};
 pub use refusal::{BadSnapshots, Proof, Refusal};
-pub use repair::{Repaired, repair_truncate};
+pub use repair::{Repaired, repair_plan, repair_truncate};
 
 use self::gauge::Shared;
 use self::header::Header;
@@ -81,8 +83,8 @@ pub enum Fatal {
     Disk(#[from] DiskError),
     /// No space for the next segment. [`Room`] exists so that this does not happen.
     #[error(
-        "there is no space for the next segment of the log: {0}. The server stops before writing \
-         anything; make some space and start it again"
+        "there is no space for the next segment of the log: {0}. The server stops; what it \
+         acknowledged is safe. Make some space and start it again"
     )]
     Full(DiskError),
     /// An earlier commit failed, and this one was tried nevertheless.

@@ -127,7 +127,7 @@ pub fn recover<D: Device>(
     survey.replay_log(snapshot.unwrap_or(Zxid::ZERO), &mut end, replay)?;
     survey.check_end(&end)?;
     // Everything was read and understood; only now is anything changed.
-    let gauge = Gauge::new(settings, 0);
+    let gauge = Gauge::new(settings);
     tidy(dirs, &gauge)?;
     let log = open(dirs, identity, &gauge, &end, &mut notes).map_err(refuse)?;
     gauge.shared.set_left(log.left());

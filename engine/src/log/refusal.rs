@@ -67,8 +67,7 @@ pub enum Refusal {
     /// There are snapshots or segments missing from the beginning.
     #[error(
         "the log begins behind {prev} ({file}) and there is no usable snapshot that reaches so \
-         far{bad}. Bring the missing files back, or let the server fetch everything anew from its \
-         ensemble: start it on an empty directory"
+         far{bad}. Bring the missing files back, or the whole directory from a backup"
     )]
     NoBeginning {
         /// The oldest segment.
@@ -81,8 +80,7 @@ pub enum Refusal {
     /// A snapshot is newer than the log.
     #[error(
         "{file} is newer than the end of the log ({last}): the end of the log is missing. Bring \
-         it back from where it was moved; if it is lost, so are acknowledged transactions: let \
-         the server fetch everything anew from its ensemble, on an empty directory"
+         it back from where it was moved. {REPAIR}"
     )]
     LogTooShort {
         /// The snapshot.
@@ -136,8 +134,8 @@ impl Refusal {
     }
 }
 
-const REPAIR: &str = "If other servers have the data, start this one on an empty directory; if \
-                      not, `ringkeeper log repair` keeps what is good and says what is lost";
+const REPAIR: &str = "If there is no backup to bring it back from, `ringkeeper log repair` keeps \
+                      what is good and says what is lost";
 
 /// What proves that there was more behind the last good record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,6 +1,7 @@
 //! What an operator may decide when recovery refuses: to keep what is good and lose the rest.
 
 use super::header::{self, Header};
+use super::inspect::Each;
 use super::recover::{Note, Replay, cut, refuse};
 use super::refusal::Refusal;
 use super::survey::{End, Newest, Survey};
@@ -8,19 +9,21 @@ use super::{Active, Dirs, Fatal, Settings};
 use crate::Zxid;
 use crate::device::{Device, DiskError, Durability, Identity, ReadAt, Sink, Source};
 use crate::log::gauge::Gauge;
-use crate::snapshot::{self, Start};
-use crate::txn::Txn;
+use crate::snapshot;
 
 /// Bytes copied at once.
 const COPY_BYTES: usize = 1 << 20;
 
-/// What a repair did.
+/// What a repair did, or would do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Repaired {
     /// The log ends here now; every transaction behind it is lost.
     pub last: Zxid,
     /// What was wrong; nothing, if there was nothing to repair.
     pub trouble: Option<String>,
+    /// The newest transaction that the names and headers of the files speak of, where it is lost.
+    /// There may be more behind it.
+    pub lost_to: Option<Zxid>,
     /// Files kept aside, under these names: they hold what was lost, as far as it can be read.
     pub aside: Vec<String>,
     /// What else somebody should know.
@@ -35,11 +38,51 @@ pub fn repair_truncate<D: Device>(
     identity: &Identity,
     settings: &Settings,
 ) -> Result<Repaired, Refusal> {
+    let (mut repaired, base, end) = examine(dirs, identity)?;
+    if repaired.trouble.is_some() {
+        Repair { dirs, identity, settings, repaired: &mut repaired }
+            .run(base, &end)
+            .map_err(refuse)?;
+    }
+    Ok(repaired)
+}
+
+/// Says what [`repair_truncate`] would do, and changes nothing. The names of the files that would
+/// be kept aside are those that they have now.
+pub fn repair_plan<D: Device>(dirs: &Dirs<D>, identity: &Identity) -> Result<Repaired, Refusal> {
+    let (mut plan, base, end) = examine(dirs, identity)?;
+    if plan.trouble.is_none() {
+        return Ok(plan);
+    }
+    let from = |first: Zxid| match &end.newest {
+        // The segment that is cut is kept aside as well, as it is now.
+        Some(newest) if end.last >= base => first >= newest.header.first,
+        Some(_) | None => true,
+    };
+    for entry in dirs.snapshots.list()? {
+        if snapshot::parse_name(&entry.name).is_some_and(|zxid| zxid > plan.last) {
+            plan.aside.push(dirs.snapshots.place(&entry.name));
+        }
+    }
+    for entry in dirs.log.list()? {
+        if header::parse_name(&entry.name).is_some_and(from) {
+            plan.aside.push(dirs.log.place(&entry.name));
+        }
+    }
+    plan.aside.sort_unstable();
+    Ok(plan)
+}
+
+/// Reads everything: what is wrong, which snapshot holds, and how far the log behind it is good.
+fn examine<D: Device>(
+    dirs: &Dirs<D>,
+    identity: &Identity,
+) -> Result<(Repaired, Zxid, End), Refusal> {
     let mut survey = Survey::take(dirs, identity)?;
     let mut notes = Vec::new();
-    let base = survey.load_snapshot(identity, &mut Discard, &mut notes)?.unwrap_or(Zxid::ZERO);
+    let base = survey.load_snapshot(identity, &mut checked(), &mut notes)?.unwrap_or(Zxid::ZERO);
     let mut end = End::default();
-    let verdict = survey.replay_log(base, &mut end, &mut Discard);
+    let verdict = survey.replay_log(base, &mut end, &mut checked());
     let stranger = survey.trouble.take();
     let trouble = match (verdict, &stranger) {
         (Err(refusal), _) if !refusal.is_repairable() => return Err(refusal),
@@ -50,13 +93,12 @@ pub fn repair_truncate<D: Device>(
         (Ok(()), Some((_, refusal))) => Some(refusal.to_string()),
         (Ok(()), None) => survey.check_end(&end).err().map(|refusal| refusal.to_string()),
     };
-    let mut repaired = Repaired { last: end.last.max(base), trouble, aside: Vec::new(), notes };
-    if repaired.trouble.is_some() {
-        Repair { dirs, identity, settings, repaired: &mut repaired }
-            .run(base, &end)
-            .map_err(refuse)?;
-    }
-    Ok(repaired)
+    let last = end.last.max(base);
+    // A segment begins behind what its name says, so that much was there at least.
+    let segments = survey.segments.iter().map(|header| header.prev);
+    let spoken_of = segments.chain(survey.snapshots.iter().copied()).max();
+    let lost_to = spoken_of.filter(|zxid| *zxid > last);
+    Ok((Repaired { last, trouble, lost_to, aside: Vec::new(), notes }, base, end))
 }
 
 struct Repair<'a, D> {
@@ -96,8 +138,9 @@ impl<D: Device> Repair<'_, D> {
     }
 
     fn move_aside(&mut self, device: &D, name: &str) -> Result<(), DiskError> {
-        device.rename(name, &aside(name))?;
-        self.repaired.aside.push(device.place(&aside(name)));
+        let aside = aside(device, name)?;
+        device.rename(name, &aside)?;
+        self.repaired.aside.push(device.place(&aside));
         Ok(())
     }
 
@@ -106,7 +149,8 @@ impl<D: Device> Repair<'_, D> {
         let device = &self.dirs.log;
         let name = header::name(newest.header.first);
         let reader = device.read(&name, Source::Disk)?;
-        let mut sink = device.create(&aside(&name))?;
+        let aside = aside(device, &name)?;
+        let mut sink = device.create(&aside)?;
         let mut at = 0;
         while at < reader.bytes() {
             let count = COPY_BYTES.min(usize::try_from(reader.bytes() - at).unwrap_or(COPY_BYTES));
@@ -115,7 +159,7 @@ impl<D: Device> Repair<'_, D> {
         }
         sink.sync()?;
         device.sync_dir()?;
-        self.repaired.aside.push(device.place(&aside(&name)));
+        self.repaired.aside.push(device.place(&aside));
         Ok(())
     }
 
@@ -128,7 +172,7 @@ impl<D: Device> Repair<'_, D> {
             }
         }
         device.sync_dir()?;
-        let gauge = Gauge::new(self.settings, 0);
+        let gauge = Gauge::new(self.settings);
         for entry in device.list()? {
             if let Some(number) = super::prepare::parse_spare(&entry.name) {
                 gauge.adopt(device, entry, number)?;
@@ -149,29 +193,15 @@ impl<D: Device> Repair<'_, D> {
     }
 }
 
-fn aside(name: &str) -> String {
-    format!("damaged.{name}")
+/// A name that is free: what an earlier repair kept is not overwritten.
+fn aside<D: Device>(device: &D, name: &str) -> Result<String, DiskError> {
+    let taken = device.list()?;
+    let free = |aside: &String| taken.iter().all(|entry| entry.name != *aside);
+    let mut names = (1_u64..).map(|number| format!("damaged.{number}.{name}"));
+    Ok(names.find(free).expect("there are more numbers than files"))
 }
 
 /// Checks what can be checked without a tree.
-struct Discard;
-
-impl Replay for Discard {
-    fn begin(&mut self, _: Start<'_>) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn block(&mut self, _: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn begin_empty(&mut self) {}
-
-    fn txn(&mut self, _: Txn) -> Result<(), String> {
-        Ok(())
-    }
+fn checked() -> impl Replay {
+    Each(|_| Ok(()))
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Reading, get_children, get_data, multi};
+use crate::Code;
 use crate::limits;
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Reader};
@@ -49,12 +50,14 @@ impl<'a> MultiRead<'a> {
         }
     }
 
-    /// Appends one result per read; a failing one does not stop the others.
-    pub fn reply(&self, reading: Reading<'_>, out: &mut Vec<u8>) {
+    /// Appends one result per read; a failing one does not stop the others. All of it together is
+    /// refused where it is too much: a small request could ask for gigabytes.
+    pub fn reply(&self, reading: Reading<'_>, out: &mut Vec<u8>) -> Result<(), Code> {
+        let first = out.len();
         for item in &self.items {
-            // The connection is closed for this: a small request could ask for gigabytes.
-            if out.len() > limits::CONN_OUT_BYTES_HARD {
-                return;
+            if out.len() - first > limits::CONN_OUT_BYTES_HARD {
+                out.truncate(first);
+                return Err(Code::SystemError);
             }
             let start = out.len();
             let (op_code, path) = match item {
@@ -72,5 +75,6 @@ impl<'a> MultiRead<'a> {
             }
         }
         multi::put_end(out);
+        Ok(())
     }
 }

@@ -134,8 +134,8 @@ fn multi_read(
 ) -> ReadDone<'static> {
     match MultiRead::decode(reader) {
         Ok(list) => {
-            list.reply(reading, out);
-            ReadDone::plain(Code::Ok)
+            let result = list.reply(reading, out);
+            ReadDone::plain(result.err().unwrap_or(Code::Ok))
         }
         Err(Unreadable::Malformed) => ReadDone::plain(Code::MarshallingError),
         Err(Unreadable::Writes) => {

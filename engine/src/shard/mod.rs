@@ -138,6 +138,8 @@ pub struct Shard {
     outstanding: usize,
     /// Reads with a watch that are at the sequencer.
     watches_asked: usize,
+    /// Local requests behind a request that is at the sequencer; any of them may set a watch.
+    locals_waiting: usize,
 }
 
 impl Shard {
@@ -157,6 +159,7 @@ impl Shard {
             stalled: Vec::new(),
             outstanding: 0,
             watches_asked: 0,
+            locals_waiting: 0,
             settings,
         }
     }
@@ -217,7 +220,7 @@ impl Shard {
 
     /// Whether changes must be reported to this shard: it holds watches, or is about to.
     pub fn has_interest(&self) -> bool {
-        !self.watches.is_empty() || self.watches_asked > 0
+        !self.watches.is_empty() || self.watches_asked + self.locals_waiting > 0
     }
 
     /// Connections that have something to send, to close, or to read again. Each is listed once.
@@ -282,6 +285,7 @@ impl Shard {
         let unserved = local - conn.pipeline.len();
         let idle = conn.asked == 0;
         self.outstanding -= unserved;
+        self.locals_waiting -= unserved;
         self.counters.dropped += u64::from(dropped);
         self.watches.drop_connection(id);
         if idle {
@@ -351,8 +355,11 @@ impl Shard {
         let Some(mut conn) = self.conns.get_mut(id.0 as usize).and_then(Option::take) else {
             return;
         };
+        let before = conn.out.len();
         f(self, &mut conn);
-        if conn.out.len() > limits::CONN_OUT_BYTES_HARD {
+        // One reply may be larger than any bound: a client that was cut off for it would come back
+        // and ask again. Who does not take what is there already gets no more.
+        if before > limits::CONN_OUT_BYTES_HARD && conn.out.len() > before {
             conn.abort();
         }
         self.touch(id, &mut conn);
@@ -402,6 +409,11 @@ impl Shard {
                 }
             });
         }
+    }
+
+    /// Whether [`Shard::resume_stalled`] would go on with something.
+    pub fn can_resume(&self) -> bool {
+        self.stalled.iter().any(|id| self.wants_input(*id))
     }
 
     /// Whether a session is spoken for by this connection.

@@ -84,7 +84,7 @@ impl Shard {
         }
         let mut reader = Reader::new(payload);
         let Ok(header) = RequestHeader::read(&mut reader) else { return conn.abort() };
-        *self.counters.ops.entry(header.op).or_default() += 1;
+        *self.counters.ops.entry(op::counted_as(header.op)).or_default() += 1;
         match header.op {
             op::AUTH => return self.auth(conn, header, &mut reader, moment),
             op::SASL => return self.sasl(conn, header, &mut reader, moment),
@@ -153,10 +153,12 @@ impl Shard {
     /// Serves a request here, now or in its turn.
     fn local(&mut self, id: ConnId, conn: &mut Conn, payload: &[u8], moment: Moment<'_>) {
         if conn.pipeline.is_empty() {
-            return self.serve(id, conn, payload, moment.now_us, moment);
+            let due = Due { since_us: moment.now_us, zxid: moment.db.applied() };
+            return self.serve(id, conn, payload, due, moment);
         }
         conn.pipeline.push_back(Slot::Local { payload: payload.into(), since_us: moment.now_us });
         self.outstanding += 1;
+        self.locals_waiting += 1;
     }
 
     /// Answers a request that needs nothing but its turn and, for reads, the state of the moment.
@@ -165,21 +167,22 @@ impl Shard {
         id: ConnId,
         conn: &mut Conn,
         payload: &[u8],
-        since_us: u64,
+        due: Due,
         moment: Moment<'_>,
     ) {
         let mut reader = Reader::new(payload);
         let header = RequestHeader::read(&mut reader).expect("the header was read before");
+        let Due { since_us, zxid } = due;
         let done = Done { header, since_us };
         match header.op {
             op::PING => {
                 let header = RequestHeader { xid: xid::PING, op: op::PING };
                 let done = Done { header, since_us };
-                self.reply(conn, done, moment.db.applied(), Code::Ok, moment, |_| {});
+                self.reply(conn, done, zxid, Code::Ok, moment, |_| {});
             }
             code if is_read(code) => self.serve_read(id, conn, done, &mut reader, moment),
             op::SET_WATCHES | op::SET_WATCHES2 => {
-                self.set_watches(id, conn, done, &mut reader, moment);
+                self.set_watches(id, conn, done, &mut reader, zxid, moment);
             }
             op::ADD_WATCH | op::CHECK_WATCHES | op::REMOVE_WATCHES => {
                 let result = self.change_watches(id, header.op, &mut reader);
@@ -189,17 +192,17 @@ impl Shard {
                         watches::reply_added(out);
                     }
                 };
-                self.reply(conn, done, moment.db.applied(), code, moment, body);
+                self.reply(conn, done, zxid, code, moment, body);
             }
             op::WHO_AM_I => {
                 let ids = conn.ids.clone();
                 let body = |out: &mut Vec<u8>| who_am_i::reply(&ids, out);
-                self.reply(conn, done, moment.db.applied(), Code::Ok, moment, body);
+                self.reply(conn, done, zxid, Code::Ok, moment, body);
             }
             // A write or a sync that could not be decoded.
             code if ReplyShape::of(code).is_some() || code == op::SYNC => {
                 let code = Code::MarshallingError;
-                self.reply(conn, done, moment.db.applied(), code, moment, |_| {});
+                self.reply(conn, done, zxid, code, moment, |_| {});
             }
             _ => {
                 let code = Code::Unimplemented;
@@ -240,9 +243,9 @@ impl Shard {
         conn: &mut Conn,
         done: Done,
         reader: &mut Reader<'_>,
+        zxid: Zxid,
         moment: Moment<'_>,
     ) {
-        let zxid = moment.db.applied();
         match SetWatches::decode(done.header.op, reader) {
             Ok(request) => {
                 request.catch_up(id, &moment.db.tree, &mut self.watches, &mut conn.out);
@@ -387,6 +390,16 @@ impl Shard {
         seen.min = seen.min.min(bytes);
         seen.max = seen.max.max(bytes);
     }
+}
+
+/// When a request arrived, and the state that its reply belongs to: that of its place in the
+/// order, which may be older than the moment in which it is served.
+#[derive(Clone, Copy)]
+pub(super) struct Due {
+    /// When it arrived.
+    pub since_us: u64,
+    /// The last zxid before its place in the order.
+    pub zxid: Zxid,
 }
 
 /// The request that a reply belongs to.

@@ -2,7 +2,7 @@
 
 use ringkeeper_engine::device::{Device, DirectoryId, DiskError, Identity, MemoryDevice};
 use ringkeeper_engine::log::{
-    Dirs, Group, Note, Recovered, Refusal, Replay, Settings, recover, repair_truncate,
+    Dirs, Group, Note, Recovered, Refusal, Replay, Settings, recover, repair_plan, repair_truncate,
 };
 use ringkeeper_engine::snapshot::{Meta, Start, Writer};
 use ringkeeper_engine::txn::{Txn, TxnBody};
@@ -231,7 +231,10 @@ pub(crate) fn goes_on(world: &World, device: &MemoryDevice) -> Vec<Note> {
 /// Repairs a directory and checks that it starts then; returns what is left.
 pub(crate) fn repaired(device: &MemoryDevice) -> Vec<Txn> {
     let identity = Identity::open(device, 3).unwrap();
+    let plan = repair_plan(&dirs(device), &identity).unwrap();
     let repaired = repair_truncate(&dirs(device), &identity, &settings()).unwrap();
+    assert_eq!((plan.last, &plan.trouble), (repaired.last, &repaired.trouble));
+    assert_eq!(plan.aside.len(), repaired.aside.len(), "{:?} {:?}", plan.aside, repaired.aside);
     assert!(repaired.trouble.is_some() && !repaired.aside.is_empty());
     let (recovered, txns) = open(device).unwrap_or_else(|refusal| panic!("{refusal}"));
     assert_eq!(recovered.last, repaired.last);

@@ -22,7 +22,6 @@ impl Rules<'_> {
         self.retention();
         self.four_letter_words();
         self.authentication();
-        self.weights();
     }
 
     fn problem(&mut self, key: &str, text: &str) {
@@ -72,8 +71,6 @@ impl Rules<'_> {
     }
 
     fn sizes(&mut self) {
-        let buffer = self.values.number("jute.maxbuffer").expect("it has a default");
-        self.fill("jute.maxbuffer.extrasize", buffer, "jute.maxbuffer");
         let backlog = self.values.number("clientPortListenBacklog").expect("it has a default");
         if backlog <= 0 {
             let (key, from) = ("clientPortListenBacklog", "4096");
@@ -82,8 +79,6 @@ impl Rules<'_> {
     }
 
     fn flush(&mut self) {
-        let delay = self.values.number("flushDelay").expect("it has a default");
-        self.fill("maxWriteQueuePollTime", delay / 3, "flushDelay ÷ 3");
         if self.values.held("forceSync").value == Value::Switch(false) {
             self.warn("forceSync", "a power failure now loses writes that were acknowledged");
         }
@@ -100,7 +95,15 @@ impl Rules<'_> {
             self.values.set_number(key, 3, self.values.origin(key).clone());
         }
         let key = "autopurge.purgeInterval";
-        if self.values.number(key) == Some(0) {
+        if self.values.number(key) != Some(0) {
+            return;
+        }
+        // The container image sets its variable to 0 for everybody, which is nobody's wish.
+        let image = Origin::Variable("ZOO_AUTOPURGE_PURGEINTERVAL".to_owned());
+        if *self.values.origin(key) == image {
+            let origin = Origin::Derived("after each snapshot");
+            self.values.set(key, Held { value: Value::Absent, text: String::new(), origin });
+        } else {
             self.warn(
                 key,
                 "nothing is ever deleted; remove the setting to delete after each snapshot",
@@ -152,21 +155,6 @@ impl Rules<'_> {
             && !text.starts_with("super:")
         {
             self.warn(key, "nobody can be this user; the form is super: and a digest");
-        }
-    }
-
-    /// As in ZooKeeper, no session may be cheaper than a local one.
-    fn weights(&mut self) {
-        let local = "connection_throttle_local_session_weight";
-        let least = self.values.number(local).expect("it has a default");
-        for key in [
-            "connection_throttle_global_session_weight",
-            "connection_throttle_renew_session_weight",
-        ] {
-            if self.values.number(key).is_some_and(|weight| weight < least) {
-                self.warn(key, &format!("it is less than {local}, so {least} is used"));
-                self.values.set_number(key, least, self.values.origin(key).clone());
-            }
         }
     }
 }

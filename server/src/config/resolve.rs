@@ -183,7 +183,7 @@ fn unknown(entry: &Entry) -> Verdict {
 fn judge(entry: &Entry, found: &Found, values: &mut Values) -> Verdict {
     let row = found.row;
     match row.disposition {
-        Disposition::NoMeaning(why) => return Verdict::NoMeaning(why),
+        Disposition::NoMeaning(why) => return no_meaning(entry, row, why),
         Disposition::Refused(why) => return refused(entry, row, why),
         Disposition::Honoured | Disposition::NotYet(_) => {}
     }
@@ -204,6 +204,14 @@ fn judge(entry: &Entry, found: &Found, values: &mut Values) -> Verdict {
     };
     values.set(row.key, Held { value, text, origin: entry.origin.clone() });
     verdict
+}
+
+/// Files are full of such lines; those that say what holds anyway are not worth a remark.
+fn no_meaning(entry: &Entry, row: &Row, why: &'static str) -> Verdict {
+    match value::parse(row, &entry.name, &entry.value) {
+        Ok(value) if is_preset(row, &value) => Verdict::Default,
+        Ok(_) | Err(_) => Verdict::NoMeaning(why),
+    }
 }
 
 /// What asks for nothing beyond the default is not refused.

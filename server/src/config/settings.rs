@@ -36,6 +36,10 @@ macro_rules! settings {
         /// The keys that have a field, so that a test can compare them with the table.
         #[cfg(test)]
         pub(super) const FIELD_KEYS: &[&str] = &[$($key),*];
+
+        /// The fields themselves, so that a test can look for who reads them.
+        #[cfg(test)]
+        pub(super) const FIELDS: &[&str] = &[$(stringify!($field)),*];
     };
 }
 
@@ -56,8 +60,6 @@ settings! {
     nio_sessionless_cnxn_timeout_ms: u64 = "nio.sessionlessCnxnTimeout",
     /// The largest request in bytes.
     jute_maxbuffer: u32 = "jute.maxbuffer",
-    /// What a recorded transaction may have on top of `jute_maxbuffer`, in bytes.
-    jute_extrasize: u32 = "jute.maxbuffer.extrasize",
     /// The four-letter words that are answered.
     four_letter_whitelist: FourLetterWords = "4lw.commands.whitelist",
     /// Whether clients may create nodes with a time to live.
@@ -92,8 +94,6 @@ settings! {
     fsync_warning_threshold_ms: u64 = "fsync.warningthresholdms",
     /// How long a sync of the log may wait for more writes.
     flush_delay_ms: u64 = "flushDelay",
-    /// How long to wait for a next write before syncing anyway.
-    max_write_queue_poll_time_ms: u64 = "maxWriteQueuePollTime",
     /// The most writes that share one sync.
     max_batch_size: Option<u32> = "maxBatchSize",
     /// A snapshot is taken after about this many writes.
@@ -111,44 +111,12 @@ settings! {
 
     /// The most requests in progress before reading from busy connections stops.
     global_outstanding_limit: u32 = "globalOutstandingLimit",
-    /// The most bytes all large requests in progress may have together.
-    large_request_max_bytes: u32 = "largeRequestMaxBytes",
-    /// The size from which a request is large; nothing means none is.
-    large_request_threshold: Option<u32> = "largeRequestThreshold",
-    /// The most requests in progress before new ones are held back.
-    request_throttle_max_requests: Option<u32> = "request_throttle_max_requests",
-    /// The longest a request is held back before the limit is looked at again.
-    request_throttle_stall_time_ms: u64 = "request_throttle_stall_time",
-    /// Whether held back requests that went stale are dropped with their connection.
-    request_throttle_drop_stale: bool = "request_throttle_drop_stale",
-    /// Whether a request that waited longer than its session timeout is stale.
-    request_stale_latency_check: bool = "request_stale_latency_check",
-    /// Whether a request whose connection is gone is stale.
-    request_stale_connection_check: bool = "request_stale_connection_check",
-    /// A request held back longer is answered with an error.
-    throttled_op_wait_time_ms: Option<u64> = "throttled_op_wait_time",
     /// The most tokens for new connections; nothing turns connection throttling off.
     connection_throttle_tokens: Option<u32> = "connection_throttle_tokens",
     /// How often tokens are added.
     connection_throttle_fill_time_ms: u64 = "connection_throttle_fill_time",
     /// How many tokens are added each time.
     connection_throttle_fill_count: u32 = "connection_throttle_fill_count",
-    /// How often the share of dropped connections is adjusted; nothing means none are dropped.
-    connection_throttle_freeze_time_ms: Option<u64> = "connection_throttle_freeze_time",
-    /// What the share of dropped connections grows by.
-    connection_throttle_drop_increase: f64 = "connection_throttle_drop_increase",
-    /// What the share of dropped connections shrinks by.
-    connection_throttle_drop_decrease: f64 = "connection_throttle_drop_decrease",
-    /// The share of tokens from which there are enough.
-    connection_throttle_decrease_ratio: f64 = "connection_throttle_decrease_ratio",
-    /// Whether a connection costs tokens by its kind instead of one.
-    connection_throttle_weight_enabled: bool = "connection_throttle_weight_enabled",
-    /// What a new session costs; never less than a local one.
-    connection_throttle_global_session_weight: u32 = "connection_throttle_global_session_weight",
-    /// What a new local session costs.
-    connection_throttle_local_session_weight: u32 = "connection_throttle_local_session_weight",
-    /// What a reconnect costs; never less than a local session.
-    connection_throttle_renew_session_weight: u32 = "connection_throttle_renew_session_weight",
 
     /// Whether access lists are kept but not checked.
     skip_acl: bool = "skipACL",
@@ -165,17 +133,8 @@ settings! {
     /// The names of this service for the scheme `ensemble`; none means the scheme is not checked.
     ensemble_auth_names: Vec<String> = "ensembleAuthName",
 
-    /// Whether every change is written to the audit log.
-    audit_enable: bool = "audit.enable",
-
     /// Whether reconfig is answered as "not possible alone" instead of "disabled".
     reconfig_enabled: bool = "reconfigEnabled",
-    /// Whether the four-letter word `isro` is answered and read-only mode is on.
-    readonlymode_enabled: bool = "readonlymode.enabled",
-    /// How long a follower may take to catch up, in ticks.
-    init_limit: u32 = "initLimit",
-    /// How far a follower may be behind, in ticks.
-    sync_limit: u32 = "syncLimit",
 
     /// How many threads serve clients.
     shards: Shards = "ringkeeper.shards",
@@ -187,7 +146,7 @@ settings! {
     log_format: LogFormat = "ringkeeper.log.format",
     /// Which of the server's messages are written.
     log_level: LogLevel = "ringkeeper.log.level",
-    /// Disk space held back for when the disk is full.
+    /// Log segments are kept ready for this much, for when the disk is full.
     reserve_mb: u32 = "ringkeeper.reserveMb",
     /// How session passwords are made.
     session_passwords: SessionPasswords = "ringkeeper.sessionPasswords",

@@ -1,14 +1,16 @@
 //! The table against itself, against the settings made from it, and against ZooKeeper's names.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use super::settings::FIELD_KEYS;
+use super::settings::{FIELD_KEYS, FIELDS};
 use super::table::{self, Disposition, Kind, Preset, Row, rows};
 use super::{Env, Settings};
 use crate::cli::StartArgs;
 
 /// Settings the loader itself acts on, so that the server needs no field for them.
-const LOADER_KEYS: &[&str] = &["server.*", "dynamicConfigFile", "authProvider.*"];
+const LOADER_KEYS: &[&str] =
+    &["server.*", "dynamicConfigFile", "authProvider.*", "readonlymode.enabled"];
 
 fn load(definitions: &[String]) -> Result<Settings, String> {
     let args = StartArgs { definitions: definitions.to_vec(), ..StartArgs::default() };
@@ -24,6 +26,35 @@ fn every_honoured_setting_has_a_field_and_the_other_way_round() {
         .collect();
     let fields: BTreeSet<&str> = FIELD_KEYS.iter().copied().collect();
     assert_eq!(honoured, fields);
+}
+
+/// A setting that is said to be honoured and that nobody reads would be a lie.
+#[test]
+fn every_field_is_read_outside_of_the_configuration() {
+    let mut text = String::new();
+    read_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
+    assert!(text.len() > 10_000, "the sources are there");
+    let is_read = |field: &&&str| {
+        let reading = format!("settings.{field}");
+        text.match_indices(&reading).any(|(at, _)| {
+            let behind = text[at + reading.len()..].chars().next();
+            behind.is_none_or(|c| !c.is_alphanumeric() && c != '_')
+        })
+    };
+    let unread: Vec<_> = FIELDS.iter().filter(|field| !is_read(field)).collect();
+    assert_eq!(unread, [&""; 0]);
+}
+
+/// Everything below a directory but the configuration itself.
+fn read_sources(directory: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(directory).expect("a directory of sources") {
+        let path = entry.expect("a readable directory").path();
+        if path.is_dir() && !path.ends_with("src/config") {
+            read_sources(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).expect("a readable source"));
+        }
+    }
 }
 
 #[test]

@@ -206,13 +206,6 @@ impl FromValue for bool {
     }
 }
 
-impl FromValue for f64 {
-    fn from_value(value: &Value) -> f64 {
-        let Value::Decimal(number) = value else { panic!("{AGREE}: {value:?}") };
-        *number
-    }
-}
-
 impl FromValue for String {
     fn from_value(value: &Value) -> String {
         let Value::Text(text) = value else { panic!("{AGREE}: {value:?}") };

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use rustix::io::Errno;
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -69,11 +70,56 @@ pub(super) fn prepare(fd: BorrowedFd<'_>, keep_alive: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Milliseconds for which nothing is accepted after it went wrong.
+const PAUSE_MS: i64 = 100;
+/// Milliseconds between two messages about it.
+const SAY_MS: i64 = 60_000;
+
+/// Keeps a listener quiet for a moment after an accept that cannot succeed now, such as one without
+/// a free descriptor: asking again at once would only burn the processor, and those who are
+/// connected already need it.
+#[derive(Default, Debug)]
+pub(super) struct Pause {
+    until_ms: Option<i64>,
+    said_ms: Option<i64>,
+}
+
+impl Pause {
+    /// An accept failed.
+    pub(super) fn failed(&mut self, error: Errno, now_ms: i64) {
+        // These are about one client, who has gone.
+        if matches!(error, Errno::CONNABORTED | Errno::INTR | Errno::AGAIN | Errno::CANCELED) {
+            return;
+        }
+        self.until_ms = Some(now_ms + PAUSE_MS);
+        if self.said_ms.is_none_or(|said| now_ms - said >= SAY_MS) {
+            self.said_ms = Some(now_ms);
+            let error = io::Error::from(error);
+            tracing::warn!(
+                "no new client can be let in: {error}; where open files are the reason, allow more \
+                 of them (LimitNOFILE of the service, or ulimit -n)"
+            );
+        }
+    }
+
+    /// Whether it lasts.
+    pub(super) fn lasts(&mut self, now_ms: i64) -> bool {
+        self.until_ms = self.until_ms.filter(|until| *until > now_ms);
+        self.until_ms.is_some()
+    }
+
+    /// A sleep of `ms` milliseconds, or less where the pause ends before.
+    pub(super) fn cut_sleep(&self, ms: i64, now_ms: i64) -> i64 {
+        self.until_ms.map_or(ms, |until| ms.min((until - now_ms).max(0)))
+    }
+}
+
 /// Counts connections against their limits, for all shards together.
 pub struct Turnstile {
     per_ip_max: usize,
     total_max: usize,
     open: Mutex<Open>,
+    tokens: Option<Mutex<Tokens>>,
     /// Connections that were turned away.
     pub rejected: AtomicU64,
 }
@@ -87,16 +133,29 @@ struct Open {
 impl Turnstile {
     /// Limits of 0 are no limits (`maxClientCnxns`, `maxCnxns`).
     pub fn new(per_ip_max: usize, total_max: usize) -> Turnstile {
-        Turnstile { per_ip_max, total_max, open: Mutex::default(), rejected: AtomicU64::new(0) }
+        Turnstile {
+            per_ip_max,
+            total_max,
+            open: Mutex::default(),
+            tokens: None,
+            rejected: AtomicU64::new(0),
+        }
     }
 
-    /// Lets one connection in, or turns it away.
-    pub fn enter(&self, ip: IpAddr) -> bool {
+    /// Lets nobody in who does not get a token.
+    pub fn throttled(self, tokens: Tokens) -> Turnstile {
+        Turnstile { tokens: Some(Mutex::new(tokens)), ..self }
+    }
+
+    /// Lets one connection in, or turns it away. The time is monotonic.
+    pub fn enter(&self, ip: IpAddr, now_ms: i64) -> bool {
         let mut open = self.open.lock();
         let from_ip = open.per_ip.get(&ip).copied().unwrap_or(0);
         let full = (self.per_ip_max != 0 && from_ip >= self.per_ip_max)
             || (self.total_max != 0 && open.total >= self.total_max);
-        if full {
+        // Order: who is turned away by a limit takes no token.
+        let none_left = || self.tokens.as_ref().is_some_and(|tokens| !tokens.lock().take(now_ms));
+        if full || none_left() {
             self.rejected.fetch_add(1, Ordering::Relaxed);
             return false;
         }
@@ -119,5 +178,96 @@ impl Turnstile {
     /// Connections that are open.
     pub fn open(&self) -> usize {
         self.open.lock().total
+    }
+}
+
+/// Tokens for new connections: so many at once, and so many in the long run
+/// (`connection_throttle_tokens` and its kin).
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    max: u32,
+    fill_ms: i64,
+    fill_count: u32,
+    left: u32,
+    /// Until when tokens have been added.
+    filled_ms: i64,
+}
+
+impl Tokens {
+    /// All tokens are there; every `fill_ms` milliseconds `fill_count` come back.
+    pub fn new(max: u32, fill_ms: i64, fill_count: u32) -> Tokens {
+        Tokens { max, fill_ms: fill_ms.max(1), fill_count, left: max, filled_ms: 0 }
+    }
+
+    /// Takes one, if there is one.
+    fn take(&mut self, now_ms: i64) -> bool {
+        let times = (now_ms - self.filled_ms).max(0) / self.fill_ms;
+        self.filled_ms += times * self.fill_ms;
+        let added = times.saturating_mul(i64::from(self.fill_count));
+        let left = i64::from(self.left).saturating_add(added).min(i64::from(self.max));
+        self.left = u32::try_from(left).expect("between none and the most");
+        let some = self.left > 0;
+        self.left -= u32::from(some);
+        some
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn let_in(turnstile: &Turnstile, times: usize, now_ms: i64) -> usize {
+        (0..times).filter(|_| turnstile.enter(IP, now_ms)).count()
+    }
+
+    #[test]
+    fn tokens_run_out_and_come_back() {
+        let turnstile = Turnstile::new(0, 0).throttled(Tokens::new(5, 100, 2));
+        assert_eq!(let_in(&turnstile, 8, 0), 5);
+        assert_eq!(let_in(&turnstile, 8, 99), 0);
+        assert_eq!(let_in(&turnstile, 8, 100), 2);
+        assert_eq!(let_in(&turnstile, 8, 350), 4, "two fills, and half of one that is kept");
+        assert_eq!(let_in(&turnstile, 8, 400), 2);
+        assert_eq!(let_in(&turnstile, 8, 1_000_000), 5, "no more than can be saved up");
+        assert_eq!(turnstile.rejected.load(Ordering::Relaxed), 3 + 8 + 6 + 4 + 6 + 3);
+    }
+
+    #[test]
+    fn who_is_one_too_many_takes_no_token() {
+        let turnstile = Turnstile::new(1, 0).throttled(Tokens::new(2, 1_000_000, 1));
+        assert_eq!(let_in(&turnstile, 5, 0), 1);
+        turnstile.leave(IP);
+        assert_eq!(let_in(&turnstile, 5, 0), 1);
+        turnstile.leave(IP);
+        assert_eq!(let_in(&turnstile, 5, 0), 0);
+    }
+
+    #[test]
+    fn a_failed_accept_pauses_for_a_moment() {
+        let mut pause = Pause::default();
+        assert!(!pause.lasts(5));
+        pause.failed(Errno::CONNABORTED, 10);
+        assert!(!pause.lasts(10));
+        assert_eq!(pause.cut_sleep(500, 10), 500);
+        pause.failed(Errno::MFILE, 10);
+        assert!(pause.lasts(10) && pause.lasts(109));
+        assert_eq!((pause.cut_sleep(500, 30), pause.cut_sleep(20, 30)), (80, 20));
+        assert!(!pause.lasts(110));
+        assert_eq!(pause.cut_sleep(500, 110), 500);
+    }
+
+    #[test]
+    fn limits_hold_for_an_address_and_for_all() {
+        let turnstile = Turnstile::new(2, 3);
+        let other = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+        assert_eq!(let_in(&turnstile, 3, 0), 2);
+        assert!(turnstile.enter(other, 0) && !turnstile.enter(other, 0));
+        turnstile.leave(IP);
+        assert!(turnstile.enter(other, 0));
+        assert_eq!(turnstile.open(), 3);
     }
 }

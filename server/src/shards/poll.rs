@@ -11,7 +11,7 @@ use ringkeeper_engine::watch::ConnId;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 
-use super::accept::{Listener, peer, prepare};
+use super::accept::{Listener, Pause, peer, prepare};
 use super::turn::{ShardThread, Wish};
 
 const LISTENER: u64 = u64::MAX;
@@ -34,6 +34,9 @@ struct Sockets {
     open: BTreeMap<ConnId, Socket>,
     keep_alive: bool,
     closing: Vec<ConnId>,
+    pause: Pause,
+    /// Whether the listener is looked at.
+    accepting: bool,
 }
 
 /// Runs a shard until the stop flag is set.
@@ -46,13 +49,21 @@ pub fn run(
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, listener.fd(), EventData::new_u64(LISTENER), EventFlags::IN)?;
     epoll::add(&epoll, thread.waker.fd(), EventData::new_u64(WAKER), EventFlags::IN)?;
-    let mut sockets =
-        Sockets { epoll, listener, open: BTreeMap::new(), keep_alive, closing: Vec::new() };
+    let mut sockets = Sockets {
+        epoll,
+        listener,
+        open: BTreeMap::new(),
+        keep_alive,
+        closing: Vec::new(),
+        pause: Pause::default(),
+        accepting: true,
+    };
     let mut events = Vec::with_capacity(EVENTS);
     let mut arrivals: Vec<(ConnId, std::ops::Range<usize>)> = Vec::new();
     let mut bytes = Vec::new();
     let mut touched = Vec::new();
     while !stop.load(Ordering::Acquire) {
+        sockets.look_at_listener(&thread)?;
         sockets.wait(&thread, &mut events)?;
         bytes.clear();
         arrivals.clear();
@@ -80,7 +91,7 @@ pub fn run(
 impl Sockets {
     fn wait(&mut self, thread: &ShardThread, events: &mut Vec<Event>) -> io::Result<()> {
         thread.waker.about_to_sleep();
-        let ms = thread.sleep_ms();
+        let ms = self.pause.cut_sleep(thread.sleep_ms(), thread.now_ms());
         let timeout =
             rustix::event::Timespec { tv_sec: ms / 1_000, tv_nsec: (ms % 1_000) * 1_000_000 };
         let spare = rustix::buffer::spare_capacity(events);
@@ -92,11 +103,26 @@ impl Sockets {
         }
     }
 
-    /// Accepts until nobody waits. Where descriptors have run out, the listener stays readable
-    /// and is tried again with the next turn.
+    /// Looks away from a listener where accepting cannot succeed now: it stays readable.
+    fn look_at_listener(&mut self, thread: &ShardThread) -> io::Result<()> {
+        let accepting = !self.pause.lasts(thread.now_ms());
+        if accepting != self.accepting {
+            self.accepting = accepting;
+            let interest = if accepting { EventFlags::IN } else { EventFlags::empty() };
+            let data = EventData::new_u64(LISTENER);
+            epoll::modify(&self.epoll, self.listener.fd(), data, interest)?;
+        }
+        Ok(())
+    }
+
+    /// Accepts until nobody waits, or nobody can be let in.
     fn accept(&mut self, thread: &mut ShardThread) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        while let Ok(fd) = rustix::net::accept_with(self.listener.fd(), flags) {
+        loop {
+            let fd = match rustix::net::accept_with(self.listener.fd(), flags) {
+                Ok(fd) => fd,
+                Err(error) => return self.pause.failed(error, thread.now_ms()),
+            };
             let Ok(address) = peer(fd.as_fd()) else { continue };
             if prepare(fd.as_fd(), self.keep_alive).is_err() {
                 continue;

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use ringkeeper_engine::watch::ConnId;
+use rustix::io::Errno;
 
-use super::accept::{Listener, peer, prepare};
+use super::accept::{Listener, Pause, peer, prepare};
 use super::ring_buffers::{BufferRing, GROUP};
 use super::turn::{ShardThread, Wish};
 
@@ -113,6 +114,7 @@ struct Sockets {
     /// The socket of each connection id in use.
     of_conn: Vec<u32>,
     accepting: bool,
+    pause: Pause,
     keep_alive: bool,
     wake_count: Box<[u8; 8]>,
     waking: bool,
@@ -140,6 +142,7 @@ pub fn run(
         free: Vec::new(),
         of_conn: Vec::new(),
         accepting: false,
+        pause: Pause::default(),
         keep_alive,
         wake_count: Box::new([0; 8]),
         waking: false,
@@ -180,7 +183,7 @@ struct Arrival {
 impl Sockets {
     /// Keeps the accept and the wake-up armed.
     fn arm(&mut self, thread: &ShardThread) -> io::Result<()> {
-        if !self.accepting {
+        if !self.accepting && !self.pause.lasts(thread.now_ms()) {
             let fd = types::Fd(self.listener.fd().as_raw_fd());
             let accept = opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build();
             self.push(accept, Token::Accept)?;
@@ -197,7 +200,9 @@ impl Sockets {
 
     fn wait(&mut self, thread: &ShardThread) -> io::Result<()> {
         thread.waker.about_to_sleep();
-        let ms = u64::try_from(thread.sleep_ms()).unwrap_or(0);
+        let ms = thread.sleep_ms();
+        let ms = if self.accepting { ms } else { self.pause.cut_sleep(ms, thread.now_ms()) };
+        let ms = u64::try_from(ms).unwrap_or(0);
         let timeout = types::Timespec::new().sec(ms / 1_000).nsec((ms % 1_000) as u32 * 1_000_000);
         let args = types::SubmitArgs::new().timespec(&timeout);
         let result = self.ring.submitter().submit_with_args(1, &args);
@@ -230,6 +235,8 @@ impl Sockets {
             self.accepting = false;
         }
         if done.result() < 0 {
+            let error = Errno::from_raw_os_error(-done.result());
+            self.pause.failed(error, thread.now_ms());
             return Ok(());
         }
         // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
@@ -348,9 +355,9 @@ impl Sockets {
         match wish {
             Wish::Close if !socket.sending => self.lose(slot, thread),
             Wish::Close => {
-                let until = thread.linger_until_ms();
+                // The first look decides, or a connection that is looked at often stays for ever.
                 if socket.cut_off_ms.is_none() {
-                    socket.cut_off_ms = Some(until);
+                    socket.cut_off_ms = Some(thread.linger_until_ms());
                     self.again.push(slot);
                 }
             }

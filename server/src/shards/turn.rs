@@ -86,8 +86,9 @@ impl ShardThread {
 
     /// Takes a connection in, or says that it has to be closed at once.
     pub fn accept(&mut self, peer: SocketAddr) -> Option<ConnId> {
-        let welcome = self.turnstile.enter(peer.ip());
-        welcome.then(|| self.shard.open(peer, self.clock.now()))
+        let now = self.clock.now();
+        let welcome = self.turnstile.enter(peer.ip(), now.mono.0);
+        welcome.then(|| self.shard.open(peer, now))
     }
 
     /// One turn: what has become durable is released, mail is delivered, bytes that arrived are
@@ -150,6 +151,7 @@ impl ShardThread {
     pub fn sleep_ms(&self) -> i64 {
         let work = self.mailbox.has_mail()
             || self.desk.has_work()
+            || self.shard.can_resume()
             || self.fused.as_ref().is_some_and(Sequencer::has_work);
         if work {
             return 0;

@@ -18,7 +18,7 @@ fn checked(site: &Site, json: bool) -> (Checked, String) {
 }
 
 const GOOD: &str = "dataDir=/data\ntickTime=2000\nclientPort=2181\nsyncLimit=5\nmaxCnxns=1\n\
-                    admin.serverPort=9090\nleaderServes=yes\nclinetPort=1\nserver.1=a:1:2\n\
+                    admin.serverPort=9090\nleaderServes=no\nclinetPort=1\nserver.1=a:1:2\n\
                     tickTime=2500\n";
 
 #[test]
@@ -36,7 +36,7 @@ zoo.cfg
                    -D has the last word
     6  not yet     admin.serverPort=9090
                    this release has no HTTP administration; use the four-letter words
-    7  no meaning  leaderServes=yes
+    7  no meaning  leaderServes=no
                    one server on its own has to serve the clients
     8  unknown     clinetPort=1
                    did you mean clientPort?

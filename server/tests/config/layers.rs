@@ -32,7 +32,7 @@ fn the_command_line_then_the_file_then_the_environment_then_the_default() {
     assert_eq!(site.short(&origin(&settings, "maxClientCnxns")), "zoo.cfg:4");
     assert_eq!(settings.tick_time_ms, 41);
     assert_eq!(origin(&settings, "tickTime"), "ZOO_TICK_TIME");
-    assert_eq!(origin(&settings, "initLimit"), "default");
+    assert_eq!(origin(&settings, "maxBatchSize"), "default");
     assert_eq!(origin(&settings, "minSessionTimeout"), "2 × tickTime");
     assert_eq!(settings.origin("nothing"), None);
     let (settings, said) = site.load_with(&[], &variables).unwrap();
@@ -102,6 +102,10 @@ fn the_variables_of_the_container_image() {
         said,
         [
             "ZOO_LOG_DIR: it has no meaning here: messages go to standard error",
+            "ZOO_INIT_LIMIT: initLimit: it has no meaning here: it is between servers, and this \
+             release runs one server on its own",
+            "ZOO_SYNC_LIMIT: syncLimit: it has no meaning here: it is between servers, and this \
+             release runs one server on its own",
             "ZOO_CFG_EXTRA: serverCnxnFactry: nobody knows this setting; did you mean \
              serverCnxnFactory?",
         ]
@@ -109,7 +113,7 @@ fn the_variables_of_the_container_image() {
     assert_eq!((settings.client_port, settings.client_port_address), (2182, Listen::Any));
     assert_eq!(settings.data_dir, PathBuf::from("/data"));
     assert_eq!(settings.data_log_dir, PathBuf::from("/datalog"));
-    assert_eq!((settings.tick_time_ms, settings.init_limit, settings.sync_limit), (2000, 5, 2));
+    assert_eq!(settings.tick_time_ms, 2000);
     assert_eq!(settings.autopurge_purge_interval, Purge::EveryHours(1));
     assert_eq!(settings.autopurge_snap_retain_count, 5);
     assert_eq!(settings.max_client_cnxns, None);
@@ -120,6 +124,19 @@ fn the_variables_of_the_container_image() {
     let three = "server.1=a:1:2;2181 server.2=b:1:2;2181 server.3=c:1:2;2181";
     let error = start(&[], &[("ZOO_SERVERS", three)]).unwrap_err();
     assert!(error.starts_with("ZOO_SERVERS: server.1: 3 servers are listed"), "{error}");
+}
+
+/// The image's own default is 0: whoever has not chosen it gets what keeps the disk from filling up.
+#[test]
+fn never_to_purge_has_to_be_said_in_the_file() {
+    let (settings, said) = start(&[], &[("ZOO_AUTOPURGE_PURGEINTERVAL", "0")]).unwrap();
+    assert_eq!(settings.autopurge_purge_interval, Purge::AfterEachSnapshot);
+    assert_eq!(origin(&settings, "autopurge.purgeInterval"), "after each snapshot");
+    assert_eq!(said, [""; 0]);
+    let extra = [("ZOO_CFG_EXTRA", "autopurge.purgeInterval=0")];
+    let (settings, said) = start(&[], &extra).unwrap();
+    assert_eq!(settings.autopurge_purge_interval, Purge::Never);
+    assert!(said[0].contains("nothing is ever deleted"), "{said:?}");
 }
 
 /// The image writes a file of its variables only where there is none.

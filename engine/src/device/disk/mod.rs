@@ -128,7 +128,12 @@ impl Device for Disk {
             let mut entries = Vec::new();
             for entry in std::fs::read_dir(&self.inner.path)? {
                 let entry = entry?;
-                let metadata = entry.metadata()?;
+                let metadata = match entry.metadata() {
+                    Ok(metadata) => metadata,
+                    // Another thread has renamed or removed it since.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error),
+                };
                 // A name that is not UTF-8 is none of ours.
                 if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
                     entries.push(Entry { name, bytes: metadata.len() });

@@ -32,6 +32,7 @@ const ROWS: &[Row] = &[
         .doc("The largest request, and so about the largest znode; clients have the same limit."),
     Row::property("jute.maxbuffer.extrasize", bytes(0, INT_MAX), "")
         .derived("jute.maxbuffer")
+        .no_meaning("what a request of allowed size turns into is always recorded")
         .doc("What a recorded transaction may be larger than jute.maxbuffer."),
     Row::property("4lw.commands.whitelist", Kind::Words, "srvr")
         .variable("ZOO_4LW_COMMANDS_WHITELIST")

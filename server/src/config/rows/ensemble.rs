@@ -39,10 +39,12 @@ const ROWS: &[Row] = &[
     Row::parsed("initLimit", ticks(0, INT_MAX), "10")
         .apache("none", NEEDLESS)
         .variable("ZOO_INIT_LIMIT")
+        .no_meaning(ALONE)
         .doc("How long a follower may take to connect to the leader and catch up."),
     Row::parsed("syncLimit", ticks(0, INT_MAX), "5")
         .apache("none", NEEDLESS)
         .variable("ZOO_SYNC_LIMIT")
+        .no_meaning(ALONE)
         .doc("How far a follower may be behind the leader."),
     Row::parsed("connectToLearnerMasterLimit", ticks(0, INT_MAX), "0")
         .no_meaning(ALONE)

@@ -29,10 +29,13 @@ const ROWS: &[Row] = &[
     .doc("Which of the server's messages are written; --log-level wins over it."),
     Row::own(
         "ringkeeper.reserveMb",
-        Kind::Integer { min: 0, max: 1_048_576, unit: Unit::Mebibytes },
+        Kind::Integer { min: 0, max: 65_536, unit: Unit::Mebibytes },
         "64",
     )
-    .doc("Disk space held back, so that a full disk can still be brought back in order."),
+    .doc(
+        "Disk space held back for the log, so that a full disk can still be brought back in \
+         order: as many whole segments of preAllocSize, from 1 to 64.",
+    ),
     Row::own("ringkeeper.sessionPasswords", Kind::Choice(&["secret", "java"]), "secret").doc(
         "How session passwords are made: secret cannot be guessed, java is what ZooKeeper \
              computes.",

@@ -26,7 +26,7 @@ const ROWS: &[Row] = &[
         .doc("Whether a data directory that does not exist is created."),
     Row::property("db.autocreate", Kind::Switch, "true").doc(
         "Whether a server without any state starts empty; if not, it needs a file named \
-         initialize beside myid.",
+         initialize in its dataDir, which goes once it has started.",
     ),
     Row::property("forceSync", Kind::YesNo, "yes").doc(
         "Whether a write is on the device before it is answered; with no, a power failure loses \
@@ -39,6 +39,7 @@ const ROWS: &[Row] = &[
         .doc("How long a sync of the log may wait for more writes to share it."),
     Row::property("maxWriteQueuePollTime", millis(0, INT_MAX), "")
         .derived("flushDelay ÷ 3")
+        .not_yet("a sync waits for the whole of flushDelay, or for maxBatchSize writes")
         .doc("With flushDelay, how long to wait for a next write before syncing anyway."),
     Row::property("maxBatchSize", count(0, INT_MAX), "1000")
         .doc("The most writes that share one sync of the log; 0 removes the limit."),
@@ -47,7 +48,11 @@ const ROWS: &[Row] = &[
     ),
     Row::property("snapSizeLimitInKb", kib(-1, LONG_MAX), "4194304")
         .doc("A snapshot is taken after about this much log; 0 or -1 removes the limit."),
-    Row::property("preAllocSize", kib(1, 16 * 1024 * 1024), "65536")
+    Row::property("preAllocSize", kib(1, 16 * 1024 * 1024), "16384")
+        .apache(
+            "65536",
+            "a start reads and a first start writes one such file: a smaller one is ready sooner",
+        )
         .doc("The space that is reserved for the log ahead of its growth."),
     Row::property("txnLogSizeLimitInKb", kib(-1, LONG_MAX), "-1")
         .no_meaning(
@@ -65,7 +70,10 @@ const ROWS: &[Row] = &[
     .derived("after each snapshot")
     .apache("0", "a disk that fills up stops the service, and old snapshots are of no use to it")
     .variable("ZOO_AUTOPURGE_PURGEINTERVAL")
-    .doc("How often old snapshots and logs are deleted; 0 means never."),
+    .doc(
+        "How often old snapshots and logs are deleted; 0 means never, but as the value of the \
+         variable, where it is the image's default, after each snapshot.",
+    ),
     Row::property("digest.enabled", Kind::Switch, "true").doc(
         "Whether a digest of the tree is kept with every write, to notice a copy that differs.",
     ),

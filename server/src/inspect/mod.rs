@@ -1,0 +1,37 @@
+//! `ringkeeper log`: looking at a log, and repairing it, while no server runs on it.
+
+mod dump;
+mod repair;
+
+use std::io;
+
+use anyhow::{Context, bail};
+use ringkeeper_engine::device::{Disk, Durability, Identity, Strategy};
+use ringkeeper_engine::log::Dirs;
+
+pub use dump::dump;
+pub use repair::{Outcome, repair};
+
+use crate::cli::Directories;
+
+/// Opens directories that exist and are a server's.
+fn open(directories: &Directories) -> anyhow::Result<(Dirs<Disk>, Identity)> {
+    let device = |path| Disk::open(path, Strategy::Pwrite, Durability::Synced);
+    let snapshots = device(&directories.data_dir)?;
+    let log = match &directories.log_dir {
+        Some(path) => device(path)?,
+        None => snapshots.clone(),
+    };
+    let Some(identity) = Identity::read(&snapshots)? else {
+        bail!("{} is not the data directory of a Ringkeeper", directories.data_dir.display());
+    };
+    Ok((Dirs { snapshots, log }, identity))
+}
+
+/// Whoever reads the output may stop reading whenever it has seen enough.
+fn unless_nobody_reads(result: io::Result<()>) -> anyhow::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot write to standard output"),
+    }
+}

@@ -1,0 +1,125 @@
+//! A server process in a directory of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use ringkeeper_engine::client::{Client, Options};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a start may take on a machine that is busy with other tests.
+const START: Duration = Duration::from_secs(60);
+/// Segments that are quickly made: no test here writes much.
+const SMALL_LOG: &str = "-DpreAllocSize=1024";
+
+/// A server that has said that it is ready. It is killed with this value.
+pub(crate) struct Host {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+}
+
+/// The program with these arguments, and nothing of this process's environment.
+pub(crate) fn ringkeeper(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringkeeper"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// The end of a program that ends by itself.
+pub(crate) fn finish(mut command: Command) -> Output {
+    command.output().expect("the binary runs")
+}
+
+/// What a program said on standard error.
+pub(crate) fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The end of a start that must not succeed.
+pub(crate) fn refused(data: &Path) -> String {
+    let output = finish(start(data, &[]));
+    assert!(!output.status.success(), "{}", errors(&output));
+    errors(&output)
+}
+
+/// A start on any free port.
+pub(crate) fn start(data: &Path, definitions: &[&str]) -> Command {
+    let data = data.to_str().expect("a path in UTF-8");
+    let mut command = ringkeeper(&["start", "0", data, "-DclientPortAddress=127.0.0.1", SMALL_LOG]);
+    command.args(definitions.iter().map(|definition| format!("-D{definition}")));
+    command
+}
+
+impl Host {
+    pub(crate) fn start(data: &Path, definitions: &[&str]) -> Host {
+        Host::run(start(data, definitions))
+    }
+
+    /// Runs a command that starts a server, and waits until it is ready.
+    pub(crate) fn run(mut command: Command) -> Host {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
+        let output = child.stdout.take().expect("it was just asked for");
+        let (ready, address) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+            let found =
+                lines.find_map(|line| line.trim().strip_prefix("clients")?.trim().parse().ok());
+            let served = lines.any(|line| line.starts_with("ready in "));
+            // Nobody waits any more where the test has given up.
+            let _ = ready.send(found.filter(|_| served));
+        });
+        let address = address.recv_timeout(START).ok().flatten();
+        let mut host = Host { child, address: ([127, 0, 0, 1], 0).into() };
+        host.address = address.unwrap_or_else(|| panic!("no server: {:?}", host.child.try_wait()));
+        host
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.address, Options::default()).expect("a server that accepts clients")
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The end that nobody is asked about.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it is ours");
+    }
+
+    /// The end that services are asked for; says how it went, and how long it took.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, Duration) {
+        let since = Instant::now();
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("it runs");
+        let status = self.child.wait().expect("it is ours");
+        (status, since.elapsed())
+    }
+
+    /// Seconds of processor time that it has used, all threads together.
+    pub(crate) fn processor_seconds(&self) -> f64 {
+        let mut text = String::new();
+        std::fs::File::open(format!("/proc/{}/stat", self.pid()))
+            .and_then(|mut file| file.read_to_string(&mut text))
+            .expect("it runs");
+        // The name in parentheses may hold anything, so that fields are counted behind it.
+        let behind = text.rsplit(')').next().expect("there is a rest");
+        let fields: Vec<&str> = behind.split_whitespace().collect();
+        let ticks: u64 = fields[11..13].iter().map(|f| f.parse::<u64>().expect("a number")).sum();
+        // Linux tells user space hundredths of a second, whatever it counts in itself.
+        ticks as f64 / 100.0
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

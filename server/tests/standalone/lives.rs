@@ -1,0 +1,50 @@
+//! What survives the end of a process, whatever the end.
+
+use std::time::Duration;
+
+use ringkeeper_engine::client::{Client, CreateMode, Options};
+use tempfile::tempdir;
+
+use crate::host::Host;
+
+#[test]
+fn a_kill_loses_no_data_and_no_session() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("not/there/yet");
+    let host = Host::start(&data, &[]);
+    let mut client = host.connect();
+    client.create("/kept", b"before").unwrap();
+    client.set("/kept", b"after").unwrap();
+    client.create_mode("/mine", b"", CreateMode::Ephemeral).unwrap();
+    let session = client.session();
+    host.kill();
+
+    let host = Host::start(&data, &[]);
+    let mut other = host.connect();
+    assert_eq!(other.get("/kept").unwrap().0.as_deref(), Some(&b"after"[..]));
+    let owner = other.exists("/mine").unwrap().expect("its session lives on").ephemeral_owner;
+    assert_eq!(owner, session.id.0);
+    let mut again = Client::resume(host.address, Options::default(), session).unwrap();
+    assert_eq!(again.session().id, session.id);
+    assert_eq!(again.ephemerals("/").unwrap(), ["/mine"]);
+    again.close().unwrap();
+    assert!(other.exists("/mine").unwrap().is_none());
+
+    // The password is the proof: nobody takes over a session without it.
+    let mut stolen = other.session();
+    stolen.password[0] ^= 1;
+    assert!(Client::resume(host.address, Options::default(), stolen).is_err());
+}
+
+#[test]
+fn a_stop_is_quick_and_loses_nothing() {
+    let home = tempdir().unwrap();
+    let host = Host::start(home.path(), &[]);
+    let mut client = host.connect();
+    client.create("/kept", b"").unwrap();
+    let (status, took) = host.terminate();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let host = Host::start(home.path(), &[]);
+    assert!(host.connect().exists("/kept").unwrap().is_some());
+}

@@ -1,0 +1,61 @@
+//! Starts that must not succeed, and what they say.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use tempfile::tempdir;
+
+use crate::host::{Host, errors, finish, refused, ringkeeper};
+
+#[test]
+fn two_servers_do_not_share_a_directory() {
+    let home = tempdir().unwrap();
+    let host = Host::start(home.path(), &[]);
+    let said = refused(home.path());
+    assert!(said.contains("is in use"), "{said}");
+    assert!(said.contains(&format!("(process {})", host.pid())), "{said}");
+    assert!(host.connect().exists("/").unwrap().is_some(), "the first one is not disturbed");
+}
+
+#[test]
+fn a_directory_of_zookeeper_is_left_alone() {
+    let home = tempdir().unwrap();
+    fs::create_dir(home.path().join("version-2")).unwrap();
+    let said = refused(home.path());
+    assert!(said.contains("version-2") && said.contains("empty directory"), "{said}");
+    let left = fs::read_dir(home.path()).unwrap().count();
+    assert_eq!(left, 1, "nothing was written there");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_refused() {
+    if rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: root may write everywhere, so there is nothing to refuse");
+        return;
+    }
+    let home = tempdir().unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    let said = refused(home.path());
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(said.contains("give it to the user that runs the server"), "{said}");
+}
+
+#[test]
+fn a_bad_configuration_is_refused_with_file_and_line() {
+    let home = tempdir().unwrap();
+    let file = home.path().join("zoo.cfg");
+    fs::write(&file, "dataDir=/nowhere\nclientPort=2181\ntickTime=fast\nserver.1=a\n").unwrap();
+    let output = finish(ringkeeper(&["start", file.to_str().unwrap()]));
+    assert_eq!(output.status.code(), Some(2));
+    let said = errors(&output);
+    let line = format!("{}:3: tickTime: \"fast\" is not a number", file.display());
+    assert!(said.contains(&line), "{said}");
+}
+
+#[test]
+fn a_reader_may_go_before_everything_is_said() {
+    let mut child = ringkeeper(&["settings"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,141 @@
+//! Every way to drive sockets serves the same, and goes on where there are no descriptors left.
+
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use ringkeeper_engine::client::{Client, Options, Request};
+use ringkeeper_engine::wire::event::EventType;
+use tempfile::tempdir;
+
+use crate::host::{Host, start};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Watches, and a mix of everything in one burst, over connections that are on different shards
+/// where there are several.
+fn smoke(definitions: &[&str]) {
+    let home = tempdir().unwrap();
+    let host = Host::start(home.path(), definitions);
+    let mut writer = host.connect();
+    let mut watchers: Vec<Client> = (0..8).map(|_| host.connect()).collect();
+    writer.create("/watched", b"0").unwrap();
+    for watcher in &mut watchers {
+        watcher.sync("/watched").unwrap();
+        watcher.get_watch("/watched").unwrap();
+        watcher.children_watch("/").unwrap();
+    }
+    writer.set("/watched", b"1").unwrap();
+    writer.create("/new", b"").unwrap();
+    for watcher in &mut watchers {
+        for (kind, path) in
+            [(EventType::NodeDataChanged, "/watched"), (EventType::NodeChildrenChanged, "/")]
+        {
+            let event = watcher.wait_event(PATIENCE).unwrap().expect("a watch fires");
+            assert_eq!((event.kind, &*event.path), (kind, path));
+        }
+        assert_eq!(watcher.get("/watched").unwrap().0.as_deref(), Some(&b"1"[..]));
+    }
+    burst(&mut writer);
+    much_to_send(&mut writer);
+    writer.close().unwrap();
+}
+
+/// Writes, reads behind them, refusals and pings: answered in order, each with what came before it.
+fn burst(client: &mut Client) {
+    const ROUNDS: usize = 200;
+    for round in 0..ROUNDS {
+        let data = round.to_string();
+        client.queue(&Request::SetData {
+            path: "/new",
+            data: Some(data.as_bytes()),
+            version: i32::try_from(round).unwrap(),
+        });
+        client.queue(&Request::GetData { path: "/new", watch: false });
+        client.queue(&Request::Ping);
+        client.queue(&Request::Delete { path: "/none", version: -1 });
+        client.queue(&Request::Exists { path: "/watched", watch: false });
+    }
+    for round in 0..ROUNDS {
+        client.receive().unwrap().accepted().expect("the version is the one expected");
+        let answer = client.receive().unwrap().accepted().unwrap();
+        let (data, stat) = answer.body().data_stat().unwrap();
+        assert_eq!(data, Some(round.to_string().as_bytes()));
+        assert_eq!(stat.version, i32::try_from(round).unwrap() + 1);
+        assert_ne!(client.receive().unwrap().err, 0, "there is no such node");
+        client.receive().unwrap().accepted().unwrap();
+    }
+}
+
+/// A burst whose replies are far more than a connection's output holds: each piece goes on as soon
+/// as the one before it has been sent, not with the next tick.
+fn much_to_send(client: &mut Client) {
+    const READS: usize = 200;
+    client.create("/large", &vec![b'x'; 100_000]).unwrap();
+    let since = Instant::now();
+    for _ in 0..READS {
+        client.queue(&Request::GetData { path: "/large", watch: false });
+    }
+    for _ in 0..READS {
+        let answer = client.receive().unwrap().accepted().unwrap();
+        assert!(answer.bytes.len() > 100_000);
+    }
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+}
+
+#[test]
+fn the_defaults() {
+    smoke(&[]);
+}
+
+#[test]
+fn epoll() {
+    smoke(&["ringkeeper.io=epoll"]);
+}
+
+#[test]
+fn two_shards() {
+    smoke(&["ringkeeper.shards=2"]);
+}
+
+#[test]
+fn two_shards_over_epoll() {
+    smoke(&["ringkeeper.shards=2", "ringkeeper.io=epoll"]);
+}
+
+/// The start of a server that may have this many files open.
+fn limited(files: u32, inner: &Command) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.env_clear().args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    command
+}
+
+fn out_of_descriptors(definitions: &[&str]) {
+    let home = tempdir().unwrap();
+    let mut all = vec!["maxClientCnxns=0"];
+    all.extend(definitions);
+    let host = Host::run(limited(64, &start(home.path(), &all)));
+    let mut inside = host.connect();
+    inside.create("/kept", b"").unwrap();
+    // More than it can take; the kernel completes the handshakes of those that wait.
+    let crowd: Vec<TcpStream> =
+        (0..100).map(|_| TcpStream::connect(host.address).unwrap()).collect();
+    std::thread::sleep(Duration::from_millis(500));
+    let before = host.processor_seconds();
+    for _ in 0..10 {
+        inside.set("/kept", b"still").unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let used = host.processor_seconds() - before;
+    assert!(used < 0.5, "it used {used} s of one second");
+    drop(crowd);
+    let mut late = Client::connect(host.address, Options::default()).expect("there is room again");
+    assert_eq!(late.get("/kept").unwrap().0.as_deref(), Some(&b"still"[..]));
+}
+
+#[test]
+fn without_descriptors_those_inside_are_served_and_nothing_spins() {
+    out_of_descriptors(&[]);
+    out_of_descriptors(&["ringkeeper.io=epoll"]);
+}
