@@ -261,3 +261,23 @@ pub struct Replied {
     /// Monotonic clock.
     pub at: Millis,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(op: i32, xid: i32, latency_us: u64) -> Replied {
+        let code = Code::Ok;
+        Replied { op, xid, zxid: 9, code, since_us: 0, latency_us, at: Millis(5) }
+    }
+
+    #[test]
+    fn pings_and_authentication_hide_no_request() {
+        let mut stats = ConnStats::new(Millis(1));
+        stats.replied(reply(op::GET_DATA, 7, 3_000));
+        stats.replied(reply(op::PING, -2, 1_000));
+        stats.replied(reply(op::AUTH, -4, 90_000));
+        assert_eq!((stats.last_op, stats.last_cxid, stats.replies), (op::PING, 7, 2));
+        assert_eq!((stats.min_latency, stats.max_latency, stats.total_latency), (1, 3, 4));
+    }
+}
