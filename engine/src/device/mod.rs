@@ -85,8 +85,8 @@ pub trait Device: Clone + Send + Sync + 'static {
     fn create(&self, name: &str) -> Result<Self::Sink, DiskError>;
     /// Creates a file of `bytes` zeros whose blocks are allocated and written, and syncs it. Blocks
     /// that are only allocated would cost a second flush for every commit into them. File systems
-    /// that never write in place (btrfs, ZFS) cannot promise that such a file takes writes on a full
-    /// disk; there the log stops instead, and nothing acknowledged is lost.
+    /// that never write in place (btrfs, ZFS) cannot promise that such a file takes writes on a
+    /// full disk; there the log stops instead, and nothing acknowledged is lost.
     fn preallocate(&self, name: &str, bytes: u64) -> Result<(), DiskError>;
     /// Opens a preallocated file for durable writes; `end` is where its contents end.
     fn segment(&self, name: &str, end: u64) -> Result<Self::Segment, DiskError>;
