@@ -10,21 +10,13 @@
 //!
 //! A failure names its seed: `seed(n)` plays it again.
 
-#[path = "harness/client.rs"]
-mod client;
-#[path = "harness/model.rs"]
-mod model;
-#[path = "harness/node.rs"]
-mod node;
-#[path = "harness/random.rs"]
-mod random;
-
-use client::Client;
-use node::{Node, NodeSettings};
-use random::Random;
 use ringkeeper_engine::client::{Request, WatchMode};
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_replication::Room;
+
+use crate::client::Client;
+use crate::node::{Node, NodeSettings};
+use crate::random::Random;
 
 const SEEDS: u64 = 300;
 const STEPS: usize = 600;

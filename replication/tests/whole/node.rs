@@ -110,6 +110,7 @@ impl Node {
             removal_interval_ms: 5_000,
             removals_per_minute: 10_000,
             never_used_ms: 0,
+            hash_seed: HASH_SEED,
         };
         let replica = Replica::new(&db, sessions, replica_settings, now);
         let shard_settings = Arc::new(ShardSettings {

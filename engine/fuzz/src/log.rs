@@ -1,0 +1,75 @@
+//! Any bytes as a segment of the log, as a whole directory, and as the tree of a snapshot.
+
+use ringkeeper_engine::device::{Identity, MemoryDevice};
+use ringkeeper_engine::log::header::Header;
+use ringkeeper_engine::log::{Dirs, Replay, Settings, recover, repair_truncate, scan};
+use ringkeeper_engine::snapshot::Start;
+use ringkeeper_engine::tree::TreeLoader;
+use ringkeeper_engine::txn::Txn;
+
+/// A segment: its header, its records, and what its torn end is taken for.
+pub fn segment(data: &[u8]) {
+    let Ok(header) = Header::decode(data) else { return };
+    let found = scan::scan(data, &header);
+    scan::judge_tail(data, &header, found.end);
+}
+
+/// A directory: each file is a byte for its name, two for its length, and its bytes.
+pub fn directory(data: &[u8]) {
+    let device = MemoryDevice::new(1);
+    let Ok(identity) = Identity::open(&device, 3) else { return };
+    let mut rest = data;
+    while let Some(([name, high, low], tail)) = rest.split_first_chunk::<3>() {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(tail.len());
+        let (bytes, tail) = tail.split_at(length);
+        let name = match name {
+            0..=63 => format!("log.{name}"),
+            64..=127 => format!("snapshot.{}", name - 64),
+            128..=191 => format!("spare.{}", name - 128),
+            _ => format!("making.{name}"),
+        };
+        device.put(&name, bytes.to_vec());
+        rest = tail;
+    }
+    let dirs = |device: &MemoryDevice| Dirs { snapshots: device.clone(), log: device.clone() };
+    let settings = Settings { segment_bytes: 16 << 10, ..Settings::default() };
+    let copy = device.fork();
+    let _ = recover(&dirs(&device), &mut identity.clone(), &settings, &mut Anything);
+    if repair_truncate(&dirs(&copy), &identity, &settings).is_ok() {
+        let started = recover(&dirs(&copy), &mut identity.clone(), &settings, &mut Anything);
+        assert!(started.is_ok(), "repaired, and yet: {:?}", started.err());
+    }
+}
+
+/// The tree of a snapshot: a byte for the length of its header, the header, and its blocks.
+pub fn tree(data: &[u8]) {
+    let Some((length, rest)) = data.split_first() else { return };
+    let (header, block) = rest.split_at(usize::from(*length).min(rest.len()));
+    let Ok(mut loader) = TreeLoader::new(1, header) else { return };
+    if loader.add_block(block).is_ok() {
+        let _ = loader.finish();
+    }
+}
+
+/// Takes whatever a log gives.
+struct Anything;
+
+impl Replay for Anything {
+    fn begin(&mut self, _: Start<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn block(&mut self, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn begin_empty(&mut self) {}
+
+    fn txn(&mut self, _: Txn) -> Result<(), String> {
+        Ok(())
+    }
+}

@@ -1,0 +1,15 @@
+//! Tests of a whole server in memory: shards, replica, database and a log that takes its time.
+#![expect(unreachable_pub, reason = "the fuzz targets take some of these modules as a library")]
+
+mod client;
+#[path = "../../../engine/fuzz/src/frames.rs"]
+mod frames;
+mod golden;
+mod model;
+mod mutate;
+mod node;
+mod order;
+mod random;
+#[path = "../../../engine/fuzz/src/records.rs"]
+mod records;
+mod strangers;
