@@ -1,7 +1,7 @@
 //! What comes back from the sequencer: changes for the watches, answers for the connections.
 
 use super::conn::{AskedShape, Conn, Phase, Slot};
-use super::serve::{Done, Turn};
+use super::serve::{Done, Due};
 use super::{Moment, Shard};
 use crate::acl;
 use crate::database::{Change, OpResult};
@@ -164,12 +164,16 @@ impl Shard {
 
     /// Serves what has come to the front and needs nobody else. A connection that closes owes no
     /// reply any more, but its slots go, so that the next answer finds its own request.
+    ///
+    /// Order: the replies carry the zxid of the answer before them. The moment may be further on,
+    /// but the changes in between are not told yet, and answers from before it may follow.
     fn serve_front(&mut self, id: ConnId, conn: &mut Conn, zxid: Zxid, moment: Moment<'_>) {
         while let Some(Slot::Local { .. }) = conn.pipeline.front() {
             let Some(Slot::Local { payload, since_us }) = conn.pipeline.pop_front() else { return };
             self.outstanding -= 1;
+            self.locals_waiting -= 1;
             if matches!(conn.phase, Phase::Established | Phase::Leaving) {
-                self.serve(id, conn, &payload, Turn { since_us, zxid }, moment);
+                self.serve(id, conn, &payload, Due { since_us, zxid }, moment);
             }
         }
     }

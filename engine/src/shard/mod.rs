@@ -138,6 +138,8 @@ pub struct Shard {
     outstanding: usize,
     /// Reads with a watch that are at the sequencer.
     watches_asked: usize,
+    /// Local requests behind a request that is at the sequencer; any of them may set a watch.
+    locals_waiting: usize,
 }
 
 impl Shard {
@@ -157,6 +159,7 @@ impl Shard {
             stalled: Vec::new(),
             outstanding: 0,
             watches_asked: 0,
+            locals_waiting: 0,
             settings,
         }
     }
@@ -217,7 +220,7 @@ impl Shard {
 
     /// Whether changes must be reported to this shard: it holds watches, or is about to.
     pub fn has_interest(&self) -> bool {
-        !self.watches.is_empty() || self.watches_asked > 0
+        !self.watches.is_empty() || self.watches_asked + self.locals_waiting > 0
     }
 
     /// Connections that have something to send, to close, or to read again. Each is listed once.
@@ -282,6 +285,7 @@ impl Shard {
         let unserved = local - conn.pipeline.len();
         let idle = conn.asked == 0;
         self.outstanding -= unserved;
+        self.locals_waiting -= unserved;
         self.counters.dropped += u64::from(dropped);
         self.watches.drop_connection(id);
         if idle {

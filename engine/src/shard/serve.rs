@@ -153,11 +153,12 @@ impl Shard {
     /// Serves a request here, now or in its turn.
     fn local(&mut self, id: ConnId, conn: &mut Conn, payload: &[u8], moment: Moment<'_>) {
         if conn.pipeline.is_empty() {
-            let turn = Turn { since_us: moment.now_us, zxid: moment.db.applied() };
-            return self.serve(id, conn, payload, turn, moment);
+            let due = Due { since_us: moment.now_us, zxid: moment.db.applied() };
+            return self.serve(id, conn, payload, due, moment);
         }
         conn.pipeline.push_back(Slot::Local { payload: payload.into(), since_us: moment.now_us });
         self.outstanding += 1;
+        self.locals_waiting += 1;
     }
 
     /// Answers a request that needs nothing but its turn and, for reads, the state of the moment.
@@ -166,12 +167,12 @@ impl Shard {
         id: ConnId,
         conn: &mut Conn,
         payload: &[u8],
-        turn: Turn,
+        due: Due,
         moment: Moment<'_>,
     ) {
         let mut reader = Reader::new(payload);
         let header = RequestHeader::read(&mut reader).expect("the header was read before");
-        let Turn { since_us, zxid } = turn;
+        let Due { since_us, zxid } = due;
         let done = Done { header, since_us };
         match header.op {
             op::PING => {
@@ -181,7 +182,7 @@ impl Shard {
             }
             code if is_read(code) => self.serve_read(id, conn, done, &mut reader, moment),
             op::SET_WATCHES | op::SET_WATCHES2 => {
-                self.set_watches(id, conn, (done, zxid), &mut reader, moment);
+                self.set_watches(id, conn, done, &mut reader, zxid, moment);
             }
             op::ADD_WATCH | op::CHECK_WATCHES | op::REMOVE_WATCHES => {
                 let result = self.change_watches(id, header.op, &mut reader);
@@ -240,8 +241,9 @@ impl Shard {
         &mut self,
         id: ConnId,
         conn: &mut Conn,
-        (done, zxid): (Done, Zxid),
+        done: Done,
         reader: &mut Reader<'_>,
+        zxid: Zxid,
         moment: Moment<'_>,
     ) {
         match SetWatches::decode(done.header.op, reader) {
@@ -390,14 +392,13 @@ impl Shard {
     }
 }
 
-/// When a request that needs nobody else is served.
+/// When a request arrived, and the state that its reply belongs to: that of its place in the
+/// order, which may be older than the moment in which it is served.
 #[derive(Clone, Copy)]
-pub(super) struct Turn {
+pub(super) struct Due {
     /// When it arrived.
     pub since_us: u64,
-    /// The newest transaction that the reply may speak of. Behind an answer that is the answer's,
-    /// however far the database is by now: the events and replies of what came later are still to
-    /// be delivered, and a client that has heard of a later zxid would not ask for them again.
+    /// The last zxid before its place in the order.
     pub zxid: Zxid,
 }
 

@@ -81,6 +81,7 @@ pub struct Node {
     committed: VecDeque<Committed>,
     in_flight: Option<Zxid>,
     durable: Option<Zxid>,
+    synced: Zxid,
 }
 
 /// A fresh, empty database.
@@ -132,6 +133,7 @@ impl Node {
             committed: VecDeque::new(),
             in_flight: None,
             durable: None,
+            synced: Zxid::ZERO,
         }
     }
 
@@ -195,6 +197,7 @@ impl Node {
     pub fn sync(&mut self) {
         if self.durable.is_none() {
             self.durable = self.in_flight.take();
+            self.synced = self.durable.unwrap_or(self.synced);
         }
     }
 
@@ -259,6 +262,8 @@ impl Node {
             for _ in 0..self.settings.hold_max {
                 let Some(next) = self.committed.pop_front() else { break };
                 if let Committed::Apply(proposal) = &next {
+                    let durable = proposal.txn.zxid <= self.synced;
+                    assert!(durable, "{} is applied before it is durable", proposal.txn.zxid);
                     self.history.push(through_the_log(&proposal.txn));
                 }
                 carry_out(next, &mut self.db, &self.ops, &mut post);

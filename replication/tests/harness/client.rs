@@ -1,0 +1,209 @@
+//! A client that pipelines random requests and checks everything that comes back.
+
+use ringkeeper_engine::SessionId;
+use ringkeeper_engine::client::{
+    Core, Create, CreateMode, Message, Options, Phase, Request, WatchMode, WatcherType,
+};
+use ringkeeper_engine::txn::Txn;
+use ringkeeper_engine::watch::ConnId;
+use ringkeeper_engine::wire::Acl;
+use ringkeeper_engine::wire::opcode::op;
+
+use crate::model::{Model, Seen};
+use crate::node::Node;
+use crate::random::Random;
+
+const PATHS: [&str; 7] = ["/a", "/b", "/a/x", "/a/y", "/b/z", "/a/x/q", "/"];
+
+/// One client, its connection, and what it knows.
+pub struct Client {
+    /// Where it is connected: shard and connection.
+    pub at: Option<(usize, ConnId)>,
+    /// Bytes that it has sent and that have not arrived.
+    pub to_server: Vec<u8>,
+    core: Core<Vec<u8>>,
+    from_server: Vec<u8>,
+    model: Model,
+    seen: Vec<Seen>,
+    /// The server may cut it off while its session lives: closeSession was refused because the disk
+    /// is full, or a connection that it has left takes the session up behind its back.
+    pub may_be_cut_off: bool,
+    /// Replies that were checked, for statistics.
+    pub replies: usize,
+    /// Events that arrived.
+    pub events: usize,
+}
+
+impl Client {
+    /// A client that has never been connected.
+    pub fn new() -> Client {
+        Client {
+            at: None,
+            to_server: Vec::new(),
+            core: Core::new(Options { timeout_ms: 6_000, ..Options::default() }),
+            from_server: Vec::new(),
+            model: Model::new(),
+            seen: Vec::new(),
+            may_be_cut_off: false,
+            replies: 0,
+            events: 0,
+        }
+    }
+
+    /// Connects, and sets again what it watched before.
+    pub fn connect(&mut self, node: &mut Node, seat: usize) {
+        if matches!(self.core.phase(), Phase::Expired | Phase::Closed) {
+            let (replies, events) = (self.replies, self.events);
+            *self = Client { replies, events, ..Client::new() };
+        }
+        self.to_server.clear();
+        self.from_server.clear();
+        self.at = Some((seat, node.open(seat)));
+        self.core.connect(node.now.mono, &mut self.to_server);
+        let last = self.core.session().last_zxid;
+        let held = self.model.reconnect();
+        if !held.is_empty() {
+            let record = held.record(last);
+            let request = Request::Raw { op: op::SET_WATCHES2, body: &record };
+            self.core.request(&request, record.clone(), &mut self.to_server);
+        }
+    }
+
+    /// The connection is gone; what was seen of it must be the beginning of what had to come.
+    pub fn disconnect(&mut self, history: &[Txn]) {
+        let last = self.seen.iter().map(|seen| seen.0).max().unwrap_or(0);
+        self.model.advance(last, history);
+        let expected = self.model.take_expected();
+        let made_up = self.seen.iter().any(|seen| seen.0 == -1);
+        if !made_up {
+            let begins = expected.starts_with(&self.seen);
+            assert!(begins, "seen {:?}\nexpected {expected:?}", self.seen);
+        }
+        self.seen.clear();
+        self.core.disconnect();
+        self.at = None;
+    }
+
+    /// Whether requests make sense now.
+    pub fn is_open(&self) -> bool {
+        self.at.is_some() && matches!(self.core.phase(), Phase::Open | Phase::Connecting)
+    }
+
+    /// Whether its handshake is not answered yet.
+    pub fn is_connecting(&self) -> bool {
+        self.core.phase() == Phase::Connecting
+    }
+
+    /// Whether everything is answered.
+    pub fn is_settled(&self) -> bool {
+        self.core.in_flight() == 0 && self.from_server.is_empty()
+    }
+
+    /// The session, if there is one.
+    pub fn session(&self) -> SessionId {
+        self.core.session().id
+    }
+
+    /// Appends one random request.
+    pub fn ask(&mut self, random: &mut Random) {
+        let (path, other) = (*random.pick(&PATHS), *random.pick(&PATHS));
+        let (watch, version) = (random.percent(50), random.below(4) as i32 - 1);
+        let data = [random.below(256) as u8];
+        let modes = [
+            CreateMode::Persistent,
+            CreateMode::Persistent,
+            CreateMode::Ephemeral,
+            CreateMode::PersistentSequential,
+            CreateMode::EphemeralSequential,
+            CreateMode::Container,
+        ];
+        let (acl, mode) = ([Acl::open()], *random.pick(&modes));
+        let create = Create { path, data: Some(&data), acl: &acl, mode };
+        let of_other = Create { path: other, data: None, acl: &acl, mode: CreateMode::Persistent };
+        let parts = [
+            Request::Create(of_other),
+            Request::SetData { path, data: Some(&data), version: -1 },
+            Request::Delete { path: other, version: -1 },
+        ];
+        let from = random.below(3);
+        let request = match random.below(40) {
+            0..=6 => Request::Create(create),
+            7 => Request::Create2(create),
+            8..=10 => Request::Delete { path, version: -1 },
+            11..=14 => Request::SetData { path, data: Some(&data), version },
+            15 => Request::SetAcl { path, acl: &acl, version: -1 },
+            16..=18 => Request::Multi(&parts[from..]),
+            19..=21 => Request::Exists { path, watch },
+            22..=24 => Request::GetData { path, watch },
+            25..=26 => Request::GetChildren { path, watch },
+            27 => Request::GetChildren2 { path, watch },
+            28 => Request::GetAllChildrenNumber { path },
+            29 => Request::GetEphemerals { prefix: "/" },
+            30 => Request::MultiRead(&[Request::GetData { path, watch: false }]),
+            31..=32 => Request::Sync { path },
+            33..=34 => Request::Ping,
+            35 => Request::AddWatch { path, mode: WatchMode::Persistent },
+            36 => Request::AddWatch { path, mode: WatchMode::PersistentRecursive },
+            37 => Request::RemoveWatches { path, kind: WatcherType::Any },
+            38 => Request::CheckWatches { path, kind: WatcherType::Data },
+            _ if random.percent(5) => Request::CloseSession,
+            _ => Request::WhoAmI,
+        };
+        self.send(&request);
+    }
+
+    /// Appends a request and keeps its record for the check of its reply.
+    pub fn send(&mut self, request: &Request<'_>) {
+        let mut record = Vec::new();
+        request.write(&mut record);
+        self.core.request(request, record, &mut self.to_server);
+    }
+
+    /// Takes bytes of the server, and checks the messages that are complete.
+    pub fn receive(&mut self, bytes: &[u8], history: &[Txn]) {
+        self.from_server.extend_from_slice(bytes);
+        let received = std::mem::take(&mut self.from_server);
+        let mut rest = &received[..];
+        while let Some(message) = self.core.receive(&mut rest).expect("the bytes make sense") {
+            match message {
+                Message::Reply(reply) => {
+                    self.replies += 1;
+                    self.may_be_cut_off |= reply.op == op::CLOSE_SESSION;
+                    if reply.zxid > 0 {
+                        let asked = reply.tag.clone();
+                        let session = self.core.session().id;
+                        self.model.advance(reply.zxid, history);
+                        self.model.check(session, &asked, &reply, history);
+                        self.compare_events(reply.zxid);
+                    }
+                }
+                Message::Event(event) => {
+                    self.events += 1;
+                    self.model.note_event(event.kind, &event.path);
+                    self.seen.push((event.zxid, event.kind, event.path.into_owned()));
+                }
+                Message::Stray(header) => panic!("a reply to nothing: {header:?}"),
+                Message::Connected(_) | Message::Expired | Message::Pong => {}
+            }
+            let violations = self.core.take_violations();
+            assert!(violations.is_empty(), "{violations:?}");
+        }
+        self.from_server = rest.to_vec();
+    }
+
+    /// By a reply at a zxid exactly the events up to it have arrived, in their order.
+    fn compare_events(&mut self, zxid: i64) {
+        let expected = self.model.take_expected();
+        assert_eq!(self.seen, expected, "events by the reply at {zxid:#x}");
+        self.seen.clear();
+    }
+
+    /// Nothing is under way any more: all events have arrived, and the state is the server's.
+    pub fn finish(&mut self, node: &Node) {
+        self.model.advance(node.db.applied().to_wire(), &node.history);
+        assert_eq!(self.model.digest(), node.db.tree.digest(), "the log gives another tree");
+        if self.core.phase() == Phase::Open {
+            self.compare_events(node.db.applied().to_wire());
+        }
+    }
+}
