@@ -41,9 +41,12 @@ pub struct DiskError {
 }
 
 impl DiskError {
-    /// Whether there was no space (or no quota) left: the one failure that may go away by itself.
+    /// Whether there was no space (or no quota) left, or no descriptor to open a file with: the
+    /// failures that may go away by themselves, and of which the disk knows nothing.
     pub fn is_full(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        let bare = matches!(self.source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+        let kind = self.source.kind();
+        bare || matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 }
 
