@@ -103,7 +103,6 @@ impl Node {
         let now = Now { wall: Millis(1_700_000_000_000), mono: Millis(1_000) };
         let sessions = SessionTable::new(2_000, 4_000, 40_000);
         let replica_settings = ReplicaSettings {
-            hash_seed: 7,
             ops: ops.clone(),
             passwords: Passwords::keyed(b"secret"),
             session_ids: SessionIdSource::new(1, now.wall),
