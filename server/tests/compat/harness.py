@@ -6,6 +6,7 @@ class path. Standard library only.
 
 import argparse
 import atexit
+import ctypes
 import os
 import random
 import shlex
@@ -36,6 +37,10 @@ BASE_SETTINGS = (
     "4lw.commands.whitelist=*",
     "extendedTypesEnabled=true",
 )
+
+
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 
 
 class ServerFailed(Exception):
@@ -101,6 +106,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
 
     def write_config(self):
@@ -155,6 +161,12 @@ class Server:
                 return "".join(log.readlines()[-lines:])
         except OSError:
             return ""
+
+
+def die_with_parent():
+    """Has the kernel kill this process when its parent is gone, however that ended (Linux)."""
+    if hasattr(LIBC, "prctl"):
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def free_port():

@@ -209,20 +209,21 @@ class Loop:
     def await_expiry(self, auditor):
         """Abandoned sessions end, with their ephemerals; the others live on."""
         answered_s = self.server.started_s + self.starts_s[-1]
-        deadline_s = answered_s + EXPIRY_S_MAX
-        while self.abandoned:
-            for each in self.writers + [self]:
-                connection = auditor if each is self else each.connection
-                connection.ping()
-            self.abandoned = [each for each in self.abandoned if each.has_ephemerals(auditor)]
-            if self.abandoned and time.monotonic() > deadline_s:
-                names = [writer.name for writer in self.abandoned]
+        waiting = self.abandoned
+        while waiting := [each for each in waiting if each.has_ephemerals(auditor)]:
+            if time.monotonic() > answered_s + EXPIRY_S_MAX:
+                names = [writer.name for writer in waiting]
                 raise Violation(f"ephemerals outlive their sessions by far: {names}")
+            for connection in [auditor] + [writer.connection for writer in self.writers]:
+                connection.ping()
             time.sleep(0.2)
-        for writer in self.writers:
-            writer.check_alive(auditor)
         gone_s = time.monotonic() - answered_s
         print(f"      abandoned sessions were gone {gone_s:.1f} s after the start", flush=True)
+        for writer in self.abandoned:
+            writer.remove(auditor)
+        self.abandoned = []
+        for writer in self.writers:
+            writer.check_alive(auditor)
 
     def report(self):
         low, high = min(self.starts_s) * 1000, max(self.starts_s) * 1000
@@ -377,27 +378,20 @@ class Writer:
         )
 
     def has_ephemerals(self, auditor):
-        """Whether the abandoned session still has some; if not, all else must be there."""
         _, nodes = auditor.folder(self.script.folder)
-        if any(stat.ephemeral_owner for _, stat in nodes.values()):
-            return True
-        ephemerals = [name for name, node in self.known.nodes.items() if node.ephemeral]
-        for name in ephemerals:
-            del self.known.nodes[name]
-        self.known.deletes += len(ephemerals)
-        if sorted(self.known.nodes) != sorted(nodes):
-            raise Violation(f"{self.name}: more than the ephemerals went with the session")
-        self.remove(auditor)
-        return False
+        return any(stat.ephemeral_owner for _, stat in nodes.values())
 
     def remove(self, auditor):
-        """Clears up after a session that is over, so that the tree stays small."""
-        paths = [f"{self.script.folder}/{name}" for name in self.known.nodes]
+        """Clears up after a session that is over, of which all but the ephemerals must be there."""
+        nodes = self.known.nodes.items()
+        paths = [f"{self.script.folder}/{name}" for name, node in nodes if not node.ephemeral]
         paths += [f"{SHARED}/{node.name}" for node in self.known.shared.values()]
-        for path in paths + [self.script.folder]:
-            reply = auditor.call(wire.DELETE, wire.version_request(path, -1))
-            if reply.error:
-                raise Violation(f"{self.name}: delete {path}: error {reply.error}")
+        paths.append(self.script.folder)
+        for path in paths:
+            auditor.send(wire.DELETE, wire.version_request(path, -1))
+        for path in paths:
+            if error := auditor.receive().error:
+                raise Violation(f"{self.name}: delete {path}: error {error}")
 
     def check_alive(self, auditor):
         _, nodes = auditor.folder(self.script.folder)

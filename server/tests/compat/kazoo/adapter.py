@@ -15,7 +15,7 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from deselected import NEEDS_ENSEMBLE, NEEDS_OTHER, NEEDS_RESTART  # noqa: E402
-from harness import Server  # noqa: E402
+from harness import Server, exit_on_signals  # noqa: E402
 
 COMMAND = os.environ["COMPAT_SERVER_CMD"]
 RUNNING = os.environ.get("COMPAT_SERVER")
@@ -143,6 +143,7 @@ def replace_kazoo_cluster():
 
 
 replace_kazoo_cluster()
+exit_on_signals()
 # Clients that a test leaves behind would go on telling the terminal that the server is gone.
 logging.getLogger("kazoo").addHandler(logging.NullHandler())
 

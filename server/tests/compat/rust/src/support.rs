@@ -84,8 +84,9 @@ pub async fn event(changed: impl Future<Output = WatchedEvent>) -> WatchedEvent 
 
 pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
     let holds = async {
+        let mut polls = tokio::time::interval(POLL);
         while !condition().await {
-            tokio::time::sleep(POLL).await;
+            polls.tick().await;
         }
     };
     if tokio::time::timeout(WAIT, holds).await.is_err() {
