@@ -206,3 +206,26 @@ impl Applying<'_> {
         self.changes.push(Change { kind, path: path.clone(), acl, parent_acl });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_128th_digest_is_kept_for_a_while() {
+        let mut tree = Tree::new(0);
+        tree.keep_digest(Digest::Kept);
+        let mut db = Database::new(tree, []);
+        let last = DIGEST_INTERVAL * (DIGESTS_MAX as u64 + 2);
+        for zxid in 1..=last {
+            let body = TxnBody::Error(Code::NoNode);
+            let session = SessionId::NONE;
+            let txn = Txn { session, cxid: 0, zxid: Zxid(zxid), time: Millis(0), body };
+            db.apply(&txn, Interest::Nobody);
+        }
+        let noted: Vec<Zxid> = db.digests().map(|(zxid, _)| zxid).collect();
+        assert_eq!(noted.len(), DIGESTS_MAX);
+        assert_eq!((noted[0], noted[DIGESTS_MAX - 1]), (Zxid(3 * DIGEST_INTERVAL), Zxid(last)));
+        assert!(db.digests().all(|(_, digest)| digest == db.tree.digest()));
+    }
+}

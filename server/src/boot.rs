@@ -23,6 +23,7 @@ use crate::banner::Banner;
 use crate::clock::{Clock, wall};
 use crate::committer::{Committer, Durable};
 use crate::config::{Io, Listen, Purge, SessionPasswords, Settings, Shards};
+use crate::descriptors::connections_max;
 use crate::mailbox::{self, SequencerEnd, ShardEnd};
 use crate::sequencer::{Gauges, GroupSettings, Sequencer, SequencerParts};
 use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Tokens, Turnstile};
@@ -202,7 +203,7 @@ impl Running {
             gauges: gauges.clone(),
         });
         let snapshots = Arc::new(SnapshotStats::default());
-        let turnstile = Arc::new(turnstile(settings));
+        let turnstile = Arc::new(turnstile(settings, usize::from(count))?);
         let startup = Startup {
             transactions: recovered.replayed,
             total_ms: uptime_ms(clock),
@@ -314,17 +315,18 @@ impl Running {
     }
 }
 
-fn turnstile(settings: &Settings) -> Turnstile {
+fn turnstile(settings: &Settings, shards: usize) -> io::Result<Turnstile> {
     let limit = |limit: Option<u32>| limit.map_or(0, |limit| limit as usize);
-    let turnstile = Turnstile::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns));
-    match settings.connection_throttle_tokens {
+    let turnstile = Turnstile::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns))
+        .bounded(connections_max(shards)?);
+    Ok(match settings.connection_throttle_tokens {
         None => turnstile,
         Some(tokens_max) => turnstile.throttled(Tokens::new(
             tokens_max,
             i64::try_from(settings.connection_throttle_fill_time_ms).unwrap_or(i64::MAX),
             settings.connection_throttle_fill_count,
         )),
-    }
+    })
 }
 
 fn uptime_ms(clock: Clock) -> u64 {

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod committer;
 pub mod config;
+mod descriptors;
 pub mod fatal;
 pub mod inspect;
 pub mod logging;

@@ -162,8 +162,8 @@ mod tests {
 
     #[test]
     fn the_reserve_is_made_of_whole_segments() {
-        assert_eq!(ahead(&[]), 1);
-        assert_eq!(ahead(&["ringkeeper.reserveMb=65"]), 2);
+        assert_eq!(ahead(&[]), 4);
+        assert_eq!(ahead(&["ringkeeper.reserveMb=65"]), 5);
         assert_eq!(ahead(&["ringkeeper.reserveMb=0"]), 1);
         assert_eq!(ahead(&["ringkeeper.reserveMb=8", "preAllocSize=1024"]), 8);
         assert_eq!(ahead(&["preAllocSize=1"]), AHEAD_MAX);

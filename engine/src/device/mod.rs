@@ -41,9 +41,12 @@ pub struct DiskError {
 }
 
 impl DiskError {
-    /// Whether there was no space (or no quota) left: the one failure that may go away by itself.
+    /// Whether there was no space (or no quota) left, or no descriptor to open a file with: the
+    /// failures that may go away by themselves, and of which the disk knows nothing.
     pub fn is_full(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        let bare = matches!(self.source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+        let kind = self.source.kind();
+        bare || matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 }
 
@@ -85,8 +88,8 @@ pub trait Device: Clone + Send + Sync + 'static {
     fn create(&self, name: &str) -> Result<Self::Sink, DiskError>;
     /// Creates a file of `bytes` zeros whose blocks are allocated and written, and syncs it. Blocks
     /// that are only allocated would cost a second flush for every commit into them. File systems
-    /// that never write in place (btrfs, ZFS) cannot promise that such a file takes writes on a full
-    /// disk; there the log stops instead, and nothing acknowledged is lost.
+    /// that never write in place (btrfs, ZFS) cannot promise that such a file takes writes on a
+    /// full disk; there the log stops instead, and nothing acknowledged is lost.
     fn preallocate(&self, name: &str, bytes: u64) -> Result<(), DiskError>;
     /// Opens a preallocated file for durable writes; `end` is where its contents end.
     fn segment(&self, name: &str, end: u64) -> Result<Self::Segment, DiskError>;

@@ -65,6 +65,9 @@ pub enum AskedShape {
     Close,
 }
 
+/// What stands for the last operation where there was none.
+const NO_OP: i32 = -999;
+
 /// Counters that `cons` and `stat` show.
 #[derive(Clone, Debug)]
 pub struct ConnStats {
@@ -205,7 +208,7 @@ impl ConnStats {
             established,
             received: 0,
             sent: 0,
-            last_op: -999,
+            last_op: NO_OP,
             last_cxid: -1,
             last_zxid: -1,
             last_response: 0,
@@ -229,7 +232,9 @@ impl ConnStats {
             return;
         }
         let latency = i64::try_from(reply.latency_us / 1_000).unwrap_or(i64::MAX);
-        self.last_op = reply.op;
+        // A transaction that was refused is none of any kind, as in ZooKeeper.
+        let refused = reply.code != Code::Ok && ReplyShape::of(reply.op).is_some();
+        self.last_op = if refused { NO_OP } else { reply.op };
         if reply.xid >= 0 {
             self.last_cxid = i64::from(reply.xid);
         }
@@ -260,4 +265,27 @@ pub struct Replied {
     pub latency_us: u64,
     /// Monotonic clock.
     pub at: Millis,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(op: i32, xid: i32, latency_us: u64) -> Replied {
+        let code = Code::Ok;
+        Replied { op, xid, zxid: 9, code, since_us: 0, latency_us, at: Millis(5) }
+    }
+
+    #[test]
+    fn pings_and_authentication_hide_no_request() {
+        let mut stats = ConnStats::new(Millis(1));
+        stats.replied(reply(op::GET_DATA, 7, 3_000));
+        stats.replied(reply(op::PING, -2, 1_000));
+        stats.replied(reply(op::AUTH, -4, 90_000));
+        assert_eq!((stats.last_op, stats.last_cxid, stats.replies), (op::PING, 7, 2));
+        assert_eq!((stats.min_latency, stats.max_latency, stats.total_latency), (1, 3, 4));
+        let refused = Replied { code: Code::NodeExists, ..reply(op::CREATE, 8, 0) };
+        stats.replied(refused);
+        assert_eq!((stats.last_op, stats.last_cxid), (NO_OP, 8));
+    }
 }

@@ -16,27 +16,27 @@ use crate::random::Random;
 const PATHS: [&str; 7] = ["/a", "/b", "/a/x", "/a/y", "/b/z", "/a/x/q", "/"];
 
 /// One client, its connection, and what it knows.
-pub struct Client {
+pub(crate) struct Client {
     /// Where it is connected: shard and connection.
-    pub at: Option<(usize, ConnId)>,
+    pub(crate) at: Option<(usize, ConnId)>,
     /// Bytes that it has sent and that have not arrived.
-    pub to_server: Vec<u8>,
+    pub(crate) to_server: Vec<u8>,
     core: Core<Vec<u8>>,
     from_server: Vec<u8>,
     model: Model,
     seen: Vec<Seen>,
     /// The server may cut it off while its session lives: closeSession was refused because the disk
     /// is full, or a connection that it has left takes the session up behind its back.
-    pub may_be_cut_off: bool,
+    pub(crate) may_be_cut_off: bool,
     /// Replies that were checked, for statistics.
-    pub replies: usize,
+    pub(crate) replies: usize,
     /// Events that arrived.
-    pub events: usize,
+    pub(crate) events: usize,
 }
 
 impl Client {
     /// A client that has never been connected.
-    pub fn new() -> Client {
+    pub(crate) fn new() -> Client {
         Client {
             at: None,
             to_server: Vec::new(),
@@ -51,7 +51,7 @@ impl Client {
     }
 
     /// Connects, and sets again what it watched before.
-    pub fn connect(&mut self, node: &mut Node, seat: usize) {
+    pub(crate) fn connect(&mut self, node: &mut Node, seat: usize) {
         if matches!(self.core.phase(), Phase::Expired | Phase::Closed) {
             let (replies, events) = (self.replies, self.events);
             *self = Client { replies, events, ..Client::new() };
@@ -70,7 +70,7 @@ impl Client {
     }
 
     /// The connection is gone; what was seen of it must be the beginning of what had to come.
-    pub fn disconnect(&mut self, history: &[Txn]) {
+    pub(crate) fn disconnect(&mut self, history: &[Txn]) {
         let last = self.seen.iter().map(|seen| seen.0).max().unwrap_or(0);
         self.model.advance(last, history);
         let expected = self.model.take_expected();
@@ -85,27 +85,27 @@ impl Client {
     }
 
     /// Whether requests make sense now.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.at.is_some() && matches!(self.core.phase(), Phase::Open | Phase::Connecting)
     }
 
     /// Whether its handshake is not answered yet.
-    pub fn is_connecting(&self) -> bool {
+    pub(crate) fn is_connecting(&self) -> bool {
         self.core.phase() == Phase::Connecting
     }
 
     /// Whether everything is answered.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.core.in_flight() == 0 && self.from_server.is_empty()
     }
 
     /// The session, if there is one.
-    pub fn session(&self) -> SessionId {
+    pub(crate) fn session(&self) -> SessionId {
         self.core.session().id
     }
 
     /// Appends one random request.
-    pub fn ask(&mut self, random: &mut Random) {
+    pub(crate) fn ask(&mut self, random: &mut Random) {
         let (path, other) = (*random.pick(&PATHS), *random.pick(&PATHS));
         let (watch, version) = (random.percent(50), random.below(4) as i32 - 1);
         let data = [random.below(256) as u8];
@@ -153,14 +153,14 @@ impl Client {
     }
 
     /// Appends a request and keeps its record for the check of its reply.
-    pub fn send(&mut self, request: &Request<'_>) {
+    pub(crate) fn send(&mut self, request: &Request<'_>) {
         let mut record = Vec::new();
         request.write(&mut record);
         self.core.request(request, record, &mut self.to_server);
     }
 
     /// Takes bytes of the server, and checks the messages that are complete.
-    pub fn receive(&mut self, bytes: &[u8], history: &[Txn]) {
+    pub(crate) fn receive(&mut self, bytes: &[u8], history: &[Txn]) {
         self.from_server.extend_from_slice(bytes);
         let received = std::mem::take(&mut self.from_server);
         let mut rest = &received[..];
@@ -199,7 +199,7 @@ impl Client {
     }
 
     /// Nothing is under way any more: all events have arrived, and the state is the server's.
-    pub fn finish(&mut self, node: &Node) {
+    pub(crate) fn finish(&mut self, node: &Node) {
         self.model.advance(node.db.applied().to_wire(), &node.history);
         assert_eq!(self.model.digest(), node.db.tree.digest(), "the log gives another tree");
         if self.core.phase() == Phase::Open {

@@ -20,10 +20,10 @@ use crate::node::{HASH_SEED, empty_database, op_settings};
 const ME: ConnId = ConnId(0);
 
 /// An event as it travels: zxid, kind, path.
-pub type Seen = (i64, EventType, String);
+pub(crate) type Seen = (i64, EventType, String);
 
 /// The state as one connection knows it, moved on by its replies.
-pub struct Model {
+pub(crate) struct Model {
     db: Database,
     result: Option<OpResult>,
     table: WatchTable,
@@ -34,22 +34,22 @@ pub struct Model {
 
 /// The watches that a client believes to hold, for when it comes back.
 #[derive(Clone, Default, Debug)]
-pub struct Held {
+pub(crate) struct Held {
     /// One-shot, on nodes that were there.
-    pub data: BTreeSet<String>,
+    pub(crate) data: BTreeSet<String>,
     /// One-shot, on nodes that were missing.
-    pub exist: BTreeSet<String>,
+    pub(crate) exist: BTreeSet<String>,
     /// One-shot, on lists of children.
-    pub child: BTreeSet<String>,
+    pub(crate) child: BTreeSet<String>,
     /// Persistent.
-    pub persistent: BTreeSet<String>,
+    pub(crate) persistent: BTreeSet<String>,
     /// Persistent and recursive.
-    pub recursive: BTreeSet<String>,
+    pub(crate) recursive: BTreeSet<String>,
 }
 
 impl Model {
     /// A client that has seen nothing.
-    pub fn new() -> Model {
+    pub(crate) fn new() -> Model {
         Model {
             db: empty_database(),
             result: None,
@@ -61,24 +61,24 @@ impl Model {
     }
 
     /// The connection has gone, and its watches with it; the client remembers them.
-    pub fn reconnect(&mut self) -> Held {
+    pub(crate) fn reconnect(&mut self) -> Held {
         self.table = WatchTable::new(HASH_SEED);
         self.expected.clear();
         std::mem::take(&mut self.held)
     }
 
     /// The events that must have arrived by now.
-    pub fn take_expected(&mut self) -> Vec<Seen> {
+    pub(crate) fn take_expected(&mut self) -> Vec<Seen> {
         std::mem::take(&mut self.expected)
     }
 
     /// The state's digest.
-    pub fn digest(&self) -> u64 {
+    pub(crate) fn digest(&self) -> u64 {
         self.db.tree.digest()
     }
 
     /// Moves on to a zxid: applies what lies between and notes which watches fire.
-    pub fn advance(&mut self, zxid: i64, history: &[Txn]) {
+    pub(crate) fn advance(&mut self, zxid: i64, history: &[Txn]) {
         while self.db.applied().to_wire() < zxid {
             let next = usize::try_from(self.db.applied().0).expect("histories are short");
             let txn = history.get(next).expect("the server showed a zxid that it never applied");
@@ -93,7 +93,7 @@ impl Model {
     }
 
     /// A client drops the one-shot watches that an event uses up.
-    pub fn note_event(&mut self, kind: EventType, path: &str) {
+    pub(crate) fn note_event(&mut self, kind: EventType, path: &str) {
         match kind {
             EventType::NodeChildrenChanged => {
                 self.held.child.remove(path);
@@ -111,7 +111,7 @@ impl Model {
     }
 
     /// Compares a reply with what the state at its zxid says; the model is there already.
-    pub fn check(
+    pub(crate) fn check(
         &mut self,
         session: SessionId,
         record: &[u8],
@@ -235,7 +235,7 @@ impl Held {
     }
 
     /// The record of a setWatches2 request.
-    pub fn record(&self, relative_zxid: i64) -> Vec<u8> {
+    pub(crate) fn record(&self, relative_zxid: i64) -> Vec<u8> {
         let mut record = Vec::new();
         record.put_long(relative_zxid);
         for paths in [&self.data, &self.exist, &self.child, &self.persistent, &self.recursive] {
@@ -246,7 +246,7 @@ impl Held {
     }
 
     /// Whether there is nothing to set again.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         [&self.data, &self.exist, &self.child, &self.persistent, &self.recursive]
             .iter()
             .all(|paths| paths.is_empty())

@@ -22,21 +22,21 @@ use ringkeeper_replication::{
 };
 
 /// Seed of the hash tables; any will do.
-pub const HASH_SEED: u64 = 7;
+pub(crate) const HASH_SEED: u64 = 7;
 
 /// What differs from node to node.
 #[derive(Clone, Copy, Debug)]
-pub struct NodeSettings {
+pub(crate) struct NodeSettings {
     /// Shards, each with its connections.
-    pub shards: u16,
+    pub(crate) shards: u16,
     /// Steps carried out under one hold of the tree.
-    pub hold_max: usize,
+    pub(crate) hold_max: usize,
     /// Batches that fit into a shard's mailbox.
-    pub batches_max: usize,
+    pub(crate) batches_max: usize,
     /// Requests under way on a shard above which it reads idle connections only.
-    pub outstanding_max: usize,
+    pub(crate) outstanding_max: usize,
     /// The largest frame.
-    pub frame_bytes_max: usize,
+    pub(crate) frame_bytes_max: usize,
 }
 
 impl Default for NodeSettings {
@@ -53,9 +53,9 @@ impl Default for NodeSettings {
 }
 
 /// One shard and the rings between it and the sequencer.
-pub struct Seat {
+pub(crate) struct Seat {
     /// The pure shard.
-    pub shard: Shard,
+    pub(crate) shard: Shard,
     mailbox: VecDeque<Vec<Delivery>>,
     outbox: Vec<Delivery>,
     requests: VecDeque<Vec<Request>>,
@@ -63,17 +63,17 @@ pub struct Seat {
 }
 
 /// A server.
-pub struct Node {
+pub(crate) struct Node {
     /// The committed state.
-    pub db: Database,
+    pub(crate) db: Database,
     /// Everything applied, in order; what the log would give back.
-    pub history: Vec<Txn>,
+    pub(crate) history: Vec<Txn>,
     /// The shards.
-    pub seats: Vec<Seat>,
+    pub(crate) seats: Vec<Seat>,
     /// The time.
-    pub now: Now,
+    pub(crate) now: Now,
     /// Whether the log has room.
-    pub room: Room,
+    pub(crate) room: Room,
     replica: Replica,
     settings: NodeSettings,
     ops: OpSettings,
@@ -85,20 +85,20 @@ pub struct Node {
 }
 
 /// A fresh, empty database.
-pub fn empty_database() -> Database {
+pub(crate) fn empty_database() -> Database {
     let mut tree = Tree::new(HASH_SEED);
     tree.keep_digest(Digest::Kept);
     Database::new(tree, [])
 }
 
 /// The rules that every node here has.
-pub fn op_settings() -> OpSettings {
+pub(crate) fn op_settings() -> OpSettings {
     OpSettings { extended_types: true, ..OpSettings::default() }
 }
 
 impl Node {
     /// A server that was just started for the first time.
-    pub fn new(settings: NodeSettings) -> Node {
+    pub(crate) fn new(settings: NodeSettings) -> Node {
         let (db, ops) = (empty_database(), op_settings());
         let now = Now { wall: Millis(1_700_000_000_000), mono: Millis(1_000) };
         let sessions = SessionTable::new(2_000, 4_000, 40_000);
@@ -139,13 +139,17 @@ impl Node {
     }
 
     /// Accepts a connection.
-    pub fn open(&mut self, seat: usize) -> ConnId {
+    pub(crate) fn open(&mut self, seat: usize) -> ConnId {
         let peer = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4_000);
         self.seats[seat].shard.open(peer, self.now)
     }
 
     /// A turn of a shard: mail first, then the bytes that arrived.
-    pub fn serve<'b>(&mut self, seat: usize, arrivals: impl Iterator<Item = (ConnId, &'b [u8])>) {
+    pub(crate) fn serve<'b>(
+        &mut self,
+        seat: usize,
+        arrivals: impl Iterator<Item = (ConnId, &'b [u8])>,
+    ) {
         let now_us = self.now.mono.0.unsigned_abs() * 1_000;
         let moment = Moment { db: &self.db, now: self.now, now_us };
         let seat = &mut self.seats[seat];
@@ -169,7 +173,7 @@ impl Node {
     }
 
     /// First half of a sweep of the sequencer: what has become durable is released.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.carry_out();
         if self.committed.is_empty()
             && let Some(durable) = self.durable.take()
@@ -180,7 +184,7 @@ impl Node {
     }
 
     /// Second half: batches of requests that have arrived are ordered, at most so many.
-    pub fn order(&mut self, batches_max: usize) {
+    pub(crate) fn order(&mut self, batches_max: usize) {
         for _ in 0..batches_max {
             let full = self.outputs.group.bytes() >= ringkeeper_engine::limits::GROUP_BYTES_MAX;
             if full || !self.committed.is_empty() {
@@ -195,7 +199,7 @@ impl Node {
     }
 
     /// The log's device is done with the group that it was given.
-    pub fn sync(&mut self) {
+    pub(crate) fn sync(&mut self) {
         if self.durable.is_none() {
             self.durable = self.in_flight.take();
             self.synced = self.durable.unwrap_or(self.synced);
@@ -203,7 +207,7 @@ impl Node {
     }
 
     /// Time passes.
-    pub fn pass(&mut self, ms: i64) {
+    pub(crate) fn pass(&mut self, ms: i64) {
         self.now.mono.0 += ms;
         self.now.wall.0 += ms;
         if self.committed.is_empty() {
@@ -214,7 +218,7 @@ impl Node {
     }
 
     /// Everything moves once, with bytes for one connection of the first shard.
-    pub fn turn(&mut self, conn: ConnId, bytes: &[u8]) {
+    pub(crate) fn turn(&mut self, conn: ConnId, bytes: &[u8]) {
         self.release();
         self.serve(0, std::iter::once((conn, bytes)));
         self.order(usize::MAX);
@@ -224,7 +228,7 @@ impl Node {
     }
 
     /// Whether nothing is under way anywhere.
-    pub fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         let seats = self.seats.iter().all(|seat| {
             seat.mailbox.is_empty() && seat.requests.is_empty() && seat.shard.requests.is_empty()
         });
@@ -233,17 +237,17 @@ impl Node {
     }
 
     /// Whether a session lives, as far as the sequencer knows.
-    pub fn knows(&self, session: ringkeeper_engine::SessionId) -> bool {
+    pub(crate) fn knows(&self, session: ringkeeper_engine::SessionId) -> bool {
         self.replica.sessions().get(session).is_some_and(|session| !session.is_closing)
     }
 
     /// Requests that wait for their commit.
-    pub fn outstanding(&self) -> usize {
+    pub(crate) fn outstanding(&self) -> usize {
         self.replica.outstanding()
     }
 
     /// Whether the server has closed a connection and has nothing left to send on it.
-    pub fn has_closed(&self, seat: usize, conn: ConnId) -> bool {
+    pub(crate) fn has_closed(&self, seat: usize, conn: ConnId) -> bool {
         let conn = self.seats[seat].shard.conn(conn);
         conn.is_none_or(|conn| {
             matches!(conn.phase, Phase::Closing | Phase::Lost) && conn.out.is_empty()

@@ -72,6 +72,8 @@ pub(super) fn prepare(fd: BorrowedFd<'_>, keep_alive: bool) -> io::Result<()> {
 
 /// Milliseconds for which nothing is accepted after it went wrong.
 const PAUSE_MS: i64 = 100;
+/// What to do about it, usually.
+const MORE_FILES: &str = "allow more open files (LimitNOFILE of the service, or ulimit -n)";
 /// Milliseconds between two messages about it.
 const SAY_MS: i64 = 60_000;
 
@@ -95,10 +97,7 @@ impl Pause {
         if self.said_ms.is_none_or(|said| now_ms - said >= SAY_MS) {
             self.said_ms = Some(now_ms);
             let error = io::Error::from(error);
-            tracing::warn!(
-                "no new client can be let in: {error}; where open files are the reason, allow more \
-                 of them (LimitNOFILE of the service, or ulimit -n)"
-            );
+            tracing::warn!("no new client can be let in: {error}; if it is for that, {MORE_FILES}");
         }
     }
 
@@ -118,6 +117,7 @@ impl Pause {
 pub struct Turnstile {
     per_ip_max: usize,
     total_max: usize,
+    descriptors_max: usize,
     open: Mutex<Open>,
     tokens: Option<Mutex<Tokens>>,
     /// Connections that were turned away.
@@ -127,6 +127,8 @@ pub struct Turnstile {
 #[derive(Default)]
 struct Open {
     total: usize,
+    /// When it was last said that there are no descriptors left.
+    said_ms: Option<i64>,
     per_ip: HashMap<IpAddr, usize>,
 }
 
@@ -136,10 +138,16 @@ impl Turnstile {
         Turnstile {
             per_ip_max,
             total_max,
+            descriptors_max: usize::MAX,
             open: Mutex::default(),
             tokens: None,
             rejected: AtomicU64::new(0),
         }
+    }
+
+    /// Lets no more in than there are descriptors for, whatever the settings say.
+    pub fn bounded(self, descriptors_max: usize) -> Turnstile {
+        Turnstile { descriptors_max, ..self }
     }
 
     /// Lets nobody in who does not get a token.
@@ -151,7 +159,16 @@ impl Turnstile {
     pub fn enter(&self, ip: IpAddr, now_ms: i64) -> bool {
         let mut open = self.open.lock();
         let from_ip = open.per_ip.get(&ip).copied().unwrap_or(0);
-        let full = (self.per_ip_max != 0 && from_ip >= self.per_ip_max)
+        let bare = open.total >= self.descriptors_max;
+        if bare && open.said_ms.is_none_or(|said| now_ms - said >= SAY_MS) {
+            open.said_ms = Some(now_ms);
+            let total = open.total;
+            tracing::warn!(
+                "{total} clients are connected and there are no descriptors for more: {MORE_FILES}"
+            );
+        }
+        let full = bare
+            || (self.per_ip_max != 0 && from_ip >= self.per_ip_max)
             || (self.total_max != 0 && open.total >= self.total_max);
         // Order: who is turned away by a limit takes no token.
         let none_left = || self.tokens.as_ref().is_some_and(|tokens| !tokens.lock().take(now_ms));
@@ -258,6 +275,14 @@ mod tests {
         assert_eq!((pause.cut_sleep(500, 30), pause.cut_sleep(20, 30)), (80, 20));
         assert!(!pause.lasts(110));
         assert_eq!(pause.cut_sleep(500, 110), 500);
+    }
+
+    #[test]
+    fn descriptors_bound_what_the_settings_do_not() {
+        let turnstile = Turnstile::new(0, 0).bounded(3);
+        assert_eq!(let_in(&turnstile, 5, 0), 3);
+        turnstile.leave(IP);
+        assert_eq!(let_in(&turnstile, 5, 0), 1);
     }
 
     #[test]

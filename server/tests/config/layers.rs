@@ -126,7 +126,8 @@ fn the_variables_of_the_container_image() {
     assert!(error.starts_with("ZOO_SERVERS: server.1: 3 servers are listed"), "{error}");
 }
 
-/// The image's own default is 0: whoever has not chosen it gets what keeps the disk from filling up.
+/// The image has 0 as its own default: whoever has not chosen it gets what keeps the disk from
+/// filling up.
 #[test]
 fn never_to_purge_has_to_be_said_in_the_file() {
     let (settings, said) = start(&[], &[("ZOO_AUTOPURGE_PURGEINTERVAL", "0")]).unwrap();

@@ -102,7 +102,7 @@ impl Host {
     }
 
     /// Seconds of processor time that it has used, all threads together.
-    pub(crate) fn processor_seconds(&self) -> f64 {
+    pub(crate) fn cpu_seconds(&self) -> f64 {
         let mut text = String::new();
         std::fs::File::open(format!("/proc/{}/stat", self.pid()))
             .and_then(|mut file| file.read_to_string(&mut text))

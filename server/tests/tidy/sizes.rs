@@ -12,11 +12,10 @@ const CODE_COLUMNS_MAX: usize = 70;
 
 /// Functions of more than 70 lines. A number may only go down.
 pub(crate) const LONG_FUNCTIONS: &[Known] =
-    &[("server/src/boot.rs", "start", 98, "the parts of a server, put together one by one")];
+    &[("server/src/boot.rs", "start", 96, "the parts of a server, put together one by one")];
 
 /// Files of more than 500 lines without their tests. A number may only go down.
-pub(crate) const LONG_FILES: &[Known] =
-    &[("server/src/boot.rs", "", 627, "the start of a server, from its settings")];
+pub(crate) const LONG_FILES: &[Known] = &[];
 
 pub(crate) fn long_functions(source: &Source) -> Vec<Measured> {
     let long = functions(&source.code).into_iter().filter(|f| f.lines > FUNCTION_LINES_MAX);

@@ -181,8 +181,11 @@ fn fired(numbers: &Numbers, event: EventType) -> Summary {
     }
 }
 
-/// Something that happens once.
+/// Something that happens once, or has not happened at all.
 fn once(value: u64) -> Summary {
+    if value == 0 {
+        return Summary::default();
+    }
     Summary {
         avg: value as f64,
         min: value,

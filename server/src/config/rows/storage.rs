@@ -48,7 +48,11 @@ const ROWS: &[Row] = &[
     ),
     Row::property("snapSizeLimitInKb", kib(-1, LONG_MAX), "4194304")
         .doc("A snapshot is taken after about this much log; 0 or -1 removes the limit."),
-    Row::property("preAllocSize", kib(1, 16 * 1024 * 1024), "65536")
+    Row::property("preAllocSize", kib(1, 16 * 1024 * 1024), "16384")
+        .apache(
+            "65536",
+            "a start reads and a first start writes one such file: a smaller one is ready sooner",
+        )
         .doc("The space that is reserved for the log ahead of its growth."),
     Row::property("txnLogSizeLimitInKb", kib(-1, LONG_MAX), "-1")
         .no_meaning(
