@@ -2,17 +2,17 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use ringkeeper_engine::SessionId;
 use ringkeeper_engine::acl::{self, AuthSettings, DigestAlg};
 use ringkeeper_engine::client::Body;
 use ringkeeper_engine::op::set_watches::SetWatches;
 use ringkeeper_engine::op::{OpSettings, Reading, Write, is_read, read, watches};
 use ringkeeper_engine::shard::Word;
 use ringkeeper_engine::tree::Tree;
-use ringkeeper_engine::txn::Txn;
+use ringkeeper_engine::txn::{CreateOp, CreateTxn, DeleteCause, NodeKind, Txn, TxnBody};
 use ringkeeper_engine::wire::connect::{ConnectRequest, ConnectResponse};
 use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::{Acl, Reader, Stat};
+use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
 /// Reads the bytes as everything that clients, servers and logs may hold.
 pub fn run(data: &[u8]) {
@@ -84,4 +84,40 @@ fn identities(data: &[u8]) {
         let _ = acl::authenticate(&settings, scheme, Some(data), &mut ids, remote);
     }
     DigestAlg::Sha1.identity(&String::from_utf8_lossy(data));
+}
+
+/// One transaction of every kind, to begin with.
+pub fn samples() -> Vec<Vec<u8>> {
+    let create = |op, kind| {
+        let (path, data) = ("/a/b".into(), Some(Box::from(*b"data")));
+        TxnBody::Create(CreateTxn {
+            op,
+            path,
+            data,
+            acl: [Acl::open()].into(),
+            kind,
+            parent_cversion: 7,
+        })
+    };
+    let mut bodies = vec![
+        create(CreateOp::Create, NodeKind::Persistent),
+        create(CreateOp::Create2, NodeKind::Ephemeral(SessionId(5))),
+        create(CreateOp::Container, NodeKind::Container),
+        create(CreateOp::Ttl, NodeKind::Ttl(5_000)),
+        TxnBody::Delete { path: "/a".into(), cause: DeleteCause::Client },
+        TxnBody::SetData { path: "/a".into(), data: None, version: 3 },
+        TxnBody::SetAcl { path: "/a".into(), acl: [Acl::open()].into(), version: 1 },
+        TxnBody::Check { path: "/a".into(), version: -1 },
+        TxnBody::Error(Code::NoNode),
+    ];
+    bodies.push(TxnBody::Multi(bodies.clone()));
+    bodies.push(TxnBody::CreateSession { timeout_ms: 4_000 });
+    bodies.push(TxnBody::CloseSession { paths: vec!["/a/b".into(), "/c".into()] });
+    let txn = |body| Txn { session: SessionId(5), cxid: 9, zxid: Zxid(77), time: Millis(1), body };
+    let written = bodies.into_iter().map(|body| {
+        let mut bytes = Vec::new();
+        txn(body).write(&mut bytes);
+        bytes
+    });
+    written.collect()
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Every stream of every script.
-pub fn streams() -> Vec<Vec<u8>> {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/tests/golden");
+/// Every stream of every script in a folder.
+pub fn streams(home: &Path) -> Vec<Vec<u8>> {
     let entries = fs::read_dir(home).expect("the golden scripts are there");
     let paths = entries.map(|entry| entry.expect("a directory entry can be read").path());
     let mut paths: Vec<_> =
