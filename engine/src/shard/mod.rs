@@ -2,7 +2,7 @@
 //!
 //! Pure: bytes come in with [`Shard::received`], leave through each connection's output, requests
 //! for the sequencer gather in [`Shard::requests`], and its answers come back as
-//! [`Delivery`]s. The thread around it owns the sockets.
+//! [`Delivery`](crate::request::Delivery)s. The thread around it owns the sockets.
 
 mod conn;
 mod deliver;

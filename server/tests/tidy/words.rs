@@ -41,12 +41,7 @@ const HALF_DONE: &[(&str, &str)] = &[
 ];
 
 /// Waits in tests: each is a step of a poll with a time limit, or the very thing under test.
-pub(crate) const SLEEPS: &[Known] = &[(
-    "server/tests/compat/rust/src/support.rs",
-    "",
-    1,
-    "it polls for a condition, with a time limit",
-)];
+pub(crate) const SLEEPS: &[Known] = &[];
 
 pub(crate) fn empty_names(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
