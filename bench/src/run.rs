@@ -142,6 +142,7 @@ impl Team {
                 None => all = Some(tally),
             }
         }
+        self.feeds.iter().for_each(|feed| timeline.drain(feed));
         all.ok_or_else(|| anyhow!("no driver threads"))
     }
 }
