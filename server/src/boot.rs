@@ -18,6 +18,7 @@ use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
+use crate::admin::http::{HttpParts, HttpServer, Ports};
 use crate::admin::{Hub, HubParts, SequencerDesk, ServerFacts, Startup};
 use crate::banner::Banner;
 use crate::clock::{Clock, wall};
@@ -27,7 +28,7 @@ use crate::descriptors::connections_max;
 use crate::mailbox::{self, SequencerEnd, ShardEnd};
 use crate::sequencer::{Gauges, GroupSettings, Sequencer, SequencerParts};
 use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Tokens, Turnstile};
-use crate::snapshots::{PurgeWhen, SnapshotSettings, SnapshotStats, Snapshotter};
+use crate::snapshots::{PurgeWhen, SnapshotRequests, SnapshotSettings, SnapshotStats, Snapshotter};
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::view::View;
@@ -157,6 +158,7 @@ struct Running {
     fused: bool,
     hub: Arc<Hub>,
     turnstile: Arc<Turnstile>,
+    snapshots: Arc<SnapshotRequests>,
 }
 
 impl Running {
@@ -220,6 +222,7 @@ impl Running {
             sequencer: (!fused).then(|| sequencer_waker.clone()),
         });
         let mut threads = vec![prepare_segments(recovered.preparer, stop.flag.clone())?];
+        let requests = Arc::new(SnapshotRequests::default());
         let snapshotter = Snapshotter {
             view: view.clone(),
             dirs,
@@ -228,6 +231,7 @@ impl Running {
             settings: snapshot_settings(settings),
             commits,
             stats: snapshots,
+            requests: requests.clone(),
             behind: recovered.replayed,
             stop: stop.flag.clone(),
         };
@@ -254,6 +258,7 @@ impl Running {
             fused,
             hub,
             turnstile,
+            snapshots: requests,
         })
     }
 
@@ -279,6 +284,7 @@ impl Running {
                 .with_context(|| format!("cannot listen on {address}; is another server there?"))?
                 .address();
         }
+        let ports = Ports::bind(settings)?;
         let mut threads = self.threads;
         for (index, (mailbox, waker, fused)) in self.parts.into_iter().enumerate() {
             let listener = Listener::bind(address, backlog, admission)
@@ -300,12 +306,19 @@ impl Running {
             stop.wake(waker);
             threads.push(run_shard(thread, listener, io, settings, stop)?);
         }
+        let http_words = ports.words(&settings.admin_command_url);
+        let parts = HttpParts { hub: self.hub, auth: self.ops.auth, snapshots: self.snapshots };
+        let http_server = HttpServer::start(ports, settings, parts)?;
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
         let io = io.name();
-        let banner = Banner { settings, address, zxid, device: &self.device, io, ready_ms };
+        let device = &self.device;
+        let banner = Banner { settings, address, http: http_words, zxid, device, io, ready_ms };
         banner.print(self.fused);
         stop.wait();
+        if let Some(http_server) = http_server {
+            http_server.stop();
+        }
         for thread in threads {
             thread.thread().unpark();
             let _ = thread.join();
