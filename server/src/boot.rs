@@ -19,17 +19,19 @@ use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
 use crate::admin::{Hub, HubParts, SequencerDesk, ServerFacts, Startup};
+use crate::audit::AuditLog;
 use crate::banner::Banner;
 use crate::clock::{Clock, wall};
 use crate::committer::{Committer, Durable};
 use crate::config::{Io, Listen, Purge, SessionPasswords, Settings, Shards};
 use crate::descriptors::connections_max;
 use crate::mailbox::{self, SequencerEnd, ShardEnd};
-use crate::sequencer::{Gauges, GroupSettings, Sequencer, SequencerParts};
-use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Tokens, Turnstile};
+use crate::sequencer::{Gauges, Sequencer, SequencerParts};
+use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Turnstile};
 use crate::snapshots::{PurgeWhen, SnapshotSettings, SnapshotStats, Snapshotter};
 use crate::stop::Stop;
 use crate::store::Store;
+use crate::throttles;
 use crate::view::View;
 use crate::waker::Waker;
 
@@ -157,6 +159,7 @@ struct Running {
     fused: bool,
     hub: Arc<Hub>,
     turnstile: Arc<Turnstile>,
+    audit: Option<AuditLog>,
 }
 
 impl Running {
@@ -168,7 +171,7 @@ impl Running {
         fused: bool,
         stop: &Stop,
     ) -> anyhow::Result<Running> {
-        let Store { homes, identity, dirs, recovered, db, device, seed } = store;
+        let Store { homes, identity, dirs, recovered, db, device, seed, loading } = store;
         let ops = op_settings(settings);
         let replica = replica(settings, &identity, &ops, &db, (clock, seed));
         let view = Arc::new(View::new(db));
@@ -187,6 +190,7 @@ impl Running {
             Committer::start(recovered.log, sequencer_waker.clone(), slow_us)?;
         let commits = committer.stats.clone();
         let gauges = Arc::new(Gauges::default());
+        let audit = AuditLog::start(settings, sequencer_waker.clone())?;
         let sequencer = Sequencer::new(SequencerParts {
             replica,
             view: view.clone(),
@@ -194,21 +198,16 @@ impl Running {
             committer,
             shards: sequencer_ends,
             clock,
-            groups: GroupSettings {
-                delay_ms: i64::try_from(settings.flush_delay_ms).unwrap_or(i64::MAX),
-                records_max: settings.max_batch_size.unwrap_or(0),
-            },
+            groups: throttles::groups(settings),
             tick_ms: tick_ms(settings),
             room: room(recovered.gauge),
             gauges: gauges.clone(),
+            audit: audit.as_ref().map(AuditLog::end),
         });
         let snapshots = Arc::new(SnapshotStats::default());
         let turnstile = Arc::new(turnstile(settings, usize::from(count))?);
-        let startup = Startup {
-            transactions: recovered.replayed,
-            total_ms: uptime_ms(clock),
-            ..Startup::default()
-        };
+        let startup =
+            Startup { transactions: recovered.replayed, total_ms: uptime_ms(clock), ..loading };
         let hub = Hub::new(HubParts {
             facts: ServerFacts::new(settings, clock, startup),
             view: view.clone(),
@@ -216,6 +215,7 @@ impl Running {
             commits: commits.clone(),
             snapshots: snapshots.clone(),
             turnstile: turnstile.clone(),
+            audit_lost: audit.as_ref().map(|audit| audit.lost.clone()),
             shards: wakers.clone(),
             sequencer: (!fused).then(|| sequencer_waker.clone()),
         });
@@ -254,6 +254,7 @@ impl Running {
             fused,
             hub,
             turnstile,
+            audit,
         })
     }
 
@@ -304,12 +305,14 @@ impl Running {
         let zxid = self.view.read().applied();
         let io = io.name();
         let banner = Banner { settings, address, zxid, device: &self.device, io, ready_ms };
+        self.audit.iter().for_each(AuditLog::started);
         banner.print(self.fused);
         stop.wait();
         for thread in threads {
             thread.thread().unpark();
             let _ = thread.join();
         }
+        self.audit.into_iter().for_each(AuditLog::finish);
         tracing::info!("stopped");
         Ok(())
     }
@@ -317,16 +320,8 @@ impl Running {
 
 fn turnstile(settings: &Settings, shards: usize) -> io::Result<Turnstile> {
     let limit = |limit: Option<u32>| limit.map_or(0, |limit| limit as usize);
-    let turnstile = Turnstile::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns))
-        .bounded(connections_max(shards)?);
-    Ok(match settings.connection_throttle_tokens {
-        None => turnstile,
-        Some(tokens_max) => turnstile.throttled(Tokens::new(
-            tokens_max,
-            i64::try_from(settings.connection_throttle_fill_time_ms).unwrap_or(i64::MAX),
-            settings.connection_throttle_fill_count,
-        )),
-    })
+    let turnstile = Turnstile::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns));
+    Ok(turnstile.bounded(connections_max(shards)?))
 }
 
 fn uptime_ms(clock: Clock) -> u64 {
@@ -366,6 +361,7 @@ fn replica(
         removal_interval_ms: millis(settings.container_check_interval_ms),
         removals_per_minute: settings.container_max_per_minute,
         never_used_ms: settings.container_max_never_used_interval_ms.map_or(0, millis),
+        connections: throttles::connections(settings, seed, clock.now().mono),
     };
     Replica::new(db, sessions, settings, clock.now())
 }
@@ -383,6 +379,8 @@ fn shard_settings(
         handshake_ms: i64::try_from(settings.nio_sessionless_cnxn_timeout_ms).unwrap_or(i64::MAX),
         hash_seed: seed,
         outstanding_max: (outstanding / shards).max(1),
+        requests: throttles::requests(settings),
+        audits: settings.audit_enable,
         stmk_allowed: settings.four_letter_whitelist.allow("stmk"),
     }
 }

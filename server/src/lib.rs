@@ -1,6 +1,7 @@
 //! Threads, sockets and files around the pure core.
 
 pub mod admin;
+pub mod audit;
 mod banner;
 pub mod boot;
 pub mod cli;
@@ -9,14 +10,17 @@ pub mod committer;
 pub mod config;
 mod descriptors;
 pub mod fatal;
+pub mod groups;
 pub mod inspect;
 pub mod logging;
 pub mod mailbox;
+mod quotas;
 pub mod restore;
 pub mod sequencer;
 pub mod shards;
 pub mod snapshots;
 mod stop;
 mod store;
+mod throttles;
 pub mod view;
 pub mod waker;

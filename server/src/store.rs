@@ -12,6 +12,7 @@ use ringkeeper_engine::log::{self, Dirs, Recovered};
 use ringkeeper_engine::snapshot;
 use ringkeeper_engine::tree::Digest;
 
+use crate::admin::Startup;
 use crate::config::{LogDevice, Settings};
 use crate::restore::Restore;
 
@@ -39,6 +40,8 @@ pub(crate) struct Store {
     pub(crate) device: String,
     /// What keys the hash tables.
     pub(crate) seed: u64,
+    /// How long it took to bring the state back.
+    pub(crate) loading: Startup,
 }
 
 impl Store {
@@ -64,6 +67,7 @@ impl Store {
         let seed = random_seed()?;
         let mut restore = Restore::new(seed);
         let recovered = log::recover(&dirs, &mut identity, &log_settings(settings), &mut restore)?;
+        let loading = restore.loading();
         for note in &recovered.notes {
             tracing::warn!("{note}");
         }
@@ -73,7 +77,7 @@ impl Store {
         let mut db = restore.finish();
         let digest = if settings.digest_enabled { Digest::Kept } else { Digest::Off };
         db.tree.keep_digest(digest);
-        Ok(Store { homes, identity, dirs, recovered, db, device, seed })
+        Ok(Store { homes, identity, dirs, recovered, db, device, seed, loading })
     }
 }
 

@@ -1,7 +1,11 @@
 //! The binary as people run it: started, killed, stopped, refused, and short of everything.
 
+#[path = "standalone/audit.rs"]
+mod audit;
 #[path = "standalone/host.rs"]
 mod host;
+#[path = "standalone/limits.rs"]
+mod limits;
 #[path = "standalone/lives.rs"]
 mod lives;
 #[path = "standalone/log.rs"]

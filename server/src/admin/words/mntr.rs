@@ -13,6 +13,10 @@ pub(super) enum Show {
     One(fn(&Numbers) -> String),
     /// One line of something that does not exist here.
     Zero,
+    /// One line where the thing is switched on, none where it is not.
+    Maybe(fn(&Numbers) -> Option<u64>),
+    /// One line per namespace that has such a number: the namespace, an underscore, the name.
+    Each(fn(&Numbers) -> Vec<(&str, String)>),
     /// A mean, the extremes, a count and a sum.
     Basic(fn(&Numbers) -> Summary),
     /// The same of something that does not exist here.
@@ -29,6 +33,13 @@ pub(in crate::admin) fn mntr(numbers: &Numbers) -> String {
     for (name, show) in ROWS {
         let written = match show {
             Show::One(value) => writeln!(text, "zk_{name}\t{}", value(numbers)),
+            Show::Maybe(value) => match value(numbers) {
+                Some(value) => writeln!(text, "zk_{name}\t{value}"),
+                None => Ok(()),
+            },
+            Show::Each(values) => values(numbers).into_iter().try_for_each(|(namespace, value)| {
+                writeln!(text, "zk_{namespace}_{name}\t{value}")
+            }),
             Show::Zero => writeln!(text, "zk_{name}\t0"),
             Show::Basic(value) => basic(name, &value(numbers), &mut text),
             Show::NoBasic => basic(name, &Summary::default(), &mut text),
