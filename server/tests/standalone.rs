@@ -2,15 +2,27 @@
 
 #[path = "standalone/audit.rs"]
 mod audit;
+#[path = "admin/commands.rs"]
+mod commands;
+#[path = "standalone/disk_full.rs"]
+mod disk_full;
 #[path = "standalone/host.rs"]
 mod host;
-#[path = "standalone/limits.rs"]
+#[path = "admin/limits.rs"]
 mod limits;
 #[path = "standalone/lives.rs"]
 mod lives;
 #[path = "standalone/log.rs"]
 mod log;
+#[path = "admin/ports.rs"]
+mod ports;
 #[path = "standalone/refusals.rs"]
 mod refusals;
+#[path = "admin/snapshots.rs"]
+mod snapshots;
 #[path = "standalone/sockets.rs"]
 mod sockets;
+#[path = "standalone/throttle.rs"]
+mod throttle;
+#[path = "admin/web.rs"]
+mod web;

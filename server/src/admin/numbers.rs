@@ -35,7 +35,7 @@ pub(super) struct Numbers {
     /// Making the log durable, in milliseconds.
     pub fsync: Summary,
     /// The same percentiles, in microseconds.
-    pub fsync_us: [u64; 4],
+    pub fsync_us: [u64; 5],
     /// Records that were made durable together.
     pub group: Latencies,
     /// Snapshots, in milliseconds.
@@ -62,6 +62,8 @@ pub(super) struct Numbers {
     pub connections: ConnectionTally,
     /// The chance with which it turns a connection away.
     pub drop_chance: f64,
+    /// Snapshots over HTTP that were refused because there was one shortly before.
+    pub snapshots_limited: u64,
 }
 
 /// Counters that others need as well, so that they are never set back: a reset is remembered
@@ -153,15 +155,16 @@ impl Numbers {
             audit_lost: hub.audit_lost.as_ref().map(|lost| lost.load(Relaxed)),
             connections: *hub.gauges.connections.lock(),
             drop_chance: f64::from_bits(hub.gauges.drop_chance.load(Relaxed)),
+            snapshots_limited: hub.snapshots.limited.load(Relaxed),
         }
     }
 }
 
-fn fsync_percentiles(hub: &Hub) -> [u64; 4] {
-    hub.commits.histogram.lock().as_ref().map_or([0; 4], percentiles)
+fn fsync_percentiles(hub: &Hub) -> [u64; 5] {
+    hub.commits.histogram.lock().as_ref().map_or([0; 5], percentiles)
 }
 
-fn fsync(hub: &Hub, totals: Totals, percentiles: [u64; 4]) -> Summary {
+fn fsync(hub: &Hub, totals: Totals, percentiles: [u64; 5]) -> Summary {
     if totals.commits == 0 {
         return Summary::default();
     }
@@ -173,7 +176,7 @@ fn fsync(hub: &Hub, totals: Totals, percentiles: [u64; 4]) -> Summary {
         max,
         count: totals.commits,
         sum: totals.commit_us / 1_000,
-        percentiles: percentiles.map(|micros| (micros / 1_000).min(max)),
+        percentiles: Some(percentiles.map(|micros| (micros / 1_000).min(max))),
     }
 }
 
@@ -188,7 +191,7 @@ fn snapshot(hub: &Hub, totals: Totals) -> Summary {
         max,
         count: totals.snapshots,
         sum: totals.snapshots_ms,
-        percentiles: [0; 4],
+        percentiles: None,
     }
 }
 
