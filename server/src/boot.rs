@@ -18,7 +18,7 @@ use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
-use crate::admin::http::{HttpParts, HttpServer, Ports};
+use crate::admin::http::Ports;
 use crate::admin::{Hub, HubParts, SequencerDesk, ServerFacts, Startup};
 use crate::banner::Banner;
 use crate::clock::{Clock, wall};
@@ -28,7 +28,7 @@ use crate::descriptors::connections_max;
 use crate::mailbox::{self, SequencerEnd, ShardEnd};
 use crate::sequencer::{Gauges, GroupSettings, Sequencer, SequencerParts};
 use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Tokens, Turnstile};
-use crate::snapshots::{PurgeWhen, SnapshotRequests, SnapshotSettings, SnapshotStats, Snapshotter};
+use crate::snapshots::{PurgeWhen, SnapshotSettings, SnapshotStats, Snapshotter};
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::view::View;
@@ -158,7 +158,6 @@ struct Running {
     fused: bool,
     hub: Arc<Hub>,
     turnstile: Arc<Turnstile>,
-    snapshots: Arc<SnapshotRequests>,
 }
 
 impl Running {
@@ -222,7 +221,6 @@ impl Running {
             sequencer: (!fused).then(|| sequencer_waker.clone()),
         });
         let mut threads = vec![prepare_segments(recovered.preparer, stop.flag.clone())?];
-        let requests = Arc::new(SnapshotRequests::default());
         let snapshotter = Snapshotter {
             view: view.clone(),
             dirs,
@@ -231,7 +229,6 @@ impl Running {
             settings: snapshot_settings(settings),
             commits,
             stats: snapshots,
-            requests: requests.clone(),
             behind: recovered.replayed,
             stop: stop.flag.clone(),
         };
@@ -258,7 +255,6 @@ impl Running {
             fused,
             hub,
             turnstile,
-            snapshots: requests,
         })
     }
 
@@ -306,19 +302,16 @@ impl Running {
             stop.wake(waker);
             threads.push(run_shard(thread, listener, io, settings, stop)?);
         }
-        let http_words = ports.words(&settings.admin_command_url);
-        let parts = HttpParts { hub: self.hub, auth: self.ops.auth, snapshots: self.snapshots };
-        let http_server = HttpServer::start(ports, settings, parts)?;
+        let http = ports.serve(settings, self.hub, self.ops.auth)?;
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
         let io = io.name();
         let device = &self.device;
-        let banner = Banner { settings, address, http: http_words, zxid, device, io, ready_ms };
+        let banner =
+            Banner { settings, address, http: http.words.as_deref(), zxid, device, io, ready_ms };
         banner.print(self.fused);
         stop.wait();
-        if let Some(http_server) = http_server {
-            http_server.stop();
-        }
+        http.stop();
         for thread in threads {
             thread.thread().unpark();
             let _ = thread.join();

@@ -17,14 +17,12 @@ use tokio::time::{Instant, timeout};
 use super::command::{self, Command, Query, Work};
 use super::configuration::Configuration;
 use super::fields::{Fields, Json};
-use super::server::HttpParts;
 use super::{auth, snapshot};
 use crate::admin::gather::Asker;
 use crate::admin::hub::Hub;
 use crate::admin::metrics;
 use crate::admin::part::Part;
 use crate::config::Settings;
-use crate::snapshots::SnapshotRequests;
 
 /// The body of an answer.
 pub(super) type Reply = BoxBody<Bytes, std::io::Error>;
@@ -56,7 +54,6 @@ pub(super) struct Site {
     pub(super) hub: Arc<Hub>,
     pub(super) auth: AuthSettings,
     pub(super) believes_forwarded: bool,
-    pub(super) snapshots: Arc<SnapshotRequests>,
     pub(super) snapshot_enabled: bool,
     pub(super) snapshot_interval: Duration,
     pub(super) last_snapshot: Mutex<Option<Instant>>,
@@ -68,12 +65,11 @@ pub(super) struct Site {
 
 impl Site {
     /// Puts the parts together.
-    pub(super) fn new(settings: &Settings, parts: HttpParts) -> Site {
+    pub(super) fn new(settings: &Settings, hub: Arc<Hub>, auth: AuthSettings) -> Site {
         Site {
-            hub: parts.hub,
-            auth: parts.auth,
+            hub,
+            auth,
             believes_forwarded: settings.ip_auth_use_x_forwarded_for,
-            snapshots: parts.snapshots,
             snapshot_enabled: settings.admin_snapshot_enabled,
             snapshot_interval: Duration::from_millis(settings.admin_rate_limiter_interval_ms),
             last_snapshot: Mutex::new(None),
@@ -148,7 +144,8 @@ impl Site {
                 StatusCode::NOT_IMPLEMENTED,
                 "restore",
                 "a running server cannot be restored: its log would not lead to the restored \
-                 state. Stop it, and start one with the snapshot in an empty data directory",
+                 state. Use \"ringkeeper snapshot restore\" with an empty data directory, and start a \
+                 server there",
             ),
             Work::Look(_) => self.report(command, Part::default(), query).await,
             Work::Gather(word, _) => match self.collect(word, REPORT).await {
