@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::device::Priority;
 use ringkeeper_engine::log::Group;
 
 use crate::admin::Distribution;
+use crate::config::LogPriority;
 use crate::waker::Waker;
 
 /// What makes groups durable. The log does; tests may use something else.
@@ -65,12 +67,16 @@ impl Committer {
         mut log: impl Durable,
         waker: Arc<Waker>,
         slow_us: u64,
+        priority: LogPriority,
     ) -> std::io::Result<(Committer, JoinHandle<()>)> {
         let (groups, to_do) = bounded::<Group>(1);
         let (finished, done) = bounded(1);
         let stats = Arc::new(CommitStats::new());
         let counted = stats.clone();
         let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
+            if priority == LogPriority::High {
+                raise();
+            }
             while let Some(mut group) = next(&mut log, &to_do) {
                 let durable = commit(&mut log, &mut group, &counted, slow_us);
                 group.clear();
@@ -111,6 +117,19 @@ impl Committer {
         self.spare = Some(group);
         self.in_flight = false;
         Some(durable)
+    }
+}
+
+/// Gets this thread the processor as soon as a commit is there or durable: it blocks in between, so
+/// it holds up nobody for long, and every write waits for it.
+fn raise() {
+    match Priority::raise() {
+        Priority::Usual => tracing::info!(
+            "the log's thread is scheduled as all others: ringkeeper.log.priority=high is not \
+             allowed here (CAP_SYS_NICE, or LimitRTPRIO=1 of the service); with other work on the \
+             processor, writes take longer"
+        ),
+        raised => tracing::debug!("the priority of the log's thread is {raised}"),
     }
 }
 

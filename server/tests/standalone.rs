@@ -2,6 +2,8 @@
 
 #[path = "admin/commands.rs"]
 mod commands;
+#[path = "standalone/disk_full.rs"]
+mod disk_full;
 #[path = "standalone/host.rs"]
 mod host;
 #[path = "admin/limits.rs"]

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::origin::Origin;
 use super::resolve::Values;
 use super::types::{
-    FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, Purge, Secret, SessionPasswords,
-    Shards,
+    FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, LogPriority, Purge, Secret,
+    SessionPasswords, Shards,
 };
 
 macro_rules! settings {
@@ -166,6 +166,8 @@ settings! {
     io: Io = "ringkeeper.io",
     /// How the log reaches the device.
     log_device: LogDevice = "ringkeeper.log.device",
+    /// How the thread that writes the log is scheduled.
+    log_priority: LogPriority = "ringkeeper.log.priority",
     /// How the server's messages look.
     log_format: LogFormat = "ringkeeper.log.format",
     /// Which of the server's messages are written.

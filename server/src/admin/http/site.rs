@@ -137,26 +137,28 @@ impl Site {
             );
         }
         let query = command::query(request.uri().query());
-        let Ok(_place) = self.reports.acquire().await else { return too_long(name) };
         match command.work {
             Work::Snapshot => snapshot::take(self, &query).await,
             Work::Restore => refusal(
                 StatusCode::NOT_IMPLEMENTED,
                 "restore",
                 "a running server cannot be restored: its log would not lead to the restored \
-                 state. Use \"ringkeeper snapshot restore\" with an empty data directory, and start a \
-                 server there",
+                 state. Use \"ringkeeper snapshot restore\" with an empty data directory, and \
+                 start a server there",
             ),
-            Work::Look(_) => self.report(command, Part::default(), query).await,
-            Work::Gather(word, _) => match self.collect(word, REPORT).await {
-                Some(part) => self.report(command, part, query).await,
-                None => too_long(name),
-            },
+            Work::Look(_) | Work::Gather(..) => self.report(command, query).await,
         }
     }
 
     /// Puts an answer into words, beside the event loop: it can be long, and it can need files.
-    async fn report(&self, command: &'static Command, part: Part, query: Query) -> Response<Reply> {
+    async fn report(&self, command: &'static Command, query: Query) -> Response<Reply> {
+        let late = || too_long(command.name());
+        let Ok(_place) = self.reports.acquire().await else { return late() };
+        let part = match command.work {
+            Work::Gather(word, _) => self.collect(word, REPORT).await,
+            Work::Look(_) | Work::Snapshot | Work::Restore => Some(Part::default()),
+        };
+        let Some(part) = part else { return late() };
         let (hub, configuration) = (self.hub.clone(), self.configuration.clone());
         let make = move || {
             let asked = command::Asked { hub: &hub, configuration: &configuration, query: &query };
@@ -170,7 +172,7 @@ impl Site {
         match tokio::task::spawn_blocking(make).await {
             Ok(text) => plain(StatusCode::OK, JSON, text),
             // Only the end of the server takes a task's thread away.
-            Err(_) => too_long(command.name()),
+            Err(_) => late(),
         }
     }
 
