@@ -21,7 +21,7 @@ use crate::admin::http::Ports;
 use crate::admin::{Hub, HubParts, ServerFacts, Startup};
 use crate::banner::Banner;
 use crate::clock::{Clock, wall};
-use crate::committer::{Committer, Durable};
+use crate::committer::{CommitStats, Committer, Durable};
 use crate::config::{Io, Listen, Purge, SessionPasswords, Settings, Shards};
 use crate::descriptors::connections_max;
 use crate::log_device::LogProbe;
@@ -214,29 +214,22 @@ impl Running {
             behind: recovered.replayed,
             stop: stop.flag.clone(),
         };
-        let probe = way.unknown.then(|| LogProbe {
-            path: settings.data_log_dir.clone(),
-            disk: dirs.log,
-            commits,
-            stop: stop.flag.clone(),
-        });
+        let probe = way.unknown.then(|| log_probe(settings, dirs.log, commits, stop));
         let (turnstile, hub) = (hub_parts.turnstile.clone(), Hub::new(hub_parts));
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
         let sequencer = Sequencer::new(parts);
         let parts = seat(sequencer, rings, &hub, fused, stop, &mut threads)?;
-        let device = way.words;
-        let _homes = homes;
         Ok(Running {
             parts,
             view,
             ops,
             clock,
             seed,
-            device,
+            device: way.words,
             threads,
             probe,
-            _homes,
+            _homes: homes,
             fused,
             hub,
             turnstile,
@@ -358,6 +351,11 @@ fn group_settings(settings: &Settings) -> GroupSettings {
 fn startup(transactions: u64, clock: Clock) -> Startup {
     let total_ms = u64::try_from(clock.now().mono.0).unwrap_or(0);
     Startup { transactions, total_ms, ..Startup::default() }
+}
+
+fn log_probe(settings: &Settings, disk: Disk, commits: Arc<CommitStats>, stop: &Stop) -> LogProbe {
+    let path = settings.data_log_dir.clone();
+    LogProbe { path, disk, commits, stop: stop.flag.clone() }
 }
 
 fn turnstile(settings: &Settings, shards: usize) -> io::Result<Turnstile> {
