@@ -127,9 +127,13 @@ fn op_settings(settings: &Settings) -> OpSettings {
     }
 }
 
+/// What a shard's thread is given: its end of the rings, what wakes it, and the sequencer where it
+/// runs there.
+type Seat = (ShardEnd, Arc<Waker>, Option<Sequencer>);
+
 /// The threads behind the sockets.
 struct Running {
-    parts: Vec<(ShardEnd, Arc<Waker>, Option<Sequencer>)>,
+    parts: Vec<Seat>,
     view: Arc<View>,
     ops: OpSettings,
     clock: Clock,
@@ -311,7 +315,7 @@ fn seat(
     fused: bool,
     stop: &Stop,
     threads: &mut Vec<JoinHandle<()>>,
-) -> io::Result<Vec<(ShardEnd, Arc<Waker>, Option<Sequencer>)>> {
+) -> io::Result<Vec<Seat>> {
     let Rings { wakers, sequencer_waker, shard_ends } = rings;
     let mut parts: Vec<_> = shard_ends.into_iter().zip(wakers).map(|(e, w)| (e, w, None)).collect();
     if fused {
