@@ -2,6 +2,8 @@
 
 #[path = "standalone/host.rs"]
 mod host;
+#[path = "standalone/hostile.rs"]
+mod hostile;
 #[path = "standalone/lives.rs"]
 mod lives;
 #[path = "standalone/log.rs"]
@@ -10,3 +12,5 @@ mod log;
 mod refusals;
 #[path = "standalone/sockets.rs"]
 mod sockets;
+#[path = "golden/without_ring.rs"]
+mod without_ring;

@@ -14,6 +14,8 @@ pub(super) struct Gather {
     pub word: Word,
     /// Who asked.
     pub origin: Origin,
+    /// How many shards are asked.
+    pub shards: usize,
     parts: Mutex<Parts>,
 }
 
@@ -23,10 +25,11 @@ struct Parts {
 }
 
 impl Gather {
-    /// A report that is complete with so many parts.
-    pub(super) fn new(word: Word, origin: Origin, parts: usize) -> Arc<Gather> {
-        let parts = Parts { missing: parts, there: Vec::with_capacity(parts) };
-        Arc::new(Gather { word, origin, parts: Mutex::new(parts) })
+    /// A report that is complete with a part of each shard, and so many others.
+    pub(super) fn new(word: Word, origin: Origin, shards: usize, others: usize) -> Arc<Gather> {
+        let missing = shards + others;
+        let parts = Parts { missing, there: Vec::with_capacity(missing) };
+        Arc::new(Gather { word, origin, shards, parts: Mutex::new(parts) })
     }
 
     /// Adds a part; with the last one, all of them come back.
@@ -47,7 +50,7 @@ mod tests {
     #[test]
     fn the_last_part_completes_a_report() {
         let origin = Origin { shard: 0, conn: ConnId(1) };
-        let gather = Gather::new(Word::Srvr, origin, 3);
+        let gather = Gather::new(Word::Srvr, origin, 2, 1);
         assert!(gather.add(Part::default()).is_none());
         assert!(gather.add(Part::default()).is_none());
         assert_eq!(gather.add(Part::default()).map(|parts| parts.len()), Some(3));

@@ -17,6 +17,7 @@ mod latency;
 mod numbers;
 mod outbox;
 mod part;
+mod reporters;
 mod sequencer_desk;
 mod watched;
 mod words;
