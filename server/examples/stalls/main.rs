@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! cargo build --release --bin ringkeeper --example stalls
-//! target/release/examples/stalls                                     # 1 M znodes, then 1 M more
+//! target/release/examples/stalls                          # 1 M znodes, then 1 M more
 //! target/release/examples/stalls --nodes 1000000 --grow 9000000 --bytes 10
-//! target/release/examples/stalls --watches                            # 1 M watches, 10,000 sessions
+//! target/release/examples/stalls --watches                # 1 M watches, 10,000 sessions
 //! ```
 //!
 //! One client asks for 500 reads and 200 writes a second. Each request has a moment at which it is
