@@ -6,11 +6,13 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crossbeam::queue::SegQueue;
 use ringkeeper_engine::device::{Device, DirectoryId, DiskError};
 use ringkeeper_engine::log::Dirs;
 use ringkeeper_engine::snapshot::{Finished, Meta, Purger, Writer};
 use ringkeeper_engine::tree::Progress;
 use ringkeeper_engine::{Zxid, limits};
+use tokio::sync::oneshot;
 
 use crate::committer::CommitStats;
 use crate::view::View;
@@ -72,6 +74,26 @@ pub struct SnapshotStats {
     pub max_ms: AtomicU64,
     /// The zxid of the last one.
     pub zxid: AtomicU64,
+    /// Snapshots that somebody asked for and that were refused for coming too soon.
+    pub limited: AtomicU64,
+}
+
+/// Snapshots that somebody asks for; the thread looks for them as often as for whether one is due.
+#[derive(Default)]
+pub struct SnapshotRequests(SegQueue<oneshot::Sender<Result<Finished, String>>>);
+
+impl SnapshotRequests {
+    /// Asks for one. What comes is the snapshot, or why there is none; nothing comes from a server
+    /// that stops.
+    pub fn ask(&self) -> oneshot::Receiver<Result<Finished, String>> {
+        let (asker, finished) = oneshot::channel();
+        self.0.push(asker);
+        finished
+    }
+
+    fn take(&self) -> Vec<oneshot::Sender<Result<Finished, String>>> {
+        std::iter::from_fn(|| self.0.pop()).collect()
+    }
 }
 
 /// The thread that takes snapshots.
@@ -90,6 +112,8 @@ pub struct Snapshotter<D: Device> {
     pub commits: Arc<CommitStats>,
     /// What is told to reports.
     pub stats: Arc<SnapshotStats>,
+    /// Where somebody may ask for one.
+    pub requests: Arc<SnapshotRequests>,
     /// Transactions in the log behind the last snapshot when the server started.
     pub behind: u64,
     /// Set when the server stops.
@@ -115,18 +139,23 @@ impl<D: Device> Snapshotter<D> {
             let bytes = self.commits.bytes.load(Ordering::Relaxed);
             let due = records.wrapping_sub(records_at) >= threshold
                 || bytes - bytes_at >= self.settings.every_bytes;
-            if !due {
+            let asked = self.requests.take();
+            if !due && asked.is_empty() {
                 continue;
             }
             match self.take() {
-                Ok(true) => {
+                Ok(Some(finished)) => {
+                    tell(asked, &Ok(finished));
                     (records_at, bytes_at, threshold) = (records, bytes, self.draw());
                     if self.settings.purge == PurgeWhen::Always {
                         self.purge();
                     }
                 }
-                Ok(false) => return,
-                Err(error) => self.failed(&error),
+                Ok(None) => return,
+                Err(error) => {
+                    tell(asked, &Err(error.to_string()));
+                    self.failed(&error);
+                }
             }
         }
     }
@@ -145,14 +174,17 @@ impl<D: Device> Snapshotter<D> {
         self.stats.failed.fetch_add(1, Ordering::Relaxed);
         tracing::warn!("no snapshot could be taken, the log keeps everything meanwhile: {error}");
         let until = Instant::now() + AFTER_FAILURE;
-        while !self.stop.load(Ordering::Acquire) && Instant::now() < until {
+        while !self.stop.load(Ordering::Acquire)
+            && Instant::now() < until
+            && self.requests.0.is_empty()
+        {
             std::thread::park_timeout(LOOK);
         }
     }
 
     /// Takes one snapshot, exact at one zxid: the tree keeps the old image of what changes
-    /// meanwhile. `false`: the server stops.
-    fn take(&mut self) -> Result<bool, DiskError> {
+    /// meanwhile. Nothing: the server stops.
+    fn take(&mut self) -> Result<Option<Finished>, DiskError> {
         let start = Instant::now();
         let meta = {
             let mut db = self.view.write();
@@ -161,7 +193,7 @@ impl<D: Device> Snapshotter<D> {
             Meta { zxid: db.applied(), sessions, header }
         };
         let zxid = meta.zxid;
-        let Some(finished) = self.copy(&meta)? else { return Ok(false) };
+        let Some(finished) = self.copy(&meta)? else { return Ok(None) };
         self.note(start.elapsed(), zxid);
         tracing::info!(
             zxid = %zxid,
@@ -169,7 +201,7 @@ impl<D: Device> Snapshotter<D> {
             ms = start.elapsed().as_millis() as u64,
             "snapshot taken"
         );
-        Ok(true)
+        Ok(Some(finished))
     }
 
     /// Copies the tree slice by slice and has it compressed and written on a thread of its own.
@@ -283,4 +315,11 @@ fn write<D: Device>(
 
 fn no_thread(source: std::io::Error) -> DiskError {
     DiskError { doing: "start a thread for", file: "snapshot".into(), source }
+}
+
+fn tell(asked: Vec<oneshot::Sender<Result<Finished, String>>>, result: &Result<Finished, String>) {
+    for asker in asked {
+        // Who does not wait any more has gone.
+        let _ = asker.send(result.clone());
+    }
 }

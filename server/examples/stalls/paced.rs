@@ -82,7 +82,11 @@ fn steady(
         let mut samples = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             due += interval;
-            thread::sleep(due.saturating_duration_since(Instant::now()));
+            while let left = due.saturating_duration_since(Instant::now())
+                && !left.is_zero()
+            {
+                thread::park_timeout(left);
+            }
             act();
             samples.push(Sample { due, late: due.elapsed() });
         }

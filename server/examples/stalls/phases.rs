@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args, host: &Host) {
     let start = Instant::now();
     create(&mut client, 0..args.nodes, SIBLINGS, data);
     let took = start.elapsed();
-    let bytes = host.resident_bytes() - empty;
+    let bytes = host.resident_bytes().saturating_sub(empty);
     println!(
         "{} znodes of {} bytes in {:.1} s, {} bytes of memory each",
         args.nodes,
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args, host: &Host) {
         table.add(snapshot(host, &mut client));
     }
     let all = u64::from(args.nodes) + u64::from(args.grow);
-    let bytes = host.resident_bytes() - empty;
+    let bytes = host.resident_bytes().saturating_sub(empty);
     table.print(&paced.stop());
     println!("{all} znodes, {} bytes of memory each", bytes / all);
 }
@@ -79,7 +79,7 @@ fn piece(noise: &[u8], n: u32) -> &[u8] {
 }
 
 fn nothing(args: &Args) -> Phase {
-    Phase::of("nothing else", || std::thread::sleep(Duration::from_secs(args.seconds)))
+    Phase::of("nothing else", || std::thread::park_timeout(Duration::from_secs(args.seconds)))
 }
 
 fn parent(n: u32) -> String {
@@ -142,10 +142,10 @@ fn snapshot(host: &Host, client: &mut Client) -> Phase {
         let start = Instant::now();
         while under_way(host) {
             assert!(start.elapsed() < PATIENCE, "the snapshot does not end");
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::park_timeout(Duration::from_millis(1));
         }
         // What is left to be freed and purged belongs to it.
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::park_timeout(Duration::from_millis(200));
     })
 }
 

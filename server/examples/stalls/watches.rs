@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args, host: &Host) {
     let paced = Paced::start(host);
     let mut table = Table::default();
     table.add(Phase::of("nothing else", || {
-        std::thread::sleep(Duration::from_secs(args.seconds));
+        std::thread::park_timeout(Duration::from_secs(args.seconds));
     }));
     million(host, &mut client, &mut table);
     crowd(args, host, &mut client, &mut table);
@@ -60,7 +60,7 @@ fn million(host: &Host, client: &mut Client, table: &mut Table) {
     let before = host.resident_bytes();
     let start = Instant::now();
     table.add(Phase::of("watches are set", || watchers.iter_mut().for_each(watch_all)));
-    let (took, bytes) = (start.elapsed(), host.resident_bytes() - before);
+    let (took, bytes) = (start.elapsed(), host.resident_bytes().saturating_sub(before));
     println!(
         "{count} watches in {:.1} s, {} bytes of memory each",
         took.as_secs_f64(),
@@ -121,7 +121,7 @@ fn crowd(args: &Args, host: &Host, client: &mut Client, table: &mut Table) {
             session.exists_watch("/crowded").expect("the node is there");
         });
     }));
-    let bytes = host.resident_bytes() - before;
+    let bytes = host.resident_bytes().saturating_sub(before);
     println!(
         "{sessions} sessions in {:.1} s, {} bytes of memory each",
         took.as_secs_f64(),
@@ -144,7 +144,7 @@ fn crowd(args: &Args, host: &Host, client: &mut Client, table: &mut Table) {
     }
     table.add(Phase::of("they all go at once", || {
         drop(all);
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::park_timeout(Duration::from_secs(2));
     }));
 }
 

@@ -313,7 +313,9 @@ fn a_trickling_request_does_not_keep_a_session() {
 fn a_flood_of_words_leaves_nothing_behind() {
     const ROUNDS: usize = 600;
     let words = ["ruok", "srvr", "mntr", "stat", "cons", "wchs", "conf", "dump"];
-    in_every_mode(&["maxClientCnxns=0", "4lw.commands.whitelist=*"], |host, good| {
+    // As many connections of one address as are allowed by default: each report of connections lists
+    // all of them.
+    in_every_mode(&["4lw.commands.whitelist=*"], |host, good| {
         let before = host.resident_bytes();
         std::thread::scope(|scope| {
             for ask in 0..3 {
@@ -329,7 +331,8 @@ fn a_flood_of_words_leaves_nothing_behind() {
         });
         let since = Instant::now();
         loop {
-            let said = four_letter_word(host.address, "srvr").unwrap();
+            // It is turned away while there are too many.
+            let said = four_letter_word(host.address, "srvr").unwrap_or_default();
             if said.contains("\nConnections: 2\n") {
                 break;
             }
