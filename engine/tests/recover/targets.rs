@@ -8,6 +8,7 @@ use crate::fuzz::mutate;
 use crate::target;
 use crate::world::Random;
 
+#[expect(clippy::disallowed_methods, reason = "the seeds are files")]
 fn fuzz(name: &str, rounds: u64, run: fn(&[u8])) {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
     let entries = fs::read_dir(home).expect("the seeds are there");

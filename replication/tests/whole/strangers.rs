@@ -83,6 +83,7 @@ fn any_bytes_are_read_or_refused() {
 
 /// What fuzzing has found stays found, and what it begins with is served.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the seeds are files")]
 fn seeds_of_the_targets_break_nothing() {
     let seeds = |target: &str| {
         let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/fuzz/seeds").join(target);
