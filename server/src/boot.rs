@@ -128,7 +128,7 @@ fn op_settings(settings: &Settings) -> OpSettings {
 
 /// The threads behind the sockets.
 struct Running {
-    parts: Vec<(ShardEnd, Arc<Waker>, Option<Sequencer>)>,
+    parts: Vec<Place>,
     view: Arc<View>,
     ops: OpSettings,
     clock: Clock,
@@ -141,6 +141,9 @@ struct Running {
     hub: Arc<Hub>,
     turnstile: Arc<Turnstile>,
 }
+
+/// What is a shard's own: its rings, its waker, and the sequencer, where it shares the thread.
+type Place = (ShardEnd, Arc<Waker>, Option<Sequencer>);
 
 /// What wakes the shards and their sequencer, and the rings between them.
 struct Rings {
@@ -312,7 +315,7 @@ fn seat(
     fused: bool,
     stop: &Stop,
     threads: &mut Vec<JoinHandle<()>>,
-) -> io::Result<Vec<(ShardEnd, Arc<Waker>, Option<Sequencer>)>> {
+) -> io::Result<Vec<Place>> {
     let Rings { wakers, sequencer_waker, shard_ends } = rings;
     let mut parts: Vec<_> = shard_ends.into_iter().zip(wakers).map(|(e, w)| (e, w, None)).collect();
     if fused {
