@@ -49,6 +49,16 @@ fn fill(host: &Host, place: &Path) -> PathBuf {
     seen.into()
 }
 
+/// Waits until the log has its reserve: twelve segments of 1 MiB.
+fn wait_for_reserve(host: &Host, data: &Path) {
+    let seen = format!("/proc/{}/root{}", host.pid(), data.display());
+    let since = Instant::now();
+    let spare = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("spare.");
+    while fs::read_dir(&seen).unwrap().map(Result::unwrap).filter(spare).count() < 12 {
+        assert!(since.elapsed() < PATIENCE, "the reserve is not made");
+    }
+}
+
 /// Writes until that is refused; returns how many were acknowledged.
 fn write_until_refused(client: &mut Client, from: usize) -> usize {
     for number in from..10_000 {
@@ -83,6 +93,7 @@ fn writes_are_refused_and_come_back_and_nothing_else_suffers() {
     let mut client = host.connect();
     let other = host.connect();
     client.create("/before", b"").unwrap();
+    wait_for_reserve(&host, &data);
     let filler = fill(&host, home.path());
     let kept = write_until_refused(&mut client, 0);
     assert!(kept > 0, "the log has a reserve");
