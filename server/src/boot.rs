@@ -10,11 +10,12 @@ use anyhow::Context;
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::device::{Disk, Home, Identity};
-use ringkeeper_engine::log::{Gauge, Group, Log};
+use ringkeeper_engine::device::{DirectoryId, Disk, Home, Identity};
+use ringkeeper_engine::log::{Dirs, Gauge, Group, Log};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
+use ringkeeper_engine::snapshot::Purger;
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
 use crate::admin::http::{HttpParts, HttpServer, Ports};
@@ -208,24 +209,11 @@ impl Running {
             sequencer: (!fused).then(|| rings.sequencer_waker.clone()),
         };
         let requests = Arc::new(SnapshotRequests::default());
-        let snapshotter = Snapshotter {
-            view: view.clone(),
-            dirs: dirs.clone(),
-            directory: identity.directory,
-            purger: recovered.purger,
-            settings: snapshot_settings(settings),
-            commits: commits.clone(),
-            stats: hub_parts.snapshots.clone(),
-            requests: requests.clone(),
-            behind: recovered.replayed,
-            stop: stop.flag.clone(),
-        };
-        let probe = way.unknown.then(|| LogProbe {
-            path: settings.data_log_dir.clone(),
-            disk: dirs.log,
-            commits,
-            stop: stop.flag.clone(),
-        });
+        let behind = (recovered.purger, recovered.replayed);
+        let directory = identity.directory;
+        let snapshotter =
+            snapshotter(settings, &dirs, directory, behind, &hub_parts, requests.clone(), stop);
+        let probe = way.unknown.then(|| LogProbe::new(settings, dirs.log, commits, stop));
         let (turnstile, hub) = (hub_parts.turnstile.clone(), Hub::new(hub_parts));
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
@@ -317,6 +305,30 @@ impl Running {
         join(threads);
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// The thread of the snapshots. `behind`: what purges, and the transactions behind the last one.
+fn snapshotter(
+    settings: &Settings,
+    dirs: &Dirs<Disk>,
+    directory: DirectoryId,
+    behind: (Purger<Disk>, u64),
+    hub: &HubParts,
+    requests: Arc<SnapshotRequests>,
+    stop: &Stop,
+) -> Snapshotter<Disk> {
+    Snapshotter {
+        view: hub.view.clone(),
+        dirs: dirs.clone(),
+        directory,
+        purger: behind.0,
+        settings: snapshot_settings(settings),
+        commits: hub.commits.clone(),
+        stats: hub.snapshots.clone(),
+        requests,
+        behind: behind.1,
+        stop: stop.flag.clone(),
     }
 }
 

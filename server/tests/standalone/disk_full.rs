@@ -14,7 +14,7 @@ use tempfile::tempdir;
 use crate::host::{Host, errors, start};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const DATA: [u8; 20_000] = [7; 20_000];
+static DATA: [u8; 20_000] = [7; 20_000];
 
 /// The command, in a mount namespace of its own in which `place` is an empty disk of 32 MiB.
 fn on_a_small_disk(place: &Path, inner: &Command) -> Command {
