@@ -15,7 +15,6 @@ use ringkeeper_engine::device::{Disk, DiskError, ProbeReport, Strategy, probe_wh
 
 use crate::committer::CommitStats;
 use crate::config::{LogDevice, Settings};
-use crate::stop::Stop;
 
 /// How long a measurement takes, all pauses of others not counted.
 const PROBE_TIME: Duration = Duration::from_millis(600);
@@ -63,25 +62,16 @@ impl LogWay {
 /// The thread that measures the disk of the log, once.
 pub(crate) struct LogProbe {
     /// The log's directory.
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The device whose way is changed.
-    disk: Disk,
+    pub(crate) disk: Disk,
     /// What tells whether it is quiet.
-    commits: Arc<CommitStats>,
+    pub(crate) commits: Arc<CommitStats>,
     /// Set when the server stops.
-    stop: Arc<AtomicBool>,
+    pub(crate) stop: Arc<AtomicBool>,
 }
 
 impl LogProbe {
-    pub(crate) fn new(
-        settings: &Settings,
-        disk: Disk,
-        commits: Arc<CommitStats>,
-        stop: &Stop,
-    ) -> LogProbe {
-        LogProbe { path: settings.data_log_dir.clone(), disk, commits, stop: stop.flag.clone() }
-    }
-
     pub(crate) fn start(self) -> io::Result<JoinHandle<()>> {
         Builder::new().name("log-probe".into()).spawn(move || self.run())
     }

@@ -48,7 +48,7 @@ pub enum PurgeWhen {
     Never,
 }
 
-/// What reports want to know of snapshots.
+/// What reports want to know of snapshots, and where they are asked for.
 #[derive(Default)]
 pub struct SnapshotStats {
     /// Snapshots taken.
@@ -67,6 +67,8 @@ pub struct SnapshotStats {
     pub zxid: AtomicU64,
     /// Snapshots that somebody asked for and that were refused for coming too soon.
     pub limited: AtomicU64,
+    /// Where somebody may ask for one.
+    pub requests: SnapshotRequests,
 }
 
 /// Snapshots that somebody asks for; the thread looks for them as often as for whether one is due.
@@ -103,8 +105,6 @@ pub struct Snapshotter<D: Device> {
     pub commits: Arc<CommitStats>,
     /// What is told to reports.
     pub stats: Arc<SnapshotStats>,
-    /// Where somebody may ask for one.
-    pub requests: Arc<SnapshotRequests>,
     /// Transactions in the log behind the last snapshot when the server started.
     pub behind: u64,
     /// Set when the server stops.
@@ -130,7 +130,7 @@ impl<D: Device> Snapshotter<D> {
             let bytes = self.commits.bytes.load(Ordering::Relaxed);
             let due = records.wrapping_sub(records_at) >= threshold
                 || bytes - bytes_at >= self.settings.every_bytes;
-            let asked = self.requests.take();
+            let asked = self.stats.requests.take();
             if !due && asked.is_empty() {
                 continue;
             }
@@ -167,7 +167,7 @@ impl<D: Device> Snapshotter<D> {
         let until = Instant::now() + AFTER_FAILURE;
         while !self.stop.load(Ordering::Acquire)
             && Instant::now() < until
-            && self.requests.0.is_empty()
+            && self.stats.requests.0.is_empty()
         {
             std::thread::park_timeout(LOOK);
         }
