@@ -2,11 +2,11 @@
 //! request, and to `ruok`.
 //!
 //!     cargo build --release
-//!     cargo run --release -p ringkeeper --example start -- target/release/ringkeeper [ROUNDS] [DIR]
+//!     cargo run --release -p ringkeeper --example start -- BINARY [ROUNDS] [DIR]
 //!
 //! Four starts are measured, each in its own directory below DIR (the system's temporary directory
-//! by default, which has to be on the disk in question): the very first one, one on an empty state,
-//! one behind a clean stop and one behind SIGKILL, both with 10 MB of log. Figures are milliseconds,
+//! by default, which has to be on the disk in question): the very first, one on an empty state, one
+//! behind a clean stop and one behind SIGKILL, both with 10 MB of log. Figures are milliseconds,
 //! the median of all rounds between the smallest and the largest.
 
 use std::error::Error;
@@ -152,7 +152,7 @@ impl Server {
                     return Err("the server ended by itself".into());
                 }
                 Err(error) if self.begun.elapsed() > PATIENCE => return Err(error.into()),
-                Err(_) => std::thread::sleep(ATTEMPT),
+                Err(_) => std::thread::park_timeout(ATTEMPT),
             }
         };
         let client = Client::connect(self.address, Options::default())?;

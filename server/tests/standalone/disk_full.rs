@@ -14,7 +14,7 @@ use tempfile::tempdir;
 use crate::host::{Host, errors, start};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const DATA: [u8; 20_000] = [7; 20_000];
+static DATA: [u8; 20_000] = [7; 20_000];
 
 /// The command, in a mount namespace of its own in which `place` is an empty disk of 32 MiB.
 fn on_a_small_disk(place: &Path, inner: &Command) -> Command {
@@ -47,6 +47,16 @@ fn fill(host: &Host, place: &Path) -> PathBuf {
         }
     }
     seen.into()
+}
+
+/// Waits until the log has its reserve: twelve segments of 1 MiB.
+fn wait_for_reserve(host: &Host, data: &Path) {
+    let seen = format!("/proc/{}/root{}", host.pid(), data.display());
+    let since = Instant::now();
+    let spare = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("spare.");
+    while fs::read_dir(&seen).unwrap().map(Result::unwrap).filter(spare).count() < 12 {
+        assert!(since.elapsed() < PATIENCE, "the reserve is not made");
+    }
 }
 
 /// Writes until that is refused; returns how many were acknowledged.
@@ -83,6 +93,7 @@ fn writes_are_refused_and_come_back_and_nothing_else_suffers() {
     let mut client = host.connect();
     let other = host.connect();
     client.create("/before", b"").unwrap();
+    wait_for_reserve(&host, &data);
     let filler = fill(&host, home.path());
     let kept = write_until_refused(&mut client, 0);
     assert!(kept > 0, "the log has a reserve");
