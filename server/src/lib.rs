@@ -18,5 +18,6 @@ pub mod shards;
 pub mod snapshots;
 mod stop;
 mod store;
+pub mod tuned;
 pub mod view;
 pub mod waker;

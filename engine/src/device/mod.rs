@@ -6,6 +6,7 @@
 //! at all before that.
 
 mod disk;
+mod extents;
 mod home;
 mod identity;
 mod memory;
@@ -17,11 +18,12 @@ mod strategy;
 use std::io;
 
 pub use disk::{Disk, DiskSegment};
+pub use extents::{Extents, extents};
 pub use home::{Home, HomeError};
 pub use identity::{BadIdentity, DirectoryId, Identity, Life};
 pub use memory::{Fault, MemoryDevice, Unsynced};
 pub use parallel::map_in_order;
-pub use probe::{Load, Measured, ProbeReport, measure, probe};
+pub use probe::{Load, Measured, ProbeReport, choose, measure, probe};
 pub use shelf::Shelf;
 pub use strategy::{Durability, Strategy};
 

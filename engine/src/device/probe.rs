@@ -260,8 +260,9 @@ fn find(rows: &[Measured], strategy: Strategy, bytes: usize, load: Load) -> Opti
     rows.iter().find(|row| (row.strategy, row.bytes, row.load) == (strategy, bytes, load))
 }
 
-/// Takes the first way of [`Strategy::ALL`] than which no other is clearly better.
-fn choose(rows: &[Measured]) -> (Strategy, String) {
+/// Takes the first way of [`Strategy::ALL`] than which no other is clearly better, and says why.
+/// Of each way it looks at commits of 4 KiB, quiet and busy, and of 64 KiB, quiet.
+pub fn choose(rows: &[Measured]) -> (Strategy, String) {
     let mut why = String::new();
     let mut best: Option<(Strategy, f64)> = None;
     for strategy in Strategy::ALL {
