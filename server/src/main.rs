@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use ringkeeper_server::cli::{self, Command, LogCommand, StartArgs};
 use ringkeeper_server::config::{Env, Paint, Settings, Weight, check, page};
 use ringkeeper_server::inspect::{self, Outcome};
-use ringkeeper_server::{boot, fatal, logging, tuned};
+use ringkeeper_server::{boot, fatal, logging, status, tuned};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -37,6 +37,11 @@ fn main() -> ExitCode {
             let words = std::iter::once("ringkeeper tune".into()).chain(args);
             ringkeeper_tuning::run(words, &|config| tuned::configured(config, &env))
         }
+        Command::Status(args) => match status::run(&args, &mut out) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => unless_nobody_reads(&error),
+        },
         Command::Version => {
             // Nobody reads it: nobody minds.
             let _ = writeln!(out, "{}", cli::version());
@@ -63,10 +68,23 @@ fn look_at_log(command: &LogCommand, out: &mut dyn Write) -> ExitCode {
         Ok(Outcome::Whole | Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Pending) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("ringkeeper: {error:#}");
+            eprintln!("ringkeeper: {}", reason(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and what caused it, each cause once: most errors say themselves what caused them.
+fn reason(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
+        if said.is_empty() {
+            cause
+        } else if said.contains(&cause) {
+            said
+        } else {
+            format!("{said}: {cause}")
+        }
+    })
 }
 
 /// Memory is taken in small pages only, from the first thread on: with huge pages the kernel
@@ -97,7 +115,7 @@ fn start(args: &StartArgs, env: &Env) -> ExitCode {
     match boot::serve(&settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ringkeeper: {error:#}");
+            eprintln!("ringkeeper: {}", reason(&error));
             ExitCode::FAILURE
         }
     }

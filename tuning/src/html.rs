@@ -29,7 +29,8 @@ const STYLE: &str = "\
 --page:#0f1318;--card:#171c23;--direct:#6cb0ff;--uring:#ffad5c;--pwrite:#57d076;\
 --mmap:#f08be0}}*{box-sizing:border-box}body{margin:0 auto;padding:24px 16px 48px;\
 max-width:1040px;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,sans-serif}\
-h1{font-size:24px;margin:0 0 4px}h2{font-size:17px;margin:32px 0 8px}p{margin:4px 0}\
+h1{font-size:24px;margin:0 0 4px}h2{font-size:17px;margin:32px 0 8px}\
+p{margin:4px 0;overflow-wrap:anywhere}\
 .soft{color:var(--soft)}.verdict{background:var(--card);border:1px solid var(--line);\
 border-radius:8px;padding:12px 16px;margin:16px 0}figure{margin:0;overflow-x:auto}\
 svg{display:block;width:100%;min-width:560px;height:auto}svg text{font:12px system-ui,\

@@ -180,6 +180,7 @@ pub(crate) mod tests {
                 version: "0".to_owned(),
                 directory: "/<data>".to_owned(),
                 depth: "normal".to_owned(),
+                priority: "usual".to_owned(),
                 kernel: "6.1".to_owned(),
                 cpus: 2,
                 load_average: Some(0.5),

@@ -21,10 +21,11 @@ pub(crate) fn report(report: &Report, paint: Paint) -> String {
     let load = taken.load_average.map_or(String::new(), |load| format!(", load {load:.1}"));
     let _ = writeln!(
         out,
-        "{} on {}, {} CPUs{load}",
+        "{} on {}, {} CPUs{load}; commits at {} priority",
         paint.bold(&taken.directory),
         taken.kernel,
-        taken.cpus
+        taken.cpus,
+        taken.priority
     );
     let _ = writeln!(out, "{}\n", disk(report));
     out.push_str(&cells(report, paint));

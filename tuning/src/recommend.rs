@@ -87,7 +87,7 @@ pub(crate) fn advise(report: &Report) -> Recommendation {
         key: "ringkeeper.log.device",
         value: strategy.to_string(),
         why: format!(
-            "the first of direct, uring, pwrite, mmap than which no other is clearly better: {why}"
+            "the usual way (direct, or pwrite where that does not work) unless another is clearly better: {why}"
         ),
     };
     let mut settings = vec![device];

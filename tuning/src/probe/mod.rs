@@ -21,7 +21,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use ringkeeper_engine::device::{Device, Disk, Durability, Load, Strategy};
+use ringkeeper_engine::device::{Device, Disk, Durability, Load, Priority, Strategy};
 
 use self::commits::{Bounds, Made, Target};
 use self::counters::{Counters, Counts};
@@ -57,7 +57,7 @@ pub(crate) fn run(
     let counters = Counters::new(&root, device.as_ref());
     let before = counters.read();
     let mut disk = disk::facts(&root, directory);
-    let taken = taken(&root, directory, plan)?;
+    let mut taken = taken(&root, directory, plan)?;
     tell("what others write", 0.0);
     disk.others_kib_per_second = others(&counters);
     let clock = clock::measure(&root);
@@ -69,6 +69,7 @@ pub(crate) fn run(
         before,
         tallies: Vec::new(),
         cut_short: None,
+        priority: Priority::Usual,
     };
     let (targets, unusable) = course.targets(&scratch, tell);
     if stop.is_wanted() {
@@ -83,7 +84,8 @@ pub(crate) fn run(
     let works: Vec<Strategy> = targets.iter().map(|(strategy, _)| *strategy).collect();
     tell("states of the file", 0.97);
     let files = files::compare(&scratch, &counters, stop, &works);
-    let Course { tallies, cut_short, .. } = course;
+    let Course { tallies, cut_short, priority, .. } = course;
+    taken.priority = priority.to_string();
     let report = Report {
         format: FORMAT,
         taken,
@@ -121,6 +123,7 @@ fn taken(root: &Root, directory: &Path, plan: &Plan) -> Result<Taken> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         directory: directory.display().to_string(),
         depth: plan.depth.name().to_owned(),
+        priority: Priority::Usual.to_string(),
         kernel: root.word("/proc/sys/kernel/osrelease").unwrap_or_default(),
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         load_average: load.and_then(|text| text.split(' ').next()?.parse().ok()),
@@ -144,6 +147,8 @@ struct Course<'a> {
     before: Counts,
     tallies: Vec<Tally>,
     cut_short: Option<String>,
+    /// What the commits were granted.
+    priority: Priority,
 }
 
 impl Course<'_> {
@@ -209,7 +214,16 @@ impl Course<'_> {
         let tally = &mut self.tallies[at];
         let bytes = self.plan.slice_bytes(tally.bytes);
         let bounds = Bounds { time: self.plan.slice, bytes, stop: self.stop };
-        let sample = target.commit(tally.bytes, bounds, self.counters)?;
+        let sample = std::thread::scope(|scope| {
+            // As the server's log has it: a thread of its own, of the priority that it may have.
+            let commits = scope.spawn(|| {
+                let priority = Priority::raise();
+                target.commit(tally.bytes, bounds, self.counters).map(|sample| (sample, priority))
+            });
+            commits.join().expect("a failed commit is an error, not a panic")
+        });
+        let (sample, priority) = sample?;
+        self.priority = priority;
         tally.add(&sample);
         Ok(())
     }

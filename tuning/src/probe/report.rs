@@ -49,6 +49,9 @@ pub(crate) struct Taken {
     pub(crate) directory: String,
     /// How thorough it was: quick, normal or thorough.
     pub(crate) depth: String,
+    /// The priority of the thread that made the commits, as far as it was granted what the server's
+    /// asks for.
+    pub(crate) priority: String,
     /// The kernel.
     pub(crate) kernel: String,
     /// Processors that this process may use.
