@@ -25,5 +25,6 @@ mod stop;
 mod store;
 mod threads;
 mod throttles;
+pub mod tuned;
 pub mod view;
 pub mod waker;

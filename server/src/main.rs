@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use ringkeeper_server::cli::{self, Command, LogCommand, SnapshotCommand, StartArgs};
 use ringkeeper_server::config::{Env, Paint, Settings, Weight, check, page};
 use ringkeeper_server::inspect::{self, Outcome};
-use ringkeeper_server::{boot, fatal, logging, status};
+use ringkeeper_server::{boot, fatal, logging, status, tuned};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -43,7 +43,8 @@ fn main() -> ExitCode {
         }
         Command::Tune { args } => {
             drop(out);
-            ringkeeper_tuning::run(std::iter::once("ringkeeper tune".into()).chain(args))
+            let words = std::iter::once("ringkeeper tune".into()).chain(args);
+            ringkeeper_tuning::run(words, &|config| tuned::configured(config, &env))
         }
         Command::Status(args) => match status::run(&args, &mut out) {
             Ok(true) => ExitCode::SUCCESS,

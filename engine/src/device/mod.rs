@@ -6,6 +6,7 @@
 //! at all before that.
 
 mod disk;
+mod extents;
 mod home;
 mod identity;
 mod memory;
@@ -18,12 +19,13 @@ mod strategy;
 use std::io;
 
 pub use disk::{Disk, DiskSegment};
+pub use extents::{Extents, extents};
 pub use home::{Home, HomeError};
 pub use identity::{BadIdentity, DirectoryId, Identity, Life};
 pub use memory::{Fault, MemoryDevice, Unsynced};
 pub use parallel::map_in_order;
 pub use priority::Priority;
-pub use probe::{Load, Measured, ProbeReport, measure, probe, probe_while, usual};
+pub use probe::{Load, Measured, ProbeReport, choose, measure, probe, probe_while, usual};
 pub use shelf::Shelf;
 pub use strategy::{Durability, Strategy};
 

@@ -320,8 +320,9 @@ fn works(rows: &[Measured], strategy: Strategy) -> bool {
     find(rows, strategy, SMALL, Load::Busy).is_some()
 }
 
-/// Takes the usual way, unless there is one that is clearly better: then the best.
-fn choose(rows: &[Measured]) -> (Strategy, String) {
+/// Takes the usual way, unless there is one that is clearly better: then the best. Says why. It
+/// looks at commits of 4 KiB, quiet and busy, and of 64 KiB, quiet.
+pub fn choose(rows: &[Measured]) -> (Strategy, String) {
     let mut why = String::new();
     let costs: Vec<(Strategy, f64)> = Strategy::ALL
         .into_iter()

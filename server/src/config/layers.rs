@@ -1,8 +1,8 @@
 //! Everything that was said, by whom, in the order of who has the last word.
 //!
 //! From first to last: options of the command line, its `-D`, the `-D` of `JVMFLAGS` and of
-//! `SERVER_JVMFLAGS`, then `zoo.cfg` or the arguments that stand for one, then the variables of
-//! the container image (which writes a `zoo.cfg` of them only if there is none), then defaults.
+//! `SERVER_JVMFLAGS`, then `zoo.cfg` or the arguments that stand for one, then the file that
+//! `ringkeeper.include` names, then the variables of the container image (which writes a `zoo.cfg` of them only if there is none), then defaults.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,7 @@ pub(super) fn gather(args: &StartArgs, env: &Env) -> Layers {
         Form::File(path) => layers.file(&path),
         Form::Arguments(words) => layers.arguments(words),
     }
+    layers.include();
     layers.variables(env);
     if layers.whole.is_none() {
         layers.defaults(env);
@@ -136,6 +137,29 @@ impl Layers {
         self.lines_of(Path::new(&dynamic), &Arc::from(dynamic.as_str()));
     }
 
+    /// Settings that a tool has written, say. Whoever names the file has the last word over it.
+    fn include(&mut self) {
+        let named = self.entries.iter().find(|entry| entry.name == INCLUDE).cloned();
+        let Some(Entry { value, origin, .. }) = named else { return };
+        let path = match &origin {
+            // As in every language that has includes: from where the file is that says so.
+            Origin::Line { file, .. } => {
+                Path::new(&**file).parent().unwrap_or(Path::new("")).join(&value)
+            }
+            _ => PathBuf::from(&value),
+        };
+        let name: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
+        let from = self.entries.len();
+        if let Some(dynamic) = self.lines_of(&path, &name) {
+            self.lines_of(Path::new(&dynamic), &Arc::from(dynamic.as_str()));
+        }
+        let nested = self.entries[from..].iter().find(|entry| entry.name == INCLUDE).cloned();
+        if let Some(Entry { origin, .. }) = nested {
+            let text = format!("{INCLUDE}: a file that is included includes no other; name one");
+            self.problem(origin, text);
+        }
+    }
+
     /// Takes the lines of a file; what comes back is the file it names for the server lines.
     fn lines_of(&mut self, path: &Path, name: &Arc<str>) -> Option<String> {
         let bytes = match std::fs::read(path) {
@@ -209,6 +233,9 @@ impl Layers {
         self.warnings.push(Warning { weight: Weight::Warning, origin, text });
     }
 }
+
+/// The setting that names a further file of settings.
+const INCLUDE: &str = "ringkeeper.include";
 
 /// Whether a name is that of a server line.
 pub(super) fn is_server(name: &str) -> bool {

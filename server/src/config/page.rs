@@ -24,10 +24,11 @@ check zoo.cfg` says the same about each line of a configuration.
 
 A value is looked for in this order: options such as `--log-level`; `-Dname=value` on the command
 line; the same in `JVMFLAGS`, then in `SERVER_JVMFLAGS`; `zoo.cfg`, or the arguments `clientPort
-dataDir [tickTime] [maxClientCnxns]` in its place; the `ZOO_…` variables of ZooKeeper's container
-image; the default. `-D` takes the name of the system property, which is `zookeeper.` and the key
-where nothing else is said, and takes the key alone as well. A name that is not below is no
-mistake, but the start warns about it. A value that cannot be right stops the start.
+dataDir [tickTime] [maxClientCnxns]` in its place; the file that `ringkeeper.include` names; the
+`ZOO_…` variables of ZooKeeper's container image; the default. `-D` takes the name of the system
+property, which is `zookeeper.` and the key where nothing else is said, and takes the key alone as
+well. A name that is not below is no mistake, but the start warns about it. A value that cannot be
+right stops the start.
 
 This page is made from the table in `server/src/config`: `UPDATE=1 cargo test -p ringkeeper --test
 config` rewrites it.

@@ -228,3 +228,35 @@ fn what_matters_and_what_is_only_good_to_know() {
     let weights: Vec<Weight> = said.iter().map(|warning| warning.weight).collect();
     assert_eq!(weights, [Weight::Note, Weight::Warning]);
 }
+
+#[test]
+fn an_included_file_comes_behind_whoever_names_it() {
+    let site = Site::new(
+        "dataDir=@\nclientPort=2181\nringkeeper.include=conf/tune.cfg\npreAllocSize=32768\n",
+    );
+    std::fs::create_dir(site.path("conf")).unwrap();
+    site.write("conf/tune.cfg", "ringkeeper.log.device=pwrite\nsnapCount=77\nflushDelay=5\n");
+    let variables = [("ZOO_TICK_TIME", "41")];
+    let (settings, said) = site.load_with(&["zookeeper.snapCount=10"], &variables).unwrap();
+    assert_eq!(settings.snap_count, 10);
+    assert_eq!((settings.flush_delay_ms, settings.tick_time_ms), (5, 41));
+    assert_eq!(site.short(&origin(&settings, "flushDelay")), "conf/tune.cfg:3");
+    assert!(said[0].starts_with("conf/tune.cfg:2: snapCount: -D wins"), "{said:?}");
+    site.write("conf/tune.cfg", "preAllocSize=65536\n");
+    let (_, said) = site.load_with(&[], &[]).unwrap();
+    assert!(
+        said.iter().any(|text| text.contains("zoo.cfg:4 sets it too and wins")),
+        "the line that wins is named: {said:?}"
+    );
+}
+
+#[test]
+fn an_included_file_has_to_be_there_and_includes_no_other() {
+    let site = Site::new("dataDir=@\nclientPort=2181\nringkeeper.include=tune.cfg\n");
+    assert!(site.error().starts_with("tune.cfg: it cannot be read"), "{}", site.error());
+    site.write("tune.cfg", "\nringkeeper.include=other.cfg\n");
+    assert_eq!(
+        site.error(),
+        "tune.cfg:2: ringkeeper.include: a file that is included includes no other; name one"
+    );
+}

@@ -14,6 +14,10 @@ const ROWS: &[Row] = &[
         .doc("How many threads serve clients; auto means one for each processor core."),
     Row::own("ringkeeper.io", Kind::Choice(&["auto", "io_uring", "epoll"]), "auto")
         .doc("How sockets are waited for; auto takes io_uring where the system allows it."),
+    Row::own("ringkeeper.include", Kind::Path, "").unset().doc(
+        "A further file of settings, such as `ringkeeper tune recommend` writes, by its path from \
+         the file that names it; lines of zoo.cfg win over it.",
+    ),
     Row::own(
         "ringkeeper.log.device",
         Kind::Choice(&["auto", "mmap", "direct", "uring", "pwrite"]),

@@ -1,0 +1,144 @@
+//! `ringkeeper tune` as its users run it: the program, its files and its exit codes.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn ringkeeper(args: &[&str], directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringkeeper"));
+    command.args(args).current_dir(directory).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(args: &[&str], directory: &Path) -> Output {
+    ringkeeper(args, directory).output().expect("the program runs")
+}
+
+fn succeed(args: &[&str], directory: &Path) -> String {
+    let out = run(args, directory);
+    assert!(out.status.success(), "{args:?}: {out:?}");
+    String::from_utf8(out.stdout).expect("text")
+}
+
+fn directory() -> TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+fn entries(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).expect("it can be listed");
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// A process that ends with the test, however that ends.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_server_would_start_with_what_is_recommended() {
+    let site = directory();
+    let disk = directory();
+    let on = disk.path().to_str().unwrap();
+    let args = ["tune", "probe", "--quick", "--dir", on, "--json", "p.json", "--html", "p.html"];
+    let text = succeed(&args, site.path());
+    assert!(text.contains("ringkeeper.log.device="), "{text}");
+    assert_eq!(entries(disk.path()), [""; 0]);
+    succeed(&["tune", "recommend", "--from", "p.json", "--output", "tune.cfg"], site.path());
+    let report: Value =
+        serde_json::from_slice(&std::fs::read(site.path().join("p.json")).unwrap()).unwrap();
+    assert_eq!(report["taken"]["depth"], "quick");
+    std::fs::write(
+        site.path().join("zoo.cfg"),
+        "dataDir=data\nclientPort=2181\nringkeeper.include=tune.cfg\n",
+    )
+    .unwrap();
+    let checked = succeed(&["check", "--json", "zoo.cfg"], site.path());
+    assert!(
+        checked.contains("ringkeeper.log.device") && checked.contains("tune.cfg:"),
+        "{checked}"
+    );
+}
+
+#[test]
+fn the_exit_code_of_a_check_is_the_worst_that_it_found() {
+    let site = directory();
+    let out = run(&["tune", "check", "--json", "--dir", "."], site.path());
+    let value: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    assert_eq!(i64::from(out.status.code().unwrap()), value["exit_code"].as_i64().unwrap());
+    assert!(value["findings"].as_array().unwrap().len() >= 20);
+    // Where everything is fine or unknown there is nothing to complain of.
+    let empty = directory();
+    let root = empty.path().to_str().unwrap();
+    assert_eq!(run(&["tune", "check", "--root", root], site.path()).status.code(), Some(0));
+    std::fs::write(site.path().join("zoo.cfg"), "dataDir=data\nclientPort=x\n").unwrap();
+    let bad = run(&["tune", "check", "--config", "zoo.cfg"], site.path());
+    assert!(String::from_utf8_lossy(&bad.stderr).contains("zoo.cfg:2: clientPort"), "{bad:?}");
+}
+
+#[test]
+fn an_apply_without_yes_changes_nothing() {
+    let site = directory();
+    let queue = site.path().join("proc/sys/net/core/somaxconn");
+    std::fs::create_dir_all(queue.parent().unwrap()).unwrap();
+    std::fs::write(&queue, "128\n").unwrap();
+    let value = || std::fs::read_to_string(&queue).unwrap().trim().to_owned();
+    let text = succeed(&["tune", "apply", "--root", "."], site.path());
+    assert!(text.contains("128 -> 4096") && text.contains("Nothing was changed"), "{text}");
+    let script = ["tune", "apply", "--root", ".", "--output-script", "fix.sh"];
+    succeed(&script, site.path());
+    assert_eq!(value(), "128");
+    succeed(&["tune", "apply", "--root", ".", "--yes", "--state", "undo.json"], site.path());
+    assert_eq!(value(), "4096");
+    let text = succeed(&["tune", "undo", "--root", ".", "--state", "undo.json"], site.path());
+    assert!(text.contains("4096 -> 128"), "{text}");
+    assert_eq!(value(), "128");
+}
+
+#[test]
+fn ctrl_c_ends_a_probe_and_leaves_nothing() {
+    let disk = directory();
+    let on = disk.path().to_str().unwrap();
+    let args = ["tune", "probe", "--thorough", "--dir", on];
+    let mut probe = Ended(ringkeeper(&args, disk.path()).spawn().unwrap());
+    let mut said = BufReader::new(probe.0.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.starts_with("Probing the disk of"), "{line}");
+    let pid = Pid::from_raw(i32::try_from(probe.0.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(probe.0.wait().unwrap().code(), Some(130));
+    assert_eq!(entries(disk.path()), [""; 0]);
+}
+
+#[test]
+fn a_running_server_is_watched() {
+    let site = directory();
+    let args = [
+        "start",
+        "0",
+        "data",
+        "-D4lw.commands.whitelist=mntr",
+        "-DclientPortAddress=127.0.0.1",
+        "-Dringkeeper.log.device=pwrite",
+    ];
+    let mut server = Ended(ringkeeper(&args, site.path()).spawn().unwrap());
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let address = lines.find_map(|line| {
+        line.trim().strip_prefix("clients ").map(|address| address.trim().to_owned())
+    });
+    let address = address.expect("a server says where it listens");
+    let watch = ["tune", "watch", "--once", "--interval", "1", "--json", "--server", &address];
+    let value: Value = serde_json::from_str(&succeed(&watch, site.path())).expect("JSON");
+    assert_eq!(value["commits_per_second"], 0.0);
+    assert!(value["advice"][0].as_str().unwrap().contains("hardly any writes"), "{value}");
+}

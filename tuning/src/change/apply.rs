@@ -1,0 +1,154 @@
+//! `tune apply`: what `check` found and what can be changed safely. Nothing without `--yes`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+
+use super::journal::{Journal, Record, is_ours};
+use super::{Change, current, script, set};
+use crate::check::finding::{Finding, Outcome};
+use crate::check::{self, Configuration};
+use crate::cli::{ApplyArgs, Target};
+use crate::paint::Paint;
+use crate::root::Root;
+use crate::run_probe::say;
+use crate::text;
+
+/// A change with what the file holds now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Step {
+    pub(crate) condition: String,
+    pub(crate) from: String,
+    pub(crate) change: Change,
+}
+
+/// What can be changed, and what is for a person to do.
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+    /// A condition and its fix.
+    pub(crate) by_hand: Vec<(String, String)>,
+}
+
+/// What became of a plan.
+#[derive(Default)]
+pub(crate) struct Applied {
+    pub(crate) done: Vec<Step>,
+    pub(crate) failed: Vec<String>,
+}
+
+pub(crate) fn run(args: &ApplyArgs, configuration: Configuration<'_>) -> Result<ExitCode> {
+    let root = Root::new(&args.check.root);
+    let plan = plan(&args.check, configuration)?;
+    let paint = Paint::for_stdout();
+    say(&shown(&plan, paint));
+    if let Some(path) = &args.output_script {
+        script::write(path, &plan)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if plan.steps.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !args.yes {
+        say("Nothing was changed. With --yes it is; `ringkeeper tune undo` changes it back.\n");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut journal = Journal::open(&args.state)?;
+    let applied = apply(&root, &plan, &mut journal)?;
+    say(&outcome(&applied, paint));
+    let state = args.state.display();
+    say(&format!("Recorded in {state}. It lasts until the host restarts.\n"));
+    Ok(if applied.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What there is to change on a host.
+pub(crate) fn plan(target: &Target, configuration: Configuration<'_>) -> Result<Plan> {
+    let root = Root::new(&target.root);
+    let configured =
+        check::configured(target.config.as_deref(), target.dir.as_ref(), configuration)?;
+    let findings = check::findings(root.clone(), configured);
+    let word = target.only.as_deref().unwrap_or("").to_lowercase();
+    let wanted = |finding: &&Finding| {
+        finding.outcome == Outcome::Failed && finding.condition.to_lowercase().contains(&word)
+    };
+    let mut plan = Plan { steps: Vec::new(), by_hand: Vec::new() };
+    for finding in findings.iter().filter(wanted) {
+        if finding.changes.is_empty() {
+            let fix = finding.fix.clone().unwrap_or_default();
+            plan.by_hand.push((finding.condition.clone(), fix));
+        }
+        for change in &finding.changes {
+            assert!(is_ours(&change.path), "only files of the kernel are changed");
+            let from = current(&root, &change.path)
+                .with_context(|| format!("cannot read {}", change.path))?;
+            let condition = finding.condition.clone();
+            plan.steps.push(Step { condition, from, change: change.clone() });
+        }
+    }
+    Ok(plan)
+}
+
+/// Makes the changes, one after the other. One that fails is told, and the next is tried; a record
+/// that cannot be written ends it, before the change.
+pub(crate) fn apply(root: &Root, plan: &Plan, journal: &mut Journal) -> Result<Applied> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let mut applied = Applied::default();
+    for step in &plan.steps {
+        let (path, new) = (&step.change.path, &step.change.to);
+        let before = journal.records.iter().find(|record| record.path == *path).cloned();
+        journal.note(Record {
+            path: path.clone(),
+            old: step.from.clone(),
+            new: new.clone(),
+            unix_s: now,
+        })?;
+        match set(root, path, new) {
+            Ok(()) => applied.done.push(step.clone()),
+            Err(why) => {
+                // The file holds what it held, unless it says otherwise: then the record stays.
+                if current(root, path).is_ok_and(|value| value == step.from) {
+                    journal.forget(path)?;
+                    before.map_or(Ok(()), |record| journal.note(record))?;
+                }
+                applied.failed.push(why);
+            }
+        }
+    }
+    Ok(applied)
+}
+
+fn shown(plan: &Plan, paint: Paint) -> String {
+    let mut out = String::new();
+    if plan.steps.is_empty() {
+        out.push_str("There is nothing here that this tool would change.\n");
+    }
+    for step in &plan.steps {
+        let change = &step.change;
+        let _ = writeln!(
+            out,
+            "{}  {}: {} -> {}",
+            paint.bold(&step.condition),
+            change.path,
+            step.from,
+            paint.good(&change.to)
+        );
+        let lasting = text::wrap(&format!("to keep it: {}", change.lasting), 88, 4);
+        let _ = writeln!(out, "{}", paint.faint(&lasting));
+    }
+    if !plan.by_hand.is_empty() {
+        out.push_str("\nFor you to decide:\n");
+    }
+    for (condition, fix) in &plan.by_hand {
+        let _ = writeln!(out, "  {}\n{}", paint.bold(condition), text::wrap(fix, 88, 4));
+    }
+    out
+}
+
+fn outcome(applied: &Applied, paint: Paint) -> String {
+    let mut out = format!("{} changed.\n", applied.done.len());
+    for why in &applied.failed {
+        let _ = writeln!(out, "{}", paint.bad(&format!("Not changed: {why}")));
+    }
+    out
+}

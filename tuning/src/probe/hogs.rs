@@ -1,0 +1,45 @@
+//! Threads that want every processor, at ordinary priority: a host that has something else to do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Busy threads, one per processor, until the value is dropped.
+pub(crate) struct Hogs {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Hogs {
+    /// Starts them. They stop by themselves after `limit` too: where threads are never preempted
+    /// (a real-time policy), nobody else would get to tell them.
+    pub(crate) fn start(limit: Duration) -> Hogs {
+        let stop = Arc::new(AtomicBool::new(false));
+        let begun = Instant::now();
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = (0..count)
+            .filter_map(|_| {
+                let stop = stop.clone();
+                let spin = move || {
+                    while !stop.load(Ordering::Relaxed) && begun.elapsed() < limit {
+                        std::hint::spin_loop();
+                    }
+                };
+                // With fewer threads the host is less busy; that is no reason to give up.
+                std::thread::Builder::new().name("hog".into()).spawn(spin).ok()
+            })
+            .collect();
+        Hogs { stop, threads }
+    }
+}
+
+impl Drop for Hogs {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // It does nothing that could panic.
+            let _ = thread.join();
+        }
+    }
+}

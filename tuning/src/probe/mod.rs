@@ -1,0 +1,248 @@
+//! `ringkeeper tune probe`: the truth about durable writes on the disk of a directory.
+//!
+//! What is measured is what runs: every strategy of the engine's log device, with commits of
+//! several sizes, on a quiet host and on one whose processors are all wanted by somebody else.
+
+pub(crate) mod clock;
+mod commits;
+mod counters;
+pub(crate) mod disk;
+pub(crate) mod files;
+mod hogs;
+mod plan;
+pub(crate) mod report;
+pub(crate) mod ring;
+pub(crate) mod scratch;
+mod stop;
+mod tally;
+pub(crate) mod wake;
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use ringkeeper_engine::device::{Device, Disk, Durability, Load, Priority, Strategy};
+
+use self::commits::{Bounds, Made, Target};
+use self::counters::{Counters, Counts};
+use self::hogs::Hogs;
+pub(crate) use self::plan::{Depth, Plan};
+use self::report::FORMAT;
+pub(crate) use self::report::{Cell, Report, Taken, Unusable};
+use self::scratch::Scratch;
+pub(crate) use self::stop::Stop;
+use self::tally::Tally;
+use crate::root::Root;
+use crate::text;
+
+/// What a report says that Ctrl-C has ended.
+pub(crate) const INTERRUPTED: &str = "it was interrupted";
+/// Time for each kind of hand-off under each load.
+const WAKE_TIME: Duration = Duration::from_millis(150);
+/// How long it is watched what others write before the probe begins.
+const WATCH_TIME: Duration = Duration::from_millis(200);
+
+/// Measures. `tell` is told what comes next, and how much of everything is done.
+pub(crate) fn run(
+    directory: &Path,
+    plan: &Plan,
+    stop: &Stop,
+    tell: &mut dyn FnMut(&str, f64),
+) -> Result<Report> {
+    let root = Root::host();
+    let begun = Instant::now();
+    require_space(directory, plan)?;
+    let scratch = Scratch::make(directory)?;
+    let device = disk::below(&root, directory);
+    let counters = Counters::new(&root, device.as_ref());
+    let before = counters.read();
+    let mut disk = disk::facts(&root, directory);
+    let mut taken = taken(&root, directory, plan)?;
+    tell("what others write", 0.0);
+    disk.others_kib_per_second = others(&counters);
+    let clock = clock::measure(&root);
+    let mut course = Course {
+        plan,
+        stop,
+        counters: &counters,
+        begun,
+        before,
+        tallies: Vec::new(),
+        cut_short: None,
+        priority: Priority::Usual,
+    };
+    let (targets, unusable) = course.targets(&scratch, tell);
+    if stop.is_wanted() {
+        bail!("{INTERRUPTED} before anything was measured, and leaves nothing behind");
+    }
+    if targets.is_empty() {
+        let reasons: Vec<String> =
+            unusable.iter().map(|way| format!("{}: {}", way.strategy, way.why)).collect();
+        bail!("no way to write works in {}: {}", directory.display(), reasons.join("; "));
+    }
+    let wakes = course.rounds(&targets, tell)?;
+    let works: Vec<Strategy> = targets.iter().map(|(strategy, _)| *strategy).collect();
+    tell("states of the file", 0.97);
+    let files = files::compare(&scratch, &counters, stop, &works);
+    let Course { tallies, cut_short, priority, .. } = course;
+    taken.priority = priority.to_string();
+    let report = Report {
+        format: FORMAT,
+        taken,
+        disk,
+        cells: tallies.iter().filter_map(Tally::cell).collect(),
+        unusable,
+        files,
+        ring: ring::ask(&root),
+        wakes,
+        clock,
+        cut_short: if stop.is_wanted() { Some(INTERRUPTED.to_owned()) } else { cut_short },
+    };
+    tell("done", 1.0);
+    Ok(report)
+}
+
+fn require_space(directory: &Path, plan: &Plan) -> Result<()> {
+    let shown = directory.display();
+    let device = Disk::open(directory, Strategy::Pwrite, Durability::Synced)
+        .with_context(|| format!("{shown} cannot be measured; name a directory that exists"))?;
+    let free = device.free_bytes()?;
+    if free < plan.space() {
+        let (free, needed) = (text::bytes(free), text::bytes(plan.space()));
+        bail!("{shown} has {free} of free space, the probe needs {needed}; make space, or --quick");
+    }
+    Ok(())
+}
+
+fn taken(root: &Root, directory: &Path, plan: &Plan) -> Result<Taken> {
+    let directory = directory.canonicalize().context("cannot resolve the directory")?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let load = root.word("/proc/loadavg");
+    Ok(Taken {
+        unix_s: now.as_secs(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        directory: directory.display().to_string(),
+        depth: plan.depth.name().to_owned(),
+        priority: Priority::Usual.to_string(),
+        kernel: root.word("/proc/sys/kernel/osrelease").unwrap_or_default(),
+        cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        load_average: load.and_then(|text| text.split(' ').next()?.parse().ok()),
+    })
+}
+
+/// KiB per second that others write to the disk while we do nothing.
+fn others(counters: &Counters) -> Option<f64> {
+    let before = counters.read();
+    std::thread::sleep(WATCH_TIME);
+    let sectors = counters.read().since(before).sectors?;
+    Some(sectors as f64 / 2.0 / WATCH_TIME.as_secs_f64())
+}
+
+/// A probe under way.
+struct Course<'a> {
+    plan: &'a Plan,
+    stop: &'a Stop,
+    counters: &'a Counters,
+    begun: Instant,
+    before: Counts,
+    tallies: Vec<Tally>,
+    cut_short: Option<String>,
+    /// What the commits were granted.
+    priority: Priority,
+}
+
+impl Course<'_> {
+    /// A file for each strategy that works here.
+    fn targets(
+        &self,
+        scratch: &Scratch,
+        tell: &mut dyn FnMut(&str, f64),
+    ) -> (Vec<(Strategy, Target)>, Vec<Unusable>) {
+        let (mut targets, mut unusable) = (Vec::new(), Vec::new());
+        for strategy in Strategy::ALL {
+            if self.stop.is_wanted() {
+                break;
+            }
+            tell(&format!("a file for {strategy}"), 0.0);
+            match Target::make(scratch, strategy, self.plan.file_bytes, Made::AsSegments) {
+                Ok(target) => targets.push((strategy, target)),
+                Err(error) => unusable.push(Unusable { strategy, why: error.to_string() }),
+            }
+        }
+        (targets, unusable)
+    }
+
+    /// All measurements in turn, several times.
+    fn rounds(
+        &mut self,
+        targets: &[(Strategy, Target)],
+        tell: &mut dyn FnMut(&str, f64),
+    ) -> Result<Vec<wake::Wake>> {
+        let cells = self.plan.cells();
+        self.tallies =
+            cells.iter().map(|&(way, bytes, load)| Tally::new(way, bytes, load)).collect();
+        let all = cells.len() * self.plan.rounds as usize;
+        let mut wakes = Vec::new();
+        for round in 0..self.plan.rounds as usize {
+            let mut hogs: Option<Hogs> = None;
+            for (at, &(strategy, bytes, load)) in cells.iter().enumerate() {
+                if self.is_over() {
+                    return Ok(wakes);
+                }
+                if load == Load::Busy && hogs.is_none() {
+                    if round == 0 {
+                        tell("hand-offs between threads", 0.0);
+                        wakes.extend(wake::measure(Load::Quiet, WAKE_TIME, self.stop)?);
+                    }
+                    hogs = Some(Hogs::start(self.plan.time_max()));
+                    if round == 0 {
+                        wakes.extend(wake::measure(Load::Busy, WAKE_TIME, self.stop)?);
+                    }
+                }
+                let named = format!("{strategy}, {}, {}", text::bytes(bytes as u64), name(load));
+                tell(&named, (round * cells.len() + at) as f64 / all as f64);
+                let target = targets.iter().find(|(way, _)| *way == strategy);
+                if let Some((_, target)) = target {
+                    self.measure(at, target)?;
+                }
+            }
+        }
+        Ok(wakes)
+    }
+
+    fn measure(&mut self, at: usize, target: &Target) -> Result<()> {
+        let tally = &mut self.tallies[at];
+        let bytes = self.plan.slice_bytes(tally.bytes);
+        let bounds = Bounds { time: self.plan.slice, bytes, stop: self.stop };
+        let sample = std::thread::scope(|scope| {
+            // As the server's log has it: a thread of its own, of the priority that it may have.
+            let commits = scope.spawn(|| {
+                let priority = Priority::raise();
+                target.commit(tally.bytes, bounds, self.counters).map(|sample| (sample, priority))
+            });
+            commits.join().expect("a failed commit is an error, not a panic")
+        });
+        let (sample, priority) = sample?;
+        self.priority = priority;
+        tally.add(&sample);
+        Ok(())
+    }
+
+    /// Whether to end: asked to, out of time, or more was written than promised.
+    fn is_over(&mut self) -> bool {
+        let written = self.counters.read().since(self.before).written_bytes.unwrap_or(0);
+        if self.begun.elapsed() > self.plan.time_max() {
+            self.cut_short = Some("the disk is so slow that the time was up".to_owned());
+        } else if written > self.plan.bytes_max {
+            self.cut_short = Some("the bytes that it may write were used up".to_owned());
+        }
+        self.cut_short.is_some() || self.stop.is_wanted()
+    }
+}
+
+const fn name(load: Load) -> &'static str {
+    report::load_name(load)
+}
+
+#[cfg(test)]
+mod tests;

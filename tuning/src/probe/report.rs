@@ -1,0 +1,234 @@
+//! What a probe found, as a value that is kept as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use ringkeeper_engine::device::{Load, Measured, Strategy};
+
+use super::clock::ClockFacts;
+use super::disk::DiskFacts;
+use super::files::FileFacts;
+use super::ring::RingFacts;
+use super::wake::Wake;
+
+/// The version of the form of the report.
+pub(crate) const FORMAT: u32 = 1;
+
+/// Everything that was found.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// The version of this form.
+    pub(crate) format: u32,
+    /// Where and when.
+    pub(crate) taken: Taken,
+    /// The disk.
+    pub(crate) disk: DiskFacts,
+    /// The measurements of commits.
+    pub(crate) cells: Vec<Cell>,
+    /// Strategies that do not work here, and why.
+    pub(crate) unusable: Vec<Unusable>,
+    /// What the state of the file does to a commit.
+    pub(crate) files: Option<FileFacts>,
+    /// What io_uring can do here.
+    pub(crate) ring: RingFacts,
+    /// How long it takes to wake another thread.
+    pub(crate) wakes: Vec<Wake>,
+    /// What it costs to read the clock.
+    pub(crate) clock: ClockFacts,
+    /// Why the probe ended before it was through, if it did.
+    pub(crate) cut_short: Option<String>,
+}
+
+/// Where and when a probe was taken.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    /// Seconds since 1970.
+    pub(crate) unix_s: u64,
+    /// The version of Ringkeeper.
+    pub(crate) version: String,
+    /// The directory whose disk was measured.
+    pub(crate) directory: String,
+    /// How thorough it was: quick, normal or thorough.
+    pub(crate) depth: String,
+    /// The priority of the thread that made the commits, as far as it was granted what the server's
+    /// asks for.
+    pub(crate) priority: String,
+    /// The kernel.
+    pub(crate) kernel: String,
+    /// Processors that this process may use.
+    pub(crate) cpus: usize,
+    /// The load of the host in the last minute, before the probe began.
+    pub(crate) load_average: Option<f64>,
+}
+
+/// One strategy with commits of one size under one load.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Cell {
+    /// The strategy.
+    #[serde(with = "strategy_word")]
+    pub(crate) strategy: Strategy,
+    /// Bytes of each commit.
+    pub(crate) bytes: usize,
+    /// What else went on.
+    #[serde(with = "load_word")]
+    pub(crate) load: Load,
+    /// Commits measured.
+    pub(crate) commits: u64,
+    /// How long one took.
+    pub(crate) micros: Spread,
+    /// Commits per second.
+    pub(crate) per_second: f64,
+    /// The median of each round: how far they are apart is the noise.
+    pub(crate) rounds_p50: Vec<f64>,
+    /// What one in a hundred took longer than, in each round.
+    pub(crate) rounds_p99: Vec<f64>,
+    /// KiB that the kernel wrote for each commit.
+    pub(crate) written_kib: Option<f64>,
+    /// Flushes of the disk's cache for each commit; more than there were where others write to
+    /// the same disk.
+    pub(crate) flushes: Option<f64>,
+}
+
+/// Percentiles, in microseconds.
+#[derive(Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]
+pub(crate) struct Spread {
+    /// The median.
+    pub(crate) p50: f64,
+    /// One in ten takes longer.
+    pub(crate) p90: f64,
+    /// One in a hundred takes longer.
+    pub(crate) p99: f64,
+    /// One in a thousand takes longer.
+    pub(crate) p999: f64,
+    /// The longest.
+    pub(crate) max: f64,
+}
+
+impl Spread {
+    /// Reads a histogram of nanoseconds.
+    pub(crate) fn of(histogram: &hdrhistogram::Histogram<u64>) -> Spread {
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+        Spread {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: histogram.max() as f64 / 1e3,
+        }
+    }
+}
+
+/// A strategy that does not work here.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Unusable {
+    /// The strategy.
+    #[serde(with = "strategy_word")]
+    pub(crate) strategy: Strategy,
+    /// Why.
+    pub(crate) why: String,
+}
+
+impl Cell {
+    /// MB (millions of bytes) per second.
+    pub(crate) fn megabytes_per_second(&self) -> f64 {
+        self.per_second * self.bytes as f64 / 1e6
+    }
+
+    /// As the server's own probe has it. Of the slow commits the median of the rounds counts: one
+    /// bad moment of the host is not the strategy's.
+    fn measured(&self) -> Measured {
+        let mut slow = self.rounds_p99.clone();
+        slow.sort_by(f64::total_cmp);
+        let p99 = slow.get(slow.len() / 2).copied().unwrap_or(self.micros.p99);
+        Measured {
+            strategy: self.strategy,
+            bytes: self.bytes,
+            load: self.load,
+            commits: self.commits as usize,
+            p50_us: self.micros.p50.round() as u64,
+            p99_us: p99.round() as u64,
+            written_bytes: self.written_kib.map(|kib| (kib * 1024.0) as u64),
+        }
+    }
+}
+
+impl Report {
+    /// Reads a report from its JSON.
+    pub(crate) fn parse(text: &str) -> Result<Report, String> {
+        let report: Report = serde_json::from_str(text).map_err(|error| {
+            format!("it is no report of `ringkeeper tune probe --json`: {error}")
+        })?;
+        if report.format != FORMAT {
+            let (found, known) = (report.format, FORMAT);
+            return Err(format!("it has format {found}, this version reads format {known}"));
+        }
+        Ok(report)
+    }
+
+    /// The JSON.
+    pub(crate) fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("it holds numbers and words only");
+        text.push('\n');
+        text
+    }
+
+    /// The measurements of a strategy under a load, the smallest commits first.
+    pub(crate) fn curve(&self, strategy: Strategy, load: Load) -> Vec<&Cell> {
+        let of = |cell: &&Cell| cell.strategy == strategy && cell.load == load;
+        let mut cells: Vec<&Cell> = self.cells.iter().filter(of).collect();
+        cells.sort_by_key(|cell| cell.bytes);
+        cells
+    }
+
+    /// The strategy that the server's own rule takes from these measurements, and why.
+    pub(crate) fn choice(&self) -> (Strategy, String) {
+        let measured: Vec<Measured> = self.cells.iter().map(Cell::measured).collect();
+        ringkeeper_engine::device::choose(&measured)
+    }
+
+    /// The hand-off of one kind under a load.
+    pub(crate) fn wake(&self, kind: &str, load: Load) -> Option<&Wake> {
+        self.wakes.iter().find(|wake| wake.kind == kind && wake.load == load)
+    }
+}
+
+/// The word of a load.
+pub(crate) const fn load_name(load: Load) -> &'static str {
+    match load {
+        Load::Quiet => "quiet",
+        Load::Busy => "busy",
+    }
+}
+
+/// Strategies as the words of the settings.
+pub(crate) mod strategy_word {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::Strategy;
+
+    pub(crate) fn serialize<S: Serializer>(strategy: &Strategy, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(strategy.name())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Strategy, D::Error> {
+        String::deserialize(input)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Loads as words.
+pub(super) mod load_word {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::{Load, load_name};
+
+    pub(crate) fn serialize<S: Serializer>(load: &Load, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(load_name(*load))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Load, D::Error> {
+        match String::deserialize(input)?.as_str() {
+            "quiet" => Ok(Load::Quiet),
+            "busy" => Ok(Load::Busy),
+            other => Err(D::Error::custom(format!("'{other}' is neither quiet nor busy"))),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! A whole probe, small: what it finds, and what it leaves behind.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Depth, Plan, Report, Stop, run};
+use crate::{html, print, recommend};
+
+fn plan() -> Plan {
+    Plan {
+        depth: Depth::Quick,
+        sizes: vec![4_096, 65_536],
+        rounds: 2,
+        slice: Duration::from_millis(5),
+        file_bytes: 1 << 20,
+        bytes_max: 256 << 20,
+    }
+}
+
+fn entries(directory: &Path) -> usize {
+    std::fs::read_dir(directory).unwrap().count()
+}
+
+fn probe(directory: &Path) -> Report {
+    run(directory, &plan(), &Stop::default(), &mut |_, _| {}).unwrap()
+}
+
+#[test]
+fn a_probe_measures_everything_and_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let report = probe(directory.path());
+    assert_eq!(entries(directory.path()), 0);
+    assert_eq!(report.cut_short, None);
+    let works = 4 - report.unusable.len();
+    assert!(works >= 1 && report.cells.len() == works * 4, "{:?}", report.unusable);
+    assert!(report.cells.iter().all(|cell| cell.commits >= 3 && cell.rounds_p50.len() == 2));
+    assert!(report.cells.iter().all(|cell| cell.micros.p50 > 0.0 && cell.per_second > 0.0));
+    assert!(report.clock.read_ns > 0.0 && report.wakes.len() >= 4);
+    assert!(report.files.is_some());
+
+    let text = print::report(&report, crate::paint::Paint::Plain);
+    assert!(text.contains("Median commit, quiet host") && text.contains("Hand-off"), "{text}");
+    let advice = recommend::advise(&report);
+    assert!(recommend::fragment(&advice, &report).contains("\nringkeeper.log.device="));
+
+    let page = html::page(&report);
+    assert!(page.contains("<svg") && page.contains("prefers-color-scheme:dark"));
+    for foreign in ["http:", "https:", "src=", "@import", "url(", "<script", "<link"] {
+        assert!(!page.contains(foreign), "the page asks for something elsewhere: {foreign}");
+    }
+}
+
+#[test]
+fn an_interrupted_probe_says_so_and_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let stop = Stop::default();
+    let report = run(directory.path(), &plan(), &stop, &mut |what, _| {
+        if what.contains("64 KiB") {
+            stop.ask();
+        }
+    })
+    .unwrap();
+    assert_eq!(entries(directory.path()), 0);
+    assert_eq!(report.cut_short.as_deref(), Some(super::INTERRUPTED));
+    assert!(report.cells.iter().all(|cell| cell.rounds_p50.len() <= 1));
+    let error = run(directory.path(), &plan(), &stop, &mut |_, _| {}).unwrap_err();
+    assert!(error.to_string().contains("interrupted"), "{error}");
+    assert_eq!(entries(directory.path()), 0);
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused_before_anything_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let refused = |directory: &Path, plan: &Plan| {
+        let error = run(directory, plan, &Stop::default(), &mut |_, _| {}).unwrap_err();
+        format!("{error:#}")
+    };
+    let huge = Plan { file_bytes: 1 << 50, ..plan() };
+    assert!(refused(directory.path(), &huge).contains("of free space"));
+    assert!(refused(&directory.path().join("none"), &plan()).contains("name a directory"));
+    assert_eq!(entries(directory.path()), 0);
+}
+
+#[test]
+fn the_bytes_that_were_promised_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let tight = Plan { bytes_max: 4 << 20, slice: Duration::from_millis(50), ..plan() };
+    let report = run(directory.path(), &tight, &Stop::default(), &mut |_, _| {}).unwrap();
+    // Where the kernel does not count what a process writes, each measurement is still bounded.
+    if report.cells.iter().any(|cell| cell.written_kib.is_some_and(|kib| kib > 0.0)) {
+        assert!(report.cut_short.unwrap().contains("used up"));
+    }
+}

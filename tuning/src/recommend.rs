@@ -1,0 +1,278 @@
+//! `tune recommend`: which settings follow from a probe, why, and what to expect of them.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, anyhow};
+use ringkeeper_engine::device::{Load, Strategy};
+use serde::Serialize;
+
+use crate::cli::RecommendArgs;
+use crate::confirm::{self, Outcome};
+use crate::model::{self, Knee, Prediction};
+use crate::paint::Paint;
+use crate::probe::report::strategy_word;
+use crate::probe::{Plan, Report, Stop};
+use crate::run_probe::{INTERRUPTED, announced, save, say};
+use crate::text::{self, micros};
+
+/// Columns of a line of the file.
+const COLUMNS: usize = 96;
+
+/// What to set, and what to expect.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub(crate) struct Recommendation {
+    #[serde(serialize_with = "strategy_word::serialize")]
+    pub(crate) strategy: Strategy,
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) knee: Option<Knee>,
+    pub(crate) prediction: Option<Prediction>,
+    /// What keeps the prediction from being worth much.
+    pub(crate) doubts: Vec<String>,
+}
+
+/// A line of the file, and its reason.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub(crate) struct Setting {
+    pub(crate) key: &'static str,
+    pub(crate) value: String,
+    pub(crate) why: String,
+}
+
+pub(crate) fn run(args: &RecommendArgs) -> Result<ExitCode> {
+    let stop = Stop::on_signals()?;
+    let report = match &args.from {
+        Some(path) => {
+            let shown = path.display();
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+            Report::parse(&text).map_err(|why| anyhow!("{shown}: {why}"))?
+        }
+        None => announced(&args.dir, &Plan::of(args.depth.depth()), &stop)?,
+    };
+    if stop.is_wanted() {
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    let advice = advise(&report);
+    let file = fragment(&advice, &report);
+    if let Some(path) = &args.output {
+        save(path, &file)?;
+    }
+    let outcome = match args.confirm {
+        true => Some(confirm::run(Path::new(&report.taken.directory), &file, &stop)?),
+        false => None,
+    };
+    if args.json {
+        let value = serde_json::json!({ "recommendation": &advice, "confirmed": &outcome });
+        say(&format!("{value:#}\n"));
+    } else {
+        say(&shown(&advice, Paint::for_stdout()));
+        if let Some(outcome) = &outcome {
+            say(&compared(&advice, outcome));
+        }
+        if let Some(path) = &args.output {
+            let path = path.display();
+            say(&format!("To use it, write into zoo.cfg: ringkeeper.include={path}\n"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What follows from a report.
+pub(crate) fn advise(report: &Report) -> Recommendation {
+    let (strategy, why) = report.choice();
+    let knee = model::knee(report, strategy);
+    let device = Setting {
+        key: "ringkeeper.log.device",
+        value: strategy.to_string(),
+        why: format!(
+            "the usual way (direct, or pwrite where that does not work) unless another is clearly better: {why}"
+        ),
+    };
+    let mut settings = vec![device];
+    settings.extend(knee.map(flush_delay));
+    settings.extend(threshold(report, strategy));
+    Recommendation {
+        strategy,
+        settings,
+        knee,
+        prediction: model::predict(report, strategy),
+        doubts: doubts(report),
+    }
+}
+
+fn flush_delay(knee: Knee) -> Setting {
+    Setting {
+        key: "flushDelay",
+        value: "0".to_owned(),
+        why: format!(
+            "a commit of {} takes {}, the smallest {}: up to there company is nearly free, so a \
+             group is what gathers during the commit before it, and waiting longer would only \
+             delay it",
+            text::bytes(knee.bytes as u64),
+            micros(knee.commit_us),
+            micros(knee.least_us)
+        ),
+    }
+}
+
+/// Ten times what is rare already on a busy host; never above the default.
+fn threshold(report: &Report, strategy: Strategy) -> Option<Setting> {
+    let curve = report.curve(strategy, Load::Busy);
+    let cell = curve.iter().find(|cell| cell.bytes == 4_096)?;
+    let millis = (cell.micros.p999 / 1e3 * 10.0).clamp(20.0, 1_000.0);
+    let millis = (millis / 10.0).ceil() * 10.0;
+    Some(Setting {
+        key: "fsync.warningthresholdms",
+        value: format!("{millis:.0}"),
+        why: format!(
+            "on a busy host one commit in a thousand takes longer than {}; ten times that is worth \
+             a message",
+            micros(cell.micros.p999)
+        ),
+    })
+}
+
+fn doubts(report: &Report) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if let Some(why) = &report.cut_short {
+        doubts.push(format!("the probe is not complete: {why}"));
+    }
+    let cpus = report.taken.cpus as f64;
+    if report.taken.load_average.is_some_and(|load| load > cpus / 2.0) {
+        doubts.push("the host was busy with something else when it was probed".to_owned());
+    }
+    if report.disk.others_kib_per_second.is_some_and(|kib| kib > 1_024.0) {
+        doubts.push("others wrote to the same disk when it was probed".to_owned());
+    }
+    doubts
+}
+
+/// The file that a zoo.cfg names with `ringkeeper.include`.
+pub(crate) fn fragment(advice: &Recommendation, report: &Report) -> String {
+    let mut out = String::new();
+    let comment = |sentence: &str| {
+        let lines = text::wrap(sentence, COLUMNS, 0);
+        lines.lines().fold(String::new(), |out, line| out + "# " + line + "\n")
+    };
+    out.push_str(&comment(&format!(
+        "Written by `ringkeeper tune recommend` for the disk of {} (kernel {}, {} CPUs). To use it, \
+         write ringkeeper.include= and the path of this file into zoo.cfg; lines of zoo.cfg win.",
+        report.taken.directory, report.taken.kernel, report.taken.cpus
+    )));
+    for setting in &advice.settings {
+        let _ = write!(out, "\n{}{}={}\n", comment(&setting.why), setting.key, setting.value);
+    }
+    if let Some(prediction) = &advice.prediction {
+        out.push('\n');
+        prophecy(prediction).iter().for_each(|line| out.push_str(&comment(line)));
+    }
+    out
+}
+
+/// What to expect, in sentences.
+fn prophecy(prediction: &Prediction) -> Vec<String> {
+    let sum = &prediction.one_sum;
+    let bound = if prediction.many_disk_per_second < prediction.many_cpu_per_second {
+        "the disk"
+    } else {
+        "the processors"
+    };
+    vec![
+        format!(
+            "Expected: one client that waits for each write: {} each, {} per second (loopback {} + \
+             {} hand-offs of {} + commit {}).",
+            micros(prediction.one_p50_us),
+            text::count(prediction.one_per_second),
+            micros(sum.loopback_us),
+            sum.hand_offs,
+            micros(sum.hand_off_us),
+            micros(sum.commit_us)
+        ),
+        format!(
+            "Expected: 64 clients on this host with 16 writes in flight each: {} per second, bound \
+             by {bound} (disk alone {}, processors alone {}).",
+            text::count(prediction.many_per_second),
+            text::count(prediction.many_disk_per_second),
+            text::count(prediction.many_cpu_per_second)
+        ),
+    ]
+}
+
+fn shown(advice: &Recommendation, paint: Paint) -> String {
+    let mut out = String::new();
+    for setting in &advice.settings {
+        let line = format!("{}={}", setting.key, setting.value);
+        let _ = writeln!(out, "{}\n{}", paint.bold(&line), text::wrap(&setting.why, 90, 2));
+    }
+    for line in advice.prediction.iter().flat_map(prophecy) {
+        let _ = writeln!(out, "{}", text::wrap(&line, 90, 0));
+    }
+    for doubt in &advice.doubts {
+        let _ = writeln!(out, "{}", paint.warning(&format!("Take it with care: {doubt}.")));
+    }
+    out
+}
+
+/// The prediction beside what a server really did.
+fn compared(advice: &Recommendation, outcome: &Outcome) -> String {
+    let Some(expected) = &advice.prediction else { return String::new() };
+    let off = |said: f64, was: f64| (said - was) / was.max(1e-9) * 100.0;
+    let line = |name: &str, said: f64, was: f64| {
+        let (said_text, was_text) = (text::count(said), text::count(was));
+        format!("{name:34} {said_text:>12} {was_text:>12} {:>+8.0} %\n", off(said, was))
+    };
+    let mut out = format!("{:34} {:>12} {:>12} {:>10}\n", "", "predicted", "measured", "off by");
+    out += &line("1 client, median write, us", expected.one_p50_us, outcome.one_p50_us);
+    out += &line("1 client, writes/s", expected.one_per_second, outcome.one_per_second);
+    out += &line("64 clients x 16, writes/s", expected.many_per_second, outcome.many_per_second);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tests::sample;
+
+    #[test]
+    fn every_setting_has_a_reason() {
+        let report = sample(1.0);
+        let advice = advise(&report);
+        let lines: Vec<String> =
+            advice.settings.iter().map(|set| format!("{}={}", set.key, set.value)).collect();
+        assert_eq!(
+            lines,
+            ["ringkeeper.log.device=direct", "flushDelay=0", "fsync.warningthresholdms=20"]
+        );
+        assert!(advice.settings.iter().all(|setting| setting.why.len() > 40));
+        assert!(advice.settings[1].why.contains("64 KiB takes 140 us, the smallest 100 us"));
+        assert!(advice.doubts.is_empty());
+    }
+
+    #[test]
+    fn a_slow_disk_gets_a_higher_threshold_but_never_above_the_default() {
+        let value = |factor| advise(&sample(factor)).settings[2].value.clone();
+        assert_eq!(value(10.0), "100");
+        assert_eq!(value(1_000.0), "1000");
+    }
+
+    #[test]
+    fn a_doubtful_probe_is_called_so() {
+        let mut report = sample(1.0);
+        report.taken.load_average = Some(6.0);
+        report.cut_short = Some("it was interrupted".to_owned());
+        assert_eq!(advise(&report).doubts.len(), 2);
+    }
+
+    #[test]
+    fn the_file_has_one_line_per_setting_and_else_comments() {
+        let report = sample(1.0);
+        let text = fragment(&advise(&report), &report);
+        let plain: Vec<&str> =
+            text.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).collect();
+        assert_eq!(plain.len(), 3, "{text}");
+        assert!(text.lines().all(|line| line.len() <= 100), "{text}");
+        assert!(text.contains("210 us each"), "{text}");
+    }
+}

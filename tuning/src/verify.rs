@@ -1,0 +1,172 @@
+//! `tune verify`: whether the changes change anything: probe, apply, probe again, compare.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::change::{self, Journal};
+use crate::check::{self, Configuration};
+use crate::cli::VerifyArgs;
+use crate::mounts::existing;
+use crate::paint::Paint;
+use crate::probe::report::load_name;
+use crate::probe::{Cell, Plan, Report, Stop};
+use crate::root::Root;
+use crate::run_probe::{INTERRUPTED, announced, say};
+use crate::text::{self, micros};
+
+/// How far two medians have to be apart to be worth a word, where the rounds agree.
+const LEAST: f64 = 0.10;
+
+/// How a measurement changed.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Change {
+    WithinNoise,
+    /// By this share of what it was.
+    Faster(f64),
+    Slower(f64),
+}
+
+pub(crate) fn run(args: &VerifyArgs, configuration: Configuration<'_>) -> Result<ExitCode> {
+    let target = &args.check;
+    let plan = change::plan(target, configuration)?;
+    if plan.steps.is_empty() {
+        say("There is nothing here that this tool would change; so there is nothing to verify.\n");
+        return Ok(ExitCode::SUCCESS);
+    }
+    for step in &plan.steps {
+        say(&format!("{}: {} -> {}\n", step.change.path, step.from, step.change.to));
+    }
+    if !args.yes {
+        say("Nothing was changed. With --yes it probes, changes this, and probes again.\n");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let configured =
+        check::configured(target.config.as_deref(), target.dir.as_ref(), configuration)?;
+    let directory = existing(&configured.log_dir);
+    let (stop, depth) = (Stop::on_signals()?, Plan::of(args.depth.depth()));
+    let before = announced(&directory, &depth, &stop)?;
+    if stop.is_wanted() {
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    let root = Root::new(&target.root);
+    let mut journal = Journal::open(&args.state)?;
+    let applied = change::apply(&root, &plan, &mut journal)?;
+    applied.failed.iter().for_each(|why| say(&format!("Not changed: {why}\n")));
+    let after = announced(&directory, &depth, &stop)?;
+    say(&compared(&before, &after, Paint::for_stdout()));
+    offer(&root, &mut journal, &args.state)?;
+    Ok(if applied.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// On a terminal it is asked; elsewhere it is said how.
+fn offer(root: &Root, journal: &mut Journal, state: &Path) -> Result<()> {
+    let how = format!("ringkeeper tune undo --state {}", state.display());
+    if !std::io::stdin().is_terminal() {
+        say(&format!("To change it back: {how}\n"));
+        return Ok(());
+    }
+    say("Change it back? [y/N] ");
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    if !matches!(line.trim(), "y" | "yes" | "Y") {
+        say(&format!("It stays. To change it back later: {how}\n"));
+        return Ok(());
+    }
+    for (record, what) in change::undo(root, journal)? {
+        say(&format!("{}: {what:?}\n", record.path));
+    }
+    Ok(())
+}
+
+/// Every measurement that both probes have.
+fn compared(before: &Report, after: &Report, paint: Paint) -> String {
+    let mut out = paint.bold(&format!(
+        "{:7} {:>8} {:6} {:>10} {:>10} {:>10} {:>10}  {}",
+        "way", "bytes", "host", "p50", "p50 after", "p99", "p99 after", "median"
+    ));
+    out.push('\n');
+    let (mut real, mut all) = (0, 0);
+    for old in &before.cells {
+        let same = |cell: &&Cell| {
+            (cell.strategy, cell.bytes, cell.load) == (old.strategy, old.bytes, old.load)
+        };
+        let Some(new) = after.cells.iter().find(same) else { continue };
+        let change = judge(old, new);
+        all += 1;
+        real += usize::from(change != Change::WithinNoise);
+        let _ = writeln!(
+            out,
+            "{:7} {:>8} {:6} {:>10} {:>10} {:>10} {:>10}  {}",
+            old.strategy.name(),
+            text::bytes(old.bytes as u64),
+            load_name(old.load),
+            micros(old.micros.p50),
+            micros(new.micros.p50),
+            micros(old.micros.p99),
+            micros(new.micros.p99),
+            worded(change, paint)
+        );
+    }
+    let _ = writeln!(
+        out,
+        "{real} of {all} medians changed by more than their rounds differ among themselves. A \
+         change of one or two is chance; the slowest commits vary more than any of this."
+    );
+    out
+}
+
+fn worded(change: Change, paint: Paint) -> String {
+    match change {
+        Change::WithinNoise => "within noise".to_owned(),
+        Change::Faster(share) => paint.good(&format!("{:.0} % faster", share * 100.0)),
+        Change::Slower(share) => paint.warning(&format!("{:.0} % slower", share * 100.0)),
+    }
+}
+
+/// Noise is when the rounds of one overlap with those of the other, or hardly differ.
+fn judge(old: &Cell, new: &Cell) -> Change {
+    let range = |cell: &Cell| {
+        let low = cell.rounds_p50.iter().copied().fold(f64::MAX, f64::min);
+        let high = cell.rounds_p50.iter().copied().fold(0.0, f64::max);
+        (low, high)
+    };
+    let ((old_low, old_high), (new_low, new_high)) = (range(old), range(new));
+    let share = (new.micros.p50 - old.micros.p50) / old.micros.p50.max(1e-9);
+    let few = old.rounds_p50.len() < 2 || new.rounds_p50.len() < 2;
+    if few || share.abs() < LEAST || (new_low <= old_high && old_low <= new_high) {
+        Change::WithinNoise
+    } else if share < 0.0 {
+        Change::Faster(-share)
+    } else {
+        Change::Slower(share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tests::sample;
+
+    #[test]
+    fn noise_is_called_noise() {
+        let verdict = |factor: f64| judge(&sample(1.0).cells[0], &sample(factor).cells[0]);
+        assert_eq!(verdict(1.0), Change::WithinNoise);
+        assert_eq!(verdict(1.08), Change::WithinNoise);
+        assert!(matches!(verdict(0.5), Change::Faster(share) if (share - 0.5).abs() < 1e-9));
+        assert!(matches!(verdict(2.0), Change::Slower(share) if (share - 1.0).abs() < 1e-9));
+        let mut once = sample(2.0);
+        once.cells[0].rounds_p50.truncate(1);
+        assert_eq!(judge(&sample(1.0).cells[0], &once.cells[0]), Change::WithinNoise);
+    }
+
+    #[test]
+    fn the_table_has_every_measurement() {
+        let text = compared(&sample(1.0), &sample(1.02), Paint::Plain);
+        assert_eq!(text.matches("within noise").count(), 32, "{text}");
+        assert!(text.contains("0 of 32 medians changed"), "{text}");
+    }
+}

@@ -1,0 +1,320 @@
+//! `tune watch`: what a running server is bound by, from the numbers that it tells (`mntr`).
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use crate::cli::WatchArgs;
+use crate::probe::Stop;
+use crate::run_probe::say;
+use crate::text;
+
+/// The longest that a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest answer that is read.
+const ANSWER_BYTES: u64 = 1 << 20;
+/// How often it is looked whether to end.
+const LOOK: Duration = Duration::from_millis(50);
+/// Share of the time in commits from which the disk is what bounds a server.
+const DISK_BOUND: f64 = 0.8;
+/// Share of the time in commits up to which it is not.
+const DISK_FREE: f64 = 0.5;
+/// Requests waiting from which there is enough to do.
+const WAITING: f64 = 32.0;
+/// Records of a commit up to which groups are small.
+const SMALL_GROUP: f64 = 2.0;
+/// A slow commit takes this many times the median.
+const SPIKE: f64 = 10.0;
+
+/// The numbers of a server at one moment.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub(crate) struct Numbers(BTreeMap<String, f64>);
+
+/// What happened between two looks.
+#[derive(Clone, PartialEq, Default, Debug, Serialize)]
+pub(crate) struct Interval {
+    pub(crate) seconds: f64,
+    pub(crate) commits_per_second: f64,
+    pub(crate) records_per_second: f64,
+    /// Records of a commit, on average.
+    pub(crate) records_per_commit: f64,
+    /// Bytes of a commit, on average since the start of the server.
+    pub(crate) group_bytes: f64,
+    /// The mean commit of the interval, microseconds; the server tells it in whole milliseconds.
+    pub(crate) commit_mean_us: f64,
+    /// Percentiles since the start of the server, microseconds.
+    pub(crate) fsync_p50_us: f64,
+    pub(crate) fsync_p99_us: f64,
+    /// Share of the time in which a commit was under way.
+    pub(crate) disk_share: f64,
+    pub(crate) requests_per_second: f64,
+    pub(crate) outstanding: f64,
+    pub(crate) advice: Vec<String>,
+}
+
+pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode> {
+    let stop = Stop::on_signals()?;
+    let mut before = (ask(&args.server)?, Instant::now());
+    let mut lines = 0;
+    loop {
+        if !wait(Duration::from_secs(args.interval), &stop) {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let now = (ask(&args.server)?, Instant::now());
+        let interval = between(&before.0, &now.0, now.1.duration_since(before.1).as_secs_f64())?;
+        if args.json {
+            say(&format!("{}\n", serde_json::to_string(&interval)?));
+        } else {
+            if lines % 20 == 0 {
+                say(HEAD);
+            }
+            say(&line(&interval));
+        }
+        if args.once {
+            return Ok(ExitCode::SUCCESS);
+        }
+        lines += 1;
+        before = now;
+    }
+}
+
+/// Whether the whole time went by.
+fn wait(time: Duration, stop: &Stop) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        if stop.is_wanted() {
+            return false;
+        }
+        std::thread::sleep(LOOK.min(time.saturating_sub(begun.elapsed())));
+    }
+    !stop.is_wanted()
+}
+
+/// Asks a server for its numbers.
+fn ask(server: &str) -> Result<Numbers> {
+    let mut last = None;
+    for address in server.to_socket_addrs().with_context(|| format!("{server} is no address"))? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => return answer(stream).with_context(|| server.to_owned()),
+            Err(error) => last = Some(error),
+        }
+    }
+    match last {
+        Some(error) => Err(error).with_context(|| format!("cannot reach {server}")),
+        None => bail!("{server} has no address"),
+    }
+}
+
+fn answer(mut stream: TcpStream) -> Result<Numbers> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(b"mntr")?;
+    let mut bytes = Vec::new();
+    stream.take(ANSWER_BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    if text.contains("not in the whitelist") {
+        bail!("it does not answer mntr; write 4lw.commands.whitelist=srvr,mntr into its zoo.cfg");
+    }
+    let numbers = parse(&text);
+    if numbers.0.is_empty() {
+        bail!("it does not answer mntr with numbers");
+    }
+    Ok(numbers)
+}
+
+/// Lines of a name, a tab and a value; what is no number is left out.
+fn parse(text: &str) -> Numbers {
+    let pairs = text.lines().filter_map(|line| line.split_once('\t'));
+    let numbers = pairs.filter_map(|(name, value)| {
+        let value: f64 = value.trim().parse().ok()?;
+        value.is_finite().then(|| (name.to_owned(), value))
+    });
+    Numbers(numbers.collect())
+}
+
+impl Numbers {
+    fn get(&self, name: &str) -> f64 {
+        self.0.get(name).copied().unwrap_or(0.0)
+    }
+}
+
+/// What happened between two looks.
+fn between(before: &Numbers, now: &Numbers, seconds: f64) -> Result<Interval> {
+    if !now.0.contains_key("zk_ringkeeper_fsync_p50_us") {
+        bail!("this is no Ringkeeper: it does not tell how long its commits take");
+    }
+    let seconds = seconds.max(1e-3);
+    // A server that was started anew counts from nothing.
+    let grown = |name: &str| {
+        let (then, now) = (before.get(name), now.get(name));
+        if now >= then { now - then } else { now }
+    };
+    let commits = grown("zk_cnt_sync_processor_batch_size");
+    let records = grown("zk_sum_sync_processor_batch_size");
+    let commit_ms = grown("zk_sum_fsynctime");
+    let mut interval = Interval {
+        seconds,
+        commits_per_second: commits / seconds,
+        records_per_second: records / seconds,
+        records_per_commit: records / commits.max(1.0),
+        group_bytes: now.get("zk_ringkeeper_group_bytes_avg"),
+        commit_mean_us: commit_ms * 1e3 / commits.max(1.0),
+        fsync_p50_us: now.get("zk_ringkeeper_fsync_p50_us"),
+        fsync_p99_us: now.get("zk_ringkeeper_fsync_p99_us"),
+        disk_share: (commit_ms / 1e3 / seconds).min(1.0),
+        requests_per_second: grown("zk_packets_received") / seconds,
+        outstanding: now.get("zk_outstanding_requests"),
+        advice: Vec::new(),
+    };
+    interval.advice = advise(&interval);
+    Ok(interval)
+}
+
+/// What bounds the server, and what to do.
+fn advise(interval: &Interval) -> Vec<String> {
+    if interval.commits_per_second < 1.0 {
+        return vec!["hardly any writes: there is nothing to say about the disk".to_owned()];
+    }
+    let mut advice = Vec::new();
+    let share = interval.disk_share * 100.0;
+    let waiting = interval.outstanding >= WAITING;
+    if interval.disk_share >= DISK_BOUND {
+        advice.push(format!(
+            "disk-bound: a commit is under way {share:.0} % of the time; a faster disk, one of its \
+             own (dataLogDir), or the strategy of `tune recommend` gives more"
+        ));
+        if interval.records_per_commit < SMALL_GROUP && !waiting {
+            advice.push(format!(
+                "the groups are small ({:.1} records) because clients wait for each write; more \
+                 clients, or more requests in flight, share the same commits",
+                interval.records_per_commit
+            ));
+        }
+    } else if waiting && interval.disk_share < DISK_FREE {
+        advice.push(format!(
+            "CPU-bound: {:.0} requests wait, but a commit is under way only {share:.0} % of the \
+             time; more processors, or clients on another host",
+            interval.outstanding
+        ));
+    } else {
+        advice.push(format!(
+            "neither: a commit is under way {share:.0} % of the time and {:.0} requests wait; the \
+             clients do not ask for more",
+            interval.outstanding
+        ));
+    }
+    if waiting && interval.records_per_commit < SMALL_GROUP {
+        advice.push(format!(
+            "the groups are too small: {:.0} requests wait, and a commit holds {:.1}; see \
+             maxBatchSize",
+            interval.outstanding, interval.records_per_commit
+        ));
+    }
+    if interval.fsync_p50_us > 0.0 && interval.fsync_p99_us > SPIKE * interval.fsync_p50_us {
+        advice.push(format!(
+            "fsync spikes: one commit in a hundred takes longer than {} (median {}); look for \
+             others on the disk and on the processors, and see `tune check`",
+            text::micros(interval.fsync_p99_us),
+            text::micros(interval.fsync_p50_us)
+        ));
+    }
+    advice
+}
+
+const HEAD: &str = "commits/s  writes/s  per commit  bytes  mean us  p50 us  p99 us  disk   \
+                    requests/s  waiting\n";
+
+fn line(interval: &Interval) -> String {
+    let mut out = format!(
+        "{:>9} {:>9} {:>11.1} {:>6.0} {:>8.0} {:>7.0} {:>7.0} {:>4.0}% {:>12} {:>8.0}\n",
+        text::count(interval.commits_per_second),
+        text::count(interval.records_per_second),
+        interval.records_per_commit,
+        interval.group_bytes,
+        interval.commit_mean_us,
+        interval.fsync_p50_us,
+        interval.fsync_p99_us,
+        interval.disk_share * 100.0,
+        text::count(interval.requests_per_second),
+        interval.outstanding
+    );
+    for sentence in &interval.advice {
+        out.push_str(&text::wrap(sentence, 90, 2));
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(commits: u32, records: u32, fsync_ms: u32, waiting: u32, p99: u32) -> Numbers {
+        parse(&format!(
+            "zk_version\t3.9.5-x\nzk_cnt_sync_processor_batch_size\t{commits}\n\
+             zk_sum_sync_processor_batch_size\t{records}\nzk_sum_fsynctime\t{fsync_ms}\n\
+             zk_outstanding_requests\t{waiting}\nzk_ringkeeper_fsync_p50_us\t100\n\
+             zk_ringkeeper_fsync_p99_us\t{p99}\nzk_ringkeeper_group_bytes_avg\t512\nbroken line\n"
+        ))
+    }
+
+    fn said(after: &Numbers, seconds: f64) -> String {
+        between(&numbers(0, 0, 0, 0, 0), after, seconds).unwrap().advice.join(" | ")
+    }
+
+    #[test]
+    fn each_bound_is_told() {
+        assert!(said(&numbers(9_000, 9_100, 950, 1, 300), 1.0).starts_with("disk-bound"));
+        assert!(said(&numbers(9_000, 9_100, 950, 1, 300), 1.0).contains("groups are small"));
+        assert!(said(&numbers(900, 90_000, 100, 500, 300), 1.0).starts_with("CPU-bound"));
+        assert!(said(&numbers(9_000, 9_000, 300, 500, 300), 1.0).contains("too small"));
+        assert!(said(&numbers(900, 9_000, 600, 3, 5_000), 1.0).contains("fsync spikes"));
+        assert!(said(&numbers(900, 9_000, 300, 3, 300), 1.0).starts_with("neither"));
+        assert!(said(&numbers(0, 0, 0, 0, 0), 1.0).starts_with("hardly any"));
+    }
+
+    #[test]
+    fn rates_are_of_the_interval_and_survive_a_restart() {
+        let interval =
+            between(&numbers(100, 400, 10, 0, 0), &numbers(300, 1_400, 30, 7, 0), 2.0).unwrap();
+        assert_eq!((interval.commits_per_second, interval.records_per_commit), (100.0, 5.0));
+        assert_eq!((interval.commit_mean_us, interval.disk_share), (100.0, 0.01));
+        let anew = between(&numbers(100, 400, 10, 0, 0), &numbers(50, 50, 5, 0, 0), 1.0).unwrap();
+        assert_eq!(anew.commits_per_second, 50.0);
+    }
+
+    /// A server that answers one connection with a text.
+    fn answering(text: &'static str) -> Result<Numbers> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut word = [0; 4];
+            stream.read_exact(&mut word).unwrap();
+            assert_eq!(&word, b"mntr");
+            stream.write_all(text.as_bytes()).unwrap();
+        });
+        let answer = ask(&address);
+        server.join().unwrap();
+        answer
+    }
+
+    #[test]
+    fn servers_that_do_not_tell_are_told_what_to_do() {
+        let refused = answering("mntr is not executed because it is not in the whitelist.\n");
+        assert!(format!("{:#}", refused.unwrap_err()).contains("4lw.commands.whitelist"));
+        assert!(format!("{:#}", answering("").unwrap_err()).contains("does not answer"));
+        assert_eq!(answering("zk_a\t7\nzk_b\tNaN\n").unwrap().0.len(), 1);
+    }
+
+    #[test]
+    fn another_server_is_told_apart() {
+        let other = parse("zk_version\t3.9.5\nzk_znode_count\t5\n");
+        assert!(between(&other, &other, 1.0).unwrap_err().to_string().contains("no Ringkeeper"));
+    }
+}
