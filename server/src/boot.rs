@@ -20,7 +20,7 @@ use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
 use crate::admin::{Hub, HubParts, SequencerDesk, ServerFacts, Startup};
 use crate::banner::Banner;
-use crate::clock::{Clock, wall};
+use crate::clock::{Clock, timespec, wall};
 use crate::committer::{Committer, Durable};
 use crate::config::{Io, Listen, Purge, SessionPasswords, Settings, Shards};
 use crate::descriptors::connections_max;
@@ -197,6 +197,7 @@ impl Running {
             groups: GroupSettings {
                 delay_ms: i64::try_from(settings.flush_delay_ms).unwrap_or(i64::MAX),
                 records_max: settings.max_batch_size.unwrap_or(0),
+                target: settings.commit_target,
             },
             tick_ms: tick_ms(settings),
             room: room(recovered.gauge),
@@ -450,7 +451,7 @@ fn run_sequencer(
     waker: Arc<Waker>,
     stop: Arc<AtomicBool>,
 ) -> io::Result<JoinHandle<()>> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::event::{PollFd, PollFlags, poll};
     std::thread::Builder::new().name("sequencer".into()).spawn(move || {
         while !stop.load(Ordering::Acquire) {
             sequencer.release();
@@ -461,8 +462,7 @@ fn run_sequencer(
             }
             waker.about_to_sleep();
             if !sequencer.has_work() && !desk.has_work() {
-                let ms = sequencer.wait_ms();
-                let timeout = Timespec { tv_sec: ms / 1_000, tv_nsec: (ms % 1_000) * 1_000_000 };
+                let timeout = timespec(sequencer.cut_wait(sequencer.wait_ms()));
                 let mut fds = [PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
                 let _ = poll(&mut fds, Some(&timeout));
                 waker.drain();

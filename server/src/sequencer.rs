@@ -2,18 +2,20 @@
 //! into the tree and the mailboxes.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use ringkeeper_engine::database::Interest;
+use ringkeeper_engine::log::pace::{Decision, Device, Gathering, Pace, PaceReport, Target};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::request::{Answer, Delivery, Outcome, Request};
 use ringkeeper_engine::txn::TxnBody;
-use ringkeeper_engine::{Millis, limits};
+use ringkeeper_engine::{Millis, Zxid, limits};
 use ringkeeper_replication::{Committed, Input, Mail, Outputs, Replica, Room, carry_out};
 
 use crate::admin::Distribution;
 use crate::clock::Clock;
-use crate::committer::Committer;
+use crate::committer::{Committer, Joined};
 use crate::mailbox::SequencerEnd;
 use crate::view::View;
 
@@ -24,6 +26,8 @@ pub struct GroupSettings {
     pub delay_ms: i64,
     /// Records after which a waiting group is committed (`maxBatchSize`); 0 is no such bound.
     pub records_max: u32,
+    /// What waiting for company is judged by where `flushDelay` does not set how long it lasts.
+    pub target: Target,
 }
 
 /// The sequencer of one server. It runs on its own thread, or on the shard's where cores are few.
@@ -37,8 +41,12 @@ pub struct Sequencer {
     committed: VecDeque<Committed>,
     clock: Clock,
     groups: GroupSettings,
+    pace: Pace,
     group_since_us: u64,
-    flight_since_us: u64,
+    /// When a group that waits for company is due; `u64::MAX` where none does.
+    due_us: u64,
+    /// Whether this thread's timers are exact.
+    sharp: bool,
     tick_ms: i64,
     next_tick: Millis,
     room: Box<dyn FnMut() -> Room + Send>,
@@ -66,6 +74,8 @@ pub struct Gauges {
     pub settle: Distribution,
     /// Microseconds of one hold of the write guard.
     pub apply: Distribution,
+    /// What waiting for company is decided from, after the last commit.
+    pub pace: parking_lot::Mutex<PaceReport>,
 }
 
 /// The parts of a sequencer.
@@ -106,8 +116,10 @@ impl Sequencer {
             committed: VecDeque::new(),
             clock: parts.clock,
             groups: parts.groups,
+            pace: Pace::new(parts.groups.target),
             group_since_us: 0,
-            flight_since_us: 0,
+            due_us: u64::MAX,
+            sharp: false,
             tick_ms: parts.tick_ms,
             next_tick,
             room: parts.room,
@@ -120,13 +132,30 @@ impl Sequencer {
         self.carry_out();
         // What is committed has to be carried out before the replica goes on; see `has_work`.
         if self.committed.is_empty()
-            && let Some(durable) = self.committer.poll()
+            && let Some(durable) = self.durable()
         {
-            self.gauges.settle.record(self.clock.micros() - self.flight_since_us);
-            self.step(Input::Durable(durable));
+            // The device first: the answers are work for this thread alone.
             self.commit();
+            self.step(Input::Durable(durable));
         }
         self.tick();
+    }
+
+    /// The zxid up to which the log has become durable since the last call.
+    fn durable(&mut self) -> Option<Zxid> {
+        let mut durable = None;
+        while let Some(done) = self.committer.poll() {
+            let now_us = self.clock.micros();
+            let settle_us = now_us.saturating_sub(done.since_us);
+            self.gauges.settle.record(settle_us);
+            self.gauges.gather.record(settle_us.saturating_sub(done.micros));
+            self.pace.durable(now_us, done.records, done.micros);
+            durable = Some(done.durable);
+        }
+        if durable.is_some() {
+            *self.gauges.pace.lock() = self.pace.report();
+        }
+        durable
     }
 
     /// Orders what has arrived. Second half of a sweep.
@@ -162,6 +191,16 @@ impl Sequencer {
         tick.min(group).clamp(0, self.tick_ms)
     }
 
+    /// The same of so many milliseconds at the most, in microseconds: a group that waits for
+    /// company is due within less than a millisecond.
+    pub fn cut_wait(&self, ms: i64) -> u64 {
+        let us = u64::try_from(ms).unwrap_or(0) * 1_000;
+        match self.due_us {
+            u64::MAX => us,
+            due_us => us.min(due_us.saturating_sub(self.clock.micros())),
+        }
+    }
+
     /// Wakes the shards that have mail.
     pub fn wake_shards(&self) {
         self.shards.iter().for_each(SequencerEnd::wake);
@@ -170,7 +209,8 @@ impl Sequencer {
     /// Requests wait in the rings while the group under construction is large, or while what is
     /// committed cannot be carried out: a full queue stops the reading of sockets in the end.
     fn can_take(&self) -> bool {
-        self.outputs.group.bytes() < limits::GROUP_BYTES_MAX && self.committed.is_empty()
+        let bytes = self.outputs.group.bytes() + self.committer.waiting_bytes();
+        bytes < limits::GROUP_BYTES_MAX && self.committed.is_empty()
     }
 
     fn next_requests(&mut self) -> Option<Vec<Request>> {
@@ -182,9 +222,13 @@ impl Sequencer {
             self.group_since_us = self.clock.micros();
         }
         self.replica.set_room((self.room)());
+        let before = self.outputs.group.records();
         {
             let db = self.view.read();
             self.replica.step(&db, input, &mut self.outputs);
+        }
+        if self.outputs.group.records() > before {
+            self.pace.arrived(self.clock.micros(), self.outputs.group.records() - before);
         }
         self.committed.extend(self.outputs.committed.drain(..));
         self.carry_out();
@@ -225,15 +269,49 @@ impl Sequencer {
     }
 
     fn commit(&mut self) {
-        if self.committer.is_busy() || self.outputs.group.is_empty() {
+        self.due_us = u64::MAX;
+        if self.outputs.group.is_empty() {
             return;
         }
-        if self.gathers() && self.group_age_ms() < self.groups.delay_ms {
-            return;
+        if self.groups.delay_ms > 0 {
+            return self.commit_in_time();
         }
-        self.gauges.gather.record(self.clock.micros() - self.group_since_us);
-        self.flight_since_us = self.group_since_us;
-        self.committer.submit(&mut self.outputs.group);
+        // What was decided about a group that has not begun holds for what it grows by.
+        match self.committer.join(&mut self.outputs.group) {
+            Joined::Yes | Joined::Full => return,
+            Joined::Nothing => {}
+        }
+        let group =
+            Gathering { writes: self.outputs.group.records(), since_us: self.group_since_us };
+        let device = if self.committer.is_busy() { Device::Busy } else { Device::Free };
+        match self.pace.decide(self.clock.micros(), group, device) {
+            Decision::Commit => self.submit(),
+            Decision::Gather => {}
+            Decision::Wait(until_us) => self.wait_until(until_us),
+        }
+    }
+
+    /// A wait takes some tens of microseconds, and the system lets a thread sleep as much longer as
+    /// that to save itself a wake-up, unless it is told not to.
+    fn wait_until(&mut self, until_us: u64) {
+        if !self.sharp {
+            self.sharp = true;
+            // Without it waits are longer, and the proof that they help takes that into account.
+            let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000));
+        }
+        self.due_us = until_us;
+    }
+
+    /// ZooKeeper's timers, where they are set, rule alone.
+    fn commit_in_time(&mut self) {
+        let waits = self.gathers() && self.group_age_ms() < self.groups.delay_ms;
+        if !self.committer.is_busy() && !waits {
+            self.submit();
+        }
+    }
+
+    fn submit(&mut self) {
+        self.committer.submit(&mut self.outputs.group, self.group_since_us);
     }
 
     fn tick(&mut self) {

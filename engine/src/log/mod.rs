@@ -17,6 +17,7 @@ pub mod scan;
 mod gauge;
 mod group;
 mod inspect;
+pub mod pace;
 mod prepare;
 mod recover;
 mod refusal;

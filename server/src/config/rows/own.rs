@@ -19,6 +19,11 @@ const ROWS: &[Row] = &[
         "auto",
     )
     .doc("How the transaction log reaches the device; auto tries what is fastest here."),
+    Row::own("ringkeeper.commit.target", Kind::CommitTarget, "latency").doc(
+        "What waiting for more writes to share a sync is judged by: latency never waits, \
+         throughput waits where more is done by it, a bound such as p99<2ms makes as few syncs as \
+         keep it; flushDelay, where it is set, rules instead.",
+    ),
     Row::own("ringkeeper.log.format", Kind::Choice(&["text", "json"]), "text")
         .doc("How the server's messages look; --log-format wins over it."),
     Row::own(
