@@ -7,26 +7,41 @@
 //! `uring_rt` is the only module that knows what carries the sockets. `check` decides whether a
 //! reply is a good one, `audit` whether every write is there in the end; `tally` counts and times; `report`, `text`, `live` and `versus` show.
 
+mod around;
 mod audit;
 mod check;
+mod checkup;
 mod cli;
 mod clock;
+mod compare;
+mod condition;
 mod course;
 mod driver;
+mod events;
 mod fanout;
 mod fault;
+mod hdr;
 mod host;
+mod html;
+mod inquiry;
 mod kind;
 mod live;
 mod load;
+mod monitor;
+mod notebook;
 mod pipelined;
 mod report;
+mod results;
 mod run;
 mod session;
 mod signal;
+mod sparkline;
+mod spread;
+mod storage;
 mod storm;
 mod tally;
 mod text;
+mod timeline;
 mod tree;
 mod uring_rt;
 mod value;
@@ -37,25 +52,26 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Parser as _;
-use serde_json::{Value, json};
 
-use cli::{Cli, Command, OutputArgs, RunArgs, VersusArgs};
-use live::Live;
-use load::Target;
-use versus::Side;
+use cli::{CheckArgs, Cli, Command, CompareArgs, RunArgs, VersusArgs};
+use compare::Side;
+use notebook::Notebook;
+use results::{Document, Run};
 
 /// Whether the figures stand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Outcome {
     Good,
     Bad,
+    /// They stand, and one of `--fail-if` holds.
+    ConditionFailed,
 }
 
 /// Runs `ringkeeper bench` with the arguments behind that word. Exit codes: 0 if every run was
 /// measured and nothing was wrong, 1 if the server did something wrong or a run ended before its
-/// time, 2 if nothing could be measured.
+/// time, 2 if nothing could be measured, 3 if a condition of `--fail-if` holds.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(std::iter::once("bench".into()).chain(args)) {
         Ok(cli) => cli,
@@ -68,10 +84,13 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let outcome = match &cli.command {
         None => run_plain(&cli.run),
         Some(Command::Versus(versus)) => run_versus(versus),
+        Some(Command::Compare(compare)) => run_compare(compare),
+        Some(Command::Check(check)) => run_check(check),
     };
     match outcome {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Bad) => ExitCode::from(1),
+        Ok(Outcome::ConditionFailed) => ExitCode::from(3),
         Err(error) => {
             eprintln!("bench: {error:#}");
             ExitCode::from(2)
@@ -81,46 +100,106 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn run_plain(args: &RunArgs) -> Result<Outcome> {
     let target = args.target()?;
-    let mut live = Live::new(!args.output.quiet);
-    let mut reports = Vec::new();
+    let mut notebook = Notebook::open(&args.output)?;
+    let mut live = args.output.live()?;
+    let print = printer(&notebook);
     for load in args.load.loads()? {
-        live.say(&format!("{} on {}", text::title(&load), target.name));
-        let report = run::run(&target, &load, &mut live)?;
-        print(&text::report(&report));
-        reports.push(report);
-        save(&args.output, || json!(reports.iter().map(report::Report::json).collect::<Vec<_>>()))?;
+        for repeat in 1..=args.repeat {
+            let title = text::title(&load);
+            live.say(&format!("{title} on {}{}", target.name, turn(repeat, args.repeat)));
+            let mut report = run::run(&target, &load, &mut live)?;
+            report.repeat = repeat;
+            print(&text::report(&report));
+            notebook.add(Run::of(&report))?;
+        }
     }
-    let good = reports.iter().all(report::Report::is_good);
-    Ok(if good { Outcome::Good } else { Outcome::Bad })
+    print(&text::repeats(&notebook.document.results));
+    notebook.close(Notebook::page)?;
+    live.check()?;
+    notebook.outcome(print)
 }
 
 fn run_versus(args: &VersusArgs) -> Result<Outcome> {
     let targets = args.targets()?;
-    let mut live = Live::new(!args.output.quiet);
-    let mut comparisons = Vec::new();
-    let mut good = true;
+    let mut notebook = Notebook::open(&args.output)?;
+    let mut live = args.output.live()?;
+    let print = printer(&notebook);
     for load in args.load.loads()? {
-        let mut sides: Vec<Side> = targets.iter().map(side).collect();
         for round in 0..args.rounds {
-            for turn in turns(targets.len(), round) {
-                let (target, title) = (&targets[turn], text::title(&load));
+            for which in turns(targets.len(), round) {
+                let (target, title) = (&targets[which], text::title(&load));
                 live.say(&format!("{title} on {}, round {}", target.name, round + 1));
-                sides[turn].rounds.push(run::run(target, &load, &mut live)?);
+                let mut report = run::run(target, &load, &mut live)?;
+                report.repeat = round + 1;
+                if !report.is_good() {
+                    print(&text::report(&report));
+                }
+                notebook.add(Run::of(&report))?;
             }
         }
-        for report in sides.iter().flat_map(|side| &side.rounds).filter(|r| !r.is_good()) {
-            print(&text::report(report));
-        }
-        print(&versus::table(&text::title(&load), &sides));
-        good &= sides.iter().all(Side::is_good);
-        comparisons.push(versus::json(&sides));
-        save(&args.output, || json!(comparisons))?;
     }
-    Ok(if good { Outcome::Good } else { Outcome::Bad })
+    let mut sides = Side::each_target(&notebook.document);
+    // Who goes first changes from round to round; the first target is the base all the same.
+    sides.sort_by_key(|side| targets.iter().position(|target| target.name == side.name));
+    print(&versus::table(&sides));
+    let comparisons = compare::compare(&sides)?;
+    print(&compare::summary(&comparisons));
+    notebook.document.versus = Some(versus::json(&comparisons));
+    let page = |one: &Document| html::comparison(&sides, &comparisons, &one.command_line());
+    notebook.close(page)?;
+    live.check()?;
+    notebook.outcome(print)
 }
 
-fn side(target: &Target) -> Side {
-    Side { name: target.name.clone(), rounds: Vec::new() }
+fn run_compare(args: &CompareArgs) -> Result<Outcome> {
+    let sides = compare::read_sides(args)?;
+    let comparisons = compare::compare(&sides)?;
+    let document = Document::begin();
+    if args.json.as_deref().is_none_or(|path| path.as_os_str() != "-") {
+        print(&compare::table(&comparisons));
+    }
+    if let Some(path) = &args.json {
+        results::save(path, &format!("{:#}\n", versus::json(&comparisons)))?;
+    }
+    if let Some(path) = &args.html {
+        let page = html::comparison(&sides, &comparisons, &document.command_line());
+        results::save(path, &page)?;
+    }
+    let mut failed = false;
+    for side in &sides[1..] {
+        for ruling in condition::judge(&args.fail_if, &side.runs, Some(&sides[0].runs))? {
+            failed |= ruling.failed;
+            print(&format!("{}\n", ruling.text));
+        }
+    }
+    Ok(match (failed, comparisons.iter().any(compare::Comparison::is_worse)) {
+        (true, _) => Outcome::ConditionFailed,
+        // Conditions, if there are any, decide alone.
+        (false, true) if args.fail_if.is_empty() => Outcome::Bad,
+        (false, _) => Outcome::Good,
+    })
+}
+
+fn run_check(args: &CheckArgs) -> Result<Outcome> {
+    let (target, load) = (args.target()?, args.load()?);
+    let mut notebook = Notebook::open(&args.output)?;
+    let mut live = args.output.live()?;
+    let print = printer(&notebook);
+    live.say(&format!("{} on {}", checkup::announcement(args.load, &load), target.name));
+    let report = run::run(&target, &load, &mut live)?;
+    print(&text::report(&report));
+    let run = Run::of(&report);
+    let (passed, verdict) = checkup::verdict(args.load, &run);
+    print(&format!("\n{verdict}"));
+    notebook.add(run)?;
+    notebook.close(Notebook::page)?;
+    live.check()?;
+    let outcome = notebook.outcome(print)?;
+    Ok(if passed { outcome } else { Outcome::Bad })
+}
+
+fn turn(repeat: u32, repeats: u32) -> String {
+    if repeats > 1 { format!(", run {repeat} of {repeats}") } else { String::new() }
 }
 
 /// Who goes first changes from round to round, since the second finds a warmer host.
@@ -132,20 +211,17 @@ fn turns(targets: usize, round: u32) -> Vec<usize> {
     turns
 }
 
+/// Where tables go: not between the lines of a result on the standard output.
+fn printer(notebook: &Notebook) -> fn(&str) {
+    if notebook.takes_stdout() { print_aside } else { print }
+}
+
 fn print(text: &str) {
     // Whoever closed the terminal does not need the text.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-/// Saves what there is so far: a long session that is cut short keeps its results.
-fn save(output: &OutputArgs, results: impl Fn() -> Value) -> Result<()> {
-    let Some(path) = &output.json else { return Ok(()) };
-    let document = json!({
-        "tool": concat!("ringkeeper bench ", env!("CARGO_PKG_VERSION")),
-        "command": std::env::args().collect::<Vec<_>>(),
-        "host": host::describe(),
-        "results": results(),
-    });
-    let text = format!("{document:#}\n");
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+fn print_aside(text: &str) {
+    // The same as above.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
+use ringkeeper_engine::device::Priority;
 use ringkeeper_engine::log::Group;
 use ringkeeper_engine::{Zxid, limits};
 
 use crate::admin::Distribution;
+use crate::config::LogPriority;
 use crate::waker::Waker;
 
 /// What makes groups durable. The log does; tests may use something else.
@@ -108,6 +110,7 @@ impl Committer {
         mut log: impl Durable,
         waker: Arc<Waker>,
         slow_us: u64,
+        priority: LogPriority,
     ) -> std::io::Result<(Committer, JoinHandle<()>)> {
         let place = Arc::new(Place::default());
         let (finished, done) = bounded(DONE_MAX);
@@ -115,6 +118,9 @@ impl Committer {
         let counted = stats.clone();
         let source = place.clone();
         let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
+            if priority == LogPriority::High {
+                raise();
+            }
             let mut next = source.wait(&mut log);
             while let Some((mut group, since_us)) = next {
                 let records = group.records();
@@ -234,6 +240,19 @@ impl Place {
     }
 }
 
+/// Gets this thread the processor as soon as a commit is there or durable: it blocks in between, so
+/// it holds up nobody for long, and every write waits for it.
+fn raise() {
+    match Priority::raise() {
+        Priority::Usual => tracing::info!(
+            "the log's thread is scheduled as all others: ringkeeper.log.priority=high is not \
+             allowed here (CAP_SYS_NICE, or LimitRTPRIO=1 of the service); with other work on the \
+             processor, writes take longer"
+        ),
+        raised => tracing::debug!("the priority of the log's thread is {raised}"),
+    }
+}
+
 fn rest(log: &mut impl Durable) {
     if let Err(reason) = log.rest() {
         crate::fatal::stop(&reason);
@@ -330,7 +349,8 @@ mod tests {
         let (go, allowed) = mpsc::channel();
         let waker = Arc::new(Waker::new().expect("an eventfd"));
         let told = Told { begun: begin, go: allowed };
-        let (committer, thread) = Committer::start(told, waker, u64::MAX).expect("a thread");
+        let (committer, thread) =
+            Committer::start(told, waker, u64::MAX, LogPriority::Normal).expect("a thread");
         Bench { committer, thread, begun, go }
     }
 

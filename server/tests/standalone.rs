@@ -1,5 +1,7 @@
 //! The binary as people run it: started, killed, stopped, refused, and short of everything.
 
+#[path = "standalone/disk_full.rs"]
+mod disk_full;
 #[path = "standalone/host.rs"]
 mod host;
 #[path = "standalone/lives.rs"]

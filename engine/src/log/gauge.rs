@@ -98,7 +98,7 @@ impl Gauge {
         if !shared.full.load(Relaxed) {
             return Room::PLENTY;
         }
-        let usable = shared.capacity - header::BLOCK_BYTES as u64;
+        let usable = shared.capacity - header::RECORDS_AT as u64;
         let closes = shared.left.load(Relaxed) + shared.shelf.len() as u64 * usable;
         Room { writes: closes.saturating_sub(shared.margin), closes }
     }

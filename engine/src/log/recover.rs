@@ -187,7 +187,8 @@ fn open<D: Device>(
             let name = header::name(newest.header.first);
             let at = newest.end as u64;
             let segment = device.segment(&name, at)?;
-            Active { segment, salt: newest.header.salt, end: at, sealed: newest.sealed }
+            let (header, limit, sealed) = (newest.header, newest.limit, newest.sealed);
+            Active { segment, header, end: at, limit, sealed }
         }
         // The flag in the header holds for a whole segment, so another mode needs another one.
         Some(_) | None => {

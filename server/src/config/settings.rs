@@ -8,8 +8,8 @@ use ringkeeper_engine::log::pace::Target;
 use super::origin::Origin;
 use super::resolve::Values;
 use super::types::{
-    FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, Purge, Secret, SessionPasswords,
-    Shards,
+    FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, LogPriority, Purge, Secret,
+    SessionPasswords, Shards,
 };
 
 macro_rules! settings {
@@ -146,6 +146,8 @@ settings! {
     log_device: LogDevice = "ringkeeper.log.device",
     /// What waiting for more writes to share a sync is judged by.
     commit_target: Target = "ringkeeper.commit.target",
+    /// How the thread that writes the log is scheduled.
+    log_priority: LogPriority = "ringkeeper.log.priority",
     /// How the server's messages look.
     log_format: LogFormat = "ringkeeper.log.format",
     /// Which of the server's messages are written.

@@ -18,7 +18,14 @@ const ROWS: &[Row] = &[
         Kind::Choice(&["auto", "mmap", "direct", "uring", "pwrite"]),
         "auto",
     )
-    .doc("How the transaction log reaches the device; auto tries what is fastest here."),
+    .doc(
+        "How the transaction log reaches the device; auto measures in a quiet moment and takes \
+         what is clearly faster than the usual way.",
+    ),
+    Row::own("ringkeeper.log.priority", Kind::Choice(&["high", "normal"]), "high").doc(
+        "How the thread that writes the log is scheduled; high means before everything else, as \
+         far as the system allows it, so that a busy processor does not hold up writes.",
+    ),
     Row::own("ringkeeper.commit.target", Kind::CommitTarget, "latency").doc(
         "What waiting for more writes to share a sync is judged by: latency never waits, \
          throughput waits where more is done by it, a bound such as p99<2ms makes as few syncs as \
