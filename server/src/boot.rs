@@ -17,6 +17,7 @@ use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
+use crate::admin::http::{HttpParts, HttpServer, Ports};
 use crate::admin::{Hub, HubParts, ServerFacts, Startup};
 use crate::banner::Banner;
 use crate::clock::{Clock, wall};
@@ -27,7 +28,7 @@ use crate::log_device::LogProbe;
 use crate::mailbox::{self, SequencerEnd, ShardEnd};
 use crate::sequencer::{Gauges, GroupSettings, Sequencer, SequencerParts};
 use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Tokens, Turnstile};
-use crate::snapshots::{PurgeWhen, SnapshotSettings, SnapshotStats, Snapshotter};
+use crate::snapshots::{PurgeWhen, SnapshotRequests, SnapshotSettings, SnapshotStats, Snapshotter};
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
@@ -140,6 +141,7 @@ struct Running {
     fused: bool,
     hub: Arc<Hub>,
     turnstile: Arc<Turnstile>,
+    snapshots: Arc<SnapshotRequests>,
 }
 
 /// What wakes the shards and their sequencer, and the rings between them.
@@ -202,6 +204,7 @@ impl Running {
             shards: rings.wakers.clone(),
             sequencer: (!fused).then(|| rings.sequencer_waker.clone()),
         };
+        let requests = Arc::new(SnapshotRequests::default());
         let snapshotter = Snapshotter {
             view: view.clone(),
             dirs: dirs.clone(),
@@ -210,6 +213,7 @@ impl Running {
             settings: snapshot_settings(settings),
             commits: commits.clone(),
             stats: hub_parts.snapshots.clone(),
+            requests: requests.clone(),
             behind: recovered.replayed,
             stop: stop.flag.clone(),
         };
@@ -239,6 +243,7 @@ impl Running {
             fused,
             hub,
             turnstile,
+            snapshots: requests,
         })
     }
 
@@ -264,6 +269,7 @@ impl Running {
                 .with_context(|| format!("cannot listen on {address}; is another server there?"))?
                 .address();
         }
+        let ports = Ports::bind(settings)?;
         let mut shards = Vec::with_capacity(count);
         for (index, (mailbox, waker, fused)) in self.parts.into_iter().enumerate() {
             let listener = Listener::bind(address, backlog, admission)
@@ -285,10 +291,14 @@ impl Running {
             stop.wake(waker);
             shards.push(run_shard(thread, listener, io, settings, stop)?);
         }
+        let http_words = ports.words(&settings.admin_command_url);
+        let parts = HttpParts { hub: self.hub, auth: self.ops.auth, snapshots: self.snapshots };
+        let http_server = HttpServer::start(ports, settings, parts)?;
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
         let io = io.name();
-        let banner = Banner { settings, address, zxid, device: &self.device, io, ready_ms };
+        let device = &self.device;
+        let banner = Banner { settings, address, http: http_words, zxid, device, io, ready_ms };
         banner.print(self.fused);
         let mut threads = self.threads;
         // Not before clients are served: nothing of a start waits for it.
@@ -296,6 +306,9 @@ impl Running {
             threads.push(probe.start()?);
         }
         stop.wait();
+        if let Some(http_server) = http_server {
+            http_server.stop();
+        }
         join(shards);
         stop.end();
         join(threads);

@@ -42,6 +42,8 @@ pub struct CommitStats {
     pub records: AtomicU64,
     /// Bytes committed.
     pub bytes: AtomicU64,
+    /// Commits that took longer than `fsync.warningthresholdms`.
+    pub slow: AtomicU64,
     /// Records of one commit.
     pub batch: Distribution,
     /// Microseconds of all commits.
@@ -274,6 +276,7 @@ fn commit(
     let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     stats.note(micros, bytes, records);
     if micros >= slow_us {
+        stats.slow.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(
             ms = micros / 1_000,
             bytes,

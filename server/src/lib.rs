@@ -17,6 +17,7 @@ pub mod restore;
 pub mod sequencer;
 pub mod shards;
 pub mod snapshots;
+pub mod status;
 mod stop;
 mod store;
 mod threads;

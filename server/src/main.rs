@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use ringkeeper_server::cli::{self, Command, LogCommand, StartArgs};
 use ringkeeper_server::config::{Env, Paint, Settings, Weight, check, page};
 use ringkeeper_server::inspect::{self, Outcome};
-use ringkeeper_server::{boot, fatal, logging};
+use ringkeeper_server::{boot, fatal, logging, status};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -36,6 +36,11 @@ fn main() -> ExitCode {
             drop(out);
             ringkeeper_tuning::run(std::iter::once("ringkeeper tune".into()).chain(args))
         }
+        Command::Status(args) => match status::run(&args, &mut out) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => unless_nobody_reads(&error),
+        },
         Command::Version => {
             // Nobody reads it: nobody minds.
             let _ = writeln!(out, "{}", cli::version());

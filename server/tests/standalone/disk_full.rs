@@ -81,7 +81,7 @@ fn writes_are_refused_and_come_back_and_nothing_else_suffers() {
     let data = home.path().join("data");
     let host = Host::run(on_a_small_disk(home.path(), &start(&data, &definitions)));
     let mut client = host.connect();
-    let mut other = host.connect();
+    let other = host.connect();
     client.create("/before", b"").unwrap();
     let filler = fill(&host, home.path());
     let kept = write_until_refused(&mut client, 0);
