@@ -57,6 +57,8 @@ pub enum Decision {
 /// What has been decided so far, and what it was decided from.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct PaceReport {
+    /// What is aimed at.
+    pub target: Target,
     /// Microseconds that a group waits at most now.
     pub wait_us: u64,
     /// Groups that waited until everybody was back.
@@ -121,11 +123,6 @@ impl Pace {
             complete: 0,
             bounded: 0,
         }
-    }
-
-    /// What is aimed at.
-    pub fn target(&self) -> Target {
-        self.target
     }
 
     /// Writes were ordered and are part of the group under construction.
@@ -214,6 +211,7 @@ impl Pace {
     pub fn report(&self) -> PaceReport {
         let rate = self.size.get() / self.between.get().max(1.0) * 1e6;
         PaceReport {
+            target: self.target,
             wait_us: self.bound(self.trial.proved()),
             complete: self.complete,
             bounded: self.bounded,
