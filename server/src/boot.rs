@@ -127,9 +127,12 @@ fn op_settings(settings: &Settings) -> OpSettings {
     }
 }
 
+/// What a shard's thread gets; the sequencer where they share one.
+type ShardSeat = (ShardEnd, Arc<Waker>, Option<Sequencer>);
+
 /// The threads behind the sockets.
 struct Running {
-    parts: Vec<(ShardEnd, Arc<Waker>, Option<Sequencer>)>,
+    parts: Vec<ShardSeat>,
     view: Arc<View>,
     ops: OpSettings,
     clock: Clock,
@@ -325,7 +328,7 @@ fn seat(
     fused: bool,
     stop: &Stop,
     threads: &mut Vec<JoinHandle<()>>,
-) -> io::Result<Vec<(ShardEnd, Arc<Waker>, Option<Sequencer>)>> {
+) -> io::Result<Vec<ShardSeat>> {
     let Rings { wakers, sequencer_waker, shard_ends } = rings;
     let mut parts: Vec<_> = shard_ends.into_iter().zip(wakers).map(|(e, w)| (e, w, None)).collect();
     if fused {

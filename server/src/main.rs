@@ -67,10 +67,23 @@ fn look_at_log(command: &LogCommand, out: &mut dyn Write) -> ExitCode {
         Ok(Outcome::Whole | Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Pending) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("ringkeeper: {error:#}");
+            eprintln!("ringkeeper: {}", reason(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and what caused it, each cause once: most errors say themselves what caused them.
+fn reason(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
+        if said.is_empty() {
+            cause
+        } else if said.contains(&cause) {
+            said
+        } else {
+            format!("{said}: {cause}")
+        }
+    })
 }
 
 /// Memory is taken in small pages only, from the first thread on: with huge pages the kernel
@@ -101,7 +114,7 @@ fn start(args: &StartArgs, env: &Env) -> ExitCode {
     match boot::serve(&settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ringkeeper: {error:#}");
+            eprintln!("ringkeeper: {}", reason(&error));
             ExitCode::FAILURE
         }
     }

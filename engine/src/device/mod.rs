@@ -43,6 +43,17 @@ pub struct DiskError {
 }
 
 impl DiskError {
+    /// What helps against a failure that is none of the disk.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self.source.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => Some("allow more open files"),
+            Some(libc::EROFS) => Some("its file system is mounted read-only; remount it"),
+            Some(libc::EACCES | libc::EPERM) => Some("give it to the user that runs the server"),
+            _ if self.is_full() => Some("make some space on the disk, and start it again"),
+            _ => None,
+        }
+    }
+
     /// Whether there was no space (or no quota) left, or no descriptor to open a file with: the
     /// failures that may go away by themselves, and of which the disk knows nothing.
     pub fn is_full(&self) -> bool {

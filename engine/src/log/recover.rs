@@ -194,7 +194,7 @@ fn open<D: Device>(
         Some(_) | None => {
             let header = Header {
                 synced,
-                capacity: gauge.shared.capacity,
+                capacity: gauge.shared.first_capacity(),
                 salt: 0,
                 first: Zxid(end.last.0 + 1),
                 prev: end.last,

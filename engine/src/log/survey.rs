@@ -13,6 +13,10 @@ use crate::txn::Txn;
 /// Segments in memory at once, and one more that is being replayed.
 const SEGMENTS_AT_ONCE: usize = 3;
 
+/// Transactions that are understood at once, and the threads that do it.
+const TXNS_AT_ONCE: usize = 2_048;
+const READERS: usize = 2;
+
 /// The segments and snapshots that are there.
 pub(super) struct Survey<'a, D> {
     dirs: &'a Dirs<D>,
@@ -211,18 +215,22 @@ impl<'a, D: Device> Survey<'a, D> {
         if (header.prev, header.chain) != (end.last, end.chain) {
             return Err(self.broken(&header, end));
         }
-        for &offset in &scan.offsets {
-            let (zxid, payload) = record::at(&bytes, offset as usize);
-            if zxid > base {
-                let txn = Txn::read(payload).map_err(|error| error.to_string());
-                txn.and_then(|txn| replay.txn(txn)).map_err(|why| Refusal::Replay {
-                    file: self.place(&header),
-                    zxid,
-                    why,
-                })?;
-                end.replayed += 1;
-            }
-        }
+        let refuse = |(zxid, why)| Refusal::Replay { file: self.place(&header), zxid, why };
+        // Where there are many, they are understood on another thread than they are applied on.
+        let many = scan.offsets.len() > TXNS_AT_ONCE;
+        map_in_order(
+            if many { self.dirs.log.threads().min(READERS) } else { 1 },
+            scan.offsets.chunks(TXNS_AT_ONCE).map(Ok),
+            |offsets| read_behind(base, &bytes, offsets),
+            |(txns, trouble)| {
+                for txn in txns {
+                    let zxid = txn.zxid;
+                    replay.txn(txn).map_err(|why| refuse((zxid, why)))?;
+                    end.replayed += 1;
+                }
+                trouble.map_or(Ok(()), |trouble| Err(refuse(trouble)))
+            },
+        )?;
         (end.last, end.chain) = (scan.last, scan.chain);
         let (sealed, lost) = (scan.sealed, Lost::Nothing);
         let newest = Newest { header, end: scan.end, tail, limit, sealed, lost };
@@ -289,6 +297,23 @@ impl<'a, D: Device> Survey<'a, D> {
     fn place(&self, header: &Header) -> String {
         self.dirs.log.place(&header::name(header.first))
     }
+}
+
+/// The transactions behind `base` among the records at these offsets, which were verified; up to
+/// the first one that cannot be understood, and why.
+fn read_behind(base: Zxid, bytes: &[u8], offsets: &[u32]) -> (Vec<Txn>, Option<(Zxid, String)>) {
+    let mut txns = Vec::with_capacity(offsets.len());
+    for &offset in offsets {
+        let (zxid, payload) = record::at(bytes, offset as usize);
+        if zxid <= base {
+            continue;
+        }
+        match Txn::read(payload) {
+            Ok(txn) => txns.push(txn),
+            Err(error) => return (txns, Some((zxid, error.to_string()))),
+        }
+    }
+    (txns, None)
 }
 
 /// Reads the header of a segment and checks that it is the one that belongs there.
