@@ -1,34 +1,28 @@
 //! The sequencer around the pure replica: requests in, groups to the committer, what is committed
 //! into the tree and the mailboxes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use ringkeeper_engine::audit::AuditLine;
 use ringkeeper_engine::database::Interest;
-use ringkeeper_engine::log::pace::{Decision, Device, Gathering, Pace, PaceReport, Target};
+use ringkeeper_engine::log::pace::{Decision, Device, Gathering, Pace, PaceReport};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::request::{Answer, Delivery, Outcome, Request};
+use ringkeeper_engine::throttle::ConnectionTally;
 use ringkeeper_engine::txn::TxnBody;
 use ringkeeper_engine::{Millis, Zxid, limits};
 use ringkeeper_replication::{Committed, Input, Mail, Outputs, Replica, Room, carry_out};
 
 use crate::admin::Distribution;
+use crate::audit::AuditEnd;
 use crate::clock::Clock;
 use crate::committer::{Committer, Joined};
+use crate::groups::{Gathered, GroupSettings};
 use crate::mailbox::SequencerEnd;
+use crate::quotas::QuotaLog;
 use crate::view::View;
-
-/// How groups are cut. By default a group is what gathered while the last commit was under way.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct GroupSettings {
-    /// Milliseconds that a group may wait for company; 0 commits what is there (`flushDelay`).
-    pub delay_ms: i64,
-    /// Records after which a waiting group is committed (`maxBatchSize`); 0 is no such bound.
-    pub records_max: u32,
-    /// What waiting for company is judged by where `flushDelay` does not set how long it lasts.
-    pub target: Target,
-}
 
 /// The sequencer of one server. It runs on its own thread, or on the shard's where cores are few.
 pub struct Sequencer {
@@ -47,10 +41,15 @@ pub struct Sequencer {
     due_us: u64,
     /// Whether this thread's timers are exact.
     sharp: bool,
+    /// When the last record was ordered, and when the last commit ended.
+    recorded_us: u64,
+    committed_us: u64,
     tick_ms: i64,
     next_tick: Millis,
     room: Box<dyn FnMut() -> Room + Send>,
     gauges: Arc<Gauges>,
+    audit: Option<AuditEnd>,
+    quotas: QuotaLog,
 }
 
 /// What reports want to know of the sequencer, published once per sweep.
@@ -64,6 +63,12 @@ pub struct Gauges {
     pub expired: std::sync::atomic::AtomicU64,
     /// Transactions applied.
     pub applied: std::sync::atomic::AtomicU64,
+    /// What the limit of new connections did.
+    pub connections: parking_lot::Mutex<ConnectionTally>,
+    /// Requests refused for a quota, by the first component of their paths.
+    pub quotas_refused: parking_lot::Mutex<BTreeMap<Box<str>, u64>>,
+    /// The bits of the chance with which it turns a connection away.
+    pub drop_chance: std::sync::atomic::AtomicU64,
     /// Requests that were ordered together.
     pub batch: Distribution,
     /// Microseconds that ordering took, per request.
@@ -100,6 +105,8 @@ pub struct SequencerParts {
     pub room: Box<dyn FnMut() -> Room + Send>,
     /// For reports.
     pub gauges: Arc<Gauges>,
+    /// The audit log, where there is one.
+    pub audit: Option<AuditEnd>,
 }
 
 impl Sequencer {
@@ -120,10 +127,14 @@ impl Sequencer {
             group_since_us: 0,
             due_us: u64::MAX,
             sharp: false,
+            recorded_us: 0,
+            committed_us: 0,
             tick_ms: parts.tick_ms,
             next_tick,
             room: parts.room,
             gauges: parts.gauges,
+            audit: parts.audit,
+            quotas: QuotaLog::default(),
         }
     }
 
@@ -150,6 +161,7 @@ impl Sequencer {
             self.gauges.settle.record(settle_us);
             self.gauges.gather.record(settle_us.saturating_sub(done.micros));
             self.pace.durable(now_us, done.records, done.micros);
+            self.committed_us = now_us;
             durable = Some(done.durable);
         }
         if durable.is_some() {
@@ -186,9 +198,10 @@ impl Sequencer {
     /// Milliseconds until time has to be told again, or a gathering group is due.
     pub fn wait_ms(&self) -> i64 {
         let tick = self.next_tick.0 - self.clock.now().mono.0;
-        let group =
-            if self.gathers() { self.groups.delay_ms - self.group_age_ms() } else { i64::MAX };
-        tick.min(group).clamp(0, self.tick_ms)
+        let waits =
+            self.groups.waits() && !self.committer.is_busy() && !self.outputs.group.is_empty();
+        let group = if waits { self.group_wait_us().div_ceil(1_000) } else { u64::MAX };
+        tick.min(i64::try_from(group).unwrap_or(i64::MAX)).clamp(0, self.tick_ms)
     }
 
     /// The same of so many milliseconds at the most, in microseconds: a group that waits for
@@ -227,11 +240,25 @@ impl Sequencer {
             let db = self.view.read();
             self.replica.step(&db, input, &mut self.outputs);
         }
+        self.note_quotas();
         if self.outputs.group.records() > before {
-            self.pace.arrived(self.clock.micros(), self.outputs.group.records() - before);
+            self.recorded_us = self.clock.micros();
+            self.pace.arrived(self.recorded_us, self.outputs.group.records() - before);
         }
         self.committed.extend(self.outputs.committed.drain(..));
         self.carry_out();
+    }
+
+    fn note_quotas(&mut self) {
+        let Some(notes) = self.replica.take_quota_notes() else { return };
+        let now_ms = self.clock.now().mono.0;
+        for (limit, excess) in &notes.excesses {
+            self.quotas.note(*limit, excess, now_ms);
+        }
+        let mut refused = self.gauges.quotas_refused.lock();
+        for (namespace, count) in notes.refused {
+            *refused.entry(namespace).or_default() += count;
+        }
     }
 
     /// Applies and answers, at most `APPLY_BATCH` steps under one hold of the guard.
@@ -239,7 +266,8 @@ impl Sequencer {
         while !self.committed.is_empty() && self.has_room() {
             let start_us = self.clock.micros();
             let mut db = self.view.write();
-            let mut post = Post { shards: &mut self.shards, bytes: 0 };
+            let audit = self.audit.as_ref();
+            let mut post = Post { shards: &mut self.shards, bytes: 0, audit };
             for _ in 0..limits::APPLY_BATCH {
                 if post.bytes > limits::HOLD_BYTES {
                     break;
@@ -255,17 +283,21 @@ impl Sequencer {
     }
 
     fn has_room(&self) -> bool {
-        self.shards.iter().all(SequencerEnd::has_room)
+        let told = self.audit.as_ref().is_none_or(AuditEnd::has_room);
+        told && self.shards.iter().all(SequencerEnd::has_room)
     }
 
-    fn gathers(&self) -> bool {
-        let group = &self.outputs.group;
-        let full = self.groups.records_max != 0 && group.records() >= self.groups.records_max;
-        self.groups.delay_ms > 0 && !group.is_empty() && !full
-    }
-
-    fn group_age_ms(&self) -> i64 {
-        i64::try_from((self.clock.micros() - self.group_since_us) / 1_000).unwrap_or(i64::MAX)
+    /// Microseconds that the group should still wait for company.
+    fn group_wait_us(&self) -> u64 {
+        if !self.groups.waits() {
+            return 0;
+        }
+        let now_us = self.clock.micros();
+        self.groups.wait_us(Gathered {
+            records: self.outputs.group.records(),
+            since_record_us: now_us - self.recorded_us,
+            since_commit_us: now_us - self.committed_us,
+        })
     }
 
     fn commit(&mut self) {
@@ -273,7 +305,7 @@ impl Sequencer {
         if self.outputs.group.is_empty() {
             return;
         }
-        if self.groups.delay_ms > 0 {
+        if self.groups.waits() {
             return self.commit_in_time();
         }
         // What was decided about a group that has not begun holds for what it grows by.
@@ -304,8 +336,7 @@ impl Sequencer {
 
     /// ZooKeeper's timers, where they are set, rule alone.
     fn commit_in_time(&mut self) {
-        let waits = self.gathers() && self.group_age_ms() < self.groups.delay_ms;
-        if !self.committer.is_busy() && !waits {
+        if !self.committer.is_busy() && self.group_wait_us() == 0 {
             self.submit();
         }
     }
@@ -323,13 +354,17 @@ impl Sequencer {
                 self.next_tick = now.mono;
             }
         }
-        if self.groups.delay_ms > 0 {
+        if self.groups.waits() {
             self.commit();
         }
     }
 
-    fn publish_gauges(&self) {
+    fn publish_gauges(&mut self) {
         use std::sync::atomic::Ordering::Relaxed;
+        if let Some(throttle) = self.replica.connections() {
+            self.gauges.drop_chance.store(throttle.chance().to_bits(), Relaxed);
+            self.gauges.connections.lock().add(throttle.take_tally());
+        }
         self.gauges.outstanding.store(self.replica.outstanding(), Relaxed);
         self.gauges.sessions.store(self.replica.sessions().len(), Relaxed);
     }
@@ -357,6 +392,7 @@ struct Post<'a> {
     shards: &'a mut [SequencerEnd],
     /// Bytes of replies to reads in this hold.
     bytes: usize,
+    audit: Option<&'a AuditEnd>,
 }
 
 impl Mail for Post<'_> {
@@ -365,6 +401,16 @@ impl Mail for Post<'_> {
             Interest::Somebody
         } else {
             Interest::Nobody
+        }
+    }
+
+    fn audits(&self) -> bool {
+        self.audit.is_some()
+    }
+
+    fn audit(&mut self, line: AuditLine) {
+        if let Some(audit) = self.audit {
+            audit.push(line);
         }
     }
 

@@ -1,5 +1,7 @@
 //! The binary as people run it: started, killed, stopped, refused, and short of everything.
 
+#[path = "standalone/audit.rs"]
+mod audit;
 #[path = "admin/commands.rs"]
 mod commands;
 #[path = "standalone/disk_full.rs"]
@@ -20,5 +22,7 @@ mod refusals;
 mod snapshots;
 #[path = "standalone/sockets.rs"]
 mod sockets;
+#[path = "standalone/throttle.rs"]
+mod throttle;
 #[path = "admin/web.rs"]
 mod web;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Write;
 use super::prepare::{Node, Prepare};
+use crate::audit::{Action, Operation};
 use crate::database::{Applying, OpResult};
 use crate::tree::NewNode;
 use crate::txn::{CreateOp, CreateTxn, NodeKind, TxnBody};
@@ -62,6 +63,11 @@ impl Create {
         let ttl = if op == CreateOp::Ttl { reader.long()? } else { 0 };
         let Some(path) = path else { return Ok(Write::Refused(Code::MarshallingError)) };
         Ok(Write::Create(Create { op, path, data, acl, flags, ttl }))
+    }
+
+    /// What the audit log says of it.
+    pub(crate) fn audited(&self) -> Action {
+        Action { flags: Some(self.flags), ..Action::on(Operation::Create, Some(&self.path)) }
     }
 
     /// Check order (protocol 7.2): flags and TTL, path, ACL, parent, permission, name, existence,

@@ -13,3 +13,4 @@ mod random;
 #[path = "../../../engine/fuzz/src/records.rs"]
 mod records;
 mod strangers;
+mod throttle;

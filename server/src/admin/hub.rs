@@ -1,7 +1,7 @@
 //! Where errands for reports are handed from thread to thread, and where their texts are made.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU16, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering::Relaxed};
 
 use crossbeam::queue::SegQueue;
 use parking_lot::Mutex;
@@ -46,6 +46,8 @@ pub struct HubParts {
     pub snapshots: Arc<SnapshotStats>,
     /// Numbers of connections that were turned away.
     pub turnstile: Arc<Turnstile>,
+    /// Lines that the audit log has lost, where there is one.
+    pub audit_lost: Option<Arc<AtomicU64>>,
     /// What wakes each shard, in their order.
     pub shards: Vec<Arc<Waker>>,
     /// What wakes the sequencer's thread; `None` where it shares that of the first shard.
@@ -60,6 +62,7 @@ pub struct Hub {
     pub(super) commits: Arc<CommitStats>,
     pub(super) snapshots: Arc<SnapshotStats>,
     pub(super) turnstile: Arc<Turnstile>,
+    pub(super) audit_lost: Option<Arc<AtomicU64>>,
     /// `stmk` sets it and `gtmk` shows it; nothing else looks at it.
     pub(super) trace_mask: AtomicI64,
     /// The port for clients; 0 until it is bound.
@@ -109,6 +112,7 @@ impl Hub {
             commits: parts.commits,
             snapshots: parts.snapshots,
             turnstile: parts.turnstile,
+            audit_lost: parts.audit_lost,
             trace_mask: AtomicI64::new(TRACE_MASK),
             client_port: AtomicU16::new(0),
             reset_at: Mutex::default(),

@@ -33,6 +33,8 @@ pub(super) struct ShardLatencies {
     pub reads: Latencies,
     /// Of transactions.
     pub updates: Latencies,
+    /// For how long requests were held back.
+    pub held: Latencies,
 }
 
 /// The part of a shard, while it is made.
@@ -70,7 +72,7 @@ impl ShardJob {
     }
 
     fn count(&mut self, shard: &Shard, latencies: &ShardLatencies) -> Progress {
-        self.part.counts = Counts::of(shard, &latencies.reads, &latencies.updates);
+        self.part.counts = Counts::of(shard, latencies);
         Progress::Done
     }
 
@@ -132,6 +134,7 @@ fn reset(shard: &mut Shard, latencies: &mut ShardLatencies) -> Progress {
     shard.counters = ShardCounters::default();
     latencies.reads.clear();
     latencies.updates.clear();
+    latencies.held.clear();
     Progress::Done
 }
 

@@ -28,6 +28,7 @@ mod tests;
 
 pub use desk::{Desk, Reports};
 pub use facts::{ServerFacts, Startup, version};
+pub(crate) use host::user;
 pub use hub::{Hub, HubParts};
 pub use latency::{Distribution, Latencies, Summary};
 pub use sequencer_desk::SequencerDesk;

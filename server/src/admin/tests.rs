@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::shard::{Moment, Phase, Shard, ShardSettings};
+use ringkeeper_engine::throttle::RequestLimits;
 use ringkeeper_engine::tree::Tree;
 use ringkeeper_engine::watch::{ConnId, OneShot};
 use ringkeeper_engine::{Millis, Now, SessionId};
@@ -39,6 +40,7 @@ impl Server {
             commits: Arc::default(),
             snapshots: Arc::default(),
             turnstile: Arc::new(Turnstile::new(0, 0)),
+            audit_lost: None,
             shards: (0..shards).map(|_| waker()).collect(),
             sequencer: Some(waker()),
         });
@@ -48,6 +50,8 @@ impl Server {
             handshake_ms: 10_000,
             hash_seed: 0,
             outstanding_max: 1_000,
+            requests: RequestLimits::default(),
+            audits: false,
             stmk_allowed: true,
         });
         let shards = (0..shards)

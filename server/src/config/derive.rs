@@ -22,6 +22,7 @@ impl Rules<'_> {
         self.sizes();
         self.flush();
         self.commit_target();
+        self.limits();
         self.retention();
         self.four_letter_words();
         self.authentication();
@@ -83,6 +84,8 @@ impl Rules<'_> {
     }
 
     fn flush(&mut self) {
+        let delay = self.values.number("flushDelay").expect("it has a default");
+        self.fill("maxWriteQueuePollTime", delay / 3, "flushDelay ÷ 3");
         if self.values.held("forceSync").value == Value::Switch(false) {
             self.warn("forceSync", "a power failure now loses writes that were acknowledged");
         }
@@ -97,6 +100,20 @@ impl Rules<'_> {
         let target: Target = self.values.get(key);
         if delay > 0 && target != Target::Latency {
             self.warn(key, "it has no effect: flushDelay sets how long a sync waits");
+        }
+    }
+
+    fn limits(&mut self) {
+        let max = self.values.number("largeRequestMaxBytes").expect("it has a default");
+        let from = self.values.number("largeRequestThreshold").expect("it has a default");
+        if from >= max {
+            let text = format!("a request of more than {from} bytes never fits into {max}");
+            self.warn("largeRequestThreshold", &text);
+        }
+        let waits = self.values.number("throttled_op_wait_time") != Some(0);
+        if waits && self.values.number("request_throttle_max_requests") == Some(0) {
+            let text = "nothing is held back without request_throttle_max_requests";
+            self.warn("throttled_op_wait_time", text);
         }
     }
 
