@@ -18,7 +18,7 @@ use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_engine::snapshot::Purger;
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
-use crate::admin::http::{HttpParts, HttpServer, Ports};
+use crate::admin::http::Ports;
 use crate::admin::{Hub, HubParts, ServerFacts, Startup};
 use crate::audit::AuditLog;
 use crate::banner::Banner;
@@ -30,7 +30,7 @@ use crate::log_device::LogProbe;
 use crate::mailbox::{self, SequencerEnd, ShardEnd};
 use crate::sequencer::{Gauges, Sequencer, SequencerParts};
 use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Turnstile};
-use crate::snapshots::{PurgeWhen, SnapshotRequests, SnapshotSettings, SnapshotStats, Snapshotter};
+use crate::snapshots::{PurgeWhen, SnapshotSettings, SnapshotStats, Snapshotter};
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
@@ -147,7 +147,6 @@ struct Running {
     fused: bool,
     hub: Arc<Hub>,
     turnstile: Arc<Turnstile>,
-    snapshots: Arc<SnapshotRequests>,
     audit: Option<AuditLog>,
 }
 
@@ -213,14 +212,13 @@ impl Running {
             shards: rings.wakers.clone(),
             sequencer: (!fused).then(|| rings.sequencer_waker.clone()),
         };
-        let requests = Arc::new(SnapshotRequests::default());
         let kept = Kept {
             dirs: dirs.clone(),
             directory: identity.directory,
             purger: recovered.purger,
             behind: recovered.replayed,
         };
-        let snapshotter = snapshotter(settings, kept, &hub_parts, requests.clone(), stop);
+        let snapshotter = snapshotter(settings, kept, &hub_parts, stop);
         let probe = way.unknown.then(|| log_probe(settings, dirs.log, &hub_parts, stop));
         let (turnstile, hub) = (hub_parts.turnstile.clone(), Hub::new(hub_parts));
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
@@ -239,7 +237,6 @@ impl Running {
             fused,
             hub,
             turnstile,
-            snapshots: requests,
             audit,
         })
     }
@@ -288,14 +285,13 @@ impl Running {
             stop.wake(waker);
             shards.push(run_shard(thread, listener, io, settings, stop)?);
         }
-        let http_words = ports.words(&settings.admin_command_url);
-        let parts = HttpParts { hub: self.hub, auth: self.ops.auth, snapshots: self.snapshots };
-        let http_server = HttpServer::start(ports, settings, parts)?;
+        let http = ports.serve(settings, self.hub, self.ops.auth)?;
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
         let io = io.name();
         let device = &self.device;
-        let banner = Banner { settings, address, http: http_words, zxid, device, io, ready_ms };
+        let banner =
+            Banner { settings, address, http: http.words.as_deref(), zxid, device, io, ready_ms };
         self.audit.iter().for_each(AuditLog::started);
         banner.print(self.fused);
         let mut threads = self.threads;
@@ -304,9 +300,7 @@ impl Running {
             threads.push(probe.start()?);
         }
         stop.wait();
-        if let Some(http_server) = http_server {
-            http_server.stop();
-        }
+        http.stop();
         join(shards);
         stop.end();
         join(threads);
@@ -329,7 +323,6 @@ fn snapshotter(
     settings: &Settings,
     kept: Kept,
     parts: &HubParts,
-    requests: Arc<SnapshotRequests>,
     stop: &Stop,
 ) -> Snapshotter<Disk> {
     let Kept { dirs, directory, purger, behind } = kept;
@@ -341,7 +334,6 @@ fn snapshotter(
         settings: snapshot_settings(settings),
         commits: parts.commits.clone(),
         stats: parts.snapshots.clone(),
-        requests,
         behind,
         stop: stop.flag.clone(),
     }

@@ -8,6 +8,8 @@ mod commands;
 mod disk_full;
 #[path = "standalone/host.rs"]
 mod host;
+#[path = "standalone/hostile.rs"]
+mod hostile;
 #[path = "admin/limits.rs"]
 mod limits;
 #[path = "standalone/lives.rs"]
@@ -26,3 +28,5 @@ mod sockets;
 mod throttle;
 #[path = "admin/web.rs"]
 mod web;
+#[path = "golden/without_ring.rs"]
+mod without_ring;

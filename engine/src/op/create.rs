@@ -150,10 +150,15 @@ impl Create {
 
     /// Inside a multi the flags decide and not the operation (a quirk of ZooKeeper's). Flags that
     /// it does not know spoil the whole multi, and so does a null ACL, which does it without
-    /// taking a zxid ([`Malformed::Null`]).
+    /// taking a zxid ([`Malformed::Null`]); flags that mean nothing at all are noticed first.
     pub(crate) fn in_multi(mut self) -> Result<Create, Malformed> {
-        if self.acl.is_none() && self.op != CreateOp::Ttl {
-            return Err(Malformed::Null);
+        if self.op != CreateOp::Ttl {
+            if !(0..=6).contains(&self.flags) {
+                return Err(Malformed::Value);
+            }
+            if self.acl.is_none() {
+                return Err(Malformed::Null);
+            }
         }
         match (self.op, self.flags) {
             (CreateOp::Create | CreateOp::Create2 | CreateOp::Ttl, 4) => {

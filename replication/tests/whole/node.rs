@@ -106,7 +106,13 @@ pub(crate) fn op_settings() -> OpSettings {
 impl Node {
     /// A server that was just started for the first time.
     pub(crate) fn new(settings: NodeSettings) -> Node {
-        let (db, ops) = (empty_database(), op_settings());
+        Node::after(Vec::new(), settings)
+    }
+
+    /// A server that was started on a log.
+    pub(crate) fn after(history: Vec<Txn>, settings: NodeSettings) -> Node {
+        let (mut db, ops) = (empty_database(), op_settings());
+        history.iter().for_each(|txn| drop(db.apply(txn, Interest::Nobody)));
         let now = Now { wall: Millis(1_700_000_000_000), mono: Millis(1_000) };
         let sessions = SessionTable::new(2_000, 4_000, 40_000);
         let connections = settings.connections.clone();
@@ -134,7 +140,7 @@ impl Node {
         let seats = (0..settings.shards).map(|index| Seat::new(index, shard_settings.clone()));
         Node {
             db,
-            history: Vec::new(),
+            history,
             seats: seats.collect(),
             now,
             room: Room::Plenty,

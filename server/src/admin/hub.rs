@@ -15,6 +15,7 @@ use super::gather::{Asker, Gather};
 use super::host::{Host, dir_bytes};
 use super::numbers::{self, Numbers, Totals};
 use super::part::Part;
+use super::reporters::Reporters;
 use super::sequencer_desk::SequencerDesk;
 use super::words::conf::DirBytes;
 use super::words::dump::{Ephemerals, Times};
@@ -71,6 +72,7 @@ pub struct Hub {
     reset_at: Mutex<Totals>,
     shards: Vec<Seat>,
     sequencer: Option<Seat>,
+    reporters: Reporters,
 }
 
 /// Where errands for one thread wait.
@@ -118,7 +120,13 @@ impl Hub {
             reset_at: Mutex::default(),
             shards: parts.shards.into_iter().map(Seat::new).collect(),
             sequencer: parts.sequencer.map(Seat::new),
+            reporters: Reporters::default(),
         })
+    }
+
+    /// Where long texts are made.
+    pub(super) fn reporters(&self) -> &Reporters {
+        &self.reporters
     }
 
     /// Says which port is really bound.
@@ -160,7 +168,7 @@ impl Hub {
     /// Asks everybody for their part of a report.
     pub(super) fn ask(&self, word: Word, asker: Asker) {
         let sequencer = matches!(word, Word::Dump | Word::Ruok);
-        let gather = Gather::new(word, asker, self.shards.len() + usize::from(sequencer));
+        let gather = Gather::new(word, asker, self.shards.len(), usize::from(sequencer));
         if sequencer {
             let seat = self.sequencer.as_ref().unwrap_or(&self.shards[0]);
             seat.push(Errand::Sessions(gather.clone()));
@@ -203,15 +211,14 @@ impl Hub {
         usize::try_from(self.view.read().tree.ephemerals_count()).unwrap_or(usize::MAX / 2)
     }
 
-    /// Makes a text on a thread of its own.
+    /// Makes a text on a thread that may take its time.
     pub(super) fn aside(
         self: &Arc<Hub>,
         origin: Origin,
         make: impl FnOnce(&Hub) -> String + Send + 'static,
     ) {
-        let hub = self.clone();
-        let make = move || hub.post(origin, make(&hub));
-        if let Err(error) = std::thread::Builder::new().name("report".into()).spawn(make) {
+        let started = self.reporters.give(self, move |hub| hub.post(origin, make(hub)));
+        if let Err(error) = started {
             tracing::warn!("a report could not be made: {error}");
             self.post(origin, String::new());
         }
@@ -237,7 +244,7 @@ impl Hub {
                 "Server stats reset.\n".to_owned()
             }
             Word::Dump => words::dump::dump(part, &self.ephemerals(), self.times()),
-            Word::Wchs => words::watches::summary(&part.counts),
+            Word::Wchs => words::watches::summary(part),
             Word::Wchc => words::watches::by_session(part),
             Word::Wchp => words::watches::by_path(part),
             Word::Conf => words::conf::conf(&self.facts, self.client_port(), self.dir_bytes()),

@@ -56,7 +56,12 @@ impl ShardJob {
     /// Does one slice.
     pub(super) fn step(&mut self, shard: &mut Shard, latencies: &mut ShardLatencies) -> Progress {
         match self.gather.word {
-            Word::Srvr | Word::Mntr | Word::Wchs => self.count(shard, latencies),
+            Word::Srvr | Word::Mntr => self.count(shard, latencies),
+            Word::Wchs => {
+                self.count(shard, latencies);
+                // A path that several shards watch is one path.
+                if self.gather.shards > 1 { self.list_watches(shard) } else { Progress::Done }
+            }
             Word::Stat => {
                 self.count(shard, latencies);
                 self.list_conns(shard)

@@ -19,6 +19,7 @@ mod metrics;
 mod numbers;
 mod outbox;
 mod part;
+mod reporters;
 mod sequencer_desk;
 mod watched;
 mod words;

@@ -46,7 +46,7 @@ const ROWS: &[Row] = &[
     Row::property("admin.snapshot.enabled", Kind::Switch, "true")
         .doc("Whether a snapshot can be asked for over HTTP."),
     Row::property("admin.restore.enabled", Kind::Switch, "true")
-        .not_yet("a running server is not restored here; start one with the snapshot instead")
+        .not_yet("a running server is not restored here; see ringkeeper snapshot restore")
         .doc("Whether a restore can be asked for over HTTP."),
     Row::parsed(
         "metricsProvider.className",
