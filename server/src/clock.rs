@@ -32,6 +32,13 @@ impl Clock {
     }
 }
 
+/// So many microseconds, as system calls want them.
+pub fn timespec(us: u64) -> rustix::event::Timespec {
+    let (seconds, rest) = (us / 1_000_000, us % 1_000_000);
+    let tv_sec = i64::try_from(seconds).unwrap_or(i64::MAX);
+    rustix::event::Timespec { tv_sec, tv_nsec: i64::try_from(rest).unwrap_or(0) * 1_000 }
+}
+
 /// The wall clock in milliseconds since 1970; 0 where it is set before that.
 pub fn wall() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,15 +1,20 @@
 //! The committer thread: it owns the log and makes one group durable at a time, while the next
 //! one gathers.
+//!
+//! One more group may be handed over while one is under way. It grows until the committer takes it,
+//! which it does by itself: between two commits the device does not wait for another thread to wake
+//! up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use ringkeeper_engine::Zxid;
+use crossbeam::channel::{Receiver, Sender, bounded};
+use parking_lot::{Condvar, Mutex};
 use ringkeeper_engine::device::Priority;
 use ringkeeper_engine::log::Group;
+use ringkeeper_engine::{Zxid, limits};
 
 use crate::admin::Distribution;
 use crate::config::LogPriority;
@@ -53,12 +58,52 @@ pub struct CommitStats {
 
 /// The sequencer's end of the committer.
 pub struct Committer {
-    groups: Sender<Group>,
-    done: Receiver<(Group, Zxid)>,
-    spare: Option<Group>,
-    in_flight: bool,
+    place: Arc<Place>,
+    done: Receiver<Done>,
+    spare: Vec<Group>,
+    /// Groups handed over whose end [`Committer::poll`] has not told of.
+    handed: u32,
     /// What it has done so far.
     pub stats: Arc<CommitStats>,
+}
+
+/// A group that is durable.
+#[derive(Debug)]
+pub struct Done {
+    group: Group,
+    /// The log is durable up to here.
+    pub durable: Zxid,
+    /// Records of the group.
+    pub records: u32,
+    /// When the first of them was ordered, as it was handed over.
+    pub since_us: u64,
+    /// Microseconds that the commit took.
+    pub micros: u64,
+}
+
+/// Where the next group waits for the committer.
+#[derive(Default)]
+struct Place {
+    next: Mutex<Next>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Next {
+    group: Option<(Group, u64)>,
+    /// The server stops: there will be no other one.
+    over: bool,
+}
+
+/// What became of a group that was to join the one that waits for the committer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Joined {
+    /// It is part of that one now.
+    Yes,
+    /// That one is large enough.
+    Full,
+    /// There is none: the place is free.
+    Nothing,
 }
 
 impl Committer {
@@ -69,41 +114,72 @@ impl Committer {
         slow_us: u64,
         priority: LogPriority,
     ) -> std::io::Result<(Committer, JoinHandle<()>)> {
-        let (groups, to_do) = bounded::<Group>(1);
-        let (finished, done) = bounded(1);
+        let place = Arc::new(Place::default());
+        let (finished, done) = bounded(DONE_MAX);
         let stats = Arc::new(CommitStats::new());
         let counted = stats.clone();
+        let source = place.clone();
         let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
             if priority == LogPriority::High {
                 raise();
             }
-            while let Some(mut group) = next(&mut log, &to_do) {
-                let durable = commit(&mut log, &mut group, &counted, slow_us);
+            let mut next = source.wait(&mut log);
+            while let Some((mut group, since_us)) = next {
+                let records = group.records();
+                let (durable, micros) = commit(&mut log, &mut group, &counted, slow_us);
                 group.clear();
-                if finished.send((group, durable)).is_err() {
+                // Order: the place is empty before the sequencer is woken, so that one which
+                // waits for it to be finds it so.
+                next = source.take();
+                let told = tell(&finished, Done { group, durable, records, since_us, micros });
+                if told.is_none() {
                     break;
                 }
                 waker.wake();
+                if next.is_none() {
+                    next = source.wait(&mut log);
+                }
             }
             rest(&mut log);
         })?;
-        let committer =
-            Committer { groups, done, spare: Some(Group::new()), in_flight: false, stats };
-        Ok((committer, thread))
+        let spare = (0..GROUPS).map(|_| Group::new()).collect();
+        Ok((Committer { place, done, spare, handed: 0, stats }, thread))
     }
 
-    /// Whether a group is under way.
+    /// Whether a group is under way, or was until [`Committer::poll`] is asked.
     pub fn is_busy(&self) -> bool {
-        self.in_flight
+        self.handed > 0
     }
 
-    /// Hands a group over and puts an empty one in its place. Only while not busy.
-    pub fn submit(&mut self, group: &mut Group) {
-        assert!(!self.in_flight, "one commit at a time");
-        let empty = self.spare.take().expect("the spare group is here while nothing is under way");
+    /// Hands a group over and puts an empty one in its place. The first record of it was ordered
+    /// at `since_us`. Only while no other one waits: see [`Committer::join`].
+    pub fn submit(&mut self, group: &mut Group, since_us: u64) {
+        let empty = self.spare.pop().unwrap_or_default();
         let full = std::mem::replace(group, empty);
-        self.groups.send(full).expect("the committer only ends with the process");
-        self.in_flight = true;
+        let before = self.place.next.lock().group.replace((full, since_us));
+        assert!(before.is_none(), "one group waits at a time");
+        self.place.changed.notify_one();
+        self.handed += 1;
+    }
+
+    /// Adds a group to the one that waits while another is under way, and empties it.
+    pub fn join(&mut self, group: &mut Group) -> Joined {
+        let mut next = self.place.next.lock();
+        match &mut next.group {
+            None => Joined::Nothing,
+            Some((waiting, _)) if waiting.bytes() + group.bytes() > limits::GROUP_BYTES_MAX => {
+                Joined::Full
+            }
+            Some((waiting, _)) => {
+                waiting.append(group);
+                Joined::Yes
+            }
+        }
+    }
+
+    /// Bytes of the group that waits.
+    pub fn waiting_bytes(&self) -> usize {
+        self.place.next.lock().group.as_ref().map_or(0, |(group, _)| group.bytes())
     }
 
     /// Whether a group has become durable that [`Committer::poll`] has not told of.
@@ -111,12 +187,58 @@ impl Committer {
         !self.done.is_empty()
     }
 
-    /// The zxid up to which the log has become durable since the last call.
-    pub fn poll(&mut self) -> Option<Zxid> {
-        let (group, durable) = self.done.try_recv().ok()?;
-        self.spare = Some(group);
-        self.in_flight = false;
-        Some(durable)
+    /// The next group that has become durable.
+    pub fn poll(&mut self) -> Option<Done> {
+        let mut done = self.done.try_recv().ok()?;
+        self.handed -= 1;
+        if self.spare.len() < GROUPS {
+            self.spare.push(std::mem::take(&mut done.group));
+        }
+        Some(done)
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.place.next.lock().over = true;
+        self.place.changed.notify_one();
+    }
+}
+
+/// Groups between the two threads: one under way, one that waits, and one that is durable.
+const GROUPS: usize = 3;
+/// Groups that are durable and that the sequencer has not heard of; the committer waits beyond.
+const DONE_MAX: usize = 4;
+
+/// `None` where the sequencer is gone.
+fn tell(finished: &Sender<Done>, done: Done) -> Option<()> {
+    finished.send(done).ok()
+}
+
+impl Place {
+    fn take(&self) -> Option<(Group, u64)> {
+        self.next.lock().group.take()
+    }
+
+    /// Waits for the next group; `None` when the server stops.
+    fn wait(&self, log: &mut impl Durable) -> Option<(Group, u64)> {
+        let mut next = self.next.lock();
+        let mut idle = false;
+        loop {
+            if let Some(group) = next.group.take() {
+                return Some(group);
+            }
+            if next.over {
+                return None;
+            }
+            if idle {
+                self.changed.wait(&mut next);
+            } else if self.changed.wait_for(&mut next, IDLE).timed_out() {
+                idle = true;
+                // A group that comes meanwhile waits for the seal, as for any commit.
+                parking_lot::MutexGuard::unlocked(&mut next, || rest(log));
+            }
+        }
     }
 }
 
@@ -133,24 +255,18 @@ fn raise() {
     }
 }
 
-/// Waits for the next group; `None` when the server stops.
-fn next(log: &mut impl Durable, to_do: &Receiver<Group>) -> Option<Group> {
-    match to_do.recv_timeout(IDLE) {
-        Err(RecvTimeoutError::Timeout) => {
-            rest(log);
-            to_do.recv().ok()
-        }
-        group => group.ok(),
-    }
-}
-
 fn rest(log: &mut impl Durable) {
     if let Err(reason) = log.rest() {
         crate::fatal::stop(&reason);
     }
 }
 
-fn commit(log: &mut impl Durable, group: &mut Group, stats: &CommitStats, slow_us: u64) -> Zxid {
+fn commit(
+    log: &mut impl Durable,
+    group: &mut Group,
+    stats: &CommitStats,
+    slow_us: u64,
+) -> (Zxid, u64) {
     let start = std::time::Instant::now();
     let (bytes, records) = (group.bytes() as u64, u64::from(group.records()));
     let durable = match log.commit(group) {
@@ -167,7 +283,7 @@ fn commit(log: &mut impl Durable, group: &mut Group, stats: &CommitStats, slow_u
             "making the log durable took long; every write waits for it"
         );
     }
-    durable
+    (durable, micros)
 }
 
 impl CommitStats {
@@ -190,6 +306,147 @@ impl CommitStats {
         self.micros_max.fetch_max(micros, Ordering::Relaxed);
         if let Some(histogram) = self.histogram.lock().as_mut() {
             histogram.saturating_record(micros.max(1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use ringkeeper_engine::txn::{Txn, TxnBody};
+    use ringkeeper_engine::{Code, Millis, SessionId};
+
+    use super::*;
+
+    /// A log that says what it does, and makes a group durable when it is told to.
+    struct Told {
+        begun: mpsc::Sender<Option<Zxid>>,
+        go: mpsc::Receiver<()>,
+    }
+
+    impl Durable for Told {
+        fn commit(&mut self, group: &mut Group) -> Result<Zxid, String> {
+            let last = group.last().expect("groups are not empty");
+            self.begun.send(Some(last)).map_err(|error| error.to_string())?;
+            self.go.recv().map_err(|error| error.to_string())?;
+            Ok(last)
+        }
+
+        fn rest(&mut self) -> Result<(), String> {
+            // A test that is over does not listen.
+            let _ = self.begun.send(None);
+            Ok(())
+        }
+    }
+
+    struct Bench {
+        committer: Committer,
+        thread: JoinHandle<()>,
+        begun: mpsc::Receiver<Option<Zxid>>,
+        go: mpsc::Sender<()>,
+    }
+
+    fn start() -> Bench {
+        let (begin, begun) = mpsc::channel();
+        let (go, allowed) = mpsc::channel();
+        let waker = Arc::new(Waker::new().expect("an eventfd"));
+        let told = Told { begun: begin, go: allowed };
+        let (committer, thread) =
+            Committer::start(told, waker, u64::MAX, LogPriority::Normal).expect("a thread");
+        Bench { committer, thread, begun, go }
+    }
+
+    impl Bench {
+        /// The zxid of the next commit, over all times at which the log rests.
+        fn next_commit(&self) -> Zxid {
+            let mut begun = self.begun.iter();
+            begun.find_map(|zxid| zxid).expect("the committer lives")
+        }
+
+        fn poll(&mut self) -> Done {
+            loop {
+                match self.committer.poll() {
+                    Some(done) => return done,
+                    None => std::thread::yield_now(),
+                }
+            }
+        }
+    }
+
+    fn group(zxids: impl IntoIterator<Item = u64>) -> Group {
+        let mut group = Group::new();
+        for zxid in zxids {
+            let body = TxnBody::Error(Code::NoNode);
+            let (session, zxid, time) = (SessionId(1), Zxid(zxid), Millis(1));
+            group.push(&Txn { session, cxid: 1, zxid, time, body });
+        }
+        group
+    }
+
+    #[test]
+    fn a_group_that_waits_grows_and_is_begun_without_being_asked_for() {
+        let mut bench = start();
+        bench.committer.submit(&mut group([1]), 10);
+        assert_eq!(bench.next_commit(), Zxid(1));
+        assert_eq!(bench.committer.join(&mut group([2])), Joined::Nothing);
+        bench.committer.submit(&mut group([2]), 20);
+        let mut more = group([3, 4]);
+        assert_eq!((bench.committer.join(&mut more), more.records()), (Joined::Yes, 0));
+        assert!(bench.committer.is_busy() && !bench.committer.is_done());
+        bench.go.send(()).expect("the committer lives");
+        // Nobody has asked what became of the first one.
+        assert_eq!(bench.next_commit(), Zxid(4));
+        assert_eq!(bench.committer.join(&mut group([5])), Joined::Nothing);
+        assert_eq!(bench.committer.waiting_bytes(), 0);
+        bench.go.send(()).expect("the committer lives");
+        let (one, two) = (bench.poll(), bench.poll());
+        assert_eq!((one.durable, one.records, one.since_us), (Zxid(1), 1, 10));
+        assert_eq!((two.durable, two.records, two.since_us), (Zxid(4), 3, 20));
+        assert!(!bench.committer.is_busy());
+    }
+
+    #[test]
+    fn a_group_that_waits_has_a_bound() {
+        let mut bench = start();
+        bench.committer.submit(&mut group([1]), 0);
+        bench.next_commit();
+        bench.committer.submit(&mut group([2]), 0);
+        let bytes = bench.committer.waiting_bytes();
+        assert!(bytes > 0);
+        let many = limits::GROUP_BYTES_MAX / bytes;
+        let mut large = group(3..3 + many as u64);
+        assert_eq!(bench.committer.join(&mut large), Joined::Full);
+        assert_eq!(large.records() as usize, many);
+        for zxid in 1..3 {
+            bench.go.send(()).expect("the committer lives");
+            assert_eq!(bench.poll().durable, Zxid(zxid));
+        }
+    }
+
+    #[test]
+    fn what_was_handed_over_is_committed_before_the_end() {
+        let mut bench = start();
+        bench.committer.submit(&mut group([1]), 0);
+        bench.next_commit();
+        bench.committer.submit(&mut group([2]), 0);
+        bench.go.send(()).expect("the committer lives");
+        assert_eq!(bench.next_commit(), Zxid(2));
+        drop(bench.committer);
+        bench.go.send(()).expect("the committer lives");
+        bench.thread.join().expect("no panic");
+        assert_eq!(bench.begun.iter().last(), Some(None), "the log is sealed at the end");
+    }
+
+    #[test]
+    fn the_log_rests_when_nothing_comes_and_goes_on() {
+        let mut bench = start();
+        for zxid in 1..3 {
+            assert_eq!(bench.begun.recv(), Ok(None), "nothing has come for a while");
+            bench.committer.submit(&mut group([zxid]), 0);
+            assert_eq!(bench.begun.recv(), Ok(Some(Zxid(zxid))));
+            bench.go.send(()).expect("the committer lives");
+            assert_eq!(bench.poll().durable, Zxid(zxid));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! When a group of records goes to the log, where it may wait for company.
 
+use ringkeeper_engine::log::pace::Target;
+
 /// How groups are cut. By default a group is what gathered while the last commit was under way.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GroupSettings {
@@ -10,6 +12,8 @@ pub struct GroupSettings {
     pub idle_us: u64,
     /// Records after which a group waits no longer (`maxBatchSize`); 0 is no such bound.
     pub records_max: u32,
+    /// What waiting for company is judged by where `flushDelay` does not set how long it lasts.
+    pub target: Target,
 }
 
 /// A group that has records, while no commit is under way.
@@ -47,7 +51,7 @@ mod tests {
     use super::*;
 
     const SETTINGS: GroupSettings =
-        GroupSettings { delay_us: 9_000, idle_us: 3_000, records_max: 10 };
+        GroupSettings { delay_us: 9_000, idle_us: 3_000, records_max: 10, target: Target::Latency };
 
     fn wait_us(records: u32, since_record_us: u64, since_commit_us: u64) -> u64 {
         SETTINGS.wait_us(Gathered { records, since_record_us, since_commit_us })

@@ -2,21 +2,23 @@
 //! into the tree and the mailboxes.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use ringkeeper_engine::audit::AuditLine;
 use ringkeeper_engine::database::Interest;
+use ringkeeper_engine::log::pace::{Decision, Device, Gathering, Pace, PaceReport};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::request::{Answer, Delivery, Outcome, Request};
 use ringkeeper_engine::throttle::ConnectionTally;
 use ringkeeper_engine::txn::TxnBody;
-use ringkeeper_engine::{Millis, limits};
+use ringkeeper_engine::{Millis, Zxid, limits};
 use ringkeeper_replication::{Committed, Input, Mail, Outputs, Replica, Room, carry_out};
 
 use crate::admin::Distribution;
 use crate::audit::AuditEnd;
 use crate::clock::Clock;
-use crate::committer::Committer;
+use crate::committer::{Committer, Joined};
 use crate::groups::{Gathered, GroupSettings};
 use crate::mailbox::SequencerEnd;
 use crate::quotas::QuotaLog;
@@ -33,12 +35,15 @@ pub struct Sequencer {
     committed: VecDeque<Committed>,
     clock: Clock,
     groups: GroupSettings,
+    pace: Pace,
     group_since_us: u64,
-    /// When the last record was ordered, and when the last commit ended; only kept up where groups
-    /// wait for company.
+    /// When a group that waits for company is due; `u64::MAX` where none does.
+    due_us: u64,
+    /// Whether this thread's timers are exact.
+    sharp: bool,
+    /// When the last record was ordered, and when the last commit ended.
     recorded_us: u64,
     committed_us: u64,
-    flight_since_us: u64,
     tick_ms: i64,
     next_tick: Millis,
     room: Box<dyn FnMut() -> Room + Send>,
@@ -74,6 +79,8 @@ pub struct Gauges {
     pub settle: Distribution,
     /// Microseconds of one hold of the write guard.
     pub apply: Distribution,
+    /// What waiting for company is decided from, after the last commit.
+    pub pace: parking_lot::Mutex<PaceReport>,
 }
 
 /// The parts of a sequencer.
@@ -116,10 +123,12 @@ impl Sequencer {
             committed: VecDeque::new(),
             clock: parts.clock,
             groups: parts.groups,
+            pace: Pace::new(parts.groups.target),
             group_since_us: 0,
+            due_us: u64::MAX,
+            sharp: false,
             recorded_us: 0,
             committed_us: 0,
-            flight_since_us: 0,
             tick_ms: parts.tick_ms,
             next_tick,
             room: parts.room,
@@ -134,14 +143,31 @@ impl Sequencer {
         self.carry_out();
         // What is committed has to be carried out before the replica goes on; see `has_work`.
         if self.committed.is_empty()
-            && let Some(durable) = self.committer.poll()
+            && let Some(durable) = self.durable()
         {
-            self.committed_us = self.clock.micros();
-            self.gauges.settle.record(self.committed_us - self.flight_since_us);
-            self.step(Input::Durable(durable));
+            // The device first: the answers are work for this thread alone.
             self.commit();
+            self.step(Input::Durable(durable));
         }
         self.tick();
+    }
+
+    /// The zxid up to which the log has become durable since the last call.
+    fn durable(&mut self) -> Option<Zxid> {
+        let mut durable = None;
+        while let Some(done) = self.committer.poll() {
+            let now_us = self.clock.micros();
+            let settle_us = now_us.saturating_sub(done.since_us);
+            self.gauges.settle.record(settle_us);
+            self.gauges.gather.record(settle_us.saturating_sub(done.micros));
+            self.pace.durable(now_us, done.records, done.micros);
+            self.committed_us = now_us;
+            durable = Some(done.durable);
+        }
+        if durable.is_some() {
+            *self.gauges.pace.lock() = self.pace.report();
+        }
+        durable
     }
 
     /// Orders what has arrived. Second half of a sweep.
@@ -172,9 +198,20 @@ impl Sequencer {
     /// Milliseconds until time has to be told again, or a gathering group is due.
     pub fn wait_ms(&self) -> i64 {
         let tick = self.next_tick.0 - self.clock.now().mono.0;
-        let waits = !self.committer.is_busy() && !self.outputs.group.is_empty();
+        let waits =
+            self.groups.waits() && !self.committer.is_busy() && !self.outputs.group.is_empty();
         let group = if waits { self.group_wait_us().div_ceil(1_000) } else { u64::MAX };
         tick.min(i64::try_from(group).unwrap_or(i64::MAX)).clamp(0, self.tick_ms)
+    }
+
+    /// The same of so many milliseconds at the most, in microseconds: a group that waits for
+    /// company is due within less than a millisecond.
+    pub fn cut_wait(&self, ms: i64) -> u64 {
+        let us = u64::try_from(ms).unwrap_or(0) * 1_000;
+        match self.due_us {
+            u64::MAX => us,
+            due_us => us.min(due_us.saturating_sub(self.clock.micros())),
+        }
     }
 
     /// Wakes the shards that have mail.
@@ -185,7 +222,8 @@ impl Sequencer {
     /// Requests wait in the rings while the group under construction is large, or while what is
     /// committed cannot be carried out: a full queue stops the reading of sockets in the end.
     fn can_take(&self) -> bool {
-        self.outputs.group.bytes() < limits::GROUP_BYTES_MAX && self.committed.is_empty()
+        let bytes = self.outputs.group.bytes() + self.committer.waiting_bytes();
+        bytes < limits::GROUP_BYTES_MAX && self.committed.is_empty()
     }
 
     fn next_requests(&mut self) -> Option<Vec<Request>> {
@@ -203,8 +241,9 @@ impl Sequencer {
             self.replica.step(&db, input, &mut self.outputs);
         }
         self.note_quotas();
-        if self.groups.waits() && self.outputs.group.records() > before {
+        if self.outputs.group.records() > before {
             self.recorded_us = self.clock.micros();
+            self.pace.arrived(self.recorded_us, self.outputs.group.records() - before);
         }
         self.committed.extend(self.outputs.committed.drain(..));
         self.carry_out();
@@ -262,15 +301,48 @@ impl Sequencer {
     }
 
     fn commit(&mut self) {
-        if self.committer.is_busy() || self.outputs.group.is_empty() {
+        self.due_us = u64::MAX;
+        if self.outputs.group.is_empty() {
             return;
         }
-        if self.group_wait_us() > 0 {
-            return;
+        if self.groups.waits() {
+            return self.commit_in_time();
         }
-        self.gauges.gather.record(self.clock.micros() - self.group_since_us);
-        self.flight_since_us = self.group_since_us;
-        self.committer.submit(&mut self.outputs.group);
+        // What was decided about a group that has not begun holds for what it grows by.
+        match self.committer.join(&mut self.outputs.group) {
+            Joined::Yes | Joined::Full => return,
+            Joined::Nothing => {}
+        }
+        let group =
+            Gathering { writes: self.outputs.group.records(), since_us: self.group_since_us };
+        let device = if self.committer.is_busy() { Device::Busy } else { Device::Free };
+        match self.pace.decide(self.clock.micros(), group, device) {
+            Decision::Commit => self.submit(),
+            Decision::Gather => {}
+            Decision::Wait(until_us) => self.wait_until(until_us),
+        }
+    }
+
+    /// A wait takes some tens of microseconds, and the system lets a thread sleep as much longer as
+    /// that to save itself a wake-up, unless it is told not to.
+    fn wait_until(&mut self, until_us: u64) {
+        if !self.sharp {
+            self.sharp = true;
+            // Without it waits are longer, and the proof that they help takes that into account.
+            let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000));
+        }
+        self.due_us = until_us;
+    }
+
+    /// ZooKeeper's timers, where they are set, rule alone.
+    fn commit_in_time(&mut self) {
+        if !self.committer.is_busy() && self.group_wait_us() == 0 {
+            self.submit();
+        }
+    }
+
+    fn submit(&mut self) {
+        self.committer.submit(&mut self.outputs.group, self.group_since_us);
     }
 
     fn tick(&mut self) {

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use ringkeeper_engine::device::Disk;
 use ringkeeper_engine::log::{Preparer, Step};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::admin::SequencerDesk;
+use crate::clock::timespec;
 use crate::config::Settings;
 use crate::sequencer::Sequencer;
 use crate::shards::{self, Listener, ShardThread};
@@ -72,8 +73,7 @@ pub(crate) fn run_sequencer(
             }
             waker.about_to_sleep();
             if !sequencer.has_work() && !desk.has_work() {
-                let ms = sequencer.wait_ms();
-                let timeout = Timespec { tv_sec: ms / 1_000, tv_nsec: (ms % 1_000) * 1_000_000 };
+                let timeout = timespec(sequencer.cut_wait(sequencer.wait_ms()));
                 let mut fds = [PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
                 let _ = poll(&mut fds, Some(&timeout));
                 waker.drain();

@@ -57,6 +57,7 @@ pub(crate) fn groups(settings: &Settings) -> GroupSettings {
         delay_us: settings.flush_delay_ms.saturating_mul(1_000),
         idle_us: settings.max_write_queue_poll_ms.saturating_mul(1_000),
         records_max: settings.max_batch_size.unwrap_or(0),
+        target: settings.commit_target,
     }
 }
 

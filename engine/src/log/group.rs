@@ -33,6 +33,18 @@ impl Group {
         self.records += 1;
     }
 
+    /// Takes over all of a group that was ordered behind this one, and leaves it empty.
+    pub fn append(&mut self, next: &mut Group) {
+        if let (Some(last), Some(first)) = (self.last, next.first) {
+            assert!(follows(last, first), "{first} was ordered behind {last}");
+        }
+        self.buffer.extend_from_slice(&next.buffer);
+        self.first = self.first.or(next.first);
+        self.last = next.last.or(self.last);
+        self.records += next.records;
+        next.clear();
+    }
+
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.records == 0
@@ -69,6 +81,30 @@ pub(super) fn follows(last: Zxid, next: Zxid) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::txn::TxnBody;
+    use crate::{Code, Millis, SessionId};
+
+    #[test]
+    fn two_groups_become_one() {
+        let txn = |zxid| Txn {
+            session: SessionId(1),
+            cxid: 1,
+            zxid: Zxid(zxid),
+            time: Millis(1),
+            body: TxnBody::Error(Code::NoNode),
+        };
+        let (mut one, mut next, mut whole) = (Group::new(), Group::new(), Group::new());
+        (1..4).for_each(|zxid| whole.push(&txn(zxid)));
+        one.append(&mut next);
+        assert!(one.is_empty() && next.is_empty());
+        next.push(&txn(1));
+        one.append(&mut next);
+        assert!(next.is_empty());
+        (2..4).for_each(|zxid| next.push(&txn(zxid)));
+        one.append(&mut next);
+        assert_eq!(one.buffer, whole.buffer);
+        assert_eq!((one.first, one.last, one.records), (Some(Zxid(1)), Some(Zxid(3)), 3));
+    }
 
     #[test]
     fn what_may_follow() {

@@ -18,6 +18,7 @@ mod gauge;
 mod group;
 mod high_water;
 mod inspect;
+pub mod pace;
 mod prepare;
 mod recover;
 mod refusal;

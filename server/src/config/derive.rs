@@ -1,5 +1,7 @@
 //! What follows from several settings together: defaults that depend on others, and contradictions.
 
+use ringkeeper_engine::log::pace::Target;
+
 use super::origin::{Origin, Problem, Warning, Weight};
 use super::resolve::{Held, Values};
 use super::value::Value;
@@ -19,6 +21,7 @@ impl Rules<'_> {
         self.log_directory();
         self.sizes();
         self.flush();
+        self.commit_target();
         self.limits();
         self.retention();
         self.four_letter_words();
@@ -88,6 +91,15 @@ impl Rules<'_> {
         }
         if self.values.held("skipACL").value == Value::Switch(true) {
             self.warn("skipACL", "everybody who reaches the server may now do everything");
+        }
+    }
+
+    fn commit_target(&mut self) {
+        let key = "ringkeeper.commit.target";
+        let delay = self.values.number("flushDelay").expect("it has a default");
+        let target: Target = self.values.get(key);
+        if delay > 0 && target != Target::Latency {
+            self.warn(key, "it has no effect: flushDelay sets how long a sync waits");
         }
     }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use ringkeeper_engine::log::pace::Target;
+
 use super::origin::Origin;
 use super::resolve::Values;
 use super::types::{
@@ -209,6 +211,8 @@ settings! {
     io: Io = "ringkeeper.io",
     /// How the log reaches the device.
     log_device: LogDevice = "ringkeeper.log.device",
+    /// What waiting for more writes to share a sync is judged by.
+    commit_target: Target = "ringkeeper.commit.target",
     /// How the thread that writes the log is scheduled.
     log_priority: LogPriority = "ringkeeper.log.priority",
     /// How the server's messages look.

@@ -78,6 +78,8 @@ pub enum Kind {
     Words,
     /// One word of a list.
     Choice(&'static [&'static str]),
+    /// What group commit aims at.
+    CommitTarget,
 }
 
 impl Kind {
@@ -108,6 +110,7 @@ impl Kind {
                     choices.iter().copied().filter(|choice| !choice.is_empty()).collect();
                 named.join(", ")
             }
+            Kind::CommitTarget => "latency, throughput, or a bound such as p99<2ms".to_owned(),
         }
     }
 }

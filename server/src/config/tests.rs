@@ -123,7 +123,7 @@ fn nonsense(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Switch | Kind::YesNo => Some("perhaps"),
         Kind::Integer { .. } | Kind::Decimal { .. } | Kind::AutoOrCount(_) => Some("twelve"),
-        Kind::Choice(_) => Some("whatever"),
+        Kind::Choice(_) | Kind::CommitTarget => Some("whatever"),
         Kind::Host => Some("a b"),
         Kind::Path => Some(""),
         Kind::Text | Kind::Secret | Kind::Words => None,

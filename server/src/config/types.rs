@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
+use ringkeeper_engine::log::pace::Target;
+
 use super::value::Value;
 
 /// Where to listen for clients.
@@ -59,6 +61,12 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(hidden)")
+    }
+}
+
+impl FromValue for Target {
+    fn from_value(value: &Value) -> Target {
+        String::from_value(value).parse().expect("the row allows targets only")
     }
 }
 

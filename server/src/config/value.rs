@@ -1,5 +1,7 @@
 //! From text to a checked value, and the sentence that says what is wrong with the text.
 
+use ringkeeper_engine::log::pace::{NoTarget, Target};
+
 use super::table::{Kind, Preset, Row, Unit};
 
 /// A checked value of a setting.
@@ -33,6 +35,7 @@ pub(super) fn parse(row: &Row, name: &str, text: &str) -> Result<Value, String> 
         Kind::Host => host(name, text),
         Kind::Words => Ok(Value::Words(words(text))),
         Kind::Choice(choices) => choice(name, text, choices),
+        Kind::CommitTarget => commit_target(name, text),
     }
 }
 
@@ -177,6 +180,14 @@ fn host(name: &str, text: &str) -> Result<Value, String> {
 /// The words between commas, without the spaces around them and without empty ones.
 pub(super) fn words(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+fn commit_target(name: &str, text: &str) -> Result<Value, String> {
+    let target: Result<Target, NoTarget> = text.parse();
+    match target {
+        Ok(target) => Ok(Value::Text(target.to_string())),
+        Err(NoTarget { reason, instead }) => Err(format!("{reason}; write {name}={instead}")),
+    }
 }
 
 fn choice(name: &str, text: &str, choices: &[&str]) -> Result<Value, String> {

@@ -106,8 +106,7 @@ impl Sockets {
     fn wait(&mut self, thread: &ShardThread, events: &mut Vec<Event>) -> io::Result<()> {
         thread.waker.about_to_sleep();
         let ms = self.pause.cut_sleep(thread.sleep_ms(), thread.now_ms());
-        let timeout =
-            rustix::event::Timespec { tv_sec: ms / 1_000, tv_nsec: (ms % 1_000) * 1_000_000 };
+        let timeout = crate::clock::timespec(thread.cut_sleep(ms));
         let spare = rustix::buffer::spare_capacity(events);
         let result = epoll::wait(&self.epoll, spare, Some(&timeout));
         thread.waker.awake();

@@ -226,8 +226,9 @@ impl Sockets {
         let ms = thread.sleep_ms();
         let ms =
             if self.accept != Accept::No { ms } else { self.pause.cut_sleep(ms, thread.now_ms()) };
-        let ms = u64::try_from(ms).unwrap_or(0);
-        let timeout = types::Timespec::new().sec(ms / 1_000).nsec((ms % 1_000) as u32 * 1_000_000);
+        let us = thread.cut_sleep(ms);
+        let timeout =
+            types::Timespec::new().sec(us / 1_000_000).nsec((us % 1_000_000) as u32 * 1_000);
         let args = types::SubmitArgs::new().timespec(&timeout);
         let result = self.ring.submitter().submit_with_args(1, &args);
         thread.waker.awake();

@@ -166,6 +166,12 @@ impl ShardThread {
         self.fused.as_ref().map_or(tick, |sequencer| tick.min(sequencer.wait_ms()))
     }
 
+    /// The same as microseconds, where something is due sooner than in so many milliseconds.
+    pub fn cut_sleep(&self, ms: i64) -> u64 {
+        let us = u64::try_from(ms).unwrap_or(0) * 1_000;
+        self.fused.as_ref().map_or(us, |sequencer| sequencer.cut_wait(ms))
+    }
+
     /// Monotonic milliseconds.
     pub fn now_ms(&self) -> i64 {
         self.clock.now().mono.0

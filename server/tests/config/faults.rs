@@ -75,6 +75,31 @@ fn mistakes_say_where_they_are_and_what_to_write() {
 }
 
 #[test]
+fn a_target_of_group_commit_that_is_none_is_answered_with_one() {
+    let key = "ringkeeper.commit.target";
+    for (value, said) in [
+        ("p99<0", "no write is durable in no time at all; write ringkeeper.commit.target=p99<2ms"),
+        (
+            "p101<2ms",
+            "there is no percentile p101; there are p1 to p99.99; write \
+             ringkeeper.commit.target=p99<2ms",
+        ),
+        (
+            "2ms",
+            "\"2ms\" is neither latency nor throughput nor a bound such as p99<2ms; write \
+             ringkeeper.commit.target=p99<2ms",
+        ),
+        (
+            "p99<3",
+            "\"3\" has no unit; there are us, ms and s; write ringkeeper.commit.target=p99<3ms",
+        ),
+    ] {
+        let site = Site::new(&format!("dataDir=@\nclientPort=2181\n{key}={value}"));
+        assert_eq!(site.error(), format!("zoo.cfg:3: {key}: {said}"));
+    }
+}
+
+#[test]
 fn settings_that_contradict_each_other() {
     let error = |text: &str| Site::new(&format!("dataDir=@\nclientPort=2181\n{text}")).error();
     assert_eq!(

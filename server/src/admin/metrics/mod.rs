@@ -1,6 +1,7 @@
 //! The numbers for Prometheus: those of ZooKeeper under its names and types, then our own.
 
 mod exposition;
+mod group_commit;
 mod own;
 mod zookeeper;
 
@@ -14,5 +15,6 @@ pub(super) fn text(hub: &Hub, part: &Part) -> String {
     let mut out = Exposition::default();
     zookeeper::write(&numbers, &mut out);
     own::write(hub, &numbers, &mut out);
+    group_commit::write(hub, &mut out);
     out.finish()
 }

@@ -31,6 +31,11 @@ const ROWS: &[Row] = &[
         "How the thread that writes the log is scheduled; high means before everything else, as \
          far as the system allows it, so that a busy processor does not hold up writes.",
     ),
+    Row::own("ringkeeper.commit.target", Kind::CommitTarget, "latency").doc(
+        "What waiting for more writes to share a sync is judged by: latency never waits, \
+         throughput waits where more is done by it, a bound such as p99<2ms makes as few syncs as \
+         keep it; flushDelay, where it is set, rules instead.",
+    ),
     Row::own("ringkeeper.log.format", Kind::Choice(&["text", "json"]), "text")
         .doc("How the server's messages look; --log-format wins over it."),
     Row::own(
