@@ -4,7 +4,7 @@
 //! From the outside in: [`run()`] reads the command line; `run` (the module) carries one load to
 //! one target; `driver` is one thread of it; `session` is one session without its socket, and a
 //! `Part` says what the session is for (`pipelined`, `fanout`; `storm` has a shape of its own).
-//! `uring_rt` is the only module that knows what carries the sockets. `check` decides whether a
+//! `rt` is the only module that knows what carries the sockets. `check` decides whether a
 //! reply is a good one, `audit` whether every write is there in the end; `tally` counts and times; `report`, `text`, `live` and `versus` show.
 
 mod audit;
@@ -16,19 +16,32 @@ mod driver;
 mod fanout;
 mod fault;
 mod host;
+mod interrupt;
+mod keys;
+mod kill;
 mod kind;
+mod ledger;
+mod link;
 mod live;
 mod load;
+mod load_args;
+mod mix;
+mod outage;
 mod pipelined;
+mod recipe;
 mod report;
+mod rt;
 mod run;
+mod scenario;
+mod search;
 mod session;
 mod signal;
+mod sizes;
 mod storm;
 mod tally;
 mod text;
+mod throw_away;
 mod tree;
-mod uring_rt;
 mod value;
 mod versus;
 mod workload;
@@ -43,7 +56,9 @@ use serde_json::{Value, json};
 
 use cli::{Cli, Command, OutputArgs, RunArgs, VersusArgs};
 use live::Live;
-use load::Target;
+use load::{Load, Target};
+use rt::Io;
+use search::{Goal, Search};
 use versus::Side;
 
 /// Whether the figures stand.
@@ -55,9 +70,10 @@ enum Outcome {
 
 /// Runs `ringkeeper bench` with the arguments behind that word. Exit codes: 0 if every run was
 /// measured and nothing was wrong, 1 if the server did something wrong or a run ended before its
-/// time, 2 if nothing could be measured.
+/// time, 2 if nothing could be measured, 130 (128 and the signal's number) if it was interrupted.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(std::iter::once("bench".into()).chain(args)) {
+    let args: Vec<OsString> = std::iter::once("bench".into()).chain(args).collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
             // It prints help too, which is no failure; a closed terminal is none either.
@@ -65,44 +81,118 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let outcome = match &cli.command {
-        None => run_plain(&cli.run),
-        Some(Command::Versus(versus)) => run_versus(versus),
-    };
-    match outcome {
-        Ok(Outcome::Good) => ExitCode::SUCCESS,
-        Ok(Outcome::Bad) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("bench: {error:#}");
-            ExitCode::from(2)
+    let outcome = interrupt::listen().context("cannot listen to signals").and_then(|()| {
+        match &cli.command {
+            None => run_plain(&cli.run, &args),
+            Some(Command::Versus(versus)) => run_versus(versus),
+            Some(Command::Scenarios(scenarios)) => scenario::list(scenarios.show.as_deref()),
         }
+    });
+    if let Err(error) = &outcome {
+        eprintln!("bench: {error:#}");
+    }
+    match (interrupt::exit_code(), outcome) {
+        (Some(code), _) => ExitCode::from(code),
+        (None, Ok(Outcome::Good)) => ExitCode::SUCCESS,
+        (None, Ok(Outcome::Bad)) => ExitCode::from(1),
+        (None, Err(_)) => ExitCode::from(2),
     }
 }
 
-fn run_plain(args: &RunArgs) -> Result<Outcome> {
-    let target = args.target()?;
+/// Settles what carries the sockets, and says so where it was not what was hoped for.
+fn settle_io(load: &load_args::LoadArgs) -> Result<Io> {
+    let (io, reason) = Io::choose(load.io)?;
+    if let Some(reason) = reason {
+        eprintln!("{reason}: sockets on epoll");
+    }
+    Ok(io)
+}
+
+fn run_plain(args: &RunArgs, words: &[OsString]) -> Result<Outcome> {
+    let io = settle_io(&args.load)?;
+    let scenario = args.scenario.as_deref().map(scenario::read).transpose()?;
+    let loads = match &scenario {
+        None => args.load.loads(io)?,
+        Some(scenario) => scenario::loads(scenario, words, io)?,
+    };
+    let target = args.target(scenario.and_then(|scenario| scenario.servers))?;
     let mut live = Live::new(!args.output.quiet);
+    if let Some(goal) = &args.search {
+        return run_search(args, goal, &target, &loads, &mut live);
+    }
     let mut reports = Vec::new();
-    for load in args.load.loads()? {
+    for load in loads {
         live.say(&format!("{} on {}", text::title(&load), target.name));
         let report = run::run(&target, &load, &mut live)?;
         print(&text::report(&report));
         reports.push(report);
         save(&args.output, || json!(reports.iter().map(report::Report::json).collect::<Vec<_>>()))?;
+        if interrupt::is_wanted() {
+            break;
+        }
     }
     let good = reports.iter().all(report::Report::is_good);
     Ok(if good { Outcome::Good } else { Outcome::Bad })
 }
 
+fn run_search(
+    args: &RunArgs,
+    goal: &Goal,
+    target: &Target,
+    loads: &[Load],
+    live: &mut Live,
+) -> Result<Outcome> {
+    let mut results = Vec::new();
+    let mut good = true;
+    for load in loads {
+        anyhow::ensure!(
+            load.workload.is_pipelined(),
+            "{} has its own rhythm: no rate of it can be searched",
+            load.workload
+        );
+        let mut search = Search::new(load.rate.unwrap_or(search::START));
+        let mut report = None;
+        live.say(&format!("{} on {}, as fast as {goal}", text::title(load), target.name));
+        while let Some(rate) = search.next() {
+            let least = if search.is_confirming() { load.duration * 2 } else { load.duration };
+            let duration = goal.duration(rate, least);
+            let step_load = Load { rate: Some(rate), duration, ..load.clone() };
+            let run = run::run(target, &step_load, &mut Live::new(false))?;
+            if interrupt::is_wanted() {
+                break;
+            }
+            let step = goal.judge(rate, &run);
+            print(&format!("{}\n", search::line(&step, search.is_confirming())));
+            if !run.faults.is_empty() {
+                print(&text::report(&run));
+                break;
+            }
+            search.take(step);
+            report = Some(run);
+        }
+        if let Some(report) = report.as_ref().filter(|_| search.found().is_some()) {
+            print(&text::report(report));
+        }
+        print(&search.text(goal));
+        good &= search.found().is_some();
+        let report = report.map(|report| report.json());
+        results.push(json!({ "search": search.json(goal), "report": report }));
+        save(&args.output, || json!(results))?;
+    }
+    Ok(if good { Outcome::Good } else { Outcome::Bad })
+}
+
 fn run_versus(args: &VersusArgs) -> Result<Outcome> {
+    let io = settle_io(&args.load)?;
     let targets = args.targets()?;
     let mut live = Live::new(!args.output.quiet);
     let mut comparisons = Vec::new();
     let mut good = true;
-    for load in args.load.loads()? {
+    for load in args.load.loads(io)? {
         let mut sides: Vec<Side> = targets.iter().map(side).collect();
         for round in 0..args.rounds {
             for turn in turns(targets.len(), round) {
+                interrupt::check()?;
                 let (target, title) = (&targets[turn], text::title(&load));
                 live.say(&format!("{title} on {}, round {}", target.name, round + 1));
                 sides[turn].rounds.push(run::run(target, &load, &mut live)?);

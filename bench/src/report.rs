@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock::{Nanos, SECOND};
 use crate::load::Load;
+use crate::outage::Outages;
 use crate::tally::{Row, Tally, histogram};
 
 /// Percentiles of latency, in microseconds.
@@ -143,6 +144,8 @@ pub(crate) struct Report {
     pub faults: Vec<(&'static str, u64)>,
     /// Stories of some faults.
     pub examples: Vec<String>,
+    /// Lost connections and killed servers.
+    pub outages: Outages,
     /// Replies and events looked at.
     pub checked: u64,
     /// Arrivals of an open loop that were never sent.
@@ -176,6 +179,7 @@ impl Report {
             server_rss: sampled.server_rss,
             faults: tally.faults.kinds().map(|(kind, n)| (kind.name(), n)).collect(),
             examples: tally.faults.examples().to_vec(),
+            outages: tally.outages.clone(),
             checked: tally.checked,
             unsent: tally.unsent,
             partial: false,
@@ -200,7 +204,8 @@ impl Report {
             "workload": load.workload.to_string(), "connections": load.connections,
             "pipeline": load.pipeline, "threads": load.threads, "rate": load.rate,
             "warmup_s": seconds(load.warmup), "elapsed_s": seconds(self.elapsed),
-            "value_bytes": load.value_bytes, "keys": load.keys, "children": load.children,
+            "value_bytes": load.value_bytes.json(), "keys": load.keys,
+            "keys_dist": load.keys_dist.to_string(), "io": load.io.name(), "phase": load.name, "children": load.children,
             "seed": load.seed,
             "total": self.total.json(),
             "ops": self.lines.iter().map(Line::json).collect::<Vec<_>>(),
@@ -208,6 +213,7 @@ impl Report {
             "server": self.server.as_ref().map(Usage::json),
             "server_rss_bytes": self.server_rss.map(|(now, _)| now),
             "server_rss_peak_bytes": self.server_rss.map(|(_, peak)| peak),
+            "outages": self.outages.json(),
             "checked": self.checked, "unsent": self.unsent, "partial": self.partial,
             "faults": self.faults.iter().map(|(name, n)| (name.to_string(), json!(n)))
                 .collect::<serde_json::Map<_, _>>(),

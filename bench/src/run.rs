@@ -1,6 +1,7 @@
 //! One load on one target, from planting to clearing.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,8 +12,11 @@ use crate::clock::{Clock, Nanos, SECOND};
 use crate::course::Course;
 use crate::driver::Crew;
 use crate::host;
+use crate::interrupt;
+use crate::kill::Killer;
 use crate::live::Live;
 use crate::load::{Load, Target};
+use crate::recipe::{Place, Places};
 use crate::report::{Report, Sampled};
 use crate::tally::{Interval, Tally, Window};
 use crate::tree::{self, Plot};
@@ -26,7 +30,9 @@ const LOOK: Nanos = SECOND / 50;
 pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Report> {
     let mut plot = Plot::plant(&target.servers, load, &run_name())?;
     let version = target.servers.first().and_then(|server| tree::version(*server));
-    let mut report = match measure(target, load, &mut plot, live) {
+    let killer = Killer::new(target, load);
+    let measured = killer.and_then(|killer| measure(target, load, &mut plot, killer, live));
+    let mut report = match measured {
         Ok(report) => report,
         Err(error) => {
             // The first failure is the one to tell.
@@ -78,6 +84,8 @@ impl Team {
             failure: Arc::default(),
         };
         let layout = Arc::new(plot.layout().clone());
+        let servers: Arc<[SocketAddr]> = target.servers.clone().into();
+        let places: Places = (0..load.workload.queues()).map(|_| Place::default()).collect();
         for thread in 0..load.threads {
             let share = |n| load.connections * n / load.threads;
             let interval: Arc<Mutex<Interval>> = Arc::default();
@@ -88,7 +96,8 @@ impl Team {
                 load: load.clone(),
                 layout: layout.clone(),
                 course: team.course.clone(),
-                servers: target.servers.clone(),
+                servers: servers.clone(),
+                places: places.clone(),
                 interval,
             };
             let ready = team.gate();
@@ -151,39 +160,90 @@ impl Team {
     }
 }
 
-fn measure(target: &Target, load: &Load, plot: &mut Plot, live: &mut Live) -> Result<Report> {
+fn measure(
+    target: &Target,
+    load: &Load,
+    plot: &mut Plot,
+    mut killer: Option<Killer>,
+    live: &mut Live,
+) -> Result<Report> {
     let team = Team::start(target, load, plot);
     if !team.begin() {
         let failure = team.failure.lock().expect("no thread panics while it holds this").take();
         let failure = failure.unwrap_or_else(|| io::Error::other("unknown"));
         bail!("cannot connect {} sessions to {}: {failure}", load.connections, target.name);
     }
-    let mut sampled = attend(&team, plot, live);
+    let mut watch = Watch { plot, killer: killer.as_mut(), trouble: None };
+    let mut sampled = attend(&team, &mut watch, live);
+    let trouble = watch.trouble.take();
     team.course.release();
     let window = team.course.window();
     let mut tally = team.join()?;
+    if let Some(killer) = killer {
+        tally.outages.merge(&killer.outages);
+    }
     plot.audit(load, &mut tally);
     if load.count.is_some() {
         sampled.elapsed = tally.last.saturating_sub(window.from);
     }
     let mut report = Report::new(&target.name, load, &tally, &sampled);
     report.partial = match load.count {
-        Some(count) => report.total.ops + report.total.errors < count,
+        Some(count) => report.total.ops + report.total.errors + tally.outages.unknown < count,
         None => sampled.elapsed < load.duration,
     };
+    if let Some(trouble) = trouble {
+        report.partial = true;
+        report.examples.push(format!("{trouble:#}"));
+    }
     Ok(report)
 }
 
+/// What is looked after beside the load.
+struct Watch<'a> {
+    plot: &'a mut Plot,
+    killer: Option<&'a mut Killer>,
+    /// Why a killed server did not come back.
+    trouble: Option<anyhow::Error>,
+}
+
+impl Watch<'_> {
+    fn look(&mut self, now: Nanos, may_kill: bool) {
+        let Some(killer) = &mut self.killer else { return };
+        match killer.look(now, may_kill) {
+            Ok(true) => self.plot.revive(),
+            Ok(false) => {}
+            Err(error) => {
+                self.trouble = Some(error);
+                self.killer = None;
+            }
+        }
+    }
+
+    fn stay(&mut self) {
+        let is_down = self.killer.as_ref().is_some_and(|killer| killer.is_busy());
+        if !is_down {
+            self.plot.stay();
+        }
+    }
+}
+
 /// Samples at the begin and at the end of the measured time, and shows what goes on meanwhile.
-fn attend(team: &Team, plot: &mut Plot, live: &mut Live) -> Sampled {
+fn attend(team: &Team, watch: &mut Watch<'_>, live: &mut Live) -> Sampled {
     let pids = &team.pids[..];
     let clock = team.course.clock;
-    let Window { from, until } = team.course.window();
+    let Window { from, .. } = team.course.window();
     let began = clock.now();
+    if let Some(killer) = &mut watch.killer {
+        killer.begin(from);
+    }
     let mut begin = None;
     let mut next_line = began + SECOND;
     loop {
         let now = clock.now();
+        if interrupt::is_wanted() {
+            team.course.end(now);
+        }
+        let Window { until, .. } = team.course.window();
         if now >= from && begin.is_none() {
             begin = Some(Sample::take(pids));
         }
@@ -193,15 +253,17 @@ fn attend(team: &Team, plot: &mut Plot, live: &mut Live) -> Sampled {
         if now >= next_line {
             next_line += SECOND;
             live.line((now - began) / SECOND, now < from, &team.interval(), pids);
-            plot.stay();
+            watch.stay();
         }
+        watch.look(now, true);
         let wake = if begin.is_none() { from.min(until) } else { until };
         clock.sleep_until(wake.min(next_line).min(now + LOOK));
     }
     let end = Sample::take(pids);
     let begin = begin.unwrap_or_else(|| end.clone());
+    let Window { until, .. } = team.course.window();
     let elapsed = clock.now().min(until).saturating_sub(from).min(team.load.length());
-    wait_settled(team, plot);
+    wait_settled(team, watch);
     Sampled {
         elapsed,
         driver_cpu_ns: end.driver_ns - begin.driver_ns,
@@ -211,15 +273,17 @@ fn attend(team: &Team, plot: &mut Plot, live: &mut Live) -> Sampled {
 }
 
 /// The threads see to it themselves that this comes to an end.
-fn wait_settled(team: &Team, plot: &mut Plot) {
+fn wait_settled(team: &Team, watch: &mut Watch<'_>) {
     let clock = team.course.clock;
     let mut next_ping = clock.now() + SECOND;
-    while !team.is_settled() {
+    let is_down = |watch: &Watch<'_>| watch.killer.as_ref().is_some_and(|killer| killer.is_busy());
+    while !team.is_settled() || is_down(watch) {
         let now = clock.now();
         if now >= next_ping {
             next_ping += SECOND;
-            plot.stay();
+            watch.stay();
         }
+        watch.look(now, false);
         clock.sleep_until(now + LOOK);
     }
 }

@@ -14,7 +14,7 @@ use crate::course::Course;
 use crate::fault::{Fault, FaultKind};
 use crate::kind::Kind;
 use crate::tally::{Tally, Times};
-use crate::uring_rt::Socket;
+use crate::rt::Socket;
 use crate::workload::Op;
 
 /// Failures in a row after which a lane stops: the server is gone.
