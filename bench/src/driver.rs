@@ -59,9 +59,12 @@ impl Crew {
         tally.ledger = Ledger::new(self.layout.keys.len());
         let tally = Rc::new(RefCell::new(tally));
         let mut ready = Some(ready);
-        let worked = rt::run(self.load.io, self.carry(tally.clone(), |connected| {
-            ready.take().expect("sessions connect once")(connected)
-        }));
+        let worked = rt::run(
+            self.load.io,
+            self.carry(tally.clone(), |connected| {
+                ready.take().expect("sessions connect once")(connected)
+            }),
+        );
         if let Err(error) = &worked
             && let Some(ready) = ready
         {
@@ -203,7 +206,7 @@ impl Crew {
         let mut timer = Timer::new()?;
         let mut lookout = Lookout::default();
         while raging.get() > 0 {
-            timer.sleep(TICK).await?;
+            timer.wait(TICK).await?;
             let now = self.course.clock.now();
             lookout.look(&self, &tally, now);
             if self.course.is_past_patience(now) {
@@ -226,7 +229,7 @@ impl Crew {
         let mut timer = Timer::new()?;
         let (mut settled, mut lookout) = (false, Lookout::default());
         while !links.iter().all(|link| link.is_at_rest()) {
-            timer.sleep(TICK).await?;
+            timer.wait(TICK).await?;
             let now = self.course.clock.now();
             links.iter().for_each(|link| link.tick(now));
             lookout.look(self, tally, now);

@@ -98,10 +98,9 @@ impl Chooser {
             KeysDist::Latest(_) if self.keys > 0 => {
                 (newest + self.keys - self.rank(dice)) % self.keys
             }
-            KeysDist::Latest(_)
-            | KeysDist::Uniform
-            | KeysDist::Zipf(_)
-            | KeysDist::Hot { .. } => self.any(dice),
+            KeysDist::Latest(_) | KeysDist::Uniform | KeysDist::Zipf(_) | KeysDist::Hot { .. } => {
+                self.any(dice)
+            }
         }
     }
 
@@ -109,10 +108,9 @@ impl Chooser {
     pub(crate) fn write(&self, newest: u32, dice: &mut Dice) -> u32 {
         match self.dist {
             KeysDist::Latest(_) if self.keys > 0 => (newest + 1) % self.keys,
-            KeysDist::Latest(_)
-            | KeysDist::Uniform
-            | KeysDist::Zipf(_)
-            | KeysDist::Hot { .. } => self.any(dice),
+            KeysDist::Latest(_) | KeysDist::Uniform | KeysDist::Zipf(_) | KeysDist::Hot { .. } => {
+                self.any(dice)
+            }
         }
     }
 

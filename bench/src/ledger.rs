@@ -148,8 +148,7 @@ mod tests {
         ledger.doubt(Op { kind: Kind::Set, key: 1, seq: 4 });
         let mut all = Ledger::new(2);
         all.merge(&ledger);
-        let expected =
-            KeyWrites { sets: 2, unsure: 1, mzxid: 20, version: 2, writer: 5, seq: 9 };
+        let expected = KeyWrites { sets: 2, unsure: 1, mzxid: 20, version: 2, writer: 5, seq: 9 };
         assert_eq!(all.keys, [KeyWrites::default(), expected]);
     }
 

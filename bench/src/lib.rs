@@ -1,11 +1,14 @@
 //! A client that counts: loads any server that speaks the ZooKeeper protocol, verifies every
 //! reply while it does, and reports honest figures.
 //!
-//! From the outside in: [`run()`] reads the command line; `run` (the module) carries one load to
-//! one target; `driver` is one thread of it; `session` is one session without its socket, and a
-//! `Part` says what the session is for (`pipelined`, `fanout`; `storm` has a shape of its own).
-//! `rt` is the only module that knows what carries the sockets. `check` decides whether a
-//! reply is a good one, `audit` whether every write is there in the end; `tally` counts and times; `report`, `text`, `live` and `versus` show.
+//! From the outside in: [`run()`] reads the command line, `scenario` files of it; `run` (the
+//! module) carries one load to one target, `search` carries many; `driver` is one thread of it;
+//! `link` is a session with its socket and `session` is one without, and a `Part` says what the
+//! session is for (`pipelined`, `fanout`, `recipe`; `storm` has a shape of its own). `rt` is what
+//! carries the sockets. `check` decides whether a reply is a good one, `ledger` writes down what was
+//! acknowledged and `audit` looks whether it is there in the end; `tally` counts and times;
+//! `throw_away` is a server for one run and `kill` kills servers; `report`, `text`, `live` and
+//! `versus` show.
 
 mod audit;
 mod check;
@@ -81,13 +84,12 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let outcome = interrupt::listen().context("cannot listen to signals").and_then(|()| {
-        match &cli.command {
+    let outcome =
+        interrupt::listen().context("cannot listen to signals").and_then(|()| match &cli.command {
             None => run_plain(&cli.run, &args),
             Some(Command::Versus(versus)) => run_versus(versus),
             Some(Command::Scenarios(scenarios)) => scenario::list(scenarios.show.as_deref()),
-        }
-    });
+        });
     if let Err(error) = &outcome {
         eprintln!("bench: {error:#}");
     }

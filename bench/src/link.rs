@@ -150,7 +150,7 @@ impl<P: Part> Link<P> {
         while self.session.borrow().needs_socket() {
             let pause = self.pause.get();
             self.pause.set((pause * 2).min(PAUSE_MAX));
-            if timer.sleep(pause).await.is_err() {
+            if timer.wait(pause).await.is_err() {
                 break;
             }
             self.route.borrow_mut().turn();
@@ -242,7 +242,7 @@ pub(crate) async fn arrivals<P: Part>(mut times: Arrivals, links: Vec<Rc<Link<P>
         };
         let at = due as Nanos;
         let now = clock.now();
-        if at > now && timer.sleep(Duration::from_nanos(at - now)).await.is_err() {
+        if at > now && timer.wait(Duration::from_nanos(at - now)).await.is_err() {
             return;
         }
         if !times.course.may_start(at, 1) {

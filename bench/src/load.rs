@@ -175,7 +175,8 @@ impl Layout {
         let parents = keys.div_ceil(Layout::KEYS_PER_PARENT);
         let parent = |parent: u32| format!("{}/k{parent:03}", self.run);
         let key = |key| format!("{}/{key:06}", parent(key / Layout::KEYS_PER_PARENT));
-        (self.inner, self.keys) = ((0..parents).map(parent).collect(), (0..keys).map(key).collect());
+        (self.inner, self.keys) =
+            ((0..parents).map(parent).collect(), (0..keys).map(key).collect());
     }
 
     fn plan_tree(&mut self, shape: Shape) {

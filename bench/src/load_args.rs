@@ -129,8 +129,10 @@ impl LoadArgs {
             bail!("{workload} has its own rhythm and takes no --rate");
         }
         if (self.reconnect || self.kill_leader_every.is_some()) && !workload.is_pipelined() {
-            bail!("{workload} does not survive a lost connection: it takes neither --reconnect nor \
-                   --kill-leader-every");
+            bail!(
+                "{workload} does not survive a lost connection: it takes neither --reconnect nor \
+                   --kill-leader-every"
+            );
         }
         if self.kill_leader_every.is_some_and(|every| every < Duration::from_millis(100)) {
             bail!("--kill-leader-every must leave the servers 100 ms at least");

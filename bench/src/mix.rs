@@ -38,9 +38,7 @@ impl Mix {
     }
 
     /// From names and weights.
-    pub(crate) fn of<'a>(
-        weights: impl Iterator<Item = (&'a str, f64)>,
-    ) -> Result<Mix, String> {
+    pub(crate) fn of<'a>(weights: impl Iterator<Item = (&'a str, f64)>) -> Result<Mix, String> {
         let mut mix = Mix { weights: [0.0; MIXED.len()] };
         for (name, weight) in weights {
             let Some(at) = MIXED.iter().position(|kind| kind.name() == name) else {

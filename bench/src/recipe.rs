@@ -2,8 +2,8 @@
 //! first one holds, and everybody else watches the one before.
 //!
 //! All contenders are in this process, so that it is known for certain whether two of them held the
-//! same lock at the same time: each marks the holder's place when it learns that it is first, and
-//! leaves it just before it sends the delete of its node.
+//! same lock at the same time: each marks the holder's place when it learns that it is first, makes
+//! one write, and leaves the place just before it sends the delete of its node.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,10 +55,12 @@ enum Stand {
     Asking,
     /// It has to look who is before it.
     Looking,
-    /// The watch of the one before is set.
+    /// The watch of the one before is set or on its way.
     Watching,
-    /// It holds and has to leave.
+    /// It holds, and has something to do meanwhile.
     Holding,
+    /// It has to leave.
+    Leaving,
 }
 
 /// A session that queues again and again.
@@ -117,6 +119,14 @@ impl Contender {
         desk.ask(&request, op(Kind::Children), desk.now);
     }
 
+    /// What is guarded: a write, so that holding takes the time of one.
+    fn ask_work(&mut self, desk: &mut Desk<'_>) {
+        self.stand = Stand::Asking;
+        let data = Some(&b"held"[..]);
+        let request = Request::SetData { path: &self.queue, data, version: -1 };
+        desk.ask(&request, op(Kind::Set), desk.now);
+    }
+
     /// Its place is free before anybody else can learn so.
     fn ask_delete(&mut self, desk: &mut Desk<'_>) {
         self.stand = Stand::Asking;
@@ -129,12 +139,16 @@ impl Contender {
         let place = &self.places[self.place];
         place.left.store(now.max(1), Ordering::SeqCst);
         // A place that somebody else has taken meanwhile is counted there.
-        let _ =
-            place.holder.compare_exchange(self.lane, 0, Ordering::SeqCst, Ordering::SeqCst);
+        let _ = place.holder.compare_exchange(self.lane, 0, Ordering::SeqCst, Ordering::SeqCst);
     }
 
     /// Finds out whether it is first, or whom to watch.
-    fn listed(&mut self, reply: &Reply<'_, Tag>, now: Nanos, tally: &mut Tally) -> Result<(), Fault> {
+    fn listed(
+        &mut self,
+        reply: &Reply<'_, Tag>,
+        now: Nanos,
+        tally: &mut Tally,
+    ) -> Result<(), Fault> {
         let own = self.node.rsplit('/').next().unwrap_or_default();
         let mut before: Option<String> = None;
         let mut found = false;
@@ -188,7 +202,8 @@ impl Part for Contender {
         match self.stand {
             Stand::Idle if self.course.may_start(desk.now, 1) => self.ask_create(desk),
             Stand::Looking => self.ask_list(desk),
-            Stand::Holding => self.ask_delete(desk),
+            Stand::Holding => self.ask_work(desk),
+            Stand::Leaving => self.ask_delete(desk),
             Stand::Watching if !self.ahead.is_empty() => {
                 let path = std::mem::take(&mut self.ahead);
                 let request = Request::GetData { path: &path, watch: true };
@@ -222,6 +237,7 @@ impl Part for Contender {
             }
             Kind::Children => return self.listed(reply, now, tally),
             Kind::Arm => {}
+            Kind::Set => self.stand = Stand::Leaving,
             _ => self.stand = Stand::Idle,
         }
         Ok(())

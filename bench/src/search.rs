@@ -17,6 +17,8 @@ pub(crate) const START: f64 = 1_000.0;
 const CLOSE: f64 = 1.05;
 /// Steps at most.
 const STEPS_MAX: usize = 40;
+/// Part of the first rate below which nothing is tried.
+const FLOOR: f64 = 1.0 / 32.0;
 /// What has to be reached of a rate that holds.
 const REACHED: f64 = 0.98;
 /// From this share of a processor per thread on, the driver is the limit.
@@ -145,6 +147,7 @@ impl Goal {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Search {
     next: f64,
+    floor: f64,
     /// The highest rate that held, and the lowest above it that did not.
     held: Option<f64>,
     failed: Option<f64>,
@@ -160,6 +163,7 @@ impl Search {
     pub(crate) fn new(start: f64) -> Search {
         Search {
             next: start,
+            floor: start * FLOOR,
             held: None,
             failed: None,
             confirming: false,
@@ -209,7 +213,7 @@ impl Search {
             }
             (None, None) => self.next,
         };
-        self.over = self.next < 1.0 || self.steps.len() >= STEPS_MAX;
+        self.over = self.next < self.floor || self.steps.len() >= STEPS_MAX;
     }
 
     /// For machines.
@@ -279,7 +283,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_found_from_below_and_from_above() {
-        for start in [100.0, 1_000.0, 1_000_000.0] {
+        for start in [100.0, 1_000.0, 200_000.0] {
             let search = search(start, |rate, _| rate <= 7_777.0);
             let found = search.found().unwrap().rate;
             assert!((7_777.0 / CLOSE..=7_777.0).contains(&found), "{found}");
@@ -292,9 +296,8 @@ mod tests {
     #[test]
     fn a_rate_that_does_not_hold_twice_is_not_found() {
         let once = std::cell::Cell::new(true);
-        let found = search(1_000.0, |rate, _| {
-            rate < 3_000.0 && (rate < 2_800.0 || once.replace(false))
-        });
+        let found =
+            search(1_000.0, |rate, _| rate < 3_000.0 && (rate < 2_800.0 || once.replace(false)));
         assert!(found.found().unwrap().rate < 2_800.0, "{found:?}");
     }
 

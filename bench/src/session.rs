@@ -53,12 +53,8 @@ pub(crate) trait Part: 'static {
     fn fill(&mut self, desk: &mut Desk<'_>);
     /// Looks at a reply, and writes down what it acknowledges; a fault means that it is not a
     /// good one.
-    fn reply(
-        &mut self,
-        reply: &Reply<'_, Tag>,
-        now: Nanos,
-        tally: &mut Tally,
-    ) -> Result<(), Fault>;
+    fn reply(&mut self, reply: &Reply<'_, Tag>, now: Nanos, tally: &mut Tally)
+    -> Result<(), Fault>;
     /// Looks at an event.
     fn event(&mut self, event: &Event<'_>, now: Nanos, tally: &mut Tally);
     /// Takes note of an operation that is due: the arrivals of an open loop.
@@ -155,7 +151,8 @@ impl<P: Part> Session<P> {
 
     /// Whether nothing is in flight and nothing more will be sent.
     pub(crate) fn is_settled(&self, now: Nanos) -> bool {
-        self.has_ended() || (self.core.in_flight() == 0 && self.part.is_content(now))
+        let idle = self.stage != Stage::Apart && self.core.in_flight() == 0;
+        self.has_ended() || (idle && self.part.is_content(now))
     }
 
     /// An operation of an open loop is due.

@@ -17,6 +17,17 @@ use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 
 /// How the directories are called, before the number of the process that made them.
 const PREFIX: &str = "ringkeeper-bench-";
+/// What the server has said; it also marks the directory as one of ours.
+const MESSAGES: &str = "messages.txt";
+/// Behind port and directory: the tick, as many connections as the load has, only clients of this
+/// host, and no other ports.
+const SETTINGS: [&str; 5] = [
+    "2000",
+    "0",
+    "-DclientPortAddress=127.0.0.1",
+    "-Dzookeeper.admin.enableServer=false",
+    "-Dzookeeper.4lw.commands.whitelist=*",
+];
 /// How long a start may take: it measures the disk first.
 const START: Duration = Duration::from_secs(60);
 
@@ -84,14 +95,12 @@ impl Drop for ThrowAway {
 
 /// Starts a server and waits until it says that it is ready.
 fn run(directory: &Path, port: u16) -> Result<(Child, SocketAddr)> {
-    let configuration = directory.join("zoo.cfg");
-    fs::write(&configuration, settings(directory, port))
-        .with_context(|| format!("cannot write {}", configuration.display()))?;
-    let messages = directory.join("messages.txt");
+    let messages = directory.join(MESSAGES);
     let stderr = File::create(&messages).context("cannot keep the server's messages")?;
     let program = std::env::current_exe().context("this executable cannot be found")?;
     let mut command = Command::new(program);
-    command.arg("start").arg(&configuration).env_clear();
+    command.arg("start").arg(port.to_string()).arg(directory.join("data"));
+    command.args(SETTINGS).env_clear();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
     // Ctrl-C is for this process, which ends the server when it has cleaned up.
     command.process_group(0);
@@ -106,15 +115,6 @@ fn run(directory: &Path, port: u16) -> Result<(Child, SocketAddr)> {
             bail!("the server did not start: {}", said.trim());
         }
     }
-}
-
-/// Only clients of this host, no other ports, and as many connections as the load has.
-fn settings(directory: &Path, port: u16) -> String {
-    format!(
-        "dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\n\
-         admin.enableServer=false\n4lw.commands.whitelist=*\n",
-        directory.join("data").display()
-    )
 }
 
 fn die_with_parent(command: &mut Command) {
@@ -154,7 +154,7 @@ fn remove_stale(here: &Path) {
         let name = entry.file_name();
         let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok());
         let is_stale = owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
-        if is_stale && entry.path().join("zoo.cfg").exists() {
+        if is_stale && entry.path().join(MESSAGES).exists() {
             remove(&entry.path());
         }
     }
@@ -195,7 +195,7 @@ mod tests {
         let names = [format!("{PREFIX}{own}"), format!("{PREFIX}{}", u32::MAX), "other".into()];
         for name in &names {
             fs::create_dir(here.path().join(name)).unwrap();
-            fs::write(here.path().join(name).join("zoo.cfg"), "").unwrap();
+            fs::write(here.path().join(name).join(MESSAGES), "").unwrap();
         }
         remove_stale(here.path());
         let left = names.iter().map(|name| here.path().join(name).exists());

@@ -115,10 +115,7 @@ impl Workload {
 
     /// Whether one session writes for the others of its thread.
     pub(crate) const fn is_fanout(self) -> bool {
-        matches!(
-            self,
-            Workload::Watch | Workload::PersistentWatch | Workload::RecursiveWatch
-        )
+        matches!(self, Workload::Watch | Workload::PersistentWatch | Workload::RecursiveWatch)
     }
 
     /// Queues of contenders.
@@ -205,10 +202,11 @@ fn parse_mix(text: &str) -> Result<Workload, String> {
     }
     match text.parse::<f64>() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(Workload::Mix(Mix::reads(share))),
-        Ok(_) | Err(_) => {
-            Err(format!("a share of reads from 0 to 1, or NAME=WEIGHT,.. with names among {}, is \
-                         expected behind mix:", Mix::names().join(", ")))
-        }
+        Ok(_) | Err(_) => Err(format!(
+            "a share of reads from 0 to 1, or NAME=WEIGHT,.. with names among {}, is \
+                         expected behind mix:",
+            Mix::names().join(", ")
+        )),
     }
 }
 

@@ -79,14 +79,17 @@ pub(crate) struct Timer {
 
 impl Timer {
     /// A timer for one task.
-    #[expect(deprecated, reason = "its successor is unsafe, for types that do not keep their \
-                                   descriptor as an OwnedFd does")]
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe, for types that do not keep their \
+                                   descriptor as an OwnedFd does"
+    )]
     pub(super) fn new() -> io::Result<Timer> {
         Ok(Timer { fd: AsyncFd::new(alarm::create(TimerfdFlags::NONBLOCK)?)? })
     }
 
     /// Waits.
-    pub(super) async fn sleep(&mut self, duration: Duration) -> io::Result<()> {
+    pub(super) async fn wait(&mut self, duration: Duration) -> io::Result<()> {
         alarm::set(self.fd.get_ref(), duration)?;
         let mut count = [0; 8];
         loop {

@@ -154,10 +154,10 @@ impl Timer {
     }
 
     /// Waits.
-    pub(crate) async fn sleep(&mut self, duration: Duration) -> io::Result<()> {
+    pub(crate) async fn wait(&mut self, duration: Duration) -> io::Result<()> {
         match self {
-            Timer::Uring(timer) => timer.sleep(duration).await,
-            Timer::Epoll(timer) => timer.sleep(duration).await,
+            Timer::Uring(timer) => timer.wait(duration).await,
+            Timer::Epoll(timer) => timer.wait(duration).await,
         }
     }
 }
@@ -184,7 +184,7 @@ mod tests {
                 socket.write_all(b"hello".to_vec()).await.0.unwrap();
                 let (got, buffer) = socket.read(Vec::new()).await;
                 assert_eq!(got.unwrap(), 5);
-                Timer::new().unwrap().sleep(Duration::from_micros(10)).await.unwrap();
+                Timer::new().unwrap().wait(Duration::from_micros(10)).await.unwrap();
                 assert_eq!(socket.read(Vec::new()).await.0.unwrap(), 0);
                 buffer
             });

@@ -88,7 +88,7 @@ impl Timer {
     }
 
     /// Waits.
-    pub(super) async fn sleep(&mut self, duration: Duration) -> io::Result<()> {
+    pub(super) async fn wait(&mut self, duration: Duration) -> io::Result<()> {
         alarm::set(&self.fd, duration)?;
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();

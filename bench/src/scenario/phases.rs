@@ -98,9 +98,9 @@ fn mix(item: &Item) -> Result<String, Mistake> {
 pub(super) fn option(entry: &Entry, others: &[&str]) -> Result<Vec<String>, Mistake> {
     let key = entry.key.replace('_', "-");
     let command = LoadArgs::augment_args(Command::new("load"));
-    let known = command.get_arguments().filter_map(|argument| {
-        Some((argument.get_long()?, argument.get_action().takes_values()))
-    });
+    let known = command
+        .get_arguments()
+        .filter_map(|argument| Some((argument.get_long()?, argument.get_action().takes_values())));
     let known: Vec<_> = known.collect();
     let Some((_, takes_value)) = known.iter().find(|(long, _)| *long == key) else {
         let names = known.iter().map(|(long, _)| *long).chain(others.iter().copied());
