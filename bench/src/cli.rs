@@ -4,13 +4,18 @@ use std::cell::RefCell;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
+use crate::checkup::{self, Size};
+use crate::clock::nanos;
+use crate::condition::Condition;
 use crate::kill::Keeper;
-use crate::load::Target;
-use crate::load_args::LoadArgs;
+use crate::load::{Load, Target};
+use crate::load_args::{LoadArgs, parse_duration};
+use crate::rt::Io;
 use crate::search::Goal;
 use crate::throw_away::ThrowAway;
 
@@ -48,8 +53,9 @@ Examples:
   ringkeeper bench --scenario kafka                    as Kafka does; see `bench scenarios`
   ringkeeper bench versus --server a=:2181 --server b=:2182 set get
 
-Exit codes: 0 all is well, 1 something was wrong or cut short, 2 nothing could be measured, 130
-interrupted by Ctrl-C (what there is has been shown, and the nodes have been removed).";
+Exit codes: 0 all is well, 1 something was wrong or cut short, 2 nothing could be measured, 3 a
+condition of --fail-if holds, 130 interrupted by Ctrl-C (what there is has been shown, and the nodes
+have been removed).";
 
 /// What to do.
 #[derive(Subcommand, Debug)]
@@ -58,6 +64,10 @@ pub(crate) enum Command {
     Versus(VersusArgs),
     /// Lists the scenarios that come with it
     Scenarios(ScenariosArgs),
+    /// Compares results of `--json`, and says what differs by more than chance
+    Compare(CompareArgs),
+    /// Tells whether a server is good enough for a use of a certain size
+    Check(CheckArgs),
 }
 
 /// A run against one target.
@@ -80,6 +90,9 @@ pub(crate) struct RunArgs {
     /// Finds the highest rate that holds a goal, such as 'p99<5ms'
     #[arg(long, value_name = "GOAL", conflicts_with = "count")]
     pub search: Option<Goal>,
+    /// How often each load is run; differences can be told from chance with 4 runs or more
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
     /// The load.
     #[command(flatten)]
     pub load: LoadArgs,
@@ -92,10 +105,16 @@ pub(crate) struct RunArgs {
 #[derive(Args, Debug)]
 pub(crate) struct VersusArgs {
     /// A target; the first one is what the others are compared with
-    #[arg(long, required = true, value_name = "NAME=HOST:PORT,..")]
+    #[arg(long, value_name = "NAME=HOST:PORT,..")]
     pub server: Vec<String>,
-    /// How often each target has its turn
-    #[arg(long, default_value_t = 3)]
+    /// The same as --server apache=HOST:PORT
+    #[arg(long, value_name = "HOST:PORT,..")]
+    pub apache: Option<String>,
+    /// The same as --server ringkeeper=HOST:PORT
+    #[arg(long, value_name = "HOST:PORT,..")]
+    pub ringkeeper: Option<String>,
+    /// How often each target has its turn; differences can be told from chance with 4 or more
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
     /// The load.
     #[command(flatten)]
@@ -105,13 +124,81 @@ pub(crate) struct VersusArgs {
     pub output: OutputArgs,
 }
 
+/// A comparison of kept results.
+#[derive(Args, Debug)]
+pub(crate) struct CompareArgs {
+    /// Results; each file is a side, and the first is what the others are compared with. A single
+    /// file of `bench versus` has a side for each target
+    #[arg(value_name = "FILE", required_unless_present = "base")]
+    pub files: Vec<PathBuf>,
+    /// Results with repeats of the same loads that are one side: the base
+    #[arg(long, num_args = 1.., value_name = "FILE", requires = "new", conflicts_with = "files")]
+    pub base: Vec<PathBuf>,
+    /// Results with repeats of the same loads that are compared with the base
+    #[arg(long, num_args = 1.., value_name = "FILE", requires = "base")]
+    pub new: Vec<PathBuf>,
+    /// Writes the comparison as JSON (- is the standard output)
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Writes the comparison as a page
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Fails if this holds of the other sides, such as 'p99>+10%' of the base
+    #[arg(long, value_name = "CONDITION")]
+    pub fail_if: Vec<Condition>,
+}
+
+/// A check.
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// Server to check; several, separated by commas, are one ensemble
+    #[arg(long, default_value = "127.0.0.1:2181", value_name = "HOST:PORT,..")]
+    pub server: String,
+    /// How much it has to carry
+    #[arg(long, value_enum, default_value = "s")]
+    pub load: Size,
+    /// Time measured
+    #[arg(long, short, default_value = "30s", value_parser = parse_duration)]
+    pub duration: Duration,
+    /// Time before anything is measured
+    #[arg(long, default_value = "3s", value_parser = parse_duration)]
+    pub warmup: Duration,
+    /// Node to work under; it is left as it was found
+    #[arg(long, default_value = "/ringkeeper-bench")]
+    pub path: String,
+    /// Where the result goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
 /// Where the result goes.
 #[derive(Args, Debug)]
 pub(crate) struct OutputArgs {
-    /// Writes the result as JSON
+    /// Writes the result as JSON (- is the standard output)
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Only the result, no line per second
+    /// Writes the result as one page with charts
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Writes an HdrHistogram interval log, second by second and tagged by operation
+    #[arg(long, value_name = "FILE")]
+    pub hdr: Option<PathBuf>,
+    /// Writes an HdrHistogram percentile distribution; with several loads a file for each
+    #[arg(long, value_name = "FILE")]
+    pub hgrm: Option<PathBuf>,
+    /// Fails (exit code 3) if this holds: 'p99>5ms', 'get.p99>+10%', 'rate<10000', 'errors>0'
+    #[arg(long, value_name = "CONDITION")]
+    pub fail_if: Vec<Condition>,
+    /// Earlier result of --json that changes in percent start from
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Measures first how long a sync takes on the disk of the server's log (on this host)
+    #[arg(long)]
+    pub probe_disk: bool,
+    /// Does not ask the server for its counters (the word `mntr`, once a second)
+    #[arg(long)]
+    pub no_counters: bool,
+    /// Only the result, nothing while it runs
     #[arg(long, short)]
     pub quiet: bool,
 }
@@ -124,13 +211,48 @@ pub(crate) struct ScenariosArgs {
     pub show: Option<String>,
 }
 
+impl CheckArgs {
+    /// The target.
+    pub(crate) fn target(&self) -> Result<Target> {
+        let servers = resolve(&self.server)?;
+        let (name, pids) = (self.server.clone(), Vec::new());
+        Ok(Target { name, servers, pids, keeper: Keeper::Nobody })
+    }
+
+    /// The load of the size that was asked for.
+    pub(crate) fn load(&self, io: Io) -> Result<Load> {
+        let (connections, rate) = self.load.figures();
+        let words = [
+            "bench".to_string(),
+            format!("mix:{}", checkup::READS),
+            format!("--connections={connections}"),
+            format!("--rate={rate}"),
+            format!("--path={}", self.path),
+        ];
+        // The other parameters are those of a plain run.
+        let plain = Cli::try_parse_from(words)?;
+        let load = plain.run.load.loads(io)?.pop().expect("one workload is one load");
+        Ok(Load { warmup: nanos(self.warmup), duration: nanos(self.duration), ..load })
+    }
+}
+
 impl VersusArgs {
     /// The targets.
     pub(crate) fn targets(&self) -> Result<Vec<Target>> {
-        if self.server.len() < 2 {
+        let named = [("apache", &self.apache), ("ringkeeper", &self.ringkeeper)];
+        let named =
+            named.into_iter().filter_map(|(name, at)| Some(format!("{name}={}", at.as_ref()?)));
+        let all: Vec<String> = self.server.iter().cloned().chain(named).collect();
+        if all.len() < 2 {
             bail!("a comparison needs two targets at least: --server NAME=HOST:PORT, twice");
         }
-        self.server.iter().map(|text| parse_target(text)).collect()
+        let targets = all.iter().map(|text| parse_target(text)).collect::<Result<Vec<_>>>()?;
+        for (at, target) in targets.iter().enumerate() {
+            if targets[..at].iter().any(|other| other.name == target.name) {
+                bail!("two targets are called {}: names tell them apart", target.name);
+            }
+        }
+        Ok(targets)
     }
 }
 
@@ -184,7 +306,6 @@ fn resolve_one(server: &str) -> Result<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rt::Io;
     use crate::workload::Workload;
 
     #[test]

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ringkeeper_engine::client::Options;
@@ -23,7 +23,8 @@ use crate::rt::{self, Timer};
 use crate::session::{Part, Session};
 use crate::signal::Signal;
 use crate::storm::Storm;
-use crate::tally::{Interval, Tally};
+use crate::tally::Tally;
+use crate::timeline::Feed;
 use crate::value::Dice;
 use crate::workload::Workload;
 
@@ -46,8 +47,8 @@ pub(crate) struct Crew {
     pub servers: Arc<[SocketAddr]>,
     /// Who holds what.
     pub places: Places,
-    /// Where the last second is left for whoever watches.
-    pub interval: Arc<Mutex<Interval>>,
+    /// Where seconds are left for whoever watches.
+    pub feed: Arc<Feed>,
 }
 
 impl Crew {
@@ -55,7 +56,7 @@ impl Crew {
     /// closes the sessions.
     pub(crate) fn work(self, ready: impl FnOnce(io::Result<()>) -> bool) -> io::Result<Tally> {
         let basis = self.load.basis();
-        let mut tally = Tally::new(basis, self.load.workload.primary(), self.course.window());
+        let mut tally = Tally::new(basis, self.course.window());
         tally.ledger = Ledger::new(self.layout.keys.len());
         let tally = Rc::new(RefCell::new(tally));
         let mut ready = Some(ready);
@@ -266,21 +267,15 @@ impl Crew {
 /// What a thread remembers from one look at the clock to the next.
 #[derive(Default)]
 struct Lookout {
-    second: Nanos,
     checked: u64,
     progress: Nanos,
 }
 
 impl Lookout {
-    /// Leaves the last second for whoever watches, and ends a load of so many operations when
-    /// all of them have begun, or when nothing has come for as long as replies are waited for.
+    /// Leaves the seconds that are over for whoever watches, and ends a load of so many operations
+    /// when all of them have begun, or when nothing has come for as long as replies are waited for.
     fn look(&mut self, crew: &Crew, tally: &RefCell<Tally>, now: Nanos) {
-        let second = now / SECOND;
-        if second != self.second {
-            self.second = second;
-            let interval = tally.borrow_mut().take_interval();
-            *crew.interval.lock().expect("no thread panics while it holds this") = interval;
-        }
+        tally.borrow_mut().hand_out(now, &crew.feed);
         let checked = tally.borrow().checked;
         if checked != self.checked || self.progress == 0 {
             (self.checked, self.progress) = (checked, now);

@@ -123,11 +123,6 @@ impl FaultLog {
         other.examples.iter().for_each(|example| self.keep(example.clone()));
     }
 
-    /// All faults.
-    pub(crate) fn total(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
     /// Count of one kind.
     pub(crate) fn count(&self, kind: FaultKind) -> u64 {
         self.counts[kind as usize]

@@ -83,20 +83,6 @@ fn holds_one(pid: u32, inodes: &BTreeSet<u64>) -> bool {
     })
 }
 
-/// What the host is, for reports.
-pub(crate) fn describe() -> serde_json::Value {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let cpuinfo = read("/proc/cpuinfo");
-    let model =
-        cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    serde_json::json!({
-        "kernel": read("/proc/sys/kernel/osrelease").trim(),
-        "cpu": model.unwrap_or("unknown"),
-        "cpus": std::thread::available_parallelism().map_or(0, usize::from),
-        "load_average": read("/proc/loadavg").split(' ').next().unwrap_or_default(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

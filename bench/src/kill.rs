@@ -14,6 +14,7 @@ use crate::clock::{Nanos, SECOND};
 use crate::host;
 use crate::load::{Load, Target};
 use crate::outage::Outages;
+use crate::report::seconds;
 use crate::throw_away::ThrowAway;
 
 /// How long a killed server is waited for.
@@ -106,7 +107,7 @@ impl Killer {
             }
             State::Starting { since } => {
                 if leader(&self.servers).is_some() {
-                    self.outages.down.push(now.saturating_sub(since));
+                    self.outages.down_s.push(seconds(now.saturating_sub(since)));
                     self.state = State::Serving;
                     self.next = now.saturating_add(self.every);
                     return Ok(true);

@@ -10,15 +10,23 @@
 //! `throw_away` is a server for one run and `kill` kills servers; `report`, `text`, `live` and
 //! `versus` show.
 
+mod around;
 mod audit;
 mod check;
+mod checkup;
 mod cli;
 mod clock;
+mod compare;
+mod condition;
 mod course;
 mod driver;
+mod events;
 mod fanout;
 mod fault;
+mod hdr;
 mod host;
+mod html;
+mod inquiry;
 mod interrupt;
 mod keys;
 mod kill;
@@ -29,10 +37,13 @@ mod live;
 mod load;
 mod load_args;
 mod mix;
+mod monitor;
+mod notebook;
 mod outage;
 mod pipelined;
 mod recipe;
 mod report;
+mod results;
 mod rt;
 mod run;
 mod scenario;
@@ -40,10 +51,14 @@ mod search;
 mod session;
 mod signal;
 mod sizes;
+mod sparkline;
+mod spread;
+mod storage;
 mod storm;
 mod tally;
 mod text;
 mod throw_away;
+mod timeline;
 mod tree;
 mod value;
 mod versus;
@@ -53,27 +68,31 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
-use serde_json::{Value, json};
 
-use cli::{Cli, Command, OutputArgs, RunArgs, VersusArgs};
+use cli::{CheckArgs, Cli, Command, CompareArgs, RunArgs, VersusArgs};
+use compare::Side;
 use live::Live;
 use load::{Load, Target};
-use rt::Io;
+use notebook::Notebook;
+use results::{Document, Run};
+use rt::{Io, IoChoice};
 use search::{Goal, Search};
-use versus::Side;
 
 /// Whether the figures stand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Outcome {
     Good,
     Bad,
+    /// They stand, and one of `--fail-if` holds.
+    ConditionFailed,
 }
 
 /// Runs `ringkeeper bench` with the arguments behind that word. Exit codes: 0 if every run was
 /// measured and nothing was wrong, 1 if the server did something wrong or a run ended before its
-/// time, 2 if nothing could be measured, 130 (128 and the signal's number) if it was interrupted.
+/// time, 2 if nothing could be measured, 3 if a condition of `--fail-if` holds, 130 (128 and the
+/// signal's number) if it was interrupted.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = std::iter::once("bench".into()).chain(args).collect();
     let cli = match Cli::try_parse_from(&args) {
@@ -88,6 +107,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         interrupt::listen().context("cannot listen to signals").and_then(|()| match &cli.command {
             None => run_plain(&cli.run, &args),
             Some(Command::Versus(versus)) => run_versus(versus),
+            Some(Command::Compare(compare)) => run_compare(compare),
+            Some(Command::Check(check)) => run_check(check),
             Some(Command::Scenarios(scenarios)) => scenario::list(scenarios.show.as_deref()),
         });
     if let Err(error) = &outcome {
@@ -97,13 +118,14 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         (Some(code), _) => ExitCode::from(code),
         (None, Ok(Outcome::Good)) => ExitCode::SUCCESS,
         (None, Ok(Outcome::Bad)) => ExitCode::from(1),
+        (None, Ok(Outcome::ConditionFailed)) => ExitCode::from(3),
         (None, Err(_)) => ExitCode::from(2),
     }
 }
 
 /// Settles what carries the sockets, and says so where it was not what was hoped for.
-fn settle_io(load: &load_args::LoadArgs) -> Result<Io> {
-    let (io, reason) = Io::choose(load.io)?;
+fn settle_io(choice: IoChoice) -> Result<Io> {
+    let (io, reason) = Io::choose(choice)?;
     if let Some(reason) = reason {
         eprintln!("{reason}: sockets on epoll");
     }
@@ -111,108 +133,164 @@ fn settle_io(load: &load_args::LoadArgs) -> Result<Io> {
 }
 
 fn run_plain(args: &RunArgs, words: &[OsString]) -> Result<Outcome> {
-    let io = settle_io(&args.load)?;
+    let io = settle_io(args.load.io)?;
     let scenario = args.scenario.as_deref().map(scenario::read).transpose()?;
     let loads = match &scenario {
         None => args.load.loads(io)?,
         Some(scenario) => scenario::loads(scenario, words, io)?,
     };
+    let mut notebook = Notebook::open(&args.output)?;
+    let mut live = args.output.live()?;
     let target = args.target(scenario.and_then(|scenario| scenario.servers))?;
-    let mut live = Live::new(!args.output.quiet);
     if let Some(goal) = &args.search {
-        return run_search(args, goal, &target, &loads, &mut live);
+        return run_search(goal, &target, &loads, &mut notebook, &mut live);
     }
-    let mut reports = Vec::new();
+    let print = printer(&notebook);
     for load in loads {
-        live.say(&format!("{} on {}", text::title(&load), target.name));
-        let report = run::run(&target, &load, &mut live)?;
-        print(&text::report(&report));
-        reports.push(report);
-        save(&args.output, || json!(reports.iter().map(report::Report::json).collect::<Vec<_>>()))?;
+        for repeat in 1..=args.repeat {
+            let title = text::title(&load);
+            live.say(&format!("{title} on {}{}", target.name, turn(repeat, args.repeat)));
+            let mut report = run::run(&target, &load, &mut live)?;
+            report.repeat = repeat;
+            print(&text::report(&report));
+            notebook.add(Run::of(&report))?;
+            if interrupt::is_wanted() {
+                break;
+            }
+        }
         if interrupt::is_wanted() {
             break;
         }
     }
-    let good = reports.iter().all(report::Report::is_good);
-    Ok(if good { Outcome::Good } else { Outcome::Bad })
+    print(&text::repeats(&notebook.document.results));
+    notebook.close(Notebook::page)?;
+    live.check()?;
+    notebook.outcome(print)
 }
 
 fn run_search(
-    args: &RunArgs,
     goal: &Goal,
     target: &Target,
     loads: &[Load],
+    notebook: &mut Notebook,
     live: &mut Live,
 ) -> Result<Outcome> {
-    let mut results = Vec::new();
-    let mut good = true;
+    let print = printer(notebook);
+    let mut all_found = true;
     for load in loads {
-        anyhow::ensure!(
-            load.workload.is_pipelined(),
-            "{} has its own rhythm: no rate of it can be searched",
-            load.workload
-        );
+        let is_pipelined = load.workload.is_pipelined();
+        ensure!(is_pipelined, "{} has its own rhythm: it has no rate to search", load.workload);
+        live.say(&format!("{} on {}: {goal}", text::title(load), target.name));
         let mut search = Search::new(load.rate.unwrap_or(search::START));
-        let mut report = None;
-        live.say(&format!("{} on {}, as fast as {goal}", text::title(load), target.name));
         while let Some(rate) = search.next() {
-            let least = if search.is_confirming() { load.duration * 2 } else { load.duration };
-            let duration = goal.duration(rate, least);
-            let step_load = Load { rate: Some(rate), duration, ..load.clone() };
-            let run = run::run(target, &step_load, &mut Live::new(false))?;
+            let step = search.is_confirming();
+            let load = goal.load(load, rate, step);
+            let report = run::run(target, &load, &mut Live::new(false))?;
             if interrupt::is_wanted() {
                 break;
             }
-            let step = goal.judge(rate, &run);
-            print(&format!("{}\n", search::line(&step, search.is_confirming())));
-            if !run.faults.is_empty() {
-                print(&text::report(&run));
+            search.take(goal.judge(rate, &report));
+            print(&search.last_line(step));
+            if !report.faults.is_empty() || search.found().is_some() {
+                print(&text::report(&report));
+                notebook.add(Run::of(&report))?;
+            }
+            if !report.faults.is_empty() {
                 break;
             }
-            search.take(step);
-            report = Some(run);
-        }
-        if let Some(report) = report.as_ref().filter(|_| search.found().is_some()) {
-            print(&text::report(report));
         }
         print(&search.text(goal));
-        good &= search.found().is_some();
-        let report = report.map(|report| report.json());
-        results.push(json!({ "search": search.json(goal), "report": report }));
-        save(&args.output, || json!(results))?;
+        all_found &= search.found().is_some();
+        notebook.document.searches.push(search.json(goal));
     }
-    Ok(if good { Outcome::Good } else { Outcome::Bad })
+    notebook.close(Notebook::page)?;
+    let outcome = notebook.outcome(print)?;
+    Ok(if all_found { outcome } else { Outcome::Bad })
 }
 
 fn run_versus(args: &VersusArgs) -> Result<Outcome> {
-    let io = settle_io(&args.load)?;
+    let io = settle_io(args.load.io)?;
     let targets = args.targets()?;
-    let mut live = Live::new(!args.output.quiet);
-    let mut comparisons = Vec::new();
-    let mut good = true;
+    let mut notebook = Notebook::open(&args.output)?;
+    let mut live = args.output.live()?;
+    let print = printer(&notebook);
     for load in args.load.loads(io)? {
-        let mut sides: Vec<Side> = targets.iter().map(side).collect();
         for round in 0..args.rounds {
-            for turn in turns(targets.len(), round) {
+            for which in turns(targets.len(), round) {
                 interrupt::check()?;
-                let (target, title) = (&targets[turn], text::title(&load));
+                let (target, title) = (&targets[which], text::title(&load));
                 live.say(&format!("{title} on {}, round {}", target.name, round + 1));
-                sides[turn].rounds.push(run::run(target, &load, &mut live)?);
+                let mut report = run::run(target, &load, &mut live)?;
+                report.repeat = round + 1;
+                if !report.is_good() {
+                    print(&text::report(&report));
+                }
+                notebook.add(Run::of(&report))?;
             }
         }
-        for report in sides.iter().flat_map(|side| &side.rounds).filter(|r| !r.is_good()) {
-            print(&text::report(report));
-        }
-        print(&versus::table(&text::title(&load), &sides));
-        good &= sides.iter().all(Side::is_good);
-        comparisons.push(versus::json(&sides));
-        save(&args.output, || json!(comparisons))?;
     }
-    Ok(if good { Outcome::Good } else { Outcome::Bad })
+    let mut sides = Side::each_target(&notebook.document);
+    // Who goes first changes from round to round; the first target is the base all the same.
+    sides.sort_by_key(|side| targets.iter().position(|target| target.name == side.name));
+    print(&versus::table(&sides));
+    let comparisons = compare::compare(&sides)?;
+    print(&compare::summary(&comparisons));
+    notebook.document.versus = Some(versus::json(&comparisons));
+    let page = |one: &Document| html::comparison(&sides, &comparisons, &one.command_line());
+    notebook.close(page)?;
+    live.check()?;
+    notebook.outcome(print)
 }
 
-fn side(target: &Target) -> Side {
-    Side { name: target.name.clone(), rounds: Vec::new() }
+fn run_compare(args: &CompareArgs) -> Result<Outcome> {
+    let sides = compare::read_sides(args)?;
+    let comparisons = compare::compare(&sides)?;
+    let document = Document::begin();
+    if args.json.as_deref().is_none_or(|path| path.as_os_str() != "-") {
+        print(&compare::table(&comparisons));
+    }
+    if let Some(path) = &args.json {
+        results::save(path, &format!("{:#}\n", versus::json(&comparisons)))?;
+    }
+    if let Some(path) = &args.html {
+        let page = html::comparison(&sides, &comparisons, &document.command_line());
+        results::save(path, &page)?;
+    }
+    let mut failed = false;
+    for side in &sides[1..] {
+        for ruling in condition::judge(&args.fail_if, &side.runs, Some(&sides[0].runs))? {
+            failed |= ruling.failed;
+            print(&format!("{}\n", ruling.text));
+        }
+    }
+    Ok(match (failed, comparisons.iter().any(compare::Comparison::is_worse)) {
+        (true, _) => Outcome::ConditionFailed,
+        // Conditions, if there are any, decide alone.
+        (false, true) if args.fail_if.is_empty() => Outcome::Bad,
+        (false, _) => Outcome::Good,
+    })
+}
+
+fn run_check(args: &CheckArgs) -> Result<Outcome> {
+    let (target, load) = (args.target()?, args.load(settle_io(IoChoice::Auto)?)?);
+    let mut notebook = Notebook::open(&args.output)?;
+    let mut live = args.output.live()?;
+    let print = printer(&notebook);
+    live.say(&format!("{} on {}", checkup::announcement(args.load, &load), target.name));
+    let report = run::run(&target, &load, &mut live)?;
+    print(&text::report(&report));
+    let run = Run::of(&report);
+    let (passed, verdict) = checkup::verdict(args.load, &run);
+    print(&format!("\n{verdict}"));
+    notebook.add(run)?;
+    notebook.close(Notebook::page)?;
+    live.check()?;
+    let outcome = notebook.outcome(print)?;
+    Ok(if passed { outcome } else { Outcome::Bad })
+}
+
+fn turn(repeat: u32, repeats: u32) -> String {
+    if repeats > 1 { format!(", run {repeat} of {repeats}") } else { String::new() }
 }
 
 /// Who goes first changes from round to round, since the second finds a warmer host.
@@ -224,20 +302,17 @@ fn turns(targets: usize, round: u32) -> Vec<usize> {
     turns
 }
 
+/// Where tables go: not between the lines of a result on the standard output.
+fn printer(notebook: &Notebook) -> fn(&str) {
+    if notebook.takes_stdout() { print_aside } else { print }
+}
+
 fn print(text: &str) {
     // Whoever closed the terminal does not need the text.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-/// Saves what there is so far: a long session that is cut short keeps its results.
-fn save(output: &OutputArgs, results: impl Fn() -> Value) -> Result<()> {
-    let Some(path) = &output.json else { return Ok(()) };
-    let document = json!({
-        "tool": concat!("ringkeeper bench ", env!("CARGO_PKG_VERSION")),
-        "command": std::env::args().collect::<Vec<_>>(),
-        "host": host::describe(),
-        "results": results(),
-    });
-    let text = format!("{document:#}\n");
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+fn print_aside(text: &str) {
+    // The same as above.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }

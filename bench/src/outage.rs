@@ -1,13 +1,11 @@
 //! Connections that were lost, servers that were killed, and what became of it.
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
-use crate::clock::Nanos;
-use crate::report::seconds;
 use crate::text::{grouped, latency};
 
 /// What was lost and came back.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Outages {
     /// Connections that were lost.
     pub disconnects: u64,
@@ -17,8 +15,8 @@ pub(crate) struct Outages {
     pub unknown: u64,
     /// Servers killed.
     pub kills: u64,
-    /// From each kill to the first server that answers again as one that serves.
-    pub down: Vec<Nanos>,
+    /// Seconds from each kill to the first server that answers again as one that serves.
+    pub down_s: Vec<f64>,
 }
 
 impl Outages {
@@ -28,16 +26,7 @@ impl Outages {
         self.reattached += other.reattached;
         self.unknown += other.unknown;
         self.kills += other.kills;
-        self.down.extend_from_slice(&other.down);
-    }
-
-    /// For machines.
-    pub(crate) fn json(&self) -> Value {
-        json!({
-            "disconnects": self.disconnects, "reattached": self.reattached,
-            "unknown": self.unknown, "kills": self.kills,
-            "down_s": self.down.iter().copied().map(seconds).collect::<Vec<_>>(),
-        })
+        self.down_s.extend_from_slice(&other.down_s);
     }
 
     /// For people: nothing if nothing was lost.
@@ -46,7 +35,7 @@ impl Outages {
         if self.kills > 0 {
             let times = if self.kills == 1 { "once" } else { "times" };
             let count = if self.kills == 1 { String::new() } else { grouped(self.kills) + " " };
-            let down = self.down.iter().map(|down| latency(*down as f64 / 1e3));
+            let down = self.down_s.iter().map(|down| latency(down * 1e6));
             let down = down.collect::<Vec<_>>().join(", ");
             out = format!("killed   {count}{times}; a server served again after {down}\n");
         }

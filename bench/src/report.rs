@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
+use crate::around::Around;
 use crate::clock::{Nanos, SECOND};
 use crate::load::Load;
 use crate::outage::Outages;
 use crate::tally::{Row, Tally, histogram};
 
 /// Percentiles of latency, in microseconds.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Quantiles {
+    /// The mean.
+    pub mean: f64,
     /// Median.
     pub p50: f64,
     /// 90 %.
@@ -20,6 +23,7 @@ pub(crate) struct Quantiles {
     /// 99 %.
     pub p99: f64,
     /// 99.9 %.
+    #[serde(rename = "p99.9")]
     pub p999: f64,
     /// The slowest.
     pub max: f64,
@@ -30,18 +34,13 @@ impl Quantiles {
     pub(crate) fn of(histogram: &Histogram<u64>) -> Quantiles {
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
         Quantiles {
+            mean: histogram.mean() / 1e3,
             p50: at(0.5),
             p90: at(0.9),
             p99: at(0.99),
             p999: at(0.999),
             max: histogram.max() as f64 / 1e3,
         }
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "p50": self.p50, "p90": self.p90, "p99": self.p99, "p99.9": self.p999, "max": self.max,
-        })
     }
 }
 
@@ -60,6 +59,8 @@ pub(crate) struct Line {
     pub response: Quantiles,
     /// Latency from the sending, in an open loop.
     pub service: Option<Quantiles>,
+    /// All latencies, in nanoseconds.
+    pub times: Histogram<u64>,
 }
 
 impl Line {
@@ -71,20 +72,13 @@ impl Line {
             errors: row.errors,
             response: Quantiles::of(&row.response),
             service: row.service.as_ref().map(Quantiles::of),
+            times: row.response.clone(),
         }
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "op": self.name, "ops": self.ops, "ops_per_s": self.rate, "errors": self.errors,
-            "latency_us": self.response.json(),
-            "service_us": self.service.as_ref().map(Quantiles::json),
-        })
     }
 }
 
 /// Processor time and memory over the measured time.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Usage {
     /// Microseconds of processor time per operation.
     pub cpu_us_per_op: f64,
@@ -99,10 +93,6 @@ impl Usage {
             cpu_us_per_op: cpu_ns as f64 / 1e3 / ops.max(1) as f64,
             cpus: cpu_ns as f64 / elapsed.max(1) as f64,
         }
-    }
-
-    fn json(&self) -> Value {
-        json!({ "cpu_us_per_op": self.cpu_us_per_op, "cpus": self.cpus })
     }
 }
 
@@ -152,6 +142,10 @@ pub(crate) struct Report {
     pub unsent: u64,
     /// Whether it ended before its time.
     pub partial: bool,
+    /// Which repetition of the load it is, from 1.
+    pub repeat: u32,
+    /// What was noted around the operations.
+    pub around: Around,
 }
 
 impl Report {
@@ -183,42 +177,14 @@ impl Report {
             checked: tally.checked,
             unsent: tally.unsent,
             partial: false,
+            repeat: 1,
+            around: Around::default(),
         }
-    }
-
-    /// All faults.
-    pub(crate) fn faults_total(&self) -> u64 {
-        self.faults.iter().map(|(_, count)| count).sum()
     }
 
     /// Whether the figures stand: nothing was wrong, and something was measured.
     pub(crate) fn is_good(&self) -> bool {
         self.faults.is_empty() && !self.partial && self.total.ops > 0
-    }
-
-    /// The report for machines.
-    pub(crate) fn json(&self) -> Value {
-        let load = &self.load;
-        json!({
-            "target": self.target, "version": self.version,
-            "workload": load.workload.to_string(), "connections": load.connections,
-            "pipeline": load.pipeline, "threads": load.threads, "rate": load.rate,
-            "warmup_s": seconds(load.warmup), "elapsed_s": seconds(self.elapsed),
-            "value_bytes": load.value_bytes.json(), "keys": load.keys,
-            "keys_dist": load.keys_dist.to_string(), "io": load.io.name(),
-            "phase": load.name, "children": load.children, "seed": load.seed,
-            "total": self.total.json(),
-            "ops": self.lines.iter().map(Line::json).collect::<Vec<_>>(),
-            "driver": self.driver.json(),
-            "server": self.server.as_ref().map(Usage::json),
-            "server_rss_bytes": self.server_rss.map(|(now, _)| now),
-            "server_rss_peak_bytes": self.server_rss.map(|(_, peak)| peak),
-            "outages": self.outages.json(),
-            "checked": self.checked, "unsent": self.unsent, "partial": self.partial,
-            "faults": self.faults.iter().map(|(name, n)| (name.to_string(), json!(n)))
-                .collect::<serde_json::Map<_, _>>(),
-            "fault_examples": self.examples,
-        })
     }
 }
 

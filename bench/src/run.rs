@@ -8,17 +8,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow, bail};
 
+use crate::around::{Around, Recorder};
 use crate::clock::{Clock, Nanos, SECOND};
 use crate::course::Course;
 use crate::driver::Crew;
 use crate::host;
+use crate::inquiry::Inquest;
 use crate::interrupt;
 use crate::kill::Killer;
 use crate::live::Live;
 use crate::load::{Load, Target};
+use crate::outage::Outages;
 use crate::recipe::{Place, Places};
 use crate::report::{Report, Sampled};
-use crate::tally::{Interval, Tally, Window};
+use crate::results::load_average;
+use crate::tally::{Tally, Window};
+use crate::text;
+use crate::timeline::{Feed, Timeline};
 use crate::tree::{self, Plot};
 use crate::value::mix;
 
@@ -41,6 +47,7 @@ pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Repor
         }
     };
     report.version = version;
+    live.end();
     if let Err(error) = plot.clear() {
         report.partial = true;
         report.examples.push(format!("left behind: {error:#}; the next run removes it"));
@@ -60,7 +67,7 @@ struct Team {
     pids: Vec<u32>,
     load: Arc<Load>,
     course: Arc<Course>,
-    intervals: Vec<Arc<Mutex<Interval>>>,
+    feeds: Vec<Arc<Feed>>,
     threads: Vec<JoinHandle<io::Result<Tally>>>,
     connected: Arc<Barrier>,
     go: Arc<Barrier>,
@@ -77,7 +84,7 @@ impl Team {
             pids: if target.pids.is_empty() { found() } else { target.pids.clone() },
             load: load.clone(),
             course,
-            intervals: Vec::new(),
+            feeds: Vec::new(),
             threads: Vec::new(),
             connected: Arc::new(Barrier::new(parties)),
             go: Arc::new(Barrier::new(parties)),
@@ -88,8 +95,8 @@ impl Team {
         let places: Places = (0..load.workload.queues()).map(|_| Place::default()).collect();
         for thread in 0..load.threads {
             let share = |n| load.connections * n / load.threads;
-            let interval: Arc<Mutex<Interval>> = Arc::default();
-            team.intervals.push(interval.clone());
+            let feed: Arc<Feed> = Arc::default();
+            team.feeds.push(feed.clone());
             let crew = Crew {
                 thread,
                 lanes: share(thread)..share(thread + 1),
@@ -98,7 +105,7 @@ impl Team {
                 course: team.course.clone(),
                 servers: servers.clone(),
                 places: places.clone(),
-                interval,
+                feed,
             };
             let ready = team.gate();
             team.threads.push(std::thread::spawn(move || crew.work(ready)));
@@ -134,23 +141,12 @@ impl Team {
         self.course.settled_threads() as usize == self.threads.len()
     }
 
-    /// The last second of all threads.
-    fn interval(&self) -> Interval {
-        let mut all = Interval::default();
-        for interval in &self.intervals {
-            let one = std::mem::take(
-                &mut *interval.lock().expect("no thread panics while it holds this"),
-            );
-            all.response.add(&one.response).expect("all histograms have the same bounds");
-            all.faults += one.faults;
-        }
-        all
-    }
-
-    fn join(self) -> Result<Tally> {
+    /// Waits for the threads; the seconds that they have not left yet go to the timeline.
+    fn join(self, timeline: &mut Timeline) -> Result<Tally> {
         let mut all: Option<Tally> = None;
         for thread in self.threads {
-            let tally = thread.join().map_err(|_| anyhow!("a driver thread panicked"))??;
+            let mut tally = thread.join().map_err(|_| anyhow!("a driver thread panicked"))??;
+            tally.rest().iter().for_each(|interval| timeline.add(interval));
             match &mut all {
                 Some(all) => all.merge(&tally),
                 None => all = Some(tally),
@@ -164,127 +160,162 @@ fn measure(
     target: &Target,
     load: &Load,
     plot: &mut Plot,
-    mut killer: Option<Killer>,
+    killer: Option<Killer>,
     live: &mut Live,
 ) -> Result<Report> {
     let team = Team::start(target, load, plot);
+    let inquest = Inquest::begin(live.inquiry, &target.servers, &team.pids, team.course.clock);
+    let load_average = load_average();
     if !team.begin() {
         let failure = team.failure.lock().expect("no thread panics while it holds this").take();
         let failure = failure.unwrap_or_else(|| io::Error::other("unknown"));
         bail!("cannot connect {} sessions to {}: {failure}", load.connections, target.name);
     }
-    let mut watch = Watch { plot, killer: killer.as_mut(), trouble: None };
-    let mut sampled = attend(&team, &mut watch, live);
-    let trouble = watch.trouble.take();
+    let mut watch = Watch::begin(&team, killer);
+    let ahead = watch.from.saturating_sub(team.course.clock.now());
+    let started = SystemTime::now() + Duration::from_nanos(ahead);
+    live.begin(&text::title(load), started, Duration::from_nanos(load.length()));
+    let mut sampled = watch.attend(&team, plot, live);
     team.course.release();
     let window = team.course.window();
-    let mut tally = team.join()?;
-    if let Some(killer) = killer {
-        tally.outages.merge(&killer.outages);
-    }
+    let mut timeline = watch.timeline;
+    let mut tally = team.join(&mut timeline)?;
+    tally.outages.merge(&watch.outages);
     plot.audit(load, &mut tally);
     if load.count.is_some() {
         sampled.elapsed = tally.last.saturating_sub(window.from);
     }
+    watch.recorder.take(timeline.finish(), live);
     let mut report = Report::new(&target.name, load, &tally, &sampled);
+    let mut seconds = watch.recorder.finish(sampled.elapsed);
+    let inquest_missing = inquest.missing.clone();
+    let (server, events) = inquest.end(window.from, &mut seconds);
+    report.examples.extend(inquest_missing);
+    report.around = Around { started, load_average, seconds, events, server };
     report.partial = match load.count {
         Some(count) => report.total.ops + report.total.errors + tally.outages.unknown < count,
         None => sampled.elapsed < load.duration,
     };
-    if let Some(trouble) = trouble {
+    if let Some(trouble) = watch.trouble {
         report.partial = true;
         report.examples.push(format!("{trouble:#}"));
     }
     Ok(report)
 }
 
-/// What is looked after beside the load.
-struct Watch<'a> {
-    plot: &'a mut Plot,
-    killer: Option<&'a mut Killer>,
+/// What follows a run while it lasts.
+struct Watch {
+    from: Nanos,
+    timeline: Timeline,
+    recorder: Recorder,
+    killer: Option<Killer>,
+    /// What the killer has done.
+    outages: Outages,
     /// Why a killed server did not come back.
     trouble: Option<anyhow::Error>,
 }
 
-impl Watch<'_> {
-    fn look(&mut self, now: Nanos, may_kill: bool) {
+impl Watch {
+    fn begin(team: &Team, mut killer: Option<Killer>) -> Watch {
+        let from = team.course.window().from;
+        let recorder = Recorder::new(from, team.load.workload.primary(), &team.pids);
+        if let Some(killer) = &mut killer {
+            killer.begin(from);
+        }
+        let (timeline, outages) = (Timeline::default(), Outages::default());
+        Watch { from, timeline, recorder, killer, outages, trouble: None }
+    }
+
+    /// Samples at the begin and at the end of the measured time, and shows what goes on meanwhile.
+    fn attend(&mut self, team: &Team, plot: &mut Plot, live: &mut Live) -> Sampled {
+        let pids = &team.pids[..];
+        let clock = team.course.clock;
+        let from = self.from;
+        let mut begin = None;
+        let mut next_ping = clock.now() + SECOND;
+        loop {
+            let now = clock.now();
+            if interrupt::is_wanted() {
+                team.course.end(now);
+            }
+            let until = team.course.window().until;
+            if now >= from && begin.is_none() {
+                begin = Some(Sample::take(pids));
+            }
+            self.look(team, live);
+            if now >= until || team.is_settled() {
+                break;
+            }
+            self.kill(now, true, plot);
+            if now >= next_ping {
+                next_ping += SECOND;
+                self.stay(plot);
+            }
+            let wake = if begin.is_none() { from.min(until) } else { until };
+            clock.sleep_until(wake.min(now + LOOK));
+        }
+        let end = Sample::take(pids);
+        let begin = begin.unwrap_or_else(|| end.clone());
+        let until = team.course.window().until;
+        let elapsed = clock.now().min(until).saturating_sub(from).min(team.load.length());
+        self.wait_settled(team, plot, live);
+        Sampled {
+            elapsed,
+            driver_cpu_ns: end.driver_ns - begin.driver_ns,
+            server_cpu_ns: end.server_ns.zip(begin.server_ns).map(|(end, begin)| end - begin),
+            server_rss: end.rss,
+        }
+    }
+
+    /// The threads see to it themselves that this comes to an end; a server that was killed is
+    /// waited for.
+    fn wait_settled(&mut self, team: &Team, plot: &mut Plot, live: &mut Live) {
+        let clock = team.course.clock;
+        let mut next_ping = clock.now() + SECOND;
+        while !team.is_settled() || self.is_server_down() {
+            let now = clock.now();
+            self.look(team, live);
+            self.kill(now, false, plot);
+            if now >= next_ping {
+                next_ping += SECOND;
+                self.stay(plot);
+            }
+            clock.sleep_until(now + LOOK);
+        }
+        if let Some(killer) = self.killer.take() {
+            self.outages.merge(&killer.outages);
+        }
+    }
+
+    fn is_server_down(&self) -> bool {
+        self.killer.as_ref().is_some_and(Killer::is_busy)
+    }
+
+    /// Keeps the session that answers for the nodes.
+    fn stay(&self, plot: &mut Plot) {
+        if !self.is_server_down() {
+            plot.stay();
+        }
+    }
+
+    /// Kills a server if it is time, and sees to one that was killed.
+    fn kill(&mut self, now: Nanos, may_kill: bool, plot: &mut Plot) {
         let Some(killer) = &mut self.killer else { return };
         match killer.look(now, may_kill) {
-            Ok(true) => self.plot.revive(),
+            Ok(true) => plot.revive(),
             Ok(false) => {}
             Err(error) => {
                 self.trouble = Some(error);
+                self.outages.merge(&killer.outages);
                 self.killer = None;
             }
         }
     }
 
-    fn stay(&mut self) {
-        let is_down = self.killer.as_ref().is_some_and(|killer| killer.is_busy());
-        if !is_down {
-            self.plot.stay();
-        }
-    }
-}
-
-/// Samples at the begin and at the end of the measured time, and shows what goes on meanwhile.
-fn attend(team: &Team, watch: &mut Watch<'_>, live: &mut Live) -> Sampled {
-    let pids = &team.pids[..];
-    let clock = team.course.clock;
-    let Window { from, .. } = team.course.window();
-    let began = clock.now();
-    if let Some(killer) = &mut watch.killer {
-        killer.begin(from);
-    }
-    let mut begin = None;
-    let mut next_line = began + SECOND;
-    loop {
-        let now = clock.now();
-        if interrupt::is_wanted() {
-            team.course.end(now);
-        }
-        let Window { until, .. } = team.course.window();
-        if now >= from && begin.is_none() {
-            begin = Some(Sample::take(pids));
-        }
-        if now >= until || team.is_settled() {
-            break;
-        }
-        if now >= next_line {
-            next_line += SECOND;
-            live.line((now - began) / SECOND, now < from, &team.interval(), pids);
-            watch.stay();
-        }
-        watch.look(now, true);
-        let wake = if begin.is_none() { from.min(until) } else { until };
-        clock.sleep_until(wake.min(next_line).min(now + LOOK));
-    }
-    let end = Sample::take(pids);
-    let begin = begin.unwrap_or_else(|| end.clone());
-    let Window { until, .. } = team.course.window();
-    let elapsed = clock.now().min(until).saturating_sub(from).min(team.load.length());
-    wait_settled(team, watch);
-    Sampled {
-        elapsed,
-        driver_cpu_ns: end.driver_ns - begin.driver_ns,
-        server_cpu_ns: end.server_ns.zip(begin.server_ns).map(|(end, begin)| end - begin),
-        server_rss: end.rss,
-    }
-}
-
-/// The threads see to it themselves that this comes to an end.
-fn wait_settled(team: &Team, watch: &mut Watch<'_>) {
-    let clock = team.course.clock;
-    let mut next_ping = clock.now() + SECOND;
-    let is_down = |watch: &Watch<'_>| watch.killer.as_ref().is_some_and(|killer| killer.is_busy());
-    while !team.is_settled() || is_down(watch) {
-        let now = clock.now();
-        if now >= next_ping {
-            next_ping += SECOND;
-            watch.stay();
-        }
-        watch.look(now, false);
-        clock.sleep_until(now + LOOK);
+    fn look(&mut self, team: &Team, live: &mut Live) {
+        self.recorder.look(team.course.clock.now());
+        let complete = self.timeline.collect(team.feeds.iter().map(AsRef::as_ref));
+        self.recorder.take(complete, live);
     }
 }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use crate::clock::{Nanos, SECOND, nanos};
+use crate::load::Load;
 use crate::load_args::parse_duration;
 use crate::report::{Quantiles, Report};
 use crate::text::{latency, whole};
@@ -126,6 +127,13 @@ impl Goal {
         (needed as Nanos).min(STEP_MAX).max(least)
     }
 
+    /// A step at this rate: the last one takes twice the time.
+    pub(crate) fn load(&self, load: &Load, rate: f64, confirms: bool) -> Load {
+        let least = if confirms { load.duration.saturating_mul(2) } else { load.duration };
+        let duration = self.duration(rate, least);
+        Load { rate: Some(rate), duration, ..load.clone() }
+    }
+
     /// Judges a run.
     pub(crate) fn judge(&self, rate: f64, report: &Report) -> Step {
         let us = self.quantile.of(&report.total.response);
@@ -216,6 +224,11 @@ impl Search {
         self.over = self.next < self.floor || self.steps.len() >= STEPS_MAX;
     }
 
+    /// The last step, for people.
+    pub(crate) fn last_line(&self, confirming: bool) -> String {
+        self.steps.last().map_or(String::new(), |step| line(step, confirming))
+    }
+
     /// For machines.
     pub(crate) fn json(&self, goal: &Goal) -> Value {
         let step = |step: &Step| {
@@ -252,12 +265,12 @@ impl Search {
 }
 
 /// One step, for people.
-pub(crate) fn line(step: &Step, confirming: bool) -> String {
+fn line(step: &Step, confirming: bool) -> String {
     let verdict = if step.holds { "holds" } else { "fails" };
     let busy = if step.driver_bound { ", the driver was busy" } else { "" };
     let confirmed = if confirming { ", confirmation" } else { "" };
     format!(
-        "{:>10} per second: {:>9}, {:>10} reached, {verdict}{busy}{confirmed}",
+        "{:>10} per second: {:>9}, {:>10} reached, {verdict}{busy}{confirmed}\n",
         whole(step.rate),
         latency(step.us),
         whole(step.reached),

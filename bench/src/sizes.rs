@@ -33,11 +33,6 @@ impl Sizes {
         self.min + (word % span) as usize
     }
 
-    /// A number where all are alike, for machines.
-    pub(crate) fn json(self) -> serde_json::Value {
-        if self.min == self.max { self.min.into() } else { self.to_string().into() }
-    }
-
     /// Whether some value is that long.
     pub(crate) const fn hold(self, bytes: usize) -> bool {
         self.min <= bytes && bytes <= self.max

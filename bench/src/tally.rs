@@ -7,6 +7,7 @@ use crate::fault::{Fault, FaultKind, FaultLog};
 use crate::kind::Kind;
 use crate::ledger::Ledger;
 use crate::outage::Outages;
+use crate::timeline::{Feed, Interval, SecondNumber, second_of};
 use crate::workload::Op;
 
 /// Times of one kind of operation.
@@ -66,27 +67,11 @@ pub(crate) struct Times {
     pub ended: Nanos,
 }
 
-/// The last second, for whoever watches.
-#[derive(Clone, Debug)]
-pub(crate) struct Interval {
-    /// Times of the primary operations.
-    pub response: Histogram<u64>,
-    /// Faults so far.
-    pub faults: u64,
-}
-
-impl Default for Interval {
-    fn default() -> Interval {
-        Interval { response: histogram(), faults: 0 }
-    }
-}
-
 /// What one driver thread counts and times.
 #[derive(Debug)]
 pub(crate) struct Tally {
     rows: [Option<Box<Row>>; Kind::ALL.len()],
     basis: Basis,
-    primary: &'static [Kind],
     window: Window,
     /// Writes, warm-up included.
     pub ledger: Ledger,
@@ -101,16 +86,17 @@ pub(crate) struct Tally {
     /// Arrivals of an open loop that had not been sent when time was up.
     pub unsent: u64,
     /// The second under way.
-    pub interval: Interval,
+    interval: Interval,
+    /// Seconds that are over and not handed out yet.
+    finished: Vec<Interval>,
 }
 
 impl Tally {
     /// Nothing counted yet.
-    pub(crate) fn new(basis: Basis, primary: &'static [Kind], window: Window) -> Tally {
+    pub(crate) fn new(basis: Basis, window: Window) -> Tally {
         Tally {
             rows: [const { None }; Kind::ALL.len()],
             basis,
-            primary,
             window,
             ledger: Ledger::default(),
             outages: Outages::default(),
@@ -118,7 +104,8 @@ impl Tally {
             checked: 0,
             last: 0,
             unsent: 0,
-            interval: Interval::default(),
+            interval: Interval::new(SecondNumber::MIN),
+            finished: Vec::new(),
         }
     }
 
@@ -139,18 +126,20 @@ impl Tally {
 
     /// Times an operation that did what it was asked for.
     pub(crate) fn record(&mut self, kind: Kind, times: Times) {
-        if self.primary.contains(&kind) {
-            self.interval.response.saturating_record(times.ended.saturating_sub(times.intended));
-        }
         let instant = match self.basis {
             Basis::Ended => times.ended,
             Basis::Started => times.started,
             Basis::Intended => times.intended,
         };
-        if !self.window.holds(instant) {
+        let window = self.window;
+        let measured = window.holds(instant);
+        if measured || times.ended < window.from {
+            self.turn_to(times.ended);
+            self.interval.record(kind, times.ended.saturating_sub(times.intended));
+        }
+        if !measured {
             return;
         }
-        let window = self.window;
         let row = self.row_mut(kind);
         row.in_time += u64::from(window.holds(times.ended));
         row.response.saturating_record(times.ended.saturating_sub(times.intended));
@@ -181,13 +170,36 @@ impl Tally {
 
     /// Counts a fault.
     pub(crate) fn fault(&mut self, fault: Fault) {
+        self.interval.faults += 1;
         self.faults.note(fault);
     }
 
-    /// Hands out the last second and begins the next.
-    pub(crate) fn take_interval(&mut self) -> Interval {
-        self.interval.faults = self.faults.total();
-        std::mem::take(&mut self.interval)
+    /// Hands out the seconds that are over.
+    pub(crate) fn hand_out(&mut self, now: Nanos, feed: &Feed) {
+        self.turn_to(now);
+        feed.leave(&mut self.finished, self.interval.second);
+    }
+
+    /// Seconds that were not handed out while the load ran.
+    pub(crate) fn rest(&mut self) -> Vec<Interval> {
+        self.turn(SecondNumber::MIN);
+        std::mem::take(&mut self.finished)
+    }
+
+    /// Begins the second of this instant, if it has not begun.
+    fn turn_to(&mut self, at: Nanos) {
+        let second = second_of(at, self.window.from);
+        if second > self.interval.second {
+            self.turn(second);
+        }
+    }
+
+    /// The interval before the first second holds nothing.
+    fn turn(&mut self, second: SecondNumber) {
+        let over = std::mem::replace(&mut self.interval, Interval::new(second));
+        if over.second != SecondNumber::MIN {
+            self.finished.push(over);
+        }
     }
 
     /// Adds what another thread counted.
@@ -234,18 +246,21 @@ mod tests {
 
     #[test]
     fn a_closed_loop_counts_what_is_answered_inside_the_window() {
-        let mut tally = Tally::new(Basis::Ended, &[Kind::Get], WINDOW);
+        let mut tally = Tally::new(Basis::Ended, WINDOW);
         for ended in [99, 100, 199, 200] {
             tally.record(Kind::Get, times(50, 50, ended));
         }
         let row = tally.row(Kind::Get).unwrap();
         assert_eq!((row.in_time, row.response.len(), tally.last), (2, 2, 199));
-        assert_eq!(tally.take_interval().response.len(), 4);
+        let rest = tally.rest();
+        let counts: Vec<_> =
+            rest.iter().map(|i| (i.second, i.all_of(&[Kind::Get]).len())).collect();
+        assert_eq!(counts, [(-1, 1), (0, 2)], "what came too late is not counted");
     }
 
     #[test]
     fn an_open_loop_counts_what_was_due_inside_it_from_when_it_was_due() {
-        let mut tally = Tally::new(Basis::Intended, &[Kind::Get], WINDOW);
+        let mut tally = Tally::new(Basis::Intended, WINDOW);
         tally.record(Kind::Get, times(99, 100, 150));
         tally.record(Kind::Get, times(150, 100_150, 100_250));
         let row = tally.row(Kind::Get).unwrap();

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use crate::load::Load;
 use crate::report::{Line, Quantiles, Report, seconds};
+use crate::results::{Run, loads};
+use crate::spread::Spread;
 use crate::workload::Workload;
 
 /// A count with its thousands apart.
@@ -82,6 +84,31 @@ pub(crate) fn report(report: &Report) -> String {
     out.push('\n');
     usage(&mut out, report);
     verdict(&mut out, report);
+    out
+}
+
+/// Medians of repeated runs; nothing if every load was run once.
+pub(crate) fn repeats(runs: &[Run]) -> String {
+    let mut out = String::new();
+    for load in loads(runs).iter().filter(|load| load.runs.len() > 1) {
+        let figure = |of: fn(&Run) -> f64| {
+            let figures = load.runs.iter().map(|run| of(run)).collect();
+            Spread::of(figures).expect("a load has runs")
+        };
+        let rate = figure(|run| run.total.ops_per_s);
+        let _ = writeln!(out, "\n{}, median of {} runs (least, most)", load.title, load.runs.len());
+        let (median, min, max) = (whole(rate.median), whole(rate.min), whole(rate.max));
+        let _ = writeln!(out, "{:<10}{median:>12}  ({min}, {max})", "ops/s");
+        for (name, spread) in [
+            ("p50", figure(|run| run.total.latency_us.p50)),
+            ("p99", figure(|run| run.total.latency_us.p99)),
+            ("p99.9", figure(|run| run.total.latency_us.p999)),
+        ] {
+            let Spread { median, min, max } = spread;
+            let (median, min, max) = (latency(median), latency(min), latency(max));
+            let _ = writeln!(out, "{name:<10}{median:>12}  ({min}, {max})");
+        }
+    }
     out
 }
 
@@ -166,6 +193,16 @@ fn verdict(out: &mut String, report: &Report) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn repeats_are_summed_up() {
+        let rates = [10_000.0, 12_000.0, 11_000.0];
+        let runs: Vec<_> = rates.iter().map(|rate| Run::sample("get", *rate)).collect();
+        let text = repeats(&runs);
+        assert!(text.starts_with("\nget · 64 connections, median of 3 runs (least, most)\n"));
+        assert!(text.contains("ops/s           11,000  (10,000, 12,000)\n"), "{text}");
+        assert_eq!(repeats(&runs[..1]), "");
+    }
 
     #[test]
     fn figures_are_easy_to_read() {

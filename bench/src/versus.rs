@@ -4,128 +4,92 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::report::Report;
-use crate::text::{megabytes, whole};
-
-/// All rounds of one target under one load.
-#[derive(Clone, Debug)]
-pub(crate) struct Side {
-    /// Name of the target.
-    pub name: String,
-    /// Its rounds.
-    pub rounds: Vec<Report>,
-}
+use crate::compare::{Comparison, Side};
+use crate::results::{Run, loads};
+use crate::spread::{Spread, Verdict, relate};
+use crate::text::{grouped, megabytes, whole};
 
 /// The figures that are compared.
 const FIGURES: [Figure; 7] = [
-    Figure { name: "ops/s", read: |report| Some(report.total.rate) },
-    Figure { name: "p50 us", read: |report| Some(report.total.response.p50) },
-    Figure { name: "p99 us", read: |report| Some(report.total.response.p99) },
-    Figure { name: "p99.9 us", read: |report| Some(report.total.response.p999) },
-    Figure {
-        name: "server us/op",
-        read: |report| report.server.map(|server| server.cpu_us_per_op),
-    },
-    Figure { name: "server bytes", read: |report| report.server_rss.map(|(now, _)| now as f64) },
-    Figure { name: "driver us/op", read: |report| Some(report.driver.cpu_us_per_op) },
+    Figure { name: "ops/s", read: |run| Some(run.total.ops_per_s) },
+    Figure { name: "p50 us", read: |run| Some(run.total.latency_us.p50) },
+    Figure { name: "p99 us", read: |run| Some(run.total.latency_us.p99) },
+    Figure { name: "p99.9 us", read: |run| Some(run.total.latency_us.p999) },
+    Figure { name: "server us/op", read: |run| run.server.map(|server| server.cpu_us_per_op) },
+    Figure { name: "server bytes", read: |run| run.server_rss_bytes.map(|now| now as f64) },
+    Figure { name: "driver us/op", read: |run| Some(run.driver.cpu_us_per_op) },
 ];
 
 struct Figure {
     name: &'static str,
-    read: fn(&Report) -> Option<f64>,
+    read: fn(&Run) -> Option<f64>,
 }
 
-/// Median and extremes of a figure over the rounds.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) struct Spread {
-    /// The middle one, or the mean of the two in the middle.
-    pub median: f64,
-    /// The smallest.
-    pub min: f64,
-    /// The largest.
-    pub max: f64,
-}
-
-impl Spread {
-    /// Of some figures; `None` if there are none.
-    pub(crate) fn of(mut figures: Vec<f64>) -> Option<Spread> {
-        figures.sort_by(f64::total_cmp);
-        let (min, max) = (*figures.first()?, *figures.last()?);
-        let middle = figures.len() / 2;
-        let median = if figures.len() % 2 == 1 {
-            figures[middle]
-        } else {
-            f64::midpoint(figures[middle - 1], figures[middle])
-        };
-        Some(Spread { median, min, max })
-    }
-
-    /// Whether some round of one is like some round of the other.
-    pub(crate) fn overlaps(&self, other: &Spread) -> bool {
-        self.min <= other.max && other.min <= self.max
+impl Figure {
+    fn of(&self, runs: &[&Run]) -> Vec<f64> {
+        runs.iter().filter_map(|run| (self.read)(run)).collect()
     }
 }
 
-impl Side {
-    fn spread(&self, figure: &Figure) -> Option<Spread> {
-        Spread::of(self.rounds.iter().filter_map(figure.read).collect())
-    }
-
-    fn faults(&self) -> u64 {
-        self.rounds.iter().map(Report::faults_total).sum()
-    }
-
-    /// Whether every round stands.
-    pub(crate) fn is_good(&self) -> bool {
-        !self.rounds.is_empty() && self.rounds.iter().all(Report::is_good)
-    }
-
-    fn json(&self) -> Value {
-        let figures = FIGURES.iter().map(|figure| {
-            let spread = self.spread(figure).map(
-                |spread| json!({ "median": spread.median, "min": spread.min, "max": spread.max }),
-            );
-            (figure.name.to_string(), json!(spread))
-        });
-        json!({
-            "target": self.name,
-            "figures": figures.collect::<serde_json::Map<_, _>>(),
-            "faults": self.faults(),
-            "rounds": self.rounds.iter().map(Report::json).collect::<Vec<_>>(),
-        })
-    }
-}
-
-/// A comparison for machines.
-pub(crate) fn json(sides: &[Side]) -> Value {
-    json!(sides.iter().map(Side::json).collect::<Vec<_>>())
+/// Comparisons for machines.
+pub(crate) fn json(comparisons: &[Comparison]) -> Value {
+    json!(comparisons.iter().map(Comparison::json).collect::<Vec<_>>())
 }
 
 /// A comparison for people: medians, then every other target relative to the first. A ratio in
-/// parentheses is within noise: the rounds of the two targets overlap.
-pub(crate) fn table(title: &str, sides: &[Side]) -> String {
-    let mut out = format!("\n{title}\n{:<18}", "median of rounds");
+/// parentheses cannot be told from chance.
+pub(crate) fn table(sides: &[Side]) -> String {
+    let mut out = String::new();
+    for load in sides.first().map(|first| loads(&first.runs)).unwrap_or_default() {
+        let same = |side: &'_ Side| -> Vec<Run> {
+            let same = side.runs.iter().filter(|run| run.title == load.title);
+            same.cloned().collect()
+        };
+        let targets: Vec<(String, Vec<Run>)> =
+            sides.iter().map(|side| (side.name.clone(), same(side))).collect();
+        one(&mut out, &load.title, &targets);
+    }
+    out
+}
+
+fn one(out: &mut String, title: &str, targets: &[(String, Vec<Run>)]) {
+    let _ = write!(out, "\n{title}\n{:<22}", "median of rounds");
     for figure in &FIGURES {
         let _ = write!(out, "{:>14}", figure.name.replace("bytes", "memory"));
     }
     let _ = writeln!(out, "{:>9}", "faults");
-    for side in sides {
-        let _ = write!(out, "{:<18}", side.name);
+    for (name, runs) in targets {
+        let _ = write!(out, "{name:<22}");
         for figure in &FIGURES {
-            let text = side.spread(figure).map_or("-".into(), |spread| show(figure, spread.median));
+            let spread = Spread::of(figure.of(&runs.iter().collect::<Vec<_>>()));
+            let text = spread.map_or("-".into(), |spread| show(figure, spread.median));
             let _ = write!(out, "{text:>14}");
         }
-        let _ = writeln!(out, "{:>9}", side.faults());
+        let faults: u64 = runs.iter().map(Run::faults_total).sum();
+        let _ = writeln!(out, "{:>9}", grouped(faults));
     }
-    let Some((first, others)) = sides.split_first() else { return out };
-    for side in others {
-        let _ = write!(out, "{:<18}", format!("{} : {}", side.name, first.name));
+    let Some(((base, base_runs), others)) = targets.split_first() else { return };
+    let base_runs: Vec<&Run> = base_runs.iter().collect();
+    let mut verdicts = Vec::new();
+    for (name, runs) in others {
+        let runs: Vec<&Run> = runs.iter().collect();
+        let _ = write!(out, "{:<22}", format!("{name} : {base}"));
         for figure in &FIGURES {
-            let _ = write!(out, "{:>14}", ratio(side.spread(figure), first.spread(figure)));
+            let relation = relate(&figure.of(&base_runs), &figure.of(&runs));
+            verdicts.extend(relation.map(|relation| relation.verdict));
+            let text =
+                relation.map_or("-".into(), |relation| ratio(relation.ratio, relation.verdict));
+            let _ = write!(out, "{text:>14}");
         }
         out.push('\n');
     }
-    out
+    if verdicts.contains(&Verdict::TooFew) {
+        out.push_str(
+            "in parentheses: too few rounds to tell it from chance (--rounds 4 or more)\n",
+        );
+    } else if verdicts.contains(&Verdict::WithinNoise) {
+        out.push_str("in parentheses: within noise\n");
+    }
 }
 
 fn show(figure: &Figure, value: f64) -> String {
@@ -136,28 +100,39 @@ fn show(figure: &Figure, value: f64) -> String {
     }
 }
 
-fn ratio(of: Option<Spread>, to: Option<Spread>) -> String {
-    match of.zip(to) {
-        Some((of, to)) if to.median > 0.0 => {
-            let ratio = format!("{:.2}x", of.median / to.median);
-            if of.overlaps(&to) { format!("({ratio})") } else { ratio }
-        }
-        _ => "-".to_string(),
+fn ratio(ratio: f64, verdict: Verdict) -> String {
+    match verdict {
+        Verdict::TooFew | Verdict::WithinNoise => format!("({ratio:.2}x)"),
+        Verdict::Larger | Verdict::Smaller => format!("{ratio:.2}x"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::tests::side;
 
     #[test]
-    fn medians_and_noise() {
-        let spread = |figures: &[f64]| Spread::of(figures.to_vec());
-        assert_eq!(spread(&[]), None);
-        assert_eq!(spread(&[3.0, 1.0, 2.0]).unwrap().median, 2.0);
-        assert_eq!(spread(&[4.0, 1.0]).unwrap().median, 2.5);
-        assert_eq!(ratio(spread(&[2.0, 4.0]), spread(&[1.0, 1.5])), "2.40x");
-        assert_eq!(ratio(spread(&[2.0, 4.0]), spread(&[1.0, 2.0])), "(2.00x)");
-        assert_eq!(ratio(None, spread(&[1.0])), "-");
+    fn ratios_are_told_from_noise() {
+        let text = table(&[
+            side("apache", &[1_000.0, 1_001.0, 1_002.0, 1_003.0]),
+            side("ringkeeper", &[4_000.0, 4_001.0, 4_002.0, 4_003.0]),
+        ]);
+        let expected = "
+get · 64 connections
+median of rounds               ops/s        p50 us        p99 us      p99.9 us  server us/op server memory  driver us/op   faults
+apache                         1,002           998        49,971       249,692          0.75         70 MB          0.50        0
+ringkeeper                     4,002           250        12,501        62,488          0.75         70 MB          0.50        0
+ringkeeper : apache            4.00x         0.25x         0.25x         0.25x       (1.00x)       (1.00x)       (1.00x)
+in parentheses: within noise
+";
+        let words = |text: &str| -> Vec<String> {
+            let figures = text.lines().nth(5).unwrap_or_default();
+            figures.split_whitespace().map(String::from).collect()
+        };
+        assert_eq!(words(&text), words(expected), "{text}");
+        assert!(text.ends_with("in parentheses: within noise\n"), "{text}");
+        let few = table(&[side("a", &[1.0]), side("b", &[2.0])]);
+        assert!(few.contains("(2.00x)") && few.contains("too few rounds"), "{few}");
     }
 }

@@ -18,6 +18,12 @@ const GOOD: Plan = Plan { damage: Damage::None, op: 0, after: 0 };
 
 /// Runs a short load and returns its exit code and its report.
 fn load(fake: &Fake, arguments: &str) -> (ExitCode, Value) {
+    let (code, document) = run(fake, arguments);
+    (code, document["results"][0].clone())
+}
+
+/// Runs it and returns all that it has kept.
+fn run(fake: &Fake, arguments: &str) -> (ExitCode, Value) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let file = tempfile::NamedTempFile::new().unwrap();
     let common = "--warmup 0 -c 4 -p 4 --keys 4 --children 5 --quiet --grace 300ms";
@@ -28,7 +34,7 @@ fn load(fake: &Fake, arguments: &str) -> (ExitCode, Value) {
     let code = ringkeeper_bench::run(arguments.into_iter());
     let text = std::fs::read_to_string(file.path()).unwrap();
     let document: Value = serde_json::from_str(&text).unwrap_or_default();
-    (code, document["results"][0].clone())
+    (code, document)
 }
 
 fn is_caught(damage: Damage, op: i32, workload: &str, fault: &str) {
@@ -185,10 +191,11 @@ fn a_stall_is_in_the_response_times_of_all_that_was_due_meanwhile() {
 #[test]
 fn a_goal_that_no_rate_holds_is_not_found() {
     let fake = Fake::start(GOOD);
-    let (code, result) = load(&fake, "get --search p50<1us --rate 20000 -d 20ms");
-    assert_eq!(code, ExitCode::from(1), "{result:#}");
-    assert_eq!(result["search"]["found"], Value::Null);
-    assert_eq!(result["search"]["steps"].as_array().unwrap().len(), 6, "{result:#}");
+    let (code, document) = run(&fake, "get --search p50<1us --rate 20000 -d 20ms");
+    assert_eq!(code, ExitCode::from(1), "{document:#}");
+    let search = &document["searches"][0];
+    assert_eq!(search["found"], Value::Null);
+    assert_eq!(search["steps"].as_array().unwrap().len(), 6, "{document:#}");
 }
 
 #[test]

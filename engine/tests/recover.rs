@@ -16,6 +16,8 @@ mod faults;
 mod flips;
 #[path = "recover/fuzz.rs"]
 mod fuzz;
+#[path = "recover/high_water.rs"]
+mod high_water;
 #[path = "recover/refusals.rs"]
 mod refusals;
 #[path = "recover/shapes.rs"]

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,29 +11,29 @@ use ringkeeper_engine::Zxid;
 use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::{Disk, Home, Identity};
-use ringkeeper_engine::log::{Gauge, Group, Log, Preparer, Step};
+use ringkeeper_engine::log::{Gauge, Group, Log};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
-use crate::admin::{Hub, HubParts, SequencerDesk, ServerFacts, Startup};
+use crate::admin::http::{HttpParts, HttpServer, Ports};
+use crate::admin::{Hub, HubParts, ServerFacts, Startup};
 use crate::banner::Banner;
 use crate::clock::{Clock, wall};
 use crate::committer::{Committer, Durable};
 use crate::config::{Io, Listen, Purge, SessionPasswords, Settings, Shards};
 use crate::descriptors::connections_max;
+use crate::log_device::LogProbe;
 use crate::mailbox::{self, SequencerEnd, ShardEnd};
 use crate::sequencer::{Gauges, GroupSettings, Sequencer, SequencerParts};
 use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Tokens, Turnstile};
-use crate::snapshots::{PurgeWhen, SnapshotSettings, SnapshotStats, Snapshotter};
+use crate::snapshots::{PurgeWhen, SnapshotRequests, SnapshotSettings, SnapshotStats, Snapshotter};
 use crate::stop::Stop;
 use crate::store::Store;
+use crate::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
 use crate::view::View;
 use crate::waker::Waker;
-
-/// How often the thread that prepares segments looks again when it has nothing to do.
-const PREPARE_LOOK: Duration = Duration::from_millis(50);
 
 impl Durable for Log<Disk> {
     fn commit(&mut self, group: &mut Group) -> Result<Zxid, String> {
@@ -57,22 +56,6 @@ pub fn serve(settings: &Settings) -> anyhow::Result<()> {
     let fused = count == 1;
     let running = Running::start(settings, store, clock, count, fused, &stop)?;
     running.listen(settings, &addresses, io, &stop)
-}
-
-/// How sockets are driven.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sockets {
-    Ring,
-    Poll,
-}
-
-impl Sockets {
-    fn name(self) -> &'static str {
-        match self {
-            Sockets::Ring => "io_uring",
-            Sockets::Poll => "epoll",
-        }
-    }
 }
 
 fn choose_io(io: Io) -> anyhow::Result<Sockets> {
@@ -153,10 +136,33 @@ struct Running {
     seed: u64,
     device: String,
     threads: Vec<JoinHandle<()>>,
+    probe: Option<LogProbe>,
     _homes: Vec<Home>,
     fused: bool,
     hub: Arc<Hub>,
     turnstile: Arc<Turnstile>,
+    snapshots: Arc<SnapshotRequests>,
+}
+
+/// What wakes the shards and their sequencer, and the rings between them.
+struct Rings {
+    wakers: Vec<Arc<Waker>>,
+    sequencer_waker: Arc<Waker>,
+    shard_ends: Vec<ShardEnd>,
+}
+
+impl Rings {
+    fn new(count: u16, fused: bool) -> io::Result<(Rings, Vec<SequencerEnd>)> {
+        let wakers = (0..count)
+            .map(|_| Waker::new().map(Arc::new))
+            .collect::<io::Result<Vec<Arc<Waker>>>>()?;
+        let sequencer_waker = if fused { wakers[0].clone() } else { Arc::new(Waker::new()?) };
+        let (shard_ends, sequencer_ends) = wakers
+            .iter()
+            .map(|waker| mailbox::pair(waker.clone(), sequencer_waker.clone()))
+            .unzip();
+        Ok((Rings { wakers, sequencer_waker, shard_ends }, sequencer_ends))
+    }
 }
 
 impl Running {
@@ -168,80 +174,62 @@ impl Running {
         fused: bool,
         stop: &Stop,
     ) -> anyhow::Result<Running> {
-        let Store { homes, identity, dirs, recovered, db, device, seed } = store;
+        let Store { homes, identity, dirs, recovered, db, way, seed } = store;
         let ops = op_settings(settings);
         let replica = replica(settings, &identity, &ops, &db, (clock, seed));
         let view = Arc::new(View::new(db));
-        let mut wakers = Vec::new();
-        for _ in 0..count {
-            wakers.push(Arc::new(Waker::new()?));
-        }
-        let sequencer_waker = if fused { wakers[0].clone() } else { Arc::new(Waker::new()?) };
-        let ends: Vec<(ShardEnd, SequencerEnd)> = wakers
-            .iter()
-            .map(|waker| mailbox::pair(waker.clone(), sequencer_waker.clone()))
-            .collect();
-        let (shard_ends, sequencer_ends): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
-        let slow_us = settings.fsync_warning_threshold_ms.saturating_mul(1_000);
+        let (rings, sequencer_ends) = Rings::new(count, fused)?;
         let (committer, committing) =
-            Committer::start(recovered.log, sequencer_waker.clone(), slow_us)?;
+            start_committer(settings, recovered.log, &rings.sequencer_waker)?;
         let commits = committer.stats.clone();
-        let gauges = Arc::new(Gauges::default());
-        let sequencer = Sequencer::new(SequencerParts {
+        let parts = SequencerParts {
             replica,
             view: view.clone(),
             settings: ops.clone(),
             committer,
             shards: sequencer_ends,
             clock,
-            groups: GroupSettings {
-                delay_ms: i64::try_from(settings.flush_delay_ms).unwrap_or(i64::MAX),
-                records_max: settings.max_batch_size.unwrap_or(0),
-            },
+            groups: group_settings(settings),
             tick_ms: tick_ms(settings),
             room: room(recovered.gauge),
-            gauges: gauges.clone(),
-        });
-        let snapshots = Arc::new(SnapshotStats::default());
-        let turnstile = Arc::new(turnstile(settings, usize::from(count))?);
-        let startup = Startup {
-            transactions: recovered.replayed,
-            total_ms: uptime_ms(clock),
-            ..Startup::default()
+            gauges: Arc::new(Gauges::default()),
         };
-        let hub = Hub::new(HubParts {
-            facts: ServerFacts::new(settings, clock, startup),
+        let hub_parts = HubParts {
+            facts: ServerFacts::new(settings, clock, startup(recovered.replayed, clock)),
             view: view.clone(),
-            gauges,
+            gauges: parts.gauges.clone(),
             commits: commits.clone(),
-            snapshots: snapshots.clone(),
-            turnstile: turnstile.clone(),
-            shards: wakers.clone(),
-            sequencer: (!fused).then(|| sequencer_waker.clone()),
-        });
-        let mut threads = vec![prepare_segments(recovered.preparer, stop.flag.clone())?];
+            snapshots: Arc::new(SnapshotStats::default()),
+            turnstile: Arc::new(turnstile(settings, usize::from(count))?),
+            shards: rings.wakers.clone(),
+            sequencer: (!fused).then(|| rings.sequencer_waker.clone()),
+        };
+        let requests = Arc::new(SnapshotRequests::default());
         let snapshotter = Snapshotter {
             view: view.clone(),
-            dirs,
+            dirs: dirs.clone(),
             directory: identity.directory,
             purger: recovered.purger,
             settings: snapshot_settings(settings),
-            commits,
-            stats: snapshots,
+            commits: commits.clone(),
+            stats: hub_parts.snapshots.clone(),
+            requests: requests.clone(),
             behind: recovered.replayed,
             stop: stop.flag.clone(),
         };
-        threads.push(snapshotter.start()?);
-        threads.push(committing);
-        let mut parts: Vec<_> =
-            shard_ends.into_iter().zip(wakers).map(|(e, w)| (e, w, None)).collect();
-        if fused {
-            parts[0].2 = Some(sequencer);
-        } else {
-            stop.wake(sequencer_waker.clone());
-            let desk = hub.sequencer_desk().expect("the sequencer has a thread of its own");
-            threads.push(run_sequencer(sequencer, desk, sequencer_waker, stop.flag.clone())?);
-        }
+        let probe = way.unknown.then(|| LogProbe {
+            path: settings.data_log_dir.clone(),
+            disk: dirs.log,
+            commits,
+            stop: stop.flag.clone(),
+        });
+        let (turnstile, hub) = (hub_parts.turnstile.clone(), Hub::new(hub_parts));
+        let background = prepare_segments(recovered.preparer, stop.over.clone())?;
+        let mut threads = vec![background, snapshotter.start()?, committing];
+        let sequencer = Sequencer::new(parts);
+        let parts = seat(sequencer, rings, &hub, fused, stop, &mut threads)?;
+        let device = way.words;
+        let _homes = homes;
         Ok(Running {
             parts,
             view,
@@ -250,10 +238,12 @@ impl Running {
             seed,
             device,
             threads,
-            _homes: homes,
+            probe,
+            _homes,
             fused,
             hub,
             turnstile,
+            snapshots: requests,
         })
     }
 
@@ -279,7 +269,8 @@ impl Running {
                 .with_context(|| format!("cannot listen on {address}; is another server there?"))?
                 .address();
         }
-        let mut threads = self.threads;
+        let ports = Ports::bind(settings)?;
+        let mut shards = Vec::with_capacity(count);
         for (index, (mailbox, waker, fused)) in self.parts.into_iter().enumerate() {
             let listener = Listener::bind(address, backlog, admission)
                 .with_context(|| format!("cannot listen on {address}; is another server there?"))?;
@@ -298,27 +289,88 @@ impl Running {
                 desk: self.hub.desk(index),
             });
             stop.wake(waker);
-            threads.push(run_shard(thread, listener, io, settings, stop)?);
+            shards.push(run_shard(thread, listener, io, settings, stop)?);
         }
+        let http_words = ports.words(&settings.admin_command_url);
+        let parts = HttpParts { hub: self.hub, auth: self.ops.auth, snapshots: self.snapshots };
+        let http_server = HttpServer::start(ports, settings, parts)?;
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
         let io = io.name();
-        let banner = Banner { settings, address, zxid, device: &self.device, io, ready_ms };
+        let device = &self.device;
+        let banner = Banner { settings, address, http: http_words, zxid, device, io, ready_ms };
         banner.print(self.fused);
-        stop.wait();
-        for thread in threads {
-            thread.thread().unpark();
-            let _ = thread.join();
+        let mut threads = self.threads;
+        // Not before clients are served: nothing of a start waits for it.
+        if let Some(probe) = self.probe {
+            threads.push(probe.start()?);
         }
+        stop.wait();
+        if let Some(http_server) = http_server {
+            http_server.stop();
+        }
+        join(shards);
+        stop.end();
+        join(threads);
         tracing::info!("stopped");
         Ok(())
     }
 }
 
+/// Gives the sequencer its place: in the first shard, or on a thread of its own.
+fn seat(
+    sequencer: Sequencer,
+    rings: Rings,
+    hub: &Arc<Hub>,
+    fused: bool,
+    stop: &Stop,
+    threads: &mut Vec<JoinHandle<()>>,
+) -> io::Result<Vec<(ShardEnd, Arc<Waker>, Option<Sequencer>)>> {
+    let Rings { wakers, sequencer_waker, shard_ends } = rings;
+    let mut parts: Vec<_> = shard_ends.into_iter().zip(wakers).map(|(e, w)| (e, w, None)).collect();
+    if fused {
+        parts[0].2 = Some(sequencer);
+    } else {
+        stop.wake(sequencer_waker.clone());
+        let desk = hub.sequencer_desk().expect("the sequencer has a thread of its own");
+        threads.push(run_sequencer(sequencer, desk, sequencer_waker, stop.over.clone())?);
+    }
+    Ok(parts)
+}
+
+fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        thread.thread().unpark();
+        // One that panicked has ended the process.
+        let _ = thread.join();
+    }
+}
+
+fn start_committer(
+    settings: &Settings,
+    log: Log<Disk>,
+    waker: &Arc<Waker>,
+) -> io::Result<(Committer, JoinHandle<()>)> {
+    let slow_us = settings.fsync_warning_threshold_ms.saturating_mul(1_000);
+    Committer::start(log, waker.clone(), slow_us, settings.log_priority)
+}
+
+fn group_settings(settings: &Settings) -> GroupSettings {
+    GroupSettings {
+        delay_ms: i64::try_from(settings.flush_delay_ms).unwrap_or(i64::MAX),
+        records_max: settings.max_batch_size.unwrap_or(0),
+    }
+}
+
+fn startup(transactions: u64, clock: Clock) -> Startup {
+    let total_ms = u64::try_from(clock.now().mono.0).unwrap_or(0);
+    Startup { transactions, total_ms, ..Startup::default() }
+}
+
 fn turnstile(settings: &Settings, shards: usize) -> io::Result<Turnstile> {
     let limit = |limit: Option<u32>| limit.map_or(0, |limit| limit as usize);
     let turnstile = Turnstile::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns))
-        .bounded(connections_max(shards)?);
+        .bounded(connections_max(shards)?, shards);
     Ok(match settings.connection_throttle_tokens {
         None => turnstile,
         Some(tokens_max) => turnstile.throttled(Tokens::new(
@@ -327,10 +379,6 @@ fn turnstile(settings: &Settings, shards: usize) -> io::Result<Turnstile> {
             settings.connection_throttle_fill_count,
         )),
     })
-}
-
-fn uptime_ms(clock: Clock) -> u64 {
-    u64::try_from(clock.now().mono.0).unwrap_or(0)
 }
 
 fn tick_ms(settings: &Settings) -> i64 {
@@ -426,67 +474,5 @@ fn room(gauge: Gauge) -> Box<dyn FnMut() -> Room + Send> {
             before = now;
         }
         now
-    })
-}
-
-fn prepare_segments(
-    mut preparer: Preparer<Disk>,
-    stop: Arc<AtomicBool>,
-) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("segments".into()).spawn(move || {
-        while !stop.load(Ordering::Acquire) {
-            match preparer.step() {
-                Ok(Step::Made) => {}
-                Ok(Step::Enough | Step::Full) => std::thread::park_timeout(PREPARE_LOOK),
-                Err(fatal) => crate::fatal::stop(&fatal.to_string()),
-            }
-        }
-    })
-}
-
-fn run_sequencer(
-    mut sequencer: Sequencer,
-    mut desk: SequencerDesk,
-    waker: Arc<Waker>,
-    stop: Arc<AtomicBool>,
-) -> io::Result<JoinHandle<()>> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    std::thread::Builder::new().name("sequencer".into()).spawn(move || {
-        while !stop.load(Ordering::Acquire) {
-            sequencer.release();
-            sequencer.order();
-            sequencer.wake_shards();
-            if desk.has_work() {
-                desk.serve(&sequencer);
-            }
-            waker.about_to_sleep();
-            if !sequencer.has_work() && !desk.has_work() {
-                let ms = sequencer.wait_ms();
-                let timeout = Timespec { tv_sec: ms / 1_000, tv_nsec: (ms % 1_000) * 1_000_000 };
-                let mut fds = [PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
-                let _ = poll(&mut fds, Some(&timeout));
-                waker.drain();
-            }
-            waker.awake();
-        }
-    })
-}
-
-fn run_shard(
-    thread: ShardThread,
-    listener: Listener,
-    io: Sockets,
-    settings: &Settings,
-    stop: &Stop,
-) -> io::Result<JoinHandle<()>> {
-    let (flag, keep_alive) = (stop.flag.clone(), settings.client_tcp_keep_alive);
-    std::thread::Builder::new().name("shard".into()).spawn(move || {
-        let result = match io {
-            Sockets::Ring => shards::run_ring(thread, listener, keep_alive, flag),
-            Sockets::Poll => shards::run_poll(thread, listener, keep_alive, flag),
-        };
-        if let Err(error) = result {
-            crate::fatal::stop(&format!("the event loop failed: {error}"));
-        }
     })
 }

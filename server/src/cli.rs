@@ -79,6 +79,9 @@ pub enum Command {
         #[command(subcommand)]
         command: LogCommand,
     },
+    /// Say whether a server serves its clients: one line, and the exit code 0 or 1.
+    #[command(after_long_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
     /// Print the version.
     Version,
 }
@@ -170,6 +173,14 @@ ZooKeeper's container image, and last among the defaults.";
 const CONFIG_HELP: &str =
     "A zoo.cfg; or, as in ZooKeeper, clientPort dataDir [tickTime] [maxClientCnxns]";
 
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  ringkeeper status
+  ringkeeper status --server zk1.example.com:2181 --json
+
+It asks the four-letter word srvr, so that it works for Apache ZooKeeper as well. As the health
+check of a container: HEALTHCHECK CMD [\"ringkeeper\", \"status\"]";
+
 const CHECK_EXAMPLES: &str = "\
 Examples:
   ringkeeper check zoo.cfg
@@ -207,6 +218,22 @@ pub struct CheckArgs {
     /// For programs: JSON instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which server to ask, and how to say it.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// Where it serves its clients.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2181")]
+    pub server: String,
+
+    /// For programs: JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
+
+    /// How long to wait for it, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 5_000)]
+    pub timeout_ms: u64,
 }
 
 /// Which settings to list, and how.

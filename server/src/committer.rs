@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::device::Priority;
 use ringkeeper_engine::log::Group;
 
 use crate::admin::Distribution;
+use crate::config::LogPriority;
 use crate::waker::Waker;
 
 /// What makes groups durable. The log does; tests may use something else.
@@ -35,6 +37,8 @@ pub struct CommitStats {
     pub records: AtomicU64,
     /// Bytes committed.
     pub bytes: AtomicU64,
+    /// Commits that took longer than `fsync.warningthresholdms`.
+    pub slow: AtomicU64,
     /// Records of one commit.
     pub batch: Distribution,
     /// Microseconds of all commits.
@@ -63,12 +67,16 @@ impl Committer {
         mut log: impl Durable,
         waker: Arc<Waker>,
         slow_us: u64,
+        priority: LogPriority,
     ) -> std::io::Result<(Committer, JoinHandle<()>)> {
         let (groups, to_do) = bounded::<Group>(1);
         let (finished, done) = bounded(1);
         let stats = Arc::new(CommitStats::new());
         let counted = stats.clone();
         let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
+            if priority == LogPriority::High {
+                raise();
+            }
             while let Some(mut group) = next(&mut log, &to_do) {
                 let durable = commit(&mut log, &mut group, &counted, slow_us);
                 group.clear();
@@ -112,6 +120,19 @@ impl Committer {
     }
 }
 
+/// Gets this thread the processor as soon as a commit is there or durable: it blocks in between, so
+/// it holds up nobody for long, and every write waits for it.
+fn raise() {
+    match Priority::raise() {
+        Priority::Usual => tracing::info!(
+            "the log's thread is scheduled as all others: ringkeeper.log.priority=high is not \
+             allowed here (CAP_SYS_NICE, or LimitRTPRIO=1 of the service); with other work on the \
+             processor, writes take longer"
+        ),
+        raised => tracing::debug!("the priority of the log's thread is {raised}"),
+    }
+}
+
 /// Waits for the next group; `None` when the server stops.
 fn next(log: &mut impl Durable, to_do: &Receiver<Group>) -> Option<Group> {
     match to_do.recv_timeout(IDLE) {
@@ -139,6 +160,7 @@ fn commit(log: &mut impl Durable, group: &mut Group, stats: &CommitStats, slow_u
     let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     stats.note(micros, bytes, records);
     if micros >= slow_us {
+        stats.slow.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(
             ms = micros / 1_000,
             bytes,

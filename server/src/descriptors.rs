@@ -10,6 +10,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that are kept for files: segments of the log, snapshots, and what reads them.
 const FILES: usize = 32;
+/// Descriptors of the HTTP side: its connections, its event loop, and what it reads.
+const HTTP: usize = 72;
 /// Descriptors of each shard besides its connections.
 const PER_SHARD: usize = 4;
 
@@ -20,7 +22,7 @@ pub(crate) fn connections_max(shards: usize) -> io::Result<usize> {
     let used = std::fs::read_dir("/proc/self/fd")?.count();
     let free = limit.saturating_sub(used);
     // Where there are few, half of them is more than nothing for either side.
-    let kept = (FILES + PER_SHARD * shards).min(free / 2);
+    let kept = (FILES + HTTP + PER_SHARD * shards).min(free / 2);
     Ok((free - kept).max(1))
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use ringkeeper_server::cli::{self, Command, LogCommand, StartArgs};
 use ringkeeper_server::config::{Env, Paint, Settings, Weight, check, page};
 use ringkeeper_server::inspect::{self, Outcome};
-use ringkeeper_server::{boot, fatal, logging};
+use ringkeeper_server::{boot, fatal, logging, status};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -36,6 +36,11 @@ fn main() -> ExitCode {
             drop(out);
             ringkeeper_tuning::run(std::iter::once("ringkeeper tune".into()).chain(args))
         }
+        Command::Status(args) => match status::run(&args, &mut out) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => unless_nobody_reads(&error),
+        },
         Command::Version => {
             // Nobody reads it: nobody minds.
             let _ = writeln!(out, "{}", cli::version());
@@ -62,10 +67,23 @@ fn look_at_log(command: &LogCommand, out: &mut dyn Write) -> ExitCode {
         Ok(Outcome::Whole | Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Pending) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("ringkeeper: {error:#}");
+            eprintln!("ringkeeper: {}", reason(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and what caused it, each cause once: most errors say themselves what caused them.
+fn reason(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
+        if said.is_empty() {
+            cause
+        } else if said.contains(&cause) {
+            said
+        } else {
+            format!("{said}: {cause}")
+        }
+    })
 }
 
 /// Memory is taken in small pages only, from the first thread on: with huge pages the kernel
@@ -96,7 +114,7 @@ fn start(args: &StartArgs, env: &Env) -> ExitCode {
     match boot::serve(&settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ringkeeper: {error:#}");
+            eprintln!("ringkeeper: {}", reason(&error));
             ExitCode::FAILURE
         }
     }

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crossbeam::queue::SegQueue;
 use ringkeeper_engine::device::{Device, DirectoryId, DiskError};
 use ringkeeper_engine::log::Dirs;
-use ringkeeper_engine::snapshot::{Meta, Purger, Writer};
+use ringkeeper_engine::snapshot::{Finished, Meta, Purger, Writer};
 use ringkeeper_engine::tree::Progress;
 use ringkeeper_engine::{Zxid, limits};
+use tokio::sync::oneshot;
 
 use crate::committer::CommitStats;
 use crate::view::View;
@@ -63,6 +65,26 @@ pub struct SnapshotStats {
     pub max_ms: AtomicU64,
     /// The zxid of the last one.
     pub zxid: AtomicU64,
+    /// Snapshots that somebody asked for and that were refused for coming too soon.
+    pub limited: AtomicU64,
+}
+
+/// Snapshots that somebody asks for; the thread looks for them as often as for whether one is due.
+#[derive(Default)]
+pub struct SnapshotRequests(SegQueue<oneshot::Sender<Result<Finished, String>>>);
+
+impl SnapshotRequests {
+    /// Asks for one. What comes is the snapshot, or why there is none; nothing comes from a server
+    /// that stops.
+    pub fn ask(&self) -> oneshot::Receiver<Result<Finished, String>> {
+        let (asker, finished) = oneshot::channel();
+        self.0.push(asker);
+        finished
+    }
+
+    fn take(&self) -> Vec<oneshot::Sender<Result<Finished, String>>> {
+        std::iter::from_fn(|| self.0.pop()).collect()
+    }
 }
 
 /// The thread that takes snapshots.
@@ -81,6 +103,8 @@ pub struct Snapshotter<D: Device> {
     pub commits: Arc<CommitStats>,
     /// What is told to reports.
     pub stats: Arc<SnapshotStats>,
+    /// Where somebody may ask for one.
+    pub requests: Arc<SnapshotRequests>,
     /// Transactions in the log behind the last snapshot when the server started.
     pub behind: u64,
     /// Set when the server stops.
@@ -106,18 +130,23 @@ impl<D: Device> Snapshotter<D> {
             let bytes = self.commits.bytes.load(Ordering::Relaxed);
             let due = records.wrapping_sub(records_at) >= threshold
                 || bytes - bytes_at >= self.settings.every_bytes;
-            if !due {
+            let asked = self.requests.take();
+            if !due && asked.is_empty() {
                 continue;
             }
             match self.take() {
-                Ok(true) => {
+                Ok(Some(finished)) => {
+                    tell(asked, &Ok(finished));
                     (records_at, bytes_at, threshold) = (records, bytes, self.draw());
                     if self.settings.purge == PurgeWhen::Always {
                         self.purge();
                     }
                 }
-                Ok(false) => return,
-                Err(error) => self.failed(&error),
+                Ok(None) => return,
+                Err(error) => {
+                    tell(asked, &Err(error.to_string()));
+                    self.failed(&error);
+                }
             }
         }
     }
@@ -136,14 +165,17 @@ impl<D: Device> Snapshotter<D> {
         self.stats.failed.fetch_add(1, Ordering::Relaxed);
         tracing::warn!("no snapshot could be taken, the log keeps everything meanwhile: {error}");
         let until = Instant::now() + AFTER_FAILURE;
-        while !self.stop.load(Ordering::Acquire) && Instant::now() < until {
+        while !self.stop.load(Ordering::Acquire)
+            && Instant::now() < until
+            && self.requests.0.is_empty()
+        {
             std::thread::park_timeout(LOOK);
         }
     }
 
     /// Takes one snapshot, exact at one zxid: the tree keeps the old image of what changes
-    /// meanwhile. `false`: the server stops.
-    fn take(&mut self) -> Result<bool, DiskError> {
+    /// meanwhile. Nothing: the server stops.
+    fn take(&mut self) -> Result<Option<Finished>, DiskError> {
         let start = Instant::now();
         let meta = {
             let mut db = self.view.write();
@@ -157,7 +189,7 @@ impl<D: Device> Snapshotter<D> {
         let mut progress = Progress::More;
         while progress == Progress::More {
             if self.stop.load(Ordering::Acquire) {
-                return Ok(false);
+                return Ok(None);
             }
             progress = self.slice(&mut block);
             if block.len() >= BLOCK_BYTES || progress == Progress::Done {
@@ -173,7 +205,7 @@ impl<D: Device> Snapshotter<D> {
             ms = start.elapsed().as_millis() as u64,
             "snapshot taken"
         );
-        Ok(true)
+        Ok(Some(finished))
     }
 
     /// One hold of the guard: short enough that nobody notices, and followed by as long a pause
@@ -218,5 +250,12 @@ impl<D: Device> Snapshotter<D> {
             ),
             Err(error) => tracing::warn!("old files could not be removed: {error}"),
         }
+    }
+}
+
+fn tell(asked: Vec<oneshot::Sender<Result<Finished, String>>>, result: &Result<Finished, String>) {
+    for asker in asked {
+        // Who does not wait any more has gone.
+        let _ = asker.send(result.clone());
     }
 }

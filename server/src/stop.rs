@@ -7,8 +7,11 @@ use crate::waker::Waker;
 
 /// The end of the server: SIGTERM, SIGINT.
 pub(crate) struct Stop {
-    /// Set when the end has come.
+    /// Set when the end has come: nobody is let in any more, nothing more is read, and what was
+    /// read is answered.
     pub(crate) flag: Arc<AtomicBool>,
+    /// Set when everything is answered: what answered it is not needed any more.
+    pub(crate) over: Arc<AtomicBool>,
     wakers: Mutex<Vec<Arc<Waker>>>,
     signals: Mutex<signal_hook::iterator::Signals>,
 }
@@ -20,6 +23,7 @@ impl Stop {
         let signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT])?;
         Ok(Stop {
             flag: Arc::new(AtomicBool::new(false)),
+            over: Arc::new(AtomicBool::new(false)),
             wakers: Mutex::default(),
             signals: Mutex::new(signals),
         })
@@ -30,11 +34,21 @@ impl Stop {
         self.wakers.lock().expect("nobody panics while holding it").push(waker);
     }
 
-    /// Returns when a signal has come; everything is told to stop.
+    /// Returns when a signal has come; the shards are told.
     pub(crate) fn wait(&self) {
         let signal = self.signals.lock().expect("only one thread waits").forever().next();
         tracing::info!(signal, "stopping");
         self.flag.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    /// Tells what has gone on for the shards' sake that they have ended.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
         for waker in self.wakers.lock().expect("nobody panics while holding it").iter() {
             waker.wake();
         }

@@ -1,22 +1,18 @@
 //! The directories of a server, from names to a recovered state.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::bail;
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::device::{
-    Device, Disk, Durability, Home, Identity, Life, ProbeReport, Strategy,
-};
+use ringkeeper_engine::device::{Device, Disk, Durability, Home, Identity, Life};
 use ringkeeper_engine::log::{self, Dirs, Recovered};
 use ringkeeper_engine::snapshot;
 use ringkeeper_engine::tree::Digest;
 
-use crate::config::{LogDevice, Settings};
+use crate::config::Settings;
+use crate::log_device::LogWay;
 use crate::restore::Restore;
 
-/// How long the first start may measure the disk.
-const PROBE_TIME: Duration = Duration::from_millis(300);
 /// The file that allows a start from nothing where `db.autocreate=false` forbids it. It is used up
 /// by a start, as in ZooKeeper.
 const INITIALIZE: &str = "initialize";
@@ -35,8 +31,8 @@ pub(crate) struct Store {
     pub(crate) recovered: Recovered<Disk>,
     /// The state.
     pub(crate) db: Database,
-    /// How the log reaches the device, in words for the banner.
-    pub(crate) device: String,
+    /// How the log reaches the device.
+    pub(crate) way: LogWay,
     /// What keys the hash tables.
     pub(crate) seed: u64,
 }
@@ -49,12 +45,12 @@ impl Store {
         if apart {
             homes.push(open_home(&settings.data_log_dir, settings)?);
         }
-        let (strategy, device) = choose_strategy(settings)?;
+        let way = LogWay::choose(settings)?;
         let durability =
             if settings.force_sync { Durability::Synced } else { Durability::Unsynced };
-        let snapshots = Disk::open(&settings.data_dir, strategy, durability)?;
+        let snapshots = Disk::open(&settings.data_dir, way.strategy, durability)?;
         let log = if apart {
-            Disk::open(&settings.data_log_dir, strategy, durability)?
+            Disk::open(&settings.data_log_dir, way.strategy, durability)?
         } else {
             snapshots.clone()
         };
@@ -73,7 +69,7 @@ impl Store {
         let mut db = restore.finish();
         let digest = if settings.digest_enabled { Digest::Kept } else { Digest::Off };
         db.tree.keep_digest(digest);
-        Ok(Store { homes, identity, dirs, recovered, db, device, seed })
+        Ok(Store { homes, identity, dirs, recovered, db, way, seed })
     }
 }
 
@@ -114,27 +110,6 @@ pub(crate) fn log_settings(settings: &Settings) -> log::Settings {
     let ahead = wanted.clamp(1, AHEAD_MAX);
     let usual = log::Settings::default();
     log::Settings { segment_bytes, ahead, spares_max: usual.spares_max.max(ahead), ..usual }
-}
-
-/// The strategy, and the words about it for the banner. The first start measures for a moment;
-/// later ones find what it found in the directory of the log.
-fn choose_strategy(settings: &Settings) -> anyhow::Result<(Strategy, String)> {
-    let set = match settings.log_device {
-        LogDevice::Auto => {
-            let report = ProbeReport::of(&settings.data_log_dir, PROBE_TIME)?;
-            tracing::debug!("log device {}: {}", report.chosen, report.why);
-            let words = format!(
-                "{} (measured; fdatasync p50 {} us, p99 {} us)",
-                report.chosen, report.fdatasync_p50_us, report.fdatasync_p99_us
-            );
-            return Ok((report.chosen, words));
-        }
-        LogDevice::Direct => Strategy::Direct,
-        LogDevice::Mmap => Strategy::Mmap,
-        LogDevice::Uring => Strategy::Uring,
-        LogDevice::Pwrite => Strategy::Pwrite,
-    };
-    Ok((set, format!("{set}, as ringkeeper.log.device says")))
 }
 
 fn random_seed() -> anyhow::Result<u64> {

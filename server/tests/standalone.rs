@@ -1,12 +1,24 @@
 //! The binary as people run it: started, killed, stopped, refused, and short of everything.
 
+#[path = "admin/commands.rs"]
+mod commands;
+#[path = "standalone/disk_full.rs"]
+mod disk_full;
 #[path = "standalone/host.rs"]
 mod host;
+#[path = "admin/limits.rs"]
+mod limits;
 #[path = "standalone/lives.rs"]
 mod lives;
 #[path = "standalone/log.rs"]
 mod log;
+#[path = "admin/ports.rs"]
+mod ports;
 #[path = "standalone/refusals.rs"]
 mod refusals;
+#[path = "admin/snapshots.rs"]
+mod snapshots;
 #[path = "standalone/sockets.rs"]
 mod sockets;
+#[path = "admin/web.rs"]
+mod web;

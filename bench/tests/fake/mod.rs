@@ -134,9 +134,11 @@ impl Connection {
     fn serve(mut stream: TcpStream, world: Arc<Mutex<World>>) {
         stream.set_nodelay(true).unwrap();
         let mut word = [0; 4];
-        if stream.peek(&mut word).is_ok() && &word == b"srvr" {
+        if stream.peek(&mut word).is_ok()
+            && let Some(answer) = answer_word(&word, &world)
+        {
             let _ = stream.read_exact(&mut word);
-            let _ = stream.write_all(b"Zookeeper version: 0.0.1-fake, built on sand\n");
+            let _ = stream.write_all(answer.as_bytes());
             return;
         }
         let number = {
@@ -242,6 +244,24 @@ impl Connection {
             self.world().drop_owner(self.session);
         }
         !closes
+    }
+}
+
+/// What is answered to a four-letter word. Every write is a sync of its own here.
+fn answer_word(word: &[u8; 4], world: &Mutex<World>) -> Option<String> {
+    match word {
+        b"srvr" => Some("Zookeeper version: 0.0.1-fake, built on sand\n".into()),
+        b"conf" => Some("clientPort=2181\ndataDir=/\nforceSync=yes\n".into()),
+        b"mntr" => {
+            let syncs = world.lock().unwrap().zxid;
+            Some(format!(
+                "zk_server_state\tstandalone\nzk_cnt_fsynctime\t{syncs}\nzk_sum_fsynctime\t{}\n\
+                 zk_cnt_sync_processor_batch_size\t{syncs}\n\
+                 zk_sum_sync_processor_batch_size\t{syncs}\n",
+                2 * syncs
+            ))
+        }
+        _ => None,
     }
 }
 

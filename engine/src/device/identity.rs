@@ -60,7 +60,7 @@ impl std::fmt::Debug for Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum BadIdentity {
     /// The disk failed.
-    #[error(transparent)]
+    #[error("{0}{advice}", advice = .0.advice().map(|it| format!("; {it}")).unwrap_or_default())]
     Disk(#[from] DiskError),
     /// The file is damaged, or is no such file.
     #[error(

@@ -10,6 +10,7 @@ mod home;
 mod identity;
 mod memory;
 mod parallel;
+mod priority;
 mod probe;
 mod shelf;
 mod strategy;
@@ -21,7 +22,8 @@ pub use home::{Home, HomeError};
 pub use identity::{BadIdentity, DirectoryId, Identity, Life};
 pub use memory::{Fault, MemoryDevice, Unsynced};
 pub use parallel::map_in_order;
-pub use probe::{Load, Measured, ProbeReport, measure, probe};
+pub use priority::Priority;
+pub use probe::{Load, Measured, ProbeReport, measure, probe, probe_while, usual};
 pub use shelf::Shelf;
 pub use strategy::{Durability, Strategy};
 
@@ -41,6 +43,17 @@ pub struct DiskError {
 }
 
 impl DiskError {
+    /// What helps against a failure that is none of the disk.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self.source.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => Some("allow more open files"),
+            Some(libc::EROFS) => Some("its file system is mounted read-only; remount it"),
+            Some(libc::EACCES | libc::EPERM) => Some("give it to the user that runs the server"),
+            _ if self.is_full() => Some("make some space on the disk, and start it again"),
+            _ => None,
+        }
+    }
+
     /// Whether there was no space (or no quota) left, or no descriptor to open a file with: the
     /// failures that may go away by themselves, and of which the disk knows nothing.
     pub fn is_full(&self) -> bool {
@@ -124,6 +137,9 @@ pub trait Segment: Send {
     /// without gaps, starting where the segment was opened; an error is final, for nobody knows
     /// what the disk holds after it.
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<Written, DiskError>;
+    /// Overwrites whole blocks in front of the contents, and returns when they are durable where
+    /// writes are. An error is final.
+    fn rewrite(&mut self, offset: u64, blocks: &[u8]) -> Result<(), DiskError>;
     /// Makes everything written durable even where writes do not wait for that.
     fn sync(&mut self) -> Result<(), DiskError>;
 }

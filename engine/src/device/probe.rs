@@ -23,13 +23,16 @@ const SMALL: usize = 4 << 10;
 const LARGE: usize = 64 << 10;
 /// Commits of one measurement at most.
 const COMMITS_MAX: usize = 2_000;
-/// How much faster another way must be than a preferred one: less is noise.
-const CLEARLY: f64 = 0.75;
+/// How much faster than the usual way another one must be to be taken instead, each time that it
+/// is measured: less is noise, and a choice that wavers is worse than a good one.
+const CLEARLY: f64 = 0.65;
+/// How many times everything is measured.
+const ROUNDS: u32 = 2;
 /// Bytes written for each byte of a small commit beyond which a way wears out the disk.
 const AMPLIFICATION_MAX: f64 = 8.0;
 /// The file that keeps a report.
 const NAME: &str = "device.probe";
-const TITLE: &str = "ringkeeper device probe 1";
+const TITLE: &str = "ringkeeper device probe 2";
 
 /// What else the machine does during a measurement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +69,8 @@ pub struct ProbeReport {
     pub chosen: Strategy,
     /// Why.
     pub why: String,
+    /// The file system that was measured (see [`Disk::file_system`]).
+    pub file_system: String,
     /// Microseconds of the median `fdatasync` behind a write of 4 KiB.
     pub fdatasync_p50_us: u64,
     /// And of the slowest in a hundred.
@@ -75,19 +80,19 @@ pub struct ProbeReport {
 }
 
 impl ProbeReport {
-    /// The report kept in a directory, or a new one, which is kept from then on.
-    pub fn of(path: &Path, budget: Duration) -> Result<ProbeReport, DiskError> {
+    /// The report kept in a directory, if it is of the disk on which the directory lies now. What
+    /// an interrupted measurement has left there is removed.
+    pub fn kept(path: &Path) -> Result<Option<ProbeReport>, DiskError> {
         let device = Disk::open(path, Strategy::Pwrite, Durability::Synced)?;
-        if let Some(report) = load(&device) {
-            return Ok(report);
-        }
-        let report = probe(path, budget)?;
-        // Without the file the next start measures again; that is no reason not to start now.
-        let _ = report.save(&device);
-        Ok(report)
+        // Usually there is nothing, and what is there is in nobody's way.
+        let _ = device.remove(SCRATCH);
+        let here = device.file_system()?;
+        Ok(load(&device).filter(|report| report.file_system == here))
     }
 
-    fn save(&self, device: &Disk) -> Result<(), DiskError> {
+    /// Keeps the report in a directory.
+    pub fn keep(&self, path: &Path) -> Result<(), DiskError> {
+        let device = Disk::open(path, Strategy::Pwrite, Durability::Synced)?;
         let mut sink = device.create(NAME)?;
         sink.write(self.to_text().as_bytes())?;
         sink.sync()
@@ -96,8 +101,9 @@ impl ProbeReport {
     /// The report as it is kept.
     pub fn to_text(&self) -> String {
         format!(
-            "{TITLE}\nchosen={}\nwhy={}\nfdatasync_p50_us={}\nfdatasync_p99_us={}\n",
-            self.chosen, self.why, self.fdatasync_p50_us, self.fdatasync_p99_us
+            "{TITLE}\nchosen={}\nwhy={}\nfile_system={}\nfdatasync_p50_us={}\n\
+             fdatasync_p99_us={}\n",
+            self.chosen, self.why, self.file_system, self.fdatasync_p50_us, self.fdatasync_p99_us
         )
     }
 
@@ -109,6 +115,7 @@ impl ProbeReport {
         Some(ProbeReport {
             chosen: field("chosen")?.parse().ok()?,
             why: field("why")?.to_owned(),
+            file_system: field("file_system")?.to_owned(),
             fdatasync_p50_us: field("fdatasync_p50_us")?.parse().ok()?,
             fdatasync_p99_us: field("fdatasync_p99_us")?.parse().ok()?,
             measured: Vec::new(),
@@ -125,24 +132,41 @@ fn load(device: &Disk) -> Option<ProbeReport> {
 /// Measures every way within about `budget` and chooses one. Fails only where not even plain
 /// writes work.
 pub fn probe(path: &Path, budget: Duration) -> Result<ProbeReport, DiskError> {
+    let report = probe_while(path, budget, || true)?;
+    Ok(report.expect("nobody has called it off"))
+}
+
+/// As [`probe`], but asks before each measurement whether to go on; `None` where it was called off.
+pub fn probe_while(
+    path: &Path,
+    budget: Duration,
+    mut go_on: impl FnMut() -> bool,
+) -> Result<Option<ProbeReport>, DiskError> {
     let deadline = Instant::now() + budget;
     // What works everywhere comes first: if the disk is too slow for more, it is what is used.
     let order = [Strategy::Pwrite, Strategy::Direct, Strategy::Uring, Strategy::Mmap];
-    let mut measured = Vec::new();
-    for (number, strategy) in order.into_iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let slice = left / (order.len() - number) as u32;
-        match measure_all(path, strategy, slice) {
-            Ok(rows) => measured.extend(rows),
-            Err(error) if strategy == Strategy::Pwrite => return Err(error),
-            // The system forbids it, or the file system cannot do it.
-            Err(_) => {}
+    let mut rounds = Vec::new();
+    for round in 0..ROUNDS {
+        let mut measured = Vec::new();
+        for (number, strategy) in order.into_iter().enumerate() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let ways = (ROUNDS - round) * order.len() as u32 - number as u32;
+            match measure_all(path, strategy, left / ways, &mut go_on) {
+                Ok(Some(rows)) => measured.extend(rows),
+                Ok(None) => return Ok(None),
+                Err(error) if strategy == Strategy::Pwrite => return Err(error),
+                // The system forbids it, or the file system cannot do it.
+                Err(_) => {}
+            }
         }
+        rounds.push(measured);
     }
-    let (chosen, why) = choose(&measured);
+    let file_system = Disk::open(path, Strategy::Pwrite, Durability::Synced)?.file_system()?;
+    let (chosen, why) = settle(&rounds);
+    let measured = rounds.pop().expect("there is a last round");
     let plain = find(&measured, Strategy::Pwrite, SMALL, Load::Quiet);
     let (fdatasync_p50_us, fdatasync_p99_us) = plain.map_or((0, 0), |row| (row.p50_us, row.p99_us));
-    Ok(ProbeReport { chosen, why, fdatasync_p50_us, fdatasync_p99_us, measured })
+    Ok(Some(ProbeReport { chosen, why, file_system, fdatasync_p50_us, fdatasync_p99_us, measured }))
 }
 
 /// Small and large commits on a quiet machine, small ones on a busy one. A third of the time is
@@ -151,15 +175,19 @@ fn measure_all(
     path: &Path,
     strategy: Strategy,
     time: Duration,
-) -> Result<Vec<Measured>, DiskError> {
+    go_on: &mut impl FnMut() -> bool,
+) -> Result<Option<Vec<Measured>>, DiskError> {
     let begun = Instant::now();
     let scratch = Scratch::make(path, strategy)?;
     let slice = time.saturating_sub(begun.elapsed()) / 3;
-    Ok(vec![
-        scratch.measure(SMALL, Load::Quiet, slice)?,
-        scratch.measure(LARGE, Load::Quiet, slice)?,
-        scratch.measure(SMALL, Load::Busy, slice)?,
-    ])
+    let mut rows = Vec::new();
+    for (bytes, load) in [(SMALL, Load::Quiet), (LARGE, Load::Quiet), (SMALL, Load::Busy)] {
+        if !go_on() {
+            return Ok(None);
+        }
+        rows.push(scratch.measure(bytes, load, slice)?);
+    }
+    Ok(Some(rows))
 }
 
 /// Measures one way with commits of `bytes` for about `time`, in a file of its own in `path`.
@@ -171,6 +199,16 @@ pub fn measure(
     time: Duration,
 ) -> Result<Measured, DiskError> {
     Scratch::make(path, strategy)?.measure(bytes, load, time)
+}
+
+/// The way that is taken before anything was measured: found out by one write. Where even that is
+/// not possible (a full disk), what works everywhere.
+pub fn usual(path: &Path) -> Strategy {
+    let try_one = |strategy| -> Result<(), DiskError> {
+        let scratch = Scratch::sized(path, strategy, SMALL as u64)?;
+        scratch.device.segment(SCRATCH, 0)?.write(0, &[0x5a; SMALL]).map(drop)
+    };
+    Strategy::usual(|strategy| try_one(strategy).is_ok())
 }
 
 /// A preallocated file that goes away with the measurement.
@@ -188,9 +226,13 @@ impl Drop for Scratch {
 
 impl Scratch {
     fn make(path: &Path, strategy: Strategy) -> Result<Scratch, DiskError> {
+        Scratch::sized(path, strategy, SCRATCH_BYTES)
+    }
+
+    fn sized(path: &Path, strategy: Strategy, bytes: u64) -> Result<Scratch, DiskError> {
         let device = Disk::open(path, strategy, Durability::Synced)?;
         let scratch = Scratch { device, strategy };
-        scratch.device.preallocate(SCRATCH, SCRATCH_BYTES)?;
+        scratch.device.preallocate(SCRATCH, bytes)?;
         Ok(scratch)
     }
 
@@ -260,17 +302,36 @@ fn find(rows: &[Measured], strategy: Strategy, bytes: usize, load: Load) -> Opti
     rows.iter().find(|row| (row.strategy, row.bytes, row.load) == (strategy, bytes, load))
 }
 
-/// Takes the first way of [`Strategy::ALL`] than which no other is clearly better.
-fn choose(rows: &[Measured]) -> (Strategy, String) {
-    let mut why = String::new();
-    let mut best: Option<(Strategy, f64)> = None;
-    for strategy in Strategy::ALL {
-        let Some(cost) = cost(rows, strategy, &mut why) else { continue };
-        if best.is_none_or(|(_, least)| cost < least * CLEARLY) {
-            best = Some((strategy, cost));
+/// The way that every round has found clearly better than the usual one, or else that one.
+fn settle(rounds: &[Vec<Measured>]) -> (Strategy, String) {
+    let mut verdicts = rounds.iter().map(|rows| choose(rows));
+    let (first, mut why) = verdicts.next().expect("there is a round at least");
+    let mut chosen = first;
+    for (next, _) in verdicts {
+        if next != first {
+            chosen = Strategy::usual(|way| rounds.iter().all(|rows| works(rows, way)));
+            let _ = write!(why, "; measured again, {next} was better, so neither is taken");
         }
     }
-    (best.map_or(Strategy::Pwrite, |(strategy, _)| strategy), why)
+    (chosen, why)
+}
+
+fn works(rows: &[Measured], strategy: Strategy) -> bool {
+    find(rows, strategy, SMALL, Load::Busy).is_some()
+}
+
+/// Takes the usual way, unless there is one that is clearly better: then the best.
+fn choose(rows: &[Measured]) -> (Strategy, String) {
+    let mut why = String::new();
+    let costs: Vec<(Strategy, f64)> = Strategy::ALL
+        .into_iter()
+        .filter_map(|strategy| Some((strategy, cost(rows, strategy, &mut why)?)))
+        .collect();
+    let usual = Strategy::usual(|way| works(rows, way));
+    let limit = costs.iter().find(|(way, _)| *way == usual).map_or(f64::MAX, |(_, cost)| *cost);
+    let better = costs.into_iter().filter(|(_, cost)| *cost < limit * CLEARLY);
+    let best = better.min_by(|(_, a), (_, b)| a.total_cmp(b));
+    (best.map_or(usual, |(strategy, _)| strategy), why)
 }
 
 /// What a way costs in microseconds: small commits count most, then those on a busy machine, where
@@ -324,11 +385,27 @@ mod tests {
     #[test]
     fn a_little_faster_is_not_better() {
         let mut all = rows(Strategy::Direct, 100, 200, 4_096);
-        all.extend(rows(Strategy::Uring, 90, 180, 4_096));
+        all.extend(rows(Strategy::Uring, 70, 140, 4_096));
         all.extend(rows(Strategy::Pwrite, 110, 150, 4_096));
         assert_eq!(choose(&all).0, Strategy::Direct);
         all.extend(rows(Strategy::Mmap, 30, 60, 4_096));
         assert_eq!(choose(&all).0, Strategy::Mmap);
+        all.retain(|row| row.strategy == Strategy::Uring || row.strategy == Strategy::Pwrite);
+        assert_eq!(choose(&all).0, Strategy::Pwrite, "without direct writes, plain ones are usual");
+    }
+
+    #[test]
+    fn once_clearly_faster_is_not_better() {
+        let round = |uring| {
+            let mut all = rows(Strategy::Direct, 100, 200, 4_096);
+            all.extend(rows(Strategy::Uring, uring, 2 * uring, 4_096));
+            all
+        };
+        assert_eq!(settle(&[round(40), round(50)]).0, Strategy::Uring);
+        let (chosen, why) = settle(&[round(40), round(80)]);
+        assert_eq!(chosen, Strategy::Direct);
+        assert!(why.ends_with("measured again, direct was better, so neither is taken"), "{why}");
+        assert_eq!(settle(&[round(80), round(40)]).0, Strategy::Direct);
     }
 
     #[test]
@@ -348,11 +425,12 @@ mod tests {
         let report = ProbeReport {
             chosen,
             why,
+            file_system: "1f".to_owned(),
             fdatasync_p50_us: 7,
             fdatasync_p99_us: 9,
             measured: Vec::new(),
         };
         assert_eq!(ProbeReport::parse(&report.to_text()), Some(report));
-        assert_eq!(ProbeReport::parse("ringkeeper device probe 2\nchosen=direct\n"), None);
+        assert_eq!(ProbeReport::parse("ringkeeper device probe 1\nchosen=direct\n"), None);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 
 /// A short queue whose taker waits only while somebody is making the next item.
 #[derive(Debug)]
@@ -15,11 +16,13 @@ pub struct Shelf<T> {
 struct State<T> {
     ready: VecDeque<T>,
     making: bool,
+    /// Who is woken when something is taken.
+    maker: Option<Thread>,
 }
 
 impl<T> Default for Shelf<T> {
     fn default() -> Shelf<T> {
-        let state = State { ready: VecDeque::new(), making: false };
+        let state = State { ready: VecDeque::new(), making: false, maker: None };
         Shelf { state: Mutex::new(state), changed: Condvar::new() }
     }
 }
@@ -51,7 +54,17 @@ impl<T> Shelf<T> {
         while state.ready.is_empty() && state.making {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.ready.pop_front()
+        let taken = state.ready.pop_front();
+        state.maker.iter().for_each(Thread::unpark);
+        taken
+    }
+
+    /// Whether so many items are ready. The calling thread may park then: it is woken as soon as
+    /// one is taken, so that it finds out at once whether there can be another one.
+    pub fn has(&self, items: usize) -> bool {
+        let mut state = self.lock();
+        state.maker.get_or_insert_with(thread::current);
+        state.ready.len() >= items
     }
 
     /// Items ready.

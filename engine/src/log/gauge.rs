@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use super::{Settings, header};
 use crate::device::Shelf;
 
+/// The largest segment that a start makes before it listens.
+const FIRST_BYTES_MAX: u64 = 1 << 20;
+
 /// Bytes that the log can still take before it would need a segment for which there is no space,
 /// counted from the last commit that returned. `u64::MAX` as long as the disk is not full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,7 +101,7 @@ impl Gauge {
         if !shared.full.load(Relaxed) {
             return Room::PLENTY;
         }
-        let usable = shared.capacity - header::BLOCK_BYTES as u64;
+        let usable = shared.capacity - header::RECORDS_AT as u64;
         let closes = shared.left.load(Relaxed) + shared.shelf.len() as u64 * usable;
         Room { writes: closes.saturating_sub(shared.margin), closes }
     }
@@ -137,6 +140,12 @@ impl Shared {
         self.micros_max.store(self.micros_max.load(Relaxed).max(micros), Relaxed);
         self.bytes_last.store(bytes, Relaxed);
         self.set_left(left);
+    }
+
+    /// The size of a segment that a start has to have at once: where none is ready, a small one,
+    /// for zeros take their time. The next one is made meanwhile.
+    pub(super) fn first_capacity(&self) -> u64 {
+        if self.shelf.is_empty() { self.capacity.min(FIRST_BYTES_MAX) } else { self.capacity }
     }
 
     /// A name for a new spare file.

@@ -1,4 +1,4 @@
-//! The first block of a segment.
+//! The first block of a segment, and the second one as it is when the segment is begun.
 //!
 //! ```text
 //! magic 8 | version u32 | flags u32 | capacity u64 | salt u64 | first u64 | prev u64 | chain u32 |
@@ -6,14 +6,14 @@
 //! ```
 //! Twice, in sectors of their own: a lost sector there must not cost the whole segment.
 
-use super::crc;
+use super::{crc, high_water};
 use crate::Zxid;
-use crate::device::DirectoryId;
+use crate::device::{BLOCK_BYTES, DirectoryId};
 
-/// Bytes of the header block; records begin behind it.
-pub const BLOCK_BYTES: usize = crate::device::BLOCK_BYTES;
+/// Where records begin: behind this block and the one of [`high_water`].
+pub const RECORDS_AT: usize = high_water::AT + BLOCK_BYTES;
 const MAGIC: &[u8; 8] = b"RKLOG\0\r\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const BYTES: usize = 72;
 const COPY_AT: usize = 2_048;
 /// Commits into this segment did not wait for the disk.
@@ -44,14 +44,14 @@ pub enum BadHeader {
     /// Neither copy has the right checksum.
     #[error("its header is damaged")]
     Damaged,
-    /// A later Ringkeeper wrote it.
-    #[error("it was written by a later version of Ringkeeper (format {0})")]
+    /// Another Ringkeeper wrote it, usually a later one.
+    #[error("it was written by another version of Ringkeeper (format {0})")]
     Version(u32),
 }
 
 impl Header {
-    /// The header block.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// Both blocks of a segment in which nothing is written at or behind `limit`.
+    pub(super) fn encode(&self, limit: u64) -> Vec<u8> {
         let mut copy = Vec::with_capacity(BYTES);
         copy.extend_from_slice(MAGIC);
         copy.extend_from_slice(&VERSION.to_le_bytes());
@@ -68,6 +68,7 @@ impl Header {
         let mut block = vec![0; BLOCK_BYTES];
         block[..BYTES].copy_from_slice(&copy);
         block[COPY_AT..COPY_AT + BYTES].copy_from_slice(&copy);
+        block.extend(high_water::encode(self, limit));
         block
     }
 
@@ -92,7 +93,7 @@ impl Header {
         }
         let capacity = u64_at(16);
         // Offsets have 32 bits; a header that says otherwise was not written by us.
-        if !(BLOCK_BYTES as u64..=u64::from(u32::MAX)).contains(&capacity) {
+        if !(RECORDS_AT as u64..=u64::from(u32::MAX)).contains(&capacity) {
             return Err(BadHeader::Damaged);
         }
         Ok(Header {

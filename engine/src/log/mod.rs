@@ -16,6 +16,7 @@ pub mod scan;
 
 mod gauge;
 mod group;
+mod high_water;
 mod inspect;
 mod prepare;
 mod recover;
@@ -108,8 +109,10 @@ pub struct Log<D: Device> {
 #[derive(Debug)]
 struct Active<S> {
     segment: S,
-    salt: u64,
+    header: Header,
     end: u64,
+    /// What the second block says: nothing has been written at or behind it.
+    limit: u64,
     /// Whether something behind the last group proves that it was durable.
     sealed: bool,
 }
@@ -199,7 +202,8 @@ impl<D: Device> Log<D> {
     fn write_part(&mut self, part: &mut [u8]) -> Result<u64, Fatal> {
         let active = &mut self.active;
         let start = u32::try_from(active.end).expect("segments are smaller than 4 GiB");
-        let chain = record::stamp(part, start, active.salt, self.chain);
+        let chain = record::stamp(part, start, active.header.salt, self.chain);
+        active.raise_limit(part.len() as u64)?;
         let written = active.segment.write(active.end, part)?;
         active.end += part.len() as u64;
         active.sealed = false;
@@ -213,7 +217,7 @@ impl<D: Device> Log<D> {
             .gauge
             .shared
             .capacity
-            .max((need + header::BLOCK_BYTES as u64).next_multiple_of(BLOCK_BYTES as u64));
+            .max((need + header::RECORDS_AT as u64).next_multiple_of(BLOCK_BYTES as u64));
         let header = Header {
             synced: self.device.durability() == Durability::Synced,
             capacity,
@@ -252,15 +256,28 @@ impl<S: Segment> Active<S> {
                 prepare::make(device, shared, header.capacity).map_err(full_or_failed)?
             }
         };
+        let end = header::RECORDS_AT as u64;
+        let limit = high_water::limit_for(end, header.capacity);
         let mut file = device.segment(&spare, 0)?;
-        file.write(0, &header.encode())?;
+        file.write(0, &header.encode(limit))?;
         file.sync()?;
         let name = header::name(header.first);
         device.rename(&spare, &name)?;
         device.sync_dir()?;
-        let end = header::BLOCK_BYTES as u64;
         let segment = device.segment(&name, end)?;
-        Ok(Active { segment, salt: header.salt, end, sealed: true })
+        Ok(Active { segment, header, end, limit, sealed: true })
+    }
+
+    /// Makes sure, durably, that the second block covers the next `bytes`.
+    fn raise_limit(&mut self, bytes: u64) -> Result<(), DiskError> {
+        let capacity = self.header.capacity;
+        let limit = high_water::limit_for(self.end + bytes, capacity);
+        if limit > self.limit {
+            let block = high_water::encode(&self.header, limit);
+            self.segment.rewrite(high_water::AT as u64, &block)?;
+            self.limit = limit;
+        }
+        Ok(())
     }
 }
 

@@ -20,7 +20,8 @@ pub struct Preparer<D> {
 /// What one step did, and when the next one is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// Enough segments are ready; look again in 50 ms or so.
+    /// Enough segments are ready. The thread may park: it is woken when one is taken. A segment
+    /// that nobody needs any more is none of its business, so 50 ms or so are enough otherwise.
     Enough,
     /// One more is ready; look again at once.
     Made,
@@ -35,7 +36,7 @@ impl<D: Device> Preparer<D> {
 
     /// Makes one segment if one is missing.
     pub fn step(&mut self) -> Result<Step, Fatal> {
-        if self.gauge.shared.shelf.len() >= self.ahead {
+        if self.gauge.shared.shelf.has(self.ahead) {
             self.gauge.shared.full.store(false, Relaxed);
             return Ok(Step::Enough);
         }

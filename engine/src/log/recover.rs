@@ -187,13 +187,14 @@ fn open<D: Device>(
             let name = header::name(newest.header.first);
             let at = newest.end as u64;
             let segment = device.segment(&name, at)?;
-            Active { segment, salt: newest.header.salt, end: at, sealed: newest.sealed }
+            let (header, limit, sealed) = (newest.header, newest.limit, newest.sealed);
+            Active { segment, header, end: at, limit, sealed }
         }
         // The flag in the header holds for a whole segment, so another mode needs another one.
         Some(_) | None => {
             let header = Header {
                 synced,
-                capacity: gauge.shared.capacity,
+                capacity: gauge.shared.first_capacity(),
                 salt: 0,
                 first: Zxid(end.last.0 + 1),
                 prev: end.last,

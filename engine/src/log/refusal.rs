@@ -8,7 +8,7 @@ use crate::device::DiskError;
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The disk failed.
-    #[error("{0}; the server does not start on a disk that fails")]
+    #[error("{0}; {advice}", advice = start_advice(.0))]
     Disk(#[from] DiskError),
     /// The header of a segment is unusable.
     #[error("{file} cannot be used: {why}. {REPAIR}")]
@@ -113,6 +113,10 @@ pub enum Refusal {
         /// Why.
         why: String,
     },
+}
+
+fn start_advice(error: &DiskError) -> &'static str {
+    error.advice().unwrap_or("the server does not start on a disk that fails")
 }
 
 impl Refusal {

@@ -35,7 +35,7 @@ impl<'a> Records<'a> {
         Records {
             segment,
             salt: header.salt,
-            at: header::BLOCK_BYTES,
+            at: header::RECORDS_AT,
             chain: header.chain,
             last: header.prev,
             group: 0,

@@ -4,14 +4,18 @@ use super::header::{self, Header};
 use super::recover::{Note, Replay};
 use super::refusal::{BadSnapshots, Proof, Refusal};
 use super::scan::{self, Scan, Stop, Tail};
-use super::{Dirs, record};
+use super::{Dirs, high_water, record};
 use crate::Zxid;
-use crate::device::{Device, Identity, Life, ReadAt, Source, map_in_order};
+use crate::device::{Device, DiskError, Identity, Life, ReadAt, Source, map_in_order};
 use crate::snapshot;
 use crate::txn::Txn;
 
 /// Segments in memory at once, and one more that is being replayed.
 const SEGMENTS_AT_ONCE: usize = 3;
+
+/// Transactions that are understood at once, and the threads that do it.
+const TXNS_AT_ONCE: usize = 2_048;
+const READERS: usize = 2;
 
 /// The segments and snapshots that are there.
 pub(super) struct Survey<'a, D> {
@@ -40,6 +44,8 @@ pub(super) struct Newest {
     /// Where its good records end.
     pub(super) end: usize,
     pub(super) tail: Tail,
+    /// What its second block says, where that can be relied on; 0 where it has to be said anew.
+    pub(super) limit: u64,
     pub(super) sealed: bool,
     pub(super) lost: Lost,
 }
@@ -58,6 +64,30 @@ struct Loaded {
     bytes: Vec<u8>,
     scan: Scan,
     tail: Tail,
+    limit: u64,
+}
+
+impl Loaded {
+    /// Reads so many bytes of a segment and verifies them.
+    fn verify(
+        header: &Header,
+        reader: &impl ReadAt,
+        bytes: u64,
+        limit: u64,
+    ) -> Result<Loaded, DiskError> {
+        let len = usize::try_from(bytes).expect("segments are smaller than 4 GiB");
+        let bytes = reader.read_at(0, len)?;
+        let scan = scan::scan(&bytes, header);
+        let tail = scan::judge_tail(&bytes, header, scan.end);
+        Ok(Loaded { header: *header, bytes, scan, tail, limit })
+    }
+
+    /// Whether good records, and nothing behind them, stay clear of the limit. It is always raised
+    /// first, so that records which reach it prove that the disk has lost the last raise.
+    fn ends_below(&self, limit: u64) -> bool {
+        let clear = (self.scan.end + record::HEADER_BYTES) as u64 <= limit;
+        clear && self.scan.stop == Stop::NoRecord && self.tail.traces_end.is_none()
+    }
 }
 
 impl<'a, D: Device> Survey<'a, D> {
@@ -157,13 +187,20 @@ impl<'a, D: Device> Survey<'a, D> {
         self.judge_newest(end)
     }
 
+    /// Reads and verifies a segment, as far as anything was ever written to it. Where that does not
+    /// end in the way a log ends that nothing happened to, all of the file is looked at.
     fn load(&self, header: &Header) -> Result<Loaded, Refusal> {
         let reader = self.dirs.log.read(&header::name(header.first), Source::Disk)?;
-        let len = usize::try_from(header.capacity).expect("segments are smaller than 4 GiB");
-        let bytes = reader.read_at(0, len)?;
-        let scan = scan::scan(&bytes, header);
-        let tail = scan::judge_tail(&bytes, header, scan.end);
-        Ok(Loaded { header: *header, bytes, scan, tail })
+        let blocks = reader.read_at(0, header::RECORDS_AT)?;
+        // Without waiting for the disk, no write says anything about another one.
+        let limit = high_water::decode(&blocks, header).filter(|_| header.synced);
+        if let Some(limit) = limit.filter(|&limit| limit < header.capacity) {
+            let loaded = Loaded::verify(header, &reader, limit, limit)?;
+            if loaded.ends_below(limit) {
+                return Ok(loaded);
+            }
+        }
+        Loaded::verify(header, &reader, header.capacity, 0).map_err(Refusal::from)
     }
 
     /// Continues the history with a segment.
@@ -174,25 +211,29 @@ impl<'a, D: Device> Survey<'a, D> {
         end: &mut End,
         replay: &mut impl Replay,
     ) -> Result<(), Refusal> {
-        let Loaded { header, bytes, scan, tail } = loaded;
+        let Loaded { header, bytes, scan, tail, limit } = loaded;
         if (header.prev, header.chain) != (end.last, end.chain) {
             return Err(self.broken(&header, end));
         }
-        for &offset in &scan.offsets {
-            let (zxid, payload) = record::at(&bytes, offset as usize);
-            if zxid > base {
-                let txn = Txn::read(payload).map_err(|error| error.to_string());
-                txn.and_then(|txn| replay.txn(txn)).map_err(|why| Refusal::Replay {
-                    file: self.place(&header),
-                    zxid,
-                    why,
-                })?;
-                end.replayed += 1;
-            }
-        }
+        let refuse = |(zxid, why)| Refusal::Replay { file: self.place(&header), zxid, why };
+        // Where there are many, they are understood on another thread than they are applied on.
+        let many = scan.offsets.len() > TXNS_AT_ONCE;
+        map_in_order(
+            if many { self.dirs.log.threads().min(READERS) } else { 1 },
+            scan.offsets.chunks(TXNS_AT_ONCE).map(Ok),
+            |offsets| read_behind(base, &bytes, offsets),
+            |(txns, trouble)| {
+                for txn in txns {
+                    let zxid = txn.zxid;
+                    replay.txn(txn).map_err(|why| refuse((zxid, why)))?;
+                    end.replayed += 1;
+                }
+                trouble.map_or(Ok(()), |trouble| Err(refuse(trouble)))
+            },
+        )?;
         (end.last, end.chain) = (scan.last, scan.chain);
         let (sealed, lost) = (scan.sealed, Lost::Nothing);
-        let newest = Newest { header, end: scan.end, tail, sealed, lost };
+        let newest = Newest { header, end: scan.end, tail, limit, sealed, lost };
         let newest = end.newest.insert(newest);
         let proof = match scan.stop {
             Stop::NoRecord => return Ok(()),
@@ -258,12 +299,29 @@ impl<'a, D: Device> Survey<'a, D> {
     }
 }
 
+/// The transactions behind `base` among the records at these offsets, which were verified; up to
+/// the first one that cannot be understood, and why.
+fn read_behind(base: Zxid, bytes: &[u8], offsets: &[u32]) -> (Vec<Txn>, Option<(Zxid, String)>) {
+    let mut txns = Vec::with_capacity(offsets.len());
+    for &offset in offsets {
+        let (zxid, payload) = record::at(bytes, offset as usize);
+        if zxid <= base {
+            continue;
+        }
+        match Txn::read(payload) {
+            Ok(txn) => txns.push(txn),
+            Err(error) => return (txns, Some((zxid, error.to_string()))),
+        }
+    }
+    (txns, None)
+}
+
 /// Reads the header of a segment and checks that it is the one that belongs there.
 fn read_header<D: Device>(device: &D, first: Zxid, identity: &Identity) -> Result<Header, Refusal> {
     let name = header::name(first);
     let file = device.place(&name);
     let reader = device.read(&name, Source::Disk)?;
-    let bytes = header::BLOCK_BYTES.min(usize::try_from(reader.bytes()).unwrap_or(usize::MAX));
+    let bytes = header::RECORDS_AT.min(usize::try_from(reader.bytes()).unwrap_or(usize::MAX));
     let header = match Header::decode(&reader.read_at(0, bytes)?) {
         Ok(header) => header,
         Err(why) => return Err(Refusal::Header { file, why }),

@@ -7,7 +7,7 @@ use crate::world::{World, goes_on, open, repaired};
 
 /// Groups of a history that fills one segment and a part of the next.
 const GROUPS: [usize; 14] = [1, 3, 7, 1, 1, 12, 4, 2, 9, 1, 6, 3, 8, 5];
-const HEADER: usize = 4_096;
+const HEADER: usize = 8_192;
 
 struct Image {
     device: MemoryDevice,
@@ -67,7 +67,7 @@ impl Image {
 #[test]
 fn cut_at_every_byte_with_zeros_behind() {
     let image = image(1);
-    let zeros = vec![0; 16 << 10];
+    let zeros = vec![0; 20 << 10];
     for segment in 0..2 {
         let last = image.ends.iter().rfind(|line| line.0 == image.segments[segment]);
         let end = last.unwrap().1;
@@ -129,7 +129,7 @@ fn a_cut_with_a_later_segment_behind_it_is_damage() {
 fn a_segment_that_is_too_short_is_refused() {
     let image = image(1);
     for name in &image.segments {
-        for len in [0, 1, 100, HEADER, HEADER + 1, 9_000, (16 << 10) - 1] {
+        for len in [0, 1, 100, HEADER, HEADER + 1, 9_000, (20 << 10) - 1] {
             let device = image.device.fork();
             let bytes = device.contents(name).unwrap();
             device.put(name, bytes[..len].to_vec());

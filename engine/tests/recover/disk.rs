@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use ringkeeper_engine::device::{Disk, Durability, Home, HomeError, ProbeReport, Strategy};
+use ringkeeper_engine::device::{
+    Disk, Durability, Home, HomeError, ProbeReport, Strategy, probe, probe_while, usual,
+};
 
 use crate::world::World;
 
@@ -57,14 +59,24 @@ fn every_strategy_writes_what_the_others_read() {
 }
 
 #[test]
-fn a_probe_is_made_once() {
+fn a_report_holds_for_the_disk_that_was_measured() {
     let home = directory();
     let budget = std::time::Duration::from_millis(150);
-    let report = ProbeReport::of(home.path(), budget).unwrap();
+    assert_eq!(ProbeReport::kept(home.path()).unwrap(), None);
+    let way = usual(home.path());
+    assert!(way == Strategy::Direct || way == Strategy::Pwrite);
+    let report = probe(home.path(), budget).unwrap();
     assert!(!report.measured.is_empty() && report.fdatasync_p50_us > 0, "{report:?}");
     println!("{} because {}", report.chosen, report.why);
-    let again = ProbeReport::of(home.path(), budget).unwrap();
-    assert!(again.measured.is_empty() && again.chosen == report.chosen && again.why == report.why);
+    report.keep(home.path()).unwrap();
+    // What a measurement that was cut short has left goes away.
+    std::fs::write(home.path().join("probe.tmp"), "x").unwrap();
+    let again = ProbeReport::kept(home.path()).unwrap().expect("it was kept");
+    assert!(again.chosen == report.chosen && again.why == report.why);
+    let elsewhere = ProbeReport { file_system: "another".to_owned(), ..report };
+    elsewhere.keep(home.path()).unwrap();
+    assert_eq!(ProbeReport::kept(home.path()).unwrap(), None);
+    assert_eq!(probe_while(home.path(), budget, || false).unwrap(), None, "it was called off");
     let names: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(Result::unwrap).collect();
     assert_eq!(names.len(), 1, "only the report is left");
 }

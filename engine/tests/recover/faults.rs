@@ -57,7 +57,7 @@ fn a_full_disk_is_seen_before_it_is_hit() {
         let mut server = world.start(&device).unwrap();
         server.recovered.preparer.step().unwrap();
         assert_eq!(server.recovered.gauge.room(), Room::PLENTY);
-        device.set_capacity(Some(2 * (16 << 10) + 4_096 + spare_bytes));
+        device.set_capacity(Some(2 * (20 << 10) + 4_096 + spare_bytes));
         let mut refused = false;
         for round in 0..1_000 {
             let mut group = Group::new();

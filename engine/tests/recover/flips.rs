@@ -20,7 +20,7 @@ fn bits(device: &MemoryDevice, name: &str) -> impl Iterator<Item = usize> {
         let near = bytes[byte.saturating_sub(8)..(byte + 8).min(bytes.len())].iter();
         near.clone().any(|&byte| byte != 0) || byte.is_multiple_of(64)
     };
-    (0..16 << 10).filter(used).flat_map(|byte| byte * 8..byte * 8 + 8)
+    (0..20 << 10).filter(used).flat_map(|byte| byte * 8..byte * 8 + 8)
 }
 
 #[test]

@@ -102,11 +102,11 @@ fn damage_in_the_middle_is_named() {
     device.take("snapshot.69");
     let names = segments(&device);
     let mut bytes = device.contents(&names[1]).unwrap();
-    bytes[6_000] ^= 1;
+    bytes[10_096] ^= 1;
     device.put(&names[1], bytes);
     let refusal = refusal(&device);
     let Refusal::Damaged { file, offset, last, why } = &refusal else { panic!("{refusal}") };
-    assert!(file.ends_with(&names[1]) && *offset <= 6_000 && *offset > 5_000);
+    assert!(file.ends_with(&names[1]) && *offset <= 10_096 && *offset > 9_096);
     assert!(matches!(why, Proof::LaterSegment(_)));
     let left = repaired(&device);
     assert_eq!(left.len() as u64, last.0);
@@ -120,7 +120,7 @@ fn a_lost_page_in_the_newest_segment_is_damage() {
     let names = segments(&device);
     let newest = names.last().unwrap();
     let mut bytes = device.contents(newest).unwrap();
-    bytes[4_608..5_632].fill(0);
+    bytes[8_704..9_728].fill(0);
     device.put(newest, bytes);
     let refusal = refusal(&device);
     assert!(matches!(refusal, Refusal::Damaged { why: Proof::LaterGroup(_), .. }), "{refusal}");
@@ -160,8 +160,8 @@ fn records_of_another_history_break_the_chain() {
     // The first sectors of it.
     let mut bytes = device.contents(&names[0]).unwrap();
     let stranger = other.contents(&names[0]).unwrap();
-    let first = 24 + u32::from_le_bytes(bytes[4_100..4_104].try_into().unwrap()) as usize;
-    let first = 4_096..4_096 + first.next_multiple_of(8);
+    let first = 24 + u32::from_le_bytes(bytes[8_196..8_200].try_into().unwrap()) as usize;
+    let first = 8_192..8_192 + first.next_multiple_of(8);
     assert!(bytes[first.clone()] != stranger[first.clone()]);
     bytes[first.clone()].copy_from_slice(&stranger[first]);
     device.put(&names[0], bytes);

@@ -54,7 +54,7 @@ fn records_larger_than_a_segment() {
     for round in 0..4 {
         let (mut recovered, txns) = start(&device);
         assert!(txns == all);
-        for bytes in [10, 70_000, 16 << 10, 0, 12_224, 12_225, 300_000] {
+        for bytes in [10, 70_000, 20 << 10, 0, 12_224, 12_225, 300_000] {
             let next = txn(Zxid(all.len() as u64 + 1), bytes + round);
             commit(&mut recovered.log, std::slice::from_ref(&next));
             all.push(next);

@@ -11,7 +11,7 @@ use ringkeeper_engine::{Millis, SessionId, Zxid};
 pub(crate) const NOBODY: Zxid = Zxid(u64::MAX);
 
 pub(crate) fn settings() -> Settings {
-    Settings { segment_bytes: 16 << 10, spares_max: 2, ..Settings::default() }
+    Settings { segment_bytes: 20 << 10, spares_max: 2, ..Settings::default() }
 }
 
 /// Small numbers from a seed.

@@ -9,6 +9,7 @@ use ringkeeper_engine::shard::{Replied, Shard, Word};
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::wire::opcode::op;
 
+use super::gather::Asker;
 use super::hub::{Errand, Hub};
 use super::job::{Progress, SessionJobs, ShardJob, ShardLatencies};
 use super::outbox::Outbox;
@@ -99,10 +100,10 @@ impl Desk {
             Word::Hash => words::hash(view.read().digests()),
             Word::Conf | Word::Dirs | Word::Envi => return hub.look_up(word, origin),
             Word::Srvr | Word::Stat | Word::Mntr | Word::Cons | Word::Dump => {
-                return hub.ask(word, origin);
+                return hub.ask(word, Asker::Conn(origin));
             }
             Word::Crst | Word::Srst | Word::Wchs | Word::Wchc | Word::Wchp => {
-                return hub.ask(word, origin);
+                return hub.ask(word, Asker::Conn(origin));
             }
             Word::TelnetClose => String::new(),
         };

@@ -5,36 +5,50 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use ringkeeper_engine::request::Origin;
 use ringkeeper_engine::shard::Word;
+use tokio::sync::oneshot;
 
 use super::part::Part;
+
+/// Who waits for a report.
+pub(super) enum Asker {
+    /// A connection: it gets the text of the word.
+    Conn(Origin),
+    /// Somebody who puts the parts into words himself.
+    Http(oneshot::Sender<Vec<Part>>),
+}
 
 /// A report under way. It holds parts only: adding them up is left to whoever makes the text.
 pub(super) struct Gather {
     /// What was asked for.
     pub word: Word,
-    /// Who asked.
-    pub origin: Origin,
     parts: Mutex<Parts>,
 }
 
 struct Parts {
     missing: usize,
     there: Vec<Part>,
+    /// Taken with the last part.
+    asker: Option<Asker>,
 }
 
 impl Gather {
     /// A report that is complete with so many parts.
-    pub(super) fn new(word: Word, origin: Origin, parts: usize) -> Arc<Gather> {
-        let parts = Parts { missing: parts, there: Vec::with_capacity(parts) };
-        Arc::new(Gather { word, origin, parts: Mutex::new(parts) })
+    pub(super) fn new(word: Word, asker: Asker, parts: usize) -> Arc<Gather> {
+        let there = Vec::with_capacity(parts);
+        let parts = Parts { missing: parts, there, asker: Some(asker) };
+        Arc::new(Gather { word, parts: Mutex::new(parts) })
     }
 
-    /// Adds a part; with the last one, all of them come back.
-    pub(super) fn add(&self, part: Part) -> Option<Vec<Part>> {
+    /// Adds a part; with the last one, all of them come back, and who waits for them.
+    pub(super) fn add(&self, part: Part) -> Option<(Asker, Vec<Part>)> {
         let mut parts = self.parts.lock();
         parts.there.push(part);
         parts.missing -= 1;
-        (parts.missing == 0).then(|| std::mem::take(&mut parts.there))
+        if parts.missing > 0 {
+            return None;
+        }
+        let asker = parts.asker.take().expect("there is one last part");
+        Some((asker, std::mem::take(&mut parts.there)))
     }
 }
 
@@ -47,9 +61,11 @@ mod tests {
     #[test]
     fn the_last_part_completes_a_report() {
         let origin = Origin { shard: 0, conn: ConnId(1) };
-        let gather = Gather::new(Word::Srvr, origin, 3);
+        let gather = Gather::new(Word::Srvr, Asker::Conn(origin), 3);
         assert!(gather.add(Part::default()).is_none());
         assert!(gather.add(Part::default()).is_none());
-        assert_eq!(gather.add(Part::default()).map(|parts| parts.len()), Some(3));
+        let (asker, parts) = gather.add(Part::default()).expect("it is complete");
+        assert!(matches!(asker, Asker::Conn(asker) if asker == origin));
+        assert_eq!(parts.len(), 3);
     }
 }

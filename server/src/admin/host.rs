@@ -76,6 +76,12 @@ fn kilobytes(text: &str, key: &str) -> u64 {
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
+/// Bytes of memory that the process holds; 0 where the system does not tell.
+pub(super) fn memory_in_use() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    kilobytes(&text, "VmRSS:") << 10
+}
+
 /// File descriptors that are open, and how many may be.
 pub(super) fn file_descriptors() -> (u64, u64) {
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count) as u64;

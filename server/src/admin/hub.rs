@@ -11,7 +11,7 @@ use ringkeeper_engine::watch::ConnId;
 
 use super::desk::Desk;
 use super::facts::ServerFacts;
-use super::gather::Gather;
+use super::gather::{Asker, Gather};
 use super::host::{Host, dir_bytes};
 use super::numbers::{self, Numbers, Totals};
 use super::part::Part;
@@ -154,9 +154,9 @@ impl Hub {
     }
 
     /// Asks everybody for their part of a report.
-    pub(super) fn ask(&self, word: Word, origin: Origin) {
-        let sequencer = word == Word::Dump;
-        let gather = Gather::new(word, origin, self.shards.len() + usize::from(sequencer));
+    pub(super) fn ask(&self, word: Word, asker: Asker) {
+        let sequencer = matches!(word, Word::Dump | Word::Ruok);
+        let gather = Gather::new(word, asker, self.shards.len() + usize::from(sequencer));
         if sequencer {
             let seat = self.sequencer.as_ref().unwrap_or(&self.shards[0]);
             seat.push(Errand::Sessions(gather.clone()));
@@ -168,7 +168,15 @@ impl Hub {
 
     /// Adds a part to a report, and has its text made when it is complete.
     pub(super) fn add(self: &Arc<Hub>, gather: &Gather, part: Part) {
-        let Some(parts) = gather.add(part) else { return };
+        let (origin, parts) = match gather.add(part) {
+            None => return,
+            Some((Asker::Conn(origin), parts)) => (origin, parts),
+            Some((Asker::Http(asker), parts)) => {
+                // Who does not wait any more has gone.
+                let _ = asker.send(parts);
+                return;
+            }
+        };
         let word = gather.word;
         let lines = parts.iter().map(Part::lines).sum::<usize>() + self.more_lines(word);
         let make = move |hub: &Hub| {
@@ -177,9 +185,9 @@ impl Hub {
             hub.text(word, &all)
         };
         if lines <= LINES_ON_THE_SPOT && word != Word::Mntr {
-            self.post(gather.origin, make(self));
+            self.post(origin, make(self));
         } else {
-            self.aside(gather.origin, make);
+            self.aside(origin, make);
         }
     }
 
@@ -228,9 +236,7 @@ impl Hub {
             Word::Wchs => words::watches::summary(&part.counts),
             Word::Wchc => words::watches::by_session(part),
             Word::Wchp => words::watches::by_path(part),
-            Word::Conf => {
-                words::conf::conf(&self.facts, self.client_port.load(Relaxed), self.dir_bytes())
-            }
+            Word::Conf => words::conf::conf(&self.facts, self.client_port(), self.dir_bytes()),
             Word::Dirs => words::conf::dirs(self.dir_bytes()),
             Word::Envi => words::envi::envi(version, &Host::look()),
             Word::Ruok | Word::Isro | Word::Hash | Word::TelnetClose => String::new(),
@@ -253,7 +259,7 @@ impl Hub {
         }
     }
 
-    fn times(&self) -> Times {
+    pub(super) fn times(&self) -> Times {
         Times {
             now: self.facts.clock.now(),
             tick_ms: self.facts.tick_ms,
@@ -261,13 +267,13 @@ impl Hub {
         }
     }
 
-    fn dir_bytes(&self) -> DirBytes {
+    pub(super) fn dir_bytes(&self) -> DirBytes {
         let facts = &self.facts;
         DirBytes { data: dir_bytes(&facts.data_dir), log: dir_bytes(&facts.data_log_dir) }
     }
 
     /// The ephemeral nodes, a slice under each hold of the guard.
-    fn ephemerals(&self) -> Ephemerals {
+    pub(super) fn ephemerals(&self) -> Ephemerals {
         let sessions: Vec<_> = self.view.read().tree.ephemeral_sessions().collect();
         let mut ephemerals = Ephemerals::new();
         for session in sessions {
@@ -290,11 +296,21 @@ impl Hub {
     }
 
     fn monitor(&self, part: &Part) -> String {
-        let before = *self.reset_at.lock();
-        words::mntr::mntr(&Numbers::of(self, &part.counts, before))
+        words::mntr::mntr(&self.numbers(part))
     }
 
-    fn reset(&self) {
+    /// All numbers since the last reset.
+    pub(super) fn numbers(&self, part: &Part) -> Numbers {
+        let before = *self.reset_at.lock();
+        Numbers::of(self, &part.counts, before)
+    }
+
+    /// The port for clients.
+    pub(super) fn client_port(&self) -> u16 {
+        self.client_port.load(Relaxed)
+    }
+
+    pub(super) fn reset(&self) {
         *self.reset_at.lock() = Totals::of(self);
         numbers::clear(self);
     }

@@ -170,6 +170,9 @@ impl SessionJobs {
 
 impl SessionJob {
     fn step(&mut self, replica: &Replica) -> Progress {
+        if self.gather.word == Word::Ruok {
+            return Progress::Done;
+        }
         let table = replica.sessions();
         if self.after.is_none() {
             self.part.sessions.reserve(table.len());

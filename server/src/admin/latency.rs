@@ -31,12 +31,12 @@ pub struct Summary {
     pub count: u64,
     /// All together.
     pub sum: u64,
-    /// The 50th, 95th, 99th and 99.9th percentile.
-    pub percentiles: [u64; 4],
+    /// See [`PERCENTILES`]; none where only the extremes are known.
+    pub percentiles: Option<[u64; 5]>,
 }
 
 /// What [`Summary::percentiles`] are.
-pub(super) const PERCENTILES: [f64; 4] = [50.0, 95.0, 99.0, 99.9];
+pub(super) const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
 
 impl Latencies {
     /// Notes one value.
@@ -65,6 +65,16 @@ impl Latencies {
         self.max = self.max.max(other.max);
     }
 
+    /// How many values there are, and their sum.
+    pub(super) fn count_and_sum(&self) -> (u64, u64) {
+        (self.count, self.sum)
+    }
+
+    /// How many of the values are within each of these bounds, which ascend.
+    pub(super) fn within(&self, bounds: &[u64]) -> Vec<u64> {
+        within(&self.histogram, bounds)
+    }
+
     /// The values as they are: for sizes.
     pub fn sizes(&self) -> Summary {
         self.scaled(1)
@@ -85,13 +95,13 @@ impl Latencies {
             max: self.max / unit,
             count: self.count,
             sum: self.sum / unit,
-            percentiles: percentiles(&self.histogram).map(|at| at.min(self.max) / unit),
+            percentiles: Some(percentiles(&self.histogram).map(|at| at.min(self.max) / unit)),
         }
     }
 }
 
 /// The values at [`PERCENTILES`].
-pub(super) fn percentiles<C: hdrhistogram::Counter>(histogram: &Histogram<C>) -> [u64; 4] {
+pub(super) fn percentiles<C: hdrhistogram::Counter>(histogram: &Histogram<C>) -> [u64; 5] {
     PERCENTILES.map(|percent| histogram.value_at_percentile(percent))
 }
 
@@ -101,6 +111,26 @@ impl Default for Latencies {
         let histogram = histogram.expect("the bounds are in order");
         Latencies { histogram, count: 0, sum: 0, min: u64::MAX, max: 0 }
     }
+}
+
+/// How many of the values are within each of these bounds, which ascend.
+pub(super) fn within<C: hdrhistogram::Counter>(
+    histogram: &Histogram<C>,
+    bounds: &[u64],
+) -> Vec<u64> {
+    let mut counts = vec![0; bounds.len()];
+    for recorded in histogram.iter_recorded() {
+        let at = bounds.partition_point(|bound| *bound < recorded.value_iterated_to());
+        if let Some(count) = counts.get_mut(at) {
+            *count += recorded.count_since_last_iteration();
+        }
+    }
+    let mut sum = 0;
+    for count in &mut counts {
+        sum += *count;
+        *count = sum;
+    }
+    counts
 }
 
 /// A distribution that one thread records, once per batch, and that reports read.
@@ -163,8 +193,8 @@ mod tests {
         let summary = all.millis();
         assert_eq!((summary.min, summary.max, summary.count, summary.sum), (0, 19, 4, 21));
         assert_eq!(decimal(summary.avg), "5.35");
-        assert_eq!(summary.percentiles, [0, 19, 19, 19]);
-        assert_eq!(all.sizes().percentiles[3], 19_000);
+        assert_eq!(summary.percentiles, Some([0, 19, 19, 19, 19]));
+        assert_eq!(all.sizes().percentiles.unwrap()[4], 19_000);
     }
 
     #[test]

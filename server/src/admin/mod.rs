@@ -4,16 +4,18 @@
 //! for one about the whole server the [`Hub`] hands an errand to every shard, each adds its part
 //! in slices between its turns, and whoever comes last has the text made. Long texts, and those
 //! that ask the operating system, are made on a thread of their own, so no report holds a shard
-//! up.
+//! up. [`http`] asks for the same reports, and puts them into words itself.
 
 mod date;
 mod desk;
 mod facts;
 mod gather;
 mod host;
+pub mod http;
 mod hub;
 mod job;
 mod latency;
+mod metrics;
 mod numbers;
 mod outbox;
 mod part;

@@ -31,7 +31,7 @@ pub(super) struct Numbers {
     /// Making the log durable, in milliseconds.
     pub fsync: Summary,
     /// The same percentiles, in microseconds.
-    pub fsync_us: [u64; 4],
+    pub fsync_us: [u64; 5],
     /// Records that were made durable together.
     pub group: Latencies,
     /// Snapshots, in milliseconds.
@@ -48,6 +48,8 @@ pub(super) struct Numbers {
     pub apply: Latencies,
     /// What the start took.
     pub startup: Startup,
+    /// Snapshots over HTTP that were refused because there was one shortly before.
+    pub snapshots_limited: u64,
 }
 
 /// Counters that others need as well, so that they are never set back: a reset is remembered
@@ -134,15 +136,16 @@ impl Numbers {
             settle: hub.gauges.settle.get(),
             apply: hub.gauges.apply.get(),
             startup: hub.facts.startup,
+            snapshots_limited: hub.snapshots.limited.load(Relaxed),
         }
     }
 }
 
-fn fsync_percentiles(hub: &Hub) -> [u64; 4] {
-    hub.commits.histogram.lock().as_ref().map_or([0; 4], percentiles)
+fn fsync_percentiles(hub: &Hub) -> [u64; 5] {
+    hub.commits.histogram.lock().as_ref().map_or([0; 5], percentiles)
 }
 
-fn fsync(hub: &Hub, totals: Totals, percentiles: [u64; 4]) -> Summary {
+fn fsync(hub: &Hub, totals: Totals, percentiles: [u64; 5]) -> Summary {
     if totals.commits == 0 {
         return Summary::default();
     }
@@ -154,7 +157,7 @@ fn fsync(hub: &Hub, totals: Totals, percentiles: [u64; 4]) -> Summary {
         max,
         count: totals.commits,
         sum: totals.commit_us / 1_000,
-        percentiles: percentiles.map(|micros| (micros / 1_000).min(max)),
+        percentiles: Some(percentiles.map(|micros| (micros / 1_000).min(max))),
     }
 }
 
@@ -169,7 +172,7 @@ fn snapshot(hub: &Hub, totals: Totals) -> Summary {
         max,
         count: totals.snapshots,
         sum: totals.snapshots_ms,
-        percentiles: [0; 4],
+        percentiles: None,
     }
 }
 

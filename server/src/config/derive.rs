@@ -22,6 +22,7 @@ impl Rules<'_> {
         self.retention();
         self.four_letter_words();
         self.authentication();
+        self.observation();
     }
 
     fn problem(&mut self, key: &str, text: &str) {
@@ -122,6 +123,26 @@ impl Rules<'_> {
             words.push("isro".to_owned());
         }
         self.values.set(key, Held { value: Value::Words(words), text, origin });
+    }
+
+    fn observation(&mut self) {
+        let key = "admin.commandURL";
+        let path: String = self.values.get(key);
+        if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
+            let text = format!("\"{path}\" is no path; write {key}=/commands");
+            self.problem(key, &text);
+        } else if ["/metrics", "/ready", "/live"].contains(&path.trim_end_matches('/')) {
+            let text = format!("{path} is taken by something else; write {key}=/commands");
+            self.problem(key, &text);
+        }
+        let key = "metricsProvider.className";
+        let class: String = self.values.get(key);
+        let known = ["PrometheusMetricsProvider", "DefaultMetricsProvider", "NullMetricsProvider"];
+        if !known.contains(&class.rsplit('.').next().unwrap_or_default()) {
+            let text = "Java classes cannot be loaded here; remove it, or name \
+                        org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+            self.problem(key, text);
+        }
     }
 
     fn authentication(&mut self) {

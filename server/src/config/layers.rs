@@ -197,6 +197,7 @@ impl Layers {
         // Nobody who just tries it out should serve the whole network without knowing.
         if !env.is_container() {
             self.push("clientPortAddress", "127.0.0.1", Origin::Bare);
+            self.push("admin.serverAddress", "127.0.0.1", Origin::Bare);
         }
     }
 

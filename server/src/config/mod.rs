@@ -31,8 +31,8 @@ pub use resolve::{Finding, Verdict};
 pub use rows::TOPICS;
 pub use settings::Settings;
 pub use types::{
-    FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, Purge, Secret, SessionPasswords,
-    Shards,
+    FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, LogPriority, Purge, Secret,
+    SessionPasswords, Shards,
 };
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::origin::Origin;
 use super::resolve::Values;
 use super::types::{
-    FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, Purge, Secret, SessionPasswords,
-    Shards,
+    FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, LogPriority, Purge, Secret,
+    SessionPasswords, Shards,
 };
 
 macro_rules! settings {
@@ -133,6 +133,30 @@ settings! {
     /// The names of this service for the scheme `ensemble`; none means the scheme is not checked.
     ensemble_auth_names: Vec<String> = "ensembleAuthName",
 
+    /// Whether the ip scheme believes the X-Forwarded-For header of HTTP requests.
+    ip_auth_use_x_forwarded_for: bool = "IPAuthenticationProvider.usexforwardedfor",
+
+    /// Whether commands can be given over HTTP.
+    admin_enable_server: bool = "admin.enableServer",
+    /// Where to listen for them.
+    admin_server_address: String = "admin.serverAddress",
+    /// On which port; 0 asks the system for a free one.
+    admin_server_port: u16 = "admin.serverPort",
+    /// How long a connection over HTTP may be idle; 0 is for ever.
+    admin_idle_timeout_ms: u64 = "admin.idleTimeout",
+    /// The path under which the commands are found.
+    admin_command_url: String = "admin.commandURL",
+    /// How often a snapshot can be asked for.
+    admin_rate_limiter_interval_ms: u64 = "admin.rateLimiterIntervalInMS",
+    /// Whether a snapshot can be asked for.
+    admin_snapshot_enabled: bool = "admin.snapshot.enabled",
+    /// The class that exports metrics, by its Java name.
+    metrics_class: String = "metricsProvider.className",
+    /// Where to listen for requests for metrics.
+    metrics_http_host: String = "metricsProvider.httpHost",
+    /// On which port; 0 asks the system for a free one.
+    metrics_http_port: u16 = "metricsProvider.httpPort",
+
     /// Whether reconfig is answered as "not possible alone" instead of "disabled".
     reconfig_enabled: bool = "reconfigEnabled",
 
@@ -142,6 +166,8 @@ settings! {
     io: Io = "ringkeeper.io",
     /// How the log reaches the device.
     log_device: LogDevice = "ringkeeper.log.device",
+    /// How the thread that writes the log is scheduled.
+    log_priority: LogPriority = "ringkeeper.log.priority",
     /// How the server's messages look.
     log_format: LogFormat = "ringkeeper.log.format",
     /// Which of the server's messages are written.

@@ -120,6 +120,16 @@ words! {
 }
 
 words! {
+    /// How the thread that writes the log is scheduled.
+    LogPriority {
+        /// Before everything else, as far as the system allows it.
+        High = "high",
+        /// As everything else.
+        Normal = "normal",
+    }
+}
+
+words! {
     /// How sockets are waited for.
     Io {
         /// io_uring where the system allows it.

@@ -118,6 +118,7 @@ pub struct Turnstile {
     per_ip_max: usize,
     total_max: usize,
     descriptors_max: usize,
+    shards: usize,
     open: Mutex<Open>,
     tokens: Option<Mutex<Tokens>>,
     /// Connections that were turned away.
@@ -139,15 +140,25 @@ impl Turnstile {
             per_ip_max,
             total_max,
             descriptors_max: usize::MAX,
+            shards: 1,
             open: Mutex::default(),
             tokens: None,
             rejected: AtomicU64::new(0),
         }
     }
 
-    /// Lets no more in than there are descriptors for, whatever the settings say.
-    pub fn bounded(self, descriptors_max: usize) -> Turnstile {
-        Turnstile { descriptors_max, ..self }
+    /// Lets no more in than there are descriptors for, whatever the settings say. So many shards
+    /// take them.
+    pub fn bounded(self, descriptors_max: usize, shards: usize) -> Turnstile {
+        Turnstile { descriptors_max, shards, ..self }
+    }
+
+    /// Whether every shard may take so many connections before one of them is counted. Where that
+    /// is not so, each has to be counted before the next one is taken: a connection that is turned
+    /// away has had a descriptor.
+    pub fn has_descriptors_for(&self, each: usize) -> bool {
+        let free = self.descriptors_max.saturating_sub(self.open.lock().total);
+        free >= each.saturating_mul(self.shards)
     }
 
     /// Lets nobody in who does not get a token.
@@ -279,8 +290,10 @@ mod tests {
 
     #[test]
     fn descriptors_bound_what_the_settings_do_not() {
-        let turnstile = Turnstile::new(0, 0).bounded(3);
+        let turnstile = Turnstile::new(0, 0).bounded(3, 1);
+        assert!(turnstile.has_descriptors_for(3) && !turnstile.has_descriptors_for(4));
         assert_eq!(let_in(&turnstile, 5, 0), 3);
+        assert!(!turnstile.has_descriptors_for(1));
         turnstile.leave(IP);
         assert_eq!(let_in(&turnstile, 5, 0), 1);
     }

@@ -4,6 +4,7 @@ mod accept;
 mod poll;
 mod ring;
 mod ring_buffers;
+mod ring_token;
 mod turn;
 
 pub use accept::{Admission, Listener, Tokens, Turnstile};

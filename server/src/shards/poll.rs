@@ -62,7 +62,11 @@ pub fn run(
     let mut arrivals: Vec<(ConnId, std::ops::Range<usize>)> = Vec::new();
     let mut bytes = Vec::new();
     let mut touched = Vec::new();
-    while !stop.load(Ordering::Acquire) {
+    while !thread.is_drained(sockets.open.len()) {
+        if stop.load(Ordering::Acquire) && !thread.drains() {
+            sockets.drain(&mut thread)?;
+            continue;
+        }
         sockets.look_at_listener(&thread)?;
         sockets.wait(&thread, &mut events)?;
         bytes.clear();
@@ -89,6 +93,16 @@ pub fn run(
 }
 
 impl Sockets {
+    /// The server stops: nobody is let in any more, and nothing more is read.
+    fn drain(&mut self, thread: &mut ShardThread) -> io::Result<()> {
+        epoll::delete(&self.epoll, self.listener.fd())?;
+        thread.drain(self.open.keys().copied());
+        let mut touched = Vec::new();
+        thread.shard.take_touched(&mut touched);
+        touched.iter().for_each(|conn| self.look_after(*conn, thread));
+        Ok(())
+    }
+
     fn wait(&mut self, thread: &ShardThread, events: &mut Vec<Event>) -> io::Result<()> {
         thread.waker.about_to_sleep();
         let ms = self.pause.cut_sleep(thread.sleep_ms(), thread.now_ms());
@@ -105,6 +119,9 @@ impl Sockets {
 
     /// Looks away from a listener where accepting cannot succeed now: it stays readable.
     fn look_at_listener(&mut self, thread: &ShardThread) -> io::Result<()> {
+        if thread.drains() {
+            return Ok(());
+        }
         let accepting = !self.pause.lasts(thread.now_ms());
         if accepting != self.accepting {
             self.accepting = accepting;

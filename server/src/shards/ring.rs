@@ -11,8 +11,9 @@ use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use ringkeeper_engine::watch::ConnId;
 use rustix::io::Errno;
 
-use super::accept::{Listener, Pause, peer, prepare};
+use super::accept::{Listener, Pause, Turnstile, peer, prepare};
 use super::ring_buffers::{BufferRing, GROUP};
+use super::ring_token::Token;
 use super::turn::{ShardThread, Wish};
 
 /// Entries of the submission queue; a full one is submitted in between.
@@ -21,39 +22,6 @@ const SUBMISSIONS: u32 = 1024;
 const COMPLETIONS: u32 = 8192;
 /// A send buffer that has grown beyond this is given back to the allocator.
 const SEND_BYTES_KEPT: usize = 64 << 10;
-
-/// What a completion belongs to: the kind in the high byte, the socket's slot below.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Token {
-    Accept,
-    Wake,
-    Receive(u32),
-    Send(u32),
-    Cancel,
-}
-
-impl Token {
-    fn pack(self) -> u64 {
-        match self {
-            Token::Accept => 0,
-            Token::Wake => 1 << 56,
-            Token::Receive(slot) => 2 << 56 | u64::from(slot),
-            Token::Send(slot) => 3 << 56 | u64::from(slot),
-            Token::Cancel => 4 << 56,
-        }
-    }
-
-    fn unpack(raw: u64) -> Token {
-        let slot = raw as u32;
-        match raw >> 56 {
-            0 => Token::Accept,
-            1 => Token::Wake,
-            2 => Token::Receive(slot),
-            3 => Token::Send(slot),
-            _ => Token::Cancel,
-        }
-    }
-}
 
 /// One socket. It stays until no completion for it can come any more.
 struct Socket {
@@ -113,9 +81,10 @@ struct Sockets {
     free: Vec<u32>,
     /// The socket of each connection id in use.
     of_conn: Vec<u32>,
-    accepting: bool,
+    accept: Accept,
     pause: Pause,
     keep_alive: bool,
+    turnstile: Arc<Turnstile>,
     wake_count: Box<[u8; 8]>,
     waking: bool,
     /// Sockets to look at again after the turn.
@@ -141,9 +110,10 @@ pub fn run(
         slots: Vec::new(),
         free: Vec::new(),
         of_conn: Vec::new(),
-        accepting: false,
+        accept: Accept::No,
         pause: Pause::default(),
         keep_alive,
+        turnstile: thread.turnstile.clone(),
         wake_count: Box::new([0; 8]),
         waking: false,
         again: Vec::new(),
@@ -151,11 +121,17 @@ pub fn run(
     };
     let mut arrivals = Vec::new();
     let mut touched = Vec::new();
-    while !stop.load(Ordering::Acquire) {
+    while !thread.is_drained(sockets.count()) {
+        if stop.load(Ordering::Acquire) && !thread.drains() {
+            sockets.drain(&mut thread)?;
+            continue;
+        }
         sockets.arm(&thread)?;
         sockets.wait(&thread)?;
         sockets.reap(&mut thread, &mut arrivals)?;
-        let bytes = arrivals.iter().map(|arrival: &Arrival| {
+        // A server that stops answers what it had read before.
+        let read = if thread.drains() { &[] } else { &arrivals[..] };
+        let bytes = read.iter().map(|arrival: &Arrival| {
             (arrival.conn, sockets.buffers.bytes(arrival.buffer, arrival.len))
         });
         thread.turn(bytes);
@@ -173,6 +149,19 @@ pub fn run(
     Ok(())
 }
 
+/// How connections are taken from the listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Accept {
+    /// Not now.
+    No,
+    /// The next one; then it is counted before another one is taken.
+    One,
+    /// One after the other, up to as many as completions fit, before any of them is counted.
+    Many,
+    /// As before, until the kernel has heard that this is to end.
+    ManyNoMore,
+}
+
 /// Bytes in a provided buffer.
 struct Arrival {
     conn: ConnId,
@@ -183,11 +172,8 @@ struct Arrival {
 impl Sockets {
     /// Keeps the accept and the wake-up armed.
     fn arm(&mut self, thread: &ShardThread) -> io::Result<()> {
-        if !self.accepting && !self.pause.lasts(thread.now_ms()) {
-            let fd = types::Fd(self.listener.fd().as_raw_fd());
-            let accept = opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build();
-            self.push(accept, Token::Accept)?;
-            self.accepting = true;
+        if self.accept == Accept::No && !thread.drains() && !self.pause.lasts(thread.now_ms()) {
+            self.arm_accept()?;
         }
         if !self.waking {
             let fd = types::Fd(thread.waker.raw_fd());
@@ -198,10 +184,48 @@ impl Sockets {
         Ok(())
     }
 
+    /// Each connection takes a descriptor before anybody here hears of it, and the files of the log
+    /// need some. So the kernel is let go on by itself only while it cannot take the last ones.
+    fn arm_accept(&mut self) -> io::Result<()> {
+        let fd = types::Fd(self.listener.fd().as_raw_fd());
+        let (accept, entry) = if self.turnstile.has_descriptors_for(COMPLETIONS as usize) {
+            (Accept::Many, opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build())
+        } else {
+            let nobody = std::ptr::null_mut();
+            let one = opcode::Accept::new(fd, nobody, nobody.cast());
+            (Accept::One, one.flags(libc::SOCK_CLOEXEC).build())
+        };
+        self.push(entry, Token::Accept)?;
+        self.accept = accept;
+        Ok(())
+    }
+
+    fn cancel_accept(&mut self) -> io::Result<()> {
+        let cancel = opcode::AsyncCancel::new(Token::Accept.pack()).build();
+        self.push(cancel, Token::Cancel)
+    }
+
+    /// The server stops: nobody is let in any more, and nothing more is read.
+    fn drain(&mut self, thread: &mut ShardThread) -> io::Result<()> {
+        if self.accept != Accept::No {
+            self.cancel_accept()?;
+        }
+        thread.drain(self.slots.iter().flatten().filter(|s| !s.over).map(|socket| socket.conn));
+        let mut touched = Vec::new();
+        thread.shard.take_touched(&mut touched);
+        touched.iter().try_for_each(|conn| self.look_after(*conn, thread))
+    }
+
+    /// Connections that are not over.
+    fn count(&self) -> usize {
+        self.slots.iter().flatten().filter(|socket| !socket.over).count()
+    }
+
     fn wait(&mut self, thread: &ShardThread) -> io::Result<()> {
         thread.waker.about_to_sleep();
         let ms = thread.sleep_ms();
-        let ms = if self.accepting { ms } else { self.pause.cut_sleep(ms, thread.now_ms()) };
+        let ms =
+            if self.accept != Accept::No { ms } else { self.pause.cut_sleep(ms, thread.now_ms()) };
         let ms = u64::try_from(ms).unwrap_or(0);
         let timeout = types::Timespec::new().sec(ms / 1_000).nsec((ms % 1_000) as u32 * 1_000_000);
         let args = types::SubmitArgs::new().timespec(&timeout);
@@ -232,7 +256,7 @@ impl Sockets {
 
     fn accepted(&mut self, done: &cqueue::Entry, thread: &mut ShardThread) -> io::Result<()> {
         if !cqueue::more(done.flags()) {
-            self.accepting = false;
+            self.accept = Accept::No;
         }
         if done.result() < 0 {
             let error = Errno::from_raw_os_error(-done.result());
@@ -241,6 +265,9 @@ impl Sockets {
         }
         // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
         let fd = unsafe { OwnedFd::from_raw_fd(done.result()) };
+        if thread.drains() {
+            return Ok(());
+        }
         let Ok(address) = peer(fd.as_fd()) else { return Ok(()) };
         if prepare(fd.as_fd(), self.keep_alive).is_err() {
             return Ok(());
@@ -263,7 +290,13 @@ impl Sockets {
             self.of_conn.resize(conn.0 as usize + 1, u32::MAX);
         }
         self.of_conn[conn.0 as usize] = slot;
-        self.receive(slot)
+        self.receive(slot)?;
+        if self.accept == Accept::Many && !self.turnstile.has_descriptors_for(COMPLETIONS as usize)
+        {
+            self.accept = Accept::ManyNoMore;
+            self.cancel_accept()?;
+        }
+        Ok(())
     }
 
     fn insert(&mut self, socket: Socket) -> u32 {
@@ -396,11 +429,10 @@ impl Sockets {
             return;
         }
         socket.over = true;
-        let (conn, ip) = (socket.conn, socket.ip);
+        let conn = socket.conn;
         // What is still armed completes at once on a socket that is shut down.
         let _ = rustix::net::shutdown(&socket.fd, rustix::net::Shutdown::Both);
         thread.shard.lost(conn);
-        thread.turnstile.leave(ip);
         self.release(slot);
     }
 
@@ -420,8 +452,11 @@ impl Sockets {
     fn release(&mut self, slot: u32) {
         let socket = self.socket(slot);
         if socket.over && !socket.receiving && !socket.sending {
+            let ip = socket.ip;
             self.slots[slot as usize] = None;
             self.free.push(slot);
+            // Not earlier: until now it has had its descriptor.
+            self.turnstile.leave(ip);
         }
     }
 

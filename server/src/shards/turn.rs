@@ -20,6 +20,8 @@ const INPUT_BACKLOG: usize = 64 << 10;
 const TICK_MS: i64 = 500;
 /// Milliseconds that a closing connection has to take its last bytes.
 const LINGER_MS: i64 = 2_000;
+/// Milliseconds that a server which stops has to answer what it has read.
+const DRAIN_MS: i64 = 5_000;
 
 /// What a shard's thread is made of.
 pub struct ShardParts {
@@ -55,6 +57,8 @@ pub struct ShardThread {
     clock: Clock,
     desk: Desk,
     next_tick_ms: i64,
+    /// Set when the server stops: until when answers are waited for.
+    drained_by_ms: Option<i64>,
 }
 
 /// What the sockets have to do for a connection.
@@ -81,6 +85,7 @@ impl ShardThread {
             clock: parts.clock,
             desk: parts.desk,
             next_tick_ms: 0,
+            drained_by_ms: None,
         }
     }
 
@@ -168,6 +173,23 @@ impl ShardThread {
     /// When a connection that closes now is cut off, sent or not.
     pub fn linger_until_ms(&self) -> i64 {
         self.now_ms() + LINGER_MS
+    }
+
+    /// The server stops: nothing more is read from these connections. What was read is answered,
+    /// after the next turns, and then they are closed.
+    pub fn drain(&mut self, conns: impl Iterator<Item = ConnId>) {
+        self.drained_by_ms = Some(self.now_ms() + DRAIN_MS);
+        conns.for_each(|conn| self.shard.end_input(conn));
+    }
+
+    /// Whether the server stops.
+    pub fn drains(&self) -> bool {
+        self.drained_by_ms.is_some()
+    }
+
+    /// Whether it stops and has waited long enough for answers.
+    pub fn is_drained(&self, open: usize) -> bool {
+        self.drained_by_ms.is_some_and(|by_ms| open == 0 || self.now_ms() >= by_ms)
     }
 
     /// What the socket of a connection has to do.

@@ -18,7 +18,7 @@ fn checked(site: &Site, json: bool) -> (Checked, String) {
 }
 
 const GOOD: &str = "dataDir=/data\ntickTime=2000\nclientPort=2181\nsyncLimit=5\nmaxCnxns=1\n\
-                    admin.serverPort=9090\nleaderServes=no\nclinetPort=1\nserver.1=a:1:2\n\
+                    admin.restore.enabled=false\nleaderServes=no\nclinetPort=1\nserver.1=a:1:2\n\
                     tickTime=2500\n";
 
 #[test]
@@ -34,8 +34,8 @@ zoo.cfg
     4  default     syncLimit=5
     5  overridden  maxCnxns=1
                    -D has the last word
-    6  not yet     admin.serverPort=9090
-                   this release has no HTTP administration; use the four-letter words
+    6  not yet     admin.restore.enabled=false
+                   a running server is not restored here; start one with the snapshot instead
     7  no meaning  leaderServes=no
                    one server on its own has to serve the clients
     8  unknown     clinetPort=1

@@ -20,6 +20,15 @@ pub(crate) struct Host {
     child: Child,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where it answers over HTTP: commands first, then the metrics alone.
+    pub(crate) http: Vec<SocketAddr>,
+}
+
+/// What a server says of itself before it is ready.
+#[derive(Default)]
+struct Banner {
+    clients: Option<SocketAddr>,
+    http: Vec<SocketAddr>,
 }
 
 /// The program with these arguments, and nothing of this process's environment.
@@ -46,10 +55,15 @@ pub(crate) fn refused(data: &Path) -> String {
     errors(&output)
 }
 
-/// A start on any free port.
+/// A start on any free ports.
 pub(crate) fn start(data: &Path, definitions: &[&str]) -> Command {
     let data = data.to_str().expect("a path in UTF-8");
     let mut command = ringkeeper(&["start", "0", data, "-DclientPortAddress=127.0.0.1", SMALL_LOG]);
+    for (key, value) in [("admin.serverAddress", "127.0.0.1"), ("admin.serverPort", "0")] {
+        if !definitions.iter().any(|definition| definition.starts_with(key)) {
+            command.arg(format!("-D{key}={value}"));
+        }
+    }
     command.args(definitions.iter().map(|definition| format!("-D{definition}")));
     command
 }
@@ -63,18 +77,15 @@ impl Host {
     pub(crate) fn run(mut command: Command) -> Host {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
         let output = child.stdout.take().expect("it was just asked for");
-        let (ready, address) = mpsc::channel();
+        let (ready, said) = mpsc::channel();
         std::thread::spawn(move || {
-            let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-            let found =
-                lines.find_map(|line| line.trim().strip_prefix("clients")?.trim().parse().ok());
-            let served = lines.any(|line| line.starts_with("ready in "));
             // Nobody waits any more where the test has given up.
-            let _ = ready.send(found.filter(|_| served));
+            let _ = ready.send(Banner::read(output));
         });
-        let address = address.recv_timeout(START).ok().flatten();
-        let mut host = Host { child, address: ([127, 0, 0, 1], 0).into() };
-        host.address = address.unwrap_or_else(|| panic!("no server: {:?}", host.child.try_wait()));
+        let banner = said.recv_timeout(START).ok().flatten().unwrap_or_default();
+        let mut host = Host { child, address: ([127, 0, 0, 1], 0).into(), http: banner.http };
+        let clients = banner.clients;
+        host.address = clients.unwrap_or_else(|| panic!("no server: {:?}", host.child.try_wait()));
         host
     }
 
@@ -113,6 +124,25 @@ impl Host {
         let ticks: u64 = fields[11..13].iter().map(|f| f.parse::<u64>().expect("a number")).sum();
         // Linux tells user space hundredths of a second, whatever it counts in itself.
         ticks as f64 / 100.0
+    }
+}
+
+impl Banner {
+    /// Reads until the server is ready; nothing where it never is.
+    fn read(output: impl Read) -> Option<Banner> {
+        let mut banner = Banner::default();
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            match line.trim().split_once(char::is_whitespace) {
+                Some(("clients", address)) => banner.clients = address.trim().parse().ok(),
+                Some(("http", urls)) => {
+                    let addresses = urls.split_whitespace().filter_map(|url| url.split('/').nth(2));
+                    banner.http = addresses.filter_map(|address| address.parse().ok()).collect();
+                }
+                Some(("ready", _)) => return Some(banner),
+                _ => {}
+            }
+        }
+        None
     }
 }
 

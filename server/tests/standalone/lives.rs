@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ringkeeper_engine::client::{Client, CreateMode, Options};
+use ringkeeper_engine::client::{Client, Create, CreateMode, Options, Request};
+use ringkeeper_engine::wire::Acl;
 use tempfile::tempdir;
 
 use crate::host::Host;
@@ -47,4 +48,36 @@ fn a_stop_is_quick_and_loses_nothing() {
     assert!(took < Duration::from_secs(5), "{took:?}");
     let host = Host::start(home.path(), &[]);
     assert!(host.connect().exists("/kept").unwrap().is_some());
+}
+
+/// What happened was answered, and what was not answered did not happen.
+fn stopped_in_the_middle(definitions: &[&str]) {
+    const REQUESTS: usize = 2_000;
+    let home = tempdir().unwrap();
+    let host = Host::start(home.path(), definitions);
+    let mut client = host.connect();
+    let acl = &[Acl::open()];
+    let paths: Vec<String> = (0..REQUESTS).map(|number| format!("/node{number}")).collect();
+    for path in &paths {
+        let mode = CreateMode::Persistent;
+        client.queue(&Request::Create(Create { path, data: None, acl, mode }));
+    }
+    client.receive().unwrap().accepted().unwrap();
+    let (status, _) = host.terminate();
+    assert_eq!(status.code(), Some(0));
+    let mut answered = 1;
+    while let Ok(answer) = client.receive() {
+        answer.accepted().unwrap();
+        answered += 1;
+    }
+    let host = Host::start(home.path(), definitions);
+    let kept = host.connect().children("/").unwrap().len() - 1;
+    assert_eq!(kept, answered, "of {REQUESTS} requests");
+}
+
+#[test]
+fn a_stop_answers_what_it_has_read() {
+    stopped_in_the_middle(&[]);
+    stopped_in_the_middle(&["ringkeeper.shards=2"]);
+    stopped_in_the_middle(&["ringkeeper.io=epoll"]);
 }

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
 use tempfile::tempdir;
 
-use crate::host::{Host, errors, finish, refused, ringkeeper};
+use crate::host::{Host, errors, finish, refused, ringkeeper, start};
 
 #[test]
 fn two_servers_do_not_share_a_directory() {
@@ -28,17 +29,31 @@ fn a_directory_of_zookeeper_is_left_alone() {
     assert_eq!(left, 1, "nothing was written there");
 }
 
+/// Root may write everywhere, so where root runs the tests somebody else runs the server.
 #[test]
 fn a_directory_that_cannot_be_written_is_refused() {
-    if rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: root may write everywhere, so there is nothing to refuse");
-        return;
-    }
+    const NOBODY: u32 = 65_534;
     let home = tempdir().unwrap();
-    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o500)).unwrap();
-    let said = refused(home.path());
-    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let closed = home.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    for (path, mode) in [(home.path(), 0o755), (&closed, 0o555)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let mut command = start(&closed, &[]);
+    if rustix::process::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("SKIPPED: nobody but root may run the server where it lies: {error}");
+            return;
+        }
+    };
+    let said = errors(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("give it to the user that runs the server"), "{said}");
+    assert_eq!(fs::read_dir(&closed).unwrap().count(), 0);
 }
 
 #[test]

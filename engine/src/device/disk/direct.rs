@@ -39,6 +39,18 @@ impl Direct {
         }
         Ok(())
     }
+
+    /// Writes a block that is not among those staged.
+    pub(super) fn rewrite(&self, offset: u64, block: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(&aligned(block)?, offset)
+    }
+}
+
+/// A copy that may be written directly.
+pub(super) fn aligned(block: &[u8]) -> io::Result<MmapMut> {
+    let mut copy = MmapMut::map_anon(block.len())?;
+    copy.copy_from_slice(block);
+    Ok(copy)
 }
 
 /// Opens a file for direct writes that are synced later.

@@ -14,6 +14,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rustix::io::Errno;
 
@@ -40,7 +41,8 @@ struct Inner {
     path: PathBuf,
     /// Open as long as the device lives: what is synced is the directory that was opened.
     directory: File,
-    strategy: Strategy,
+    /// A place in [`Strategy::ALL`]: how segments are opened from now on.
+    strategy: AtomicUsize,
     durability: Durability,
 }
 
@@ -57,7 +59,29 @@ impl Disk {
             source,
         })?;
         let path = path.to_owned();
+        let strategy = AtomicUsize::new(place(strategy));
         Ok(Disk { inner: Arc::new(Inner { path, directory, strategy, durability }) })
+    }
+
+    /// How commits into a segment reach the disk, if it is opened now.
+    pub fn strategy(&self) -> Strategy {
+        Strategy::ALL[self.inner.strategy.load(Relaxed)]
+    }
+
+    /// Segments that are opened from now on, through any clone, are written in another way.
+    pub fn set_strategy(&self, strategy: Strategy) {
+        self.inner.strategy.store(place(strategy), Relaxed);
+    }
+
+    /// What tells the file system of the directory from others, as far as the system knows it.
+    pub fn file_system(&self) -> Result<String, DiskError> {
+        let error = |errno: Errno| self.error("identify the file system of", "")(errno.into());
+        let statistics = rustix::fs::fstatvfs(&self.inner.directory).map_err(error)?;
+        if statistics.f_fsid != 0 {
+            return Ok(format!("{:x}", statistics.f_fsid));
+        }
+        let directory = rustix::fs::fstat(&self.inner.directory).map_err(error)?;
+        Ok(format!("device-{:x}", directory.st_dev))
     }
 
     /// The directory.
@@ -84,7 +108,7 @@ impl Disk {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
             Err(errno) => return Err(errno.into()),
         }
-        match self.inner.strategy {
+        match self.strategy() {
             // What is dirtied is a whole folio, and a folio is as large as the write that made it:
             // zeros in 4 KiB pieces keep a small commit from writing much more than itself (2 MiB,
             // with pieces of 4 MiB and stores into the map).
@@ -96,6 +120,11 @@ impl Disk {
         }
         file.sync_all()
     }
+}
+
+fn place(strategy: Strategy) -> usize {
+    let place = Strategy::ALL.iter().position(|other| *other == strategy);
+    place.expect("the list has every strategy")
 }
 
 /// Writes zeros through the page cache and leaves them there, so that a partly overwritten block
@@ -158,7 +187,7 @@ impl Device for Disk {
     }
 
     fn segment(&self, name: &str, end: u64) -> Result<DiskSegment, DiskError> {
-        let (strategy, durability) = (self.inner.strategy, self.inner.durability);
+        let (strategy, durability) = (self.strategy(), self.inner.durability);
         DiskSegment::open(&self.at(name), end, strategy, durability)
             .map_err(self.error("open for appending", name))
     }

@@ -70,6 +70,19 @@ impl Segment for DiskSegment {
         self.end += bytes.len() as u64;
         Ok(Written { micros: u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX) })
     }
+
+    fn rewrite(&mut self, offset: u64, blocks: &[u8]) -> Result<(), DiskError> {
+        let whole = offset.is_multiple_of(BLOCK_BYTES as u64) && blocks.len() == BLOCK_BYTES;
+        assert!(whole && offset + blocks.len() as u64 <= self.end, "a block of what is written");
+        match &mut self.way {
+            Way::Direct(direct) => direct.rewrite(offset, blocks),
+            Way::Uring(uring) => uring.rewrite(offset, blocks),
+            Way::Pwrite(pwrite) => pwrite.write(offset, blocks),
+            Way::Mapped(mapped) => mapped.write(offset, blocks),
+        }
+        .map_err(|source| DiskError { doing: "write", file: self.name.clone(), source })
+    }
+
     fn sync(&mut self) -> Result<(), DiskError> {
         match &self.way {
             Way::Pwrite(pwrite) => pwrite.sync(),

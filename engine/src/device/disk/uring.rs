@@ -10,6 +10,7 @@ use io_uring::types::{Fd, FsyncFlags};
 use io_uring::{IoUring, opcode, squeue};
 
 use super::blocks::{Blocks, Piece};
+use super::direct::aligned;
 
 const WRITE: u64 = 1;
 const SYNC: u64 = 2;
@@ -46,6 +47,12 @@ impl Uring {
             bytes = &bytes[piece.taken..];
         }
         Ok(())
+    }
+
+    /// Writes a block that is not among those staged; rare, so that plain calls will do.
+    pub(super) fn rewrite(&self, offset: u64, block: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(&aligned(block)?, offset)?;
+        self.file.sync_data()
     }
 
     fn write_piece(&mut self, piece: &Piece) -> io::Result<()> {

@@ -295,6 +295,13 @@ impl Segment for MemoryFile {
         Ok(Written::default())
     }
 
+    fn rewrite(&mut self, offset: u64, blocks: &[u8]) -> Result<(), DiskError> {
+        self.device.run("write", &self.name, |state| {
+            state.write(self.file, offset as usize, blocks)?;
+            if state.unsynced { Ok(()) } else { state.sync(self.file) }
+        })
+    }
+
     fn sync(&mut self) -> Result<(), DiskError> {
         self.device.run("sync", &self.name, |state| {
             if state.unsynced { state.sync(self.file) } else { Ok(()) }

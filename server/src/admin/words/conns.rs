@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use ringkeeper_engine::SessionId;
+use ringkeeper_engine::shard::ConnStats;
 use ringkeeper_engine::wire::opcode::op;
 
 use crate::admin::part::{ConnLine, Part};
@@ -59,25 +60,35 @@ fn session(conn: &ConnLine, text: &mut String) -> std::fmt::Result {
     if stats.last_cxid >= 0 {
         write!(text, ",lcxid=0x{:x}", stats.last_cxid)?;
     }
-    let min = if stats.replies == 0 { 0 } else { stats.min_latency };
     write!(
         text,
-        ",lzxid=0x{:x},lresp={},llat={},minlat={min},avglat={},maxlat={}",
+        ",lzxid=0x{:x},lresp={},llat={},minlat={},avglat={},maxlat={}",
         stats.last_zxid,
         stats.last_response,
         stats.last_latency,
-        stats.total_latency / stats.replies.max(1),
+        min_latency(stats),
+        avg_latency(stats),
         stats.max_latency
     )
 }
 
+/// The shortest latency of a connection; 0 before the first.
+pub(in crate::admin) fn min_latency(stats: &ConnStats) -> i64 {
+    if stats.replies == 0 { 0 } else { stats.min_latency }
+}
+
+/// The mean latency of a connection.
+pub(in crate::admin) fn avg_latency(stats: &ConnStats) -> i64 {
+    stats.total_latency / stats.replies.max(1)
+}
+
 /// Clients of a socket for both families are shown as what they are.
-pub(super) fn address(peer: SocketAddr) -> SocketAddr {
+pub(in crate::admin) fn address(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
 /// ZooKeeper's short names of the operations.
-fn op_name(code: i32) -> &'static str {
+pub(in crate::admin) fn op_name(code: i32) -> &'static str {
     match code {
         op::PING => "PING",
         op::CREATE_SESSION => "SESS",
@@ -109,8 +120,7 @@ fn op_name(code: i32) -> &'static str {
 
 #[cfg(test)]
 pub(in crate::admin) mod tests {
-    use ringkeeper_engine::shard::ConnStats;
-    use ringkeeper_engine::{Millis, SessionId};
+    use ringkeeper_engine::Millis;
 
     use super::*;
 

@@ -51,7 +51,7 @@ impl Times {
     }
 
     /// The end of the tick in which a moment lies.
-    fn tick_of(self, mono_ms: i64) -> Millis {
+    pub(in crate::admin) fn tick_of(self, mono_ms: i64) -> Millis {
         Millis((mono_ms.div_euclid(self.tick_ms) + 1) * self.tick_ms)
     }
 

@@ -5,10 +5,17 @@ use crate::admin::host::Host;
 /// What Java says where there is nothing. It stands for everything about a virtual machine.
 const NONE: &str = "<NA>";
 
-/// The text of `envi`: ZooKeeper's keys in its order, since readers look them up by name.
+/// The text of `envi`.
 pub(in crate::admin) fn envi(version: &str, host: &Host) -> String {
+    let rows = rows(version, host);
+    let rows = rows.iter().map(|(key, value)| format!("{key}={value}\n"));
+    std::iter::once("Environment:\n".to_owned()).chain(rows).collect()
+}
+
+/// ZooKeeper's keys in its order, since readers look them up by name.
+pub(in crate::admin) fn rows(version: &str, host: &Host) -> [(&'static str, String); 18] {
     let megabytes = |bytes: u64| format!("{}MB", bytes >> 20);
-    let rows = [
+    [
         ("zookeeper.version", version.to_owned()),
         ("host.name", host.name.clone()),
         ("java.version", NONE.to_owned()),
@@ -27,9 +34,7 @@ pub(in crate::admin) fn envi(version: &str, host: &Host) -> String {
         ("os.memory.free", megabytes(host.memory_free)),
         ("os.memory.max", megabytes(host.memory)),
         ("os.memory.total", megabytes(host.memory)),
-    ];
-    let rows = rows.iter().map(|(key, value)| format!("{key}={value}\n"));
-    std::iter::once("Environment:\n".to_owned()).chain(rows).collect()
+    ]
 }
 
 #[cfg(test)]

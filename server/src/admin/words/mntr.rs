@@ -8,7 +8,7 @@ use crate::admin::numbers::Numbers;
 
 /// How a number is shown, and where it comes from.
 #[derive(Clone, Copy)]
-pub(super) enum Show {
+pub(in crate::admin) enum Show {
     /// One line.
     One(fn(&Numbers) -> String),
     /// One line of something that does not exist here.
@@ -26,35 +26,42 @@ pub(super) enum Show {
 /// The text of `mntr`.
 pub(in crate::admin) fn mntr(numbers: &Numbers) -> String {
     let mut text = String::with_capacity(24 << 10);
-    for (name, show) in ROWS {
-        let written = match show {
-            Show::One(value) => writeln!(text, "zk_{name}\t{}", value(numbers)),
-            Show::Zero => writeln!(text, "zk_{name}\t0"),
-            Show::Basic(value) => basic(name, &value(numbers), &mut text),
-            Show::NoBasic => basic(name, &Summary::default(), &mut text),
-            Show::Advanced(value) => advanced(name, &value(numbers), &mut text),
-            Show::NoAdvanced => advanced(name, &Summary::default(), &mut text),
-        };
-        written.expect("writing to a string cannot fail");
-    }
+    each(numbers, |name, value| {
+        writeln!(text, "zk_{name}\t{value}").expect("writing to a string cannot fail");
+    });
     text
 }
 
-fn basic(name: &str, summary: &Summary, text: &mut String) -> std::fmt::Result {
-    writeln!(text, "zk_avg_{name}\t{}", decimal(summary.avg))?;
-    writeln!(text, "zk_min_{name}\t{}", summary.min)?;
-    writeln!(text, "zk_max_{name}\t{}", summary.max)?;
-    writeln!(text, "zk_cnt_{name}\t{}", summary.count)?;
-    writeln!(text, "zk_sum_{name}\t{}", summary.sum)
+/// Every number as a name and a value, in order.
+pub(in crate::admin) fn each(numbers: &Numbers, mut line: impl FnMut(&str, &str)) {
+    for (name, show) in ROWS {
+        match show {
+            Show::One(value) => line(name, &value(numbers)),
+            Show::Zero => line(name, "0"),
+            Show::Basic(value) => basic(name, &value(numbers), &mut line),
+            Show::NoBasic => basic(name, &Summary::default(), &mut line),
+            Show::Advanced(value) => advanced(name, &value(numbers), &mut line),
+            Show::NoAdvanced => advanced(name, &Summary::default(), &mut line),
+        }
+    }
 }
 
-fn advanced(name: &str, summary: &Summary, text: &mut String) -> std::fmt::Result {
-    basic(name, summary, text)?;
-    for (percent, value) in PERCENTILES.iter().zip(summary.percentiles) {
+fn basic(name: &str, summary: &Summary, line: &mut impl FnMut(&str, &str)) {
+    line(&format!("avg_{name}"), &decimal(summary.avg));
+    line(&format!("min_{name}"), &summary.min.to_string());
+    line(&format!("max_{name}"), &summary.max.to_string());
+    line(&format!("cnt_{name}"), &summary.count.to_string());
+    line(&format!("sum_{name}"), &summary.sum.to_string());
+}
+
+/// ZooKeeper shows no 90th percentile here.
+fn advanced(name: &str, summary: &Summary, line: &mut impl FnMut(&str, &str)) {
+    basic(name, summary, line);
+    let values = PERCENTILES.iter().zip(summary.percentiles.unwrap_or_default());
+    for (percent, value) in values.filter(|(percent, _)| **percent != 90.0) {
         let digits = percent.to_string().replace('.', "");
-        writeln!(text, "zk_p{digits}_{name}\t{value}")?;
+        line(&format!("p{digits}_{name}"), &value.to_string());
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use ringkeeper_engine::wire::event::EventType;
 
 use super::mntr::Show::{self, Advanced, Basic, NoAdvanced, NoBasic, One, Zero};
 use super::srvr::MODE;
-use crate::admin::latency::{Summary, decimal};
+use crate::admin::latency::{Latencies, Summary, decimal};
 use crate::admin::numbers::Numbers;
 
 /// Every row. Our own ones come last.
-pub(super) const ROWS: &[(&str, Show)] = &[
+pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("version", One(|n| n.version.clone())),
     ("server_state", One(|_| MODE.to_owned())),
     ("ephemerals_count", One(|n| n.standing.ephemerals.to_string())),
@@ -75,7 +75,7 @@ pub(super) const ROWS: &[(&str, Show)] = &[
     ("restore_error_count", Zero),
     ("cnxn_closed_without_zk_server_running", Zero),
     ("looking_count", Zero),
-    ("snapshot_rate_limited_count", Zero),
+    ("snapshot_rate_limited_count", One(|n| n.snapshots_limited.to_string())),
     ("learner_proposal_received_count", Zero),
     ("digest_mismatches_count", Zero),
     ("dead_watchers_cleared", Zero),
@@ -157,9 +157,9 @@ pub(super) const ROWS: &[(&str, Show)] = &[
     ("sync_processor_queue_flush_time_ms", Advanced(|n| n.fsync)),
     ("write_commitproc_time_ms", NoAdvanced),
     ("ringkeeper_fsync_p50_us", One(|n| n.fsync_us[0].to_string())),
-    ("ringkeeper_fsync_p99_us", One(|n| n.fsync_us[2].to_string())),
-    ("ringkeeper_read_p99_us", One(|n| n.counts.reads.sizes().percentiles[2].to_string())),
-    ("ringkeeper_update_p99_us", One(|n| n.counts.updates.sizes().percentiles[2].to_string())),
+    ("ringkeeper_fsync_p99_us", One(|n| n.fsync_us[3].to_string())),
+    ("ringkeeper_read_p99_us", One(|n| p99(&n.counts.reads).to_string())),
+    ("ringkeeper_update_p99_us", One(|n| p99(&n.counts.updates).to_string())),
     ("ringkeeper_group_bytes_avg", One(|n| (n.totals.bytes / n.totals.commits.max(1)).to_string())),
 ];
 
@@ -167,6 +167,10 @@ pub(super) const ROWS: &[(&str, Show)] = &[
 fn reply_bytes(numbers: &Numbers, of: fn(&ReplyBytes) -> u64) -> String {
     let bytes = numbers.counts.shard.reply_bytes.as_ref();
     bytes.map_or_else(|| "-1".to_owned(), |bytes| of(bytes).to_string())
+}
+
+fn p99(times: &Latencies) -> u64 {
+    times.sizes().percentiles.unwrap_or_default()[3]
 }
 
 fn fired(numbers: &Numbers, event: EventType) -> Summary {
@@ -177,7 +181,7 @@ fn fired(numbers: &Numbers, event: EventType) -> Summary {
         max: fired.max,
         count: fired.changes,
         sum: fired.watches,
-        percentiles: [0; 4],
+        percentiles: None,
     }
 }
 
@@ -192,6 +196,6 @@ fn once(value: u64) -> Summary {
         max: value,
         count: 1,
         sum: value,
-        percentiles: [value; 4],
+        percentiles: Some([value; 5]),
     }
 }

@@ -7,7 +7,7 @@ pub(super) mod conns;
 pub(super) mod dump;
 pub(super) mod envi;
 pub(super) mod mntr;
-mod mntr_rows;
+pub(super) mod mntr_rows;
 pub(super) mod srvr;
 pub(super) mod watches;
 

@@ -81,7 +81,6 @@ const ROWS: &[Row] = &[
         .refused("this release has no TLS, so nobody could be this user; use superDigest instead")
         .doc("The subject of the certificate whose holder may do everything."),
     Row::property("IPAuthenticationProvider.usexforwardedfor", Kind::Switch, "false")
-        .not_yet("this release has no HTTP administration whose requests could be forwarded")
         .doc("Whether the ip scheme believes the X-Forwarded-For header of HTTP requests."),
     Row::property("letAnySaslUserDoX", Kind::Text, "")
         .unset()

@@ -1,7 +1,7 @@
 //! What can be seen from outside.
 
 use super::super::table::{Kind, Row, Topic};
-use super::{INT_MAX, PORT, count, millis};
+use super::{INT_MAX, LONG_MAX, PORT, count, millis};
 
 pub(super) const TOPIC: Topic = Topic {
     title: "Observation",
@@ -9,8 +9,8 @@ pub(super) const TOPIC: Topic = Topic {
     rows: ROWS,
 };
 
-const NO_ADMIN: &str = "this release has no HTTP administration; use the four-letter words";
-const NO_METRICS: &str = "this release exports no metrics over HTTP; use the four-letter word mntr";
+const NO_TLS: &str = "this release has no TLS; keep the port for commands on a private address";
+const NO_QUEUE: &str = "metrics are counted where they arise, without threads or queues for them";
 
 const ROWS: &[Row] = &[
     Row::property("audit.enable", Kind::Switch, "false")
@@ -21,50 +21,66 @@ const ROWS: &[Row] = &[
         .doc("The class that writes the audit log."),
     Row::property("admin.enableServer", Kind::Switch, "true")
         .variable("ZOO_ADMINSERVER_ENABLED")
-        .not_yet(NO_ADMIN)
-        .doc("Whether commands can be given over HTTP."),
-    Row::property("admin.serverAddress", Kind::Host, "0.0.0.0")
-        .not_yet(NO_ADMIN)
-        .doc("The address to listen on for HTTP commands."),
-    Row::property("admin.serverPort", PORT, "8080")
-        .not_yet(NO_ADMIN)
-        .doc("The TCP port for HTTP commands."),
+        .doc("Whether commands, metrics and the state of health can be had over HTTP."),
+    Row::property("admin.serverAddress", Kind::Host, "0.0.0.0").doc(
+        "The address to listen on for HTTP commands; a start without a zoo.cfg takes 127.0.0.1.",
+    ),
+    Row::property("admin.serverPort", PORT, "8080").doc("The TCP port for HTTP commands."),
     Row::property("admin.idleTimeout", millis(0, INT_MAX), "30000")
-        .not_yet(NO_ADMIN)
-        .doc("How long an HTTP connection may be idle."),
+        .doc("How long an HTTP connection may be idle; 0 means for ever."),
     Row::property("admin.commandURL", Kind::Text, "/commands")
-        .not_yet(NO_ADMIN)
         .doc("The path under which HTTP commands are found."),
     Row::property("admin.httpVersion", count(0, 20), "11")
-        .not_yet(NO_ADMIN)
+        .no_meaning("it is about TLS in ZooKeeper; both versions are always understood")
         .doc("The version of HTTP, 10 or 11."),
     Row::property("admin.portUnification", Kind::Switch, "false")
-        .refused("this release has neither HTTP administration nor TLS")
+        .refused(NO_TLS)
         .doc("Whether the port for HTTP commands takes both plain and TLS connections."),
     Row::property("admin.forceHttps", Kind::Switch, "false")
-        .refused("this release has neither HTTP administration nor TLS")
+        .refused(NO_TLS)
         .doc("Whether HTTP commands need TLS."),
     Row::property("admin.needClientAuth", Kind::Switch, "false")
-        .refused("this release has neither HTTP administration nor TLS")
+        .refused(NO_TLS)
         .doc("Whether HTTP commands need a client certificate."),
     Row::property("admin.rateLimiterIntervalInMS", millis(0, INT_MAX), "300000")
-        .not_yet(NO_ADMIN)
-        .doc("How often a snapshot or a restore can be asked for over HTTP."),
+        .doc("How often a snapshot can be asked for over HTTP."),
     Row::property("admin.snapshot.enabled", Kind::Switch, "true")
-        .not_yet(NO_ADMIN)
         .doc("Whether a snapshot can be asked for over HTTP."),
     Row::property("admin.restore.enabled", Kind::Switch, "true")
-        .not_yet(NO_ADMIN)
+        .not_yet("a running server is not restored here; start one with the snapshot instead")
         .doc("Whether a restore can be asked for over HTTP."),
     Row::parsed(
         "metricsProvider.className",
         Kind::Text,
         "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider",
     )
-    .not_yet(NO_METRICS)
-    .doc("The class that exports metrics; that of Prometheus is the one in use."),
+    .doc("The class that exports metrics; PrometheusMetricsProvider opens a port for them."),
+    Row::parsed("metricsProvider.httpHost", Kind::Host, "0.0.0.0")
+        .doc("The address to listen on for requests for metrics."),
+    Row::parsed("metricsProvider.httpPort", PORT, "7000")
+        .doc("The TCP port for requests for metrics, under the path /metrics."),
+    Row::parsed("metricsProvider.exportJvmInfo", Kind::Switch, "true")
+        .no_meaning("there is no Java virtual machine here; metrics of the process are there")
+        .doc("Whether metrics of the Java virtual machine are exported."),
+    Row::parsed("metricsProvider.numWorkerThreads", count(0, INT_MAX), "1")
+        .no_meaning(NO_QUEUE)
+        .doc("How many threads take metrics in."),
+    Row::parsed("metricsProvider.maxQueueSize", count(1, INT_MAX), "1000000")
+        .no_meaning(NO_QUEUE)
+        .doc("How many metrics may wait to be taken in."),
+    Row::parsed("metricsProvider.workerShutdownTimeoutMs", millis(0, LONG_MAX), "1000")
+        .no_meaning(NO_QUEUE)
+        .doc("How long a stop waits for metrics to be taken in."),
+    Row::parsed("metricsProvider.httpsPort", PORT, "")
+        .unset()
+        .refused(NO_TLS)
+        .doc("The TCP port for requests for metrics under TLS."),
+    Row::parsed("metricsProvider.ssl.*", Kind::Text, "")
+        .unset()
+        .refused(NO_TLS)
+        .doc("Keys and certificates for requests for metrics under TLS."),
     Row::parsed("metricsProvider.*", Kind::Text, "")
         .unset()
-        .not_yet(NO_METRICS)
-        .doc("Settings of the metrics class, such as metricsProvider.httpPort."),
+        .no_meaning("the only class here is that of Prometheus, and it does not know the setting")
+        .doc("Settings of the class that exports metrics."),
 ];

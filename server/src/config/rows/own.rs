@@ -18,7 +18,14 @@ const ROWS: &[Row] = &[
         Kind::Choice(&["auto", "mmap", "direct", "uring", "pwrite"]),
         "auto",
     )
-    .doc("How the transaction log reaches the device; auto tries what is fastest here."),
+    .doc(
+        "How the transaction log reaches the device; auto measures in a quiet moment and takes \
+         what is clearly faster than the usual way.",
+    ),
+    Row::own("ringkeeper.log.priority", Kind::Choice(&["high", "normal"]), "high").doc(
+        "How the thread that writes the log is scheduled; high means before everything else, as \
+         far as the system allows it, so that a busy processor does not hold up writes.",
+    ),
     Row::own("ringkeeper.log.format", Kind::Choice(&["text", "json"]), "text")
         .doc("How the server's messages look; --log-format wins over it."),
     Row::own(

@@ -1,0 +1,117 @@
+//! The server's own counters in the course of a run: the four-letter word `mntr`, asked once a
+//! second from a thread of its own. A server that does not answer it is not asked again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use ringkeeper_engine::client::four_letter_word;
+
+use crate::clock::{Clock, Nanos, SECOND};
+
+/// How often it is asked.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long the last answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Counters at one instant.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Counted {
+    /// When the answer came.
+    pub at: Nanos,
+    /// Values by name, without `zk_`.
+    pub values: BTreeMap<String, f64>,
+    /// `leader`, `follower`, `standalone`, ...
+    pub role: Option<String>,
+}
+
+impl Counted {
+    /// Reads an answer; `None` if it is a refusal.
+    pub(crate) fn parse(at: Nanos, answer: &str) -> Option<Counted> {
+        let mut counted = Counted { at, values: BTreeMap::new(), role: None };
+        for line in answer.lines() {
+            let Some((name, value)) = line.split_once('\t') else { continue };
+            let name = name.strip_prefix("zk_").unwrap_or(name);
+            if name == "server_state" {
+                counted.role = Some(value.to_string());
+            } else if let Ok(value) = value.trim().parse::<f64>()
+                && value.is_finite()
+            {
+                counted.values.insert(name.to_string(), value);
+            }
+        }
+        (!counted.values.is_empty()).then_some(counted)
+    }
+
+    /// One value, or 0.
+    pub(crate) fn value(&self, name: &str) -> f64 {
+        self.values.get(name).copied().unwrap_or(0.0)
+    }
+}
+
+/// The thread that asks.
+#[derive(Debug)]
+pub(crate) struct Monitor {
+    stop: Sender<()>,
+    answers: Receiver<Vec<Counted>>,
+}
+
+impl Monitor {
+    /// Asks once, waits for the answer, and goes on asking.
+    pub(crate) fn start(server: SocketAddr, clock: Clock) -> Monitor {
+        let (stop, stopped) = mpsc::channel();
+        let (answer, answers) = mpsc::channel();
+        std::thread::spawn(move || {
+            // Nobody waits for the answers any more if this fails.
+            let _ = answer.send(ask_until(server, clock, &stopped));
+        });
+        Monitor { stop, answers }
+    }
+
+    /// Asks a last time and hands out all answers. A server that does not answer in time leaves
+    /// none.
+    pub(crate) fn stop(self) -> Vec<Counted> {
+        drop(self.stop);
+        self.answers.recv_timeout(PATIENCE).unwrap_or_default()
+    }
+}
+
+fn ask_until(server: SocketAddr, clock: Clock, stopped: &Receiver<()>) -> Vec<Counted> {
+    let mut all = Vec::new();
+    let mut due = clock.now();
+    loop {
+        let Some(counted) = ask(server, clock) else { return all };
+        all.push(counted);
+        due += SECOND;
+        let wait = Duration::from_nanos(due.saturating_sub(clock.now())).min(PERIOD);
+        match stopped.recv_timeout(wait) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                all.extend(ask(server, clock));
+                return all;
+            }
+        }
+    }
+}
+
+fn ask(server: SocketAddr, clock: Clock) -> Option<Counted> {
+    let answer = four_letter_word(server, "mntr").ok()?;
+    Counted::parse(clock.now(), &answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_and_refusals_are_none() {
+        let text = "zk_server_state\tleader\nzk_cnt_fsynctime\t12\nzk_version\t3.9.5\n";
+        let counted = Counted::parse(7, text).unwrap();
+        assert_eq!(counted.role.as_deref(), Some("leader"));
+        assert_eq!(counted.value("cnt_fsynctime"), 12.0);
+        assert_eq!(counted.values.len(), 1);
+        let refusal = "mntr is not executed because it is not in the whitelist.\n";
+        assert_eq!(Counted::parse(7, refusal), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! How the kernel treats the thread that everybody waits for.
+
+use std::fmt;
+
+/// The rank among real-time threads: the lowest, above everything that is not one.
+const REAL_TIME: i32 = 1;
+/// Where that is not allowed: the weight among ordinary threads.
+const NICE: i32 = -10;
+
+/// How the processor is given to a thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Priority {
+    /// As soon as it can run, whatever else runs (`SCHED_FIFO`).
+    RealTime,
+    /// Before others of the ordinary kind (a negative nice value).
+    Nice,
+    /// As to everybody else.
+    Usual,
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Priority::RealTime => "real-time",
+            Priority::Nice => "nice -10",
+            Priority::Usual => "usual",
+        })
+    }
+}
+
+impl Priority {
+    /// Raises that of the calling thread as far as the system allows. Only for a thread that
+    /// blocks after every bit of work: nothing else gets the processor while it runs. Threads and
+    /// processes that it starts are ordinary ones.
+    pub fn raise() -> Priority {
+        if real_time() {
+            Priority::RealTime
+        } else if nice() {
+            Priority::Nice
+        } else {
+            Priority::Usual
+        }
+    }
+}
+
+fn real_time() -> bool {
+    // SAFETY: the structure is plain numbers, for which zero is a value.
+    let mut rank: libc::sched_param = unsafe { std::mem::zeroed() };
+    rank.sched_priority = REAL_TIME;
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: the pointer is to a structure that is borrowed for the call; 0 is this thread.
+    unsafe { libc::sched_setscheduler(0, policy, &raw const rank) == 0 }
+}
+
+fn nice() -> bool {
+    // SAFETY: the call takes numbers only; 0 is this thread.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) == 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is allowed depends on who runs the tests; what is claimed has to be true.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the thread of this test must not be changed")]
+    fn what_is_claimed_is_what_the_kernel_says() {
+        let raised = std::thread::spawn(|| {
+            let raised = Priority::raise();
+            // SAFETY: both calls take numbers only; 0 is this thread.
+            let policy = unsafe { libc::sched_getscheduler(0) };
+            // SAFETY: as above.
+            let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+            match raised {
+                Priority::RealTime => policy & !libc::SCHED_RESET_ON_FORK == libc::SCHED_FIFO,
+                Priority::Nice => nice == NICE,
+                Priority::Usual => policy == libc::SCHED_OTHER && nice > NICE,
+            }
+        });
+        assert!(raised.join().unwrap());
+    }
+}

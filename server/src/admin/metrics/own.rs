@@ -1,0 +1,201 @@
+//! Metrics that ZooKeeper does not have: what the log does, latencies as histograms, the process.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+
+use ringkeeper_engine::wire::opcode::op;
+
+use super::exposition::{Exposition, Kind};
+use crate::admin::host::memory_in_use;
+use crate::admin::hub::Hub;
+use crate::admin::latency::{Latencies, within};
+use crate::admin::numbers::Numbers;
+
+/// Bounds of times, in microseconds.
+const TIMES_US: &[u64] = &[
+    50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000,
+    1_000_000, 2_000_000, 5_000_000, 10_000_000,
+];
+/// Bounds of sizes.
+const SIZES: &[u64] = &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000];
+
+/// Operations by their names in the protocol's libraries.
+const OPERATIONS: &[(i32, &str)] = &[
+    (op::CREATE, "create"),
+    (op::DELETE, "delete"),
+    (op::EXISTS, "exists"),
+    (op::GET_DATA, "getData"),
+    (op::SET_DATA, "setData"),
+    (op::GET_ACL, "getACL"),
+    (op::SET_ACL, "setACL"),
+    (op::GET_CHILDREN, "getChildren"),
+    (op::SYNC, "sync"),
+    (op::PING, "ping"),
+    (op::GET_CHILDREN2, "getChildren2"),
+    (op::CHECK, "check"),
+    (op::MULTI, "multi"),
+    (op::CREATE2, "create2"),
+    (op::RECONFIG, "reconfig"),
+    (op::CHECK_WATCHES, "checkWatches"),
+    (op::REMOVE_WATCHES, "removeWatches"),
+    (op::CREATE_CONTAINER, "createContainer"),
+    (op::CREATE_TTL, "createTTL"),
+    (op::MULTI_READ, "multiRead"),
+    (op::AUTH, "auth"),
+    (op::SET_WATCHES, "setWatches"),
+    (op::SASL, "sasl"),
+    (op::GET_EPHEMERALS, "getEphemerals"),
+    (op::GET_ALL_CHILDREN_NUMBER, "getAllChildrenNumber"),
+    (op::SET_WATCHES2, "setWatches2"),
+    (op::ADD_WATCH, "addWatch"),
+    (op::WHO_AM_I, "whoAmI"),
+    (op::CREATE_SESSION, "createSession"),
+    (op::CLOSE_SESSION, "closeSession"),
+];
+
+/// Appends them all.
+pub(super) fn write(hub: &Hub, numbers: &Numbers, out: &mut Exposition) {
+    identity(numbers, out);
+    log(hub, numbers, out);
+    requests(numbers, out);
+    snapshots(hub, numbers, out);
+    disks(hub, out);
+    process(hub, numbers, out);
+}
+
+fn identity(numbers: &Numbers, out: &mut Exposition) {
+    let name = "ringkeeper_build";
+    out.described(name, Kind::Gauge, "Always 1; its labels say which release this is.");
+    let labels = [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("zookeeper_version", numbers.version.split('-').next().unwrap_or_default()),
+    ];
+    out.sample(name, &labels, "1");
+    let about = ("ringkeeper_last_zxid", "The last transaction applied.");
+    out.one(about, Kind::Gauge, numbers.standing.applied.0);
+}
+
+fn log(hub: &Hub, numbers: &Numbers, out: &mut Exposition) {
+    let about = ("ringkeeper_fsync_seconds", "How long one commit of the log took.");
+    let (counts, count) = {
+        let histogram = hub.commits.histogram.lock();
+        let empty = (vec![0; TIMES_US.len()], 0);
+        histogram.as_ref().map_or(empty, |all| (within(all, TIMES_US), all.len()))
+    };
+    let sum = seconds(numbers.totals.commit_us);
+    out.histogram(about, bounds(TIMES_US, seconds).zip(counts), (count, sum));
+    let totals = &numbers.totals;
+    for (name, help, value) in [
+        ("ringkeeper_log_commits_total", "Commits of the log.", totals.commits),
+        ("ringkeeper_log_records_total", "Transactions written to the log.", totals.records),
+        ("ringkeeper_log_bytes_total", "Bytes written to the log.", totals.bytes),
+        (
+            "ringkeeper_log_slow_commits_total",
+            "Commits that took longer than fsync.warningthresholdms.",
+            hub.commits.slow.load(Relaxed),
+        ),
+    ] {
+        out.one((name, help), Kind::Counter, value);
+    }
+    let about = ("ringkeeper_commit_batch_records", "Transactions that shared one commit.");
+    sizes(about, &numbers.group, out);
+    let about = ("ringkeeper_order_batch_requests", "Requests that were ordered together.");
+    sizes(about, &numbers.batch, out);
+}
+
+fn requests(numbers: &Numbers, out: &mut Exposition) {
+    let counts = &numbers.counts;
+    for (name, help, latencies) in [
+        ("ringkeeper_read_seconds", "From a read to its reply.", &counts.reads),
+        ("ringkeeper_update_seconds", "From a write to its reply.", &counts.updates),
+        (
+            "ringkeeper_settle_seconds",
+            "From the first request of a commit until the commit was durable.",
+            &numbers.settle,
+        ),
+        ("ringkeeper_apply_seconds", "Applying what one commit held.", &numbers.apply),
+    ] {
+        let (count, sum) = latencies.count_and_sum();
+        let within = bounds(TIMES_US, seconds).zip(latencies.within(TIMES_US));
+        out.histogram((name, help), within, (count, seconds(sum)));
+    }
+    let name = "ringkeeper_requests_total";
+    out.described(name, Kind::Counter, "Requests by operation.");
+    let mut by_name: BTreeMap<&str, u64> = BTreeMap::new();
+    for (code, count) in &counts.shard.ops {
+        let known = OPERATIONS.iter().find(|(known, _)| known == code);
+        *by_name.entry(known.map_or("other", |(_, name)| name)).or_default() += count;
+    }
+    for (operation, count) in by_name {
+        out.sample(name, &[("op", operation)], &count.to_string());
+    }
+}
+
+fn snapshots(hub: &Hub, numbers: &Numbers, out: &mut Exposition) {
+    let totals = &numbers.totals;
+    let about = ("ringkeeper_snapshots_total", "Snapshots taken.");
+    out.one(about, Kind::Counter, totals.snapshots);
+    let about = ("ringkeeper_snapshot_failures_total", "Snapshots that failed.");
+    out.one(about, Kind::Counter, totals.snapshots_failed);
+    let about = ("ringkeeper_snapshot_last_seconds", "How long the last snapshot took.");
+    out.one(about, Kind::Gauge, hub.snapshots.last_ms.load(Relaxed) as f64 / 1_000.0);
+}
+
+/// A full disk is what an operator should hear of before the server does.
+fn disks(hub: &Hub, out: &mut Exposition) {
+    let facts = &hub.facts;
+    let name = "ringkeeper_disk_free_bytes";
+    out.described(name, Kind::Gauge, "Bytes that the server may still use, by directory.");
+    for (directory, path) in [("data", &facts.data_dir), ("log", &facts.data_log_dir)] {
+        if let Some(bytes) = free_bytes(path) {
+            out.sample(name, &[("directory", directory)], &bytes.to_string());
+        }
+    }
+}
+
+fn free_bytes(path: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(path).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Under the names that Prometheus's own libraries use.
+fn process(hub: &Hub, numbers: &Numbers, out: &mut Exposition) {
+    let (open, most) = numbers.file_descriptors;
+    let now = hub.facts.clock.now();
+    let started_ms = now.wall.0 - now.mono.0;
+    for (name, help, value) in [
+        ("process_open_fds", "Open file descriptors.", open as f64),
+        ("process_max_fds", "How many file descriptors may be open.", most as f64),
+        ("process_resident_memory_bytes", "Memory in use.", memory_in_use() as f64),
+        (
+            "process_start_time_seconds",
+            "When the server started, in seconds since 1970.",
+            started_ms as f64 / 1_000.0,
+        ),
+    ] {
+        out.one((name, help), Kind::Gauge, value);
+    }
+    let about = ("process_cpu_seconds_total", "Processor time used.");
+    out.one(about, Kind::Counter, processor_seconds());
+}
+
+fn processor_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+fn sizes(about: (&str, &str), all: &Latencies, out: &mut Exposition) {
+    let (count, sum) = all.count_and_sum();
+    let within = bounds(SIZES, |size| size as f64).zip(all.within(SIZES));
+    out.histogram(about, within, (count, sum as f64));
+}
+
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}
+
+/// Bounds as they are written.
+fn bounds(all: &[u64], value: fn(u64) -> f64) -> impl Iterator<Item = String> {
+    all.iter().map(move |bound| value(*bound).to_string())
+}

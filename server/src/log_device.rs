@@ -1,0 +1,133 @@
+//! Which way the log takes to its device, and what the log's thread may ask of the processor.
+//!
+//! A start never waits for a measurement: it takes what was found out earlier about this disk, or
+//! the usual way. What is not known yet is measured in a quiet moment while the server runs, and
+//! holds from the next segment on.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use ringkeeper_engine::device::{Disk, DiskError, ProbeReport, Strategy, probe_while, usual};
+
+use crate::committer::CommitStats;
+use crate::config::{LogDevice, Settings};
+
+/// How long a measurement takes, all pauses of others not counted.
+const PROBE_TIME: Duration = Duration::from_millis(600);
+/// How long nothing must have been written before one is begun.
+const QUIET: Duration = Duration::from_millis(1_000);
+
+/// The way to the device, as a start takes it.
+pub(crate) struct LogWay {
+    pub(crate) strategy: Strategy,
+    /// For the banner.
+    pub(crate) words: String,
+    /// Whether it is to be measured.
+    pub(crate) unknown: bool,
+}
+
+impl LogWay {
+    /// What the setting says, or what is known of the disk.
+    pub(crate) fn choose(settings: &Settings) -> Result<LogWay, DiskError> {
+        let strategy = match settings.log_device {
+            LogDevice::Auto => return LogWay::known(&settings.data_log_dir),
+            LogDevice::Direct => Strategy::Direct,
+            LogDevice::Mmap => Strategy::Mmap,
+            LogDevice::Uring => Strategy::Uring,
+            LogDevice::Pwrite => Strategy::Pwrite,
+        };
+        let words = format!("{strategy}, as ringkeeper.log.device says");
+        Ok(LogWay { strategy, words, unknown: false })
+    }
+
+    fn known(path: &Path) -> Result<LogWay, DiskError> {
+        if let Some(report) = ProbeReport::kept(path)? {
+            tracing::debug!("log device {}: {}", report.chosen, report.why);
+            let words = format!(
+                "{} (measured; fdatasync p50 {} us, p99 {} us)",
+                report.chosen, report.fdatasync_p50_us, report.fdatasync_p99_us
+            );
+            return Ok(LogWay { strategy: report.chosen, words, unknown: false });
+        }
+        let strategy = usual(path);
+        let words = format!("{strategy} (the usual way; measured in the first quiet moment)");
+        Ok(LogWay { strategy, words, unknown: true })
+    }
+}
+
+/// The thread that measures the disk of the log, once.
+pub(crate) struct LogProbe {
+    /// The log's directory.
+    pub(crate) path: PathBuf,
+    /// The device whose way is changed.
+    pub(crate) disk: Disk,
+    /// What tells whether it is quiet.
+    pub(crate) commits: Arc<CommitStats>,
+    /// Set when the server stops.
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+impl LogProbe {
+    pub(crate) fn start(self) -> io::Result<JoinHandle<()>> {
+        Builder::new().name("log-probe".into()).spawn(move || self.run())
+    }
+
+    fn run(self) {
+        while self.wait_for_quiet() {
+            let before = self.commits.commits.load(Relaxed);
+            let still = || !self.stops() && self.commits.commits.load(Relaxed) == before;
+            match probe_while(&self.path, PROBE_TIME, still) {
+                Ok(Some(report)) => return self.settle(&report),
+                // Somebody writes: what was measured says nothing.
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(
+                        "the disk of the log cannot be measured, and {} stays in use: {error}",
+                        self.disk.strategy()
+                    );
+                    return;
+                }
+            }
+        }
+    }
+
+    fn stops(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    /// Returns when nothing was committed for a while; `false` when the server stops.
+    fn wait_for_quiet(&self) -> bool {
+        let mut before = None;
+        while !self.stops() {
+            let commits = Some(self.commits.commits.load(Relaxed));
+            if commits == before {
+                return true;
+            }
+            before = commits;
+            std::thread::park_timeout(QUIET);
+        }
+        false
+    }
+
+    fn settle(&self, report: &ProbeReport) {
+        let before = self.disk.strategy();
+        self.disk.set_strategy(report.chosen);
+        if let Err(error) = report.keep(&self.path) {
+            tracing::warn!("what was measured will be measured again at the next start: {error}");
+        }
+        if report.chosen == before {
+            tracing::info!("the disk of the log was measured: {before} stays ({})", report.why);
+        } else {
+            tracing::info!(
+                "the disk of the log was measured: {} from the next segment on, instead of \
+                 {before} ({})",
+                report.chosen,
+                report.why
+            );
+        }
+    }
+}

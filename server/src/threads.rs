@@ -1,0 +1,104 @@
+//! The loops of the threads that are not a module of their own.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use ringkeeper_engine::device::Disk;
+use ringkeeper_engine::log::{Preparer, Step};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::admin::SequencerDesk;
+use crate::config::Settings;
+use crate::sequencer::Sequencer;
+use crate::shards::{self, Listener, ShardThread};
+use crate::stop::Stop;
+use crate::waker::Waker;
+
+/// How often the thread that prepares segments looks again when it has nothing to do.
+const PREPARE_LOOK: Duration = Duration::from_millis(50);
+
+/// How sockets are driven.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sockets {
+    /// On io_uring.
+    Ring,
+    /// On epoll.
+    Poll,
+}
+
+impl Sockets {
+    /// For the banner.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Sockets::Ring => "io_uring",
+            Sockets::Poll => "epoll",
+        }
+    }
+}
+
+/// Keeps segments of the log ready.
+pub(crate) fn prepare_segments(
+    mut preparer: Preparer<Disk>,
+    stop: Arc<AtomicBool>,
+) -> io::Result<JoinHandle<()>> {
+    Builder::new().name("segments".into()).spawn(move || {
+        while !stop.load(Ordering::Acquire) {
+            match preparer.step() {
+                Ok(Step::Made) => {}
+                Ok(Step::Enough | Step::Full) => std::thread::park_timeout(PREPARE_LOOK),
+                Err(fatal) => crate::fatal::stop(&fatal.to_string()),
+            }
+        }
+    })
+}
+
+/// Runs the sequencer, where it shares no shard's thread.
+pub(crate) fn run_sequencer(
+    mut sequencer: Sequencer,
+    mut desk: SequencerDesk,
+    waker: Arc<Waker>,
+    stop: Arc<AtomicBool>,
+) -> io::Result<JoinHandle<()>> {
+    Builder::new().name("sequencer".into()).spawn(move || {
+        while !stop.load(Ordering::Acquire) {
+            sequencer.release();
+            sequencer.order();
+            sequencer.wake_shards();
+            if desk.has_work() {
+                desk.serve(&sequencer);
+            }
+            waker.about_to_sleep();
+            if !sequencer.has_work() && !desk.has_work() {
+                let ms = sequencer.wait_ms();
+                let timeout = Timespec { tv_sec: ms / 1_000, tv_nsec: (ms % 1_000) * 1_000_000 };
+                let mut fds = [PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
+                let _ = poll(&mut fds, Some(&timeout));
+                waker.drain();
+            }
+            waker.awake();
+        }
+    })
+}
+
+/// Runs a shard and its sockets.
+pub(crate) fn run_shard(
+    thread: ShardThread,
+    listener: Listener,
+    io: Sockets,
+    settings: &Settings,
+    stop: &Stop,
+) -> io::Result<JoinHandle<()>> {
+    let (flag, keep_alive) = (stop.flag.clone(), settings.client_tcp_keep_alive);
+    Builder::new().name("shard".into()).spawn(move || {
+        let result = match io {
+            Sockets::Ring => shards::run_ring(thread, listener, keep_alive, flag),
+            Sockets::Poll => shards::run_poll(thread, listener, keep_alive, flag),
+        };
+        if let Err(error) = result {
+            crate::fatal::stop(&format!("the event loop failed: {error}"));
+        }
+    })
+}
