@@ -61,7 +61,7 @@ have been removed).";
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Runs the same load against several targets in turn and compares them
-    Versus(VersusArgs),
+    Versus(Box<VersusArgs>),
     /// Lists the scenarios that come with it
     Scenarios(ScenariosArgs),
     /// Compares results of `--json`, and says what differs by more than chance

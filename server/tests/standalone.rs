@@ -1,9 +1,9 @@
 //! The binary as people run it: started, killed, stopped, refused, and short of everything.
 
-#[path = "admin/commands.rs"]
-mod commands;
 #[path = "standalone/disk_full.rs"]
 mod disk_full;
+#[path = "admin/commands.rs"]
+mod commands;
 #[path = "standalone/host.rs"]
 mod host;
 #[path = "admin/limits.rs"]
