@@ -94,15 +94,19 @@ impl Recorder {
         }
     }
 
-    /// Takes in complete seconds.
-    pub(crate) fn take(&mut self, intervals: Vec<Interval>, live: &mut Live) {
+    /// Takes in complete seconds of a load that ends at `until`. Behind it only those with late
+    /// replies are shown.
+    pub(crate) fn take(&mut self, intervals: Vec<Interval>, until: Nanos, live: &mut Live) {
         for interval in intervals {
+            let over = interval.second >= second_of(until, self.from).max(0);
             self.faults += interval.faults;
             let response = interval.all_of(self.primary);
             let latency = Quantiles::of(&response);
             let busy = self.busy.remove(&interval.second).unwrap_or_default();
             let (second, ops) = (interval.second, response.len());
-            live.second(&Moment { second, ops, latency, busy, faults: self.faults });
+            if !over || ops > 0 || interval.faults > 0 {
+                live.second(&Moment { second, ops, latency, busy, faults: self.faults });
+            }
             live.log(&interval);
             let second = Second {
                 at_s: interval.second as f64,
@@ -161,7 +165,7 @@ mod tests {
         let mut live = Live::new(false);
         let intervals = [(-1, 9), (0, 10), (1, 5), (2, 1), (3, 0)];
         let intervals = intervals.map(|(second, ops)| interval(second, ops)).to_vec();
-        recorder.take(intervals, &mut live);
+        recorder.take(intervals, 6 * SECOND, &mut live);
         let seconds = recorder.finish(SECOND * 3 / 2);
         let shape: Vec<_> = seconds.iter().map(|s| (s.at_s, s.ops_per_s, s.late)).collect();
         assert_eq!(shape, [(0.0, 10.0, false), (1.0, 10.0, false), (2.0, 1.0, true)]);

@@ -127,9 +127,9 @@ mod tests {
 PASS  operations per second          999   at least 990 (99 % of what was due)
 PASS  reads p99                   909 us   at most 10.0 ms
 PASS  writes p99                  909 us   at most 50.0 ms
-PASS  slowest                      10.0 ms   at most 1 s
-PASS  faults                             0   none
-PASS  never sent                         0   none
+PASS  slowest                    10.0 ms   at most 1 s
+PASS  faults                           0   none
+PASS  never sent                       0   none
 
 PASS  load s
 ";

@@ -83,7 +83,9 @@ impl Step<'_> {
     }
 
     fn events(&self, from: Nanos) -> Vec<Event> {
-        let at_s = (at(self.now.at, from) * 1e3).round() / 1e3;
+        // It happened at some time between the two answers.
+        let middle = at(self.before.at.midpoint(self.now.at), from);
+        let at_s = (middle * 10.0).round() / 10.0;
         let event = |kind: &str, text: String| Event { at_s, kind: kind.into(), text };
         let mut events = Vec::new();
         if self.restarted() {
@@ -147,7 +149,7 @@ mod tests {
         ];
         let events = events(&all, SECOND);
         let kinds: Vec<_> = events.iter().map(|event| (event.at_s, event.kind.as_str())).collect();
-        assert_eq!(kinds, [(1.0, "snapshot"), (2.0, "slow fsync"), (3.0, "restart")]);
+        assert_eq!(kinds, [(0.5, "snapshot"), (1.5, "slow fsync"), (2.5, "restart")]);
         assert!(events[1].text.contains("40 ms"), "{}", events[1].text);
     }
 }

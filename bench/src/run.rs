@@ -152,6 +152,7 @@ impl Team {
                 None => all = Some(tally),
             }
         }
+        self.feeds.iter().for_each(|feed| timeline.drain(feed));
         all.ok_or_else(|| anyhow!("no driver threads"))
     }
 }
@@ -185,7 +186,7 @@ fn measure(
     if load.count.is_some() {
         sampled.elapsed = tally.last.saturating_sub(window.from);
     }
-    watch.recorder.take(timeline.finish(), live);
+    watch.recorder.take(timeline.finish(), window.until, live);
     let mut report = Report::new(&target.name, load, &tally, &sampled);
     let mut seconds = watch.recorder.finish(sampled.elapsed);
     let inquest_missing = inquest.missing.clone();
@@ -315,7 +316,7 @@ impl Watch {
     fn look(&mut self, team: &Team, live: &mut Live) {
         self.recorder.look(team.course.clock.now());
         let complete = self.timeline.collect(team.feeds.iter().map(AsRef::as_ref));
-        self.recorder.take(complete, live);
+        self.recorder.take(complete, team.course.window().until, live);
     }
 }
 

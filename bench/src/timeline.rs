@@ -119,6 +119,11 @@ impl Timeline {
         open.map(|open| self.take_before(open)).unwrap_or_default()
     }
 
+    /// Takes what a thread has left before it ended.
+    pub(crate) fn drain(&mut self, feed: &Feed) {
+        feed.take().0.iter().for_each(|interval| self.add(interval));
+    }
+
     /// Adds a second of one thread.
     pub(crate) fn add(&mut self, interval: &Interval) {
         let second = interval.second;

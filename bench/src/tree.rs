@@ -250,6 +250,11 @@ pub(crate) fn version(server: SocketAddr) -> Option<String> {
     let answer = four_letter_word(server, "srvr").ok()?;
     let line = answer.lines().next()?;
     let version = line.split_once(": ").map_or(line, |(_, version)| version);
-    let version = version.split([',', '-']).next().unwrap_or(version).trim();
+    let version = version.split(',').next().unwrap_or(version).trim();
+    // Apache's goes on with the commit, others' with who they are.
+    let version = match version.split_once('-') {
+        Some((number, rest)) if !rest.contains('/') => number,
+        Some(_) | None => version,
+    };
     (!version.is_empty()).then(|| version.to_string())
 }

@@ -6,6 +6,7 @@
 //! bytes are arguments. That is enforced by `clippy.toml` beside this crate's manifest.
 
 pub mod acl;
+pub mod audit;
 pub mod client;
 pub mod code;
 pub mod database;
@@ -19,6 +20,7 @@ pub mod sequencer;
 pub mod session;
 pub mod shard;
 pub mod snapshot;
+pub mod throttle;
 pub mod tree;
 pub mod txn;
 pub mod watch;

@@ -47,6 +47,11 @@ pub fn push_sequence(path: &mut String, sequence: i32) {
     write!(path, "{sequence:010}").expect("writing to a String cannot fail");
 }
 
+/// The first component of a path: what programs that share a server tell themselves apart by.
+pub fn namespace(path: &str) -> &str {
+    path.split('/').find(|component| !component.is_empty()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

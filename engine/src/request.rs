@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::Audited;
 use crate::database::{Change, OpResult};
 use crate::op::{Read, ReadReply, Write};
 use crate::sequencer::Asker;
@@ -29,6 +30,8 @@ pub struct Request {
     pub asker: Asker,
     /// For what.
     pub ask: Ask,
+    /// What the audit log will say of a write; nothing where it is off.
+    pub audited: Option<Box<Audited>>,
 }
 
 /// What a request asks for.

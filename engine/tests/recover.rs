@@ -3,6 +3,7 @@
 //! The histories run on a file system in memory that can fail or die at every operation and keep
 //! any part of what was not synced; what comes back is compared with what was ordered. Nothing
 //! acknowledged may be missing, and nothing may be there that was not ordered.
+#![expect(unreachable_pub, reason = "the fuzz targets take one of these modules as a library")]
 
 #[path = "recover/crashes.rs"]
 mod crashes;
@@ -22,5 +23,9 @@ mod high_water;
 mod refusals;
 #[path = "recover/shapes.rs"]
 mod shapes;
+#[path = "../fuzz/src/log.rs"]
+mod target;
+#[path = "recover/targets.rs"]
+mod targets;
 #[path = "recover/world.rs"]
 mod world;

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ringkeeper_engine::audit::Audited;
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::op::{OpSettings, Write, delete::DeleteSpent};
-use ringkeeper_engine::sequencer::{Asker, Sequencer};
+use ringkeeper_engine::sequencer::{Asker, QuotaNotes, Sequencer};
 use ringkeeper_engine::session::{Owner, Passwords, SessionIdSource, SessionTable};
+use ringkeeper_engine::throttle::{ConnectionThrottle, Newcomer};
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::wire::connect::Password;
 use ringkeeper_engine::{Code, Millis, Now, SessionId, Zxid};
@@ -32,6 +34,8 @@ pub struct ReplicaSettings {
     pub removals_per_minute: u32,
     /// After how long a container goes that never had a child; 0 is never.
     pub never_used_ms: i64,
+    /// Who comes in; `None`: everybody.
+    pub connections: Option<ConnectionThrottle>,
 }
 
 /// A request that is ordered but not committed, or an answer that waits its turn behind one.
@@ -40,6 +44,14 @@ enum Waiting {
     Answer(Origin, Outcome),
     Read(Origin, Asker, Box<Read>),
     Evict(Origin, SessionId),
+    Refused(Box<Audited>, Millis),
+}
+
+/// A client's write, beside what it asks for.
+struct Asked {
+    origin: Origin,
+    asker: Asker,
+    audited: Option<Box<Audited>>,
 }
 
 /// Sessions looked at in one tick of the clock; the rest follow with the next one.
@@ -128,8 +140,14 @@ impl Replica {
     }
 
     fn on_request(&mut self, db: &Database, request: Request, now: Now, out: &mut Outputs) {
-        let Request { origin, asker, ask } = request;
+        let Request { origin, asker, ask, audited } = request;
         match ask {
+            Ask::Open { .. } if !self.admits(Newcomer::Open, now) => {
+                self.answer(origin, Outcome::Unavailable);
+            }
+            Ask::Attach { .. } if !self.admits(Newcomer::Renew, now) => {
+                self.answer(origin, Outcome::Unavailable);
+            }
             Ask::Open { timeout_ms } => self.open(origin, timeout_ms, now, out),
             Ask::Attach { session, password, timeout_ms } => {
                 self.attach(origin, session, password, timeout_ms, now);
@@ -137,31 +155,46 @@ impl Replica {
             Ask::Sync => self.answer(origin, Outcome::Synced),
             Ask::Read(read) => self.waiting.push_back(Waiting::Read(origin, asker, read)),
             Ask::Close => self.close(db, origin, &asker, now, out),
-            Ask::Write(write) => self.write(db, origin, &asker, write, now, out),
+            Ask::Write(write) => {
+                self.write(db, Asked { origin, asker, audited }, write, now, out);
+            }
         }
     }
 
-    fn write(
-        &mut self,
-        db: &Database,
-        origin: Origin,
-        asker: &Asker,
-        write: Write,
-        now: Now,
-        out: &mut Outputs,
-    ) {
+    fn admits(&mut self, who: Newcomer, now: Now) -> bool {
+        let throttle = self.settings.connections.as_mut();
+        throttle.is_none_or(|throttle| throttle.admit(who, now.mono))
+    }
+
+    /// What there is to tell about quotas since the last call.
+    pub fn take_quota_notes(&mut self) -> Option<QuotaNotes> {
+        self.sequencer.take_notes()
+    }
+
+    /// What decides who comes in, for reports.
+    pub fn connections(&mut self) -> Option<&mut ConnectionThrottle> {
+        self.settings.connections.as_mut()
+    }
+
+    fn write(&mut self, db: &Database, asked: Asked, write: Write, now: Now, out: &mut Outputs) {
+        let Asked { origin, asker, audited } = asked;
         let standing = self.sessions.check(asker.session, owner(origin));
-        if standing == Err(Code::SessionMoved) {
-            return self.answer(origin, Outcome::Moved);
-        }
-        if self.room != Room::Plenty {
-            return self.answer(origin, Outcome::Refused(Code::SystemError));
+        let refused = match standing {
+            Err(Code::SessionMoved) => Some(Outcome::Moved),
+            _ if self.room != Room::Plenty => Some(Outcome::Refused(Code::SystemError)),
+            _ => None,
+        };
+        if let Some(outcome) = refused {
+            let told = audited.map(|audited| Waiting::Refused(audited, now.wall));
+            self.waiting.extend(told);
+            return self.answer(origin, outcome);
         }
         let txn = match standing {
-            Ok(()) => self.order(|sequencer| sequencer.order(db, asker, write, now.wall)),
-            Err(code) => self.order(|sequencer| sequencer.order_refusal(asker, code, now.wall)),
+            Ok(()) => self.order(|sequencer| sequencer.order(db, &asker, write, now.wall)),
+            Err(code) => self.order(|sequencer| sequencer.order_refusal(&asker, code, now.wall)),
         };
-        self.propose(txn, Some(origin), None, out);
+        let origin = Some(origin);
+        self.propose(Proposal { txn, origin, grant: None, audited }, out);
     }
 
     fn close(&mut self, db: &Database, origin: Origin, asker: &Asker, now: Now, out: &mut Outputs) {
@@ -179,7 +212,8 @@ impl Replica {
             }
             Err(code) => self.order(|sequencer| sequencer.order_refusal(asker, code, now.wall)),
         };
-        self.propose(txn, Some(origin), None, out);
+        let origin = Some(origin);
+        self.propose(Proposal { txn, origin, grant: None, audited: None }, out);
     }
 
     fn open(&mut self, origin: Origin, timeout_ms: i32, now: Now, out: &mut Outputs) {
@@ -194,7 +228,8 @@ impl Replica {
         let password = self.settings.passwords.of(session);
         let grant = Grant { session, timeout_ms, password, lease };
         let txn = self.order(|sequencer| sequencer.order_open(session, timeout_ms, now.wall));
-        self.propose(txn, Some(origin), Some(Box::new(grant)), out);
+        let (origin, grant) = (Some(origin), Some(Box::new(grant)));
+        self.propose(Proposal { txn, origin, grant, audited: None }, out);
     }
 
     /// The password is verified before anything is disturbed: a stranger who guesses an id does
@@ -234,15 +269,9 @@ impl Replica {
         order(&mut self.sequencer)
     }
 
-    fn propose(
-        &mut self,
-        txn: Txn,
-        origin: Option<Origin>,
-        grant: Option<Box<Grant>>,
-        out: &mut Outputs,
-    ) {
-        out.group.push(&txn);
-        self.waiting.push_back(Waiting::Proposal(Proposal { txn, origin, grant }));
+    fn propose(&mut self, proposal: Proposal, out: &mut Outputs) {
+        out.group.push(&proposal.txn);
+        self.waiting.push_back(Waiting::Proposal(proposal));
     }
 
     /// Answers after everything that is ordered by now.
@@ -278,7 +307,7 @@ impl Replica {
             let asker = Asker { session, cxid: 0, ids: Arc::from([]) };
             let owner = self.sessions.get(session).and_then(|session| session.owner);
             let txn = self.order(|sequencer| sequencer.order_close(db, &asker, now.wall));
-            self.propose(txn, None, None, out);
+            self.propose(Proposal::own(txn), out);
             if let Some(owner) = owner {
                 self.waiting.push_back(Waiting::Evict(to_origin(owner), session));
             }
@@ -299,7 +328,7 @@ impl Replica {
         for path in spent {
             let write = Write::DeleteSpent(DeleteSpent { path });
             let txn = self.order(|sequencer| sequencer.order(db, &asker, write, now.wall));
-            self.propose(txn, None, None, out);
+            self.propose(Proposal::own(txn), out);
         }
     }
 
@@ -318,6 +347,7 @@ impl Replica {
                 Waiting::Answer(origin, outcome) => Committed::Answer(origin, outcome),
                 Waiting::Read(origin, asker, read) => Committed::Read(origin, asker, read),
                 Waiting::Evict(origin, session) => Committed::Evict(origin, session),
+                Waiting::Refused(audited, time) => Committed::Refused(audited, time),
             });
         }
     }

@@ -14,7 +14,7 @@ pub(crate) struct Banner<'a> {
     /// Where clients connect.
     pub(crate) address: SocketAddr,
     /// Where commands and metrics are found over HTTP, if anywhere.
-    pub(crate) http: Option<String>,
+    pub(crate) http: Option<&'a str>,
     /// The last transaction.
     pub(crate) zxid: Zxid,
     /// How the log reaches the device.
@@ -41,7 +41,7 @@ impl Banner<'_> {
         let _ = writeln!(out, "  log      {}", self.device);
         let _ = writeln!(out, "  sockets  {io}, {threads}");
         let _ = writeln!(out, "  clients  {}", self.address);
-        if let Some(http) = &self.http {
+        if let Some(http) = self.http {
             let _ = writeln!(out, "  http     {http}");
         }
         let _ = writeln!(out, "{on}ready in {} ms{off}", self.ready_ms);

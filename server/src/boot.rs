@@ -10,15 +10,17 @@ use anyhow::Context;
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::device::{Disk, Home, Identity};
-use ringkeeper_engine::log::{Gauge, Group, Log};
+use ringkeeper_engine::device::{DirectoryId, Disk, Home, Identity};
+use ringkeeper_engine::log::{Dirs, Gauge, Group, Log};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
+use ringkeeper_engine::snapshot::Purger;
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
-use crate::admin::http::{HttpParts, HttpServer, Ports};
+use crate::admin::http::Ports;
 use crate::admin::{Hub, HubParts, ServerFacts, Startup};
+use crate::audit::AuditLog;
 use crate::banner::Banner;
 use crate::clock::{Clock, wall};
 use crate::committer::{Committer, Durable};
@@ -26,12 +28,13 @@ use crate::config::{Io, Listen, Purge, SessionPasswords, Settings, Shards};
 use crate::descriptors::connections_max;
 use crate::log_device::LogProbe;
 use crate::mailbox::{self, SequencerEnd, ShardEnd};
-use crate::sequencer::{Gauges, GroupSettings, Sequencer, SequencerParts};
-use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Tokens, Turnstile};
-use crate::snapshots::{PurgeWhen, SnapshotRequests, SnapshotSettings, SnapshotStats, Snapshotter};
+use crate::sequencer::{Gauges, Sequencer, SequencerParts};
+use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Turnstile};
+use crate::snapshots::{PurgeWhen, SnapshotSettings, SnapshotStats, Snapshotter};
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
+use crate::throttles;
 use crate::view::View;
 use crate::waker::Waker;
 
@@ -127,9 +130,12 @@ fn op_settings(settings: &Settings) -> OpSettings {
     }
 }
 
+/// What a shard's thread gets; the sequencer where they share one.
+type ShardSeat = (ShardEnd, Arc<Waker>, Option<Sequencer>);
+
 /// The threads behind the sockets.
 struct Running {
-    parts: Vec<(ShardEnd, Arc<Waker>, Option<Sequencer>)>,
+    parts: Vec<ShardSeat>,
     view: Arc<View>,
     ops: OpSettings,
     clock: Clock,
@@ -141,7 +147,7 @@ struct Running {
     fused: bool,
     hub: Arc<Hub>,
     turnstile: Arc<Turnstile>,
-    snapshots: Arc<SnapshotRequests>,
+    audit: Option<AuditLog>,
 }
 
 /// What wakes the shards and their sequencer, and the rings between them.
@@ -174,14 +180,14 @@ impl Running {
         fused: bool,
         stop: &Stop,
     ) -> anyhow::Result<Running> {
-        let Store { homes, identity, dirs, recovered, db, way, seed } = store;
+        let Store { homes, identity, dirs, recovered, db, way, seed, loading } = store;
         let ops = op_settings(settings);
         let replica = replica(settings, &identity, &ops, &db, (clock, seed));
         let view = Arc::new(View::new(db));
         let (rings, sequencer_ends) = Rings::new(count, fused)?;
         let (committer, committing) =
             start_committer(settings, recovered.log, &rings.sequencer_waker)?;
-        let commits = committer.stats.clone();
+        let audit = AuditLog::start(settings, rings.sequencer_waker.clone())?;
         let parts = SequencerParts {
             replica,
             view: view.clone(),
@@ -189,61 +195,49 @@ impl Running {
             committer,
             shards: sequencer_ends,
             clock,
-            groups: group_settings(settings),
+            groups: throttles::groups(settings),
             tick_ms: tick_ms(settings),
             room: room(recovered.gauge),
             gauges: Arc::new(Gauges::default()),
+            audit: audit.as_ref().map(AuditLog::end),
         };
         let hub_parts = HubParts {
-            facts: ServerFacts::new(settings, clock, startup(recovered.replayed, clock)),
+            facts: ServerFacts::new(settings, clock, startup(loading, clock)),
             view: view.clone(),
             gauges: parts.gauges.clone(),
-            commits: commits.clone(),
+            commits: parts.committer.stats.clone(),
             snapshots: Arc::new(SnapshotStats::default()),
             turnstile: Arc::new(turnstile(settings, usize::from(count))?),
+            audit_lost: audit.as_ref().map(|audit| audit.lost.clone()),
             shards: rings.wakers.clone(),
             sequencer: (!fused).then(|| rings.sequencer_waker.clone()),
         };
-        let requests = Arc::new(SnapshotRequests::default());
-        let snapshotter = Snapshotter {
-            view: view.clone(),
+        let kept = Kept {
             dirs: dirs.clone(),
             directory: identity.directory,
             purger: recovered.purger,
-            settings: snapshot_settings(settings),
-            commits: commits.clone(),
-            stats: hub_parts.snapshots.clone(),
-            requests: requests.clone(),
             behind: recovered.replayed,
-            stop: stop.flag.clone(),
         };
-        let probe = way.unknown.then(|| LogProbe {
-            path: settings.data_log_dir.clone(),
-            disk: dirs.log,
-            commits,
-            stop: stop.flag.clone(),
-        });
+        let snapshotter = snapshotter(settings, kept, &hub_parts, stop);
+        let probe = way.unknown.then(|| log_probe(settings, dirs.log, &hub_parts, stop));
         let (turnstile, hub) = (hub_parts.turnstile.clone(), Hub::new(hub_parts));
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
-        let sequencer = Sequencer::new(parts);
-        let parts = seat(sequencer, rings, &hub, fused, stop, &mut threads)?;
-        let device = way.words;
-        let _homes = homes;
+        let parts = seat(Sequencer::new(parts), rings, &hub, fused, stop, &mut threads)?;
         Ok(Running {
             parts,
             view,
             ops,
             clock,
             seed,
-            device,
+            device: way.words,
             threads,
             probe,
-            _homes,
+            _homes: homes,
             fused,
             hub,
             turnstile,
-            snapshots: requests,
+            audit,
         })
     }
 
@@ -291,14 +285,14 @@ impl Running {
             stop.wake(waker);
             shards.push(run_shard(thread, listener, io, settings, stop)?);
         }
-        let http_words = ports.words(&settings.admin_command_url);
-        let parts = HttpParts { hub: self.hub, auth: self.ops.auth, snapshots: self.snapshots };
-        let http_server = HttpServer::start(ports, settings, parts)?;
+        let http = ports.serve(settings, self.hub, self.ops.auth)?;
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
         let io = io.name();
         let device = &self.device;
-        let banner = Banner { settings, address, http: http_words, zxid, device, io, ready_ms };
+        let banner =
+            Banner { settings, address, http: http.words.as_deref(), zxid, device, io, ready_ms };
+        self.audit.iter().for_each(AuditLog::started);
         banner.print(self.fused);
         let mut threads = self.threads;
         // Not before clients are served: nothing of a start waits for it.
@@ -306,15 +300,48 @@ impl Running {
             threads.push(probe.start()?);
         }
         stop.wait();
-        if let Some(http_server) = http_server {
-            http_server.stop();
-        }
+        http.stop();
         join(shards);
         stop.end();
         join(threads);
+        self.audit.into_iter().for_each(AuditLog::finish);
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// What snapshots are taken of, and where to.
+struct Kept {
+    dirs: Dirs<Disk>,
+    directory: DirectoryId,
+    purger: Purger<Disk>,
+    /// Transactions behind the last one.
+    behind: u64,
+}
+
+fn snapshotter(
+    settings: &Settings,
+    kept: Kept,
+    parts: &HubParts,
+    stop: &Stop,
+) -> Snapshotter<Disk> {
+    let Kept { dirs, directory, purger, behind } = kept;
+    Snapshotter {
+        view: parts.view.clone(),
+        dirs,
+        directory,
+        purger,
+        settings: snapshot_settings(settings),
+        commits: parts.commits.clone(),
+        stats: parts.snapshots.clone(),
+        behind,
+        stop: stop.flag.clone(),
+    }
+}
+
+fn log_probe(settings: &Settings, disk: Disk, parts: &HubParts, stop: &Stop) -> LogProbe {
+    let (path, commits) = (settings.data_log_dir.clone(), parts.commits.clone());
+    LogProbe { path, disk, commits, stop: stop.flag.clone() }
 }
 
 /// Gives the sequencer its place: in the first shard, or on a thread of its own.
@@ -325,7 +352,7 @@ fn seat(
     fused: bool,
     stop: &Stop,
     threads: &mut Vec<JoinHandle<()>>,
-) -> io::Result<Vec<(ShardEnd, Arc<Waker>, Option<Sequencer>)>> {
+) -> io::Result<Vec<ShardSeat>> {
     let Rings { wakers, sequencer_waker, shard_ends } = rings;
     let mut parts: Vec<_> = shard_ends.into_iter().zip(wakers).map(|(e, w)| (e, w, None)).collect();
     if fused {
@@ -355,30 +382,14 @@ fn start_committer(
     Committer::start(log, waker.clone(), slow_us, settings.log_priority)
 }
 
-fn group_settings(settings: &Settings) -> GroupSettings {
-    GroupSettings {
-        delay_ms: i64::try_from(settings.flush_delay_ms).unwrap_or(i64::MAX),
-        records_max: settings.max_batch_size.unwrap_or(0),
-    }
-}
-
-fn startup(transactions: u64, clock: Clock) -> Startup {
-    let total_ms = u64::try_from(clock.now().mono.0).unwrap_or(0);
-    Startup { transactions, total_ms, ..Startup::default() }
+fn startup(loading: Startup, clock: Clock) -> Startup {
+    Startup { total_ms: u64::try_from(clock.now().mono.0).unwrap_or(0), ..loading }
 }
 
 fn turnstile(settings: &Settings, shards: usize) -> io::Result<Turnstile> {
     let limit = |limit: Option<u32>| limit.map_or(0, |limit| limit as usize);
-    let turnstile = Turnstile::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns))
-        .bounded(connections_max(shards)?, shards);
-    Ok(match settings.connection_throttle_tokens {
-        None => turnstile,
-        Some(tokens_max) => turnstile.throttled(Tokens::new(
-            tokens_max,
-            i64::try_from(settings.connection_throttle_fill_time_ms).unwrap_or(i64::MAX),
-            settings.connection_throttle_fill_count,
-        )),
-    })
+    let turnstile = Turnstile::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns));
+    Ok(turnstile.bounded(connections_max(shards)?, shards))
 }
 
 fn tick_ms(settings: &Settings) -> i64 {
@@ -414,6 +425,7 @@ fn replica(
         removal_interval_ms: millis(settings.container_check_interval_ms),
         removals_per_minute: settings.container_max_per_minute,
         never_used_ms: settings.container_max_never_used_interval_ms.map_or(0, millis),
+        connections: throttles::connections(settings, seed, clock.now().mono),
     };
     Replica::new(db, sessions, settings, clock.now())
 }
@@ -431,6 +443,8 @@ fn shard_settings(
         handshake_ms: i64::try_from(settings.nio_sessionless_cnxn_timeout_ms).unwrap_or(i64::MAX),
         hash_seed: seed,
         outstanding_max: (outstanding / shards).max(1),
+        requests: throttles::requests(settings),
+        audits: settings.audit_enable,
         stmk_allowed: settings.four_letter_whitelist.allow("stmk"),
     }
 }

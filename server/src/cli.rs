@@ -79,11 +79,46 @@ pub enum Command {
         #[command(subcommand)]
         command: LogCommand,
     },
+    /// Put snapshots back.
+    Snapshot {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: SnapshotCommand,
+    },
     /// Say whether a server serves its clients: one line, and the exit code 0 or 1.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
     /// Print the version.
     Version,
+}
+
+/// What can be done with a snapshot.
+#[derive(Clone, Debug, Subcommand)]
+pub enum SnapshotCommand {
+    /// Put a snapshot into an empty directory, for a server to start from.
+    #[command(after_long_help = RESTORE_EXAMPLES)]
+    Restore(RestoreArgs),
+}
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  curl -o backup -H 'Authorization: digest super:PASSWORD' http://HOST:8080/commands/snapshot
+  ringkeeper snapshot restore backup /var/lib/ringkeeper-new
+  ringkeeper start 2181 /var/lib/ringkeeper-new
+
+The snapshot is checked on the way. Sessions that were open when it was taken end in the new server
+with their timeouts, as their passwords do not go along.";
+
+/// Which snapshot to put where.
+#[derive(Args, Clone, Debug)]
+pub struct RestoreArgs {
+    /// The snapshot: what the command snapshot has sent, or a file of a data directory.
+    #[arg(value_name = "FILE")]
+    pub snapshot: PathBuf,
+
+    /// A data directory that is empty or that does not exist yet.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }
 
 /// What can be done with a log.

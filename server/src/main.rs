@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use ringkeeper_server::cli::{self, Command, LogCommand, StartArgs};
+use ringkeeper_server::cli::{self, Command, LogCommand, SnapshotCommand, StartArgs};
 use ringkeeper_server::config::{Env, Paint, Settings, Weight, check, page};
 use ringkeeper_server::inspect::{self, Outcome};
 use ringkeeper_server::{boot, fatal, logging, status};
@@ -28,6 +28,15 @@ fn main() -> ExitCode {
             Err(error) => unless_nobody_reads(&error),
         },
         Command::Log { command } => look_at_log(&command, &mut out),
+        Command::Snapshot { command: SnapshotCommand::Restore(args) } => {
+            match inspect::put_back(&args, &mut out) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("ringkeeper: {error:#}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
         Command::Bench { args } => {
             drop(out);
             ringkeeper_bench::run(args.into_iter())

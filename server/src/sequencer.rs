@@ -1,30 +1,26 @@
 //! The sequencer around the pure replica: requests in, groups to the committer, what is committed
 //! into the tree and the mailboxes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use ringkeeper_engine::audit::AuditLine;
 use ringkeeper_engine::database::Interest;
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::request::{Answer, Delivery, Outcome, Request};
+use ringkeeper_engine::throttle::ConnectionTally;
 use ringkeeper_engine::txn::TxnBody;
 use ringkeeper_engine::{Millis, limits};
 use ringkeeper_replication::{Committed, Input, Mail, Outputs, Replica, Room, carry_out};
 
 use crate::admin::Distribution;
+use crate::audit::AuditEnd;
 use crate::clock::Clock;
 use crate::committer::Committer;
+use crate::groups::{Gathered, GroupSettings};
 use crate::mailbox::SequencerEnd;
+use crate::quotas::QuotaLog;
 use crate::view::View;
-
-/// How groups are cut. By default a group is what gathered while the last commit was under way.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct GroupSettings {
-    /// Milliseconds that a group may wait for company; 0 commits what is there (`flushDelay`).
-    pub delay_ms: i64,
-    /// Records after which a waiting group is committed (`maxBatchSize`); 0 is no such bound.
-    pub records_max: u32,
-}
 
 /// The sequencer of one server. It runs on its own thread, or on the shard's where cores are few.
 pub struct Sequencer {
@@ -38,11 +34,17 @@ pub struct Sequencer {
     clock: Clock,
     groups: GroupSettings,
     group_since_us: u64,
+    /// When the last record was ordered, and when the last commit ended; only kept up where groups
+    /// wait for company.
+    recorded_us: u64,
+    committed_us: u64,
     flight_since_us: u64,
     tick_ms: i64,
     next_tick: Millis,
     room: Box<dyn FnMut() -> Room + Send>,
     gauges: Arc<Gauges>,
+    audit: Option<AuditEnd>,
+    quotas: QuotaLog,
 }
 
 /// What reports want to know of the sequencer, published once per sweep.
@@ -56,6 +58,12 @@ pub struct Gauges {
     pub expired: std::sync::atomic::AtomicU64,
     /// Transactions applied.
     pub applied: std::sync::atomic::AtomicU64,
+    /// What the limit of new connections did.
+    pub connections: parking_lot::Mutex<ConnectionTally>,
+    /// Requests refused for a quota, by the first component of their paths.
+    pub quotas_refused: parking_lot::Mutex<BTreeMap<Box<str>, u64>>,
+    /// The bits of the chance with which it turns a connection away.
+    pub drop_chance: std::sync::atomic::AtomicU64,
     /// Requests that were ordered together.
     pub batch: Distribution,
     /// Microseconds that ordering took, per request.
@@ -90,6 +98,8 @@ pub struct SequencerParts {
     pub room: Box<dyn FnMut() -> Room + Send>,
     /// For reports.
     pub gauges: Arc<Gauges>,
+    /// The audit log, where there is one.
+    pub audit: Option<AuditEnd>,
 }
 
 impl Sequencer {
@@ -107,11 +117,15 @@ impl Sequencer {
             clock: parts.clock,
             groups: parts.groups,
             group_since_us: 0,
+            recorded_us: 0,
+            committed_us: 0,
             flight_since_us: 0,
             tick_ms: parts.tick_ms,
             next_tick,
             room: parts.room,
             gauges: parts.gauges,
+            audit: parts.audit,
+            quotas: QuotaLog::default(),
         }
     }
 
@@ -122,7 +136,8 @@ impl Sequencer {
         if self.committed.is_empty()
             && let Some(durable) = self.committer.poll()
         {
-            self.gauges.settle.record(self.clock.micros() - self.flight_since_us);
+            self.committed_us = self.clock.micros();
+            self.gauges.settle.record(self.committed_us - self.flight_since_us);
             self.step(Input::Durable(durable));
             self.commit();
         }
@@ -157,9 +172,9 @@ impl Sequencer {
     /// Milliseconds until time has to be told again, or a gathering group is due.
     pub fn wait_ms(&self) -> i64 {
         let tick = self.next_tick.0 - self.clock.now().mono.0;
-        let group =
-            if self.gathers() { self.groups.delay_ms - self.group_age_ms() } else { i64::MAX };
-        tick.min(group).clamp(0, self.tick_ms)
+        let waits = !self.committer.is_busy() && !self.outputs.group.is_empty();
+        let group = if waits { self.group_wait_us().div_ceil(1_000) } else { u64::MAX };
+        tick.min(i64::try_from(group).unwrap_or(i64::MAX)).clamp(0, self.tick_ms)
     }
 
     /// Wakes the shards that have mail.
@@ -182,12 +197,29 @@ impl Sequencer {
             self.group_since_us = self.clock.micros();
         }
         self.replica.set_room((self.room)());
+        let before = self.outputs.group.records();
         {
             let db = self.view.read();
             self.replica.step(&db, input, &mut self.outputs);
         }
+        self.note_quotas();
+        if self.groups.waits() && self.outputs.group.records() > before {
+            self.recorded_us = self.clock.micros();
+        }
         self.committed.extend(self.outputs.committed.drain(..));
         self.carry_out();
+    }
+
+    fn note_quotas(&mut self) {
+        let Some(notes) = self.replica.take_quota_notes() else { return };
+        let now_ms = self.clock.now().mono.0;
+        for (limit, excess) in &notes.excesses {
+            self.quotas.note(*limit, excess, now_ms);
+        }
+        let mut refused = self.gauges.quotas_refused.lock();
+        for (namespace, count) in notes.refused {
+            *refused.entry(namespace).or_default() += count;
+        }
     }
 
     /// Applies and answers, at most `APPLY_BATCH` steps under one hold of the guard.
@@ -195,7 +227,8 @@ impl Sequencer {
         while !self.committed.is_empty() && self.has_room() {
             let start_us = self.clock.micros();
             let mut db = self.view.write();
-            let mut post = Post { shards: &mut self.shards, bytes: 0 };
+            let audit = self.audit.as_ref();
+            let mut post = Post { shards: &mut self.shards, bytes: 0, audit };
             for _ in 0..limits::APPLY_BATCH {
                 if post.bytes > limits::HOLD_BYTES {
                     break;
@@ -211,24 +244,28 @@ impl Sequencer {
     }
 
     fn has_room(&self) -> bool {
-        self.shards.iter().all(SequencerEnd::has_room)
+        let told = self.audit.as_ref().is_none_or(AuditEnd::has_room);
+        told && self.shards.iter().all(SequencerEnd::has_room)
     }
 
-    fn gathers(&self) -> bool {
-        let group = &self.outputs.group;
-        let full = self.groups.records_max != 0 && group.records() >= self.groups.records_max;
-        self.groups.delay_ms > 0 && !group.is_empty() && !full
-    }
-
-    fn group_age_ms(&self) -> i64 {
-        i64::try_from((self.clock.micros() - self.group_since_us) / 1_000).unwrap_or(i64::MAX)
+    /// Microseconds that the group should still wait for company.
+    fn group_wait_us(&self) -> u64 {
+        if !self.groups.waits() {
+            return 0;
+        }
+        let now_us = self.clock.micros();
+        self.groups.wait_us(Gathered {
+            records: self.outputs.group.records(),
+            since_record_us: now_us - self.recorded_us,
+            since_commit_us: now_us - self.committed_us,
+        })
     }
 
     fn commit(&mut self) {
         if self.committer.is_busy() || self.outputs.group.is_empty() {
             return;
         }
-        if self.gathers() && self.group_age_ms() < self.groups.delay_ms {
+        if self.group_wait_us() > 0 {
             return;
         }
         self.gauges.gather.record(self.clock.micros() - self.group_since_us);
@@ -245,13 +282,17 @@ impl Sequencer {
                 self.next_tick = now.mono;
             }
         }
-        if self.groups.delay_ms > 0 {
+        if self.groups.waits() {
             self.commit();
         }
     }
 
-    fn publish_gauges(&self) {
+    fn publish_gauges(&mut self) {
         use std::sync::atomic::Ordering::Relaxed;
+        if let Some(throttle) = self.replica.connections() {
+            self.gauges.drop_chance.store(throttle.chance().to_bits(), Relaxed);
+            self.gauges.connections.lock().add(throttle.take_tally());
+        }
         self.gauges.outstanding.store(self.replica.outstanding(), Relaxed);
         self.gauges.sessions.store(self.replica.sessions().len(), Relaxed);
     }
@@ -279,6 +320,7 @@ struct Post<'a> {
     shards: &'a mut [SequencerEnd],
     /// Bytes of replies to reads in this hold.
     bytes: usize,
+    audit: Option<&'a AuditEnd>,
 }
 
 impl Mail for Post<'_> {
@@ -287,6 +329,16 @@ impl Mail for Post<'_> {
             Interest::Somebody
         } else {
             Interest::Nobody
+        }
+    }
+
+    fn audits(&self) -> bool {
+        self.audit.is_some()
+    }
+
+    fn audit(&mut self, line: AuditLine) {
+        if let Some(audit) = self.audit {
+            audit.push(line);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,14 @@ use crate::view::View;
 
 /// Bytes of one block of a snapshot.
 const BLOCK_BYTES: usize = 1 << 20;
+/// Bytes for which a block has room: what a slice adds at the end may be more than is missing.
+const BLOCK_ROOM: usize = BLOCK_BYTES + (64 << 10);
+/// Blocks that wait to be written. With the one that is filled and the one that is written they
+/// are all the memory that a snapshot takes.
+const BLOCKS_WAITING: usize = 2;
+/// How much less than others the thread is worth that compresses and writes. Not the least there
+/// is: on a machine that is always busy a snapshot has to end, too.
+const NICE: i32 = 10;
 /// How often the thread looks whether a snapshot is due.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long it waits after a snapshot that failed.
@@ -48,7 +57,7 @@ pub enum PurgeWhen {
     Never,
 }
 
-/// What reports want to know of snapshots.
+/// What reports want to know of snapshots, and where they are asked for.
 #[derive(Default)]
 pub struct SnapshotStats {
     /// Snapshots taken.
@@ -67,6 +76,8 @@ pub struct SnapshotStats {
     pub zxid: AtomicU64,
     /// Snapshots that somebody asked for and that were refused for coming too soon.
     pub limited: AtomicU64,
+    /// Where somebody may ask for one.
+    pub requests: SnapshotRequests,
 }
 
 /// Snapshots that somebody asks for; the thread looks for them as often as for whether one is due.
@@ -103,8 +114,6 @@ pub struct Snapshotter<D: Device> {
     pub commits: Arc<CommitStats>,
     /// What is told to reports.
     pub stats: Arc<SnapshotStats>,
-    /// Where somebody may ask for one.
-    pub requests: Arc<SnapshotRequests>,
     /// Transactions in the log behind the last snapshot when the server started.
     pub behind: u64,
     /// Set when the server stops.
@@ -130,7 +139,7 @@ impl<D: Device> Snapshotter<D> {
             let bytes = self.commits.bytes.load(Ordering::Relaxed);
             let due = records.wrapping_sub(records_at) >= threshold
                 || bytes - bytes_at >= self.settings.every_bytes;
-            let asked = self.requests.take();
+            let asked = self.stats.requests.take();
             if !due && asked.is_empty() {
                 continue;
             }
@@ -167,7 +176,7 @@ impl<D: Device> Snapshotter<D> {
         let until = Instant::now() + AFTER_FAILURE;
         while !self.stop.load(Ordering::Acquire)
             && Instant::now() < until
-            && self.requests.0.is_empty()
+            && self.stats.requests.0.is_empty()
         {
             std::thread::park_timeout(LOOK);
         }
@@ -184,20 +193,7 @@ impl<D: Device> Snapshotter<D> {
             Meta { zxid: db.applied(), sessions, header }
         };
         let zxid = meta.zxid;
-        let mut writer = Writer::begin(&self.dirs.snapshots, self.directory, &meta)?;
-        let mut block = Vec::with_capacity(BLOCK_BYTES + (64 << 10));
-        let mut progress = Progress::More;
-        while progress == Progress::More {
-            if self.stop.load(Ordering::Acquire) {
-                return Ok(None);
-            }
-            progress = self.slice(&mut block);
-            if block.len() >= BLOCK_BYTES || progress == Progress::Done {
-                writer.block(&block)?;
-                block.clear();
-            }
-        }
-        let finished = writer.finish()?;
+        let Some(finished) = self.copy(&meta)? else { return Ok(None) };
         self.note(start.elapsed(), zxid);
         tracing::info!(
             zxid = %zxid,
@@ -206,6 +202,40 @@ impl<D: Device> Snapshotter<D> {
             "snapshot taken"
         );
         Ok(Some(finished))
+    }
+
+    /// Copies the tree slice by slice and has it compressed and written on a thread of its own.
+    ///
+    /// That thread is in no hurry and gives way to everybody else. This one is not: it holds the
+    /// guard while it copies, and whoever waits for the guard must not wait for it to be given a
+    /// processor.
+    fn copy(&self, meta: &Meta) -> Result<Option<Finished>, DiskError> {
+        let (full, blocks) = sync_channel(BLOCKS_WAITING);
+        let (used, emptied) = channel();
+        let (dirs, directory) = (&self.dirs, self.directory);
+        std::thread::scope(|scope| {
+            let write = move || write(dirs, directory, meta, &blocks, &used);
+            let writer = std::thread::Builder::new().name("snapshot-writer".into());
+            let writer = match writer.spawn_scoped(scope, write) {
+                Ok(writer) => writer,
+                Err(source) => return Err(no_thread(source)),
+            };
+            let empty = || emptied.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK_ROOM));
+            let mut block = empty();
+            let mut progress = Progress::More;
+            while progress == Progress::More && !self.stop.load(Ordering::Acquire) {
+                progress = self.slice(&mut block);
+                if block.len() >= BLOCK_BYTES || progress == Progress::Done {
+                    let last = progress == Progress::Done;
+                    let next = Block { bytes: std::mem::replace(&mut block, empty()), last };
+                    if full.send(next).is_err() {
+                        break;
+                    }
+                }
+            }
+            drop(full);
+            writer.join().expect("a writer does not panic")
+        })
     }
 
     /// One hold of the guard: short enough that nobody notices, and followed by as long a pause
@@ -251,6 +281,40 @@ impl<D: Device> Snapshotter<D> {
             Err(error) => tracing::warn!("old files could not be removed: {error}"),
         }
     }
+}
+
+/// A piece of the tree on its way to the disk.
+struct Block {
+    bytes: Vec<u8>,
+    last: bool,
+}
+
+/// Writes what comes, and finishes the snapshot behind the last block; where that does not come,
+/// nothing is left of it. Empty blocks go back to be filled again.
+fn write<D: Device>(
+    dirs: &Dirs<D>,
+    directory: DirectoryId,
+    meta: &Meta,
+    blocks: &Receiver<Block>,
+    used: &Sender<Vec<u8>>,
+) -> Result<Option<Finished>, DiskError> {
+    // Where it is refused, a snapshot only disturbs more.
+    let _ = rustix::process::setpriority_process(None, NICE);
+    let mut writer = Writer::begin(&dirs.snapshots, directory, meta)?;
+    for Block { mut bytes, last } in blocks {
+        writer.block(&bytes)?;
+        if last {
+            return writer.finish().map(Some);
+        }
+        bytes.clear();
+        // Nobody fills it any more where the server stops.
+        let _ = used.send(bytes);
+    }
+    Ok(None)
+}
+
+fn no_thread(source: std::io::Error) -> DiskError {
+    DiskError { doing: "start a thread for", file: "snapshot".into(), source }
 }
 
 fn tell(asked: Vec<oneshot::Sender<Result<Finished, String>>>, result: &Result<Finished, String>) {

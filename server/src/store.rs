@@ -9,6 +9,7 @@ use ringkeeper_engine::log::{self, Dirs, Recovered};
 use ringkeeper_engine::snapshot;
 use ringkeeper_engine::tree::Digest;
 
+use crate::admin::Startup;
 use crate::config::Settings;
 use crate::log_device::LogWay;
 use crate::restore::Restore;
@@ -35,6 +36,8 @@ pub(crate) struct Store {
     pub(crate) way: LogWay,
     /// What keys the hash tables.
     pub(crate) seed: u64,
+    /// How long it took to bring the state back.
+    pub(crate) loading: Startup,
 }
 
 impl Store {
@@ -60,6 +63,7 @@ impl Store {
         let seed = random_seed()?;
         let mut restore = Restore::new(seed);
         let recovered = log::recover(&dirs, &mut identity, &log_settings(settings), &mut restore)?;
+        let loading = Startup { transactions: recovered.replayed, ..restore.loading() };
         for note in &recovered.notes {
             tracing::warn!("{note}");
         }
@@ -69,7 +73,7 @@ impl Store {
         let mut db = restore.finish();
         let digest = if settings.digest_enabled { Digest::Kept } else { Digest::Off };
         db.tree.keep_digest(digest);
-        Ok(Store { homes, identity, dirs, recovered, db, way, seed })
+        Ok(Store { homes, identity, dirs, recovered, db, way, seed, loading })
     }
 }
 

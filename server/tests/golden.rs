@@ -10,15 +10,23 @@
 //!
 //! The path of a zoo.cfg is appended to the command. `RINGKEEPER_GOLDEN_ONLY=quota` runs the
 //! scripts whose names contain that text, `RINGKEEPER_GOLDEN_JOBS=2` sets how many at a time.
+//!
+//! All scripts run in the mode that the server chooses. In each other mode (several shards, epoll,
+//! no io_uring) every fourth script runs, so that each script is played twice; all of them do with
+//! `RINGKEEPER_GOLDEN_ALL_MODES=1`.
 
 #[path = "golden/host.rs"]
 mod host;
+#[path = "golden/mode.rs"]
+mod mode;
 #[path = "golden/pattern.rs"]
 mod pattern;
 #[path = "golden/play.rs"]
 mod play;
 #[path = "golden/script.rs"]
 mod script;
+#[path = "golden/without_ring.rs"]
+mod without_ring;
 
 use std::env;
 use std::fs;
@@ -27,18 +35,59 @@ use std::sync::Mutex;
 use std::thread;
 
 use host::Target;
-use script::Script;
+use mode::Mode;
+use script::{Script, Side};
 
 const JOBS: usize = 4;
 
 #[test]
 fn every_script_replays() {
-    let target = Target::from_env();
+    let target = Target::from_env(Mode::Defaults);
     let scripts = scripts();
     assert!(!scripts.is_empty(), "no golden script was found");
-    let failures = play_all(&target, &scripts);
+    replay(&target, &scripts);
+}
+
+#[test]
+fn two_shards() {
+    replay_share(Mode::Shards);
+}
+
+#[test]
+fn epoll() {
+    replay_share(Mode::Epoll);
+}
+
+#[test]
+fn two_shards_over_epoll() {
+    replay_share(Mode::ShardsEpoll);
+}
+
+#[test]
+fn without_io_uring() {
+    replay_share(Mode::WithoutRing);
+}
+
+fn replay(target: &Target, scripts: &[PathBuf]) {
+    let failures = play_all(target, scripts);
     let count = failures.len();
     assert!(count == 0, "{count} of {} failed\n\n{}", scripts.len(), failures.join("\n\n"));
+}
+
+/// The share of the scripts that a mode other than the default has to play.
+fn replay_share(mode: Mode) {
+    let target = Target::from_env(mode);
+    if target.side == Side::Apache {
+        println!("SKIPPED: {mode:?} is a mode of Ringkeeper, another server is checked");
+        return;
+    }
+    let all = env::var("RINGKEEPER_GOLDEN_ALL_MODES").is_ok_and(|value| value == "1");
+    let place = Mode::OTHERS.iter().position(|other| *other == mode).expect("no default");
+    let scripts = scripts();
+    let mine = |index: usize| all || index % Mode::OTHERS.len() == place;
+    let share: Vec<PathBuf> =
+        scripts.into_iter().enumerate().filter(|(i, _)| mine(*i)).map(|(_, path)| path).collect();
+    replay(&target, &share);
 }
 
 /// The scripts of the directory, sorted, so that a run can be compared with the one before.

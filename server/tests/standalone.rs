@@ -1,11 +1,15 @@
 //! The binary as people run it: started, killed, stopped, refused, and short of everything.
 
-#[path = "standalone/disk_full.rs"]
-mod disk_full;
+#[path = "standalone/audit.rs"]
+mod audit;
 #[path = "admin/commands.rs"]
 mod commands;
+#[path = "standalone/disk_full.rs"]
+mod disk_full;
 #[path = "standalone/host.rs"]
 mod host;
+#[path = "standalone/hostile.rs"]
+mod hostile;
 #[path = "admin/limits.rs"]
 mod limits;
 #[path = "standalone/lives.rs"]
@@ -20,5 +24,9 @@ mod refusals;
 mod snapshots;
 #[path = "standalone/sockets.rs"]
 mod sockets;
+#[path = "standalone/throttle.rs"]
+mod throttle;
 #[path = "admin/web.rs"]
 mod web;
+#[path = "golden/without_ring.rs"]
+mod without_ring;

@@ -12,8 +12,8 @@ use super::{escape, facts, page};
 /// The page of a comparison of all sides with the first one.
 pub(crate) fn comparison(sides: &[Side], comparisons: &[Comparison], command: &str) -> String {
     let mut body = String::from("<h1>ringkeeper bench · comparison</h1>\n");
-    for line in summary(comparisons).trim().lines() {
-        let _ = writeln!(body, "<p class=\"verdict\">{}</p>", escape(&sentence(line)));
+    for line in summary(comparisons).lines().filter(|line| !line.is_empty()) {
+        let _ = writeln!(body, "<p class=\"verdict\">{}.</p>", escape(line));
     }
     for comparison in comparisons {
         one(&mut body, comparison);
@@ -41,12 +41,6 @@ pub(crate) fn comparison(sides: &[Side], comparisons: &[Comparison], command: &s
          sample.</p>\n",
     );
     page("Comparison", &body)
-}
-
-fn sentence(line: &str) -> String {
-    let mut chars = line.chars();
-    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", chars.as_str())
 }
 
 fn described(side: &Side) -> (String, String) {

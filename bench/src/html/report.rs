@@ -13,6 +13,8 @@ use super::{escape, facts, latency, page, series, tile};
 
 /// Runs that are shown at once; the others are one click away.
 const OPEN_MAX: usize = 4;
+/// Events of one kind that are listed; the charts mark all of them.
+const EVENTS_MAX: usize = 5;
 
 /// The page of a session.
 pub(crate) fn report(document: &Document) -> String {
@@ -48,7 +50,7 @@ pub(crate) fn report(document: &Document) -> String {
 
 fn overview(body: &mut String, document: &Document) {
     body.push_str(
-        "<h2>All runs</h2>\n<div class=\"scroll\"><table><thead><tr><th>run</th><th>target</th>\
+        "<h2>All runs</h2>\n<div class=\"scroll\"><table class=\"wrap\"><thead><tr><th>run</th><th>target</th>\
          <th>ops/s</th><th>p50</th><th>p99</th><th>p99.9</th><th>max</th><th>faults</th></tr>\
          </thead><tbody>\n",
     );
@@ -169,12 +171,22 @@ fn events(body: &mut String, run: &Run) {
         return;
     }
     body.push_str("<h3>What the server did meanwhile</h3>\n<ul>\n");
-    for event in &run.events {
-        let at = match event.at_s {
-            at if at < 0.0 => "in the warm-up".to_string(),
-            at => format!("{} s", trimmed(at)),
-        };
-        let _ = writeln!(body, "<li>{at}: {}</li>", escape(&event.text));
+    let mut kinds: Vec<&str> = run.events.iter().map(|event| event.kind.as_str()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    for kind in kinds {
+        let events: Vec<_> = run.events.iter().filter(|event| event.kind == kind).collect();
+        for event in events.iter().take(EVENTS_MAX) {
+            let at = match event.at_s {
+                at if at < 0.0 => "in the warm-up".to_string(),
+                at => format!("about {} s", trimmed(at)),
+            };
+            let _ = writeln!(body, "<li>{at}: {}</li>", escape(&event.text));
+        }
+        if events.len() > EVENTS_MAX {
+            let more = events.len() - EVENTS_MAX;
+            let _ = writeln!(body, "<li>and {more} more of this kind: {}</li>", escape(kind));
+        }
     }
     body.push_str("</ul>\n");
 }

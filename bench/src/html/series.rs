@@ -127,13 +127,13 @@ fn latencies(run: &Run, points: &[Point], each: usize, end: f64) -> String {
     let mut chart =
         Chart::new("Latency over time", &note, Axis::seconds(end), Axis::latency(low, high));
     late(run, &mut chart, end);
-    for (at, (class, name)) in LINES.iter().enumerate().rev() {
+    for (at, (class, _)) in LINES.iter().enumerate().rev() {
         let line = points
             .iter()
             .map(|point| (point.middle(), Some(point.latency[at]).filter(|us| *us > 0.0)));
         chart.line(class, &line.collect::<Vec<_>>());
-        chart.legend(class, name);
     }
+    LINES.iter().for_each(|(class, name)| chart.legend(class, name));
     for point in points {
         let [p50, p99, p999, max] = point.latency.map(latency);
         let text = format!("{}\np50 {p50}\np99 {p99}\np99.9 {p999}\nmax {max}", point.label());

@@ -1,5 +1,7 @@
 //! Bytes of a client, cut anywhere, against a whole server in memory.
 
+use std::collections::BTreeSet;
+
 use ringkeeper_engine::database::Interest;
 use ringkeeper_engine::limits::{CONN_OUT_BYTES_HARD, CONN_PIPELINE_MAX};
 use ringkeeper_engine::shard::Phase;
@@ -102,21 +104,31 @@ fn check_replies(sent: &[u8], received: &[u8], is_open: bool) {
     if headers.iter().any(|header| header.xid == xid::NOTIFICATION) {
         return;
     }
-    let is_aside = |header: &&RequestHeader| matches!(header.op, op::AUTH | op::SASL);
-    let mut aside = headers.iter().filter(is_aside).peekable();
-    let mut due = headers.iter().filter(|header| !is_aside(header)).peekable();
+    let is_aside = |header: &RequestHeader| matches!(header.op, op::AUTH | op::SASL);
+    let (aside, due): (Vec<RequestHeader>, Vec<RequestHeader>) =
+        headers.into_iter().partition(is_aside);
+    // Requests of both kinds may have the same number, so that a reply may belong to either: what
+    // is kept is every count of answered ones that is possible so far.
+    let mut answered = BTreeSet::from([(0, 0)]);
     for reply in replies {
         let reply = ReplyHeader::read(&mut Reader::new(reply)).expect("replies have a header");
         if reply.xid == xid::NOTIFICATION {
             continue;
         }
-        let expected = |header: &&RequestHeader| {
-            reply.xid == if header.op == op::PING { xid::PING } else { header.xid }
+        let is_next = |header: Option<&RequestHeader>| {
+            let xid = header.map(|h| if h.op == op::PING { xid::PING } else { h.xid });
+            xid == Some(reply.xid)
         };
-        let paired = due.next_if(expected).or_else(|| aside.next_if(expected));
-        assert!(paired.is_some(), "reply {} where {:?} is due", reply.xid, due.peek());
+        let to_aside = answered.iter().filter(|(first, _)| is_next(aside.get(*first)));
+        let to_due = answered.iter().filter(|(_, second)| is_next(due.get(*second)));
+        let next = to_aside.map(|(first, second)| (first + 1, *second));
+        let next: BTreeSet<(usize, usize)> =
+            next.chain(to_due.map(|(first, second)| (*first, second + 1))).collect();
+        assert!(!next.is_empty(), "reply {} after {answered:?} of {aside:?}, {due:?}", reply.xid);
+        answered = next;
     }
-    assert!(!is_open || due.peek().is_none(), "{:?} has no reply", due.peek());
+    let complete = answered.iter().any(|(_, second)| *second == due.len());
+    assert!(!is_open || complete, "{answered:?} of {due:?} have replies");
 }
 
 /// The payloads of the whole frames in a stream, as far as their lengths are allowed.

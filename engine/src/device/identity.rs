@@ -138,16 +138,22 @@ impl Identity {
     }
 
     fn create<D: Device>(device: &D, server: u64) -> Result<Identity, BadIdentity> {
-        let mut identity =
-            Identity { directory: DirectoryId([0; 16]), server, life: Life::New, secret: [0; 32] };
-        device.random(&mut identity.directory.0)?;
-        device.random(&mut identity.secret)?;
+        let identity = Identity::fresh(device, server)?;
         identity.save(device)?;
         Ok(identity)
     }
 
+    /// A new identity, which is not in the directory yet.
+    pub fn fresh<D: Device>(device: &D, server: u64) -> Result<Identity, DiskError> {
+        let mut identity =
+            Identity { directory: DirectoryId([0; 16]), server, life: Life::New, secret: [0; 32] };
+        device.random(&mut identity.directory.0)?;
+        device.random(&mut identity.secret)?;
+        Ok(identity)
+    }
+
     /// Replaces the file: at any moment the old or the new one is there, whole.
-    pub(crate) fn save<D: Device>(&self, device: &D) -> Result<(), DiskError> {
+    pub fn save<D: Device>(&self, device: &D) -> Result<(), DiskError> {
         let mut sink = device.create(NEW)?;
         sink.write(self.text().as_bytes())?;
         sink.sync()?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Write;
 use super::prepare::{Node, Prepare};
+use crate::audit::{Action, Operation};
 use crate::database::{Applying, OpResult};
 use crate::tree::NewNode;
 use crate::txn::{CreateOp, CreateTxn, NodeKind, TxnBody};
@@ -62,6 +63,11 @@ impl Create {
         let ttl = if op == CreateOp::Ttl { reader.long()? } else { 0 };
         let Some(path) = path else { return Ok(Write::Refused(Code::MarshallingError)) };
         Ok(Write::Create(Create { op, path, data, acl, flags, ttl }))
+    }
+
+    /// What the audit log says of it.
+    pub(crate) fn audited(&self) -> Action {
+        Action { flags: Some(self.flags), ..Action::on(Operation::Create, Some(&self.path)) }
     }
 
     /// Check order (protocol 7.2): flags and TTL, path, ACL, parent, permission, name, existence,
@@ -144,10 +150,15 @@ impl Create {
 
     /// Inside a multi the flags decide and not the operation (a quirk of ZooKeeper's). Flags that
     /// it does not know spoil the whole multi, and so does a null ACL, which does it without
-    /// taking a zxid ([`Malformed::Null`]).
+    /// taking a zxid ([`Malformed::Null`]); flags that mean nothing at all are noticed first.
     pub(crate) fn in_multi(mut self) -> Result<Create, Malformed> {
-        if self.acl.is_none() && self.op != CreateOp::Ttl {
-            return Err(Malformed::Null);
+        if self.op != CreateOp::Ttl {
+            if !(0..=6).contains(&self.flags) {
+                return Err(Malformed::Value);
+            }
+            if self.acl.is_none() {
+                return Err(Malformed::Null);
+            }
         }
         match (self.op, self.flags) {
             (CreateOp::Create | CreateOp::Create2 | CreateOp::Ttl, 4) => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Write;
 use super::prepare::Prepare;
+use crate::audit::{Action, Operation};
 use crate::database::{Applying, OpResult};
 use crate::txn::{DeleteCause, NodeKind, TxnBody};
 use crate::wire::record::perms;
@@ -26,6 +27,11 @@ impl Delete {
         let (path, version) = (super::shared_path(reader)?, reader.int()?);
         let refused = Write::Refused(Code::MarshallingError);
         Ok(path.map_or(refused, |path| Write::Delete(Delete { path, version })))
+    }
+
+    /// What the audit log says of it.
+    pub(crate) fn audited(&self) -> Action {
+        Action::on(Operation::Delete, Some(&self.path))
     }
 
     /// Check order (protocol 7.2): path, parent, permission on the parent, node, version,

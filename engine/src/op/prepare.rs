@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::OpSettings;
 use crate::acl;
-use crate::sequencer::Pending;
-use crate::tree::{QuotaVerdict, Tree};
+use crate::sequencer::{Pending, QuotaNotes};
+use crate::tree::{QuotaLimit, QuotaVerdict, Tree};
 use crate::txn::{AclList, NodeKind};
 use crate::wire::Id;
 use crate::{Code, SessionId, Zxid};
@@ -35,6 +35,8 @@ pub struct Prepare<'a> {
     pub pending: &'a mut Pending,
     /// The settings.
     pub settings: &'a OpSettings,
+    /// What there is to tell about quotas.
+    pub notes: &'a mut QuotaNotes,
     /// The identities of the connection that asks.
     pub ids: &'a [Id],
     /// The session that asks.
@@ -100,14 +102,21 @@ impl Prepare<'_> {
 
     /// Refuses where a hard quota would be exceeded. Usage is the committed one, so one multi can
     /// overshoot, as in ZooKeeper.
-    pub fn check_quota(&self, path: &str, count: i64, bytes: i64) -> Result<(), Code> {
+    pub fn check_quota(&mut self, path: &str, count: i64, bytes: i64) -> Result<(), Code> {
         if !self.settings.enforce_quota {
             return Ok(());
         }
         match self.tree.quota_excess(path, count, bytes) {
-            QuotaVerdict::HardExceeded { .. } => Err(Code::QuotaExceeded),
+            QuotaVerdict::HardExceeded(excess) => {
+                self.notes.note(QuotaLimit::Hard, excess);
+                Err(Code::QuotaExceeded)
+            }
+            QuotaVerdict::SoftExceeded(excess) => {
+                self.notes.note(QuotaLimit::Soft, excess);
+                Ok(())
+            }
             QuotaVerdict::Unreadable { .. } => Err(Code::MarshallingError),
-            QuotaVerdict::Within | QuotaVerdict::SoftExceeded { .. } => Ok(()),
+            QuotaVerdict::Within => Ok(()),
         }
     }
 }

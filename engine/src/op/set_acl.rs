@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Write;
 use super::prepare::Prepare;
+use crate::audit::{Action, Operation, acl_text};
 use crate::database::{Applying, OpResult};
 use crate::txn::{AclList, TxnBody};
 use crate::wire::record::perms;
@@ -30,6 +31,12 @@ impl SetAcl {
         let version = reader.int()?;
         let Some(path) = path else { return Ok(Write::Refused(Code::BadArguments)) };
         Ok(Write::SetAcl(SetAcl { path, acl, version }))
+    }
+
+    /// What the audit log says of it.
+    pub(crate) fn audited(&self) -> Action {
+        let acl = Some(acl_text(&self.acl));
+        Action { acl, ..Action::on(Operation::SetAcl, Some(&self.path)) }
     }
 
     /// Check order: path, ACL fix-up, node, permission, aversion.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Write;
 use super::prepare::Prepare;
+use crate::audit::{Action, Operation};
 use crate::database::{Applying, OpResult};
 use crate::txn::TxnBody;
 use crate::wire::record::perms;
@@ -28,6 +29,11 @@ impl SetData {
         Ok(Write::SetData(SetData { path, data, version }))
     }
 
+    /// What the audit log says of it.
+    pub(crate) fn audited(&self) -> Action {
+        Action::on(Operation::SetData, Some(&self.path))
+    }
+
     /// Check order: path, node, permission, quota, version. The version wraps like Java's int.
     pub fn prepare(self, prepare: &mut Prepare<'_>) -> Result<TxnBody, Code> {
         if !path::is_valid(&self.path) {
@@ -35,7 +41,8 @@ impl SetData {
         }
         let mut node = prepare.node(&self.path)?;
         prepare.permit(&node.acl, perms::WRITE)?;
-        prepare.check_quota(&self.path, 0, self.growth(prepare))?;
+        let growth = self.growth(prepare);
+        prepare.check_quota(&self.path, 0, growth)?;
         super::check_version(node.version, self.version)?;
         node.version = node.version.wrapping_add(1);
         let version = node.version;

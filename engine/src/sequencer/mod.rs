@@ -1,7 +1,9 @@
 //! The one place where writes get their order: a zxid is born here and nowhere else.
 
+mod notes;
 mod pending;
 
+pub use notes::QuotaNotes;
 pub use pending::{Pending, Savepoint};
 
 use std::sync::Arc;
@@ -28,12 +30,14 @@ pub struct Sequencer {
     last: Zxid,
     pending: Pending,
     settings: OpSettings,
+    notes: QuotaNotes,
 }
 
 impl Sequencer {
     /// Goes on behind `last`. `seed` is the hash seed of the pending changes.
     pub fn new(last: Zxid, settings: OpSettings, seed: u64) -> Sequencer {
-        Sequencer { last, pending: Pending::new(seed), settings }
+        let notes = QuotaNotes::default();
+        Sequencer { last, pending: Pending::new(seed), settings, notes }
     }
 
     /// The last zxid given.
@@ -92,10 +96,16 @@ impl Sequencer {
             tree: &db.tree,
             pending: &mut self.pending,
             settings: &self.settings,
+            notes: &mut self.notes,
             ids: &asker.ids,
             session: asker.session,
             zxid: self.last,
         }
+    }
+
+    /// What there is to tell about quotas since the last call.
+    pub fn take_notes(&mut self) -> Option<QuotaNotes> {
+        (!self.notes.is_empty()).then(|| std::mem::take(&mut self.notes))
     }
 
     /// Everything up to `zxid` is in the tree now.

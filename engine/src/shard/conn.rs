@@ -40,7 +40,18 @@ pub enum Slot {
         op: i32,
         /// What the reply looks like.
         shape: AskedShape,
+        /// Bytes of its payload, at most those of a frame.
+        bytes: u32,
         /// When it arrived, microseconds of the monotonic clock.
+        since_us: u64,
+    },
+    /// Was held back for too long, and is refused in its turn.
+    Throttled {
+        /// The request's number.
+        xid: i32,
+        /// The operation.
+        op: i32,
+        /// When it arrived.
         since_us: u64,
     },
     /// Needs nothing but its turn.
@@ -136,6 +147,10 @@ pub struct Conn {
     /// When a new session was asked for, microseconds of the monotonic clock; `None` where the
     /// connection takes an old one up.
     pub opening_us: Option<u64>,
+    /// Requests that are held back until fewer are in process.
+    pub held: usize,
+    /// A request was dropped, and so is everything behind it.
+    pub dropped: bool,
     /// Counters.
     pub stats: ConnStats,
     /// Already in the shard's list of connections to look after.
@@ -163,6 +178,8 @@ impl Conn {
             read_only: None,
             accepted: now.mono,
             opening_us: None,
+            held: 0,
+            dropped: false,
             stats: ConnStats::new(now.wall),
             touched: false,
             stalled: false,
@@ -177,14 +194,24 @@ impl Conn {
 
     /// Whether another frame may be taken in now.
     pub fn has_room(&self) -> bool {
-        self.pipeline.len() < limits::CONN_PIPELINE_MAX
+        self.pipeline.len() + self.held < limits::CONN_PIPELINE_MAX
             && self.out.len() < limits::CONN_OUT_BYTES_SOFT
+    }
+
+    /// Whether no request of it is under way.
+    pub fn is_idle(&self) -> bool {
+        self.pipeline.is_empty() && self.held == 0
+    }
+
+    /// Whether its id may go: nothing can come for it any more.
+    pub(super) fn is_done(&self) -> bool {
+        self.asked == 0 && self.held == 0
     }
 
     /// Whether nothing is owed to the client any more.
     pub fn is_settled(&self) -> bool {
         let busy = matches!(self.phase, Phase::Word | Phase::Opening);
-        !busy && self.pipeline.is_empty() && self.out.is_empty()
+        !busy && self.is_idle() && self.out.is_empty()
     }
 
     /// Nothing more is said: what is in the output is sent, then the socket is closed.

@@ -82,8 +82,7 @@ impl Shard {
 
     fn answer(&mut self, answer: Answer, moment: Moment<'_>) {
         let id = answer.origin.conn;
-        let mut lost = false;
-        self.outstanding -= 1;
+        self.end(1);
         self.with_conn(id, |shard, conn| {
             conn.asked -= 1;
             if conn.phase == Phase::Opening {
@@ -96,11 +95,8 @@ impl Shard {
                 shard.settle(id, conn, answer, moment);
                 shard.serve_front(id, conn, zxid, moment);
             }
-            lost = conn.phase == Phase::Lost;
         });
-        if lost && self.conn(id).is_some_and(|conn| conn.asked == 0) {
-            self.forget(id);
-        }
+        self.forget_if_done(id);
     }
 
     fn opened(&mut self, conn: &mut Conn, answer: Answer, moment: Moment<'_>) {
@@ -115,14 +111,16 @@ impl Shard {
     /// Turns an answer into the reply of the request at the front.
     fn settle(&mut self, id: ConnId, conn: &mut Conn, answer: Answer, moment: Moment<'_>) {
         let front = conn.pipeline.pop_front().expect("an answer belongs to a request");
-        let Slot::Asked { xid, op, shape, since_us } = front else {
+        let Slot::Asked { xid, op, shape, bytes, since_us } = front else {
             panic!("an answer overtook a request of its own connection");
         };
+        self.settings.requests.free_bytes(bytes as usize);
         let path = if shape == AskedShape::Sync { conn.syncs.pop_front() } else { None };
         if shape == AskedShape::Read {
             self.watches_asked -= 1;
         }
         if matches!(conn.phase, Phase::Closing | Phase::Lost) {
+            self.counters.throttle.stale_replies += 1;
             return;
         }
         let done = Done { header: RequestHeader { xid, op }, since_us };
@@ -168,12 +166,23 @@ impl Shard {
     /// Order: the replies carry the zxid of the answer before them. The moment may be further on,
     /// but the changes in between are not told yet, and answers from before it may follow.
     fn serve_front(&mut self, id: ConnId, conn: &mut Conn, zxid: Zxid, moment: Moment<'_>) {
-        while let Some(Slot::Local { .. }) = conn.pipeline.front() {
-            let Some(Slot::Local { payload, since_us }) = conn.pipeline.pop_front() else { return };
-            self.outstanding -= 1;
+        while let Some(Slot::Local { .. } | Slot::Throttled { .. }) = conn.pipeline.front() {
+            let slot = conn.pipeline.pop_front().expect("the front was looked at");
+            self.end(1);
             self.locals_waiting -= 1;
-            if matches!(conn.phase, Phase::Established | Phase::Leaving) {
-                self.serve(id, conn, &payload, Due { since_us, zxid }, moment);
+            let open = matches!(conn.phase, Phase::Established | Phase::Leaving);
+            match slot {
+                Slot::Local { payload, since_us } => {
+                    self.settings.requests.free_bytes(payload.len());
+                    if open {
+                        self.serve(id, conn, &payload, Due { since_us, zxid }, moment);
+                    }
+                }
+                Slot::Throttled { xid, op, since_us } if open => {
+                    let done = Done { header: RequestHeader { xid, op }, since_us };
+                    self.reply(conn, done, zxid, Code::ThrottledOp, moment, |_| {});
+                }
+                Slot::Throttled { .. } | Slot::Asked { .. } => {}
             }
         }
     }

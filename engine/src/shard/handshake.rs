@@ -1,6 +1,7 @@
 //! The first frame of a connection, and the answer to it.
 
 use super::conn::{Attached, Conn, Phase};
+use super::hold::What;
 use super::serve::Done;
 use super::{Moment, Shard, Word};
 use crate::request::{Ask, Grant, Request};
@@ -59,20 +60,27 @@ impl Shard {
             return conn.abort();
         }
         conn.read_only = request.read_only;
-        let timeout_ms = request.timeout_ms;
-        let ask = if request.session == 0 {
-            conn.opening_us = Some(moment.now_us);
-            Ask::Open { timeout_ms }
-        } else {
-            self.counters.revalidations += 1;
-            let password = request.password.as_deref().and_then(|bytes| bytes.try_into().ok());
-            Ask::Attach { session: SessionId(request.session), password, timeout_ms }
-        };
         conn.phase = Phase::Opening;
+        let timeout_ms = request.timeout_ms;
+        if request.session == 0 {
+            conn.opening_us = Some(moment.now_us);
+            if self.settings.requests.holds() {
+                return self.hold(id, conn, What::Open { timeout_ms }, moment.now_us);
+            }
+            return self.ask_session(id, conn, Ask::Open { timeout_ms });
+        }
+        self.counters.revalidations += 1;
+        let password = request.password.as_deref().and_then(|bytes| bytes.try_into().ok());
+        let session = SessionId(request.session);
+        self.ask_session(id, conn, Ask::Attach { session, password, timeout_ms });
+    }
+
+    /// Asks the sequencer for the session of a connection.
+    pub(super) fn ask_session(&mut self, id: ConnId, conn: &mut Conn, ask: Ask) {
         conn.asked += 1;
-        self.outstanding += 1;
+        self.begin();
         let asker = Asker { session: SessionId::NONE, cxid: 0, ids: conn.ids.clone() };
-        self.requests.push(Request { origin: self.origin(id), asker, ask });
+        self.requests.push(Request { origin: self.origin(id), asker, ask, audited: None });
     }
 
     /// The session is set up: the client may go on.

@@ -7,18 +7,22 @@
 mod conn;
 mod deliver;
 mod handshake;
+mod hold;
 mod serve;
 mod word;
 
 pub use conn::{Attached, Conn, ConnStats, Phase, Replied, Slot};
 pub use word::Word;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use self::hold::Held;
 use crate::database::Database;
 use crate::op::OpSettings;
 use crate::request::{Origin, Request};
+use crate::throttle::RequestLimits;
 use crate::watch::{ConnId, Subject, WatchTable};
 use crate::wire::event::EventType;
 use crate::{Now, SessionId, limits};
@@ -36,6 +40,10 @@ pub struct ShardSettings {
     pub hash_seed: u64,
     /// Requests under way on this shard above which only idle connections are read.
     pub outstanding_max: usize,
+    /// Limits of requests that all shards share.
+    pub requests: RequestLimits,
+    /// Whether writes are noted for the audit log.
+    pub audits: bool,
     /// Whether the word `stmk` is answered: only then its argument is waited for.
     pub stmk_allowed: bool,
 }
@@ -74,12 +82,31 @@ pub struct ShardCounters {
     pub fired: [Fired; 5],
     /// Connections that went away while their session was open.
     pub dropped: u64,
+    /// What the limits of requests did.
+    pub throttle: ThrottleCounters,
     /// Bytes of the last, smallest and largest reply.
     pub reply_bytes: Option<ReplyBytes>,
     /// Bytes of all replies.
     pub reply_bytes_sum: u64,
     /// Operations by number; see [`crate::wire::opcode::op`].
     pub ops: std::collections::BTreeMap<i32, u64>,
+}
+
+/// What the limits of requests did.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct ThrottleCounters {
+    /// Connections closed because large requests had too many bytes together.
+    pub large_rejected: u64,
+    /// Looks at held requests that ended in waiting for others.
+    pub waits: u64,
+    /// Requests refused because they were held for too long.
+    pub throttled: u64,
+    /// Stale requests that were carried out.
+    pub stale: u64,
+    /// Connections of which a stale request, and what came behind it, was dropped.
+    pub stale_dropped: u64,
+    /// Replies to connections that were gone.
+    pub stale_replies: u64,
 }
 
 /// How many watches changes fired. Only changes that fired one count.
@@ -129,6 +156,8 @@ pub struct Shard {
     pub words: Vec<(ConnId, Word)>,
     /// Replies made since they were last taken, for the latency histograms.
     pub replied: Vec<Replied>,
+    /// Microseconds for which requests were held back, since they were last taken.
+    pub waited_us: Vec<u64>,
     /// Counters.
     pub counters: ShardCounters,
     touched: Vec<ConnId>,
@@ -136,6 +165,8 @@ pub struct Shard {
     events: Vec<(ConnId, EventType, Subject)>,
     stalled: Vec<ConnId>,
     outstanding: usize,
+    /// What is held back until fewer requests are in process, in order.
+    held: VecDeque<Held>,
     /// Reads with a watch that are at the sequencer.
     watches_asked: usize,
     /// Local requests behind a request that is at the sequencer; any of them may set a watch.
@@ -153,11 +184,13 @@ impl Shard {
             requests: Vec::new(),
             words: Vec::new(),
             replied: Vec::new(),
+            waited_us: Vec::new(),
             counters: ShardCounters::default(),
             touched: Vec::new(),
             events: Vec::new(),
             stalled: Vec::new(),
             outstanding: 0,
+            held: VecDeque::new(),
             watches_asked: 0,
             locals_waiting: 0,
             settings,
@@ -264,8 +297,8 @@ impl Shard {
     }
 
     fn may_take(&self, conn: &Conn) -> bool {
-        let shard_full = self.outstanding >= self.settings.outstanding_max;
-        conn.has_room() && (!shard_full || conn.pipeline.is_empty())
+        let shard_full = self.outstanding + self.held.len() >= self.settings.outstanding_max;
+        conn.has_room() && (!shard_full || conn.is_idle())
     }
 
     /// The client has closed its side of the connection.
@@ -275,20 +308,47 @@ impl Shard {
 
     /// The socket is gone. The id stays in use until the last answer has come back.
     pub fn lost(&mut self, id: ConnId) {
+        let settings = self.settings.clone();
         let Some(conn) = self.conn_mut(id) else { return };
         let dropped = conn.phase == Phase::Established;
         conn.phase = Phase::Lost;
         conn.input = Vec::new();
         conn.out = Vec::new();
         let local = conn.pipeline.len();
-        conn.pipeline.retain(|slot| matches!(slot, Slot::Asked { .. }));
+        conn.pipeline.retain(|slot| match slot {
+            Slot::Asked { .. } => true,
+            Slot::Throttled { .. } => false,
+            Slot::Local { payload, .. } => {
+                settings.requests.free_bytes(payload.len());
+                false
+            }
+        });
         let unserved = local - conn.pipeline.len();
-        let idle = conn.asked == 0;
-        self.outstanding -= unserved;
+        let done = conn.is_done();
+        self.end(unserved);
         self.locals_waiting -= unserved;
         self.counters.dropped += u64::from(dropped);
         self.watches.drop_connection(id);
-        if idle {
+        if done {
+            self.forget(id);
+        }
+    }
+
+    /// One more request is under way.
+    fn begin(&mut self) {
+        self.outstanding += 1;
+        self.settings.requests.begin();
+    }
+
+    /// So many requests have ended.
+    fn end(&mut self, count: usize) {
+        self.outstanding -= count;
+        self.settings.requests.end(count);
+    }
+
+    /// Gives the id of a connection whose socket is gone back, once nothing can come for it.
+    fn forget_if_done(&mut self, id: ConnId) {
+        if self.conn(id).is_some_and(|conn| conn.phase == Phase::Lost && conn.is_done()) {
             self.forget(id);
         }
     }
@@ -334,19 +394,15 @@ impl Shard {
     /// Gives a four-letter word its text, or the end of it; the connection closes behind it.
     /// Call it exactly once per word: until then the connection keeps its id.
     pub fn finish_word(&mut self, id: ConnId, text: &[u8]) {
-        let mut lost = false;
         self.with_conn(id, |shard, conn| {
             conn.asked -= 1;
-            lost = conn.phase == Phase::Lost;
             if conn.phase == Phase::Word {
                 conn.out.extend_from_slice(text);
                 shard.count_sent(conn);
                 conn.close();
             }
         });
-        if lost && self.conn(id).is_some_and(|conn| conn.asked == 0) {
-            self.forget(id);
-        }
+        self.forget_if_done(id);
     }
 
     /// Runs `f` on a connection that is taken out of the table meanwhile, and notes that it has to
@@ -388,9 +444,10 @@ impl Shard {
         Origin { shard: self.index, conn: id }
     }
 
-    /// Goes on with input that waited for a session to open, or for room. Call it at the end of
-    /// every moment.
+    /// Goes on with what is held back, and with input that waited for a session to open, or for
+    /// room. Call it at the end of every moment.
     pub fn resume_stalled(&mut self, moment: Moment<'_>) {
+        self.release_held(moment);
         if self.stalled.is_empty() {
             return;
         }
@@ -409,11 +466,12 @@ impl Shard {
                 }
             });
         }
+        self.release_held(moment);
     }
 
     /// Whether [`Shard::resume_stalled`] would go on with something.
     pub fn can_resume(&self) -> bool {
-        self.stalled.iter().any(|id| self.wants_input(*id))
+        self.can_release() || self.stalled.iter().any(|id| self.wants_input(*id))
     }
 
     /// Whether a session is spoken for by this connection.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::conn::{AskedShape, Conn, Phase, Replied, Slot};
+use super::hold::What;
 use super::{Moment, ReplyBytes, Shard};
 use crate::acl;
+use crate::audit::{Audited, Client};
 use crate::op::set_watches::SetWatches;
 use crate::op::{Read, Reading, ReplyShape, Write, is_read, read, watches, who_am_i};
 use crate::request::{Ask, Request};
@@ -65,10 +67,20 @@ impl Shard {
     }
 
     /// The payload of the first whole frame. A length that cannot be closes the connection.
-    pub(super) fn frame<'b>(&self, conn: &mut Conn, bytes: &'b [u8]) -> Option<(&'b [u8], usize)> {
+    pub(super) fn frame<'b>(
+        &mut self,
+        conn: &mut Conn,
+        bytes: &'b [u8],
+    ) -> Option<(&'b [u8], usize)> {
         let (length, rest) = bytes.split_first_chunk::<4>()?;
         let length = u32::from_be_bytes(*length) as usize;
         if length == 0 || length > self.settings.frame_bytes_max {
+            conn.abort();
+            return None;
+        }
+        // The body of a large request is not even waited for where there is no room for it.
+        if !self.settings.requests.has_room_for(length) {
+            self.counters.throttle.large_rejected += 1;
             conn.abort();
             return None;
         }
@@ -95,24 +107,41 @@ impl Shard {
             self.reply(conn, done, Zxid::ZERO, Code::SessionClosedRequireSaslAuth, moment, |_| {});
             return conn.close();
         }
-        if !self.ask(id, conn, header, &reader, moment) {
-            self.local(id, conn, payload, moment);
+        if !self.settings.requests.take_bytes(payload.len()) {
+            self.counters.throttle.large_rejected += 1;
+            return conn.abort();
+        }
+        if self.settings.requests.holds() {
+            return self.hold(id, conn, What::Request(payload.into()), moment.now_us);
+        }
+        let arrival = Arrival { header, payload, since_us: moment.now_us };
+        self.take_up(id, conn, arrival, moment);
+    }
+
+    /// Begins with a request: it goes to the sequencer, or is served here, now or in its turn.
+    pub(super) fn take_up(
+        &mut self,
+        id: ConnId,
+        conn: &mut Conn,
+        arrival: Arrival<'_>,
+        moment: Moment<'_>,
+    ) {
+        if !self.ask(id, conn, arrival) {
+            self.local(id, conn, arrival, moment);
         }
     }
 
     /// Sends what needs the order to the sequencer. `false`: the request is served here.
-    fn ask(
-        &mut self,
-        id: ConnId,
-        conn: &mut Conn,
-        header: RequestHeader,
-        record: &Reader<'_>,
-        moment: Moment<'_>,
-    ) -> bool {
-        let mut reader = record.clone();
+    pub(super) fn ask(&mut self, id: ConnId, conn: &mut Conn, arrival: Arrival<'_>) -> bool {
+        let Arrival { header, payload, since_us } = arrival;
+        let mut reader = Reader::new(payload);
+        RequestHeader::read(&mut reader).expect("the header was read before");
+        let mut audited = None;
         let (ask, shape) = match header.op {
             op::CLOSE_SESSION => {
-                conn.phase = Phase::Leaving;
+                if conn.phase != Phase::Lost {
+                    conn.phase = Phase::Leaving;
+                }
                 (Ask::Close, AskedShape::Close)
             }
             op::SYNC => match reader.ustring() {
@@ -134,30 +163,44 @@ impl Shard {
             code => {
                 let Some(shape) = ReplyShape::of(code) else { return false };
                 let Ok(write) = Write::decode(code, &mut reader) else { return false };
+                if self.settings.audits {
+                    let ip = conn.peer.ip().to_canonical();
+                    let client = Client { ids: conn.ids.clone(), ip };
+                    let noted = Audited::new(conn.session(), client, code, &write);
+                    audited = Some(Box::new(noted));
+                }
                 (Ask::Write(write), AskedShape::Write(shape))
             }
         };
         let asker = Asker { session: conn.session(), cxid: header.xid, ids: conn.ids.clone() };
-        self.requests.push(Request { origin: self.origin(id), asker, ask });
+        self.requests.push(Request { origin: self.origin(id), asker, ask, audited });
         conn.pipeline.push_back(Slot::Asked {
             xid: header.xid,
             op: header.op,
             shape,
-            since_us: moment.now_us,
+            bytes: u32::try_from(payload.len()).expect("a frame is shorter than 4 GiB"),
+            since_us,
         });
         conn.asked += 1;
-        self.outstanding += 1;
+        self.begin();
         true
     }
 
     /// Serves a request here, now or in its turn.
-    fn local(&mut self, id: ConnId, conn: &mut Conn, payload: &[u8], moment: Moment<'_>) {
+    fn local(&mut self, id: ConnId, conn: &mut Conn, arrival: Arrival<'_>, moment: Moment<'_>) {
+        let Arrival { payload, since_us, .. } = arrival;
         if conn.pipeline.is_empty() {
-            let due = Due { since_us: moment.now_us, zxid: moment.db.applied() };
-            return self.serve(id, conn, payload, due, moment);
+            let due = Due { since_us, zxid: moment.db.applied() };
+            self.serve(id, conn, payload, due, moment);
+            return self.settings.requests.free_bytes(payload.len());
         }
-        conn.pipeline.push_back(Slot::Local { payload: payload.into(), since_us: moment.now_us });
-        self.outstanding += 1;
+        self.in_turn(conn, Slot::Local { payload: payload.into(), since_us });
+    }
+
+    /// Puts something that needs nothing but its turn into the pipeline.
+    pub(super) fn in_turn(&mut self, conn: &mut Conn, slot: Slot) {
+        conn.pipeline.push_back(slot);
+        self.begin();
         self.locals_waiting += 1;
     }
 
@@ -390,6 +433,17 @@ impl Shard {
         seen.min = seen.min.min(bytes);
         seen.max = seen.max.max(bytes);
     }
+}
+
+/// A request that has arrived.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival<'a> {
+    /// Its header.
+    pub header: RequestHeader,
+    /// All of it.
+    pub payload: &'a [u8],
+    /// When it arrived.
+    pub since_us: u64,
 }
 
 /// When a request arrived, and the state that its reply belongs to: that of its place in the

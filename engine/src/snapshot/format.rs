@@ -105,6 +105,15 @@ pub(super) fn check_prologue(
     zxid: Zxid,
     directory: DirectoryId,
 ) -> Result<(), BadSnapshot> {
+    let (found, whose) = read_prologue(bytes)?;
+    if whose != directory {
+        return Err(BadSnapshot::OtherDirectory);
+    }
+    if found == zxid { Ok(()) } else { Err(BadSnapshot::OtherZxid(found)) }
+}
+
+/// Which state a snapshot holds, and of which directory it is.
+pub(super) fn read_prologue(bytes: &[u8]) -> Result<(Zxid, DirectoryId), BadSnapshot> {
     let damaged = BadSnapshot::Damaged { offset: 0, what: "its prologue" };
     if bytes.len() != PROLOGUE_BYTES {
         return Err(damaged);
@@ -117,11 +126,8 @@ pub(super) fn check_prologue(
     if version != VERSION {
         return Err(BadSnapshot::Version(version));
     }
-    if fields[24..40] != directory.0 {
-        return Err(BadSnapshot::OtherDirectory);
-    }
-    let found = Zxid(u64_at(fields, 16));
-    if found == zxid { Ok(()) } else { Err(BadSnapshot::OtherZxid(found)) }
+    let whose = fields[24..40].try_into().expect("it has 16 bytes");
+    Ok((Zxid(u64_at(fields, 16)), DirectoryId(whose)))
 }
 
 /// A whole section around contents that are compressed already.

@@ -4,11 +4,13 @@
 //! directory synced; only then may older files be purged. What is in it is the caller's business:
 //! this module stores a header and blocks of bytes, compressed and checked.
 
+mod copy;
 mod format;
 mod purge;
 mod read;
 mod write;
 
+pub use copy::copy;
 pub use format::BadSnapshot;
 pub use purge::{Purged, Purger};
 pub(crate) use read::load;

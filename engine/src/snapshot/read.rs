@@ -38,7 +38,17 @@ pub(crate) fn load<D: Device>(
     directory: DirectoryId,
     replay: &mut impl Replay,
 ) -> Result<(), LoadError> {
-    let reader = device.read(&super::name(zxid), Source::Cached)?;
+    load_file(device, &super::name(zxid), (zxid, directory), replay)
+}
+
+/// Loads the snapshot in a file that has to be of this zxid and directory.
+pub(super) fn load_file<D: Device>(
+    device: &D,
+    file: &str,
+    (zxid, directory): (Zxid, DirectoryId),
+    replay: &mut impl Replay,
+) -> Result<(), LoadError> {
+    let reader = device.read(file, Source::Cached)?;
     let prologue_bytes = PROLOGUE_BYTES.min(usize::try_from(reader.bytes()).unwrap_or(usize::MAX));
     let prologue = reader.read_at(0, prologue_bytes)?;
     format::check_prologue(&prologue, zxid, directory)?;

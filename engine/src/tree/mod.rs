@@ -33,7 +33,7 @@ pub use foreign::ForeignNode;
 pub use image::{Corrupt, SnapshotHeader};
 pub use load::TreeLoader;
 pub use node::NodeId;
-pub use quota::{QuotaExcess, QuotaOf, QuotaVerdict};
+pub use quota::{QuotaExcess, QuotaLimit, QuotaOf, QuotaSum, QuotaVerdict};
 pub use snapshot::Progress;
 
 use acls::AclTable;

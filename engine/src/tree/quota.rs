@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 
 use super::Tree;
 use super::node::NodeId;
+use crate::path;
 
 const QUOTAS: &str = "/zookeeper/quota";
 const LIMITS: &str = "zookeeper_limits";
@@ -51,6 +52,28 @@ pub struct QuotaExcess {
     pub limit: i64,
     /// What it would become.
     pub would_be: i64,
+}
+
+/// Whether a limit refuses or only warns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QuotaLimit {
+    /// It only warns.
+    Soft,
+    /// It refuses.
+    Hard,
+}
+
+/// The quotas of one namespace, added up; what has no limit is left out.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct QuotaSum {
+    /// Nodes allowed.
+    pub count_max: Option<i64>,
+    /// Nodes there.
+    pub count: i64,
+    /// Bytes of data allowed.
+    pub bytes_max: Option<i64>,
+    /// Bytes of data there.
+    pub bytes: i64,
 }
 
 /// What a quota limits.
@@ -121,6 +144,33 @@ impl Tree {
             }
         }
         verdict
+    }
+
+    /// All quotas, added up by the first component of their paths. Those that cannot be read are
+    /// left out.
+    pub fn quota_sums(&self) -> BTreeMap<Box<str>, QuotaSum> {
+        let mut sums: BTreeMap<Box<str>, QuotaSum> = BTreeMap::new();
+        let read = |prefix: &str, node: &str| {
+            let id = self.quota_node(prefix, node)?;
+            self.data(id).and_then(Track::parse)
+        };
+        for prefix in &self.quotas.armed {
+            let (limits, stats) = (read(prefix, LIMITS), read(prefix, STATS));
+            let (Some(limits), Some(stats)) = (limits, stats) else { continue };
+            let sum = sums.entry(path::namespace(prefix).into()).or_default();
+            sum.count = sum.count.saturating_add(stats.get(COUNT));
+            sum.bytes = sum.bytes.saturating_add(stats.get(BYTES));
+            for (max, hard, soft) in
+                [(&mut sum.count_max, COUNT_HARD, COUNT), (&mut sum.bytes_max, BYTES_HARD, BYTES)]
+            {
+                let hard = limits.get(hard);
+                let limit = if hard > -1 { hard } else { limits.get(soft) };
+                if limit > -1 {
+                    *max = Some(max.unwrap_or(0).saturating_add(limit));
+                }
+            }
+        }
+        sums
     }
 
     /// A node was created at `path`: it may belong to a quota, and it may be part of one.

@@ -36,7 +36,7 @@ fn try_to_start(device: &MemoryDevice) {
     }
 }
 
-fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+pub(crate) fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     for _ in 0..1 + random.below(8) {
         if bytes.is_empty() {
             return;

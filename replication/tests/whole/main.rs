@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, reason = "the fuzz targets take some of these modules as a library")]
 
 mod client;
+mod edges;
 #[path = "../../../engine/fuzz/src/frames.rs"]
 mod frames;
 mod golden;
@@ -13,3 +14,4 @@ mod random;
 #[path = "../../../engine/fuzz/src/records.rs"]
 mod records;
 mod strangers;
+mod throttle;

@@ -13,6 +13,7 @@ use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::request::{Delivery, Request};
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Moment, Phase, Shard, ShardSettings};
+use ringkeeper_engine::throttle::{ConnectionLimits, ConnectionThrottle, RequestLimits};
 use ringkeeper_engine::tree::{Digest, Tree};
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::watch::ConnId;
@@ -25,7 +26,7 @@ use ringkeeper_replication::{
 pub(crate) const HASH_SEED: u64 = 7;
 
 /// What differs from node to node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct NodeSettings {
     /// Shards, each with its connections.
     pub(crate) shards: u16,
@@ -37,6 +38,10 @@ pub(crate) struct NodeSettings {
     pub(crate) outstanding_max: usize,
     /// The largest frame.
     pub(crate) frame_bytes_max: usize,
+    /// What limits requests on all shards together.
+    pub(crate) requests: RequestLimits,
+    /// What limits new connections.
+    pub(crate) connections: Option<ConnectionLimits>,
 }
 
 impl Default for NodeSettings {
@@ -48,6 +53,8 @@ impl Default for NodeSettings {
             batches_max: 256,
             outstanding_max: 1_000,
             frame_bytes_max,
+            requests: RequestLimits::default(),
+            connections: None,
         }
     }
 }
@@ -99,9 +106,16 @@ pub(crate) fn op_settings() -> OpSettings {
 impl Node {
     /// A server that was just started for the first time.
     pub(crate) fn new(settings: NodeSettings) -> Node {
-        let (db, ops) = (empty_database(), op_settings());
+        Node::after(Vec::new(), settings)
+    }
+
+    /// A server that was started on a log.
+    pub(crate) fn after(history: Vec<Txn>, settings: NodeSettings) -> Node {
+        let (mut db, ops) = (empty_database(), op_settings());
+        history.iter().for_each(|txn| drop(db.apply(txn, Interest::Nobody)));
         let now = Now { wall: Millis(1_700_000_000_000), mono: Millis(1_000) };
         let sessions = SessionTable::new(2_000, 4_000, 40_000);
+        let connections = settings.connections.clone();
         let replica_settings = ReplicaSettings {
             ops: ops.clone(),
             passwords: Passwords::keyed(b"secret"),
@@ -110,6 +124,7 @@ impl Node {
             removals_per_minute: 10_000,
             never_used_ms: 0,
             hash_seed: HASH_SEED,
+            connections: connections.map(|limits| ConnectionThrottle::new(limits, now.mono)),
         };
         let replica = Replica::new(&db, sessions, replica_settings, now);
         let shard_settings = Arc::new(ShardSettings {
@@ -118,12 +133,14 @@ impl Node {
             handshake_ms: 10_000,
             hash_seed: HASH_SEED,
             outstanding_max: settings.outstanding_max,
+            requests: settings.requests.clone(),
+            audits: false,
             stmk_allowed: true,
         });
         let seats = (0..settings.shards).map(|index| Seat::new(index, shard_settings.clone()));
         Node {
             db,
-            history: Vec::new(),
+            history,
             seats: seats.collect(),
             now,
             room: Room::Plenty,
@@ -230,7 +247,8 @@ impl Node {
     /// Whether nothing is under way anywhere.
     pub(crate) fn is_quiet(&self) -> bool {
         let seats = self.seats.iter().all(|seat| {
-            seat.mailbox.is_empty() && seat.requests.is_empty() && seat.shard.requests.is_empty()
+            let shard = seat.shard.requests.is_empty() && seat.shard.held() == 0;
+            seat.mailbox.is_empty() && seat.requests.is_empty() && shard
         });
         let log = self.outputs.group.is_empty() && self.in_flight.is_none();
         seats && log && self.durable.is_none() && self.committed.is_empty()

@@ -11,6 +11,7 @@
 //! A failure names its seed: `seed(n)` plays it again.
 
 use ringkeeper_engine::client::{Request, WatchMode};
+use ringkeeper_engine::throttle::RequestLimits;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_replication::Room;
 
@@ -35,6 +36,16 @@ struct World {
     ghosts: Vec<Ghost>,
 }
 
+/// In every third world requests are held back, and in some of these dropped with their client.
+fn request_limits(random: &mut Random) -> RequestLimits {
+    RequestLimits {
+        in_process_max: *random.pick(&[None, None, None, None, Some(1), Some(3)]),
+        drop_stale: random.percent(50),
+        stale_by_connection: random.percent(50),
+        ..RequestLimits::default()
+    }
+}
+
 impl World {
     fn new(seed: u64) -> World {
         let mut random = Random::new(seed);
@@ -43,6 +54,7 @@ impl World {
             hold_max: 1 + random.below(6),
             batches_max: 1 + random.below(4),
             outstanding_max: *random.pick(&[2, 10, 1_000]),
+            requests: request_limits(&mut random),
             ..NodeSettings::default()
         };
         let clients = (0..2 + random.below(4)).map(|_| Client::new()).collect();

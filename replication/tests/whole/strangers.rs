@@ -80,3 +80,16 @@ fn any_bytes_are_read_or_refused() {
         assert!(run.is_ok(), "seed {seed} breaks it: {bytes:02x?}");
     }
 }
+
+/// What fuzzing has found stays found, and what it begins with is served.
+#[test]
+fn seeds_of_the_targets_break_nothing() {
+    let seeds = |target: &str| {
+        let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/fuzz/seeds").join(target);
+        let entries = std::fs::read_dir(home).expect("the seeds are there");
+        let paths = entries.map(|entry| entry.expect("a directory entry can be read").path());
+        paths.map(|path| std::fs::read(path).expect("a seed can be read")).collect::<Vec<_>>()
+    };
+    seeds("frames").iter().for_each(|seed| frames::run(seed));
+    seeds("records").iter().for_each(|seed| records::run(seed));
+}

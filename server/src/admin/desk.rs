@@ -58,6 +58,7 @@ impl Desk {
             let now_us = self.hub.facts.clock.micros();
             shard.replied.drain(..).for_each(|replied| self.latencies.note(replied, now_us));
         }
+        shard.waited_us.drain(..).for_each(|us| self.latencies.held.record(us));
         if !self.outbox.is_empty() {
             self.outbox.go_on(shard);
         }

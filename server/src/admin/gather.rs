@@ -21,6 +21,8 @@ pub(super) enum Asker {
 pub(super) struct Gather {
     /// What was asked for.
     pub word: Word,
+    /// How many shards are asked.
+    pub shards: usize,
     parts: Mutex<Parts>,
 }
 
@@ -32,11 +34,12 @@ struct Parts {
 }
 
 impl Gather {
-    /// A report that is complete with so many parts.
-    pub(super) fn new(word: Word, asker: Asker, parts: usize) -> Arc<Gather> {
-        let there = Vec::with_capacity(parts);
-        let parts = Parts { missing: parts, there, asker: Some(asker) };
-        Arc::new(Gather { word, parts: Mutex::new(parts) })
+    /// A report that is complete with a part of each shard, and so many others.
+    pub(super) fn new(word: Word, asker: Asker, shards: usize, others: usize) -> Arc<Gather> {
+        let missing = shards + others;
+        let there = Vec::with_capacity(missing);
+        let parts = Parts { missing, there, asker: Some(asker) };
+        Arc::new(Gather { word, shards, parts: Mutex::new(parts) })
     }
 
     /// Adds a part; with the last one, all of them come back, and who waits for them.
@@ -61,7 +64,7 @@ mod tests {
     #[test]
     fn the_last_part_completes_a_report() {
         let origin = Origin { shard: 0, conn: ConnId(1) };
-        let gather = Gather::new(Word::Srvr, Asker::Conn(origin), 3);
+        let gather = Gather::new(Word::Srvr, Asker::Conn(origin), 2, 1);
         assert!(gather.add(Part::default()).is_none());
         assert!(gather.add(Part::default()).is_none());
         let (asker, parts) = gather.add(Part::default()).expect("it is complete");

@@ -52,7 +52,7 @@ impl Host {
 }
 
 /// The name of who runs the server, or their number where the system knows no name.
-fn user() -> String {
+pub(crate) fn user() -> String {
     let id = getuid().as_raw().to_string();
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let mut users = users.lines().map(|line| line.split(':').collect::<Vec<_>>());

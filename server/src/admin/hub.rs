@@ -1,7 +1,7 @@
 //! Where errands for reports are handed from thread to thread, and where their texts are made.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU16, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering::Relaxed};
 
 use crossbeam::queue::SegQueue;
 use parking_lot::Mutex;
@@ -15,6 +15,7 @@ use super::gather::{Asker, Gather};
 use super::host::{Host, dir_bytes};
 use super::numbers::{self, Numbers, Totals};
 use super::part::Part;
+use super::reporters::Reporters;
 use super::sequencer_desk::SequencerDesk;
 use super::words::conf::DirBytes;
 use super::words::dump::{Ephemerals, Times};
@@ -46,6 +47,8 @@ pub struct HubParts {
     pub snapshots: Arc<SnapshotStats>,
     /// Numbers of connections that were turned away.
     pub turnstile: Arc<Turnstile>,
+    /// Lines that the audit log has lost, where there is one.
+    pub audit_lost: Option<Arc<AtomicU64>>,
     /// What wakes each shard, in their order.
     pub shards: Vec<Arc<Waker>>,
     /// What wakes the sequencer's thread; `None` where it shares that of the first shard.
@@ -60,6 +63,7 @@ pub struct Hub {
     pub(super) commits: Arc<CommitStats>,
     pub(super) snapshots: Arc<SnapshotStats>,
     pub(super) turnstile: Arc<Turnstile>,
+    pub(super) audit_lost: Option<Arc<AtomicU64>>,
     /// `stmk` sets it and `gtmk` shows it; nothing else looks at it.
     pub(super) trace_mask: AtomicI64,
     /// The port for clients; 0 until it is bound.
@@ -68,6 +72,7 @@ pub struct Hub {
     reset_at: Mutex<Totals>,
     shards: Vec<Seat>,
     sequencer: Option<Seat>,
+    reporters: Reporters,
 }
 
 /// Where errands for one thread wait.
@@ -109,12 +114,19 @@ impl Hub {
             commits: parts.commits,
             snapshots: parts.snapshots,
             turnstile: parts.turnstile,
+            audit_lost: parts.audit_lost,
             trace_mask: AtomicI64::new(TRACE_MASK),
             client_port: AtomicU16::new(0),
             reset_at: Mutex::default(),
             shards: parts.shards.into_iter().map(Seat::new).collect(),
             sequencer: parts.sequencer.map(Seat::new),
+            reporters: Reporters::default(),
         })
+    }
+
+    /// Where long texts are made.
+    pub(super) fn reporters(&self) -> &Reporters {
+        &self.reporters
     }
 
     /// Says which port is really bound.
@@ -156,7 +168,7 @@ impl Hub {
     /// Asks everybody for their part of a report.
     pub(super) fn ask(&self, word: Word, asker: Asker) {
         let sequencer = matches!(word, Word::Dump | Word::Ruok);
-        let gather = Gather::new(word, asker, self.shards.len() + usize::from(sequencer));
+        let gather = Gather::new(word, asker, self.shards.len(), usize::from(sequencer));
         if sequencer {
             let seat = self.sequencer.as_ref().unwrap_or(&self.shards[0]);
             seat.push(Errand::Sessions(gather.clone()));
@@ -199,15 +211,14 @@ impl Hub {
         usize::try_from(self.view.read().tree.ephemerals_count()).unwrap_or(usize::MAX / 2)
     }
 
-    /// Makes a text on a thread of its own.
+    /// Makes a text on a thread that may take its time.
     pub(super) fn aside(
         self: &Arc<Hub>,
         origin: Origin,
         make: impl FnOnce(&Hub) -> String + Send + 'static,
     ) {
-        let hub = self.clone();
-        let make = move || hub.post(origin, make(&hub));
-        if let Err(error) = std::thread::Builder::new().name("report".into()).spawn(make) {
+        let started = self.reporters.give(self, move |hub| hub.post(origin, make(hub)));
+        if let Err(error) = started {
             tracing::warn!("a report could not be made: {error}");
             self.post(origin, String::new());
         }
@@ -233,7 +244,7 @@ impl Hub {
                 "Server stats reset.\n".to_owned()
             }
             Word::Dump => words::dump::dump(part, &self.ephemerals(), self.times()),
-            Word::Wchs => words::watches::summary(&part.counts),
+            Word::Wchs => words::watches::summary(part),
             Word::Wchc => words::watches::by_session(part),
             Word::Wchp => words::watches::by_path(part),
             Word::Conf => words::conf::conf(&self.facts, self.client_port(), self.dir_bytes()),

@@ -33,6 +33,8 @@ pub(super) struct ShardLatencies {
     pub reads: Latencies,
     /// Of transactions.
     pub updates: Latencies,
+    /// For how long requests were held back.
+    pub held: Latencies,
 }
 
 /// The part of a shard, while it is made.
@@ -54,7 +56,12 @@ impl ShardJob {
     /// Does one slice.
     pub(super) fn step(&mut self, shard: &mut Shard, latencies: &mut ShardLatencies) -> Progress {
         match self.gather.word {
-            Word::Srvr | Word::Mntr | Word::Wchs => self.count(shard, latencies),
+            Word::Srvr | Word::Mntr => self.count(shard, latencies),
+            Word::Wchs => {
+                self.count(shard, latencies);
+                // A path that several shards watch is one path.
+                if self.gather.shards > 1 { self.list_watches(shard) } else { Progress::Done }
+            }
             Word::Stat => {
                 self.count(shard, latencies);
                 self.list_conns(shard)
@@ -70,7 +77,7 @@ impl ShardJob {
     }
 
     fn count(&mut self, shard: &Shard, latencies: &ShardLatencies) -> Progress {
-        self.part.counts = Counts::of(shard, &latencies.reads, &latencies.updates);
+        self.part.counts = Counts::of(shard, latencies);
         Progress::Done
     }
 
@@ -132,6 +139,7 @@ fn reset(shard: &mut Shard, latencies: &mut ShardLatencies) -> Progress {
     shard.counters = ShardCounters::default();
     latencies.reads.clear();
     latencies.updates.clear();
+    latencies.held.clear();
     Progress::Done
 }
 

@@ -19,6 +19,7 @@ mod metrics;
 mod numbers;
 mod outbox;
 mod part;
+mod reporters;
 mod sequencer_desk;
 mod watched;
 mod words;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use desk::{Desk, Reports};
 pub use facts::{ServerFacts, Startup, version};
+pub(crate) use host::user;
 pub use hub::{Hub, HubParts};
 pub use latency::{Distribution, Latencies, Summary};
 pub use sequencer_desk::SequencerDesk;

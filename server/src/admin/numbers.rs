@@ -1,6 +1,10 @@
 //! All numbers of the server at one moment, and where they began after a reset.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use ringkeeper_engine::throttle::ConnectionTally;
+use ringkeeper_engine::tree::QuotaSum;
 
 use super::facts::Startup;
 use super::host::file_descriptors;
@@ -48,6 +52,16 @@ pub(super) struct Numbers {
     pub apply: Latencies,
     /// What the start took.
     pub startup: Startup,
+    /// Quotas, by namespace.
+    pub quotas: BTreeMap<Box<str>, QuotaSum>,
+    /// Requests refused for one, by namespace.
+    pub quotas_refused: BTreeMap<Box<str>, u64>,
+    /// Lines that the audit log has lost, where there is one.
+    pub audit_lost: Option<u64>,
+    /// What the limit of new connections did.
+    pub connections: ConnectionTally,
+    /// The chance with which it turns a connection away.
+    pub drop_chance: f64,
     /// Snapshots over HTTP that were refused because there was one shortly before.
     pub snapshots_limited: u64,
 }
@@ -136,6 +150,11 @@ impl Numbers {
             settle: hub.gauges.settle.get(),
             apply: hub.gauges.apply.get(),
             startup: hub.facts.startup,
+            quotas: hub.view.read().tree.quota_sums(),
+            quotas_refused: hub.gauges.quotas_refused.lock().clone(),
+            audit_lost: hub.audit_lost.as_ref().map(|lost| lost.load(Relaxed)),
+            connections: *hub.gauges.connections.lock(),
+            drop_chance: f64::from_bits(hub.gauges.drop_chance.load(Relaxed)),
             snapshots_limited: hub.snapshots.limited.load(Relaxed),
         }
     }
@@ -187,6 +206,8 @@ pub(super) fn clear(hub: &Hub) {
     hub.snapshots.min_ms.store(u64::MAX, Relaxed);
     hub.snapshots.max_ms.store(0, Relaxed);
     let gauges = &hub.gauges;
+    gauges.quotas_refused.lock().clear();
+    *gauges.connections.lock() = ConnectionTally::default();
     let all = [&gauges.batch, &gauges.prepare, &gauges.gather, &gauges.settle, &gauges.apply];
     all.into_iter().chain([&commits.batch]).for_each(|distribution| distribution.clear());
 }

@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 
-use ringkeeper_engine::shard::{Conn, Fired, Phase, ReplyBytes, Shard, ShardCounters};
+use ringkeeper_engine::shard::{
+    Conn, Fired, Phase, ReplyBytes, Shard, ShardCounters, ThrottleCounters,
+};
 use ringkeeper_engine::{Millis, SessionId};
 
+use super::job::ShardLatencies;
 use super::latency::Latencies;
 use super::watched::Watched;
 
@@ -45,6 +48,8 @@ pub(super) struct Counts {
     pub reads: Latencies,
     /// Latencies of transactions.
     pub updates: Latencies,
+    /// For how long requests were held back.
+    pub held: Latencies,
 }
 
 /// What is shown of one connection.
@@ -90,7 +95,7 @@ fn append<T>(to: &mut Vec<T>, mut from: Vec<T>) {
 
 impl Counts {
     /// The numbers of a shard.
-    pub(super) fn of(shard: &Shard, reads: &Latencies, updates: &Latencies) -> Counts {
+    pub(super) fn of(shard: &Shard, latencies: &ShardLatencies) -> Counts {
         let watches = &shard.watches;
         Counts {
             shard: shard.counters.clone(),
@@ -100,8 +105,9 @@ impl Counts {
             data_watches: watches.watches() as u64,
             watched_paths: watches.paths() as u64,
             watching_conns: watches.connections() as u64,
-            reads: reads.clone(),
-            updates: updates.clone(),
+            reads: latencies.reads.clone(),
+            updates: latencies.updates.clone(),
+            held: latencies.held.clone(),
         }
     }
 
@@ -115,6 +121,7 @@ impl Counts {
         self.watching_conns += other.watching_conns;
         self.reads.add(&other.reads);
         self.updates.add(&other.updates);
+        self.held.add(&other.held);
     }
 
     /// All latencies.
@@ -134,6 +141,7 @@ fn add_counters(sum: &mut ShardCounters, more: &ShardCounters) {
     sum.connection_requests += more.connection_requests;
     sum.revalidations += more.revalidations;
     sum.dropped += more.dropped;
+    add_throttle(&mut sum.throttle, more.throttle);
     sum.reply_bytes_sum += more.reply_bytes_sum;
     for (sum, more) in sum.notifications.iter_mut().zip(more.notifications) {
         *sum += more;
@@ -145,6 +153,15 @@ fn add_counters(sum: &mut ShardCounters, more: &ShardCounters) {
     for (op, count) in &more.ops {
         *sum.ops.entry(*op).or_default() += count;
     }
+}
+
+fn add_throttle(sum: &mut ThrottleCounters, more: ThrottleCounters) {
+    sum.large_rejected += more.large_rejected;
+    sum.waits += more.waits;
+    sum.throttled += more.throttled;
+    sum.stale += more.stale;
+    sum.stale_dropped += more.stale_dropped;
+    sum.stale_replies += more.stale_replies;
 }
 
 fn add_fired(one: Fired, two: Fired) -> Fired {
@@ -174,7 +191,7 @@ impl ConnLine {
         ConnLine {
             peer: conn.peer,
             interest: u8::from(waits && reads) | if waits && writes { 4 } else { 0 },
-            queued: conn.pipeline.len(),
+            queued: conn.pipeline.len() + conn.held,
             stats: conn.stats.clone(),
             session: conn.session(),
             timeout_ms: attached.map_or(0, |attached| attached.timeout_ms),

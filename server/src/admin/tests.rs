@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::shard::{Moment, Phase, Shard, ShardSettings};
+use ringkeeper_engine::throttle::RequestLimits;
 use ringkeeper_engine::tree::Tree;
 use ringkeeper_engine::watch::{ConnId, OneShot};
 use ringkeeper_engine::{Millis, Now, SessionId};
@@ -39,6 +40,7 @@ impl Server {
             commits: Arc::default(),
             snapshots: Arc::default(),
             turnstile: Arc::new(Turnstile::new(0, 0)),
+            audit_lost: None,
             shards: (0..shards).map(|_| waker()).collect(),
             sequencer: Some(waker()),
         });
@@ -48,6 +50,8 @@ impl Server {
             handshake_ms: 10_000,
             hash_seed: 0,
             outstanding_max: 1_000,
+            requests: RequestLimits::default(),
+            audits: false,
             stmk_allowed: true,
         });
         let shards = (0..shards)
@@ -196,7 +200,7 @@ fn many_watches_are_listed_in_slices() {
         server.shards[shard].0.watches.add_one_shot(conn, "/common", OneShot::Data);
     }
     let summary =
-        format!("3 connections watching {} paths\nTotal watches:{}\n", 3 * EACH + 3, 3 * EACH + 3);
+        format!("3 connections watching {} paths\nTotal watches:{}\n", 3 * EACH + 1, 3 * EACH + 3);
     assert_eq!(server.ask(1, b"wchs"), summary);
     let text = server.ask(1, b"wchp");
     assert!(text.len() > 2 << 20, "longer than an output may be");
@@ -221,4 +225,26 @@ fn a_client_that_goes_away_keeps_its_id_until_its_text_has_come() {
     }
     assert!(server.shards[0].0.conn(conn).is_none());
     assert_eq!(server.connect(0), conn, "the id is free again");
+}
+
+#[test]
+fn a_flood_of_words_does_not_become_a_flood_of_threads() {
+    const FLOOD: usize = 300;
+    let mut server = all();
+    server.hub.listens_on(2_181);
+    let mut left: Vec<ConnId> = (0..FLOOD).map(|_| server.connect(0)).collect();
+    for conn in &left {
+        server.send(0, *conn, b"conf");
+    }
+    let asked = Instant::now();
+    while !left.is_empty() {
+        assert!(asked.elapsed() < PATIENCE, "{} of {FLOOD} wait", left.len());
+        server.turn();
+        assert!(server.hub.reporters().threads() <= 2);
+        left.retain(|conn| {
+            let open = server.shards[0].0.conn(*conn).expect("it waits for its text");
+            open.phase != Phase::Closing || !open.out.starts_with(b"clientPort=2181\n")
+        });
+        std::thread::yield_now();
+    }
 }

@@ -19,6 +19,7 @@ impl Rules<'_> {
         self.log_directory();
         self.sizes();
         self.flush();
+        self.limits();
         self.retention();
         self.four_letter_words();
         self.authentication();
@@ -80,11 +81,27 @@ impl Rules<'_> {
     }
 
     fn flush(&mut self) {
+        let delay = self.values.number("flushDelay").expect("it has a default");
+        self.fill("maxWriteQueuePollTime", delay / 3, "flushDelay ÷ 3");
         if self.values.held("forceSync").value == Value::Switch(false) {
             self.warn("forceSync", "a power failure now loses writes that were acknowledged");
         }
         if self.values.held("skipACL").value == Value::Switch(true) {
             self.warn("skipACL", "everybody who reaches the server may now do everything");
+        }
+    }
+
+    fn limits(&mut self) {
+        let max = self.values.number("largeRequestMaxBytes").expect("it has a default");
+        let from = self.values.number("largeRequestThreshold").expect("it has a default");
+        if from >= max {
+            let text = format!("a request of more than {from} bytes never fits into {max}");
+            self.warn("largeRequestThreshold", &text);
+        }
+        let waits = self.values.number("throttled_op_wait_time") != Some(0);
+        if waits && self.values.number("request_throttle_max_requests") == Some(0) {
+            let text = "nothing is held back without request_throttle_max_requests";
+            self.warn("throttled_op_wait_time", text);
         }
     }
 

@@ -109,6 +109,8 @@ settings! {
     /// Whether a digest of the tree is kept with every write.
     digest_enabled: bool = "digest.enabled",
 
+    /// How long the log may wait for a next write where syncs are delayed.
+    max_write_queue_poll_ms: u64 = "maxWriteQueuePollTime",
     /// The most requests in progress before reading from busy connections stops.
     global_outstanding_limit: u32 = "globalOutstandingLimit",
     /// The most tokens for new connections; nothing turns connection throttling off.
@@ -117,6 +119,38 @@ settings! {
     connection_throttle_fill_time_ms: u64 = "connection_throttle_fill_time",
     /// How many tokens are added each time.
     connection_throttle_fill_count: u32 = "connection_throttle_fill_count",
+    /// How often the share of dropped connections moves; below 0 nothing is dropped by chance.
+    connection_throttle_freeze_time_ms: i64 = "connection_throttle_freeze_time",
+    /// What that share grows by.
+    connection_throttle_drop_increase: f64 = "connection_throttle_drop_increase",
+    /// What it shrinks by.
+    connection_throttle_drop_decrease: f64 = "connection_throttle_drop_decrease",
+    /// The share of tokens that may be missing while it shrinks.
+    connection_throttle_decrease_ratio: f64 = "connection_throttle_decrease_ratio",
+    /// Whether the kinds of connections cost differently.
+    connection_throttle_weighted: bool = "connection_throttle_weight_enabled",
+    /// What a new session costs.
+    connection_throttle_global_weight: u32 = "connection_throttle_global_session_weight",
+    /// The least that anything costs.
+    connection_throttle_local_weight: u32 = "connection_throttle_local_session_weight",
+    /// What taking a session up costs.
+    connection_throttle_renew_weight: u32 = "connection_throttle_renew_session_weight",
+    /// The size from which a request is large; below 0 none is.
+    large_request_threshold: i64 = "largeRequestThreshold",
+    /// The most bytes of all large requests together.
+    large_request_max_bytes: u32 = "largeRequestMaxBytes",
+    /// The most requests in process before others are held back.
+    request_throttle_max_requests: Option<u32> = "request_throttle_max_requests",
+    /// After how long held requests are looked at again.
+    request_throttle_stall_time_ms: u64 = "request_throttle_stall_time",
+    /// Whether stale requests that were held are dropped.
+    request_throttle_drop_stale: bool = "request_throttle_drop_stale",
+    /// Whether a request that waited longer than its session's timeout is stale.
+    request_stale_latency_check: bool = "request_stale_latency_check",
+    /// Whether a request whose connection is gone is stale.
+    request_stale_connection_check: bool = "request_stale_connection_check",
+    /// A request that was held for longer is refused.
+    throttled_op_wait_time_ms: Option<u64> = "throttled_op_wait_time",
 
     /// Whether access lists are kept but not checked.
     skip_acl: bool = "skipACL",
@@ -159,6 +193,15 @@ settings! {
 
     /// Whether reconfig is answered as "not possible alone" instead of "disabled".
     reconfig_enabled: bool = "reconfigEnabled",
+
+    /// Whether changes are written to the audit log.
+    audit_enable: bool = "audit.enable",
+    /// The file of the audit log.
+    audit_file: Option<PathBuf> = "ringkeeper.audit.file",
+    /// The size at which it is renamed.
+    audit_file_mb: Option<u32> = "ringkeeper.audit.fileMb",
+    /// How many renamed ones are kept.
+    audit_files: u32 = "ringkeeper.audit.files",
 
     /// How many threads serve clients.
     shards: Shards = "ringkeeper.shards",

@@ -9,7 +9,10 @@ pub(super) fn nearest<'a>(
     // Longer names forgive more slips, but no more than one in four letters.
     let allowed = (name.chars().count() / 4).clamp(1, 4);
     let wanted: Vec<char> = name.to_lowercase().chars().collect();
+    // It takes a step at least for each letter that one has and the other has not.
+    let is_near = |candidate: &&str| candidate.chars().count().abs_diff(wanted.len()) <= allowed;
     candidates
+        .filter(is_near)
         .map(|candidate| (distance(&wanted, candidate), candidate))
         .filter(|(steps, _)| *steps <= allowed)
         .min_by_key(|(steps, _)| *steps)

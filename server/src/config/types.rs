@@ -209,6 +209,29 @@ macro_rules! whole_numbers {
 
 whole_numbers!(u16, u32, u64);
 
+impl FromValue for i64 {
+    fn from_value(value: &Value) -> i64 {
+        let Value::Integer(number) = value else { panic!("{AGREE}: {value:?}") };
+        *number
+    }
+}
+
+impl FromValue for f64 {
+    fn from_value(value: &Value) -> f64 {
+        let Value::Decimal(number) = value else { panic!("{AGREE}: {value:?}") };
+        *number
+    }
+}
+
+impl FromValue for Option<PathBuf> {
+    fn from_value(value: &Value) -> Option<PathBuf> {
+        match value {
+            Value::Absent => None,
+            given => Some(PathBuf::from_value(given)),
+        }
+    }
+}
+
 impl FromValue for bool {
     fn from_value(value: &Value) -> bool {
         let Value::Switch(on) = value else { panic!("{AGREE}: {value:?}") };

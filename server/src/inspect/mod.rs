@@ -1,6 +1,8 @@
-//! `ringkeeper log`: looking at a log, and repairing it, while no server runs on it.
+//! `ringkeeper log`: looking at a log, and repairing it, while no server runs on it; and
+//! `ringkeeper snapshot`, which puts a snapshot into a directory.
 
 mod dump;
+mod put_back;
 mod repair;
 
 use std::io;
@@ -10,6 +12,7 @@ use ringkeeper_engine::device::{Disk, Durability, Identity, Strategy};
 use ringkeeper_engine::log::Dirs;
 
 pub use dump::dump;
+pub use put_back::put_back;
 pub use repair::{Outcome, repair};
 
 use crate::cli::Directories;

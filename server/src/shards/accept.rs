@@ -120,7 +120,6 @@ pub struct Turnstile {
     descriptors_max: usize,
     shards: usize,
     open: Mutex<Open>,
-    tokens: Option<Mutex<Tokens>>,
     /// Connections that were turned away.
     pub rejected: AtomicU64,
 }
@@ -142,7 +141,6 @@ impl Turnstile {
             descriptors_max: usize::MAX,
             shards: 1,
             open: Mutex::default(),
-            tokens: None,
             rejected: AtomicU64::new(0),
         }
     }
@@ -161,11 +159,6 @@ impl Turnstile {
         free >= each.saturating_mul(self.shards)
     }
 
-    /// Lets nobody in who does not get a token.
-    pub fn throttled(self, tokens: Tokens) -> Turnstile {
-        Turnstile { tokens: Some(Mutex::new(tokens)), ..self }
-    }
-
     /// Lets one connection in, or turns it away. The time is monotonic.
     pub fn enter(&self, ip: IpAddr, now_ms: i64) -> bool {
         let mut open = self.open.lock();
@@ -181,9 +174,7 @@ impl Turnstile {
         let full = bare
             || (self.per_ip_max != 0 && from_ip >= self.per_ip_max)
             || (self.total_max != 0 && open.total >= self.total_max);
-        // Order: who is turned away by a limit takes no token.
-        let none_left = || self.tokens.as_ref().is_some_and(|tokens| !tokens.lock().take(now_ms));
-        if full || none_left() {
+        if full {
             self.rejected.fetch_add(1, Ordering::Relaxed);
             return false;
         }
@@ -209,37 +200,6 @@ impl Turnstile {
     }
 }
 
-/// Tokens for new connections: so many at once, and so many in the long run
-/// (`connection_throttle_tokens` and its kin).
-#[derive(Clone, Debug)]
-pub struct Tokens {
-    max: u32,
-    fill_ms: i64,
-    fill_count: u32,
-    left: u32,
-    /// Until when tokens have been added.
-    filled_ms: i64,
-}
-
-impl Tokens {
-    /// All tokens are there; every `fill_ms` milliseconds `fill_count` come back.
-    pub fn new(max: u32, fill_ms: i64, fill_count: u32) -> Tokens {
-        Tokens { max, fill_ms: fill_ms.max(1), fill_count, left: max, filled_ms: 0 }
-    }
-
-    /// Takes one, if there is one.
-    fn take(&mut self, now_ms: i64) -> bool {
-        let times = (now_ms - self.filled_ms).max(0) / self.fill_ms;
-        self.filled_ms += times * self.fill_ms;
-        let added = times.saturating_mul(i64::from(self.fill_count));
-        let left = i64::from(self.left).saturating_add(added).min(i64::from(self.max));
-        self.left = u32::try_from(left).expect("between none and the most");
-        let some = self.left > 0;
-        self.left -= u32::from(some);
-        some
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -250,28 +210,6 @@ mod tests {
 
     fn let_in(turnstile: &Turnstile, times: usize, now_ms: i64) -> usize {
         (0..times).filter(|_| turnstile.enter(IP, now_ms)).count()
-    }
-
-    #[test]
-    fn tokens_run_out_and_come_back() {
-        let turnstile = Turnstile::new(0, 0).throttled(Tokens::new(5, 100, 2));
-        assert_eq!(let_in(&turnstile, 8, 0), 5);
-        assert_eq!(let_in(&turnstile, 8, 99), 0);
-        assert_eq!(let_in(&turnstile, 8, 100), 2);
-        assert_eq!(let_in(&turnstile, 8, 350), 4, "two fills, and half of one that is kept");
-        assert_eq!(let_in(&turnstile, 8, 400), 2);
-        assert_eq!(let_in(&turnstile, 8, 1_000_000), 5, "no more than can be saved up");
-        assert_eq!(turnstile.rejected.load(Ordering::Relaxed), 3 + 8 + 6 + 4 + 6 + 3);
-    }
-
-    #[test]
-    fn who_is_one_too_many_takes_no_token() {
-        let turnstile = Turnstile::new(1, 0).throttled(Tokens::new(2, 1_000_000, 1));
-        assert_eq!(let_in(&turnstile, 5, 0), 1);
-        turnstile.leave(IP);
-        assert_eq!(let_in(&turnstile, 5, 0), 1);
-        turnstile.leave(IP);
-        assert_eq!(let_in(&turnstile, 5, 0), 0);
     }
 
     #[test]

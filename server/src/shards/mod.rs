@@ -7,7 +7,7 @@ mod ring_buffers;
 mod ring_token;
 mod turn;
 
-pub use accept::{Admission, Listener, Tokens, Turnstile};
+pub use accept::{Admission, Listener, Turnstile};
 pub use poll::run as run_poll;
 pub use ring::{probe as probe_ring, run as run_ring};
 pub use turn::{ShardParts, ShardThread};

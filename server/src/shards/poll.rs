@@ -187,7 +187,6 @@ impl Sockets {
     }
 
     fn look_after(&mut self, conn: ConnId, thread: &mut ShardThread) {
-        let wish = thread.wish(conn);
         let Some(socket) = self.open.get_mut(&conn) else { return };
         let Some(pure) = thread.shard.conn_mut(conn) else { return };
         let mut broken = false;
@@ -205,6 +204,8 @@ impl Sockets {
             }
         }
         let unsent = !pure.out.is_empty();
+        // Order: asked for after sending, because the last byte sent may be what ends it.
+        let wish = thread.wish(conn);
         if broken || (wish == Wish::Close && !unsent) {
             return self.lose(conn, thread);
         }

@@ -162,6 +162,7 @@ impl ShardThread {
             return 0;
         }
         let tick = (self.next_tick_ms - self.clock.now().mono.0).clamp(0, TICK_MS);
+        let tick = self.shard.held_ms().map_or(tick, |held| tick.min(held));
         self.fused.as_ref().map_or(tick, |sequencer| tick.min(sequencer.wait_ms()))
     }
 

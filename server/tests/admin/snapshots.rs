@@ -1,13 +1,19 @@
 //! Snapshots over HTTP: who gets one, and what it is good for.
 
+use std::path::Path;
+
 use ringkeeper_engine::acl::DigestAlg;
 use ringkeeper_engine::wire::{Acl, Id};
 use tempfile::tempdir;
 
-use crate::host::Host;
+use crate::host::{Host, errors, finish, ringkeeper};
 use crate::web::{get, request};
 
 const SNAPSHOT: &str = "/commands/snapshot";
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
 const OFTEN: &str = "admin.rateLimiterIntervalInMS=0";
 
 #[test]
@@ -30,9 +36,16 @@ fn a_snapshot_is_a_backup() {
     let host = Host::start(home.path(), &[OFTEN]);
     assert!(host.connect().exists("/later").unwrap().is_some());
 
-    let other = tempdir().unwrap();
-    std::fs::write(other.path().join(format!("snapshot.{zxid}")), answer.body).unwrap();
-    let host = Host::start(other.path(), &[]);
+    let file = home.path().join("backup");
+    std::fs::write(&file, answer.body).unwrap();
+    let other = home.path().join("restored");
+    let restore = || finish(ringkeeper(&["snapshot", "restore", text(&file), text(&other)]));
+    let output = restore();
+    assert!(output.status.success(), "{}", errors(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&format!("0x{zxid} now")));
+    // Nothing is overwritten.
+    assert!(errors(&restore()).contains("is not empty"));
+    let host = Host::start(&other, &[]);
     let mut client = host.connect();
     assert_eq!(client.get("/kept").unwrap().0.as_deref(), Some(&b"safe"[..]));
     assert!(client.exists("/later").unwrap().is_none());
@@ -101,5 +114,5 @@ fn a_running_server_is_not_restored() {
     assert_eq!(request(host.http[0], "GET", restore, &auth).status, 405);
     let answer = request(host.http[0], "POST", restore, &auth);
     assert_eq!(answer.status, 501);
-    assert!(answer.json()["error"].as_str().unwrap().contains("empty data directory"));
+    assert!(answer.json()["error"].as_str().unwrap().contains("ringkeeper snapshot restore"));
 }

@@ -11,7 +11,8 @@ shortest history found that still leads to one.
 
 Both servers need `extendedTypesEnabled=true`, and must not remove empty containers meanwhile:
 `znode.container.checkIntervalMs` (for Apache a -D option) should be a day. Nothing else may write
-to them. `--plant` damages the second server's answers on purpose, to prove that it is noticed.
+to them, and both need the same past, as two fresh ones have: numbers of sequential nodes below the
+root go on from there. `--plant` damages the second server's answers on purpose, to prove that it is noticed.
 """
 
 import argparse

@@ -171,7 +171,8 @@ def die_with_parent():
 
 def free_port():
     """A port nobody listens on at the moment."""
-    for port in random.SystemRandom().sample(range(FIRST_PORT, LAST_PORT + 1), 100):
+    ports = range(FIRST_PORT, LAST_PORT + 1)
+    for port in random.SystemRandom().sample(ports, min(len(ports), 100)):
         with socket.socket() as probe:
             # As servers do: a port whose last connections are in TIME_WAIT is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

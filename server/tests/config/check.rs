@@ -35,7 +35,7 @@ zoo.cfg
     5  overridden  maxCnxns=1
                    -D has the last word
     6  not yet     admin.restore.enabled=false
-                   a running server is not restored here; start one with the snapshot instead
+                   a running server is not restored here; see ringkeeper snapshot restore
     7  no meaning  leaderServes=no
                    one server on its own has to serve the clients
     8  unknown     clinetPort=1

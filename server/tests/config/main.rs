@@ -1,8 +1,14 @@
 //! Configurations as people have them: what they load to, and what is said about their mistakes.
+#![expect(unreachable_pub, reason = "the fuzz targets take some of these modules as a library")]
 
 mod check;
+#[path = "../../../engine/fuzz/src/config.rs"]
+mod config_target;
 mod faults;
+mod fuzz;
 mod layers;
+#[path = "../../../engine/fuzz/src/properties.rs"]
+mod properties_target;
 mod samples;
 
 use std::ffi::OsString;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::mode::Mode;
 use crate::script::Side;
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -21,6 +22,7 @@ const ATTEMPTS: usize = 3;
 pub(crate) struct Target {
     command: Vec<String>,
     pub(crate) side: Side,
+    mode: Mode,
 }
 
 /// A running server; it ends with this value.
@@ -31,15 +33,16 @@ pub(crate) struct Host {
 }
 
 impl Target {
-    pub(crate) fn from_env() -> Self {
+    /// The server that the environment names, or ours in a mode.
+    pub(crate) fn from_env(mode: Mode) -> Self {
         match env::var("RINGKEEPER_GOLDEN_COMMAND") {
             Ok(line) => {
                 let command = line.split_whitespace().map(String::from).collect();
-                Self { command, side: Side::Apache }
+                Self { command, side: Side::Apache, mode: Mode::Defaults }
             }
             Err(_) => {
                 let command = vec![env!("CARGO_BIN_EXE_ringkeeper").into(), "start".into()];
-                Self { command, side: Side::Ringkeeper }
+                Self { command, side: Side::Ringkeeper, mode }
             }
         }
     }
@@ -60,15 +63,18 @@ impl Target {
         let home = TempDir::new().map_err(|e| e.to_string())?;
         let address = free_address().map_err(|e| e.to_string())?;
         let cfg = home.path().join("zoo.cfg");
-        fs::write(&cfg, zoo_cfg(&home, address, config)).map_err(|e| e.to_string())?;
+        fs::write(&cfg, zoo_cfg(&home, address, self.mode, config)).map_err(|e| e.to_string())?;
         let log = File::create(home.path().join("log")).map_err(|e| e.to_string())?;
-        let child = Command::new(&self.command[0])
+        let mut command = Command::new(&self.command[0]);
+        command
             .args(&self.command[1..])
             .arg(&cfg)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|e| e.to_string())?)
-            .stderr(log)
-            .spawn()
+            .stderr(log);
+        let child = self
+            .mode
+            .spawn(&mut command)
             .map_err(|e| format!("{} does not start: {e}", self.command[0]))?;
         let mut host = Host { address, child, home };
         host.wait_until_serving()?;
@@ -81,7 +87,7 @@ fn free_address() -> std::io::Result<SocketAddr> {
 }
 
 /// The settings every script runs with; its own ones take their place.
-fn zoo_cfg(home: &TempDir, address: SocketAddr, config: &[(String, String)]) -> String {
+fn zoo_cfg(home: &TempDir, address: SocketAddr, mode: Mode, config: &[(String, String)]) -> String {
     let data = home.path().join("data").display().to_string();
     let port = address.port().to_string();
     let base = [
@@ -96,7 +102,8 @@ fn zoo_cfg(home: &TempDir, address: SocketAddr, config: &[(String, String)]) -> 
     ];
     let kept = base.iter().filter(|(key, _)| config.iter().all(|(own, _)| own != key));
     let own = config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    kept.copied().chain(own).map(|(key, value)| format!("{key}={value}\n")).collect()
+    let mode = mode.settings().iter().copied();
+    kept.copied().chain(mode).chain(own).map(|(key, value)| format!("{key}={value}\n")).collect()
 }
 
 impl Host {

@@ -1,6 +1,6 @@
 //! A server process in a directory of its own.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -74,8 +74,16 @@ impl Host {
     }
 
     /// Runs a command that starts a server, and waits until it is ready.
-    pub(crate) fn run(mut command: Command) -> Host {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
+    pub(crate) fn run(command: Command) -> Host {
+        Host::run_with(command, Command::spawn)
+    }
+
+    /// As [`Host::run`], with a process that is started in a special way.
+    pub(crate) fn run_with(
+        mut command: Command,
+        spawn: impl FnOnce(&mut Command) -> io::Result<Child>,
+    ) -> Host {
+        let mut child = spawn(command.stdout(Stdio::piped())).expect("the binary runs");
         let output = child.stdout.take().expect("it was just asked for");
         let (ready, said) = mpsc::channel();
         std::thread::spawn(move || {
@@ -110,6 +118,15 @@ impl Host {
         kill_process(pid, Signal::TERM).expect("it runs");
         let status = self.child.wait().expect("it is ours");
         (status, since.elapsed())
+    }
+
+    /// Bytes of memory that it has to itself.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let text = std::fs::read_to_string(path).expect("it runs");
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()).expect("Linux says it");
+        kib.parse::<u64>().expect("a number") << 10
     }
 
     /// Seconds of processor time that it has used, all threads together.

@@ -50,6 +50,30 @@ fn a_stop_is_quick_and_loses_nothing() {
     assert!(host.connect().exists("/kept").unwrap().is_some());
 }
 
+/// Whoever takes a session up has it: the connection that had it is closed, and nothing that it
+/// sends afterwards is carried out, whichever threads the two are on.
+#[test]
+fn a_session_that_moves_leaves_its_old_connection() {
+    for shards in ["ringkeeper.shards=1", "ringkeeper.shards=4"] {
+        let home = tempdir().unwrap();
+        let host = Host::start(home.path(), &[shards]);
+        let mut other = host.connect();
+        other.create("/n", b"0").unwrap();
+        // The kernel spreads connections over the shards: some of the moves are between two.
+        for _ in 0..8 {
+            let mut old = host.connect();
+            old.create_mode("/mine", b"", CreateMode::Ephemeral).unwrap();
+            let moved = Client::resume(host.address, Options::default(), old.session());
+            let mut new = moved.unwrap();
+            assert_eq!(new.session().id, old.session().id);
+            assert!(old.set("/n", b"old").is_err(), "the old connection has lost its session");
+            assert_eq!(new.get("/n").unwrap().0.as_deref(), Some(&b"0"[..]));
+            assert_eq!(new.ephemerals("/").unwrap(), ["/mine"]);
+            new.close().unwrap();
+        }
+    }
+}
+
 /// What happened was answered, and what was not answered did not happen.
 fn stopped_in_the_middle(definitions: &[&str]) {
     const REQUESTS: usize = 2_000;

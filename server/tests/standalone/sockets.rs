@@ -1,8 +1,9 @@
 //! Every way to drive sockets serves the same, and goes on where there are no descriptors left.
 
+use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ringkeeper_engine::client::{Client, Options, Request};
@@ -10,7 +11,8 @@ use ringkeeper_engine::wire::event::EventType;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tempfile::tempdir;
 
-use crate::host::{Host, start};
+use crate::host::{Host, errors, start};
+use crate::without_ring;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -18,7 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// where there are several.
 fn smoke(definitions: &[&str]) {
     let home = tempdir().unwrap();
-    let host = Host::start(home.path(), definitions);
+    converse(&Host::start(home.path(), definitions));
+}
+
+fn converse(host: &Host) {
     let mut writer = host.connect();
     let mut watchers: Vec<Client> = (0..8).map(|_| host.connect()).collect();
     writer.create("/watched", b"0").unwrap();
@@ -103,6 +108,41 @@ fn two_shards() {
 #[test]
 fn two_shards_over_epoll() {
     smoke(&["ringkeeper.shards=2", "ringkeeper.io=epoll"]);
+}
+
+/// Where the system forbids io_uring, the server says so and serves with epoll.
+#[test]
+fn without_io_uring() {
+    for shards in ["1", "2"] {
+        let home = tempdir().unwrap();
+        let said = home.path().join("said");
+        let mut command =
+            start(&home.path().join("data"), &[&format!("ringkeeper.shards={shards}")]);
+        command.stderr(File::create(&said).unwrap());
+        let host = Host::run_with(command, without_ring::spawn);
+        converse(&host);
+        drop(host);
+        let said = fs::read_to_string(said).unwrap();
+        assert!(said.contains("io_uring is not available here"), "{said}");
+        assert!(said.contains("sockets use epoll"), "{said}");
+    }
+}
+
+/// Who asks for io_uring gets it, or a refusal that says what to do.
+#[test]
+fn io_uring_that_is_asked_for_is_not_replaced() {
+    for (definition, way_out) in [
+        ("ringkeeper.io=io_uring", "use auto or epoll"),
+        ("ringkeeper.log.device=uring", "set ringkeeper.log.device to auto"),
+    ] {
+        let home = tempdir().unwrap();
+        let mut command = start(home.path(), &[definition]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let output = without_ring::spawn(&mut command).unwrap().wait_with_output().unwrap();
+        assert!(!output.status.success(), "{definition}");
+        let said = errors(&output);
+        assert!(said.contains(way_out), "{definition}: {said}");
+    }
 }
 
 /// The start of a server that may have this many files open.

@@ -36,7 +36,7 @@ impl Uring {
         let direct = options.clone().custom_flags(libc::O_DIRECT).open(path);
         let file = direct.or_else(|_| options.open(path))?;
         let blocks = Blocks::new(end, |block, at| file.read_exact_at(block, at))?;
-        Ok(Uring { file, ring: IoUring::new(4)?, blocks })
+        Ok(Uring { file, ring: IoUring::new(4).map_err(unavailable)?, blocks })
     }
 
     pub(super) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -113,4 +113,13 @@ fn complete(
         }
     }
     verdict
+}
+
+/// A refusal that would otherwise read as if it were about a file.
+fn unavailable(error: io::Error) -> io::Error {
+    let text = format!(
+        "this system does not allow io_uring ({error}); set ringkeeper.log.device to auto, or to \
+         another way"
+    );
+    io::Error::new(error.kind(), text)
 }

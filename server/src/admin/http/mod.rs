@@ -17,4 +17,4 @@ mod site;
 mod snapshot;
 
 pub use ports::Ports;
-pub use server::{HttpParts, HttpServer};
+pub use server::HttpServer;

@@ -48,7 +48,7 @@ impl Ports {
     }
 
     /// Where to find what, for people; nothing where there is nothing.
-    pub fn words(&self, commands: &str) -> Option<String> {
+    pub(super) fn words(&self, commands: &str) -> Option<String> {
         let admin = address(self.admin.as_ref()).map(|at| format!("http://{at}{commands}"));
         let metrics = address(self.metrics.as_ref()).map(|at| format!("http://{at}/metrics"));
         let all: Vec<String> = admin.into_iter().chain(metrics).collect();

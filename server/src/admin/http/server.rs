@@ -22,7 +22,6 @@ use super::ports::Ports;
 use super::site::{Door, Reply, Site};
 use crate::admin::Hub;
 use crate::config::Settings;
-use crate::snapshots::SnapshotRequests;
 
 /// Connections at a time, of both ports together.
 const CONNECTIONS_MAX: usize = 64;
@@ -38,46 +37,42 @@ const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\
                       Connection: close\r\n\r\n";
 
-/// What the answers are made from.
-pub struct HttpParts {
-    /// Reports about the server.
-    pub hub: Arc<Hub>,
-    /// How callers prove who they are.
-    pub auth: AuthSettings,
-    /// Where snapshots are asked for.
-    pub snapshots: Arc<SnapshotRequests>,
-}
-
 /// The HTTP side while it runs.
 pub struct HttpServer {
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
+    /// Where to find what, for people; nothing where there is nothing.
+    pub words: Option<String>,
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
-impl HttpServer {
-    /// Starts answering; nothing where there is no port to answer on.
-    pub fn start(
-        ports: Ports,
+impl Ports {
+    /// Starts answering, wherever there is a port to answer on.
+    pub fn serve(
+        self,
         settings: &Settings,
-        parts: HttpParts,
-    ) -> io::Result<Option<HttpServer>> {
-        if ports.admin.is_none() && ports.metrics.is_none() {
-            return Ok(None);
+        hub: Arc<Hub>,
+        auth: AuthSettings,
+    ) -> io::Result<HttpServer> {
+        let words = self.words(&settings.admin_command_url);
+        if self.admin.is_none() && self.metrics.is_none() {
+            return Ok(HttpServer { words, running: None });
         }
-        let site = Arc::new(Site::new(settings, parts));
+        let site = Arc::new(Site::new(settings, hub, auth));
         let limits = Limits::new(settings.admin_idle_timeout_ms);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("http".into())
-            .spawn(move || run(ports, &site, limits, stopped))?;
-        Ok(Some(HttpServer { stop, thread }))
+            .spawn(move || run(self, &site, limits, stopped))?;
+        Ok(HttpServer { words, running: Some((stop, thread)) })
     }
+}
 
+impl HttpServer {
     /// Ends it. Answers under way are cut off.
     pub fn stop(self) {
+        let Some((stop, thread)) = self.running else { return };
         // It may have ended by itself already.
-        let _ = self.stop.send(());
-        let _ = self.thread.join();
+        let _ = stop.send(());
+        let _ = thread.join();
     }
 }
 

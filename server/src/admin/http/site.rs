@@ -17,14 +17,12 @@ use tokio::time::{Instant, timeout};
 use super::command::{self, Command, Query, Work};
 use super::configuration::Configuration;
 use super::fields::{Fields, Json};
-use super::server::HttpParts;
 use super::{auth, snapshot};
 use crate::admin::gather::Asker;
 use crate::admin::hub::Hub;
 use crate::admin::metrics;
 use crate::admin::part::Part;
 use crate::config::Settings;
-use crate::snapshots::SnapshotRequests;
 
 /// The body of an answer.
 pub(super) type Reply = BoxBody<Bytes, std::io::Error>;
@@ -56,7 +54,6 @@ pub(super) struct Site {
     pub(super) hub: Arc<Hub>,
     pub(super) auth: AuthSettings,
     pub(super) believes_forwarded: bool,
-    pub(super) snapshots: Arc<SnapshotRequests>,
     pub(super) snapshot_enabled: bool,
     pub(super) snapshot_interval: Duration,
     pub(super) last_snapshot: Mutex<Option<Instant>>,
@@ -68,12 +65,11 @@ pub(super) struct Site {
 
 impl Site {
     /// Puts the parts together.
-    pub(super) fn new(settings: &Settings, parts: HttpParts) -> Site {
+    pub(super) fn new(settings: &Settings, hub: Arc<Hub>, auth: AuthSettings) -> Site {
         Site {
-            hub: parts.hub,
-            auth: parts.auth,
+            hub,
+            auth,
             believes_forwarded: settings.ip_auth_use_x_forwarded_for,
-            snapshots: parts.snapshots,
             snapshot_enabled: settings.admin_snapshot_enabled,
             snapshot_interval: Duration::from_millis(settings.admin_rate_limiter_interval_ms),
             last_snapshot: Mutex::new(None),
@@ -141,25 +137,28 @@ impl Site {
             );
         }
         let query = command::query(request.uri().query());
-        let Ok(_place) = self.reports.acquire().await else { return too_long(name) };
         match command.work {
             Work::Snapshot => snapshot::take(self, &query).await,
             Work::Restore => refusal(
                 StatusCode::NOT_IMPLEMENTED,
                 "restore",
                 "a running server cannot be restored: its log would not lead to the restored \
-                 state. Stop it, and start one with the snapshot in an empty data directory",
+                 state. Use \"ringkeeper snapshot restore\" with an empty data directory, and \
+                 start a server there",
             ),
-            Work::Look(_) => self.report(command, Part::default(), query).await,
-            Work::Gather(word, _) => match self.collect(word, REPORT).await {
-                Some(part) => self.report(command, part, query).await,
-                None => too_long(name),
-            },
+            Work::Look(_) | Work::Gather(..) => self.report(command, query).await,
         }
     }
 
     /// Puts an answer into words, beside the event loop: it can be long, and it can need files.
-    async fn report(&self, command: &'static Command, part: Part, query: Query) -> Response<Reply> {
+    async fn report(&self, command: &'static Command, query: Query) -> Response<Reply> {
+        let late = || too_long(command.name());
+        let Ok(_place) = self.reports.acquire().await else { return late() };
+        let part = match command.work {
+            Work::Gather(word, _) => self.collect(word, REPORT).await,
+            Work::Look(_) | Work::Snapshot | Work::Restore => Some(Part::default()),
+        };
+        let Some(part) = part else { return late() };
         let (hub, configuration) = (self.hub.clone(), self.configuration.clone());
         let make = move || {
             let asked = command::Asked { hub: &hub, configuration: &configuration, query: &query };
@@ -173,7 +172,7 @@ impl Site {
         match tokio::task::spawn_blocking(make).await {
             Ok(text) => plain(StatusCode::OK, JSON, text),
             // Only the end of the server takes a task's thread away.
-            Err(_) => too_long(command.name()),
+            Err(_) => late(),
         }
     }
 

@@ -177,10 +177,10 @@ fn process(hub: &Hub, numbers: &Numbers, out: &mut Exposition) {
         out.one((name, help), Kind::Gauge, value);
     }
     let about = ("process_cpu_seconds_total", "Processor time used.");
-    out.one(about, Kind::Counter, processor_seconds());
+    out.one(about, Kind::Counter, cpu_seconds());
 }
 
-fn processor_seconds() -> f64 {
+fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

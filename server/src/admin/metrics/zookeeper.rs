@@ -40,8 +40,8 @@ const GAUGES: &[&str] = &[
     "znode_count",
 ];
 
-/// Families with a sample per server or per name at the top of the tree. Nothing is counted by
-/// these here, so that they have no samples, like those of an idle ZooKeeper.
+/// Families with a sample per server or per name at the top of the tree. Only quotas are counted by
+/// these here; the others have no samples, like those of an idle ZooKeeper.
 const BY_KEY: &[(&str, Kind)] = &[
     ("ack_latency", Kind::Summary),
     ("learner_handler_qp_size", Kind::Summary),
@@ -67,10 +67,17 @@ pub(super) fn write(numbers: &Numbers, out: &mut Exposition) {
             Show::NoBasic => summary(name, &nothing, 1, out),
             Show::Advanced(value) => summary(name, &value(numbers), PERCENTILES.len(), out),
             Show::NoAdvanced => summary(name, &nothing, PERCENTILES.len(), out),
+            // Those by key are below, and the others are our own.
+            Show::Each(_) | Show::Maybe(_) => {}
         }
     }
     for (name, kind) in BY_KEY {
         out.family(name, *kind);
+        if let Some((_, Show::Each(values))) = ROWS.iter().find(|(row, _)| row == name) {
+            for (key, value) in values(numbers) {
+                out.sample(name, &[("key", key)], &value);
+            }
+        }
     }
 }
 

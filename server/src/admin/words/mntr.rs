@@ -13,6 +13,10 @@ pub(in crate::admin) enum Show {
     One(fn(&Numbers) -> String),
     /// One line of something that does not exist here.
     Zero,
+    /// One line where the thing is switched on, none where it is not.
+    Maybe(fn(&Numbers) -> Option<u64>),
+    /// One line per namespace that has such a number: the namespace, an underscore, the name.
+    Each(fn(&Numbers) -> Vec<(&str, String)>),
     /// A mean, the extremes, a count and a sum.
     Basic(fn(&Numbers) -> Summary),
     /// The same of something that does not exist here.
@@ -37,6 +41,14 @@ pub(in crate::admin) fn each(numbers: &Numbers, mut line: impl FnMut(&str, &str)
     for (name, show) in ROWS {
         match show {
             Show::One(value) => line(name, &value(numbers)),
+            Show::Maybe(value) => {
+                value(numbers).into_iter().for_each(|value| line(name, &value.to_string()));
+            }
+            Show::Each(values) => {
+                for (namespace, value) in values(numbers) {
+                    line(&format!("{namespace}_{name}"), &value);
+                }
+            }
             Show::Zero => line(name, "0"),
             Show::Basic(value) => basic(name, &value(numbers), &mut line),
             Show::NoBasic => basic(name, &Summary::default(), &mut line),

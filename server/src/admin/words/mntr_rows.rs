@@ -4,10 +4,11 @@
 //! of names that are missing: stages of Java's pipeline of processors, caches, throttles, TLS and
 //! what only an ensemble has.
 
-use ringkeeper_engine::shard::ReplyBytes;
+use ringkeeper_engine::shard::{ReplyBytes, ThrottleCounters};
+use ringkeeper_engine::tree::QuotaSum;
 use ringkeeper_engine::wire::event::EventType;
 
-use super::mntr::Show::{self, Advanced, Basic, NoAdvanced, NoBasic, One, Zero};
+use super::mntr::Show::{self, Advanced, Basic, Each, Maybe, NoAdvanced, NoBasic, One, Zero};
 use super::srvr::MODE;
 use crate::admin::latency::{Latencies, Summary, decimal};
 use crate::admin::numbers::Numbers;
@@ -27,7 +28,7 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("packets_sent", One(|n| n.counts.shard.sent.to_string())),
     ("packets_received", One(|n| n.counts.shard.received.to_string())),
     ("max_client_response_size", One(|n| reply_bytes(n, |bytes| bytes.max))),
-    ("connection_drop_probability", One(|_| "0.0".to_owned())),
+    ("connection_drop_probability", One(|n| format!("{:?}", n.drop_chance))),
     ("watch_count", One(|n| n.counts.watches.to_string())),
     ("auth_failed_count", One(|n| n.counts.shard.auth_failed.to_string())),
     ("min_latency", One(|n| n.latency.min.to_string())),
@@ -40,23 +41,27 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("outstanding_tls_handshake", Zero),
     ("min_client_response_size", One(|n| reply_bytes(n, |bytes| bytes.min))),
     ("non_mtls_local_conn_count", Zero),
+    ("quota_bytes_limit_per_namespace", Each(|n| quotas(n, |q| q.bytes_max.unwrap_or(-1)))),
+    ("quota_count_usage_per_namespace", Each(|n| quotas(n, |q| q.count))),
+    ("quota_count_limit_per_namespace", Each(|n| quotas(n, |q| q.count_max.unwrap_or(-1)))),
+    ("quota_bytes_usage_per_namespace", Each(|n| quotas(n, |q| q.bytes))),
     ("watch_bytes", Zero),
-    ("stale_requests_dropped", Zero),
-    ("throttled_ops", Zero),
+    ("stale_requests_dropped", One(|n| throttle(n).stale_dropped.to_string())),
+    ("throttled_ops", One(|n| throttle(n).throttled.to_string())),
     ("insecure_admin_count", Zero),
-    ("connection_rejected", One(|n| n.totals.rejected.to_string())),
+    ("connection_rejected", One(|n| (n.totals.rejected + n.connections.rejected).to_string())),
     ("sessionless_connections_expired", One(|n| n.counts.shard.sessionless_expired.to_string())),
     ("dead_watchers_queued", Zero),
-    ("stale_requests", Zero),
+    ("stale_requests", One(|n| throttle(n).stale.to_string())),
     ("connection_drop_count", One(|n| n.counts.shard.dropped.to_string())),
     ("response_packet_cache_hits", Zero),
     ("bytes_received_count", One(|n| n.counts.shard.received_bytes.to_string())),
     ("add_dead_watcher_stall_time", Zero),
-    ("request_throttle_wait_count", Zero),
+    ("request_throttle_wait_count", One(|n| throttle(n).waits.to_string())),
     ("requests_not_forwarded_to_commit_processor", Zero),
     ("response_packet_cache_misses", Zero),
     ("prep_processor_request_queued", One(|n| n.batch.sizes().sum.to_string())),
-    ("stale_replies", Zero),
+    ("stale_replies", One(|n| throttle(n).stale_replies.to_string())),
     ("response_bytes", One(|n| n.counts.shard.reply_bytes_sum.to_string())),
     ("ensemble_auth_fail", Zero),
     ("diff_count", Zero),
@@ -70,7 +75,7 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("ensemble_auth_skip", Zero),
     ("skip_learner_request_to_next_processor_count", Zero),
     ("proposal_count", One(|n| n.totals.records.to_string())),
-    ("large_requests_rejected", Zero),
+    ("large_requests_rejected", One(|n| throttle(n).large_rejected.to_string())),
     ("outstanding_changes_removed", Zero),
     ("restore_error_count", Zero),
     ("cnxn_closed_without_zk_server_running", Zero),
@@ -82,7 +87,7 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("ensemble_auth_success", Zero),
     ("learner_commit_received_count", Zero),
     ("snapshot_error_count", One(|n| n.totals.snapshots_failed.to_string())),
-    ("connection_request_count", One(|n| n.counts.shard.connection_requests.to_string())),
+    ("connection_request_count", One(|n| connection_requests(n).to_string())),
     ("response_packet_get_children_cache_misses", Zero),
     ("snap_count", Zero),
     ("stale_sessions_expired", One(|n| n.totals.expired.to_string())),
@@ -91,16 +96,17 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("sync_processor_request_queued", One(|n| n.totals.records.to_string())),
     ("tls_handshake_exceeded", Zero),
     ("revalidate_count", Zero),
+    ("quota_exceeded_error_per_namespace", Each(quotas_refused)),
     ("socket_closing_time", NoBasic),
     ("proposal_process_time", NoBasic),
     ("leader_unavailable_time", NoBasic),
     ("node_created_watch_count", Basic(|n| fired(n, EventType::NodeCreated))),
     ("session_queues_drained", NoBasic),
     ("write_commit_proc_req_queued", NoBasic),
-    ("connection_token_deficit", NoBasic),
+    ("connection_token_deficit", Basic(token_deficit)),
     ("read_commit_proc_req_queued", NoBasic),
     ("node_deleted_watch_count", Basic(|n| fired(n, EventType::NodeDeleted))),
-    ("startup_txns_load_time", Basic(|n| once(n.startup.log_ms))),
+    ("startup_txns_load_time", Basic(|n| replayed(n, n.startup.log_ms))),
     ("sync_processor_queue_size", Basic(|n| n.group.sizes())),
     ("follower_sync_time", NoBasic),
     ("prep_processor_queue_size", Basic(|n| n.batch.sizes())),
@@ -111,7 +117,7 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("learner_request_processor_queue_size", NoBasic),
     ("snapshottime", Basic(|n| n.snapshot)),
     ("unavailable_time", NoBasic),
-    ("startup_txns_loaded", Basic(|n| once(n.startup.transactions))),
+    ("startup_txns_loaded", Basic(|n| replayed(n, n.startup.transactions))),
     ("reads_after_write_in_session_queue", NoBasic),
     ("requests_in_session_queue", NoBasic),
     ("write_commit_proc_issued", NoBasic),
@@ -139,7 +145,7 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("read_commitproc_time_ms", NoAdvanced),
     ("updatelatency", Advanced(|n| n.counts.updates.millis())),
     ("local_write_committed_time_ms", NoAdvanced),
-    ("request_throttle_queue_time_ms", NoAdvanced),
+    ("request_throttle_queue_time_ms", Advanced(|n| n.counts.held.millis())),
     ("readlatency", Advanced(|n| n.counts.reads.millis())),
     ("quorum_ack_latency", NoAdvanced),
     ("om_commit_process_time_ms", NoAdvanced),
@@ -161,7 +167,39 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("ringkeeper_read_p99_us", One(|n| p99(&n.counts.reads).to_string())),
     ("ringkeeper_update_p99_us", One(|n| p99(&n.counts.updates).to_string())),
     ("ringkeeper_group_bytes_avg", One(|n| (n.totals.bytes / n.totals.commits.max(1)).to_string())),
+    ("ringkeeper_audit_lines_lost", Maybe(|n| n.audit_lost)),
 ];
+
+fn quotas(numbers: &Numbers, of: fn(&QuotaSum) -> i64) -> Vec<(&str, String)> {
+    numbers.quotas.iter().map(|(namespace, sum)| (&**namespace, of(sum).to_string())).collect()
+}
+
+fn quotas_refused(numbers: &Numbers) -> Vec<(&str, String)> {
+    let refused = numbers.quotas_refused.iter();
+    refused.map(|(namespace, count)| (&**namespace, count.to_string())).collect()
+}
+
+fn throttle(numbers: &Numbers) -> ThrottleCounters {
+    numbers.counts.shard.throttle
+}
+
+/// Those that the limit of new connections turned away are none, as in ZooKeeper.
+fn connection_requests(numbers: &Numbers) -> u64 {
+    numbers.counts.shard.connection_requests.saturating_sub(numbers.connections.rejected)
+}
+
+fn token_deficit(numbers: &Numbers) -> Summary {
+    let tally = numbers.connections;
+    Summary {
+        avg: tally.missing as f64 / tally.admitted.max(1) as f64,
+        min: tally.missing_min,
+        max: tally.missing_max,
+        // Without a limit there are no tokens, and none is missing to anybody.
+        count: if tally.admitted > 0 { tally.admitted } else { connection_requests(numbers) },
+        sum: tally.missing,
+        percentiles: None,
+    }
+}
 
 /// -1 where nothing was replied yet.
 fn reply_bytes(numbers: &Numbers, of: fn(&ReplyBytes) -> u64) -> String {
@@ -185,11 +223,13 @@ fn fired(numbers: &Numbers, event: EventType) -> Summary {
     }
 }
 
-/// Something that happens once, or has not happened at all.
+/// What is noted only where there was something to replay, as in ZooKeeper.
+fn replayed(numbers: &Numbers, value: u64) -> Summary {
+    if numbers.startup.transactions == 0 { Summary::default() } else { once(value) }
+}
+
+/// Something that happens once.
 fn once(value: u64) -> Summary {
-    if value == 0 {
-        return Summary::default();
-    }
     Summary {
         avg: value as f64,
         min: value,

@@ -1,17 +1,21 @@
 //! `wchs`, `wchc`, `wchp`: who watches what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use ringkeeper_engine::SessionId;
 
-use crate::admin::part::{Counts, Part};
+use crate::admin::part::Part;
 
-/// The text of `wchs`.
-pub(in crate::admin) fn summary(counts: &Counts) -> String {
+/// The text of `wchs`. Where the watches are listed, paths that several shards watch count once.
+pub(in crate::admin) fn summary(part: &Part) -> String {
+    let counts = &part.counts;
+    let listed: HashSet<&str> =
+        part.watched.iter().flat_map(|watched| watched.iter()).map(|(path, _)| path).collect();
+    let paths = if listed.is_empty() { counts.watched_paths } else { listed.len() as u64 };
     format!(
-        "{} connections watching {} paths\nTotal watches:{}\n",
-        counts.watching_conns, counts.watched_paths, counts.data_watches
+        "{} connections watching {paths} paths\nTotal watches:{}\n",
+        counts.watching_conns, counts.data_watches
     )
 }
 
@@ -62,6 +66,7 @@ pub(in crate::admin) fn by_session(part: &Part) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::part::Counts;
     use crate::admin::watched::Watched;
 
     const ONE: SessionId = SessionId(0x100_002c_a9e9_0000);
@@ -83,8 +88,11 @@ mod tests {
     #[test]
     fn wchs_is_as_zookeepers() {
         let counts =
-            Counts { watching_conns: 2, watched_paths: 4, data_watches: 5, ..Counts::default() };
-        assert_eq!(summary(&counts), "2 connections watching 4 paths\nTotal watches:5\n");
+            Counts { watching_conns: 2, watched_paths: 5, data_watches: 5, ..Counts::default() };
+        let mut all = Part { counts, ..Part::default() };
+        assert_eq!(summary(&all), "2 connections watching 5 paths\nTotal watches:5\n");
+        all.watched = part().watched;
+        assert_eq!(summary(&all), "2 connections watching 4 paths\nTotal watches:5\n");
     }
 
     #[test]

@@ -14,7 +14,6 @@ const NO_QUEUE: &str = "metrics are counted where they arise, without threads or
 
 const ROWS: &[Row] = &[
     Row::property("audit.enable", Kind::Switch, "false")
-        .not_yet("this release writes no audit log")
         .doc("Whether every change is written to the audit log with who asked for it."),
     Row::property("audit.impl.class", Kind::Text, "org.apache.zookeeper.audit.Slf4jAuditLogger")
         .no_meaning("audit lines go to the server's own log; there are no Java classes to load")
@@ -47,7 +46,7 @@ const ROWS: &[Row] = &[
     Row::property("admin.snapshot.enabled", Kind::Switch, "true")
         .doc("Whether a snapshot can be asked for over HTTP."),
     Row::property("admin.restore.enabled", Kind::Switch, "true")
-        .not_yet("a running server is not restored here; start one with the snapshot instead")
+        .not_yet("a running server is not restored here; see ringkeeper snapshot restore")
         .doc("Whether a restore can be asked for over HTTP."),
     Row::parsed(
         "metricsProvider.className",

@@ -1,6 +1,7 @@
 //! Settings ZooKeeper does not have.
 
 use super::super::table::{Kind, Row, Topic, Unit};
+use super::count;
 
 pub(super) const TOPIC: Topic = Topic {
     title: "Ringkeeper's own",
@@ -34,6 +35,17 @@ const ROWS: &[Row] = &[
         "info",
     )
     .doc("Which of the server's messages are written; --log-level wins over it."),
+    Row::own("ringkeeper.audit.file", Kind::Path, "").unset().doc(
+        "Where the lines of the audit log go; to standard error, among the messages, when unset.",
+    ),
+    Row::own(
+        "ringkeeper.audit.fileMb",
+        Kind::Integer { min: 0, max: 1 << 20, unit: Unit::Mebibytes },
+        "64",
+    )
+    .doc("From which size the file of the audit log is renamed and a new one begun; 0 is never."),
+    Row::own("ringkeeper.audit.files", count(1, 10_000), "10")
+        .doc("How many renamed files of the audit log are kept, the oldest goes."),
     Row::own(
         "ringkeeper.reserveMb",
         Kind::Integer { min: 0, max: 65_536, unit: Unit::Mebibytes },

@@ -36,10 +36,9 @@ const ROWS: &[Row] = &[
         .properties(&["zookeeper.fsync.warningthresholdms", "fsync.warningthresholdms"])
         .doc("A sync of the log that takes longer than this is reported."),
     Row::property("flushDelay", millis(0, INT_MAX), "0")
-        .doc("How long a sync of the log may wait for more writes to share it."),
+        .doc("The least time between two syncs of the log, so that more writes share one."),
     Row::property("maxWriteQueuePollTime", millis(0, INT_MAX), "")
         .derived("flushDelay ÷ 3")
-        .not_yet("a sync waits for the whole of flushDelay, or for maxBatchSize writes")
         .doc("With flushDelay, how long to wait for a next write before syncing anyway."),
     Row::property("maxBatchSize", count(0, INT_MAX), "1000")
         .doc("The most writes that share one sync of the log; 0 removes the limit."),

@@ -230,4 +230,9 @@ def multi_null_acl(s):
     a(multi(check(None)))
     a(multi(create("/b", b"", acl=[(31, None, None)])))
     a(multi(create("/b", b"", acl=[(31, "world", None)])))
+    for flags in (5, 6, 7, -1):
+        a(multi(create("/b", b"", flags, acl=None)))
+        a(multi(create2("/b", b"", flags, acl=None)))
+        a(multi(create_ttl("/b", b"", flags, acl=None)))
+    a(multi(create("/b", b"", acl=None), create("/b", b"", 9, acl=None)))
     a(ls("/"))

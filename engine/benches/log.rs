@@ -1,0 +1,111 @@
+//! What the log costs beside the disk: encoding a group, and a commit on a disk in memory.
+
+#![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ringkeeper_engine::device::{Identity, MemoryDevice};
+use ringkeeper_engine::log::{Dirs, Group, Log, Replay, Settings, Step, recover};
+use ringkeeper_engine::snapshot::Start;
+use ringkeeper_engine::txn::{Txn, TxnBody};
+use ringkeeper_engine::{Millis, SessionId, Zxid};
+
+/// Records of one group.
+const RECORDS: u64 = 16;
+/// Large enough for all commits between two fresh logs.
+const SEGMENT_BYTES: u64 = 64 << 20;
+/// Commits after which a log is thrown away, because the disk is memory.
+const COMMITS: u64 = 5_000;
+
+fn txn(zxid: u64) -> Txn {
+    let body = TxnBody::SetData {
+        path: "/ringkeeper-bench/a1b2c3/k000/000042".into(),
+        data: Some([7; 100].into()),
+        version: 9,
+    };
+    Txn { session: SessionId(1), cxid: 2, zxid: Zxid(zxid), time: Millis(4), body }
+}
+
+fn fill(group: &mut Group, from: u64) {
+    (from..from + RECORDS).for_each(|zxid| group.push(&txn(zxid)));
+}
+
+/// A log on a disk in memory, with a segment that is ready.
+fn fresh() -> Log<MemoryDevice> {
+    let device = MemoryDevice::new(1);
+    let dirs = Dirs { snapshots: device.clone(), log: device.clone() };
+    let settings = Settings { segment_bytes: SEGMENT_BYTES, ahead: 1, ..Settings::default() };
+    let mut identity = Identity::open(&device, 3).expect("memory does not fail");
+    let recovered = recover(&dirs, &mut identity, &settings, &mut Empty).expect("it is empty");
+    let mut preparer = recovered.preparer;
+    while preparer.step().expect("memory does not fail") == Step::Made {}
+    recovered.log
+}
+
+fn log(c: &mut Criterion) {
+    let mut group = c.benchmark_group("log");
+    group.throughput(Throughput::Elements(RECORDS));
+    let mut records = Group::new();
+    group.bench_function("encode a group of 16", |b| {
+        b.iter(|| {
+            records.clear();
+            fill(black_box(&mut records), 1);
+        });
+    });
+    group.bench_function("commit a group of 16 to memory", |b| b.iter_custom(commit));
+    group.finish();
+}
+
+fn commit(times: u64) -> Duration {
+    let mut took = Duration::ZERO;
+    let mut records = Group::new();
+    let mut left = times;
+    while left > 0 {
+        let mut log = fresh();
+        let now = left.min(COMMITS);
+        for commit in 0..now {
+            records.clear();
+            fill(&mut records, 1 + commit * RECORDS);
+            let start = Instant::now();
+            log.commit(&mut records).expect("memory does not fail");
+            took += start.elapsed();
+        }
+        left -= now;
+    }
+    took
+}
+
+/// A fresh server.
+struct Empty;
+
+impl Replay for Empty {
+    fn begin(&mut self, _: Start<'_>) -> Result<(), String> {
+        Err("a fresh directory has no snapshot".into())
+    }
+
+    fn block(&mut self, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn begin_empty(&mut self) {}
+
+    fn txn(&mut self, _: Txn) -> Result<(), String> {
+        Err("a fresh directory has no log".into())
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .sample_size(20);
+    targets = log
+}
+criterion_main!(benches);

@@ -1,0 +1,373 @@
+//! What the audit log says: who changed what, and what came of it.
+//!
+//! A shard notes who asks for what when a write arrives, and nothing where the log is off. The
+//! lines are made where the write is applied, so that they stand in the order of the changes.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::database::OpResult;
+use crate::op::Write;
+use crate::txn::TxnBody;
+use crate::wire::opcode::op;
+use crate::wire::record::perms;
+use crate::wire::{Acl, Id};
+use crate::{Millis, SessionId};
+
+/// A write that is on its way, as it will be told.
+#[derive(Debug)]
+pub struct Audited {
+    session: SessionId,
+    client: Client,
+    form: Form,
+    actions: Vec<Action>,
+}
+
+/// How a write was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    /// One change.
+    Single,
+    /// A multi.
+    Multi,
+}
+
+/// One change that is asked for; a multi asks for several.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Action {
+    /// What kind of change.
+    pub operation: Operation,
+    /// The node as the request names it.
+    pub path: Option<Arc<str>>,
+    /// The flags of a creation.
+    pub flags: Option<i32>,
+    /// The list that a node is to have.
+    pub acl: Option<Box<str>>,
+}
+
+/// The kinds of changes, by ZooKeeper's names for them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operation {
+    /// Every operation that creates.
+    Create,
+    /// A client's delete.
+    Delete,
+    /// setData.
+    SetData,
+    /// setACL.
+    SetAcl,
+    /// A condition in a multi, which is not told.
+    Check,
+    /// A multi that was refused; one that was not is told by its parts.
+    Multi,
+    /// reconfig.
+    Reconfig,
+    /// An ephemeral node went with its session.
+    SessionEnd,
+    /// The server takes clients.
+    ServerStart,
+    /// The server was told to stop.
+    ServerStop,
+}
+
+impl Operation {
+    /// ZooKeeper's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Operation::Create => "create",
+            Operation::Delete => "delete",
+            Operation::SetData => "setData",
+            Operation::SetAcl => "setAcl",
+            Operation::Check => "check",
+            Operation::Multi => "multiOperation",
+            Operation::Reconfig => "reconfig",
+            Operation::SessionEnd => "ephemeralZNodeDeletionOnSessionCloseOrExpire",
+            Operation::ServerStart => "serverStart",
+            Operation::ServerStop => "serverStop",
+        }
+    }
+
+    fn of(op_code: i32) -> Operation {
+        match op_code {
+            op::DELETE => Operation::Delete,
+            op::SET_DATA => Operation::SetData,
+            op::SET_ACL => Operation::SetAcl,
+            op::MULTI => Operation::Multi,
+            op::RECONFIG => Operation::Reconfig,
+            _ => Operation::Create,
+        }
+    }
+}
+
+/// Who asked, from outside.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Client {
+    /// The identities of the connection.
+    pub ids: Arc<[Id]>,
+    /// Its address.
+    pub ip: IpAddr,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// It was done.
+    Success,
+    /// It was refused.
+    Failure,
+    /// It was asked for, and nobody will be left to tell how it ended.
+    Invoked,
+}
+
+impl Ending {
+    /// ZooKeeper's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ending::Success => "success",
+            Ending::Failure => "failure",
+            Ending::Invoked => "invoked",
+        }
+    }
+}
+
+/// One line.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AuditLine {
+    /// Wall clock.
+    pub time: Millis,
+    /// The session; none is the server itself.
+    pub session: Option<SessionId>,
+    /// Who asked; `None` is the server.
+    pub client: Option<Client>,
+    /// What for.
+    pub operation: Operation,
+    /// The node.
+    pub path: Option<Arc<str>>,
+    /// What kind of node is created.
+    pub kind: Option<&'static str>,
+    /// The list that the node gets.
+    pub acl: Option<Box<str>>,
+    /// What came of it.
+    pub ending: Ending,
+}
+
+impl Audited {
+    /// What a write will be told as. The operation is that of its header.
+    pub fn new(session: SessionId, client: Client, op_code: i32, write: &Write) -> Audited {
+        let (form, actions) = match write {
+            Write::Multi(writes) => {
+                (Form::Multi, writes.iter().map(|write| action(op_code, write)).collect())
+            }
+            write => (Form::Single, vec![action(op_code, write)]),
+        };
+        Audited { session, client, form, actions }
+    }
+
+    /// The lines of a write that was ordered.
+    pub fn tell(self, time: Millis, result: &OpResult, each: &mut dyn FnMut(AuditLine)) {
+        match result {
+            OpResult::Refused(_) => self.tell_refusal(time, each),
+            OpResult::Multi(results) => {
+                if results.iter().any(|result| matches!(result, OpResult::Refused(_))) {
+                    return self.tell_refusal(time, each);
+                }
+                for (action, result) in self.actions.iter().zip(results) {
+                    self.tell_done(action, time, result, each);
+                }
+            }
+            result => {
+                for action in &self.actions {
+                    self.tell_done(action, time, result, each);
+                }
+            }
+        }
+    }
+
+    /// The line of a write that was refused. Of a multi, nothing else is told.
+    pub fn tell_refusal(self, time: Millis, each: &mut dyn FnMut(AuditLine)) {
+        let all = Action::on(Operation::Multi, None);
+        let action = match self.form {
+            Form::Single => &self.actions[0],
+            Form::Multi => &all,
+        };
+        each(self.line(action, action.path.clone(), time, Ending::Failure));
+    }
+
+    fn tell_done(
+        &self,
+        action: &Action,
+        time: Millis,
+        result: &OpResult,
+        each: &mut dyn FnMut(AuditLine),
+    ) {
+        if action.operation == Operation::Check {
+            return;
+        }
+        // The name of a sequential node is known only now.
+        let path = match result {
+            OpResult::Created { path, .. } => Some(path.clone()),
+            _ => action.path.clone(),
+        };
+        each(self.line(action, path, time, Ending::Success));
+    }
+
+    fn line(
+        &self,
+        action: &Action,
+        path: Option<Arc<str>>,
+        time: Millis,
+        ending: Ending,
+    ) -> AuditLine {
+        AuditLine {
+            time,
+            session: Some(self.session),
+            client: Some(self.client.clone()),
+            operation: action.operation,
+            path,
+            kind: action.flags.and_then(kind),
+            acl: action.acl.clone(),
+            ending,
+        }
+    }
+}
+
+fn action(op_code: i32, write: &Write) -> Action {
+    match write {
+        Write::Create(create) => create.audited(),
+        Write::Delete(delete) => delete.audited(),
+        Write::SetData(set) => set.audited(),
+        Write::SetAcl(set) => set.audited(),
+        Write::Check(_) => Action::on(Operation::Check, None),
+        Write::DeleteSpent(_) | Write::Multi(_) | Write::Refused(_) | Write::Reconfig => {
+            Action::on(Operation::of(op_code), None)
+        }
+    }
+}
+
+impl Action {
+    /// Without flags and list.
+    pub(crate) fn on(operation: Operation, path: Option<&Arc<str>>) -> Action {
+        Action { operation, path: path.cloned(), flags: None, acl: None }
+    }
+}
+
+/// The lines about the ephemeral nodes that go with a session. Other transactions have none.
+pub fn tell_session_end(
+    session: SessionId,
+    time: Millis,
+    body: &TxnBody,
+    each: &mut dyn FnMut(AuditLine),
+) {
+    let TxnBody::CloseSession { paths } = body else { return };
+    for path in paths {
+        let line = AuditLine::of_server(Operation::SessionEnd, time, Ending::Success);
+        each(AuditLine { session: Some(session), path: Some(path.clone()), ..line });
+    }
+}
+
+/// ZooKeeper's name for what the flags of a creation ask for.
+fn kind(flags: i32) -> Option<&'static str> {
+    Some(match flags {
+        0 => "persistent",
+        1 => "ephemeral",
+        2 => "persistent_sequential",
+        3 => "ephemeral_sequential",
+        4 => "container",
+        5 => "persistent_with_ttl",
+        6 => "persistent_sequential_with_ttl",
+        _ => return None,
+    })
+}
+
+/// A list as ZooKeeper's audit log shows it: its entries stand one behind the other.
+pub(crate) fn acl_text(list: &[Acl]) -> Box<str> {
+    const LETTERS: [(i32, char); 5] = [
+        (perms::CREATE, 'c'),
+        (perms::DELETE, 'd'),
+        (perms::READ, 'r'),
+        (perms::WRITE, 'w'),
+        (perms::ADMIN, 'a'),
+    ];
+    let mut text = String::new();
+    for entry in list {
+        text.extend([&entry.id.scheme, ":", &entry.id.id, ":"]);
+        text.extend(LETTERS.iter().filter(|(bit, _)| entry.perms & bit != 0).map(|(_, c)| c));
+    }
+    text.into()
+}
+
+impl AuditLine {
+    /// What the server does by itself.
+    pub fn of_server(operation: Operation, time: Millis, ending: Ending) -> AuditLine {
+        AuditLine {
+            time,
+            session: None,
+            client: None,
+            operation,
+            path: None,
+            kind: None,
+            acl: None,
+            ending,
+        }
+    }
+
+    /// The fields that are there, in ZooKeeper's order. `server` is the user of the server itself.
+    pub fn fields(&self, server: &str) -> Vec<(&'static str, String)> {
+        let mut fields = Vec::with_capacity(8);
+        let mut put = |name, value: Option<String>| fields.extend(value.map(|value| (name, value)));
+        put("session", self.session.map(|session| format!("0x{:x}", session.0)));
+        let user = self.client.as_ref().map_or_else(|| server.to_owned(), Client::users);
+        put("user", Some(user));
+        put("ip", self.client.as_ref().map(|client| client.ip.to_string()));
+        put("operation", Some(self.operation.name().to_owned()));
+        put("znode", self.path.as_deref().map(str::to_owned));
+        put("znode_type", self.kind.map(str::to_owned));
+        put("acl", self.acl.as_deref().map(str::to_owned));
+        put("result", Some(self.ending.name().to_owned()));
+        fields
+    }
+
+    /// The text of the line: fields between tabs. Control characters are escaped, so that no name
+    /// can pretend to be another field or another line.
+    pub fn text(&self, server: &str) -> String {
+        let mut text = String::new();
+        for (name, value) in self.fields(server) {
+            if !text.is_empty() {
+                text.push('\t');
+            }
+            text.push_str(name);
+            text.push('=');
+            for c in value.chars() {
+                if c.is_control() {
+                    write!(text, "\\u{:04x}", u32::from(c)).expect("a String takes everything");
+                } else {
+                    text.push(c);
+                }
+            }
+        }
+        text
+    }
+}
+
+impl Client {
+    /// The names of the user: without passwords, without doubles.
+    fn users(&self) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for id in self.ids.iter() {
+            let name = match &*id.scheme {
+                "digest" => id.id.split(':').next().unwrap_or_default(),
+                _ => &*id.id,
+            };
+            let name = if name.is_empty() { &*id.scheme } else { name };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names.join(",")
+    }
+}
+
+#[cfg(test)]
+#[path = "audit_tests.rs"]
+mod tests;

@@ -1,0 +1,281 @@
+//! The audit log's thread: it takes lines from the sequencer and writes them down.
+//!
+//! No line is given up for want of time: where the writer falls behind, the sequencer stops
+//! carrying out until it has caught up, as it does for a shard whose mailbox is full. So writes
+//! wait for a slow disk of the audit log, and reads do not. What cannot be written at all (the
+//! disk is full) is counted, said, and shown by `mntr`; the service goes on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use ringkeeper_engine::Millis;
+use ringkeeper_engine::audit::{AuditLine, Ending, Operation};
+
+mod file;
+
+use self::file::AuditFile;
+use crate::admin::user;
+use crate::clock::wall;
+use crate::config::{LogFormat, Settings};
+use crate::waker::Waker;
+
+/// Lines waiting from which on the sequencer carries nothing out. One hold of its guard may add
+/// what its transactions have.
+const LINES_MAX: usize = 4_096;
+/// Lines that are written with one call.
+const LINES_AT_ONCE: usize = 512;
+/// Milliseconds between two messages about lines that cannot be written.
+const SAY_MS: i64 = 60_000;
+
+/// The sequencer's end of the audit log.
+#[derive(Clone)]
+pub struct AuditEnd {
+    lines: Sender<AuditLine>,
+    backlog: Arc<Backlog>,
+}
+
+/// What is between the two threads.
+#[derive(Default, Debug)]
+struct Backlog {
+    lines: AtomicUsize,
+    /// The sequencer waits for the writer.
+    stalled: AtomicBool,
+}
+
+/// The audit log of one server.
+pub struct AuditLog {
+    end: AuditEnd,
+    /// Lines that could not be written.
+    pub lost: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+/// Where lines go.
+enum Target {
+    /// To the server's own messages.
+    Messages(LogFormat),
+    /// To a file of their own.
+    File(AuditFile),
+}
+
+struct Writer {
+    lines: Receiver<AuditLine>,
+    backlog: Arc<Backlog>,
+    lost: Arc<AtomicU64>,
+    target: Target,
+    /// Who runs the server.
+    user: String,
+    sequencer: Arc<Waker>,
+    said: Option<Millis>,
+}
+
+impl AuditEnd {
+    /// Whether the writer keeps up. Where it does not, it wakes the sequencer when it does again.
+    ///
+    /// Order: the mark is set before the second look, and the writer looks for it behind its
+    /// counting down, so one of the two sees the other.
+    pub fn has_room(&self) -> bool {
+        let keeps_up = || self.backlog.lines.load(Ordering::SeqCst) < LINES_MAX;
+        if keeps_up() {
+            return true;
+        }
+        self.backlog.stalled.store(true, Ordering::SeqCst);
+        keeps_up()
+    }
+
+    /// Hands a line over. It never waits.
+    pub fn push(&self, line: AuditLine) {
+        self.backlog.lines.fetch_add(1, Ordering::SeqCst);
+        // The writer ends with the last sender only.
+        let sent = self.lines.send(line);
+        assert!(sent.is_ok(), "the audit log has ended before its server");
+    }
+}
+
+impl AuditLog {
+    /// Starts the thread, where the settings ask for it. `sequencer` is woken when the writer has
+    /// caught up.
+    pub fn start(settings: &Settings, sequencer: Arc<Waker>) -> anyhow::Result<Option<AuditLog>> {
+        if !settings.audit_enable {
+            return Ok(None);
+        }
+        let target = match &settings.audit_file {
+            None => Target::Messages(settings.log_format),
+            Some(path) => Target::File(open_file(path.clone(), settings)?),
+        };
+        AuditLog::run(target, sequencer).map(Some)
+    }
+
+    fn run(target: Target, sequencer: Arc<Waker>) -> anyhow::Result<AuditLog> {
+        let (sender, lines) = unbounded();
+        let (backlog, lost) = (Arc::new(Backlog::default()), Arc::new(AtomicU64::new(0)));
+        let mut writer = Writer {
+            lines,
+            backlog: backlog.clone(),
+            lost: lost.clone(),
+            target,
+            user: user(),
+            sequencer,
+            said: None,
+        };
+        let thread =
+            std::thread::Builder::new().name("audit".into()).spawn(move || writer.work())?;
+        Ok(AuditLog { end: AuditEnd { lines: sender, backlog }, lost, thread })
+    }
+
+    /// The end for the sequencer.
+    pub fn end(&self) -> AuditEnd {
+        self.end.clone()
+    }
+
+    /// Clients are served from now on.
+    pub fn started(&self) {
+        self.end.push(AuditLine::of_server(Operation::ServerStart, wall(), Ending::Success));
+    }
+
+    /// The server stops: waits until everything is written. Every other end must be gone.
+    pub fn finish(self) {
+        self.end.push(AuditLine::of_server(Operation::ServerStop, wall(), Ending::Invoked));
+        drop(self.end);
+        let _ = self.thread.join();
+    }
+}
+
+fn open_file(path: PathBuf, settings: &Settings) -> anyhow::Result<AuditFile> {
+    let bytes_max = settings.audit_file_mb.map(|mb| u64::from(mb) << 20);
+    let shown = path.display().to_string();
+    AuditFile::open(path, bytes_max, settings.audit_files).with_context(|| {
+        format!("ringkeeper.audit.file={shown} cannot be written; make it writable, or remove it")
+    })
+}
+
+impl Writer {
+    fn work(&mut self) {
+        let mut batch = Vec::new();
+        while let Ok(first) = self.lines.recv() {
+            batch.push(first);
+            batch.extend(self.lines.try_iter().take(LINES_AT_ONCE - 1));
+            self.write(&batch);
+            self.backlog.lines.fetch_sub(batch.len(), Ordering::SeqCst);
+            if self.backlog.stalled.swap(false, Ordering::SeqCst) {
+                self.sequencer.wake();
+            }
+            batch.clear();
+        }
+    }
+
+    fn write(&mut self, batch: &[AuditLine]) {
+        let result = match &mut self.target {
+            Target::Messages(format) => {
+                batch.iter().for_each(|line| say(line, *format, &self.user));
+                Ok(())
+            }
+            Target::File(file) => file.write(batch, &self.user),
+        };
+        if let Err(error) = result {
+            self.lose(batch.len(), &error);
+        }
+    }
+
+    fn lose(&mut self, lines: usize, error: &std::io::Error) {
+        let lost = self.lost.fetch_add(lines as u64, Ordering::Relaxed) + lines as u64;
+        let now = wall();
+        if self.said.is_none_or(|said| now.0 - said.0 >= SAY_MS) {
+            self.said = Some(now);
+            tracing::error!(
+                "the audit log cannot be written: {error}; {lost} lines are lost so far. Make \
+                 space, or make the file writable: it is tried again with every line"
+            );
+        }
+    }
+}
+
+/// One line among the messages. As text it is ZooKeeper's line, as JSON it has its fields.
+fn say(line: &AuditLine, format: LogFormat, user: &str) {
+    if format == LogFormat::Text {
+        return tracing::info!(target: "audit", "audit: {}", line.text(user));
+    }
+    let fields = line.fields(user);
+    let field = |name: &str| fields.iter().find(|(key, _)| *key == name).map(|(_, text)| &**text);
+    tracing::info!(
+        target: "audit",
+        session = field("session"),
+        user = field("user"),
+        ip = field("ip"),
+        operation = field("operation"),
+        znode = field("znode"),
+        znode_type = field("znode_type"),
+        acl = field("acl"),
+        result = field("result"),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(number: usize) -> AuditLine {
+        let path = Some(format!("/{number}").into());
+        let line = AuditLine::of_server(Operation::Create, Millis(0), Ending::Success);
+        AuditLine { path, ..line }
+    }
+
+    fn log(target: Target) -> (AuditLog, Arc<Waker>) {
+        let waker = Arc::new(Waker::new().expect("a waker"));
+        (AuditLog::run(target, waker.clone()).expect("a thread"), waker)
+    }
+
+    #[test]
+    fn every_line_is_written_in_order_and_a_full_queue_says_so() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("audit.log");
+        // A pipe nobody reads holds the writer up until the test reads it.
+        rustix::fs::mkfifoat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        )
+        .expect("a pipe");
+        let reader = std::fs::File::options().read(true).write(true).open(&path).expect("a pipe");
+        let file = AuditFile::open(path, None, 1).expect("the pipe is a file");
+        let (log, _) = log(Target::File(file));
+        let end = log.end();
+        let mut pushed = 0;
+        while end.has_room() {
+            end.push(line(pushed));
+            pushed += 1;
+        }
+        assert!(pushed >= LINES_MAX, "{pushed}");
+        assert!(end.backlog.stalled.load(Ordering::SeqCst), "the writer will wake the sequencer");
+        let reading = std::thread::spawn(move || {
+            let lines = std::io::BufRead::lines(std::io::BufReader::new(reader));
+            let lines = lines.map_while(Result::ok);
+            let named: Vec<String> = lines
+                .take(pushed + 1)
+                .map(|line| line.split('\t').find(|field| field.contains('=')).map(str::to_owned))
+                .map(Option::unwrap_or_default)
+                .collect();
+            named.len()
+        });
+        drop(end);
+        let backlog = log.end.backlog.clone();
+        log.finish();
+        assert_eq!(reading.join().expect("it reads"), pushed + 1);
+        assert_eq!(backlog.lines.load(Ordering::SeqCst), 0);
+        assert!(!backlog.stalled.load(Ordering::SeqCst), "it was woken");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted() {
+        let file = AuditFile::open("/dev/full".into(), None, 1).expect("it can be opened");
+        let (log, _) = log(Target::File(file));
+        (0..5).for_each(|number| log.end().push(line(number)));
+        let lost = log.lost.clone();
+        log.finish();
+        assert_eq!(lost.load(Ordering::Relaxed), 6);
+    }
+}
