@@ -7,9 +7,10 @@ use ringkeeper_engine::wire::Stat;
 
 use crate::check;
 use crate::fault::{Fault, FaultKind};
+use crate::ledger::{KeyWrites, Made};
 use crate::load::{Layout, Load};
 use crate::tally::Tally;
-use crate::workload::Workload;
+use crate::value::Origin;
 
 /// Requests in flight while it reads.
 const IN_FLIGHT: usize = 256;
@@ -27,7 +28,7 @@ pub(crate) fn audit(client: &mut Client, layout: &Layout, load: &Load, tally: &m
     }
 }
 
-/// The version of a key counts its sets.
+/// The version of a key counts its sets, and never falls behind an acknowledged one.
 fn audit_keys(
     client: &mut Client,
     layout: &Layout,
@@ -38,15 +39,38 @@ fn audit_keys(
     let mut key = 0;
     ask_all(client, requests, |answer| {
         let (data, stat) = answer.body().data_stat()?;
-        if let Err(fault) = check::value(data, key, load.value_bytes) {
-            tally.fault(fault);
+        let known = tally.ledger.keys[key as usize];
+        let path = &layout.keys[key as usize];
+        match check::value(data, key, load.value_bytes) {
+            Ok(origin) => audit_key(path, (origin, data), &stat, &known, tally),
+            Err(fault) => tally.fault(fault),
         }
-        let sets = u64::from(tally.ledger.sets[key as usize]);
-        let version = u64::try_from(stat.version).unwrap_or(0);
-        expect(&layout.keys[key as usize], version, sets..=sets + tally.ledger.unsure, tally);
+        let (sets, unsure) = (u64::from(known.sets), u64::from(known.unsure));
+        expect(path, u64::try_from(stat.version).unwrap_or(0), sets..=sets + unsure, tally);
         key += 1;
         Ok(())
     })
+}
+
+/// What is there is the newest state that was acknowledged, or a newer one.
+fn audit_key(
+    path: &str,
+    (origin, data): (Origin, Option<&[u8]>),
+    stat: &Stat,
+    known: &KeyWrites,
+    tally: &mut Tally,
+) {
+    let older = stat.mzxid < known.mzxid || stat.version < known.version;
+    let told = Origin::is_told_by(data.map_or(0, <[u8]>::len)) && stat.mzxid == known.mzxid;
+    let other = told && (origin.writer, origin.seq) != (known.writer, known.seq);
+    if known.mzxid > 0 && (older || other) {
+        let story = format!(
+            "{path}: version {} of zxid {:#x} by session {} was acknowledged, version {} of zxid \
+             {:#x} by session {} is there",
+            known.version, known.mzxid, known.writer, stat.version, stat.mzxid, origin.writer
+        );
+        tally.fault(Fault::new(FaultKind::LostWrite, story));
+    }
 }
 
 /// What a session has created is there, and nothing is left of what it has deleted again.
@@ -56,28 +80,35 @@ fn audit_lanes(
     load: &Load,
     tally: &mut Tally,
 ) -> Result<(), Error> {
-    let lanes = match load.workload {
-        Workload::Create | Workload::Multi | Workload::Ephemeral => load.connections,
-        Workload::Set
-        | Workload::Get
-        | Workload::Exists
-        | Workload::Children
-        | Workload::Mix { .. }
-        | Workload::Watch
-        | Workload::PersistentWatch
-        | Workload::Sessions => return Ok(()),
-    };
-    let paths: Vec<String> = (0..lanes).map(|lane| layout.lane(lane)).collect();
-    let requests = paths.iter().map(|path| Request::Exists { path, watch: false });
-    let mut nodes = 0;
+    if !load.workload.needs_lanes() {
+        return Ok(());
+    }
+    let paths: Vec<String> = (0..load.connections).map(|lane| layout.lane(lane)).collect();
+    let requests = paths.iter().map(|path| Request::GetChildren { path, watch: false });
+    let (mut lane, mut extra, mut fleeting) = (0, 0, 0);
+    let made = std::mem::take(&mut tally.ledger.made);
+    let none = Made::default();
     ask_all(client, requests, |answer| {
-        let Stat { num_children, .. } = answer.body().stat()?;
-        nodes += u64::try_from(num_children).unwrap_or(0);
+        let expected = made.get(&lane).unwrap_or(&none);
+        let (mut found, mut others) = (0, 0);
+        for name in answer.body().names()? {
+            match name.parse::<u64>() {
+                Ok(seq) if expected.holds(seq) => found += 1,
+                Ok(_) => others += 1,
+                Err(_) => fleeting += 1,
+            }
+        }
+        let (count, path) = (expected.count(), &paths[lane as usize]);
+        if found != count {
+            let story =
+                format!("{path}: of {count} creates that were acknowledged, {found} are there");
+            tally.faults.note_many(count - found, Fault::new(FaultKind::LostWrite, story));
+        }
+        (lane, extra) = (lane + 1, extra + others);
         Ok(())
     })?;
-    let creates = tally.ledger.creates;
-    let unsure = if load.workload == Workload::Ephemeral { 0 } else { tally.ledger.unsure };
-    expect("all created nodes", nodes, creates..=creates + unsure, tally);
+    expect("nodes that nobody asked to stay", extra, 0..=tally.ledger.unsure_nodes, tally);
+    expect("ephemeral nodes of closed sessions", fleeting, 0..=0, tally);
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use ringkeeper_engine::wire::{Malformed, Reader, Stat};
 
 use crate::fault::{Fault, FaultKind};
 use crate::session::Tag;
+use crate::sizes::Sizes;
 use crate::value::Origin;
 
 /// Refuses error codes.
@@ -32,8 +33,8 @@ pub(crate) fn names(got: &str, asked: &str) -> Result<(), Fault> {
 }
 
 /// The data is a whole value of this key.
-pub(crate) fn value(data: Option<&[u8]>, key: u32, bytes: usize) -> Result<Origin, Fault> {
-    data.and_then(|data| Origin::read(data, key, bytes)).ok_or_else(|| {
+pub(crate) fn value(data: Option<&[u8]>, key: u32, sizes: Sizes) -> Result<Origin, Fault> {
+    data.and_then(|data| Origin::read(data, key, sizes)).ok_or_else(|| {
         let got = data.map_or("null".to_string(), |data| format!("{} bytes", data.len()));
         let story = format!("key {key}: {got} that are not what anybody wrote there");
         Fault::new(FaultKind::Damaged, story)
@@ -41,11 +42,11 @@ pub(crate) fn value(data: Option<&[u8]>, key: u32, bytes: usize) -> Result<Origi
 }
 
 /// The stat speaks of a value of this size.
-pub(crate) fn length(stat: &Stat, bytes: usize) -> Result<(), Fault> {
-    if usize::try_from(stat.data_length) == Ok(bytes) {
+pub(crate) fn length(stat: &Stat, sizes: Sizes) -> Result<(), Fault> {
+    if usize::try_from(stat.data_length).is_ok_and(|bytes| sizes.hold(bytes)) {
         return Ok(());
     }
-    let story = format!("a stat says {} bytes where {bytes} were written", stat.data_length);
+    let story = format!("a stat says {} bytes where {sizes} were written", stat.data_length);
     Err(Fault::new(FaultKind::Damaged, story))
 }
 

@@ -1,7 +1,9 @@
 //! The command line.
 
+use std::cell::RefCell;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,8 +12,12 @@ use clap::{Args, Parser, Subcommand};
 use crate::checkup::{self, Size};
 use crate::clock::nanos;
 use crate::condition::Condition;
-use crate::load::{Arrival, Load, Target};
-use crate::workload::Workload;
+use crate::kill::Keeper;
+use crate::load::{Load, Target};
+use crate::load_args::{LoadArgs, parse_duration};
+use crate::rt::Io;
+use crate::search::Goal;
+use crate::throw_away::ThrowAway;
 
 /// Loads any server that speaks the ZooKeeper protocol, verifies every reply and tells how fast
 /// it was.
@@ -20,7 +26,9 @@ use crate::workload::Workload;
     name = "bench",
     bin_name = "ringkeeper bench",
     args_conflicts_with_subcommands = true,
-    args_override_self = true
+    args_override_self = true,
+    max_term_width = 100,
+    after_help = EXAMPLES
 )]
 pub(crate) struct Cli {
     /// What to do instead of a plain run.
@@ -31,11 +39,31 @@ pub(crate) struct Cli {
     pub run: RunArgs,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  ringkeeper bench                                     a server of its own, mostly reads, 5 s
+  ringkeeper bench --server zk1:2181,zk2:2181 set      an ensemble, writes
+  ringkeeper bench create get -c 256 -p 1 -d 30s       two loads, one after the other
+  ringkeeper bench mix:get=80,set=15,create=5 --keys-dist zipf:0.99
+  ringkeeper bench set --rate 5000                     an open loop: the server sets no pace
+  ringkeeper bench set --search 'p99<5ms'              the highest rate that holds this
+  ringkeeper bench lock:4 -c 32                        a recipe, its mutual exclusion verified
+  ringkeeper bench set --kill-leader-every 5s -d 30s   kill -9 under load; no acknowledged write
+                                                       may be lost
+  ringkeeper bench --scenario kafka                    as Kafka does; see `bench scenarios`
+  ringkeeper bench versus --server a=:2181 --server b=:2182 set get
+
+Exit codes: 0 all is well, 1 something was wrong or cut short, 2 nothing could be measured, 3 a
+condition of --fail-if holds, 130 interrupted by Ctrl-C (what there is has been shown, and the nodes
+have been removed).";
+
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Runs the same load against several targets in turn and compares them
-    Versus(VersusArgs),
+    Versus(Box<VersusArgs>),
+    /// Lists the scenarios that come with it
+    Scenarios(ScenariosArgs),
     /// Compares results of `--json`, and says what differs by more than chance
     Compare(CompareArgs),
     /// Tells whether a server is good enough for a use of a certain size
@@ -45,12 +73,23 @@ pub(crate) enum Command {
 /// A run against one target.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// Server to load; several, separated by commas, are one ensemble
-    #[arg(long, default_value = "127.0.0.1:2181", value_name = "HOST:PORT,..")]
-    pub server: String,
+    /// Server to load; several, separated by commas, are one ensemble. Without it a Ringkeeper is
+    /// started in the working directory for this run alone
+    #[arg(long, value_name = "HOST:PORT,..")]
+    pub server: Option<String>,
     /// Process of the server, for its CPU and memory; found by its port on this host otherwise
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", requires = "server")]
     pub server_pid: Vec<u32>,
+    /// Starts a killed server again: a shell command, with {server} in the place of HOST:PORT
+    #[arg(long, value_name = "COMMAND", requires = "server")]
+    pub restart_cmd: Option<String>,
+    /// Runs the phases of a scenario: a name from `bench scenarios`, a TOML file, or a YAML file
+    /// of keeper-bench. Options given here replace those of its phases
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["workloads", "search"])]
+    pub scenario: Option<String>,
+    /// Finds the highest rate that holds a goal, such as 'p99<5ms'
+    #[arg(long, value_name = "GOAL", conflicts_with = "count")]
+    pub search: Option<Goal>,
     /// How often each load is run; differences can be told from chance with 4 runs or more
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
@@ -164,125 +203,24 @@ pub(crate) struct OutputArgs {
     pub quiet: bool,
 }
 
-/// The load.
+/// What to do with scenarios.
 #[derive(Args, Debug)]
-pub(crate) struct LoadArgs {
-    /// One after the other: create, set, get, exists, children, multi, mix:R (share of reads),
-    /// ephemeral, watch, pwatch, sessions
-    #[arg(default_value = "mix:0.9", value_name = "WORKLOAD")]
-    pub workloads: Vec<Workload>,
-    /// Sessions
-    #[arg(long, short, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
-    pub connections: u32,
-    /// Requests in flight on each session
-    #[arg(long, short, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
-    pub pipeline: u32,
-    /// Driver threads
-    #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub threads: u32,
-    /// Open loop: operations per second, whether or not the server keeps up
-    #[arg(long)]
-    pub rate: Option<f64>,
-    /// Spacing of an open loop's operations
-    #[arg(long, value_enum, default_value = "poisson")]
-    pub arrival: Arrival,
-    /// Time before anything is measured (5, 5s, 500ms, 2m)
-    #[arg(long, default_value = "1s", value_parser = parse_duration)]
-    pub warmup: Duration,
-    /// Time measured
-    #[arg(long, short, default_value = "5s", value_parser = parse_duration)]
-    pub duration: Duration,
-    /// Operations measured, instead of a time
-    #[arg(long, short = 'n', conflicts_with = "duration")]
-    pub count: Option<u64>,
-    /// Bytes of each value; below 24 they cannot tell who wrote them
-    #[arg(long, default_value_t = 100)]
-    pub value_bytes: usize,
-    /// Nodes that are set and read
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
-    pub keys: u32,
-    /// Children of the node that `children` lists
-    #[arg(long, default_value_t = 100)]
-    pub children: u32,
-    /// Makes the same choices again
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Session timeout to ask for
-    #[arg(long, default_value = "30s", value_parser = parse_duration)]
-    pub session_timeout: Duration,
-    /// How long late replies are waited for when time is up
-    #[arg(long, default_value = "10s", value_parser = parse_duration)]
-    pub grace: Duration,
-    /// Node to work under; it is left as it was found
-    #[arg(long, default_value = "/ringkeeper-bench")]
-    pub path: String,
-}
-
-impl LoadArgs {
-    /// The loads, one for each workload.
-    pub(crate) fn loads(&self) -> Result<Vec<Load>> {
-        self.workloads.iter().map(|workload| self.load(*workload)).collect()
-    }
-
-    fn load(&self, workload: Workload) -> Result<Load> {
-        self.check(workload)?;
-        Ok(Load {
-            workload,
-            connections: self.connections,
-            pipeline: if workload.is_pipelined() { self.pipeline as usize } else { 1 },
-            threads: self.threads,
-            rate: self.rate,
-            arrival: self.arrival,
-            warmup: nanos(self.warmup),
-            duration: nanos(self.duration),
-            count: self.count,
-            value_bytes: self.value_bytes,
-            keys: self.keys,
-            children: self.children,
-            seed: self.seed,
-            session_ms: i32::try_from(self.session_timeout.as_millis()).unwrap_or(i32::MAX),
-            grace: nanos(self.grace),
-            path: self.path.trim_end_matches('/').to_string(),
-        })
-    }
-
-    fn check(&self, workload: Workload) -> Result<()> {
-        if self.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
-            bail!("--rate must be above 0");
-        }
-        if self.rate.is_some() && !workload.is_pipelined() {
-            bail!("{workload} has its own rhythm and takes no --rate");
-        }
-        if self.connections < self.threads {
-            bail!("--threads must not exceed --connections");
-        }
-        if self.value_bytes > 1_000_000 {
-            bail!("--value-bytes must stay below 1 MB, the default limit of every server");
-        }
-        if self.path.len() < 2 || !ringkeeper_engine::path::is_valid(&self.path) {
-            bail!("--path must name a node below the root, such as /ringkeeper-bench");
-        }
-        Ok(())
-    }
-}
-
-impl RunArgs {
-    /// The target.
-    pub(crate) fn target(&self) -> Result<Target> {
-        let servers = resolve(&self.server)?;
-        Ok(Target { name: self.server.clone(), servers, pids: self.server_pid.clone() })
-    }
+pub(crate) struct ScenariosArgs {
+    /// Prints a scenario, to be saved and changed
+    #[arg(long, value_name = "NAME")]
+    pub show: Option<String>,
 }
 
 impl CheckArgs {
     /// The target.
     pub(crate) fn target(&self) -> Result<Target> {
         let servers = resolve(&self.server)?;
-        Ok(Target { name: self.server.clone(), servers, pids: Vec::new() })
+        let (name, pids) = (self.server.clone(), Vec::new());
+        Ok(Target { name, servers, pids, keeper: Keeper::Nobody })
     }
 
     /// The load of the size that was asked for.
-    pub(crate) fn load(&self) -> Result<Load> {
+    pub(crate) fn load(&self, io: Io) -> Result<Load> {
         let (connections, rate) = self.load.figures();
         let words = [
             "bench".to_string(),
@@ -293,7 +231,7 @@ impl CheckArgs {
         ];
         // The other parameters are those of a plain run.
         let plain = Cli::try_parse_from(words)?;
-        let load = plain.run.load.loads()?.pop().expect("one workload is one load");
+        let load = plain.run.load.loads(io)?.pop().expect("one workload is one load");
         Ok(Load { warmup: nanos(self.warmup), duration: nanos(self.duration), ..load })
     }
 }
@@ -322,10 +260,38 @@ fn parse_target(text: &str) -> Result<Target> {
     let Some((name, servers)) = text.split_once('=') else {
         bail!("NAME=HOST:PORT expected instead of {text:?}");
     };
-    Ok(Target { name: name.to_string(), servers: resolve(servers)?, pids: Vec::new() })
+    let (servers, pids) = (resolve(servers)?, Vec::new());
+    Ok(Target { name: name.to_string(), servers, pids, keeper: Keeper::Nobody })
 }
 
-fn resolve(servers: &str) -> Result<Vec<SocketAddr>> {
+impl RunArgs {
+    /// The target: the servers asked for, those that a scenario names, or one that is started
+    /// for this run.
+    pub(crate) fn target(&self, named: Option<String>) -> Result<Target> {
+        let Some(servers) = self.server.clone().or(named) else {
+            let own = ThrowAway::start()?;
+            let (address, directory) = (own.address(), own.directory().display().to_string());
+            if !self.output.quiet {
+                eprintln!("no --server: a Ringkeeper for this run alone, in {directory}");
+            }
+            return Ok(Target {
+                name: format!("own server, {address}"),
+                servers: vec![address],
+                pids: Vec::new(),
+                keeper: Keeper::Own(Rc::new(RefCell::new(own))),
+            });
+        };
+        Ok(Target {
+            servers: resolve(&servers)?,
+            name: servers,
+            pids: self.server_pid.clone(),
+            keeper: self.restart_cmd.clone().map_or(Keeper::Nobody, Keeper::Command),
+        })
+    }
+}
+
+/// The addresses of some servers.
+pub(crate) fn resolve(servers: &str) -> Result<Vec<SocketAddr>> {
     servers.split(',').map(resolve_one).collect()
 }
 
@@ -337,23 +303,10 @@ fn resolve_one(server: &str) -> Result<SocketAddr> {
     found.first().copied().with_context(|| format!("{server:?} has no address"))
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let number_end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(number_end);
-    let scale = match unit {
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3_600.0,
-        _ => return Err(format!("unknown unit {unit:?}; ms, s, m or h are known")),
-    };
-    let number: f64 = number.trim().parse().map_err(|_| format!("{text:?} is no duration"))?;
-    Duration::try_from_secs_f64(number * scale).map_err(|error| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::Workload;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -361,22 +314,11 @@ mod tests {
         Cli::command().debug_assert();
         let cli = Cli::parse_from(["bench", "set", "get", "-c", "2", "--rate", "100"]);
         assert_eq!(cli.run.load.workloads, [Workload::Set, Workload::Get]);
-        let loads = cli.run.load.loads().unwrap();
+        let loads = cli.run.load.loads(Io::Epoll).unwrap();
         assert_eq!((loads.len(), loads[0].rate), (2, Some(100.0)));
         let cli = Cli::parse_from(["bench", "versus", "--server", "a=[::1]:1,127.0.0.1:2"]);
         let Some(Command::Versus(versus)) = cli.command else { panic!("versus was asked for") };
         assert!(versus.targets().is_err());
         assert_eq!(parse_target(&versus.server[0]).unwrap().servers.len(), 2);
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        for bad in [&["bench", "watch", "--rate", "5"][..], &["bench", "--path", "a"]] {
-            assert!(Cli::parse_from(bad).run.load.loads().is_err(), "{bad:?}");
-        }
-        for (text, ms) in [("5", 5_000), ("20ms", 20), ("1.5m", 90_000)] {
-            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)));
-        }
-        assert!(parse_duration("5 parsecs").is_err() && parse_duration("-1").is_err());
     }
 }

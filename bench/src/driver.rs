@@ -13,14 +13,18 @@ use crate::clock::{Nanos, SECOND};
 use crate::course::Course;
 use crate::fanout::{Fanout, Group, Lasting};
 use crate::fault::{Fault, FaultKind};
-use crate::load::{Arrival, Layout, Load};
+use crate::keys::Chooser;
+use crate::ledger::Ledger;
+use crate::link::{Arrivals, Link, Route, arrivals};
+use crate::load::{Layout, Load};
 use crate::pipelined::Pipelined;
+use crate::recipe::{Contender, Places, Recipe};
+use crate::rt::{self, Timer};
 use crate::session::{Part, Session};
 use crate::signal::Signal;
 use crate::storm::Storm;
 use crate::tally::Tally;
 use crate::timeline::Feed;
-use crate::uring_rt::{self, Socket, Timer};
 use crate::value::Dice;
 use crate::workload::Workload;
 
@@ -40,7 +44,9 @@ pub(crate) struct Crew {
     /// The time.
     pub course: Arc<Course>,
     /// The servers.
-    pub servers: Vec<SocketAddr>,
+    pub servers: Arc<[SocketAddr]>,
+    /// Who holds what.
+    pub places: Places,
     /// Where seconds are left for whoever watches.
     pub feed: Arc<Feed>,
 }
@@ -51,12 +57,15 @@ impl Crew {
     pub(crate) fn work(self, ready: impl FnOnce(io::Result<()>) -> bool) -> io::Result<Tally> {
         let basis = self.load.basis();
         let mut tally = Tally::new(basis, self.course.window());
-        tally.ledger.sets = vec![0; self.layout.keys.len()];
+        tally.ledger = Ledger::new(self.layout.keys.len());
         let tally = Rc::new(RefCell::new(tally));
         let mut ready = Some(ready);
-        let worked = uring_rt::run(self.carry(tally.clone(), |connected| {
-            ready.take().expect("sessions connect once")(connected)
-        }));
+        let worked = rt::run(
+            self.load.io,
+            self.carry(tally.clone(), |connected| {
+                ready.take().expect("sessions connect once")(connected)
+            }),
+        );
         if let Err(error) = &worked
             && let Some(ready) = ready
         {
@@ -75,13 +84,16 @@ impl Crew {
             Workload::Sessions => self.carry_storms(tally, ready).await,
             Workload::Watch => self.carry_fanout(Lasting::OneShot, tally, ready).await,
             Workload::PersistentWatch => self.carry_fanout(Lasting::Persistent, tally, ready).await,
+            Workload::RecursiveWatch => self.carry_fanout(Lasting::Recursive, tally, ready).await,
+            Workload::Lock { .. } => self.carry_recipe(Recipe::Lock, tally, ready).await,
+            Workload::Election { .. } => self.carry_recipe(Recipe::Election, tally, ready).await,
             Workload::Create
             | Workload::Set
             | Workload::Get
             | Workload::Exists
             | Workload::Children
             | Workload::Multi
-            | Workload::Mix { .. }
+            | Workload::Mix(_)
             | Workload::Ephemeral => self.carry_pipelines(tally, ready).await,
         }
     }
@@ -91,7 +103,27 @@ impl Crew {
         tally: Rc<RefCell<Tally>>,
         ready: impl FnOnce(io::Result<()>) -> bool,
     ) -> io::Result<()> {
-        let part = |lane| Pipelined::new(lane, &self.load, &self.layout, &self.course);
+        let mix = self.load.workload.mix().expect("only what is mixed is pipelined");
+        let chooser = Chooser::new(self.load.keys_dist, self.layout.keys.len() as u32);
+        let part = |lane| {
+            let choices = (mix, chooser.clone());
+            Pipelined::new(lane, choices, &self.load, &self.layout, &self.course)
+        };
+        let parts = self.lanes.clone().map(|lane| (lane, part(lane), Rc::default())).collect();
+        self.carry_links(parts, tally, ready).await
+    }
+
+    async fn carry_recipe(
+        self,
+        recipe: Recipe,
+        tally: Rc<RefCell<Tally>>,
+        ready: impl FnOnce(io::Result<()>) -> bool,
+    ) -> io::Result<()> {
+        let queues = self.load.workload.queues();
+        let part = |lane| {
+            let queue = (self.layout.queue(lane % queues), (lane % queues) as usize);
+            Contender::new(recipe, lane, queue, self.places.clone(), self.course.clone())
+        };
         let parts = self.lanes.clone().map(|lane| (lane, part(lane), Rc::default())).collect();
         self.carry_links(parts, tally, ready).await
     }
@@ -102,9 +134,8 @@ impl Crew {
         tally: Rc<RefCell<Tally>>,
         ready: impl FnOnce(io::Result<()>) -> bool,
     ) -> io::Result<()> {
-        let watched = self.layout.watched(self.thread);
-        let watchers = self.lanes.end - self.lanes.start;
-        let group = Group::new(watched, self.load.value_bytes, lasting, watchers);
+        let mut group = Group::new(&self.layout, self.thread, lasting, &self.load);
+        group.set_watchers(self.lanes.end - self.lanes.start);
         let signal = group.writer();
         let group = Rc::new(RefCell::new(group));
         let course = &self.course;
@@ -127,8 +158,10 @@ impl Crew {
         let mut connected = Ok(());
         for (lane, part, signal) in parts {
             let options = self.options();
-            let session = Session::new(part, options, self.course.clone(), tally.clone());
-            match Link::open(self.server(lane), session, signal, &self.course).await {
+            let session = Session::new(part, options, self.course.clone(), tally.clone())
+                .reconnecting(self.load.reconnect);
+            let route = Route::new(&self.servers, lane);
+            match Link::open(route, session, signal, &self.course).await {
                 Ok(link) => links.push(Rc::new(link)),
                 Err(error) => connected = Err(error),
             }
@@ -142,12 +175,12 @@ impl Crew {
         }
         tally.borrow_mut().set_window(self.course.window());
         for link in &links {
-            uring_rt::spawn(link.clone().read_all());
-            uring_rt::spawn(link.clone().write_all());
-            link.signal.raise();
+            rt::spawn(link.clone().read_all());
+            rt::spawn(link.clone().write_all());
+            link.wake();
         }
         if self.load.rate.is_some() {
-            uring_rt::spawn(arrivals(self.arrivals(), links.clone()));
+            rt::spawn(arrivals(self.arrivals(), links.clone()));
         }
         self.watch(&links, &tally).await
     }
@@ -166,7 +199,7 @@ impl Crew {
             let (server, options) = (self.server(lane), self.options());
             let (course, tally) = (self.course.clone(), tally.clone());
             let raging = raging.clone();
-            uring_rt::spawn(async move {
+            rt::spawn(async move {
                 Storm { server, options, course, tally }.rage().await;
                 raging.set(raging.get() - 1);
             });
@@ -174,7 +207,7 @@ impl Crew {
         let mut timer = Timer::new()?;
         let mut lookout = Lookout::default();
         while raging.get() > 0 {
-            timer.sleep(TICK).await?;
+            timer.wait(TICK).await?;
             let now = self.course.clock.now();
             lookout.look(&self, &tally, now);
             if self.course.is_past_patience(now) {
@@ -196,12 +229,12 @@ impl Crew {
     ) -> io::Result<()> {
         let mut timer = Timer::new()?;
         let (mut settled, mut lookout) = (false, Lookout::default());
-        while !links.iter().all(|link| link.at_rest.get()) {
-            timer.sleep(TICK).await?;
+        while !links.iter().all(|link| link.is_at_rest()) {
+            timer.wait(TICK).await?;
             let now = self.course.clock.now();
             links.iter().for_each(|link| link.tick(now));
             lookout.look(self, tally, now);
-            if !settled && links.iter().all(|link| link.session.borrow().is_settled(now)) {
+            if !settled && links.iter().all(|link| link.is_settled(now)) {
                 settled = true;
                 self.course.settle_thread();
             }
@@ -217,7 +250,7 @@ impl Crew {
     }
 
     fn server(&self, lane: u32) -> SocketAddr {
-        self.servers[lane as usize % self.servers.len()]
+        Route::new(&self.servers, lane).server()
     }
 
     fn arrivals(&self) -> Arrivals {
@@ -252,145 +285,5 @@ impl Lookout {
         if counts && (stalled || crew.course.is_over(now)) {
             crew.course.end(now);
         }
-    }
-}
-
-/// A session and its socket.
-struct Link<P> {
-    socket: Socket,
-    session: RefCell<Session<P>>,
-    signal: Rc<Signal>,
-    course: Arc<Course>,
-    at_rest: Cell<bool>,
-}
-
-impl<P: Part> Link<P> {
-    /// Connects and shakes hands.
-    async fn open(
-        server: SocketAddr,
-        mut session: Session<P>,
-        signal: Rc<Signal>,
-        course: &Arc<Course>,
-    ) -> io::Result<Link<P>> {
-        let socket = Socket::connect(server).await?;
-        let mut out = Vec::new();
-        session.open(course.clock.now(), &mut out);
-        socket.write_all(out).await.0?;
-        let mut buffer = Vec::new();
-        while !session.is_open() {
-            let (got, back) = socket.read(buffer).await;
-            buffer = back;
-            if got? == 0 || session.has_ended() {
-                let story = "the server closed the connection during the handshake";
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, story));
-            }
-            let taken = session.receive(course.clock.now(), &buffer).map_err(io::Error::other)?;
-            buffer.drain(..taken);
-        }
-        let session = RefCell::new(session);
-        Ok(Link { socket, session, signal, course: course.clone(), at_rest: Cell::new(false) })
-    }
-
-    /// Reads until the session has ended.
-    async fn read_all(self: Rc<Self>) {
-        let mut buffer = Vec::new();
-        loop {
-            let (got, back) = self.socket.read(buffer).await;
-            buffer = back;
-            let now = self.course.clock.now();
-            let mut session = self.session.borrow_mut();
-            match got {
-                Ok(0) => session.lose("the server closed the connection"),
-                Ok(_) => match session.receive(now, &buffer) {
-                    Ok(taken) => drop(buffer.drain(..taken)),
-                    Err(error) => session.lose(&error.to_string()),
-                },
-                Err(error) => session.lose(&error.to_string()),
-            }
-            let ended = session.has_ended();
-            drop(session);
-            self.signal.raise();
-            if ended {
-                break;
-            }
-        }
-        self.socket.shutdown();
-        self.at_rest.set(true);
-    }
-
-    /// Writes whenever there is a reason to look, until the session has ended.
-    async fn write_all(self: Rc<Self>) {
-        let mut out = Vec::new();
-        loop {
-            self.signal.wait().await;
-            if self.session.borrow().has_ended() {
-                break;
-            }
-            self.session.borrow_mut().fill(self.course.clock.now(), &mut out);
-            if out.is_empty() {
-                continue;
-            }
-            let (sent, back) = self.socket.write_all(out).await;
-            out = back;
-            out.clear();
-            if sent.is_err() {
-                // The reader sees the same failure and tells it.
-                self.socket.shutdown();
-                break;
-            }
-        }
-    }
-
-    fn tick(&self, now: Nanos) {
-        let mut session = self.session.borrow_mut();
-        if session.has_ended() {
-            return;
-        }
-        let to_send = session.tick(now);
-        if self.course.is_past_patience(now) {
-            session.abandon(now);
-        }
-        let ended = session.has_ended();
-        drop(session);
-        if ended {
-            self.socket.shutdown();
-        }
-        if to_send || ended {
-            self.signal.raise();
-        }
-    }
-}
-
-/// The arrivals of an open loop: operations that are due whatever the server does.
-struct Arrivals {
-    gap: f64,
-    spacing: Arrival,
-    dice: Dice,
-    course: Arc<Course>,
-}
-
-/// Hands each arrival to the next session in turn.
-async fn arrivals<P: Part>(mut times: Arrivals, links: Vec<Rc<Link<P>>>) {
-    let Ok(mut timer) = Timer::new() else { return };
-    let clock = times.course.clock;
-    let mut due = clock.now() as f64;
-    let mut turn = 0;
-    loop {
-        due += match times.spacing {
-            Arrival::Fixed => times.gap,
-            Arrival::Poisson => times.gap * -(1.0 - times.dice.fraction()).ln(),
-        };
-        let at = due as Nanos;
-        let now = clock.now();
-        if at > now && timer.sleep(Duration::from_nanos(at - now)).await.is_err() {
-            return;
-        }
-        if !times.course.may_start(at, 1) {
-            return;
-        }
-        let link: &Rc<Link<P>> = &links[turn % links.len()];
-        turn += 1;
-        link.session.borrow_mut().arrive(at);
-        link.signal.raise();
     }
 }

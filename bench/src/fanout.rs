@@ -15,8 +15,10 @@ use crate::clock::Nanos;
 use crate::course::Course;
 use crate::fault::{Fault, FaultKind};
 use crate::kind::Kind;
+use crate::load::{Layout, Load};
 use crate::session::{Desk, Part, Tag};
 use crate::signal::Signal;
+use crate::sizes::Sizes;
 use crate::tally::{Tally, Times};
 use crate::value::Origin;
 use crate::workload::Op;
@@ -28,12 +30,16 @@ pub(crate) enum Lasting {
     OneShot,
     /// Stays.
     Persistent,
+    /// Stays, and sees everything below a node.
+    Recursive,
 }
 
 /// What the sessions of one thread share.
 pub(crate) struct Group {
-    path: String,
-    value_bytes: usize,
+    watched: String,
+    /// The node that is set: the one that is watched, or one below it.
+    written: String,
+    value_bytes: Sizes,
     lasting: Lasting,
     watchers: u32,
     /// Watchers that are not ready for the next round.
@@ -44,11 +50,29 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// A group before its first round: every watcher still has to set its watch.
-    pub(crate) fn new(path: String, value_bytes: usize, lasting: Lasting, watchers: u32) -> Group {
-        let writer = Rc::new(Signal::default());
-        let waiting = watchers;
-        Group { path, value_bytes, lasting, watchers, waiting, round: 0, started: 0, writer }
+    /// The group of one thread before its first round: every watcher still has to set its watch.
+    pub(crate) fn new(layout: &Layout, thread: u32, lasting: Lasting, load: &Load) -> Group {
+        let watched = layout.watched(thread);
+        let written = match lasting {
+            Lasting::OneShot | Lasting::Persistent => watched.clone(),
+            Lasting::Recursive => layout.watched_child(thread),
+        };
+        Group {
+            watched,
+            written,
+            value_bytes: load.value_bytes,
+            lasting,
+            watchers: 0,
+            waiting: 0,
+            round: 0,
+            started: 0,
+            writer: Rc::default(),
+        }
+    }
+
+    /// How many watch.
+    pub(crate) fn set_watchers(&mut self, watchers: u32) {
+        (self.watchers, self.waiting) = (watchers, watchers);
     }
 
     /// What wakes the session that writes.
@@ -121,27 +145,28 @@ fn begin_round(group: &mut Group, course: &Course, value: &mut Vec<u8>, desk: &m
     group.waiting = group.watchers;
     group.started = desk.now;
     Origin { key: 0, writer: 0, seq: group.round }.write(group.value_bytes, value);
-    let request = Request::SetData { path: &group.path, data: Some(value), version: -1 };
+    let request = Request::SetData { path: &group.written, data: Some(value), version: -1 };
     desk.ask(&request, Op { kind: Kind::Set, key: 0, seq: group.round }, desk.now);
 }
 
 fn set_watch(group: &Group, desk: &mut Desk<'_>) {
-    let (op, path) = (Op { kind: Kind::Arm, key: 0, seq: group.round }, &group.path[..]);
+    let (op, path) = (Op { kind: Kind::Arm, key: 0, seq: group.round }, &group.watched[..]);
     let request = match group.lasting {
         Lasting::OneShot => Request::GetData { path, watch: true },
         Lasting::Persistent => Request::AddWatch { path, mode: WatchMode::Persistent },
+        Lasting::Recursive => Request::AddWatch { path, mode: WatchMode::PersistentRecursive },
     };
     desk.ask(&request, op, desk.now);
 }
 
 /// What is read after an event is not older than the event.
 fn check_arm(group: &Group, reply: &Reply<'_, Tag>, round: u64) -> Result<(), Fault> {
-    if group.lasting == Lasting::Persistent {
+    if group.lasting != Lasting::OneShot {
         return Ok(());
     }
     let (data, _) = check::readable(reply.body.data_stat())?;
     let origin = check::value(data, 0, group.value_bytes)?;
-    if Origin::is_told_by(group.value_bytes) && origin.seq < round {
+    if Origin::is_told_by(data.map_or(0, <[u8]>::len)) && origin.seq < round {
         let story = format!("round {} was read after the event of round {round}", origin.seq);
         return Err(Fault::new(FaultKind::Stale, story));
     }
@@ -163,7 +188,12 @@ impl Part for Fanout {
         }
     }
 
-    fn reply(&mut self, reply: &Reply<'_, Tag>, _now: Nanos) -> Result<(), Fault> {
+    fn reply(
+        &mut self,
+        reply: &Reply<'_, Tag>,
+        _now: Nanos,
+        _tally: &mut Tally,
+    ) -> Result<(), Fault> {
         check::accepted(reply)?;
         match self {
             Fanout::Writer { group, .. } => {
@@ -191,10 +221,10 @@ impl Part for Fanout {
                     tally.record(Kind::Event, Times { intended: started, started, ended: now });
                     match group.lasting {
                         Lasting::OneShot => *stand = Stand::Unarmed,
-                        Lasting::Persistent => group.ready(),
+                        Lasting::Persistent | Lasting::Recursive => group.ready(),
                     }
                 }
-                due && event.path == group.path && event.kind == EventType::NodeDataChanged
+                due && event.path == group.written && event.kind == EventType::NodeDataChanged
             }
         };
         if !expected {
@@ -210,6 +240,8 @@ impl Part for Fanout {
     fn give_up(&mut self) -> u64 {
         0
     }
+
+    fn unknown(&mut self, _op: Op) {}
 
     /// The rounds go on without a watcher that is lost.
     fn leave(&mut self) {

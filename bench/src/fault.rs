@@ -19,6 +19,8 @@ pub(crate) enum FaultKind {
     Stale,
     /// A write that was acknowledged and is not there when all is over, or one too many.
     LostWrite,
+    /// Two holders of one lock, or two leaders, at the same time.
+    Exclusion,
     /// A reply whose record cannot be read, or that answers something else.
     Malformed,
     /// A session that ended before its time.
@@ -29,7 +31,7 @@ pub(crate) enum FaultKind {
 
 impl FaultKind {
     /// All kinds, in the order of reports.
-    pub(crate) const ALL: [FaultKind; 10] = [
+    pub(crate) const ALL: [FaultKind; 11] = [
         FaultKind::Order,
         FaultKind::ZxidBack,
         FaultKind::LateEvent,
@@ -37,6 +39,7 @@ impl FaultKind {
         FaultKind::Damaged,
         FaultKind::Stale,
         FaultKind::LostWrite,
+        FaultKind::Exclusion,
         FaultKind::Malformed,
         FaultKind::Lost,
         FaultKind::Unanswered,
@@ -52,6 +55,7 @@ impl FaultKind {
             FaultKind::Damaged => "damaged data",
             FaultKind::Stale => "stale reads",
             FaultKind::LostWrite => "lost writes",
+            FaultKind::Exclusion => "two holders at once",
             FaultKind::Malformed => "malformed replies",
             FaultKind::Lost => "lost sessions",
             FaultKind::Unanswered => "unanswered requests",

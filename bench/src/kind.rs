@@ -19,10 +19,18 @@ pub(crate) enum Kind {
     Children,
     /// A multi of four writes.
     Multi,
+    /// Waiting for the writes that were committed before.
+    Sync,
+    /// A sync and the read behind it, as one.
+    SyncGet,
     /// An event: from the sending of the write to its arrival at one watcher.
     Event,
     /// Setting a watch (again).
     Arm,
+    /// A lock: from asking for it to holding it.
+    Acquire,
+    /// A new leader: from the resignation of the one before to its knowing that it leads.
+    TakeOver,
     /// TCP connection and handshake.
     Connect,
     /// Closing of a session.
@@ -33,7 +41,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All kinds, in the order of reports.
-    pub(crate) const ALL: [Kind; 13] = [
+    pub(crate) const ALL: [Kind; 17] = [
         Kind::Create,
         Kind::Ephemeral,
         Kind::Delete,
@@ -42,8 +50,12 @@ impl Kind {
         Kind::Exists,
         Kind::Children,
         Kind::Multi,
+        Kind::Sync,
+        Kind::SyncGet,
         Kind::Event,
         Kind::Arm,
+        Kind::Acquire,
+        Kind::TakeOver,
         Kind::Connect,
         Kind::Close,
         Kind::Session,
@@ -60,8 +72,12 @@ impl Kind {
             Kind::Exists => "exists",
             Kind::Children => "children",
             Kind::Multi => "multi",
+            Kind::Sync => "sync",
+            Kind::SyncGet => "sync-get",
             Kind::Event => "event",
             Kind::Arm => "arm",
+            Kind::Acquire => "acquire",
+            Kind::TakeOver => "take-over",
             Kind::Connect => "connect",
             Kind::Close => "close",
             Kind::Session => "session",

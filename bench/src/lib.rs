@@ -1,11 +1,14 @@
 //! A client that counts: loads any server that speaks the ZooKeeper protocol, verifies every
 //! reply while it does, and reports honest figures.
 //!
-//! From the outside in: [`run()`] reads the command line; `run` (the module) carries one load to
-//! one target; `driver` is one thread of it; `session` is one session without its socket, and a
-//! `Part` says what the session is for (`pipelined`, `fanout`; `storm` has a shape of its own).
-//! `uring_rt` is the only module that knows what carries the sockets. `check` decides whether a
-//! reply is a good one, `audit` whether every write is there in the end; `tally` counts and times; `report`, `text`, `live` and `versus` show.
+//! From the outside in: [`run()`] reads the command line, `scenario` files of it; `run` (the
+//! module) carries one load to one target, `search` carries many; `driver` is one thread of it;
+//! `link` is a session with its socket and `session` is one without, and a `Part` says what the
+//! session is for (`pipelined`, `fanout`, `recipe`; `storm` has a shape of its own). `rt` is what
+//! carries the sockets. `check` decides whether a reply is a good one, `ledger` writes down what was
+//! acknowledged and `audit` looks whether it is there in the end; `tally` counts and times;
+//! `throw_away` is a server for one run and `kill` kills servers; `report`, `text`, `live` and
+//! `versus` show.
 
 mod around;
 mod audit;
@@ -24,26 +27,39 @@ mod hdr;
 mod host;
 mod html;
 mod inquiry;
+mod interrupt;
+mod keys;
+mod kill;
 mod kind;
+mod ledger;
+mod link;
 mod live;
 mod load;
+mod load_args;
+mod mix;
 mod monitor;
 mod notebook;
+mod outage;
 mod pipelined;
+mod recipe;
 mod report;
 mod results;
+mod rt;
 mod run;
+mod scenario;
+mod search;
 mod session;
 mod signal;
+mod sizes;
 mod sparkline;
 mod spread;
 mod storage;
 mod storm;
 mod tally;
 mod text;
+mod throw_away;
 mod timeline;
 mod tree;
-mod uring_rt;
 mod value;
 mod versus;
 mod workload;
@@ -52,13 +68,17 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 
 use cli::{CheckArgs, Cli, Command, CompareArgs, RunArgs, VersusArgs};
 use compare::Side;
+use live::Live;
+use load::{Load, Target};
 use notebook::Notebook;
 use results::{Document, Run};
+use rt::{Io, IoChoice};
+use search::{Goal, Search};
 
 /// Whether the figures stand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,9 +91,11 @@ enum Outcome {
 
 /// Runs `ringkeeper bench` with the arguments behind that word. Exit codes: 0 if every run was
 /// measured and nothing was wrong, 1 if the server did something wrong or a run ended before its
-/// time, 2 if nothing could be measured, 3 if a condition of `--fail-if` holds.
+/// time, 2 if nothing could be measured, 3 if a condition of `--fail-if` holds, 130 (128 and the
+/// signal's number) if it was interrupted.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(std::iter::once("bench".into()).chain(args)) {
+    let args: Vec<OsString> = std::iter::once("bench".into()).chain(args).collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
             // It prints help too, which is no failure; a closed terminal is none either.
@@ -81,29 +103,50 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let outcome = match &cli.command {
-        None => run_plain(&cli.run),
-        Some(Command::Versus(versus)) => run_versus(versus),
-        Some(Command::Compare(compare)) => run_compare(compare),
-        Some(Command::Check(check)) => run_check(check),
-    };
-    match outcome {
-        Ok(Outcome::Good) => ExitCode::SUCCESS,
-        Ok(Outcome::Bad) => ExitCode::from(1),
-        Ok(Outcome::ConditionFailed) => ExitCode::from(3),
-        Err(error) => {
-            eprintln!("bench: {error:#}");
-            ExitCode::from(2)
-        }
+    let outcome =
+        interrupt::listen().context("cannot listen to signals").and_then(|()| match &cli.command {
+            None => run_plain(&cli.run, &args),
+            Some(Command::Versus(versus)) => run_versus(versus),
+            Some(Command::Compare(compare)) => run_compare(compare),
+            Some(Command::Check(check)) => run_check(check),
+            Some(Command::Scenarios(scenarios)) => scenario::list(scenarios.show.as_deref()),
+        });
+    if let Err(error) = &outcome {
+        eprintln!("bench: {error:#}");
+    }
+    match (interrupt::exit_code(), outcome) {
+        (Some(code), _) => ExitCode::from(code),
+        (None, Ok(Outcome::Good)) => ExitCode::SUCCESS,
+        (None, Ok(Outcome::Bad)) => ExitCode::from(1),
+        (None, Ok(Outcome::ConditionFailed)) => ExitCode::from(3),
+        (None, Err(_)) => ExitCode::from(2),
     }
 }
 
-fn run_plain(args: &RunArgs) -> Result<Outcome> {
-    let target = args.target()?;
+/// Settles what carries the sockets, and says so where it was not what was hoped for.
+fn settle_io(choice: IoChoice) -> Result<Io> {
+    let (io, reason) = Io::choose(choice)?;
+    if let Some(reason) = reason {
+        eprintln!("{reason}: sockets on epoll");
+    }
+    Ok(io)
+}
+
+fn run_plain(args: &RunArgs, words: &[OsString]) -> Result<Outcome> {
+    let io = settle_io(args.load.io)?;
+    let scenario = args.scenario.as_deref().map(scenario::read).transpose()?;
+    let loads = match &scenario {
+        None => args.load.loads(io)?,
+        Some(scenario) => scenario::loads(scenario, words, io)?,
+    };
     let mut notebook = Notebook::open(&args.output)?;
     let mut live = args.output.live()?;
+    let target = args.target(scenario.and_then(|scenario| scenario.servers))?;
+    if let Some(goal) = &args.search {
+        return run_search(goal, &target, &loads, &mut notebook, &mut live);
+    }
     let print = printer(&notebook);
-    for load in args.load.loads()? {
+    for load in loads {
         for repeat in 1..=args.repeat {
             let title = text::title(&load);
             live.say(&format!("{title} on {}{}", target.name, turn(repeat, args.repeat)));
@@ -111,6 +154,12 @@ fn run_plain(args: &RunArgs) -> Result<Outcome> {
             report.repeat = repeat;
             print(&text::report(&report));
             notebook.add(Run::of(&report))?;
+            if interrupt::is_wanted() {
+                break;
+            }
+        }
+        if interrupt::is_wanted() {
+            break;
         }
     }
     print(&text::repeats(&notebook.document.results));
@@ -119,14 +168,56 @@ fn run_plain(args: &RunArgs) -> Result<Outcome> {
     notebook.outcome(print)
 }
 
+fn run_search(
+    goal: &Goal,
+    target: &Target,
+    loads: &[Load],
+    notebook: &mut Notebook,
+    live: &mut Live,
+) -> Result<Outcome> {
+    let print = printer(notebook);
+    let mut all_found = true;
+    for load in loads {
+        let is_pipelined = load.workload.is_pipelined();
+        ensure!(is_pipelined, "{} has its own rhythm: it has no rate to search", load.workload);
+        live.say(&format!("{} on {}: {goal}", text::title(load), target.name));
+        let mut search = Search::new(load.rate.unwrap_or(search::START));
+        while let Some(rate) = search.next() {
+            let step = search.is_confirming();
+            let load = goal.load(load, rate, step);
+            let report = run::run(target, &load, &mut Live::new(false))?;
+            if interrupt::is_wanted() {
+                break;
+            }
+            search.take(goal.judge(rate, &report));
+            print(&search.last_line(step));
+            if !report.faults.is_empty() || search.found().is_some() {
+                print(&text::report(&report));
+                notebook.add(Run::of(&report))?;
+            }
+            if !report.faults.is_empty() {
+                break;
+            }
+        }
+        print(&search.text(goal));
+        all_found &= search.found().is_some();
+        notebook.document.searches.push(search.json(goal));
+    }
+    notebook.close(Notebook::page)?;
+    let outcome = notebook.outcome(print)?;
+    Ok(if all_found { outcome } else { Outcome::Bad })
+}
+
 fn run_versus(args: &VersusArgs) -> Result<Outcome> {
+    let io = settle_io(args.load.io)?;
     let targets = args.targets()?;
     let mut notebook = Notebook::open(&args.output)?;
     let mut live = args.output.live()?;
     let print = printer(&notebook);
-    for load in args.load.loads()? {
+    for load in args.load.loads(io)? {
         for round in 0..args.rounds {
             for which in turns(targets.len(), round) {
+                interrupt::check()?;
                 let (target, title) = (&targets[which], text::title(&load));
                 live.say(&format!("{title} on {}, round {}", target.name, round + 1));
                 let mut report = run::run(target, &load, &mut live)?;
@@ -181,7 +272,7 @@ fn run_compare(args: &CompareArgs) -> Result<Outcome> {
 }
 
 fn run_check(args: &CheckArgs) -> Result<Outcome> {
-    let (target, load) = (args.target()?, args.load()?);
+    let (target, load) = (args.target()?, args.load(settle_io(IoChoice::Auto)?)?);
     let mut notebook = Notebook::open(&args.output)?;
     let mut live = args.output.live()?;
     let print = printer(&notebook);

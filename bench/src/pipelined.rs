@@ -4,15 +4,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ringkeeper_engine::client::{Create, CreateMode, Event, Reply, Request};
-use ringkeeper_engine::wire::Acl;
+use ringkeeper_engine::wire::{Acl, Stat};
 
 use crate::check::{self, Seen};
 use crate::clock::Nanos;
 use crate::course::Course;
 use crate::fault::{Fault, FaultKind};
+use crate::keys::Chooser;
 use crate::kind::Kind;
+use crate::ledger::Ledger;
 use crate::load::{Layout, Load};
+use crate::mix::Mix;
 use crate::session::{Desk, Part, Tag};
+use crate::sizes::Sizes;
 use crate::tally::Tally;
 use crate::value::{Dice, Origin};
 use crate::workload::{Op, Script};
@@ -41,12 +45,11 @@ struct Names {
 }
 
 impl Names {
-    /// The node with this number.
-    fn made(&mut self, seq: u64) -> &str {
-        use std::fmt::Write as _;
+    /// The node of this operation.
+    fn made(&mut self, op: Op) -> &str {
         self.path.clear();
         self.path.push_str(&self.dir);
-        write!(self.path, "{seq:08}").expect("writing to a String cannot fail");
+        Layout::push_made(op, &mut self.path);
         &self.path
     }
 }
@@ -55,6 +58,7 @@ impl Pipelined {
     /// The part of one session; `lane` is its number among all.
     pub(crate) fn new(
         lane: u32,
+        (mix, chooser): (Mix, Chooser),
         load: &Arc<Load>,
         layout: &Arc<Layout>,
         course: &Arc<Course>,
@@ -62,8 +66,8 @@ impl Pipelined {
         let dice = Dice::new(load.seed, u64::from(lane));
         Pipelined {
             lane,
-            script: Script::new(load.workload, load.keys, dice),
-            seen: Seen::new(load.keys),
+            script: Script::new(mix, chooser, lane, dice),
+            seen: Seen::new(layout.keys.len() as u32),
             arrivals: load.rate.map(|_| VecDeque::new()),
             load: load.clone(),
             layout: layout.clone(),
@@ -91,41 +95,44 @@ impl Pipelined {
     }
 
     fn ask(&mut self, op: Op, intended: Nanos, desk: &mut Desk<'_>) {
+        let key = self.layout.keys.get(op.key as usize).map_or("", String::as_str);
         match op.kind {
             Kind::Create => self.ask_create(op, CreateMode::Persistent, intended, desk),
             Kind::Ephemeral => self.ask_create(op, CreateMode::Ephemeral, intended, desk),
             Kind::Multi => self.ask_multi(op, intended, desk),
             Kind::Delete => {
-                let path = self.names.made(op.seq);
+                let path = self.names.made(op);
                 desk.ask(&Request::Delete { path, version: -1 }, op, intended);
             }
             Kind::Set => {
                 self.origin(op).write(self.load.value_bytes, &mut self.value);
-                let path = &self.layout.keys[op.key as usize];
                 let data = Some(&self.value[..]);
-                desk.ask(&Request::SetData { path, data, version: -1 }, op, intended);
+                desk.ask(&Request::SetData { path: key, data, version: -1 }, op, intended);
             }
-            Kind::Get => {
-                let path = &self.layout.keys[op.key as usize];
-                desk.ask(&Request::GetData { path, watch: false }, op, intended);
-            }
-            Kind::Exists => {
-                let path = &self.layout.keys[op.key as usize];
-                desk.ask(&Request::Exists { path, watch: false }, op, intended);
+            Kind::Get => desk.ask(&Request::GetData { path: key, watch: false }, op, intended),
+            Kind::Exists => desk.ask(&Request::Exists { path: key, watch: false }, op, intended),
+            Kind::SyncGet => {
+                desk.ask(&Request::Sync { path: key }, Op { kind: Kind::Sync, ..op }, intended);
+                desk.ask(&Request::GetData { path: key, watch: false }, op, intended);
             }
             Kind::Children => {
                 let path = &self.names.listed;
                 desk.ask(&Request::GetChildren { path, watch: false }, op, intended);
             }
-            Kind::Event | Kind::Arm | Kind::Connect | Kind::Close | Kind::Session => {
-                unreachable!("no script holds {:?}", op.kind)
-            }
+            Kind::Sync
+            | Kind::Event
+            | Kind::Arm
+            | Kind::Acquire
+            | Kind::TakeOver
+            | Kind::Connect
+            | Kind::Close
+            | Kind::Session => unreachable!("no script holds {:?}", op.kind),
         }
     }
 
     fn ask_create(&mut self, op: Op, mode: CreateMode, intended: Nanos, desk: &mut Desk<'_>) {
         self.origin(op).write(self.load.value_bytes, &mut self.value);
-        let (path, data) = (self.names.made(op.seq), Some(&self.value[..]));
+        let (path, data) = (self.names.made(op), Some(&self.value[..]));
         desk.ask(&Request::Create(Create { path, data, acl: &self.acl, mode }), op, intended);
     }
 
@@ -133,7 +140,7 @@ impl Pipelined {
     fn ask_multi(&mut self, op: Op, intended: Nanos, desk: &mut Desk<'_>) {
         self.origin(op).write(self.load.value_bytes, &mut self.value);
         let key = &self.layout.keys[op.key as usize];
-        let (path, data) = (self.names.made(op.seq), Some(&self.value[..]));
+        let (path, data) = (self.names.made(op), Some(&self.value[..]));
         let mode = CreateMode::Persistent;
         let parts = [
             Request::Create(Create { path, data, acl: &self.acl, mode }),
@@ -144,39 +151,57 @@ impl Pipelined {
         desk.ask(&Request::Multi(&parts), op, intended);
     }
 
-    fn check(&mut self, reply: &Reply<'_, Tag>) -> Result<(), Fault> {
-        let (op, bytes, body) = (reply.tag.op, self.load.value_bytes, reply.body);
-        let told = Origin::is_told_by(bytes);
+    fn check(&mut self, reply: &Reply<'_, Tag>, ledger: &mut Ledger) -> Result<(), Fault> {
+        let (op, sizes, body) = (reply.tag.op, self.load.value_bytes, reply.body);
         match op.kind {
             Kind::Create | Kind::Ephemeral => {
-                check::names(&check::readable(body.path())?, self.names.made(op.seq))
+                check::names(&check::readable(body.path())?, self.names.made(op))?;
+                if op.kind == Kind::Create {
+                    self.script.created(op.seq);
+                }
+                ledger.node(op);
+                Ok(())
             }
-            Kind::Delete => Ok(()),
-            Kind::Get => {
+            Kind::Delete => {
+                ledger.node(op);
+                Ok(())
+            }
+            Kind::Get | Kind::SyncGet => {
                 let (data, stat) = check::readable(body.data_stat())?;
-                let origin = check::value(data, op.key, bytes)?;
+                let origin = check::value(data, op.key, sizes)?;
+                let told = Origin::is_told_by(data.map_or(0, <[u8]>::len));
                 self.seen.see(op.key, &stat, Some(origin).filter(|_| told))
             }
-            Kind::Set => {
-                let stat = check::readable(body.stat())?;
-                check::length(&stat, bytes)?;
-                self.seen.see(op.key, &stat, Some(self.origin(op)).filter(|_| told))
-            }
+            Kind::Set => self.wrote(op, &check::readable(body.stat())?, ledger),
             Kind::Exists => {
                 let stat = check::readable(body.stat())?;
-                check::length(&stat, bytes)?;
+                check::length(&stat, sizes)?;
                 self.seen.see(op.key, &stat, None)
             }
             Kind::Children => check::children(body, self.load.children),
             Kind::Multi => {
                 let results = check::readable(body.multi())?;
-                let stat = check::multi(&results, self.names.made(op.seq))?;
-                self.seen.see(op.key, &stat, Some(self.origin(op)).filter(|_| told))
+                let stat = check::multi(&results, self.names.made(op))?;
+                self.wrote(op, &stat, ledger)
             }
-            Kind::Event | Kind::Arm | Kind::Connect | Kind::Close | Kind::Session => {
-                unreachable!("no script holds {:?}", op.kind)
-            }
+            Kind::Sync => check::readable(body.path()).map(drop),
+            Kind::Event
+            | Kind::Arm
+            | Kind::Acquire
+            | Kind::TakeOver
+            | Kind::Connect
+            | Kind::Close
+            | Kind::Session => unreachable!("no script holds {:?}", op.kind),
         }
+    }
+
+    /// A set of a key was acknowledged.
+    fn wrote(&mut self, op: Op, stat: &Stat, ledger: &mut Ledger) -> Result<(), Fault> {
+        let origin = self.origin(op);
+        let bytes = self.load.value_bytes.of(origin);
+        ledger.set(origin, stat);
+        check::length(stat, Sizes::fixed(bytes))?;
+        self.seen.see(op.key, stat, Some(origin).filter(|_| Origin::is_told_by(bytes)))
     }
 }
 
@@ -189,8 +214,13 @@ impl Part for Pipelined {
         }
     }
 
-    fn reply(&mut self, reply: &Reply<'_, Tag>, _now: Nanos) -> Result<(), Fault> {
-        check::accepted(reply).and_then(|()| self.check(reply))
+    fn reply(
+        &mut self,
+        reply: &Reply<'_, Tag>,
+        _now: Nanos,
+        tally: &mut Tally,
+    ) -> Result<(), Fault> {
+        check::accepted(reply).and_then(|()| self.check(reply, &mut tally.ledger))
     }
 
     fn event(&mut self, event: &Event<'_>, _now: Nanos, tally: &mut Tally) {
@@ -207,6 +237,10 @@ impl Part for Pipelined {
         let count = arrivals.len() as u64;
         arrivals.clear();
         count
+    }
+
+    fn unknown(&mut self, op: Op) {
+        self.script.forget(op);
     }
 
     fn leave(&mut self) {}

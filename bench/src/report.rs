@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::around::Around;
 use crate::clock::{Nanos, SECOND};
 use crate::load::Load;
+use crate::outage::Outages;
 use crate::tally::{Row, Tally, histogram};
 
 /// Percentiles of latency, in microseconds.
@@ -133,6 +134,8 @@ pub(crate) struct Report {
     pub faults: Vec<(&'static str, u64)>,
     /// Stories of some faults.
     pub examples: Vec<String>,
+    /// Lost connections and killed servers.
+    pub outages: Outages,
     /// Replies and events looked at.
     pub checked: u64,
     /// Arrivals of an open loop that were never sent.
@@ -170,6 +173,7 @@ impl Report {
             server_rss: sampled.server_rss,
             faults: tally.faults.kinds().map(|(kind, n)| (kind.name(), n)).collect(),
             examples: tally.faults.examples().to_vec(),
+            outages: tally.outages.clone(),
             checked: tally.checked,
             unsent: tally.unsent,
             partial: false,

@@ -1,6 +1,7 @@
 //! One load on one target, from planting to clearing.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,8 +14,12 @@ use crate::course::Course;
 use crate::driver::Crew;
 use crate::host;
 use crate::inquiry::Inquest;
+use crate::interrupt;
+use crate::kill::Killer;
 use crate::live::Live;
 use crate::load::{Load, Target};
+use crate::outage::Outages;
+use crate::recipe::{Place, Places};
 use crate::report::{Report, Sampled};
 use crate::results::load_average;
 use crate::tally::{Tally, Window};
@@ -31,7 +36,9 @@ const LOOK: Nanos = SECOND / 50;
 pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Report> {
     let mut plot = Plot::plant(&target.servers, load, &run_name())?;
     let version = target.servers.first().and_then(|server| tree::version(*server));
-    let mut report = match measure(target, load, &mut plot, live) {
+    let killer = Killer::new(target, load);
+    let measured = killer.and_then(|killer| measure(target, load, &mut plot, killer, live));
+    let mut report = match measured {
         Ok(report) => report,
         Err(error) => {
             // The first failure is the one to tell.
@@ -84,6 +91,8 @@ impl Team {
             failure: Arc::default(),
         };
         let layout = Arc::new(plot.layout().clone());
+        let servers: Arc<[SocketAddr]> = target.servers.clone().into();
+        let places: Places = (0..load.workload.queues()).map(|_| Place::default()).collect();
         for thread in 0..load.threads {
             let share = |n| load.connections * n / load.threads;
             let feed: Arc<Feed> = Arc::default();
@@ -94,7 +103,8 @@ impl Team {
                 load: load.clone(),
                 layout: layout.clone(),
                 course: team.course.clone(),
-                servers: target.servers.clone(),
+                servers: servers.clone(),
+                places: places.clone(),
                 feed,
             };
             let ready = team.gate();
@@ -147,7 +157,13 @@ impl Team {
     }
 }
 
-fn measure(target: &Target, load: &Load, plot: &mut Plot, live: &mut Live) -> Result<Report> {
+fn measure(
+    target: &Target,
+    load: &Load,
+    plot: &mut Plot,
+    killer: Option<Killer>,
+    live: &mut Live,
+) -> Result<Report> {
     let team = Team::start(target, load, plot);
     let inquest = Inquest::begin(live.inquiry, &target.servers, &team.pids, team.course.clock);
     let load_average = load_average();
@@ -156,7 +172,7 @@ fn measure(target: &Target, load: &Load, plot: &mut Plot, live: &mut Live) -> Re
         let failure = failure.unwrap_or_else(|| io::Error::other("unknown"));
         bail!("cannot connect {} sessions to {}: {failure}", load.connections, target.name);
     }
-    let mut watch = Watch::begin(&team);
+    let mut watch = Watch::begin(&team, killer);
     let ahead = watch.from.saturating_sub(team.course.clock.now());
     let started = SystemTime::now() + Duration::from_nanos(ahead);
     live.begin(&text::title(load), started, Duration::from_nanos(load.length()));
@@ -165,6 +181,7 @@ fn measure(target: &Target, load: &Load, plot: &mut Plot, live: &mut Live) -> Re
     let window = team.course.window();
     let mut timeline = watch.timeline;
     let mut tally = team.join(&mut timeline)?;
+    tally.outages.merge(&watch.outages);
     plot.audit(load, &mut tally);
     if load.count.is_some() {
         sampled.elapsed = tally.last.saturating_sub(window.from);
@@ -177,9 +194,13 @@ fn measure(target: &Target, load: &Load, plot: &mut Plot, live: &mut Live) -> Re
     report.examples.extend(inquest_missing);
     report.around = Around { started, load_average, seconds, events, server };
     report.partial = match load.count {
-        Some(count) => report.total.ops + report.total.errors < count,
+        Some(count) => report.total.ops + report.total.errors + tally.outages.unknown < count,
         None => sampled.elapsed < load.duration,
     };
+    if let Some(trouble) = watch.trouble {
+        report.partial = true;
+        report.examples.push(format!("{trouble:#}"));
+    }
     Ok(report)
 }
 
@@ -188,24 +209,37 @@ struct Watch {
     from: Nanos,
     timeline: Timeline,
     recorder: Recorder,
+    killer: Option<Killer>,
+    /// What the killer has done.
+    outages: Outages,
+    /// Why a killed server did not come back.
+    trouble: Option<anyhow::Error>,
 }
 
 impl Watch {
-    fn begin(team: &Team) -> Watch {
+    fn begin(team: &Team, mut killer: Option<Killer>) -> Watch {
         let from = team.course.window().from;
         let recorder = Recorder::new(from, team.load.workload.primary(), &team.pids);
-        Watch { from, timeline: Timeline::default(), recorder }
+        if let Some(killer) = &mut killer {
+            killer.begin(from);
+        }
+        let (timeline, outages) = (Timeline::default(), Outages::default());
+        Watch { from, timeline, recorder, killer, outages, trouble: None }
     }
 
     /// Samples at the begin and at the end of the measured time, and shows what goes on meanwhile.
     fn attend(&mut self, team: &Team, plot: &mut Plot, live: &mut Live) -> Sampled {
         let pids = &team.pids[..];
         let clock = team.course.clock;
-        let Window { from, until } = team.course.window();
+        let from = self.from;
         let mut begin = None;
         let mut next_ping = clock.now() + SECOND;
         loop {
             let now = clock.now();
+            if interrupt::is_wanted() {
+                team.course.end(now);
+            }
+            let until = team.course.window().until;
             if now >= from && begin.is_none() {
                 begin = Some(Sample::take(pids));
             }
@@ -213,15 +247,17 @@ impl Watch {
             if now >= until || team.is_settled() {
                 break;
             }
+            self.kill(now, true, plot);
             if now >= next_ping {
                 next_ping += SECOND;
-                plot.stay();
+                self.stay(plot);
             }
             let wake = if begin.is_none() { from.min(until) } else { until };
             clock.sleep_until(wake.min(now + LOOK));
         }
         let end = Sample::take(pids);
         let begin = begin.unwrap_or_else(|| end.clone());
+        let until = team.course.window().until;
         let elapsed = clock.now().min(until).saturating_sub(from).min(team.load.length());
         self.wait_settled(team, plot, live);
         Sampled {
@@ -232,18 +268,48 @@ impl Watch {
         }
     }
 
-    /// The threads see to it themselves that this comes to an end.
+    /// The threads see to it themselves that this comes to an end; a server that was killed is
+    /// waited for.
     fn wait_settled(&mut self, team: &Team, plot: &mut Plot, live: &mut Live) {
         let clock = team.course.clock;
         let mut next_ping = clock.now() + SECOND;
-        while !team.is_settled() {
+        while !team.is_settled() || self.is_server_down() {
             let now = clock.now();
             self.look(team, live);
+            self.kill(now, false, plot);
             if now >= next_ping {
                 next_ping += SECOND;
-                plot.stay();
+                self.stay(plot);
             }
             clock.sleep_until(now + LOOK);
+        }
+        if let Some(killer) = self.killer.take() {
+            self.outages.merge(&killer.outages);
+        }
+    }
+
+    fn is_server_down(&self) -> bool {
+        self.killer.as_ref().is_some_and(Killer::is_busy)
+    }
+
+    /// Keeps the session that answers for the nodes.
+    fn stay(&self, plot: &mut Plot) {
+        if !self.is_server_down() {
+            plot.stay();
+        }
+    }
+
+    /// Kills a server if it is time, and sees to one that was killed.
+    fn kill(&mut self, now: Nanos, may_kill: bool, plot: &mut Plot) {
+        let Some(killer) = &mut self.killer else { return };
+        match killer.look(now, may_kill) {
+            Ok(true) => plot.revive(),
+            Ok(false) => {}
+            Err(error) => {
+                self.trouble = Some(error);
+                self.outages.merge(&killer.outages);
+                self.killer = None;
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::client::{
-    Broken, Core, Event, Message, Options, Phase, Pulse, Reply, Request,
+    Awaited, Broken, Core, Event, Message, Options, Phase, Pulse, Reply, Request,
 };
 
 use crate::clock::Nanos;
@@ -51,14 +51,18 @@ impl Desk<'_> {
 pub(crate) trait Part: 'static {
     /// Sends what may be sent now.
     fn fill(&mut self, desk: &mut Desk<'_>);
-    /// Looks at a reply; a fault means that it is not a good one.
-    fn reply(&mut self, reply: &Reply<'_, Tag>, now: Nanos) -> Result<(), Fault>;
+    /// Looks at a reply, and writes down what it acknowledges; a fault means that it is not a
+    /// good one.
+    fn reply(&mut self, reply: &Reply<'_, Tag>, now: Nanos, tally: &mut Tally)
+    -> Result<(), Fault>;
     /// Looks at an event.
     fn event(&mut self, event: &Event<'_>, now: Nanos, tally: &mut Tally);
     /// Takes note of an operation that is due: the arrivals of an open loop.
     fn arrive(&mut self, at: Nanos);
     /// Operations that are due, will not be sent any more, and are forgotten by this call.
     fn give_up(&mut self) -> u64;
+    /// Takes note that nobody knows whether this was carried out.
+    fn unknown(&mut self, op: Op);
     /// Takes note that the session is lost.
     fn leave(&mut self);
     /// Whether it would send nothing more, were everything answered.
@@ -70,10 +74,23 @@ pub(crate) trait Part: 'static {
 enum Stage {
     /// The handshake or the load.
     Working,
+    /// The connection is lost; another one may take the session up again.
+    Apart,
     /// The close was sent.
     Closing,
     /// It is closed or lost.
     Ended,
+}
+
+/// What the clock asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Due {
+    /// Nothing.
+    Nothing,
+    /// There is something to send.
+    Send,
+    /// The connection is of no use any more.
+    Cut,
 }
 
 /// One session under load.
@@ -82,6 +99,8 @@ pub(crate) struct Session<P> {
     part: P,
     stage: Stage,
     ping_due: bool,
+    /// Whether a lost connection is replaced, or the end.
+    reconnects: bool,
     course: Arc<Course>,
     tally: Rc<RefCell<Tally>>,
 }
@@ -94,8 +113,14 @@ impl<P: Part> Session<P> {
         course: Arc<Course>,
         tally: Rc<RefCell<Tally>>,
     ) -> Self {
-        let core = Core::new(options);
-        Session { core, part, stage: Stage::Working, ping_due: false, course, tally }
+        let (core, stage) = (Core::new(options), Stage::Working);
+        Session { core, part, stage, ping_due: false, reconnects: false, course, tally }
+    }
+
+    /// A lost connection is not the end of it.
+    pub(crate) fn reconnecting(mut self, reconnects: bool) -> Self {
+        self.reconnects = reconnects;
+        self
     }
 
     /// Writes the handshake.
@@ -113,15 +138,27 @@ impl<P: Part> Session<P> {
         self.stage == Stage::Ended
     }
 
+    /// Whether it waits for another connection.
+    pub(crate) fn needs_socket(&self) -> bool {
+        self.stage == Stage::Apart && self.core.phase() != Phase::Connecting
+    }
+
+    /// There will be no other connection.
+    pub(crate) fn give_in(&mut self) {
+        self.reconnects = false;
+        self.abandon(0);
+    }
+
     /// Whether nothing is in flight and nothing more will be sent.
     pub(crate) fn is_settled(&self, now: Nanos) -> bool {
-        self.has_ended() || (self.core.in_flight() == 0 && self.part.is_content(now))
+        let idle = self.stage != Stage::Apart && self.core.in_flight() == 0;
+        self.has_ended() || (idle && self.part.is_content(now))
     }
 
     /// An operation of an open loop is due.
     pub(crate) fn arrive(&mut self, at: Nanos) {
         match self.stage {
-            Stage::Working => self.part.arrive(at),
+            Stage::Working | Stage::Apart => self.part.arrive(at),
             Stage::Closing | Stage::Ended => self.tally.borrow_mut().unsent += 1,
         }
     }
@@ -138,14 +175,27 @@ impl<P: Part> Session<P> {
                 }
                 Message::Reply(reply) => {
                     tally.checked += 1;
-                    settle(&reply, now, self.part.reply(&reply, now), tally);
+                    let verdict = self.part.reply(&reply, now, tally);
+                    settle(&reply, now, verdict, tally);
                 }
                 Message::Event(event) => {
                     tally.checked += 1;
                     self.part.event(&event, now, tally);
                 }
+                Message::Connected(_) if self.stage == Stage::Apart => {
+                    self.stage = Stage::Working;
+                    tally.outages.reattached += 1;
+                }
                 Message::Connected(_) | Message::Pong | Message::Stray(_) => {}
-                Message::Expired => self.stage = Stage::Ended,
+                Message::Expired => {
+                    if self.stage == Stage::Apart {
+                        let story = "the session had expired when it was to be taken up again";
+                        tally.fault(Fault::new(FaultKind::Lost, story));
+                        tally.unsent += self.part.give_up();
+                        self.part.leave();
+                    }
+                    self.stage = Stage::Ended;
+                }
             }
         }
         for violation in self.core.take_violations() {
@@ -176,47 +226,78 @@ impl<P: Part> Session<P> {
         }
     }
 
-    /// Looks at the clock. True if there is something to send.
-    pub(crate) fn tick(&mut self, now: Nanos) -> bool {
-        if self.stage != Stage::Working {
-            return false;
-        }
-        if self.course.is_past_grace(now) {
+    /// Looks at the clock.
+    pub(crate) fn tick(&mut self, now: Nanos) -> Due {
+        if self.course.is_past_grace(now) && matches!(self.stage, Stage::Working | Stage::Apart) {
             self.tally.borrow_mut().unsent += self.part.give_up();
         }
         let pulse = self.core.pulse(millis(now));
-        self.ping_due |= pulse == Pulse::Ping;
-        if pulse == Pulse::Dead {
-            self.lose("nothing heard for two thirds of the session timeout");
+        match self.stage {
+            Stage::Working | Stage::Apart if pulse == Pulse::Dead => {
+                self.lose("nothing heard for two thirds of the session timeout");
+                Due::Cut
+            }
+            Stage::Working => {
+                self.ping_due |= pulse == Pulse::Ping;
+                let sends = self.ping_due || self.course.is_released();
+                if sends { Due::Send } else { Due::Nothing }
+            }
+            Stage::Apart if self.course.is_released() => {
+                self.stage = Stage::Ended;
+                Due::Cut
+            }
+            Stage::Apart | Stage::Closing | Stage::Ended => Due::Nothing,
         }
-        self.ping_due || self.course.is_released()
     }
 
     /// The connection is gone, for this reason.
     pub(crate) fn lose(&mut self, reason: &str) {
-        if self.stage == Stage::Working {
-            let lost = self.core.disconnect().len() as u64;
-            let story = format!("{reason}; {lost} requests were in flight");
-            let tally = &mut *self.tally.borrow_mut();
-            tally.fault(Fault::new(FaultKind::Lost, story));
-            tally.ledger.unsure += lost;
-            tally.unsent += self.part.give_up();
-            self.part.leave();
+        match self.stage {
+            Stage::Working => {
+                let lost = self.core.disconnect();
+                self.doubt(&lost);
+                let tally = &mut *self.tally.borrow_mut();
+                tally.outages.disconnects += 1;
+                if self.reconnects {
+                    self.stage = Stage::Apart;
+                    return;
+                }
+                let story = format!("{reason}; {} requests were in flight", lost.len());
+                tally.fault(Fault::new(FaultKind::Lost, story));
+                tally.unsent += self.part.give_up();
+                self.part.leave();
+                self.stage = Stage::Ended;
+            }
+            // A handshake failed: the next server may do better.
+            Stage::Apart => drop(self.core.disconnect()),
+            Stage::Closing | Stage::Ended => self.stage = Stage::Ended,
         }
-        self.stage = Stage::Ended;
+    }
+
+    fn doubt(&mut self, lost: &[Awaited<Tag>]) {
+        let tally = &mut *self.tally.borrow_mut();
+        tally.outages.unknown += lost.len() as u64;
+        for awaited in lost {
+            tally.ledger.doubt(awaited.tag.op);
+            self.part.unknown(awaited.tag.op);
+        }
     }
 
     /// Time is up: what is not answered now never will be.
     pub(crate) fn abandon(&mut self, now: Nanos) {
         let missed = self.stage == Stage::Working && !self.is_settled(now);
-        let waiting = self.core.disconnect().len() as u64;
+        let apart = self.stage == Stage::Apart;
+        let waiting = self.core.disconnect();
         if missed {
             let story = "still not answered when the time for it was over";
             let fault = Fault::new(FaultKind::Unanswered, story);
             // A watcher whose event never came has nothing in flight, and waits all the same.
-            let tally = &mut *self.tally.borrow_mut();
-            tally.faults.note_many(waiting.max(1), fault);
-            tally.ledger.unsure += waiting;
+            let count = (waiting.len() as u64).max(1);
+            self.tally.borrow_mut().faults.note_many(count, fault);
+            self.doubt(&waiting);
+        } else if apart {
+            let story = "no server took the session up again before the time for it was over";
+            self.tally.borrow_mut().fault(Fault::new(FaultKind::Lost, story));
         }
         self.stage = Stage::Ended;
     }
@@ -225,7 +306,7 @@ impl<P: Part> Session<P> {
 fn settle(reply: &Reply<'_, Tag>, now: Nanos, verdict: Result<(), Fault>, tally: &mut Tally) {
     let Tag { op, intended, started } = reply.tag;
     match verdict {
-        Ok(()) => tally.settle(op, Times { intended, started, ended: now }),
+        Ok(()) => tally.record(op.kind, Times { intended, started, ended: now }),
         Err(fault) => tally.refuse(op, fault),
     }
 }

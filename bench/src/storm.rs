@@ -13,8 +13,8 @@ use crate::clock::Nanos;
 use crate::course::Course;
 use crate::fault::{Fault, FaultKind};
 use crate::kind::Kind;
+use crate::rt::Socket;
 use crate::tally::{Tally, Times};
-use crate::uring_rt::Socket;
 use crate::workload::Op;
 
 /// Failures in a row after which a lane stops: the server is gone.

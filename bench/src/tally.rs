@@ -5,6 +5,8 @@ use hdrhistogram::Histogram;
 use crate::clock::Nanos;
 use crate::fault::{Fault, FaultKind, FaultLog};
 use crate::kind::Kind;
+use crate::ledger::Ledger;
+use crate::outage::Outages;
 use crate::timeline::{Feed, Interval, SecondNumber, second_of};
 use crate::workload::Op;
 
@@ -65,48 +67,6 @@ pub(crate) struct Times {
     pub ended: Nanos,
 }
 
-/// Writes, counted to be found again when all is over.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Ledger {
-    /// Acknowledged sets of each key.
-    pub sets: Vec<u32>,
-    /// Acknowledged creates.
-    pub creates: u64,
-    /// Requests of which nobody knows whether they were carried out.
-    pub unsure: u64,
-}
-
-impl Ledger {
-    fn acknowledge(&mut self, op: Op) {
-        match op.kind {
-            Kind::Set | Kind::Multi => {
-                if let Some(sets) = self.sets.get_mut(op.key as usize) {
-                    *sets += 1;
-                }
-            }
-            Kind::Create => self.creates += 1,
-            Kind::Ephemeral
-            | Kind::Delete
-            | Kind::Get
-            | Kind::Exists
-            | Kind::Children
-            | Kind::Event
-            | Kind::Arm
-            | Kind::Connect
-            | Kind::Close
-            | Kind::Session => {}
-        }
-    }
-
-    fn merge(&mut self, other: &Ledger) {
-        for (mine, theirs) in self.sets.iter_mut().zip(&other.sets) {
-            *mine += theirs;
-        }
-        self.creates += other.creates;
-        self.unsure += other.unsure;
-    }
-}
-
 /// What one driver thread counts and times.
 #[derive(Debug)]
 pub(crate) struct Tally {
@@ -115,6 +75,8 @@ pub(crate) struct Tally {
     window: Window,
     /// Writes, warm-up included.
     pub ledger: Ledger,
+    /// Lost connections, and requests that were in flight on them; warm-up included.
+    pub outages: Outages,
     /// Faults, warm-up included.
     pub faults: FaultLog,
     /// Replies and events looked at, warm-up included.
@@ -137,6 +99,7 @@ impl Tally {
             basis,
             window,
             ledger: Ledger::default(),
+            outages: Outages::default(),
             faults: FaultLog::default(),
             checked: 0,
             last: 0,
@@ -159,12 +122,6 @@ impl Tally {
     /// One row, if it was used.
     pub(crate) fn row(&self, kind: Kind) -> Option<&Row> {
         self.rows[kind.index()].as_deref()
-    }
-
-    /// Takes in an operation that did what it was asked for.
-    pub(crate) fn settle(&mut self, op: Op, times: Times) {
-        self.ledger.acknowledge(op);
-        self.record(op.kind, times);
     }
 
     /// Times an operation that did what it was asked for.
@@ -196,7 +153,8 @@ impl Tally {
     pub(crate) fn refuse(&mut self, op: Op, fault: Fault) {
         self.row_mut(op.kind).errors += 1;
         match fault.kind {
-            FaultKind::Stale | FaultKind::Damaged => self.ledger.acknowledge(op),
+            // Its effect is known: it was acknowledged before it was found to be wrong.
+            FaultKind::Stale | FaultKind::Damaged => {}
             FaultKind::Order
             | FaultKind::ZxidBack
             | FaultKind::LateEvent
@@ -204,7 +162,8 @@ impl Tally {
             | FaultKind::LostWrite
             | FaultKind::Malformed
             | FaultKind::Lost
-            | FaultKind::Unanswered => self.ledger.unsure += 1,
+            | FaultKind::Exclusion
+            | FaultKind::Unanswered => self.ledger.doubt(op),
         }
         self.fault(fault);
     }
@@ -255,6 +214,7 @@ impl Tally {
             mine.errors += theirs.errors;
         }
         self.ledger.merge(&other.ledger);
+        self.outages.merge(&other.outages);
         self.faults.merge(&other.faults);
         self.checked += other.checked;
         self.last = self.last.max(other.last);

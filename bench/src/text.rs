@@ -44,7 +44,8 @@ pub(crate) fn megabytes(bytes: u64) -> String {
 /// What was asked for, in one line.
 pub(crate) fn title(load: &Load) -> String {
     let plural = if load.connections == 1 { "" } else { "s" };
-    let mut title = format!("{} · {} connection{plural}", load.workload, load.connections);
+    let name = load.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+    let mut title = format!("{name}{} · {} connection{plural}", load.workload, load.connections);
     if load.workload.is_pipelined() {
         let _ = write!(title, " x {} in flight", load.pipeline);
     }
@@ -158,6 +159,7 @@ fn usage(out: &mut String, report: &Report) {
 }
 
 fn verdict(out: &mut String, report: &Report) {
+    out.push_str(&report.outages.text());
     if report.unsent > 0 {
         let _ = writeln!(
             out,

@@ -12,13 +12,17 @@ use ringkeeper_engine::client::{
 use ringkeeper_engine::wire::Acl;
 
 use crate::audit;
+use crate::interrupt;
+use crate::kind::Kind;
 use crate::load::{Layout, Load};
+use crate::sizes::Sizes;
 use crate::tally::Tally;
 use crate::value::{Origin, PLANTER};
-use crate::workload::Workload;
 
 /// Writes in one multi while planting and removing.
 const BATCH: usize = 200;
+/// Bytes in one multi while planting, about.
+const BATCH_BYTES: usize = 500_000;
 /// How long the session that plants and removes waits for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Multis in flight while planting and removing.
@@ -41,8 +45,7 @@ impl Plot {
         let mut client = Client::connect(server, options)
             .with_context(|| format!("cannot open a session with {server}"))?;
         client.set_patience(PATIENCE);
-        let keys = if needs_keys(load.workload) { load.keys } else { 0 };
-        let layout = Layout::new(&load.path, run, keys);
+        let layout = Layout::new(load, run);
         let mut plot =
             Plot { client, layout, path: load.path.clone(), servers: servers.to_vec(), options };
         plot.prepare(load).with_context(|| format!("cannot plant below {}", load.path))?;
@@ -69,7 +72,7 @@ impl Plot {
 
     /// A server may have gone or been restarted under the load: any of them will do for the rest,
     /// with the old session or another. If none does, the next call tells.
-    fn revive(&mut self) {
+    pub(crate) fn revive(&mut self) {
         if self.client.ping().is_ok() {
             return;
         }
@@ -103,18 +106,22 @@ impl Plot {
         self.client.create(&run, b"")?;
         self.client.create_mode(&Layout::owner(&run), b"", CreateMode::Ephemeral)?;
         self.plant_keys(load.value_bytes)?;
-        if load.workload == Workload::Children {
+        if load.workload.has(&[Kind::Children]) {
             let listed = self.layout.listed();
             self.client.create(&listed, b"")?;
             let children = (0..load.children).map(|n| (format!("{listed}/{n:06}"), Vec::new()));
             plant(&mut self.client, children)?;
         }
         if load.workload.is_fanout() {
-            let watched = (0..load.threads).map(|thread| self.layout.watched(thread));
-            let values = watched.map(|path| (path, planted_value(0, load.value_bytes)));
+            let layout = &self.layout;
+            let nodes = (0..load.threads)
+                .flat_map(|thread| [layout.watched(thread), layout.watched_child(thread)]);
+            let values = nodes.map(|path| (path, planted_value(0, load.value_bytes)));
             plant(&mut self.client, values)?;
         }
-        if matches!(load.workload, Workload::Create | Workload::Multi | Workload::Ephemeral) {
+        let queues = (0..load.workload.queues()).map(|n| (self.layout.queue(n), Vec::new()));
+        plant(&mut self.client, queues)?;
+        if load.workload.needs_lanes() {
             let lanes = (0..load.connections).map(|lane| (self.layout.lane(lane), Vec::new()));
             plant(&mut self.client, lanes)?;
         }
@@ -142,36 +149,18 @@ impl Plot {
         Ok(())
     }
 
-    fn plant_keys(&mut self, value_bytes: usize) -> Result<()> {
-        let parents = self.layout.keys.iter().step_by(Layout::KEYS_PER_PARENT as usize);
-        let parents = parents.filter_map(|key| key.rsplit_once('/'));
-        let parents: Vec<_> = parents.map(|(path, _)| (path.to_string(), Vec::new())).collect();
-        plant(&mut self.client, parents.into_iter())?;
+    fn plant_keys(&mut self, value_bytes: Sizes) -> Result<()> {
+        let inner = self.layout.inner.iter().map(|path| (path.clone(), Vec::new()));
+        plant(&mut self.client, inner)?;
         let keys = (0..).zip(&self.layout.keys);
         let keys = keys.map(|(key, path)| (path.clone(), planted_value(key, value_bytes)));
         plant(&mut self.client, keys)
     }
 }
 
-fn needs_keys(workload: Workload) -> bool {
-    match workload {
-        Workload::Set
-        | Workload::Get
-        | Workload::Exists
-        | Workload::Multi
-        | Workload::Mix { .. } => true,
-        Workload::Create
-        | Workload::Children
-        | Workload::Ephemeral
-        | Workload::Watch
-        | Workload::PersistentWatch
-        | Workload::Sessions => false,
-    }
-}
-
-fn planted_value(key: u32, bytes: usize) -> Vec<u8> {
+fn planted_value(key: u32, value_bytes: Sizes) -> Vec<u8> {
     let mut value = Vec::new();
-    Origin { key, writer: PLANTER, seq: 0 }.write(bytes, &mut value);
+    Origin { key, writer: PLANTER, seq: 0 }.write(value_bytes, &mut value);
     value
 }
 
@@ -180,7 +169,8 @@ fn plant(client: &mut Client, mut nodes: impl Iterator<Item = (String, Vec<u8>)>
     let acl = [Acl::open()];
     let mut waiting = 0;
     loop {
-        let batch: Vec<_> = nodes.by_ref().take(BATCH).collect();
+        interrupt::check()?;
+        let batch = next_batch(&mut nodes);
         if !batch.is_empty() {
             let parts: Vec<_> = batch.iter().map(|(p, value)| create(p, value, &acl)).collect();
             client.queue(&Request::Multi(&parts));
@@ -197,6 +187,19 @@ fn plant(client: &mut Client, mut nodes: impl Iterator<Item = (String, Vec<u8>)>
             }
         }
     }
+}
+
+/// Frames of multis stay well below what a server reads: a megabyte.
+fn next_batch(nodes: &mut impl Iterator<Item = (String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while batch.len() < BATCH && bytes < BATCH_BYTES {
+        let Some(node) = nodes.next() else { break };
+        bytes += node.0.len() + node.1.len() + 100;
+        batch.push(node);
+        // The next one may be as long again.
+        bytes += batch.last().map_or(0, |(_, value)| value.len());
+    }
+    batch
 }
 
 /// Removes a node and everything below, several multis at a time.

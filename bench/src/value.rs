@@ -1,5 +1,7 @@
 //! Values that prove themselves: who wrote them, for which key, and that no byte was changed.
 
+use crate::sizes::Sizes;
+
 /// Bytes in front of the fill: key, writer, sequence number.
 const HEAD_BYTES: usize = 16;
 /// Values at least this long have a head, and behind it a word that vouches for the head.
@@ -26,8 +28,9 @@ impl Origin {
         bytes >= SIGNED_BYTES_MIN
     }
 
-    /// Fills `value` with `bytes` bytes.
-    pub(crate) fn write(self, bytes: usize, value: &mut Vec<u8>) {
+    /// Fills `value` with as many bytes as this origin has.
+    pub(crate) fn write(self, sizes: Sizes, value: &mut Vec<u8>) {
+        let bytes = sizes.of(self);
         value.clear();
         let mut word = self.seed();
         if Origin::is_told_by(bytes) {
@@ -44,21 +47,20 @@ impl Origin {
         }
     }
 
-    /// Who wrote a value, if it is one for `key` of `bytes` bytes and intact.
-    pub(crate) fn read(value: &[u8], key: u32, bytes: usize) -> Option<Origin> {
-        if value.len() != bytes {
-            return None;
-        }
-        if !Origin::is_told_by(bytes) {
+    /// Who wrote a value, if it is one for `key` of one of these sizes, and intact.
+    pub(crate) fn read(value: &[u8], key: u32, sizes: Sizes) -> Option<Origin> {
+        if !Origin::is_told_by(value.len()) {
             let origin = Origin { key, writer: PLANTER, seq: 0 };
-            return intact(value, mix(u64::from(key))).then_some(origin);
+            let good = sizes.hold(value.len()) && intact(value, mix(u64::from(key)));
+            return good.then_some(origin);
         }
         let (head, fill) = value.split_at(HEAD_BYTES);
         let (ids, seq) = head.split_at(8);
         let ids = u64::from_le_bytes(ids.try_into().expect("half of the head is 8 bytes"));
         let seq = u64::from_le_bytes(seq.try_into().expect("half of the head is 8 bytes"));
         let origin = Origin { key: ids as u32, writer: (ids >> 32) as u32, seq };
-        (origin.key == key && intact(fill, origin.seed())).then_some(origin)
+        let good = origin.key == key && sizes.of(origin) == value.len();
+        (good && intact(fill, origin.seed())).then_some(origin)
     }
 
     fn seed(self) -> u64 {
@@ -125,17 +127,18 @@ mod tests {
         let origin = Origin { key: 7, writer: 3, seq: 99 };
         let mut value = Vec::new();
         for bytes in [0, 1, 8, 16, 23, 24, 25, 100, 1_024] {
-            origin.write(bytes, &mut value);
+            let sizes = Sizes::fixed(bytes);
+            origin.write(sizes, &mut value);
             assert_eq!(value.len(), bytes);
-            let read = Origin::read(&value, 7, bytes).expect("just written");
+            let read = Origin::read(&value, 7, sizes).expect("just written");
             assert!(!Origin::is_told_by(bytes) || read == origin);
             for at in 0..bytes {
                 value[at] ^= 1;
-                assert_eq!(Origin::read(&value, 7, bytes), None, "byte {at} of {bytes}");
+                assert_eq!(Origin::read(&value, 7, sizes), None, "byte {at} of {bytes}");
                 value[at] ^= 1;
             }
-            assert!(bytes == 0 || Origin::read(&value, 8, bytes).is_none());
-            assert_eq!(Origin::read(&value, 7, bytes + 1), None);
+            assert!(bytes == 0 || Origin::read(&value, 8, sizes).is_none());
+            assert_eq!(Origin::read(&value, 7, Sizes::fixed(bytes + 1)), None);
         }
     }
 

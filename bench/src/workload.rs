@@ -1,10 +1,16 @@
 //! What the sessions do.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::keys::Chooser;
 use crate::kind::Kind;
+use crate::mix::{MIXED, Mix};
 use crate::value::Dice;
+
+/// Locks or elections of one run at most.
+const RECIPES_MAX: u32 = 10_000;
 
 /// A workload by name.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -21,19 +27,28 @@ pub(crate) enum Workload {
     Children,
     /// Multis of create, set, set and delete.
     Multi,
-    /// Reads, and sets as the rest.
-    Mix {
-        /// Share of reads.
-        reads: f64,
-    },
+    /// Several kinds, by weight.
+    Mix(Mix),
     /// Create ephemeral nodes and delete them, in turn.
     Ephemeral,
     /// One session sets, all others watch: one-shot watches that are set again by a read.
     Watch,
     /// As [`Workload::Watch`], with persistent watches.
     PersistentWatch,
+    /// As [`Workload::Watch`], with persistent recursive watches of the parent.
+    RecursiveWatch,
     /// Connect and close.
     Sessions,
+    /// Sessions take turns in holding locks: queues of sequential ephemeral nodes.
+    Lock {
+        /// How many locks.
+        locks: u32,
+    },
+    /// Sessions take turns in leading: each new leader resigns at once.
+    Election {
+        /// How many elections.
+        groups: u32,
+    },
 }
 
 impl Workload {
@@ -46,22 +61,81 @@ impl Workload {
             Workload::Exists => &[Kind::Exists],
             Workload::Children => &[Kind::Children],
             Workload::Multi => &[Kind::Multi],
-            Workload::Mix { .. } => &[Kind::Set, Kind::Get],
+            Workload::Mix(_) => &MIXED,
             Workload::Ephemeral => &[Kind::Ephemeral, Kind::Delete],
-            Workload::Watch | Workload::PersistentWatch => &[Kind::Event],
+            Workload::Watch | Workload::PersistentWatch | Workload::RecursiveWatch => {
+                &[Kind::Event]
+            }
             Workload::Sessions => &[Kind::Session],
+            Workload::Lock { .. } => &[Kind::Acquire],
+            Workload::Election { .. } => &[Kind::TakeOver],
         }
     }
 
-    /// Whether each session keeps requests in flight; the others have a rhythm of their own and
-    /// take neither a pipeline nor a rate.
-    pub(crate) const fn is_pipelined(self) -> bool {
-        !matches!(self, Workload::Watch | Workload::PersistentWatch | Workload::Sessions)
+    /// Operations that are pipelined, by weight; the other workloads have a rhythm of their own
+    /// and take neither a pipeline nor a rate.
+    pub(crate) fn mix(self) -> Option<Mix> {
+        match self {
+            Workload::Create => Some(Mix::only(Kind::Create)),
+            Workload::Set => Some(Mix::only(Kind::Set)),
+            Workload::Get => Some(Mix::only(Kind::Get)),
+            Workload::Exists => Some(Mix::only(Kind::Exists)),
+            Workload::Children => Some(Mix::only(Kind::Children)),
+            Workload::Multi => Some(Mix::only(Kind::Multi)),
+            Workload::Ephemeral => Some(Mix::only(Kind::Ephemeral)),
+            Workload::Mix(mix) => Some(mix),
+            Workload::Watch
+            | Workload::PersistentWatch
+            | Workload::RecursiveWatch
+            | Workload::Sessions
+            | Workload::Lock { .. }
+            | Workload::Election { .. } => None,
+        }
+    }
+
+    /// Whether each session keeps requests in flight.
+    pub(crate) fn is_pipelined(self) -> bool {
+        self.mix().is_some()
+    }
+
+    /// Whether one of these kinds occurs among what is pipelined.
+    pub(crate) fn has(self, kinds: &[Kind]) -> bool {
+        self.mix().is_some_and(|mix| kinds.iter().any(|kind| mix.has(*kind)))
+    }
+
+    /// Whether planted keys are needed.
+    pub(crate) fn needs_keys(self) -> bool {
+        self.has(&[Kind::Get, Kind::Set, Kind::Exists, Kind::Multi, Kind::SyncGet])
+    }
+
+    /// Whether sessions create nodes of their own.
+    pub(crate) fn needs_lanes(self) -> bool {
+        self.has(&[Kind::Create, Kind::Delete, Kind::Multi, Kind::Ephemeral])
     }
 
     /// Whether one session writes for the others of its thread.
     pub(crate) const fn is_fanout(self) -> bool {
-        matches!(self, Workload::Watch | Workload::PersistentWatch)
+        matches!(self, Workload::Watch | Workload::PersistentWatch | Workload::RecursiveWatch)
+    }
+
+    /// Queues of contenders.
+    pub(crate) const fn queues(self) -> u32 {
+        match self {
+            Workload::Lock { locks } => locks,
+            Workload::Election { groups } => groups,
+            Workload::Create
+            | Workload::Set
+            | Workload::Get
+            | Workload::Exists
+            | Workload::Children
+            | Workload::Multi
+            | Workload::Mix(_)
+            | Workload::Ephemeral
+            | Workload::Watch
+            | Workload::PersistentWatch
+            | Workload::RecursiveWatch
+            | Workload::Sessions => 0,
+        }
     }
 }
 
@@ -74,11 +148,16 @@ impl fmt::Display for Workload {
             Workload::Exists => "exists",
             Workload::Children => "children",
             Workload::Multi => "multi",
-            Workload::Mix { reads } => return write!(f, "mix:{reads}"),
+            Workload::Mix(mix) => return write!(f, "mix:{mix}"),
             Workload::Ephemeral => "ephemeral",
             Workload::Watch => "watch",
             Workload::PersistentWatch => "pwatch",
+            Workload::RecursiveWatch => "rwatch",
             Workload::Sessions => "sessions",
+            Workload::Lock { locks: 1 } => "lock",
+            Workload::Lock { locks } => return write!(f, "lock:{locks}"),
+            Workload::Election { groups: 1 } => "election",
+            Workload::Election { groups } => return write!(f, "election:{groups}"),
         })
     }
 }
@@ -87,7 +166,8 @@ impl FromStr for Workload {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Workload, String> {
-        Ok(match text {
+        let (name, rest) = text.split_once(':').map_or((text, None), |(n, r)| (n, Some(r)));
+        let plain = match name {
             "create" => Workload::Create,
             "set" => Workload::Set,
             "get" => Workload::Get,
@@ -97,23 +177,44 @@ impl FromStr for Workload {
             "ephemeral" => Workload::Ephemeral,
             "watch" => Workload::Watch,
             "pwatch" => Workload::PersistentWatch,
+            "rwatch" => Workload::RecursiveWatch,
             "sessions" => Workload::Sessions,
-            _ => Workload::Mix { reads: parse_mix(text)? },
-        })
+            "mix" => return parse_mix(rest.unwrap_or("0.9")),
+            "lock" => return parse_count(rest).map(|locks| Workload::Lock { locks }),
+            "election" => return parse_count(rest).map(|groups| Workload::Election { groups }),
+            _ => {
+                return Err("one of create, set, get, exists, children, multi, ephemeral, mix:R \
+                            (R = share of reads), mix:NAME=WEIGHT,.., watch, pwatch, rwatch, \
+                            sessions, lock:N, election:N is expected"
+                    .to_string());
+            }
+        };
+        match rest {
+            None => Ok(plain),
+            Some(_) => Err(format!("{name} takes nothing behind a colon")),
+        }
     }
 }
 
-fn parse_mix(text: &str) -> Result<f64, String> {
-    let share = match text.strip_prefix("mix") {
-        Some("") => Some(0.9),
-        Some(share) => share.strip_prefix(':').and_then(|share| share.parse().ok()),
-        None => None,
-    };
-    share.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| {
-        "one of create, set, get, exists, children, multi, mix:R (R = share of reads, 0 to 1), \
-         ephemeral, watch, pwatch, sessions is expected"
-            .to_string()
-    })
+fn parse_mix(text: &str) -> Result<Workload, String> {
+    if text.contains('=') {
+        return Mix::parse(text).map(Workload::Mix);
+    }
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(Workload::Mix(Mix::reads(share))),
+        Ok(_) | Err(_) => Err(format!(
+            "a share of reads from 0 to 1, or NAME=WEIGHT,.. with names among {}, is \
+                         expected behind mix:",
+            Mix::names().join(", ")
+        )),
+    }
+}
+
+fn parse_count(text: Option<&str>) -> Result<u32, String> {
+    let count = text.map_or(Ok(1), str::parse::<u32>).ok();
+    count
+        .filter(|count| (1..=RECIPES_MAX).contains(count))
+        .ok_or_else(|| format!("a number from 1 to {RECIPES_MAX} is expected behind the colon"))
 }
 
 /// One operation to do.
@@ -121,77 +222,141 @@ fn parse_mix(text: &str) -> Result<f64, String> {
 pub(crate) struct Op {
     /// Which.
     pub kind: Kind,
-    /// On which of the planted keys.
+    /// On which of the planted keys; on nodes of a session's own: the number of the session.
     pub key: u32,
-    /// The session's number of this write: names new nodes and marks values.
+    /// The session's number of this write or of its node: marks values and names nodes.
     pub seq: u64,
 }
 
 /// A session's sequence of operations, the same for the same seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
-    workload: Workload,
+    mix: Mix,
+    single: Option<Kind>,
+    chooser: Chooser,
     dice: Dice,
-    keys: u32,
+    lane: u32,
     seq: u64,
+    /// The key that was written last.
+    newest: u32,
+    /// Nodes of its own that were acknowledged and may be deleted.
+    deletable: Option<VecDeque<u64>>,
+    /// The ephemeral node that is to be deleted next.
+    fleeting: Option<u64>,
 }
+
+/// Marks the numbers of nodes that go with their session.
+const FLEETING: u64 = 1 << 63;
 
 impl Script {
     /// The script of one session.
-    pub(crate) fn new(workload: Workload, keys: u32, dice: Dice) -> Script {
-        Script { workload, dice, keys, seq: 0 }
+    pub(crate) fn new(mix: Mix, chooser: Chooser, lane: u32, mut dice: Dice) -> Script {
+        Script {
+            mix,
+            single: mix.single(),
+            newest: chooser.read(0, &mut dice),
+            chooser,
+            dice,
+            lane,
+            seq: 0,
+            deletable: mix.has(Kind::Delete).then(VecDeque::new),
+            fleeting: None,
+        }
+    }
+
+    /// Whether this is about a node that stays when its session goes.
+    pub(crate) const fn is_lasting(op: Op) -> bool {
+        op.seq & FLEETING == 0
     }
 
     /// What to do next.
     pub(crate) fn next_op(&mut self) -> Op {
-        let kind = match self.workload {
-            Workload::Create => Kind::Create,
-            Workload::Set => Kind::Set,
-            Workload::Get => Kind::Get,
-            Workload::Exists => Kind::Exists,
-            Workload::Children => Kind::Children,
-            Workload::Multi => Kind::Multi,
-            Workload::Mix { reads } if self.dice.fraction() < reads => Kind::Get,
-            Workload::Mix { .. } => Kind::Set,
-            Workload::Ephemeral => return self.next_ephemeral(),
-            Workload::Watch | Workload::PersistentWatch | Workload::Sessions => {
-                unreachable!("these have no script")
-            }
-        };
-        let key = if self.keys == 0 { 0 } else { self.dice.below(self.keys) };
+        let kind = self.single.unwrap_or_else(|| self.mix.choose(&mut self.dice));
         self.seq += 1;
-        Op { kind, key, seq: self.seq }
+        let (lane, seq) = (self.lane, self.seq);
+        match kind {
+            Kind::Ephemeral => self.next_ephemeral(),
+            Kind::Delete => match self.deletable.as_mut().and_then(VecDeque::pop_front) {
+                Some(seq) => Op { kind, key: lane, seq },
+                None => Op { kind: Kind::Create, key: lane, seq },
+            },
+            Kind::Create => Op { kind, key: lane, seq },
+            Kind::Set | Kind::Multi => {
+                self.newest = self.chooser.write(self.newest, &mut self.dice);
+                Op { kind, key: self.newest, seq }
+            }
+            _ => Op { kind, key: self.chooser.read(self.newest, &mut self.dice), seq },
+        }
+    }
+
+    /// A create of this session was acknowledged.
+    pub(crate) fn created(&mut self, seq: u64) {
+        if let Some(deletable) = &mut self.deletable {
+            deletable.push_back(seq);
+        }
+    }
+
+    /// Nobody knows whether this was carried out: what would build on it is left out.
+    pub(crate) fn forget(&mut self, op: Op) {
+        if op.kind == Kind::Ephemeral && self.fleeting == Some(op.seq) {
+            self.fleeting = None;
+        }
     }
 
     /// Every node is deleted right after it was created.
     fn next_ephemeral(&mut self) -> Op {
-        self.seq += 1;
-        let kind = if self.seq % 2 == 1 { Kind::Ephemeral } else { Kind::Delete };
-        Op { kind, key: 0, seq: self.seq.div_ceil(2) }
+        let key = self.lane;
+        match self.fleeting.take() {
+            Some(seq) => Op { kind: Kind::Delete, key, seq },
+            None => {
+                let seq = self.seq | FLEETING;
+                self.fleeting = Some(seq);
+                Op { kind: Kind::Ephemeral, key, seq }
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::KeysDist;
+
+    fn script(mix: &str) -> Script {
+        let chooser = Chooser::new(KeysDist::Uniform, 4);
+        Script::new(Mix::parse(mix).unwrap(), chooser, 7, Dice::new(1, 1))
+    }
 
     #[test]
     fn names_are_read_back() {
-        for name in ["create", "mix:0.5", "pwatch", "sessions"] {
+        for name in ["create", "mix:0.5", "mix:get=3,multi=1", "rwatch", "lock", "election:9"] {
             assert_eq!(name.parse::<Workload>().unwrap().to_string(), name);
         }
-        assert_eq!("mix".parse(), Ok(Workload::Mix { reads: 0.9 }));
-        for bad in ["", "mix:", "mix:2", "sett"] {
+        assert_eq!("mix".parse(), Ok(Workload::Mix(Mix::reads(0.9))));
+        for bad in ["", "mix:", "mix:2", "sett", "get:5", "lock:0", "mix:get"] {
             assert!(bad.parse::<Workload>().is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn ephemerals_are_deleted_in_turn() {
-        let mut script = Script::new(Workload::Ephemeral, 0, Dice::new(1, 1));
-        let ops: Vec<_> = (0..4).map(|_| script.next_op()).map(|op| (op.kind, op.seq)).collect();
-        let expected =
-            [(Kind::Ephemeral, 1), (Kind::Delete, 1), (Kind::Ephemeral, 2), (Kind::Delete, 2)];
-        assert_eq!(ops, expected);
+    fn ephemerals_are_deleted_in_turn_unless_they_are_in_doubt() {
+        let mut script = script("ephemeral=1");
+        let first = script.next_op();
+        let second = script.next_op();
+        assert_eq!((first.kind, second.kind), (Kind::Ephemeral, Kind::Delete));
+        assert_eq!((first.seq, Script::is_lasting(first)), (second.seq, false));
+        let third = script.next_op();
+        script.forget(third);
+        assert_eq!(script.next_op().kind, Kind::Ephemeral);
+    }
+
+    #[test]
+    fn only_acknowledged_nodes_are_deleted() {
+        let mut script = script("delete=1");
+        let first = script.next_op();
+        assert_eq!((first.kind, first.key), (Kind::Create, 7));
+        script.created(first.seq);
+        assert_eq!(script.next_op(), Op { kind: Kind::Delete, ..first });
+        assert_eq!(script.next_op().kind, Kind::Create);
     }
 }

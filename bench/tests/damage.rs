@@ -18,6 +18,12 @@ const GOOD: Plan = Plan { damage: Damage::None, op: 0, after: 0 };
 
 /// Runs a short load and returns its exit code and its report.
 fn load(fake: &Fake, arguments: &str) -> (ExitCode, Value) {
+    let (code, document) = run(fake, arguments);
+    (code, document["results"][0].clone())
+}
+
+/// Runs it and returns all that it has kept.
+fn run(fake: &Fake, arguments: &str) -> (ExitCode, Value) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let file = tempfile::NamedTempFile::new().unwrap();
     let common = "--warmup 0 -c 4 -p 4 --keys 4 --children 5 --quiet --grace 300ms";
@@ -28,7 +34,7 @@ fn load(fake: &Fake, arguments: &str) -> (ExitCode, Value) {
     let code = ringkeeper_bench::run(arguments.into_iter());
     let text = std::fs::read_to_string(file.path()).unwrap();
     let document: Value = serde_json::from_str(&text).unwrap_or_default();
-    (code, document["results"][0].clone())
+    (code, document)
 }
 
 fn is_caught(damage: Damage, op: i32, workload: &str, fault: &str) {
@@ -52,7 +58,15 @@ fn a_good_server_passes_every_workload_and_is_left_as_it_was_found() {
         "ephemeral",
         "watch",
         "pwatch",
+        "rwatch",
         "sessions",
+        "lock",
+        "lock:2",
+        "election",
+        "mix:get=5,set=3,create=2,delete=1,exists=1,children=1,multi=1,ephemeral=1,sync-get=2",
+        "mix:0.5 --value-bytes uniform:0-300 --keys-dist zipf:0.99",
+        "mix:0.5 --tree 2x3 --keys-dist latest",
+        "set --reconnect",
     ];
     for workload in workloads {
         let fake = Fake::start(GOOD);
@@ -132,6 +146,68 @@ fn a_server_that_dies_leaves_partial_results() {
     assert_eq!(report["faults"]["lost sessions"], 4);
     assert_eq!(report["partial"], true);
     assert!(report["total"]["ops"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn sessions_are_taken_up_again_and_nothing_is_missing() {
+    for (damage, op) in [(Damage::Hangup, op::SET_DATA), (Damage::Death, op::CREATE)] {
+        let fake = Fake::start(Plan { damage, op, after: 300 });
+        let mix = "mix:get=3,set=3,create=2,delete=1,ephemeral=2,multi=1";
+        let (code, report) = load(&fake, &format!("{mix} -n 2000 --reconnect"));
+        assert_eq!(code, ExitCode::SUCCESS, "{damage:?}: {report:#}");
+        let outages = &report["outages"];
+        assert!(outages["disconnects"].as_u64().unwrap() > 0, "{report:#}");
+        assert_eq!(outages["disconnects"], outages["reattached"], "{report:#}");
+        assert_eq!(fake.paths(), ["/"], "{damage:?}");
+    }
+}
+
+#[test]
+fn writes_that_are_lost_with_the_connection_are_missed() {
+    is_caught(Damage::Amnesia, op::SET_DATA, "set --reconnect", "lost writes");
+    is_caught(Damage::ForgottenCreate, op::CREATE, "create --reconnect", "lost writes");
+}
+
+#[test]
+fn two_holders_of_a_lock_are_caught() {
+    is_caught(Damage::JumpedQueue, op::GET_CHILDREN, "lock", "two holders at once");
+    is_caught(Damage::JumpedQueue, op::GET_CHILDREN, "election", "two holders at once");
+}
+
+#[test]
+fn a_stall_is_in_the_response_times_of_all_that_was_due_meanwhile() {
+    let fake = Fake::start(Plan { damage: Damage::Stall, op: op::GET_DATA, after: 100 });
+    let (code, report) = load(&fake, "get --rate 1000 --arrival fixed -d 1s -p 1 -c 2");
+    assert_eq!(code, ExitCode::SUCCESS, "{report:#}");
+    // 300 of 1,000 operations were due while nothing moved, and two were under way.
+    let stall = fake::STALL.as_micros() as f64;
+    let at = |times: &str, quantile: &str| report["ops"][0][times][quantile].as_f64().unwrap();
+    assert!(at("latency_us", "max") >= stall * 0.9, "{report:#}");
+    assert!(at("latency_us", "p90") >= stall / 3.0, "{report:#}");
+    assert!(at("service_us", "max") >= stall * 0.9, "{report:#}");
+    assert!(at("service_us", "p90") < at("latency_us", "p90"), "{report:#}");
+}
+
+#[test]
+fn a_goal_that_no_rate_holds_is_not_found() {
+    let fake = Fake::start(GOOD);
+    let (code, document) = run(&fake, "get --search p50<1us --rate 20000 -d 20ms");
+    assert_eq!(code, ExitCode::from(1), "{document:#}");
+    let search = &document["searches"][0];
+    assert_eq!(search["found"], Value::Null);
+    assert_eq!(search["steps"].as_array().unwrap().len(), 6, "{document:#}");
+}
+
+#[test]
+fn scenarios_are_run_phase_by_phase() {
+    let fake = Fake::start(GOOD);
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    let text = "seed = 7\n[[phase]]\nname = 'first'\nworkload = 'set'\n\
+                [[phase]]\nname = 'second'\nmix = { get = 1, exists = 1 }\n";
+    std::fs::write(file.path(), text).unwrap();
+    let (code, report) = load(&fake, &format!("--scenario {} -n 100", file.path().display()));
+    assert_eq!(code, ExitCode::SUCCESS, "{report:#}");
+    assert_eq!((&report["phase"], &report["seed"]), (&"first".into(), &7.into()));
 }
 
 #[test]

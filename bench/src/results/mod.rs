@@ -46,6 +46,9 @@ pub(crate) struct Document {
     /// A comparison of the targets, from `bench versus`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub versus: Option<Value>,
+    /// Searches for the highest rate, from `--search`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub searches: Vec<Value>,
 }
 
 impl Document {
@@ -59,6 +62,7 @@ impl Document {
             host: Host::describe(),
             results: Vec::new(),
             versus: None,
+            searches: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::outage::Outages;
 use crate::report::{Report, Usage, seconds};
 use crate::text;
 
@@ -34,8 +35,23 @@ pub(crate) struct Run {
     pub warmup_s: f64,
     /// Time measured.
     pub elapsed_s: f64,
-    /// Bytes of each value.
+    /// Bytes of each value, of the longest if they differ.
     pub value_bytes: usize,
+    /// The same with the shortest, where they differ.
+    #[serde(default)]
+    pub value_sizes: String,
+    /// How keys were chosen.
+    #[serde(default)]
+    pub keys_dist: String,
+    /// The phase of a scenario.
+    #[serde(default)]
+    pub phase: Option<String>,
+    /// What carried the driver's sockets.
+    #[serde(default)]
+    pub io: String,
+    /// Lost connections and killed servers.
+    #[serde(default)]
+    pub outages: Outages,
     /// Nodes that were set and read.
     pub keys: u32,
     /// Children of the listed node.
@@ -94,7 +110,12 @@ impl Run {
             arrival: load.rate.map(|_| format!("{:?}", load.arrival).to_lowercase()),
             warmup_s: seconds(load.warmup),
             elapsed_s: seconds(report.elapsed),
-            value_bytes: load.value_bytes,
+            value_bytes: load.value_bytes.max,
+            value_sizes: load.value_bytes.to_string(),
+            keys_dist: load.keys_dist.to_string(),
+            phase: load.name.clone(),
+            io: load.io.name().into(),
+            outages: report.outages.clone(),
             keys: load.keys,
             children: load.children,
             seed: load.seed,
@@ -137,7 +158,7 @@ impl Run {
     }
 
     /// What has to be the same for two runs to be comparable, and its value.
-    pub(crate) fn parameters(&self) -> [(&'static str, String); 8] {
+    pub(crate) fn parameters(&self) -> [(&'static str, String); 10] {
         let rate = self.rate.map_or("none".into(), |rate| rate.to_string());
         [
             ("workload", self.workload.clone()),
@@ -146,7 +167,9 @@ impl Run {
             ("threads", self.threads.to_string()),
             ("rate", rate),
             ("value_bytes", self.value_bytes.to_string()),
+            ("value_sizes", self.value_sizes.clone()),
             ("keys", self.keys.to_string()),
+            ("keys_dist", self.keys_dist.clone()),
             ("children", self.children.to_string()),
         ]
     }
@@ -180,6 +203,11 @@ impl Run {
             warmup_s: 1.0,
             elapsed_s: 5.0,
             value_bytes: 100,
+            value_sizes: "100".into(),
+            keys_dist: "uniform".into(),
+            phase: None,
+            io: "io_uring".into(),
+            outages: Outages::default(),
             keys: 1_000,
             children: 100,
             seed: 1,
