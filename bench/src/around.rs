@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_use_of_processors_belongs_to_the_second_that_has_passed() {
+    fn cpu_time_belongs_to_the_second_that_has_passed() {
         let mut recorder = Recorder::new(0, &[Kind::Get], &[std::process::id()]);
         [0, SECOND / 2, SECOND, SECOND + 1].into_iter().for_each(|now| recorder.look(now));
         let seconds: Vec<_> = recorder.busy.keys().copied().collect();

@@ -1,5 +1,6 @@
 //! The server's own counters in the course of a run: the four-letter word `mntr`, asked once a
-//! second from a thread of its own. A server that does not answer it is not asked again.
+//! second from a thread of its own. A server that does not answer the first time is not asked
+//! again.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -81,8 +82,12 @@ fn ask_until(server: SocketAddr, clock: Clock, stopped: &Receiver<()>) -> Vec<Co
     let mut all = Vec::new();
     let mut due = clock.now();
     loop {
-        let Some(counted) = ask(server, clock) else { return all };
-        all.push(counted);
+        match ask(server, clock) {
+            Some(counted) => all.push(counted),
+            None if all.is_empty() => return all,
+            // It has answered before, so it may come back.
+            None => {}
+        }
         due += SECOND;
         let wait = Duration::from_nanos(due.saturating_sub(clock.now())).min(PERIOD);
         match stopped.recv_timeout(wait) {

@@ -76,7 +76,7 @@ pub(crate) fn charts(run: &Run) -> String {
     let Some(end) = points.last().map(|point| point.to) else { return String::new() };
     let mut out = latencies(run, &points, each, end) + &rates(run, &points, each, end);
     if points.iter().any(|point| point.driver.is_some()) {
-        out += &processors(run, &points, end);
+        out += &busy_cpus(run, &points, end);
     }
     if points.iter().any(|point| point.records.is_some() || point.sync_ms.is_some()) {
         out += &syncs(run, &points, end);
@@ -175,7 +175,7 @@ fn rates(run: &Run, points: &[Point], each: usize, end: f64) -> String {
     chart.render()
 }
 
-fn processors(run: &Run, points: &[Point], end: f64) -> String {
+fn busy_cpus(run: &Run, points: &[Point], end: f64) -> String {
     let values = points.iter().flat_map(|point| [point.driver, point.server]).flatten();
     let y = Axis::from_zero(values.fold(0.0, f64::max), short_count);
     let mut chart = Chart::new("Processors kept busy", "1 is one CPU", Axis::seconds(end), y);
