@@ -29,7 +29,8 @@ enum Idle {
 
 fn requests() -> Vec<Request> {
     let asker = Asker { session: SessionId(1), cxid: 1, ids: Arc::from([]) };
-    let request = || Request { origin: ORIGIN, asker: asker.clone(), ask: Ask::Sync };
+    let request =
+        || Request { origin: ORIGIN, asker: asker.clone(), ask: Ask::Sync, audited: None };
     (0..BATCH).map(|_| request()).collect()
 }
 

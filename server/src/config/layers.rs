@@ -2,7 +2,8 @@
 //!
 //! From first to last: options of the command line, its `-D`, the `-D` of `JVMFLAGS` and of
 //! `SERVER_JVMFLAGS`, then `zoo.cfg` or the arguments that stand for one, then the file that
-//! `ringkeeper.include` names, then the variables of the container image (which writes a `zoo.cfg` of them only if there is none), then defaults.
+//! `ringkeeper.include` names, then the variables of the container image (which writes a `zoo.cfg`
+//! of them only if there is none), then defaults.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -141,6 +142,10 @@ impl Layers {
     fn include(&mut self) {
         let named = self.entries.iter().find(|entry| entry.name == INCLUDE).cloned();
         let Some(Entry { value, origin, .. }) = named else { return };
+        // That it names nothing is said where every value is looked at.
+        if value.is_empty() {
+            return;
+        }
         let path = match &origin {
             // As in every language that has includes: from where the file is that says so.
             Origin::Line { file, .. } => {

@@ -129,10 +129,11 @@ fn handshake(timeout_ms: i32) -> Vec<u8> {
 
 /// Changes a node so often, some changes under way at a time.
 fn change(good: &mut Client, path: &str, times: usize) {
-    const WINDOW: usize = 200;
+    // What is under way takes memory as well: a few MiB of it, however long the path is.
+    let window = ((4 << 20) / (path.len() + 1)).clamp(1, 200);
     let mut asked = 0;
     for answered in 0..times {
-        while asked < times && asked - answered < WINDOW {
+        while asked < times && asked - answered < window {
             let data = Some(&b"changed"[..]);
             good.queue(&Request::SetData { path, data, version: -1 });
             asked += 1;
@@ -313,8 +314,8 @@ fn a_trickling_request_does_not_keep_a_session() {
 fn a_flood_of_words_leaves_nothing_behind() {
     const ROUNDS: usize = 600;
     let words = ["ruok", "srvr", "mntr", "stat", "cons", "wchs", "conf", "dump"];
-    // As many connections of one address as are allowed by default: each report of connections lists
-    // all of them.
+    // As many connections of one address as are allowed by default: each report of connections
+    // lists all of them.
     in_every_mode(&["4lw.commands.whitelist=*"], |host, good| {
         let before = host.resident_bytes();
         std::thread::scope(|scope| {
