@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, bounded};
 use parking_lot::{Condvar, Mutex};
 use ringkeeper_engine::device::Priority;
 use ringkeeper_engine::log::Group;
@@ -131,11 +131,10 @@ impl Committer {
                 // Order: the place is empty before the sequencer is woken, so that one which
                 // waits for it to be finds it so.
                 next = source.take();
-                let told = tell(&finished, Done { group, durable, records, since_us, micros });
-                if told.is_none() {
-                    break;
+                // A sequencer that is gone hears of nothing, but what it handed over is committed.
+                if finished.send(Done { group, durable, records, since_us, micros }).is_ok() {
+                    waker.wake();
                 }
-                waker.wake();
                 if next.is_none() {
                     next = source.wait(&mut log);
                 }
@@ -209,11 +208,6 @@ impl Drop for Committer {
 const GROUPS: usize = 3;
 /// Groups that are durable and that the sequencer has not heard of; the committer waits beyond.
 const DONE_MAX: usize = 4;
-
-/// `None` where the sequencer is gone.
-fn tell(finished: &Sender<Done>, done: Done) -> Option<()> {
-    finished.send(done).ok()
-}
 
 impl Place {
     fn take(&self) -> Option<(Group, u64)> {
@@ -436,6 +430,21 @@ mod tests {
         bench.go.send(()).expect("the committer lives");
         bench.thread.join().expect("no panic");
         assert_eq!(bench.begun.iter().last(), Some(None), "the log is sealed at the end");
+    }
+
+    #[test]
+    fn a_group_that_waits_is_committed_though_the_sequencer_is_gone() {
+        let mut bench = start();
+        bench.committer.submit(&mut group([1]), 0);
+        assert_eq!(bench.next_commit(), Zxid(1));
+        bench.committer.submit(&mut group([2]), 0);
+        drop(bench.committer);
+        for _ in 0..2 {
+            bench.go.send(()).expect("the committer lives");
+        }
+        bench.thread.join().expect("no panic");
+        let begun: Vec<_> = bench.begun.iter().collect();
+        assert_eq!(begun, [Some(Zxid(2)), None], "it is durable before the log is sealed");
     }
 
     #[test]
