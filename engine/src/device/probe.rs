@@ -80,14 +80,20 @@ pub struct ProbeReport {
 }
 
 impl ProbeReport {
-    /// The report kept in a directory, if it is of the disk on which the directory lies now. What
+    /// The report kept in a directory, if it is of the disk on which the directory lies now, and
+    /// the system still allows what it chose: a container may forbid what its host does not. What
     /// an interrupted measurement has left there is removed.
     pub fn kept(path: &Path) -> Result<Option<ProbeReport>, DiskError> {
         let device = Disk::open(path, Strategy::Pwrite, Durability::Synced)?;
         // Usually there is nothing, and what is there is in nobody's way.
         let _ = device.remove(SCRATCH);
         let here = device.file_system()?;
-        Ok(load(&device).filter(|report| report.file_system == here))
+        let known = load(&device).filter(|report| report.file_system == here);
+        Ok(known.filter(|report| match try_one(path, report.chosen) {
+            Ok(()) => true,
+            // That says nothing about the way.
+            Err(error) => error.is_full(),
+        }))
     }
 
     /// Keeps the report in a directory.
@@ -204,11 +210,13 @@ pub fn measure(
 /// The way that is taken before anything was measured: found out by one write. Where even that is
 /// not possible (a full disk), what works everywhere.
 pub fn usual(path: &Path) -> Strategy {
-    let try_one = |strategy| -> Result<(), DiskError> {
-        let scratch = Scratch::sized(path, strategy, SMALL as u64)?;
-        scratch.device.segment(SCRATCH, 0)?.write(0, &[0x5a; SMALL]).map(drop)
-    };
-    Strategy::usual(|strategy| try_one(strategy).is_ok())
+    Strategy::usual(|strategy| try_one(path, strategy).is_ok())
+}
+
+/// Writes one block in this way.
+fn try_one(path: &Path, strategy: Strategy) -> Result<(), DiskError> {
+    let scratch = Scratch::sized(path, strategy, SMALL as u64)?;
+    scratch.device.segment(SCRATCH, 0)?.write(0, &[0x5a; SMALL]).map(drop)
 }
 
 /// A preallocated file that goes away with the measurement.

@@ -74,6 +74,11 @@ fn a_report_holds_for_the_disk_that_was_measured() {
     std::fs::write(home.path().join("probe.tmp"), "x").unwrap();
     let again = ProbeReport::kept(home.path()).unwrap().expect("it was kept");
     assert!(again.chosen == report.chosen && again.why == report.why);
+    // What was measured where more was allowed does not stop a start.
+    std::fs::create_dir(home.path().join("probe.tmp")).unwrap();
+    assert_eq!(ProbeReport::kept(home.path()).unwrap(), None, "no way can be tried");
+    std::fs::remove_dir(home.path().join("probe.tmp")).unwrap();
+    assert!(ProbeReport::kept(home.path()).unwrap().is_some());
     let elsewhere = ProbeReport { file_system: "another".to_owned(), ..report };
     elsewhere.keep(home.path()).unwrap();
     assert_eq!(ProbeReport::kept(home.path()).unwrap(), None);
