@@ -2,7 +2,7 @@
 //! push and at most one wake.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use ringkeeper_engine::request::{Delivery, Request};
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -59,13 +59,16 @@ impl ShardEnd {
     }
 
     /// The next batch of deliveries. A sequencer that waits for room is told that there is some.
+    ///
+    /// Order: the room is made before the look at how full it was, and the sequencer says that it
+    /// sleeps before it looks for room, so one of the two sees the other.
     pub fn receive(&mut self) -> Option<Vec<Delivery>> {
-        let was_full = self.deliveries.slots() >= BATCHES;
-        let batch = self.deliveries.pop().ok();
-        if was_full {
+        let batch = self.deliveries.pop().ok()?;
+        fence(Ordering::SeqCst);
+        if self.deliveries.slots() + 1 >= BATCHES {
             self.sequencer.wake();
         }
-        batch
+        Some(batch)
     }
 
     /// Whether deliveries wait.

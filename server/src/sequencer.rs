@@ -197,7 +197,9 @@ impl Sequencer {
 
     /// Milliseconds until time has to be told again, or a gathering group is due.
     pub fn wait_ms(&self) -> i64 {
-        let tick = self.next_tick.0 - self.clock.now().mono.0;
+        // Time is not told while what is committed waits for room: whoever makes room wakes us.
+        let held = !self.committed.is_empty();
+        let tick = if held { self.tick_ms } else { self.next_tick.0 - self.clock.now().mono.0 };
         let waits =
             self.groups.waits() && !self.committer.is_busy() && !self.outputs.group.is_empty();
         let group = if waits { self.group_wait_us().div_ceil(1_000) } else { u64::MAX };
@@ -427,3 +429,6 @@ impl Mail for Post<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
