@@ -207,8 +207,8 @@ impl Search {
             self.held = Some(step.rate);
         } else {
             self.failed = Some(step.rate);
-            // A rate that held once and not twice does not hold.
-            self.held = self.held.filter(|held| *held < step.rate);
+            // A rate that held once and not twice does not hold; one below it still may.
+            self.held = self.held_below(step.rate);
         }
         self.confirming = false;
         self.next = match (self.held, self.failed) {
@@ -222,6 +222,13 @@ impl Search {
             (None, None) => self.next,
         };
         self.over = self.next < self.floor || self.steps.len() >= STEPS_MAX;
+    }
+
+    /// The highest rate below this one that held whenever it was tried.
+    fn held_below(&self, rate: f64) -> Option<f64> {
+        let failed = |rate: f64| self.steps.iter().any(|step| step.rate == rate && !step.holds);
+        let held = self.steps.iter().filter(|step| step.holds).map(|step| step.rate);
+        held.filter(|held| *held < rate && !failed(*held)).reduce(f64::max)
     }
 
     /// The last step, for people.
@@ -259,7 +266,13 @@ impl Search {
                 whole(step.rate),
                 latency(step.us)
             ),
-            None => format!("found    no rate that holds {goal}{note}\n"),
+            None => match self.held.filter(|_| !self.over) {
+                Some(held) => format!(
+                    "stopped  before it was known; {} operations per second held {goal} once\n",
+                    whole(held)
+                ),
+                None => format!("found    no rate that holds {goal}{note}\n"),
+            },
         }
     }
 }
@@ -312,6 +325,26 @@ mod tests {
         let found =
             search(1_000.0, |rate, _| rate < 3_000.0 && (rate < 2_800.0 || once.replace(false)));
         assert!(found.found().unwrap().rate < 2_800.0, "{found:?}");
+    }
+
+    #[test]
+    fn what_held_below_a_failed_confirmation_is_not_forgotten() {
+        let goal: Goal = "p99<5ms".parse().unwrap();
+        let mut search = Search::new(1_000.0);
+        for (rate, holds) in [(1_000.0, true), (2_000.0, true), (4_000.0, false)] {
+            assert_eq!(search.next(), Some(rate));
+            search.take(step(rate, holds));
+        }
+        while !search.is_confirming() {
+            let rate = search.next().unwrap();
+            search.take(step(rate, rate < 3_000.0));
+        }
+        assert!(search.text(&goal).starts_with("stopped  before"), "{}", search.text(&goal));
+        let unsteady = search.next().unwrap();
+        search.take(step(unsteady, false));
+        assert!(search.next().unwrap() > 2_000.0 && search.held.unwrap() >= 2_000.0);
+        search.over = true;
+        assert!(search.text(&goal).starts_with("found    no rate"));
     }
 
     #[test]
