@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use ringkeeper_engine::request::Origin;
-use ringkeeper_engine::shard::{Replied, Shard, Word};
+use ringkeeper_engine::shard::{Phase, Replied, Shard, Word};
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::wire::opcode::op;
 
@@ -13,6 +13,7 @@ use super::gather::Asker;
 use super::hub::{Errand, Hub};
 use super::job::{Progress, SessionJobs, ShardJob, ShardLatencies};
 use super::outbox::Outbox;
+use super::places::Place;
 use super::words;
 use crate::sequencer::Sequencer;
 use crate::view::View;
@@ -78,6 +79,9 @@ impl Desk {
         for (conn, word) in std::mem::take(&mut shard.words) {
             self.begin(shard, conn, word, reports.view);
         }
+        for conn in self.hub.places().sweep(self.shard, |conn| is_gone(shard, conn)) {
+            shard.finish_word(conn, b"");
+        }
         self.take_errands(shard);
         self.work(shard, reports);
         // With one shard a short report is complete by now.
@@ -101,14 +105,29 @@ impl Desk {
             Word::Hash => words::hash(view.read().digests()),
             Word::Conf | Word::Dirs | Word::Envi => return hub.look_up(word, origin),
             Word::Srvr | Word::Stat | Word::Mntr | Word::Cons | Word::Dump => {
-                return hub.ask(word, Asker::Conn(origin));
+                return self.ask(origin, word);
             }
             Word::Crst | Word::Srst | Word::Wchs | Word::Wchc | Word::Wchp => {
-                return hub.ask(word, Asker::Conn(origin));
+                return self.ask(origin, word);
             }
             Word::TelnetClose => String::new(),
         };
         shard.finish_word(conn, text.as_bytes());
+    }
+
+    /// Asks for a report now, or when there is a place for it.
+    fn ask(&self, origin: Origin, word: Word) {
+        if let Some(place) = self.hub.places().enter(&self.hub, origin, word) {
+            self.hub.ask(word, Asker::Conn(origin, place));
+        }
+    }
+
+    /// A word's turn has come. Who has gone meanwhile gives it to the next one.
+    fn called(&self, shard: &mut Shard, conn: ConnId, word: Word, place: Place) {
+        if is_gone(shard, conn) {
+            return shard.finish_word(conn, b"");
+        }
+        self.hub.ask(word, Asker::Conn(Origin { shard: self.shard, conn }, place));
     }
 
     fn take_errands(&mut self, shard: &mut Shard) {
@@ -116,7 +135,8 @@ impl Desk {
             match errand {
                 Errand::Part(gather) => self.jobs.push_back(ShardJob::new(gather)),
                 Errand::Sessions(gather) => self.session_jobs.push(gather),
-                Errand::Text(conn, bytes) => self.outbox.give(shard, conn, bytes),
+                Errand::Turn(conn, word, place) => self.called(shard, conn, word, place),
+                Errand::Text(conn, bytes, place) => self.outbox.give(shard, conn, bytes, place),
             }
         }
     }
@@ -136,6 +156,11 @@ impl Desk {
             self.hub.add(&gather, part);
         }
     }
+}
+
+/// Whether nobody is there to take the text of a word.
+fn is_gone(shard: &Shard, conn: ConnId) -> bool {
+    shard.conn(conn).is_none_or(|conn| conn.phase != Phase::Word)
 }
 
 impl ShardLatencies {

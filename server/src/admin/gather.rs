@@ -8,11 +8,12 @@ use ringkeeper_engine::shard::Word;
 use tokio::sync::oneshot;
 
 use super::part::Part;
+use super::places::Place;
 
 /// Who waits for a report.
 pub(super) enum Asker {
-    /// A connection: it gets the text of the word.
-    Conn(Origin),
+    /// A connection: it gets the text of the word, and has this place until then.
+    Conn(Origin, Place),
     /// Somebody who puts the parts into words himself.
     Http(oneshot::Sender<Vec<Part>>),
 }
@@ -57,18 +58,16 @@ impl Gather {
 
 #[cfg(test)]
 mod tests {
-    use ringkeeper_engine::watch::ConnId;
-
     use super::*;
 
     #[test]
     fn the_last_part_completes_a_report() {
-        let origin = Origin { shard: 0, conn: ConnId(1) };
-        let gather = Gather::new(Word::Srvr, Asker::Conn(origin), 2, 1);
+        let (asker, _waits) = oneshot::channel();
+        let gather = Gather::new(Word::Srvr, Asker::Http(asker), 2, 1);
         assert!(gather.add(Part::default()).is_none());
         assert!(gather.add(Part::default()).is_none());
         let (asker, parts) = gather.add(Part::default()).expect("it is complete");
-        assert!(matches!(asker, Asker::Conn(asker) if asker == origin));
+        assert!(matches!(asker, Asker::Http(_)));
         assert_eq!(parts.len(), 3);
     }
 }

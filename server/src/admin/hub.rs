@@ -15,6 +15,7 @@ use super::gather::{Asker, Gather};
 use super::host::{Host, dir_bytes};
 use super::numbers::{self, Numbers, Totals};
 use super::part::Part;
+use super::places::{Place, Places};
 use super::reporters::Reporters;
 use super::sequencer_desk::SequencerDesk;
 use super::words::conf::DirBytes;
@@ -73,6 +74,7 @@ pub struct Hub {
     shards: Vec<Seat>,
     sequencer: Option<Seat>,
     reporters: Reporters,
+    places: Places,
 }
 
 /// Where errands for one thread wait.
@@ -87,8 +89,10 @@ pub(super) enum Errand {
     Part(Arc<Gather>),
     /// Add the sequencer's part.
     Sessions(Arc<Gather>),
-    /// Hand the text to whoever asked.
-    Text(ConnId, Vec<u8>),
+    /// A word that has waited may be asked now.
+    Turn(ConnId, Word, Place),
+    /// Hand the text to whoever asked. The place is free when that is done.
+    Text(ConnId, Vec<u8>, Option<Place>),
 }
 
 impl Seat {
@@ -121,12 +125,23 @@ impl Hub {
             shards: parts.shards.into_iter().map(Seat::new).collect(),
             sequencer: parts.sequencer.map(Seat::new),
             reporters: Reporters::default(),
+            places: Places::default(),
         })
     }
 
     /// Where long texts are made.
     pub(super) fn reporters(&self) -> &Reporters {
         &self.reporters
+    }
+
+    /// The places of reports.
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Tells a connection's shard that its word has a place now.
+    pub(super) fn call(&self, origin: Origin, word: Word, place: Place) {
+        self.shards[usize::from(origin.shard)].push(Errand::Turn(origin.conn, word, place));
     }
 
     /// Says which port is really bound.
@@ -180,9 +195,9 @@ impl Hub {
 
     /// Adds a part to a report, and has its text made when it is complete.
     pub(super) fn add(self: &Arc<Hub>, gather: &Gather, part: Part) {
-        let (origin, parts) = match gather.add(part) {
+        let (origin, place, parts) = match gather.add(part) {
             None => return,
-            Some((Asker::Conn(origin), parts)) => (origin, parts),
+            Some((Asker::Conn(origin, place), parts)) => (origin, place, parts),
             Some((Asker::Http(asker), parts)) => {
                 // Who does not wait any more has gone.
                 let _ = asker.send(parts);
@@ -197,9 +212,9 @@ impl Hub {
             hub.text(word, &all)
         };
         if lines <= LINES_ON_THE_SPOT && word != Word::Mntr {
-            self.post(origin, make(self));
+            self.post(origin, make(self), Some(place));
         } else {
-            self.aside(origin, make);
+            self.aside(origin, Some(place), make);
         }
     }
 
@@ -215,18 +230,19 @@ impl Hub {
     pub(super) fn aside(
         self: &Arc<Hub>,
         origin: Origin,
+        place: Option<Place>,
         make: impl FnOnce(&Hub) -> String + Send + 'static,
     ) {
-        let started = self.reporters.give(self, move |hub| hub.post(origin, make(hub)));
+        let started = self.reporters.give(self, move |hub| hub.post(origin, make(hub), place));
         if let Err(error) = started {
             tracing::warn!("a report could not be made: {error}");
-            self.post(origin, String::new());
+            self.post(origin, String::new(), None);
         }
     }
 
     /// Hands a text to the shard whose connection asked for it.
-    fn post(&self, origin: Origin, text: String) {
-        let text = Errand::Text(origin.conn, text.into_bytes());
+    fn post(&self, origin: Origin, text: String, place: Option<Place>) {
+        let text = Errand::Text(origin.conn, text.into_bytes(), place);
         self.shards[usize::from(origin.shard)].push(text);
     }
 
@@ -257,7 +273,7 @@ impl Hub {
 
     /// A word that needs nobody's part, but time.
     pub(super) fn look_up(self: &Arc<Hub>, word: Word, origin: Origin) {
-        self.aside(origin, move |hub| hub.text(word, &Part::default()));
+        self.aside(origin, None, move |hub| hub.text(word, &Part::default()));
     }
 
     pub(super) fn standing(&self) -> Standing {

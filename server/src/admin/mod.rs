@@ -4,7 +4,9 @@
 //! for one about the whole server the [`Hub`] hands an errand to every shard, each adds its part
 //! in slices between its turns, and whoever comes last has the text made. Long texts, and those
 //! that ask the operating system, are made on a thread of their own, so no report holds a shard
-//! up. [`http`] asks for the same reports, and puts them into words itself.
+//! up. Only a few reports are under way at a time, so that their memory does not grow with the
+//! square of the connections; the other words wait in the order of arrival. [`http`] asks for the
+//! same reports, and puts them into words itself.
 
 mod date;
 mod desk;
@@ -19,6 +21,7 @@ mod metrics;
 mod numbers;
 mod outbox;
 mod part;
+mod places;
 mod reporters;
 mod sequencer_desk;
 mod watched;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use ringkeeper_engine::shard::Shard;
 use ringkeeper_engine::watch::ConnId;
 
+use super::places::Place;
+
 /// Bytes up to which a text is handed over as a whole.
 const WHOLE_BYTES: usize = 64 << 10;
 /// Bytes of one text that are handed over in one turn.
@@ -14,6 +16,8 @@ const PIECE_BYTES: usize = 256 << 10;
 const TURN_BYTES: usize = 1 << 20;
 /// How long a client may take no byte of its text.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes that a client has to take in a second, once that time is over: others wait for its place.
+const BYTES_PER_SECOND: usize = 64 << 10;
 
 /// Texts that are not handed over yet.
 #[derive(Default)]
@@ -27,16 +31,27 @@ struct Text {
     conn: ConnId,
     bytes: Vec<u8>,
     given: usize,
+    begun: Instant,
     since: Instant,
+    /// It is free when this text is handed over.
+    _place: Option<Place>,
 }
 
 impl Outbox {
     /// Hands a text over, or begins to.
-    pub(super) fn give(&mut self, shard: &mut Shard, conn: ConnId, bytes: Vec<u8>) {
+    pub(super) fn give(
+        &mut self,
+        shard: &mut Shard,
+        conn: ConnId,
+        bytes: Vec<u8>,
+        place: Option<Place>,
+    ) {
         if bytes.len() <= WHOLE_BYTES {
             return shard.finish_word(conn, &bytes);
         }
-        self.texts.push_back(Text { conn, bytes, given: 0, since: Instant::now() });
+        let now = Instant::now();
+        let text = Text { conn, bytes, given: 0, begun: now, since: now, _place: place };
+        self.texts.push_back(text);
         self.eager = true;
     }
 
@@ -85,6 +100,9 @@ impl Text {
     }
 
     fn is_over(&self) -> bool {
-        self.given == self.bytes.len() || self.since.elapsed() > PATIENCE
+        let due = PATIENCE + Duration::from_secs((self.given / BYTES_PER_SECOND) as u64);
+        self.given == self.bytes.len()
+            || self.since.elapsed() > PATIENCE
+            || self.begun.elapsed() > due
     }
 }

@@ -27,7 +27,9 @@ impl SequencerDesk {
         while let Some(errand) = self.hub.sequencer_errand() {
             match errand {
                 Errand::Sessions(gather) => self.jobs.push(gather),
-                Errand::Part(_) | Errand::Text(..) => unreachable!("those are for shards"),
+                Errand::Part(_) | Errand::Turn(..) | Errand::Text(..) => {
+                    unreachable!("those are for shards")
+                }
             }
         }
         if let Some((gather, part)) = self.jobs.step(sequencer.replica()) {

@@ -248,3 +248,57 @@ fn a_flood_of_words_does_not_become_a_flood_of_threads() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn few_reports_are_under_way_and_the_others_wait_in_order() {
+    const WORDS: usize = 100;
+    const UNDER_WAY: usize = 4;
+    let mut server = Server::new(2, FourLetterWords::All);
+    let conns: Vec<ConnId> = (0..WORDS).map(|_| server.connect(0)).collect();
+    for conn in &conns {
+        server.send(0, *conn, b"cons");
+    }
+    // The other shard does not add its part, so that no report is complete.
+    let serve = |server: &mut Server| {
+        let (shard, desk) = &mut server.shards[0];
+        desk.serve(shard, &Reports { view: &server.view, sequencer: None });
+    };
+    serve(&mut server);
+    assert_eq!(server.hub.places().waiting(), WORDS - UNDER_WAY);
+    let number = server.connect(0);
+    server.send(0, number, b"srvr");
+    serve(&mut server);
+    assert_eq!(server.hub.places().waiting(), WORDS - UNDER_WAY, "lists are not in its way");
+    // Every third one goes. Those who wait leave the queue, and their ids are free.
+    let (gone, left): (Vec<_>, Vec<_>) = conns.iter().partition(|conn| conn.0 % 3 == 0);
+    gone.iter().for_each(|conn| server.shards[0].0.lost(*conn));
+    let waited = |conn: &&ConnId| conns[UNDER_WAY..].contains(conn);
+    let leaving = gone.iter().filter(waited).count();
+    for _ in 0..WORDS {
+        let last = server.connect(0);
+        server.send(0, last, b"cons");
+        serve(&mut server);
+        server.shards[0].0.lost(last);
+    }
+    let waiting = server.hub.places().waiting();
+    assert!(waiting < 2 * (WORDS - UNDER_WAY - leaving), "{waiting} wait");
+    let asked = Instant::now();
+    let mut answered = 0;
+    while answered < left.len() {
+        assert!(asked.elapsed() < PATIENCE, "{answered} of {}", left.len());
+        server.turn();
+        let is_answered = |conn: &ConnId| {
+            let open = server.shards[0].0.conn(*conn).expect("its socket is there");
+            open.phase == Phase::Closing && open.out.starts_with(b" /127.0.0.1:")
+        };
+        answered = left.iter().take_while(|conn| is_answered(conn)).count();
+        let ahead = left[answered..].iter().filter(|conn| is_answered(conn)).count();
+        assert!(ahead <= UNDER_WAY, "{ahead} have overtaken another one");
+        std::thread::yield_now();
+    }
+    while server.hub.places().waiting() > 0 {
+        assert!(asked.elapsed() < PATIENCE, "those who have gone hold the queue up");
+        server.turn();
+    }
+    assert!(server.ask(1, b"cons").starts_with(" /127.0.0.1:"), "there are places again");
+}
