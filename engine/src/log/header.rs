@@ -10,7 +10,7 @@ use super::{crc, high_water};
 use crate::Zxid;
 use crate::device::{BLOCK_BYTES, DirectoryId};
 
-/// Where records begin: behind this block and the one of [`high_water`].
+/// Where records begin: behind this block and the one of `high_water`.
 pub const RECORDS_AT: usize = high_water::AT + BLOCK_BYTES;
 const MAGIC: &[u8; 8] = b"RKLOG\0\r\n";
 const VERSION: u32 = 2;

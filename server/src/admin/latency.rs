@@ -31,7 +31,7 @@ pub struct Summary {
     pub count: u64,
     /// All together.
     pub sum: u64,
-    /// See [`PERCENTILES`]; none where only the extremes are known.
+    /// At the ranks of `PERCENTILES`; none where only the extremes are known.
     pub percentiles: Option<[u64; 5]>,
 }
 
