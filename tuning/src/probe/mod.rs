@@ -3,6 +3,7 @@
 //! What is measured is what runs: every strategy of the engine's log device, with commits of
 //! several sizes, on a quiet host and on one whose processors are all wanted by somebody else.
 
+mod apart;
 pub(crate) mod clock;
 mod commits;
 mod counters;

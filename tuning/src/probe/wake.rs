@@ -10,6 +10,7 @@ use ringkeeper_engine::device::Load;
 use rustix::event::{EventfdFlags, eventfd};
 use serde::{Deserialize, Serialize};
 
+use super::apart::Apart;
 use super::report::{Spread, load_word};
 use super::stop::Stop;
 
@@ -25,7 +26,7 @@ pub(crate) const FUTEX: &str = "futex";
 /// A thread is woken through an eventfd.
 pub(crate) const EVENTFD: &str = "eventfd";
 /// A thread is handed something that takes a while, as a commit does, and hands it back: by futex,
-/// with the waiting one asleep in between. Without the while both stay on one processor, awake.
+/// with the waiting one asleep in between, as it is when it waits for a commit.
 pub(crate) const AROUND: &str = "around a wait";
 /// A byte goes to another thread through TCP on the loopback address, and back.
 pub(crate) const LOOPBACK: &str = "loopback round trip";
@@ -102,8 +103,10 @@ fn futex(turns: &Turns<'_>, pause: Duration) -> Result<Vec<u64>> {
     let turn = AtomicU32::new(0);
     let paused_ns = AtomicU64::new(0);
     let here = std::thread::current();
+    let apart = Apart::new();
     std::thread::scope(|scope| {
         let other = scope.spawn(|| {
+            apart.iter().for_each(Apart::move_over);
             loop {
                 match turn.load(Ordering::Acquire) {
                     0 => std::thread::park(),
@@ -139,8 +142,10 @@ fn futex(turns: &Turns<'_>, pause: Duration) -> Result<Vec<u64>> {
 fn eventfds(turns: &Turns<'_>) -> Result<Vec<u64>> {
     let (there, back) = (eventfd(0, EventfdFlags::empty())?, eventfd(0, EventfdFlags::empty())?);
     let (one, end) = (1_u64.to_ne_bytes(), u64::from(u32::MAX).to_ne_bytes());
+    let apart = Apart::new();
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            apart.iter().for_each(Apart::move_over);
             let mut value = [0; 8];
             while rustix::io::read(&there, &mut value).is_ok() && value == one {
                 if rustix::io::write(&back, &one).is_err() {
@@ -169,8 +174,11 @@ fn loopback(turns: &Turns<'_>) -> Result<Vec<u64>> {
         end.set_nodelay(true)?;
         end.set_read_timeout(Some(PATIENCE))?;
     }
+    let apart = Apart::new();
+    let move_over = || apart.iter().for_each(Apart::move_over);
     std::thread::scope(|scope| {
         scope.spawn(move || {
+            move_over();
             let mut byte = [0];
             while there.read_exact(&mut byte).is_ok() && there.write_all(&byte).is_ok() {}
         });
