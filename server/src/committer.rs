@@ -290,6 +290,12 @@ impl CommitStats {
         }
     }
 
+    /// The commit times so far. A copy: nobody may read at leisure while the committer, which runs
+    /// before everybody else, waits for the lock.
+    pub(crate) fn times(&self) -> Option<hdrhistogram::Histogram<u64>> {
+        self.histogram.lock().clone()
+    }
+
     fn note(&self, micros: u64, bytes: u64, records: u64) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.records.fetch_add(records, Ordering::Relaxed);

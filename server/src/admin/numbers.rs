@@ -161,7 +161,7 @@ impl Numbers {
 }
 
 fn fsync_percentiles(hub: &Hub) -> [u64; 5] {
-    hub.commits.histogram.lock().as_ref().map_or([0; 5], percentiles)
+    hub.commits.times().as_ref().map_or([0; 5], percentiles)
 }
 
 fn fsync(hub: &Hub, totals: Totals, percentiles: [u64; 5]) -> Summary {

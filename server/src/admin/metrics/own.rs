@@ -78,11 +78,9 @@ fn identity(numbers: &Numbers, out: &mut Exposition) {
 
 fn log(hub: &Hub, numbers: &Numbers, out: &mut Exposition) {
     let about = ("ringkeeper_fsync_seconds", "How long one commit of the log took.");
-    let (counts, count) = {
-        let histogram = hub.commits.histogram.lock();
-        let empty = (vec![0; TIMES_US.len()], 0);
-        histogram.as_ref().map_or(empty, |all| (within(all, TIMES_US), all.len()))
-    };
+    let empty = (vec![0; TIMES_US.len()], 0);
+    let times = hub.commits.times();
+    let (counts, count) = times.map_or(empty, |all| (within(&all, TIMES_US), all.len()));
     let sum = seconds(numbers.totals.commit_us);
     out.histogram(about, bounds(TIMES_US, seconds).zip(counts), (count, sum));
     let totals = &numbers.totals;
