@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ringkeeper_engine::device::{Identity, MemoryDevice};
-use ringkeeper_engine::log::{Dirs, Group, Log, Replay, Settings, Step, recover};
-use ringkeeper_engine::snapshot::Start;
+use ringkeeper_engine::log::{Dirs, Each, Group, Log, Settings, Step, recover};
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Millis, SessionId, Zxid};
 
@@ -38,7 +37,13 @@ fn fresh() -> Log<MemoryDevice> {
     let dirs = Dirs { snapshots: device.clone(), log: device.clone() };
     let settings = Settings { segment_bytes: SEGMENT_BYTES, ahead: 1, ..Settings::default() };
     let mut identity = Identity::open(&device, 3).expect("memory does not fail");
-    let recovered = recover(&dirs, &mut identity, &settings, &mut Empty).expect("it is empty");
+    let recovered = recover(
+        &dirs,
+        &mut identity,
+        &settings,
+        &mut Each(|_| Err("a fresh directory has no log".into())),
+    )
+    .expect("it is empty");
     let mut preparer = recovered.preparer;
     while preparer.step().expect("memory does not fail") == Step::Made {}
     recovered.log
@@ -75,29 +80,6 @@ fn commit(times: u64) -> Duration {
         left -= now;
     }
     took
-}
-
-/// A fresh server.
-struct Empty;
-
-impl Replay for Empty {
-    fn begin(&mut self, _: Start<'_>) -> Result<(), String> {
-        Err("a fresh directory has no snapshot".into())
-    }
-
-    fn block(&mut self, _: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn begin_empty(&mut self) {}
-
-    fn txn(&mut self, _: Txn) -> Result<(), String> {
-        Err("a fresh directory has no log".into())
-    }
 }
 
 criterion_group! {

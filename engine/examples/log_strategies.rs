@@ -5,29 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ringkeeper_engine::device::{Disk, Durability, Identity, ProbeReport, Strategy, probe};
-use ringkeeper_engine::log::{Dirs, Group, Recovered, Replay, Settings, recover};
-use ringkeeper_engine::snapshot::Start;
+use ringkeeper_engine::log::{Dirs, Each, Group, Recovered, Settings, recover};
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Millis, SessionId, Zxid};
-
-/// Nothing is brought back here.
-struct Nothing;
-
-impl Replay for Nothing {
-    fn begin(&mut self, _: Start<'_>) -> Result<(), String> {
-        Ok(())
-    }
-    fn block(&mut self, _: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
-    fn end(&mut self) -> Result<(), String> {
-        Ok(())
-    }
-    fn begin_empty(&mut self) {}
-    fn txn(&mut self, _: Txn) -> Result<(), String> {
-        Ok(())
-    }
-}
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -120,7 +100,7 @@ fn open(path: &Path, strategy: Strategy) -> Result<Recovered<Disk>, Box<dyn std:
     let mut identity = Identity::open(&device, 0)?;
     let dirs = Dirs { snapshots: device.clone(), log: device };
     let settings = Settings { ahead: 2, ..Settings::default() };
-    Ok(recover(&dirs, &mut identity, &settings, &mut Nothing)?)
+    Ok(recover(&dirs, &mut identity, &settings, &mut Each(|_| Ok(())))?)
 }
 
 fn written_so_far() -> u64 {

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::device::{Identity, MemoryDevice};
-use ringkeeper_engine::log::{Dirs, Group, Replay, Settings, recover};
-use ringkeeper_engine::snapshot::{Meta, Start, Writer};
+use ringkeeper_engine::log::{Dirs, Each, Group, Settings, recover};
+use ringkeeper_engine::snapshot::{Meta, Writer};
 use ringkeeper_engine::tree::{Digest, Progress, Tree};
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::wire::connect::ConnectRequest;
@@ -71,7 +71,14 @@ fn write_history(home: &Path) {
     let dirs = Dirs { snapshots: device.clone(), log: device.clone() };
     let settings = Settings { segment_bytes: 4 << 10, ..Settings::default() };
     let mut identity = Identity::open(&device, 3).expect("a fresh directory has an identity");
-    let mut log = recover(&dirs, &mut identity, &settings, &mut Empty).expect("it is empty").log;
+    let mut log = recover(
+        &dirs,
+        &mut identity,
+        &settings,
+        &mut Each(|_| Err("a fresh directory has no log".into())),
+    )
+    .expect("it is empty")
+    .log;
     let mut tree = Tree::new(1);
     tree.keep_digest(Digest::Kept);
     let mut db = Database::new(tree, []);
@@ -131,27 +138,4 @@ fn transactions() -> Vec<Txn> {
         txn.zxid = Zxid(zxid);
     }
     txns
-}
-
-/// A fresh server.
-struct Empty;
-
-impl Replay for Empty {
-    fn begin(&mut self, _: Start<'_>) -> Result<(), String> {
-        Err("a fresh directory has no snapshot".into())
-    }
-
-    fn block(&mut self, _: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn begin_empty(&mut self) {}
-
-    fn txn(&mut self, _: Txn) -> Result<(), String> {
-        Err("a fresh directory has no log".into())
-    }
 }

@@ -4,6 +4,8 @@
 pub mod config;
 pub mod frames;
 pub mod log;
+// The tests of replication use more of it than the target here.
+#[allow(dead_code)]
 #[path = "../../../replication/tests/whole/node.rs"]
 pub mod node;
 pub mod properties;

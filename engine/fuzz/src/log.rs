@@ -2,10 +2,8 @@
 
 use ringkeeper_engine::device::{Identity, MemoryDevice};
 use ringkeeper_engine::log::header::Header;
-use ringkeeper_engine::log::{Dirs, Replay, Settings, recover, repair_truncate, scan};
-use ringkeeper_engine::snapshot::Start;
+use ringkeeper_engine::log::{Dirs, Each, Settings, recover, repair_truncate, scan};
 use ringkeeper_engine::tree::TreeLoader;
-use ringkeeper_engine::txn::Txn;
 
 /// A segment: its header, its records, and what its torn end is taken for.
 pub fn segment(data: &[u8]) {
@@ -34,9 +32,10 @@ pub fn directory(data: &[u8]) {
     let dirs = |device: &MemoryDevice| Dirs { snapshots: device.clone(), log: device.clone() };
     let settings = Settings { segment_bytes: 16 << 10, ..Settings::default() };
     let copy = device.fork();
-    let _ = recover(&dirs(&device), &mut identity.clone(), &settings, &mut Anything);
+    let _ = recover(&dirs(&device), &mut identity.clone(), &settings, &mut Each(|_| Ok(())));
     if repair_truncate(&dirs(&copy), &identity, &settings).is_ok() {
-        let started = recover(&dirs(&copy), &mut identity.clone(), &settings, &mut Anything);
+        let started =
+            recover(&dirs(&copy), &mut identity.clone(), &settings, &mut Each(|_| Ok(())));
         assert!(started.is_ok(), "repaired, and yet: {:?}", started.err());
     }
 }
@@ -48,28 +47,5 @@ pub fn tree(data: &[u8]) {
     let Ok(mut loader) = TreeLoader::new(1, header) else { return };
     if loader.add_block(block).is_ok() {
         let _ = loader.finish();
-    }
-}
-
-/// Takes whatever a log gives.
-struct Anything;
-
-impl Replay for Anything {
-    fn begin(&mut self, _: Start<'_>) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn block(&mut self, _: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn begin_empty(&mut self) {}
-
-    fn txn(&mut self, _: Txn) -> Result<(), String> {
-        Ok(())
     }
 }

@@ -30,7 +30,7 @@ pub fn read_log<D: Device>(
 }
 
 /// Transactions without a state: checked as far as that goes.
-pub(super) struct Each<F>(pub(super) F);
+pub struct Each<F>(pub F);
 
 impl<F: FnMut(Txn) -> Result<(), String>> Replay for Each<F> {
     fn begin(&mut self, _: Start<'_>) -> Result<(), String> {

@@ -27,7 +27,7 @@ mod survey;
 
 pub use gauge::{Gauge, Room, Stats};
 pub use group::Group;
-pub use inspect::read_log;
+pub use inspect::{Each, read_log};
 pub use prepare::{Preparer, Step};
 pub use recover::{Note, Recovered, Replay, recover};
 pub use refusal::{BadSnapshots, Proof, Refusal};
