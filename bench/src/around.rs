@@ -7,6 +7,7 @@ use crate::clock::{Nanos, SECOND};
 use crate::host;
 use crate::kind::Kind;
 use crate::live::{Live, Moment};
+use crate::members::Members;
 use crate::report::Quantiles;
 use crate::results::{Event, Second, Server};
 use crate::timeline::{Interval, SecondNumber, second_of};
@@ -59,7 +60,6 @@ struct Used {
 pub(crate) struct Recorder {
     from: Nanos,
     primary: &'static [Kind],
-    pids: Vec<u32>,
     used: Option<Used>,
     busy: BTreeMap<SecondNumber, Busy>,
     seconds: Vec<(SecondNumber, Second)>,
@@ -68,11 +68,10 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Of a run whose measured time begins at `from`.
-    pub(crate) fn new(from: Nanos, primary: &'static [Kind], pids: &[u32]) -> Recorder {
+    pub(crate) fn new(from: Nanos, primary: &'static [Kind]) -> Recorder {
         Recorder {
             from,
             primary,
-            pids: pids.to_vec(),
             used: None,
             busy: BTreeMap::new(),
             seconds: Vec::new(),
@@ -81,16 +80,17 @@ impl Recorder {
     }
 
     /// Looks at the processors' use whenever a second has passed.
-    pub(crate) fn look(&mut self, now: Nanos) {
+    pub(crate) fn look(&mut self, now: Nanos, members: &mut Members) {
         let second = second_of(now, self.from);
         if self.used.is_some_and(|used| second_of(used.at, self.from) == second) {
             return;
         }
-        let pids = Some(&self.pids[..]).filter(|pids| !pids.is_empty());
-        let server_ns = pids.and_then(host::cpu_ns);
+        let server_ns = members.cpu_ns();
         let used = Used { at: now, driver_ns: host::own_cpu_ns(), server_ns };
         if let Some(before) = self.used.replace(used) {
-            self.busy.insert(second - 1, shares(before, used));
+            // A look may come late; the seconds that it missed were alike, as far as is known.
+            let passed = second_of(before.at, self.from)..second;
+            self.busy.extend(passed.map(|second| (second, shares(before, used))));
         }
     }
 
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn seconds_know_their_length_and_whether_they_are_late() {
-        let mut recorder = Recorder::new(5 * SECOND, &[Kind::Get], &[]);
+        let mut recorder = Recorder::new(5 * SECOND, &[Kind::Get]);
         let mut live = Live::new(false);
         let intervals = [(-1, 9), (0, 10), (1, 5), (2, 1), (3, 0)];
         let intervals = intervals.map(|(second, ops)| interval(second, ops)).to_vec();
@@ -173,10 +173,12 @@ mod tests {
 
     #[test]
     fn cpu_time_belongs_to_the_second_that_has_passed() {
-        let mut recorder = Recorder::new(0, &[Kind::Get], &[std::process::id()]);
-        [0, SECOND / 2, SECOND, SECOND + 1].into_iter().for_each(|now| recorder.look(now));
+        let mut recorder = Recorder::new(0, &[Kind::Get]);
+        let mut members = Members::of_pid(std::process::id());
+        let times = [0, SECOND / 2, 2 * SECOND, 2 * SECOND + 1];
+        times.into_iter().for_each(|now| recorder.look(now, &mut members));
         let seconds: Vec<_> = recorder.busy.keys().copied().collect();
-        assert_eq!(seconds, [0]);
+        assert_eq!(seconds, [0, 1]);
         assert!(recorder.busy[&0].server.is_some());
     }
 }

@@ -7,7 +7,7 @@ use ringkeeper_engine::wire::Stat;
 
 use crate::check;
 use crate::fault::{Fault, FaultKind};
-use crate::ledger::{KeyWrites, Made};
+use crate::ledger::{Bits, KeyWrites};
 use crate::load::{Layout, Load};
 use crate::tally::Tally;
 use crate::value::Origin;
@@ -21,7 +21,8 @@ pub(crate) fn audit(client: &mut Client, layout: &Layout, load: &Load, tally: &m
     let audited = client
         .sync(&layout.run)
         .and_then(|_| audit_keys(client, layout, load, tally))
-        .and_then(|()| audit_lanes(client, layout, load, tally));
+        .and_then(|()| audit_lanes(client, layout, load, tally))
+        .and_then(|()| audit_presences(client, layout, load, tally));
     if let Err(error) = audited {
         let story = format!("the nodes could not be looked at when all was over: {error}");
         tally.fault(Fault::new(FaultKind::Lost, story));
@@ -35,6 +36,11 @@ fn audit_keys(
     load: &Load,
     tally: &mut Tally,
 ) -> Result<(), Error> {
+    let twice = tally.ledger.versions_twice;
+    if twice > 0 {
+        let story = format!("{twice} versions of keys were acknowledged to two writers");
+        tally.faults.note_many(twice, Fault::new(FaultKind::LostWrite, story));
+    }
     let requests = layout.keys.iter().map(|path| Request::GetData { path, watch: false });
     let mut key = 0;
     ask_all(client, requests, |answer| {
@@ -87,7 +93,7 @@ fn audit_lanes(
     let requests = paths.iter().map(|path| Request::GetChildren { path, watch: false });
     let (mut lane, mut extra, mut fleeting) = (0, 0, 0);
     let made = std::mem::take(&mut tally.ledger.made);
-    let none = Made::default();
+    let none = Bits::default();
     ask_all(client, requests, |answer| {
         let expected = made.get(&lane).unwrap_or(&none);
         let (mut found, mut others) = (0, 0);
@@ -109,6 +115,20 @@ fn audit_lanes(
     })?;
     expect("nodes that nobody asked to stay", extra, 0..=tally.ledger.unsure_nodes, tally);
     expect("ephemeral nodes of closed sessions", fleeting, 0..=0, tally);
+    Ok(())
+}
+
+/// Sessions took their signs of life along.
+fn audit_presences(
+    client: &mut Client,
+    layout: &Layout,
+    load: &Load,
+    tally: &mut Tally,
+) -> Result<(), Error> {
+    if load.reconnect {
+        let left = client.children(&layout.presences())?.len() as u64;
+        expect("ephemeral nodes of closed sessions", left, 0..=0, tally);
+    }
     Ok(())
 }
 

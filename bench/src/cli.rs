@@ -88,7 +88,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["workloads", "search"])]
     pub scenario: Option<String>,
     /// Finds the highest rate that holds a goal, such as 'p99<5ms'
-    #[arg(long, value_name = "GOAL", conflicts_with = "count")]
+    #[arg(
+        long,
+        value_name = "GOAL",
+        conflicts_with_all = ["count", "repeat", "kill_leader_every"]
+    )]
     pub search: Option<Goal>,
     /// How often each load is run; differences can be told from chance with 4 runs or more
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]

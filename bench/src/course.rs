@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
+use crate::acks::Acks;
 use crate::clock::{Clock, Nanos};
 use crate::tally::Window;
 
@@ -10,6 +11,8 @@ use crate::tally::Window;
 pub(crate) struct Course {
     /// Everybody's clock.
     pub clock: Clock,
+    /// When writes were acknowledged.
+    pub acks: Acks,
     from: AtomicU64,
     until: AtomicU64,
     grace: Nanos,
@@ -24,6 +27,7 @@ impl Course {
         let tickets = count.map(|n| AtomicI64::new(i64::try_from(n).unwrap_or(i64::MAX)));
         Course {
             clock,
+            acks: Acks::default(),
             from: AtomicU64::new(0),
             until: AtomicU64::new(0),
             grace,

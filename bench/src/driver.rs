@@ -196,11 +196,11 @@ impl Crew {
         tally.borrow_mut().set_window(self.course.window());
         let raging = Rc::new(Cell::new(self.lanes.end - self.lanes.start));
         for lane in self.lanes.clone() {
-            let (server, options) = (self.server(lane), self.options());
+            let (route, options) = (Route::new(&self.servers, lane), self.options());
             let (course, tally) = (self.course.clone(), tally.clone());
             let raging = raging.clone();
             rt::spawn(async move {
-                Storm { server, options, course, tally }.rage().await;
+                Storm { route, options, course, tally }.rage().await;
                 raging.set(raging.get() - 1);
             });
         }
@@ -247,10 +247,6 @@ impl Crew {
 
     fn options(&self) -> Options {
         Options { timeout_ms: self.load.session_ms, ..Options::default() }
-    }
-
-    fn server(&self, lane: u32) -> SocketAddr {
-        Route::new(&self.servers, lane).server()
     }
 
     fn arrivals(&self) -> Arrivals {

@@ -89,7 +89,10 @@ impl Step<'_> {
         let event = |kind: &str, text: String| Event { at_s, kind: kind.into(), text };
         let mut events = Vec::new();
         if self.restarted() {
-            events.push(event("restart", "the server was started again".into()));
+            events.push(event(
+                "restart",
+                "the server was started again, or serves under another leader".into(),
+            ));
             return events;
         }
         if self.before.role != self.now.role {

@@ -16,28 +16,25 @@ pub(crate) fn own_cpu_ns() -> u64 {
         + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
-/// Nanoseconds of processor time that processes have used; `None` if one of them is gone.
-pub(crate) fn cpu_ns(pids: &[u32]) -> Option<u64> {
-    pids.iter().map(|pid| cpu_ns_of(*pid)).sum()
-}
-
-/// Bytes of memory that processes hold, and the most they ever held.
-pub(crate) fn rss_bytes(pids: &[u32]) -> Option<(u64, u64)> {
-    let mut each = pids.iter().map(|pid| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        Some((status_bytes(&status, "VmRSS:")?, status_bytes(&status, "VmHWM:")?))
-    });
-    each.try_fold((0, 0), |(rss, peak), one| one.map(|(r, p)| (rss + r, peak + p)))
-}
-
-/// `utime` and `stime` of `/proc/PID/stat`: they add up to the scheduler's exact time, cut to
-/// ticks of 10 ms.
-fn cpu_ns_of(pid: u32) -> Option<u64> {
+/// Nanoseconds of processor time that a process has used, which `utime` and `stime` of
+/// `/proc/PID/stat` add up to, cut to ticks of 10 ms; `None` if it is gone, or only waits for its
+/// parent to take note.
+pub(crate) fn cpu_ns(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name is in parentheses and may hold anything, also parentheses and spaces.
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    let mut times = fields.skip(10);
+    let ticks = times.next()?.parse::<u64>().ok()? + times.next()?.parse::<u64>().ok()?;
     Some(ticks * 1_000_000_000 / TICKS_PER_SECOND)
+}
+
+/// Bytes of memory that a process holds, and the most it ever held.
+pub(crate) fn rss_bytes(pid: u32) -> Option<(u64, u64)> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some((status_bytes(&status, "VmRSS:")?, status_bytes(&status, "VmHWM:")?))
 }
 
 fn status_bytes(status: &str, key: &str) -> Option<u64> {
@@ -45,33 +42,34 @@ fn status_bytes(status: &str, key: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1_024)
 }
 
-/// The processes that listen on these addresses, for those that are on this host. Sockets of
-/// other users are not seen without the right to.
-pub(crate) fn listeners(servers: &[SocketAddr]) -> Vec<u32> {
+/// The process that listens on this address, if it is on this host. Sockets of other users are not
+/// seen without the right to.
+pub(crate) fn listener(server: SocketAddr) -> Option<u32> {
+    if !server.ip().is_loopback() {
+        return None;
+    }
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
-    let local = servers.iter().filter(|server| server.ip().is_loopback());
-    let ports: BTreeSet<u16> = local.map(SocketAddr::port).collect();
-    let tables = tables.iter().flatten();
-    let inodes: BTreeSet<u64> = tables.flat_map(|table| listening_inodes(table, &ports)).collect();
-    if inodes.is_empty() { Vec::new() } else { owners(&inodes) }
+    let inodes = tables.iter().flatten().flat_map(|table| listening_inodes(table, server.port()));
+    let inodes: BTreeSet<u64> = inodes.collect();
+    if inodes.is_empty() { None } else { owner(&inodes) }
 }
 
-/// Inodes of the listening sockets (state 0A) of a table.
-fn listening_inodes(table: &str, ports: &BTreeSet<u16>) -> Vec<u64> {
+/// Inodes of the sockets of a table that listen (state 0A) on a port.
+fn listening_inodes(table: &str, wanted: u16) -> Vec<u64> {
     let lines = table.lines().skip(1);
     let inode = |line: &str| -> Option<u64> {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
         let port = u16::from_str_radix(fields.get(1)?.rsplit_once(':')?.1, 16).ok()?;
-        let listens = *fields.get(3)? == "0A" && ports.contains(&port);
+        let listens = *fields.get(3)? == "0A" && port == wanted;
         if listens { fields.get(9)?.parse().ok() } else { None }
     };
     lines.filter_map(inode).collect()
 }
 
-fn owners(inodes: &BTreeSet<u64>) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| holds_one(*pid, inodes)).collect()
+fn owner(inodes: &BTreeSet<u64>) -> Option<u32> {
+    let entries = fs::read_dir("/proc").ok()?;
+    let mut pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(|pid| holds_one(*pid, inodes))
 }
 
 fn holds_one(pid: u32, inodes: &BTreeSet<u64>) -> bool {
@@ -90,17 +88,17 @@ mod tests {
 
     #[test]
     fn this_process_is_found_by_its_port() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        assert_eq!(listeners(&[address]), [std::process::id()]);
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        assert_eq!(listener(address), Some(std::process::id()));
     }
 
     #[test]
     fn time_and_memory_of_this_process() {
-        let own = [std::process::id()];
-        assert!(cpu_ns(&own).is_some() && own_cpu_ns() > 0);
-        let (rss, peak) = rss_bytes(&own).unwrap();
+        let own = std::process::id();
+        assert!(cpu_ns(own).is_some() && own_cpu_ns() > 0);
+        let (rss, peak) = rss_bytes(own).unwrap();
         assert!(rss > 100_000 && peak >= rss);
-        assert_eq!(cpu_ns(&[u32::MAX]), None);
+        assert_eq!(cpu_ns(u32::MAX), None);
     }
 }

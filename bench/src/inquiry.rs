@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use ringkeeper_engine::client::four_letter_word;
-
 use crate::clock::{Clock, Nanos};
 use crate::events;
+use crate::members::Members;
 use crate::monitor::Monitor;
 use crate::results::{Event, Second, Server};
 use crate::storage;
+use crate::word;
 
 /// What to find out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,28 +30,41 @@ pub(crate) struct Inquest {
 }
 
 impl Inquest {
-    /// Looks at the server and begins to watch its counters. With several servers it is the
-    /// first that is looked at.
+    /// Looks at the server and begins to watch its counters. Of several servers it is the first
+    /// that answers.
     pub(crate) fn begin(
         inquiry: Inquiry,
         servers: &[SocketAddr],
-        pids: &[u32],
+        members: &Members,
         clock: Clock,
     ) -> Inquest {
-        let mut server = Server { pids: pids.to_vec(), ..Server::default() };
+        let mut server = Server { pids: members.pids(), ..Server::default() };
         let mut missing = Vec::new();
-        let first = servers.first().copied();
-        if let Some(answer) = first.and_then(|address| four_letter_word(address, "conf").ok()) {
-            server.configuration = storage::configuration(&answer);
-        }
-        server.storage =
-            pids.first().and_then(|pid| storage::of_server(*pid, &server.configuration));
+        let answers = |server: &SocketAddr| Some((*server, word::ask(*server, "conf").ok()?));
+        let (asked, answer) = servers.iter().find_map(answers).unzip();
+        server.asked = asked.map(|asked| asked.to_string());
+        server.configuration = answer.as_deref().map(storage::configuration).unwrap_or_default();
+        let pid = asked.and_then(|asked| members.pid_of(asked));
+        server.storage = pid.and_then(|pid| storage::of_server(pid, &server.configuration));
         if inquiry.probe_disk {
-            probe(pids, &mut server, &mut missing);
+            probe(pid, &mut server, &mut missing);
         }
-        let watched = first.filter(|_| inquiry.counters);
+        let watched = asked.filter(|_| inquiry.counters);
         let monitor = watched.map(|address| Monitor::start(address, clock));
         Inquest { server, monitor, missing }
+    }
+
+    /// Why so many sessions on a server may be too many, if its configuration tells.
+    pub(crate) fn connections_hint(&self, sessions: u32) -> String {
+        let limit = self.server.configuration.get("maxClientCnxns");
+        match limit.and_then(|limit| limit.parse::<u32>().ok()) {
+            // One more plants the nodes.
+            Some(limit) if limit > 0 && sessions >= limit => format!(
+                "; the server takes {limit} connections from one host (maxClientCnxns): ask for \
+                 fewer with -c, or raise that"
+            ),
+            Some(_) | None => String::new(),
+        }
     }
 
     /// Everything that was found out; the seconds are annotated with it.
@@ -64,12 +77,12 @@ impl Inquest {
     }
 }
 
-fn probe(pids: &[u32], server: &mut Server, missing: &mut Vec<String>) {
-    let Some((pid, storage)) = pids.first().zip(server.storage.as_mut()) else {
+fn probe(pid: Option<u32>, server: &mut Server, missing: &mut Vec<String>) {
+    let Some((pid, storage)) = pid.zip(server.storage.as_mut()) else {
         missing.push("no disk was probed: it is not known where the server keeps its log".into());
         return;
     };
-    let directory = storage::seen_from_here(*pid, Path::new(&storage.directory));
+    let directory = storage::seen_from_here(pid, Path::new(&storage.directory));
     match storage::probe(&directory) {
         Ok(probe) => storage.probe = Some(probe),
         Err(error) => missing.push(format!("{error:#}")),

@@ -37,11 +37,13 @@ pub(crate) enum Kind {
     Close,
     /// A session's whole life.
     Session,
+    /// The ephemeral node by which a session shows that it lives; not timed.
+    Presence,
 }
 
 impl Kind {
     /// All kinds, in the order of reports.
-    pub(crate) const ALL: [Kind; 17] = [
+    pub(crate) const ALL: [Kind; 18] = [
         Kind::Create,
         Kind::Ephemeral,
         Kind::Delete,
@@ -59,6 +61,7 @@ impl Kind {
         Kind::Connect,
         Kind::Close,
         Kind::Session,
+        Kind::Presence,
     ];
 
     /// Name in reports.
@@ -81,7 +84,13 @@ impl Kind {
             Kind::Connect => "connect",
             Kind::Close => "close",
             Kind::Session => "session",
+            Kind::Presence => "presence",
         }
+    }
+
+    /// Whether it changes something that has to last.
+    pub(crate) const fn is_write(self) -> bool {
+        matches!(self, Kind::Create | Kind::Ephemeral | Kind::Delete | Kind::Set | Kind::Multi)
     }
 
     /// Position in [`Kind::ALL`].

@@ -8,6 +8,9 @@ use crate::kind::Kind;
 use crate::value::Origin;
 use crate::workload::{Op, Script};
 
+/// Versions of a key that are told apart: an eighth of a byte each.
+const VERSIONS_MAX: u64 = 1 << 20;
+
 /// What is known of the writes to one key.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(crate) struct KeyWrites {
@@ -33,27 +36,38 @@ impl KeyWrites {
     }
 }
 
-/// Nodes that one session has created: a bit for each.
+/// Numbers that hold: nodes that one session has created, or versions of a key. A bit for each.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Made {
+pub(crate) struct Bits {
     words: Vec<u64>,
 }
 
-impl Made {
-    fn put(&mut self, seq: u64, made: bool) {
-        let (word, bit) = ((seq / 64) as usize, 1 << (seq % 64));
+impl Bits {
+    fn put(&mut self, number: u64, holds: bool) {
+        let (word, bit) = ((number / 64) as usize, 1 << (number % 64));
         if self.words.len() <= word {
             self.words.resize(word + 1, 0);
         }
-        if made { self.words[word] |= bit } else { self.words[word] &= !bit }
+        if holds { self.words[word] |= bit } else { self.words[word] &= !bit }
     }
 
-    /// Whether the node with this number was acknowledged and has to be there.
-    pub(crate) fn holds(&self, seq: u64) -> bool {
-        self.words.get((seq / 64) as usize).is_some_and(|word| word & (1 << (seq % 64)) != 0)
+    /// Adds those of another, and returns how many held in both.
+    fn merge(&mut self, other: &Bits) -> u64 {
+        self.words.resize(self.words.len().max(other.words.len()), 0);
+        let mut both = 0;
+        for (mine, theirs) in self.words.iter_mut().zip(&other.words) {
+            both += u64::from((*mine & theirs).count_ones());
+            *mine |= theirs;
+        }
+        both
     }
 
-    /// Nodes that have to be there.
+    /// Whether this number holds.
+    pub(crate) fn holds(&self, number: u64) -> bool {
+        self.words.get((number / 64) as usize).is_some_and(|word| word & (1 << (number % 64)) != 0)
+    }
+
+    /// How many hold.
     pub(crate) fn count(&self) -> u64 {
         self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
@@ -64,8 +78,13 @@ impl Made {
 pub(crate) struct Ledger {
     /// Each key.
     pub keys: Vec<KeyWrites>,
-    /// Each session's nodes.
-    pub made: BTreeMap<u32, Made>,
+    /// The versions of each key that were acknowledged.
+    versions: Vec<Bits>,
+    /// Versions that were acknowledged more than once: what was written before under the same
+    /// number is lost, even where writes of unknown outcome make up for it in the count.
+    pub versions_twice: u64,
+    /// Each session's nodes: those that have to be there.
+    pub made: BTreeMap<u32, Bits>,
     /// Creates and deletes of which nobody knows whether they were carried out.
     pub unsure_nodes: u64,
 }
@@ -73,7 +92,8 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Nothing written yet to so many keys.
     pub(crate) fn new(keys: usize) -> Ledger {
-        Ledger { keys: vec![KeyWrites::default(); keys], ..Ledger::default() }
+        let versions = vec![Bits::default(); keys];
+        Ledger { keys: vec![KeyWrites::default(); keys], versions, ..Ledger::default() }
     }
 
     /// A set of a key was acknowledged with this stat.
@@ -82,6 +102,13 @@ impl Ledger {
         let (mzxid, version) = (stat.mzxid, stat.version);
         let Origin { writer, seq, .. } = origin;
         key.merge(&KeyWrites { sets: 1, unsure: 0, mzxid, version, writer, seq });
+        let versions = &mut self.versions[origin.key as usize];
+        if let Ok(version) = u64::try_from(version)
+            && version < VERSIONS_MAX
+        {
+            self.versions_twice += u64::from(versions.holds(version));
+            versions.put(version, true);
+        }
     }
 
     /// A create or a delete of a session's own node was acknowledged. Nodes that go by themselves
@@ -119,7 +146,8 @@ impl Ledger {
             | Kind::TakeOver
             | Kind::Connect
             | Kind::Close
-            | Kind::Session => {}
+            | Kind::Session
+            | Kind::Presence => {}
         }
     }
 
@@ -128,6 +156,10 @@ impl Ledger {
         for (mine, theirs) in self.keys.iter_mut().zip(&other.keys) {
             mine.merge(theirs);
         }
+        for (mine, theirs) in self.versions.iter_mut().zip(&other.versions) {
+            self.versions_twice += mine.merge(theirs);
+        }
+        self.versions_twice += other.versions_twice;
         for (lane, theirs) in &other.made {
             self.made.insert(*lane, theirs.clone());
         }
@@ -150,6 +182,23 @@ mod tests {
         all.merge(&ledger);
         let expected = KeyWrites { sets: 2, unsure: 1, mzxid: 20, version: 2, writer: 5, seq: 9 };
         assert_eq!(all.keys, [KeyWrites::default(), expected]);
+    }
+
+    #[test]
+    fn a_version_is_acknowledged_once() {
+        let stat = |version| Stat { mzxid: 7, version, ..Stat::default() };
+        let origin = Origin { key: 0, writer: 1, seq: 1 };
+        let written = |versions: &[i32]| {
+            let mut ledger = Ledger::new(1);
+            versions.iter().for_each(|version| ledger.set(origin, &stat(*version)));
+            ledger
+        };
+        let mut all = written(&[1, 2, 70]);
+        all.merge(&written(&[3, 64]));
+        assert_eq!(all.versions_twice, 0);
+        all.merge(&written(&[70, 4, 300]));
+        assert_eq!(all.versions_twice, 1, "by two threads");
+        assert_eq!(written(&[5, 5, i32::MAX, i32::MAX, -1]).versions_twice, 1, "by one");
     }
 
     #[test]

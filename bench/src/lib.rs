@@ -7,9 +7,11 @@
 //! session is for (`pipelined`, `fanout`, `recipe`; `storm` has a shape of its own). `rt` is what
 //! carries the sockets. `check` decides whether a reply is a good one, `ledger` writes down what was
 //! acknowledged and `audit` looks whether it is there in the end; `tally` counts and times;
-//! `throw_away` is a server for one run and `kill` kills servers; `report`, `text`, `live` and
+//! `throw_away` is a server for one run, `members` are the processes of servers and `kill` kills
+//! them; `report`, `text`, `live` and
 //! `versus` show.
 
+mod acks;
 mod around;
 mod audit;
 mod check;
@@ -26,6 +28,7 @@ mod fault;
 mod hdr;
 mod host;
 mod html;
+mod idle;
 mod inquiry;
 mod interrupt;
 mod keys;
@@ -36,11 +39,14 @@ mod link;
 mod live;
 mod load;
 mod load_args;
+mod members;
 mod mix;
 mod monitor;
 mod notebook;
 mod outage;
 mod pipelined;
+mod presence;
+mod quorum;
 mod recipe;
 mod report;
 mod results;
@@ -62,6 +68,7 @@ mod timeline;
 mod tree;
 mod value;
 mod versus;
+mod word;
 mod workload;
 
 use std::ffi::OsString;
@@ -69,7 +76,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use clap::Parser as _;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 use cli::{CheckArgs, Cli, Command, CompareArgs, RunArgs, VersusArgs};
 use compare::Side;
@@ -95,8 +102,10 @@ enum Outcome {
 /// signal's number) if it was interrupted.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = std::iter::once("bench".into()).chain(args).collect();
-    let cli = match Cli::try_parse_from(&args) {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches_from(&args);
+    let parsed = parsed.and_then(|found| Ok((Cli::from_arg_matches(&found)?, found)));
+    let (cli, found) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // It prints help too, which is no failure; a closed terminal is none either.
             let _ = error.print();
@@ -105,7 +114,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let outcome =
         interrupt::listen().context("cannot listen to signals").and_then(|()| match &cli.command {
-            None => run_plain(&cli.run, &args),
+            None => run_plain(&cli.run, &args, &found),
             Some(Command::Versus(versus)) => run_versus(versus),
             Some(Command::Compare(compare)) => run_compare(compare),
             Some(Command::Check(check)) => run_check(check),
@@ -132,7 +141,7 @@ fn settle_io(choice: IoChoice) -> Result<Io> {
     Ok(io)
 }
 
-fn run_plain(args: &RunArgs, words: &[OsString]) -> Result<Outcome> {
+fn run_plain(args: &RunArgs, words: &[OsString], found: &ArgMatches) -> Result<Outcome> {
     let io = settle_io(args.load.io)?;
     let scenario = args.scenario.as_deref().map(scenario::read).transpose()?;
     let loads = match &scenario {
@@ -141,6 +150,7 @@ fn run_plain(args: &RunArgs, words: &[OsString]) -> Result<Outcome> {
     };
     let mut notebook = Notebook::open(&args.output)?;
     let mut live = args.output.live()?;
+    idle::idle(found, &loads).iter().for_each(|said| live.say(said));
     let target = args.target(scenario.and_then(|scenario| scenario.servers))?;
     if let Some(goal) = &args.search {
         return run_search(goal, &target, &loads, &mut notebook, &mut live);
@@ -185,7 +195,7 @@ fn run_search(
         while let Some(rate) = search.next() {
             let step = search.is_confirming();
             let load = goal.load(load, rate, step);
-            let report = run::run(target, &load, &mut Live::new(false))?;
+            let report = run::run(target, &load, live)?;
             if interrupt::is_wanted() {
                 break;
             }
@@ -204,6 +214,7 @@ fn run_search(
         notebook.document.searches.push(search.json(goal));
     }
     notebook.close(Notebook::page)?;
+    live.check()?;
     let outcome = notebook.outcome(print)?;
     Ok(if all_found { outcome } else { Outcome::Bad })
 }

@@ -36,8 +36,13 @@ impl Route {
         self.servers[self.at]
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.servers.len()
+    }
+
     /// Turns to the next one.
-    fn turn(&mut self) {
+    pub(crate) fn turn(&mut self) {
         self.at = (self.at + 1) % self.servers.len();
     }
 }
@@ -57,28 +62,25 @@ pub(crate) struct Link<P> {
 }
 
 impl<P: Part> Link<P> {
-    /// Connects and shakes hands.
+    /// Connects and shakes hands, with the first server of the route that is able to.
     pub(crate) async fn open(
-        route: Route,
+        mut route: Route,
         mut session: Session<P>,
         signal: Rc<Signal>,
         course: &Arc<Course>,
     ) -> io::Result<Link<P>> {
-        let socket = Socket::connect(route.server()).await?;
-        let mut out = Vec::new();
-        session.open(course.clock.now(), &mut out);
-        socket.write_all(out).await.0?;
-        let mut buffer = Vec::new();
-        while !session.is_open() {
-            let (got, back) = socket.read(buffer).await;
-            buffer = back;
-            if got? == 0 || session.has_ended() {
-                let story = "the server closed the connection during the handshake";
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, story));
+        let mut tried = 1;
+        let socket = loop {
+            match shake_hands(route.server(), &mut session, course).await {
+                Ok(socket) => break socket,
+                Err(error) if tried == route.len() => return Err(error),
+                Err(_) => {
+                    session.close_handshake();
+                    route.turn();
+                    tried += 1;
+                }
             }
-            let taken = session.receive(course.clock.now(), &buffer).map_err(io::Error::other)?;
-            buffer.drain(..taken);
-        }
+        };
         Ok(Link {
             socket: RefCell::new(Rc::new(socket)),
             session: RefCell::new(session),
@@ -155,7 +157,8 @@ impl<P: Part> Link<P> {
             }
             self.route.borrow_mut().turn();
             let server = self.route.borrow().server();
-            let Ok(socket) = Socket::connect(server).await else { continue };
+            let patience = self.session.borrow().patience();
+            let Ok(socket) = Socket::connect(server, patience).await else { continue };
             let mut out = Vec::new();
             self.session.borrow_mut().open(self.course.clock.now(), &mut out);
             match socket.write_all(out).await.0 {
@@ -215,6 +218,30 @@ impl<P: Part> Link<P> {
         self.session.borrow_mut().arrive(at);
         self.signal.raise();
     }
+}
+
+/// Connects to one server and opens the session there.
+async fn shake_hands<P: Part>(
+    server: SocketAddr,
+    session: &mut Session<P>,
+    course: &Course,
+) -> io::Result<Socket> {
+    let socket = Socket::connect(server, session.patience()).await?;
+    let mut out = Vec::new();
+    session.open(course.clock.now(), &mut out);
+    socket.write_all(out).await.0?;
+    let mut buffer = Vec::new();
+    while !session.is_open() {
+        let (got, back) = socket.read(buffer).await;
+        buffer = back;
+        if got? == 0 || session.has_ended() {
+            let story = "the server closed the connection during the handshake";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, story));
+        }
+        let taken = session.receive(course.clock.now(), &buffer).map_err(io::Error::other)?;
+        buffer.drain(..taken);
+    }
+    Ok(socket)
 }
 
 /// The arrivals of an open loop: operations that are due whatever the server does.

@@ -8,6 +8,7 @@ use anyhow::Result;
 use rustix::termios::tcgetwinsize;
 
 use crate::around::Busy;
+use crate::clock::{Nanos, SECOND};
 use crate::hdr::HdrLog;
 use crate::inquiry::Inquiry;
 use crate::report::Quantiles;
@@ -85,6 +86,19 @@ impl Live {
         if self.screen != Screen::Quiet {
             self.drawn = 0;
             self.print(&format!("{text}\n"));
+        }
+    }
+
+    /// Says what has just happened to the servers; the drawing goes on below it.
+    pub(crate) fn tell(&mut self, now: Nanos, from: Nanos, text: &str) {
+        let at_s = (i128::from(now) - i128::from(from)) as f64 / SECOND as f64;
+        match self.screen {
+            Screen::Quiet => {}
+            Screen::Lines => self.print(&format!("{at_s:>7.1} s  {text}\n")),
+            Screen::Terminal { .. } => {
+                self.end();
+                self.print(&format!("{at_s:>7.1} s  {text}\n"));
+            }
         }
     }
 

@@ -204,6 +204,16 @@ impl Layout {
         format!("{}/c{lane:04}", self.run)
     }
 
+    /// The node below which sessions show that they live.
+    pub(crate) fn presences(&self) -> String {
+        format!("{}/present", self.run)
+    }
+
+    /// The node by which one session shows it.
+    pub(crate) fn presence(&self, lane: u32) -> String {
+        format!("{}/{lane:04}", self.presences())
+    }
+
     /// The node that one thread's watchers watch.
     pub(crate) fn watched(&self, thread: u32) -> String {
         format!("{}/w{thread:03}", self.run)

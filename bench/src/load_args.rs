@@ -137,6 +137,16 @@ impl LoadArgs {
         if self.kill_leader_every.is_some_and(|every| every < Duration::from_millis(100)) {
             bail!("--kill-leader-every must leave the servers 100 ms at least");
         }
+        if let Some(every) = self.kill_leader_every
+            && self.count.is_none()
+            && every >= self.duration
+        {
+            bail!(
+                "--kill-leader-every {every:?}: the load lasts {:?}, so there would be no kill; see \
+                 --duration",
+                self.duration
+            );
+        }
         if self.connections < self.threads {
             bail!("--threads must not exceed --connections");
         }
@@ -176,6 +186,7 @@ mod tests {
             &["bench", "--path", "a"],
             &["bench", "lock", "--kill-leader-every", "5s"],
             &["bench", "set", "--kill-leader-every", "1ms"],
+            &["bench", "set", "--kill-leader-every", "5s", "-d", "5s"],
         ];
         for bad in bad {
             assert!(Cli::parse_from(bad).run.load.loads(Io::Epoll).is_err(), "{bad:?}");

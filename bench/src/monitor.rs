@@ -7,9 +7,8 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use ringkeeper_engine::client::four_letter_word;
-
 use crate::clock::{Clock, Nanos, SECOND};
+use crate::word;
 
 /// How often it is asked.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -59,13 +58,15 @@ pub(crate) struct Monitor {
 }
 
 impl Monitor {
-    /// Asks once, waits for the answer, and goes on asking.
+    /// Asks once, waits for the answer, so that the first one is from before the load, and goes on
+    /// asking.
     pub(crate) fn start(server: SocketAddr, clock: Clock) -> Monitor {
         let (stop, stopped) = mpsc::channel();
         let (answer, answers) = mpsc::channel();
+        let first = ask(server, clock);
         std::thread::spawn(move || {
             // Nobody waits for the answers any more if this fails.
-            let _ = answer.send(ask_until(server, clock, &stopped));
+            let _ = answer.send(ask_until(server, clock, first, &stopped));
         });
         Monitor { stop, answers }
     }
@@ -78,30 +79,31 @@ impl Monitor {
     }
 }
 
-fn ask_until(server: SocketAddr, clock: Clock, stopped: &Receiver<()>) -> Vec<Counted> {
-    let mut all = Vec::new();
+fn ask_until(
+    server: SocketAddr,
+    clock: Clock,
+    first: Option<Counted>,
+    stopped: &Receiver<()>,
+) -> Vec<Counted> {
+    let mut all = Vec::from_iter(first);
     let mut due = clock.now();
-    loop {
-        match ask(server, clock) {
-            Some(counted) => all.push(counted),
-            None if all.is_empty() => return all,
-            // It has answered before, so it may come back.
-            None => {}
-        }
+    while !all.is_empty() {
         due += SECOND;
         let wait = Duration::from_nanos(due.saturating_sub(clock.now())).min(PERIOD);
         match stopped.recv_timeout(wait) {
-            Err(RecvTimeoutError::Timeout) => {}
+            // It has answered before, so it may come back.
+            Err(RecvTimeoutError::Timeout) => all.extend(ask(server, clock)),
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {
                 all.extend(ask(server, clock));
-                return all;
+                break;
             }
         }
     }
+    all
 }
 
 fn ask(server: SocketAddr, clock: Clock) -> Option<Counted> {
-    let answer = four_letter_word(server, "mntr").ok()?;
+    let answer = word::ask(server, "mntr").ok()?;
     Counted::parse(clock.now(), &answer)
 }
 

@@ -35,6 +35,9 @@ impl Notebook {
         {
             bail!("--fail-if '{condition}' is a change: it needs --baseline FILE to start from");
         }
+        if baseline.is_some() && !output.fail_if.iter().any(Condition::is_relative) {
+            bail!("--baseline is for changes: --fail-if 'p99>+10%', or see `bench compare`");
+        }
         let files = [&output.json, &output.html, &output.hgrm, &output.hdr];
         if files.iter().filter(|file| is_stdout(file.as_deref())).count() > 1 {
             bail!("only one result can go to the standard output");

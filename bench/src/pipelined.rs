@@ -15,6 +15,7 @@ use crate::kind::Kind;
 use crate::ledger::Ledger;
 use crate::load::{Layout, Load};
 use crate::mix::Mix;
+use crate::presence::Presence;
 use crate::session::{Desk, Part, Tag};
 use crate::sizes::Sizes;
 use crate::tally::Tally;
@@ -34,6 +35,8 @@ pub(crate) struct Pipelined {
     names: Names,
     value: Vec<u8>,
     acl: [Acl; 1],
+    /// Its sign of life, if it is taken up again when its connection is lost.
+    presence: Option<Presence>,
 }
 
 /// Paths that this session makes up.
@@ -79,6 +82,7 @@ impl Pipelined {
             },
             value: Vec::new(),
             acl: [Acl::open()],
+            presence: load.reconnect.then(|| Presence::new(lane, layout.presence(lane))),
         }
     }
 
@@ -126,7 +130,8 @@ impl Pipelined {
             | Kind::TakeOver
             | Kind::Connect
             | Kind::Close
-            | Kind::Session => unreachable!("no script holds {:?}", op.kind),
+            | Kind::Session
+            | Kind::Presence => unreachable!("no script holds {:?}", op.kind),
         }
     }
 
@@ -191,7 +196,8 @@ impl Pipelined {
             | Kind::TakeOver
             | Kind::Connect
             | Kind::Close
-            | Kind::Session => unreachable!("no script holds {:?}", op.kind),
+            | Kind::Session
+            | Kind::Presence => unreachable!("no script holds {:?}", op.kind),
         }
     }
 
@@ -207,6 +213,9 @@ impl Pipelined {
 
 impl Part for Pipelined {
     fn fill(&mut self, desk: &mut Desk<'_>) {
+        if let Some(presence) = &mut self.presence {
+            presence.fill(desk);
+        }
         while desk.in_flight() < self.load.pipeline {
             let Some(intended) = self.next_start(desk.now) else { break };
             let op = self.script.next_op();
@@ -220,6 +229,11 @@ impl Part for Pipelined {
         _now: Nanos,
         tally: &mut Tally,
     ) -> Result<(), Fault> {
+        if let Some(presence) = &mut self.presence
+            && reply.tag.op.kind == Kind::Presence
+        {
+            return presence.reply(reply, &mut tally.outages);
+        }
         check::accepted(reply).and_then(|()| self.check(reply, &mut tally.ledger))
     }
 
@@ -240,12 +254,23 @@ impl Part for Pipelined {
     }
 
     fn unknown(&mut self, op: Op) {
-        self.script.forget(op);
+        match &mut self.presence {
+            Some(presence) if op.kind == Kind::Presence => presence.unknown(op),
+            Some(_) | None => self.script.forget(op),
+        }
+    }
+
+    fn reattached(&mut self) {
+        if let Some(presence) = &mut self.presence {
+            presence.reattached();
+        }
     }
 
     fn leave(&mut self) {}
 
     fn is_content(&self, now: Nanos) -> bool {
-        self.course.is_over(now) && self.arrivals.as_ref().is_none_or(VecDeque::is_empty)
+        self.course.is_over(now)
+            && self.arrivals.as_ref().is_none_or(VecDeque::is_empty)
+            && self.presence.as_ref().is_none_or(Presence::is_settled)
     }
 }

@@ -9,6 +9,7 @@ use crate::around::Around;
 use crate::clock::{Nanos, SECOND};
 use crate::load::Load;
 use crate::outage::Outages;
+use crate::results::Member;
 use crate::tally::{Row, Tally, histogram};
 
 /// Percentiles of latency, in microseconds.
@@ -107,6 +108,10 @@ pub(crate) struct Sampled {
     pub server_cpu_ns: Option<u64>,
     /// The servers' memory at its end, and the most they ever held.
     pub server_rss: Option<(u64, u64)>,
+    /// Servers whose processes are not known, so that these sums lack them.
+    pub servers_unknown: usize,
+    /// Each server.
+    pub members: Vec<Member>,
 }
 
 /// What came out of a run.
@@ -130,6 +135,8 @@ pub(crate) struct Report {
     pub server: Option<Usage>,
     /// The servers' memory: at the end, and the most ever.
     pub server_rss: Option<(u64, u64)>,
+    /// Servers that are missing in these sums.
+    pub servers_unknown: usize,
     /// Kinds of fault and their counts.
     pub faults: Vec<(&'static str, u64)>,
     /// Stories of some faults.
@@ -171,6 +178,7 @@ impl Report {
             driver: Usage::of(sampled.driver_cpu_ns, ops, elapsed),
             server: sampled.server_cpu_ns.map(|cpu_ns| Usage::of(cpu_ns, ops, elapsed)),
             server_rss: sampled.server_rss,
+            servers_unknown: sampled.servers_unknown,
             faults: tally.faults.kinds().map(|(kind, n)| (kind.name(), n)).collect(),
             examples: tally.faults.examples().to_vec(),
             outages: tally.outages.clone(),

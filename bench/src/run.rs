@@ -15,18 +15,20 @@ use crate::driver::Crew;
 use crate::host;
 use crate::inquiry::Inquest;
 use crate::interrupt;
-use crate::kill::Killer;
+use crate::kill::{Killer, News};
 use crate::live::Live;
 use crate::load::{Load, Target};
-use crate::outage::Outages;
+use crate::members::{Members, Usages};
+use crate::outage::{Kill, Outages};
 use crate::recipe::{Place, Places};
 use crate::report::{Report, Sampled};
 use crate::results::load_average;
 use crate::tally::{Tally, Window};
 use crate::text;
 use crate::timeline::{Feed, Timeline};
-use crate::tree::{self, Plot};
+use crate::tree::Plot;
 use crate::value::mix;
+use crate::word::{self, Introduction};
 
 /// How often the course of a run is looked at.
 const LOOK: Nanos = SECOND / 50;
@@ -35,7 +37,9 @@ const LOOK: Nanos = SECOND / 50;
 /// is in the report.
 pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Report> {
     let mut plot = Plot::plant(&target.servers, load, &run_name())?;
-    let version = target.servers.first().and_then(|server| tree::version(*server));
+    let version = target.servers.iter().find_map(|server| Introduction::of(*server).version);
+    let gone: Vec<String> = gone(target);
+    gone.iter().for_each(|story| live.say(story));
     let killer = Killer::new(target, load);
     let measured = killer.and_then(|killer| measure(target, load, &mut plot, killer, live));
     let mut report = match measured {
@@ -47,12 +51,21 @@ pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Repor
         }
     };
     report.version = version;
+    report.examples.extend(gone);
     live.end();
     if let Err(error) = plot.clear() {
         report.partial = true;
         report.examples.push(format!("left behind: {error:#}; the next run removes it"));
     }
     Ok(report)
+}
+
+/// Servers of several that cannot be reached.
+fn gone(target: &Target) -> Vec<String> {
+    let servers = target.servers.iter().filter(|_| target.servers.len() > 1);
+    let gone = servers.filter(|server| !word::is_there(**server));
+    gone.map(|server| format!("{server} cannot be reached: its sessions go to the others"))
+        .collect()
 }
 
 /// Short, and different for runs that overlap.
@@ -64,7 +77,6 @@ fn run_name() -> String {
 
 /// The threads of a run, and what they run against.
 struct Team {
-    pids: Vec<u32>,
     load: Arc<Load>,
     course: Arc<Course>,
     feeds: Vec<Arc<Feed>>,
@@ -79,9 +91,7 @@ impl Team {
         let load = Arc::new(load.clone());
         let course = Arc::new(Course::new(Clock::start(), load.grace, load.count));
         let parties = load.threads as usize + 1;
-        let found = || host::listeners(&target.servers);
         let mut team = Team {
-            pids: if target.pids.is_empty() { found() } else { target.pids.clone() },
             load: load.clone(),
             course,
             feeds: Vec::new(),
@@ -165,14 +175,17 @@ fn measure(
     live: &mut Live,
 ) -> Result<Report> {
     let team = Team::start(target, load, plot);
-    let inquest = Inquest::begin(live.inquiry, &target.servers, &team.pids, team.course.clock);
+    let members = Members::find(target);
+    let inquest = Inquest::begin(live.inquiry, &target.servers, &members, team.course.clock);
     let load_average = load_average();
     if !team.begin() {
         let failure = team.failure.lock().expect("no thread panics while it holds this").take();
         let failure = failure.unwrap_or_else(|| io::Error::other("unknown"));
-        bail!("cannot connect {} sessions to {}: {failure}", load.connections, target.name);
+        let hint = inquest.connections_hint(load.connections / target.servers.len() as u32);
+        let sessions = load.connections;
+        bail!("cannot connect {sessions} sessions to {}: {failure}{hint}", target.name);
     }
-    let mut watch = Watch::begin(&team, killer);
+    let mut watch = Watch::begin(&team, members, killer);
     let ahead = watch.from.saturating_sub(team.course.clock.now());
     let started = SystemTime::now() + Duration::from_nanos(ahead);
     live.begin(&text::title(load), started, Duration::from_nanos(load.length()));
@@ -190,7 +203,10 @@ fn measure(
     let mut report = Report::new(&target.name, load, &tally, &sampled);
     let mut seconds = watch.recorder.finish(sampled.elapsed);
     let inquest_missing = inquest.missing.clone();
-    let (server, events) = inquest.end(window.from, &mut seconds);
+    let (mut server, mut events) = inquest.end(window.from, &mut seconds);
+    server.members = sampled.members;
+    events.extend(watch.outages.each.iter().flat_map(Kill::events));
+    events.sort_by(|one, other| one.at_s.total_cmp(&other.at_s));
     report.examples.extend(inquest_missing);
     report.around = Around { started, load_average, seconds, events, server };
     report.partial = match load.count {
@@ -209,6 +225,7 @@ struct Watch {
     from: Nanos,
     timeline: Timeline,
     recorder: Recorder,
+    members: Members,
     killer: Option<Killer>,
     /// What the killer has done.
     outages: Outages,
@@ -217,19 +234,18 @@ struct Watch {
 }
 
 impl Watch {
-    fn begin(team: &Team, mut killer: Option<Killer>) -> Watch {
+    fn begin(team: &Team, members: Members, mut killer: Option<Killer>) -> Watch {
         let from = team.course.window().from;
-        let recorder = Recorder::new(from, team.load.workload.primary(), &team.pids);
+        let recorder = Recorder::new(from, team.load.workload.primary());
         if let Some(killer) = &mut killer {
             killer.begin(from);
         }
         let (timeline, outages) = (Timeline::default(), Outages::default());
-        Watch { from, timeline, recorder, killer, outages, trouble: None }
+        Watch { from, timeline, recorder, members, killer, outages, trouble: None }
     }
 
     /// Samples at the begin and at the end of the measured time, and shows what goes on meanwhile.
     fn attend(&mut self, team: &Team, plot: &mut Plot, live: &mut Live) -> Sampled {
-        let pids = &team.pids[..];
         let clock = team.course.clock;
         let from = self.from;
         let mut begin = None;
@@ -241,13 +257,13 @@ impl Watch {
             }
             let until = team.course.window().until;
             if now >= from && begin.is_none() {
-                begin = Some(Sample::take(pids));
+                begin = Some(Sample::take(&mut self.members));
             }
             self.look(team, live);
             if now >= until || team.is_settled() {
                 break;
             }
-            self.kill(now, true, plot);
+            self.kill(team, true, plot, live);
             if now >= next_ping {
                 next_ping += SECOND;
                 self.stay(plot);
@@ -255,16 +271,26 @@ impl Watch {
             let wake = if begin.is_none() { from.min(until) } else { until };
             clock.sleep_until(wake.min(now + LOOK));
         }
-        let end = Sample::take(pids);
+        let end = Sample::take(&mut self.members);
         let begin = begin.unwrap_or_else(|| end.clone());
         let until = team.course.window().until;
         let elapsed = clock.now().min(until).saturating_sub(from).min(team.load.length());
         self.wait_settled(team, plot, live);
+        let used = end.servers.zip(begin.servers);
+        let (members, cpu_ns) = match &used {
+            None => (Vec::new(), None),
+            Some((end, begin)) => (
+                self.members.describe(begin, end, elapsed),
+                Some(end.sum().saturating_sub(begin.sum())),
+            ),
+        };
         Sampled {
             elapsed,
             driver_cpu_ns: end.driver_ns - begin.driver_ns,
-            server_cpu_ns: end.server_ns.zip(begin.server_ns).map(|(end, begin)| end - begin),
+            server_cpu_ns: cpu_ns,
             server_rss: end.rss,
+            servers_unknown: self.members.unknown(),
+            members,
         }
     }
 
@@ -276,7 +302,7 @@ impl Watch {
         while !team.is_settled() || self.is_server_down() {
             let now = clock.now();
             self.look(team, live);
-            self.kill(now, false, plot);
+            self.kill(team, false, plot, live);
             if now >= next_ping {
                 next_ping += SECOND;
                 self.stay(plot);
@@ -284,7 +310,7 @@ impl Watch {
             clock.sleep_until(now + LOOK);
         }
         if let Some(killer) = self.killer.take() {
-            self.outages.merge(&killer.outages);
+            (self.outages, self.trouble) = killer.finish(&team.course);
         }
     }
 
@@ -294,27 +320,25 @@ impl Watch {
 
     /// Keeps the session that answers for the nodes.
     fn stay(&self, plot: &mut Plot) {
-        if !self.is_server_down() {
+        if !self.killer.as_ref().is_some_and(Killer::is_headless) {
             plot.stay();
         }
     }
 
     /// Kills a server if it is time, and sees to one that was killed.
-    fn kill(&mut self, now: Nanos, may_kill: bool, plot: &mut Plot) {
+    fn kill(&mut self, team: &Team, may_kill: bool, plot: &mut Plot, live: &mut Live) {
         let Some(killer) = &mut self.killer else { return };
-        match killer.look(now, may_kill) {
-            Ok(true) => plot.revive(),
-            Ok(false) => {}
-            Err(error) => {
-                self.trouble = Some(error);
-                self.outages.merge(&killer.outages);
-                self.killer = None;
+        let now = team.course.clock.now();
+        if let Some(News { text, serves }) = killer.look(now, may_kill, &team.course) {
+            live.tell(now, self.from, &text);
+            if serves {
+                plot.revive();
             }
         }
     }
 
     fn look(&mut self, team: &Team, live: &mut Live) {
-        self.recorder.look(team.course.clock.now());
+        self.recorder.look(team.course.clock.now(), &mut self.members);
         let complete = self.timeline.collect(team.feeds.iter().map(AsRef::as_ref));
         self.recorder.take(complete, team.course.window().until, live);
     }
@@ -323,17 +347,13 @@ impl Watch {
 #[derive(Clone)]
 struct Sample {
     driver_ns: u64,
-    server_ns: Option<u64>,
+    servers: Option<Usages>,
     rss: Option<(u64, u64)>,
 }
 
 impl Sample {
-    fn take(pids: &[u32]) -> Sample {
-        let known = !pids.is_empty();
-        Sample {
-            driver_ns: host::own_cpu_ns(),
-            server_ns: known.then(|| host::cpu_ns(pids)).flatten(),
-            rss: known.then(|| host::rss_bytes(pids)).flatten(),
-        }
+    fn take(members: &mut Members) -> Sample {
+        let servers = members.usages();
+        Sample { driver_ns: host::own_cpu_ns(), servers, rss: members.rss_bytes() }
     }
 }

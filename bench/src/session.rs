@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::client::{
@@ -15,6 +16,9 @@ use crate::fault::{Fault, FaultKind};
 use crate::kind::Kind;
 use crate::tally::{Tally, Times};
 use crate::workload::Op;
+
+/// A connection takes as long as a packet that is lost once, at least.
+const PATIENCE_MIN: Duration = Duration::from_millis(1_500);
 
 /// What is kept with a request.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +67,8 @@ pub(crate) trait Part: 'static {
     fn give_up(&mut self) -> u64;
     /// Takes note that nobody knows whether this was carried out.
     fn unknown(&mut self, op: Op);
+    /// Takes note that the session goes on over another connection.
+    fn reattached(&mut self) {}
     /// Takes note that the session is lost.
     fn leave(&mut self);
     /// Whether it would send nothing more, were everything answered.
@@ -128,6 +134,17 @@ impl<P: Part> Session<P> {
         self.core.connect(millis(now), out);
     }
 
+    /// The handshake failed: another server may do better.
+    pub(crate) fn close_handshake(&mut self) {
+        drop(self.core.disconnect());
+    }
+
+    /// How long a connection is waited for.
+    pub(crate) fn patience(&self) -> Duration {
+        let timeout_ms = u64::try_from(self.core.timeout_ms()).unwrap_or(0);
+        Duration::from_millis(timeout_ms / 3).max(PATIENCE_MIN)
+    }
+
     /// Whether the handshake has succeeded.
     pub(crate) fn is_open(&self) -> bool {
         self.core.phase() == Phase::Open
@@ -176,6 +193,9 @@ impl<P: Part> Session<P> {
                 Message::Reply(reply) => {
                     tally.checked += 1;
                     let verdict = self.part.reply(&reply, now, tally);
+                    if verdict.is_ok() && reply.tag.op.kind.is_write() {
+                        self.course.acks.take(now);
+                    }
                     settle(&reply, now, verdict, tally);
                 }
                 Message::Event(event) => {
@@ -184,6 +204,7 @@ impl<P: Part> Session<P> {
                 }
                 Message::Connected(_) if self.stage == Stage::Apart => {
                     self.stage = Stage::Working;
+                    self.part.reattached();
                     tally.outages.reattached += 1;
                 }
                 Message::Connected(_) | Message::Pong | Message::Stray(_) => {}
@@ -306,6 +327,7 @@ impl<P: Part> Session<P> {
 fn settle(reply: &Reply<'_, Tag>, now: Nanos, verdict: Result<(), Fault>, tally: &mut Tally) {
     let Tag { op, intended, started } = reply.tag;
     match verdict {
+        Ok(()) if op.kind == Kind::Presence => {}
         Ok(()) => tally.record(op.kind, Times { intended, started, ended: now }),
         Err(fault) => tally.refuse(op, fault),
     }

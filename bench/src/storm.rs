@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::client::{Core, Message, Options, Request};
@@ -13,17 +13,20 @@ use crate::clock::Nanos;
 use crate::course::Course;
 use crate::fault::{Fault, FaultKind};
 use crate::kind::Kind;
+use crate::link::Route;
 use crate::rt::Socket;
 use crate::tally::{Tally, Times};
 use crate::workload::Op;
 
 /// Failures in a row after which a lane stops: the server is gone.
 const FAILURES_MAX: u32 = 3;
+/// How long a connection is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One lane of the storm: a session at a time.
 pub(crate) struct Storm {
-    /// Where to.
-    pub server: SocketAddr,
+    /// Where to: servers are tried in turn until one accepts the connection.
+    pub route: Route,
     /// What to ask for.
     pub options: Options,
     /// When.
@@ -41,7 +44,7 @@ struct Life {
 
 impl Storm {
     /// Opens and closes sessions until the course is over.
-    pub(crate) async fn rage(self) {
+    pub(crate) async fn rage(mut self) {
         let mut failures = 0;
         while failures < FAILURES_MAX && self.course.may_start(self.course.clock.now(), 1) {
             match self.live_once().await {
@@ -68,10 +71,23 @@ impl Storm {
         tally.record(Kind::Session, span(started, closed));
     }
 
-    async fn live_once(&self) -> Result<Life, Fault> {
+    async fn connect(&mut self) -> io::Result<Socket> {
+        let mut tried = 1;
+        loop {
+            match Socket::connect(self.route.server(), PATIENCE).await {
+                Err(_) if tried < self.route.len() => {
+                    self.route.turn();
+                    tried += 1;
+                }
+                connected => return connected,
+            }
+        }
+    }
+
+    async fn live_once(&mut self) -> Result<Life, Fault> {
         let clock = self.course.clock;
         let started = clock.now();
-        let socket = Socket::connect(self.server).await.map_err(lost)?;
+        let socket = self.connect().await.map_err(lost)?;
         let mut core: Core<()> = Core::new(self.options);
         let (mut out, mut input) = (Vec::new(), Vec::new());
         core.connect(Millis(0), &mut out);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::load::Load;
 use crate::report::{Line, Quantiles, Report, seconds};
-use crate::results::{Run, loads};
+use crate::results::{Member, Run, loads};
 use crate::spread::Spread;
 use crate::workload::Workload;
 
@@ -153,8 +153,29 @@ fn usage(out: &mut String, report: &Report) {
                 megabytes(rss),
                 megabytes(peak)
             );
+            if report.servers_unknown > 0 {
+                let _ = writeln!(
+                    out,
+                    "         without {} of the servers, whose processes are not known",
+                    report.servers_unknown
+                );
+            }
+            members(out, &report.around.server.members);
         }
         _ => out.push_str("server   CPU and memory unknown (not on this host; see --server-pid)\n"),
+    }
+}
+
+/// Each of several servers.
+fn members(out: &mut String, all: &[Member]) {
+    for one in all.iter().filter(|_| all.len() > 1) {
+        let name =
+            one.server.clone().unwrap_or_else(|| format!("process {}", one.pid.unwrap_or(0)));
+        let role = one.role.as_deref().unwrap_or("silent");
+        let percent = |cpus: f64| format!("{:.0} %", cpus * 100.0);
+        let (cpus, rss) = (one.cpus.map_or("-".into(), percent), one.rss_bytes.map(megabytes));
+        let rss = rss.unwrap_or_else(|| "-".into());
+        let _ = writeln!(out, "         {name:<22}{role:<11}{cpus:>6}{rss:>11}");
     }
 }
 
@@ -184,7 +205,10 @@ fn verdict(out: &mut String, report: &Report) {
         let _ = writeln!(out, "         {example}");
     }
     if report.partial {
-        out.push_str("PARTIAL  the run ended before its time; the figures are of what there was\n");
+        out.push_str(
+            "PARTIAL  the run ended before its time, or something else is missing that was asked \
+             for; the\n         figures are of what there was\n",
+        );
     } else if report.total.ops == 0 {
         out.push_str("EMPTY    nothing was measured\n");
     }

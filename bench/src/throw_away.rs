@@ -72,10 +72,10 @@ impl ThrowAway {
         &self.directory
     }
 
-    /// Ends it as a power cut would end it, but for the page cache.
-    pub(crate) fn kill(&mut self) -> io::Result<()> {
+    /// Ends it as a power cut would end it, but for the page cache; returns which process it was.
+    pub(crate) fn kill(&mut self) -> io::Result<u32> {
         self.child.kill()?;
-        self.child.wait().map(drop)
+        self.child.wait().map(|_| self.child.id())
     }
 
     /// Starts it again, on the same port and data.

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use ringkeeper_engine::Code;
-use ringkeeper_engine::client::{
-    Client, Create, CreateMode, Error, MultiResult, Options, Request, four_letter_word,
-};
+use ringkeeper_engine::client::{Client, Create, CreateMode, Error, MultiResult, Options, Request};
 use ringkeeper_engine::wire::Acl;
 
 use crate::audit;
@@ -41,10 +39,7 @@ impl Plot {
     /// Plants what a load needs. What earlier runs left because they were cut short is removed.
     pub(crate) fn plant(servers: &[SocketAddr], load: &Load, run: &str) -> Result<Plot> {
         let options = Options { timeout_ms: load.session_ms, ..Options::default() };
-        let server = servers.first().context("a target without a server")?;
-        let mut client = Client::connect(server, options)
-            .with_context(|| format!("cannot open a session with {server}"))?;
-        client.set_patience(PATIENCE);
+        let client = connect(servers, options)?;
         let layout = Layout::new(load, run);
         let mut plot =
             Plot { client, layout, path: load.path.clone(), servers: servers.to_vec(), options };
@@ -119,6 +114,9 @@ impl Plot {
             let values = nodes.map(|path| (path, planted_value(0, load.value_bytes)));
             plant(&mut self.client, values)?;
         }
+        if load.reconnect {
+            self.client.create(&self.layout.presences(), b"")?;
+        }
         let queues = (0..load.workload.queues()).map(|n| (self.layout.queue(n), Vec::new()));
         plant(&mut self.client, queues)?;
         if load.workload.needs_lanes() {
@@ -162,6 +160,25 @@ fn planted_value(key: u32, value_bytes: Sizes) -> Vec<u8> {
     let mut value = Vec::new();
     Origin { key, writer: PLANTER, seq: 0 }.write(value_bytes, &mut value);
     value
+}
+
+/// Opens a session with the first server that is able to.
+fn connect(servers: &[SocketAddr], options: Options) -> Result<Client> {
+    let mut failure = None;
+    for server in servers {
+        match Client::connect(server, options) {
+            Ok(mut client) => {
+                client.set_patience(PATIENCE);
+                return Ok(client);
+            }
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                let error = error.context(format!("cannot open a session with {server}"));
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    Err(failure.context("a target without a server")?)
 }
 
 /// Creates nodes, several multis at a time.
@@ -243,18 +260,4 @@ fn create<'a>(path: &'a str, value: &'a [u8], acl: &'a [Acl]) -> Request<'a> {
 
 fn delete(path: &str) -> Request<'_> {
     Request::Delete { path, version: -1 }
-}
-
-/// What a server says about its version, if it answers the word `srvr`.
-pub(crate) fn version(server: SocketAddr) -> Option<String> {
-    let answer = four_letter_word(server, "srvr").ok()?;
-    let line = answer.lines().next()?;
-    let version = line.split_once(": ").map_or(line, |(_, version)| version);
-    let version = version.split(',').next().unwrap_or(version).trim();
-    // Apache's goes on with the commit, others' with who they are.
-    let version = match version.split_once('-') {
-        Some((number, rest)) if !rest.contains('/') => number,
-        Some(_) | None => version,
-    };
-    (!version.is_empty()).then(|| version.to_string())
 }

@@ -24,12 +24,16 @@ fn load(fake: &Fake, arguments: &str) -> (ExitCode, Value) {
 
 /// Runs it and returns all that it has kept.
 fn run(fake: &Fake, arguments: &str) -> (ExitCode, Value) {
+    run_on(&fake.address(), arguments)
+}
+
+fn run_on(servers: &str, arguments: &str) -> (ExitCode, Value) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let file = tempfile::NamedTempFile::new().unwrap();
     let common = "--warmup 0 -c 4 -p 4 --keys 4 --children 5 --quiet --grace 300ms";
     let mut arguments: Vec<OsString> =
         format!("{common} {arguments}").split(' ').map(OsString::from).collect();
-    arguments.extend(["--server".into(), fake.address().into()]);
+    arguments.extend(["--server".into(), servers.into()]);
     arguments.extend(["--json".into(), file.path().into()]);
     let code = ringkeeper_bench::run(arguments.into_iter());
     let text = std::fs::read_to_string(file.path()).unwrap();
@@ -158,6 +162,7 @@ fn sessions_are_taken_up_again_and_nothing_is_missing() {
         let outages = &report["outages"];
         assert!(outages["disconnects"].as_u64().unwrap() > 0, "{report:#}");
         assert_eq!(outages["disconnects"], outages["reattached"], "{report:#}");
+        assert!(outages["ephemerals_kept"].as_u64().unwrap() > 0, "{report:#}");
         assert_eq!(fake.paths(), ["/"], "{damage:?}");
     }
 }
@@ -166,6 +171,7 @@ fn sessions_are_taken_up_again_and_nothing_is_missing() {
 fn writes_that_are_lost_with_the_connection_are_missed() {
     is_caught(Damage::Amnesia, op::SET_DATA, "set --reconnect", "lost writes");
     is_caught(Damage::ForgottenCreate, op::CREATE, "create --reconnect", "lost writes");
+    is_caught(Damage::ForgottenSessions, op::GET_DATA, "get --reconnect", "lost writes");
 }
 
 #[test]
@@ -186,6 +192,24 @@ fn a_stall_is_in_the_response_times_of_all_that_was_due_meanwhile() {
     assert!(at("latency_us", "p90") >= stall / 3.0, "{report:#}");
     assert!(at("service_us", "max") >= stall * 0.9, "{report:#}");
     assert!(at("service_us", "p90") < at("latency_us", "p90"), "{report:#}");
+}
+
+#[test]
+fn a_server_of_the_list_that_is_down_is_done_without() {
+    for workload in ["set", "set --reconnect --rate 2000", "sessions", "watch", "lock"] {
+        for io in ["auto", "epoll"] {
+            let fake = Fake::start(GOOD);
+            let servers = format!("127.0.0.1:1,{}", fake.address());
+            let count = if workload.contains("--rate") { "-d 100ms" } else { "-n 200" };
+            let (code, document) = run_on(&servers, &format!("{workload} {count} --io {io}"));
+            let report = &document["results"][0];
+            assert_eq!(code, ExitCode::SUCCESS, "{workload}: {report:#}");
+            let notes = report["fault_examples"].to_string();
+            assert!(notes.contains("127.0.0.1:1 cannot be reached"), "{workload}: {notes}");
+            assert_eq!(report["server_facts"]["asked"], fake.address(), "{workload}");
+            assert_eq!(fake.paths(), ["/"], "{workload}");
+        }
+    }
 }
 
 #[test]

@@ -76,7 +76,52 @@ fn no_acknowledged_write_is_lost_when_the_server_is_killed_under_load() {
     let outages = &report["outages"];
     assert!(outages["kills"].as_u64().unwrap() > 0, "{report:#}");
     assert!(outages["reattached"].as_u64().unwrap() > 0, "{report:#}");
+    assert!(outages["ephemerals_kept"].as_u64().unwrap() > 0, "{report:#}");
+    let kill = &outages["each"][0];
+    assert!(kill["no_writes_s"].as_f64() > Some(0.0), "{report:#}");
+    assert!(kill["leader_s"].as_f64() > Some(0.0) && kill["back_s"].is_number(), "{report:#}");
+    let events = report["events"].as_array().unwrap().iter();
+    assert!(events.filter(|event| event["kind"] == "kill").count() > 0, "{report:#}");
     assert!(is_empty(directory.path()));
+}
+
+/// Starts a server that serves until it is killed, for a run with `--server`.
+fn start(directory: &Path) -> (Child, SocketAddr) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringkeeper"));
+    command.args(["start", "0"]).arg(directory).arg("-DclientPortAddress=127.0.0.1");
+    command.arg("-Dzookeeper.admin.enableServer=false");
+    let mut server = command.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut address = None;
+    for line in lines.take_while(|line| !line.starts_with("ready in ")) {
+        address = line.trim().strip_prefix("clients").map(|a| a.trim().to_string()).or(address);
+    }
+    (server, address.unwrap().parse().unwrap())
+}
+
+#[test]
+fn a_restart_command_that_fails_is_told_and_what_was_measured_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut server, address) = start(&directory.path().join("data"));
+    let script = "test \"$KILLED_SERVER\" = {server} && test \"$KILLED_PID\" -gt 1 && exit 9";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut command = bench(directory.path(), "set --warmup 0 -d 2s -c 2 -p 2 --grace 500ms");
+    command.args(["--server", &address.to_string(), "--kill-leader-every", "500ms"]);
+    let command = command.args(["--restart-cmd", script, "--json"]).arg(file.path());
+    // A server alone has no other that would serve; nobody waits a minute for that.
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let told = lines.find(|line| line.contains("--restart-cmd")).expect("it is told");
+    assert!(told.contains(&format!("for {address} ended with exit status: 9")), "{told}");
+    std::thread::spawn(move || lines.for_each(drop));
+    signal(&child, Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    let _ = server.wait();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let document: Value =
+        serde_json::from_str(&std::fs::read_to_string(file.path()).unwrap()).unwrap();
+    let report = &document["results"][0];
+    assert!(report["partial"] == true && report["total"]["ops"].as_u64() > Some(0), "{report:#}");
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn one(body: &mut String, run: &Run) {
         escape(&verdict(run))
     );
     tiles(body, run);
+    kills(body, run);
     let charts = series::percentile_curve(run) + &series::charts(run);
     let _ = write!(body, "<div class=\"charts\">\n{charts}</div>\n");
     events(body, run);
@@ -166,16 +167,45 @@ fn tiles(body: &mut String, run: &Run) {
     body.push_str("</div>\n");
 }
 
+/// Servers that were killed, and what became of it.
+fn kills(body: &mut String, run: &Run) {
+    if run.outages.each.is_empty() {
+        return;
+    }
+    body.push_str(
+        "<h3>Servers that were killed</h3>\n<div class=\"scroll\"><table><thead><tr><th>server</th>\
+         <th>at</th><th>a server led after</th><th>which</th><th>no write for</th>\
+         <th>back after</th></tr></thead><tbody>\n",
+    );
+    let time = |seconds: Option<f64>| seconds.map_or("-".into(), |s| latency(s * 1e6));
+    for kill in &run.outages.each {
+        let _ = writeln!(
+            body,
+            "<tr><td>{}</td><td>{} s</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            escape(&kill.server),
+            trimmed(kill.at_s),
+            time(kill.leader_s),
+            escape(kill.successor.as_deref().unwrap_or("-")),
+            time(kill.no_writes_s),
+            time(kill.back_s),
+        );
+    }
+    body.push_str("</tbody></table></div>\n");
+}
+
 fn events(body: &mut String, run: &Run) {
-    if run.events.is_empty() {
+    // What came of kills has a table of its own.
+    let told = ["kill", "leader", "writes", "back"];
+    let events = || run.events.iter().filter(|event| !told.contains(&event.kind.as_str()));
+    if events().count() == 0 {
         return;
     }
     body.push_str("<h3>What the server did meanwhile</h3>\n<ul>\n");
-    let mut kinds: Vec<&str> = run.events.iter().map(|event| event.kind.as_str()).collect();
+    let mut kinds: Vec<&str> = events().map(|event| event.kind.as_str()).collect();
     kinds.sort_unstable();
     kinds.dedup();
     for kind in kinds {
-        let events: Vec<_> = run.events.iter().filter(|event| event.kind == kind).collect();
+        let events: Vec<_> = events().filter(|event| event.kind == kind).collect();
         for event in events.iter().take(EVENTS_MAX) {
             let at = match event.at_s {
                 at if at < 0.0 => "in the warm-up".to_string(),
@@ -237,6 +267,11 @@ fn server(run: &Run) -> Facts {
     let peak = run.server_rss_peak_bytes.map(|peak| format!(" (peak {})", megabytes(peak)));
     let memory = run.server_rss_bytes.map(megabytes);
     put(&mut rows, "memory", memory.map(|memory| memory + &peak.unwrap_or_default()));
+    let several = run.server_facts.members.iter().filter(|_| run.server_facts.members.len() > 1);
+    for member in several {
+        let name = member.server.clone().unwrap_or_else(|| "process".into());
+        put(&mut rows, &name, Some(member.text()));
+    }
     if let Some(storage) = &run.server_facts.storage {
         put(&mut rows, "log directory", Some(&storage.directory));
         let system = format!("{} on {}", storage.file_system, storage.source);

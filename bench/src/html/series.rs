@@ -201,20 +201,21 @@ fn busy_cpus(run: &Run, points: &[Point], end: f64) -> String {
     chart.render()
 }
 
-/// Records per sync, as the share of syncs with that many would need every sync to be told; the
-/// server tells sums, so it is the mean of each second.
+/// Records per sync. The word `mntr` tells sums, so it is the mean of each second; how the syncs of
+/// a second differ would take every one of them.
 fn syncs(run: &Run, points: &[Point], end: f64) -> String {
     let records = points.iter().filter_map(|point| point.records);
     let y = Axis::from_zero(records.fold(1.0, f64::max), short_count);
-    let note = "records that one sync of the log made durable, on average";
-    let mut chart = Chart::new("Group commit", note, Axis::seconds(end), y);
+    let note = "how many one sync of the log made durable, mean of each second";
+    let mut chart = Chart::new("Mean records per sync", note, Axis::seconds(end), y);
     late(run, &mut chart, end);
     let bars = points.iter().filter_map(|point| Some((point.from, point.to, point.records?)));
     chart.bars("c5", &bars.collect::<Vec<_>>());
     for point in points {
         let show = |figure: Option<f64>| figure.map_or("unknown".into(), trimmed);
         let (records, ms) = (show(point.records), show(point.sync_ms));
-        let text = format!("{}\n{records} records per sync\n{ms} ms per sync", point.label());
+        let text =
+            format!("{}\nmean {records} records per sync\nmean {ms} ms per sync", point.label());
         chart.hit(point.from, point.to, &text);
     }
     events(run, &mut chart);
@@ -228,11 +229,18 @@ fn late(run: &Run, chart: &mut Chart, end: f64) {
     }
 }
 
+/// Kills and what they cost, and what else happened to the servers.
 fn events(run: &Run, chart: &mut Chart) {
+    for kill in &run.outages.each {
+        if let Some(pause) = kill.no_writes_s.filter(|_| kill.at_s >= 0.0) {
+            let text = format!("no write acknowledged for {}", latency(pause * 1e6));
+            chart.shade(kill.at_s, kill.at_s + pause, &text);
+        }
+    }
     for event in run.events.iter().filter(|event| event.at_s >= 0.0) {
         let class = match event.kind.as_str() {
             "slow fsync" => "slow",
-            "restart" | "role" | "election" => "lost",
+            "kill" | "restart" | "role" | "election" => "lost",
             _ => "",
         };
         chart.event(event.at_s, class, &format!("{} s: {}", trimmed(event.at_s), event.text));

@@ -22,7 +22,7 @@ pub(crate) use latencies::{Operation, encode};
 pub(crate) use load_group::{LoadGroup, loads};
 pub(crate) use run::Run;
 pub(crate) use second::{Event, Second};
-pub(crate) use server::{Counters, Server, Storage, SyncProbe};
+pub(crate) use server::{Counters, Member, Server, Storage, SyncProbe};
 
 /// Name and version of the document's form. The version changes when a reader of the old form
 /// would misunderstand the new one; new fields alone do not change it.

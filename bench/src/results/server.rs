@@ -4,11 +4,19 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::megabytes;
+
 /// The server that was measured.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Server {
     /// Its processes on this host.
     pub pids: Vec<u32>,
+    /// Each of the servers, as they were when the load was over.
+    #[serde(default)]
+    pub members: Vec<Member>,
+    /// Which of them was asked for configuration and counters.
+    #[serde(default)]
+    pub asked: Option<String>,
     /// What it answers to `conf`.
     pub configuration: BTreeMap<String, String>,
     /// Where its log lies, if it runs on this host.
@@ -17,6 +25,37 @@ pub(crate) struct Server {
     pub counters: Option<Counters>,
     /// Counters of `mntr` that changed between the begin and the end of the run, and by how much.
     pub changes: BTreeMap<String, f64>,
+}
+
+/// One of the servers.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Member {
+    /// Its address, unless only its process was named.
+    pub server: Option<String>,
+    /// Its version, if it tells.
+    pub version: Option<String>,
+    /// `leader`, `follower`, `observer` or `standalone`; none if it does not serve.
+    pub role: Option<String>,
+    /// Its process, if it is on this host.
+    pub pid: Option<u32>,
+    /// Processors that it kept busy, with those processes that were killed.
+    pub cpus: Option<f64>,
+    /// Its memory at the end.
+    pub rss_bytes: Option<u64>,
+    /// The most it ever held.
+    pub rss_peak_bytes: Option<u64>,
+}
+
+impl Member {
+    /// In a few words.
+    pub(crate) fn text(&self) -> String {
+        let cpus = self.cpus.map(|cpus| format!("{:.0} % of a CPU", cpus * 100.0));
+        let rss = self.rss_bytes.map(megabytes);
+        let pid = self.pid.map(|pid| format!("process {pid}"));
+        let role = self.role.clone().unwrap_or_else(|| "silent".into());
+        let words = [Some(role), self.version.clone(), pid, cpus, rss];
+        words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// A directory and what is below it.

@@ -88,6 +88,11 @@ impl Timer {
         Ok(Timer { fd: AsyncFd::new(alarm::create(TimerfdFlags::NONBLOCK)?)? })
     }
 
+    /// Makes it due at once.
+    pub(super) fn expire(&self) -> io::Result<()> {
+        alarm::set(self.fd.get_ref(), Duration::ZERO)
+    }
+
     /// Waits.
     pub(super) async fn wait(&mut self, duration: Duration) -> io::Result<()> {
         alarm::set(self.fd.get_ref(), duration)?;

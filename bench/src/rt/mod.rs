@@ -8,9 +8,11 @@ mod epoll;
 mod uring;
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Room that a read offers to the kernel at least.
@@ -103,8 +105,27 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Connects to a server.
-    pub(crate) async fn connect(server: SocketAddr) -> io::Result<Socket> {
+    /// Connects to a server, unless it takes longer than `patience`: a host that is gone does not
+    /// even refuse.
+    pub(crate) async fn connect(server: SocketAddr, patience: Duration) -> io::Result<Socket> {
+        let mut timer = Timer::new()?;
+        let connected = {
+            let mut connecting = pin!(Socket::connect_patiently(server));
+            let mut waiting = pin!(timer.wait(patience));
+            poll_fn(|context| match connecting.as_mut().poll(context) {
+                Poll::Ready(connected) => Poll::Ready(connected),
+                Poll::Pending => waiting.as_mut().poll(context).map(|waited| {
+                    let late = io::Error::new(io::ErrorKind::TimedOut, "no connection in time");
+                    waited.and(Err(late))
+                }),
+            })
+            .await
+        };
+        timer.expire();
+        connected
+    }
+
+    async fn connect_patiently(server: SocketAddr) -> io::Result<Socket> {
         match CARRIER.get() {
             Io::Uring => uring::Socket::connect(server).await.map(Socket::Uring),
             Io::Epoll => epoll::Socket::connect(server).await.map(Socket::Epoll),
@@ -153,6 +174,15 @@ impl Timer {
         }
     }
 
+    /// Lets a wait that was given up come to its end in the kernel too.
+    fn expire(&self) {
+        // What cannot be set ends with its descriptor.
+        let _ = match self {
+            Timer::Uring(timer) => timer.expire(),
+            Timer::Epoll(timer) => timer.expire(),
+        };
+    }
+
     /// Waits.
     pub(crate) async fn wait(&mut self, duration: Duration) -> io::Result<()> {
         match self {
@@ -180,7 +210,7 @@ mod tests {
                 stream.write_all(&word).unwrap();
             });
             let heard = run(io, async move {
-                let socket = Socket::connect(server).await.unwrap();
+                let socket = Socket::connect(server, Duration::from_secs(60)).await.unwrap();
                 socket.write_all(b"hello".to_vec()).await.0.unwrap();
                 let (got, buffer) = socket.read(Vec::new()).await;
                 assert_eq!(got.unwrap(), 5);

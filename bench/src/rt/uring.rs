@@ -87,6 +87,11 @@ impl Timer {
         Ok(Timer { fd, file, buffer: Vec::with_capacity(8) })
     }
 
+    /// Makes it due at once.
+    pub(super) fn expire(&self) -> io::Result<()> {
+        alarm::set(&self.fd, Duration::ZERO)
+    }
+
     /// Waits.
     pub(super) async fn wait(&mut self, duration: Duration) -> io::Result<()> {
         alarm::set(&self.fd, duration)?;

@@ -75,6 +75,14 @@ impl Item {
         }
     }
 
+    /// The items of a list; what is no list is the only one.
+    pub(crate) fn each(&self) -> &[Item] {
+        match &self.value {
+            Value::List(items) => items,
+            Value::Word(_) | Value::Table(_) => std::slice::from_ref(self),
+        }
+    }
+
     /// The number that is expected here.
     pub(crate) fn number<T: std::str::FromStr>(&self) -> Result<T, Mistake> {
         let word = self.word()?;

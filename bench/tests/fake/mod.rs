@@ -64,6 +64,8 @@ pub(crate) enum Damage {
     SilentHandshake,
     /// All sets of a key are forgotten, and every connection is closed.
     Amnesia,
+    /// Every ephemeral node is forgotten, and every connection is closed.
+    ForgottenSessions,
     /// A created node is forgotten, and every connection is closed.
     ForgottenCreate,
     /// Whoever lists a queue sees nobody but himself, from then on.
@@ -218,6 +220,7 @@ impl Connection {
             Damage::Death => world.hang_up(),
             Damage::Amnesia => world.forget_sets(),
             Damage::ForgottenCreate => world.forget_create(),
+            Damage::ForgottenSessions => world.forget_ephemerals(),
             Damage::Stall => std::thread::sleep(STALL),
             Damage::BadFrame => {
                 drop(world);
@@ -250,7 +253,7 @@ impl Connection {
 /// What is answered to a four-letter word. Every write is a sync of its own here.
 fn answer_word(word: &[u8; 4], world: &Mutex<World>) -> Option<String> {
     match word {
-        b"srvr" => Some("Zookeeper version: 0.0.1-fake, built on sand\n".into()),
+        b"srvr" => Some("Zookeeper version: 0.0.1-fake, built on sand\nMode: standalone\n".into()),
         b"conf" => Some("clientPort=2181\ndataDir=/\nforceSync=yes\n".into()),
         b"mntr" => {
             let syncs = world.lock().unwrap().zxid;

@@ -57,6 +57,7 @@ impl World {
             Damage::BadFrame,
             Damage::Amnesia,
             Damage::ForgottenCreate,
+            Damage::ForgottenSessions,
             Damage::Stall,
         ];
         let damage = self.plan.damage;
@@ -323,6 +324,12 @@ impl World {
         let depth = |path: &&String| path.matches('/').count() == 4;
         let path = self.nodes.keys().filter(is_made).find(depth).unwrap().clone();
         self.nodes.remove(&path);
+        self.hang_up();
+    }
+
+    /// Forgets the ephemeral nodes of sessions that live.
+    pub(super) fn forget_ephemerals(&mut self) {
+        self.nodes.retain(|_, node| node.owner == 0);
         self.hang_up();
     }
 

@@ -1,0 +1,99 @@
+//! Four-letter words: what a server says of itself, within a bounded time.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// How long a connection is waited for. Words are asked between other things, so a server that
+/// stands still must not hold them up for long.
+const DIAL: Duration = Duration::from_millis(500);
+/// How long an answer is waited for.
+const ANSWER: Duration = Duration::from_secs(2);
+/// The same of a server that is expected to be silent: one that starts accepts connections before
+/// it answers.
+const BRIEF: Duration = Duration::from_millis(300);
+
+/// Asks a server one word and returns all it says.
+pub(crate) fn ask(server: SocketAddr, word: &str) -> io::Result<String> {
+    ask_within(server, word, ANSWER)
+}
+
+fn ask_within(server: SocketAddr, word: &str, patience: Duration) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&server, DIAL)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(word.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Whether a server accepts connections.
+pub(crate) fn is_there(server: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&server, DIAL).is_ok()
+}
+
+/// What the word `srvr` tells.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Introduction {
+    /// Its version.
+    pub version: Option<String>,
+    /// `leader`, `follower`, `observer` or `standalone`; none while it does not serve.
+    pub role: Option<String>,
+}
+
+impl Introduction {
+    /// Asks a server; one that does not answer says nothing.
+    pub(crate) fn of(server: SocketAddr) -> Introduction {
+        ask(server, "srvr").map(|answer| Introduction::parse(&answer)).unwrap_or_default()
+    }
+
+    /// The same, without waiting long for one that may not serve.
+    pub(crate) fn in_brief(server: SocketAddr) -> Introduction {
+        let answer = ask_within(server, "srvr", BRIEF);
+        answer.map(|answer| Introduction::parse(&answer)).unwrap_or_default()
+    }
+
+    fn parse(answer: &str) -> Introduction {
+        let mode = answer.lines().find_map(|line| line.strip_prefix("Mode: "));
+        let role = mode.map(|mode| mode.trim().to_string());
+        Introduction { version: version(answer), role }
+    }
+
+    /// Whether it orders the writes.
+    pub(crate) fn leads(&self) -> bool {
+        matches!(self.role.as_deref(), Some("leader" | "standalone"))
+    }
+}
+
+fn version(answer: &str) -> Option<String> {
+    let (name, version) = answer.lines().next()?.split_once(": ")?;
+    if !name.ends_with("version") {
+        return None;
+    }
+    let version = version.split(',').next().unwrap_or(version).trim();
+    // Apache's goes on with the commit, others' with who they are.
+    let version = match version.split_once('-') {
+        Some((number, rest)) if !rest.contains('/') => number,
+        Some(_) | None => version,
+    };
+    (!version.is_empty()).then(|| version.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_introduce_themselves_or_do_not() {
+        let apache = "Zookeeper version: 3.9.5-0123abc, built on 2025-01-01 00:00 UTC\n\
+                      Connections: 1\nMode: follower\nNode count: 5\n";
+        let said = Introduction::parse(apache);
+        assert_eq!(said.version.as_deref(), Some("3.9.5"));
+        assert!(said.role.as_deref() == Some("follower") && !said.leads());
+        assert!(Introduction::parse("Zookeeper version: 1\nMode: standalone\n").leads());
+        let idle = "This ZooKeeper instance is not currently serving requests\n";
+        assert_eq!(Introduction::parse(idle), Introduction::default());
+        let nobody = TcpStream::connect(("127.0.0.1", 0)).and_then(|stream| stream.peer_addr());
+        assert!(nobody.is_err() && ask(([127, 0, 0, 1], 0).into(), "srvr").is_err());
+    }
+}
