@@ -299,9 +299,20 @@ pub(crate) fn resolve(servers: &str) -> Result<Vec<SocketAddr>> {
     servers.split(',').map(resolve_one).collect()
 }
 
-/// IPv4 is preferred, since `localhost` names both and most servers listen there.
+/// The port of clients, where none is named.
+const PORT: u16 = 2181;
+
+/// Host and port: without a port it is that of all clients, without a host it is this one. IPv4 is
+/// preferred, since `localhost` names both and most servers listen there.
 fn resolve_one(server: &str) -> Result<SocketAddr> {
-    let found = server.to_socket_addrs().with_context(|| format!("cannot resolve {server:?}"))?;
+    let server = server.trim();
+    let whole = match server.rsplit_once(':') {
+        Some(("", port)) => format!("127.0.0.1:{port}"),
+        Some((host, _)) if !host.contains(':') || host.ends_with(']') => server.to_string(),
+        Some(_) if !server.ends_with(']') => format!("[{server}]:{PORT}"),
+        Some(_) | None => format!("{server}:{PORT}"),
+    };
+    let found = whole.to_socket_addrs().with_context(|| format!("cannot resolve {server:?}"))?;
     let mut found: Vec<SocketAddr> = found.collect();
     found.sort_by_key(SocketAddr::is_ipv6);
     found.first().copied().with_context(|| format!("{server:?} has no address"))
@@ -311,6 +322,16 @@ fn resolve_one(server: &str) -> Result<SocketAddr> {
 mod tests {
     use super::*;
     use crate::workload::Workload;
+
+    #[test]
+    fn servers_are_named_as_clients_name_them() {
+        let expected = ["127.0.0.1:2182", "127.0.0.1:2181", "[::1]:2181", "[::1]:2181", "[::1]:7"];
+        let found = resolve(":2182,127.0.0.1, ::1,[::1],[::1]:7").unwrap();
+        assert_eq!(found, expected.map(|address| address.parse().unwrap()));
+        for bad in ["", "127.0.0.1:", "127.0.0.1:x", "a,,b", "127.0.0.1:70000"] {
+            assert!(resolve(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -16,6 +16,7 @@ use crate::load::{Load, Target};
 use crate::outage::{Kill, Outages};
 use crate::quorum;
 use crate::report::seconds;
+use crate::results::told;
 use crate::text::latency;
 use crate::throw_away::ThrowAway;
 use crate::word::Introduction;
@@ -172,7 +173,7 @@ impl Killer {
             State::Down { .. } => self.look_at_commands().and_then(|()| self.look_at_servers(now)),
         };
         looked.unwrap_or_else(|trouble| {
-            let text = format!("{trouble:#}; nothing else is killed");
+            let text = format!("{}; nothing else is killed", told(&trouble));
             self.trouble.get_or_insert(trouble);
             Some(News::new(text))
         })

@@ -121,7 +121,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             Some(Command::Scenarios(scenarios)) => scenario::list(scenarios.show.as_deref()),
         });
     if let Err(error) = &outcome {
-        eprintln!("bench: {error:#}");
+        eprintln!("bench: {}", results::told(error));
     }
     match (interrupt::exit_code(), outcome) {
         (Some(code), _) => ExitCode::from(code),
@@ -156,15 +156,20 @@ fn run_plain(args: &RunArgs, words: &[OsString], found: &ArgMatches) -> Result<O
         return run_search(goal, &target, &loads, &mut notebook, &mut live);
     }
     let print = printer(&notebook);
-    for load in loads {
-        for repeat in 1..=args.repeat {
-            let title = text::title(&load);
-            live.say(&format!("{title} on {}{}", target.name, turn(repeat, args.repeat)));
-            let mut report = run::run(&target, &load, &mut live)?;
-            report.repeat = repeat;
-            print(&text::report(&report));
-            notebook.add(Run::of(&report))?;
-            if interrupt::is_wanted() {
+    let repeats = args.repeat;
+    let turns = loads.iter().flat_map(|load| (1..=repeats).map(move |repeat| (load, repeat)));
+    for (load, repeat) in turns {
+        let title = text::title(load);
+        live.say(&format!("{title} on {}{}", target.name, turn(repeat, repeats)));
+        match run::run(&target, load, &mut live) {
+            Ok(mut report) => {
+                report.repeat = repeat;
+                print(&text::report(&report));
+                notebook.add(Run::of(&report));
+            }
+            // The next load would not fare better.
+            Err(error) => {
+                notebook.fail(&title, error)?;
                 break;
             }
         }
@@ -203,7 +208,7 @@ fn run_search(
             print(&search.last_line(step));
             if !report.faults.is_empty() || search.found().is_some() {
                 print(&text::report(&report));
-                notebook.add(Run::of(&report))?;
+                notebook.add(Run::of(&report));
             }
             if !report.faults.is_empty() {
                 break;
@@ -231,12 +236,15 @@ fn run_versus(args: &VersusArgs) -> Result<Outcome> {
                 interrupt::check()?;
                 let (target, title) = (&targets[which], text::title(&load));
                 live.say(&format!("{title} on {}, round {}", target.name, round + 1));
-                let mut report = run::run(target, &load, &mut live)?;
+                let mut report = match run::run(target, &load, &mut live) {
+                    Ok(report) => report,
+                    Err(error) => return give_up(notebook, &title, error),
+                };
                 report.repeat = round + 1;
                 if !report.is_good() {
                     print(&text::report(&report));
                 }
-                notebook.add(Run::of(&report))?;
+                notebook.add(Run::of(&report));
             }
         }
     }
@@ -251,6 +259,13 @@ fn run_versus(args: &VersusArgs) -> Result<Outcome> {
     notebook.close(page)?;
     live.check()?;
     notebook.outcome(print)
+}
+
+/// A comparison without one of its sides is none; what was measured is kept all the same.
+fn give_up(mut notebook: Notebook, title: &str, error: anyhow::Error) -> Result<Outcome> {
+    notebook.fail(title, error)?;
+    notebook.close(Notebook::page)?;
+    Ok(Outcome::Bad)
 }
 
 fn run_compare(args: &CompareArgs) -> Result<Outcome> {
@@ -293,7 +308,7 @@ fn run_check(args: &CheckArgs) -> Result<Outcome> {
     let run = Run::of(&report);
     let (passed, verdict) = checkup::verdict(args.load, &run);
     print(&format!("\n{verdict}"));
-    notebook.add(run)?;
+    notebook.add(run);
     notebook.close(Notebook::page)?;
     live.check()?;
     let outcome = notebook.outcome(print)?;

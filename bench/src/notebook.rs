@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 
 use crate::Outcome;
 use crate::cli::OutputArgs;
@@ -12,13 +12,15 @@ use crate::hdr::{self, HdrLog};
 use crate::html;
 use crate::inquiry::Inquiry;
 use crate::live::Live;
-use crate::results::{Document, LoadGroup, Run, loads, save};
+use crate::results::{Document, LoadGroup, Run, check_writable, loads, save, told};
 
 /// The runs of a session.
 #[derive(Debug)]
 pub(crate) struct Notebook {
     /// What is kept as JSON.
     pub document: Document,
+    /// Why a file could not be written.
+    trouble: Option<Error>,
     json: Option<PathBuf>,
     html: Option<PathBuf>,
     hgrm: Option<PathBuf>,
@@ -45,8 +47,12 @@ impl Notebook {
         if is_stdout(output.hdr.as_deref()) {
             bail!("--hdr needs a file");
         }
+        for file in files.into_iter().flatten() {
+            check_writable(file)?;
+        }
         Ok(Notebook {
             document: Document::begin(),
+            trouble: None,
             json: output.json.clone(),
             html: output.html.clone(),
             hgrm: output.hgrm.clone(),
@@ -55,28 +61,51 @@ impl Notebook {
         })
     }
 
-    /// Adds a run, and brings the JSON up to date.
-    pub(crate) fn add(&mut self, run: Run) -> Result<()> {
+    /// Adds a run, and brings the JSON up to date. If that fails, measuring goes on: the tables
+    /// are worth having, and other files may do.
+    pub(crate) fn add(&mut self, run: Run) {
         self.document.results.push(run);
-        match &self.json {
-            Some(path) if path.as_os_str() != "-" => self.document.write(path),
-            Some(_) | None => Ok(()),
+        if let Some(path) = self.json.clone().filter(|path| path.as_os_str() != "-") {
+            let written = self.document.write(&path);
+            self.note(written);
         }
     }
 
-    /// Writes what is only written at the end; `page` makes the HTML.
-    pub(crate) fn close(&self, page: impl Fn(&Document) -> String) -> Result<()> {
+    /// A load could not be measured. What was measured before is kept, with a mark; if there is
+    /// nothing, this is the end.
+    pub(crate) fn fail(&mut self, title: &str, error: Error) -> Result<()> {
+        if self.document.results.is_empty() {
+            return Err(error);
+        }
+        let story = format!("{title}: {}", told(&error));
+        eprintln!("bench: {story}");
+        self.document.failed.push(story);
+        Ok(())
+    }
+
+    /// Writes what is only written at the end; `page` makes the HTML. All files are tried; the
+    /// first failure is the one that is told.
+    pub(crate) fn close(&mut self, page: impl Fn(&Document) -> String) -> Result<()> {
         if let Some(path) = &self.json {
-            self.document.write(path)?;
+            let written = self.document.write(path);
+            self.note(written);
         }
         if let Some(path) = &self.html {
-            save(path, &page(&self.document))?;
+            let written = save(path, &page(&self.document));
+            self.note(written);
         }
         let groups = loads(&self.document.results);
-        for (path, group) in self.hgrm.iter().flat_map(|path| named(path, &groups)) {
-            save(&path, &distribution(group)?)?;
+        let files = self.hgrm.iter().flat_map(|path| named(path, &groups));
+        let written = files.map(|(path, group)| save(&path, &distribution(group)?));
+        let written: Vec<_> = written.collect();
+        written.into_iter().for_each(|written| self.note(written));
+        self.trouble.take().map_or(Ok(()), Err)
+    }
+
+    fn note(&mut self, written: Result<()>) {
+        if let Err(error) = written {
+            self.trouble.get_or_insert(error);
         }
-        Ok(())
     }
 
     /// Tells what became of the conditions, and sums up.
@@ -87,7 +116,7 @@ impl Notebook {
         for ruling in &rulings {
             print(&format!("{}\n", ruling.text));
         }
-        Ok(if !runs.iter().all(Run::is_good) {
+        Ok(if !runs.iter().all(Run::is_good) || !self.document.failed.is_empty() {
             Outcome::Bad
         } else if rulings.iter().any(|ruling| ruling.failed) {
             Outcome::ConditionFailed

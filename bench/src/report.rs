@@ -190,6 +190,11 @@ impl Report {
         }
     }
 
+    /// Operations per second that were due, of an open loop: chance spaces them.
+    pub(crate) fn due_per_s(&self) -> f64 {
+        per_second(self.total.ops + self.total.errors + self.unsent, self.elapsed)
+    }
+
     /// Whether the figures stand: nothing was wrong, and something was measured.
     pub(crate) fn is_good(&self) -> bool {
         self.faults.is_empty() && !self.partial && self.total.ops > 0

@@ -22,7 +22,7 @@ use crate::members::{Members, Usages};
 use crate::outage::{Kill, Outages};
 use crate::recipe::{Place, Places};
 use crate::report::{Report, Sampled};
-use crate::results::load_average;
+use crate::results::{load_average, told};
 use crate::tally::{Tally, Window};
 use crate::text;
 use crate::timeline::{Feed, Timeline};
@@ -55,7 +55,8 @@ pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Repor
     live.end();
     if let Err(error) = plot.clear() {
         report.partial = true;
-        report.examples.push(format!("left behind: {error:#}; the next run removes it"));
+        let story = told(&error);
+        report.examples.push(format!("left behind: {story}; the next run removes it"));
     }
     Ok(report)
 }
@@ -215,7 +216,7 @@ fn measure(
     };
     if let Some(trouble) = watch.trouble {
         report.partial = true;
-        report.examples.push(format!("{trouble:#}"));
+        report.examples.push(told(&trouble));
     }
     Ok(report)
 }

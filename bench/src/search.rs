@@ -20,7 +20,7 @@ const CLOSE: f64 = 1.05;
 const STEPS_MAX: usize = 40;
 /// Part of the first rate below which nothing is tried.
 const FLOOR: f64 = 1.0 / 32.0;
-/// What has to be reached of a rate that holds.
+/// What has to be answered in time of what was due at a rate that holds.
 const REACHED: f64 = 0.98;
 /// From this share of a processor per thread on, the driver is the limit.
 const DRIVER_BUSY: f64 = 0.9;
@@ -139,7 +139,7 @@ impl Goal {
         let us = self.quantile.of(&report.total.response);
         let reached = report.total.rate;
         let in_time = us * 1e3 < self.bound as f64;
-        let kept_up = reached >= rate * REACHED && report.unsent == 0;
+        let kept_up = reached >= report.due_per_s() * REACHED && report.unsent == 0;
         let threads = f64::from(report.load.threads);
         Step {
             rate,

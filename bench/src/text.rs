@@ -162,7 +162,7 @@ fn usage(out: &mut String, report: &Report) {
             }
             members(out, &report.around.server.members);
         }
-        _ => out.push_str("server   CPU and memory unknown (not on this host; see --server-pid)\n"),
+        _ => out.push_str("server   CPU and memory unknown: no process on this host, or it is gone (see --server-pid)\n"),
     }
 }
 

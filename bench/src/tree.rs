@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use ringkeeper_engine::Code;
 use ringkeeper_engine::client::{Client, Create, CreateMode, Error, MultiResult, Options, Request};
 use ringkeeper_engine::wire::Acl;
@@ -172,9 +172,7 @@ fn connect(servers: &[SocketAddr], options: Options) -> Result<Client> {
                 return Ok(client);
             }
             Err(error) => {
-                let error = anyhow::Error::new(error);
-                let error = error.context(format!("cannot open a session with {server}"));
-                failure.get_or_insert(error);
+                failure.get_or_insert(anyhow!("cannot open a session with {server}: {error}"));
             }
         }
     }

@@ -19,6 +19,13 @@ const EVENTS_MAX: usize = 5;
 /// The page of a session.
 pub(crate) fn report(document: &Document) -> String {
     let mut body = format!("<h1>ringkeeper bench · {}</h1>\n", escape(&document.date));
+    for failed in &document.failed {
+        let _ = writeln!(
+            body,
+            "<p class=\"verdict\"><span class=\"badge bad\">not measured</span> {}</p>",
+            escape(failed)
+        );
+    }
     if document.results.len() > 1 {
         overview(&mut body, document);
     }

@@ -9,7 +9,7 @@ mod second;
 mod server;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -43,6 +43,9 @@ pub(crate) struct Document {
     pub host: Host,
     /// The runs, in the order in which they were made.
     pub results: Vec<Run>,
+    /// Loads that were asked for and could not be measured, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
     /// A comparison of the targets, from `bench versus`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub versus: Option<Value>,
@@ -61,6 +64,7 @@ impl Document {
             command: std::env::args().collect(),
             host: Host::describe(),
             results: Vec::new(),
+            failed: Vec::new(),
             versus: None,
             searches: Vec::new(),
         }
@@ -99,14 +103,57 @@ impl Document {
     }
 }
 
-/// Writes a text to a file, or to the standard output as `-`.
+/// Writes a text to a file, or to the standard output as `-`. What was in the file stays there if
+/// this fails: a full disk must not cost what was kept before.
 pub(crate) fn save(path: &Path, text: &str) -> Result<()> {
     if path.as_os_str() == "-" {
         // Whoever closed the pipe does not need the text.
         let _ = std::io::stdout().write_all(text.as_bytes());
         return Ok(());
     }
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    replace(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // Devices and pipes cannot be replaced, and a link is to stay one.
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return fs::write(path, text);
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // It may not even have come into being.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+/// Whether a file can be written later, as far as that can be told now.
+pub(crate) fn check_writable(path: &Path) -> Result<()> {
+    if path.as_os_str() == "-" {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let writable = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK)
+        .or_else(|error| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).map_err(|_| error));
+    writable.with_context(|| format!("cannot write {}", path.display()))?;
+    if path.is_dir() {
+        bail!("cannot write {}: it is a directory", path.display());
+    }
+    Ok(())
+}
+
+/// An error with its causes, each told once: some tell theirs themselves.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text += &format!(": {cause}");
+        }
+    }
+    text
 }
 
 /// A time as RFC 3339, in whole seconds of UTC.
@@ -140,6 +187,30 @@ mod tests {
         let words = ["/opt/x/ringkeeper", "bench", "--fail-if", "p99>5ms", "it's"];
         let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
         assert_eq!(command_line(&words), r"ringkeeper bench --fail-if 'p99>5ms' 'it'\''s'");
+    }
+
+    #[test]
+    fn a_write_that_fails_costs_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.json");
+        save(&file, "one").unwrap();
+        save(&file, "two").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "two");
+        fs::create_dir(folder.path().join("a.json.part")).unwrap();
+        assert!(save(&file, "three").is_err());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "two");
+        let full = Path::new("/dev/full");
+        let error = told(&save(full, "x").unwrap_err());
+        assert!(error.starts_with("cannot write /dev/full: No space left"), "{error}");
+        assert!(check_writable(full).is_ok() && check_writable(&file).is_ok());
+        assert!(check_writable(folder.path()).is_err());
+        assert!(check_writable(&folder.path().join("none/a.json")).is_err());
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = anyhow::anyhow!("no room").context("cannot write x: no room").context("so");
+        assert_eq!(told(&error), "so: cannot write x: no room");
     }
 
     #[test]

@@ -139,6 +139,12 @@ impl Run {
         }
     }
 
+    /// Operations per second that were due, of an open loop: chance spaces them.
+    pub(crate) fn due_per_s(&self) -> f64 {
+        let due = self.total.ops + self.total.errors + self.unsent;
+        due as f64 / self.elapsed_s.max(1e-9)
+    }
+
     /// All faults.
     pub(crate) fn faults_total(&self) -> u64 {
         self.faults.values().sum()
