@@ -11,6 +11,9 @@ use crate::results::{Event, Second, Server};
 use crate::storage;
 use crate::word;
 
+/// Connections of one host that a server takes, unless it is told otherwise.
+const CONNECTIONS_DEFAULT: u32 = 60;
+
 /// What to find out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Inquiry {
@@ -57,7 +60,7 @@ impl Inquest {
     /// Why so many sessions on a server may be too many, if its configuration tells.
     pub(crate) fn connections_hint(&self, sessions: u32) -> String {
         let limit = self.server.configuration.get("maxClientCnxns");
-        match limit.and_then(|limit| limit.parse::<u32>().ok()) {
+        match limit.map_or(Some(CONNECTIONS_DEFAULT), |limit| limit.parse().ok()) {
             // One more plants the nodes.
             Some(limit) if limit > 0 && sessions >= limit => format!(
                 "; the server takes {limit} connections from one host (maxClientCnxns): ask for \
