@@ -114,6 +114,10 @@ fn start(args: &StartArgs, env: &Env) -> ExitCode {
     };
     avoid_huge_pages();
     fatal::stop_on_panic();
+    if let Err(error) = fatal::stop_on_bus_error() {
+        eprintln!("ringkeeper: no handler for SIGBUS: {error}");
+        return ExitCode::FAILURE;
+    }
     logging::start(settings.log_format, settings.log_level);
     for warning in warnings {
         match warning.weight {

@@ -111,6 +111,11 @@ impl Host {
         self.child.wait().expect("it is ours");
     }
 
+    /// The end that comes by itself.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        self.child.wait().expect("it is ours")
+    }
+
     /// The end that services are asked for; says how it went, and how long it took.
     pub(crate) fn terminate(mut self) -> (ExitStatus, Duration) {
         let since = Instant::now();
