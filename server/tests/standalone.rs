@@ -18,6 +18,8 @@ mod lives;
 mod log;
 #[path = "admin/ports.rs"]
 mod ports;
+#[path = "standalone/order.rs"]
+mod order;
 #[path = "standalone/refusals.rs"]
 mod refusals;
 #[path = "admin/snapshots.rs"]
