@@ -16,10 +16,10 @@ mod limits;
 mod lives;
 #[path = "standalone/log.rs"]
 mod log;
-#[path = "admin/ports.rs"]
-mod ports;
 #[path = "standalone/order.rs"]
 mod order;
+#[path = "admin/ports.rs"]
+mod ports;
 #[path = "standalone/refusals.rs"]
 mod refusals;
 #[path = "admin/snapshots.rs"]
