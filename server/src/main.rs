@@ -19,11 +19,11 @@ fn main() -> ExitCode {
             drop(out);
             start(&args, &env)
         }
-        Command::Check(args) => match check::run(&args, &env, Paint::for_stdout(&env), &mut out) {
+        Command::Check(args) => match check::run(&args, &env, Paint::for_stdout(), &mut out) {
             Ok(checked) => checked.exit_code(),
             Err(error) => unless_nobody_reads(&error),
         },
-        Command::Settings(args) => match page::run(&args, Paint::for_stdout(&env), &mut out) {
+        Command::Settings(args) => match page::run(&args, Paint::for_stdout(), &mut out) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => unless_nobody_reads(&error),
         },
