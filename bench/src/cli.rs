@@ -80,6 +80,9 @@ pub(crate) struct RunArgs {
     /// Process of the server, for its CPU and memory; found by its port on this host otherwise
     #[arg(long, value_name = "PID", requires = "server")]
     pub server_pid: Vec<u32>,
+    /// Where the server tells its metrics for Prometheus: how its commits are distributed
+    #[arg(long, value_name = "HOST:PORT", requires = "server")]
+    pub metrics: Option<String>,
     /// Starts a killed server again: a shell command, with {server} in the place of HOST:PORT
     #[arg(long, value_name = "COMMAND", requires = "server")]
     pub restart_cmd: Option<String>,
@@ -291,6 +294,17 @@ impl RunArgs {
             pids: self.server_pid.clone(),
             keeper: self.restart_cmd.clone().map_or(Keeper::Nobody, Keeper::Command),
         })
+    }
+}
+
+impl RunArgs {
+    /// Where the metrics of the target are.
+    pub(crate) fn metrics(&self, target: &Target) -> Result<Option<SocketAddr>> {
+        match (&self.metrics, &target.keeper) {
+            (Some(address), _) => resolve_one(address).map(Some),
+            (None, Keeper::Own(own)) => Ok(own.borrow().metrics()),
+            (None, Keeper::Nobody | Keeper::Command(_)) => Ok(None),
+        }
     }
 }
 

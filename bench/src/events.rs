@@ -48,6 +48,12 @@ pub(crate) fn annotate(seconds: &mut [Second], all: &[Counted], from: Nanos) {
         else {
             continue;
         };
+        if let Some((now, before)) = step.now.commits.as_ref().zip(step.before.commits.as_ref()) {
+            let seconds = now.seconds.since(&before.seconds);
+            second.commit_ms = seconds.map(|added| added.distribution().times(1e3));
+            let records = now.records.since(&before.records);
+            second.commit_records = records.map(|added| added.distribution());
+        }
         if step.now.values.contains_key("cnt_fsynctime") && !step.restarted() {
             second.syncs = Some(step.rise("cnt_fsynctime") as u64);
             second.sync_ms = step.mean("fsynctime");
@@ -125,7 +131,7 @@ mod tests {
 
     fn counted(second: u64, values: &[(&str, f64)]) -> Counted {
         let values = values.iter().map(|(name, value)| (name.to_string(), *value)).collect();
-        Counted { at: second * SECOND, values, role: Some("standalone".into()) }
+        Counted { at: second * SECOND, values, role: Some("standalone".into()), commits: None }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::clock::{Clock, Nanos};
 use crate::events;
 use crate::members::Members;
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, Source};
 use crate::results::{Event, Second, Server};
 use crate::storage;
 use crate::word;
@@ -21,6 +21,8 @@ pub(crate) struct Inquiry {
     pub counters: bool,
     /// Measure the disk below the server's log before the load runs.
     pub probe_disk: bool,
+    /// Where the server's metrics are read beside its counters.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// An inquiry under way.
@@ -53,7 +55,10 @@ impl Inquest {
             probe(pid, &mut server, &mut missing);
         }
         let watched = asked.filter(|_| inquiry.counters);
-        let monitor = watched.map(|address| Monitor::start(address, clock));
+        let monitor = watched.map(|address| {
+            let metrics = inquiry.metrics;
+            Monitor::start(Source { server: address, metrics }, clock)
+        });
         Inquest { server, monitor, missing }
     }
 

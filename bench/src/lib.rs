@@ -40,6 +40,7 @@ mod live;
 mod load;
 mod load_args;
 mod members;
+mod metrics;
 mod mix;
 mod monitor;
 mod notebook;
@@ -152,6 +153,7 @@ fn run_plain(args: &RunArgs, words: &[OsString], found: &ArgMatches) -> Result<O
     let mut live = args.output.live()?;
     idle::idle(found, &loads).iter().for_each(|said| live.say(said));
     let target = args.target(scenario.and_then(|scenario| scenario.servers))?;
+    live.inquiry.metrics = args.metrics(&target)?;
     if let Some(goal) = &args.search {
         return run_search(goal, &target, &loads, &mut notebook, &mut live);
     }

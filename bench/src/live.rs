@@ -72,7 +72,7 @@ impl Live {
             (true, false) => Screen::Lines,
             (true, true) => Screen::Terminal { colours: wants_colours() },
         };
-        let inquiry = Inquiry { counters: false, probe_disk: false };
+        let inquiry = Inquiry { counters: false, probe_disk: false, metrics: None };
         let (rates, p99s) = (Vec::new(), Vec::new());
         Live { screen, log: None, inquiry, rates, p99s, drawn: 0 }
     }

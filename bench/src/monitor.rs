@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use crate::clock::{Clock, Nanos, SECOND};
+use crate::metrics::Commits;
 use crate::word;
 
 /// How often it is asked.
@@ -24,12 +25,14 @@ pub(crate) struct Counted {
     pub values: BTreeMap<String, f64>,
     /// `leader`, `follower`, `standalone`, ...
     pub role: Option<String>,
+    /// How its commits are distributed, if its metrics tell.
+    pub commits: Option<Commits>,
 }
 
 impl Counted {
     /// Reads an answer; `None` if it is a refusal.
     pub(crate) fn parse(at: Nanos, answer: &str) -> Option<Counted> {
-        let mut counted = Counted { at, values: BTreeMap::new(), role: None };
+        let mut counted = Counted { at, values: BTreeMap::new(), role: None, commits: None };
         for line in answer.lines() {
             let Some((name, value)) = line.split_once('\t') else { continue };
             let name = name.strip_prefix("zk_").unwrap_or(name);
@@ -50,6 +53,15 @@ impl Counted {
     }
 }
 
+/// Who is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source {
+    /// For its counters.
+    pub server: SocketAddr,
+    /// For its metrics.
+    pub metrics: Option<SocketAddr>,
+}
+
 /// The thread that asks.
 #[derive(Debug)]
 pub(crate) struct Monitor {
@@ -60,13 +72,13 @@ pub(crate) struct Monitor {
 impl Monitor {
     /// Asks once, waits for the answer, so that the first one is from before the load, and goes on
     /// asking.
-    pub(crate) fn start(server: SocketAddr, clock: Clock) -> Monitor {
+    pub(crate) fn start(source: Source, clock: Clock) -> Monitor {
         let (stop, stopped) = mpsc::channel();
         let (answer, answers) = mpsc::channel();
-        let first = ask(server, clock);
+        let first = ask(source, clock);
         std::thread::spawn(move || {
             // Nobody waits for the answers any more if this fails.
-            let _ = answer.send(ask_until(server, clock, first, &stopped));
+            let _ = answer.send(ask_until(source, clock, first, &stopped));
         });
         Monitor { stop, answers }
     }
@@ -80,7 +92,7 @@ impl Monitor {
 }
 
 fn ask_until(
-    server: SocketAddr,
+    source: Source,
     clock: Clock,
     first: Option<Counted>,
     stopped: &Receiver<()>,
@@ -92,9 +104,9 @@ fn ask_until(
         let wait = Duration::from_nanos(due.saturating_sub(clock.now())).min(PERIOD);
         match stopped.recv_timeout(wait) {
             // It has answered before, so it may come back.
-            Err(RecvTimeoutError::Timeout) => all.extend(ask(server, clock)),
+            Err(RecvTimeoutError::Timeout) => all.extend(ask(source, clock)),
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                all.extend(ask(server, clock));
+                all.extend(ask(source, clock));
                 break;
             }
         }
@@ -102,9 +114,10 @@ fn ask_until(
     all
 }
 
-fn ask(server: SocketAddr, clock: Clock) -> Option<Counted> {
-    let answer = word::ask(server, "mntr").ok()?;
-    Counted::parse(clock.now(), &answer)
+fn ask(source: Source, clock: Clock) -> Option<Counted> {
+    let answer = word::ask(source.server, "mntr").ok()?;
+    let counted = Counted::parse(clock.now(), &answer)?;
+    Some(Counted { commits: source.metrics.and_then(Commits::ask), ..counted })
 }
 
 #[cfg(test)]

@@ -140,7 +140,8 @@ impl OutputArgs {
     /// What shows the course of the runs.
     pub(crate) fn live(&self) -> Result<Live> {
         let log = self.hdr.as_deref().map(HdrLog::create).transpose()?;
-        let inquiry = Inquiry { counters: !self.no_counters, probe_disk: self.probe_disk };
+        let inquiry =
+            Inquiry { counters: !self.no_counters, probe_disk: self.probe_disk, metrics: None };
         Ok(Live::new(!self.quiet).with(log, inquiry))
     }
 }

@@ -19,13 +19,13 @@ use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 const PREFIX: &str = "ringkeeper-bench-";
 /// What the server has said; it also marks the directory as one of ours.
 const MESSAGES: &str = "messages.txt";
-/// Behind port and directory: the tick, as many connections as the load has, only clients of this
-/// host, and no other ports.
+/// Behind port and directory: the tick, as many connections as the load has, and only clients of
+/// this host, also for its metrics.
 const SETTINGS: [&str; 5] = [
     "2000",
     "0",
     "-DclientPortAddress=127.0.0.1",
-    "-Dzookeeper.admin.enableServer=false",
+    "-Dzookeeper.admin.serverAddress=127.0.0.1",
     "-Dzookeeper.4lw.commands.whitelist=*",
 ];
 /// How long a start may take: it measures the disk first.
@@ -39,7 +39,15 @@ static DIRECTORY: Mutex<Option<PathBuf>> = Mutex::new(None);
 pub(crate) struct ThrowAway {
     directory: PathBuf,
     child: Child,
-    address: SocketAddr,
+    ports: Ports,
+}
+
+/// Where it listens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Ports {
+    clients: SocketAddr,
+    /// For metrics.
+    http: Option<SocketAddr>,
 }
 
 impl ThrowAway {
@@ -53,8 +61,8 @@ impl ThrowAway {
             format!("cannot create {place} for a server; --server names one that runs already")
         })?;
         on_panic_remove(&directory);
-        match run(&directory, 0) {
-            Ok((child, address)) => Ok(ThrowAway { directory, child, address }),
+        match run(&directory, (0, 0)) {
+            Ok((child, ports)) => Ok(ThrowAway { directory, child, ports }),
             Err(error) => {
                 remove(&directory);
                 Err(error)
@@ -64,7 +72,12 @@ impl ThrowAway {
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.ports.clients
+    }
+
+    /// Where its metrics are.
+    pub(crate) fn metrics(&self) -> Option<SocketAddr> {
+        self.ports.http
     }
 
     /// Where its data are.
@@ -78,9 +91,10 @@ impl ThrowAway {
         self.child.wait().map(|_| self.child.id())
     }
 
-    /// Starts it again, on the same port and data.
+    /// Starts it again, on the same ports and data.
     pub(crate) fn restart(&mut self) -> Result<()> {
-        (self.child, self.address) = run(&self.directory, self.address.port())?;
+        let http = self.ports.http.map_or(0, |http| http.port());
+        (self.child, self.ports) = run(&self.directory, (self.ports.clients.port(), http))?;
         Ok(())
     }
 }
@@ -94,20 +108,20 @@ impl Drop for ThrowAway {
 }
 
 /// Starts a server and waits until it says that it is ready.
-fn run(directory: &Path, port: u16) -> Result<(Child, SocketAddr)> {
+fn run(directory: &Path, (port, http): (u16, u16)) -> Result<(Child, Ports)> {
     let messages = directory.join(MESSAGES);
     let stderr = File::create(&messages).context("cannot keep the server's messages")?;
     let program = std::env::current_exe().context("this executable cannot be found")?;
     let mut command = Command::new(program);
     command.arg("start").arg(port.to_string()).arg(directory.join("data"));
-    command.args(SETTINGS).env_clear();
+    command.args(SETTINGS).arg(format!("-Dzookeeper.admin.serverPort={http}")).env_clear();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
     // Ctrl-C is for this process, which ends the server when it has cleaned up.
     command.process_group(0);
     die_with_parent(&mut command);
     let mut child = command.spawn().context("cannot start a server")?;
     match wait_ready(&mut child) {
-        Some(address) => Ok((child, address)),
+        Some(ports) => Ok((child, ports)),
         None => {
             let _ = child.kill();
             let _ = child.wait();
@@ -133,18 +147,28 @@ fn die_with_parent(command: &mut Command) {
 }
 
 /// Reads what the server says until it is ready, and goes on reading so that it never blocks.
-fn wait_ready(child: &mut Child) -> Option<SocketAddr> {
+fn wait_ready(child: &mut Child) -> Option<Ports> {
     let output = child.stdout.take()?;
-    let (ready, address) = mpsc::channel();
+    let (ready, ports) = mpsc::channel();
     std::thread::spawn(move || {
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-        let found = lines.find_map(|line| line.trim().strip_prefix("clients")?.trim().parse().ok());
-        let served = lines.any(|line| line.starts_with("ready in "));
+        let clients =
+            lines.find_map(|line| line.trim().strip_prefix("clients")?.trim().parse().ok());
+        let (mut http, mut served) = (None, false);
+        for line in lines.by_ref() {
+            let url = line.trim().strip_prefix("http").map(str::trim);
+            let host = url.and_then(|url| url.strip_prefix("http://")?.split('/').next());
+            http = http.or(host.and_then(|host| host.parse().ok()));
+            served = line.starts_with("ready in ");
+            if served {
+                break;
+            }
+        }
         // Nobody waits any more where the start took too long.
-        let _ = ready.send(found.filter(|_| served));
+        let _ = ready.send(clients.filter(|_| served).map(|clients| Ports { clients, http }));
         lines.for_each(drop);
     });
-    address.recv_timeout(START).ok().flatten()
+    ports.recv_timeout(START).ok().flatten()
 }
 
 /// Removes the directories of processes that are no more.

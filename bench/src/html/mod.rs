@@ -64,6 +64,7 @@ fn latency(us: f64) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::metrics::Distribution;
     use crate::results::{Document, Event, Run};
 
     /// Elements that have no end.
@@ -100,10 +101,20 @@ pub(crate) mod tests {
         run.events.push(Event { at_s: 2.5, kind, text });
         run.series[2].ops = 0;
         run.series[2].latency_us = Default::default();
+        run.series[1].commit_ms = Some(Distribution { p50: 0.1, p99: 0.5, max: 2.0 });
+        run.series[1].commit_records = Some(Distribution { p50: 1.0, p99: 20.0, max: 50.0 });
         document.results = vec![run.clone(), run];
         let page = report(&document);
         check(&page);
-        for part in ["&lt;script&gt;", "10,000", "a snapshot took 12 ms", "download=", "100 µs"] {
+        for part in [
+            "&lt;script&gt;",
+            "10,000",
+            "a snapshot took 12 ms",
+            "download=",
+            "100 µs",
+            "Group commit",
+            "p99 20\nmax 50",
+        ] {
             assert!(page.contains(part), "{part} is missing");
         }
     }

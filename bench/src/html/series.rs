@@ -1,5 +1,6 @@
 //! Charts of one run.
 
+use crate::metrics::Distribution;
 use crate::results::{Run, Second};
 use crate::text::grouped;
 
@@ -25,6 +26,8 @@ struct Point {
     server: Option<f64>,
     records: Option<f64>,
     sync_ms: Option<f64>,
+    commit_ms: Option<Distribution>,
+    commit_records: Option<Distribution>,
 }
 
 impl Point {
@@ -53,6 +56,8 @@ impl Point {
             server: mean(|second| second.server_cpus),
             records: mean(|second| second.records_per_sync),
             sync_ms: mean(|second| second.sync_ms),
+            commit_ms: widest(seconds, |second| second.commit_ms),
+            commit_records: widest(seconds, |second| second.commit_records),
         }
     }
 
@@ -63,6 +68,15 @@ impl Point {
     fn label(&self) -> String {
         format!("{} to {} s", trimmed(self.from), trimmed(self.to))
     }
+}
+
+/// The largest of each figure.
+fn widest(seconds: &[Second], of: fn(&Second) -> Option<Distribution>) -> Option<Distribution> {
+    seconds.iter().filter_map(of).reduce(|one, other| Distribution {
+        p50: one.p50.max(other.p50),
+        p99: one.p99.max(other.p99),
+        max: one.max.max(other.max),
+    })
 }
 
 fn points(run: &Run) -> (Vec<Point>, usize) {
@@ -78,7 +92,10 @@ pub(crate) fn charts(run: &Run) -> String {
     if points.iter().any(|point| point.driver.is_some()) {
         out += &busy_cpus(run, &points, end);
     }
-    if points.iter().any(|point| point.records.is_some() || point.sync_ms.is_some()) {
+    if points.iter().any(|point| point.commit_ms.is_some()) {
+        out += &commits(run, &points, end, &COMMIT_TIMES);
+        out += &commits(run, &points, end, &COMMIT_RECORDS);
+    } else if points.iter().any(|point| point.records.is_some() || point.sync_ms.is_some()) {
         out += &syncs(run, &points, end);
     }
     out
@@ -216,6 +233,59 @@ fn syncs(run: &Run, points: &[Point], end: f64) -> String {
         let (records, ms) = (show(point.records), show(point.sync_ms));
         let text =
             format!("{}\nmean {records} records per sync\nmean {ms} ms per sync", point.label());
+        chart.hit(point.from, point.to, &text);
+    }
+    events(run, &mut chart);
+    chart.render()
+}
+
+/// A distribution over time.
+struct Spread {
+    title: &'static str,
+    note: &'static str,
+    of: fn(&Point) -> Option<Distribution>,
+    axis: fn(f64, f64) -> Axis,
+    show: fn(f64) -> String,
+}
+
+/// How long syncs took.
+const COMMIT_TIMES: Spread = Spread {
+    title: "Commits of the log",
+    note: "how long they took, of the server's buckets",
+    of: |point| point.commit_ms.map(|ms| ms.times(1e3)),
+    axis: Axis::latency,
+    show: latency,
+};
+
+/// How many records each made durable.
+const COMMIT_RECORDS: Spread = Spread {
+    title: "Group commit",
+    note: "records that shared a commit, of the server's buckets",
+    of: |point| point.commit_records,
+    axis: |_, high| Axis::from_zero(high, short_count),
+    show: trimmed,
+};
+
+fn commits(run: &Run, points: &[Point], end: f64, spread: &Spread) -> String {
+    let known = || points.iter().filter_map(spread.of);
+    let low = known().map(|one| one.p50).fold(f64::INFINITY, f64::min);
+    let high = known().map(|one| one.max).fold(0.0, f64::max);
+    let y = (spread.axis)(low, high);
+    let mut chart = Chart::new(spread.title, spread.note, Axis::seconds(end), y);
+    late(run, &mut chart, end);
+    let line = |figure: fn(Distribution) -> f64| -> Vec<_> {
+        points.iter().map(|point| (point.middle(), (spread.of)(point).map(figure))).collect()
+    };
+    chart.line("c4", &line(|one| one.max));
+    chart.line("c2", &line(|one| one.p99));
+    chart.line("c1", &line(|one| one.p50));
+    [("c1", "p50"), ("c2", "p99"), ("c4", "max")]
+        .iter()
+        .for_each(|(c, name)| chart.legend(c, name));
+    for point in points {
+        let Some(one) = (spread.of)(point) else { continue };
+        let [p50, p99, max] = [one.p50, one.p99, one.max].map(spread.show);
+        let text = format!("{}\np50 {p50}\np99 {p99}\nmax {max}", point.label());
         chart.hit(point.from, point.to, &text);
     }
     events(run, &mut chart);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::Distribution;
 use crate::report::Quantiles;
 
 /// One second of a run.
@@ -34,6 +35,12 @@ pub(crate) struct Second {
     /// Milliseconds that one sync took, on average.
     #[serde(default)]
     pub sync_ms: Option<f64>,
+    /// How long its commits took, in milliseconds, if the server's metrics tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_ms: Option<Distribution>,
+    /// How many records they held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_records: Option<Distribution>,
 }
 
 /// Something that happened to the server in the course of a run.
