@@ -12,7 +12,10 @@ const SLOW_SYNC_MS: f64 = 10.0;
 /// Counters of the whole run, from the first answer to the last.
 pub(crate) fn counters(all: &[Counted]) -> Option<Counters> {
     let step = Step { before: all.first()?, now: all.last()? };
-    if all.len() < 2 || step.now.value("uptime") < step.before.value("uptime") {
+    if all.len() < 2
+        || step.now.values.is_empty()
+        || step.now.value("uptime") < step.before.value("uptime")
+    {
         return None;
     }
     Some(Counters {
@@ -143,6 +146,7 @@ mod tests {
         assert_eq!((sums.syncs, sums.sync_ms, sums.records_per_group), (20, Some(2.0), None));
         assert_eq!(changes(&all)["sum_fsynctime"], 40.0);
         assert_eq!(counters(&all[..1]), None);
+        assert_eq!(counters(&[counted(5, &[]), counted(6, &[])]), None, "only metrics were told");
         let mut seconds = [Second { at_s: 0.0, ..Second::default() }];
         annotate(&mut seconds, &all, 5 * SECOND);
         assert_eq!((seconds[0].syncs, seconds[0].sync_ms), (Some(20), Some(2.0)));

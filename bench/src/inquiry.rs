@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::clock::{Clock, Nanos};
 use crate::events;
 use crate::members::Members;
+use crate::metrics::Commits;
 use crate::monitor::{Monitor, Source};
 use crate::results::{Event, Second, Server};
 use crate::storage;
@@ -53,6 +54,11 @@ impl Inquest {
         server.storage = pid.and_then(|pid| storage::of_server(pid, &server.configuration));
         if inquiry.probe_disk {
             probe(pid, &mut server, &mut missing);
+        }
+        if let Some(address) = inquiry.metrics
+            && Commits::ask(address).is_none()
+        {
+            missing.push(format!("http://{address}/metrics tells nothing of commits"));
         }
         let watched = asked.filter(|_| inquiry.counters);
         let monitor = watched.map(|address| {
