@@ -13,8 +13,10 @@ use ringkeeper_engine::device::Priority;
 
 use crate::config::LogPriority;
 
-/// Commits between two looks at what was waited.
+/// Commits between two looks at what was waited: so many that one long wait says nothing. Fewer
+/// where it was real-time before, since they cost time if nothing has changed.
 const LOOK: u32 = 1_024;
+const LOOK_AGAIN: u32 = 128;
 /// Nanoseconds that the thread waits for the processor per commit from which on it does not wait
 /// any more.
 const WAIT_NS: u64 = 15_000;
@@ -115,11 +117,12 @@ impl Course {
 
     /// What to become; nothing where it stays what it is.
     fn look(&mut self, total_ns: u64) -> Option<Place> {
-        let waited_ns = total_ns.saturating_sub(self.last_ns) / u64::from(LOOK);
+        let commits = if self.fresh { LOOK_AGAIN } else { LOOK };
+        let waited_ns = total_ns.saturating_sub(self.last_ns) / u64::from(commits);
         self.last_ns = total_ns;
         match self.place {
             Place::RealTime => {
-                (self.place, self.left, self.fresh) = (Place::Ordinary, LOOK, true);
+                (self.place, self.left, self.fresh) = (Place::Ordinary, LOOK_AGAIN, true);
                 Some(Place::Ordinary)
             }
             Place::Ordinary if waited_ns < WAIT_NS => {
@@ -183,7 +186,7 @@ mod tests {
         run(&mut course, &mut total, 0, STAY_MAX + LOOK);
         assert_eq!((course.place, course.fresh), (Place::Ordinary, false));
         // The next time it begins with a short stay.
-        run(&mut course, &mut total, 4 * WAIT_NS, LOOK);
+        run(&mut course, &mut total, 4 * WAIT_NS, 2 * LOOK);
         assert_eq!((course.place, course.stay), (Place::RealTime, STAY_MIN));
     }
 
