@@ -56,7 +56,9 @@ impl Rank {
                     self.waited = None;
                 }
             }
-            Some(Some(Place::Ordinary)) => drop(Priority::prefer()),
+            Some(Some(Place::Ordinary)) => {
+                let _ = Priority::prefer();
+            }
             Some(None) => {}
             None => self.waited = None,
         }
@@ -67,13 +69,17 @@ impl Rank {
 fn begin() -> Option<File> {
     let file = File::open("/proc/thread-self/schedstat").ok();
     let file = file.filter(|file| waited_ns(file).is_some());
-    match if file.is_some() { Priority::prefer() } else { Priority::raise() } {
-        Priority::Usual if Priority::raise() == Priority::Usual => tracing::info!(
+    let highest = Priority::raise();
+    tracing::debug!("the priority of the log's thread is {highest} at the most");
+    if highest == Priority::Usual {
+        tracing::info!(
             "the log's thread is scheduled as all others: ringkeeper.log.priority=high is not \
              allowed here (CAP_SYS_NICE, or LimitRTPRIO=1 of the service); with other work on the \
              processor, writes take longer"
-        ),
-        rank => tracing::debug!("the priority of the log's thread is {rank}"),
+        );
+    }
+    if file.is_some() {
+        let _ = Priority::prefer();
     }
     file
 }

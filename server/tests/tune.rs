@@ -110,7 +110,7 @@ fn an_apply_without_yes_changes_nothing() {
 }
 
 /// Starts a probe that takes long, and waits until it is under way.
-fn begin(disk: &Path) -> (Ended, Pid) {
+fn begin(disk: &Path) -> (Ended, Pid, impl BufRead) {
     let on = disk.to_str().unwrap();
     let args = ["tune", "probe", "--thorough", "--dir", on];
     let mut probe = Ended(ringkeeper(&args, disk).spawn().unwrap());
@@ -119,14 +119,15 @@ fn begin(disk: &Path) -> (Ended, Pid) {
     said.read_line(&mut line).unwrap();
     assert!(line.starts_with("Probing the disk of"), "{line}");
     let pid = Pid::from_raw(i32::try_from(probe.0.id()).unwrap()).unwrap();
-    (probe, pid)
+    // Whoever writes to a pipe that nobody reads fails.
+    (probe, pid, said)
 }
 
 #[test]
 fn a_signal_ends_a_probe_and_leaves_nothing() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let disk = directory();
-        let (mut probe, pid) = begin(disk.path());
+        let (mut probe, pid, _said) = begin(disk.path());
         kill_process(pid, signal).unwrap();
         assert_eq!(probe.0.wait().unwrap().code(), Some(130));
         assert_eq!(entries(disk.path()), [""; 0]);
@@ -136,7 +137,7 @@ fn a_signal_ends_a_probe_and_leaves_nothing() {
 #[test]
 fn what_a_killed_probe_leaves_the_next_one_takes_away() {
     let disk = directory();
-    let (mut probe, pid) = begin(disk.path());
+    let (mut probe, pid, _said) = begin(disk.path());
     let scratch = disk.path().join("ringkeeper-tune.tmp");
     while !scratch.join("direct-assegments").exists() && !scratch.join("uring-assegments").exists()
     {
@@ -146,7 +147,7 @@ fn what_a_killed_probe_leaves_the_next_one_takes_away() {
     kill_process(pid, Signal::KILL).unwrap();
     probe.0.wait().unwrap();
     assert_eq!(entries(disk.path()), ["ringkeeper-tune.tmp"]);
-    let (mut next, pid) = begin(disk.path());
+    let (mut next, pid, _said) = begin(disk.path());
     kill_process(pid, Signal::INT).unwrap();
     assert_eq!(next.0.wait().unwrap().code(), Some(130));
     assert_eq!(entries(disk.path()), [""; 0]);
