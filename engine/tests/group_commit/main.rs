@@ -50,18 +50,6 @@ fn a_bound_is_kept_and_costs_no_writes() {
     }
 }
 
-/// What a trial costs is bounded by how few groups it takes.
-#[test]
-fn a_trial_that_cannot_help_is_given_up_soon() {
-    for situation in grid::OPEN {
-        let (_, with) = both(situation, Target::Throughput);
-        let waited = with.pace.complete + with.pace.bounded;
-        let share = waited as f64 / with.commits as f64;
-        let gained = with.pace.gain_percent > 0;
-        assert!(gained || share < 0.08, "{}: {share:.3} {:?}", situation.name, with.pace);
-    }
-}
-
 #[test]
 fn waiting_pays_where_clients_come_back_within_a_sync() {
     let pays = [
