@@ -16,8 +16,8 @@ fn main() {
     let seeds = std::env::args().nth(1).map_or(1, |text| text.parse().expect("a number of seeds"));
     println!("situation                            writes/s   mean us    p99 us  group place");
     println!("    for each target: rate, mean, p99 and syncs, relative; and the wait, us");
-    let targets: [Target; 2] =
-        ["throughput", "p99<5ms"].map(|text| text.parse().expect("it is a target"));
+    let targets: [Target; 3] =
+        ["throughput", "p99<2ms", "p99<5ms"].map(|text| text.parse().expect("it is a target"));
     for situation in grid::all() {
         for seed in 1..=seeds {
             let base = grid::run(&situation, Target::Latency, seed);

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, bounded};
 use parking_lot::{Condvar, Mutex};
-use ringkeeper_engine::device::Priority;
 use ringkeeper_engine::log::Group;
 use ringkeeper_engine::{Zxid, limits};
 
 use crate::admin::Distribution;
 use crate::config::LogPriority;
+use crate::rank::Rank;
 use crate::waker::Waker;
 
 /// What makes groups durable. The log does; tests may use something else.
@@ -120,9 +120,7 @@ impl Committer {
         let counted = stats.clone();
         let source = place.clone();
         let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
-            if priority == LogPriority::High {
-                raise();
-            }
+            let mut rank = Rank::take(priority);
             let mut next = source.wait(&mut log);
             while let Some((mut group, since_us)) = next {
                 let records = group.records();
@@ -135,6 +133,7 @@ impl Committer {
                 if finished.send(Done { group, durable, records, since_us, micros }).is_ok() {
                     waker.wake();
                 }
+                rank.committed();
                 if next.is_none() {
                     next = source.wait(&mut log);
                 }
@@ -233,19 +232,6 @@ impl Place {
                 parking_lot::MutexGuard::unlocked(&mut next, || rest(log));
             }
         }
-    }
-}
-
-/// Gets this thread the processor as soon as a commit is there or durable: it blocks in between, so
-/// it holds up nobody for long, and every write waits for it.
-fn raise() {
-    match Priority::raise() {
-        Priority::Usual => tracing::info!(
-            "the log's thread is scheduled as all others: ringkeeper.log.priority=high is not \
-             allowed here (CAP_SYS_NICE, or LimitRTPRIO=1 of the service); with other work on the \
-             processor, writes take longer"
-        ),
-        raised => tracing::debug!("the priority of the log's thread is {raised}"),
     }
 }
 

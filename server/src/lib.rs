@@ -16,6 +16,7 @@ mod log_device;
 pub mod logging;
 pub mod mailbox;
 mod quotas;
+mod rank;
 pub mod restore;
 pub mod sequencer;
 pub mod shards;

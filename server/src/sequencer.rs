@@ -113,6 +113,8 @@ impl Sequencer {
     /// Puts the parts together.
     pub fn new(parts: SequencerParts) -> Sequencer {
         let next_tick = parts.clock.now().mono;
+        let pace = Pace::new(parts.groups.target);
+        *parts.gauges.pace.lock() = pace.report();
         Sequencer {
             replica: parts.replica,
             view: parts.view,
@@ -123,7 +125,7 @@ impl Sequencer {
             committed: VecDeque::new(),
             clock: parts.clock,
             groups: parts.groups,
-            pace: Pace::new(parts.groups.target),
+            pace,
             group_since_us: 0,
             due_us: u64::MAX,
             sharp: false,

@@ -22,17 +22,42 @@ struct Status {
     zxid: String,
     connections: String,
     nodes: String,
+    /// How it commits; only a Ringkeeper tells.
+    commits: Option<Commits>,
+}
+
+/// How groups are committed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Commits {
+    target: String,
+    wait_us: u64,
+    gain_percent: u64,
+}
+
+impl std::fmt::Display for Commits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "commits for {}", self.target)?;
+        match self.wait_us {
+            0 => Ok(()),
+            us => write!(f, " (groups wait up to {us} us, {} % gained)", self.gain_percent),
+        }
+    }
 }
 
 /// Writes the line. Whether the server serves is the answer.
 pub fn run(args: &StatusArgs, out: &mut dyn Write) -> io::Result<bool> {
     let server = &args.server;
-    let found = ask(server, Duration::from_millis(args.timeout_ms)).and_then(|text| read(&text));
+    let found = look(server, Duration::from_millis(args.timeout_ms));
     match (&found, args.json) {
         (Ok(status), false) => writeln!(
             out,
-            "{server} serves: {}, zxid {}, {} nodes, {} connections, {}",
-            status.mode, status.zxid, status.nodes, status.connections, status.version
+            "{server} serves: {}, zxid {}, {} nodes, {} connections, {}{}",
+            status.mode,
+            status.zxid,
+            status.nodes,
+            status.connections,
+            status.version,
+            status.commits.as_ref().map(|commits| format!(", {commits}")).unwrap_or_default()
         )?,
         (Err(reason), false) => writeln!(out, "{server} does not serve: {reason}")?,
         (Ok(status), true) => {
@@ -45,6 +70,11 @@ pub fn run(args: &StatusArgs, out: &mut dyn Write) -> io::Result<bool> {
                 "nodes": number(&status.nodes),
                 "connections": number(&status.connections),
                 "version": status.version,
+                "commits": status.commits.as_ref().map(|commits| json!({
+                    "target": commits.target,
+                    "wait_us": commits.wait_us,
+                    "gain_percent": commits.gain_percent,
+                })),
             });
             writeln!(out, "{fields}")?;
         }
@@ -56,8 +86,20 @@ pub fn run(args: &StatusArgs, out: &mut dyn Write) -> io::Result<bool> {
     Ok(found.is_ok())
 }
 
+/// What a server says, within this time altogether. A ZooKeeper would take our own word for the
+/// beginning of a request, so it is not asked.
+fn look(server: &str, patience: Duration) -> Result<Status, String> {
+    let since = Instant::now();
+    let mut status = read(&ask(server, b"srvr", patience)?)?;
+    if status.version.contains("ringkeeper") {
+        let left = patience.saturating_sub(since.elapsed());
+        status.commits = ask(server, b"pace", left).ok().and_then(|text| commits(&text));
+    }
+    Ok(status)
+}
+
 /// The answer of the first address that takes a connection, within this time altogether.
-fn ask(server: &str, patience: Duration) -> Result<String, String> {
+fn ask(server: &str, word: &[u8; 4], patience: Duration) -> Result<String, String> {
     let since = Instant::now();
     let left = || patience.saturating_sub(since.elapsed()).max(Duration::from_millis(1));
     let addresses = server.to_socket_addrs().map_err(|error| error.to_string())?;
@@ -73,7 +115,7 @@ fn ask(server: &str, patience: Duration) -> Result<String, String> {
         let asked = stream
             .set_read_timeout(Some(left()))
             .and_then(|()| stream.set_write_timeout(Some(left())))
-            .and_then(|()| stream.write_all(b"srvr"));
+            .and_then(|()| stream.write_all(word));
         asked.map_err(|error| error.to_string())?;
         return hear(stream, left).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => "it does not answer in time".to_owned(),
@@ -114,6 +156,18 @@ fn read(text: &str) -> Result<Status, String> {
         zxid: field("Zxid").unwrap_or_else(unknown),
         connections: field("Connections").unwrap_or_else(unknown),
         nodes: field("Node count").unwrap_or_else(unknown),
+        commits: None,
+    })
+}
+
+/// The answer to `pace`; a release that does not know the word answers nothing.
+fn commits(text: &str) -> Option<Commits> {
+    let field =
+        |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t'));
+    Some(Commits {
+        target: field("commit_target")?.to_owned(),
+        wait_us: field("commit_wait_us")?.parse().ok()?,
+        gain_percent: field("commit_gain_percent")?.parse().ok()?,
     })
 }
 
@@ -129,6 +183,18 @@ mod tests {
         let status = read(text).unwrap();
         assert_eq!((&*status.version, &*status.mode), ("3.9.5-293c", "leader"));
         assert_eq!((&*status.zxid, &*status.nodes, &*status.connections), ("0x133", "309", "4"));
+    }
+
+    #[test]
+    fn how_it_commits_is_told_where_it_is_known() {
+        let said = |text: &str| commits(text).map(|commits| commits.to_string());
+        let text = |wait: u32, gain: u32| {
+            format!("commit_target\tp99<2ms\ncommit_wait_us\t{wait}\ncommit_gain_percent\t{gain}\n")
+        };
+        assert_eq!(said(&text(0, 0)).as_deref(), Some("commits for p99<2ms"));
+        let waits = "commits for p99<2ms (groups wait up to 640 us, 45 % gained)";
+        assert_eq!(said(&text(640, 45)).as_deref(), Some(waits));
+        assert_eq!(said(""), None);
     }
 
     #[test]

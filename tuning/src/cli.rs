@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Apply(ApplyArgs),
     /// Change back what `apply` has changed.
     Undo(UndoArgs),
-    /// Probe, apply, probe again, and compare.
+    /// Probe, apply, probe again, compare, and say whether the advised setting is the best.
     Verify(VerifyArgs),
     /// Read a running server's numbers and say what bounds it.
     Watch(WatchArgs),

@@ -1,13 +1,17 @@
 //! A prediction beside the truth: a real server with the recommended settings, under real load.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{
+    Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -46,8 +50,8 @@ struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        if let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = kill_process(pid, Signal::TERM);
         }
         if wait(&mut self.child, &Stop::default(), PATIENCE / 6).is_err() {
             let _ = self.child.kill();
@@ -121,11 +125,28 @@ impl Server {
     }
 }
 
+/// A program that is killed takes its server and its load with it.
+fn die_with_parent(command: &mut Command) {
+    let parent = getpid();
+    let in_child = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // The parent may have died before the kernel was told.
+        let orphan = getppid() != Some(parent);
+        if orphan { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
+    };
+    // SAFETY: between fork and exec only async-signal-safe work is allowed; this is two system
+    // calls and a comparison, without memory or locks.
+    unsafe {
+        command.pre_exec(in_child);
+    }
+}
+
 /// This very program, under another command.
 fn own(args: &[&str]) -> Result<Command> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null());
+    die_with_parent(&mut command);
     Ok(command)
 }
 

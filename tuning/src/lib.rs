@@ -16,6 +16,7 @@ mod paint;
 mod print;
 mod probe;
 mod recommend;
+mod rivals;
 mod root;
 mod run_probe;
 mod text;

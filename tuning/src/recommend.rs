@@ -13,10 +13,17 @@ use crate::confirm::{self, Outcome};
 use crate::model::{self, Knee, Prediction};
 use crate::paint::Paint;
 use crate::probe::report::strategy_word;
-use crate::probe::{Plan, Report, Stop};
+use crate::probe::{Cell, Plan, Report, Stop};
 use crate::run_probe::{INTERRUPTED, announced, save, say};
 use crate::text::{self, micros};
 
+/// What a commit has to take for waiting for clients to be worth a trial.
+const SLOW_COMMIT_US: f64 = 1_000.0;
+/// A commit that takes so long is worth a message: one value for all disks that are far from it,
+/// so that two probes of one disk say the same.
+const THRESHOLD_US: f64 = 200_000.0;
+/// How many times the slowest of a hundred that is, at the least.
+const SUSPICIOUS: f64 = 10.0;
 /// Columns of a line of the file.
 const COLUMNS: usize = 96;
 
@@ -82,6 +89,9 @@ pub(crate) fn run(args: &RecommendArgs) -> Result<ExitCode> {
 /// What follows from a report.
 pub(crate) fn advise(report: &Report) -> Recommendation {
     let (strategy, why) = report.choice();
+    if report.disk.is_memory() {
+        return nothing(report, strategy);
+    }
     let knee = model::knee(report, strategy);
     let device = Setting {
         key: "ringkeeper.log.device",
@@ -92,6 +102,7 @@ pub(crate) fn advise(report: &Report) -> Recommendation {
     };
     let mut settings = vec![device];
     settings.extend(knee.map(flush_delay));
+    settings.extend(target(report, strategy));
     settings.extend(threshold(report, strategy));
     Recommendation {
         strategy,
@@ -99,6 +110,23 @@ pub(crate) fn advise(report: &Report) -> Recommendation {
         knee,
         prediction: model::predict(report, strategy),
         doubts: doubts(report),
+    }
+}
+
+/// What lies in memory says nothing about a disk.
+fn nothing(report: &Report, strategy: Strategy) -> Recommendation {
+    let kind = report.disk.file_system.as_deref().unwrap_or_default();
+    let doubt = format!(
+        "{} is on a {kind}, which is memory and no disk, so nothing follows from it; name a \
+         directory on the disk of the log with --dir",
+        report.taken.directory
+    );
+    Recommendation {
+        strategy,
+        settings: Vec::new(),
+        knee: None,
+        prediction: None,
+        doubts: vec![doubt],
     }
 }
 
@@ -117,21 +145,41 @@ fn flush_delay(knee: Knee) -> Setting {
     }
 }
 
-/// Ten times what is rare already on a busy host; never above the default.
-fn threshold(report: &Report, strategy: Strategy) -> Option<Setting> {
-    let curve = report.curve(strategy, Load::Busy);
-    let cell = curve.iter().find(|cell| cell.bytes == 4_096)?;
-    let millis = (cell.micros.p999 / 1e3 * 10.0).clamp(20.0, 1_000.0);
-    let millis = (millis / 10.0).ceil() * 10.0;
-    Some(Setting {
-        key: "fsync.warningthresholdms",
-        value: format!("{millis:.0}"),
+/// Where syncs take long, clients that wait for answers fall into two halves which wait for each
+/// other. Where they do not, there is little to gain, and the default stays.
+fn target(report: &Report, strategy: Strategy) -> Option<Setting> {
+    let cell = small(report, strategy, Load::Quiet)?;
+    let always = cell.rounds_p50.iter().all(|&us| us >= SLOW_COMMIT_US);
+    (always && cell.micros.p50 >= SLOW_COMMIT_US).then(|| Setting {
+        key: "ringkeeper.commit.target",
+        value: "throughput".to_owned(),
         why: format!(
-            "on a busy host one commit in a thousand takes longer than {}; ten times that is worth \
-             a message",
-            micros(cell.micros.p999)
+            "a commit takes {}: clients that wait for an answer come back within it, so a group \
+             that waits for them holds all of them and not half; the server tries it out and does \
+             not wait where it does not help",
+            micros(cell.micros.p50)
         ),
     })
+}
+
+/// A sooner message than after a second, where the disk is far from that on a busy host too.
+fn threshold(report: &Report, strategy: Strategy) -> Option<Setting> {
+    let cell = small(report, strategy, Load::Busy)?;
+    let slow_us = cell.measured().p99_us as f64;
+    (slow_us * SUSPICIOUS <= THRESHOLD_US).then(|| Setting {
+        key: "fsync.warningthresholdms",
+        value: format!("{:.0}", THRESHOLD_US / 1e3),
+        why: format!(
+            "on a busy host one commit in a hundred takes longer than {}; one that takes {:.0} ms \
+             is worth a message, long before the second that is the default",
+            micros(slow_us),
+            THRESHOLD_US / 1e3
+        ),
+    })
+}
+
+fn small(report: &Report, strategy: Strategy, load: Load) -> Option<&Cell> {
+    report.curve(strategy, load).into_iter().find(|cell| cell.bytes == 4_096)
 }
 
 fn doubts(report: &Report) -> Vec<String> {
@@ -200,7 +248,8 @@ fn prophecy(prediction: &Prediction) -> Vec<String> {
     ]
 }
 
-fn shown(advice: &Recommendation, paint: Paint) -> String {
+/// For the terminal.
+pub(crate) fn shown(advice: &Recommendation, paint: Paint) -> String {
     let mut out = String::new();
     for setting in &advice.settings {
         let line = format!("{}={}", setting.key, setting.value);
@@ -243,18 +292,55 @@ mod tests {
             advice.settings.iter().map(|set| format!("{}={}", set.key, set.value)).collect();
         assert_eq!(
             lines,
-            ["ringkeeper.log.device=direct", "flushDelay=0", "fsync.warningthresholdms=20"]
+            ["ringkeeper.log.device=direct", "flushDelay=0", "fsync.warningthresholdms=200"]
         );
         assert!(advice.settings.iter().all(|setting| setting.why.len() > 40));
         assert!(advice.settings[1].why.contains("64 KiB takes 140 us, the smallest 100 us"));
         assert!(advice.doubts.is_empty());
     }
 
+    fn keys(report: &Report) -> Vec<&'static str> {
+        advise(report).settings.iter().map(|setting| setting.key).collect()
+    }
+
     #[test]
-    fn a_slow_disk_gets_a_higher_threshold_but_never_above_the_default() {
-        let value = |factor| advise(&sample(factor)).settings[2].value.clone();
-        assert_eq!(value(10.0), "100");
-        assert_eq!(value(1_000.0), "1000");
+    fn a_slow_disk_waits_for_company_and_keeps_the_default_threshold() {
+        let always = ["ringkeeper.log.device", "flushDelay"];
+        let threshold = "fsync.warningthresholdms";
+        assert_eq!(keys(&sample(5.0)), [always[0], always[1], threshold]);
+        let target = "ringkeeper.commit.target";
+        assert_eq!(keys(&sample(12.0)), [always[0], always[1], target, threshold]);
+        assert_eq!(keys(&sample(80.0)), [always[0], always[1], target]);
+    }
+
+    /// Whatever one round more or less says within the noise.
+    #[test]
+    fn two_probes_of_one_disk_say_the_same() {
+        for factor in [0.1, 1.0, 4.0, 20.0, 60.0] {
+            let said = |factor| {
+                let advice = advise(&sample(factor));
+                advice.settings.iter().map(|s| (s.key, s.value.clone())).collect::<Vec<_>>()
+            };
+            assert_eq!(said(factor * 0.85), said(factor * 1.15), "{factor}");
+        }
+        let mut report = sample(1.0);
+        let busy = |cell: &&mut Cell| cell.strategy == Strategy::Direct && cell.load == Load::Busy;
+        for cell in report.cells.iter_mut().filter(busy) {
+            cell.micros.p50 = 4_000.0;
+            cell.rounds_p50 = vec![4_000.0, 150.0, 4_000.0];
+        }
+        assert_eq!(report.choice().0, Strategy::Direct, "the rounds do not agree");
+        assert!(report.choice().1.contains("do not agree"), "{:?}", report.choice());
+    }
+
+    #[test]
+    fn nothing_follows_from_memory() {
+        let mut report = sample(1.0);
+        report.disk.file_system = Some("tmpfs".to_owned());
+        let advice = advise(&report);
+        assert!(advice.settings.is_empty() && advice.prediction.is_none());
+        assert!(shown(&advice, Paint::Plain).contains("memory and no disk"));
+        assert!(fragment(&advice, &report).lines().all(|line| line.starts_with("# ")));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::cli::ProbeArgs;
 use crate::paint::Paint;
 use crate::probe::{self, Plan, Report, Stop};
-use crate::{html, print};
+use crate::{html, print, recommend};
 
 /// The exit code of what a signal ended.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -33,15 +33,22 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode> {
         save(path, &html::page(&report))?;
     }
     if !to_stdout {
-        let (strategy, why) = report.choice();
         let paint = Paint::for_stdout();
-        let advice = format!("ringkeeper.log.device={strategy}");
-        say(&format!("{}\n{}\n{why}\n", print::report(&report, paint), paint.bold(&advice)));
+        say(&format!("{}\n{}", print::report(&report, paint), advice(&report, paint)));
     }
     Ok(match report.cut_short.as_deref() {
         Some(probe::INTERRUPTED) => ExitCode::from(INTERRUPTED),
         Some(_) | None => ExitCode::SUCCESS,
     })
+}
+
+/// What follows for the log's device, and why. The rest is for `tune recommend`.
+fn advice(report: &Report, paint: Paint) -> String {
+    if report.disk.is_memory() {
+        return recommend::shown(&recommend::advise(report), paint);
+    }
+    let (strategy, why) = report.choice();
+    format!("{}\n{why}\n", paint.bold(&format!("ringkeeper.log.device={strategy}")))
 }
 
 /// A probe that says what it will do and how far it is, on standard error.

@@ -14,6 +14,7 @@ use crate::mounts::existing;
 use crate::paint::Paint;
 use crate::probe::report::load_name;
 use crate::probe::{Cell, Plan, Report, Stop};
+use crate::rivals::Standing;
 use crate::root::Root;
 use crate::run_probe::{INTERRUPTED, announced, say};
 use crate::text::{self, micros};
@@ -23,7 +24,7 @@ const LEAST: f64 = 0.10;
 
 /// How a measurement changed.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Change {
+pub(crate) enum Change {
     WithinNoise,
     /// By this share of what it was.
     Faster(f64),
@@ -34,38 +35,76 @@ pub(crate) fn run(args: &VerifyArgs, configuration: Configuration<'_>) -> Result
     let target = &args.check;
     let plan = change::plan(target, configuration)?;
     if plan.steps.is_empty() {
-        say("There is nothing here that this tool would change; so there is nothing to verify.\n");
-        return Ok(ExitCode::SUCCESS);
+        say("There is nothing here that this tool would change.\n");
     }
     for step in &plan.steps {
         say(&format!("{}: {} -> {}\n", step.change.path, step.from, step.change.to));
     }
     if !args.yes {
-        say("Nothing was changed. With --yes it probes, changes this, and probes again.\n");
+        say("Nothing was changed. With --yes it probes, changes this, probes again, and says \
+             whether the advised setting is at least as good as any other.\n");
         return Ok(ExitCode::SUCCESS);
     }
     let configured =
         check::configured(target.config.as_deref(), target.dir.as_ref(), configuration)?;
     let directory = existing(&configured.log_dir);
     let (stop, depth) = (Stop::on_signals()?, Plan::of(args.depth.depth()));
-    let before = announced(&directory, &depth, &stop)?;
-    if stop.is_wanted() {
+    // What must not be recorded is not changed: that shows before anything is measured.
+    let mut journal = match plan.steps.is_empty() {
+        true => None,
+        false => Some(Journal::open(&args.state)?),
+    };
+    let Some(before) = probed(&directory, &depth, &stop)? else {
         return Ok(ExitCode::from(INTERRUPTED));
-    }
+    };
     let root = Root::new(&target.root);
-    let mut journal = Journal::open(&args.state)?;
-    let applied = change::apply(&root, &plan, &mut journal)?;
-    applied.failed.iter().for_each(|why| say(&format!("Not changed: {why}\n")));
-    let after = announced(&directory, &depth, &stop)?;
-    say(&compared(&before, &after, Paint::for_stdout()));
-    offer(&root, &mut journal, &args.state)?;
-    Ok(if applied.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let mut all_changed = true;
+    if let Some(journal) = &mut journal {
+        let applied = change::apply(&root, &plan, journal)?;
+        applied.failed.iter().for_each(|why| say(&format!("Not changed: {why}\n")));
+        all_changed = applied.failed.is_empty();
+    }
+    let after = probed(&directory, &depth, &stop);
+    if let Ok(Some(after)) = &after {
+        say(&compared(&before, after, Paint::for_stdout()));
+    }
+    let held = after.as_ref().ok().and_then(Option::as_ref).map(|after| standing(&before, after));
+    // However the second probe ended, what was changed can be changed back.
+    if let Some(journal) = &mut journal {
+        offer(&root, journal, &args.state, &stop)?;
+    }
+    after?;
+    Ok(match held {
+        None => ExitCode::from(INTERRUPTED),
+        Some(true) if all_changed => ExitCode::SUCCESS,
+        Some(_) => ExitCode::FAILURE,
+    })
+}
+
+/// A probe; nothing where it was interrupted.
+fn probed(directory: &Path, depth: &Plan, stop: &Stop) -> Result<Option<Report>> {
+    let report = announced(directory, depth, stop);
+    if stop.is_wanted() {
+        return Ok(None);
+    }
+    report.map(Some)
+}
+
+/// Says whether the advice stands, and returns it.
+fn standing(before: &Report, after: &Report) -> bool {
+    if after.disk.is_memory() {
+        say("This is memory and no disk: nothing is advised.\n");
+        return true;
+    }
+    let standing = Standing::of(before, after);
+    say(&standing.shown(Paint::for_stdout()));
+    standing.holds()
 }
 
 /// On a terminal it is asked; elsewhere it is said how.
-fn offer(root: &Root, journal: &mut Journal, state: &Path) -> Result<()> {
+fn offer(root: &Root, journal: &mut Journal, state: &Path, stop: &Stop) -> Result<()> {
     let how = format!("ringkeeper tune undo --state {}", state.display());
-    if !std::io::stdin().is_terminal() {
+    if stop.is_wanted() || !std::io::stdin().is_terminal() {
         say(&format!("To change it back: {how}\n"));
         return Ok(());
     }
@@ -128,7 +167,7 @@ fn worded(change: Change, paint: Paint) -> String {
 }
 
 /// Noise is when the rounds of one overlap with those of the other, or hardly differ.
-fn judge(old: &Cell, new: &Cell) -> Change {
+pub(crate) fn judge(old: &Cell, new: &Cell) -> Change {
     let range = |cell: &Cell| {
         let low = cell.rounds_p50.iter().copied().fold(f64::MAX, f64::min);
         let high = cell.rounds_p50.iter().copied().fold(0.0, f64::max);

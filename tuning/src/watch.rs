@@ -31,9 +31,34 @@ const SMALL_GROUP: f64 = 2.0;
 /// A slow commit takes this many times the median.
 const SPIKE: f64 = 10.0;
 
+/// Hundredths of a sync within which writes come where they come because others were answered.
+const SOON: f64 = 50.0;
+/// A sync that is long enough to wait for company.
+const LONG_SYNC_US: f64 = 1_000.0;
+
 /// The numbers of a server at one moment.
 #[derive(Clone, PartialEq, Default, Debug)]
-pub(crate) struct Numbers(BTreeMap<String, f64>);
+pub(crate) struct Numbers {
+    of: BTreeMap<String, f64>,
+    /// `ringkeeper.commit.target`, where it is told.
+    target: Option<String>,
+}
+
+/// How groups are committed.
+#[derive(Clone, PartialEq, Default, Debug, Serialize)]
+pub(crate) struct Commits {
+    pub(crate) target: String,
+    /// How long a group may wait for company now, microseconds.
+    pub(crate) wait_us: f64,
+    /// What that brought when it was tried, in hundredths.
+    pub(crate) gain_percent: f64,
+    /// The mean sync, microseconds.
+    pub(crate) sync_us: f64,
+    /// Writes ordered and not durable, on average.
+    pub(crate) under_way: f64,
+    /// Where in a sync writes come, on average, in hundredths of it.
+    pub(crate) arrival_percent: f64,
+}
 
 /// What happened between two looks.
 #[derive(Clone, PartialEq, Default, Debug, Serialize)]
@@ -54,6 +79,8 @@ pub(crate) struct Interval {
     pub(crate) disk_share: f64,
     pub(crate) requests_per_second: f64,
     pub(crate) outstanding: f64,
+    /// How groups are committed; a release that does not tell has none.
+    pub(crate) commits: Option<Commits>,
     pub(crate) advice: Vec<String>,
 }
 
@@ -95,12 +122,24 @@ fn wait(time: Duration, stop: &Stop) -> bool {
     !stop.is_wanted()
 }
 
-/// Asks a server for its numbers.
+/// Asks a server for its numbers, and how it commits: `mntr` has no line for that.
 fn ask(server: &str) -> Result<Numbers> {
+    let numbers = answered(server, b"mntr")?;
+    if !numbers.is_ringkeeper() {
+        return Ok(numbers);
+    }
+    // A release that does not know the word closes the connection.
+    let Ok(pace) = answered(server, b"pace") else { return Ok(numbers) };
+    let mut of = numbers.of;
+    of.extend(pace.of);
+    Ok(Numbers { of, target: pace.target })
+}
+
+fn answered(server: &str, word: &[u8; 4]) -> Result<Numbers> {
     let mut last = None;
     for address in server.to_socket_addrs().with_context(|| format!("{server} is no address"))? {
         match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => return answer(stream).with_context(|| server.to_owned()),
+            Ok(stream) => return answer(stream, word).with_context(|| server.to_owned()),
             Err(error) => last = Some(error),
         }
     }
@@ -110,10 +149,10 @@ fn ask(server: &str) -> Result<Numbers> {
     }
 }
 
-fn answer(mut stream: TcpStream) -> Result<Numbers> {
+fn answer(mut stream: TcpStream, word: &[u8; 4]) -> Result<Numbers> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(b"mntr")?;
+    stream.write_all(word)?;
     let mut bytes = Vec::new();
     stream.take(ANSWER_BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
@@ -121,7 +160,7 @@ fn answer(mut stream: TcpStream) -> Result<Numbers> {
         bail!("it does not answer mntr; write 4lw.commands.whitelist=srvr,mntr into its zoo.cfg");
     }
     let numbers = parse(&text);
-    if numbers.0.is_empty() {
+    if numbers.of.is_empty() {
         bail!("it does not answer mntr with numbers");
     }
     Ok(numbers)
@@ -134,18 +173,34 @@ fn parse(text: &str) -> Numbers {
         let value: f64 = value.trim().parse().ok()?;
         value.is_finite().then(|| (name.to_owned(), value))
     });
-    Numbers(numbers.collect())
+    let target = text.lines().find_map(|line| line.strip_prefix("commit_target\t"));
+    Numbers { of: numbers.collect(), target: target.map(str::to_owned) }
 }
 
 impl Numbers {
     fn get(&self, name: &str) -> f64 {
-        self.0.get(name).copied().unwrap_or(0.0)
+        self.of.get(name).copied().unwrap_or(0.0)
+    }
+
+    fn is_ringkeeper(&self) -> bool {
+        self.of.contains_key("zk_ringkeeper_fsync_p50_us")
+    }
+
+    fn commits(&self) -> Option<Commits> {
+        Some(Commits {
+            target: self.target.clone()?,
+            wait_us: self.get("commit_wait_us"),
+            gain_percent: self.get("commit_gain_percent"),
+            sync_us: self.get("commit_sync_mean_us"),
+            under_way: self.get("commit_writes_under_way"),
+            arrival_percent: self.get("commit_arrival_percent"),
+        })
     }
 }
 
 /// What happened between two looks.
 fn between(before: &Numbers, now: &Numbers, seconds: f64) -> Result<Interval> {
-    if !now.0.contains_key("zk_ringkeeper_fsync_p50_us") {
+    if !now.is_ringkeeper() {
         bail!("this is no Ringkeeper: it does not tell how long its commits take");
     }
     let seconds = seconds.max(1e-3);
@@ -169,6 +224,7 @@ fn between(before: &Numbers, now: &Numbers, seconds: f64) -> Result<Interval> {
         disk_share: (commit_ms / 1e3 / seconds).min(1.0),
         requests_per_second: grown("zk_packets_received") / seconds,
         outstanding: now.get("zk_outstanding_requests"),
+        commits: now.commits(),
         advice: Vec::new(),
     };
     interval.advice = advise(&interval);
@@ -215,6 +271,7 @@ fn advise(interval: &Interval) -> Vec<String> {
             interval.outstanding, interval.records_per_commit
         ));
     }
+    advice.extend(interval.commits.as_ref().map(Commits::sentence));
     if interval.fsync_p50_us > 0.0 && interval.fsync_p99_us > SPIKE * interval.fsync_p50_us {
         advice.push(format!(
             "fsync spikes: one commit in a hundred takes longer than {} (median {}); look for \
@@ -224,6 +281,31 @@ fn advise(interval: &Interval) -> Vec<String> {
         ));
     }
     advice
+}
+
+impl Commits {
+    /// What is done, and, where the default could be worth a change, that.
+    fn sentence(&self) -> String {
+        let target = &self.target;
+        if self.wait_us > 0.0 {
+            let what = if target == "throughput" { "more writes" } else { "fewer syncs" };
+            return format!(
+                "commit target {target}: groups wait up to {} for company, which brought {:.0} % \
+                 {what} when it was tried",
+                text::micros(self.wait_us),
+                self.gain_percent
+            );
+        }
+        let comes_back = self.under_way >= 2.0 && self.arrival_percent < SOON;
+        if target == "latency" && self.sync_us >= LONG_SYNC_US && comes_back {
+            return format!(
+                "commit target latency: no group waits; a sync takes {} and clients come back \
+                 within it, so try ringkeeper.commit.target=throughput",
+                text::micros(self.sync_us)
+            );
+        }
+        format!("commit target {target}: no group waits for company")
+    }
 }
 
 const HEAD: &str = "commits/s  writes/s  per commit  bytes  mean us  p50 us  p99 us  disk   \
@@ -288,16 +370,19 @@ mod tests {
         assert_eq!(anew.commits_per_second, 50.0);
     }
 
-    /// A server that answers one connection with a text.
-    fn answering(text: &'static str) -> Result<Numbers> {
+    /// A server that answers `mntr` with one text, and then `pace` with the other, if it has one.
+    fn answering(mntr: &'static str, pace: Option<&'static str>) -> Result<Numbers> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut word = [0; 4];
-            stream.read_exact(&mut word).unwrap();
-            assert_eq!(&word, b"mntr");
-            stream.write_all(text.as_bytes()).unwrap();
+            for (expected, text) in [(b"mntr", Some(mntr)), (b"pace", pace)] {
+                let Some(text) = text else { break };
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut word = [0; 4];
+                stream.read_exact(&mut word).unwrap();
+                assert_eq!(&word, expected);
+                stream.write_all(text.as_bytes()).unwrap();
+            }
         });
         let answer = ask(&address);
         server.join().unwrap();
@@ -306,10 +391,25 @@ mod tests {
 
     #[test]
     fn servers_that_do_not_tell_are_told_what_to_do() {
-        let refused = answering("mntr is not executed because it is not in the whitelist.\n");
+        let alone = |text| answering(text, None);
+        let refused = alone("mntr is not executed because it is not in the whitelist.\n");
         assert!(format!("{:#}", refused.unwrap_err()).contains("4lw.commands.whitelist"));
-        assert!(format!("{:#}", answering("").unwrap_err()).contains("does not answer"));
-        assert_eq!(answering("zk_a\t7\nzk_b\tNaN\n").unwrap().0.len(), 1);
+        assert!(format!("{:#}", alone("").unwrap_err()).contains("does not answer"));
+        assert_eq!(alone("zk_a\t7\nzk_b\tNaN\n").unwrap().of.len(), 1);
+    }
+
+    #[test]
+    fn how_it_commits_is_told() {
+        let own = "zk_ringkeeper_fsync_p50_us\t1200\n";
+        let said = |pace| answering(own, Some(pace)).unwrap().commits().unwrap().sentence();
+        let waits = "commit_target\tthroughput\ncommit_wait_us\t640\ncommit_gain_percent\t52\n";
+        assert!(said(waits).contains("up to 640 us for company, which brought 52 % more writes"));
+        let long = "commit_target\tlatency\ncommit_wait_us\t0\ncommit_sync_mean_us\t1300\n\
+                    commit_writes_under_way\t8\ncommit_arrival_percent\t20\n";
+        assert!(said(long).contains("try ringkeeper.commit.target=throughput"));
+        let short = "commit_target\tlatency\ncommit_wait_us\t0\ncommit_sync_mean_us\t90\n";
+        assert_eq!(said(short), "commit target latency: no group waits for company");
+        assert_eq!(answering(own, Some("")).unwrap().commits(), None);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use identity::{BadIdentity, DirectoryId, Identity, Life};
 pub use memory::{Fault, MemoryDevice, Unsynced};
 pub use parallel::map_in_order;
 pub use priority::Priority;
-pub use probe::{Load, Measured, ProbeReport, choose, measure, probe, probe_while, usual};
+pub use probe::{Load, Measured, ProbeReport, choose, measure, probe, probe_while, settle, usual};
 pub use shelf::Shelf;
 pub use strategy::{Durability, Strategy};
 

@@ -29,6 +29,12 @@ impl fmt::Display for Priority {
 }
 
 impl Priority {
+    /// Puts the calling thread before others of the ordinary kind, as far as the system allows.
+    pub fn prefer() -> Priority {
+        ordinary();
+        if nice() { Priority::Nice } else { Priority::Usual }
+    }
+
     /// Raises that of the calling thread as far as the system allows. Only for a thread that
     /// blocks after every bit of work: nothing else gets the processor while it runs. Threads and
     /// processes that it starts are ordinary ones.
@@ -52,6 +58,16 @@ fn real_time() -> bool {
     unsafe { libc::sched_setscheduler(0, policy, &raw const rank) == 0 }
 }
 
+/// A thread may always give up a rank.
+fn ordinary() {
+    // SAFETY: the structure is plain numbers, for which zero is a value.
+    let rank: libc::sched_param = unsafe { std::mem::zeroed() };
+    let policy = libc::SCHED_OTHER | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: the pointer is to a structure that is borrowed for the call; 0 is this thread.
+    // Where the call is forbidden altogether, there is no rank to give up either.
+    let _ = unsafe { libc::sched_setscheduler(0, policy, &raw const rank) };
+}
+
 fn nice() -> bool {
     // SAFETY: the call takes numbers only; 0 is this thread.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) == 0 }
@@ -66,16 +82,18 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "the thread of this test must not be changed")]
     fn what_is_claimed_is_what_the_kernel_says() {
         let raised = std::thread::spawn(|| {
-            let raised = Priority::raise();
-            // SAFETY: both calls take numbers only; 0 is this thread.
-            let policy = unsafe { libc::sched_getscheduler(0) };
-            // SAFETY: as above.
-            let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-            match raised {
-                Priority::RealTime => policy & !libc::SCHED_RESET_ON_FORK == libc::SCHED_FIFO,
-                Priority::Nice => nice == NICE,
-                Priority::Usual => policy == libc::SCHED_OTHER && nice > NICE,
-            }
+            let is_so = |claimed| {
+                // SAFETY: both calls take numbers only; 0 is this thread.
+                let policy = unsafe { libc::sched_getscheduler(0) } & !libc::SCHED_RESET_ON_FORK;
+                // SAFETY: as above.
+                let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+                match claimed {
+                    Priority::RealTime => policy == libc::SCHED_FIFO,
+                    Priority::Nice => policy == libc::SCHED_OTHER && nice == NICE,
+                    Priority::Usual => policy == libc::SCHED_OTHER && nice > NICE,
+                }
+            };
+            is_so(Priority::prefer()) && is_so(Priority::raise()) && is_so(Priority::prefer())
         });
         assert!(raised.join().unwrap());
     }

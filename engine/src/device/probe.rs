@@ -26,6 +26,9 @@ const COMMITS_MAX: usize = 2_000;
 /// How much faster than the usual way another one must be to be taken instead, each time that it
 /// is measured: less is noise, and a choice that wavers is worse than a good one.
 const CLEARLY: f64 = 0.65;
+/// How much slower than the usual way another one may be on a quiet machine to be taken for what it
+/// does on a busy one, which is the least certain of all figures.
+const SLOWER: f64 = 1.25;
 /// How many times everything is measured.
 const ROUNDS: u32 = 2;
 /// Bytes written for each byte of a small commit beyond which a way wears out the disk.
@@ -310,8 +313,9 @@ fn find(rows: &[Measured], strategy: Strategy, bytes: usize, load: Load) -> Opti
     rows.iter().find(|row| (row.strategy, row.bytes, row.load) == (strategy, bytes, load))
 }
 
-/// The way that every round has found clearly better than the usual one, or else that one.
-fn settle(rounds: &[Vec<Measured>]) -> (Strategy, String) {
+/// The way that every round has found clearly better than the usual one, or else that one. Says
+/// why. There is a round at least.
+pub fn settle(rounds: &[Vec<Measured>]) -> (Strategy, String) {
     let mut verdicts = rounds.iter().map(|rows| choose(rows));
     let (first, mut why) = verdicts.next().expect("there is a round at least");
     let mut chosen = first;
@@ -328,8 +332,17 @@ fn works(rows: &[Measured], strategy: Strategy) -> bool {
     find(rows, strategy, SMALL, Load::Busy).is_some()
 }
 
-/// Takes the usual way, unless there is one that is clearly better: then the best. Says why. It
-/// looks at commits of 4 KiB, quiet and busy, and of 64 KiB, quiet.
+/// Whether a way loses on a quiet machine what it may win on a busy one.
+fn is_slower(rows: &[Measured], way: Strategy, usual: Strategy) -> bool {
+    [SMALL, LARGE].into_iter().any(|bytes| {
+        let p50_us = |way| find(rows, way, bytes, Load::Quiet).map(|row| row.p50_us as f64);
+        matches!((p50_us(way), p50_us(usual)), (Some(it), Some(that)) if it > that * SLOWER)
+    })
+}
+
+/// Takes the usual way, unless there is one that is clearly better, and not slower on a quiet
+/// machine: then the best. Says why. It looks at commits of 4 KiB, quiet and busy, and of 64 KiB,
+/// quiet.
 pub fn choose(rows: &[Measured]) -> (Strategy, String) {
     let mut why = String::new();
     let costs: Vec<(Strategy, f64)> = Strategy::ALL
@@ -338,7 +351,9 @@ pub fn choose(rows: &[Measured]) -> (Strategy, String) {
         .collect();
     let usual = Strategy::usual(|way| works(rows, way));
     let limit = costs.iter().find(|(way, _)| *way == usual).map_or(f64::MAX, |(_, cost)| *cost);
-    let better = costs.into_iter().filter(|(_, cost)| *cost < limit * CLEARLY);
+    let better = costs
+        .into_iter()
+        .filter(|(way, cost)| *cost < limit * CLEARLY && !is_slower(rows, *way, usual));
     let best = better.min_by(|(_, a), (_, b)| a.total_cmp(b));
     (best.map_or(usual, |(strategy, _)| strategy), why)
 }
@@ -415,6 +430,17 @@ mod tests {
         assert_eq!(chosen, Strategy::Direct);
         assert!(why.ends_with("measured again, direct was better, so neither is taken"), "{why}");
         assert_eq!(settle(&[round(80), round(40)]).0, Strategy::Direct);
+    }
+
+    /// Where commits of one way took 4 ms in one probe of a busy machine and 0.1 ms in the next.
+    #[test]
+    fn busy_figures_alone_do_not_decide() {
+        let mut all = rows(Strategy::Direct, 115, 4_800, 4_096);
+        all.extend(rows(Strategy::Uring, 120, 300, 4_096));
+        assert_eq!(choose(&all).0, Strategy::Uring, "as fast, and sooner where it matters");
+        all.retain(|row| row.strategy == Strategy::Direct);
+        all.extend(rows(Strategy::Uring, 208, 300, 4_096));
+        assert_eq!(choose(&all).0, Strategy::Direct);
     }
 
     #[test]

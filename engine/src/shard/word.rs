@@ -1,6 +1,6 @@
 //! Four-letter words: recognised as the very first four bytes of a connection, never later.
 
-/// A word that a server of 3.9 knows.
+/// A word that a server of 3.9 knows, or one of our own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "the names are the words")]
 pub enum Word {
@@ -23,13 +23,15 @@ pub enum Word {
     /// With its eight-byte argument.
     Stmk(i64),
     Hash,
+    /// Our own: how commits are paced.
+    Pace,
     /// The interrupt sequence of a telnet client: closes without a word.
     TelnetClose,
 }
 
 impl Word {
     /// Words without an argument.
-    const PLAIN: [(&'static [u8; 4], Word); 18] = [
+    const PLAIN: [(&'static [u8; 4], Word); 19] = [
         (b"ruok", Word::Ruok),
         (b"srvr", Word::Srvr),
         (b"stat", Word::Stat),
@@ -47,6 +49,7 @@ impl Word {
         (b"isro", Word::Isro),
         (b"gtmk", Word::Gtmk),
         (b"hash", Word::Hash),
+        (b"pace", Word::Pace),
         (b"\xff\xf4\xff\xfd", Word::TelnetClose),
     ];
 

@@ -15,10 +15,18 @@ const FAST: Time = Time::Measured(VIRTUAL_DISK);
 const REMOTE: Time = Time::Exponential(800.0);
 /// A disk that turns, or a cache that is flushed.
 const SLOW: Time = Time::Fixed(8_000.0);
+/// A disk that turns, as far as its arm and its plate have to go each time.
+const TURNING: Time = Time::Measured(&[
+    2_000., 3_600., 4_200., 4_600., 5_000., 5_300., 5_600., 5_900., 6_200., 6_500., 6_800., 7_100.,
+    7_400., 7_700., 8_000., 8_400., 8_800., 9_300., 10_000., 11_500., 30_000.,
+]);
 /// A disk that is fast but for one sync in ten.
 const TWO_FACED: Time = Time::Either(100.0, 4_000.0, 0.1);
 /// A solid-state disk without a protected cache.
 const FLASH: Time = Time::Fixed(1_000.0);
+
+/// What a write and its answer cost the serving thread.
+const WRITE_US: f64 = 4.0;
 
 const fn on(name: &'static str, sync: Time, load: Load) -> Situation {
     Situation {
@@ -26,7 +34,7 @@ const fn on(name: &'static str, sync: Time, load: Load) -> Situation {
         load,
         sync,
         sync_each_us: 0.05,
-        write_us: 4.0,
+        write_us: WRITE_US,
         commit_us: 8.0,
         turn_us: 3.0,
         wake_us: 15.0,
@@ -48,6 +56,9 @@ const fn spread(us: f64) -> Time {
 const fn open(per_second: f64) -> Load {
     Load::Open { per_second }
 }
+
+/// Writes per second that the serving thread can do where groups are large.
+const PEAK: f64 = 1e6 / WRITE_US;
 
 /// Few processors: a commit costs the serving thread much.
 const fn poor(mut situation: Situation) -> Situation {
@@ -76,6 +87,9 @@ pub(crate) const CLOSED: &[Situation] = &[
     on("slow, 2 clients, 200 us away", SLOW, closed(2, fixed(200.0))),
     on("slow, 16 clients, ~300 us away", SLOW, closed(16, spread(300.0))),
     on("slow, 256 clients, ~1 ms away", SLOW, closed(256, spread(1_000.0))),
+    on("turning, 4 clients, ~100 us away", TURNING, closed(4, spread(100.0))),
+    on("turning, 64 clients, ~1 ms away", TURNING, closed(64, spread(1_000.0))),
+    on("turning, 64 clients, ~20 ms away", TURNING, closed(64, spread(20_000.0))),
     on("remote, 8 clients, ~200 us away", REMOTE, closed(8, spread(200.0))),
     on("remote, 64 clients, ~200 us away", REMOTE, closed(64, spread(200.0))),
     on("two-faced, 32 clients, ~80 us away", TWO_FACED, closed(32, spread(80.0))),
@@ -104,6 +118,13 @@ pub(crate) const OPEN: &[Situation] = &[
     on("two-faced, 20,000/s", TWO_FACED, open(20_000.0)),
     on("remote, 5,000/s", REMOTE, open(5_000.0)),
     on("slow, 2,000/s", SLOW, open(2_000.0)),
+    on("turning, 2,000/s", TURNING, open(2_000.0)),
+    on("fast, 60 % of its peak", FAST, open(0.6 * PEAK)),
+    on("fast, 90 % of its peak", FAST, open(0.9 * PEAK)),
+    on("flash, 60 % of its peak", FLASH, open(0.6 * PEAK)),
+    on("flash, 90 % of its peak", FLASH, open(0.9 * PEAK)),
+    on("turning, 60 % of its peak", TURNING, open(0.6 * PEAK)),
+    on("turning, 90 % of its peak", TURNING, open(0.9 * PEAK)),
     on("slow, bursts of 50, 5,000/s", SLOW, Load::Bursts { per_second: 5_000.0, size: 50 }),
     on("flash, bursts of 20, 5,000/s", FLASH, Load::Bursts { per_second: 5_000.0, size: 20 }),
 ];

@@ -267,8 +267,15 @@ impl Hub {
             Word::Dirs => words::conf::dirs(self.dir_bytes()),
             Word::Envi => words::envi::envi(version, &Host::look()),
             Word::Ruok | Word::Isro | Word::Hash | Word::TelnetClose => String::new(),
+            Word::Pace => self.pace(),
             Word::Gtmk | Word::Stmk(_) => String::new(),
         }
+    }
+
+    /// How commits are paced.
+    pub(super) fn pace(&self) -> String {
+        let commits = self.commits.commits.load(Relaxed);
+        words::pace::pace(&self.gauges.pace.lock(), commits)
     }
 
     /// A word that needs nobody's part, but time.

@@ -71,7 +71,7 @@ impl ShardJob {
             Word::Srst => reset(shard, latencies),
             Word::Wchc | Word::Wchp => self.list_watches(shard),
             Word::Ruok | Word::Isro | Word::Hash | Word::TelnetClose => Progress::Done,
-            Word::Gtmk | Word::Stmk(_) => Progress::Done,
+            Word::Gtmk | Word::Stmk(_) | Word::Pace => Progress::Done,
             Word::Conf | Word::Dirs | Word::Envi => Progress::Done,
         }
     }

@@ -8,6 +8,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("engine/src/device/", "mapped segments and rings"),
     ("bench/src/throw_away.rs", "the kernel's promise that a server ends with its parent"),
     ("server/src/fatal.rs", "a handler for a signal"),
+    ("tuning/src/confirm.rs", "the same promise"),
     ("server/src/shards/ring", "the ring and the buffers that the kernel fills"),
 ];
 

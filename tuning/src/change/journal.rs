@@ -34,7 +34,14 @@ pub(crate) struct Journal {
     path: PathBuf,
     pub(crate) records: Vec<Record>,
     /// Two runs at once would lose each other's records.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // A process that is just being started may still hold the descriptor, and with it the lock.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 impl Journal {
@@ -61,7 +68,7 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
         };
-        Ok(Journal { path: path.to_owned(), records, _lock: lock })
+        Ok(Journal { path: path.to_owned(), records, lock })
     }
 
     /// Notes a change that is about to be made. What a file held before our first change is kept:

@@ -38,6 +38,13 @@ pub(crate) struct DiskFacts {
     pub(crate) others_kib_per_second: Option<f64>,
 }
 
+impl DiskFacts {
+    /// Whether there is no disk: what is written there is gone with the power.
+    pub(crate) fn is_memory(&self) -> bool {
+        matches!(self.file_system.as_deref(), Some("tmpfs" | "ramfs"))
+    }
+}
+
 impl BlockDevice {
     /// The device of a mount.
     pub(crate) fn of(root: &Root, mount: &Mount) -> Option<BlockDevice> {

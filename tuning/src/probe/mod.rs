@@ -21,7 +21,7 @@ pub(crate) mod wake;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use ringkeeper_engine::device::{Device, Disk, Durability, Load, Priority, Strategy};
 
 use self::commits::{Bounds, Made, Target};
@@ -70,9 +70,9 @@ pub(crate) fn run(
         before,
         tallies: Vec::new(),
         cut_short: None,
-        priority: Priority::Usual,
+        priority: (Priority::Usual, Priority::Usual),
     };
-    let (targets, unusable) = course.targets(&scratch, tell);
+    let (targets, unusable) = course.targets(&scratch, tell)?;
     if stop.is_wanted() {
         bail!("{INTERRUPTED} before anything was measured, and leaves nothing behind");
     }
@@ -81,12 +81,22 @@ pub(crate) fn run(
             unusable.iter().map(|way| format!("{}: {}", way.strategy, way.why)).collect();
         bail!("no way to write works in {}: {}", directory.display(), reasons.join("; "));
     }
-    let wakes = course.rounds(&targets, tell)?;
+    let mut wakes = Vec::new();
+    if let Err(error) = course.rounds(&targets, &mut wakes, tell) {
+        if course.tallies.iter().all(|tally| tally.cell().is_none()) {
+            return Err(error);
+        }
+        // What was measured before it is true all the same.
+        course.cut_short = Some(format!("{error:#}"));
+    }
     let works: Vec<Strategy> = targets.iter().map(|(strategy, _)| *strategy).collect();
     tell("states of the file", 0.97);
     let files = files::compare(&scratch, &counters, stop, &works);
     let Course { tallies, cut_short, priority, .. } = course;
-    taken.priority = priority.to_string();
+    taken.priority = match priority {
+        (quiet, busy) if quiet == busy => quiet.to_string(),
+        (quiet, busy) => format!("{quiet} ({busy} where it is busy)"),
+    };
     let report = Report {
         format: FORMAT,
         taken,
@@ -105,8 +115,9 @@ pub(crate) fn run(
 
 fn require_space(directory: &Path, plan: &Plan) -> Result<()> {
     let shown = directory.display();
-    let device = Disk::open(directory, Strategy::Pwrite, Durability::Synced)
-        .with_context(|| format!("{shown} cannot be measured; name a directory that exists"))?;
+    let device = Disk::open(directory, Strategy::Pwrite, Durability::Synced).map_err(|error| {
+        anyhow!("{shown} cannot be measured: {error}; name one that you may read")
+    })?;
     let free = device.free_bytes()?;
     if free < plan.space() {
         let (free, needed) = (text::bytes(free), text::bytes(plan.space()));
@@ -148,8 +159,8 @@ struct Course<'a> {
     before: Counts,
     tallies: Vec<Tally>,
     cut_short: Option<String>,
-    /// What the commits were granted.
-    priority: Priority,
+    /// What the commits were granted, on the quiet host and on the busy one.
+    priority: (Priority, Priority),
 }
 
 impl Course<'_> {
@@ -158,7 +169,7 @@ impl Course<'_> {
         &self,
         scratch: &Scratch,
         tell: &mut dyn FnMut(&str, f64),
-    ) -> (Vec<(Strategy, Target)>, Vec<Unusable>) {
+    ) -> Result<(Vec<(Strategy, Target)>, Vec<Unusable>)> {
         let (mut targets, mut unusable) = (Vec::new(), Vec::new());
         for strategy in Strategy::ALL {
             if self.stop.is_wanted() {
@@ -167,28 +178,32 @@ impl Course<'_> {
             tell(&format!("a file for {strategy}"), 0.0);
             match Target::make(scratch, strategy, self.plan.file_bytes, Made::AsSegments) {
                 Ok(target) => targets.push((strategy, target)),
+                // That says nothing about the strategy.
+                Err(error) if error.is_full() => {
+                    return Err(anyhow!("{error}; somebody else fills the disk, so make space"));
+                }
                 Err(error) => unusable.push(Unusable { strategy, why: error.to_string() }),
             }
         }
-        (targets, unusable)
+        Ok((targets, unusable))
     }
 
     /// All measurements in turn, several times.
     fn rounds(
         &mut self,
         targets: &[(Strategy, Target)],
+        wakes: &mut Vec<wake::Wake>,
         tell: &mut dyn FnMut(&str, f64),
-    ) -> Result<Vec<wake::Wake>> {
+    ) -> Result<()> {
         let cells = self.plan.cells();
         self.tallies =
             cells.iter().map(|&(way, bytes, load)| Tally::new(way, bytes, load)).collect();
         let all = cells.len() * self.plan.rounds as usize;
-        let mut wakes = Vec::new();
         for round in 0..self.plan.rounds as usize {
             let mut hogs: Option<Hogs> = None;
             for (at, &(strategy, bytes, load)) in cells.iter().enumerate() {
                 if self.is_over() {
-                    return Ok(wakes);
+                    return Ok(());
                 }
                 if load == Load::Busy && hogs.is_none() {
                     if round == 0 {
@@ -208,7 +223,7 @@ impl Course<'_> {
                 }
             }
         }
-        Ok(wakes)
+        Ok(())
     }
 
     fn measure(&mut self, at: usize, target: &Target) -> Result<()> {
@@ -218,13 +233,19 @@ impl Course<'_> {
         let sample = std::thread::scope(|scope| {
             // As the server's log has it: a thread of its own, of the priority that it may have.
             let commits = scope.spawn(|| {
-                let priority = Priority::raise();
+                let priority = match tally.load {
+                    Load::Quiet => Priority::prefer(),
+                    Load::Busy => Priority::raise(),
+                };
                 target.commit(tally.bytes, bounds, self.counters).map(|sample| (sample, priority))
             });
             commits.join().expect("a failed commit is an error, not a panic")
         });
         let (sample, priority) = sample?;
-        self.priority = priority;
+        match tally.load {
+            Load::Quiet => self.priority.0 = priority,
+            Load::Busy => self.priority.1 = priority,
+        }
         tally.add(&sample);
         Ok(())
     }

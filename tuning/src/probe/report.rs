@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use ringkeeper_engine::device::{Load, Measured, Strategy};
+use ringkeeper_engine::device::{Load, Measured, Strategy, choose, settle};
 
 use super::clock::ClockFacts;
 use super::disk::DiskFacts;
@@ -135,16 +135,25 @@ impl Cell {
 
     /// As the server's own probe has it. Of the slow commits the median of the rounds counts: one
     /// bad moment of the host is not the strategy's.
-    fn measured(&self) -> Measured {
+    pub(crate) fn measured(&self) -> Measured {
         let mut slow = self.rounds_p99.clone();
         slow.sort_by(f64::total_cmp);
         let p99 = slow.get(slow.len() / 2).copied().unwrap_or(self.micros.p99);
+        self.with(self.micros.p50, p99)
+    }
+
+    /// What one round measured; nothing where it did not come to it.
+    fn measured_in(&self, round: usize) -> Option<Measured> {
+        Some(self.with(*self.rounds_p50.get(round)?, *self.rounds_p99.get(round)?))
+    }
+
+    fn with(&self, p50: f64, p99: f64) -> Measured {
         Measured {
             strategy: self.strategy,
             bytes: self.bytes,
             load: self.load,
             commits: self.commits as usize,
-            p50_us: self.micros.p50.round() as u64,
+            p50_us: p50.round() as u64,
             p99_us: p99.round() as u64,
             written_bytes: self.written_kib.map(|kib| (kib * 1024.0) as u64),
         }
@@ -179,10 +188,27 @@ impl Report {
         cells
     }
 
-    /// The strategy that the server's own rule takes from these measurements, and why.
+    /// The strategy that the server's own rule takes from these measurements, and why: the usual
+    /// one, unless another is clearly better in every round.
     pub(crate) fn choice(&self) -> (Strategy, String) {
-        let measured: Vec<Measured> = self.cells.iter().map(Cell::measured).collect();
-        ringkeeper_engine::device::choose(&measured)
+        let all: Vec<Measured> = self.cells.iter().map(Cell::measured).collect();
+        let (best, mut why) = choose(&all);
+        let rounds: Vec<Vec<Measured>> = (0..self.rounds())
+            .map(|round| self.cells.iter().filter_map(|cell| cell.measured_in(round)).collect())
+            .collect();
+        if rounds.is_empty() {
+            return (best, why);
+        }
+        let (chosen, _) = settle(&rounds);
+        if chosen != best {
+            why.push_str("; the rounds do not agree that another is better");
+        }
+        (chosen, why)
+    }
+
+    /// Rounds that every measurement has.
+    fn rounds(&self) -> usize {
+        self.cells.iter().map(|cell| cell.rounds_p50.len()).min().unwrap_or(0)
     }
 
     /// The hand-off of one kind under a load.

@@ -14,7 +14,7 @@ const NAME: &str = "ringkeeper-tune.tmp";
 pub(crate) struct Scratch {
     path: PathBuf,
     /// Holds the lock as long as the probe runs.
-    _lock: File,
+    lock: File,
 }
 
 impl Scratch {
@@ -43,7 +43,7 @@ impl Scratch {
             };
             gone.with_context(|| format!("cannot remove {}, which is left over", left.display()))?;
         }
-        Ok(Scratch { path, _lock: lock })
+        Ok(Scratch { path, lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -60,6 +60,8 @@ impl Drop for Scratch {
         if let Err(error) = std::fs::remove_dir_all(&self.path) {
             eprintln!("ringkeeper tune: cannot remove {}: {error}", self.path.display());
         }
+        // A process that is just being started may still hold the descriptor, and with it the lock.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
     }
 }
 

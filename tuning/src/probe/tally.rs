@@ -14,7 +14,7 @@ use super::wake::histogram;
 pub(crate) struct Tally {
     pub(crate) strategy: Strategy,
     pub(crate) bytes: usize,
-    load: Load,
+    pub(crate) load: Load,
     nanos: Histogram<u64>,
     busy: Duration,
     counts: Counts,

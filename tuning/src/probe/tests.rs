@@ -42,7 +42,8 @@ fn a_probe_measures_everything_and_leaves_nothing() {
     let text = print::report(&report, crate::paint::Paint::Plain);
     assert!(text.contains("Median commit, quiet host") && text.contains("Hand-off"), "{text}");
     let advice = recommend::advise(&report);
-    assert!(recommend::fragment(&advice, &report).contains("\nringkeeper.log.device="));
+    let file = recommend::fragment(&advice, &report);
+    assert_ne!(file.contains("\nringkeeper.log.device="), report.disk.is_memory(), "{file}");
 
     let page = html::page(&report);
     assert!(page.contains("<svg") && page.contains("prefers-color-scheme:dark"));
@@ -70,6 +71,31 @@ fn an_interrupted_probe_says_so_and_leaves_nothing() {
 }
 
 #[test]
+fn what_was_measured_before_the_disk_failed_is_kept_and_marked() {
+    let directory = tempfile::tempdir().unwrap();
+    let fail_at = |word: &'static str| {
+        let path = directory.path().to_owned();
+        move |what: &str, _| {
+            if what.contains(word) {
+                for entry in std::fs::read_dir(path.join("ringkeeper-tune.tmp")).unwrap() {
+                    std::fs::remove_file(entry.unwrap().path()).unwrap();
+                }
+            }
+        }
+    };
+    let stop = Stop::default();
+    let report = run(directory.path(), &plan(), &stop, &mut fail_at("64 KiB, quiet")).unwrap();
+    assert!(report.cut_short.as_ref().unwrap().contains("cannot open"), "{:?}", report.cut_short);
+    assert!(!report.cells.is_empty() && report.cells.iter().all(|cell| cell.bytes == 4_096));
+    let doubts = recommend::advise(&report).doubts;
+    assert!(doubts.iter().any(|doubt| doubt.contains("not complete")), "{doubts:?}");
+    // Nothing at all is no result.
+    let error = run(directory.path(), &plan(), &stop, &mut fail_at("4 KiB, quiet")).unwrap_err();
+    assert!(error.to_string().contains("cannot open"), "{error}");
+    assert_eq!(entries(directory.path()), 0);
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused_before_anything_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let refused = |directory: &Path, plan: &Plan| {
@@ -78,7 +104,7 @@ fn what_cannot_be_measured_is_refused_before_anything_is_written() {
     };
     let huge = Plan { file_bytes: 1 << 50, ..plan() };
     assert!(refused(directory.path(), &huge).contains("of free space"));
-    assert!(refused(&directory.path().join("none"), &plan()).contains("name a directory"));
+    assert!(refused(&directory.path().join("none"), &plan()).contains("cannot be measured"));
     assert_eq!(entries(directory.path()), 0);
 }
 

@@ -61,6 +61,9 @@ pub struct PaceReport {
     pub target: Target,
     /// Microseconds that a group waits at most now.
     pub wait_us: u64,
+    /// What the wait in force brought when it was proved, in hundredths: more writes, or, where
+    /// there is a bound, fewer syncs; 0 without one.
+    pub gain_percent: u64,
     /// Groups that waited until everybody was back.
     pub complete: u64,
     /// Groups that waited as long as they might.
@@ -213,6 +216,7 @@ impl Pace {
         PaceReport {
             target: self.target,
             wait_us: self.bound(self.trial.proved()),
+            gain_percent: self.trial.gain_percent(),
             complete: self.complete,
             bounded: self.bounded,
             sync_us: self.sync.get() as u64,

@@ -34,6 +34,10 @@ const SEVERAL: f64 = 1.75;
 const GAIN: f64 = 1.03;
 const GAIN_SURE: f64 = 1.10;
 const NO_LOSS: f64 = 0.98;
+/// Late writes that say nothing yet.
+const LATE_FEW: f64 = 8.0;
+/// How much longer writes take where no more is done, for a trial to be hopeless.
+const LATER: f64 = 1.10;
 /// Part of the syncs that has to go away where syncs are to be few, and to stay away.
 const FEWER: f64 = 0.90;
 const STILL_FEWER: f64 = 0.95;
@@ -168,6 +172,8 @@ pub(super) struct Trial {
     /// without waiting.
     proved_rate: f64,
     base_late: f64,
+    /// What that brought, as a part: see [`Trial::gain_percent`].
+    gain: f64,
     /// Lateness since the last look at it.
     watch: Sum,
     /// How many writes were under way when something was tried last.
@@ -185,6 +191,7 @@ impl Trial {
             window: Window::default(),
             proved_rate: 0.0,
             base_late: 0.0,
+            gain: 0.0,
             watch: Sum::default(),
             under_way: 0.0,
         }
@@ -204,12 +211,21 @@ impl Trial {
         self.level
     }
 
+    /// Hundredths by which more was done with the wait in force when it was proved, or, where
+    /// there is a bound, fewer syncs were made.
+    pub(super) fn gain_percent(&self) -> u64 {
+        (self.gain * 100.0).max(0.0).round() as u64
+    }
+
     /// A group became durable.
     pub(super) fn note(&mut self, now_us: u64, commit: Committed, crowd: Crowd) {
         if self.target == Target::Latency {
             return;
         }
         let window = self.window.note(now_us, commit);
+        if self.breaks_the_bound() {
+            return self.give_up();
+        }
         match &mut self.phase {
             Phase::Rest(left) => {
                 *left = left.saturating_sub(1);
@@ -230,6 +246,18 @@ impl Trial {
                 self.judge(&pairs);
             }
         }
+    }
+
+    /// Whether the wait that is being tried has made so many writes late that no more have to be
+    /// seen: as many again as without it, and a few.
+    fn breaks_the_bound(&self) -> bool {
+        let (Target::Within(bound), Phase::Try(Pairs { first: Some(first), .. })) =
+            (self.target, self.phase)
+        else {
+            return false;
+        };
+        let usual = (first.late as f64).max(first.writes as f64 * allowed(bound));
+        self.window.sum.late as f64 > 2.0 * usual + LATE_FEW
     }
 
     /// Between trials: looks whether it is time for one.
@@ -287,6 +315,14 @@ impl Trial {
                 self.level = pairs.level;
                 self.proved_rate = pairs.with.rate();
                 self.base_late = pairs.without.late_share();
+                self.gain = match self.target {
+                    Target::Within(_) => {
+                        1.0 - pairs.with.commits_per_write() / pairs.without.commits_per_write()
+                    }
+                    Target::Latency | Target::Throughput => {
+                        pairs.with.rate() / pairs.without.rate() - 1.0
+                    }
+                };
                 self.watch = Sum::default();
                 self.window = Window::default();
                 self.phase = Phase::Rest(self.pause);
@@ -300,7 +336,7 @@ impl Trial {
             0 => (self.pause * 2).min(PAUSE_MAX),
             _ => PROOF_MIN,
         };
-        self.level = 0;
+        (self.level, self.gain) = (0, 0.0);
         self.next = (self.next + 1) % self.ladder().len();
         self.window = Window::default();
         self.phase = Phase::Rest(self.pause);
@@ -309,7 +345,7 @@ impl Trial {
     fn verdict(&self, pairs: &Pairs) -> Verdict {
         let Pairs { count, wins, without, with, .. } = pairs;
         let gain = with.rate() / without.rate();
-        if *count >= PAIRS_TO_GIVE_UP && *wins == 0 && gain < NO_LOSS {
+        if *count >= PAIRS_TO_GIVE_UP && self.is_hopeless(pairs, gain) {
             return Verdict::DoesNot;
         }
         let helps = match self.target {
@@ -333,6 +369,20 @@ impl Trial {
             }
             (false, false, _) => Verdict::Open,
         }
+    }
+
+    /// Whether the first pairs say that the others would be waste: each of them costs time.
+    fn is_hopeless(&self, pairs: &Pairs, gain: f64) -> bool {
+        let Pairs { wins, without, with, .. } = pairs;
+        let saves_nothing = match self.target {
+            Target::Within(_) => {
+                with.commits_per_write() > STILL_FEWER * without.commits_per_write()
+            }
+            Target::Latency | Target::Throughput => {
+                gain < GAIN && with.delay() > LATER * without.delay()
+            }
+        };
+        saves_nothing || (*wins == 0 && gain < NO_LOSS)
     }
 
     /// Sums follow the one window that the disk spoiled; the count of windows does not.

@@ -27,6 +27,10 @@ pub(super) fn write(hub: &Hub, out: &mut Exposition) {
     }
     let about = ("ringkeeper_commit_wait_seconds", "How long a group may wait for company now.");
     out.one(about, Kind::Gauge, seconds(pace.wait_us));
+    let help = "What that wait brought when it was proved: the part by which more was written, or, \
+                where the target is a bound, by which fewer syncs were made.";
+    let about = ("ringkeeper_commit_gain_ratio", help);
+    out.one(about, Kind::Gauge, pace.gain_percent as f64 / 100.0);
     let about =
         ("ringkeeper_commit_writes_per_second", "Writes made durable, pauses left out of account.");
     out.one(about, Kind::Gauge, pace.writes_per_second);

@@ -8,6 +8,7 @@ pub(super) mod dump;
 pub(super) mod envi;
 pub(super) mod mntr;
 pub(super) mod mntr_rows;
+pub(super) mod pace;
 pub(super) mod srvr;
 pub(super) mod watches;
 

@@ -28,8 +28,9 @@ const ROWS: &[Row] = &[
          what is clearly faster than the usual way.",
     ),
     Row::own("ringkeeper.log.priority", Kind::Choice(&["high", "normal"]), "high").doc(
-        "How the thread that writes the log is scheduled; high means before everything else, as \
-         far as the system allows it, so that a busy processor does not hold up writes.",
+        "How the thread that writes the log is scheduled; high means before other work, and \
+         before everything while it waits for the processor nevertheless, as far as the system \
+         allows it, so that a busy processor does not hold up writes.",
     ),
     Row::own("ringkeeper.commit.target", Kind::CommitTarget, "latency").doc(
         "What waiting for more writes to share a sync is judged by: latency never waits, \

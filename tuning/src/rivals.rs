@@ -1,0 +1,189 @@
+//! Whether the advised way to write the log is at least as good as any other, by two probes of one
+//! disk: what one of them finds faster by chance, the other does not.
+
+use std::fmt::Write as _;
+
+use ringkeeper_engine::device::{Load, Strategy};
+
+use crate::paint::Paint;
+use crate::probe::report::load_name;
+use crate::probe::{Cell, Report};
+use crate::text;
+use crate::verify::{Change, judge};
+
+/// The figures that the choice is made from.
+const FIGURES: [(usize, Load); 3] =
+    [(4 << 10, Load::Quiet), (64 << 10, Load::Quiet), (4 << 10, Load::Busy)];
+
+/// The advice of both probes, and every other way beside it.
+pub(crate) struct Standing {
+    pub(crate) advised: Strategy,
+    pub(crate) again: Strategy,
+    rivals: Vec<Rival>,
+}
+
+/// Another way that works here: what it is against the advised one, figure by figure.
+struct Rival {
+    strategy: Strategy,
+    figures: [Option<Against>; 3],
+}
+
+/// What both probes say of one figure.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Against {
+    /// Both found it faster, by this share at the least.
+    Faster(f64),
+    Slower(f64),
+    /// They do not both find a difference beyond their noise.
+    Same,
+}
+
+impl Standing {
+    pub(crate) fn of(before: &Report, after: &Report) -> Standing {
+        let (advised, again) = (before.choice().0, after.choice().0);
+        let works = |way: &Strategy| *way != advised && !after.curve(*way, Load::Quiet).is_empty();
+        let rival = |strategy| Rival {
+            strategy,
+            figures: FIGURES.map(|(bytes, load)| {
+                let change = |report: &Report| {
+                    let cell = |way| find(report, way, bytes, load);
+                    Some(judge(cell(advised)?, cell(strategy)?))
+                };
+                Some(both(change(before)?, change(after)?))
+            }),
+        };
+        let rivals = Strategy::ALL.into_iter().filter(works).map(rival).collect();
+        Standing { advised, again, rivals }
+    }
+
+    /// Those that are better in something, and worse in nothing.
+    fn better(&self) -> impl Iterator<Item = &Rival> {
+        self.rivals.iter().filter(|rival| {
+            let figures = || rival.figures.iter().flatten();
+            figures().any(|it| matches!(it, Against::Faster(_)))
+                && !figures().any(|it| matches!(it, Against::Slower(_)))
+        })
+    }
+
+    /// Whether both probes advise the same, and nothing else is better.
+    pub(crate) fn holds(&self) -> bool {
+        self.advised == self.again && self.better().next().is_none()
+    }
+
+    pub(crate) fn shown(&self, paint: Paint) -> String {
+        let advised = self.advised;
+        let mut head = format!("{:24}", format!("against {advised}"));
+        for (bytes, load) in FIGURES {
+            let name = format!("{} {}", text::bytes(bytes as u64), load_name(load));
+            let _ = write!(head, " {name:>16}");
+        }
+        let mut out = paint.bold(&head) + "\n";
+        for rival in &self.rivals {
+            let _ = write!(out, "{:24}", rival.strategy.name());
+            for figure in &rival.figures {
+                let _ = write!(out, " {:>16}", figure.map_or("?".to_owned(), worded));
+            }
+            out.push('\n');
+        }
+        out + &self.verdict(paint)
+    }
+
+    fn verdict(&self, paint: Paint) -> String {
+        let (advised, again) = (self.advised, self.again);
+        if advised != again {
+            let line =
+                format!("The probes do not agree: ringkeeper.log.device={advised}, {again}.");
+            return paint.warning(&line) + "\n";
+        }
+        let key = format!("ringkeeper.log.device={advised}");
+        let names: Vec<&str> = self.better().map(|rival| rival.strategy.name()).collect();
+        if names.is_empty() {
+            let line = format!("Both probes advise {key}; it is at least as good as any other.");
+            return paint.good(&line) + "\n";
+        }
+        let names = names.join(", ");
+        let line = format!(
+            "Both probes advise {key}, the usual way; {names}: faster in both, too little for the \
+             rule. Whoever wants that little sets it."
+        );
+        paint.warning(&line) + "\n"
+    }
+}
+
+fn find(report: &Report, strategy: Strategy, bytes: usize, load: Load) -> Option<&Cell> {
+    report.curve(strategy, load).into_iter().find(|cell| cell.bytes == bytes)
+}
+
+fn both(one: Change, two: Change) -> Against {
+    match (one, two) {
+        (Change::Faster(a), Change::Faster(b)) => Against::Faster(a.min(b)),
+        (Change::Slower(a), Change::Slower(b)) => Against::Slower(a.min(b)),
+        (Change::WithinNoise | Change::Faster(_) | Change::Slower(_), _) => Against::Same,
+    }
+}
+
+fn worded(against: Against) -> String {
+    match against {
+        Against::Same => "the same".to_owned(),
+        Against::Faster(share) => format!("{:.0} % faster", share * 100.0),
+        Against::Slower(share) => format!("{:.0} % slower", share * 100.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tests::sample;
+
+    /// The sample, with every figure of one way times a factor.
+    fn with(strategy: Strategy, factor: f64) -> Report {
+        let mut report = sample(1.0);
+        for cell in report.cells.iter_mut().filter(|cell| cell.strategy == strategy) {
+            cell.micros.p50 *= factor;
+            let rounds = cell.rounds_p50.iter_mut().chain(&mut cell.rounds_p99);
+            rounds.for_each(|us| *us *= factor);
+        }
+        report
+    }
+
+    #[test]
+    fn noise_is_no_rival() {
+        let standing = Standing::of(&sample(1.0), &sample(1.1));
+        assert!(standing.holds());
+        let text = standing.shown(Paint::Plain);
+        assert_eq!(text.matches("the same").count(), 9, "{text}");
+        assert!(text.contains("=direct; it is at least as good as any other"), "{text}");
+    }
+
+    #[test]
+    fn once_faster_is_chance_and_twice_is_not() {
+        let (usual, faster) = (sample(1.0), with(Strategy::Uring, 0.75));
+        assert!(Standing::of(&usual, &faster).holds() && Standing::of(&faster, &usual).holds());
+        let standing = Standing::of(&faster, &faster);
+        assert!(!standing.holds());
+        let text = standing.shown(Paint::Plain);
+        assert!(text.contains("uring: faster in both") && text.contains("24 % faster"), "{text}");
+    }
+
+    #[test]
+    fn two_opinions_are_told() {
+        let (usual, better) = (sample(1.0), with(Strategy::Uring, 0.4));
+        assert_eq!(better.choice().0, Strategy::Uring);
+        assert!(Standing::of(&better, &better).holds(), "what is clearly better is advised");
+        let standing = Standing::of(&better, &usual);
+        assert!(!standing.holds());
+        let text = standing.shown(Paint::Plain);
+        assert!(text.contains("do not agree: ringkeeper.log.device=uring, direct"), "{text}");
+    }
+
+    #[test]
+    fn a_way_that_loses_elsewhere_is_no_better() {
+        let mut report = with(Strategy::Uring, 0.75);
+        let busy = |cell: &&mut Cell| cell.strategy == Strategy::Uring && cell.load == Load::Busy;
+        for cell in report.cells.iter_mut().filter(busy) {
+            cell.micros.p50 *= 4.0;
+            cell.rounds_p50.iter_mut().for_each(|us| *us *= 4.0);
+        }
+        assert!(Standing::of(&report, &report).holds());
+    }
+}
