@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::op::{create, delete, multi, session, set_acl, set_data};
 use crate::tree::{Digest, NodeId, Tree};
-use crate::txn::{AclList, CreateOp, Txn, TxnBody};
+use crate::txn::{AclList, AclMemo, BodyRef, CreateOp, Txn, TxnBody, TxnRef};
 use crate::watch::ChangeKind;
-use crate::wire::Stat;
+use crate::wire::{Malformed, Stat};
 use crate::{Code, Millis, SessionId, Zxid, path};
 
 /// Everything that committed transactions have made.
@@ -16,6 +16,7 @@ pub struct Database {
     pub tree: Tree,
     sessions: BTreeMap<SessionId, i32>,
     digests: VecDeque<(Zxid, u64)>,
+    acls: AclMemo,
 }
 
 /// Every so many zxids the digest of the tree is noted, for comparison between servers.
@@ -103,7 +104,7 @@ impl Database {
     /// A fresh server's state, or a loaded one.
     pub fn new(tree: Tree, sessions: impl IntoIterator<Item = (SessionId, i32)>) -> Database {
         let sessions = sessions.into_iter().collect();
-        Database { tree, sessions, digests: VecDeque::new() }
+        Database { tree, sessions, digests: VecDeque::new(), acls: AclMemo::default() }
     }
 
     /// The last zxid applied.
@@ -136,9 +137,7 @@ impl Database {
     ///
     /// Invariant: zxids arrive in order without a gap inside an epoch.
     pub fn apply(&mut self, txn: &Txn, interest: Interest) -> Applied {
-        let last = self.tree.applied();
-        let follows = last.next() == Some(txn.zxid) || txn.zxid.epoch() > last.epoch();
-        assert!(follows, "transaction {} cannot follow {last}", txn.zxid);
+        self.check_follows(txn.zxid);
         let mut applying = Applying {
             tree: &mut self.tree,
             zxid: txn.zxid,
@@ -157,9 +156,43 @@ impl Database {
             }
             _ => {}
         }
-        self.tree.set_applied(txn.zxid);
-        self.note_digest(txn.zxid);
+        self.note_applied(txn.zxid);
         Applied { zxid: txn.zxid, result, changes }
+    }
+
+    /// Applies a committed transaction as it stands in the log: nobody watches, and nobody waits
+    /// for its result.
+    pub fn replay(&mut self, payload: &[u8]) -> Result<(), Malformed> {
+        let TxnRef { session, cxid, zxid, time, body } = TxnRef::read(payload, &mut self.acls)?;
+        match body {
+            BodyRef::Create(create) => {
+                self.check_follows(zxid);
+                create::replay(&create, &mut self.tree, zxid, time);
+            }
+            BodyRef::SetData { path, data, version } => {
+                self.check_follows(zxid);
+                let id = self.tree.find(&path).expect("a change is in the log for a node there is");
+                self.tree.set_data(id, data, version, zxid, time);
+            }
+            BodyRef::Other(body) => {
+                let txn = Txn { session, cxid, zxid, time, body };
+                self.apply(&txn, Interest::Nobody);
+                return Ok(());
+            }
+        }
+        self.note_applied(zxid);
+        Ok(())
+    }
+
+    fn check_follows(&self, zxid: Zxid) {
+        let last = self.tree.applied();
+        let follows = last.next() == Some(zxid) || zxid.epoch() > last.epoch();
+        assert!(follows, "transaction {zxid} cannot follow {last}");
+    }
+
+    fn note_applied(&mut self, zxid: Zxid) {
+        self.tree.set_applied(zxid);
+        self.note_digest(zxid);
     }
 }
 
@@ -210,6 +243,8 @@ impl Applying<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::txn::{CreateTxn, DeleteCause, NodeKind};
+    use crate::wire::{Acl, Id};
 
     #[test]
     fn every_128th_digest_is_kept_for_a_while() {
@@ -227,5 +262,96 @@ mod tests {
         assert_eq!(noted.len(), DIGESTS_MAX);
         assert_eq!((noted[0], noted[DIGESTS_MAX - 1]), (Zxid(3 * DIGEST_INTERVAL), Zxid(last)));
         assert!(db.digests().all(|(_, digest)| digest == db.tree.digest()));
+    }
+    /// A history with every kind of transaction, and some that look alike.
+    fn history() -> Vec<Txn> {
+        let own = Acl { perms: 31, id: Id { scheme: "digest".into(), id: "me".into() } };
+        let acls = [AclList::from([Acl::open()]), AclList::from([own])];
+        let mut bodies = vec![TxnBody::CreateSession { timeout_ms: 4_000 }];
+        for n in 0..300_usize {
+            let (parent, path) = (format!("/{}", n % 7), format!("/{}/{n}", n % 7));
+            let (op, kind) = match n % 5 {
+                0 => (CreateOp::Create2, NodeKind::Ephemeral(SessionId(9))),
+                1 => (CreateOp::Container, NodeKind::Container),
+                2 => (CreateOp::Ttl, NodeKind::Ttl(60_000)),
+                _ => (CreateOp::Create, NodeKind::Persistent),
+            };
+            let data = (n % 4 > 0).then(|| vec![n as u8; n % 90].into());
+            let (acl, parent_cversion) = (acls[n / 3 % 2].clone(), (n / 7 + 1) as i32);
+            if n < 7 {
+                let (path, data, kind) = (parent.into(), None, NodeKind::Persistent);
+                let create =
+                    CreateTxn { op: CreateOp::Create, path, data, acl, kind, parent_cversion };
+                bodies.push(TxnBody::Create(create));
+                continue;
+            }
+            let path: Arc<str> = path.into();
+            let create = CreateTxn { op, path: path.clone(), data, acl, kind, parent_cversion };
+            let set = |data: &[u8], version| TxnBody::SetData {
+                path: path.clone(),
+                data: Some(data.into()),
+                version,
+            };
+            if n % 11 == 0 {
+                bodies.push(TxnBody::Multi(vec![TxnBody::Create(create), set(b"both", 1)]));
+            } else {
+                bodies.push(TxnBody::Create(create));
+            }
+            if n % 2 == 0 {
+                bodies.push(set(&[1; 20], 1));
+            }
+            if n % 13 == 0 {
+                let cause = DeleteCause::Client;
+                bodies.push(TxnBody::Delete { path: path.clone(), cause });
+            }
+        }
+        bodies.push(TxnBody::Error(Code::NoNode));
+        let txn = |(n, body)| {
+            let (zxid, time) = (Zxid(n as u64 + 1), Millis(n as i64 * 3));
+            Txn { session: SessionId(9), cxid: 1, zxid, time, body }
+        };
+        bodies.into_iter().enumerate().map(txn).collect()
+    }
+
+    /// Everything that clients could see, and the digest.
+    fn contents(db: &Database) -> Vec<(String, Stat, Option<Vec<u8>>, AclList)> {
+        let mut nodes = Vec::new();
+        let mut paths = vec!["/".to_owned()];
+        while let Some(path) = paths.pop() {
+            let tree = &db.tree;
+            let id = tree.find(&path).unwrap();
+            paths.extend(tree.child_nodes(id).map(|child| tree.path_of(child)));
+            let data = tree.data(id).map(<[u8]>::to_vec);
+            nodes.push((path, tree.stat(id), data, tree.acl(id).clone()));
+        }
+        nodes.sort_by(|a, b| a.0.cmp(&b.0));
+        nodes
+    }
+
+    #[test]
+    fn replaying_bytes_does_what_applying_does() {
+        for digest in [Digest::Kept, Digest::Off] {
+            let fresh = |seed| {
+                let mut tree = Tree::new(seed);
+                tree.keep_digest(digest);
+                Database::new(tree, [])
+            };
+            let (mut applied, mut replayed) = (fresh(1), fresh(2));
+            for txn in history() {
+                let mut bytes = Vec::new();
+                txn.write(&mut bytes);
+                applied.apply(&txn, Interest::Nobody);
+                replayed.replay(&bytes).unwrap();
+                assert_eq!(applied.tree.digest(), replayed.tree.digest());
+            }
+            assert_eq!(contents(&applied), contents(&replayed));
+            assert!(contents(&applied).len() > 250);
+            assert!(applied.sessions().eq(replayed.sessions()));
+            assert!(applied.digests().eq(replayed.digests()));
+            assert_eq!(applied.applied(), replayed.applied());
+            let size = |db: &Database| db.tree.approximate_data_size();
+            assert_eq!(size(&applied), size(&replayed));
+            assert!(replayed.replay(&[0; 20]).is_err(), "it is no transaction");
+        }
     }
 }

@@ -5,6 +5,8 @@
 //! acknowledged may be missing, and nothing may be there that was not ordered.
 #![expect(unreachable_pub, reason = "the fuzz targets take one of these modules as a library")]
 
+#[path = "recover/ahead.rs"]
+mod ahead;
 #[path = "recover/crashes.rs"]
 mod crashes;
 #[path = "recover/cuts.rs"]

@@ -12,7 +12,7 @@ use ringkeeper_engine::tree::Digest;
 use crate::admin::Startup;
 use crate::config::Settings;
 use crate::log_device::LogWay;
-use crate::restore::Restore;
+use crate::restore::{self, Restore};
 
 /// The file that allows a start from nothing where `db.autocreate=false` forbids it. It is used up
 /// by a start, as in ZooKeeper.
@@ -72,7 +72,7 @@ impl Store {
         }
         let mut db = restore.finish();
         let digest = if settings.digest_enabled { Digest::Kept } else { Digest::Off };
-        db.tree.keep_digest(digest);
+        restore::keep_digest(&mut db.tree, digest);
         Ok(Store { homes, identity, dirs, recovered, db, way, seed, loading })
     }
 }

@@ -5,6 +5,7 @@
 //! are durable after a sync of the file, names after [`Device::sync_dir`], and in any order or not
 //! at all before that.
 
+mod ahead;
 mod disk;
 mod extents;
 mod home;
@@ -18,6 +19,7 @@ mod strategy;
 
 use std::io;
 
+pub use ahead::{Handed, ahead};
 pub use disk::{Disk, DiskSegment};
 pub use extents::{Extents, extents};
 pub use home::{Home, HomeError};
@@ -122,6 +124,8 @@ pub trait Device: Clone + Send + Sync + 'static {
     fn durability(&self) -> Durability;
     /// Threads that may read at once; 1 keeps the order of operations fixed.
     fn threads(&self) -> usize;
+    /// Bytes of a segment that are read at once.
+    fn piece_bytes(&self) -> usize;
 }
 
 /// What one durable write took.
@@ -150,6 +154,8 @@ pub trait Segment: Send {
 pub trait ReadAt: Send + Sync {
     /// The length of the file when it was opened.
     fn bytes(&self) -> u64;
+    /// Fills `buffer` with what stands at `offset`; less than that is an error.
+    fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError>;
     /// Exactly `bytes` bytes from `offset`; fewer are an error.
     fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, DiskError>;
 }

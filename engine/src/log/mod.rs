@@ -14,6 +14,7 @@ pub mod header;
 pub mod record;
 pub mod scan;
 
+mod ahead;
 mod gauge;
 mod group;
 mod high_water;

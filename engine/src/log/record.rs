@@ -58,6 +58,36 @@ impl Record<'_> {
     }
 }
 
+/// A part of a segment, known by its place in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Window<'a> {
+    base: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> Window<'a> {
+    /// The bytes that stand at `base` of a segment.
+    pub fn new(base: usize, bytes: &'a [u8]) -> Window<'a> {
+        Window { base, bytes }
+    }
+
+    /// Where in the segment it ends.
+    pub fn end(&self) -> usize {
+        self.base + self.bytes.len()
+    }
+
+    /// What lies behind an offset of the segment.
+    fn behind(&self, offset: usize) -> Option<&'a [u8]> {
+        self.bytes.get(offset.checked_sub(self.base)?..)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Window<'a> {
+    fn from(segment: &'a [u8]) -> Window<'a> {
+        Window::new(0, segment)
+    }
+}
+
 /// Bytes in the segment of a payload of `len` bytes.
 pub const fn framed(len: usize) -> usize {
     HEADER_BYTES + len.next_multiple_of(ALIGN)
@@ -113,10 +143,10 @@ pub(super) fn fitting(buffer: &[u8], room: usize) -> (usize, u32, Option<Zxid>) 
     (at, records, last)
 }
 
-/// The record at `offset` of a segment, if there is one.
-pub(super) fn verify(segment: &[u8], offset: usize, salt: u64) -> Option<Record<'_>> {
-    let rest = segment.get(offset..)?;
-    if rest.len() < HEADER_BYTES || !is_marked(segment, offset, salt) {
+/// The record at `offset` of a segment, if there is one and the window holds all of it.
+pub(super) fn verify(window: Window<'_>, offset: usize, salt: u64) -> Option<Record<'_>> {
+    let rest = window.behind(offset)?;
+    if rest.len() < HEADER_BYTES || !is_marked(window, offset, salt) {
         return None;
     }
     let len = u32_at(rest, 4) as usize;
@@ -133,28 +163,31 @@ pub(super) fn verify(segment: &[u8], offset: usize, salt: u64) -> Option<Record<
 }
 
 /// Whether a record of this incarnation of the segment once began at `offset`.
-pub(super) fn is_marked(segment: &[u8], offset: usize, salt: u64) -> bool {
-    let mark = segment.get(offset + 8..offset + 16);
-    mark.is_some_and(|mark| mark == (salt ^ offset as u64).to_le_bytes())
+pub(super) fn is_marked(window: Window<'_>, offset: usize, salt: u64) -> bool {
+    mark(window, offset) == Some(salt ^ offset as u64)
 }
 
 /// Whether the mark at `offset` is right but for a few bits: a record whose mark was damaged, for
 /// no other eight bytes come so close by chance.
-pub(super) fn is_nearly_marked(segment: &[u8], offset: usize, salt: u64) -> bool {
-    let Some(mark) = segment.get(offset + 8..offset + 16) else { return false };
-    let mark = u64::from_le_bytes(mark.try_into().expect("eight bytes"));
+pub(super) fn is_nearly_marked(window: Window<'_>, offset: usize, salt: u64) -> bool {
+    let Some(mark) = mark(window, offset) else { return false };
     (mark ^ salt ^ offset as u64).count_ones() <= 4
+}
+
+fn mark(window: Window<'_>, offset: usize) -> Option<u64> {
+    let mark = window.behind(offset)?.get(8..16)?;
+    Some(u64::from_le_bytes(mark.try_into().expect("eight bytes")))
 }
 
 /// Where the group of the marked record at `offset` starts, as far as that can be trusted: either
 /// the whole record verifies, or its group stands in the same sector as its mark, and sectors are
 /// written whole.
-pub(super) fn group_of(segment: &[u8], offset: usize, salt: u64) -> Option<u32> {
-    if let Some(record) = verify(segment, offset, salt) {
+pub(super) fn group_of(window: Window<'_>, offset: usize, salt: u64) -> Option<u32> {
+    if let Some(record) = verify(window, offset, salt) {
         return Some(record.group);
     }
     let same_sector = (offset + 8) / SECTOR_BYTES == (offset + 19) / SECTOR_BYTES;
-    let group = u32_at(segment.get(offset..offset + HEADER_BYTES)?, 16);
+    let group = u32_at(window.behind(offset)?.get(..HEADER_BYTES)?, 16);
     let plausible = group as usize <= offset && (group as usize).is_multiple_of(ALIGN);
     (same_sector && plausible).then_some(group)
 }
@@ -178,8 +211,8 @@ pub(super) fn first(buffer: &[u8]) -> (Zxid, usize) {
 }
 
 /// The zxid and the payload of the record at `offset`, which was verified before.
-pub(super) fn at(segment: &[u8], offset: usize) -> (Zxid, &[u8]) {
-    let start = offset + HEADER_BYTES;
-    let payload = &segment[start..start + u32_at(segment, offset + 4) as usize];
+pub(super) fn at(window: Window<'_>, offset: usize) -> (Zxid, &[u8]) {
+    let record = window.behind(offset).expect("it was verified");
+    let payload = &record[HEADER_BYTES..HEADER_BYTES + u32_at(record, 4) as usize];
     (zxid_of(payload), payload)
 }

@@ -31,6 +31,10 @@ pub trait Replay {
     fn begin_empty(&mut self);
     /// The next transaction, in order, without gaps.
     fn txn(&mut self, txn: Txn) -> Result<(), String>;
+    /// The same, as it stands in the log; for whoever can do without the [`Txn`].
+    fn record(&mut self, payload: &[u8]) -> Result<(), String> {
+        self.txn(Txn::read(payload).map_err(|error| error.to_string())?)
+    }
 }
 
 /// Something that recovery did and that somebody should know.

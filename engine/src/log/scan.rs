@@ -1,93 +1,13 @@
-//! Reading a segment: pure, over the bytes of a whole file.
+//! Reading a segment: pure, over the bytes of a whole file or of parts of it, one after the other.
 
 use super::group::follows;
 use super::header::{self, Header};
-use super::record::{self, Record};
+use super::record::{self, Record, Window};
 use crate::Zxid;
 
-/// The records of a segment, from the first up to the first that is not there or not right.
-#[derive(Clone, Debug)]
-pub struct Records<'a> {
-    segment: &'a [u8],
-    salt: u64,
-    at: usize,
-    chain: u32,
-    last: Zxid,
-    group: u32,
-    sealed: bool,
-    stop: Stop,
-}
-
-/// Why [`Records`] ended.
+/// How far a segment was read, and what was found there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stop {
-    /// There is no record at this place, or it is damaged.
-    NoRecord,
-    /// There is one, but it does not go with the record before it.
-    Chain,
-    /// There is one, but its zxid may not stand here.
-    Order(Zxid),
-}
-
-impl<'a> Records<'a> {
-    /// Starts behind the header.
-    pub fn new(segment: &'a [u8], header: &Header) -> Records<'a> {
-        Records {
-            segment,
-            salt: header.salt,
-            at: header::RECORDS_AT,
-            chain: header.chain,
-            last: header.prev,
-            group: 0,
-            sealed: true,
-            stop: Stop::NoRecord,
-        }
-    }
-
-    /// Where the next record would begin.
-    pub fn offset(&self) -> usize {
-        self.at
-    }
-
-    fn check(&self, record: &Record<'_>) -> Result<(), Stop> {
-        let in_group = record.group == self.group || record.group as usize == self.at;
-        if record.prev != self.chain || !in_group {
-            return Err(Stop::Chain);
-        }
-        match record.zxid() {
-            Some(zxid) if !follows(self.last, zxid) => Err(Stop::Order(zxid)),
-            Some(_) | None => Ok(()),
-        }
-    }
-}
-
-impl<'a> Iterator for Records<'a> {
-    type Item = (usize, Record<'a>);
-
-    /// Seals are followed, but not returned.
-    fn next(&mut self) -> Option<(usize, Record<'a>)> {
-        loop {
-            let record = record::verify(self.segment, self.at, self.salt)?;
-            if let Err(stop) = self.check(&record) {
-                self.stop = stop;
-                return None;
-            }
-            let offset = self.at;
-            self.at += record.bytes();
-            (self.chain, self.group, self.sealed) = (record.crc, record.group, record.is_seal());
-            if let Some(zxid) = record.zxid() {
-                self.last = zxid;
-                return Some((offset, record));
-            }
-        }
-    }
-}
-
-/// What was found in a segment.
-#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scan {
-    /// Where each good record begins.
-    pub offsets: Vec<u32>,
     /// Where the good records end.
     pub end: usize,
     /// The zxid of the last good record, or what the header says came before.
@@ -98,17 +18,89 @@ pub struct Scan {
     pub sealed: bool,
     /// Why it ended there.
     pub stop: Stop,
+    group: u32,
+    salt: u64,
+}
+
+/// Why a [`Scan`] ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// There is no record at this place, or it is damaged, or not all of it has been read.
+    NoRecord,
+    /// There is one, but it does not go with the record before it.
+    Chain,
+    /// There is one, but its zxid may not stand here.
+    Order(Zxid),
+}
+
+impl Scan {
+    /// Starts behind the header.
+    pub fn new(header: &Header) -> Scan {
+        Scan {
+            end: header::RECORDS_AT,
+            last: header.prev,
+            chain: header.chain,
+            sealed: true,
+            stop: Stop::NoRecord,
+            group: 0,
+            salt: header.salt,
+        }
+    }
+
+    /// Goes on with a window that holds what stands at the end of the scan.
+    pub fn records<'a>(&'a mut self, window: Window<'a>) -> Records<'a> {
+        Records { window, scan: self }
+    }
+
+    fn check(&self, record: &Record<'_>) -> Result<(), Stop> {
+        let in_group = record.group == self.group || record.group as usize == self.end;
+        if record.prev != self.chain || !in_group {
+            return Err(Stop::Chain);
+        }
+        match record.zxid() {
+            Some(zxid) if !follows(self.last, zxid) => Err(Stop::Order(zxid)),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// The records of a window, up to the first that is not there or not right.
+#[derive(Debug)]
+pub struct Records<'a> {
+    window: Window<'a>,
+    scan: &'a mut Scan,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = (usize, Record<'a>);
+
+    /// Seals are followed, but not returned.
+    fn next(&mut self) -> Option<(usize, Record<'a>)> {
+        // A record that does not belong here is the end, whatever comes behind it.
+        while self.scan.stop == Stop::NoRecord {
+            let record = record::verify(self.window, self.scan.end, self.scan.salt)?;
+            if let Err(stop) = self.scan.check(&record) {
+                self.scan.stop = stop;
+                return None;
+            }
+            let scan = &mut *self.scan;
+            let offset = scan.end;
+            scan.end += record.bytes();
+            (scan.chain, scan.group, scan.sealed) = (record.crc, record.group, record.is_seal());
+            if let Some(zxid) = record.zxid() {
+                scan.last = zxid;
+                return Some((offset, record));
+            }
+        }
+        None
+    }
 }
 
 /// Verifies a segment.
 pub fn scan(segment: &[u8], header: &Header) -> Scan {
-    let mut records = Records::new(segment, header);
-    let offsets = records
-        .by_ref()
-        .map(|(offset, _)| u32::try_from(offset).expect("segments are smaller than 4 GiB"))
-        .collect();
-    let Records { at: end, last, chain, sealed, stop, .. } = records;
-    Scan { offsets, end, last, chain, sealed, stop }
+    let mut scan = Scan::new(header);
+    scan.records(segment.into()).for_each(drop);
+    scan
 }
 
 /// What of this incarnation lies behind the good records of a segment.
@@ -125,15 +117,20 @@ pub struct Tail {
 
 /// Looks for records of this incarnation behind `end`, where the good ones stop.
 pub fn judge_tail(segment: &[u8], header: &Header, end: usize) -> Tail {
+    judge_rest(segment.into(), header, end)
+}
+
+/// The same, where only what stands at `end` and behind it is there.
+pub(super) fn judge_rest(window: Window<'_>, header: &Header, end: usize) -> Tail {
     let mut tail = Tail::default();
     let mut at = end;
-    if record::is_nearly_marked(segment, end, header.salt) {
-        tail.traces_end = Some((end + record::HEADER_BYTES).min(segment.len()));
+    if record::is_nearly_marked(window, end, header.salt) {
+        tail.traces_end = Some((end + record::HEADER_BYTES).min(window.end()));
     }
-    while at + record::HEADER_BYTES <= segment.len() {
-        if record::is_marked(segment, at, header.salt) {
+    while at + record::HEADER_BYTES <= window.end() {
+        if record::is_marked(window, at, header.salt) {
             tail.traces_end = Some(at + record::HEADER_BYTES);
-            let group = record::group_of(segment, at, header.salt).map(|group| group as usize);
+            let group = record::group_of(window, at, header.salt).map(|group| group as usize);
             tail.later_group = tail.later_group.or(group.filter(|&group| group > end));
         }
         at += record::ALIGN;

@@ -1,27 +1,29 @@
 //! What lies in the directories, and whether it makes one history.
 
+use std::collections::BTreeMap;
+
+use super::Dirs;
+use super::ahead::{Found, Part, Piece, read};
 use super::header::{self, Header};
 use super::recover::{Note, Replay};
 use super::refusal::{BadSnapshots, Proof, Refusal};
-use super::scan::{self, Scan, Stop, Tail};
-use super::{Dirs, high_water, record};
+use super::scan::{Stop, Tail};
 use crate::Zxid;
-use crate::device::{Device, DiskError, Identity, Life, ReadAt, Source, map_in_order};
+use crate::device::{Device, Identity, Life, ReadAt, Source, ahead};
 use crate::snapshot;
-use crate::txn::Txn;
 
-/// Segments in memory at once, and one more that is being replayed.
-const SEGMENTS_AT_ONCE: usize = 3;
-
-/// Transactions that are understood at once, and the threads that do it.
-const TXNS_AT_ONCE: usize = 2_048;
-const READERS: usize = 2;
+/// Pieces of the log that were read and wait to be applied.
+const PIECES_WAITING: usize = 4;
+/// Segments that stay open from the look at their headers on: opening one again costs a sync.
+const OPENED_MAX: usize = 64;
 
 /// The segments and snapshots that are there.
-pub(super) struct Survey<'a, D> {
+pub(super) struct Survey<'a, D: Device> {
     dirs: &'a Dirs<D>,
     /// Oldest first.
     pub(super) segments: Vec<Header>,
+    /// The newest of them, open since their headers were read.
+    opened: BTreeMap<Zxid, D::Reader>,
     /// Oldest first.
     pub(super) snapshots: Vec<Zxid>,
     /// The first segment whose header is unusable, and what is wrong with it.
@@ -58,38 +60,6 @@ pub(super) enum Lost {
     Unsynced,
 }
 
-/// A segment in memory, verified.
-struct Loaded {
-    header: Header,
-    bytes: Vec<u8>,
-    scan: Scan,
-    tail: Tail,
-    limit: u64,
-}
-
-impl Loaded {
-    /// Reads so many bytes of a segment and verifies them.
-    fn verify(
-        header: &Header,
-        reader: &impl ReadAt,
-        bytes: u64,
-        limit: u64,
-    ) -> Result<Loaded, DiskError> {
-        let len = usize::try_from(bytes).expect("segments are smaller than 4 GiB");
-        let bytes = reader.read_at(0, len)?;
-        let scan = scan::scan(&bytes, header);
-        let tail = scan::judge_tail(&bytes, header, scan.end);
-        Ok(Loaded { header: *header, bytes, scan, tail, limit })
-    }
-
-    /// Whether good records, and nothing behind them, stay clear of the limit. It is always raised
-    /// first, so that records which reach it prove that the disk has lost the last raise.
-    fn ends_below(&self, limit: u64) -> bool {
-        let clear = (self.scan.end + record::HEADER_BYTES) as u64 <= limit;
-        clear && self.scan.stop == Stop::NoRecord && self.tail.traces_end.is_none()
-    }
-}
-
 impl<'a, D: Device> Survey<'a, D> {
     /// Looks at names and headers.
     pub(super) fn take(dirs: &'a Dirs<D>, identity: &Identity) -> Result<Survey<'a, D>, Refusal> {
@@ -101,10 +71,16 @@ impl<'a, D: Device> Survey<'a, D> {
         let mut firsts: Vec<Zxid> =
             names.iter().filter_map(|entry| header::parse_name(&entry.name)).collect();
         firsts.sort_unstable();
-        let (mut segments, mut trouble) = (Vec::new(), None);
+        let (mut segments, mut opened, mut trouble) = (Vec::new(), BTreeMap::new(), None);
         for first in firsts {
             match read_header(&dirs.log, first, identity) {
-                Ok(header) => segments.push(header),
+                Ok((header, reader)) => {
+                    segments.push(header);
+                    opened.insert(first, reader);
+                    if opened.len() > OPENED_MAX {
+                        opened.pop_first();
+                    }
+                }
                 Err(refusal) => {
                     trouble = Some((first, refusal));
                     break;
@@ -114,7 +90,7 @@ impl<'a, D: Device> Survey<'a, D> {
         if segments.is_empty() && trouble.is_none() && identity.life == Life::Live {
             return Err(Refusal::LogGone { directory: dirs.log.place("") });
         }
-        Ok(Survey { dirs, segments, snapshots, trouble })
+        Ok(Survey { dirs, segments, opened, snapshots, trouble })
     }
 
     /// Loads the newest snapshot that is whole and behind which the log goes on.
@@ -169,8 +145,11 @@ impl<'a, D: Device> Survey<'a, D> {
     }
 
     /// Replays everything behind `base`. After an error, `end` is the last good place.
+    ///
+    /// One thread reads and verifies while this one applies. It may be ahead by some pieces, but
+    /// what it finds is judged in the order of the log.
     pub(super) fn replay_log(
-        &self,
+        &mut self,
         base: Zxid,
         end: &mut End,
         replay: &mut impl Replay,
@@ -178,59 +157,66 @@ impl<'a, D: Device> Survey<'a, D> {
         end.last = base;
         let Some(start) = self.start(base) else { return Ok(()) };
         (end.last, end.chain) = (self.segments[start].prev, self.segments[start].chain);
-        map_in_order(
-            self.dirs.log.threads().min(SEGMENTS_AT_ONCE),
-            self.segments[start..].iter().map(Ok),
-            |header| self.load(header),
-            |loaded| self.follow(loaded?, base, end, replay),
+        let mut opened = std::mem::take(&mut self.opened);
+        let device = &self.dirs.log;
+        let segments = self.segments[start..].iter().map(|header| {
+            let reader = opened
+                .remove(&header.first)
+                .map_or_else(|| device.read(&header::name(header.first), Source::Disk), Ok);
+            (*header, reader)
+        });
+        let mut at = None;
+        ahead(
+            device.threads(),
+            PIECES_WAITING,
+            |hand| read(device, segments, hand),
+            |part| match std::mem::replace(part, Part::Taken) {
+                Part::Begin(header) => {
+                    at = Some(header);
+                    self.begin(&header, end)
+                }
+                Part::Records(piece) => {
+                    let header = at.as_ref().expect("a segment begins before its records");
+                    let replayed = self.replay_piece(header, &piece, base, end, replay);
+                    *part = Part::Records(piece);
+                    replayed
+                }
+                Part::End(found) => self.finish(found, end),
+                Part::Failed(error) => Err(error.into()),
+                Part::Taken => unreachable!("each part is taken once"),
+            },
         )?;
         self.judge_newest(end)
     }
 
-    /// Reads and verifies a segment, as far as anything was ever written to it. Where that does not
-    /// end in the way a log ends that nothing happened to, all of the file is looked at.
-    fn load(&self, header: &Header) -> Result<Loaded, Refusal> {
-        let reader = self.dirs.log.read(&header::name(header.first), Source::Disk)?;
-        let blocks = reader.read_at(0, header::RECORDS_AT)?;
-        // Without waiting for the disk, no write says anything about another one.
-        let limit = high_water::decode(&blocks, header).filter(|_| header.synced);
-        if let Some(limit) = limit.filter(|&limit| limit < header.capacity) {
-            let loaded = Loaded::verify(header, &reader, limit, limit)?;
-            if loaded.ends_below(limit) {
-                return Ok(loaded);
-            }
+    /// A segment goes on where the one before it ends.
+    fn begin(&self, header: &Header, end: &End) -> Result<(), Refusal> {
+        if (header.prev, header.chain) == (end.last, end.chain) {
+            Ok(())
+        } else {
+            Err(self.broken(header, end))
         }
-        Loaded::verify(header, &reader, header.capacity, 0).map_err(Refusal::from)
     }
 
-    /// Continues the history with a segment.
-    fn follow(
+    fn replay_piece(
         &self,
-        loaded: Loaded,
+        header: &Header,
+        piece: &Piece,
         base: Zxid,
         end: &mut End,
         replay: &mut impl Replay,
     ) -> Result<(), Refusal> {
-        let Loaded { header, bytes, scan, tail, limit } = loaded;
-        if (header.prev, header.chain) != (end.last, end.chain) {
-            return Err(self.broken(&header, end));
+        for (zxid, payload) in piece.txns().filter(|(zxid, _)| *zxid > base) {
+            let refuse = |why| Refusal::Replay { file: self.place(header), zxid, why };
+            replay.record(payload).map_err(refuse)?;
+            end.replayed += 1;
         }
-        let refuse = |(zxid, why)| Refusal::Replay { file: self.place(&header), zxid, why };
-        // Where there are many, they are understood on another thread than they are applied on.
-        let many = scan.offsets.len() > TXNS_AT_ONCE;
-        map_in_order(
-            if many { self.dirs.log.threads().min(READERS) } else { 1 },
-            scan.offsets.chunks(TXNS_AT_ONCE).map(Ok),
-            |offsets| read_behind(base, &bytes, offsets),
-            |(txns, trouble)| {
-                for txn in txns {
-                    let zxid = txn.zxid;
-                    replay.txn(txn).map_err(|why| refuse((zxid, why)))?;
-                    end.replayed += 1;
-                }
-                trouble.map_or(Ok(()), |trouble| Err(refuse(trouble)))
-            },
-        )?;
+        Ok(())
+    }
+
+    /// Ends a segment whose records were replayed.
+    fn finish(&self, found: Found, end: &mut End) -> Result<(), Refusal> {
+        let Found { header, scan, tail, limit } = found;
         (end.last, end.chain) = (scan.last, scan.chain);
         let (sealed, lost) = (scan.sealed, Lost::Nothing);
         let newest = Newest { header, end: scan.end, tail, limit, sealed, lost };
@@ -299,25 +285,12 @@ impl<'a, D: Device> Survey<'a, D> {
     }
 }
 
-/// The transactions behind `base` among the records at these offsets, which were verified; up to
-/// the first one that cannot be understood, and why.
-fn read_behind(base: Zxid, bytes: &[u8], offsets: &[u32]) -> (Vec<Txn>, Option<(Zxid, String)>) {
-    let mut txns = Vec::with_capacity(offsets.len());
-    for &offset in offsets {
-        let (zxid, payload) = record::at(bytes, offset as usize);
-        if zxid <= base {
-            continue;
-        }
-        match Txn::read(payload) {
-            Ok(txn) => txns.push(txn),
-            Err(error) => return (txns, Some((zxid, error.to_string()))),
-        }
-    }
-    (txns, None)
-}
-
 /// Reads the header of a segment and checks that it is the one that belongs there.
-fn read_header<D: Device>(device: &D, first: Zxid, identity: &Identity) -> Result<Header, Refusal> {
+fn read_header<D: Device>(
+    device: &D,
+    first: Zxid,
+    identity: &Identity,
+) -> Result<(Header, D::Reader), Refusal> {
     let name = header::name(first);
     let file = device.place(&name);
     let reader = device.read(&name, Source::Disk)?;
@@ -336,5 +309,5 @@ fn read_header<D: Device>(device: &D, first: Zxid, identity: &Identity) -> Resul
         let (found, expected) = (reader.bytes(), header.capacity);
         return Err(Refusal::Length { file, found, expected });
     }
-    Ok(header)
+    Ok((header, reader))
 }

@@ -6,12 +6,12 @@ use super::Write;
 use super::prepare::{Node, Prepare};
 use crate::audit::{Action, Operation};
 use crate::database::{Applying, OpResult};
-use crate::tree::NewNode;
-use crate::txn::{CreateOp, CreateTxn, NodeKind, TxnBody};
+use crate::tree::{NewNode, Tree};
+use crate::txn::{CreateOp, CreateRef, CreateTxn, NodeKind, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
 use crate::wire::{Acl, Malformed, Reader};
-use crate::{Code, acl, limits, path};
+use crate::{Code, Millis, Zxid, acl, limits, path};
 
 /// A request to create a node.
 #[derive(Clone, PartialEq, Debug)]
@@ -194,4 +194,17 @@ pub(crate) fn apply(create: &CreateTxn, applying: &mut Applying<'_>) -> OpResult
     applying.created(&create.path, id);
     let stat = applying.tree.stat(id);
     OpResult::Created { op: create.op, path: create.path.clone(), stat: Box::new(stat) }
+}
+
+/// Carries out a creation that stands in the log. Nobody asks for its result.
+pub(crate) fn replay(create: &CreateRef<'_>, tree: &mut Tree, zxid: Zxid, time: Millis) {
+    tree.create(NewNode {
+        path: &create.path,
+        data: create.data,
+        acl: &create.acl,
+        kind: create.kind,
+        zxid,
+        time,
+        parent_cversion: create.parent_cversion,
+    });
 }

@@ -4,6 +4,8 @@
 //! CRC-32 of path, data and stat, where the root has the path `""` and nodes below `/zookeeper`
 //! count nothing (quota stats change there without a transaction).
 
+use std::ops::Range;
+
 use crc_fast::{CrcAlgorithm, Digest as Crc, crc32_iso_hdlc};
 use smallvec::SmallVec;
 
@@ -54,11 +56,29 @@ impl Tree {
         };
     }
 
+    /// Switches the digest on, where it was counted already: it is the sum of
+    /// [`Tree::count_digest_of`] over all slots, and nothing has changed since.
+    pub fn keep_counted_digest(&mut self, sum: u64) {
+        assert!(self.digest == Digest::Off, "a digest that is kept needs no counting");
+        (self.digest, self.digest_sum) = (Digest::Kept, sum);
+    }
+
+    /// One past the highest slot in use.
+    pub fn slots(&self) -> u32 {
+        self.store.end()
+    }
+
     /// The digest, counted from nothing.
     pub(super) fn count_digest(&self) -> u64 {
+        self.count_digest_of(0..self.slots())
+    }
+
+    /// What the nodes in these slots add to the digest. Parts may be counted by several threads;
+    /// their sum, which wraps, is the digest.
+    pub fn count_digest_of(&self, slots: Range<u32>) -> u64 {
         let mut path = String::new();
         let mut sum = 0_u64;
-        for id in (0..self.store.end()).filter_map(|slot| self.store.node_in(slot)) {
+        for id in slots.filter_map(|slot| self.store.node_in(slot)) {
             self.spell(id, &mut path);
             sum = sum.wrapping_add(self.node_digest(id, &path));
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AclList, CreateOp, CreateTxn, DeleteCause, NodeKind, Txn, TxnBody};
+use super::{AclList, CreateOp, CreateRef, CreateTxn, DeleteCause, NodeKind, Txn, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::{Acl, Malformed, Put, Reader};
 use crate::{Code, Millis, SessionId, Zxid};
@@ -33,7 +33,7 @@ impl Txn {
 
 /// A multi inside a multi does not exist.
 #[derive(Clone, Copy, PartialEq)]
-enum Depth {
+pub(super) enum Depth {
     Outer,
     InMulti,
 }
@@ -83,7 +83,7 @@ impl TxnBody {
         }
     }
 
-    fn read(
+    pub(super) fn read(
         type_code: i32,
         reader: &mut Reader<'_>,
         session: SessionId,
@@ -156,23 +156,15 @@ impl CreateTxn {
         reader: &mut Reader<'_>,
         session: SessionId,
     ) -> Result<CreateTxn, Malformed> {
-        let path = path(reader)?;
-        let data = reader.buffer()?.map(Box::from);
-        let acl = acl(reader)?;
-        let (op, ephemeral) = match type_code {
-            op::CREATE => (CreateOp::Create, reader.bool()?),
-            op::CREATE2 => (CreateOp::Create2, reader.bool()?),
-            op::CREATE_CONTAINER => (CreateOp::Container, false),
-            _ => (CreateOp::Ttl, false),
-        };
-        let parent_cversion = reader.int()?;
-        let kind = match op {
-            CreateOp::Container => NodeKind::Container,
-            CreateOp::Ttl => NodeKind::Ttl(reader.long()?),
-            CreateOp::Create | CreateOp::Create2 if ephemeral => NodeKind::Ephemeral(session),
-            CreateOp::Create | CreateOp::Create2 => NodeKind::Persistent,
-        };
-        Ok(CreateTxn { op, path, data, acl, kind, parent_cversion })
+        let create = CreateRef::read(type_code, reader, session, acl)?;
+        Ok(CreateTxn {
+            op: create.op,
+            path: Arc::from(create.path),
+            data: create.data.map(Box::from),
+            acl: create.acl,
+            kind: create.kind,
+            parent_cversion: create.parent_cversion,
+        })
     }
 }
 

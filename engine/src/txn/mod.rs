@@ -4,9 +4,12 @@
 //! that replaying it needs no clock and no configuration. Its bytes are ZooKeeper's own
 //! (`TxnHeader` and the record of its type): the same bytes stand in the log and travel to peers.
 
+mod borrowed;
 mod codec;
 
 use std::sync::Arc;
+
+pub(crate) use borrowed::{AclMemo, BodyRef, CreateRef, TxnRef};
 
 use crate::wire::Acl;
 use crate::{Code, Millis, SessionId, Zxid};

@@ -34,6 +34,11 @@ impl DiskReader {
         let bytes = file.metadata()?.len();
         Ok(DiskReader { file, name: path.display().to_string(), bytes })
     }
+
+    fn error(&self) -> impl FnOnce(io::Error) -> DiskError {
+        let file = self.name.clone();
+        move |source| DiskError { doing: "read", file, source }
+    }
 }
 
 impl ReadAt for DiskReader {
@@ -41,14 +46,17 @@ impl ReadAt for DiskReader {
         self.bytes
     }
 
+    fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError> {
+        self.file.read_exact_at(buffer, offset).map_err(self.error())
+    }
+
     fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, DiskError> {
-        let error = |source| DiskError { doing: "read", file: self.name.clone(), source };
         // Lengths come from the disk: they are checked before anything is reserved.
         if offset.checked_add(bytes as u64).is_none_or(|end| end > self.bytes) {
-            return Err(error(io::ErrorKind::UnexpectedEof.into()));
+            return Err(self.error()(io::ErrorKind::UnexpectedEof.into()));
         }
         let mut buffer = vec![0; bytes];
-        self.file.read_exact_at(&mut buffer, offset).map_err(error)?;
+        self.read_into(offset, &mut buffer)?;
         Ok(buffer)
     }
 }

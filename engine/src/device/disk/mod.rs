@@ -25,6 +25,9 @@ use super::{BLOCK_BYTES, Device, DiskError, Durability, Entry, Source, Strategy}
 
 /// Zeros are written in pieces of this size, so that commits get their turn between them.
 const ZERO_BYTES: usize = 256 << 10;
+/// Small enough for a processor's cache, so that what was just read is checked there; large enough
+/// that the calls do not count.
+const PIECE_BYTES: usize = 256 << 10;
 /// Zeros in the page cache before they are pushed out.
 const ZERO_SYNC_BYTES: u64 = 4 << 20;
 /// Permissions of every file: data and ACL digests are nobody else's business.
@@ -220,5 +223,9 @@ impl Device for Disk {
 
     fn threads(&self) -> usize {
         std::thread::available_parallelism().map_or(1, usize::from).min(16)
+    }
+
+    fn piece_bytes(&self) -> usize {
+        PIECE_BYTES
     }
 }

@@ -10,7 +10,7 @@ mod state;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use self::state::{File, NameChange, State};
+use self::state::{File, NameChange, Reading, State};
 use super::{Device, DiskError, Durability, Entry, ReadAt, Segment, Sink, Source, Written};
 
 /// What happens at an operation.
@@ -76,6 +76,12 @@ impl MemoryDevice {
     /// Makes commits not wait for a sync, as `forceSync=no` does.
     pub fn set_unsynced(&self) {
         self.lock().unsynced = true;
+    }
+
+    /// Lets a recovery read on so many threads, so many bytes at once. With more than one, its
+    /// operations have no fixed numbers.
+    pub fn set_reading(&self, threads: usize, piece_bytes: usize) {
+        self.lock().reading = Reading { threads, piece_bytes };
     }
 
     /// Everything that a power failure might undo now.
@@ -258,7 +264,11 @@ impl Device for MemoryDevice {
     }
 
     fn threads(&self) -> usize {
-        1
+        self.lock().reading.threads
+    }
+
+    fn piece_bytes(&self) -> usize {
+        self.lock().reading.piece_bytes
     }
 }
 
@@ -314,14 +324,25 @@ impl ReadAt for MemoryFile {
         self.bytes
     }
 
-    fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, DiskError> {
+    fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError> {
         self.device.run("read", &self.name, |state| {
             let whole = &state.files[&self.file].cached;
             let start = usize::try_from(offset).map_err(io::Error::other)?;
-            let part = start.checked_add(bytes).and_then(|end| whole.get(start..end));
-            let part = part.ok_or(io::ErrorKind::UnexpectedEof)?.to_vec();
-            state.whole(|_| Ok(part))
+            let part = start.checked_add(buffer.len()).and_then(|end| whole.get(start..end));
+            buffer.copy_from_slice(part.ok_or(io::ErrorKind::UnexpectedEof)?);
+            state.whole(|_| Ok(()))
         })
+    }
+
+    fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, DiskError> {
+        // Lengths come from the disk: they are checked before anything is reserved.
+        let held = self.device.lock().files[&self.file].cached.len();
+        let mut buffer = vec![0; bytes.min(held)];
+        if buffer.len() == bytes {
+            self.read_into(offset, &mut buffer)?;
+            return Ok(buffer);
+        }
+        self.device.run("read", &self.name, |_| Err(io::ErrorKind::UnexpectedEof.into()))
     }
 }
 

@@ -23,6 +23,21 @@ pub(super) struct State {
     pub(super) unsynced: bool,
     pub(super) capacity: Option<u64>,
     pub(super) random: u64,
+    pub(super) reading: Reading,
+}
+
+/// How recovery reads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    pub(super) threads: usize,
+    pub(super) piece_bytes: usize,
+}
+
+impl Default for Reading {
+    /// In order, and in pieces that no record and no block fits into evenly.
+    fn default() -> Reading {
+        Reading { threads: 1, piece_bytes: 5_003 }
+    }
 }
 
 #[derive(Clone, Debug)]
