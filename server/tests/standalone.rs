@@ -6,6 +6,8 @@ mod audit;
 mod commands;
 #[path = "standalone/disk_full.rs"]
 mod disk_full;
+#[path = "standalone/crowd.rs"]
+mod crowd;
 #[path = "standalone/host.rs"]
 mod host;
 #[path = "standalone/hostile.rs"]
@@ -24,6 +26,8 @@ mod refusals;
 mod snapshots;
 #[path = "standalone/sockets.rs"]
 mod sockets;
+#[path = "standalone/stranger.rs"]
+mod stranger;
 #[path = "standalone/throttle.rs"]
 mod throttle;
 #[path = "admin/web.rs"]
