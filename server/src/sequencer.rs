@@ -24,7 +24,7 @@ use crate::mailbox::SequencerEnd;
 use crate::quotas::QuotaLog;
 use crate::view::View;
 
-/// Microseconds after which a sweep carries out nothing more. A group may have ten thousand records.
+/// Microseconds after which a sweep carries out nothing more: groups may have thousands of records.
 const CARRY_OUT_US: u64 = 1_000;
 
 /// The sequencer of one server. It runs on its own thread, or on the shard's where cores are few.

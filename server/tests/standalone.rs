@@ -4,10 +4,10 @@
 mod audit;
 #[path = "admin/commands.rs"]
 mod commands;
-#[path = "standalone/disk_full.rs"]
-mod disk_full;
 #[path = "standalone/crowd.rs"]
 mod crowd;
+#[path = "standalone/disk_full.rs"]
+mod disk_full;
 #[path = "standalone/host.rs"]
 mod host;
 #[path = "standalone/hostile.rs"]

@@ -12,8 +12,8 @@ use std::collections::VecDeque;
 use ringkeeper_engine::shard::Touched;
 use ringkeeper_engine::watch::ConnId;
 
-/// Connections of each queue that one turn looks after: a send takes 3 to 4 microseconds and a close
-/// 6 to 8, so that a portion takes a millisecond at most.
+/// Connections of each queue that one turn looks after: a send takes 3 to 4 microseconds and a
+/// close 6 to 8, so that a portion takes a millisecond at most.
 pub(super) const PORTION: usize = 128;
 /// Connections that get their turn however much arrives.
 const SHARE_MIN: usize = 16;

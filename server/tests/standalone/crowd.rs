@@ -181,8 +181,7 @@ fn create_ephemerals(crowd: &mut [Stranger]) {
     let acl = [Acl::open()];
     for (number, one) in crowd.iter_mut().enumerate() {
         let path = format!("/crowd/{number}");
-        let create =
-            Create { path: &path, data: None, acl: &acl, mode: CreateMode::Ephemeral };
+        let create = Create { path: &path, data: None, acl: &acl, mode: CreateMode::Ephemeral };
         one.send(&[Request::Create(create)]);
     }
     crowd.iter_mut().for_each(|one| assert_eq!(xid(&one.frame().unwrap()), 1));

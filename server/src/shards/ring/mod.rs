@@ -150,11 +150,7 @@ struct Arrival {
 }
 
 impl Sockets {
-    fn new(
-        listener: Listener,
-        keep_alive: bool,
-        turnstile: Arc<Turnstile>,
-    ) -> io::Result<Sockets> {
+    fn new(listener: Listener, keep_alive: bool, turnstile: Arc<Turnstile>) -> io::Result<Sockets> {
         let ring = build()?;
         let buffers = BufferRing::register(&ring)?;
         Ok(Sockets {

@@ -77,7 +77,12 @@ impl Sockets {
         self.push(receive, Token::Receive(slot))
     }
 
-    pub(super) fn received(&mut self, slot: u32, done: &cqueue::Entry, arrivals: &mut Vec<Arrival>) {
+    pub(super) fn received(
+        &mut self,
+        slot: u32,
+        done: &cqueue::Entry,
+        arrivals: &mut Vec<Arrival>,
+    ) {
         let buffer = cqueue::buffer_select(done.flags());
         let socket = self.socket(slot);
         if !cqueue::more(done.flags()) {
@@ -128,11 +133,7 @@ impl Sockets {
     }
 
     /// Does what a connection needs: send, close, read, pause.
-    pub(super) fn look_after(
-        &mut self,
-        conn: ConnId,
-        thread: &mut ShardThread,
-    ) -> io::Result<()> {
+    pub(super) fn look_after(&mut self, conn: ConnId, thread: &mut ShardThread) -> io::Result<()> {
         let Some(slot) = self.slot_of(conn) else { return Ok(()) };
         let wish = thread.wish(conn);
         let Some(pure) = thread.shard.conn_mut(conn) else { return Ok(()) };
