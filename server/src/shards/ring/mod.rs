@@ -254,8 +254,9 @@ impl Sockets {
     /// Takes in what has happened, as much as one turn can take, and says whether there is more.
     fn reap(&mut self, thread: &ShardThread, arrivals: &mut Vec<Arrival>) -> io::Result<Rush> {
         let mut taken = 0;
-        loop {
+        for gathered in 0.. {
             self.ring.completion().sync();
+            let before = taken;
             loop {
                 let Some(done) = self.ring.completion().next() else { break };
                 self.completed(&done, thread, arrivals)?;
@@ -264,12 +265,15 @@ impl Sockets {
                     return Ok(Rush::Yes);
                 }
             }
-            // Newer kernels hand over a few at a time, and a turn has its price.
-            if !self.ring.submission().taskrun() {
-                return Ok(Rush::No);
+            // Newer kernels hand over a few at a time, and a turn has its price. The flag alone is
+            // no sign of more: the kernel may set it after the work was done, and then it stays.
+            let came = taken > before || gathered == 0;
+            if !came || !self.ring.submission().taskrun() {
+                break;
             }
             self.enter(0, &types::SubmitArgs::new())?;
         }
+        Ok(Rush::No)
     }
 
     fn completed(
