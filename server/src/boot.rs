@@ -25,7 +25,7 @@ use crate::banner::Banner;
 use crate::clock::{Clock, wall};
 use crate::committer::{Committer, Durable};
 use crate::config::{Io, Listen, Purge, SessionPasswords, Settings, Shards};
-use crate::descriptors::connections_max;
+use crate::descriptors::{self, connections_max};
 use crate::log_device::LogProbe;
 use crate::mailbox::{self, SequencerEnd, ShardEnd};
 use crate::sequencer::{Gauges, Sequencer, SequencerParts};
@@ -51,6 +51,7 @@ impl Durable for Log<Disk> {
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served.
 pub fn serve(settings: &Settings) -> anyhow::Result<()> {
     let clock = Clock::start();
+    descriptors::make_room();
     let stop = Stop::on_signals()?;
     let addresses = addresses(settings)?;
     let store = Store::open(settings)?;

@@ -24,6 +24,9 @@ use crate::mailbox::SequencerEnd;
 use crate::quotas::QuotaLog;
 use crate::view::View;
 
+/// Microseconds after which a sweep carries out nothing more: groups may have thousands of records.
+const CARRY_OUT_US: u64 = 1_000;
+
 /// The sequencer of one server. It runs on its own thread, or on the shard's where cores are few.
 pub struct Sequencer {
     replica: Replica,
@@ -265,10 +268,12 @@ impl Sequencer {
         }
     }
 
-    /// Applies and answers, at most `APPLY_BATCH` steps under one hold of the guard.
+    /// Applies and answers, at most `APPLY_BATCH` steps under one hold of the guard. What takes
+    /// longer than `CARRY_OUT_US` goes on with the next sweep: this may be the thread of a shard.
     fn carry_out(&mut self) {
-        while !self.committed.is_empty() && self.has_room() {
-            let start_us = self.clock.micros();
+        let mut start_us = self.clock.micros();
+        let until_us = start_us + CARRY_OUT_US;
+        while !self.committed.is_empty() && self.has_room() && start_us < until_us {
             let mut db = self.view.write();
             let audit = self.audit.as_ref();
             let mut post = Post { shards: &mut self.shards, bytes: 0, audit };
@@ -282,7 +287,9 @@ impl Sequencer {
             }
             self.shards.iter_mut().for_each(SequencerEnd::publish);
             drop(db);
-            self.gauges.apply.record(self.clock.micros() - start_us);
+            let now_us = self.clock.micros();
+            self.gauges.apply.record(now_us - start_us);
+            start_us = now_us;
         }
     }
 

@@ -4,6 +4,8 @@
 mod audit;
 #[path = "admin/commands.rs"]
 mod commands;
+#[path = "standalone/crowd.rs"]
+mod crowd;
 #[path = "standalone/disk_full.rs"]
 mod disk_full;
 #[path = "standalone/host.rs"]
@@ -26,6 +28,8 @@ mod refusals;
 mod snapshots;
 #[path = "standalone/sockets.rs"]
 mod sockets;
+#[path = "standalone/stranger.rs"]
+mod stranger;
 #[path = "standalone/throttle.rs"]
 mod throttle;
 #[path = "admin/web.rs"]

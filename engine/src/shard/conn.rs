@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::Touch;
 use crate::op::ReplyShape;
 use crate::session::Lease;
 use crate::wire::Id;
@@ -153,8 +154,10 @@ pub struct Conn {
     pub dropped: bool,
     /// Counters.
     pub stats: ConnStats,
-    /// Already in the shard's list of connections to look after.
-    pub touched: bool,
+    /// In which of the shard's lists of connections to look after it is, the most urgent one.
+    pub touched: Option<Touch>,
+    /// Its first bytes wait for their turn.
+    pub newcomer: bool,
     /// Input waits because a bound is reached.
     pub stalled: bool,
     /// The client has closed its side: what it asked for is answered, then the socket is closed.
@@ -181,7 +184,8 @@ impl Conn {
             held: 0,
             dropped: false,
             stats: ConnStats::new(now.wall),
-            touched: false,
+            touched: None,
+            newcomer: false,
             stalled: false,
             input_ended: false,
         }
@@ -211,7 +215,7 @@ impl Conn {
     /// Whether nothing is owed to the client any more.
     pub fn is_settled(&self) -> bool {
         let busy = matches!(self.phase, Phase::Word | Phase::Opening);
-        !busy && self.is_idle() && self.out.is_empty()
+        !busy && !self.newcomer && self.is_idle() && self.out.is_empty()
     }
 
     /// Nothing more is said: what is in the output is sent, then the socket is closed.

@@ -2,7 +2,7 @@
 
 use super::conn::{AskedShape, Conn, Phase, Slot};
 use super::serve::{Done, Due};
-use super::{Moment, Shard};
+use super::{Moment, Shard, Touch};
 use crate::acl;
 use crate::database::{Change, OpResult};
 use crate::op::write_reply;
@@ -28,7 +28,7 @@ impl Shard {
             Delivery::Answer(answer) => self.answer(answer, moment),
             Delivery::Evict(id, session) => {
                 if self.speaks_for(id, session) {
-                    self.with_conn(id, |_, conn| conn.close());
+                    self.with_conn(id, Touch::Later, |_, conn| conn.close());
                 }
             }
         }
@@ -70,7 +70,7 @@ impl Shard {
 
     fn notify(&mut self, id: ConnId, event: EventType, list: &AclList, frame: &[u8]) {
         let settings = self.settings.clone();
-        self.with_conn(id, |shard, conn| {
+        self.with_conn(id, Touch::Later, |shard, conn| {
             let visible = acl::allowed(list, perms::READ, &conn.ids, &settings.ops.auth);
             if visible && matches!(conn.phase, Phase::Established | Phase::Leaving) {
                 conn.out.extend_from_slice(frame);
@@ -83,7 +83,7 @@ impl Shard {
     fn answer(&mut self, answer: Answer, moment: Moment<'_>) {
         let id = answer.origin.conn;
         self.end(1);
-        self.with_conn(id, |shard, conn| {
+        self.with_conn(id, Touch::Answered, |shard, conn| {
             conn.asked -= 1;
             if conn.phase == Phase::Opening {
                 shard.opened(conn, answer, moment);

@@ -3,16 +3,38 @@
 use super::conn::{Attached, Conn, Phase};
 use super::hold::What;
 use super::serve::Done;
-use super::{Moment, Shard, Word};
+use super::{Moment, Shard, Touch, Word};
 use crate::request::{Ask, Grant, Request};
 use crate::sequencer::Asker;
 use crate::watch::ConnId;
 use crate::wire::connect::{ConnectRequest, ConnectResponse};
 use crate::wire::header::RequestHeader;
 use crate::wire::opcode::op;
-use crate::{Code, SessionId, Zxid};
+use crate::{Code, SessionId, Zxid, limits};
 
 impl Shard {
+    /// Takes the first bytes of a connection in. Thousands may come at once, and each may ask for a
+    /// session: they wait for their turn behind those who are here.
+    pub(super) fn greet(&mut self, id: ConnId, conn: &mut Conn, bytes: &[u8]) {
+        conn.input.extend_from_slice(bytes);
+        if !std::mem::replace(&mut conn.newcomer, true) {
+            self.newcomers.push_back(id);
+        }
+    }
+
+    /// Serves the first bytes of some of those who came.
+    pub(super) fn admit(&mut self, moment: Moment<'_>) {
+        for _ in 0..limits::NEWCOMERS_MAX.min(self.newcomers.len()) {
+            let id = self.newcomers.pop_front().expect("there are that many");
+            self.with_conn(id, Touch::Answered, |shard, conn| {
+                // It may be gone, and its id in use again.
+                if std::mem::take(&mut conn.newcomer) && conn.phase == Phase::First {
+                    shard.consume_input(id, conn, moment);
+                }
+            });
+        }
+    }
+
     /// Looks at the first bytes: a four-letter word, or the length of a connect request. Returns
     /// the bytes used, or `None` where more are needed.
     pub(super) fn first_bytes(

@@ -5,7 +5,7 @@
 
 use super::conn::{Conn, Phase, Slot};
 use super::serve::{Arrival, Done};
-use super::{Moment, Shard};
+use super::{Moment, Shard, Touch};
 use crate::Code;
 use crate::op::ReplyShape;
 use crate::request::Ask;
@@ -93,7 +93,7 @@ impl Shard {
             }
             let held = self.held.pop_front().expect("the front was looked at");
             let id = held.conn;
-            self.with_conn(id, |shard, conn| {
+            self.with_conn(id, Touch::Answered, |shard, conn| {
                 conn.held -= 1;
                 match fate {
                     Fate::Pass => shard.pass(id, conn, held, moment),

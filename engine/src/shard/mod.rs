@@ -9,9 +9,11 @@ mod deliver;
 mod handshake;
 mod hold;
 mod serve;
+mod touch;
 mod word;
 
 pub use conn::{Attached, Conn, ConnStats, Phase, Replied, Slot};
+pub use touch::{Touch, Touched};
 pub use word::Word;
 
 use std::collections::VecDeque;
@@ -160,10 +162,12 @@ pub struct Shard {
     pub waited_us: Vec<u64>,
     /// Counters.
     pub counters: ShardCounters,
-    touched: Vec<ConnId>,
+    touched: Touched,
     /// Room for the events of one change, kept between changes.
     events: Vec<(ConnId, EventType, Subject)>,
     stalled: Vec<ConnId>,
+    /// Connections whose first bytes wait for their turn.
+    newcomers: VecDeque<ConnId>,
     outstanding: usize,
     /// What is held back until fewer requests are in process, in order.
     held: VecDeque<Held>,
@@ -186,9 +190,10 @@ impl Shard {
             replied: Vec::new(),
             waited_us: Vec::new(),
             counters: ShardCounters::default(),
-            touched: Vec::new(),
+            touched: Touched::default(),
             events: Vec::new(),
             stalled: Vec::new(),
+            newcomers: VecDeque::new(),
             outstanding: 0,
             held: VecDeque::new(),
             watches_asked: 0,
@@ -256,23 +261,15 @@ impl Shard {
         !self.watches.is_empty() || self.watches_asked + self.locals_waiting > 0
     }
 
-    /// Connections that have something to send, to close, or to read again. Each is listed once.
-    pub fn take_touched(&mut self, into: &mut Vec<ConnId>) {
-        into.clear();
-        std::mem::swap(&mut self.touched, into);
-        for id in into {
-            if let Some(conn) = self.conn_mut(*id) {
-                conn.touched = false;
-            }
-        }
-    }
-
     /// Bytes arrived. They are parsed as far as whole frames and bounds go.
     pub fn received(&mut self, id: ConnId, bytes: &[u8], moment: Moment<'_>) {
         self.counters.received_bytes += bytes.len() as u64;
-        self.with_conn(id, |shard, conn| {
+        self.with_conn(id, Touch::Served, |shard, conn| {
             if matches!(conn.phase, Phase::Closing | Phase::Lost | Phase::Word) {
                 return;
+            }
+            if conn.phase == Phase::First {
+                return shard.greet(id, conn, bytes);
             }
             if conn.input.is_empty() {
                 let used = shard.consume(id, conn, bytes, moment);
@@ -290,7 +287,8 @@ impl Shard {
     pub fn wants_input(&self, id: ConnId) -> bool {
         let Some(conn) = self.conn(id) else { return false };
         match conn.phase {
-            Phase::First | Phase::Leaving => true,
+            Phase::First => !conn.newcomer,
+            Phase::Leaving => true,
             Phase::Established => self.may_take(conn),
             Phase::Word | Phase::Opening | Phase::Closing | Phase::Lost => false,
         }
@@ -303,7 +301,7 @@ impl Shard {
 
     /// The client has closed its side of the connection.
     pub fn end_input(&mut self, id: ConnId) {
-        self.with_conn(id, |_, conn| conn.input_ended = true);
+        self.with_conn(id, Touch::Later, |_, conn| conn.input_ended = true);
     }
 
     /// The socket is gone. The id stays in use until the last answer has come back.
@@ -372,7 +370,7 @@ impl Shard {
         }
         for id in late {
             self.counters.sessionless_expired += 1;
-            self.with_conn(id, |_, conn| conn.abort());
+            self.with_conn(id, Touch::Later, |_, conn| conn.abort());
         }
     }
 
@@ -380,7 +378,7 @@ impl Shard {
     /// output. The answer is the number of bytes taken; `None` where nobody waits any more.
     pub fn begin_word(&mut self, id: ConnId, text: &[u8]) -> Option<usize> {
         let mut taken = None;
-        self.with_conn(id, |_, conn| {
+        self.with_conn(id, Touch::Answered, |_, conn| {
             if conn.phase == Phase::Word {
                 let room = limits::CONN_OUT_BYTES_SOFT.saturating_sub(conn.out.len());
                 let piece = &text[..text.len().min(room)];
@@ -394,7 +392,7 @@ impl Shard {
     /// Gives a four-letter word its text, or the end of it; the connection closes behind it.
     /// Call it exactly once per word: until then the connection keeps its id.
     pub fn finish_word(&mut self, id: ConnId, text: &[u8]) {
-        self.with_conn(id, |shard, conn| {
+        self.with_conn(id, Touch::Answered, |shard, conn| {
             conn.asked -= 1;
             if conn.phase == Phase::Word {
                 conn.out.extend_from_slice(text);
@@ -403,30 +401,6 @@ impl Shard {
             }
         });
         self.forget_if_done(id);
-    }
-
-    /// Runs `f` on a connection that is taken out of the table meanwhile, and notes that it has to
-    /// be looked after.
-    fn with_conn(&mut self, id: ConnId, f: impl FnOnce(&mut Shard, &mut Conn)) {
-        let Some(mut conn) = self.conns.get_mut(id.0 as usize).and_then(Option::take) else {
-            return;
-        };
-        let before = conn.out.len();
-        f(self, &mut conn);
-        // One reply may be larger than any bound: a client that was cut off for it would come back
-        // and ask again. Who does not take what is there already gets no more.
-        if before > limits::CONN_OUT_BYTES_HARD && conn.out.len() > before {
-            conn.abort();
-        }
-        self.touch(id, &mut conn);
-        self.conns[id.0 as usize] = Some(conn);
-    }
-
-    fn touch(&mut self, id: ConnId, conn: &mut Conn) {
-        if !conn.touched && conn.phase != Phase::Lost {
-            conn.touched = true;
-            self.touched.push(id);
-        }
     }
 
     fn consume_input(&mut self, id: ConnId, conn: &mut Conn, moment: Moment<'_>) {
@@ -444,16 +418,17 @@ impl Shard {
         Origin { shard: self.index, conn: id }
     }
 
-    /// Goes on with what is held back, and with input that waited for a session to open, or for
-    /// room. Call it at the end of every moment.
+    /// Goes on with newcomers, with what is held back, and with input that waited for a session to
+    /// open, or for room. Call it at the end of every moment.
     pub fn resume_stalled(&mut self, moment: Moment<'_>) {
+        self.admit(moment);
         self.release_held(moment);
         if self.stalled.is_empty() {
             return;
         }
         for id in std::mem::take(&mut self.stalled) {
             let wants = self.wants_input(id);
-            self.with_conn(id, |shard, conn| {
+            self.with_conn(id, Touch::Answered, |shard, conn| {
                 if !conn.stalled {
                     return;
                 }
@@ -471,7 +446,9 @@ impl Shard {
 
     /// Whether [`Shard::resume_stalled`] would go on with something.
     pub fn can_resume(&self) -> bool {
-        self.can_release() || self.stalled.iter().any(|id| self.wants_input(*id))
+        !self.newcomers.is_empty()
+            || self.can_release()
+            || self.stalled.iter().any(|id| self.wants_input(*id))
     }
 
     /// Whether a session is spoken for by this connection.
@@ -479,3 +456,6 @@ impl Shard {
         self.conn(id).is_some_and(|conn| conn.session() == session)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! A million watches, and one node that 10,000 sessions watch.
+//! A million watches; one node that 10,000 sessions watch, and what else so many can do at once.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use ringkeeper_engine::client::{Client, Create, CreateMode, Request};
 use ringkeeper_engine::wire::Acl;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::Args;
 use crate::host::Host;
 use crate::paced::{Multis, Paced};
 use crate::table::{Phase, Table};
+use crate::{Args, herd};
 
 /// Sessions that watch many nodes.
 const WATCHERS: usize = 50;
@@ -31,8 +31,12 @@ pub(crate) fn run(args: &Args, host: &Host) {
     table.add(Phase::of("nothing else", || {
         std::thread::park_timeout(Duration::from_secs(args.seconds));
     }));
-    million(host, &mut client, &mut table);
-    crowd(args, host, &mut client, &mut table);
+    if args.watches {
+        million(host, &mut client, &mut table);
+    }
+    let sessions = sessions(args);
+    crowd(sessions, host, &mut client, &mut table);
+    herd::run(host, sessions, &mut table);
     table.print(&paced.stop());
 }
 
@@ -102,13 +106,18 @@ fn hear(watcher: &mut Client, path: &str) {
     assert_eq!(event.path, path, "events come in the order of the changes");
 }
 
-/// Many sessions watch one node, which changes.
-fn crowd(args: &Args, host: &Host, client: &mut Client, table: &mut Table) {
+/// As many sessions as were asked for and can be had.
+fn sessions(args: &Args) -> usize {
     let limit = raise_open_files();
     let sessions = args.sessions.min(limit.saturating_sub(SPARE));
     if sessions < args.sessions {
         println!("only {sessions} sessions: this process may open {limit} files (ulimit -Hn)");
     }
+    sessions
+}
+
+/// Many sessions watch one node, which changes.
+fn crowd(sessions: usize, host: &Host, client: &mut Client, table: &mut Table) {
     let before = host.resident_bytes();
     let start = Instant::now();
     let mut all = Vec::with_capacity(sessions);

@@ -69,6 +69,7 @@ impl Server {
         let db = self.view.read();
         let moment = Moment { db: &db, now: Now::default(), now_us: 0 };
         self.shards[shard].0.received(conn, bytes, moment);
+        self.shards[shard].0.resume_stalled(moment);
     }
 
     /// One turn of every shard.

@@ -2,9 +2,8 @@
 
 mod accept;
 mod poll;
+mod portions;
 mod ring;
-mod ring_buffers;
-mod ring_token;
 mod turn;
 
 pub use accept::{Admission, Listener, Turnstile};

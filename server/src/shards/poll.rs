@@ -7,24 +7,27 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ringkeeper_engine::shard::Touched;
 use ringkeeper_engine::watch::ConnId;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 
 use super::accept::{Listener, Pause, peer, prepare};
+use super::portions::{ACCEPTS, ARRIVALS, Lingering, Portions, Rush};
 use super::turn::{ShardThread, Wish};
 
 const LISTENER: u64 = u64::MAX;
 const WAKER: u64 = u64::MAX - 1;
 /// Bytes read from one socket per turn.
 const READ_BYTES: usize = 64 << 10;
-/// Sockets read per turn.
-const EVENTS: usize = 256;
 
 struct Socket {
     fd: OwnedFd,
     ip: IpAddr,
     interest: EventFlags,
+    /// The other end is gone, or was cut off: nothing is sent any more.
+    broken: bool,
+    /// Monotonic milliseconds after which a closing connection is cut off.
     cut_off_ms: Option<i64>,
 }
 
@@ -33,7 +36,9 @@ struct Sockets {
     listener: Listener,
     open: BTreeMap<ConnId, Socket>,
     keep_alive: bool,
-    closing: Vec<ConnId>,
+    lingering: Lingering,
+    /// Connections that wait for a turn that looks after them.
+    portions: Portions,
     pause: Pause,
     /// Whether the listener is looked at.
     accepting: bool,
@@ -54,14 +59,16 @@ pub fn run(
         listener,
         open: BTreeMap::new(),
         keep_alive,
-        closing: Vec::new(),
+        lingering: Lingering::default(),
+        portions: Portions::default(),
         pause: Pause::default(),
         accepting: true,
     };
-    let mut events = Vec::with_capacity(EVENTS);
+    let mut events = Vec::with_capacity(ARRIVALS);
     let mut arrivals: Vec<(ConnId, std::ops::Range<usize>)> = Vec::new();
     let mut bytes = Vec::new();
-    let mut touched = Vec::new();
+    let mut touched = Touched::default();
+    let mut due = Vec::new();
     while !thread.is_drained(sockets.open.len()) {
         if stop.load(Ordering::Acquire) && !thread.drains() {
             sockets.drain(&mut thread)?;
@@ -71,6 +78,7 @@ pub fn run(
         sockets.wait(&thread, &mut events)?;
         bytes.clear();
         arrivals.clear();
+        let rush = if events.len() < ARRIVALS { Rush::No } else { Rush::Yes };
         for event in events.drain(..) {
             let (key, flags) = (event.data.u64(), event.flags);
             match key {
@@ -84,10 +92,9 @@ pub fn run(
         }
         thread.turn(arrivals.iter().map(|(conn, range)| (*conn, &bytes[range.clone()])));
         thread.shard.take_touched(&mut touched);
-        for conn in &touched {
-            sockets.look_after(*conn, &mut thread);
-        }
-        sockets.cut_off(&mut thread);
+        sockets.portions.take(&touched, rush, &mut due);
+        due.iter().for_each(|conn| sockets.look_after(*conn, &mut thread));
+        sockets.cut_off(&thread);
     }
     Ok(())
 }
@@ -97,15 +104,16 @@ impl Sockets {
     fn drain(&mut self, thread: &mut ShardThread) -> io::Result<()> {
         epoll::delete(&self.epoll, self.listener.fd())?;
         thread.drain(self.open.keys().copied());
-        let mut touched = Vec::new();
+        let mut touched = Touched::default();
         thread.shard.take_touched(&mut touched);
-        touched.iter().for_each(|conn| self.look_after(*conn, thread));
+        self.portions.add(&touched);
         Ok(())
     }
 
     fn wait(&mut self, thread: &ShardThread, events: &mut Vec<Event>) -> io::Result<()> {
         thread.waker.about_to_sleep();
-        let ms = self.pause.cut_sleep(thread.sleep_ms(), thread.now_ms());
+        let ms = if self.portions.is_empty() { thread.sleep_ms() } else { 0 };
+        let ms = self.pause.cut_sleep(ms, thread.now_ms());
         let timeout = crate::clock::timespec(thread.cut_sleep(ms));
         let spare = rustix::buffer::spare_capacity(events);
         let result = epoll::wait(&self.epoll, spare, Some(&timeout));
@@ -131,10 +139,10 @@ impl Sockets {
         Ok(())
     }
 
-    /// Accepts until nobody waits, or nobody can be let in.
+    /// Accepts a portion of those who wait, unless nobody can be let in.
     fn accept(&mut self, thread: &mut ShardThread) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        loop {
+        for _ in 0..ACCEPTS {
             let fd = match rustix::net::accept_with(self.listener.fd(), flags) {
                 Ok(fd) => fd,
                 Err(error) => return self.pause.failed(error, thread.now_ms()),
@@ -151,7 +159,7 @@ impl Sockets {
                 thread.turnstile.leave(address.ip());
                 continue;
             }
-            let socket = Socket { fd, ip: address.ip(), interest, cut_off_ms: None };
+            let socket = Socket { fd, ip: address.ip(), interest, broken: false, cut_off_ms: None };
             self.open.insert(conn, socket);
         }
     }
@@ -176,30 +184,41 @@ impl Sockets {
         bytes.reserve(READ_BYTES);
         let spare = rustix::buffer::spare_capacity(bytes);
         match rustix::net::recv(&socket.fd, spare, RecvFlags::empty()) {
-            // Nothing can be sent any more either: its events would come again and again.
-            Ok((0, _)) if flags.intersects(ended) => self.lose(conn, thread),
-            Ok((0, _)) => thread.shard.end_input(conn),
+            // Nothing can be sent any more either.
+            Ok((0, _)) if flags.intersects(ended) => self.break_off(conn),
+            Ok((0, _)) => {
+                thread.shard.end_input(conn);
+                // Until its turn comes, its end would be reported again and again.
+                let unsent = socket.interest.contains(EventFlags::OUT);
+                self.set_interest(conn, Wish::Pause, unsent);
+            }
             Ok(_) => arrivals.push((conn, start..bytes.len())),
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-            Err(_) => self.lose(conn, thread),
+            Err(_) => self.break_off(conn),
+        }
+    }
+
+    /// Gives a connection up, in a turn that has time for it. Its events would come until then.
+    fn break_off(&mut self, conn: ConnId) {
+        if let Some(socket) = self.open.get_mut(&conn) {
+            let _ = epoll::delete(&self.epoll, &socket.fd);
+            socket.broken = true;
+            self.portions.add_later(conn);
         }
     }
 
     fn look_after(&mut self, conn: ConnId, thread: &mut ShardThread) {
         let Some(socket) = self.open.get_mut(&conn) else { return };
         let Some(pure) = thread.shard.conn_mut(conn) else { return };
-        let mut broken = false;
-        while !pure.out.is_empty() {
+        let mut broken = socket.broken;
+        while !broken && !pure.out.is_empty() {
             match rustix::net::send(&socket.fd, &pure.out, SendFlags::NOSIGNAL) {
                 Ok(count) => {
                     pure.out.drain(..count);
                 }
                 Err(rustix::io::Errno::AGAIN) => break,
                 Err(rustix::io::Errno::INTR) => {}
-                Err(_) => {
-                    broken = true;
-                    break;
-                }
+                Err(_) => broken = true,
             }
         }
         let unsent = !pure.out.is_empty();
@@ -209,8 +228,9 @@ impl Sockets {
             return self.lose(conn, thread);
         }
         if wish == Wish::Close && socket.cut_off_ms.is_none() {
-            socket.cut_off_ms = Some(thread.linger_until_ms());
-            self.closing.push(conn);
+            let until = thread.linger_until_ms();
+            socket.cut_off_ms = Some(until);
+            self.lingering.add(conn, until);
         }
         self.set_interest(conn, wish, unsent);
     }
@@ -236,17 +256,12 @@ impl Sockets {
         }
     }
 
-    /// Cuts off connections that do not take their last bytes.
-    fn cut_off(&mut self, thread: &mut ShardThread) {
-        if self.closing.is_empty() {
-            return;
-        }
-        let now = thread.now_ms();
-        for conn in std::mem::take(&mut self.closing) {
-            match self.open.get(&conn).and_then(|socket| socket.cut_off_ms) {
-                Some(until) if until <= now => self.lose(conn, thread),
-                Some(_) => self.closing.push(conn),
-                None => {}
+    /// Gives up connections that do not take their last bytes.
+    fn cut_off(&mut self, thread: &ShardThread) {
+        while let Some((conn, until)) = self.lingering.late(|| thread.now_ms()) {
+            // Its id may have been given to another connection since.
+            if self.open.get(&conn).is_some_and(|socket| socket.cut_off_ms == Some(until)) {
+                self.break_off(conn);
             }
         }
     }

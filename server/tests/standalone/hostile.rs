@@ -6,128 +6,12 @@ use std::time::{Duration, Instant};
 
 use ringkeeper_engine::Code;
 use ringkeeper_engine::client::{Client, Request, WatchMode, four_letter_word};
-use ringkeeper_engine::wire::connect::ConnectRequest;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tempfile::tempdir;
 
-use crate::host::Host;
+use crate::stranger::{
+    PATIENCE, Stranger, handshake, in_every_mode, is_timeout, open_files, serve,
+};
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const MIB: u64 = 1 << 20;
-/// The ways to serve: the sockets, and how many threads have them.
-const MODES: [&[&str]; 3] = [
-    &["ringkeeper.shards=1"],
-    &["ringkeeper.shards=1", "ringkeeper.io=epoll"],
-    &["ringkeeper.shards=2"],
-];
-
-/// A server in every mode, with a client that behaves.
-fn in_every_mode(more: &[&str], test: impl Fn(&Host, &mut Client)) {
-    for mode in MODES {
-        let home = tempdir().unwrap();
-        let definitions: Vec<&str> = mode.iter().chain(more).copied().collect();
-        let host = Host::start(home.path(), &definitions);
-        let mut good = host.connect();
-        good.set_patience(PATIENCE);
-        good.create("/good", b"0").unwrap();
-        test(&host, &mut good);
-        serve(&mut good);
-        assert!(four_letter_word(host.address, "srvr").unwrap().contains("Mode: standalone"));
-    }
-}
-
-/// What a client may expect at any time.
-fn serve(good: &mut Client) {
-    for round in 0..20 {
-        let data = [round];
-        good.set("/good", &data).unwrap();
-        assert_eq!(good.get("/good").unwrap().0.as_deref(), Some(&data[..]));
-    }
-}
-
-/// A session whose socket is ours to do with what we like.
-struct Stranger {
-    stream: TcpStream,
-}
-
-impl Stranger {
-    fn connect(host: &Host, timeout_ms: i32) -> Stranger {
-        let mut stream = TcpStream::connect(host.address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(&handshake(timeout_ms)).unwrap();
-        let mut stranger = Stranger { stream };
-        assert_eq!(stranger.frame().unwrap().len(), 37);
-        stranger
-    }
-
-    fn send(&mut self, requests: &[Request<'_>]) {
-        let mut bytes = Vec::new();
-        for (xid, request) in (1..).zip(requests) {
-            request.write_frame(xid, &mut bytes);
-        }
-        self.stream.write_all(&bytes).unwrap();
-    }
-
-    /// Sends as much as the server takes, and nothing after that.
-    fn stuff(&mut self, requests: &[Request<'_>]) -> usize {
-        let mut bytes = Vec::new();
-        for (xid, request) in (1..).zip(requests) {
-            request.write_frame(xid, &mut bytes);
-        }
-        self.stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
-        let mut sent = 0;
-        while sent < bytes.len() {
-            match self.stream.write(&bytes[sent..]) {
-                Ok(count) => sent += count,
-                Err(error) if is_timeout(error.kind()) => break,
-                Err(error) => panic!("the server hung up: {error}"),
-            }
-        }
-        sent
-    }
-
-    /// The next frame; `None` where the server has closed.
-    fn frame(&mut self) -> Option<Vec<u8>> {
-        let mut length = [0; 4];
-        self.read(&mut length)?;
-        let mut frame = vec![0; u32::from_be_bytes(length) as usize];
-        self.read(&mut frame)?;
-        Some(frame)
-    }
-
-    fn read(&mut self, into: &mut [u8]) -> Option<()> {
-        match self.stream.read_exact(into) {
-            Ok(()) => Some(()),
-            Err(error) if is_timeout(error.kind()) => panic!("the server is silent"),
-            Err(_) => None,
-        }
-    }
-
-    /// Reads to the end, which has to come. What was not read makes it a reset.
-    fn is_closed(&mut self) {
-        while self.frame().is_some() {}
-    }
-}
-
-fn is_timeout(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut)
-}
-
-fn handshake(timeout_ms: i32) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let request = ConnectRequest {
-        protocol_version: 0,
-        last_zxid_seen: 0,
-        timeout_ms,
-        session: 0,
-        password: Some(vec![0; 16]),
-        read_only: Some(false),
-    };
-    request.write_frame(&mut bytes);
-    bytes
-}
-
 /// Changes a node so often, some changes under way at a time.
 fn change(good: &mut Client, path: &str, times: usize) {
     // What is under way takes memory as well: a few MiB of it, however long the path is.
@@ -285,18 +169,6 @@ fn silent_connections_are_closed() {
 
 fn is_reset(said: &std::io::Result<usize>) -> bool {
     said.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
-}
-
-/// Allows this process to open more files; fewer connections where that is not allowed.
-fn open_files(wanted: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let most = limit.maximum.unwrap_or(1 << 20);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum }).unwrap();
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    if most < 4 * wanted {
-        eprintln!("{} connections instead of {wanted}: {most} files may be open", most / 4);
-    }
-    wanted.min(most / 4)
 }
 
 /// A request that trickles in is no sign of life: its session ends, and its connection with it.
