@@ -150,6 +150,9 @@ fn others(counters: &Counters) -> Option<f64> {
     Some(sectors as f64 / 2.0 / WATCH_TIME.as_secs_f64())
 }
 
+/// The files that are measured, one for each strategy that works here.
+type Targets = Vec<(Strategy, Target)>;
+
 /// A probe under way.
 struct Course<'a> {
     plan: &'a Plan,
@@ -169,7 +172,7 @@ impl Course<'_> {
         &self,
         scratch: &Scratch,
         tell: &mut dyn FnMut(&str, f64),
-    ) -> Result<(Vec<(Strategy, Target)>, Vec<Unusable>)> {
+    ) -> Result<(Targets, Vec<Unusable>)> {
         let (mut targets, mut unusable) = (Vec::new(), Vec::new());
         for strategy in Strategy::ALL {
             if self.stop.is_wanted() {
