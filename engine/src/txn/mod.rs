@@ -8,6 +8,8 @@ mod codec;
 
 use std::sync::Arc;
 
+pub(crate) use codec::TxnHeader;
+
 use crate::wire::Acl;
 use crate::{Code, Millis, SessionId, Zxid};
 
