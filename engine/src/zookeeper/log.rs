@@ -103,7 +103,11 @@ impl<R: Read> LogReader<R> {
         self.record.clear();
         let left = usize::try_from(self.bytes.saturating_sub(begin)).unwrap_or(usize::MAX);
         if left == 0 {
-            return Ok(Item::End(End { at: begin, ending: Ending::Clean, behind: Behind::Nothing }));
+            return Ok(Item::End(End {
+                at: begin,
+                ending: Ending::Clean,
+                behind: Behind::Nothing,
+            }));
         }
         self.read_more(PREFIX_BYTES.min(left))?;
         let torn = match self.measure(left) {

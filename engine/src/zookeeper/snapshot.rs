@@ -135,7 +135,8 @@ impl Trailer {
         }
         [(true, true), (true, false), (false, true)].into_iter().find_map(|parts| {
             let mut trailer = Trailer::default();
-            let mut sealed = Sealed { bytes, reader: Reader::new(bytes), sum: sum.clone(), done: 0 };
+            let mut sealed =
+                Sealed { bytes, reader: Reader::new(bytes), sum: sum.clone(), done: 0 };
             if parts.0 {
                 trailer.digest = sealed.digest().ok()?;
                 sealed.seal()?;

@@ -50,7 +50,11 @@ impl<R: Read> Stream<R> {
         let read = self.inner.by_ref().take(most as u64 + 1).read_to_end(&mut self.field);
         self.account(read)?;
         let all = self.field.len() <= most;
-        if all { Ok(&self.field) } else { Err(self.damaged("there is far too much behind its end")) }
+        if all {
+            Ok(&self.field)
+        } else {
+            Err(self.damaged("there is far too much behind its end"))
+        }
     }
 
     fn account(&mut self, read: std::io::Result<usize>) -> Result<(), Bad> {
