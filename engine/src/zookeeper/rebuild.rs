@@ -16,7 +16,7 @@
 //! - Counts of creations and pzxids are only ever raised; a node may be ahead.
 //! - Data, ACL and their versions are set again. The last setting is the true one.
 //!
-//! At reach the state is exact, and from there on a transaction that does not fit is an
+//! Behind reach the state is exact, and from there on a transaction that does not fit is an
 //! inconsistency of the server that wrote the files. A log that ends before reach, or that does not
 //! create what was left out, does not belong to the snapshot.
 
@@ -56,13 +56,17 @@ pub struct Rebuild {
     /// Whether the snapshot says itself how far it was written. Those before 3.6 do not, and what
     /// was deleted meanwhile shows nowhere in them.
     is_reach_said: bool,
+    /// Whether the state is exact: a transaction behind reach was carried out. The one before may
+    /// have been under way when the writing ended, and show in part.
+    is_exact: bool,
     /// The last transaction of the log.
     last: Zxid,
     /// The creations of the nodes that were left out.
     awaited: BTreeSet<Zxid>,
     /// Nodes whose list the snapshot does not have.
     unlisted: BTreeSet<Arc<str>>,
-    snapshot_digest: Option<(Zxid, u64)>,
+    /// What ZooKeeper counted last, and behind which transaction.
+    last_digest: Option<(Zxid, u64)>,
     digests: DigestCheck,
     counts: Counts,
 }
@@ -84,8 +88,8 @@ pub struct Counts {
     pub misfits: u64,
     /// See [`Counts::misfits`].
     pub first_misfit: Option<Zxid>,
-    /// Ends of sessions that do not list their nodes, as before 3.6, where the snapshot may have
-    /// had them no more: the parents' pzxids may be behind.
+    /// Ends of sessions that do not list their nodes, as before 3.6, while the state may not have
+    /// been exact: where the snapshot had the nodes no more, their parents' pzxids are behind.
     pub unlisted_closes: u64,
     /// Nodes whose ACL neither the snapshot nor the log has; only a superuser can use them.
     pub closed_nodes: u64,
@@ -167,10 +171,11 @@ impl Rebuild {
             from,
             reach: from,
             is_reach_said: false,
+            is_exact: false,
             last: from,
             awaited: BTreeSet::new(),
             unlisted: BTreeSet::new(),
-            snapshot_digest: None,
+            last_digest: None,
             digests: DigestCheck::default(),
             counts: Counts::default(),
         }
@@ -213,8 +218,7 @@ impl Rebuild {
         let said = digest.map(|(zxid, _)| zxid).max(last);
         self.is_reach_said = said.is_some();
         self.reach = self.reach.max(said.unwrap_or(self.from));
-        self.snapshot_digest = digest;
-        self.compare_snapshot_digest();
+        self.last_digest = digest;
     }
 
     /// Takes the next entry of the log. What is in the snapshot for sure, or was there before, is
@@ -239,7 +243,7 @@ impl Rebuild {
         }
         self.last = txn.zxid;
         self.counts.replayed += 1;
-        self.compare_snapshot_digest();
+        self.is_exact = self.is_reach_said && self.last > self.reach;
         self.compare(*digest);
         Ok(())
     }
@@ -342,7 +346,7 @@ impl Rebuild {
         if lists_paths {
             return paths.iter().for_each(|path| self.delete(txn.zxid, path));
         }
-        self.counts.unlisted_closes += u64::from(txn.zxid <= self.reach);
+        self.counts.unlisted_closes += u64::from(!self.is_exact);
         self.delete_ephemerals(txn.session, txn.zxid);
     }
 
@@ -354,10 +358,10 @@ impl Rebuild {
 
     /// A change of a node that is not there: the snapshot had it no more, or it never was.
     fn missed(&mut self, zxid: Zxid) {
-        if zxid <= self.reach || !self.is_reach_said {
-            self.counts.missed += 1;
-        } else {
+        if self.is_exact {
             self.misfit(zxid);
+        } else {
+            self.counts.missed += 1;
         }
     }
 
@@ -367,17 +371,21 @@ impl Rebuild {
     }
 
     fn compare(&mut self, digest: Option<EntryDigest>) {
-        if let Some(EntryDigest { version: 2, digest }) = digest
-            && self.last >= self.reach
-        {
+        let Some(EntryDigest { version: 2, digest }) = digest else { return };
+        self.last_digest = Some((self.last, digest));
+        if self.is_exact {
             self.compared(digest);
         }
     }
 
-    fn compare_snapshot_digest(&mut self) {
-        if let Some((zxid, digest)) = self.snapshot_digest
+    /// Where the log ends before the state was exact, nothing else is left to compare with. Before
+    /// the first transaction ZooKeeper has not counted yet, and writes a 0.
+    fn compare_at_end(&mut self) {
+        if let Some((zxid, digest)) = self.last_digest
             && zxid == self.last
-            && self.last >= self.reach
+            && zxid > Zxid::ZERO
+            && !self.is_exact
+            && self.is_reach_said
         {
             self.compared(digest);
         }
@@ -408,6 +416,7 @@ impl Rebuild {
         if applied.to_wire() < 0 {
             return Err(Unusable::NoZxid { zxid: applied });
         }
+        self.compare_at_end();
         self.remove_orphans();
         self.counts.closed_nodes = self.unlisted.len() as u64;
         self.forget_members();

@@ -115,8 +115,9 @@ impl Report {
         note(
             counts.unlisted_closes > 0,
             format!(
-                "{} sessions ended while the snapshot was written; before 3.6 the log does not say \
-             which nodes went with them, so the pzxid of their parents may be older than it was",
+                "the log does not say which nodes went with {} sessions, as before 3.6; where they \
+                 ended while the snapshot was written, the pzxid of the parents may be older than \
+                 it was",
                 counts.unlisted_closes
             ),
         );
