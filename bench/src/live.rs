@@ -4,6 +4,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::SystemTime;
 
+use anstream::{AutoStream, ColorChoice};
 use anyhow::Result;
 use rustix::termios::tcgetwinsize;
 
@@ -68,7 +69,7 @@ impl Live {
         let screen = match (wanted, std::io::stderr().is_terminal() && !dumb) {
             (false, _) => Screen::Quiet,
             (true, false) => Screen::Lines,
-            (true, true) => Screen::Terminal { colours: std::env::var_os("NO_COLOR").is_none() },
+            (true, true) => Screen::Terminal { colours: wants_colours() },
         };
         let inquiry = Inquiry { counters: false, probe_disk: false };
         let (rates, p99s) = (Vec::new(), Vec::new());
@@ -140,6 +141,11 @@ impl Live {
         // Whoever closed the terminal does not need the line.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
+}
+
+/// As the help texts: by the stream, `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM`.
+fn wants_colours() -> bool {
+    AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
 }
 
 fn up(lines: usize) -> String {

@@ -1,11 +1,11 @@
 //! What a start says on standard output.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use ringkeeper_engine::Zxid;
 
-use crate::config::Settings;
+use crate::config::{Paint, Settings};
 
 /// What a person sees when the server is ready.
 pub(crate) struct Banner<'a> {
@@ -29,13 +29,12 @@ impl Banner<'_> {
     /// At most eight lines. To a terminal or a pipe alike, on standard output.
     pub(crate) fn print(&self, fused: bool) {
         let out = io::stdout();
-        let bold = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let (on, off) = if bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+        let paint = Paint::for_stdout();
         let io = self.io;
         let threads = if fused { "one thread serves and orders" } else { "sharded" };
         let mut out = out.lock();
         // A closed standard output is no reason to stop serving.
-        let _ = writeln!(out, "{on}Ringkeeper {}{off}", env!("CARGO_PKG_VERSION"));
+        let _ = writeln!(out, "{}", paint.bold(concat!("Ringkeeper ", env!("CARGO_PKG_VERSION"))));
         let _ = writeln!(out, "  data     {}", self.settings.data_dir.display());
         let _ = writeln!(out, "  zxid     {}", self.zxid);
         let _ = writeln!(out, "  log      {}", self.device);
@@ -44,7 +43,7 @@ impl Banner<'_> {
         if let Some(http) = self.http {
             let _ = writeln!(out, "  http     {http}");
         }
-        let _ = writeln!(out, "{on}ready in {} ms{off}", self.ready_ms);
+        let _ = writeln!(out, "{}", paint.bold(&format!("ready in {} ms", self.ready_ms)));
         let _ = out.flush();
     }
 }

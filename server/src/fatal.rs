@@ -1,6 +1,7 @@
 //! Stopping at once, with a reason.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io;
 
 /// Exit code of a server that stopped because going on could lose data.
 pub const EXIT_FATAL: i32 = 70;
@@ -25,4 +26,23 @@ pub fn stop(reason: &str) -> ! {
     tracing::error!("{reason}");
     eprintln!("ringkeeper: stopped: {reason}");
     std::process::exit(EXIT_FATAL)
+}
+
+/// From now on a page of a mapped file that the disk cannot give or take ends the process with
+/// these words, not with the bare signal. It happens to a log written through a map.
+///
+/// # Errors
+/// When the system does not take a handler.
+pub fn stop_on_bus_error() -> io::Result<()> {
+    const REASON: &[u8] = b"ringkeeper: stopped: a page of a mapped file of the log could not be \
+        written (SIGBUS): its disk has failed, or somebody has cut the file short\n";
+    let stderr = io::stderr();
+    let end = move || {
+        // Nobody reads it: nobody minds.
+        let _ = rustix::io::write(&stderr, REASON);
+        signal_hook::low_level::exit(EXIT_FATAL);
+    };
+    // SAFETY: the handler makes two system calls, write and _exit, which POSIX allows in handlers;
+    // it neither allocates nor locks, and it never returns to the instruction that failed.
+    unsafe { signal_hook::low_level::register(signal_hook::consts::SIGBUS, end) }.map(|_| ())
 }

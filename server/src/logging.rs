@@ -1,11 +1,9 @@
 //! The server's messages: to standard error, as text or JSON, with the time in UTC.
 
-use std::io::IsTerminal;
-
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::fmt::time::SystemTime;
 
-use crate::config::{LogFormat, LogLevel};
+use crate::config::{LogFormat, LogLevel, Paint};
 
 /// What is always written, if anything writes it.
 const AUDIT: &str = "audit=info";
@@ -22,7 +20,9 @@ pub fn start(format: LogFormat, level: LogLevel) {
         .with_env_filter(wanted);
     // A second call is a test in the same process, which is content with the first one's choice.
     let _first_wins = match format {
-        LogFormat::Text => builder.with_target(false).with_ansi(colours()).try_init(),
+        LogFormat::Text => {
+            builder.with_target(false).with_ansi(Paint::for_stderr() == Paint::Colours).try_init()
+        }
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
 }
@@ -35,8 +35,4 @@ fn filter(level: LogLevel) -> LevelFilter {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     }
-}
-
-fn colours() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }

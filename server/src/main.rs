@@ -19,11 +19,11 @@ fn main() -> ExitCode {
             drop(out);
             start(&args, &env)
         }
-        Command::Check(args) => match check::run(&args, &env, Paint::for_stdout(&env), &mut out) {
+        Command::Check(args) => match check::run(&args, &env, Paint::for_stdout(), &mut out) {
             Ok(checked) => checked.exit_code(),
             Err(error) => unless_nobody_reads(&error),
         },
-        Command::Settings(args) => match page::run(&args, Paint::for_stdout(&env), &mut out) {
+        Command::Settings(args) => match page::run(&args, Paint::for_stdout(), &mut out) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => unless_nobody_reads(&error),
         },
@@ -119,6 +119,10 @@ fn start(args: &StartArgs, env: &Env) -> ExitCode {
     };
     avoid_huge_pages();
     fatal::stop_on_panic();
+    if let Err(error) = fatal::stop_on_bus_error() {
+        eprintln!("ringkeeper: no handler for SIGBUS: {error}");
+        return ExitCode::FAILURE;
+    }
     logging::start(settings.log_format, settings.log_level);
     for warning in warnings {
         match warning.weight {

@@ -18,6 +18,8 @@ mod limits;
 mod lives;
 #[path = "standalone/log.rs"]
 mod log;
+#[path = "standalone/order.rs"]
+mod order;
 #[path = "admin/ports.rs"]
 mod ports;
 #[path = "standalone/refusals.rs"]

@@ -29,6 +29,7 @@ use clap::Parser;
 
 pub use crate::check::{Configuration, Configured};
 use crate::cli::{Command, Words};
+pub use crate::paint::Paint;
 
 /// Runs `ringkeeper tune` with its arguments; the first one is the name of the program.
 pub fn run(args: impl Iterator<Item = OsString>, configuration: Configuration<'_>) -> ExitCode {

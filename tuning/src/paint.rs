@@ -1,18 +1,34 @@
-//! Colours: only on a terminal, and never with `NO_COLOR`.
+//! Colours: only on a terminal that knows them, and only if nobody asked for none.
 
-use std::io::IsTerminal;
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
 
-/// Whether to colour.
+/// Whether text is coloured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Paint {
+pub enum Paint {
+    /// It carries the colour codes of a terminal.
     Colours,
+    /// It is plain.
     Plain,
 }
 
 impl Paint {
-    pub(crate) fn for_stdout() -> Paint {
-        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        if wanted && std::io::stdout().is_terminal() { Paint::Colours } else { Paint::Plain }
+    /// What standard output wants.
+    pub fn for_stdout() -> Paint {
+        Paint::of(&std::io::stdout())
+    }
+
+    /// What standard error wants.
+    pub fn for_stderr() -> Paint {
+        Paint::of(&std::io::stderr())
+    }
+
+    /// By the stream, `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM`, as the help texts.
+    fn of(stream: &impl RawStream) -> Paint {
+        match AutoStream::choice(stream) {
+            ColorChoice::Never => Paint::Plain,
+            _ => Paint::Colours,
+        }
     }
 
     fn with(self, code: &str, text: &str) -> String {
@@ -22,23 +38,28 @@ impl Paint {
         }
     }
 
-    pub(crate) fn bold(self, text: &str) -> String {
+    /// What stands out.
+    pub fn bold(self, text: &str) -> String {
         self.with("1", text)
     }
 
-    pub(crate) fn good(self, text: &str) -> String {
+    /// What is as it should be.
+    pub fn good(self, text: &str) -> String {
         self.with("32", text)
     }
 
-    pub(crate) fn warning(self, text: &str) -> String {
+    /// What wants a look.
+    pub fn warning(self, text: &str) -> String {
         self.with("33", text)
     }
 
-    pub(crate) fn bad(self, text: &str) -> String {
+    /// What is wrong.
+    pub fn bad(self, text: &str) -> String {
         self.with("31", text)
     }
 
-    pub(crate) fn faint(self, text: &str) -> String {
+    /// What matters less.
+    pub fn faint(self, text: &str) -> String {
         self.with("2", text)
     }
 }

@@ -34,8 +34,7 @@ pub fn run(data: &[u8]) {
 
 fn report(args: &CheckArgs, env: &Env) -> (Checked, String) {
     let mut out = Vec::new();
-    let paint = Paint::for_stdout(&Env::from_pairs([("NO_COLOR", "1")]));
-    let checked = check::run(args, env, paint, &mut out).expect("memory takes everything");
+    let checked = check::run(args, env, Paint::Plain, &mut out).expect("memory takes everything");
     (checked, String::from_utf8(out).expect("what is said is text"))
 }
 

@@ -1,38 +1,21 @@
 //! Histories of unusual shape: huge records, groups over several segments, new epochs.
 
 use ringkeeper_engine::device::{Identity, MemoryDevice};
-use ringkeeper_engine::log::{Group, Log, Recovered, Replay, recover};
-use ringkeeper_engine::snapshot::Start;
+use ringkeeper_engine::log::{Each, Group, Log, Recovered, recover};
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Millis, SessionId, Zxid};
 
 use crate::world::{dirs, settings};
 
-#[derive(Default)]
-struct Txns(Vec<Txn>);
-
-impl Replay for Txns {
-    fn begin(&mut self, _: Start<'_>) -> Result<(), String> {
-        Err("there are no snapshots here".to_owned())
-    }
-    fn block(&mut self, _: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
-    fn end(&mut self) -> Result<(), String> {
-        Ok(())
-    }
-    fn begin_empty(&mut self) {}
-    fn txn(&mut self, txn: Txn) -> Result<(), String> {
-        self.0.push(txn);
-        Ok(())
-    }
-}
-
 fn start(device: &MemoryDevice) -> (Recovered<MemoryDevice>, Vec<Txn>) {
     let mut identity = Identity::open(device, 3).unwrap();
-    let mut txns = Txns::default();
-    let recovered = recover(&dirs(device), &mut identity, &settings(), &mut txns);
-    (recovered.unwrap_or_else(|refusal| panic!("{refusal}")), txns.0)
+    let mut txns = Vec::new();
+    let mut replay = Each(|txn| {
+        txns.push(txn);
+        Ok(())
+    });
+    let recovered = recover(&dirs(device), &mut identity, &settings(), &mut replay);
+    (recovered.unwrap_or_else(|refusal| panic!("{refusal}")), txns)
 }
 
 fn txn(zxid: Zxid, bytes: usize) -> Txn {

@@ -207,3 +207,20 @@ fn worn_counters_survive_a_restart() {
 fn stats(session: &mut Session) -> (Stat, Stat) {
     (session.stat("/s"), session.stat("/v"))
 }
+
+/// Nobody's pings could be noticed while the process did not run.
+#[test]
+fn a_pause_of_the_process_expires_nobody_and_the_silent_expire_after_it() {
+    let mut session = Session::on(Vec::new());
+    let id = session.core.session().id;
+    let timeout_ms = i64::from(session.core.timeout_ms());
+    session.node.pass(3 * timeout_ms);
+    assert!(session.node.knows(id), "a pause is not a silence");
+    let mut silent_ms = 0;
+    while session.node.knows(id) {
+        session.node.pass(250);
+        silent_ms += 250;
+        assert!(silent_ms <= 2 * timeout_ms, "it never expires");
+    }
+    assert!(silent_ms >= timeout_ms, "it has its full timeout again, not {silent_ms} ms");
+}

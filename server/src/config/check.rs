@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use super::Paint;
 use super::env::Env;
 use super::load::{Explanation, explain};
 use super::origin::{Origin, Problem, Warning};
-use super::paint::Paint;
 use super::resolve::{Finding, Verdict};
 use super::settings::Settings;
 use crate::cli::CheckArgs;
@@ -93,7 +93,7 @@ impl Report<'_> {
             self.entry(finding)?;
         }
         for warning in loose_warnings(self.explanation) {
-            writeln!(self.out, "{} {warning}", self.paint.odd("warning:"))?;
+            writeln!(self.out, "{} {warning}", self.paint.warning("warning:"))?;
         }
         for problem in loose_problems(self.explanation) {
             writeln!(self.out, "{} {problem}", self.paint.bad("error:"))?;
@@ -106,9 +106,9 @@ impl Report<'_> {
         let painted = match &finding.verdict {
             Verdict::Used => self.paint.good(&label),
             Verdict::Default | Verdict::Overridden(_) | Verdict::NoMeaning(_) => {
-                self.paint.dim(&label)
+                self.paint.faint(&label)
             }
-            Verdict::NotYet(_) | Verdict::Unknown(_) => self.paint.odd(&label),
+            Verdict::NotYet(_) | Verdict::Unknown(_) => self.paint.warning(&label),
             Verdict::Refused(_) | Verdict::PartOf(_) | Verdict::Bad(_) => self.paint.bad(&label),
         };
         let place = place(&finding.entry.origin);

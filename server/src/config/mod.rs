@@ -11,7 +11,6 @@ mod layers;
 mod load;
 mod origin;
 pub mod page;
-mod paint;
 pub mod properties;
 mod resolve;
 mod rows;
@@ -26,8 +25,8 @@ pub use env::Env;
 pub use layers::Entry;
 pub use load::{Explanation, explain};
 pub use origin::{ConfigError, Origin, Problem, Warning, Weight};
-pub use paint::Paint;
 pub use resolve::{Finding, Verdict};
+pub use ringkeeper_tuning::Paint;
 pub use rows::TOPICS;
 pub use settings::Settings;
 pub use types::{

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::paint::Paint;
+use super::Paint;
 use super::rows::TOPICS;
 use super::table::{Apache, Disposition, Row, Source, Topic};
 use crate::cli::SettingsArgs;
@@ -130,7 +130,7 @@ fn write_row(row: &Row, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
         Disposition::Honoured => Ok(()),
         Disposition::Refused(why) | Disposition::NotYet(why) | Disposition::NoMeaning(why) => {
             let label = format!("{}:", row.disposition.label());
-            writeln!(out, "      {} {why}", paint.odd(&label))
+            writeln!(out, "      {} {why}", paint.warning(&label))
         }
     }
 }

@@ -139,20 +139,10 @@ class Session:
         return found
 
     def write(self, chunks):
-        payload = b"".join(chunks)
-        self.sock.sendall(struct.pack(">i", len(payload)) + payload)
+        self.sock.sendall(zkwire.framed(chunks))
 
     def frame(self):
-        return self.exactly(struct.unpack(">i", self.exactly(4))[0])
-
-    def exactly(self, size):
-        data = b""
-        while len(data) < size:
-            part = self.sock.recv(size - len(data))
-            if not part:
-                raise EOFError("closed by the server")
-            data += part
-        return data
+        return zkwire.read_frame(self.sock)
 
 
 class Round:

@@ -50,19 +50,10 @@ class Socket:
             reader.int(), reader.int(), reader.long(), reader.raw())
 
     def send(self, chunks):
-        self.sock.sendall(framed(chunks))
+        self.sock.sendall(zkwire.framed(chunks))
 
     def frame(self):
-        return self.exactly(struct.unpack(">i", self.exactly(4))[0])
-
-    def exactly(self, size):
-        data = b""
-        while len(data) < size:
-            part = self.sock.recv(size - len(data))
-            if not part:
-                raise EOFError("closed by the server")
-            data += part
-        return data
+        return zkwire.read_frame(self.sock)
 
     def request(self, xid, request):
         """The reply's error and body; events in between are passed over."""
@@ -74,11 +65,6 @@ class Socket:
                 if got != xid:
                     raise AssertionError(f"reply {got} where {xid} is due")
                 return err, data[16:]
-
-
-def framed(chunks):
-    payload = b"".join(chunks)
-    return struct.pack(">i", len(payload)) + payload
 
 
 def operation(r):
@@ -196,7 +182,7 @@ class Fuzz:
     @staticmethod
     def bytes_of(xid, request):
         xid = xid if request.xid is None else request.xid
-        return framed(zkwire.i32(xid) + zkwire.i32(request.op) + request.body)
+        return zkwire.framed(zkwire.i32(xid) + zkwire.i32(request.op) + request.body)
 
     @staticmethod
     def read(conn, seconds):

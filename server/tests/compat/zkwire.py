@@ -29,6 +29,26 @@ def error_name(code):
     return f"{ERRORS.get(code, '?')}({code})" if code else "OK"
 
 
+def framed(chunks):
+    payload = b"".join(chunks)
+    return struct.pack(">i", len(payload)) + payload
+
+
+def read_frame(sock):
+    """The payload of the next frame."""
+    return exactly(sock, struct.unpack(">i", exactly(sock, 4))[0])
+
+
+def exactly(sock, size):
+    data = b""
+    while len(data) < size:
+        part = sock.recv(size - len(data))
+        if not part:
+            raise EOFError("closed by the server")
+        data += part
+    return data
+
+
 def i8(value):
     return [struct.pack(">b", value)]
 

@@ -105,17 +105,25 @@ impl Host {
         self.child.id()
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
     /// The end that nobody is asked about.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it is ours");
     }
 
+    /// The end that comes by itself.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        self.child.wait().expect("it is ours")
+    }
+
     /// The end that services are asked for; says how it went, and how long it took.
     pub(crate) fn terminate(mut self) -> (ExitStatus, Duration) {
         let since = Instant::now();
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("it runs");
+        self.signal(Signal::TERM);
         let status = self.child.wait().expect("it is ours");
         (status, since.elapsed())
     }

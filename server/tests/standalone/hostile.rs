@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use ringkeeper_engine::Code;
 use ringkeeper_engine::client::{Client, Request, WatchMode, four_letter_word};
 use ringkeeper_engine::wire::connect::ConnectRequest;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -206,6 +207,23 @@ fn replies_wait_for_who_does_not_read() {
             let reply = strangers[7].frame().unwrap();
             assert!(reply.len() > 100_000);
         }
+    });
+}
+
+/// A small request for many gigabytes is refused, and costs nobody else anything.
+#[test]
+fn a_multi_read_of_more_than_memory_is_refused() {
+    in_every_mode(&[], |host, good| {
+        good.create("/large", &[b'x'; 1_000_000]).unwrap();
+        let part = || Request::GetData { path: "/large", watch: false };
+        let few: Vec<Request<'_>> = (0..20).map(|_| part()).collect();
+        let many: Vec<Request<'_>> = (0..20_000).map(|_| part()).collect();
+        assert_eq!(good.multi_read(&few).unwrap().len(), few.len());
+        let before = host.resident_bytes();
+        let refused = good.multi_read(&many).expect_err("20 GB fit nowhere");
+        assert_eq!(refused.code(), Some(Code::SystemError));
+        let grown = host.resident_bytes().saturating_sub(before);
+        assert!(grown < 200 * MIB, "{grown} bytes");
     });
 }
 

@@ -1,9 +1,11 @@
 //! What survives the end of a process, whatever the end.
 
+use std::thread;
 use std::time::Duration;
 
 use ringkeeper_engine::client::{Client, Create, CreateMode, Options, Request};
 use ringkeeper_engine::wire::Acl;
+use rustix::process::Signal;
 use tempfile::tempdir;
 
 use crate::host::Host;
@@ -72,6 +74,30 @@ fn a_session_that_moves_leaves_its_old_connection() {
             new.close().unwrap();
         }
     }
+}
+
+/// A process that does not run for longer than a session may be silent finds the pings of its
+/// clients in its sockets, and has to look there before it lets anybody expire.
+fn paused(definitions: &[&str]) {
+    let home = tempdir().unwrap();
+    let host = Host::start(home.path(), &[&["tickTime=500"], definitions].concat());
+    let options = Options { timeout_ms: 1_000, ..Options::default() };
+    let mut client = Client::connect(host.address, options).unwrap();
+    client.create_mode("/mine", b"", CreateMode::Ephemeral).unwrap();
+    host.signal(Signal::STOP);
+    // Three times as long as the session may be silent; the client sends its pings meanwhile.
+    assert!(client.wait_event(Duration::from_millis(3_000)).unwrap().is_none());
+    host.signal(Signal::CONT);
+    assert!(client.exists("/mine").expect("the session lives").is_some());
+}
+
+#[test]
+fn a_paused_server_does_not_expire_its_sessions() {
+    thread::scope(|scope| {
+        for shards in ["ringkeeper.shards=1", "ringkeeper.shards=2"] {
+            scope.spawn(move || paused(&[shards]));
+        }
+    });
 }
 
 /// What happened was answered, and what was not answered did not happen.

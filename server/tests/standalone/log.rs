@@ -1,11 +1,11 @@
 //! `ringkeeper log`: what was written can be read, and what is damaged can be cut off.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use tempfile::tempdir;
 
-use crate::host::{Host, errors, finish, refused, ringkeeper};
+use crate::host::{Host, errors, finish, refused, ringkeeper, start};
 
 fn log(command: &str, home: &Path, more: &[&str]) -> (Option<i32>, String) {
     let mut arguments = vec!["log", command, home.to_str().unwrap()];
@@ -72,4 +72,24 @@ fn what_is_no_servers_directory_stays_untouched() {
         assert!(said.contains("is not the data directory of a Ringkeeper"), "{said}");
     }
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+/// The kernel's answer to a store into a page that has no file behind it is SIGBUS, and so it is
+/// on XFS when the disk is gone.
+#[test]
+fn a_mapped_log_that_loses_its_file_ends_the_server_with_the_reason() {
+    let home = tempdir().unwrap();
+    let said = home.path().join("said");
+    let data = home.path().join("data");
+    let mut command = start(&data, &["ringkeeper.log.device=mmap"]);
+    command.stderr(File::create(&said).unwrap());
+    let host = Host::run(command);
+    let mut client = host.connect();
+    client.create("/kept", b"").unwrap();
+    File::options().write(true).open(segment(&data)).unwrap().set_len(0).unwrap();
+    let refused = client.create("/lost", b"").expect_err("there is no file to write it to");
+    assert!(refused.code().is_none(), "the connection ends without an answer: {refused}");
+    assert_eq!(host.ended().code(), Some(70));
+    let said = fs::read_to_string(said).unwrap();
+    assert!(said.contains("SIGBUS") && said.contains("cut the file short"), "{said}");
 }

@@ -7,6 +7,7 @@ use crate::files::{Source, Tree};
 const UNSAFE: &[(&str, &str)] = &[
     ("engine/src/device/", "mapped segments and rings"),
     ("bench/src/throw_away.rs", "the kernel's promise that a server ends with its parent"),
+    ("server/src/fatal.rs", "a handler for a signal"),
     ("server/src/shards/ring", "the ring and the buffers that the kernel fills"),
 ];
 

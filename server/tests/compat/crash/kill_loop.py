@@ -43,24 +43,28 @@ WRITE_S = (0.1, 1.5)
 
 def main():
     harness.exit_on_signals()
-    options = parse()
+    options = parse(__doc__)
     server = harness.Server(options.server_cmd, options.port, SETTINGS)
-    loop = Loop(server, options)
+    return run(Loop(server, options))
+
+
+def run(loop):
+    """All rounds; the exit code."""
+    server = loop.server
     try:
         loop.run()
     except (Violation, AssertionError, harness.ServerFailed) as failure:
-        print(f"FAIL  round {loop.round}, seed {options.seed}: {failure}")
-        server.kill()
-        server.owns_directory = False
-        print(f"the server's files are left in {server.directory}")
+        print(f"FAIL  round {loop.round}, seed {loop.options.seed}: {failure}")
+        loop.keep_files()
         return 1
     finally:
         server.destroy()
     return 0
 
 
-def parse():
-    parser = harness.arguments(__doc__)
+def parse(doc, add_own=lambda _: None):
+    parser = harness.arguments(doc)
+    add_own(parser)
     parser.add_argument("--rounds", type=int, default=10, help="kills (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=None, help="default: a random one, printed")
     parser.add_argument("--writers", type=int, default=6, help="sessions (default: %(default)s)")
@@ -131,7 +135,7 @@ class Loop:
             thread.start()
         write_s = self.random.uniform(*WRITE_S)
         time.sleep(write_s)
-        self.server.kill()
+        self.end_server()
         for thread in threads:
             thread.join()
         for writer in self.writers:
@@ -140,6 +144,16 @@ class Loop:
         acknowledged = sum(writer.acknowledged for writer in self.writers) - before
         self.acknowledged += acknowledged
         return acknowledged, write_s
+
+    def keep_files(self):
+        """What the server leaves behind, for whoever looks into a failure."""
+        self.server.kill()
+        self.server.owns_directory = False
+        print(f"the server's files are left in {self.server.directory}")
+
+    def end_server(self):
+        """The end that it must survive."""
+        self.server.kill()
 
     def start_again(self):
         """Sometimes kills the server once more while it starts."""

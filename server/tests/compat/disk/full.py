@@ -20,16 +20,16 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "crash")]
 
+import disks  # noqa: E402
 import harness  # noqa: E402
 import wire  # noqa: E402
+from disks import MIB  # noqa: E402
 
-MIB = 1 << 20
 DISK_MIB = 96
 SESSION_MS = 6000
 # Small segments, so that a small disk has many; a snapshot often enough to meet the full disk.
@@ -54,7 +54,7 @@ def main():
     for kind in ("tmpfs", "ext4"):
         try:
             with_disk(kind, options)
-        except Missing as missing:
+        except disks.Missing as missing:
             failures += skip(options, f"{kind}: {missing}")
         except (Wrong, AssertionError, OSError, harness.ServerFailed) as failure:
             print(f"      {failure!r}")
@@ -67,74 +67,8 @@ def skip(options, why):
     return 1 if options.require else 0
 
 
-class Missing(Exception):
-    """This machine lacks what a check needs."""
-
-
-class Disk:
-    """A small file system, mounted."""
-
-    def __init__(self, kind):
-        self.home = tempfile.mkdtemp(prefix="ringkeeper-disk-")
-        self.path = os.path.join(self.home, "mount")
-        os.mkdir(self.path)
-        if kind == "tmpfs":
-            self.mount("-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs")
-        else:
-            self.mount("-o", "loop", self.image())
-
-    def image(self):
-        if not shutil.which("mkfs.ext4"):
-            raise Missing("there is no mkfs.ext4")
-        image = os.path.join(self.home, "image")
-        with open(image, "wb") as file:
-            file.truncate(DISK_MIB * MIB)
-        # Without blocks reserved for root, who runs this.
-        run("mkfs.ext4", "-q", "-F", "-m", "0", image)
-        return image
-
-    def mount(self, *arguments):
-        try:
-            run("mount", *arguments, self.path)
-        except subprocess.CalledProcessError as error:
-            raise Missing(f"cannot mount: {error.stderr.decode().strip()}") from None
-
-    def remount(self, mode):
-        run("mount", "-o", f"remount,{mode}", self.path)
-
-    def free(self):
-        stat = os.statvfs(self.path)
-        return stat.f_bavail * stat.f_frsize
-
-    def fill(self, leave=0):
-        """Takes all space but `leave` bytes, from outside."""
-        filler = os.open(os.path.join(self.path, "filler"), os.O_WRONLY | os.O_CREAT, 0o600)
-        os.lseek(filler, 0, os.SEEK_END)
-        size = 1 * MIB
-        while size >= 512:
-            try:
-                if leave and self.free() - leave < size:
-                    raise OSError
-                os.write(filler, bytes(size))
-                os.fsync(filler)
-            except OSError:
-                size //= 2
-        os.close(filler)
-
-    def empty(self):
-        os.remove(os.path.join(self.path, "filler"))
-
-    def destroy(self):
-        subprocess.run(["umount", self.path], check=False, capture_output=True)
-        shutil.rmtree(self.home, ignore_errors=True)
-
-
-def run(*command):
-    subprocess.run(command, check=True, capture_output=True)
-
-
 def with_disk(kind, options):
-    disk = Disk(kind)
+    disk = disks.Disk(kind, DISK_MIB)
     try:
         for name, check in CHECKS:
             directory = os.path.join(disk.path, "server")
