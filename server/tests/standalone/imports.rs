@@ -122,7 +122,7 @@ fn check_nodes(client: &mut Client, expected: &Value) {
         let node = left.remove(&path).unwrap_or_else(|| panic!("{path} should not be there"));
         let (data, stat) = client.get(&path).unwrap();
         let is_unlike = UNLIKE.iter().any(|end| path.ends_with(end));
-        let data = data.filter(|_| !is_unlike).map(|data| hex(&data));
+        let data = data.filter(|_| !is_unlike).map(|data| shown(&data));
         let length = if is_unlike { 0 } else { stat.data_length };
         let found = json!([
             stat.czxid,
@@ -138,8 +138,9 @@ fn check_nodes(client: &mut Client, expected: &Value) {
             stat.pzxid
         ]);
         let (acl, _) = client.acl(&path).unwrap();
+        let acl = acl.iter().filter(|acl| (acl.perms, &*acl.id.scheme) != (31, "world"));
         let acl: Vec<Value> =
-            acl.iter().map(|acl| json!([acl.perms, acl.id.scheme, acl.id.id])).collect();
+            acl.map(|acl| json!([acl.perms, acl.id.scheme, acl.id.id])).collect();
         assert_eq!(json!({ "data": data, "stat": found, "acl": acl }), node, "{path}");
         let top = path.trim_end_matches('/');
         let names = client.children(&path).unwrap();
@@ -164,6 +165,12 @@ fn check_sessions(host: &Host, expected: &Value) {
         taken += usize::from(found.is_some());
     }
     assert!(taken > 0, "no session was left to take up");
+}
+
+/// As they are recorded: many zeros are written as their number.
+fn shown(bytes: &[u8]) -> Value {
+    let is_ballast = bytes.len() > 1_000 && bytes.iter().all(|byte| *byte == 0);
+    if is_ballast { json!(bytes.len()) } else { json!(hex(bytes)) }
 }
 
 fn hex(bytes: &[u8]) -> String {

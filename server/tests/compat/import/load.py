@@ -31,7 +31,7 @@ class Load:
 
     def __init__(self, ports, rng, options):
         self.ports = ports
-        self.ballast = options.ballast
+        self.ballast, self.ballast_bytes = options.ballast, options.ballast_bytes
         self.rngs = [type(rng)(rng.random()) for _ in range(options.writers)]
         self.known = []
         self.answered = 0
@@ -63,10 +63,12 @@ class Load:
             send(client, zkwire.create(quota, b""))
             send(client, zkwire.create(f"{quota}/zookeeper_limits", b"count=100000,bytes=-1"))
             send(client, zkwire.create(f"{quota}/zookeeper_stats", b"count=0,bytes=0"))
-        send(client, zkwire.create("/ballast", b""))
-        for first in range(0, self.ballast, 500):
-            numbers = range(first, min(first + 500, self.ballast))
-            nodes = [zkwire.create(f"/ballast/{number:06}", b"-" * 200) for number in numbers]
+        step = max(1, min(500, 500_000 // (self.ballast_bytes + 100)))
+        for first in range(0, self.ballast, step):
+            numbers = range(first, min(first + step, self.ballast))
+            zeros = bytes(self.ballast_bytes)
+            tops = [NAMES[number % len(NAMES)] for number in numbers]
+            nodes = [zkwire.create(f"/{t}/{n:06}", zeros) for t, n in zip(tops, numbers)]
             send(client, zkwire.multi(*nodes))
         client.socket.close()
 
