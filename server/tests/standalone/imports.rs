@@ -139,8 +139,7 @@ fn check_nodes(client: &mut Client, expected: &Value) {
         ]);
         let (acl, _) = client.acl(&path).unwrap();
         let acl = acl.iter().filter(|acl| (acl.perms, &*acl.id.scheme) != (31, "world"));
-        let acl: Vec<Value> =
-            acl.map(|acl| json!([acl.perms, acl.id.scheme, acl.id.id])).collect();
+        let acl: Vec<Value> = acl.map(|acl| json!([acl.perms, acl.id.scheme, acl.id.id])).collect();
         assert_eq!(json!({ "data": data, "stat": found, "acl": acl }), node, "{path}");
         let top = path.trim_end_matches('/');
         let names = client.children(&path).unwrap();
@@ -183,7 +182,7 @@ fn unhex(text: &str) -> [u8; 16] {
 }
 
 #[test]
-fn a_directory_with_a_fuzzy_snapshot() {
+fn a_directory_with_a_fuzzy_snapshot_packed_with_gzip() {
     let transactions = &expected("fuzzy")["report"]["transactions"];
     assert!(transactions["left_to_log"].as_u64() > Some(0), "it is not fuzzy");
     assert!(transactions["missed"].as_u64() > Some(0), "it is not fuzzy");
@@ -201,8 +200,7 @@ fn a_directory_of_an_ensemble() {
 }
 
 #[test]
-fn packed_snapshots() {
-    check("gz");
+fn a_snapshot_that_is_packed_with_snappy() {
     check("snappy");
 }
 
