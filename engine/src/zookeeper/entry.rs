@@ -141,9 +141,8 @@ mod tests {
         bytes.put_int(-1);
         let entry = Entry::read(&bytes).unwrap();
         assert_eq!((entry.txn.session, entry.txn.time), (SessionId(5), Millis(1)));
-        assert!(
-            matches!(&entry.txn.body, TxnBody::SetData { path, .. } if &**path == "/zookeeper/config")
-        );
+        let TxnBody::SetData { path, .. } = &entry.txn.body else { panic!("{entry:?}") };
+        assert_eq!(&**path, "/zookeeper/config");
         assert_eq!(Entry::peek_zxid(&bytes), Some(Zxid(77)));
         assert!(Entry::read(&header(99)).is_err());
     }

@@ -11,8 +11,13 @@ use tempfile::{TempDir, tempdir};
 
 use crate::host::{Host, errors, finish, refused, ringkeeper};
 
-/// Everything may be read, and clients keep the sessions that ZooKeeper gave them.
-const SETTINGS: &[&str] = &["skipACL=yes", "ringkeeper.sessionPasswords=java"];
+/// Everything may be read, clients keep the sessions that ZooKeeper gave them, and nothing goes by
+/// itself.
+const SETTINGS: &[&str] = &[
+    "skipACL=yes",
+    "ringkeeper.sessionPasswords=java",
+    "znode.container.checkIntervalMs=100000000",
+];
 /// Nodes whose data are not taken over, or counted anew.
 const UNLIKE: [&str; 2] = ["/zookeeper/config", "/zookeeper_stats"];
 
@@ -27,13 +32,13 @@ fn expected(name: &str) -> Value {
 }
 
 /// A copy of a recorded directory, to damage.
-struct Copy {
+struct Damaged {
     home: TempDir,
 }
 
-impl Copy {
-    fn of(name: &str) -> Copy {
-        let copy = Copy { home: tempdir().unwrap() };
+impl Damaged {
+    fn of(name: &str) -> Damaged {
+        let copy = Damaged { home: tempdir().unwrap() };
         fs::create_dir(copy.folder()).unwrap();
         for entry in fs::read_dir(recorded(name).join("version-2")).unwrap() {
             let entry = entry.unwrap();
@@ -46,32 +51,22 @@ impl Copy {
         self.home.path().join("version-2")
     }
 
-    /// The newest file whose name begins so.
-    fn newest(&self, prefix: &str) -> PathBuf {
-        let entries = fs::read_dir(self.folder()).unwrap().map(|entry| entry.unwrap().path());
-        let zxid = |path: &PathBuf| {
-            let name = path.file_name()?.to_str()?.strip_prefix(prefix)?;
-            u64::from_str_radix(name.split('.').next()?, 16).ok()
-        };
-        entries.filter(|path| zxid(path).is_some()).max_by_key(zxid).unwrap()
-    }
-
-    fn change(&self, prefix: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        let path = self.newest(prefix);
+    fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let path = self.folder().join(name);
         let mut bytes = fs::read(&path).unwrap();
         change(&mut bytes);
         fs::write(path, bytes).unwrap();
     }
 
     fn look(&self, more: &[&str]) -> Result<Value, String> {
-        import(self.home.path(), &[&["--dry-run"], more].concat())
+        import(self.home.path(), &[&["--dry-run"][..], more].concat())
     }
 }
 
 /// Imports; what was found, or why not.
 fn import(from: &Path, more: &[&str]) -> Result<Value, String> {
     let from = from.to_str().expect("a path in UTF-8");
-    let output = finish(ringkeeper(&[&["import", "--json", "--from", from], more].concat()));
+    let output = finish(ringkeeper(&[&["import", "--json", "--from", from][..], more].concat()));
     match output.status.success() {
         true => Ok(serde_json::from_slice(&output.stdout).expect("it is JSON")),
         false => Err(errors(&output)),
@@ -101,7 +96,7 @@ fn check(name: &str) {
     let (_, stat) = client.create2("/after", b"", CreateMode::Persistent).unwrap();
     let newest = |zxid: i64| assert!(zxid < stat.czxid, "{zxid:#x} before {:#x}", stat.czxid);
     let nodes = expected["nodes"].as_object().unwrap().values();
-    nodes.for_each(|node| [0, 1, 10].iter().for_each(|at| newest(long(&node["stat"][at]))));
+    nodes.for_each(|node| [0_usize, 1, 10].iter().for_each(|at| newest(long(&node["stat"][*at]))));
     // What was written after the import is there after a restart, like all that came with it.
     drop(host);
     let host = Host::start(&to, SETTINGS);
@@ -206,7 +201,7 @@ fn a_snapshot_that_is_packed_with_snappy() {
 
 #[test]
 fn a_look_changes_nothing() {
-    let copy = Copy::of("fuzzy");
+    let copy = Damaged::of("fuzzy");
     let names = || {
         let entries = fs::read_dir(copy.folder()).unwrap();
         entries.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
@@ -224,7 +219,7 @@ fn a_look_changes_nothing() {
 
 #[test]
 fn a_start_in_such_a_directory_names_the_command() {
-    let copy = Copy::of("log");
+    let copy = Damaged::of("log");
     let said = refused(copy.home.path());
     let command = format!("ringkeeper import --from {}", text(copy.home.path()));
     assert!(said.contains(&command), "{said}");
@@ -232,7 +227,7 @@ fn a_start_in_such_a_directory_names_the_command() {
 
 #[test]
 fn a_bad_snapshot_is_passed_over() {
-    let copy = Copy::of("log");
+    let copy = Damaged::of("log");
     let good = copy.look(&[]).unwrap();
     let newer =
         format!("snapshot.{}", good["last_zxid"].as_str().unwrap().trim_start_matches("0x"));
@@ -249,17 +244,17 @@ fn a_bad_snapshot_is_passed_over() {
 
 #[test]
 fn a_torn_end_is_cut_off_and_damage_is_not() {
-    let copy = Copy::of("log");
+    let copy = Damaged::of("log");
     let good = copy.look(&[]).unwrap();
     let replayed = |found: &Value| found["transactions"]["replayed"].as_u64().unwrap();
     // Without the zeros, and without a piece of the last entry.
-    copy.change("log.", |bytes| bytes.truncate(bytes.len() - 64 - 5));
+    copy.change("log.1", |bytes| bytes.truncate(bytes.len() - 64 - 5));
     let torn = copy.look(&[]).unwrap();
     assert_eq!(replayed(&torn) + 1, replayed(&good));
     let note = torn["notes"][0].as_str().unwrap();
     assert!(note.contains("cut short"), "{note}");
     // In the middle.
-    copy.change("log.", |bytes| {
+    copy.change("log.1", |bytes| {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
     });
@@ -273,7 +268,7 @@ fn a_torn_end_is_cut_off_and_damage_is_not() {
 
 #[test]
 fn a_log_that_is_missing_is_missed() {
-    let copy = Copy::of("fuzzy");
+    let copy = Damaged::of("fuzzy");
     let elsewhere = copy.home.path().join("elsewhere/version-2");
     fs::create_dir_all(&elsewhere).unwrap();
     let whole = copy.look(&[]).unwrap();
