@@ -89,7 +89,7 @@ class Load:
     def session(self, rng):
         """A session's life; at its end it is closed, or left to the server."""
         client = self.connect(rng.choice(self.ports))
-        for _ in range(rng.randrange(5, 60)):
+        for _ in range(rng.randrange(1, 15)):
             requests = [self.request(rng) for _ in range(rng.randrange(1, 12))]
             for request in requests:
                 client.send(request.op, b"".join(request.body))
