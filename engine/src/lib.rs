@@ -25,6 +25,7 @@ pub mod tree;
 pub mod txn;
 pub mod watch;
 pub mod wire;
+pub mod zookeeper;
 mod zxid;
 
 pub use code::Code;

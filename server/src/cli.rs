@@ -79,6 +79,9 @@ pub enum Command {
         #[command(subcommand)]
         command: LogCommand,
     },
+    /// Take the data of an Apache ZooKeeper over into a new directory.
+    #[command(after_long_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
     /// Put snapshots back.
     Snapshot {
         /// What to do with it.
@@ -119,6 +122,45 @@ pub struct RestoreArgs {
     /// A data directory that is empty or that does not exist yet.
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
+}
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  ringkeeper import --from /var/lib/zookeeper --dry-run
+  ringkeeper import --from /var/lib/zookeeper --to /var/lib/ringkeeper
+  ringkeeper import --from /data/zk,/log/zk --to /var/lib/ringkeeper --json
+
+Stop the ZooKeeper first; its files are only read. Of the servers of an ensemble take the one with
+the largest last zxid, which --dry-run tells. Everything that ZooKeeper 3.4 to 3.9 keeps is taken
+over but the list of the ensemble's members: nodes with their whole stats, ACLs, quotas, sessions.
+Clients keep their sessions where the server is started with ringkeeper.sessionPasswords=java.";
+
+/// What to take over, and where to.
+#[derive(Args, Clone, Debug)]
+pub struct ImportArgs {
+    /// The dataDir of the ZooKeeper, and its dataLogDir where that is another one.
+    #[arg(long, value_name = "DIR[,LOGDIR]")]
+    pub from: PathBuf,
+
+    /// A data directory that is empty or that does not exist yet.
+    #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
+    pub to: Option<PathBuf>,
+
+    /// Read everything and say what is there, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// The last transaction to take, in hexadecimal behind 0x, or in decimal.
+    #[arg(long, value_name = "ZXID", value_parser = parse_zxid)]
+    pub until: Option<Zxid>,
+
+    /// Take the newest snapshot although there is no log beside it.
+    #[arg(long)]
+    pub without_log: bool,
+
+    /// For programs: JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What can be done with a log.

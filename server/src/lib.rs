@@ -11,6 +11,7 @@ pub mod config;
 mod descriptors;
 pub mod fatal;
 pub mod groups;
+pub mod import;
 pub mod inspect;
 mod log_device;
 pub mod logging;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use ringkeeper_server::cli::{self, Command, LogCommand, SnapshotCommand, StartArgs};
 use ringkeeper_server::config::{Env, Paint, Settings, Weight, check, page};
 use ringkeeper_server::inspect::{self, Outcome};
-use ringkeeper_server::{boot, fatal, logging, status, tuned};
+use ringkeeper_server::{boot, fatal, import, logging, status, tuned};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,14 +28,9 @@ fn main() -> ExitCode {
             Err(error) => unless_nobody_reads(&error),
         },
         Command::Log { command } => look_at_log(&command, &mut out),
+        Command::Import(args) => done(import::import(&args, &mut out)),
         Command::Snapshot { command: SnapshotCommand::Restore(args) } => {
-            match inspect::put_back(&args, &mut out) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("ringkeeper: {error:#}");
-                    ExitCode::FAILURE
-                }
-            }
+            done(inspect::put_back(&args, &mut out))
         }
         Command::Bench { args } => {
             drop(out);
@@ -55,6 +50,16 @@ fn main() -> ExitCode {
             // Nobody reads it: nobody minds.
             let _ = writeln!(out, "{}", cli::version());
             ExitCode::SUCCESS
+        }
+    }
+}
+
+fn done(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ringkeeper: {}", reason(&error));
+            ExitCode::FAILURE
         }
     }
 }

@@ -116,7 +116,8 @@ pub(crate) fn log_settings(settings: &Settings) -> log::Settings {
     log::Settings { segment_bytes, ahead, spares_max: usual.spares_max.max(ahead), ..usual }
 }
 
-fn random_seed() -> anyhow::Result<u64> {
+/// What keys hash tables, so that nobody can foresee collisions.
+pub(crate) fn random_seed() -> anyhow::Result<u64> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes)
         .map_err(|e| anyhow::anyhow!("no randomness for hash seeds: {e}"))?;

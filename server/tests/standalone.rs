@@ -12,6 +12,8 @@ mod disk_full;
 mod host;
 #[path = "standalone/hostile.rs"]
 mod hostile;
+#[path = "standalone/imports.rs"]
+mod imports;
 #[path = "admin/limits.rs"]
 mod limits;
 #[path = "standalone/lives.rs"]

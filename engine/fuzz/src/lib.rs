@@ -10,3 +10,4 @@ pub mod log;
 pub mod node;
 pub mod properties;
 pub mod records;
+pub mod zookeeper;

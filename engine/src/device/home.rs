@@ -30,8 +30,9 @@ pub enum HomeError {
     },
     /// It is a ZooKeeper's.
     #[error(
-        "{directory} holds data of Apache ZooKeeper (version-2), which this release can neither \
-         read nor take over; name an empty directory"
+        "{directory} holds data of Apache ZooKeeper (version-2), which a server does not start \
+         from; name an empty directory, or take the data over into one first: \
+         ringkeeper import --from {directory} --to {directory}-ringkeeper"
     )]
     ZooKeeper {
         /// The directory.

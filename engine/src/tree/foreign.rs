@@ -43,6 +43,26 @@ impl Tree {
         Ok(id)
     }
 
+    /// Raises a node's pzxid: what remains of the deletion of a child that a fuzzy snapshot of
+    /// ZooKeeper's had no more.
+    pub fn raise_pzxid(&mut self, id: NodeId, zxid: Zxid) {
+        if self.store.pzxid(id) >= zxid {
+            return;
+        }
+        let path = self.path_of(id);
+        self.leave(id, &path);
+        self.store.dir_mut(id).pzxid = zxid;
+        self.enter(id, &path);
+    }
+
+    /// Takes the data of a node away, which no stat shows.
+    pub fn clear_foreign(&mut self, id: NodeId) {
+        let path = self.path_of(id);
+        self.leave(id, &path);
+        self.replace_data(id, Some(b""));
+        self.enter(id, &path);
+    }
+
     fn create_foreign(&mut self, node: &ForeignNode<'_>) -> Result<NodeId, Corrupt> {
         let refuse = |what| Err(Corrupt::Inconsistent(what));
         let parent = path::parent(node.path).filter(|_| path::is_valid(node.path));

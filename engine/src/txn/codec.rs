@@ -21,13 +21,37 @@ impl Txn {
     /// Reads header and record.
     pub fn read(bytes: &[u8]) -> Result<Txn, Malformed> {
         let mut reader = Reader::new(bytes);
-        let session = SessionId(reader.long()?);
-        let cxid = reader.int()?;
-        let zxid = Zxid::from_wire(reader.long()?);
-        let time = Millis(reader.long()?);
-        let type_code = reader.int()?;
-        let body = TxnBody::read(type_code, &mut reader, session, Depth::Outer)?;
-        Ok(Txn { session, cxid, zxid, time, body })
+        let header = TxnHeader::read(&mut reader)?;
+        let body = TxnBody::read_whole(header.type_code, &mut reader, header.session)?;
+        Ok(header.with(body))
+    }
+}
+
+/// What stands in front of every record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TxnHeader {
+    pub(crate) session: SessionId,
+    pub(crate) cxid: i32,
+    pub(crate) zxid: Zxid,
+    pub(crate) time: Millis,
+    pub(crate) type_code: i32,
+}
+
+impl TxnHeader {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<TxnHeader, Malformed> {
+        Ok(TxnHeader {
+            session: SessionId(reader.long()?),
+            cxid: reader.int()?,
+            zxid: Zxid::from_wire(reader.long()?),
+            time: Millis(reader.long()?),
+            type_code: reader.int()?,
+        })
+    }
+
+    /// The transaction with this header.
+    pub(crate) fn with(self, body: TxnBody) -> Txn {
+        let TxnHeader { session, cxid, zxid, time, .. } = self;
+        Txn { session, cxid, zxid, time, body }
     }
 }
 
@@ -81,6 +105,15 @@ impl TxnBody {
             }
             TxnBody::Error(code) => out.put_int(code.to_wire()),
         }
+    }
+
+    /// Reads the record behind a header.
+    pub(crate) fn read_whole(
+        type_code: i32,
+        reader: &mut Reader<'_>,
+        session: SessionId,
+    ) -> Result<TxnBody, Malformed> {
+        TxnBody::read(type_code, reader, session, Depth::Outer)
     }
 
     pub(super) fn read(

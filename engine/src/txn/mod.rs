@@ -10,6 +10,7 @@ mod codec;
 use std::sync::Arc;
 
 pub(crate) use borrowed::{AclMemo, BodyRef, CreateRef, TxnRef};
+pub(crate) use codec::TxnHeader;
 
 use crate::wire::Acl;
 use crate::{Code, Millis, SessionId, Zxid};

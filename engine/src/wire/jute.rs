@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
 
 /// Malformed bytes become U+FFFD, and a surrogate of three bytes (which Java itself writes for
 /// characters beyond the basic plane) becomes one, not three as in Rust.
-fn decode(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(decode_malformed(bytes)),

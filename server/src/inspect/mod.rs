@@ -4,6 +4,7 @@
 mod dump;
 mod put_back;
 mod repair;
+mod vacant;
 
 use std::io;
 
@@ -14,6 +15,7 @@ use ringkeeper_engine::log::Dirs;
 pub use dump::dump;
 pub use put_back::put_back;
 pub use repair::{Outcome, repair};
+pub(crate) use vacant::Vacant;
 
 use crate::cli::Directories;
 
@@ -32,7 +34,7 @@ fn open(directories: &Directories) -> anyhow::Result<(Dirs<Disk>, Identity)> {
 }
 
 /// Whoever reads the output may stop reading whenever it has seen enough.
-fn unless_nobody_reads(result: io::Result<()>) -> anyhow::Result<()> {
+pub(crate) fn unless_nobody_reads(result: io::Result<()>) -> anyhow::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.context("cannot write to standard output"),
