@@ -259,7 +259,7 @@ impl Running {
         if admission == Admission::Shared {
             // Sharing a port is between the shards of one server: a bind without sharing finds
             // out whether another server has it.
-            let alone = Listener::bind(address, backlog, Admission::Alone);
+            let alone = Listener::bind_after_another(address, backlog, Admission::Alone);
             address = alone
                 .with_context(|| format!("cannot listen on {address}; is another server there?"))?
                 .address();
@@ -267,7 +267,7 @@ impl Running {
         let ports = Ports::bind(settings)?;
         let mut shards = Vec::with_capacity(count);
         for (index, (mailbox, waker, fused)) in self.parts.into_iter().enumerate() {
-            let listener = Listener::bind(address, backlog, admission)
+            let listener = Listener::bind_after_another(address, backlog, admission)
                 .with_context(|| format!("cannot listen on {address}; is another server there?"))?;
             // Where the port was free to choose, the other shards follow the first.
             address = listener.address();

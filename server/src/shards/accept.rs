@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -44,6 +45,24 @@ impl Listener {
         Ok(Listener { fd: socket.into(), address: bound })
     }
 
+    /// As [`Listener::bind`], for a port that may still be that of the server before this one: when
+    /// a process is killed, the kernel takes its ring apart a moment after it is gone, and the
+    /// listener with it. A port that stays taken is an error after a second.
+    pub fn bind_after_another(
+        address: SocketAddr,
+        backlog: i32,
+        admission: Admission,
+    ) -> io::Result<Listener> {
+        let since = Instant::now();
+        until_free(
+            || Listener::bind(address, backlog, admission),
+            || {
+                std::thread::sleep(Duration::from_millis(1));
+                since.elapsed() < RELEASE
+            },
+        )
+    }
+
     /// The address that is really bound.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -52,6 +71,22 @@ impl Listener {
     /// The descriptor.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// How long a port is asked for again that somebody has.
+const RELEASE: Duration = Duration::from_secs(1);
+
+/// Binds as soon as the address is free, for as long as `wait` waits.
+fn until_free<T>(
+    mut bind: impl FnMut() -> io::Result<T>,
+    mut wait: impl FnMut() -> bool,
+) -> io::Result<T> {
+    loop {
+        match bind() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && wait() => {}
+            bound => return bound,
+        }
     }
 }
 
@@ -210,6 +245,25 @@ mod tests {
 
     fn let_in(turnstile: &Turnstile, times: usize, now_ms: i64) -> usize {
         (0..times).filter(|_| turnstile.enter(IP, now_ms)).count()
+    }
+
+    #[test]
+    fn a_port_is_waited_for_until_its_last_owner_lets_go() {
+        let address = SocketAddr::new(IP, 0);
+        let mut owner = Some(Listener::bind(address, 1, Admission::Alone).unwrap());
+        let address = owner.as_ref().unwrap().address();
+        let bind = || Listener::bind(address, 1, Admission::Alone);
+        let refused = until_free(bind, || false).err().expect("somebody has it");
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+        let mut waits = 0;
+        let bound = until_free(bind, || {
+            waits += 1;
+            if waits == 3 {
+                owner = None;
+            }
+            true
+        });
+        assert_eq!((bound.unwrap().address(), waits), (address, 3));
     }
 
     #[test]
