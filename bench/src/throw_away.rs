@@ -13,7 +13,8 @@ use std::sync::{Mutex, Once, PoisonError, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
+use ringkeeper_engine::device::die_with_parent;
+use rustix::process::getpid;
 
 /// How the directories are called, before the number of the process that made them.
 const PREFIX: &str = "ringkeeper-bench-";
@@ -128,21 +129,6 @@ fn run(directory: &Path, (port, http): (u16, u16)) -> Result<(Child, Ports)> {
             let said = fs::read_to_string(&messages).unwrap_or_default();
             bail!("the server did not start: {}", said.trim());
         }
-    }
-}
-
-fn die_with_parent(command: &mut Command) {
-    let parent = getpid();
-    let in_child = move || {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        // The parent may have died before the kernel was told.
-        let orphan = getppid() != Some(parent);
-        if orphan { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
-    };
-    // SAFETY: between fork and exec only async-signal-safe work is allowed; this is two system
-    // calls and a comparison, without memory or locks.
-    unsafe {
-        command.pre_exec(in_child);
     }
 }
 

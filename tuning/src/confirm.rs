@@ -1,17 +1,15 @@
 //! A prediction beside the truth: a real server with the recommended settings, under real load.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::os::unix::process::CommandExt;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use rustix::process::{
-    Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal,
-};
+use ringkeeper_engine::device::die_with_parent;
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -122,22 +120,6 @@ impl Server {
         let text = std::fs::read_to_string(&result).context("the load left no result")?;
         let value: Value = serde_json::from_str(&text).context("the load's result")?;
         of_set(&value).context("the load's result has no line for set")
-    }
-}
-
-/// A program that is killed takes its server and its load with it.
-fn die_with_parent(command: &mut Command) {
-    let parent = getpid();
-    let in_child = move || {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        // The parent may have died before the kernel was told.
-        let orphan = getppid() != Some(parent);
-        if orphan { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
-    };
-    // SAFETY: between fork and exec only async-signal-safe work is allowed; this is two system
-    // calls and a comparison, without memory or locks.
-    unsafe {
-        command.pre_exec(in_child);
     }
 }
 

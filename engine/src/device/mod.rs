@@ -6,6 +6,7 @@
 //! at all before that.
 
 mod ahead;
+mod child;
 mod disk;
 mod extents;
 mod home;
@@ -20,6 +21,7 @@ mod strategy;
 use std::io;
 
 pub use ahead::{Handed, ahead};
+pub use child::die_with_parent;
 pub use disk::{Disk, DiskSegment};
 pub use extents::{Extents, extents};
 pub use home::{Home, HomeError};

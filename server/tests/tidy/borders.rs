@@ -5,10 +5,8 @@ use crate::files::{Source, Tree};
 
 /// Files and folders that may hold `unsafe`, and why.
 const UNSAFE: &[(&str, &str)] = &[
-    ("engine/src/device/", "mapped segments and rings"),
-    ("bench/src/throw_away.rs", "the kernel's promise that a server ends with its parent"),
+    ("engine/src/device/", "mapped segments, rings, and processes that end with their parent"),
     ("server/src/fatal.rs", "a handler for a signal"),
-    ("tuning/src/confirm.rs", "the same promise"),
     ("server/src/shards/ring", "the ring and the buffers that the kernel fills"),
 ];
 
