@@ -6,7 +6,7 @@
 //! acknowledged records were damaged.
 
 use super::header::{self, Header};
-use super::high_water;
+use super::high_water::HighWater;
 use super::record::{self, Window};
 use super::scan::{self, Scan, Stop, Tail};
 use crate::Zxid;
@@ -50,8 +50,8 @@ pub(super) struct Found {
     pub(super) header: Header,
     pub(super) scan: Scan,
     pub(super) tail: Tail,
-    /// What its second block says, where that can be relied on; 0 where it has to be said anew.
-    pub(super) limit: u64,
+    /// What its second block says, where that can be relied on.
+    pub(super) high_water: HighWater,
 }
 
 /// Why reading ends early.
@@ -67,15 +67,17 @@ impl From<DiskError> for Halt {
     }
 }
 
-/// Reads segments and hands them on, until there are no more or nobody takes any.
+/// Reads segments and hands them on, until there are no more or nobody takes any. Of what is not
+/// behind `base`, no more is read than has to be to find the rest.
 pub(super) fn read<D: Device>(
     device: &D,
     segments: impl Iterator<Item = (Header, Result<D::Reader, DiskError>)>,
+    base: Zxid,
     hand: &mut dyn FnMut(Part) -> Handed<Part>,
 ) {
     let mut pieces = Pieces { bytes: device.piece_bytes(), hand, used: None };
     for (header, reader) in segments {
-        let read = |reader| Segment::new(header, reader).read(&mut pieces);
+        let read = |reader| Segment::new(header, reader).read(base, &mut pieces);
         match reader.map_err(Halt::from).and_then(read) {
             Ok(()) => {}
             Err(Halt::Stopped) => return,
@@ -132,23 +134,46 @@ impl<R: ReadAt> Segment<R> {
     }
 
     /// Reads as far as anything was ever written. Where that does not end in the way a log ends
-    /// that nothing happened to, all of the file is looked at.
-    fn read(mut self, pieces: &mut Pieces<'_>) -> Result<(), Halt> {
+    /// that nothing happened to, the rest of the file is looked at as well.
+    fn read(mut self, base: Zxid, pieces: &mut Pieces<'_>) -> Result<(), Halt> {
         let blocks = self.reader.read_at(0, header::RECORDS_AT)?;
         // Without waiting for the disk, no write says anything about another one.
-        let limit = high_water::decode(&blocks, &self.header).filter(|_| self.header.synced);
+        let said = HighWater::decode(&blocks, &self.header).filter(|_| self.header.synced);
         pieces.hand(Part::Begin(self.header))?;
         self.piece = pieces.fresh(header::RECORDS_AT);
-        if let Some(limit) = limit.filter(|&limit| limit < self.header.capacity) {
-            self.read_to(limit, pieces)?;
+        let mut said = said.unwrap_or_default();
+        self.read_behind(base, &said, pieces)?;
+        if said.limit < self.header.capacity {
             let tail = self.judge_tail();
-            if self.ends_below(limit, &tail) {
-                return pieces.hand(Part::End(self.found(tail, limit)));
+            if self.ends_below(said.limit, &tail) {
+                return pieces.hand(Part::End(self.found(tail, said)));
             }
+            said = HighWater::default();
         }
         self.read_to(self.header.capacity, pieces)?;
         let tail = self.judge_tail();
-        pieces.hand(Part::End(self.found(tail, 0)))
+        pieces.hand(Part::End(self.found(tail, said)))
+    }
+
+    /// Reads what is below the limit, from the last waypoint on that is early enough.
+    fn read_behind(
+        &mut self,
+        base: Zxid,
+        said: &HighWater,
+        pieces: &mut Pieces<'_>,
+    ) -> Result<(), Halt> {
+        if let Some(waypoint) = said.waypoint(base) {
+            self.scan = Scan::at(&self.header, waypoint);
+            self.piece = pieces.fresh(self.scan.end);
+            self.read_to(said.limit, pieces)?;
+            if self.scan.end > waypoint.offset as usize {
+                return Ok(());
+            }
+            // Nothing stands there, so nothing was handed on: the group never came.
+            self.scan = Scan::new(&self.header);
+            self.piece = pieces.fresh(self.scan.end);
+        }
+        self.read_to(said.limit, pieces)
     }
 
     /// Reads on, up to this place at most, and hands on what is whole.
@@ -198,7 +223,7 @@ impl<R: ReadAt> Segment<R> {
         clear && self.scan.stop == Stop::NoRecord && tail.traces_end.is_none()
     }
 
-    fn found(self, tail: Tail, limit: u64) -> Found {
-        Found { header: self.header, scan: self.scan, tail, limit }
+    fn found(self, tail: Tail, high_water: HighWater) -> Found {
+        Found { header: self.header, scan: self.scan, tail, high_water }
     }
 }

@@ -6,7 +6,8 @@
 //! ```
 //! Twice, in sectors of their own: a lost sector there must not cost the whole segment.
 
-use super::{crc, high_water};
+use super::crc;
+use super::high_water::{self, HighWater};
 use crate::Zxid;
 use crate::device::{BLOCK_BYTES, DirectoryId};
 
@@ -50,8 +51,8 @@ pub enum BadHeader {
 }
 
 impl Header {
-    /// Both blocks of a segment in which nothing is written at or behind `limit`.
-    pub(super) fn encode(&self, limit: u64) -> Vec<u8> {
+    /// Both blocks of a segment.
+    pub(super) fn encode(&self, high_water: &HighWater) -> Vec<u8> {
         let mut copy = Vec::with_capacity(BYTES);
         copy.extend_from_slice(MAGIC);
         copy.extend_from_slice(&VERSION.to_le_bytes());
@@ -68,7 +69,7 @@ impl Header {
         let mut block = vec![0; BLOCK_BYTES];
         block[..BYTES].copy_from_slice(&copy);
         block[COPY_AT..COPY_AT + BYTES].copy_from_slice(&copy);
-        block.extend(high_water::encode(self, limit));
+        block.extend(high_water.encode(self));
         block
     }
 

@@ -1,59 +1,143 @@
-//! How far into a segment anything has ever been written, at most.
+//! How far into a segment anything has ever been written, at most, and where reading may begin.
 //!
 //! ```text
-//! magic 8 | salt u64 | limit u32 | crc u32
+//! magic 8 | salt u64 | limit u32 | count u32 | waypoints (count times 16 bytes) | crc u32
+//! waypoint: offset u32 | chain u32 | last u64
 //! ```
 //! A block of its own, the second of the file. It is made durable before the first write that
-//! goes beyond it, and in large steps, so that few commits pay for it. Recovery therefore need not
-//! read what lies behind it, which is most of a fresh segment; what lies before it is looked at to
-//! the last byte, as if the file ended there.
+//! goes beyond its limit, and in large steps, so that few commits pay for it. Recovery therefore
+//! need not read what lies behind it, which is most of a fresh segment; what lies before it is
+//! looked at to the last byte, as if the file ended there.
 //!
-//! Nothing depends on it. Where it cannot be read, or where records reach it, the whole file is
-//! read.
+//! The group that goes beyond a limit leaves a waypoint: where it begins, and the zxid and the
+//! checksum of the record before it. What a snapshot holds need not be read to find the rest.
+//!
+//! Nothing depends on any of this. Where it cannot be read, or where records reach the limit, the
+//! whole file is read; where nothing stands at a waypoint, reading begins at the beginning.
 
 use super::crc;
-use super::header::Header;
+use super::header::{self, Header};
+use crate::Zxid;
 use crate::device::BLOCK_BYTES;
 
 /// Where the block begins: never in the block of the header, which is written once, so that no
 /// later write can tear it.
 pub(super) const AT: usize = BLOCK_BYTES;
-const MAGIC: &[u8; 8] = b"RKHIGH\r\n";
-const BYTES: usize = 24;
+const MAGIC: &[u8; 8] = b"RKHIGH2\n";
+const FIELDS_BYTES: usize = 24;
+const WAYPOINT_BYTES: usize = 16;
+const SUM_BYTES: usize = 4;
+/// As many as the block has room for. A snapshot is usually recent, so the newest stay.
+const WAYPOINTS_MAX: usize = (BLOCK_BYTES - FIELDS_BYTES - SUM_BYTES) / WAYPOINT_BYTES;
 /// The largest step, and the part of a segment that it is in smaller ones.
 const STEP_BYTES_MAX: u64 = 1 << 20;
 const STEPS: u64 = 16;
 
-/// The block that says that nothing has been written at or behind `limit`.
-pub(super) fn encode(header: &Header, limit: u64) -> Vec<u8> {
-    let mut block = Vec::with_capacity(BLOCK_BYTES);
-    block.extend_from_slice(MAGIC);
-    block.extend_from_slice(&header.salt.to_le_bytes());
-    let limit = u32::try_from(limit).expect("segments are smaller than 4 GiB");
-    block.extend_from_slice(&limit.to_le_bytes());
-    let sum = crc(&block);
-    block.extend_from_slice(&sum.to_le_bytes());
-    assert!(block.len() == BYTES, "the fields have a fixed size");
-    block.resize(BLOCK_BYTES, 0);
-    block
+/// What the block says.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(super) struct HighWater {
+    /// Nothing has been written at or behind it. 0 where that is not known.
+    pub(super) limit: u64,
+    /// Oldest first.
+    waypoints: Vec<Waypoint>,
 }
 
-/// What the block in the first bytes of a segment says; `None` where that is not known.
-pub(super) fn decode(segment: &[u8], header: &Header) -> Option<u64> {
-    let (fields, sum) = segment.get(AT..AT + BYTES)?.split_at(BYTES - 4);
-    if crc(fields).to_le_bytes() != sum || fields[..8] != MAGIC[..] {
-        return None;
+/// Where a group begins, and what comes before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Waypoint {
+    /// The place in the segment.
+    pub(super) offset: u32,
+    /// The checksum of the record before it.
+    pub(super) chain: u32,
+    /// The newest zxid before it.
+    pub(super) last: Zxid,
+}
+
+impl HighWater {
+    /// Of a segment in which nothing stands yet.
+    pub(super) fn fresh(capacity: u64) -> HighWater {
+        HighWater { limit: limit_for(header::RECORDS_AT as u64, capacity), waypoints: Vec::new() }
     }
-    let salt = u64::from_le_bytes(fields[8..16].try_into().expect("eight bytes"));
-    let limit = u64::from(u32::from_le_bytes(fields[16..20].try_into().expect("four bytes")));
-    let possible = salt == header.salt && limit <= header.capacity;
-    possible.then_some(limit)
+
+    /// Raises the limit for a group of so many bytes, and says whether that was needed.
+    pub(super) fn raise(&mut self, group: Waypoint, bytes: u64, capacity: u64) -> bool {
+        let limit = limit_for(u64::from(group.offset) + bytes, capacity);
+        if limit <= self.limit {
+            return false;
+        }
+        self.limit = limit;
+        if self.waypoints.len() == WAYPOINTS_MAX {
+            self.waypoints.remove(0);
+        }
+        self.waypoints.push(group);
+        true
+    }
+
+    /// The last place in front of everything behind `base`.
+    pub(super) fn waypoint(&self, base: Zxid) -> Option<Waypoint> {
+        self.waypoints.iter().rev().find(|waypoint| waypoint.last <= base).copied()
+    }
+
+    /// Of a segment that ends here now.
+    pub(super) fn cut(&mut self, end: usize) {
+        self.waypoints.retain(|waypoint| (waypoint.offset as usize) < end);
+    }
+
+    /// As it is written.
+    pub(super) fn encode(&self, header: &Header) -> Vec<u8> {
+        let mut block = Vec::with_capacity(BLOCK_BYTES);
+        block.extend_from_slice(MAGIC);
+        block.extend_from_slice(&header.salt.to_le_bytes());
+        let limit = u32::try_from(self.limit).expect("segments are smaller than 4 GiB");
+        block.extend_from_slice(&limit.to_le_bytes());
+        let count = u32::try_from(self.waypoints.len()).expect("they have a maximum");
+        block.extend_from_slice(&count.to_le_bytes());
+        for waypoint in &self.waypoints {
+            block.extend_from_slice(&waypoint.offset.to_le_bytes());
+            block.extend_from_slice(&waypoint.chain.to_le_bytes());
+            block.extend_from_slice(&waypoint.last.0.to_le_bytes());
+        }
+        let sum = crc(&block);
+        block.extend_from_slice(&sum.to_le_bytes());
+        assert!(block.len() <= BLOCK_BYTES, "no more waypoints than there is room for");
+        block.resize(BLOCK_BYTES, 0);
+        block
+    }
+
+    /// Reads it from the first bytes of a segment; `None` where it is not whole, or of an earlier
+    /// use of the file.
+    pub(super) fn decode(segment: &[u8], header: &Header) -> Option<HighWater> {
+        let block = segment.get(AT..)?;
+        let count = u32_at(block, FIELDS_BYTES - 4)? as usize;
+        let sum_at = FIELDS_BYTES + count.min(WAYPOINTS_MAX) * WAYPOINT_BYTES;
+        if crc(block.get(..sum_at)?) != u32_at(block, sum_at)? || block[..8] != MAGIC[..] {
+            return None;
+        }
+        let limit = u64::from(u32_at(block, 16)?);
+        if u64_at(block, 8)? != header.salt || limit > header.capacity {
+            return None;
+        }
+        let waypoints = block[FIELDS_BYTES..sum_at].chunks_exact(WAYPOINT_BYTES);
+        let waypoints = waypoints.map(|bytes| {
+            let last = Zxid(u64_at(bytes, 8)?);
+            Some(Waypoint { offset: u32_at(bytes, 0)?, chain: u32_at(bytes, 4)?, last })
+        });
+        Some(HighWater { limit, waypoints: waypoints.collect::<Option<_>>()? })
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
 /// The limit to set before something that ends at `end` is written. There is always room for one
 /// more record's head below it, so that records which reach it prove that it is not the last one
 /// that was set.
-pub(super) fn limit_for(end: u64, capacity: u64) -> u64 {
+fn limit_for(end: u64, capacity: u64) -> u64 {
     let step = (capacity / STEPS).clamp(BLOCK_BYTES as u64, STEP_BYTES_MAX);
     (end + super::record::HEADER_BYTES as u64).next_multiple_of(step).min(capacity)
 }
@@ -61,8 +145,9 @@ pub(super) fn limit_for(end: u64, capacity: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Zxid;
     use crate::device::DirectoryId;
+
+    const MIB: u64 = 1 << 20;
 
     fn header(salt: u64) -> Header {
         Header {
@@ -76,28 +161,73 @@ mod tests {
         }
     }
 
+    fn group(offset: u32) -> Waypoint {
+        Waypoint { offset, chain: offset ^ 99, last: Zxid(u64::from(offset) / 100) }
+    }
+
+    fn written(waypoints: &[u32]) -> HighWater {
+        HighWater { limit: 9_000, waypoints: waypoints.iter().map(|at| group(*at)).collect() }
+    }
+
     #[test]
-    fn a_limit_is_believed_only_where_it_is_whole_and_of_this_use_of_the_file() {
-        let mut segment = vec![0; AT];
-        segment.extend(encode(&header(5), 9_000));
-        assert_eq!(decode(&segment, &header(5)), Some(9_000));
-        assert_eq!(decode(&segment, &header(6)), None);
-        assert_eq!(decode(&segment, &Header { capacity: 8_192, ..header(5) }), None);
-        assert_eq!(decode(&segment[..AT + BYTES - 1], &header(5)), None);
-        for bit in 0..BYTES * 8 {
-            let mut flipped = segment.clone();
-            flipped[AT + bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(decode(&flipped, &header(5)), None, "bit {bit}");
+    fn it_is_believed_only_where_it_is_whole_and_of_this_use_of_the_file() {
+        for said in [written(&[]), written(&[8_192]), written(&[8_192, 8_400, 8_900])] {
+            let mut segment = vec![0; AT];
+            segment.extend(said.encode(&header(5)));
+            assert_eq!(HighWater::decode(&segment, &header(5)), Some(said.clone()));
+            assert_eq!(HighWater::decode(&segment, &header(6)), None);
+            let small = Header { capacity: 8_192, ..header(5) };
+            assert_eq!(HighWater::decode(&segment, &small), None);
+            let bytes = FIELDS_BYTES + said.waypoints.len() * WAYPOINT_BYTES + SUM_BYTES;
+            assert_eq!(HighWater::decode(&segment[..AT + bytes - 1], &header(5)), None);
+            for bit in 0..bytes * 8 {
+                let mut flipped = segment.clone();
+                flipped[AT + bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(HighWater::decode(&flipped, &header(5)), None, "bit {bit}");
+            }
         }
     }
 
     #[test]
     fn limits_leave_room_and_stay_in_the_file() {
-        const MIB: u64 = 1 << 20;
         assert_eq!(limit_for(8_192, 16 * MIB), MIB);
         assert_eq!(limit_for(MIB - 24, 16 * MIB), MIB);
         assert_eq!(limit_for(MIB - 23, 16 * MIB), 2 * MIB);
         assert_eq!(limit_for(16 * MIB - 8, 16 * MIB), 16 * MIB);
         assert_eq!(limit_for(8_192, 16 << 10), 12 << 10);
+    }
+
+    #[test]
+    fn a_group_that_goes_beyond_the_limit_leaves_a_waypoint() {
+        let mut said = HighWater::fresh(16 * MIB);
+        assert_eq!((said.limit, said.waypoint(Zxid(u64::MAX))), (MIB, None));
+        assert!(!said.raise(group(8_192), 5_000, 16 * MIB));
+        assert!(said.raise(group(1_000_000), 100_000, 16 * MIB));
+        assert!(!said.raise(group(1_100_000), 100_000, 16 * MIB));
+        assert!(said.raise(group(1_200_000), 4_000_000, 16 * MIB));
+        assert_eq!(said.limit, 5 * MIB);
+        let found = |base: u64| said.waypoint(Zxid(base)).map(|waypoint| waypoint.offset);
+        assert_eq!(found(9_999), None);
+        assert_eq!((found(10_000), found(11_999)), (Some(1_000_000), Some(1_000_000)));
+        assert_eq!((found(12_000), found(u64::MAX)), (Some(1_200_000), Some(1_200_000)));
+        let mut cut = said.clone();
+        cut.cut(1_200_000);
+        assert_eq!(cut.waypoint(Zxid(u64::MAX)), Some(group(1_000_000)));
+    }
+
+    #[test]
+    fn the_newest_waypoints_stay_where_there_is_no_room_for_all() {
+        let capacity = 2 << 30;
+        let mut said = HighWater::fresh(capacity);
+        for n in 1..2_000 {
+            assert!(said.raise(group(n * (1 << 20)), 100, capacity));
+        }
+        let block = said.encode(&Header { capacity, ..header(5) });
+        let decoded =
+            HighWater::decode(&[vec![0; AT], block].concat(), &Header { capacity, ..header(5) });
+        assert_eq!(decoded, Some(said.clone()));
+        assert_eq!(said.waypoints.len(), WAYPOINTS_MAX);
+        assert_eq!(said.waypoint(Zxid(u64::MAX)), Some(group(1_999 << 20)));
+        assert_eq!(said.waypoint(group(1_500 << 20).last), None);
     }
 }

@@ -36,6 +36,7 @@ pub use repair::{Repaired, repair_plan, repair_truncate};
 
 use self::gauge::Shared;
 use self::header::Header;
+use self::high_water::{HighWater, Waypoint};
 use crate::Zxid;
 use crate::device::{BLOCK_BYTES, Device, DirectoryId, DiskError, Durability, Segment};
 
@@ -113,8 +114,8 @@ struct Active<S> {
     segment: S,
     header: Header,
     end: u64,
-    /// What the second block says: nothing has been written at or behind it.
-    limit: u64,
+    /// What the second block says.
+    high_water: HighWater,
     /// Whether something behind the last group proves that it was durable.
     sealed: bool,
 }
@@ -205,7 +206,8 @@ impl<D: Device> Log<D> {
         let active = &mut self.active;
         let start = u32::try_from(active.end).expect("segments are smaller than 4 GiB");
         let chain = record::stamp(part, start, active.header.salt, self.chain);
-        active.raise_limit(part.len() as u64)?;
+        let group = Waypoint { offset: start, chain: self.chain, last: self.last };
+        active.raise_high_water(group, part.len() as u64)?;
         let written = active.segment.write(active.end, part)?;
         active.end += part.len() as u64;
         active.sealed = false;
@@ -259,25 +261,22 @@ impl<S: Segment> Active<S> {
             }
         };
         let end = header::RECORDS_AT as u64;
-        let limit = high_water::limit_for(end, header.capacity);
+        let high_water = HighWater::fresh(header.capacity);
         let mut file = device.segment(&spare, 0)?;
-        file.write(0, &header.encode(limit))?;
+        file.write(0, &header.encode(&high_water))?;
         file.sync()?;
         let name = header::name(header.first);
         device.rename(&spare, &name)?;
         device.sync_dir()?;
         let segment = device.segment(&name, end)?;
-        Ok(Active { segment, header, end, limit, sealed: true })
+        Ok(Active { segment, header, end, high_water, sealed: true })
     }
 
-    /// Makes sure, durably, that the second block covers the next `bytes`.
-    fn raise_limit(&mut self, bytes: u64) -> Result<(), DiskError> {
-        let capacity = self.header.capacity;
-        let limit = high_water::limit_for(self.end + bytes, capacity);
-        if limit > self.limit {
-            let block = high_water::encode(&self.header, limit);
+    /// Makes sure, durably, that the second block covers the next group, of so many bytes.
+    fn raise_high_water(&mut self, group: Waypoint, bytes: u64) -> Result<(), DiskError> {
+        if self.high_water.raise(group, bytes, self.header.capacity) {
+            let block = self.high_water.encode(&self.header);
             self.segment.rewrite(high_water::AT as u64, &block)?;
-            self.limit = limit;
         }
         Ok(())
     }

@@ -191,8 +191,10 @@ fn open<D: Device>(
             let name = header::name(newest.header.first);
             let at = newest.end as u64;
             let segment = device.segment(&name, at)?;
-            let (header, limit, sealed) = (newest.header, newest.limit, newest.sealed);
-            Active { segment, header, end: at, limit, sealed }
+            let (header, sealed) = (newest.header, newest.sealed);
+            let mut high_water = newest.high_water.clone();
+            high_water.cut(newest.end);
+            Active { segment, header, end: at, high_water, sealed }
         }
         // The flag in the header holds for a whole segment, so another mode needs another one.
         Some(_) | None => {

@@ -2,6 +2,7 @@
 
 use super::group::follows;
 use super::header::{self, Header};
+use super::high_water::Waypoint;
 use super::record::{self, Record, Window};
 use crate::Zxid;
 
@@ -45,6 +46,12 @@ impl Scan {
             group: 0,
             salt: header.salt,
         }
+    }
+
+    /// Starts at a place where a group begins, which the segment knows.
+    pub(super) fn at(header: &Header, waypoint: Waypoint) -> Scan {
+        let Waypoint { offset, chain, last } = waypoint;
+        Scan { end: offset as usize, last, chain, ..Scan::new(header) }
     }
 
     /// Goes on with a window that holds what stands at the end of the scan.

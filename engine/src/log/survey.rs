@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Dirs;
 use super::ahead::{Found, Part, Piece, read};
 use super::header::{self, Header};
+use super::high_water::HighWater;
 use super::recover::{Note, Replay};
 use super::refusal::{BadSnapshots, Proof, Refusal};
 use super::scan::{Stop, Tail};
@@ -46,8 +47,8 @@ pub(super) struct Newest {
     /// Where its good records end.
     pub(super) end: usize,
     pub(super) tail: Tail,
-    /// What its second block says, where that can be relied on; 0 where it has to be said anew.
-    pub(super) limit: u64,
+    /// What its second block says, where that can be relied on.
+    pub(super) high_water: HighWater,
     pub(super) sealed: bool,
     pub(super) lost: Lost,
 }
@@ -169,7 +170,7 @@ impl<'a, D: Device> Survey<'a, D> {
         ahead(
             device.threads(),
             PIECES_WAITING,
-            |hand| read(device, segments, hand),
+            |hand| read(device, segments, base, hand),
             |part| match std::mem::replace(part, Part::Taken) {
                 Part::Begin(header) => {
                     at = Some(header);
@@ -216,10 +217,10 @@ impl<'a, D: Device> Survey<'a, D> {
 
     /// Ends a segment whose records were replayed.
     fn finish(&self, found: Found, end: &mut End) -> Result<(), Refusal> {
-        let Found { header, scan, tail, limit } = found;
+        let Found { header, scan, tail, high_water } = found;
         (end.last, end.chain) = (scan.last, scan.chain);
         let (sealed, lost) = (scan.sealed, Lost::Nothing);
-        let newest = Newest { header, end: scan.end, tail, limit, sealed, lost };
+        let newest = Newest { header, end: scan.end, tail, high_water, sealed, lost };
         let newest = end.newest.insert(newest);
         let proof = match scan.stop {
             Stop::NoRecord => return Ok(()),

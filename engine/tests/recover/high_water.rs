@@ -75,3 +75,85 @@ fn a_later_group_below_the_limit_is_damage() {
     }
     assert!(refused > 5, "{refused}");
 }
+
+/// A segment that was written to its limit several times, with a snapshot behind each commit.
+fn with_snapshots() -> (MemoryDevice, World, Vec<String>) {
+    let (device, mut world) = (MemoryDevice::new(8), World::default());
+    let mut server = world.start(&device).unwrap();
+    let mut snapshots = Vec::new();
+    while device.contents("log.1").unwrap()[17_000] == 0 {
+        world.commit(&mut server, 2).unwrap();
+        world.snapshot_only(&server).unwrap();
+        snapshots.push(format!("snapshot.{:x}", world.acked));
+    }
+    assert!(snapshots.len() > 10 && device.contents("log.1").unwrap()[20_000..] == [0; 480]);
+    (device, world, snapshots)
+}
+
+/// Wherever the snapshot is, all that is behind it is found, and nothing of it twice.
+#[test]
+fn what_is_behind_a_snapshot_is_found_from_the_waypoint_before_it() {
+    let (device, world, snapshots) = with_snapshots();
+    for kept in &snapshots {
+        let device = device.fork();
+        snapshots.iter().filter(|name| *name != kept).for_each(|name| device.take(name));
+        let (recovered, txns) = open(&device.fork()).unwrap();
+        let base = u64::from_str_radix(kept.strip_prefix("snapshot.").unwrap(), 16).unwrap();
+        assert_eq!(recovered.replayed, world.acked as u64 - base, "{kept}");
+        assert!(txns == world.ordered, "{kept}");
+        assert!(goes_on(&world, &device).is_empty());
+    }
+}
+
+/// What stands before the waypoint is not looked at for the newest snapshot, and is for an older
+/// one: damage there is found by whoever needs what is damaged.
+#[test]
+fn damage_before_the_waypoint_hurts_only_who_reads_it() {
+    let (device, world, snapshots) = with_snapshots();
+    let mut bytes = device.contents("log.1").unwrap();
+    bytes[8_300] ^= 1;
+    device.put("log.1", bytes);
+    assert!(open(&device.fork()).unwrap().1 == world.ordered);
+    goes_on(&world, &device.fork());
+    snapshots.iter().for_each(|name| device.take(name));
+    assert!(open(&device).is_err());
+}
+
+/// A block that cannot be read, or is of an earlier kind, costs a longer look and nothing else.
+#[test]
+fn without_waypoints_everything_is_read() {
+    let (device, world, _) = with_snapshots();
+    for at in [0, 8, 16, 20, 24, 30, 40] {
+        let device = device.fork();
+        let mut bytes = device.contents("log.1").unwrap();
+        bytes[BLOCK.start + at] ^= 1;
+        device.put("log.1", bytes.clone());
+        assert!(goes_on(&world, &device).is_empty());
+        bytes[8_300] ^= 1;
+        device.put("log.1", bytes);
+        assert!(open(&device).is_err(), "byte {at}");
+    }
+}
+
+/// The block is durable before the group that it speaks of, which may never come.
+#[test]
+fn a_group_that_never_came_is_not_missed() {
+    let (device, world, _) = with_snapshots();
+    let bytes = device.contents("log.1").unwrap();
+    let records = u32::from_le_bytes(bytes[4_116..4_120].try_into().unwrap());
+    assert!(records >= 2, "{records} waypoints");
+    let last = 4_096 + 24 + 16 * (records as usize - 1);
+    let offset = u32::from_le_bytes(bytes[last..last + 4].try_into().unwrap()) as usize;
+    let before = u64::from_le_bytes(bytes[last + 8..last + 16].try_into().unwrap()) as usize;
+    let mut shorter = World { acked: before, life: world.life, ..World::default() };
+    shorter.ordered = world.ordered[..before].to_vec();
+    let mut cut = bytes;
+    cut[offset..].fill(0);
+    device.put("log.1", cut);
+    let later = |name: &String| {
+        name.strip_prefix("snapshot.")
+            .is_some_and(|zxid| usize::from_str_radix(zxid, 16).unwrap() > before)
+    };
+    device.names().iter().filter(|name| later(name)).for_each(|name| device.take(name));
+    assert!(goes_on(&shorter, &device).is_empty());
+}
