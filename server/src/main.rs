@@ -1,5 +1,7 @@
 //! The `ringkeeper` binary.
 
+mod huge_pages;
+
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -101,14 +103,6 @@ fn reason(error: &anyhow::Error) -> String {
     })
 }
 
-/// Memory is taken in small pages only, from the first thread on: with huge pages the kernel
-/// clears and compacts 2 MiB at a time while a request waits for its memory, which was measured as
-/// pauses of up to 7 ms; without them the longest was 0.4 ms.
-fn avoid_huge_pages() {
-    // A kernel that does not know them has no such pauses.
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
-}
-
 fn start(args: &StartArgs, env: &Env) -> ExitCode {
     let (settings, warnings) = match Settings::load(args, env) {
         Ok(loaded) => loaded,
@@ -117,7 +111,7 @@ fn start(args: &StartArgs, env: &Env) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    avoid_huge_pages();
+    huge_pages::avoid();
     fatal::stop_on_panic();
     if let Err(error) = fatal::stop_on_bus_error() {
         eprintln!("ringkeeper: no handler for SIGBUS: {error}");

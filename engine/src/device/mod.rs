@@ -160,6 +160,8 @@ pub trait ReadAt: Send + Sync {
     fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError>;
     /// Exactly `bytes` bytes from `offset`; fewer are an error.
     fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, DiskError>;
+    /// Says that these bytes will be read soon. Returns at once, and nothing depends on it.
+    fn expect(&self, offset: u64, bytes: u64);
 }
 
 /// A file that is written once from front to back.

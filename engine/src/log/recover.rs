@@ -167,7 +167,10 @@ fn tidy<D: Device>(dirs: &Dirs<D>, gauge: &Gauge) -> Result<(), Refusal> {
     }
     // Names that the last process saw but did not live to sync must not vanish later.
     dirs.snapshots.sync_dir()?;
-    Ok(dirs.log.sync_dir()?)
+    if dirs.log.place("") != dirs.snapshots.place("") {
+        dirs.log.sync_dir()?;
+    }
+    Ok(())
 }
 
 /// Opens the newest segment where its good records end, or begins the first one.

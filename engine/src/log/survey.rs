@@ -17,6 +17,8 @@ use crate::snapshot;
 const PIECES_WAITING: usize = 4;
 /// Segments that stay open from the look at their headers on: opening one again costs a sync.
 const OPENED_MAX: usize = 64;
+/// Bytes of the log that the disk is asked for while the snapshot is read.
+const EXPECTED_BYTES_MAX: u64 = 32 << 20;
 
 /// The segments and snapshots that are there.
 pub(super) struct Survey<'a, D: Device> {
@@ -24,11 +26,18 @@ pub(super) struct Survey<'a, D: Device> {
     /// Oldest first.
     pub(super) segments: Vec<Header>,
     /// The newest of them, open since their headers were read.
-    opened: BTreeMap<Zxid, D::Reader>,
+    opened: BTreeMap<Zxid, Opened<D::Reader>>,
     /// Oldest first.
     pub(super) snapshots: Vec<Zxid>,
     /// The first segment whose header is unusable, and what is wrong with it.
     pub(super) trouble: Option<(Zxid, Refusal)>,
+}
+
+/// A segment whose header was read.
+struct Opened<R> {
+    reader: R,
+    /// What its second block says, as far as that is known.
+    high_water: Option<HighWater>,
 }
 
 /// Where the history ends.
@@ -75,9 +84,9 @@ impl<'a, D: Device> Survey<'a, D> {
         let (mut segments, mut opened, mut trouble) = (Vec::new(), BTreeMap::new(), None);
         for first in firsts {
             match read_header(&dirs.log, first, identity) {
-                Ok((header, reader)) => {
+                Ok((header, segment)) => {
                     segments.push(header);
-                    opened.insert(first, reader);
+                    opened.insert(first, segment);
                     if opened.len() > OPENED_MAX {
                         opened.pop_first();
                     }
@@ -91,7 +100,27 @@ impl<'a, D: Device> Survey<'a, D> {
         if segments.is_empty() && trouble.is_none() && identity.life == Life::Live {
             return Err(Refusal::LogGone { directory: dirs.log.place("") });
         }
-        Ok(Survey { dirs, segments, opened, snapshots, trouble })
+        let survey = Survey { dirs, segments, opened, snapshots, trouble };
+        survey.expect_log();
+        Ok(survey)
+    }
+
+    /// Has the disk begin with what will probably be replayed: what is behind the newest snapshot.
+    fn expect_log(&self) {
+        let base = self.snapshots.last().copied().unwrap_or(Zxid::ZERO);
+        let segments = self.start(base).map_or(&[][..], |start| &self.segments[start..]);
+        let mut left = EXPECTED_BYTES_MAX;
+        for header in segments {
+            let Some(Opened { reader, high_water }) = self.opened.get(&header.first) else {
+                return;
+            };
+            let waypoint = high_water.as_ref().and_then(|said| said.waypoint(base));
+            let from = waypoint.map_or(header::RECORDS_AT as u64, |place| u64::from(place.offset));
+            let to = high_water.as_ref().map_or(header.capacity, |said| said.limit);
+            let bytes = to.saturating_sub(from).min(left);
+            reader.expect(from, bytes);
+            left -= bytes;
+        }
     }
 
     /// Loads the newest snapshot that is whole and behind which the log goes on.
@@ -163,7 +192,8 @@ impl<'a, D: Device> Survey<'a, D> {
         let segments = self.segments[start..].iter().map(|header| {
             let reader = opened
                 .remove(&header.first)
-                .map_or_else(|| device.read(&header::name(header.first), Source::Disk), Ok);
+                .map(|segment| Ok(segment.reader))
+                .unwrap_or_else(|| device.read(&header::name(header.first), Source::Disk));
             (*header, reader)
         });
         let mut at = None;
@@ -291,12 +321,13 @@ fn read_header<D: Device>(
     device: &D,
     first: Zxid,
     identity: &Identity,
-) -> Result<(Header, D::Reader), Refusal> {
+) -> Result<(Header, Opened<D::Reader>), Refusal> {
     let name = header::name(first);
     let file = device.place(&name);
     let reader = device.read(&name, Source::Disk)?;
     let bytes = header::RECORDS_AT.min(usize::try_from(reader.bytes()).unwrap_or(usize::MAX));
-    let header = match Header::decode(&reader.read_at(0, bytes)?) {
+    let blocks = reader.read_at(0, bytes)?;
+    let header = match Header::decode(&blocks) {
         Ok(header) => header,
         Err(why) => return Err(Refusal::Header { file, why }),
     };
@@ -310,5 +341,6 @@ fn read_header<D: Device>(
         let (found, expected) = (reader.bytes(), header.capacity);
         return Err(Refusal::Length { file, found, expected });
     }
-    Ok((header, reader))
+    let high_water = HighWater::decode(&blocks, &header);
+    Ok((header, Opened { reader, high_water }))
 }

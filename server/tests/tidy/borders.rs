@@ -7,6 +7,7 @@ use crate::files::{Source, Tree};
 const UNSAFE: &[(&str, &str)] = &[
     ("engine/src/device/", "mapped segments, rings, and processes that end with their parent"),
     ("server/src/fatal.rs", "a handler for a signal"),
+    ("server/src/huge_pages.rs", "what the loader calls before everything else"),
     ("server/src/shards/ring", "the ring and the buffers that the kernel fills"),
 ];
 

@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -58,6 +59,12 @@ impl ReadAt for DiskReader {
         let mut buffer = vec![0; bytes];
         self.read_into(offset, &mut buffer)?;
         Ok(buffer)
+    }
+
+    fn expect(&self, offset: u64, bytes: u64) {
+        // A file system that cannot read ahead reads when it is asked.
+        let bytes = NonZeroU64::new(bytes);
+        let _ = bytes.map(|_| rustix::fs::fadvise(&self.file, offset, bytes, Advice::WillNeed));
     }
 }
 
