@@ -17,8 +17,9 @@ use crate::snapshot;
 const PIECES_WAITING: usize = 4;
 /// Segments that stay open from the look at their headers on: opening one again costs a sync.
 const OPENED_MAX: usize = 64;
-/// Bytes of the log that the disk is asked for while the snapshot is read.
-const EXPECTED_BYTES_MAX: u64 = 32 << 20;
+/// Bytes of the log that the disk is asked for while the snapshot is read. To ask for more would
+/// take longer than it saves: whoever reads has the disk read ahead as well.
+const EXPECTED_BYTES_MAX: u64 = 4 << 20;
 
 /// The segments and snapshots that are there.
 pub(super) struct Survey<'a, D: Device> {
@@ -106,8 +107,9 @@ impl<'a, D: Device> Survey<'a, D> {
     }
 
     /// Has the disk begin with what will probably be replayed: what is behind the newest snapshot.
+    /// Without one, reading begins at once.
     fn expect_log(&self) {
-        let base = self.snapshots.last().copied().unwrap_or(Zxid::ZERO);
+        let Some(&base) = self.snapshots.last() else { return };
         let segments = self.start(base).map_or(&[][..], |start| &self.segments[start..]);
         let mut left = EXPECTED_BYTES_MAX;
         for header in segments {
