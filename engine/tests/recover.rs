@@ -13,6 +13,8 @@ mod crashes;
 mod cuts;
 #[path = "recover/disk.rs"]
 mod disk;
+#[path = "recover/early.rs"]
+mod early;
 #[path = "recover/faults.rs"]
 mod faults;
 #[path = "recover/flips.rs"]

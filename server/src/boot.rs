@@ -24,13 +24,13 @@ use crate::audit::AuditLog;
 use crate::banner::Banner;
 use crate::clock::{Clock, wall};
 use crate::committer::{Committer, Durable};
-use crate::config::{Io, Listen, Purge, SessionPasswords, Settings, Shards};
+use crate::config::{Io, Listen, SessionPasswords, Settings, Shards};
 use crate::descriptors::{self, connections_max};
 use crate::log_device::LogProbe;
 use crate::mailbox::{self, SequencerEnd, ShardEnd};
 use crate::sequencer::{Gauges, Sequencer, SequencerParts};
 use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Turnstile};
-use crate::snapshots::{PurgeWhen, SnapshotSettings, SnapshotStats, Snapshotter};
+use crate::snapshots::{Begun, SnapshotSettings, SnapshotStats, Snapshotter};
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
@@ -217,7 +217,10 @@ impl Running {
             dirs: dirs.clone(),
             directory: identity.directory,
             purger: recovered.purger,
-            behind: recovered.replayed,
+            begun: Begun {
+                behind: recovered.replayed,
+                load: Duration::from_millis(loading.snapshot_ms),
+            },
         };
         let snapshotter = snapshotter(settings, kept, &hub_parts, stop);
         let probe = way.unknown.then(|| log_probe(settings, dirs.log, &hub_parts, stop));
@@ -316,8 +319,8 @@ struct Kept {
     dirs: Dirs<Disk>,
     directory: DirectoryId,
     purger: Purger<Disk>,
-    /// Transactions behind the last one.
-    behind: u64,
+    /// What the start knows of the last one.
+    begun: Begun,
 }
 
 fn snapshotter(
@@ -326,16 +329,16 @@ fn snapshotter(
     parts: &HubParts,
     stop: &Stop,
 ) -> Snapshotter<Disk> {
-    let Kept { dirs, directory, purger, behind } = kept;
+    let Kept { dirs, directory, purger, begun } = kept;
     Snapshotter {
         view: parts.view.clone(),
         dirs,
         directory,
         purger,
-        settings: snapshot_settings(settings),
+        settings: SnapshotSettings::of(settings),
         commits: parts.commits.clone(),
         stats: parts.snapshots.clone(),
-        behind,
+        begun,
         stop: stop.flag.clone(),
     }
 }
@@ -447,21 +450,6 @@ fn shard_settings(
         requests: throttles::requests(settings),
         audits: settings.audit_enable,
         stmk_allowed: settings.four_letter_whitelist.allow("stmk"),
-    }
-}
-
-fn snapshot_settings(settings: &Settings) -> SnapshotSettings {
-    SnapshotSettings {
-        every_records: u64::from(settings.snap_count),
-        every_bytes: settings.snap_size_limit_kb.map_or(u64::MAX, |kb| kb.saturating_mul(1024)),
-        keep: settings.autopurge_snap_retain_count as usize,
-        purge: match settings.autopurge_purge_interval {
-            Purge::AfterEachSnapshot => PurgeWhen::Always,
-            Purge::EveryHours(hours) => {
-                PurgeWhen::Every(Duration::from_secs(u64::from(hours) * 3_600))
-            }
-            Purge::Never => PurgeWhen::Never,
-        },
     }
 }
 

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use ringkeeper_engine::device::{Disk, DiskError, ProbeReport, Strategy, probe_while, usual};
+use ringkeeper_engine::device::{
+    Disk, DiskError, Measured, ProbeReport, Strategy, probe_while, usual,
+};
 
 use crate::committer::CommitStats;
 use crate::config::{LogDevice, Settings};
@@ -53,8 +55,13 @@ impl LogWay {
             );
             return Ok(LogWay { strategy: report.chosen, words, unknown: false });
         }
-        let strategy = usual(path);
-        let words = format!("{strategy} (the usual way; measured in the first quiet moment)");
+        let (strategy, glance) = usual(path);
+        let took = glance.map_or(String::new(), |glance| {
+            let Measured { p50_us, p99_us, .. } = glance;
+            format!("fsync p50 {p50_us} us, p99 {p99_us} us; ")
+        });
+        let until = "the usual way until a quiet moment to measure the disk";
+        let words = format!("{strategy} ({took}{until})");
         Ok(LogWay { strategy, words, unknown: true })
     }
 }

@@ -1,21 +1,28 @@
 //! Snapshots in the background, and the purge of what they make superfluous.
 
+mod schedule;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crossbeam::channel::{Receiver, bounded};
 use crossbeam::queue::SegQueue;
-use ringkeeper_engine::device::{Device, DirectoryId, DiskError};
+use ringkeeper_engine::device::{Device, DirectoryId, DiskError, Priority};
 use ringkeeper_engine::log::Dirs;
 use ringkeeper_engine::snapshot::{Finished, Meta, Purger, Writer};
 use ringkeeper_engine::tree::Progress;
 use ringkeeper_engine::{Zxid, limits};
 use tokio::sync::oneshot;
 
+use self::schedule::{Committed, Kind, Schedule, Taken};
 use crate::committer::CommitStats;
+use crate::config::{Purge, Settings};
 use crate::view::View;
+
+pub use self::schedule::{Begun, Intervals};
 
 /// Bytes of one block of a snapshot.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -27,6 +34,9 @@ const BLOCKS_WAITING: usize = 2;
 /// How much less than others the thread is worth that compresses and writes. Not the least there
 /// is: on a machine that is always busy a snapshot has to end, too.
 const NICE: i32 = 10;
+/// How long an early snapshot waits for a processor that nobody else wants, before it is given up:
+/// while it lasts, the tree keeps the old image of whatever changes.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How often the thread looks whether a snapshot is due.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long it waits after a snapshot that failed.
@@ -35,15 +45,40 @@ const AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// When snapshots are taken, and what is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct SnapshotSettings {
-    /// Transactions between two snapshots; the real number is drawn between half of it and all
-    /// of it, so that servers of an ensemble do not do it at the same moment (`snapCount`).
-    pub every_records: u64,
-    /// Bytes of log between two snapshots (`snapSizeLimitInKb`).
-    pub every_bytes: u64,
+    /// When.
+    pub intervals: Intervals,
     /// Snapshots that are kept.
     pub keep: usize,
     /// When what is superfluous is removed.
     pub purge: PurgeWhen,
+}
+
+impl SnapshotSettings {
+    /// As the settings say.
+    pub(crate) fn of(settings: &Settings) -> SnapshotSettings {
+        SnapshotSettings {
+            intervals: Intervals {
+                records: u64::from(settings.snap_count),
+                bytes: settings.snap_size_limit_kb.map_or(u64::MAX, |kb| kb.saturating_mul(1024)),
+                early_bytes: match settings.early_snapshot_mb {
+                    // Without waiting for the disk, the log may lose what an early one holds.
+                    _ if !settings.force_sync => u64::MAX,
+                    // Where commits do not wait for the disk, the log may lose what one holds.
+                    _ if !settings.force_sync => u64::MAX,
+                    0 => u64::MAX,
+                    mb => u64::from(mb) << 20,
+                },
+            },
+            keep: settings.autopurge_snap_retain_count as usize,
+            purge: match settings.autopurge_purge_interval {
+                Purge::AfterEachSnapshot => PurgeWhen::Always,
+                Purge::EveryHours(hours) => {
+                    PurgeWhen::Every(Duration::from_secs(u64::from(hours) * 3_600))
+                }
+                Purge::Never => PurgeWhen::Never,
+            },
+        }
+    }
 }
 
 /// When old snapshots and logs are removed.
@@ -114,8 +149,8 @@ pub struct Snapshotter<D: Device> {
     pub commits: Arc<CommitStats>,
     /// What is told to reports.
     pub stats: Arc<SnapshotStats>,
-    /// Transactions in the log behind the last snapshot when the server started.
-    pub behind: u64,
+    /// What the start knows of the last one.
+    pub begun: Begun,
     /// Set when the server stops.
     pub stop: Arc<AtomicBool>,
 }
@@ -127,46 +162,41 @@ impl<D: Device> Snapshotter<D> {
     }
 
     fn run(mut self) {
-        let mut records_at = 0u64.wrapping_sub(self.behind);
-        let mut bytes_at = 0;
-        let mut threshold = self.draw();
+        let (clock, mut schedule) =
+            (Instant::now(), Schedule::new(self.settings.intervals, self.begun, random()));
         // By the clock, the first time is now: who restarts daily would never purge otherwise.
         let mut purged = None;
         while !self.stop.load(Ordering::Acquire) {
             self.purge_by_clock(&mut purged);
             std::thread::park_timeout(LOOK);
-            let records = self.commits.records.load(Ordering::Relaxed);
-            let bytes = self.commits.bytes.load(Ordering::Relaxed);
-            let due = records.wrapping_sub(records_at) >= threshold
-                || bytes - bytes_at >= self.settings.every_bytes;
+            let committed = Committed {
+                records: self.commits.records.load(Ordering::Relaxed),
+                bytes: self.commits.bytes.load(Ordering::Relaxed),
+            };
             let asked = self.stats.requests.take();
-            if !due && asked.is_empty() {
+            let due = schedule.due(committed, clock.elapsed());
+            let Some(kind) = (if asked.is_empty() { due } else { Some(Kind::Regular) }) else {
                 continue;
-            }
-            match self.take() {
-                Ok(Some(finished)) => {
+            };
+            match self.take(kind) {
+                Ok(Outcome { finished: Some(finished), cost }) => {
                     tell(asked, &Ok(finished));
-                    (records_at, bytes_at, threshold) = (records, bytes, self.draw());
-                    if self.settings.purge == PurgeWhen::Always {
+                    schedule.taken(Taken { kind, committed, cost }, clock.elapsed(), random());
+                    if kind == Kind::Regular && self.settings.purge == PurgeWhen::Always {
                         self.purge();
                     }
                 }
-                Ok(None) => return,
+                Ok(_) if self.stop.load(Ordering::Acquire) => return,
+                Ok(_) => {
+                    self.view.write().tree.abandon_snapshot();
+                    schedule.rest(clock.elapsed(), PATIENCE);
+                }
                 Err(error) => {
                     tell(asked, &Err(error.to_string()));
                     self.failed(&error);
                 }
             }
         }
-    }
-
-    /// Between half and all of the setting.
-    fn draw(&self) -> u64 {
-        let half = (self.settings.every_records / 2).max(1);
-        let mut random = [0; 8];
-        // Without randomness the servers of an ensemble only lose their spread.
-        let _ = getrandom::fill(&mut random);
-        half + 1 + u64::from_le_bytes(random) % half
     }
 
     fn failed(&self, error: &DiskError) {
@@ -183,9 +213,9 @@ impl<D: Device> Snapshotter<D> {
     }
 
     /// Takes one snapshot, exact at one zxid: the tree keeps the old image of what changes
-    /// meanwhile. Nothing: the server stops.
-    fn take(&mut self) -> Result<Option<Finished>, DiskError> {
-        let start = Instant::now();
+    /// meanwhile.
+    fn take(&mut self, kind: Kind) -> Result<Outcome, DiskError> {
+        let (start, spent) = (Instant::now(), processor_time());
         let meta = {
             let mut db = self.view.write();
             let sessions = db.sessions().collect();
@@ -193,15 +223,18 @@ impl<D: Device> Snapshotter<D> {
             Meta { zxid: db.applied(), sessions, header }
         };
         let zxid = meta.zxid;
-        let Some(finished) = self.copy(&meta)? else { return Ok(None) };
-        self.note(start.elapsed(), zxid);
-        tracing::info!(
-            zxid = %zxid,
-            bytes = finished.bytes,
-            ms = start.elapsed().as_millis() as u64,
-            "snapshot taken"
-        );
-        Ok(Some(finished))
+        let mut outcome = self.copy(kind, &meta)?;
+        outcome.cost += processor_time().saturating_sub(spent);
+        let Some(finished) = outcome.finished else { return Ok(outcome) };
+        let (bytes, ms) = (finished.bytes, start.elapsed().as_millis() as u64);
+        match kind {
+            Kind::Regular => {
+                self.note(start.elapsed(), zxid);
+                tracing::info!(zxid = %zxid, bytes, ms, "snapshot taken");
+            }
+            Kind::Early => tracing::debug!(zxid = %zxid, bytes, ms, "early snapshot taken"),
+        }
+        Ok(outcome)
     }
 
     /// Copies the tree slice by slice and has it compressed and written on a thread of its own.
@@ -209,12 +242,26 @@ impl<D: Device> Snapshotter<D> {
     /// That thread is in no hurry and gives way to everybody else. This one is not: it holds the
     /// guard while it copies, and whoever waits for the guard must not wait for it to be given a
     /// processor.
-    fn copy(&self, meta: &Meta) -> Result<Option<Finished>, DiskError> {
-        let (full, blocks) = sync_channel(BLOCKS_WAITING);
+    fn copy(&self, kind: Kind, meta: &Meta) -> Result<Outcome, DiskError> {
+        let (full, blocks) = bounded(BLOCKS_WAITING);
         let (used, emptied) = channel();
         let (dirs, directory) = (&self.dirs, self.directory);
         std::thread::scope(|scope| {
-            let write = move || write(dirs, directory, meta, &blocks, &used);
+            let write = move || {
+                // Where either is refused, a snapshot only disturbs more.
+                let writer = match kind {
+                    Kind::Regular => {
+                        let _ = rustix::process::setpriority_process(None, NICE);
+                        Writer::begin(&dirs.snapshots, directory, meta)
+                    }
+                    Kind::Early => {
+                        let _ = Priority::give_way();
+                        Writer::begin_early(&dirs.snapshots, directory, meta)
+                    }
+                };
+                let finished = write(writer?, &blocks, &used)?;
+                Ok(Outcome { finished, cost: processor_time() })
+            };
             let writer = std::thread::Builder::new().name("snapshot-writer".into());
             let writer = match writer.spawn_scoped(scope, write) {
                 Ok(writer) => writer,
@@ -228,7 +275,11 @@ impl<D: Device> Snapshotter<D> {
                 if block.len() >= BLOCK_BYTES || progress == Progress::Done {
                     let last = progress == Progress::Done;
                     let next = Block { bytes: std::mem::replace(&mut block, empty()), last };
-                    if full.send(next).is_err() {
+                    let sent = match kind {
+                        Kind::Regular => full.send(next).is_ok(),
+                        Kind::Early => full.send_timeout(next, PATIENCE).is_ok(),
+                    };
+                    if !sent {
                         break;
                     }
                 }
@@ -283,6 +334,27 @@ impl<D: Device> Snapshotter<D> {
     }
 }
 
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    // Without randomness the servers of an ensemble only lose their spread.
+    let _ = getrandom::fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+/// What came of one.
+struct Outcome {
+    /// Nothing where the server stops, or has no time for an early one.
+    finished: Option<Finished>,
+    /// Processor time of both threads.
+    cost: Duration,
+}
+
+/// What the calling thread has had of a processor.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// A piece of the tree on its way to the disk.
 struct Block {
     bytes: Vec<u8>,
@@ -292,15 +364,10 @@ struct Block {
 /// Writes what comes, and finishes the snapshot behind the last block; where that does not come,
 /// nothing is left of it. Empty blocks go back to be filled again.
 fn write<D: Device>(
-    dirs: &Dirs<D>,
-    directory: DirectoryId,
-    meta: &Meta,
+    mut writer: Writer<D>,
     blocks: &Receiver<Block>,
     used: &Sender<Vec<u8>>,
 ) -> Result<Option<Finished>, DiskError> {
-    // Where it is refused, a snapshot only disturbs more.
-    let _ = rustix::process::setpriority_process(None, NICE);
-    let mut writer = Writer::begin(&dirs.snapshots, directory, meta)?;
     for Block { mut bytes, last } in blocks {
         writer.block(&bytes)?;
         if last {

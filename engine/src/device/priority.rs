@@ -16,6 +16,8 @@ pub enum Priority {
     Nice,
     /// As to everybody else.
     Usual,
+    /// While nobody else wants it (`SCHED_IDLE`).
+    Idle,
 }
 
 impl fmt::Display for Priority {
@@ -24,6 +26,7 @@ impl fmt::Display for Priority {
             Priority::RealTime => "real-time",
             Priority::Nice => "nice -10",
             Priority::Usual => "usual",
+            Priority::Idle => "idle",
         })
     }
 }
@@ -33,6 +36,17 @@ impl Priority {
     pub fn prefer() -> Priority {
         ordinary();
         if nice() { Priority::Nice } else { Priority::Usual }
+    }
+
+    /// Puts the calling thread behind everybody else: it gets the processor while nobody wants it,
+    /// and leaves it at once to whoever does, for which a nice value is not enough: the kernel lets
+    /// a thread of that kind go on for up to a tick.
+    pub fn give_way() -> Priority {
+        // SAFETY: the structure is plain numbers, for which zero is a value.
+        let rank: libc::sched_param = unsafe { std::mem::zeroed() };
+        // SAFETY: the pointer is to a structure that is borrowed for the call; 0 is this thread.
+        let idle = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const rank) == 0 };
+        if idle { Priority::Idle } else { Priority::Usual }
     }
 
     /// Raises that of the calling thread as far as the system allows. Only for a thread that
@@ -91,9 +105,13 @@ mod tests {
                     Priority::RealTime => policy == libc::SCHED_FIFO,
                     Priority::Nice => policy == libc::SCHED_OTHER && nice == NICE,
                     Priority::Usual => policy == libc::SCHED_OTHER && nice > NICE,
+                    Priority::Idle => policy == libc::SCHED_IDLE,
                 }
             };
-            is_so(Priority::prefer()) && is_so(Priority::raise()) && is_so(Priority::prefer())
+            is_so(Priority::prefer())
+                && is_so(Priority::raise())
+                && is_so(Priority::prefer())
+                && is_so(Priority::give_way())
         });
         assert!(raised.join().unwrap());
     }

@@ -18,11 +18,17 @@ use super::{Device, Disk, DiskError, Durability, ReadAt, Segment, Sink, Source, 
 /// The file that is written while measuring.
 const SCRATCH: &str = "probe.tmp";
 const SCRATCH_BYTES: u64 = 4 << 20;
+/// How much of it a start writes that knows nothing of the disk, and for how long at most: it does
+/// not choose by that, it only says what to expect.
+const GLANCE_BYTES: u64 = 128 << 10;
+const GLANCE_TIME: Duration = Duration::from_millis(2);
 /// A small commit, and a large one.
 const SMALL: usize = 4 << 10;
 const LARGE: usize = 64 << 10;
 /// Commits of one measurement at most.
 const COMMITS_MAX: usize = 2_000;
+/// And at least.
+const COMMITS_MIN: usize = 3;
 /// How much faster than the usual way another one must be to be taken instead, each time that it
 /// is measured: less is noise, and a choice that wavers is worse than a good one.
 const CLEARLY: f64 = 0.65;
@@ -210,10 +216,16 @@ pub fn measure(
     Scratch::make(path, strategy)?.measure(bytes, load, time)
 }
 
-/// The way that is taken before anything was measured: found out by one write. Where even that is
-/// not possible (a full disk), what works everywhere.
-pub fn usual(path: &Path) -> Strategy {
-    Strategy::usual(|strategy| try_one(path, strategy).is_ok())
+/// The way that is taken before anything was measured, and what a few small commits took; nothing
+/// of these where not even one was possible (a full disk).
+pub fn usual(path: &Path) -> (Strategy, Option<Measured>) {
+    let mut glance = None;
+    let strategy = Strategy::usual(|strategy| {
+        glance = glance_at(path, strategy).ok();
+        glance.is_some()
+    });
+    let glance = glance.or_else(|| glance_at(path, strategy).ok());
+    (strategy, glance)
 }
 
 /// Writes one block in this way.
@@ -222,10 +234,17 @@ fn try_one(path: &Path, strategy: Strategy) -> Result<(), DiskError> {
     scratch.device.segment(SCRATCH, 0)?.write(0, &[0x5a; SMALL]).map(drop)
 }
 
+/// Writes some blocks in this way.
+fn glance_at(path: &Path, strategy: Strategy) -> Result<Measured, DiskError> {
+    let scratch = Scratch::sized(path, strategy, GLANCE_BYTES)?;
+    scratch.commits(SMALL, Load::Quiet, GLANCE_TIME, 1)
+}
+
 /// A preallocated file that goes away with the measurement.
 struct Scratch {
     device: Disk,
     strategy: Strategy,
+    size: u64,
 }
 
 impl Drop for Scratch {
@@ -240,10 +259,10 @@ impl Scratch {
         Scratch::sized(path, strategy, SCRATCH_BYTES)
     }
 
-    fn sized(path: &Path, strategy: Strategy, bytes: u64) -> Result<Scratch, DiskError> {
+    fn sized(path: &Path, strategy: Strategy, size: u64) -> Result<Scratch, DiskError> {
         let device = Disk::open(path, strategy, Durability::Synced)?;
-        let scratch = Scratch { device, strategy };
-        scratch.device.preallocate(SCRATCH, bytes)?;
+        let scratch = Scratch { device, strategy, size };
+        scratch.device.preallocate(SCRATCH, size)?;
         Ok(scratch)
     }
 
@@ -265,14 +284,20 @@ impl Scratch {
                     }
                 });
             }
-            let measured = self.commits(bytes, load, time);
+            let measured = self.commits(bytes, load, time, COMMITS_MIN);
             stop.store(true, Ordering::Relaxed);
             measured
         })
     }
 
-    /// At least three commits, however slow the disk is.
-    fn commits(&self, bytes: usize, load: Load, time: Duration) -> Result<Measured, DiskError> {
+    /// At least so many commits, however slow the disk is.
+    fn commits(
+        &self,
+        bytes: usize,
+        load: Load,
+        time: Duration,
+        least: usize,
+    ) -> Result<Measured, DiskError> {
         let commit = vec![0x5a; bytes];
         let mut segment = self.device.segment(SCRATCH, 0)?;
         // The first write after opening pays for things that no later one pays for.
@@ -280,8 +305,8 @@ impl Scratch {
         let mut offset = bytes as u64;
         let mut micros = Vec::with_capacity(COMMITS_MAX);
         let (begun, written) = (Instant::now(), written_so_far());
-        while micros.len() < COMMITS_MAX && (begun.elapsed() < time || micros.len() < 3) {
-            if offset + bytes as u64 > SCRATCH_BYTES {
+        while micros.len() < COMMITS_MAX && (begun.elapsed() < time || micros.len() < least) {
+            if offset + bytes as u64 > self.size {
                 segment = self.device.segment(SCRATCH, 0)?;
                 offset = 0;
             }

@@ -23,7 +23,7 @@ impl Strategy {
 
     /// The way that is right nearly everywhere, among those that work: one call that waits for the
     /// disk alone, and is not slower on a busy machine than it has to be.
-    pub fn usual(works: impl Fn(Strategy) -> bool) -> Strategy {
+    pub fn usual(mut works: impl FnMut(Strategy) -> bool) -> Strategy {
         if works(Strategy::Direct) { Strategy::Direct } else { Strategy::Pwrite }
     }
 

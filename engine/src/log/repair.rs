@@ -38,8 +38,9 @@ pub fn repair_truncate<D: Device>(
     identity: &Identity,
     settings: &Settings,
 ) -> Result<Repaired, Refusal> {
-    let (mut repaired, base, end) = examine(dirs, identity)?;
+    let Examined { plan: mut repaired, base, early, end } = examine(dirs, identity)?;
     if repaired.trouble.is_some() {
+        settle_early(dirs, base, early)?;
         Repair { dirs, identity, settings, repaired: &mut repaired }
             .run(base, &end)
             .map_err(refuse)?;
@@ -50,7 +51,7 @@ pub fn repair_truncate<D: Device>(
 /// Says what [`repair_truncate`] would do, and changes nothing. The names of the files that would
 /// be kept aside are those that they have now.
 pub fn repair_plan<D: Device>(dirs: &Dirs<D>, identity: &Identity) -> Result<Repaired, Refusal> {
-    let (mut plan, base, end) = examine(dirs, identity)?;
+    let Examined { mut plan, base, end, .. } = examine(dirs, identity)?;
     if plan.trouble.is_none() {
         return Ok(plan);
     }
@@ -73,11 +74,19 @@ pub fn repair_plan<D: Device>(dirs: &Dirs<D>, identity: &Identity) -> Result<Rep
     Ok(plan)
 }
 
+/// What was found.
+struct Examined {
+    plan: Repaired,
+    /// The snapshot that holds.
+    base: Zxid,
+    /// The early one, if it is that.
+    early: Option<Zxid>,
+    /// How far the log behind it is good.
+    end: End,
+}
+
 /// Reads everything: what is wrong, which snapshot holds, and how far the log behind it is good.
-fn examine<D: Device>(
-    dirs: &Dirs<D>,
-    identity: &Identity,
-) -> Result<(Repaired, Zxid, End), Refusal> {
+fn examine<D: Device>(dirs: &Dirs<D>, identity: &Identity) -> Result<Examined, Refusal> {
     let mut survey = Survey::take(dirs, identity)?;
     let mut notes = Vec::new();
     let base = survey.load_snapshot(identity, &mut checked(), &mut notes)?.unwrap_or(Zxid::ZERO);
@@ -98,7 +107,26 @@ fn examine<D: Device>(
     let segments = survey.segments.iter().map(|header| header.prev);
     let spoken_of = segments.chain(survey.snapshots.iter().copied()).max();
     let lost_to = spoken_of.filter(|zxid| *zxid > last);
-    Ok((Repaired { last, trouble, lost_to, aside: Vec::new(), notes }, base, end))
+    let plan = Repaired { last, trouble, lost_to, aside: Vec::new(), notes };
+    Ok(Examined { plan, base, early: survey.early, end })
+}
+
+/// An early snapshot that is all there is becomes one like the others, durable. Otherwise it goes:
+/// the history that it belongs to ends here.
+fn settle_early<D: Device>(
+    dirs: &Dirs<D>,
+    base: Zxid,
+    early: Option<Zxid>,
+) -> Result<(), DiskError> {
+    let device = &dirs.snapshots;
+    if early == Some(base) {
+        // To read it from the disk makes it durable.
+        device.read(snapshot::EARLY, Source::Disk)?;
+        device.rename(snapshot::EARLY, &snapshot::name(base))?;
+    } else if device.list()?.iter().any(|entry| entry.name == snapshot::EARLY) {
+        device.remove(snapshot::EARLY)?;
+    }
+    device.sync_dir()
 }
 
 struct Repair<'a, D> {

@@ -30,6 +30,8 @@ pub(super) struct Survey<'a, D: Device> {
     opened: BTreeMap<Zxid, Opened<D::Reader>>,
     /// Oldest first.
     pub(super) snapshots: Vec<Zxid>,
+    /// The early one, where it is newer than all others.
+    pub(super) early: Option<Zxid>,
     /// The first segment whose header is unusable, and what is wrong with it.
     pub(super) trouble: Option<(Zxid, Refusal)>,
 }
@@ -78,6 +80,9 @@ impl<'a, D: Device> Survey<'a, D> {
         let mut snapshots: Vec<Zxid> =
             names.iter().filter_map(|entry| snapshot::parse_name(&entry.name)).collect();
         snapshots.sort_unstable();
+        let early = names.iter().find(|entry| entry.name == snapshot::EARLY);
+        let early = early.and_then(|_| snapshot::early(&dirs.snapshots, identity.directory));
+        let early = early.filter(|zxid| snapshots.last().is_none_or(|newest| zxid > newest));
         let names = dirs.log.list()?;
         let mut firsts: Vec<Zxid> =
             names.iter().filter_map(|entry| header::parse_name(&entry.name)).collect();
@@ -101,7 +106,7 @@ impl<'a, D: Device> Survey<'a, D> {
         if segments.is_empty() && trouble.is_none() && identity.life == Life::Live {
             return Err(Refusal::LogGone { directory: dirs.log.place("") });
         }
-        let survey = Survey { dirs, segments, opened, snapshots, trouble };
+        let survey = Survey { dirs, segments, opened, snapshots, early, trouble };
         survey.expect_log();
         Ok(survey)
     }
@@ -109,7 +114,7 @@ impl<'a, D: Device> Survey<'a, D> {
     /// Has the disk begin with what will probably be replayed: what is behind the newest snapshot.
     /// Without one, reading begins at once.
     fn expect_log(&self) {
-        let Some(&base) = self.snapshots.last() else { return };
+        let Some(base) = self.early.or(self.snapshots.last().copied()) else { return };
         let segments = self.start(base).map_or(&[][..], |start| &self.segments[start..]);
         let mut left = EXPECTED_BYTES_MAX;
         for header in segments {
@@ -127,11 +132,19 @@ impl<'a, D: Device> Survey<'a, D> {
 
     /// Loads the newest snapshot that is whole and behind which the log goes on.
     pub(super) fn load_snapshot(
-        &self,
+        &mut self,
         identity: &Identity,
         replay: &mut impl Replay,
         notes: &mut Vec<Note>,
     ) -> Result<Option<Zxid>, Refusal> {
+        self.early = self.early.filter(|&zxid| {
+            let device = &self.dirs.snapshots;
+            self.start(zxid).is_some()
+                && snapshot::load_early(device, zxid, identity.directory, replay).is_ok()
+        });
+        if self.early.is_some() {
+            return Ok(self.early);
+        }
         let mut bad = BadSnapshots::default();
         let mut found = None;
         for &zxid in self.snapshots.iter().rev() {
@@ -304,11 +317,13 @@ impl<'a, D: Device> Survey<'a, D> {
 
     /// The log must reach every snapshot: each was taken of what was durable.
     pub(super) fn check_end(&self, end: &End) -> Result<(), Refusal> {
-        match self.snapshots.last() {
-            Some(&newest) if newest > end.last => Err(Refusal::LogTooShort {
-                file: self.dirs.snapshots.place(&snapshot::name(newest)),
-                last: end.last,
-            }),
+        let newest = self.snapshots.last().map(|&zxid| (zxid, snapshot::name(zxid)));
+        let newest = self.early.map(|zxid| (zxid, snapshot::EARLY.to_owned())).or(newest);
+        match newest {
+            Some((zxid, name)) if zxid > end.last => {
+                let file = self.dirs.snapshots.place(&name);
+                Err(Refusal::LogTooShort { file, last: end.last })
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -13,8 +13,8 @@ mod write;
 pub use copy::copy;
 pub use format::BadSnapshot;
 pub use purge::{Purged, Purger};
-pub(crate) use read::load;
 pub use read::{LoadError, Start};
+pub(crate) use read::{early, load, load_early};
 pub use write::{Finished, Writer};
 
 use crate::{SessionId, Zxid};
@@ -43,6 +43,11 @@ pub fn name(zxid: Zxid) -> String {
 pub fn parse_name(name: &str) -> Option<Zxid> {
     crate::log::parse_hex(name.strip_prefix("snapshot.")?)
 }
+
+/// The name of the early snapshot: one that saves the next start some of the log, and on which
+/// nothing depends. There is one at most, so each replaces the one before it; it may be damaged
+/// after a power failure, because nobody waits until the disk has it; no log goes for its sake.
+pub const EARLY: &str = "snapshot.early";
 
 /// Whether the file is a snapshot that was never finished.
 pub(crate) fn is_unfinished(name: &str) -> bool {

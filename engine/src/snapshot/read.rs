@@ -41,6 +41,25 @@ pub(crate) fn load<D: Device>(
     load_file(device, &super::name(zxid), (zxid, directory), replay)
 }
 
+/// The zxid of the early snapshot, where there is one that looks usable.
+pub(crate) fn early<D: Device>(device: &D, directory: DirectoryId) -> Option<Zxid> {
+    // Nothing depends on it, so what is wrong with it is of no interest.
+    let reader = device.read(super::EARLY, Source::Cached).ok()?;
+    let prologue = reader.read_at(0, PROLOGUE_BYTES).ok()?;
+    let (zxid, whose) = format::read_prologue(&prologue).ok()?;
+    (whose == directory).then_some(zxid)
+}
+
+/// Loads the early snapshot, which has to be at `zxid`. After an error what was handed on is void.
+pub(crate) fn load_early<D: Device>(
+    device: &D,
+    zxid: Zxid,
+    directory: DirectoryId,
+    replay: &mut impl Replay,
+) -> Result<(), LoadError> {
+    load_file(device, super::EARLY, (zxid, directory), replay)
+}
+
 /// Loads the snapshot in a file that has to be of this zxid and directory.
 pub(super) fn load_file<D: Device>(
     device: &D,

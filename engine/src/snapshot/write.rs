@@ -28,7 +28,7 @@ pub struct Writer<D: Device> {
     totals: Totals,
 }
 
-/// A snapshot that is durable.
+/// A snapshot that is there: durable, unless it is an early one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Finished {
     /// What it holds.
@@ -42,7 +42,24 @@ pub struct Finished {
 impl<D: Device> Writer<D> {
     /// Begins a snapshot. Its zxid must be durable in the log already.
     pub fn begin(device: &D, directory: DirectoryId, meta: &Meta) -> Result<Writer<D>, DiskError> {
-        let name = super::name(meta.zxid);
+        Writer::begin_as(super::name(meta.zxid), device, directory, meta)
+    }
+
+    /// Begins an early snapshot (see [`super::EARLY`]). The same holds for its zxid.
+    pub fn begin_early(
+        device: &D,
+        directory: DirectoryId,
+        meta: &Meta,
+    ) -> Result<Writer<D>, DiskError> {
+        Writer::begin_as(super::EARLY.to_owned(), device, directory, meta)
+    }
+
+    fn begin_as(
+        name: String,
+        device: &D,
+        directory: DirectoryId,
+        meta: &Meta,
+    ) -> Result<Writer<D>, DiskError> {
         let sink = device.create(&format!("{name}{TEMPORARY}"))?;
         let compressor = Compressor::new(LEVEL).map_err(compressing(device, &name))?;
         let mut writer = Writer {
@@ -69,15 +86,26 @@ impl<D: Device> Writer<D> {
         self.section(Kind::Block, bytes)
     }
 
-    /// Makes the snapshot durable. Afterwards what it replaces may be purged.
+    /// Gives the snapshot its name, and makes it durable unless it is an early one. Afterwards
+    /// what it replaces may be purged.
     pub fn finish(mut self) -> Result<Finished, DiskError> {
         self.totals.file = self.digest.finalize() as u32;
         let end = self.totals.encode();
         self.section(Kind::End, &end)?;
-        self.sink.as_mut().expect("the sink is open until here").sync()?;
+        let durable = self.name != super::EARLY;
+        if durable {
+            self.sink.as_mut().expect("the sink is open until here").sync()?;
+        }
+        if !durable {
+            // To replace a file makes some file systems write the new one at once. There need not
+            // be an old one.
+            let _ = self.device.remove(&self.name);
+        }
         self.device.rename(&format!("{}{TEMPORARY}", self.name), &self.name)?;
         self.sink = None;
-        self.device.sync_dir()?;
+        if durable {
+            self.device.sync_dir()?;
+        }
         Ok(Finished { zxid: self.zxid, bytes: self.bytes, raw_bytes: self.totals.raw })
     }
 

@@ -64,7 +64,8 @@ fn a_report_holds_for_the_disk_that_was_measured() {
     let home = directory();
     let budget = std::time::Duration::from_millis(150);
     assert_eq!(ProbeReport::kept(home.path()).unwrap(), None);
-    let way = usual(home.path());
+    let (way, glance) = usual(home.path());
+    assert!(glance.is_some_and(|glance| glance.strategy == way && glance.commits > 0));
     assert!(way == Strategy::Direct || way == Strategy::Pwrite);
     let report = probe(home.path(), budget).unwrap();
     assert!(!report.measured.is_empty() && report.fdatasync_p50_us > 0, "{report:?}");

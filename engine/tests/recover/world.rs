@@ -168,6 +168,35 @@ impl World {
         let write = || write_snapshot(self, &server.device, identity.directory);
         write().map_err(|error| error.to_string())
     }
+
+    /// Takes an early snapshot of what is durable.
+    pub(crate) fn early_snapshot<D: Device>(&self, server: &Server<D>) -> Result<(), String> {
+        let identity = Identity::open(&server.device, 3).map_err(|error| error.to_string())?;
+        let writer = Writer::begin_early(&server.device, identity.directory, &self.meta());
+        writer.and_then(|writer| self.fill(writer)).map_err(|error| error.to_string())
+    }
+
+    fn meta(&self) -> Meta {
+        let zxid = Zxid(self.acked as u64);
+        let sessions = vec![(SessionId(5), 4_000), (SessionId(-6), 30_000)];
+        Meta { zxid, sessions, header: zxid.0.to_string().into_bytes() }
+    }
+
+    /// Everything that was acknowledged.
+    fn fill<D: Device>(&self, mut writer: Writer<D>) -> Result<(), DiskError> {
+        for txns in self.ordered[..self.acked].chunks(10) {
+            let mut block = Vec::new();
+            for txn in txns {
+                let start = block.len();
+                block.extend_from_slice(&[0; 4]);
+                txn.write(&mut block);
+                let len = (block.len() - start - 4) as u32;
+                block[start..start + 4].copy_from_slice(&len.to_le_bytes());
+            }
+            writer.block(&block)?;
+        }
+        writer.finish().map(|_| ())
+    }
 }
 
 /// Writes a snapshot of everything that was acknowledged.
@@ -176,22 +205,7 @@ pub(crate) fn write_snapshot<D: Device>(
     device: &D,
     directory: DirectoryId,
 ) -> Result<(), DiskError> {
-    let zxid = Zxid(world.acked as u64);
-    let sessions = vec![(SessionId(5), 4_000), (SessionId(-6), 30_000)];
-    let meta = Meta { zxid, sessions, header: zxid.0.to_string().into_bytes() };
-    let mut writer = Writer::begin(device, directory, &meta)?;
-    for txns in world.ordered[..world.acked].chunks(10) {
-        let mut block = Vec::new();
-        for txn in txns {
-            let start = block.len();
-            block.extend_from_slice(&[0; 4]);
-            txn.write(&mut block);
-            let len = (block.len() - start - 4) as u32;
-            block[start..start + 4].copy_from_slice(&len.to_le_bytes());
-        }
-        writer.block(&block)?;
-    }
-    writer.finish().map(|_| ())
+    world.fill(Writer::begin(device, directory, &world.meta())?)
 }
 
 /// A history with everything in it: groups of many sizes, several segments, snapshots, purges,
@@ -206,6 +220,9 @@ pub(crate) fn live(world: &mut World, device: &MemoryDevice, rounds: usize) -> R
         if round % 7 == 6 {
             // A server goes on when a snapshot fails; a process that died does not get here again.
             let _ = world.snapshot(&server, 2);
+        }
+        if round % 7 == 2 {
+            let _ = world.early_snapshot(&server);
         }
         if round % 5 == 4 {
             server.recovered.log.seal().map_err(|fatal| fatal.to_string())?;

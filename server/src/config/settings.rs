@@ -221,6 +221,8 @@ settings! {
     log_level: LogLevel = "ringkeeper.log.level",
     /// Log segments are kept ready for this much, for when the disk is full.
     reserve_mb: u32 = "ringkeeper.reserveMb",
+    /// A snapshot is taken early behind so much log.
+    early_snapshot_mb: u32 = "ringkeeper.earlySnapshotMb",
     /// How session passwords are made.
     session_passwords: SessionPasswords = "ringkeeper.sessionPasswords",
 }

@@ -65,6 +65,15 @@ const ROWS: &[Row] = &[
         "Disk space held back for the log, so that a full disk can still be brought back in \
          order: as many whole segments of preAllocSize, from 1 to 64.",
     ),
+    Row::own(
+        "ringkeeper.earlySnapshotMb",
+        Kind::Integer { min: 0, max: 65_536, unit: Unit::Mebibytes },
+        "2",
+    )
+    .doc(
+        "How much log is behind a snapshot before another one is taken early, where that costs \
+         next to nothing, so that a start has little to replay; 0 leaves all to snapCount.",
+    ),
     Row::own("ringkeeper.sessionPasswords", Kind::Choice(&["secret", "java"]), "secret").doc(
         "How session passwords are made: secret cannot be guessed, java is what ZooKeeper \
              computes.",
