@@ -21,7 +21,7 @@ const SCRATCH_BYTES: u64 = 4 << 20;
 /// How much of it a start writes that knows nothing of the disk, and for how long at most: it does
 /// not choose by that, it only says what to expect.
 const GLANCE_BYTES: u64 = 128 << 10;
-const GLANCE_TIME: Duration = Duration::from_millis(2);
+const GLANCE_TIME: Duration = Duration::from_millis(1);
 /// A small commit, and a large one.
 const SMALL: usize = 4 << 10;
 const LARGE: usize = 64 << 10;

@@ -7,12 +7,14 @@ class path. Standard library only.
 import argparse
 import atexit
 import ctypes
+import mmap
 import os
 import random
 import shlex
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -59,6 +61,8 @@ class Server:
         self.server_id = 0
         self.process = None
         self.started_s = 0.0
+        # Shared with the child.
+        self.moment = mmap.mmap(-1, struct.calcsize("d"))
         atexit.register(self.destroy)
 
     @property
@@ -97,7 +101,6 @@ class Server:
         # Java decodes digest credentials with the character set of the locale.
         environment = dict(os.environ, LC_ALL="C.UTF-8")
         with open(self.log_path, "ab") as log:
-            self.started_s = time.monotonic()
             self.process = subprocess.Popen(
                 command,
                 cwd=self.directory,
@@ -106,8 +109,16 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=self.before_exec,
             )
+        # The clock begins with the program: to copy this process, which comes before, takes
+        # milliseconds that are not the server's.
+        (self.started_s,) = struct.unpack("d", self.moment[:])
+
+    def before_exec(self):
+        """The last thing that the child does before it becomes the server."""
+        die_with_parent()
+        self.moment[:] = struct.pack("d", time.monotonic())
 
     def write_config(self):
         data = os.path.join(self.directory, "data")

@@ -36,15 +36,14 @@ SESSION_MS = 6000
 # A session ends within a tick of its timeout, which runs anew from the start of the server; the
 # rest is for a busy machine.
 EXPIRY_S_MAX = (SESSION_MS + TICK_MS) / 1000 + 8
-# Few transactions to a snapshot, so that kills meet snapshots too.
-SETTINGS = (f"tickTime={TICK_MS}", "snapCount=500")
+SETTINGS = (f"tickTime={TICK_MS}",)
 WRITE_S = (0.1, 1.5)
 
 
 def main():
     harness.exit_on_signals()
     options = parse(__doc__)
-    server = harness.Server(options.server_cmd, options.port, SETTINGS)
+    server = harness.Server(options.server_cmd, options.port, settings_of(options))
     return run(Loop(server, options))
 
 
@@ -62,6 +61,10 @@ def run(loop):
     return 0
 
 
+def settings_of(options):
+    return SETTINGS + (f"snapCount={options.snap_count}",)
+
+
 def parse(doc, add_own=lambda _: None):
     parser = harness.arguments(doc)
     add_own(parser)
@@ -70,6 +73,12 @@ def parse(doc, add_own=lambda _: None):
     parser.add_argument("--writers", type=int, default=6, help="sessions (default: %(default)s)")
     parser.add_argument(
         "--window", type=int, default=16, help="requests in flight per session (default: 16)"
+    )
+    parser.add_argument(
+        "--snap-count",
+        type=int,
+        default=500,
+        help="transactions between snapshots: few, so that kills meet them (default: 500)",
     )
     parser.add_argument(
         "--expire-every",

@@ -29,7 +29,7 @@ DISK_MIB = 512
 # Until the next write meets the missing disk, and the process is gone.
 END_S_MAX = 20
 # Small segments, so that cuts meet their preparation and their change too.
-SETTINGS = kill_loop.SETTINGS + ("preAllocSize=1024",)
+SETTINGS = ("preAllocSize=1024",)
 
 
 def main():
@@ -46,7 +46,9 @@ def main():
     try:
         directory = os.path.join(disk.path, "server")
         os.mkdir(directory)
-        server = OnDisk(options.server_cmd, options.port, SETTINGS, directory)
+        server = OnDisk(
+            options.server_cmd, options.port, kill_loop.settings_of(options) + SETTINGS, directory
+        )
         server.settings += tuple(options.set)
         return kill_loop.run(PowerLoop(server, disk, options))
     finally:
