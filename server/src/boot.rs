@@ -4,7 +4,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::Context;
 use ringkeeper_engine::Zxid;
@@ -217,10 +216,7 @@ impl Running {
             dirs: dirs.clone(),
             directory: identity.directory,
             purger: recovered.purger,
-            begun: Begun {
-                behind: recovered.replayed,
-                load: Duration::from_millis(loading.snapshot_ms),
-            },
+            begun: Begun { behind: recovered.replayed, load_ms: loading.snapshot_ms },
         };
         let snapshotter = snapshotter(settings, kept, &hub_parts, stop);
         let probe = way.unknown.then(|| log_probe(settings, dirs.log, &hub_parts, stop));

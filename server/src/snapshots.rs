@@ -4,11 +4,11 @@ mod schedule;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{self, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, bounded};
+use crossbeam::channel::{Receiver, Sender, bounded};
 use crossbeam::queue::SegQueue;
 use ringkeeper_engine::device::{Device, DirectoryId, DiskError, Priority};
 use ringkeeper_engine::log::Dirs;
@@ -26,8 +26,10 @@ pub use self::schedule::{Begun, Intervals};
 
 /// Bytes of one block of a snapshot.
 const BLOCK_BYTES: usize = 1 << 20;
-/// Bytes for which a block has room: what a slice adds at the end may be more than is missing.
-const BLOCK_ROOM: usize = BLOCK_BYTES + (64 << 10);
+/// Bytes of one block of an early one, whose writer may be long about a block.
+const EARLY_BLOCK_BYTES: usize = 256 << 10;
+/// Bytes for which a block has more room: what a slice adds at the end may be more than is missing.
+const BLOCK_ROOM: usize = 64 << 10;
 /// Blocks that wait to be written. With the one that is filled and the one that is written they
 /// are all the memory that a snapshot takes.
 const BLOCKS_WAITING: usize = 2;
@@ -187,10 +189,7 @@ impl<D: Device> Snapshotter<D> {
                     }
                 }
                 Ok(_) if self.stop.load(Ordering::Acquire) => return,
-                Ok(_) => {
-                    self.view.write().tree.abandon_snapshot();
-                    schedule.rest(clock.elapsed(), PATIENCE);
-                }
+                Ok(_) => schedule.rest(clock.elapsed(), PATIENCE),
                 Err(error) => {
                     tell(asked, &Err(error.to_string()));
                     self.failed(&error);
@@ -215,7 +214,7 @@ impl<D: Device> Snapshotter<D> {
     /// Takes one snapshot, exact at one zxid: the tree keeps the old image of what changes
     /// meanwhile.
     fn take(&mut self, kind: Kind) -> Result<Outcome, DiskError> {
-        let (start, spent) = (Instant::now(), processor_time());
+        let (start, spent) = (Instant::now(), cpu_time());
         let meta = {
             let mut db = self.view.write();
             let sessions = db.sessions().collect();
@@ -224,7 +223,7 @@ impl<D: Device> Snapshotter<D> {
         };
         let zxid = meta.zxid;
         let mut outcome = self.copy(kind, &meta)?;
-        outcome.cost += processor_time().saturating_sub(spent);
+        outcome.cost += cpu_time().saturating_sub(spent);
         let Some(finished) = outcome.finished else { return Ok(outcome) };
         let (bytes, ms) = (finished.bytes, start.elapsed().as_millis() as u64);
         match kind {
@@ -245,44 +244,37 @@ impl<D: Device> Snapshotter<D> {
     fn copy(&self, kind: Kind, meta: &Meta) -> Result<Outcome, DiskError> {
         let (full, blocks) = bounded(BLOCKS_WAITING);
         let (used, emptied) = channel();
-        let (dirs, directory) = (&self.dirs, self.directory);
+        let (dirs, directory, given_up) = (&self.dirs, self.directory, &AtomicBool::new(false));
         std::thread::scope(|scope| {
             let write = move || {
-                // Where either is refused, a snapshot only disturbs more.
-                let writer = match kind {
-                    Kind::Regular => {
-                        let _ = rustix::process::setpriority_process(None, NICE);
-                        Writer::begin(&dirs.snapshots, directory, meta)
-                    }
-                    Kind::Early => {
-                        let _ = Priority::give_way();
-                        Writer::begin_early(&dirs.snapshots, directory, meta)
-                    }
-                };
-                let finished = write(writer?, &blocks, &used)?;
-                Ok(Outcome { finished, cost: processor_time() })
+                let writer = begin(kind, dirs, directory, meta)?;
+                let finished = write(writer, &blocks, &used, given_up)?;
+                Ok(Outcome { finished, cost: cpu_time() })
             };
             let writer = std::thread::Builder::new().name("snapshot-writer".into());
             let writer = match writer.spawn_scoped(scope, write) {
                 Ok(writer) => writer,
                 Err(source) => return Err(no_thread(source)),
             };
-            let empty = || emptied.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK_ROOM));
+            let bytes = kind.block_bytes();
+            let empty = || emptied.try_recv().unwrap_or(Vec::with_capacity(bytes + BLOCK_ROOM));
             let mut block = empty();
-            let mut progress = Progress::More;
-            while progress == Progress::More && !self.stop.load(Ordering::Acquire) {
-                progress = self.slice(&mut block);
-                if block.len() >= BLOCK_BYTES || progress == Progress::Done {
-                    let last = progress == Progress::Done;
-                    let next = Block { bytes: std::mem::replace(&mut block, empty()), last };
-                    let sent = match kind {
-                        Kind::Regular => full.send(next).is_ok(),
-                        Kind::Early => full.send_timeout(next, PATIENCE).is_ok(),
-                    };
-                    if !sent {
-                        break;
-                    }
+            let mut whole = false;
+            while !whole && !self.stop.load(Ordering::Acquire) {
+                let last = self.slice(&mut block) == Progress::Done;
+                if block.len() < bytes && !last {
+                    continue;
                 }
+                let next = Block { bytes: std::mem::replace(&mut block, empty()), last };
+                if !kind.send(&full, next) {
+                    break;
+                }
+                whole = last;
+            }
+            if !whole {
+                // Before the other thread is waited for: until then the tree keeps old images.
+                self.view.write().tree.abandon_snapshot();
+                given_up.store(true, Ordering::Relaxed);
             }
             drop(full);
             writer.join().expect("a writer does not panic")
@@ -350,7 +342,7 @@ struct Outcome {
 }
 
 /// What the calling thread has had of a processor.
-fn processor_time() -> Duration {
+fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }
@@ -361,14 +353,54 @@ struct Block {
     last: bool,
 }
 
+impl Kind {
+    fn block_bytes(self) -> usize {
+        match self {
+            Kind::Regular => BLOCK_BYTES,
+            Kind::Early => EARLY_BLOCK_BYTES,
+        }
+    }
+
+    /// Hands a block over, and says whether anybody has room for it in time.
+    fn send(self, full: &Sender<Block>, block: Block) -> bool {
+        match self {
+            Kind::Regular => full.send(block).is_ok(),
+            Kind::Early => full.send_timeout(block, PATIENCE).is_ok(),
+        }
+    }
+}
+
+/// Begins a file, on the thread that writes it. Where its rank is refused, it only disturbs more.
+fn begin<D: Device>(
+    kind: Kind,
+    dirs: &Dirs<D>,
+    directory: DirectoryId,
+    meta: &Meta,
+) -> Result<Writer<D>, DiskError> {
+    match kind {
+        Kind::Regular => {
+            let _ = rustix::process::setpriority_process(None, NICE);
+            Writer::begin(&dirs.snapshots, directory, meta)
+        }
+        Kind::Early => {
+            let _ = Priority::give_way();
+            Writer::begin_early(&dirs.snapshots, directory, meta)
+        }
+    }
+}
+
 /// Writes what comes, and finishes the snapshot behind the last block; where that does not come,
 /// nothing is left of it. Empty blocks go back to be filled again.
 fn write<D: Device>(
     mut writer: Writer<D>,
     blocks: &Receiver<Block>,
-    used: &Sender<Vec<u8>>,
+    used: &mpsc::Sender<Vec<u8>>,
+    given_up: &AtomicBool,
 ) -> Result<Option<Finished>, DiskError> {
     for Block { mut bytes, last } in blocks {
+        if given_up.load(Ordering::Relaxed) {
+            break;
+        }
         writer.block(&bytes)?;
         if last {
             return writer.finish().map(Some);

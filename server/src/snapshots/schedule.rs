@@ -47,7 +47,7 @@ pub struct Begun {
     /// Transactions in the log behind the last snapshot.
     pub behind: u64,
     /// How long it took to load that; to take one takes about as long.
-    pub load: Duration,
+    pub load_ms: u64,
 }
 
 /// What is due when. Times are monotonic, since the start.
@@ -73,7 +73,7 @@ impl Schedule {
             regular: Committed { records, bytes: 0 },
             threshold: threshold(intervals, random),
             newest_bytes: records.wrapping_mul(RECORD_BYTES),
-            rest_until: begun.load * PART,
+            rest_until: Duration::from_millis(begun.load_ms) * PART,
         }
     }
 
@@ -171,12 +171,12 @@ mod tests {
 
     #[test]
     fn what_a_start_has_replayed_counts_and_a_large_tree_is_left_alone() {
-        let begun = Begun { behind: 19, load: 100 * MS };
+        let begun = Begun { behind: 19, load_ms: 100 };
         let schedule = Schedule::new(INTERVALS, begun, 0);
         assert_eq!(schedule.due(committed(1), 4_000 * MS), None);
         assert_eq!(schedule.due(committed(2), 3_199 * MS), None);
         assert_eq!(schedule.due(committed(2), 3_200 * MS), Some(Kind::Early));
-        let large = Schedule::new(INTERVALS, Begun { load: 1_000 * MS, ..begun }, 0);
+        let large = Schedule::new(INTERVALS, Begun { load_ms: 1_000, ..begun }, 0);
         assert_eq!(large.due(committed(400), 31_999 * MS), None);
     }
 }

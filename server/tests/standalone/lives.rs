@@ -1,9 +1,9 @@
 //! What survives the end of a process, whatever the end.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ringkeeper_engine::client::{Client, Create, CreateMode, Options, Request};
+use ringkeeper_engine::client::{Client, Create, CreateMode, Options, Request, four_letter_word};
 use ringkeeper_engine::wire::Acl;
 use rustix::process::Signal;
 use tempfile::tempdir;
@@ -130,4 +130,56 @@ fn a_stop_answers_what_it_has_read() {
     stopped_in_the_middle(&[]);
     stopped_in_the_middle(&["ringkeeper.shards=2"]);
     stopped_in_the_middle(&["ringkeeper.io=epoll"]);
+}
+
+/// Behind an early snapshot, a start after a kill has next to nothing to replay; without it, or
+/// with a damaged one, it comes to the same.
+#[test]
+fn an_early_snapshot_saves_a_start_the_log() {
+    let home = tempdir().unwrap();
+    let definitions = ["ringkeeper.earlySnapshotMb=1", "zookeeper.4lw.commands.whitelist=mntr"];
+    let host = Host::start(home.path(), &definitions);
+    let mut client = host.connect();
+    client.create("/counted", b"").unwrap();
+    let early = home.path().join("snapshot.early");
+    let mut version = 0;
+    let begun = Instant::now();
+    while version < 200 || !early.exists() {
+        version = client.set("/counted", &[b'x'; 10_000]).unwrap().version;
+        assert!(begun.elapsed() < Duration::from_secs(60), "there is none after {version} writes");
+    }
+    host.kill();
+
+    let replayed = |left: i32| {
+        let host = Host::start(home.path(), &definitions);
+        let (data, stat) = host.connect().get("/counted").unwrap();
+        assert_eq!((data.map(|data| data.len()), stat.version), (Some(10_000), left));
+        let said = four_letter_word(host.address, "mntr").unwrap();
+        let count = said.lines().find_map(|line| line.strip_prefix("zk_sum_startup_txns_loaded\t"));
+        let count: i32 = count.expect("mntr tells it").parse().unwrap();
+        host.kill();
+        count
+    };
+    assert!(replayed(version) < version, "{version} writes");
+    for contents in [Some(&b"RKSNAP"[..]), None] {
+        match contents {
+            Some(bytes) => std::fs::write(&early, bytes).unwrap(),
+            // A kill may have come between the removal of an old one and the new one.
+            None => std::fs::remove_file(&early).unwrap_or_default(),
+        }
+        assert!(replayed(version) >= version);
+    }
+}
+
+/// The kernel clears a huge page at once, while a request waits for its memory; nothing that comes
+/// before the program's first line may have one either.
+#[test]
+fn no_memory_is_in_huge_pages() {
+    let home = tempdir().unwrap();
+    let host = Host::start(home.path(), &[]);
+    host.connect().create("/node", &[0; 100_000]).unwrap();
+    let path = format!("/proc/{}/smaps_rollup", host.pid());
+    let text = std::fs::read_to_string(path).expect("it runs");
+    let huge = text.lines().find_map(|line| line.strip_prefix("AnonHugePages:")).unwrap();
+    assert_eq!(huge.trim(), "0 kB");
 }
