@@ -217,6 +217,7 @@ impl Running {
             dirs: dirs.clone(),
             directory: identity.directory,
             purger: recovered.purger,
+            early: recovered.snapshot.filter(|_| recovered.is_early),
             begun: Begun {
                 behind: recovered.replayed,
                 load: Duration::from_millis(loading.snapshot_ms),
@@ -319,6 +320,8 @@ struct Kept {
     dirs: Dirs<Disk>,
     directory: DirectoryId,
     purger: Purger<Disk>,
+    /// The early snapshot, where the start began from it.
+    early: Option<Zxid>,
     /// What the start knows of the last one.
     begun: Begun,
 }
@@ -329,7 +332,7 @@ fn snapshotter(
     parts: &HubParts,
     stop: &Stop,
 ) -> Snapshotter<Disk> {
-    let Kept { dirs, directory, purger, begun } = kept;
+    let Kept { dirs, directory, purger, early, begun } = kept;
     Snapshotter {
         view: parts.view.clone(),
         dirs,
@@ -338,6 +341,7 @@ fn snapshotter(
         settings: SnapshotSettings::of(settings),
         commits: parts.commits.clone(),
         stats: parts.snapshots.clone(),
+        early,
         begun,
         stop: stop.flag.clone(),
     }

@@ -12,7 +12,7 @@ use crossbeam::channel::{Receiver, bounded};
 use crossbeam::queue::SegQueue;
 use ringkeeper_engine::device::{Device, DirectoryId, DiskError, Priority};
 use ringkeeper_engine::log::Dirs;
-use ringkeeper_engine::snapshot::{Finished, Meta, Purger, Writer};
+use ringkeeper_engine::snapshot::{Finished, Meta, Purger, Writer, keep_early};
 use ringkeeper_engine::tree::Progress;
 use ringkeeper_engine::{Zxid, limits};
 use tokio::sync::oneshot;
@@ -61,8 +61,6 @@ impl SnapshotSettings {
                 records: u64::from(settings.snap_count),
                 bytes: settings.snap_size_limit_kb.map_or(u64::MAX, |kb| kb.saturating_mul(1024)),
                 early_bytes: match settings.early_snapshot_mb {
-                    // Without waiting for the disk, the log may lose what an early one holds.
-                    _ if !settings.force_sync => u64::MAX,
                     // Where commits do not wait for the disk, the log may lose what one holds.
                     _ if !settings.force_sync => u64::MAX,
                     0 => u64::MAX,
@@ -149,6 +147,8 @@ pub struct Snapshotter<D: Device> {
     pub commits: Arc<CommitStats>,
     /// What is told to reports.
     pub stats: Arc<SnapshotStats>,
+    /// The early one, where the start began from it.
+    pub early: Option<Zxid>,
     /// What the start knows of the last one.
     pub begun: Begun,
     /// Set when the server stops.
@@ -164,6 +164,7 @@ impl<D: Device> Snapshotter<D> {
     fn run(mut self) {
         let (clock, mut schedule) =
             (Instant::now(), Schedule::new(self.settings.intervals, self.begun, random()));
+        self.keep_early();
         // By the clock, the first time is now: who restarts daily would never purge otherwise.
         let mut purged = None;
         while !self.stop.load(Ordering::Acquire) {
@@ -196,6 +197,15 @@ impl<D: Device> Snapshotter<D> {
                     self.failed(&error);
                 }
             }
+        }
+    }
+
+    /// Makes the snapshot durable that the start began from. Until then, what is acknowledged needs
+    /// the log before it, which was not read; and by it the next regular one is counted.
+    fn keep_early(&self) {
+        let Some(zxid) = self.early else { return };
+        if let Err(error) = keep_early(&self.dirs.snapshots, zxid) {
+            tracing::warn!("the snapshot that was loaded may not survive a power failure: {error}");
         }
     }
 

@@ -108,6 +108,8 @@ pub struct Recovered<D: Device> {
     pub last: Zxid,
     /// The snapshot that was used.
     pub snapshot: Option<Zxid>,
+    /// Whether that is the early one, which is to be kept then ([`snapshot::keep_early`]).
+    pub is_early: bool,
     /// Transactions replayed behind it.
     pub replayed: u64,
     /// What somebody should know.
@@ -144,6 +146,7 @@ pub fn recover<D: Device>(
         purger: Purger::new(dirs.clone(), gauge.clone()),
         last: end.last,
         snapshot,
+        is_early: survey.early.is_some(),
         replayed: end.replayed,
         notes,
         gauge,

@@ -15,7 +15,7 @@ pub use format::BadSnapshot;
 pub use purge::{Purged, Purger};
 pub use read::{LoadError, Start};
 pub(crate) use read::{early, load, load_early};
-pub use write::{Finished, Writer};
+pub use write::{Finished, Writer, keep_early};
 
 use crate::{SessionId, Zxid};
 
@@ -47,6 +47,7 @@ pub fn parse_name(name: &str) -> Option<Zxid> {
 /// The name of the early snapshot: one that saves the next start some of the log, and on which
 /// nothing depends. There is one at most, so each replaces the one before it; it may be damaged
 /// after a power failure, because nobody waits until the disk has it; no log goes for its sake.
+/// One that a start began from is made durable afterwards ([`keep_early`]).
 pub const EARLY: &str = "snapshot.early";
 
 /// Whether the file is a snapshot that was never finished.

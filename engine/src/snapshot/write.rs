@@ -8,7 +8,7 @@ use zstd::bulk::Compressor;
 use super::format::{self, Kind, Totals};
 use super::{BLOCK_BYTES_MAX, Meta, TEMPORARY};
 use crate::Zxid;
-use crate::device::{Device, DirectoryId, DiskError, Sink};
+use crate::device::{Device, DirectoryId, DiskError, Sink, Source};
 
 /// Fast rather than small: the tree is copied while it is in use.
 const LEVEL: i32 = 1;
@@ -26,6 +26,16 @@ pub struct Writer<D: Device> {
     sections: u32,
     bytes: u64,
     totals: Totals,
+}
+
+/// Makes the early snapshot one like the others, durable, under the name of its zxid. Whoever began
+/// from it has not read the log before it, so from then on that log may be damaged unnoticed, and
+/// what comes behind needs this snapshot.
+pub fn keep_early<D: Device>(device: &D, zxid: Zxid) -> Result<(), DiskError> {
+    // To read it from the disk makes it durable.
+    device.read(super::EARLY, Source::Disk)?;
+    device.rename(super::EARLY, &super::name(zxid))?;
+    device.sync_dir()
 }
 
 /// A snapshot that is there: durable, unless it is an early one.

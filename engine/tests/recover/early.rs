@@ -3,7 +3,7 @@
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::MemoryDevice;
 use ringkeeper_engine::log::Refusal;
-use ringkeeper_engine::snapshot::EARLY;
+use ringkeeper_engine::snapshot::{EARLY, keep_early};
 
 use crate::world::{World, goes_on, open, repaired};
 
@@ -118,4 +118,31 @@ fn one_that_a_repair_did_not_use_is_gone() {
     assert!(open(&device.fork()).is_err());
     let left = repaired(&device);
     assert!(left.len() >= 10 && left.len() < 25 && device.contents(EARLY).is_none());
+}
+
+/// A start that begins from one does not read the log before it. Where that is damaged, a power
+/// failure that takes the early one must not cost what was acknowledged since.
+#[test]
+fn one_that_a_start_began_from_is_kept() {
+    let (device, mut world) = history();
+    let mut server = world.start(&device).unwrap();
+    for _ in 0..10 {
+        world.commit(&mut server, 5).unwrap();
+    }
+    world.early_snapshot(&server).unwrap();
+    let mut damaged = Vec::new();
+    world.ordered[11].write(&mut damaged);
+    let mut log = device.contents("log.1").unwrap();
+    let at = log.windows(damaged.len()).position(|bytes| *bytes == damaged).unwrap();
+    log[at + 50] ^= 1;
+    device.put("log.1", log);
+    let mut server = world.start(&device).unwrap();
+    assert_eq!((server.recovered.snapshot, server.recovered.is_early), (Some(Zxid(75)), true));
+    keep_early(&device, Zxid(75)).unwrap();
+    world.commit(&mut server, 5).unwrap();
+    world.early_snapshot(&server).unwrap();
+    world.commit(&mut server, 5).unwrap();
+    device.power_loss(|_| false);
+    let server = world.start(&device).unwrap();
+    assert_eq!((server.recovered.snapshot, server.recovered.is_early), (Some(Zxid(75)), false));
 }
