@@ -255,7 +255,7 @@ impl<D: Device> Snapshotter<D> {
     fn copy(&self, kind: Kind, meta: &Meta) -> Result<Outcome, DiskError> {
         let (full, blocks) = bounded(BLOCKS_WAITING);
         let (used, emptied) = channel();
-        let (dirs, directory) = (&self.dirs, self.directory);
+        let (dirs, directory, given_up) = (&self.dirs, self.directory, &AtomicBool::new(false));
         std::thread::scope(|scope| {
             let write = move || {
                 // Where either is refused, a snapshot only disturbs more.
@@ -269,7 +269,7 @@ impl<D: Device> Snapshotter<D> {
                         Writer::begin_early(&dirs.snapshots, directory, meta)
                     }
                 };
-                let finished = write(writer?, &blocks, &used)?;
+                let finished = write(writer?, &blocks, &used, given_up)?;
                 Ok(Outcome { finished, cost: processor_time() })
             };
             let writer = std::thread::Builder::new().name("snapshot-writer".into());
@@ -279,7 +279,7 @@ impl<D: Device> Snapshotter<D> {
             };
             let empty = || emptied.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK_ROOM));
             let mut block = empty();
-            let mut progress = Progress::More;
+            let (mut progress, mut whole) = (Progress::More, false);
             while progress == Progress::More && !self.stop.load(Ordering::Acquire) {
                 progress = self.slice(&mut block);
                 if block.len() >= BLOCK_BYTES || progress == Progress::Done {
@@ -289,10 +289,16 @@ impl<D: Device> Snapshotter<D> {
                         Kind::Regular => full.send(next).is_ok(),
                         Kind::Early => full.send_timeout(next, PATIENCE).is_ok(),
                     };
+                    whole = sent && last;
                     if !sent {
                         break;
                     }
                 }
+            }
+            if !whole {
+                // Not after the writer has ended: it may wait for a processor for long.
+                given_up.store(true, Ordering::Relaxed);
+                self.view.write().tree.abandon_snapshot();
             }
             drop(full);
             writer.join().expect("a writer does not panic")
@@ -377,8 +383,12 @@ fn write<D: Device>(
     mut writer: Writer<D>,
     blocks: &Receiver<Block>,
     used: &Sender<Vec<u8>>,
+    given_up: &AtomicBool,
 ) -> Result<Option<Finished>, DiskError> {
     for Block { mut bytes, last } in blocks {
+        if given_up.load(Ordering::Relaxed) {
+            break;
+        }
         writer.block(&bytes)?;
         if last {
             return writer.finish().map(Some);
@@ -398,5 +408,31 @@ fn tell(asked: Vec<oneshot::Sender<Result<Finished, String>>>, result: &Result<F
     for asker in asked {
         // Who does not wait any more has gone.
         let _ = asker.send(result.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringkeeper_engine::device::MemoryDevice;
+    use ringkeeper_engine::snapshot::EARLY;
+
+    use super::*;
+
+    /// Whoever waits for the end of one that is given up must not wait for what is left of it.
+    #[test]
+    fn what_is_left_of_one_that_is_given_up_is_not_written() {
+        for given_up in [false, true] {
+            let device = MemoryDevice::new(1);
+            let meta = Meta { zxid: Zxid(3), sessions: Vec::new(), header: Vec::new() };
+            let writer = Writer::begin_early(&device, DirectoryId([0; 16]), &meta).unwrap();
+            let ((full, blocks), (used, _emptied)) = (bounded(2), channel());
+            full.send(Block { bytes: vec![1; 9], last: false }).unwrap();
+            full.send(Block { bytes: vec![2; 9], last: true }).unwrap();
+            let finished = write(writer, &blocks, &used, &AtomicBool::new(given_up)).unwrap();
+            assert_eq!(finished.is_none(), given_up);
+            assert_eq!(blocks.is_empty(), !given_up);
+            assert_eq!(device.names() == [EARLY], !given_up);
+            assert!(!given_up || device.names().is_empty());
+        }
     }
 }
