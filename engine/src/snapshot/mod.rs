@@ -48,11 +48,15 @@ pub fn parse_name(name: &str) -> Option<Zxid> {
 /// nothing depends. There is one at most, so each replaces the one before it; it may be damaged
 /// after a power failure, because nobody waits until the disk has it; no log goes for its sake.
 /// One that a start began from is made durable afterwards ([`keep_early`]).
-pub const EARLY: &str = "snapshot.early";
+///
+/// By its name it is one that was never finished to versions that do not know it: their next start
+/// removes it. Otherwise it would be there still after they have cut the log and gone on, and a
+/// start would take it for a part of the new history.
+pub const EARLY: &str = "snapshot.early.tmp";
 
 /// Whether the file is a snapshot that was never finished.
 pub(crate) fn is_unfinished(name: &str) -> bool {
-    name.starts_with("snapshot.") && name.ends_with(TEMPORARY)
+    name.starts_with("snapshot.") && name.ends_with(TEMPORARY) && name != EARLY
 }
 
 const TEMPORARY: &str = ".tmp";

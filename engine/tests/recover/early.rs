@@ -146,3 +146,15 @@ fn one_that_a_start_began_from_is_kept() {
     let server = world.start(&device).unwrap();
     assert_eq!((server.recovered.snapshot, server.recovered.is_early), (Some(Zxid(75)), false));
 }
+
+/// A version without early ones that repairs the log and goes on must not leave it to a later start
+/// of this one, so its name is one that such a version removes when it starts.
+#[test]
+fn one_looks_unfinished_to_who_does_not_know_it() {
+    assert!(EARLY.starts_with("snapshot.") && EARLY.ends_with(".tmp"));
+    let (device, _) = history();
+    let unfinished = format!("{EARLY}.tmp");
+    device.put(&unfinished, vec![1; 10]);
+    open(&device).unwrap();
+    assert!(device.contents(EARLY).is_some() && device.contents(&unfinished).is_none());
+}
