@@ -4,11 +4,11 @@ mod schedule;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, bounded};
 use crossbeam::queue::SegQueue;
 use ringkeeper_engine::device::{Device, DirectoryId, DiskError, Priority};
 use ringkeeper_engine::log::Dirs;
@@ -36,9 +36,9 @@ const BLOCKS_WAITING: usize = 2;
 /// How much less than others the thread is worth that compresses and writes. Not the least there
 /// is: on a machine that is always busy a snapshot has to end, too.
 const NICE: i32 = 10;
-/// How long an early snapshot waits for a processor that nobody else wants, before it is given up:
-/// while it lasts, the tree keeps the old image of whatever changes.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long an early snapshot may last, which waits for a processor that nobody else wants: the
+/// tree keeps the old image of whatever changes meanwhile, and regular ones wait.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the thread looks whether a snapshot is due.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long it waits after a snapshot that failed.
@@ -63,8 +63,6 @@ impl SnapshotSettings {
                 records: u64::from(settings.snap_count),
                 bytes: settings.snap_size_limit_kb.map_or(u64::MAX, |kb| kb.saturating_mul(1024)),
                 early_bytes: match settings.early_snapshot_mb {
-                    // Without waiting for the disk, the log may lose what an early one holds.
-                    _ if !settings.force_sync => u64::MAX,
                     // Where commits do not wait for the disk, the log may lose what one holds.
                     _ if !settings.force_sync => u64::MAX,
                     0 => u64::MAX,
@@ -190,6 +188,11 @@ impl<D: Device> Snapshotter<D> {
                 }
                 Ok(_) if self.stop.load(Ordering::Acquire) => return,
                 Ok(_) => schedule.rest(clock.elapsed(), PATIENCE),
+                Err(error) if kind == Kind::Early => {
+                    // Nothing depends on it; a regular one says what is wrong when it is due.
+                    tracing::debug!("no early snapshot could be taken: {error}");
+                    schedule.rest(clock.elapsed(), PATIENCE);
+                }
                 Err(error) => {
                     tell(asked, &Err(error.to_string()));
                     self.failed(&error);
@@ -259,14 +262,20 @@ impl<D: Device> Snapshotter<D> {
             let bytes = kind.block_bytes();
             let empty = || emptied.try_recv().unwrap_or(Vec::with_capacity(bytes + BLOCK_ROOM));
             let mut block = empty();
+            let deadline = kind.deadline();
+            let late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
             let mut whole = false;
-            while !whole && !self.stop.load(Ordering::Acquire) {
+            while !whole && !late() && !self.stop.load(Ordering::Acquire) {
                 let last = self.slice(&mut block) == Progress::Done;
                 if block.len() < bytes && !last {
                     continue;
                 }
                 let next = Block { bytes: std::mem::replace(&mut block, empty()), last };
-                if !kind.send(&full, next) {
+                let sent = match deadline {
+                    Some(deadline) => full.send_deadline(next, deadline).is_ok(),
+                    None => full.send(next).is_ok(),
+                };
+                if !sent {
                     break;
                 }
                 whole = last;
@@ -361,11 +370,11 @@ impl Kind {
         }
     }
 
-    /// Hands a block over, and says whether anybody has room for it in time.
-    fn send(self, full: &Sender<Block>, block: Block) -> bool {
+    /// When it is given up.
+    fn deadline(self) -> Option<Instant> {
         match self {
-            Kind::Regular => full.send(block).is_ok(),
-            Kind::Early => full.send_timeout(block, PATIENCE).is_ok(),
+            Kind::Regular => None,
+            Kind::Early => Some(Instant::now() + PATIENCE),
         }
     }
 }
@@ -394,7 +403,7 @@ fn begin<D: Device>(
 fn write<D: Device>(
     mut writer: Writer<D>,
     blocks: &Receiver<Block>,
-    used: &mpsc::Sender<Vec<u8>>,
+    used: &Sender<Vec<u8>>,
     given_up: &AtomicBool,
 ) -> Result<Option<Finished>, DiskError> {
     for Block { mut bytes, last } in blocks {
@@ -420,5 +429,31 @@ fn tell(asked: Vec<oneshot::Sender<Result<Finished, String>>>, result: &Result<F
     for asker in asked {
         // Who does not wait any more has gone.
         let _ = asker.send(result.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringkeeper_engine::device::MemoryDevice;
+    use ringkeeper_engine::snapshot::EARLY;
+
+    use super::*;
+
+    /// Whoever waits for the end of one that is given up must not wait for what is left of it.
+    #[test]
+    fn what_is_left_of_one_that_is_given_up_is_not_written() {
+        for given_up in [false, true] {
+            let device = MemoryDevice::new(1);
+            let meta = Meta { zxid: Zxid(3), sessions: Vec::new(), header: Vec::new() };
+            let writer = Writer::begin_early(&device, DirectoryId([0; 16]), &meta).unwrap();
+            let ((full, blocks), (used, _emptied)) = (bounded(2), channel());
+            full.send(Block { bytes: vec![1; 9], last: false }).unwrap();
+            full.send(Block { bytes: vec![2; 9], last: true }).unwrap();
+            let finished = write(writer, &blocks, &used, &AtomicBool::new(given_up)).unwrap();
+            assert_eq!(finished.is_none(), given_up);
+            assert_eq!(blocks.is_empty(), !given_up);
+            assert_eq!(device.names() == [EARLY], !given_up);
+            assert!(!given_up || device.names().is_empty());
+        }
     }
 }

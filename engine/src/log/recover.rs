@@ -132,6 +132,9 @@ pub fn recover<D: Device>(
     survey.check_end(&end)?;
     // Everything was read and understood; only now is anything changed.
     let gauge = Gauge::new(settings);
+    if let Some(zxid) = survey.early {
+        snapshot::keep_early(&dirs.snapshots, zxid)?;
+    }
     tidy(dirs, &gauge)?;
     let log = open(dirs, identity, &gauge, &end, &mut notes).map_err(refuse)?;
     gauge.shared.set_left(log.left());

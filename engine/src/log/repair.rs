@@ -120,9 +120,7 @@ fn settle_early<D: Device>(
 ) -> Result<(), DiskError> {
     let device = &dirs.snapshots;
     if early == Some(base) {
-        // To read it from the disk makes it durable.
-        device.read(snapshot::EARLY, Source::Disk)?;
-        device.rename(snapshot::EARLY, &snapshot::name(base))?;
+        snapshot::keep_early(device, base)?;
     } else if device.list()?.iter().any(|entry| entry.name == snapshot::EARLY) {
         device.remove(snapshot::EARLY)?;
     }

@@ -15,6 +15,7 @@ pub use format::BadSnapshot;
 pub use purge::{Purged, Purger};
 pub use read::{LoadError, Start};
 pub(crate) use read::{early, load, load_early};
+pub(crate) use write::keep_early;
 pub use write::{Finished, Writer};
 
 use crate::{SessionId, Zxid};
@@ -47,11 +48,16 @@ pub fn parse_name(name: &str) -> Option<Zxid> {
 /// The name of the early snapshot: one that saves the next start some of the log, and on which
 /// nothing depends. There is one at most, so each replaces the one before it; it may be damaged
 /// after a power failure, because nobody waits until the disk has it; no log goes for its sake.
-pub const EARLY: &str = "snapshot.early";
+/// A start that begins from it makes it a regular one.
+///
+/// By its name it is one that was never finished to versions that do not know it: their next start
+/// removes it. Otherwise it would be there still after they have cut the log and gone on, and a
+/// start would take it for a part of the new history.
+pub const EARLY: &str = "snapshot.early.tmp";
 
 /// Whether the file is a snapshot that was never finished.
 pub(crate) fn is_unfinished(name: &str) -> bool {
-    name.starts_with("snapshot.") && name.ends_with(TEMPORARY)
+    name.starts_with("snapshot.") && name.ends_with(TEMPORARY) && name != EARLY
 }
 
 const TEMPORARY: &str = ".tmp";

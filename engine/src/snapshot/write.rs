@@ -8,7 +8,7 @@ use zstd::bulk::Compressor;
 use super::format::{self, Kind, Totals};
 use super::{BLOCK_BYTES_MAX, Meta, TEMPORARY};
 use crate::Zxid;
-use crate::device::{Device, DirectoryId, DiskError, Sink};
+use crate::device::{Device, DirectoryId, DiskError, Sink, Source};
 
 /// Fast rather than small: the tree is copied while it is in use.
 const LEVEL: i32 = 1;
@@ -26,6 +26,15 @@ pub struct Writer<D: Device> {
     sections: u32,
     bytes: u64,
     totals: Totals,
+}
+
+/// Makes the early snapshot one like the others, under the name of its zxid, durable once the
+/// directory is synced. Whoever begins from it does not read the log before it, which may be
+/// damaged; so whatever is acknowledged from then on needs this snapshot.
+pub(crate) fn keep_early<D: Device>(device: &D, zxid: Zxid) -> Result<(), DiskError> {
+    // To read it from the disk makes it durable.
+    device.read(super::EARLY, Source::Disk)?;
+    device.rename(super::EARLY, &super::name(zxid))
 }
 
 /// A snapshot that is there: durable, unless it is an early one.
