@@ -131,9 +131,10 @@ Examples:
   ringkeeper import --from /data/zk,/log/zk --to /var/lib/ringkeeper --json
 
 Stop the ZooKeeper first; its files are only read. Of the servers of an ensemble take the one with
-the largest last zxid, which --dry-run tells. Everything that ZooKeeper 3.4 to 3.9 keeps is taken
-over but the list of the ensemble's members: nodes with their whole stats, ACLs, quotas, sessions.
-Clients keep their sessions where the server is started with ringkeeper.sessionPasswords=java.";
+the largest last zxid, which --dry-run tells. Everything is taken over but the list of members of
+the ensemble: nodes with their whole stats, ACLs, quotas, sessions. This was tried with ZooKeeper
+3.9; the forms of 3.4 to 3.8 are understood, but were tried with composed files only. Clients keep
+their sessions where the server is started with ringkeeper.sessionPasswords=java.";
 
 /// What to take over, and where to.
 #[derive(Args, Clone, Debug)]
