@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use ringkeeper_engine::client::{Client, Create, CreateMode, Request};
+use ringkeeper_engine::snapshot::EARLY;
 use ringkeeper_engine::wire::Acl;
 
 use crate::Args;
@@ -156,7 +157,8 @@ fn names(host: &Host) -> Vec<String> {
 }
 
 fn under_way(host: &Host) -> bool {
-    names(host).iter().any(|name| name.starts_with("snapshot.") && name.ends_with(".tmp"))
+    let mut unfinished = names(host).into_iter().filter(|name| *name != EARLY);
+    unfinished.any(|name| name.starts_with("snapshot.") && name.ends_with(".tmp"))
 }
 
 fn taken(host: &Host) -> Option<String> {
