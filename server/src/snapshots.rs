@@ -39,6 +39,10 @@ const NICE: i32 = 10;
 /// How long an early snapshot may last, which waits for a processor that nobody else wants: the
 /// tree keeps the old image of whatever changes meanwhile, and regular ones wait.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Larger trees have no early snapshots: one would not be there in time, and disturb the disk.
+const EARLY_TREE_BYTES_MAX: u64 = 16 << 20;
+/// What a node takes in a snapshot besides path and data, about.
+const NODE_BYTES: u64 = 64;
 /// How often the thread looks whether a snapshot is due.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long it waits after a snapshot that failed.
@@ -178,6 +182,10 @@ impl<D: Device> Snapshotter<D> {
             let Some(kind) = (if asked.is_empty() { due } else { Some(Kind::Regular) }) else {
                 continue;
             };
+            if kind == Kind::Early && self.is_large() {
+                schedule.rest(clock.elapsed(), PATIENCE);
+                continue;
+            }
             match self.take(kind) {
                 Ok(Outcome { finished: Some(finished), cost }) => {
                     tell(asked, &Ok(finished));
@@ -199,6 +207,13 @@ impl<D: Device> Snapshotter<D> {
                 }
             }
         }
+    }
+
+    /// Whether to load the tree takes so long that what has to be replayed hardly matters.
+    fn is_large(&self) -> bool {
+        let db = self.view.read();
+        let bytes = db.tree.approximate_data_size() + NODE_BYTES * db.tree.node_count();
+        bytes > EARLY_TREE_BYTES_MAX
     }
 
     fn failed(&self, error: &DiskError) {
