@@ -12,8 +12,8 @@ use ringkeeper_engine::request::{Answer, Ask, Delivery, Origin, Outcome, Request
 use ringkeeper_engine::sequencer::Asker;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::{SessionId, Zxid};
-use ringkeeper_server::mailbox::{self, SequencerEnd, ShardEnd};
-use ringkeeper_server::waker::Waker;
+use ringkeeper_server::node::mailbox::{self, SequencerEnd, ShardEnd};
+use ringkeeper_server::node::waker::Waker;
 use rustix::event::{PollFd, PollFlags, poll};
 
 /// Requests of one sweep.

@@ -17,25 +17,25 @@ use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_engine::snapshot::Purger;
 use ringkeeper_replication::{Replica, ReplicaSettings, Room};
 
+use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
 use crate::admin::{Hub, HubParts, ServerFacts, Startup};
-use crate::audit::AuditLog;
 use crate::banner::Banner;
-use crate::clock::{Clock, wall};
-use crate::committer::{Committer, Durable};
+use crate::config::throttles;
 use crate::config::{Io, Listen, SessionPasswords, Settings, Shards};
-use crate::descriptors::{self, connections_max};
-use crate::log_device::LogProbe;
-use crate::mailbox::{self, SequencerEnd, ShardEnd};
-use crate::sequencer::{Gauges, Sequencer, SequencerParts};
+use crate::log::device::LogProbe;
+use crate::log::writer::{Committer, Durable};
+use crate::node::clock::{Clock, wall};
+use crate::node::driver::{Gauges, Sequencer, SequencerParts};
+use crate::node::mailbox::{self, SequencerEnd, ShardEnd};
+use crate::node::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
+use crate::node::view::View;
+use crate::node::waker::Waker;
+use crate::shards::descriptors::{self, connections_max};
 use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Turnstile};
-use crate::snapshots::{Begun, SnapshotSettings, SnapshotStats, Snapshotter};
 use crate::stop::Stop;
-use crate::store::Store;
-use crate::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
-use crate::throttles;
-use crate::view::View;
-use crate::waker::Waker;
+use crate::storage::open::Store;
+use crate::storage::snapshots::{Begun, SnapshotSettings, SnapshotStats, Snapshotter};
 
 impl Durable for Log<Disk> {
     fn commit(&mut self, group: &mut Group) -> Result<Zxid, String> {

@@ -5,10 +5,13 @@ mod huge_pages;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+use ringkeeper_server::admin::status;
 use ringkeeper_server::cli::{self, Command, LogCommand, SnapshotCommand, StartArgs};
+use ringkeeper_server::config::tuned;
 use ringkeeper_server::config::{Env, Paint, Settings, Weight, check, page};
-use ringkeeper_server::inspect::{self, Outcome};
-use ringkeeper_server::{boot, fatal, import, logging, status, tuned};
+use ringkeeper_server::storage::import;
+use ringkeeper_server::storage::inspect::{self, Outcome};
+use ringkeeper_server::{boot, fatal, logging};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::waker::Waker;
+use crate::node::waker::Waker;
 
 /// The end of the server: SIGTERM, SIGINT.
 pub(crate) struct Stop {

@@ -45,6 +45,13 @@ impl Piece {
     }
 }
 
+/// A segment whose first blocks were read.
+pub(super) struct Opened<R> {
+    pub(super) reader: R,
+    /// What the second one says.
+    pub(super) high_water: HighWater,
+}
+
 /// A segment that was read.
 pub(super) struct Found {
     pub(super) header: Header,
@@ -71,14 +78,16 @@ impl From<DiskError> for Halt {
 /// behind `base`, no more is read than has to be to find the rest.
 pub(super) fn read<D: Device>(
     device: &D,
-    segments: impl Iterator<Item = (Header, Result<D::Reader, DiskError>)>,
+    segments: impl Iterator<Item = (Header, Result<Opened<D::Reader>, DiskError>)>,
     base: Zxid,
     hand: &mut dyn FnMut(Part) -> Handed<Part>,
 ) {
     let mut pieces = Pieces { bytes: device.piece_bytes(), hand, used: None };
-    for (header, reader) in segments {
-        let read = |reader| Segment::new(header, reader).read(base, &mut pieces);
-        match reader.map_err(Halt::from).and_then(read) {
+    for (header, opened) in segments {
+        let read = |opened: Opened<_>| {
+            Segment::new(header, opened.reader).read(base, opened.high_water, &mut pieces)
+        };
+        match opened.map_err(Halt::from).and_then(read) {
             Ok(()) => {}
             Err(Halt::Stopped) => return,
             Err(Halt::Failed(error)) => {
@@ -135,13 +144,14 @@ impl<R: ReadAt> Segment<R> {
 
     /// Reads as far as anything was ever written. Where that does not end in the way a log ends
     /// that nothing happened to, the rest of the file is looked at as well.
-    fn read(mut self, base: Zxid, pieces: &mut Pieces<'_>) -> Result<(), Halt> {
-        let blocks = self.reader.read_at(0, header::RECORDS_AT)?;
-        // Without waiting for the disk, no write says anything about another one.
-        let said = HighWater::decode(&blocks, &self.header).filter(|_| self.header.synced);
+    fn read(
+        mut self,
+        base: Zxid,
+        mut said: HighWater,
+        pieces: &mut Pieces<'_>,
+    ) -> Result<(), Halt> {
         pieces.hand(Part::Begin(self.header))?;
         self.piece = pieces.fresh(header::RECORDS_AT);
-        let mut said = said.unwrap_or_default();
         self.read_behind(base, &said, pieces)?;
         if said.limit < self.header.capacity {
             let tail = self.judge_tail();

@@ -104,9 +104,14 @@ impl HighWater {
         block
     }
 
-    /// Reads it from the first bytes of a segment; `None` where it is not whole, or of an earlier
-    /// use of the file.
-    pub(super) fn decode(segment: &[u8], header: &Header) -> Option<HighWater> {
+    /// What the first bytes of a segment say: nothing where the block is not whole, or of an earlier
+    /// use of the file, or where commits did not wait for the disk, so that no write says anything
+    /// about another one.
+    pub(super) fn read(segment: &[u8], header: &Header) -> HighWater {
+        HighWater::decode(segment, header).filter(|_| header.synced).unwrap_or_default()
+    }
+
+    fn decode(segment: &[u8], header: &Header) -> Option<HighWater> {
         let block = segment.get(AT..)?;
         let count = u32_at(block, FIELDS_BYTES - 4)? as usize;
         let sum_at = FIELDS_BYTES + count.min(WAYPOINTS_MAX) * WAYPOINT_BYTES;

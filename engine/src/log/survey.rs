@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::Dirs;
-use super::ahead::{Found, Part, Piece, read};
+use super::ahead::{Found, Opened, Part, Piece, read};
 use super::header::{self, Header};
 use super::high_water::HighWater;
 use super::recover::{Note, Replay};
 use super::refusal::{BadSnapshots, Proof, Refusal};
 use super::scan::{Stop, Tail};
 use crate::Zxid;
-use crate::device::{Device, Identity, Life, ReadAt, Source, ahead};
+use crate::device::{Device, DiskError, Identity, Life, ReadAt, Source, ahead};
 use crate::snapshot;
 
 /// Pieces of the log that were read and wait to be applied.
@@ -34,13 +34,6 @@ pub(super) struct Survey<'a, D: Device> {
     pub(super) early: Option<Zxid>,
     /// The first segment whose header is unusable, and what is wrong with it.
     pub(super) trouble: Option<(Zxid, Refusal)>,
-}
-
-/// A segment whose header was read.
-struct Opened<R> {
-    reader: R,
-    /// What its second block says, as far as that is known.
-    high_water: Option<HighWater>,
 }
 
 /// Where the history ends.
@@ -121,10 +114,9 @@ impl<'a, D: Device> Survey<'a, D> {
             let Some(Opened { reader, high_water }) = self.opened.get(&header.first) else {
                 return;
             };
-            let waypoint = high_water.as_ref().and_then(|said| said.waypoint(base));
+            let waypoint = high_water.waypoint(base);
             let from = waypoint.map_or(header::RECORDS_AT as u64, |place| u64::from(place.offset));
-            let to = high_water.as_ref().map_or(header.capacity, |said| said.limit);
-            let bytes = to.saturating_sub(from).min(left);
+            let bytes = high_water.limit.saturating_sub(from).min(left);
             reader.expect(from, bytes);
             left -= bytes;
         }
@@ -205,11 +197,8 @@ impl<'a, D: Device> Survey<'a, D> {
         let mut opened = std::mem::take(&mut self.opened);
         let device = &self.dirs.log;
         let segments = self.segments[start..].iter().map(|header| {
-            let reader = opened
-                .remove(&header.first)
-                .map(|segment| Ok(segment.reader))
-                .unwrap_or_else(|| device.read(&header::name(header.first), Source::Disk));
-            (*header, reader)
+            let kept = opened.remove(&header.first);
+            (*header, kept.map_or_else(|| open_again(device, header), Ok))
         });
         let mut at = None;
         ahead(
@@ -358,6 +347,13 @@ fn read_header<D: Device>(
         let (found, expected) = (reader.bytes(), header.capacity);
         return Err(Refusal::Length { file, found, expected });
     }
-    let high_water = HighWater::decode(&blocks, &header);
+    let high_water = HighWater::read(&blocks, &header);
     Ok((header, Opened { reader, high_water }))
+}
+
+/// Opens a segment whose header is known.
+fn open_again<D: Device>(device: &D, header: &Header) -> Result<Opened<D::Reader>, DiskError> {
+    let reader = device.read(&header::name(header.first), Source::Disk)?;
+    let high_water = HighWater::read(&reader.read_at(0, header::RECORDS_AT)?, header);
+    Ok(Opened { reader, high_water })
 }

@@ -104,8 +104,7 @@ impl<D: Device> Writer<D> {
         let durable = self.name != super::EARLY;
         if durable {
             self.sink.as_mut().expect("the sink is open until here").sync()?;
-        }
-        if !durable {
+        } else {
             // To replace a file makes some file systems write the new one at once. There need not
             // be an old one.
             let _ = self.device.remove(&self.name);

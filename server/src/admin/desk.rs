@@ -15,8 +15,8 @@ use super::job::{Progress, SessionJobs, ShardJob, ShardLatencies};
 use super::outbox::Outbox;
 use super::places::Place;
 use super::words;
-use crate::sequencer::Sequencer;
-use crate::view::View;
+use crate::node::driver::Sequencer;
+use crate::node::view::View;
 
 /// Jobs that are completed in one turn at the most.
 const JOBS_PER_TURN: usize = 8;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::clock::Clock;
 use crate::config::{FourLetterWords, Origin, Settings};
+use crate::node::clock::Clock;
 
 /// The release of ZooKeeper that clients and monitors may take this server for.
 const ZOOKEEPER_VERSION: &str = "3.9.5";

@@ -22,12 +22,12 @@ use super::words::conf::DirBytes;
 use super::words::dump::{Ephemerals, Times};
 use super::words::srvr::Standing;
 use super::words::{self, TRACE_MASK};
-use crate::committer::CommitStats;
-use crate::sequencer::Gauges;
+use crate::log::writer::CommitStats;
+use crate::node::driver::Gauges;
+use crate::node::view::View;
+use crate::node::waker::Waker;
 use crate::shards::Turnstile;
-use crate::snapshots::SnapshotStats;
-use crate::view::View;
-use crate::waker::Waker;
+use crate::storage::snapshots::SnapshotStats;
 
 /// Lines of a report up to which it is put into words on the spot.
 const LINES_ON_THE_SPOT: usize = 256;

@@ -8,6 +8,7 @@
 //! square of the connections; the other words wait in the order of arrival. [`http`] asks for the
 //! same reports, and puts them into words itself.
 
+pub mod audit;
 mod date;
 mod desk;
 mod facts;
@@ -24,6 +25,7 @@ mod part;
 mod places;
 mod reporters;
 mod sequencer_desk;
+pub mod status;
 mod watched;
 mod words;
 

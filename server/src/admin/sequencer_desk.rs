@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::hub::{Errand, Hub};
 use super::job::SessionJobs;
-use crate::sequencer::Sequencer;
+use crate::node::driver::Sequencer;
 
 /// The desk of a sequencer that has a thread of its own.
 pub struct SequencerDesk {

@@ -16,9 +16,9 @@ use super::part::Part;
 use super::words::conf::tests::facts;
 use super::{Desk, Hub, HubParts, Reports};
 use crate::config::FourLetterWords;
+use crate::node::view::View;
+use crate::node::waker::Waker;
 use crate::shards::Turnstile;
-use crate::view::View;
-use crate::waker::Waker;
 
 /// After which time a text that has not come will not come.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,6 +1,7 @@
 //! The shard threads: an event loop around the pure [`ringkeeper_engine::shard::Shard`].
 
 mod accept;
+pub(crate) mod descriptors;
 mod poll;
 mod portions;
 mod ring;

@@ -114,7 +114,7 @@ impl Sockets {
         thread.waker.about_to_sleep();
         let ms = if self.portions.is_empty() { thread.sleep_ms() } else { 0 };
         let ms = self.pause.cut_sleep(ms, thread.now_ms());
-        let timeout = crate::clock::timespec(thread.cut_sleep(ms));
+        let timeout = crate::node::clock::timespec(thread.cut_sleep(ms));
         let spare = rustix::buffer::spare_capacity(events);
         let result = epoll::wait(&self.epoll, spare, Some(&timeout));
         thread.waker.awake();

@@ -8,11 +8,11 @@ use ringkeeper_engine::watch::ConnId;
 
 use super::Turnstile;
 use crate::admin::{Desk, Reports};
-use crate::clock::Clock;
-use crate::mailbox::ShardEnd;
-use crate::sequencer::Sequencer;
-use crate::view::View;
-use crate::waker::Waker;
+use crate::node::clock::Clock;
+use crate::node::driver::Sequencer;
+use crate::node::mailbox::ShardEnd;
+use crate::node::view::View;
+use crate::node::waker::Waker;
 
 /// Bytes of unparsed input after which a connection that cannot go on is not read any more.
 const INPUT_BACKLOG: usize = 64 << 10;

@@ -39,8 +39,8 @@ pub(in crate::admin) fn dirs(bytes: DirBytes) -> String {
 pub(in crate::admin) mod tests {
     use super::*;
     use crate::admin::facts::Startup;
-    use crate::clock::Clock;
     use crate::config::FourLetterWords;
+    use crate::node::clock::Clock;
 
     /// A server as `ringkeeper` runs it in tests.
     pub(in crate::admin) fn facts(whitelist: FourLetterWords) -> ServerFacts {

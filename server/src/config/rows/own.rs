@@ -72,7 +72,8 @@ const ROWS: &[Row] = &[
     )
     .doc(
         "How much log is behind a snapshot before another one is taken early, where that costs \
-         next to nothing, so that a start has little to replay; 0 leaves all to snapCount.",
+         next to nothing, so that a start has little to replay; 0 leaves all to snapCount, and so \
+         do a tree of more than 16 MiB and forceSync=no.",
     ),
     Row::own("ringkeeper.sessionPasswords", Kind::Choice(&["secret", "java"]), "secret").doc(
         "How session passwords are made: secret cannot be guessed, java is what ZooKeeper \

@@ -32,9 +32,9 @@ from disks import MIB  # noqa: E402
 
 DISK_MIB = 96
 SESSION_MS = 6000
-# Small segments, so that a small disk has many; a snapshot often enough to meet the full disk.
 # Not one that was left unfinished.
 EARLY = "snapshot.early.tmp"
+# Small segments, so that a small disk has many; a snapshot often enough to meet the full disk.
 SETTINGS = ("tickTime=1000", "preAllocSize=4096", "ringkeeper.reserveMb=16", "snapCount=2000")
 SYSTEM_ERROR = -1
 DATA = bytes(20_000)

@@ -4,7 +4,7 @@ use ringkeeper_engine::Millis;
 use ringkeeper_engine::throttle::{Blue, ConnectionLimits, ConnectionThrottle, RequestLimits};
 
 use crate::config::Settings;
-use crate::groups::GroupSettings;
+use crate::log::groups::GroupSettings;
 
 /// What limits new connections, if anything does. The seed is that of the chance to be turned away.
 pub(crate) fn connections(

@@ -11,8 +11,8 @@ use ringkeeper_engine::tree::Digest;
 
 use crate::admin::Startup;
 use crate::config::Settings;
-use crate::log_device::LogWay;
-use crate::restore::{self, Restore};
+use crate::log::device::LogWay;
+use crate::storage::restore::{self, Restore};
 
 /// The file that allows a start from nothing where `db.autocreate=false` forbids it. It is used up
 /// by a start, as in ZooKeeper.

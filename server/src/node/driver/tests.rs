@@ -10,10 +10,10 @@ use ringkeeper_engine::watch::ConnId;
 use ringkeeper_replication::ReplicaSettings;
 
 use super::*;
-use crate::committer::Durable;
 use crate::config::LogPriority;
-use crate::mailbox::{self, ShardEnd};
-use crate::waker::Waker;
+use crate::log::writer::Durable;
+use crate::node::mailbox::{self, ShardEnd};
+use crate::node::waker::Waker;
 
 struct Nothing;
 

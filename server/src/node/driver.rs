@@ -16,13 +16,13 @@ use ringkeeper_engine::{Millis, Zxid, limits};
 use ringkeeper_replication::{Committed, Input, Mail, Outputs, Replica, Room, carry_out};
 
 use crate::admin::Distribution;
-use crate::audit::AuditEnd;
-use crate::clock::Clock;
-use crate::committer::{Committer, Joined};
-use crate::groups::{Gathered, GroupSettings};
-use crate::mailbox::SequencerEnd;
-use crate::quotas::QuotaLog;
-use crate::view::View;
+use crate::admin::audit::AuditEnd;
+use crate::log::groups::{Gathered, GroupSettings};
+use crate::log::writer::{Committer, Joined};
+use crate::node::clock::Clock;
+use crate::node::mailbox::SequencerEnd;
+use crate::node::quotas::QuotaLog;
+use crate::node::view::View;
 
 /// Microseconds after which a sweep carries out nothing more: groups may have thousands of records.
 const CARRY_OUT_US: u64 = 1_000;
@@ -190,7 +190,7 @@ impl Sequencer {
     }
 
     /// Whether there is something to do without waiting for anybody. Every queue that the waker
-    /// stands for is looked at: this is the look between [`crate::waker::Waker::about_to_sleep`]
+    /// stands for is looked at: this is the look between [`crate::node::waker::Waker::about_to_sleep`]
     /// and the sleep.
     pub fn has_work(&self) -> bool {
         if !self.committed.is_empty() {

@@ -17,8 +17,8 @@ use ringkeeper_engine::{Zxid, limits};
 
 use crate::admin::Distribution;
 use crate::config::LogPriority;
-use crate::rank::Rank;
-use crate::waker::Waker;
+use crate::log::sched::Rank;
+use crate::node::waker::Waker;
 
 /// What makes groups durable. The log does; tests may use something else.
 pub trait Durable: Send + 'static {

@@ -19,9 +19,9 @@ mod file;
 
 use self::file::AuditFile;
 use crate::admin::user;
-use crate::clock::wall;
 use crate::config::{LogFormat, Settings};
-use crate::waker::Waker;
+use crate::node::clock::wall;
+use crate::node::waker::Waker;
 
 /// Lines waiting from which on the sequencer carries nothing out. One hold of its guard may add
 /// what its transactions have.

@@ -18,9 +18,9 @@ use ringkeeper_engine::{Zxid, limits};
 use tokio::sync::oneshot;
 
 use self::schedule::{Committed, Kind, Schedule, Taken};
-use crate::committer::CommitStats;
 use crate::config::{Purge, Settings};
-use crate::view::View;
+use crate::log::writer::CommitStats;
+use crate::node::view::View;
 
 pub use self::schedule::{Begun, Intervals};
 
@@ -68,9 +68,8 @@ impl SnapshotSettings {
                 bytes: settings.snap_size_limit_kb.map_or(u64::MAX, |kb| kb.saturating_mul(1024)),
                 early_bytes: match settings.early_snapshot_mb {
                     // Where commits do not wait for the disk, the log may lose what one holds.
-                    _ if !settings.force_sync => u64::MAX,
-                    0 => u64::MAX,
-                    mb => u64::from(mb) << 20,
+                    mb if mb > 0 && settings.force_sync => u64::from(mb) << 20,
+                    _ => u64::MAX,
                 },
             },
             keep: settings.autopurge_snap_retain_count as usize,
@@ -166,8 +165,8 @@ impl<D: Device> Snapshotter<D> {
     }
 
     fn run(mut self) {
-        let (clock, mut schedule) =
-            (Instant::now(), Schedule::new(self.settings.intervals, self.begun, random()));
+        let clock = Instant::now();
+        let mut schedule = Schedule::new(self.settings.intervals, self.begun, random());
         // By the clock, the first time is now: who restarts daily would never purge otherwise.
         let mut purged = None;
         while !self.stop.load(Ordering::Acquire) {
@@ -198,6 +197,7 @@ impl<D: Device> Snapshotter<D> {
                 Ok(_) => schedule.rest(clock.elapsed(), PATIENCE),
                 Err(error) if kind == Kind::Early => {
                     // Nothing depends on it; a regular one says what is wrong when it is due.
+                    self.view.write().tree.abandon_snapshot();
                     tracing::debug!("no early snapshot could be taken: {error}");
                     schedule.rest(clock.elapsed(), PATIENCE);
                 }
@@ -275,7 +275,8 @@ impl<D: Device> Snapshotter<D> {
                 Err(source) => return Err(no_thread(source)),
             };
             let bytes = kind.block_bytes();
-            let empty = || emptied.try_recv().unwrap_or(Vec::with_capacity(bytes + BLOCK_ROOM));
+            let fresh = || Vec::with_capacity(bytes + BLOCK_ROOM);
+            let empty = || emptied.try_recv().unwrap_or_else(|_| fresh());
             let mut block = empty();
             let deadline = kind.deadline();
             let late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);

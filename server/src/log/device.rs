@@ -15,8 +15,8 @@ use ringkeeper_engine::device::{
     Disk, DiskError, Measured, ProbeReport, Strategy, probe_while, usual,
 };
 
-use crate::committer::CommitStats;
 use crate::config::{LogDevice, Settings};
+use crate::log::writer::CommitStats;
 
 /// How long a measurement takes, all pauses of others not counted.
 const PROBE_TIME: Duration = Duration::from_millis(600);

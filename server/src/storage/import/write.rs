@@ -5,7 +5,7 @@ use ringkeeper_engine::tree::Progress as Walk;
 use ringkeeper_engine::zookeeper::Imported;
 
 use super::progress::Progress;
-use crate::inspect::Vacant;
+use crate::storage::inspect::Vacant;
 
 /// Bytes of one block of a snapshot.
 const BLOCK_BYTES: usize = 1 << 20;

@@ -15,8 +15,8 @@ use anyhow::bail;
 use ringkeeper_engine::Zxid;
 
 use crate::cli::ImportArgs;
-use crate::inspect::{Vacant, unless_nobody_reads};
-use crate::store::random_seed;
+use crate::storage::inspect::{Vacant, unless_nobody_reads};
+use crate::storage::open::random_seed;
 use progress::Progress;
 use report::Report;
 use source::Source;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use ringkeeper_engine::request::{Delivery, Request};
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::waker::Waker;
+use crate::node::waker::Waker;
 
 /// Batches that fit between two threads. A shard bounds its requests by count; this only bounds
 /// how finely they may be cut.

@@ -11,12 +11,12 @@ use ringkeeper_engine::log::{Preparer, Step};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::admin::SequencerDesk;
-use crate::clock::timespec;
 use crate::config::Settings;
-use crate::sequencer::Sequencer;
+use crate::node::clock::timespec;
+use crate::node::driver::Sequencer;
+use crate::node::waker::Waker;
 use crate::shards::{self, Listener, ShardThread};
 use crate::stop::Stop;
-use crate::waker::Waker;
 
 /// How often the thread that prepares segments looks again when it has nothing to do.
 const PREPARE_LOOK: Duration = Duration::from_millis(50);

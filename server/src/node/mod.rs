@@ -1,0 +1,9 @@
+//! The thread that drives the node, and what stands between it and the shards.
+
+pub mod clock;
+pub mod driver;
+pub mod mailbox;
+mod quotas;
+pub(crate) mod threads;
+pub mod view;
+pub mod waker;

@@ -1,0 +1,7 @@
+//! The data directory: opening it, snapshots of it, and the commands that look into it.
+
+pub mod import;
+pub mod inspect;
+pub(crate) mod open;
+pub mod restore;
+pub mod snapshots;
