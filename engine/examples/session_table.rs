@@ -7,7 +7,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use ringkeeper_engine::session::{Lease, SessionIdSource, SessionTable};
+use ringkeeper_engine::session::{LastHeard, SessionIdSource, SessionTable};
 use ringkeeper_engine::{Millis, SessionId};
 
 const SESSIONS: usize = 1_000_000;
@@ -19,28 +19,30 @@ fn main() {
     let before = resident();
     let mut table = SessionTable::new(TICK_MS as i32, 4_000, 40_000);
     let mut ids = SessionIdSource::new(1, Millis(12_345));
-    let (mut longest, mut leases) = (Duration::ZERO, Vec::with_capacity(SESSIONS));
+    let (mut longest, mut last_heard) = (Duration::ZERO, Vec::with_capacity(SESSIONS));
     let (time, ()) = timed(|| {
         for at in 0..SESSIONS {
             let id = ids.next();
             let open = || (id, table.open(id, TIMEOUT_MS, Millis(at as i64 / 100)));
             let (time, opened) = timed(open);
             longest = longest.max(time);
-            leases.push(opened);
+            last_heard.push(opened);
         }
     });
-    let own = SESSIONS * size_of::<(SessionId, Lease)>();
+    let own = SESSIONS * size_of::<(SessionId, LastHeard)>();
     println!("open    {}, longest {longest:.0?}", per(time));
     println!("memory  {} bytes per session", (resident() - before - own) / SESSIONS);
-    let (time, ()) = timed(|| leases.iter().for_each(|(_, lease)| lease.touch(Millis(10_000))));
+    let (time, ()) =
+        timed(|| last_heard.iter().for_each(|(_, last_heard)| last_heard.touch(Millis(10_000))));
     println!("touch   {}", per(time));
-    let (time, found) = timed(|| leases.iter().filter(|(id, _)| table.get(*id).is_some()).count());
+    let (time, found) =
+        timed(|| last_heard.iter().filter(|(id, _)| table.get(*id).is_some()).count());
     println!("get     {} ({found})", per(time));
-    idle_and_expire(&mut table, &leases);
+    idle_and_expire(&mut table, &last_heard);
     let (time, count) = timed(|| table.iter_after(None).count());
     println!("iterate {} ({count})", per(time));
     let (time, ()) = timed(|| {
-        for (id, _) in &leases {
+        for (id, _) in &last_heard {
             table.close(*id);
         }
     });
@@ -48,13 +50,13 @@ fn main() {
 }
 
 /// Everybody pings for a while, then nobody does.
-fn idle_and_expire(table: &mut SessionTable, leases: &[(SessionId, Lease)]) {
+fn idle_and_expire(table: &mut SessionTable, last_heard: &[(SessionId, LastHeard)]) {
     let [mut longest, mut total, mut slice] = [Duration::ZERO; 3];
     let mut out = Vec::new();
     for tick in 6..60 {
         let now = Millis(tick * TICK_MS);
         if tick < 40 {
-            leases.iter().for_each(|(_, lease)| lease.touch(now));
+            last_heard.iter().for_each(|(_, last_heard)| last_heard.touch(now));
         }
         let (time, ()) = timed(|| look(table, now, &mut slice, &mut out));
         longest = time.max(longest);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::audit::Audited;
 use crate::database::{Change, OpResult};
 use crate::op::{Read, ReadReply, Write};
-use crate::sequencer::Asker;
-use crate::session::Lease;
+use crate::sequencer::Caller;
+use crate::session::LastHeard;
 use crate::watch::ConnId;
 use crate::wire::connect::Password;
 use crate::{Code, SessionId, Zxid};
@@ -27,16 +27,16 @@ pub struct Request {
     /// Who is answered; exactly one [`Answer`] follows.
     pub origin: Origin,
     /// Who asks.
-    pub asker: Asker,
+    pub caller: Caller,
     /// For what.
-    pub ask: Ask,
+    pub kind: RequestKind,
     /// What the audit log will say of a write; nothing where it is off.
     pub audited: Option<Box<Audited>>,
 }
 
 /// What a request asks for.
 #[derive(Debug)]
-pub enum Ask {
+pub enum RequestKind {
     /// A change of the tree.
     Write(Write),
     /// A read that has a write of its own session ahead of it, so that it has to be answered
@@ -104,7 +104,7 @@ pub struct Grant {
     /// What proves the session later.
     pub password: Password,
     /// Where the shard notes that it heard from the client.
-    pub lease: Lease,
+    pub last_heard: LastHeard,
 }
 
 /// What a shard is told, in the order in which it happened.
@@ -112,11 +112,11 @@ pub struct Grant {
 /// Order: everything up to zxid Z is in a shard's mailbox before any shard can read the tree at
 /// Z, and a shard empties its mailbox before it answers a read. So an event precedes its data.
 #[derive(Debug)]
-pub enum Delivery {
+pub enum ShardMessage {
     /// Watches may fire on these changes of one transaction.
     Changes(Zxid, Arc<[Change]>),
     /// A request of this shard is answered.
     Answer(Answer),
     /// This connection's session has ended, or is another connection's now.
-    Evict(ConnId, SessionId),
+    CloseConnection(ConnId, SessionId),
 }

@@ -4,10 +4,10 @@
 //! A standalone server is an ensemble with a quorum of one and goes through the same
 //! [`Replica::step`].
 
-mod carry_out;
+mod apply_committed;
 mod replica;
 mod step;
 
-pub use carry_out::{Mail, carry_out};
+pub use apply_committed::{ShardOutbox, apply_committed};
 pub use replica::{Replica, ReplicaSettings};
-pub use step::{Committed, Input, Outputs, Proposal, Room};
+pub use step::{Committed, Input, Outputs, Proposal, WriteAdmission};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ringkeeper_engine::audit::Audited;
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::op::{OpSettings, Write, delete::DeleteSpent};
-use ringkeeper_engine::sequencer::{Asker, QuotaNotes, Sequencer};
+use ringkeeper_engine::sequencer::{Caller, QuotaNotes, Sequencer};
 use ringkeeper_engine::session::{Owner, Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::throttle::{ConnectionThrottle, Newcomer};
 use ringkeeper_engine::txn::Txn;
@@ -14,9 +14,9 @@ use ringkeeper_engine::wire::connect::Password;
 use ringkeeper_engine::{Code, Millis, Now, SessionId, Zxid};
 
 use ringkeeper_engine::op::Read;
-use ringkeeper_engine::request::{Ask, Grant, Origin, Outcome, Request};
+use ringkeeper_engine::request::{Grant, Origin, Outcome, Request, RequestKind};
 
-use crate::{Committed, Input, Outputs, Proposal, Room};
+use crate::{Committed, Input, Outputs, Proposal, WriteAdmission};
 
 /// What a replica is told at its start.
 pub struct ReplicaSettings {
@@ -42,7 +42,7 @@ pub struct ReplicaSettings {
 enum Waiting {
     Proposal(Proposal),
     Answer(Origin, Outcome),
-    Read(Origin, Asker, Box<Read>),
+    Read(Origin, Caller, Box<Read>),
     Evict(Origin, SessionId),
     Refused(Box<Audited>, Millis),
 }
@@ -50,7 +50,7 @@ enum Waiting {
 /// A client's write, beside what it asks for.
 struct Asked {
     origin: Origin,
-    asker: Asker,
+    caller: Caller,
     audited: Option<Box<Audited>>,
 }
 
@@ -68,7 +68,7 @@ pub struct Replica {
     waiting: VecDeque<Waiting>,
     durable: Zxid,
     committed: Zxid,
-    room: Room,
+    admission: WriteAdmission,
     removal_due: Millis,
     /// When time was told last, monotonic clock.
     ticked: Millis,
@@ -97,7 +97,7 @@ impl Replica {
             waiting: VecDeque::new(),
             durable: last,
             committed: last,
-            room: Room::Plenty,
+            admission: WriteAdmission::All,
             removal_due,
             ticked: now.mono,
             more_due: false,
@@ -121,8 +121,8 @@ impl Replica {
     }
 
     /// Says whether the log can take more.
-    pub fn set_room(&mut self, room: Room) {
-        self.room = room;
+    pub fn set_admission(&mut self, admission: WriteAdmission) {
+        self.admission = admission;
     }
 
     /// The sessions, for reports.
@@ -141,23 +141,23 @@ impl Replica {
     }
 
     fn on_request(&mut self, db: &Database, request: Request, now: Now, out: &mut Outputs) {
-        let Request { origin, asker, ask, audited } = request;
-        match ask {
-            Ask::Open { .. } if !self.admits(Newcomer::Open, now) => {
+        let Request { origin, caller, kind, audited } = request;
+        match kind {
+            RequestKind::Open { .. } if !self.admits(Newcomer::Open, now) => {
                 self.answer(origin, Outcome::Unavailable);
             }
-            Ask::Attach { .. } if !self.admits(Newcomer::Renew, now) => {
+            RequestKind::Attach { .. } if !self.admits(Newcomer::Renew, now) => {
                 self.answer(origin, Outcome::Unavailable);
             }
-            Ask::Open { timeout_ms } => self.open(origin, timeout_ms, now, out),
-            Ask::Attach { session, password, timeout_ms } => {
+            RequestKind::Open { timeout_ms } => self.open(origin, timeout_ms, now, out),
+            RequestKind::Attach { session, password, timeout_ms } => {
                 self.attach(origin, session, password, timeout_ms, now);
             }
-            Ask::Sync => self.answer(origin, Outcome::Synced),
-            Ask::Read(read) => self.waiting.push_back(Waiting::Read(origin, asker, read)),
-            Ask::Close => self.close(db, origin, &asker, now, out),
-            Ask::Write(write) => {
-                self.write(db, Asked { origin, asker, audited }, write, now, out);
+            RequestKind::Sync => self.answer(origin, Outcome::Synced),
+            RequestKind::Read(read) => self.waiting.push_back(Waiting::Read(origin, caller, read)),
+            RequestKind::Close => self.close(db, origin, &caller, now, out),
+            RequestKind::Write(write) => {
+                self.write(db, Asked { origin, caller, audited }, write, now, out);
             }
         }
     }
@@ -178,11 +178,11 @@ impl Replica {
     }
 
     fn write(&mut self, db: &Database, asked: Asked, write: Write, now: Now, out: &mut Outputs) {
-        let Asked { origin, asker, audited } = asked;
-        let standing = self.sessions.check(asker.session, owner(origin));
+        let Asked { origin, caller, audited } = asked;
+        let standing = self.sessions.check(caller.session, owner(origin));
         let refused = match standing {
             Err(Code::SessionMoved) => Some(Outcome::Moved),
-            _ if self.room != Room::Plenty => Some(Outcome::Refused(Code::SystemError)),
+            _ if self.admission != WriteAdmission::All => Some(Outcome::Refused(Code::SystemError)),
             _ => None,
         };
         if let Some(outcome) = refused {
@@ -191,43 +191,50 @@ impl Replica {
             return self.answer(origin, outcome);
         }
         let txn = match standing {
-            Ok(()) => self.order(|sequencer| sequencer.order(db, &asker, write, now.wall)),
-            Err(code) => self.order(|sequencer| sequencer.order_refusal(&asker, code, now.wall)),
+            Ok(()) => self.order(|sequencer| sequencer.order(db, &caller, write, now.wall)),
+            Err(code) => self.order(|sequencer| sequencer.order_refusal(&caller, code, now.wall)),
         };
         let origin = Some(origin);
         self.propose(Proposal { txn, origin, grant: None, audited }, out);
     }
 
-    fn close(&mut self, db: &Database, origin: Origin, asker: &Asker, now: Now, out: &mut Outputs) {
-        let standing = self.sessions.check(asker.session, owner(origin));
+    fn close(
+        &mut self,
+        db: &Database,
+        origin: Origin,
+        caller: &Caller,
+        now: Now,
+        out: &mut Outputs,
+    ) {
+        let standing = self.sessions.check(caller.session, owner(origin));
         if standing == Err(Code::SessionMoved) {
             return self.answer(origin, Outcome::Moved);
         }
-        if self.room == Room::None {
+        if self.admission == WriteAdmission::None {
             return self.answer(origin, Outcome::Refused(Code::SystemError));
         }
         let txn = match standing {
             Ok(()) => {
-                assert!(self.sessions.begin_close(asker.session), "it was live a moment ago");
-                self.order(|sequencer| sequencer.order_close(db, asker, now.wall))
+                assert!(self.sessions.begin_close(caller.session), "it was live a moment ago");
+                self.order(|sequencer| sequencer.order_close(db, caller, now.wall))
             }
-            Err(code) => self.order(|sequencer| sequencer.order_refusal(asker, code, now.wall)),
+            Err(code) => self.order(|sequencer| sequencer.order_refusal(caller, code, now.wall)),
         };
         let origin = Some(origin);
         self.propose(Proposal { txn, origin, grant: None, audited: None }, out);
     }
 
     fn open(&mut self, origin: Origin, timeout_ms: i32, now: Now, out: &mut Outputs) {
-        if self.room != Room::Plenty {
+        if self.admission != WriteAdmission::All {
             return self.answer(origin, Outcome::Unavailable);
         }
         let session = self.settings.session_ids.next_free(&self.sessions);
         let timeout_ms = self.sessions.clamp(timeout_ms);
         self.sessions.open(session, timeout_ms, now.mono);
         let attached = self.sessions.attach(session, timeout_ms, owner(origin), now.mono);
-        let lease = attached.expect("the session was opened a line above").lease;
+        let last_heard = attached.expect("the session was opened a line above").last_heard;
         let password = self.settings.passwords.of(session);
-        let grant = Grant { session, timeout_ms, password, lease };
+        let grant = Grant { session, timeout_ms, password, last_heard };
         let txn = self.order(|sequencer| sequencer.order_open(session, timeout_ms, now.wall));
         let (origin, grant) = (Some(origin), Some(Box::new(grant)));
         self.propose(Proposal { txn, origin, grant, audited: None }, out);
@@ -254,9 +261,9 @@ impl Replica {
         if let Some(before) = before {
             self.waiting.push_back(Waiting::Evict(before, session));
         }
-        let lease = attached.lease;
+        let last_heard = attached.last_heard;
         let password = self.settings.passwords.of(session);
-        let grant = Grant { session, timeout_ms, password, lease };
+        let grant = Grant { session, timeout_ms, password, last_heard };
         self.answer(origin, Outcome::Granted(Box::new(grant)));
     }
 
@@ -299,21 +306,21 @@ impl Replica {
             // noticing, so nobody's time counts (hazards 19 and 24).
             self.sessions.rearm(now.mono);
         }
-        if self.room == Room::None {
+        if self.admission == WriteAdmission::None {
             return;
         }
         let mut due = Vec::new();
         self.more_due = !self.sessions.due_some(now.mono, EXPIRIES_MAX, &mut due);
         for session in due {
-            let asker = Asker { session, cxid: 0, ids: Arc::from([]) };
+            let caller = Caller { session, cxid: 0, ids: Arc::from([]) };
             let owner = self.sessions.get(session).and_then(|session| session.owner);
-            let txn = self.order(|sequencer| sequencer.order_close(db, &asker, now.wall));
+            let txn = self.order(|sequencer| sequencer.order_close(db, &caller, now.wall));
             self.propose(Proposal::own(txn), out);
             if let Some(owner) = owner {
                 self.waiting.push_back(Waiting::Evict(to_origin(owner), session));
             }
         }
-        if now.mono >= self.removal_due && self.room == Room::Plenty {
+        if now.mono >= self.removal_due && self.admission == WriteAdmission::All {
             self.remove_spent(db, now, out);
         }
     }
@@ -325,10 +332,10 @@ impl Replica {
         let share = i64::from(self.settings.removals_per_minute) * interval.max(1) / 60_000;
         let most = usize::try_from(share.max(1)).unwrap_or(usize::MAX);
         let spent = db.tree.spent(now.wall, self.settings.never_used_ms, most);
-        let asker = Asker { session: SessionId::NONE, cxid: 0, ids: Arc::from([]) };
+        let caller = Caller { session: SessionId::NONE, cxid: 0, ids: Arc::from([]) };
         for path in spent {
             let write = Write::DeleteSpent(DeleteSpent { path });
-            let txn = self.order(|sequencer| sequencer.order(db, &asker, write, now.wall));
+            let txn = self.order(|sequencer| sequencer.order(db, &caller, write, now.wall));
             self.propose(Proposal::own(txn), out);
         }
     }
@@ -346,8 +353,8 @@ impl Replica {
             out.committed.push(match next {
                 Waiting::Proposal(proposal) => Committed::Apply(self.settle(proposal)),
                 Waiting::Answer(origin, outcome) => Committed::Answer(origin, outcome),
-                Waiting::Read(origin, asker, read) => Committed::Read(origin, asker, read),
-                Waiting::Evict(origin, session) => Committed::Evict(origin, session),
+                Waiting::Read(origin, caller, read) => Committed::Read(origin, caller, read),
+                Waiting::Evict(origin, session) => Committed::CloseConnection(origin, session),
                 Waiting::Refused(audited, time) => Committed::Refused(audited, time),
             });
         }

@@ -4,7 +4,7 @@ use ringkeeper_engine::audit::Audited;
 use ringkeeper_engine::log::Group;
 use ringkeeper_engine::op::Read;
 use ringkeeper_engine::request::{Grant, Origin, Outcome, Request};
-use ringkeeper_engine::sequencer::Asker;
+use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::{Millis, Now, SessionId, Zxid};
 
@@ -21,11 +21,11 @@ pub enum Input<'a> {
 
 /// Whether the log can take more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Room {
+pub enum WriteAdmission {
     /// Everything is accepted.
-    Plenty,
+    All,
     /// Only what ends sessions is accepted: the disk is full.
-    Closes,
+    CloseOnly,
     /// Nothing is accepted.
     None,
 }
@@ -64,10 +64,10 @@ pub enum Committed {
     /// Answer: nothing changes.
     Answer(Origin, Outcome),
     /// Answer this read from the tree as it is at this point.
-    Read(Origin, Asker, Box<Read>),
+    Read(Origin, Caller, Box<Read>),
     /// Close this connection if it still speaks for the session, which has ended or lives
     /// elsewhere now.
-    Evict(Origin, SessionId),
+    CloseConnection(Origin, SessionId),
 }
 
 /// An ordered transaction, and who waits for it.

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ringkeeper_engine::request::{Answer, Ask, Delivery, Origin, Outcome, Request};
-use ringkeeper_engine::sequencer::Asker;
+use ringkeeper_engine::request::{Answer, Origin, Outcome, Request, RequestKind, ShardMessage};
+use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::{SessionId, Zxid};
 use ringkeeper_server::node::mailbox::{self, SequencerEnd, ShardEnd};
@@ -28,9 +28,13 @@ enum Idle {
 }
 
 fn requests() -> Vec<Request> {
-    let asker = Asker { session: SessionId(1), cxid: 1, ids: Arc::from([]) };
-    let request =
-        || Request { origin: ORIGIN, asker: asker.clone(), ask: Ask::Sync, audited: None };
+    let caller = Caller { session: SessionId(1), cxid: 1, ids: Arc::from([]) };
+    let request = || Request {
+        origin: ORIGIN,
+        caller: caller.clone(),
+        kind: RequestKind::Sync,
+        audited: None,
+    };
     (0..BATCH).map(|_| request()).collect()
 }
 
@@ -39,7 +43,7 @@ fn answer(end: &mut SequencerEnd) -> bool {
     let Some(batch) = end.receive() else { return false };
     for request in &batch {
         let answer = Answer { origin: request.origin, zxid: Zxid(1), outcome: Outcome::Synced };
-        end.post(Delivery::Answer(answer));
+        end.post(ShardMessage::Answer(answer));
     }
     end.publish();
     end.wake();

@@ -15,7 +15,7 @@ use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_engine::snapshot::Purger;
-use ringkeeper_replication::{Replica, ReplicaSettings, Room};
+use ringkeeper_replication::{Replica, ReplicaSettings, WriteAdmission};
 
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
@@ -24,9 +24,9 @@ use crate::banner::Banner;
 use crate::config::throttles;
 use crate::config::{Io, Listen, SessionPasswords, Settings, Shards};
 use crate::log::device::LogProbe;
-use crate::log::writer::{Committer, Durable};
+use crate::log::writer::{DurableLog, LogWriter};
 use crate::node::clock::{Clock, wall};
-use crate::node::driver::{Gauges, Sequencer, SequencerParts};
+use crate::node::driver::{DriverParts, Gauges, NodeDriver};
 use crate::node::mailbox::{self, SequencerEnd, ShardEnd};
 use crate::node::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
 use crate::node::view::View;
@@ -37,13 +37,13 @@ use crate::stop::Stop;
 use crate::storage::open::Store;
 use crate::storage::snapshots::{Begun, SnapshotSettings, SnapshotStats, Snapshotter};
 
-impl Durable for Log<Disk> {
-    fn commit(&mut self, group: &mut Group) -> Result<Zxid, String> {
-        Log::commit(self, group).map_err(|fatal| fatal.to_string())
+impl DurableLog for Log<Disk> {
+    fn flush(&mut self, group: &mut Group) -> Result<Zxid, String> {
+        Log::flush(self, group).map_err(|fatal| fatal.to_string())
     }
 
-    fn rest(&mut self) -> Result<(), String> {
-        self.seal().map_err(|fatal| fatal.to_string())
+    fn seal(&mut self) -> Result<(), String> {
+        Log::seal(self).map_err(|fatal| fatal.to_string())
     }
 }
 
@@ -81,7 +81,7 @@ fn choose_io(io: Io) -> anyhow::Result<Sockets> {
 }
 
 /// On one or two cores shard and sequencer share a thread; on more, one core is the sequencer's
-/// and one the committer's.
+/// and one the log_writer's.
 fn shard_count(shards: Shards) -> u16 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     match shards {
@@ -131,7 +131,7 @@ fn op_settings(settings: &Settings) -> OpSettings {
 }
 
 /// What a shard's thread gets; the sequencer where they share one.
-type ShardSeat = (ShardEnd, Arc<Waker>, Option<Sequencer>);
+type ShardSeat = (ShardEnd, Arc<Waker>, Option<NodeDriver>);
 
 /// The threads behind the sockets.
 struct Running {
@@ -185,14 +185,14 @@ impl Running {
         let replica = replica(settings, &identity, &ops, &db, (clock, seed));
         let view = Arc::new(View::new(db));
         let (rings, sequencer_ends) = Rings::new(count, fused)?;
-        let (committer, committing) =
-            start_committer(settings, recovered.log, &rings.sequencer_waker)?;
+        let (log_writer, committing) =
+            start_log_writer(settings, recovered.log, &rings.sequencer_waker)?;
         let audit = AuditLog::start(settings, rings.sequencer_waker.clone())?;
-        let parts = SequencerParts {
+        let parts = DriverParts {
             replica,
             view: view.clone(),
             settings: ops.clone(),
-            committer,
+            log_writer,
             shards: sequencer_ends,
             clock,
             groups: throttles::groups(settings),
@@ -205,7 +205,7 @@ impl Running {
             facts: ServerFacts::new(settings, clock, startup(loading, clock)),
             view: view.clone(),
             gauges: parts.gauges.clone(),
-            commits: parts.committer.stats.clone(),
+            commits: parts.log_writer.stats.clone(),
             snapshots: Arc::new(SnapshotStats::default()),
             turnstile: Arc::new(turnstile(settings, usize::from(count))?),
             audit_lost: audit.as_ref().map(|audit| audit.lost.clone()),
@@ -223,7 +223,7 @@ impl Running {
         let (turnstile, hub) = (hub_parts.turnstile.clone(), Hub::new(hub_parts));
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
-        let parts = seat(Sequencer::new(parts), rings, &hub, fused, stop, &mut threads)?;
+        let parts = seat(NodeDriver::new(parts), rings, &hub, fused, stop, &mut threads)?;
         Ok(Running {
             parts,
             view,
@@ -346,7 +346,7 @@ fn log_probe(settings: &Settings, disk: Disk, parts: &HubParts, stop: &Stop) -> 
 
 /// Gives the sequencer its place: in the first shard, or on a thread of its own.
 fn seat(
-    sequencer: Sequencer,
+    sequencer: NodeDriver,
     rings: Rings,
     hub: &Arc<Hub>,
     fused: bool,
@@ -373,13 +373,13 @@ fn join(threads: Vec<JoinHandle<()>>) {
     }
 }
 
-fn start_committer(
+fn start_log_writer(
     settings: &Settings,
     log: Log<Disk>,
     waker: &Arc<Waker>,
-) -> io::Result<(Committer, JoinHandle<()>)> {
+) -> io::Result<(LogWriter, JoinHandle<()>)> {
     let slow_us = settings.fsync_warning_threshold_ms.saturating_mul(1_000);
-    Committer::start(log, waker.clone(), slow_us, settings.log_priority)
+    LogWriter::start(log, waker.clone(), slow_us, settings.log_priority)
 }
 
 fn startup(loading: Startup, clock: Clock) -> Startup {
@@ -450,23 +450,23 @@ fn shard_settings(
 }
 
 /// What the log says it can take, in the replica's words; each change is told once.
-fn room(gauge: Gauge) -> Box<dyn FnMut() -> Room + Send> {
+fn room(gauge: Gauge) -> Box<dyn FnMut() -> WriteAdmission + Send> {
     /// Room that one turn's requests may need at most.
     const TURN_BYTES: u64 = 8 << 20;
-    let mut before = Room::Plenty;
+    let mut before = WriteAdmission::All;
     Box::new(move || {
-        let left = gauge.room();
+        let left = gauge.capacity();
         let now = if left.writes > TURN_BYTES {
-            Room::Plenty
+            WriteAdmission::All
         } else if left.closes > TURN_BYTES / 8 {
-            Room::Closes
+            WriteAdmission::CloseOnly
         } else {
-            Room::None
+            WriteAdmission::None
         };
         if now != before {
             match now {
-                Room::Plenty => tracing::info!("there is space again: writes are accepted"),
-                Room::Closes | Room::None => tracing::error!(
+                WriteAdmission::All => tracing::info!("there is space again: writes are accepted"),
+                WriteAdmission::CloseOnly | WriteAdmission::None => tracing::error!(
                     "the disk is full: writes are refused until there is space again; reads go on"
                 ),
             }

@@ -87,7 +87,7 @@ fn write_history(home: &Path) {
         group.push(&txn);
         db.apply(&txn, Interest::Nobody);
     }
-    log.commit(&mut group).expect("memory does not fail");
+    log.flush(&mut group).expect("memory does not fail");
     let header = db.tree.begin_snapshot().encode();
     let mut block = Vec::new();
     while db.tree.snapshot_slice(100, &mut block) != Progress::Done {}

@@ -12,16 +12,16 @@ const FIRST_BYTES_MAX: u64 = 1 << 20;
 /// Bytes that the log can still take before it would need a segment for which there is no space,
 /// counted from the last commit that returned. `u64::MAX` as long as the disk is not full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Room {
+pub struct LogCapacity {
     /// For anything.
     pub writes: u64,
     /// For closing sessions, which must go on when writes are refused.
     pub closes: u64,
 }
 
-impl Room {
+impl LogCapacity {
     /// No end in sight.
-    pub const PLENTY: Room = Room { writes: u64::MAX, closes: u64::MAX };
+    pub const UNBOUNDED: LogCapacity = LogCapacity { writes: u64::MAX, closes: u64::MAX };
 }
 
 /// Counters of the log, since the start, and what the last commit took.
@@ -96,14 +96,14 @@ impl Gauge {
     }
 
     /// What is left. One load as long as the disk is not full.
-    pub fn room(&self) -> Room {
+    pub fn capacity(&self) -> LogCapacity {
         let shared = &self.shared;
         if !shared.full.load(Relaxed) {
-            return Room::PLENTY;
+            return LogCapacity::UNBOUNDED;
         }
         let usable = shared.capacity - header::RECORDS_AT as u64;
         let closes = shared.left.load(Relaxed) + shared.shelf.len() as u64 * usable;
-        Room { writes: closes.saturating_sub(shared.margin), closes }
+        LogCapacity { writes: closes.saturating_sub(shared.margin), closes }
     }
 
     /// The counters, each right by itself.

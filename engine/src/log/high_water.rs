@@ -104,9 +104,9 @@ impl HighWater {
         block
     }
 
-    /// What the first bytes of a segment say: nothing where the block is not whole, or of an earlier
-    /// use of the file, or where commits did not wait for the disk, so that no write says anything
-    /// about another one.
+    /// What the first bytes of a segment say: nothing where the block is not whole, or of an
+    /// earlier use of the file, or where commits did not wait for the disk, so that no write says
+    /// anything about another one.
     pub(super) fn read(segment: &[u8], header: &Header) -> HighWater {
         HighWater::decode(segment, header).filter(|_| header.synced).unwrap_or_default()
     }

@@ -26,7 +26,7 @@ mod refusal;
 mod repair;
 mod survey;
 
-pub use gauge::{Gauge, Room, Stats};
+pub use gauge::{Gauge, LogCapacity, Stats};
 pub use group::Group;
 pub use inspect::{Each, read_log};
 pub use prepare::{Preparer, Step};
@@ -85,7 +85,7 @@ pub enum Fatal {
          holds after a failed write; what it acknowledged is recovered at the next start"
     )]
     Disk(#[from] DiskError),
-    /// No space for the next segment. [`Room`] exists so that this does not happen.
+    /// No space for the next segment. [`LogCapacity`] exists so that this does not happen.
     #[error(
         "there is no space for the next segment of the log: {0}. The server stops; what it \
          acknowledged is safe. Make some space and start it again"
@@ -123,7 +123,7 @@ struct Active<S> {
 impl<D: Device> Log<D> {
     /// Makes a group durable and empties it. `Ok` means that everything up to the zxid returned
     /// will survive whatever happens; an error means that the process must stop.
-    pub fn commit(&mut self, group: &mut Group) -> Result<Zxid, Fatal> {
+    pub fn flush(&mut self, group: &mut Group) -> Result<Zxid, Fatal> {
         if self.failed {
             return Err(Fatal::Failed);
         }
@@ -158,8 +158,8 @@ impl<D: Device> Log<D> {
     }
 
     /// What is left of the log; the same for all clones of [`Log::gauge`].
-    pub fn room(&self) -> Room {
-        self.gauge.room()
+    pub fn capacity(&self) -> LogCapacity {
+        self.gauge.capacity()
     }
 
     /// Counters and the duration of the last commit.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Write;
-use super::prepare::{Node, Prepare};
+use super::prepare::{Prepare, Znode};
 use crate::audit::{Action, Operation};
 use crate::database::{Applying, OpResult};
 use crate::tree::{NewNode, Tree};
@@ -105,7 +105,7 @@ impl Create {
         prepare.put_parent(&path, parent);
         let kind = mode.kind;
         let node =
-            Node { version: 0, aversion: 0, acl: acl.clone(), kind, children: 0, created: 0 };
+            Znode { version: 0, aversion: 0, acl: acl.clone(), kind, children: 0, created: 0 };
         prepare.put(&path, node);
         if let NodeKind::Ephemeral(session) = kind {
             prepare.pending.touch_ephemeral(session, &path, prepare.zxid);

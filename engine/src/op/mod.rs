@@ -28,7 +28,7 @@ pub mod who_am_i;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-pub use prepare::{Node, Prepare};
+pub use prepare::{Prepare, Znode};
 pub use read::{Read, ReadDone, ReadReply, is_read, read, read_owned};
 
 use crate::acl::AuthSettings;

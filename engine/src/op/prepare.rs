@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::OpSettings;
 use crate::acl;
-use crate::sequencer::{Pending, QuotaNotes};
+use crate::sequencer::{OutstandingChanges, QuotaNotes};
 use crate::tree::{QuotaLimit, QuotaVerdict, Tree};
 use crate::txn::{AclList, NodeKind};
 use crate::wire::Id;
@@ -12,7 +12,7 @@ use crate::{Code, SessionId, Zxid};
 
 /// A node as it will be.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Node {
+pub struct Znode {
     /// Changes of the data.
     pub version: i32,
     /// Changes of the ACL.
@@ -32,7 +32,7 @@ pub struct Prepare<'a> {
     /// The committed tree.
     pub tree: &'a Tree,
     /// What is ordered but not applied yet.
-    pub pending: &'a mut Pending,
+    pub pending: &'a mut OutstandingChanges,
     /// The settings.
     pub settings: &'a OpSettings,
     /// What there is to tell about quotas.
@@ -47,7 +47,7 @@ pub struct Prepare<'a> {
 
 impl Prepare<'_> {
     /// The node as it will be.
-    pub fn node(&self, path: &str) -> Result<Node, Code> {
+    pub fn node(&self, path: &str) -> Result<Znode, Code> {
         match self.pending.get(path) {
             Some(Some(node)) => Ok(node.clone()),
             Some(None) => Err(Code::NoNode),
@@ -63,9 +63,9 @@ impl Prepare<'_> {
         }
     }
 
-    fn committed(&self, path: &str) -> Option<Node> {
+    fn committed(&self, path: &str) -> Option<Znode> {
         let id = self.tree.find(path)?;
-        Some(Node {
+        Some(Znode {
             version: self.tree.version(id),
             aversion: self.tree.aversion(id),
             acl: self.tree.acl(id).clone(),
@@ -76,12 +76,12 @@ impl Prepare<'_> {
     }
 
     /// Notes what the node at `path` will be, for the requests behind this one.
-    pub fn put(&mut self, path: &Arc<str>, node: Node) {
+    pub fn put(&mut self, path: &Arc<str>, node: Znode) {
         self.pending.put(path, path.len(), self.zxid, Some(node));
     }
 
     /// As [`Prepare::put`], for the parent of `path`: the key shares the child's path.
-    pub fn put_parent(&mut self, path: &Arc<str>, node: Node) {
+    pub fn put_parent(&mut self, path: &Arc<str>, node: Znode) {
         let len = crate::path::parent(path).expect("a prepared path has a parent").len();
         self.pending.put(path, len, self.zxid, Some(node));
     }

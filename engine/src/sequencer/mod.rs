@@ -4,7 +4,7 @@ mod notes;
 mod pending;
 
 pub use notes::QuotaNotes;
-pub use pending::{Pending, Savepoint};
+pub use pending::{OutstandingChanges, Savepoint};
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{Code, Millis, SessionId, Zxid};
 
 /// Who asks for a write, for the checks against ACLs and for the transaction's header.
 #[derive(Clone, Debug)]
-pub struct Asker {
+pub struct Caller {
     /// The session; [`SessionId::NONE`] for the server itself.
     pub session: SessionId,
     /// The client's number of the request.
@@ -28,7 +28,7 @@ pub struct Asker {
 /// Gives zxids, and decides what each request changes.
 pub struct Sequencer {
     last: Zxid,
-    pending: Pending,
+    pending: OutstandingChanges,
     settings: OpSettings,
     notes: QuotaNotes,
 }
@@ -37,7 +37,7 @@ impl Sequencer {
     /// Goes on behind `last`. `seed` is the hash seed of the pending changes.
     pub fn new(last: Zxid, settings: OpSettings, seed: u64) -> Sequencer {
         let notes = QuotaNotes::default();
-        Sequencer { last, pending: Pending::new(seed), settings, notes }
+        Sequencer { last, pending: OutstandingChanges::new(seed), settings, notes }
     }
 
     /// The last zxid given.
@@ -63,18 +63,18 @@ impl Sequencer {
 
     /// Orders a write. A refused one gets its place too (`TxnBody::Error`), so that its error is
     /// answered in turn.
-    pub fn order(&mut self, db: &Database, asker: &Asker, write: Write, now: Millis) -> Txn {
+    pub fn order(&mut self, db: &Database, caller: &Caller, write: Write, now: Millis) -> Txn {
         let zxid = self.next();
-        let mut prepare = self.prepare(db, asker);
+        let mut prepare = self.prepare(db, caller);
         let body = write.prepare(&mut prepare).unwrap_or_else(TxnBody::Error);
-        Txn { session: asker.session, cxid: asker.cxid, zxid, time: now, body }
+        Txn { session: caller.session, cxid: caller.cxid, zxid, time: now, body }
     }
 
     /// Orders a refusal that was decided outside (an expired session, for example).
-    pub fn order_refusal(&mut self, asker: &Asker, code: Code, now: Millis) -> Txn {
+    pub fn order_refusal(&mut self, caller: &Caller, code: Code, now: Millis) -> Txn {
         let zxid = self.next();
         let body = TxnBody::Error(code);
-        Txn { session: asker.session, cxid: asker.cxid, zxid, time: now, body }
+        Txn { session: caller.session, cxid: caller.cxid, zxid, time: now, body }
     }
 
     /// Orders the beginning of a session.
@@ -85,20 +85,20 @@ impl Sequencer {
     }
 
     /// Orders the end of a session.
-    pub fn order_close(&mut self, db: &Database, asker: &Asker, now: Millis) -> Txn {
+    pub fn order_close(&mut self, db: &Database, caller: &Caller, now: Millis) -> Txn {
         let zxid = self.next();
-        let body = session::prepare_close(&mut self.prepare(db, asker));
-        Txn { session: asker.session, cxid: asker.cxid, zxid, time: now, body }
+        let body = session::prepare_close(&mut self.prepare(db, caller));
+        Txn { session: caller.session, cxid: caller.cxid, zxid, time: now, body }
     }
 
-    fn prepare<'a>(&'a mut self, db: &'a Database, asker: &'a Asker) -> Prepare<'a> {
+    fn prepare<'a>(&'a mut self, db: &'a Database, caller: &'a Caller) -> Prepare<'a> {
         Prepare {
             tree: &db.tree,
             pending: &mut self.pending,
             settings: &self.settings,
             notes: &mut self.notes,
-            ids: &asker.ids,
-            session: asker.session,
+            ids: &caller.ids,
+            session: caller.session,
             zxid: self.last,
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use rapidhash::fast::SeedableState;
 
-use crate::op::Node;
+use crate::op::Znode;
 use crate::{SessionId, Zxid};
 
 /// A path that shares the allocation of a longer one: a parent's key costs nothing beside its
@@ -49,11 +49,11 @@ impl Eq for Key {}
 #[derive(Clone, Debug)]
 struct Entry {
     zxid: Zxid,
-    node: Option<Node>,
+    node: Option<Znode>,
 }
 
 /// The overlay over the committed tree.
-pub struct Pending {
+pub struct OutstandingChanges {
     /// Seeded, because clients choose the paths.
     nodes: HashMap<Key, Entry, SeedableState<'static>>,
     /// Which entries may be forgotten once their zxid is applied.
@@ -71,10 +71,10 @@ pub struct Savepoint {
     changed: usize,
 }
 
-impl Pending {
+impl OutstandingChanges {
     /// Nothing is under way.
-    pub fn new(seed: u64) -> Pending {
-        Pending {
+    pub fn new(seed: u64) -> OutstandingChanges {
+        OutstandingChanges {
             nodes: HashMap::with_hasher(SeedableState::new(seed)),
             changed: VecDeque::new(),
             ephemerals: BTreeMap::new(),
@@ -84,12 +84,12 @@ impl Pending {
     }
 
     /// `None`: not touched. `Some(None)`: will be gone.
-    pub fn get(&self, path: &str) -> Option<Option<&Node>> {
+    pub fn get(&self, path: &str) -> Option<Option<&Znode>> {
         self.nodes.get(path).map(|entry| entry.node.as_ref())
     }
 
     /// Notes what the node at the first `len` bytes of `text` will be.
-    pub fn put(&mut self, text: &Arc<str>, len: usize, zxid: Zxid, node: Option<Node>) {
+    pub fn put(&mut self, text: &Arc<str>, len: usize, zxid: Zxid, node: Option<Znode>) {
         let key = Key { text: text.clone(), len };
         let before = self.nodes.insert(key.clone(), Entry { zxid, node });
         self.changed.push_back((zxid, key.clone()));
@@ -103,7 +103,7 @@ impl Pending {
         self.ephemerals.entry(session).or_default().push((zxid, path.clone()));
     }
 
-    /// The paths that [`Pending::touch_ephemeral`] was told about. Some may be gone again.
+    /// The paths that [`OutstandingChanges::touch_ephemeral`] was told about. Some may be gone again.
     pub fn touched_ephemerals(&self, session: SessionId) -> impl Iterator<Item = Arc<str>> + '_ {
         self.ephemerals.get(&session).into_iter().flatten().map(|(_, path)| path.clone())
     }

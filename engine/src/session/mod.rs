@@ -22,14 +22,14 @@ use crate::watch::ConnId;
 /// When a session was heard of last (monotonic clock), shared between the shard that holds its
 /// connection, which writes, and the table, which reads when the session may be due.
 ///
-/// A plain store is enough: one shard at a time holds the lease, and a table that misses the
+/// A plain store is enough: one shard at a time holds the last_heard, and a table that misses the
 /// very last touch sees it a tick later at the latest.
 #[derive(Clone, Debug)]
-pub struct Lease(Arc<AtomicI64>);
+pub struct LastHeard(Arc<AtomicI64>);
 
-impl Lease {
-    fn new(now: Millis) -> Lease {
-        Lease(Arc::new(AtomicI64::new(now.0)))
+impl LastHeard {
+    fn new(now: Millis) -> LastHeard {
+        LastHeard(Arc::new(AtomicI64::new(now.0)))
     }
 
     /// The client was heard of, be it by a ping.
@@ -40,7 +40,7 @@ impl Lease {
 
     /// When the client was heard of last.
     #[inline]
-    pub fn last_heard(&self) -> Millis {
+    pub fn get(&self) -> Millis {
         Millis(self.0.load(Ordering::Relaxed))
     }
 }

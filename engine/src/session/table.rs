@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
 use super::map::SessionMap;
-use super::{Lease, Owner};
+use super::{LastHeard, Owner};
 use crate::{Code, Millis, SessionId};
 
 /// Later than every bucket.
@@ -18,7 +18,7 @@ pub struct Session {
     /// Who speaks for it; `None` until a connection takes it up after a restart.
     pub owner: Option<Owner>,
     /// When it was heard of last.
-    pub lease: Lease,
+    pub last_heard: LastHeard,
     /// Its end is decided but not yet committed: nothing can take it up again.
     pub is_closing: bool,
     /// The bucket that looks at this session next. Entries of other buckets are leftovers.
@@ -28,8 +28,8 @@ pub struct Session {
 /// A session that was taken up by a connection.
 #[derive(Debug)]
 pub struct Attached {
-    /// The lease for the shard that holds the connection now. Earlier ones have no effect.
-    pub lease: Lease,
+    /// The last_heard for the shard that holds the connection now. Earlier ones have no effect.
+    pub last_heard: LastHeard,
     /// Who spoke for the session before; its connection has to be closed.
     pub previous: Option<Owner>,
 }
@@ -38,8 +38,8 @@ pub struct Attached {
 ///
 /// Time is cut into ticks and a session expires at the end of the tick in which its time runs
 /// out: never early, at most one tick late. A touch moves nothing. When the tick comes at which a
-/// session would be due, its lease is read, and the session goes on to the tick that follows from
-/// it; so each session costs one look per timeout, however often it is heard of.
+/// session would be due, [`LastHeard`] is read, and the session moves to the tick that follows
+/// from it; so each session costs one look per timeout, however often it is heard of.
 #[derive(Debug)]
 pub struct SessionTable {
     sessions: SessionMap,
@@ -81,18 +81,18 @@ impl SessionTable {
 
     /// A session begins, or is found in a snapshot or in the log. One that exists already gets
     /// the new timeout and is heard of now.
-    pub fn open(&mut self, id: SessionId, timeout_ms: i32, now: Millis) -> Lease {
+    pub fn open(&mut self, id: SessionId, timeout_ms: i32, now: Millis) -> LastHeard {
         let session = if let Some(session) = self.sessions.get_mut(id) {
             session.timeout_ms = timeout_ms;
-            session.lease.touch(now);
+            session.last_heard.touch(now);
             session
         } else {
             self.order.insert(id);
             self.sessions.insert_new(id, Session::new(timeout_ms, now))
         };
-        let lease = session.lease.clone();
+        let last_heard = session.last_heard.clone();
         self.schedule(id);
-        lease
+        last_heard
     }
 
     /// A session ends. False if there was none, which is fine: expiry and the client's own
@@ -142,19 +142,19 @@ impl SessionTable {
         now: Millis,
     ) -> Option<Attached> {
         let session = self.sessions.get_mut(id).filter(|session| !session.is_closing)?;
-        let lease = Lease::new(now);
-        session.lease = lease.clone();
+        let last_heard = LastHeard::new(now);
+        session.last_heard = last_heard.clone();
         session.timeout_ms = timeout_ms;
         let previous = session.owner.replace(owner);
         self.schedule(id);
-        Some(Attached { lease, previous })
+        Some(Attached { last_heard, previous })
     }
 
     /// A session was heard of through another server. False if there is none.
     pub fn touch(&mut self, id: SessionId, now: Millis) -> bool {
         match self.sessions.get(id) {
             Some(session) if !session.is_closing => {
-                session.lease.touch(now);
+                session.last_heard.touch(now);
                 true
             }
             _ => false,
@@ -167,7 +167,7 @@ impl SessionTable {
         self.buckets = Some(BTreeMap::new());
         for id in self.order.clone() {
             let session = self.sessions.get_mut(id).expect("both hold the same ids");
-            session.lease.touch(now);
+            session.last_heard.touch(now);
             session.is_closing = false;
             session.bucket = NO_BUCKET;
             self.schedule(id);
@@ -178,7 +178,7 @@ impl SessionTable {
     /// know who was heard of meanwhile. Ends that are on their way stay so.
     pub fn rearm(&mut self, now: Millis) {
         for session in self.order.iter().filter_map(|id| self.sessions.get(*id)) {
-            session.lease.touch(now);
+            session.last_heard.touch(now);
         }
     }
 
@@ -267,7 +267,7 @@ impl SessionTable {
         (*first.key() <= now).then(|| first.remove_entry())
     }
 
-    /// Expires a session, or moves it on to the bucket that its lease calls for now.
+    /// Expires a session, or moves it on to the bucket that its last_heard calls for now.
     fn look_at(&mut self, id: SessionId, at: Millis, now: Millis, out: &mut Vec<SessionId>) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         if session.bucket != at || session.is_closing {
@@ -286,13 +286,13 @@ impl SessionTable {
 
 impl Session {
     fn new(timeout_ms: i32, now: Millis) -> Session {
-        let (lease, bucket) = (Lease::new(now), NO_BUCKET);
-        Session { timeout_ms, owner: None, lease, is_closing: false, bucket }
+        let (last_heard, bucket) = (LastHeard::new(now), NO_BUCKET);
+        Session { timeout_ms, owner: None, last_heard, is_closing: false, bucket }
     }
 
     /// The end of the tick in which the session's time runs out.
     fn deadline(&self, tick_ms: i64) -> Millis {
-        let end = self.lease.last_heard().0 + i64::from(self.timeout_ms);
+        let end = self.last_heard.get().0 + i64::from(self.timeout_ms);
         Millis((end.div_euclid(tick_ms) + 1) * tick_ms)
     }
 }

@@ -45,9 +45,9 @@ fn expiry_is_never_early_and_at_most_a_tick_late() {
 #[test]
 fn a_touch_moves_the_end_and_nothing_else() {
     let mut table = table();
-    let lease = table.open(SessionId(1), 4_000, Millis(0));
+    let last_heard = table.open(SessionId(1), 4_000, Millis(0));
     for now in (0..100_000).step_by(500) {
-        lease.touch(Millis(now));
+        last_heard.touch(Millis(now));
         assert_eq!(due(&mut table, now), []);
     }
     assert_eq!(due(&mut table, 99_500 + 4_000), []);
@@ -86,8 +86,8 @@ fn attach_renegotiates_in_both_directions() {
     let again = table.attach(SessionId(1), 20_000, owner(2), Millis(5_000)).unwrap();
     assert_eq!(again.previous, Some(owner(1)));
     assert_eq!(due(&mut table, 25_000), []);
-    attached.lease.touch(Millis(30_000));
-    assert_eq!(due(&mut table, 26_000), [SessionId(1)], "the old lease has no effect");
+    attached.last_heard.touch(Millis(30_000));
+    assert_eq!(due(&mut table, 26_000), [SessionId(1)], "the old last_heard has no effect");
     assert_eq!(due(&mut table, 90_000), []);
 }
 
@@ -144,8 +144,8 @@ fn only_who_leads_lets_sessions_expire() {
 fn slices_tell_what_one_look_at_everything_tells() {
     let mut table = table();
     for id in 0..1_000 {
-        let lease = table.open(SessionId(id + 1), 4_000, Millis(0));
-        lease.touch(Millis(id));
+        let last_heard = table.open(SessionId(id + 1), 4_000, Millis(0));
+        last_heard.touch(Millis(id));
     }
     let mut out = Vec::new();
     while !table.due_some(Millis(6_000), 7, &mut out) {}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Touch;
 use crate::op::ReplyShape;
-use crate::session::Lease;
+use crate::session::LastHeard;
 use crate::wire::Id;
 use crate::wire::opcode::op;
 use crate::{Code, Millis, SessionId, limits};
@@ -34,13 +34,13 @@ pub enum Phase {
 #[derive(Debug)]
 pub enum Slot {
     /// At the sequencer.
-    Asked {
+    InFlight {
         /// The request's number.
         xid: i32,
         /// The operation.
         op: i32,
         /// What the reply looks like.
-        shape: AskedShape,
+        shape: ReplyKind,
         /// Bytes of its payload, at most those of a frame.
         bytes: u32,
         /// When it arrived, microseconds of the monotonic clock.
@@ -66,7 +66,7 @@ pub enum Slot {
 
 /// The forms of a reply that the sequencer's answer turns into.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AskedShape {
+pub enum ReplyKind {
     /// Of a write.
     Write(ReplyShape),
     /// Of a read; the body comes with the answer.
@@ -117,7 +117,7 @@ pub struct Attached {
     /// The timeout agreed.
     pub timeout_ms: i32,
     /// Where the sequencer reads when the client was last heard.
-    pub lease: Lease,
+    pub last_heard: LastHeard,
 }
 
 /// One connection.
@@ -136,7 +136,7 @@ pub struct Conn {
     pub syncs: VecDeque<Option<Box<str>>>,
     /// Slots of the pipeline that are at the sequencer, an open or attach under way, and a
     /// four-letter word that waits for its text.
-    pub asked: usize,
+    pub in_flight: usize,
     /// The session, once it is set up.
     pub attached: Option<Attached>,
     /// Who the client has proven to be.
@@ -175,7 +175,7 @@ impl Conn {
             out: Vec::new(),
             pipeline: VecDeque::new(),
             syncs: VecDeque::new(),
-            asked: 0,
+            in_flight: 0,
             attached: None,
             ids: Arc::from([ip]),
             read_only: None,
@@ -209,7 +209,7 @@ impl Conn {
 
     /// Whether its id may go: nothing can come for it any more.
     pub(super) fn is_done(&self) -> bool {
-        self.asked == 0 && self.held == 0
+        self.in_flight == 0 && self.held == 0
     }
 
     /// Whether nothing is owed to the client any more.

@@ -1,12 +1,12 @@
 //! What comes back from the sequencer: changes for the watches, answers for the connections.
 
-use super::conn::{AskedShape, Conn, Phase, Slot};
+use super::conn::{Conn, Phase, ReplyKind, Slot};
 use super::serve::{Done, Due};
 use super::{Moment, Shard, Touch};
 use crate::acl;
 use crate::database::{Change, OpResult};
 use crate::op::write_reply;
-use crate::request::{Answer, Delivery, Outcome};
+use crate::request::{Answer, Outcome, ShardMessage};
 use crate::txn::AclList;
 use crate::watch::{ConnId, Subject};
 use crate::wire::Put;
@@ -18,15 +18,15 @@ use crate::{Code, Zxid, path};
 impl Shard {
     /// Takes one delivery in. Order: call it for everything in the mailbox before any
     /// [`Shard::received`] of the same moment.
-    pub fn deliver(&mut self, delivery: Delivery, moment: Moment<'_>) {
+    pub fn deliver(&mut self, delivery: ShardMessage, moment: Moment<'_>) {
         match delivery {
-            Delivery::Changes(zxid, changes) => {
+            ShardMessage::Changes(zxid, changes) => {
                 for change in changes.iter() {
                     self.fire(zxid, change);
                 }
             }
-            Delivery::Answer(answer) => self.answer(answer, moment),
-            Delivery::Evict(id, session) => {
+            ShardMessage::Answer(answer) => self.answer(answer, moment),
+            ShardMessage::CloseConnection(id, session) => {
                 if self.speaks_for(id, session) {
                     self.with_conn(id, Touch::Later, |_, conn| conn.close());
                 }
@@ -84,7 +84,7 @@ impl Shard {
         let id = answer.origin.conn;
         self.end(1);
         self.with_conn(id, Touch::Answered, |shard, conn| {
-            conn.asked -= 1;
+            conn.in_flight -= 1;
             if conn.phase == Phase::Opening {
                 shard.opened(conn, answer, moment);
                 return;
@@ -111,13 +111,13 @@ impl Shard {
     /// Turns an answer into the reply of the request at the front.
     fn settle(&mut self, id: ConnId, conn: &mut Conn, answer: Answer, moment: Moment<'_>) {
         let front = conn.pipeline.pop_front().expect("an answer belongs to a request");
-        let Slot::Asked { xid, op, shape, bytes, since_us } = front else {
+        let Slot::InFlight { xid, op, shape, bytes, since_us } = front else {
             panic!("an answer overtook a request of its own connection");
         };
         self.settings.requests.free_bytes(bytes as usize);
-        let path = if shape == AskedShape::Sync { conn.syncs.pop_front() } else { None };
-        if shape == AskedShape::Read {
-            self.watches_asked -= 1;
+        let path = if shape == ReplyKind::Sync { conn.syncs.pop_front() } else { None };
+        if shape == ReplyKind::Read {
+            self.watches_in_flight -= 1;
         }
         if matches!(conn.phase, Phase::Closing | Phase::Lost) {
             self.counters.throttle.stale_replies += 1;
@@ -129,22 +129,22 @@ impl Shard {
             (_, Outcome::Moved) => conn.abort(),
             (_, Outcome::Refused(code) | Outcome::Result(OpResult::Refused(code))) => {
                 self.reply(conn, done, zxid, code, moment, |_| {});
-                if shape == AskedShape::Close {
+                if shape == ReplyKind::Close {
                     conn.close();
                 }
             }
-            (AskedShape::Write(shape), Outcome::Result(result)) => {
+            (ReplyKind::Write(shape), Outcome::Result(result)) => {
                 let body = |out: &mut Vec<u8>| write_reply(shape, &result, out);
                 self.reply(conn, done, zxid, Code::Ok, moment, body);
             }
-            (AskedShape::Read, Outcome::Read(reply)) => {
+            (ReplyKind::Read, Outcome::Read(reply)) => {
                 if let Some((path, kind)) = &reply.watch {
                     self.watches.add_one_shot(id, path, *kind);
                 }
                 let body = |out: &mut Vec<u8>| out.extend_from_slice(&reply.body);
                 self.reply(conn, done, zxid, reply.code, moment, body);
             }
-            (AskedShape::Sync, Outcome::Synced) => {
+            (ReplyKind::Sync, Outcome::Synced) => {
                 let path = path.expect("every sync under way has its path");
                 let body = |out: &mut Vec<u8>| match &path {
                     Some(path) => out.put_java_string(path),
@@ -152,7 +152,7 @@ impl Shard {
                 };
                 self.reply(conn, done, zxid, Code::Ok, moment, body);
             }
-            (AskedShape::Close, Outcome::Result(OpResult::SessionClosed)) => {
+            (ReplyKind::Close, Outcome::Result(OpResult::SessionClosed)) => {
                 self.reply(conn, done, zxid, Code::Ok, moment, |_| {});
                 conn.close();
             }
@@ -182,7 +182,7 @@ impl Shard {
                     let done = Done { header: RequestHeader { xid, op }, since_us };
                     self.reply(conn, done, zxid, Code::ThrottledOp, moment, |_| {});
                 }
-                Slot::Throttled { .. } | Slot::Asked { .. } => {}
+                Slot::Throttled { .. } | Slot::InFlight { .. } => {}
             }
         }
     }

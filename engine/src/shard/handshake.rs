@@ -4,8 +4,8 @@ use super::conn::{Attached, Conn, Phase};
 use super::hold::What;
 use super::serve::Done;
 use super::{Moment, Shard, Touch, Word};
-use crate::request::{Ask, Grant, Request};
-use crate::sequencer::Asker;
+use crate::request::{Grant, Request, RequestKind};
+use crate::sequencer::Caller;
 use crate::watch::ConnId;
 use crate::wire::connect::{ConnectRequest, ConnectResponse};
 use crate::wire::header::RequestHeader;
@@ -63,7 +63,7 @@ impl Shard {
     /// Notes a word. Whatever arrived with it is used up.
     fn word(&mut self, id: ConnId, conn: &mut Conn, word: Word, used: usize) -> usize {
         conn.phase = Phase::Word;
-        conn.asked += 1;
+        conn.in_flight += 1;
         conn.stats.received += 1;
         self.counters.received += 1;
         self.words.push((id, word));
@@ -89,20 +89,20 @@ impl Shard {
             if self.settings.requests.holds() {
                 return self.hold(id, conn, What::Open { timeout_ms }, moment.now_us);
             }
-            return self.ask_session(id, conn, Ask::Open { timeout_ms });
+            return self.request_session(id, conn, RequestKind::Open { timeout_ms });
         }
         self.counters.revalidations += 1;
         let password = request.password.as_deref().and_then(|bytes| bytes.try_into().ok());
         let session = SessionId(request.session);
-        self.ask_session(id, conn, Ask::Attach { session, password, timeout_ms });
+        self.request_session(id, conn, RequestKind::Attach { session, password, timeout_ms });
     }
 
     /// Asks the sequencer for the session of a connection.
-    pub(super) fn ask_session(&mut self, id: ConnId, conn: &mut Conn, ask: Ask) {
-        conn.asked += 1;
+    pub(super) fn request_session(&mut self, id: ConnId, conn: &mut Conn, kind: RequestKind) {
+        conn.in_flight += 1;
         self.begin();
-        let asker = Asker { session: SessionId::NONE, cxid: 0, ids: conn.ids.clone() };
-        self.requests.push(Request { origin: self.origin(id), asker, ask, audited: None });
+        let caller = Caller { session: SessionId::NONE, cxid: 0, ids: conn.ids.clone() };
+        self.requests.push(Request { origin: self.origin(id), caller, kind, audited: None });
     }
 
     /// The session is set up: the client may go on.
@@ -128,7 +128,7 @@ impl Shard {
         conn.attached = Some(Attached {
             session: grant.session,
             timeout_ms: grant.timeout_ms,
-            lease: grant.lease,
+            last_heard: grant.last_heard,
         });
         conn.phase = Phase::Established;
     }

@@ -8,7 +8,7 @@ use super::serve::{Arrival, Done};
 use super::{Moment, Shard, Touch};
 use crate::Code;
 use crate::op::ReplyShape;
-use crate::request::Ask;
+use crate::request::RequestKind;
 use crate::watch::ConnId;
 use crate::wire::Reader;
 use crate::wire::header::RequestHeader;
@@ -151,7 +151,7 @@ impl Shard {
         let too_long = self.settings.requests.wait_us_max.is_some_and(|max| waited_us > max);
         match held.what {
             What::Open { timeout_ms } => match conn.phase {
-                Phase::Opening => self.ask_session(id, conn, Ask::Open { timeout_ms }),
+                Phase::Opening => self.request_session(id, conn, RequestKind::Open { timeout_ms }),
                 Phase::First | Phase::Word | Phase::Established => {}
                 Phase::Leaving | Phase::Closing | Phase::Lost => {}
             },

@@ -2,7 +2,7 @@
 //!
 //! Pure: bytes come in with [`Shard::received`], leave through each connection's output, requests
 //! for the sequencer gather in [`Shard::requests`], and its answers come back as
-//! [`Delivery`](crate::request::Delivery)s. The thread around it owns the sockets.
+//! [`ShardMessage`](crate::request::ShardMessage)s. The thread around it owns the sockets.
 
 mod conn;
 mod deliver;
@@ -172,7 +172,7 @@ pub struct Shard {
     /// What is held back until fewer requests are in process, in order.
     held: VecDeque<Held>,
     /// Reads with a watch that are at the sequencer.
-    watches_asked: usize,
+    watches_in_flight: usize,
     /// Local requests behind a request that is at the sequencer; any of them may set a watch.
     locals_waiting: usize,
 }
@@ -196,7 +196,7 @@ impl Shard {
             newcomers: VecDeque::new(),
             outstanding: 0,
             held: VecDeque::new(),
-            watches_asked: 0,
+            watches_in_flight: 0,
             locals_waiting: 0,
             settings,
         }
@@ -258,7 +258,7 @@ impl Shard {
 
     /// Whether changes must be reported to this shard: it holds watches, or is about to.
     pub fn has_interest(&self) -> bool {
-        !self.watches.is_empty() || self.watches_asked + self.locals_waiting > 0
+        !self.watches.is_empty() || self.watches_in_flight + self.locals_waiting > 0
     }
 
     /// Bytes arrived. They are parsed as far as whole frames and bounds go.
@@ -314,7 +314,7 @@ impl Shard {
         conn.out = Vec::new();
         let local = conn.pipeline.len();
         conn.pipeline.retain(|slot| match slot {
-            Slot::Asked { .. } => true,
+            Slot::InFlight { .. } => true,
             Slot::Throttled { .. } => false,
             Slot::Local { payload, .. } => {
                 settings.requests.free_bytes(payload.len());
@@ -353,7 +353,7 @@ impl Shard {
 
     fn forget(&mut self, id: ConnId) {
         let conn = self.conns[id.0 as usize].take().expect("the id is in use");
-        assert!(conn.asked == 0, "an answer is still on its way to this connection");
+        assert!(conn.in_flight == 0, "an answer is still on its way to this connection");
         self.free.push(id.0);
     }
 
@@ -393,7 +393,7 @@ impl Shard {
     /// Call it exactly once per word: until then the connection keeps its id.
     pub fn finish_word(&mut self, id: ConnId, text: &[u8]) {
         self.with_conn(id, Touch::Answered, |shard, conn| {
-            conn.asked -= 1;
+            conn.in_flight -= 1;
             if conn.phase == Phase::Word {
                 conn.out.extend_from_slice(text);
                 shard.count_sent(conn);

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::conn::{AskedShape, Conn, Phase, Replied, Slot};
+use super::conn::{Conn, Phase, Replied, ReplyKind, Slot};
 use super::hold::What;
 use super::{Moment, ReplyBytes, Shard};
 use crate::acl;
 use crate::audit::{Audited, Client};
 use crate::op::set_watches::SetWatches;
 use crate::op::{Read, Reading, ReplyShape, Write, is_read, read, watches, who_am_i};
-use crate::request::{Ask, Request};
-use crate::sequencer::Asker;
+use crate::request::{Request, RequestKind};
+use crate::sequencer::Caller;
 use crate::watch::ConnId;
 use crate::wire::header::{ReplyFrame, RequestHeader};
 use crate::wire::opcode::{op, xid};
@@ -92,7 +92,7 @@ impl Shard {
         self.counters.received += 1;
         conn.stats.received += 1;
         if let Some(attached) = &conn.attached {
-            attached.lease.touch(moment.now.mono);
+            attached.last_heard.touch(moment.now.mono);
         }
         let mut reader = Reader::new(payload);
         let Ok(header) = RequestHeader::read(&mut reader) else { return conn.abort() };
@@ -137,28 +137,28 @@ impl Shard {
         let mut reader = Reader::new(payload);
         RequestHeader::read(&mut reader).expect("the header was read before");
         let mut audited = None;
-        let (ask, shape) = match header.op {
+        let (kind, shape) = match header.op {
             op::CLOSE_SESSION => {
                 if conn.phase != Phase::Lost {
                     conn.phase = Phase::Leaving;
                 }
-                (Ask::Close, AskedShape::Close)
+                (RequestKind::Close, ReplyKind::Close)
             }
             op::SYNC => match reader.ustring() {
                 Ok(path) => {
                     conn.syncs.push_back(path.map(|path| path.into_owned().into()));
-                    (Ask::Sync, AskedShape::Sync)
+                    (RequestKind::Sync, ReplyKind::Sync)
                 }
                 Err(_) => return false,
             },
             code if is_read(code) => {
-                if conn.asked == 0 {
+                if conn.in_flight == 0 {
                     return false;
                 }
                 // Registering a watch is promised before the answer comes back.
-                self.watches_asked += 1;
+                self.watches_in_flight += 1;
                 let record = reader.rest().into();
-                (Ask::Read(Box::new(Read { op: code, record })), AskedShape::Read)
+                (RequestKind::Read(Box::new(Read { op: code, record })), ReplyKind::Read)
             }
             code => {
                 let Some(shape) = ReplyShape::of(code) else { return false };
@@ -169,19 +169,19 @@ impl Shard {
                     let noted = Audited::new(conn.session(), client, code, &write);
                     audited = Some(Box::new(noted));
                 }
-                (Ask::Write(write), AskedShape::Write(shape))
+                (RequestKind::Write(write), ReplyKind::Write(shape))
             }
         };
-        let asker = Asker { session: conn.session(), cxid: header.xid, ids: conn.ids.clone() };
-        self.requests.push(Request { origin: self.origin(id), asker, ask, audited });
-        conn.pipeline.push_back(Slot::Asked {
+        let caller = Caller { session: conn.session(), cxid: header.xid, ids: conn.ids.clone() };
+        self.requests.push(Request { origin: self.origin(id), caller, kind, audited });
+        conn.pipeline.push_back(Slot::InFlight {
             xid: header.xid,
             op: header.op,
             shape,
             bytes: u32::try_from(payload.len()).expect("a frame is shorter than 4 GiB"),
             since_us,
         });
-        conn.asked += 1;
+        conn.in_flight += 1;
         self.begin();
         true
     }

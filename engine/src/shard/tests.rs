@@ -54,7 +54,7 @@ fn each_list_has_a_connection_once_and_only_an_urgent_reason_is_news() {
 fn who_is_gone_is_not_looked_after() {
     let mut shard = shard();
     let id = open(&mut shard);
-    shard.with_conn(id, Touch::Later, |_, conn| conn.asked = 1);
+    shard.with_conn(id, Touch::Later, |_, conn| conn.in_flight = 1);
     shard.lost(id);
     shard.with_conn(id, Touch::Answered, |_, _| {});
     assert_eq!(lists(&mut shard), [0, 0, 1], "the first was before its end");

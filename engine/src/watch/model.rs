@@ -148,7 +148,7 @@ impl Model {
     }
 }
 
-fn carry_out(table: &mut WatchTable, model: &mut Model, step: &Step) {
+fn apply_committed(table: &mut WatchTable, model: &mut Model, step: &Step) {
     match *step {
         Step::AddOneShot(conn, path, kind) => add_one_shot(table, model, conn, path, kind),
         Step::AddForAll(path, kind) => {
@@ -243,7 +243,7 @@ proptest! {
     fn the_table_does_what_the_model_does(steps in steps()) {
         let (mut table, mut model) = (WatchTable::new(7), Model::default());
         for step in &steps {
-            carry_out(&mut table, &mut model, step);
+            apply_committed(&mut table, &mut model, step);
         }
         table.sweep(usize::MAX);
         compare(&table, &model);
@@ -253,10 +253,10 @@ proptest! {
     fn when_all_connections_are_gone_nothing_is_left(steps in steps()) {
         let (mut table, mut model) = (WatchTable::new(7), Model::default());
         for step in &steps {
-            carry_out(&mut table, &mut model, step);
+            apply_committed(&mut table, &mut model, step);
         }
         for conn in 0..CONNS {
-            carry_out(&mut table, &mut model, &Step::Drop(conn));
+            apply_committed(&mut table, &mut model, &Step::Drop(conn));
         }
         table.sweep(usize::MAX);
         compare(&table, &model);

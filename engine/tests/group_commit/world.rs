@@ -411,7 +411,7 @@ impl World {
                 let until = (until as f64).max(self.now + 1.0);
                 self.at(until, Event::Look);
             }
-            Decision::Commit => {
+            Decision::Flush => {
                 self.handed += 1;
                 let group = std::mem::take(&mut self.gathered);
                 match self.flight {

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use ringkeeper_engine::device::{Fault, MemoryDevice};
-use ringkeeper_engine::log::{Group, Room, Step};
+use ringkeeper_engine::log::{Group, LogCapacity, Step};
 
 use crate::world::{Random, World, goes_on, live, txn};
 
@@ -45,7 +45,7 @@ fn a_log_that_failed_takes_nothing_more() {
     assert!(error.contains("The server stops"), "{error}");
     let mut group = Group::new();
     group.push(&txn(4, 1));
-    assert!(server.recovered.log.commit(&mut group).is_err());
+    assert!(server.recovered.log.flush(&mut group).is_err());
     assert!(server.recovered.log.seal().is_err());
 }
 
@@ -56,7 +56,7 @@ fn a_full_disk_is_seen_before_it_is_hit() {
         let (device, mut world) = (MemoryDevice::new(1), World::default());
         let mut server = world.start(&device).unwrap();
         server.recovered.preparer.step().unwrap();
-        assert_eq!(server.recovered.gauge.room(), Room::PLENTY);
+        assert_eq!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
         device.set_capacity(Some(2 * (20 << 10) + 4_096 + spare_bytes));
         let mut refused = false;
         for round in 0..1_000 {
@@ -64,7 +64,7 @@ fn a_full_disk_is_seen_before_it_is_hit() {
             (0..1 + round % 5).for_each(|n| {
                 group.push(&txn((world.ordered.len() + n) as u64 + 1, world.life));
             });
-            if server.recovered.gauge.room().writes < group.bytes() as u64 {
+            if server.recovered.gauge.capacity().writes < group.bytes() as u64 {
                 refused = true;
                 break;
             }
@@ -73,8 +73,8 @@ fn a_full_disk_is_seen_before_it_is_hit() {
         }
         assert!(refused, "the disk is full, and nobody says so");
         // Sessions can still be closed, and the log never fails.
-        let closes = server.recovered.gauge.room().closes;
-        assert!(closes >= server.recovered.gauge.room().writes + 3_000, "{closes}");
+        let closes = server.recovered.gauge.capacity().closes;
+        assert!(closes >= server.recovered.gauge.capacity().writes + 3_000, "{closes}");
         world.commit(&mut server, 3).unwrap();
         // A snapshot does not fit; that is no reason to stop, and it leaves nothing behind.
         if spare_bytes == 0 {
@@ -89,7 +89,7 @@ fn a_full_disk_is_seen_before_it_is_hit() {
         // Space comes back.
         device.set_capacity(None);
         assert_eq!(server.recovered.preparer.step().unwrap(), Step::Made);
-        assert_eq!(server.recovered.gauge.room(), Room::PLENTY);
+        assert_eq!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
         world.commit(&mut server, 40).unwrap();
         goes_on(&world, &device);
     }
@@ -105,13 +105,13 @@ fn recycled_segments_end_a_full_disk() {
     }
     device.set_capacity(Some(0));
     assert_eq!(server.recovered.preparer.step().unwrap(), Step::Full);
-    assert_ne!(server.recovered.gauge.room(), Room::PLENTY);
+    assert_ne!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
     device.set_capacity(None);
     world.snapshot_only(&server).unwrap();
     device.set_capacity(Some(0));
     server.recovered.purger.purge(1, crate::world::NOBODY).unwrap();
     assert_eq!(server.recovered.preparer.step().unwrap(), Step::Enough);
-    assert_eq!(server.recovered.gauge.room(), Room::PLENTY);
+    assert_eq!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
     world.commit(&mut server, 60).unwrap();
     goes_on(&world, &device);
 }

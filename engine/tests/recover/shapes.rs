@@ -27,7 +27,7 @@ fn txn(zxid: Zxid, bytes: usize) -> Txn {
 fn commit(log: &mut Log<MemoryDevice>, txns: &[Txn]) {
     let mut group = Group::new();
     txns.iter().for_each(|txn| group.push(txn));
-    assert_eq!(log.commit(&mut group).unwrap(), txns.last().unwrap().zxid);
+    assert_eq!(log.flush(&mut group).unwrap(), txns.last().unwrap().zxid);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn nothing_to_commit_and_nothing_to_seal_costs_nothing() {
     recovered.log.seal().unwrap();
     let before = device.operations();
     recovered.log.seal().unwrap();
-    assert_eq!(recovered.log.commit(&mut Group::new()).unwrap(), Zxid(1));
+    assert_eq!(recovered.log.flush(&mut Group::new()).unwrap(), Zxid(1));
     assert_eq!(device.operations(), before);
     assert_eq!(recovered.gauge.stats().commits, 1);
     assert_eq!(recovered.log.last(), Zxid(1));

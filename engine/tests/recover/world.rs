@@ -145,7 +145,7 @@ impl World {
             group.push(&txn);
             self.ordered.push(txn);
         }
-        let durable = server.recovered.log.commit(&mut group).map_err(|fatal| fatal.to_string())?;
+        let durable = server.recovered.log.flush(&mut group).map_err(|fatal| fatal.to_string())?;
         assert_eq!(durable.0, self.ordered.len() as u64);
         assert!(group.is_empty());
         self.acked = self.ordered.len();

@@ -81,7 +81,7 @@ impl World {
             self.begin();
         }
         let body = self.steps.pop_front().expect("a transaction has a step");
-        self.carry_out(&body);
+        self.apply_committed(&body);
         if self.steps.is_empty() {
             self.log.last_mut().expect("it began").1 = self.tree.digest();
         }
@@ -111,7 +111,7 @@ impl World {
         self.log.push((Txn { session, cxid: 0, zxid: self.zxid, time, body }, 0));
     }
 
-    fn carry_out(&mut self, body: &TxnBody) {
+    fn apply_committed(&mut self, body: &TxnBody) {
         let (zxid, time) = (self.zxid, Millis(self.zxid.to_wire() * 10));
         let at = |tree: &Tree, path: &str| tree.find(path).expect("it was decided upon");
         match body {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::op::OpSettings;
-use ringkeeper_engine::request::{Delivery, Request};
+use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Moment, Phase, Shard, ShardSettings};
 use ringkeeper_engine::throttle::{ConnectionLimits, ConnectionThrottle, RequestLimits};
@@ -19,7 +19,8 @@ use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::{Millis, Now, Zxid};
 use ringkeeper_replication::{
-    Committed, Input, Mail, Outputs, Replica, ReplicaSettings, Room, carry_out,
+    Committed, Input, Outputs, Replica, ReplicaSettings, ShardOutbox, WriteAdmission,
+    apply_committed,
 };
 
 /// Seed of the hash tables; any will do.
@@ -63,8 +64,8 @@ impl Default for NodeSettings {
 pub(crate) struct Seat {
     /// The pure shard.
     pub(crate) shard: Shard,
-    mailbox: VecDeque<Vec<Delivery>>,
-    outbox: Vec<Delivery>,
+    mailbox: VecDeque<Vec<ShardMessage>>,
+    outbox: Vec<ShardMessage>,
     requests: VecDeque<Vec<Request>>,
     interest: bool,
 }
@@ -80,7 +81,7 @@ pub(crate) struct Node {
     /// The time.
     pub(crate) now: Now,
     /// Whether the log has room.
-    pub(crate) room: Room,
+    pub(crate) admission: WriteAdmission,
     replica: Replica,
     settings: NodeSettings,
     ops: OpSettings,
@@ -143,7 +144,7 @@ impl Node {
             history,
             seats: seats.collect(),
             now,
-            room: Room::Plenty,
+            admission: WriteAdmission::All,
             replica,
             settings,
             ops,
@@ -191,7 +192,7 @@ impl Node {
 
     /// First half of a sweep of the sequencer: what has become durable is released.
     pub(crate) fn release(&mut self) {
-        self.carry_out();
+        self.apply_committed();
         if self.committed.is_empty()
             && let Some(durable) = self.durable.take()
         {
@@ -273,13 +274,13 @@ impl Node {
     }
 
     fn step(&mut self, input: Input<'_>) {
-        self.replica.set_room(self.room);
+        self.replica.set_admission(self.admission);
         self.replica.step(&self.db, input, &mut self.outputs);
         self.committed.extend(self.outputs.committed.drain(..));
-        self.carry_out();
+        self.apply_committed();
     }
 
-    fn carry_out(&mut self) {
+    fn apply_committed(&mut self) {
         while !self.committed.is_empty() && self.has_room() {
             let mut post = Post { seats: &mut self.seats };
             for _ in 0..self.settings.hold_max {
@@ -289,7 +290,7 @@ impl Node {
                     assert!(durable, "{} is applied before it is durable", proposal.txn.zxid);
                     self.history.push(through_the_log(&proposal.txn));
                 }
-                carry_out(next, &mut self.db, &self.ops, &mut post);
+                apply_committed(next, &mut self.db, &self.ops, &mut post);
             }
             for seat in self.seats.iter_mut().filter(|seat| !seat.outbox.is_empty()) {
                 seat.mailbox.push_back(std::mem::take(&mut seat.outbox));
@@ -335,17 +336,17 @@ struct Post<'a> {
     seats: &'a mut [Seat],
 }
 
-impl Mail for Post<'_> {
+impl ShardOutbox for Post<'_> {
     fn interest(&self) -> Interest {
         let somebody = self.seats.iter().any(|seat| seat.interest);
         if somebody { Interest::Somebody } else { Interest::Nobody }
     }
 
-    fn to_shard(&mut self, shard: u16, delivery: Delivery) {
+    fn to_shard(&mut self, shard: u16, delivery: ShardMessage) {
         self.seats[usize::from(shard)].outbox.push(delivery);
     }
 
-    fn to_watching_shards(&mut self, delivery: impl Fn() -> Delivery) {
+    fn to_watching_shards(&mut self, delivery: impl Fn() -> ShardMessage) {
         for seat in self.seats.iter_mut().filter(|seat| seat.interest) {
             seat.outbox.push(delivery());
         }

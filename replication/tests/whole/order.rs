@@ -13,7 +13,7 @@
 use ringkeeper_engine::client::{Request, WatchMode};
 use ringkeeper_engine::throttle::RequestLimits;
 use ringkeeper_engine::watch::ConnId;
-use ringkeeper_replication::Room;
+use ringkeeper_replication::WriteAdmission;
 
 use crate::client::Client;
 use crate::node::{Node, NodeSettings};
@@ -146,7 +146,12 @@ impl World {
     }
 
     fn fill_or_empty_the_disk(&mut self) {
-        self.node.room = *self.random.pick(&[Room::Plenty, Room::Plenty, Room::Closes, Room::None]);
+        self.node.admission = *self.random.pick(&[
+            WriteAdmission::All,
+            WriteAdmission::All,
+            WriteAdmission::CloseOnly,
+            WriteAdmission::None,
+        ]);
     }
 
     fn serve_all(&mut self) {
@@ -155,7 +160,7 @@ impl World {
 
     /// Everything comes to rest: all that was asked is answered, and nothing is left over.
     fn finish(&mut self) {
-        self.node.room = Room::Plenty;
+        self.node.admission = WriteAdmission::All;
         for ghost in std::mem::take(&mut self.ghosts) {
             self.node.seats[ghost.seat].shard.lost(ghost.conn);
         }

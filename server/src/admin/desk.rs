@@ -9,13 +9,13 @@ use ringkeeper_engine::shard::{Phase, Replied, Shard, Word};
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::wire::opcode::op;
 
-use super::gather::Asker;
+use super::gather::Caller;
 use super::hub::{Errand, Hub};
 use super::job::{Progress, SessionJobs, ShardJob, ShardLatencies};
 use super::outbox::Outbox;
 use super::places::Place;
 use super::words;
-use crate::node::driver::Sequencer;
+use crate::node::driver::NodeDriver;
 use crate::node::view::View;
 
 /// Jobs that are completed in one turn at the most.
@@ -36,7 +36,7 @@ pub struct Reports<'a> {
     /// The database.
     pub view: &'a View,
     /// The sequencer, where it shares the shard's thread.
-    pub sequencer: Option<&'a Sequencer>,
+    pub sequencer: Option<&'a NodeDriver>,
 }
 
 impl Desk {
@@ -120,7 +120,7 @@ impl Desk {
     /// Asks for a report now, or when there is a place for it.
     fn ask(&self, origin: Origin, word: Word) {
         if let Some(place) = self.hub.places().enter(&self.hub, origin, word) {
-            self.hub.ask(word, Asker::Conn(origin, place));
+            self.hub.ask(word, Caller::Conn(origin, place));
         }
     }
 
@@ -129,7 +129,7 @@ impl Desk {
         if is_gone(shard, conn) {
             return shard.finish_word(conn, b"");
         }
-        self.hub.ask(word, Asker::Conn(Origin { shard: self.shard, conn }, place));
+        self.hub.ask(word, Caller::Conn(Origin { shard: self.shard, conn }, place));
     }
 
     fn take_errands(&mut self, shard: &mut Shard) {

@@ -11,7 +11,7 @@ use super::part::Part;
 use super::places::Place;
 
 /// Who waits for a report.
-pub(super) enum Asker {
+pub(super) enum Caller {
     /// A connection: it gets the text of the word, and has this place until then.
     Conn(Origin, Place),
     /// Somebody who puts the parts into words himself.
@@ -31,28 +31,28 @@ struct Parts {
     missing: usize,
     there: Vec<Part>,
     /// Taken with the last part.
-    asker: Option<Asker>,
+    caller: Option<Caller>,
 }
 
 impl Gather {
     /// A report that is complete with a part of each shard, and so many others.
-    pub(super) fn new(word: Word, asker: Asker, shards: usize, others: usize) -> Arc<Gather> {
+    pub(super) fn new(word: Word, caller: Caller, shards: usize, others: usize) -> Arc<Gather> {
         let missing = shards + others;
         let there = Vec::with_capacity(missing);
-        let parts = Parts { missing, there, asker: Some(asker) };
+        let parts = Parts { missing, there, caller: Some(caller) };
         Arc::new(Gather { word, shards, parts: Mutex::new(parts) })
     }
 
     /// Adds a part; with the last one, all of them come back, and who waits for them.
-    pub(super) fn add(&self, part: Part) -> Option<(Asker, Vec<Part>)> {
+    pub(super) fn add(&self, part: Part) -> Option<(Caller, Vec<Part>)> {
         let mut parts = self.parts.lock();
         parts.there.push(part);
         parts.missing -= 1;
         if parts.missing > 0 {
             return None;
         }
-        let asker = parts.asker.take().expect("there is one last part");
-        Some((asker, std::mem::take(&mut parts.there)))
+        let caller = parts.caller.take().expect("there is one last part");
+        Some((caller, std::mem::take(&mut parts.there)))
     }
 }
 
@@ -62,12 +62,12 @@ mod tests {
 
     #[test]
     fn the_last_part_completes_a_report() {
-        let (asker, _waits) = oneshot::channel();
-        let gather = Gather::new(Word::Srvr, Asker::Http(asker), 2, 1);
+        let (caller, _waits) = oneshot::channel();
+        let gather = Gather::new(Word::Srvr, Caller::Http(caller), 2, 1);
         assert!(gather.add(Part::default()).is_none());
         assert!(gather.add(Part::default()).is_none());
-        let (asker, parts) = gather.add(Part::default()).expect("it is complete");
-        assert!(matches!(asker, Asker::Http(_)));
+        let (caller, parts) = gather.add(Part::default()).expect("it is complete");
+        assert!(matches!(caller, Caller::Http(_)));
         assert_eq!(parts.len(), 3);
     }
 }

@@ -11,7 +11,7 @@ use ringkeeper_engine::watch::ConnId;
 
 use super::desk::Desk;
 use super::facts::ServerFacts;
-use super::gather::{Asker, Gather};
+use super::gather::{Caller, Gather};
 use super::host::{Host, dir_bytes};
 use super::numbers::{self, Numbers, Totals};
 use super::part::Part;
@@ -22,7 +22,7 @@ use super::words::conf::DirBytes;
 use super::words::dump::{Ephemerals, Times};
 use super::words::srvr::Standing;
 use super::words::{self, TRACE_MASK};
-use crate::log::writer::CommitStats;
+use crate::log::writer::FlushStats;
 use crate::node::driver::Gauges;
 use crate::node::view::View;
 use crate::node::waker::Waker;
@@ -43,7 +43,7 @@ pub struct HubParts {
     /// Numbers of the sequencer.
     pub gauges: Arc<Gauges>,
     /// Numbers of the log.
-    pub commits: Arc<CommitStats>,
+    pub commits: Arc<FlushStats>,
     /// Numbers of snapshots.
     pub snapshots: Arc<SnapshotStats>,
     /// Numbers of connections that were turned away.
@@ -61,7 +61,7 @@ pub struct Hub {
     pub(super) facts: ServerFacts,
     pub(super) view: Arc<View>,
     pub(super) gauges: Arc<Gauges>,
-    pub(super) commits: Arc<CommitStats>,
+    pub(super) commits: Arc<FlushStats>,
     pub(super) snapshots: Arc<SnapshotStats>,
     pub(super) turnstile: Arc<Turnstile>,
     pub(super) audit_lost: Option<Arc<AtomicU64>>,
@@ -181,9 +181,9 @@ impl Hub {
     }
 
     /// Asks everybody for their part of a report.
-    pub(super) fn ask(&self, word: Word, asker: Asker) {
+    pub(super) fn ask(&self, word: Word, caller: Caller) {
         let sequencer = matches!(word, Word::Dump | Word::Ruok);
-        let gather = Gather::new(word, asker, self.shards.len(), usize::from(sequencer));
+        let gather = Gather::new(word, caller, self.shards.len(), usize::from(sequencer));
         if sequencer {
             let seat = self.sequencer.as_ref().unwrap_or(&self.shards[0]);
             seat.push(Errand::Sessions(gather.clone()));
@@ -197,10 +197,10 @@ impl Hub {
     pub(super) fn add(self: &Arc<Hub>, gather: &Gather, part: Part) {
         let (origin, place, parts) = match gather.add(part) {
             None => return,
-            Some((Asker::Conn(origin, place), parts)) => (origin, place, parts),
-            Some((Asker::Http(asker), parts)) => {
+            Some((Caller::Conn(origin, place), parts)) => (origin, place, parts),
+            Some((Caller::Http(caller), parts)) => {
                 // Who does not wait any more has gone.
-                let _ = asker.send(parts);
+                let _ = caller.send(parts);
                 return;
             }
         };

@@ -187,7 +187,7 @@ impl SessionJob {
         }
         let before = self.part.sessions.len();
         for (id, timeout_ms) in table.iter_after(self.after).take(SLICE as usize) {
-            let heard = table.get(id).map_or(Millis(0), |session| session.lease.last_heard());
+            let heard = table.get(id).map_or(Millis(0), |session| session.last_heard.get());
             self.part.sessions.push((id, Millis(heard.0 + i64::from(timeout_ms))));
             self.after = Some(id);
         }

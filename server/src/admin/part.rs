@@ -195,7 +195,7 @@ impl ConnLine {
             stats: conn.stats.clone(),
             session: conn.session(),
             timeout_ms: attached.map_or(0, |attached| attached.timeout_ms),
-            heard: attached.map_or(conn.accepted, |attached| attached.lease.last_heard()),
+            heard: attached.map_or(conn.accepted, |attached| attached.last_heard.get()),
         }
     }
 }

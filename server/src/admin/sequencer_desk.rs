@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::hub::{Errand, Hub};
 use super::job::SessionJobs;
-use crate::node::driver::Sequencer;
+use crate::node::driver::NodeDriver;
 
 /// The desk of a sequencer that has a thread of its own.
 pub struct SequencerDesk {
@@ -23,7 +23,7 @@ impl SequencerDesk {
     }
 
     /// Does one slice of what is asked for.
-    pub fn serve(&mut self, sequencer: &Sequencer) {
+    pub fn serve(&mut self, sequencer: &NodeDriver) {
         while let Some(errand) = self.hub.sequencer_errand() {
             match errand {
                 Errand::Sessions(gather) => self.jobs.push(gather),

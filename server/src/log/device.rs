@@ -16,7 +16,7 @@ use ringkeeper_engine::device::{
 };
 
 use crate::config::{LogDevice, Settings};
-use crate::log::writer::CommitStats;
+use crate::log::writer::FlushStats;
 
 /// How long a measurement takes, all pauses of others not counted.
 const PROBE_TIME: Duration = Duration::from_millis(600);
@@ -73,7 +73,7 @@ pub(crate) struct LogProbe {
     /// The device whose way is changed.
     pub(crate) disk: Disk,
     /// What tells whether it is quiet.
-    pub(crate) commits: Arc<CommitStats>,
+    pub(crate) commits: Arc<FlushStats>,
     /// Set when the server stops.
     pub(crate) stop: Arc<AtomicBool>,
 }

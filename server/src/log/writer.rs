@@ -1,9 +1,9 @@
-//! The committer thread: it owns the log and makes one group durable at a time, while the next
+//! The log writer thread: it owns the log and makes one group durable at a time, while the next
 //! one gathers.
 //!
-//! One more group may be handed over while one is under way. It grows until the committer takes it,
-//! which it does by itself: between two commits the device does not wait for another thread to wake
-//! up.
+//! One more group may be handed over while one is under way. It grows until the log writer takes
+//! it, which it does by itself: between two flushes the device does not wait for another thread to
+//! wake up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,21 +21,21 @@ use crate::log::sched::Rank;
 use crate::node::waker::Waker;
 
 /// What makes groups durable. The log does; tests may use something else.
-pub trait Durable: Send + 'static {
+pub trait DurableLog: Send + 'static {
     /// Returns when the group is durable. An error stops the process: what the disk holds is
     /// not known any more, and a second try can succeed falsely.
-    fn commit(&mut self, group: &mut Group) -> Result<Zxid, String>;
+    fn flush(&mut self, group: &mut Group) -> Result<Zxid, String>;
     /// Called when there has been nothing to commit for a while, and at the end: what was
     /// committed last can be told from a commit that was cut short from then on.
-    fn rest(&mut self) -> Result<(), String>;
+    fn seal(&mut self) -> Result<(), String>;
 }
 
 /// How long nothing has to be committed before the log is sealed.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// Histograms of the committer, shared with the reports.
+/// Histograms of the log_writer, shared with the reports.
 #[derive(Default)]
-pub struct CommitStats {
+pub struct FlushStats {
     /// Commits made.
     pub commits: AtomicU64,
     /// Records committed.
@@ -50,21 +50,21 @@ pub struct CommitStats {
     pub micros_sum: AtomicU64,
     /// The shortest and longest commit, microseconds.
     pub micros_min: AtomicU64,
-    /// See [`CommitStats::micros_min`].
+    /// See [`FlushStats::micros_min`].
     pub micros_max: AtomicU64,
     /// Distribution of the commit times, microseconds.
     pub histogram: parking_lot::Mutex<Option<hdrhistogram::Histogram<u64>>>,
 }
 
-/// The sequencer's end of the committer.
-pub struct Committer {
+/// The sequencer's end of the log_writer.
+pub struct LogWriter {
     place: Arc<Place>,
     done: Receiver<Done>,
     spare: Vec<Group>,
-    /// Groups handed over whose end [`Committer::poll`] has not told of.
+    /// Groups handed over whose end [`LogWriter::poll`] has not told of.
     handed: u32,
     /// What it has done so far.
-    pub stats: Arc<CommitStats>,
+    pub stats: Arc<FlushStats>,
 }
 
 /// A group that is durable.
@@ -81,7 +81,7 @@ pub struct Done {
     pub micros: u64,
 }
 
-/// Where the next group waits for the committer.
+/// Where the next group waits for the log_writer.
 #[derive(Default)]
 struct Place {
     next: Mutex<Next>,
@@ -95,7 +95,7 @@ struct Next {
     over: bool,
 }
 
-/// What became of a group that was to join the one that waits for the committer.
+/// What became of a group that was to join the one that waits for the log_writer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Joined {
     /// It is part of that one now.
@@ -106,17 +106,17 @@ pub enum Joined {
     Nothing,
 }
 
-impl Committer {
+impl LogWriter {
     /// Starts the thread. `waker` is woken whenever a group has become durable.
     pub fn start(
-        mut log: impl Durable,
+        mut log: impl DurableLog,
         waker: Arc<Waker>,
         slow_us: u64,
         priority: LogPriority,
-    ) -> std::io::Result<(Committer, JoinHandle<()>)> {
+    ) -> std::io::Result<(LogWriter, JoinHandle<()>)> {
         let place = Arc::new(Place::default());
         let (finished, done) = bounded(DONE_MAX);
-        let stats = Arc::new(CommitStats::new());
+        let stats = Arc::new(FlushStats::new());
         let counted = stats.clone();
         let source = place.clone();
         let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
@@ -138,19 +138,19 @@ impl Committer {
                     next = source.wait(&mut log);
                 }
             }
-            rest(&mut log);
+            seal(&mut log);
         })?;
         let spare = (0..GROUPS).map(|_| Group::new()).collect();
-        Ok((Committer { place, done, spare, handed: 0, stats }, thread))
+        Ok((LogWriter { place, done, spare, handed: 0, stats }, thread))
     }
 
-    /// Whether a group is under way, or was until [`Committer::poll`] is asked.
+    /// Whether a group is under way, or was until [`LogWriter::poll`] is asked.
     pub fn is_busy(&self) -> bool {
         self.handed > 0
     }
 
     /// Hands a group over and puts an empty one in its place. The first record of it was ordered
-    /// at `since_us`. Only while no other one waits: see [`Committer::join`].
+    /// at `since_us`. Only while no other one waits: see [`LogWriter::join`].
     pub fn submit(&mut self, group: &mut Group, since_us: u64) {
         let empty = self.spare.pop().unwrap_or_default();
         let full = std::mem::replace(group, empty);
@@ -180,7 +180,7 @@ impl Committer {
         self.place.next.lock().group.as_ref().map_or(0, |(group, _)| group.bytes())
     }
 
-    /// Whether a group has become durable that [`Committer::poll`] has not told of.
+    /// Whether a group has become durable that [`LogWriter::poll`] has not told of.
     pub fn is_done(&self) -> bool {
         !self.done.is_empty()
     }
@@ -196,7 +196,7 @@ impl Committer {
     }
 }
 
-impl Drop for Committer {
+impl Drop for LogWriter {
     fn drop(&mut self) {
         self.place.next.lock().over = true;
         self.place.changed.notify_one();
@@ -205,7 +205,7 @@ impl Drop for Committer {
 
 /// Groups between the two threads: one under way, one that waits, and one that is durable.
 const GROUPS: usize = 3;
-/// Groups that are durable and that the sequencer has not heard of; the committer waits beyond.
+/// Groups that are durable and that the sequencer has not heard of; the log_writer waits beyond.
 const DONE_MAX: usize = 4;
 
 impl Place {
@@ -214,7 +214,7 @@ impl Place {
     }
 
     /// Waits for the next group; `None` when the server stops.
-    fn wait(&self, log: &mut impl Durable) -> Option<(Group, u64)> {
+    fn wait(&self, log: &mut impl DurableLog) -> Option<(Group, u64)> {
         let mut next = self.next.lock();
         let mut idle = false;
         loop {
@@ -229,27 +229,27 @@ impl Place {
             } else if self.changed.wait_for(&mut next, IDLE).timed_out() {
                 idle = true;
                 // A group that comes meanwhile waits for the seal, as for any commit.
-                parking_lot::MutexGuard::unlocked(&mut next, || rest(log));
+                parking_lot::MutexGuard::unlocked(&mut next, || seal(log));
             }
         }
     }
 }
 
-fn rest(log: &mut impl Durable) {
-    if let Err(reason) = log.rest() {
+fn seal(log: &mut impl DurableLog) {
+    if let Err(reason) = log.seal() {
         crate::fatal::stop(&reason);
     }
 }
 
 fn commit(
-    log: &mut impl Durable,
+    log: &mut impl DurableLog,
     group: &mut Group,
-    stats: &CommitStats,
+    stats: &FlushStats,
     slow_us: u64,
 ) -> (Zxid, u64) {
     let start = std::time::Instant::now();
     let (bytes, records) = (group.bytes() as u64, u64::from(group.records()));
-    let durable = match log.commit(group) {
+    let durable = match log.flush(group) {
         Ok(durable) => durable,
         Err(reason) => crate::fatal::stop(&reason),
     };
@@ -266,17 +266,17 @@ fn commit(
     (durable, micros)
 }
 
-impl CommitStats {
-    fn new() -> CommitStats {
+impl FlushStats {
+    fn new() -> FlushStats {
         let histogram = hdrhistogram::Histogram::new_with_bounds(1, 60_000_000, 2).ok();
-        CommitStats {
+        FlushStats {
             micros_min: AtomicU64::new(u64::MAX),
             histogram: parking_lot::Mutex::new(histogram),
-            ..CommitStats::default()
+            ..FlushStats::default()
         }
     }
 
-    /// The commit times so far. A copy: nobody may read at leisure while the committer, which runs
+    /// The commit times so far. A copy: nobody may read at leisure while the log_writer, which runs
     /// before everybody else, waits for the lock.
     pub(crate) fn times(&self) -> Option<hdrhistogram::Histogram<u64>> {
         self.histogram.lock().clone()
@@ -311,15 +311,15 @@ mod tests {
         go: mpsc::Receiver<()>,
     }
 
-    impl Durable for Told {
-        fn commit(&mut self, group: &mut Group) -> Result<Zxid, String> {
+    impl DurableLog for Told {
+        fn flush(&mut self, group: &mut Group) -> Result<Zxid, String> {
             let last = group.last().expect("groups are not empty");
             self.begun.send(Some(last)).map_err(|error| error.to_string())?;
             self.go.recv().map_err(|error| error.to_string())?;
             Ok(last)
         }
 
-        fn rest(&mut self) -> Result<(), String> {
+        fn seal(&mut self) -> Result<(), String> {
             // A test that is over does not listen.
             let _ = self.begun.send(None);
             Ok(())
@@ -327,7 +327,7 @@ mod tests {
     }
 
     struct Bench {
-        committer: Committer,
+        log_writer: LogWriter,
         thread: JoinHandle<()>,
         begun: mpsc::Receiver<Option<Zxid>>,
         go: mpsc::Sender<()>,
@@ -338,21 +338,21 @@ mod tests {
         let (go, allowed) = mpsc::channel();
         let waker = Arc::new(Waker::new().expect("an eventfd"));
         let told = Told { begun: begin, go: allowed };
-        let (committer, thread) =
-            Committer::start(told, waker, u64::MAX, LogPriority::Normal).expect("a thread");
-        Bench { committer, thread, begun, go }
+        let (log_writer, thread) =
+            LogWriter::start(told, waker, u64::MAX, LogPriority::Normal).expect("a thread");
+        Bench { log_writer, thread, begun, go }
     }
 
     impl Bench {
         /// The zxid of the next commit, over all times at which the log rests.
         fn next_commit(&self) -> Zxid {
             let mut begun = self.begun.iter();
-            begun.find_map(|zxid| zxid).expect("the committer lives")
+            begun.find_map(|zxid| zxid).expect("the log_writer lives")
         }
 
         fn poll(&mut self) -> Done {
             loop {
-                match self.committer.poll() {
+                match self.log_writer.poll() {
                     Some(done) => return done,
                     None => std::thread::yield_now(),
                 }
@@ -373,39 +373,39 @@ mod tests {
     #[test]
     fn a_group_that_waits_grows_and_is_begun_without_being_asked_for() {
         let mut bench = start();
-        bench.committer.submit(&mut group([1]), 10);
+        bench.log_writer.submit(&mut group([1]), 10);
         assert_eq!(bench.next_commit(), Zxid(1));
-        assert_eq!(bench.committer.join(&mut group([2])), Joined::Nothing);
-        bench.committer.submit(&mut group([2]), 20);
+        assert_eq!(bench.log_writer.join(&mut group([2])), Joined::Nothing);
+        bench.log_writer.submit(&mut group([2]), 20);
         let mut more = group([3, 4]);
-        assert_eq!((bench.committer.join(&mut more), more.records()), (Joined::Yes, 0));
-        assert!(bench.committer.is_busy() && !bench.committer.is_done());
-        bench.go.send(()).expect("the committer lives");
+        assert_eq!((bench.log_writer.join(&mut more), more.records()), (Joined::Yes, 0));
+        assert!(bench.log_writer.is_busy() && !bench.log_writer.is_done());
+        bench.go.send(()).expect("the log_writer lives");
         // Nobody has asked what became of the first one.
         assert_eq!(bench.next_commit(), Zxid(4));
-        assert_eq!(bench.committer.join(&mut group([5])), Joined::Nothing);
-        assert_eq!(bench.committer.waiting_bytes(), 0);
-        bench.go.send(()).expect("the committer lives");
+        assert_eq!(bench.log_writer.join(&mut group([5])), Joined::Nothing);
+        assert_eq!(bench.log_writer.waiting_bytes(), 0);
+        bench.go.send(()).expect("the log_writer lives");
         let (one, two) = (bench.poll(), bench.poll());
         assert_eq!((one.durable, one.records, one.since_us), (Zxid(1), 1, 10));
         assert_eq!((two.durable, two.records, two.since_us), (Zxid(4), 3, 20));
-        assert!(!bench.committer.is_busy());
+        assert!(!bench.log_writer.is_busy());
     }
 
     #[test]
     fn a_group_that_waits_has_a_bound() {
         let mut bench = start();
-        bench.committer.submit(&mut group([1]), 0);
+        bench.log_writer.submit(&mut group([1]), 0);
         bench.next_commit();
-        bench.committer.submit(&mut group([2]), 0);
-        let bytes = bench.committer.waiting_bytes();
+        bench.log_writer.submit(&mut group([2]), 0);
+        let bytes = bench.log_writer.waiting_bytes();
         assert!(bytes > 0);
         let many = limits::GROUP_BYTES_MAX / bytes;
         let mut large = group(3..3 + many as u64);
-        assert_eq!(bench.committer.join(&mut large), Joined::Full);
+        assert_eq!(bench.log_writer.join(&mut large), Joined::Full);
         assert_eq!(large.records() as usize, many);
         for zxid in 1..3 {
-            bench.go.send(()).expect("the committer lives");
+            bench.go.send(()).expect("the log_writer lives");
             assert_eq!(bench.poll().durable, Zxid(zxid));
         }
     }
@@ -413,13 +413,13 @@ mod tests {
     #[test]
     fn what_was_handed_over_is_committed_before_the_end() {
         let mut bench = start();
-        bench.committer.submit(&mut group([1]), 0);
+        bench.log_writer.submit(&mut group([1]), 0);
         bench.next_commit();
-        bench.committer.submit(&mut group([2]), 0);
-        bench.go.send(()).expect("the committer lives");
+        bench.log_writer.submit(&mut group([2]), 0);
+        bench.go.send(()).expect("the log_writer lives");
         assert_eq!(bench.next_commit(), Zxid(2));
-        drop(bench.committer);
-        bench.go.send(()).expect("the committer lives");
+        drop(bench.log_writer);
+        bench.go.send(()).expect("the log_writer lives");
         bench.thread.join().expect("no panic");
         assert_eq!(bench.begun.iter().last(), Some(None), "the log is sealed at the end");
     }
@@ -427,12 +427,12 @@ mod tests {
     #[test]
     fn a_group_that_waits_is_committed_though_the_sequencer_is_gone() {
         let mut bench = start();
-        bench.committer.submit(&mut group([1]), 0);
+        bench.log_writer.submit(&mut group([1]), 0);
         assert_eq!(bench.next_commit(), Zxid(1));
-        bench.committer.submit(&mut group([2]), 0);
-        drop(bench.committer);
+        bench.log_writer.submit(&mut group([2]), 0);
+        drop(bench.log_writer);
         for _ in 0..2 {
-            bench.go.send(()).expect("the committer lives");
+            bench.go.send(()).expect("the log_writer lives");
         }
         bench.thread.join().expect("no panic");
         let begun: Vec<_> = bench.begun.iter().collect();
@@ -444,9 +444,9 @@ mod tests {
         let mut bench = start();
         for zxid in 1..3 {
             assert_eq!(bench.begun.recv(), Ok(None), "nothing has come for a while");
-            bench.committer.submit(&mut group([zxid]), 0);
+            bench.log_writer.submit(&mut group([zxid]), 0);
             assert_eq!(bench.begun.recv(), Ok(Some(Zxid(zxid))));
-            bench.go.send(()).expect("the committer lives");
+            bench.go.send(()).expect("the log_writer lives");
             assert_eq!(bench.poll().durable, Zxid(zxid));
         }
     }

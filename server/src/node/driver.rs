@@ -1,4 +1,4 @@
-//! The sequencer around the pure replica: requests in, groups to the committer, what is committed
+//! The sequencer around the pure replica: requests in, groups to the log_writer, what is committed
 //! into the tree and the mailboxes.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -9,16 +9,18 @@ use ringkeeper_engine::audit::AuditLine;
 use ringkeeper_engine::database::Interest;
 use ringkeeper_engine::log::pace::{Decision, Device, Gathering, Pace, PaceReport};
 use ringkeeper_engine::op::OpSettings;
-use ringkeeper_engine::request::{Answer, Delivery, Outcome, Request};
+use ringkeeper_engine::request::{Answer, Outcome, Request, ShardMessage};
 use ringkeeper_engine::throttle::ConnectionTally;
 use ringkeeper_engine::txn::TxnBody;
 use ringkeeper_engine::{Millis, Zxid, limits};
-use ringkeeper_replication::{Committed, Input, Mail, Outputs, Replica, Room, carry_out};
+use ringkeeper_replication::{
+    Committed, Input, Outputs, Replica, ShardOutbox, WriteAdmission, apply_committed,
+};
 
 use crate::admin::Distribution;
 use crate::admin::audit::AuditEnd;
 use crate::log::groups::{Gathered, GroupSettings};
-use crate::log::writer::{Committer, Joined};
+use crate::log::writer::{Joined, LogWriter};
 use crate::node::clock::Clock;
 use crate::node::mailbox::SequencerEnd;
 use crate::node::quotas::QuotaLog;
@@ -28,11 +30,11 @@ use crate::node::view::View;
 const CARRY_OUT_US: u64 = 1_000;
 
 /// The sequencer of one server. It runs on its own thread, or on the shard's where cores are few.
-pub struct Sequencer {
+pub struct NodeDriver {
     replica: Replica,
     view: Arc<View>,
     settings: OpSettings,
-    committer: Committer,
+    log_writer: LogWriter,
     shards: Vec<SequencerEnd>,
     outputs: Outputs,
     committed: VecDeque<Committed>,
@@ -46,10 +48,10 @@ pub struct Sequencer {
     sharp: bool,
     /// When the last record was ordered, and when the last commit ended.
     recorded_us: u64,
-    committed_us: u64,
+    flushed_us: u64,
     tick_ms: i64,
     next_tick: Millis,
-    room: Box<dyn FnMut() -> Room + Send>,
+    room: Box<dyn FnMut() -> WriteAdmission + Send>,
     gauges: Arc<Gauges>,
     audit: Option<AuditEnd>,
     quotas: QuotaLog,
@@ -87,7 +89,7 @@ pub struct Gauges {
 }
 
 /// The parts of a sequencer.
-pub struct SequencerParts {
+pub struct DriverParts {
     /// The pure core.
     pub replica: Replica,
     /// The database.
@@ -95,7 +97,7 @@ pub struct SequencerParts {
     /// Rules of the operations.
     pub settings: OpSettings,
     /// The log's thread.
-    pub committer: Committer,
+    pub log_writer: LogWriter,
     /// One end per shard.
     pub shards: Vec<SequencerEnd>,
     /// The clocks.
@@ -105,24 +107,24 @@ pub struct SequencerParts {
     /// How often time is told to the replica, milliseconds.
     pub tick_ms: i64,
     /// Whether the log can take more.
-    pub room: Box<dyn FnMut() -> Room + Send>,
+    pub room: Box<dyn FnMut() -> WriteAdmission + Send>,
     /// For reports.
     pub gauges: Arc<Gauges>,
     /// The audit log, where there is one.
     pub audit: Option<AuditEnd>,
 }
 
-impl Sequencer {
+impl NodeDriver {
     /// Puts the parts together.
-    pub fn new(parts: SequencerParts) -> Sequencer {
+    pub fn new(parts: DriverParts) -> NodeDriver {
         let next_tick = parts.clock.now().mono;
         let pace = Pace::new(parts.groups.target);
         *parts.gauges.pace.lock() = pace.report();
-        Sequencer {
+        NodeDriver {
             replica: parts.replica,
             view: parts.view,
             settings: parts.settings,
-            committer: parts.committer,
+            log_writer: parts.log_writer,
             shards: parts.shards,
             outputs: Outputs::new(),
             committed: VecDeque::new(),
@@ -133,7 +135,7 @@ impl Sequencer {
             due_us: u64::MAX,
             sharp: false,
             recorded_us: 0,
-            committed_us: 0,
+            flushed_us: 0,
             tick_ms: parts.tick_ms,
             next_tick,
             room: parts.room,
@@ -145,7 +147,7 @@ impl Sequencer {
 
     /// Releases what has become durable since the last sweep. First half of a sweep.
     pub fn release(&mut self) {
-        self.carry_out();
+        self.apply_committed();
         // What is committed has to be carried out before the replica goes on; see `has_work`.
         if self.committed.is_empty()
             && let Some(durable) = self.durable()
@@ -160,13 +162,13 @@ impl Sequencer {
     /// The zxid up to which the log has become durable since the last call.
     fn durable(&mut self) -> Option<Zxid> {
         let mut durable = None;
-        while let Some(done) = self.committer.poll() {
+        while let Some(done) = self.log_writer.poll() {
             let now_us = self.clock.micros();
             let settle_us = now_us.saturating_sub(done.since_us);
             self.gauges.settle.record(settle_us);
             self.gauges.gather.record(settle_us.saturating_sub(done.micros));
             self.pace.durable(now_us, done.records, done.micros);
-            self.committed_us = now_us;
+            self.flushed_us = now_us;
             durable = Some(done.durable);
         }
         if durable.is_some() {
@@ -197,7 +199,7 @@ impl Sequencer {
             return self.has_room();
         }
         let requests = self.shards.iter().any(SequencerEnd::has_requests);
-        (requests && self.can_take()) || self.committer.is_done()
+        (requests && self.can_take()) || self.log_writer.is_done()
     }
 
     /// Milliseconds until time has to be told again, or a gathering group is due.
@@ -206,7 +208,7 @@ impl Sequencer {
         let held = !self.committed.is_empty();
         let tick = if held { self.tick_ms } else { self.next_tick.0 - self.clock.now().mono.0 };
         let waits =
-            self.groups.waits() && !self.committer.is_busy() && !self.outputs.group.is_empty();
+            self.groups.waits() && !self.log_writer.is_busy() && !self.outputs.group.is_empty();
         let group = if waits { self.group_wait_us().div_ceil(1_000) } else { u64::MAX };
         tick.min(i64::try_from(group).unwrap_or(i64::MAX)).clamp(0, self.tick_ms)
     }
@@ -229,7 +231,7 @@ impl Sequencer {
     /// Requests wait in the rings while the group under construction is large, or while what is
     /// committed cannot be carried out: a full queue stops the reading of sockets in the end.
     fn can_take(&self) -> bool {
-        let bytes = self.outputs.group.bytes() + self.committer.waiting_bytes();
+        let bytes = self.outputs.group.bytes() + self.log_writer.waiting_bytes();
         bytes < limits::GROUP_BYTES_MAX && self.committed.is_empty()
     }
 
@@ -241,7 +243,7 @@ impl Sequencer {
         if self.outputs.group.is_empty() {
             self.group_since_us = self.clock.micros();
         }
-        self.replica.set_room((self.room)());
+        self.replica.set_admission((self.room)());
         let before = self.outputs.group.records();
         {
             let db = self.view.read();
@@ -253,7 +255,7 @@ impl Sequencer {
             self.pace.arrived(self.recorded_us, self.outputs.group.records() - before);
         }
         self.committed.extend(self.outputs.committed.drain(..));
-        self.carry_out();
+        self.apply_committed();
     }
 
     fn note_quotas(&mut self) {
@@ -270,7 +272,7 @@ impl Sequencer {
 
     /// Applies and answers, at most `APPLY_BATCH` steps under one hold of the guard. What takes
     /// longer than `CARRY_OUT_US` goes on with the next sweep: this may be the thread of a shard.
-    fn carry_out(&mut self) {
+    fn apply_committed(&mut self) {
         let mut start_us = self.clock.micros();
         let until_us = start_us + CARRY_OUT_US;
         while !self.committed.is_empty() && self.has_room() && start_us < until_us {
@@ -283,7 +285,7 @@ impl Sequencer {
                 }
                 let Some(next) = self.committed.pop_front() else { break };
                 self.gauges.note(&next);
-                carry_out(next, &mut db, &self.settings, &mut post);
+                apply_committed(next, &mut db, &self.settings, &mut post);
             }
             self.shards.iter_mut().for_each(SequencerEnd::publish);
             drop(db);
@@ -307,7 +309,7 @@ impl Sequencer {
         self.groups.wait_us(Gathered {
             records: self.outputs.group.records(),
             since_record_us: now_us - self.recorded_us,
-            since_commit_us: now_us - self.committed_us,
+            since_commit_us: now_us - self.flushed_us,
         })
     }
 
@@ -320,15 +322,15 @@ impl Sequencer {
             return self.commit_in_time();
         }
         // What was decided about a group that has not begun holds for what it grows by.
-        match self.committer.join(&mut self.outputs.group) {
+        match self.log_writer.join(&mut self.outputs.group) {
             Joined::Yes | Joined::Full => return,
             Joined::Nothing => {}
         }
         let group =
             Gathering { writes: self.outputs.group.records(), since_us: self.group_since_us };
-        let device = if self.committer.is_busy() { Device::Busy } else { Device::Free };
+        let device = if self.log_writer.is_busy() { Device::Busy } else { Device::Free };
         match self.pace.decide(self.clock.micros(), group, device) {
-            Decision::Commit => self.submit(),
+            Decision::Flush => self.submit(),
             Decision::Gather => {}
             Decision::Wait(until_us) => self.wait_until(until_us),
         }
@@ -347,13 +349,13 @@ impl Sequencer {
 
     /// ZooKeeper's timers, where they are set, rule alone.
     fn commit_in_time(&mut self) {
-        if !self.committer.is_busy() && self.group_wait_us() == 0 {
+        if !self.log_writer.is_busy() && self.group_wait_us() == 0 {
             self.submit();
         }
     }
 
     fn submit(&mut self) {
-        self.committer.submit(&mut self.outputs.group, self.group_since_us);
+        self.log_writer.submit(&mut self.outputs.group, self.group_since_us);
     }
 
     fn tick(&mut self) {
@@ -406,7 +408,7 @@ struct Post<'a> {
     audit: Option<&'a AuditEnd>,
 }
 
-impl Mail for Post<'_> {
+impl ShardOutbox for Post<'_> {
     fn interest(&self) -> Interest {
         if self.shards.iter().any(SequencerEnd::has_interest) {
             Interest::Somebody
@@ -425,14 +427,14 @@ impl Mail for Post<'_> {
         }
     }
 
-    fn to_shard(&mut self, shard: u16, delivery: Delivery) {
-        if let Delivery::Answer(Answer { outcome: Outcome::Read(reply), .. }) = &delivery {
+    fn to_shard(&mut self, shard: u16, delivery: ShardMessage) {
+        if let ShardMessage::Answer(Answer { outcome: Outcome::Read(reply), .. }) = &delivery {
             self.bytes += reply.body.len();
         }
         self.shards[usize::from(shard)].post(delivery);
     }
 
-    fn to_watching_shards(&mut self, delivery: impl Fn() -> Delivery) {
+    fn to_watching_shards(&mut self, delivery: impl Fn() -> ShardMessage) {
         for shard in self.shards.iter_mut().filter(|shard| shard.has_interest()) {
             shard.post(delivery());
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-use ringkeeper_engine::request::{Delivery, Request};
+use ringkeeper_engine::request::{Request, ShardMessage};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::node::waker::Waker;
@@ -16,7 +16,7 @@ const BATCHES: usize = 256;
 /// A shard's end.
 pub struct ShardEnd {
     requests: Producer<Vec<Request>>,
-    deliveries: Consumer<Vec<Delivery>>,
+    deliveries: Consumer<Vec<ShardMessage>>,
     /// Whether the shard wants to hear of changes.
     interest: Arc<AtomicBool>,
     sequencer: Arc<Waker>,
@@ -25,11 +25,11 @@ pub struct ShardEnd {
 /// The sequencer's end for one shard.
 pub struct SequencerEnd {
     requests: Consumer<Vec<Request>>,
-    deliveries: Producer<Vec<Delivery>>,
+    deliveries: Producer<Vec<ShardMessage>>,
     interest: Arc<AtomicBool>,
     shard: Arc<Waker>,
     /// Deliveries of the hold under way.
-    outbox: Vec<Delivery>,
+    outbox: Vec<ShardMessage>,
 }
 
 /// Both ends of the rings between one shard and the sequencer.
@@ -62,7 +62,7 @@ impl ShardEnd {
     ///
     /// Order: the room is made before the look at how full it was, and the sequencer says that it
     /// sleeps before it looks for room, so one of the two sees the other.
-    pub fn receive(&mut self) -> Option<Vec<Delivery>> {
+    pub fn receive(&mut self) -> Option<Vec<ShardMessage>> {
         let batch = self.deliveries.pop().ok()?;
         fence(Ordering::SeqCst);
         if self.deliveries.slots() + 1 >= BATCHES {
@@ -107,7 +107,7 @@ impl SequencerEnd {
     }
 
     /// Adds to the batch of the hold under way.
-    pub fn post(&mut self, delivery: Delivery) {
+    pub fn post(&mut self, delivery: ShardMessage) {
         self.outbox.push(delivery);
     }
 

@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::admin::SequencerDesk;
 use crate::config::Settings;
 use crate::node::clock::timespec;
-use crate::node::driver::Sequencer;
+use crate::node::driver::NodeDriver;
 use crate::node::waker::Waker;
 use crate::shards::{self, Listener, ShardThread};
 use crate::stop::Stop;
@@ -58,7 +58,7 @@ pub(crate) fn prepare_segments(
 
 /// Runs the sequencer, where it shares no shard's thread.
 pub(crate) fn run_sequencer(
-    mut sequencer: Sequencer,
+    mut sequencer: NodeDriver,
     mut desk: SequencerDesk,
     waker: Arc<Waker>,
     stop: Arc<AtomicBool>,

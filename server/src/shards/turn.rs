@@ -9,7 +9,7 @@ use ringkeeper_engine::watch::ConnId;
 use super::Turnstile;
 use crate::admin::{Desk, Reports};
 use crate::node::clock::Clock;
-use crate::node::driver::Sequencer;
+use crate::node::driver::NodeDriver;
 use crate::node::mailbox::ShardEnd;
 use crate::node::view::View;
 use crate::node::waker::Waker;
@@ -32,7 +32,7 @@ pub struct ShardParts {
     /// The rings to the sequencer.
     pub mailbox: ShardEnd,
     /// The sequencer, where it shares this thread.
-    pub fused: Option<Sequencer>,
+    pub fused: Option<NodeDriver>,
     /// The clocks.
     pub clock: Clock,
     /// What wakes this thread.
@@ -53,7 +53,7 @@ pub struct ShardThread {
     pub waker: Arc<Waker>,
     view: Arc<View>,
     mailbox: ShardEnd,
-    fused: Option<Sequencer>,
+    fused: Option<NodeDriver>,
     clock: Clock,
     desk: Desk,
     next_tick_ms: i64,
@@ -100,7 +100,7 @@ impl ShardThread {
     /// served, and new requests are ordered.
     ///
     /// Order: the mailbox is emptied under the guard before a byte is parsed, so no reply shows a
-    /// state whose events were not sent (see [`ringkeeper_engine::request::Delivery`]).
+    /// state whose events were not sent (see [`ringkeeper_engine::request::ShardMessage`]).
     pub fn turn<'b>(&mut self, arrivals: impl Iterator<Item = (ConnId, &'b [u8])>) {
         if let Some(sequencer) = &mut self.fused {
             sequencer.release();
@@ -157,7 +157,7 @@ impl ShardThread {
         let work = self.mailbox.has_mail()
             || self.desk.has_work()
             || self.shard.can_resume()
-            || self.fused.as_ref().is_some_and(Sequencer::has_work);
+            || self.fused.as_ref().is_some_and(NodeDriver::has_work);
         if work {
             return 0;
         }

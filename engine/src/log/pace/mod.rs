@@ -47,7 +47,7 @@ pub enum Device {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Decision {
     /// It is next: commit it as soon as the device is free.
-    Commit,
+    Flush,
     /// It stays open until the device is free; then ask again.
     Gather,
     /// The device is free, and the group stays open until then, microseconds, or for more writes.
@@ -143,7 +143,7 @@ impl Pace {
         if limit == 0 || everybody {
             self.complete += u64::from(self.waits);
             self.waits = false;
-            return Decision::Commit;
+            return Decision::Flush;
         }
         if device == Device::Busy {
             return Decision::Gather;
@@ -155,7 +155,7 @@ impl Pace {
         }
         self.bounded += u64::from(self.waits);
         self.waits = false;
-        Decision::Commit
+        Decision::Flush
     }
 
     /// When a wait that may take `limit` eighths of a sync is over. A bound of the target is kept

@@ -18,7 +18,7 @@ use super::command::{self, Command, Query, Work};
 use super::configuration::Configuration;
 use super::fields::{Fields, Json};
 use super::{auth, snapshot};
-use crate::admin::gather::Asker;
+use crate::admin::gather::Caller;
 use crate::admin::hub::Hub;
 use crate::admin::metrics;
 use crate::admin::part::Part;
@@ -209,8 +209,8 @@ impl Site {
 
     /// What the shards say, and the sequencer where the word needs it.
     async fn collect(&self, word: Word, patience: Duration) -> Option<Part> {
-        let (asker, parts) = oneshot::channel();
-        self.hub.ask(word, Asker::Http(asker));
+        let (caller, parts) = oneshot::channel();
+        self.hub.ask(word, Caller::Http(caller));
         let parts = timeout(patience, parts).await.ok()?.ok()?;
         let mut all = Part::default();
         parts.into_iter().for_each(|part| all.add(part));

@@ -106,9 +106,9 @@ mod tests {
 
     #[test]
     fn a_fresh_server_knows_the_asker_only() {
-        let mut asker = line(49_484, 0, SessionId::NONE);
-        asker.heard = Millis(100_400);
-        let part = Part { conns: vec![asker], ..Part::default() };
+        let mut caller = line(49_484, 0, SessionId::NONE);
+        caller.heard = Millis(100_400);
+        let part = Part { conns: vec![caller], ..Part::default() };
         let text = "SessionTracker dump:\nSession Sets (0)/(0):\nephemeral nodes dump:\n\
                     Sessions with Ephemerals (0):\nConnections dump:\nConnections Sets (1)/(1):\n\
                     1 expire at Sat Nov 21 02:17:58 UTC 2026:\n\

@@ -11,23 +11,23 @@ use ringkeeper_replication::ReplicaSettings;
 
 use super::*;
 use crate::config::LogPriority;
-use crate::log::writer::Durable;
+use crate::log::writer::DurableLog;
 use crate::node::mailbox::{self, ShardEnd};
 use crate::node::waker::Waker;
 
 struct Nothing;
 
-impl Durable for Nothing {
-    fn commit(&mut self, group: &mut Group) -> Result<Zxid, String> {
+impl DurableLog for Nothing {
+    fn flush(&mut self, group: &mut Group) -> Result<Zxid, String> {
         group.last().ok_or_else(|| "nothing was ordered".to_owned())
     }
 
-    fn rest(&mut self) -> Result<(), String> {
+    fn seal(&mut self) -> Result<(), String> {
         Ok(())
     }
 }
 
-fn sequencer() -> (Sequencer, ShardEnd) {
+fn sequencer() -> (NodeDriver, ShardEnd) {
     let (clock, waker) = (Clock::start(), Arc::new(Waker::new().expect("a waker")));
     let (shard, end) = mailbox::pair(waker.clone(), waker.clone());
     let db = Database::new(Tree::new(0), []);
@@ -43,18 +43,18 @@ fn sequencer() -> (Sequencer, ShardEnd) {
     };
     let sessions = SessionTable::new(2_000, 4_000, 40_000);
     let replica = Replica::new(&db, sessions, settings, clock.now());
-    let (committer, _) =
-        Committer::start(Nothing, waker, u64::MAX, LogPriority::Normal).expect("a thread");
-    let sequencer = Sequencer::new(SequencerParts {
+    let (log_writer, _) =
+        LogWriter::start(Nothing, waker, u64::MAX, LogPriority::Normal).expect("a thread");
+    let sequencer = NodeDriver::new(DriverParts {
         replica,
         view: Arc::new(View::new(db)),
         settings: OpSettings::default(),
-        committer,
+        log_writer,
         shards: vec![end],
         clock,
         groups: GroupSettings::default(),
         tick_ms: 250,
-        room: Box::new(|| Room::Plenty),
+        room: Box::new(|| WriteAdmission::All),
         gauges: Arc::default(),
         audit: None,
     });
@@ -64,10 +64,10 @@ fn sequencer() -> (Sequencer, ShardEnd) {
 #[test]
 fn what_waits_for_room_in_a_mailbox_sleeps() {
     let (mut sequencer, mut shard) = sequencer();
-    let evict = || Committed::Evict(Origin { shard: 0, conn: ConnId(0) }, SessionId(1));
+    let evict = || Committed::CloseConnection(Origin { shard: 0, conn: ConnId(0) }, SessionId(1));
     while sequencer.has_room() {
         sequencer.committed.push_back(evict());
-        sequencer.carry_out();
+        sequencer.apply_committed();
     }
     sequencer.committed.push_back(evict());
     sequencer.next_tick = Millis(-1);

@@ -13,7 +13,7 @@ pub enum Outcome {
     /// Nothing is wrong with the log.
     Whole,
     /// Something is, and nobody has said that it shall be repaired.
-    Pending,
+    OutstandingChanges,
     /// It is repaired.
     Done,
 }
@@ -33,7 +33,7 @@ pub fn repair(args: &RepairArgs, out: &mut dyn Write) -> anyhow::Result<Outcome>
         let advice = "Nothing was changed. To do it, give --yes as well; a copy of the directory \
                       made before can do no harm.";
         super::unless_nobody_reads(writeln!(out, "{advice}"))?;
-        return Ok(Outcome::Pending);
+        return Ok(Outcome::OutstandingChanges);
     }
     let repaired = repair_truncate(&dirs, &identity, &log::Settings::default())?;
     super::unless_nobody_reads(write_done(&repaired, out))?;

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use self::schedule::{Committed, Kind, Schedule, Taken};
 use crate::config::{Purge, Settings};
-use crate::log::writer::CommitStats;
+use crate::log::writer::FlushStats;
 use crate::node::view::View;
 
 pub use self::schedule::{Begun, Intervals};
@@ -126,8 +126,8 @@ impl SnapshotRequests {
     /// Asks for one. What comes is the snapshot, or why there is none; nothing comes from a server
     /// that stops.
     pub fn ask(&self) -> oneshot::Receiver<Result<Finished, String>> {
-        let (asker, finished) = oneshot::channel();
-        self.0.push(asker);
+        let (caller, finished) = oneshot::channel();
+        self.0.push(caller);
         finished
     }
 
@@ -149,7 +149,7 @@ pub struct Snapshotter<D: Device> {
     /// When.
     pub settings: SnapshotSettings,
     /// What has been committed so far.
-    pub commits: Arc<CommitStats>,
+    pub commits: Arc<FlushStats>,
     /// What is told to reports.
     pub stats: Arc<SnapshotStats>,
     /// What the start knows of the last one.
@@ -442,9 +442,9 @@ fn no_thread(source: std::io::Error) -> DiskError {
 }
 
 fn tell(asked: Vec<oneshot::Sender<Result<Finished, String>>>, result: &Result<Finished, String>) {
-    for asker in asked {
+    for caller in asked {
         // Who does not wait any more has gone.
-        let _ = asker.send(result.clone());
+        let _ = caller.send(result.clone());
     }
 }
 
