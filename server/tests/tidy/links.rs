@@ -136,7 +136,8 @@ fn links_in_code_are_no_links() {
 
 #[test]
 fn anchors_are_those_of_github() {
-    let found = anchors("# A b\n## `mntr`, and more\n### ZooKeeper's A-b_c\n## A b\n```\n# no\n```\n");
+    let found =
+        anchors("# A b\n## `mntr`, and more\n### ZooKeeper's A-b_c\n## A b\n```\n# no\n```\n");
     let expected = ["a-b", "a-b-1", "mntr-and-more", "zookeepers-a-b_c"];
     assert_eq!(found, expected.map(String::from).into());
 }
