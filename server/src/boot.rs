@@ -81,7 +81,7 @@ fn choose_io(io: Io) -> anyhow::Result<Sockets> {
 }
 
 /// On one or two cores shard and sequencer share a thread; on more, one core is the sequencer's
-/// and one the log_writer's.
+/// and one the log writer's.
 fn shard_count(shards: Shards) -> u16 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     match shards {

@@ -7,6 +7,8 @@
 mod borders;
 #[path = "tidy/files.rs"]
 mod files;
+#[path = "tidy/links.rs"]
+mod links;
 #[path = "tidy/mask.rs"]
 mod mask;
 #[path = "tidy/ratchet.rs"]
@@ -102,6 +104,11 @@ fn replication_depends_on_the_engine_only() {
 fn texts_know_no_machine() {
     let tree = Tree::get();
     report(tree.texts.iter().flat_map(|(path, text)| texts::of_one_machine(path, text)).collect());
+}
+
+#[test]
+fn links_between_pages_resolve() {
+    report(links::broken(Tree::get()));
 }
 
 #[test]

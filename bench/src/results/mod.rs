@@ -1,5 +1,5 @@
 //! Results as they are kept: one JSON document with everything that is needed to read, compare
-//! and repeat a measurement. `docs/bench-results.md` describes it.
+//! and repeat a measurement. `docs/use/bench/results.md` describes it.
 
 mod environment;
 mod latencies;

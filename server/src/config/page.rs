@@ -1,4 +1,4 @@
-//! The table for readers: `docs/settings.md` and `ringkeeper settings`.
+//! The table for readers: `docs/operate/settings.md` and `ringkeeper settings`.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -34,7 +34,7 @@ This page is made from the table in `server/src/config`: `UPDATE=1 cargo test -p
 config` rewrites it.
 ";
 
-/// The text of `docs/settings.md`.
+/// The text of `docs/operate/settings.md`.
 pub fn markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
     for topic in TOPICS {

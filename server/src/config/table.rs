@@ -1,7 +1,7 @@
 //! What a setting is: the shape of one row, and how a name finds its row.
 //!
-//! The rows themselves are in `rows`, by topic. Everything that knows about settings is
-//! made from them: the parser, `ringkeeper check`, `ringkeeper settings` and `docs/settings.md`.
+//! The rows themselves are in `rows`, by topic. Everything that knows about settings is made from
+//! them: the parser, `ringkeeper check`, `ringkeeper settings` and `docs/operate/settings.md`.
 
 use super::rows::TOPICS;
 

@@ -33,7 +33,7 @@ pub trait DurableLog: Send + 'static {
 /// How long nothing has to be committed before the log is sealed.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// Histograms of the log_writer, shared with the reports.
+/// Histograms of the log writer, shared with the reports.
 #[derive(Default)]
 pub struct FlushStats {
     /// Commits made.
@@ -56,7 +56,7 @@ pub struct FlushStats {
     pub histogram: parking_lot::Mutex<Option<hdrhistogram::Histogram<u64>>>,
 }
 
-/// The sequencer's end of the log_writer.
+/// The sequencer's end of the log writer.
 pub struct LogWriter {
     place: Arc<Place>,
     done: Receiver<Done>,
@@ -81,7 +81,7 @@ pub struct Done {
     pub micros: u64,
 }
 
-/// Where the next group waits for the log_writer.
+/// Where the next group waits for the log writer.
 #[derive(Default)]
 struct Place {
     next: Mutex<Next>,
@@ -95,7 +95,7 @@ struct Next {
     over: bool,
 }
 
-/// What became of a group that was to join the one that waits for the log_writer.
+/// What became of a group that was to join the one that waits for the log writer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Joined {
     /// It is part of that one now.
@@ -205,7 +205,7 @@ impl Drop for LogWriter {
 
 /// Groups between the two threads: one under way, one that waits, and one that is durable.
 const GROUPS: usize = 3;
-/// Groups that are durable and that the sequencer has not heard of; the log_writer waits beyond.
+/// Groups that are durable and that the sequencer has not heard of; the log writer waits beyond.
 const DONE_MAX: usize = 4;
 
 impl Place {
@@ -276,7 +276,7 @@ impl FlushStats {
         }
     }
 
-    /// The commit times so far. A copy: nobody may read at leisure while the log_writer, which runs
+    /// The commit times so far. A copy: nobody may read at leisure while the log writer, which runs
     /// before everybody else, waits for the lock.
     pub(crate) fn times(&self) -> Option<hdrhistogram::Histogram<u64>> {
         self.histogram.lock().clone()

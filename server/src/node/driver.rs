@@ -1,4 +1,4 @@
-//! The sequencer around the pure replica: requests in, groups to the log_writer, what is committed
+//! The sequencer around the pure replica: requests in, groups to the log writer, what is committed
 //! into the tree and the mailboxes.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -127,13 +127,13 @@ drops clients when all of them reconnect at once)
 
 #[test]
 fn the_page_of_settings_is_fresh() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/settings.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operate/settings.md");
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, page::markdown()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == page::markdown(),
-        "docs/settings.md is stale: UPDATE=1 cargo test -p ringkeeper --test config"
+        "docs/operate/settings.md is stale: UPDATE=1 cargo test -p ringkeeper --test config"
     );
 }

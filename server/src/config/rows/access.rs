@@ -13,7 +13,7 @@ const NO_SASL: &str = "this release has no SASL; use the digest or ip scheme, or
 
 const ROWS: &[Row] = &[
     Row::property("skipACL", Kind::YesNo, "no")
-        .doc("With yes, access lists are kept but not checked: everybody may do everything."),
+        .doc("With yes, access lists are kept but not checked: every client may do everything."),
     Row::property("enableEagerACLCheck", Kind::Switch, "false")
         .no_meaning("a write is always checked before anything is done for it")
         .doc("Whether a follower checks a write before it passes it on."),
@@ -59,7 +59,7 @@ const ROWS: &[Row] = &[
         .doc("An older way to ask for SASL."),
     Row::property("allowSaslFailedClients", Kind::Switch, "false")
         .no_meaning("this release has no SASL that could fail")
-        .doc("Whether a client whose SASL exchange failed stays connected as nobody."),
+        .doc("Whether a client whose SASL exchange failed stays connected without an identity."),
     Row::property("authProvider.*", Kind::Text, "").unset().doc(
         "A class that adds an authentication scheme; those of ZooKeeper that exist here are \
              built in.",
@@ -78,7 +78,7 @@ const ROWS: &[Row] = &[
         .doc("The password of the SASL user super."),
     Row::property("X509AuthenticationProvider.superUser", Kind::Text, "")
         .unset()
-        .refused("this release has no TLS, so nobody could be this user; use superDigest instead")
+        .refused("this release has no TLS, so no client can be this user; use superDigest instead")
         .doc("The subject of the certificate whose holder may do everything."),
     Row::property("IPAuthenticationProvider.usexforwardedfor", Kind::Switch, "false")
         .doc("Whether the ip scheme believes the X-Forwarded-For header of HTTP requests."),

@@ -13,7 +13,7 @@ mod transport;
 
 use super::table::{Kind, Topic, Unit};
 
-/// The settings by topic, in the order of `docs/settings.md`.
+/// The settings by topic, in the order of `docs/operate/settings.md`.
 pub const TOPICS: &[Topic] = &[
     clients::TOPIC,
     sessions::TOPIC,
