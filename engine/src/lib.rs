@@ -14,6 +14,7 @@ pub mod device;
 pub mod limits;
 pub mod log;
 pub mod op;
+mod origin;
 pub mod path;
 pub mod request;
 pub mod sequencer;

@@ -10,10 +10,10 @@ pub const MULTI_OPS_MAX: usize = 65_536;
 pub const PATH_DEPTH_MAX: usize = 2_000;
 /// Milliseconds of the longest TTL: 40 bits.
 pub const TTL_MS_MAX: i64 = (1 << 40) - 1;
-/// Transactions applied under one hold of the tree's write guard.
+/// Transactions applied in one critical section of the write lock.
 pub const APPLY_BATCH: usize = 32;
-/// Bytes of replies to reads that one hold of the write guard may make.
-pub const HOLD_BYTES: usize = 1 << 20;
+/// Bytes of replies to reads that one critical section of the write lock may make.
+pub const APPLY_READ_BYTES: usize = 1 << 20;
 /// Znodes copied under one hold of the guard while a snapshot is taken.
 pub const SNAPSHOT_SLICE_NODES: usize = 1_024;
 /// New connections whose first bytes one moment looks at: each may ask for a session.

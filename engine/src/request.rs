@@ -5,21 +5,12 @@ use std::sync::Arc;
 use crate::audit::Audited;
 use crate::database::{Change, OpResult};
 use crate::op::{Read, ReadReply, Write};
+pub use crate::origin::Origin;
 use crate::sequencer::Caller;
 use crate::session::LastHeard;
 use crate::watch::ConnId;
 use crate::wire::connect::Password;
 use crate::{Code, SessionId, Zxid};
-
-/// Where an answer goes: a connection of a shard. A connection keeps its id until every request
-/// that it has sent is answered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Origin {
-    /// The shard.
-    pub shard: u16,
-    /// The connection.
-    pub conn: ConnId,
-}
 
 /// Something that needs the total order.
 #[derive(Debug)]
@@ -82,28 +73,36 @@ pub enum Outcome {
     Refused(Code),
     /// The read was answered.
     Read(Box<ReadReply>),
-    /// The session is open, or taken up again.
-    Granted(Box<Grant>),
+    /// The session is open, or attached to this connection.
+    Granted(Box<Attachment>),
     /// The session does not exist, or the password is not its own.
     Gone,
     /// No session can be opened now (the log has no room).
     Unavailable,
     /// Everything ordered before the request is applied.
     Synced,
-    /// The session is spoken for by another connection.
+    /// The session is owned by another connection or server (SessionMoved).
     Moved,
 }
 
-/// What a client needs to know of its session.
+/// What a client needs to know of its session. It holds values only, so it can travel between
+/// servers.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// The session.
     pub session: SessionId,
-    /// The timeout agreed.
+    /// The timeout agreed, milliseconds.
     pub timeout_ms: i32,
     /// What proves the session later.
     pub password: Password,
-    /// Where the shard notes that it heard from the client.
+}
+
+/// A session that is attached to a connection of this server.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    /// What the client is answered.
+    pub grant: Grant,
+    /// Where the shard notes that it heard from the client. Shared within this process only.
     pub last_heard: LastHeard,
 }
 

@@ -1,13 +1,17 @@
 //! How Ringkeeper nodes agree: a pure state machine that the server drives with real disks and
 //! sockets, and that a simulator can drive with anything.
 //!
-//! A standalone server is an ensemble with a quorum of one and goes through the same
-//! [`Replica::step`].
+//! [`Node`] is the whole of it: requests come in through its ports, groups of transactions go out
+//! to the log, and what is committed is applied and answered. Inside, [`Replica`] decides what is
+//! ordered and what is committed. A standalone server is an ensemble with a quorum of one and goes
+//! through the same steps.
 
-mod apply_committed;
+mod admission;
+pub mod node;
 mod replica;
 mod step;
 
-pub use apply_committed::{ShardOutbox, apply_committed};
-pub use replica::{Replica, ReplicaSettings};
-pub use step::{Committed, Input, Outputs, Proposal, WriteAdmission};
+pub use admission::WriteAdmission;
+pub use node::{Node, NodeSettings};
+pub use replica::{Replica, ReplicaSettings, SpentRemoval};
+pub use step::{Committed, Input, Outputs, Proposal};

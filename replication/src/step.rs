@@ -1,72 +1,59 @@
-//! What reaches a replica, and what it asks of the world around it.
+//! What reaches a replica, and what it wants done.
 
-use ringkeeper_engine::audit::Audited;
-use ringkeeper_engine::log::Group;
+use ringkeeper_engine::database::Database;
+use ringkeeper_engine::log::{Group, LogCapacity};
 use ringkeeper_engine::op::Read;
-use ringkeeper_engine::request::{Grant, Origin, Outcome, Request};
+use ringkeeper_engine::request::{Attachment, Origin, Outcome, Request};
 use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::txn::Txn;
-use ringkeeper_engine::{Millis, Now, SessionId, Zxid};
+use ringkeeper_engine::{Now, SessionId, Zxid};
 
-/// One event for [`super::Replica::step`].
-#[derive(Debug)]
+/// One event for [`super::Replica::step`]. Only what orders takes the database.
 pub enum Input<'a> {
     /// Requests, in the order in which their shards received them. The vector is drained.
-    Requests(&'a mut Vec<Request>, Now),
-    /// Our log is durable up to here.
-    Durable(Zxid),
+    Requests {
+        /// The requests.
+        requests: &'a mut Vec<Request>,
+        /// The state that is applied.
+        db: &'a Database,
+        /// The time.
+        now: Now,
+    },
+    /// Our own log is durable up to here.
+    Flushed(Zxid),
     /// Time passes.
-    Tick(Now),
-}
-
-/// Whether the log can take more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WriteAdmission {
-    /// Everything is accepted.
-    All,
-    /// Only what ends sessions is accepted: the disk is full.
-    CloseOnly,
-    /// Nothing is accepted.
-    None,
+    Tick {
+        /// The state that is applied.
+        db: &'a Database,
+        /// The time.
+        now: Now,
+    },
+    /// What the log can still take.
+    Capacity(LogCapacity),
 }
 
 /// The effects of the steps since it was last emptied.
+#[derive(Default)]
 pub struct Outputs {
-    /// Append to the log and make durable, then feed `Input::Durable`.
+    /// Append to the log and flush, then feed [`Input::Flushed`].
     pub group: Group,
-    /// Carry out in this order, before the next step.
+    /// Apply in this order.
     ///
     /// Order: a proposal is in here only after its log record was durable on a quorum, and a
     /// client is answered only after its proposal was applied.
     pub committed: Vec<Committed>,
 }
 
-impl Outputs {
-    /// No effects yet.
-    pub fn new() -> Outputs {
-        Outputs { group: Group::new(), committed: Vec::new() }
-    }
-}
-
-impl Default for Outputs {
-    fn default() -> Outputs {
-        Outputs::new()
-    }
-}
-
-/// One thing to carry out.
+/// One thing that is due: a commit, or what waited behind one.
 #[derive(Debug)]
 pub enum Committed {
-    /// Apply the transaction, tell the watches, then answer.
+    /// Apply the transaction, report its changes to the watches, then answer.
     Apply(Proposal),
-    /// Tell the audit log that this write was refused without being ordered.
-    Refused(Box<Audited>, Millis),
     /// Answer: nothing changes.
     Answer(Origin, Outcome),
     /// Answer this read from the tree as it is at this point.
     Read(Origin, Caller, Box<Read>),
-    /// Close this connection if it still speaks for the session, which has ended or lives
-    /// elsewhere now.
+    /// Close this connection if it still owns the session, which has ended or moved.
     CloseConnection(Origin, SessionId),
 }
 
@@ -77,15 +64,18 @@ pub struct Proposal {
     pub txn: Txn,
     /// Who is answered; `None` for what the server itself decided.
     pub origin: Option<Origin>,
-    /// For a new session: what its client is told.
-    pub grant: Option<Box<Grant>>,
-    /// What the audit log will say of it.
-    pub audited: Option<Box<Audited>>,
+    /// For a new session: what its connection gets.
+    pub attachment: Option<Box<Attachment>>,
 }
 
 impl Proposal {
-    /// What the server itself decided, so that nobody waits for it.
-    pub(crate) fn own(txn: Txn) -> Proposal {
-        Proposal { txn, origin: None, grant: None, audited: None }
+    /// A client's write.
+    pub(crate) fn of(origin: Origin, txn: Txn) -> Proposal {
+        Proposal { txn, origin: Some(origin), attachment: None }
+    }
+
+    /// What the server itself decided: no client waits for it.
+    pub(crate) fn internal(txn: Txn) -> Proposal {
+        Proposal { txn, origin: None, attachment: None }
     }
 }

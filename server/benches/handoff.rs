@@ -12,7 +12,7 @@ use ringkeeper_engine::request::{Answer, Origin, Outcome, Request, RequestKind, 
 use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::{SessionId, Zxid};
-use ringkeeper_server::node::mailbox::{self, SequencerEnd, ShardEnd};
+use ringkeeper_server::node::mailbox::{self, NodeEnd, ShardEnd};
 use ringkeeper_server::node::waker::Waker;
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -39,7 +39,7 @@ fn requests() -> Vec<Request> {
 }
 
 /// The sequencer's part: each request of a batch is answered.
-fn answer(end: &mut SequencerEnd) -> bool {
+fn answer(end: &mut NodeEnd) -> bool {
     let Some(batch) = end.receive() else { return false };
     for request in &batch {
         let answer = Answer { origin: request.origin, zxid: Zxid(1), outcome: Outcome::Synced };
@@ -50,7 +50,7 @@ fn answer(end: &mut SequencerEnd) -> bool {
     true
 }
 
-fn ends(shard: &Arc<Waker>, sequencer: &Arc<Waker>) -> (ShardEnd, SequencerEnd) {
+fn ends(shard: &Arc<Waker>, sequencer: &Arc<Waker>) -> (ShardEnd, NodeEnd) {
     mailbox::pair(shard.clone(), sequencer.clone())
 }
 
@@ -107,7 +107,7 @@ fn two_threads(idle: Idle, measure: impl FnOnce(&mut dyn FnMut())) {
             shard.send(&mut requests());
             while shard.receive().map(black_box).is_none() {
                 if idle == Idle::Sleeps {
-                    sleep_unless(&on_shard, || shard.has_mail());
+                    sleep_unless(&on_shard, || shard.has_messages());
                 } else {
                     std::hint::spin_loop();
                 }

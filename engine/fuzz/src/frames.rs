@@ -11,7 +11,7 @@ use ringkeeper_engine::wire::connect::ConnectRequest;
 use ringkeeper_engine::wire::header::{ReplyHeader, RequestHeader};
 use ringkeeper_engine::wire::opcode::{op, xid};
 
-use crate::node::{Node, NodeSettings, empty_database};
+use crate::server::{Server, ServerSettings, empty_database};
 
 /// Small, so that frames that are too long are found soon.
 const FRAME_BYTES_MAX: usize = 4_096;
@@ -21,9 +21,9 @@ const TURNS_MAX: usize = 10_000;
 /// The first byte says what stands before the rest and how the rest is cut into pieces.
 pub fn run(data: &[u8]) {
     let Some((head, bytes)) = data.split_first() else { return };
-    let mut node =
-        Node::new(NodeSettings { frame_bytes_max: FRAME_BYTES_MAX, ..Default::default() });
-    let conn = node.open(0);
+    let mut server =
+        Server::new(ServerSettings { frame_bytes_max: FRAME_BYTES_MAX, ..Default::default() });
+    let conn = server.open(0);
     let mut sent = Vec::new();
     if head & 1 == 1 {
         connect().write_frame(&mut sent);
@@ -37,15 +37,15 @@ pub fn run(data: &[u8]) {
         let count = if *head < 2 { rest.len() } else { 1 + (pieces >> 16) as usize % 97 };
         let (piece, tail) = rest.split_at(count.min(rest.len()));
         rest = tail;
-        node.turn(conn, piece);
-        check_bounds(&node, conn, piece.len());
-        take_output(&mut node, conn, &mut received);
+        server.turn(conn, piece);
+        check_bounds(&server, conn, piece.len());
+        take_output(&mut server, conn, &mut received);
     }
-    let is_open = settle(&mut node, conn, &mut received);
+    let is_open = settle(&mut server, conn, &mut received);
     check_replies(&sent, &received, is_open);
-    node.seats[0].shard.lost(conn);
-    check_log(&node);
-    check_service(&mut node);
+    server.shards[0].shard.lost(conn);
+    check_log(&server);
+    check_service(&mut server);
 }
 
 /// A handshake for a new session.
@@ -61,27 +61,27 @@ pub fn connect() -> ConnectRequest {
 }
 
 /// Nothing that a client sends makes the server hold more than a frame and its bounds.
-fn check_bounds(node: &Node, conn: ConnId, piece: usize) {
-    let Some(conn) = node.seats[0].shard.conn(conn) else { return };
+fn check_bounds(server: &Server, conn: ConnId, piece: usize) {
+    let Some(conn) = server.shards[0].shard.conn(conn) else { return };
     assert!(conn.input.len() <= 4 + FRAME_BYTES_MAX + piece, "{} of input", conn.input.len());
     assert!(conn.out.len() <= CONN_OUT_BYTES_HARD, "{} of output", conn.out.len());
     assert!(conn.pipeline.len() <= CONN_PIPELINE_MAX, "{} requests", conn.pipeline.len());
 }
 
-fn take_output(node: &mut Node, conn: ConnId, received: &mut Vec<u8>) {
-    if let Some(conn) = node.seats[0].shard.conn_mut(conn) {
+fn take_output(server: &mut Server, conn: ConnId, received: &mut Vec<u8>) {
+    if let Some(conn) = server.shards[0].shard.conn_mut(conn) {
         received.append(&mut conn.out);
     }
 }
 
 /// Lets everything come to rest; says whether the connection is still open then.
-fn settle(node: &mut Node, conn: ConnId, received: &mut Vec<u8>) -> bool {
+fn settle(server: &mut Server, conn: ConnId, received: &mut Vec<u8>) -> bool {
     for _ in 0..TURNS_MAX {
-        node.turn(conn, &[]);
-        take_output(node, conn, received);
-        let shard = &node.seats[0].shard;
+        server.turn(conn, &[]);
+        take_output(server, conn, received);
+        let shard = &server.shards[0].shard;
         let Some(at) = shard.conn(conn) else { return false };
-        if node.is_quiet() && at.pipeline.is_empty() && at.phase != Phase::Opening {
+        if server.is_quiet() && at.pipeline.is_empty() && at.phase != Phase::Opening {
             assert_eq!(shard.outstanding(), 0, "requests are counted as under way");
             return at.phase == Phase::Established;
         }
@@ -143,23 +143,23 @@ fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// A restart would bring back the very tree that was served.
-fn check_log(node: &Node) {
+fn check_log(server: &Server) {
     let mut db = empty_database();
-    for txn in &node.history {
+    for txn in &server.history {
         db.apply(txn, Interest::Nobody);
     }
-    assert_eq!(db.tree.digest(), node.db.tree.digest(), "the log gives another tree");
+    assert_eq!(db.tree.digest(), server.db().tree.digest(), "the log gives another tree");
 }
 
 /// Whatever one client has done, another one is served.
-fn check_service(node: &mut Node) {
-    let conn = node.open(0);
+fn check_service(server: &mut Server) {
+    let conn = server.open(0);
     let mut bytes = Vec::new();
     connect().write_frame(&mut bytes);
     bytes.extend_from_slice(b"\0\0\0\x0e\0\0\0\x07\0\0\0\x03\0\0\0\x01/\0");
     let mut received = Vec::new();
-    node.turn(conn, &bytes);
-    settle(node, conn, &mut received);
+    server.turn(conn, &bytes);
+    settle(server, conn, &mut received);
     let reply = frames(&received).nth(1).expect("a new client is served");
     let header = ReplyHeader::read(&mut Reader::new(reply)).expect("replies have a header");
     assert_eq!((header.xid, header.err), (7, 0), "exists(/) is never refused");

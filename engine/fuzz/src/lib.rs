@@ -4,10 +4,13 @@
 pub mod config;
 pub mod frames;
 pub mod log;
-// The tests of replication use more of it than the target here.
+// The tests of replication use more of these than the targets here.
 #[allow(dead_code)]
-#[path = "../../../replication/tests/whole/node.rs"]
-pub mod node;
+#[path = "../../../replication/tests/whole/ports.rs"]
+pub mod ports;
+#[allow(dead_code)]
+#[path = "../../../replication/tests/whole/server.rs"]
+pub mod server;
 pub mod properties;
 pub mod records;
 pub mod zookeeper;

@@ -17,7 +17,7 @@ pub use password::{PasswordSecret, Passwords};
 pub use table::{Attached, Session, SessionTable};
 
 use crate::Millis;
-use crate::watch::ConnId;
+use crate::origin::Origin;
 
 /// When a session was heard of last (monotonic clock), shared between the shard that holds its
 /// connection, which writes, and the table, which reads when the session may be due.
@@ -45,15 +45,17 @@ impl LastHeard {
     }
 }
 
-/// The connection that speaks for a session: the last one that took it up.
+/// The number of a server in its ensemble: `myid`, which ZooKeeper also calls sid.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Owner {
-    /// The server that the client is connected to.
-    pub server: u8,
-    /// The shard of that server.
-    pub shard: u16,
-    /// The connection of that shard.
-    pub conn: ConnId,
+pub struct ServerId(pub u8);
+
+/// Who may write for a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// A connection of this server, the last one that attached the session.
+    Connection(Origin),
+    /// Another server. Which of its connections has the session is known there only.
+    Server(ServerId),
 }
 
 #[cfg(test)]

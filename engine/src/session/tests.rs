@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::watch::ConnId;
 use crate::{Code, SessionId};
 
 const TICK: i64 = 2_000;
@@ -12,7 +13,7 @@ fn table() -> SessionTable {
 }
 
 fn owner(conn: u32) -> Owner {
-    Owner { server: 1, shard: 0, conn: ConnId(conn) }
+    Owner::Connection(Origin { shard: 0, conn: ConnId(conn) })
 }
 
 fn due(table: &mut SessionTable, now: i64) -> Vec<SessionId> {

@@ -34,6 +34,16 @@ impl Shard {
         }
     }
 
+    /// Changes were not told to this shard, because it did not take its messages for too long: its
+    /// watches may have missed some. Every connection is closed, so that its client connects again
+    /// and sets its watches with the zxid that it has seen. Order: called before any
+    /// [`Shard::deliver`] of the same moment, because an answer may show a change that is missing.
+    pub fn changes_lost(&mut self) {
+        for slot in 0..self.conn_slots() {
+            self.with_conn(ConnId(slot), Touch::Later, |_, conn| conn.close());
+        }
+    }
+
     /// Sends the events of a change. Watches are used up also where the ACL hides the event.
     fn fire(&mut self, zxid: Zxid, change: &Change) {
         let mut events = std::mem::take(&mut self.events);

@@ -4,7 +4,7 @@ use super::conn::{Attached, Conn, Phase};
 use super::hold::What;
 use super::serve::Done;
 use super::{Moment, Shard, Touch, Word};
-use crate::request::{Grant, Request, RequestKind};
+use crate::request::{Attachment, Request, RequestKind};
 use crate::sequencer::Caller;
 use crate::watch::ConnId;
 use crate::wire::connect::{ConnectRequest, ConnectResponse};
@@ -109,10 +109,11 @@ impl Shard {
     pub(super) fn granted(
         &mut self,
         conn: &mut Conn,
-        grant: Grant,
+        attachment: Attachment,
         zxid: Zxid,
         moment: Moment<'_>,
     ) {
+        let Attachment { grant, last_heard } = attachment;
         let response = ConnectResponse {
             timeout_ms: grant.timeout_ms,
             session: grant.session.0,
@@ -125,11 +126,8 @@ impl Shard {
             self.note_latency(conn, Done { header, since_us }, zxid, Code::Ok, moment);
         }
         self.count_sent(conn);
-        conn.attached = Some(Attached {
-            session: grant.session,
-            timeout_ms: grant.timeout_ms,
-            last_heard: grant.last_heard,
-        });
+        conn.attached =
+            Some(Attached { session: grant.session, timeout_ms: grant.timeout_ms, last_heard });
         conn.phase = Phase::Established;
     }
 

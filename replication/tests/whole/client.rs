@@ -10,8 +10,8 @@ use ringkeeper_engine::wire::Acl;
 use ringkeeper_engine::wire::opcode::op;
 
 use crate::model::{Model, Seen};
-use crate::node::Node;
 use crate::random::Random;
+use crate::server::Server;
 
 const PATHS: [&str; 7] = ["/a", "/b", "/a/x", "/a/y", "/b/z", "/a/x/q", "/"];
 
@@ -51,15 +51,15 @@ impl Client {
     }
 
     /// Connects, and sets again what it watched before.
-    pub(crate) fn connect(&mut self, node: &mut Node, seat: usize) {
+    pub(crate) fn connect(&mut self, server: &mut Server, shard: usize) {
         if matches!(self.core.phase(), Phase::Expired | Phase::Closed) {
             let (replies, events) = (self.replies, self.events);
             *self = Client { replies, events, ..Client::new() };
         }
         self.to_server.clear();
         self.from_server.clear();
-        self.at = Some((seat, node.open(seat)));
-        self.core.connect(node.now.mono, &mut self.to_server);
+        self.at = Some((shard, server.open(shard)));
+        self.core.connect(server.now.mono, &mut self.to_server);
         let last = self.core.session().last_zxid;
         let held = self.model.reconnect();
         if !held.is_empty() {
@@ -199,11 +199,11 @@ impl Client {
     }
 
     /// Nothing is under way any more: all events have arrived, and the state is the server's.
-    pub(crate) fn finish(&mut self, node: &Node) {
-        self.model.advance(node.db.applied().to_wire(), &node.history);
-        assert_eq!(self.model.digest(), node.db.tree.digest(), "the log gives another tree");
+    pub(crate) fn finish(&mut self, server: &Server) {
+        self.model.advance(server.db().applied().to_wire(), &server.history);
+        assert_eq!(self.model.digest(), server.db().tree.digest(), "the log gives another tree");
         if self.core.phase() == Phase::Open {
-            self.compare_events(node.db.applied().to_wire());
+            self.compare_events(server.db().applied().to_wire());
         }
     }
 }

@@ -9,7 +9,7 @@ use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::wire::{Acl, Stat};
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
-use crate::node::{HASH_SEED, Node, NodeSettings, empty_database};
+use crate::server::{HASH_SEED, Server, ServerSettings, empty_database};
 
 /// `/s` has had so many children but two, and `/v` so many changes but two.
 const LAST: i32 = i32::MAX;
@@ -45,19 +45,19 @@ fn worn() -> Vec<Txn> {
 
 /// One client that waits for each answer.
 struct Session {
-    node: Node,
+    server: Server,
     conn: ConnId,
     core: Core<()>,
 }
 
 impl Session {
     fn on(history: Vec<Txn>) -> Session {
-        let mut node = Node::after(history, NodeSettings::default());
+        let mut server = Server::after(history, ServerSettings::default());
         let mut core = Core::new(Options::default());
-        let conn = node.open(0);
+        let conn = server.open(0);
         let mut bytes = Vec::new();
-        core.connect(node.now.mono, &mut bytes);
-        let mut session = Session { node, conn, core };
+        core.connect(server.now.mono, &mut bytes);
+        let mut session = Session { server, conn, core };
         session.exchange(&bytes, |message| matches!(message, Message::Connected(_)).then_some(()));
         session
     }
@@ -70,8 +70,8 @@ impl Session {
     ) -> T {
         let mut sent = bytes;
         for _ in 0..10 {
-            self.node.turn(self.conn, std::mem::take(&mut sent));
-            let conn = self.node.seats[0].shard.conn_mut(self.conn).expect("it stays open");
+            self.server.turn(self.conn, std::mem::take(&mut sent));
+            let conn = self.server.shards[0].shard.conn_mut(self.conn).expect("it stays open");
             let out = std::mem::take(&mut conn.out);
             let mut rest = &out[..];
             while let Some(message) = self.core.receive(&mut rest).expect("it makes sense") {
@@ -184,8 +184,8 @@ fn worn_counters_survive_a_restart() {
     let mut session = Session::on(worn());
     (0..3).for_each(|_| drop(session.create_sequential()));
     (0..3).for_each(|_| assert_eq!(session.set(-1), 0));
-    let (stats, digest) = (stats(&mut session), session.node.db.tree.digest());
-    let history = std::mem::take(&mut session.node.history);
+    let (stats, digest) = (stats(&mut session), session.server.db().tree.digest());
+    let history = std::mem::take(&mut session.server.history);
     let mut db = empty_database();
     history.iter().for_each(|txn| drop(db.apply(txn, Interest::Nobody)));
     assert_eq!(db.tree.digest(), digest);
@@ -214,11 +214,11 @@ fn a_pause_of_the_process_expires_nobody_and_the_silent_expire_after_it() {
     let mut session = Session::on(Vec::new());
     let id = session.core.session().id;
     let timeout_ms = i64::from(session.core.timeout_ms());
-    session.node.pass(3 * timeout_ms);
-    assert!(session.node.knows(id), "a pause is not a silence");
+    session.server.pass(3 * timeout_ms);
+    assert!(session.server.knows(id), "a pause is not a silence");
     let mut silent_ms = 0;
-    while session.node.knows(id) {
-        session.node.pass(250);
+    while session.server.knows(id) {
+        session.server.pass(250);
         silent_ms += 250;
         assert!(silent_ms <= 2 * timeout_ms, "it never expires");
     }

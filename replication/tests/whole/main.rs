@@ -8,10 +8,12 @@ mod frames;
 mod golden;
 mod model;
 mod mutate;
-mod node;
 mod order;
+mod ports;
 mod random;
 #[path = "../../../engine/fuzz/src/records.rs"]
 mod records;
+mod server;
 mod strangers;
 mod throttle;
+mod turns;

@@ -14,7 +14,7 @@ use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::{Id, Put, Reader};
 use ringkeeper_engine::{Code, SessionId};
 
-use crate::node::{HASH_SEED, empty_database, op_settings};
+use crate::server::{HASH_SEED, empty_database, op_settings};
 
 /// The only connection of a model's table of watches.
 const ME: ConnId = ConnId(0);

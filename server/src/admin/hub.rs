@@ -23,7 +23,7 @@ use super::words::dump::{Ephemerals, Times};
 use super::words::srvr::Standing;
 use super::words::{self, TRACE_MASK};
 use crate::log::writer::FlushStats;
-use crate::node::driver::Gauges;
+use crate::node::observer::Gauges;
 use crate::node::view::View;
 use crate::node::waker::Waker;
 use crate::shards::Turnstile;

@@ -18,7 +18,6 @@ mod servers;
 mod settings;
 mod suggest;
 pub mod table;
-pub(crate) mod throttles;
 pub mod tuned;
 mod types;
 mod value;

@@ -1,6 +1,5 @@
 //! The thread that makes groups of the log durable, and how it is scheduled.
 
 pub(crate) mod device;
-pub mod groups;
 mod sched;
 pub mod writer;

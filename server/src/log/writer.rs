@@ -14,6 +14,7 @@ use crossbeam::channel::{Receiver, bounded};
 use parking_lot::{Condvar, Mutex};
 use ringkeeper_engine::log::Group;
 use ringkeeper_engine::{Zxid, limits};
+use ringkeeper_replication::node::{Flushed, Joined};
 
 use crate::admin::Distribution;
 use crate::config::LogPriority;
@@ -67,18 +68,10 @@ pub struct LogWriter {
     pub stats: Arc<FlushStats>,
 }
 
-/// A group that is durable.
-#[derive(Debug)]
-pub struct Done {
+/// A group that is durable, and its memory for the next one.
+struct Done {
     group: Group,
-    /// The log is durable up to here.
-    pub durable: Zxid,
-    /// Records of the group.
-    pub records: u32,
-    /// When the first of them was ordered, as it was handed over.
-    pub since_us: u64,
-    /// Microseconds that the commit took.
-    pub micros: u64,
+    flushed: Flushed,
 }
 
 /// Where the next group waits for the log writer.
@@ -93,17 +86,6 @@ struct Next {
     group: Option<(Group, u64)>,
     /// The server stops: there will be no other one.
     over: bool,
-}
-
-/// What became of a group that was to join the one that waits for the log writer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Joined {
-    /// It is part of that one now.
-    Yes,
-    /// That one is large enough.
-    Full,
-    /// There is none: the place is free.
-    Nothing,
 }
 
 impl LogWriter {
@@ -130,7 +112,8 @@ impl LogWriter {
                 // waits for it to be finds it so.
                 next = source.take();
                 // A sequencer that is gone hears of nothing, but what it handed over is committed.
-                if finished.send(Done { group, durable, records, since_us, micros }).is_ok() {
+                let flushed = Flushed { durable, records, since_us, micros };
+                if finished.send(Done { group, flushed }).is_ok() {
                     waker.wake();
                 }
                 rank.committed();
@@ -186,13 +169,13 @@ impl LogWriter {
     }
 
     /// The next group that has become durable.
-    pub fn poll(&mut self) -> Option<Done> {
-        let mut done = self.done.try_recv().ok()?;
+    pub fn poll(&mut self) -> Option<Flushed> {
+        let Done { group, flushed } = self.done.try_recv().ok()?;
         self.handed -= 1;
         if self.spare.len() < GROUPS {
-            self.spare.push(std::mem::take(&mut done.group));
+            self.spare.push(group);
         }
-        Some(done)
+        Some(flushed)
     }
 }
 
@@ -350,7 +333,7 @@ mod tests {
             begun.find_map(|zxid| zxid).expect("the log_writer lives")
         }
 
-        fn poll(&mut self) -> Done {
+        fn poll(&mut self) -> Flushed {
             loop {
                 match self.log_writer.poll() {
                     Some(done) => return done,

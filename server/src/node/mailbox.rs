@@ -1,49 +1,59 @@
-//! Bounded rings between the shards and the sequencer. A batch is one item, so a sweep costs one
-//! push and at most one wake.
+//! The rings between the shards and the node. A batch is one item, so a sweep costs one push and at
+//! most one wake.
+//!
+//! Requests have a bounded ring: where it is full they stay with their shard, which stops reading
+//! its sockets. Messages to a shard have a queue whose bounds the node keeps (see
+//! [`ringkeeper_replication::node::Outbox`]), because a shard that does not take them must not hold
+//! up others.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crossbeam::queue::SegQueue;
 use ringkeeper_engine::request::{Request, ShardMessage};
+use ringkeeper_replication::node::MAILBOX_BATCHES_FULL;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::node::waker::Waker;
 
-/// Batches that fit between two threads. A shard bounds its requests by count; this only bounds
-/// how finely they may be cut.
+/// Batches of requests that fit between two threads. A shard bounds its requests by count; this
+/// only bounds how finely they may be cut.
 const BATCHES: usize = 256;
 
 /// A shard's end.
 pub struct ShardEnd {
     requests: Producer<Vec<Request>>,
-    deliveries: Consumer<Vec<ShardMessage>>,
-    /// Whether the shard wants to hear of changes.
-    interest: Arc<AtomicBool>,
-    sequencer: Arc<Waker>,
+    messages: Arc<Messages>,
+    node: Arc<Waker>,
 }
 
-/// The sequencer's end for one shard.
-pub struct SequencerEnd {
+/// The node's end for one shard.
+pub struct NodeEnd {
     requests: Consumer<Vec<Request>>,
-    deliveries: Producer<Vec<ShardMessage>>,
-    interest: Arc<AtomicBool>,
+    messages: Arc<Messages>,
     shard: Arc<Waker>,
-    /// Deliveries of the hold under way.
-    outbox: Vec<ShardMessage>,
+    /// Messages of the critical section under way.
+    batch: Vec<ShardMessage>,
+    published: u64,
 }
 
-/// Both ends of the rings between one shard and the sequencer.
-pub fn pair(shard: Arc<Waker>, sequencer: Arc<Waker>) -> (ShardEnd, SequencerEnd) {
-    let (to_sequencer, requests) = RingBuffer::new(BATCHES);
-    let (deliveries, from_sequencer) = RingBuffer::new(BATCHES);
-    let interest = Arc::new(AtomicBool::new(false));
-    let end = ShardEnd {
-        requests: to_sequencer,
-        deliveries: from_sequencer,
-        interest: interest.clone(),
-        sequencer,
-    };
-    let other = SequencerEnd { requests, deliveries, interest, shard, outbox: Vec::new() };
+/// What lies between the two ends, from the node to the shard.
+#[derive(Default)]
+struct Messages {
+    batches: SegQueue<Vec<ShardMessage>>,
+    waiting: AtomicUsize,
+    /// Whether changes were not posted that the shard's watches may concern.
+    changes_lost: AtomicBool,
+    /// Whether the shard wants to hear of changes.
+    interest: AtomicBool,
+}
+
+/// Both ends of the rings between one shard and the node.
+pub fn pair(shard: Arc<Waker>, node: Arc<Waker>) -> (ShardEnd, NodeEnd) {
+    let (to_node, requests) = RingBuffer::new(BATCHES);
+    let messages = Arc::new(Messages::default());
+    let end = ShardEnd { requests: to_node, messages: messages.clone(), node };
+    let other = NodeEnd { requests, messages, shard, batch: Vec::new(), published: 0 };
     (end, other)
 }
 
@@ -55,37 +65,45 @@ impl ShardEnd {
         }
         let batch = std::mem::take(requests);
         self.requests.push(batch).expect("there was room a line above");
-        self.sequencer.wake();
+        self.node.wake();
     }
 
-    /// The next batch of deliveries. A sequencer that waits for room is told that there is some.
+    /// The next batch of messages. A node that waits until this shard has caught up is woken.
     ///
-    /// Order: the room is made before the look at how full it was, and the sequencer says that it
-    /// sleeps before it looks for room, so one of the two sees the other.
+    /// Order: the count goes down before the look at whether the node sleeps, and the node says
+    /// that it sleeps before it looks at the count, so one of the two sees the other.
     pub fn receive(&mut self) -> Option<Vec<ShardMessage>> {
-        let batch = self.deliveries.pop().ok()?;
-        fence(Ordering::SeqCst);
-        if self.deliveries.slots() + 1 >= BATCHES {
-            self.sequencer.wake();
+        let batch = self.messages.batches.pop()?;
+        let before = self.messages.waiting.fetch_sub(1, Ordering::SeqCst);
+        if before == MAILBOX_BATCHES_FULL {
+            self.node.wake();
         }
         Some(batch)
     }
 
-    /// Whether deliveries wait.
-    pub fn has_mail(&self) -> bool {
-        !self.deliveries.is_empty()
+    /// Whether messages wait.
+    pub fn has_messages(&self) -> bool {
+        !self.messages.batches.is_empty()
+    }
+
+    /// Whether changes were lost since the last call. Order: called with the shard's read guard
+    /// held, before the messages are taken: the answers among them belong to states whose changes
+    /// may be missing.
+    pub fn take_changes_lost(&self) -> bool {
+        let lost = &self.messages.changes_lost;
+        lost.load(Ordering::Acquire) && lost.swap(false, Ordering::AcqRel)
     }
 
     /// Says whether the shard holds watches. Order: called while the shard's read guard is held,
     /// so no change can slip between a registration and this.
     pub fn publish_interest(&self, interest: bool) {
-        if self.interest.load(Ordering::Relaxed) != interest {
-            self.interest.store(interest, Ordering::Release);
+        if self.messages.interest.load(Ordering::Relaxed) != interest {
+            self.messages.interest.store(interest, Ordering::Release);
         }
     }
 }
 
-impl SequencerEnd {
+impl NodeEnd {
     /// The next batch of requests.
     pub fn receive(&mut self) -> Option<Vec<Request>> {
         self.requests.pop().ok()
@@ -98,32 +116,90 @@ impl SequencerEnd {
 
     /// Whether the shard wants to hear of changes.
     pub fn has_interest(&self) -> bool {
-        self.interest.load(Ordering::Acquire)
+        self.messages.interest.load(Ordering::Acquire)
     }
 
-    /// Whether a hold may begin: its deliveries make one batch.
-    pub fn has_room(&self) -> bool {
-        !self.deliveries.is_full()
+    /// Adds to the batch of the critical section under way.
+    pub fn post(&mut self, message: ShardMessage) {
+        self.batch.push(message);
     }
 
-    /// Adds to the batch of the hold under way.
-    pub fn post(&mut self, delivery: ShardMessage) {
-        self.outbox.push(delivery);
+    /// Notes that the shard is not told of a change.
+    pub fn lose_changes(&mut self) {
+        self.messages.changes_lost.store(true, Ordering::Release);
     }
 
-    /// Puts the batch into the mailbox. Order: before the write guard is released, so that no
-    /// reader can see a state whose deliveries are not in its mailbox.
+    /// Puts the batch into the mailbox.
     pub fn publish(&mut self) {
-        if !self.outbox.is_empty() {
-            let batch = std::mem::take(&mut self.outbox);
-            self.deliveries.push(batch).expect("room was reserved before the guard was taken");
+        if !self.batch.is_empty() {
+            self.published += 1;
+            self.messages.waiting.fetch_add(1, Ordering::SeqCst);
+            self.messages.batches.push(std::mem::take(&mut self.batch));
         }
     }
 
-    /// Wakes the shard if mail waits.
+    /// Batches that the shard has not taken.
+    pub fn waiting(&self) -> usize {
+        self.messages.waiting.load(Ordering::SeqCst)
+    }
+
+    /// Batches that were ever published.
+    pub fn published(&self) -> u64 {
+        self.published
+    }
+
+    /// Wakes the shard if messages wait.
     pub fn wake(&self) {
-        if self.deliveries.slots() < BATCHES {
+        if self.waiting() > 0 {
             self.shard.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringkeeper_engine::SessionId;
+    use ringkeeper_engine::watch::ConnId;
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    use super::*;
+
+    fn is_woken(waker: &Waker) -> bool {
+        let mut fds = [PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&now)).expect("an eventfd can be polled") > 0
+    }
+
+    fn ends() -> (ShardEnd, NodeEnd, Arc<Waker>) {
+        let waker = || Arc::new(Waker::new().expect("an eventfd"));
+        let node = waker();
+        let (shard, end) = pair(waker(), node.clone());
+        (shard, end, node)
+    }
+
+    fn publish(node: &mut NodeEnd) {
+        node.post(ShardMessage::CloseConnection(ConnId(0), SessionId(1)));
+        node.publish();
+    }
+
+    #[test]
+    fn full_mailbox_wakes_the_sleeping_node_when_the_shard_catches_up() {
+        let (mut shard, mut node, waker) = ends();
+        (0..MAILBOX_BATCHES_FULL + 1).for_each(|_| publish(&mut node));
+        waker.about_to_sleep();
+        shard.receive().expect("batches wait");
+        assert!(!is_woken(&waker), "it is still full");
+        shard.receive().expect("batches wait");
+        assert!(is_woken(&waker) && node.waiting() == MAILBOX_BATCHES_FULL - 1);
+        assert_eq!(node.published(), MAILBOX_BATCHES_FULL as u64 + 1);
+    }
+
+    #[test]
+    fn lost_changes_are_reported_once() {
+        let (shard, mut node, _) = ends();
+        assert!(!shard.take_changes_lost());
+        node.lose_changes();
+        node.lose_changes();
+        assert!(shard.take_changes_lost() && !shard.take_changes_lost());
     }
 }

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod driver;
 pub mod mailbox;
+pub mod observer;
 mod quotas;
 pub(crate) mod threads;
 pub mod view;

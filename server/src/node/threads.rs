@@ -73,7 +73,7 @@ pub(crate) fn run_sequencer(
             }
             waker.about_to_sleep();
             if !sequencer.has_work() && !desk.has_work() {
-                let timeout = timespec(sequencer.cut_wait(sequencer.wait_ms()));
+                let timeout = timespec(sequencer.wait_us());
                 let mut fds = [PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
                 let _ = poll(&mut fds, Some(&timeout));
                 waker.drain();

@@ -96,7 +96,7 @@ impl ShardThread {
         welcome.then(|| self.shard.open(peer, now))
     }
 
-    /// One turn: what has become durable is released, mail is delivered, bytes that arrived are
+    /// One turn: what has become durable is released, messages are delivered, bytes that arrived are
     /// served, and new requests are ordered.
     ///
     /// Order: the mailbox is emptied under the guard before a byte is parsed, so no reply shows a
@@ -109,7 +109,7 @@ impl ShardThread {
         self.mailbox.send(&mut self.shard.requests);
         if let Some(sequencer) = &mut self.fused {
             sequencer.order();
-            if self.mailbox.has_mail() {
+            if self.mailbox.has_messages() {
                 self.serve(std::iter::empty());
                 self.mailbox.send(&mut self.shard.requests);
             }
@@ -121,9 +121,12 @@ impl ShardThread {
     fn serve<'b>(&mut self, arrivals: impl Iterator<Item = (ConnId, &'b [u8])>) {
         let db = self.view.read();
         let moment = Moment { db: &db, now: self.clock.now(), now_us: self.clock.micros() };
+        if self.mailbox.take_changes_lost() {
+            self.shard.changes_lost();
+        }
         while let Some(batch) = self.mailbox.receive() {
-            for delivery in batch {
-                self.shard.deliver(delivery, moment);
+            for message in batch {
+                self.shard.deliver(message, moment);
             }
         }
         for (conn, bytes) in arrivals {
@@ -154,7 +157,7 @@ impl ShardThread {
     /// Milliseconds that the thread may sleep; 0 where there is work. Call it between
     /// [`Waker::about_to_sleep`] and the sleep.
     pub fn sleep_ms(&self) -> i64 {
-        let work = self.mailbox.has_mail()
+        let work = self.mailbox.has_messages()
             || self.desk.has_work()
             || self.shard.can_resume()
             || self.fused.as_ref().is_some_and(NodeDriver::has_work);
@@ -163,13 +166,14 @@ impl ShardThread {
         }
         let tick = (self.next_tick_ms - self.clock.now().mono.0).clamp(0, TICK_MS);
         let tick = self.shard.held_ms().map_or(tick, |held| tick.min(held));
-        self.fused.as_ref().map_or(tick, |sequencer| tick.min(sequencer.wait_ms()))
+        let node_ms = |us: u64| i64::try_from(us.div_ceil(1_000)).unwrap_or(TICK_MS);
+        self.fused.as_ref().map_or(tick, |node| tick.min(node_ms(node.wait_us())))
     }
 
     /// The same as microseconds, where something is due sooner than in so many milliseconds.
     pub fn cut_sleep(&self, ms: i64) -> u64 {
         let us = u64::try_from(ms).unwrap_or(0) * 1_000;
-        self.fused.as_ref().map_or(us, |sequencer| sequencer.cut_wait(ms))
+        self.fused.as_ref().map_or(us, |node| us.min(node.wait_us()))
     }
 
     /// Monotonic milliseconds.

@@ -1,33 +1,37 @@
 //! From settings to a running server, and from a signal to its end.
 
+mod throttles;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use ringkeeper_engine::Zxid;
 use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::{DirectoryId, Disk, Home, Identity};
-use ringkeeper_engine::log::{Dirs, Gauge, Group, Log};
+use ringkeeper_engine::log::{Dirs, Group, Log};
 use ringkeeper_engine::op::OpSettings;
-use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
+use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_engine::snapshot::Purger;
-use ringkeeper_replication::{Replica, ReplicaSettings, WriteAdmission};
+use ringkeeper_engine::{Zxid, limits};
+use ringkeeper_replication::node::MailboxLimits;
+use ringkeeper_replication::{NodeSettings, Replica, ReplicaSettings, SpentRemoval};
 
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
 use crate::admin::{Hub, HubParts, ServerFacts, Startup};
 use crate::banner::Banner;
-use crate::config::throttles;
+
 use crate::config::{Io, Listen, SessionPasswords, Settings, Shards};
 use crate::log::device::LogProbe;
 use crate::log::writer::{DurableLog, LogWriter};
 use crate::node::clock::{Clock, wall};
-use crate::node::driver::{DriverParts, Gauges, NodeDriver};
-use crate::node::mailbox::{self, SequencerEnd, ShardEnd};
+use crate::node::driver::{DriverParts, NodeDriver, ServerLog};
+use crate::node::mailbox::{self, NodeEnd, ShardEnd};
+use crate::node::observer::{Gauges, NodeObserver};
 use crate::node::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
 use crate::node::view::View;
 use crate::node::waker::Waker;
@@ -158,7 +162,7 @@ struct Rings {
 }
 
 impl Rings {
-    fn new(count: u16, fused: bool) -> io::Result<(Rings, Vec<SequencerEnd>)> {
+    fn new(count: u16, fused: bool) -> io::Result<(Rings, Vec<NodeEnd>)> {
         let wakers = (0..count)
             .map(|_| Waker::new().map(Arc::new))
             .collect::<io::Result<Vec<Arc<Waker>>>>()?;
@@ -184,28 +188,26 @@ impl Running {
         let ops = op_settings(settings);
         let replica = replica(settings, &identity, &ops, &db, (clock, seed));
         let view = Arc::new(View::new(db));
-        let (rings, sequencer_ends) = Rings::new(count, fused)?;
+        let (rings, node_ends) = Rings::new(count, fused)?;
         let (log_writer, committing) =
             start_log_writer(settings, recovered.log, &rings.sequencer_waker)?;
         let audit = AuditLog::start(settings, rings.sequencer_waker.clone())?;
+        let gauges = Arc::new(Gauges::default());
+        let observer = NodeObserver::new(gauges.clone(), audit.as_ref().map(AuditLog::end));
         let parts = DriverParts {
             replica,
-            view: view.clone(),
-            settings: ops.clone(),
-            log_writer,
-            shards: sequencer_ends,
+            settings: node_settings(settings, &ops),
             clock,
-            groups: throttles::groups(settings),
-            tick_ms: tick_ms(settings),
-            room: room(recovered.gauge),
-            gauges: Arc::new(Gauges::default()),
-            audit: audit.as_ref().map(AuditLog::end),
+            log: ServerLog { writer: log_writer, gauge: recovered.gauge },
+            view: view.clone(),
+            shards: node_ends,
+            observer,
         };
         let hub_parts = HubParts {
             facts: ServerFacts::new(settings, clock, startup(loading, clock)),
             view: view.clone(),
-            gauges: parts.gauges.clone(),
-            commits: parts.log_writer.stats.clone(),
+            gauges,
+            commits: parts.log.writer.stats.clone(),
             snapshots: Arc::new(SnapshotStats::default()),
             turnstile: Arc::new(turnstile(settings, usize::from(count))?),
             audit_lost: audit.as_ref().map(|audit| audit.lost.clone()),
@@ -392,6 +394,16 @@ fn turnstile(settings: &Settings, shards: usize) -> io::Result<Turnstile> {
     Ok(turnstile.bounded(connections_max(shards)?, shards))
 }
 
+fn node_settings(settings: &Settings, ops: &OpSettings) -> NodeSettings {
+    NodeSettings {
+        ops: ops.clone(),
+        groups: throttles::groups(settings),
+        tick_ms: tick_ms(settings),
+        apply_batch: limits::APPLY_BATCH,
+        mailboxes: MailboxLimits::default(),
+    }
+}
+
 fn tick_ms(settings: &Settings) -> i64 {
     // Sessions expire at the end of a tick; looking more often than that finds the end in time.
     i64::from(settings.tick_time_ms / 4).clamp(10, 250)
@@ -418,13 +430,16 @@ fn replica(
     let server = settings.my_id.and_then(|id| u8::try_from(id).ok()).unwrap_or(1);
     let millis = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let settings = ReplicaSettings {
+        server: ServerId(server),
         ops: ops.clone(),
         hash_seed: seed,
         passwords,
         session_ids: SessionIdSource::new(server, wall()),
-        removal_interval_ms: millis(settings.container_check_interval_ms),
-        removals_per_minute: settings.container_max_per_minute,
-        never_used_ms: settings.container_max_never_used_interval_ms.map_or(0, millis),
+        removal: SpentRemoval {
+            interval_ms: millis(settings.container_check_interval_ms),
+            per_minute: settings.container_max_per_minute,
+            never_used_ms: settings.container_max_never_used_interval_ms.map_or(0, millis),
+        },
         connections: throttles::connections(settings, seed, clock.now().mono),
     };
     Replica::new(db, sessions, settings, clock.now())
@@ -447,31 +462,4 @@ fn shard_settings(
         audits: settings.audit_enable,
         stmk_allowed: settings.four_letter_whitelist.allow("stmk"),
     }
-}
-
-/// What the log says it can take, in the replica's words; each change is told once.
-fn room(gauge: Gauge) -> Box<dyn FnMut() -> WriteAdmission + Send> {
-    /// Room that one turn's requests may need at most.
-    const TURN_BYTES: u64 = 8 << 20;
-    let mut before = WriteAdmission::All;
-    Box::new(move || {
-        let left = gauge.capacity();
-        let now = if left.writes > TURN_BYTES {
-            WriteAdmission::All
-        } else if left.closes > TURN_BYTES / 8 {
-            WriteAdmission::CloseOnly
-        } else {
-            WriteAdmission::None
-        };
-        if now != before {
-            match now {
-                WriteAdmission::All => tracing::info!("there is space again: writes are accepted"),
-                WriteAdmission::CloseOnly | WriteAdmission::None => tracing::error!(
-                    "the disk is full: writes are refused until there is space again; reads go on"
-                ),
-            }
-            before = now;
-        }
-        now
-    })
 }

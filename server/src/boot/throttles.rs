@@ -2,9 +2,9 @@
 
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::throttle::{Blue, ConnectionLimits, ConnectionThrottle, RequestLimits};
+use ringkeeper_replication::node::GroupSettings;
 
 use crate::config::Settings;
-use crate::log::groups::GroupSettings;
 
 /// What limits new connections, if anything does. The seed is that of the chance to be turned away.
 pub(crate) fn connections(
@@ -92,7 +92,7 @@ mod tests {
         assert!(connections(&settings, 1, Millis(0)).is_none());
         let requests = requests(&settings);
         assert!(!requests.holds() && requests.take_bytes(1 << 20));
-        assert!(!groups(&settings).waits());
+        assert!(!groups(&settings).is_timed());
     }
 
     #[test]

@@ -1,0 +1,64 @@
+//! Applying what is committed: change the database, report the changes, answer.
+
+use std::sync::Arc;
+
+use ringkeeper_engine::database::Database;
+use ringkeeper_engine::op::{OpSettings, Read, Reading, read_owned};
+use ringkeeper_engine::request::{Answer, Origin, Outcome, ShardMessage};
+use ringkeeper_engine::sequencer::Caller;
+
+use super::{Outbox, ShardPort};
+use crate::{Committed, Proposal};
+
+/// Applies one committed step.
+///
+/// Order: changes reach the shards before the answer of the request that made them, so a
+/// notification precedes the writer's own reply.
+pub(super) fn apply_committed(
+    committed: Committed,
+    db: &mut Database,
+    settings: &OpSettings,
+    outbox: &mut Outbox<'_, impl ShardPort>,
+) {
+    match committed {
+        Committed::Apply(proposal) => apply(proposal, db, outbox),
+        Committed::Answer(origin, outcome) => answer(origin, outcome, db, outbox),
+        Committed::Read(origin, caller, request) => {
+            let outcome = answer_read(&caller, &request, db, settings);
+            answer(origin, outcome, db, outbox);
+        }
+        Committed::CloseConnection(origin, session) => {
+            let message = ShardMessage::CloseConnection(origin.conn, session);
+            outbox.post(origin.shard, message);
+        }
+    }
+}
+
+fn apply(proposal: Proposal, db: &mut Database, outbox: &mut Outbox<'_, impl ShardPort>) {
+    let applied = db.apply(&proposal.txn, outbox.interest());
+    if !applied.changes.is_empty() {
+        let changes: Arc<[_]> = applied.changes.into();
+        outbox.post_changes(|| ShardMessage::Changes(applied.zxid, changes.clone()));
+    }
+    let Some(origin) = proposal.origin else { return };
+    let outcome = match proposal.attachment {
+        Some(attachment) => Outcome::Granted(attachment),
+        None => Outcome::Result(applied.result),
+    };
+    answer(origin, outcome, db, outbox);
+}
+
+fn answer(
+    origin: Origin,
+    outcome: Outcome,
+    db: &Database,
+    outbox: &mut Outbox<'_, impl ShardPort>,
+) {
+    let answer = Answer { origin, zxid: db.applied(), outcome };
+    outbox.post(origin.shard, ShardMessage::Answer(answer));
+}
+
+fn answer_read(caller: &Caller, request: &Read, db: &Database, settings: &OpSettings) -> Outcome {
+    let reading = Reading { tree: &db.tree, settings, ids: &caller.ids, session: caller.session };
+    Outcome::Read(Box::new(read_owned(request, reading)))
+}

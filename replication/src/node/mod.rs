@@ -1,0 +1,335 @@
+//! A node: everything between the requests that its shards send and the answers that they get.
+//!
+//! A node is a value. It is driven in turns and reaches the world through its [`Ports`]. A turn
+//! walks one ladder of stages, each of which does its own part and calls no other stage:
+//!
+//! | half | stage | what it does |
+//! |---|---|---|
+//! | [`Node::release`] | flushed | hears which groups are durable |
+//! | | flush | hands the next group to the log, before the answers are made |
+//! | | commit | releases what a quorum holds |
+//! | | tick | lets time pass: sessions expire, spent nodes go |
+//! | | apply | changes the database, reports, answers |
+//! | [`Node::order`] | order | gives requests their place |
+//! | | flush | hands the group to the log |
+//! | | apply | answers what waits behind no commit |
+//!
+//! Between the halves a server whose shard shares the node's thread serves its sockets.
+//!
+//! Time is never held up: neither by a shard that does not take its messages (see [`MailboxLimits`]) nor
+//! by what is committed and not applied yet.
+
+mod apply;
+mod gathering;
+mod outbox;
+mod ports;
+
+use std::collections::VecDeque;
+
+use ringkeeper_engine::log::pace::{Decision, Device, PaceReport};
+use ringkeeper_engine::op::OpSettings;
+use ringkeeper_engine::{Millis, Zxid, limits};
+
+use self::apply::apply_committed;
+use self::gathering::Gathering;
+pub use self::gathering::GroupSettings;
+use self::outbox::Backpressure;
+use self::outbox::Outbox;
+pub use self::outbox::{MAILBOX_BATCHES_FULL, MailboxLimits};
+pub use self::ports::{
+    ClockPort, DatabasePort, Flushed, Joined, LogPort, Observer, Ports, ShardPort,
+};
+use crate::{Committed, Input, Outputs, Replica};
+
+/// Microseconds after which a stage applies nothing more until the next turn: groups may have
+/// thousands of records, and this may be the thread of a shard.
+const APPLY_US: u64 = 1_000;
+/// What is committed and not applied, above which no request is ordered.
+const COMMITTED_MAX: usize = 16_384;
+
+/// How a node works.
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    /// Rules of the operations.
+    pub ops: OpSettings,
+    /// How groups are cut.
+    pub groups: GroupSettings,
+    /// How often time passes for the replica, milliseconds.
+    pub tick_ms: i64,
+    /// Steps applied in one critical section.
+    pub apply_batch: usize,
+    /// How far a shard may be behind.
+    pub mailboxes: MailboxLimits,
+}
+
+/// What a node is connected to.
+pub struct World<P: Ports> {
+    /// The clocks.
+    pub clock: P::Clock,
+    /// The log.
+    pub log: P::Log,
+    /// The replicated state.
+    pub database: P::Database,
+    /// The rings between the node and its shards.
+    pub shards: P::Shards,
+    /// Metrics and messages.
+    pub observer: P::Observer,
+}
+
+/// One node and its ports.
+pub struct Node<P: Ports> {
+    replica: Replica,
+    settings: NodeSettings,
+    outputs: Outputs,
+    committed: VecDeque<Committed>,
+    gathering: Gathering,
+    backpressure: Backpressure,
+    next_tick: Millis,
+    world: World<P>,
+}
+
+impl<P: Ports> Node<P> {
+    /// A node that begins with this replica.
+    pub fn new(replica: Replica, settings: NodeSettings, world: World<P>) -> Node<P> {
+        let (shards, now_us) = (world.shards.count(), world.clock.micros());
+        let backpressure = Backpressure::new(shards, settings.mailboxes, now_us);
+        Node {
+            replica,
+            outputs: Outputs::default(),
+            committed: VecDeque::new(),
+            gathering: Gathering::new(settings.groups),
+            backpressure,
+            next_tick: world.clock.now().mono,
+            settings,
+            world,
+        }
+    }
+
+    /// First half of a turn: what has become durable is committed, time passes, and what is
+    /// committed is applied.
+    pub fn release(&mut self) {
+        if let Some(durable) = self.flushed() {
+            // The device first: it works while this thread makes the answers.
+            self.flush();
+            self.commit(durable);
+        }
+        self.tick();
+        self.apply();
+    }
+
+    /// Second half of a turn: what has arrived is ordered.
+    pub fn order(&mut self) {
+        self.order_requests();
+        self.flush();
+        self.apply();
+    }
+
+    /// Whether a turn would find something to do. Every queue that wakes the node's thread is
+    /// looked at, so that it can look after it has said that it sleeps.
+    pub fn has_work(&self) -> bool {
+        let apply = !self.committed.is_empty() && self.world.observer.has_room();
+        let order = self.world.shards.has_requests() && self.can_order();
+        apply || order || self.world.log.is_flushed()
+    }
+
+    /// Microseconds until time has to pass, or a group that waits is due.
+    pub fn wait_us(&self) -> u64 {
+        let tick_ms = self.next_tick.0 - self.world.clock.now().mono.0;
+        let tick_us = tick_ms.clamp(0, self.settings.tick_ms).unsigned_abs() * 1_000;
+        match self.gathering.due_us() {
+            u64::MAX => tick_us,
+            due_us => tick_us.min(due_us.saturating_sub(self.world.clock.micros())),
+        }
+    }
+
+    /// Whether a group waits for less than a tick: the thread's timers should be exact.
+    pub fn waits_briefly(&self) -> bool {
+        self.gathering.due_us() != u64::MAX
+    }
+
+    /// What batching delays are decided from.
+    pub fn gathering(&self) -> PaceReport {
+        self.gathering.report()
+    }
+
+    /// The replica, for reports.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// As [`Node::replica`], for counters that are taken.
+    pub fn replica_mut(&mut self) -> &mut Replica {
+        &mut self.replica
+    }
+
+    /// What the node is connected to.
+    pub fn world(&self) -> &World<P> {
+        &self.world
+    }
+
+    /// As [`Node::world`], to drive it.
+    pub fn world_mut(&mut self) -> &mut World<P> {
+        &mut self.world
+    }
+
+    /// Whether nothing is ordered, gathered or committed that is not applied.
+    pub fn is_idle(&self) -> bool {
+        let flushing = self.world.log.is_busy() || !self.outputs.group.is_empty();
+        !flushing && self.committed.is_empty() && self.replica.outstanding() == 0
+    }
+}
+
+/// The stages. None calls another.
+impl<P: Ports> Node<P> {
+    /// Hears up to where the log has become durable since the last turn.
+    fn flushed(&mut self) -> Option<Zxid> {
+        let World { log, clock, observer, .. } = &mut self.world;
+        let mut durable = None;
+        while let Some(group) = log.poll() {
+            let now_us = clock.micros();
+            self.gathering.flushed(group, now_us);
+            let settle_us = now_us.saturating_sub(group.since_us);
+            observer.flushed(group, settle_us, self.gathering.report());
+            durable = Some(group.durable);
+        }
+        durable
+    }
+
+    /// Hands the group under construction to the log, unless it should wait.
+    fn flush(&mut self) {
+        let World { log, clock, .. } = &mut self.world;
+        let group = &mut self.outputs.group;
+        if group.is_empty() {
+            return self.gathering.rest();
+        }
+        // What was decided about a group that is not begun holds for what it grows by.
+        if !self.gathering.is_timed() && log.join(group) != Joined::Nothing {
+            return self.gathering.rest();
+        }
+        let device = if log.is_busy() { Device::Busy } else { Device::Free };
+        match self.gathering.decide(group, device, clock.micros()) {
+            Decision::Flush => log.submit(group, self.gathering.since_us()),
+            Decision::Gather | Decision::Wait(_) => {}
+        }
+    }
+
+    /// Releases what a quorum holds, now that our own log is durable up to `durable`.
+    fn commit(&mut self, durable: Zxid) {
+        self.replica.step(Input::Flushed(durable), &mut self.outputs);
+        self.committed.extend(self.outputs.committed.drain(..));
+    }
+
+    /// Lets time pass, where it is due.
+    fn tick(&mut self) {
+        let now = self.world.clock.now();
+        if now.mono < self.next_tick {
+            return;
+        }
+        self.next_tick = Millis(now.mono.0 + self.settings.tick_ms);
+        self.look_at_capacity();
+        let records = self.begin_step();
+        {
+            let db = self.world.database.read();
+            self.replica.step(Input::Tick { db: &db, now }, &mut self.outputs);
+        }
+        self.end_step(records);
+        if self.replica.wants_tick() {
+            self.next_tick = now.mono;
+        }
+    }
+
+    /// Gives requests that have arrived their place in the order, as many as there is room for.
+    fn order_requests(&mut self) {
+        let now_us = self.world.clock.micros();
+        self.backpressure.note(&self.world.shards, now_us);
+        while self.can_order() {
+            let Some(mut requests) = self.world.shards.receive() else { break };
+            self.look_at_capacity();
+            let (count, start_us) = (requests.len() as u64, self.world.clock.micros());
+            let now = self.world.clock.now();
+            let records = self.begin_step();
+            {
+                let db = self.world.database.read();
+                let input = Input::Requests { requests: &mut requests, db: &db, now };
+                self.replica.step(input, &mut self.outputs);
+            }
+            self.end_step(records);
+            let micros = (self.world.clock.micros() - start_us) / count.max(1);
+            self.world.observer.ordered(count, micros);
+        }
+    }
+
+    /// Applies and answers what is committed: in critical sections of a bounded number of steps,
+    /// and not longer than [`APPLY_US`].
+    fn apply(&mut self) {
+        let World { clock, database, shards, observer, .. } = &mut self.world;
+        if self.committed.is_empty() {
+            return;
+        }
+        let mut start_us = clock.micros();
+        let until_us = start_us + APPLY_US;
+        while !self.committed.is_empty() && observer.has_room() && start_us < until_us {
+            let now = clock.now();
+            let mut db = database.write();
+            let mut outbox = Outbox::new(shards, self.settings.mailboxes);
+            for _ in 0..self.settings.apply_batch {
+                if outbox.read_bytes > limits::APPLY_READ_BYTES {
+                    break;
+                }
+                let Some(next) = self.committed.pop_front() else { break };
+                observer.applying(&next, now);
+                apply_committed(next, &mut db, &self.settings.ops, &mut outbox);
+            }
+            shards.publish();
+            drop(db);
+            let now_us = clock.micros();
+            observer.applied(now_us - start_us);
+            start_us = now_us;
+        }
+    }
+}
+
+/// What stages have in common.
+impl<P: Ports> Node<P> {
+    /// Requests wait in their rings while the group under construction is large, while too much
+    /// waits to be applied, and while a shard has to catch up. A full ring stops the reading of
+    /// sockets in the end.
+    fn can_order(&self) -> bool {
+        let World { log, shards, .. } = &self.world;
+        self.outputs.group.bytes() + log.waiting_bytes() < limits::GROUP_BYTES_MAX
+            && self.committed.len() < COMMITTED_MAX
+            && !self.backpressure.holds(shards)
+    }
+
+    /// Before a step that may add records to the group. Returns how many it has.
+    fn begin_step(&mut self) -> u32 {
+        let group = &self.outputs.group;
+        if group.is_empty() {
+            self.gathering.begin(self.world.clock.micros());
+        }
+        group.records()
+    }
+
+    /// After it: takes over what it released.
+    fn end_step(&mut self, records_before: u32) {
+        let World { clock, observer, .. } = &mut self.world;
+        let added = self.outputs.group.records() - records_before;
+        if added > 0 {
+            self.gathering.added(added, clock.micros());
+        }
+        self.committed.extend(self.outputs.committed.drain(..));
+        if let Some(notes) = self.replica.take_quota_notes() {
+            observer.quotas(notes, clock.now());
+        }
+    }
+
+    fn look_at_capacity(&mut self) {
+        let World { log, observer, .. } = &mut self.world;
+        let before = self.replica.admission();
+        self.replica.step(Input::Capacity(log.capacity()), &mut self.outputs);
+        let admission = self.replica.admission();
+        if admission != before {
+            observer.admission(admission);
+        }
+    }
+}

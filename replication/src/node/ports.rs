@@ -1,0 +1,160 @@
+//! The world as a node sees it: a clock, the log, the database and the shards' mailboxes. The
+//! server connects real ones, the simulator and the tests others.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use ringkeeper_engine::database::{Database, Interest};
+use ringkeeper_engine::log::pace::PaceReport;
+use ringkeeper_engine::log::{Group, LogCapacity};
+use ringkeeper_engine::request::{Request, ShardMessage};
+use ringkeeper_engine::sequencer::QuotaNotes;
+use ringkeeper_engine::{Now, Zxid};
+
+use crate::{Committed, WriteAdmission};
+
+/// All that a node is connected to.
+pub trait Ports {
+    /// The clocks.
+    type Clock: ClockPort;
+    /// The log.
+    type Log: LogPort;
+    /// The replicated state.
+    type Database: DatabasePort;
+    /// The rings between the node and its shards.
+    type Shards: ShardPort;
+    /// What listens for metrics and messages.
+    type Observer: Observer;
+}
+
+/// The time.
+pub trait ClockPort {
+    /// Both clocks, in milliseconds.
+    fn now(&self) -> Now;
+    /// The monotonic clock, in microseconds.
+    fn micros(&self) -> u64;
+}
+
+/// The log. One group is flushed at a time; one more may wait for that, and grows until it is
+/// begun.
+pub trait LogPort {
+    /// Hands a group over and leaves an empty one. Its first record was ordered at `since_us`.
+    /// Only where [`LogPort::join`] has found none that waits.
+    fn submit(&mut self, group: &mut Group, since_us: u64);
+    /// Adds a group to the one that waits, and empties it.
+    fn join(&mut self, group: &mut Group) -> Joined;
+    /// Bytes of the group that waits.
+    fn waiting_bytes(&self) -> usize;
+    /// Whether a group was submitted of which [`LogPort::poll`] has not reported the end.
+    fn is_busy(&self) -> bool;
+    /// Whether [`LogPort::poll`] has something to report.
+    fn is_flushed(&self) -> bool;
+    /// The next group that has become durable.
+    fn poll(&mut self) -> Option<Flushed>;
+    /// What the log can still take.
+    fn capacity(&self) -> LogCapacity;
+}
+
+/// A group that is durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flushed {
+    /// The log is durable up to here.
+    pub durable: Zxid,
+    /// Records of the group.
+    pub records: u32,
+    /// When the first of them was ordered, as it was submitted.
+    pub since_us: u64,
+    /// Microseconds that the flush took.
+    pub micros: u64,
+}
+
+/// What became of a group that was to join the one that waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Joined {
+    /// It is part of that one now.
+    Yes,
+    /// That one is large enough.
+    Full,
+    /// There is none: a group may be submitted.
+    Nothing,
+}
+
+/// The replicated state, behind whatever keeps readers and the writer apart.
+pub trait DatabasePort {
+    /// For as long as it lives, the state does not change.
+    type Read<'a>: Deref<Target = Database>
+    where
+        Self: 'a;
+    /// For as long as it lives, nothing else reads the state.
+    type Write<'a>: DerefMut<Target = Database>
+    where
+        Self: 'a;
+    /// To look at the state.
+    fn read(&self) -> Self::Read<'_>;
+    /// To change it.
+    fn write(&self) -> Self::Write<'_>;
+}
+
+impl<T: DatabasePort> DatabasePort for Arc<T> {
+    type Read<'a>
+        = T::Read<'a>
+    where
+        T: 'a;
+    type Write<'a>
+        = T::Write<'a>
+    where
+        T: 'a;
+
+    fn read(&self) -> T::Read<'_> {
+        (**self).read()
+    }
+
+    fn write(&self) -> T::Write<'_> {
+        (**self).write()
+    }
+}
+
+/// The rings between the node and its shards. Both directions keep their order.
+pub trait ShardPort {
+    /// How many shards there are.
+    fn count(&self) -> usize;
+    /// The next batch of requests, of any shard.
+    fn receive(&mut self) -> Option<Vec<Request>>;
+    /// Whether requests wait.
+    fn has_requests(&self) -> bool;
+    /// Whether a shard holds a watch, or is about to.
+    fn interest(&self, shard: usize) -> Interest;
+    /// Adds a message to the batch of the critical section under way.
+    fn post(&mut self, shard: usize, message: ShardMessage);
+    /// A change is not posted because too many batches wait: see [`super::MailboxLimits`]. The
+    /// shard closes its connections before it serves anything else.
+    fn lose_changes(&mut self, shard: usize);
+    /// Puts the batches into the mailboxes.
+    ///
+    /// Order: before the write guard is released, so that no reader can see a state whose messages
+    /// are not in its mailbox.
+    fn publish(&mut self);
+    /// Batches in a shard's mailbox that it has not taken.
+    fn waiting(&self, shard: usize) -> usize;
+    /// Batches that were ever put into it.
+    fn published(&self, shard: usize) -> u64;
+}
+
+/// What listens to a node. Nothing that a node does depends on it, but that it may make the node
+/// wait with applying.
+pub trait Observer {
+    /// Requests were ordered together, in so many microseconds.
+    fn ordered(&mut self, requests: u64, micros: u64);
+    /// A group became durable, so many microseconds after its first request.
+    fn flushed(&mut self, group: Flushed, settle_us: u64, gathering: PaceReport);
+    /// Whether something may be applied now: what listens has room for its lines.
+    fn has_room(&self) -> bool;
+    /// This is applied next.
+    fn applying(&mut self, next: &Committed, now: Now);
+    /// One critical section is over, after so many microseconds.
+    fn applied(&mut self, micros: u64);
+    /// What ordering has to report of quotas.
+    fn quotas(&mut self, notes: QuotaNotes, now: Now);
+    /// From now on other requests are accepted than before.
+    fn admission(&mut self, admission: WriteAdmission);
+}

@@ -1,0 +1,244 @@
+//! What the leader does for all servers: it gives every write its place in the order, and it
+//! decides when sessions expire and when spent nodes go. A standalone server leads itself.
+
+use std::sync::Arc;
+
+use ringkeeper_engine::database::Database;
+use ringkeeper_engine::op::{OpSettings, Write, delete::DeleteSpent};
+use ringkeeper_engine::request::Outcome;
+use ringkeeper_engine::sequencer::{Caller, QuotaNotes, Sequencer};
+use ringkeeper_engine::session::{Attached, LastHeard, Owner, SessionTable};
+use ringkeeper_engine::txn::{Txn, TxnBody};
+use ringkeeper_engine::{Code, Millis, Now, SessionId, Zxid};
+
+use crate::WriteAdmission;
+
+/// Sessions looked at in one tick of the clock, at some microseconds each; the rest follow with the
+/// next one, which comes at once. Requests are served in between.
+const EXPIRIES_MAX: usize = 256;
+/// Milliseconds without a tick after which this process is taken to have been paused.
+const PAUSE_MS: i64 = 1_500;
+
+/// What became of a request that needs the order.
+pub(crate) enum Ordered {
+    /// It has its place, be it as a refusal that spends a zxid.
+    Txn(Txn),
+    /// It was refused without a place in the order.
+    Refused(Outcome),
+}
+
+/// Removal of containers that are empty and TTL nodes whose time is up.
+#[derive(Clone, Copy, Debug)]
+pub struct SpentRemoval {
+    /// How often they are looked for, milliseconds.
+    pub interval_ms: i64,
+    /// How many of them may be removed per minute.
+    pub per_minute: u32,
+    /// After how many milliseconds a container goes that never had a child; 0 is never.
+    pub never_used_ms: i64,
+}
+
+/// The part of a replica that orders.
+pub(crate) struct Orderer {
+    sequencer: Sequencer,
+    sessions: SessionTable,
+    admission: WriteAdmission,
+    removal: SpentRemoval,
+    removal_due: Millis,
+    /// The time of the last tick, monotonic clock.
+    ticked: Millis,
+    more_due: bool,
+}
+
+impl Orderer {
+    /// Begins behind what was recovered. Every known session gets a full fresh timeout, because
+    /// no client could ping while the server was away.
+    pub(crate) fn new(
+        db: &Database,
+        mut sessions: SessionTable,
+        (ops, hash_seed): (OpSettings, u64),
+        removal: SpentRemoval,
+        now: Now,
+    ) -> Orderer {
+        for (id, timeout_ms) in db.sessions() {
+            sessions.open(id, timeout_ms, now.mono);
+        }
+        sessions.arm(now.mono);
+        Orderer {
+            sequencer: Sequencer::new(db.applied(), ops, hash_seed),
+            sessions,
+            admission: WriteAdmission::All,
+            removal,
+            removal_due: Millis(now.mono.0 + removal.interval_ms),
+            ticked: now.mono,
+            more_due: false,
+        }
+    }
+
+    /// The sessions.
+    pub(crate) fn sessions(&self) -> &SessionTable {
+        &self.sessions
+    }
+
+    /// The last zxid given.
+    pub(crate) fn last(&self) -> Zxid {
+        self.sequencer.last()
+    }
+
+    /// Everything up to `zxid` is in the database that the next call gets.
+    pub(crate) fn applied(&mut self, zxid: Zxid) {
+        self.sequencer.applied(zxid);
+    }
+
+    /// Which requests are accepted from now on.
+    pub(crate) fn admit(&mut self, admission: WriteAdmission) {
+        self.admission = admission;
+    }
+
+    /// Which requests are accepted.
+    pub(crate) fn admission(&self) -> WriteAdmission {
+        self.admission
+    }
+
+    /// Notes about quotas since the last call.
+    pub(crate) fn take_quota_notes(&mut self) -> Option<QuotaNotes> {
+        self.sequencer.take_notes()
+    }
+
+    /// Whether the next tick should come at once: more sessions were due than one looks at.
+    pub(crate) fn wants_tick(&self) -> bool {
+        self.more_due
+    }
+
+    /// A client's write.
+    pub(crate) fn write(
+        &mut self,
+        db: &Database,
+        caller: &Caller,
+        owner: Owner,
+        write: Write,
+        now: Now,
+    ) -> Ordered {
+        let standing = self.sessions.check(caller.session, owner);
+        if standing == Err(Code::SessionMoved) {
+            return Ordered::Refused(Outcome::Moved);
+        }
+        if self.admission != WriteAdmission::All {
+            return Ordered::Refused(Outcome::Refused(Code::SystemError));
+        }
+        Ordered::Txn(match standing {
+            Ok(()) => self.order(|sequencer| sequencer.order(db, caller, write, now.wall)),
+            Err(code) => self.order(|sequencer| sequencer.order_refusal(caller, code, now.wall)),
+        })
+    }
+
+    /// A client ends its session.
+    pub(crate) fn close(
+        &mut self,
+        db: &Database,
+        caller: &Caller,
+        owner: Owner,
+        now: Now,
+    ) -> Ordered {
+        let standing = self.sessions.check(caller.session, owner);
+        if standing == Err(Code::SessionMoved) {
+            return Ordered::Refused(Outcome::Moved);
+        }
+        if self.admission == WriteAdmission::None {
+            return Ordered::Refused(Outcome::Refused(Code::SystemError));
+        }
+        Ordered::Txn(match standing {
+            Ok(()) => {
+                assert!(self.sessions.begin_close(caller.session), "it was live a moment ago");
+                self.order(|sequencer| sequencer.order_close(db, caller, now.wall))
+            }
+            Err(code) => self.order(|sequencer| sequencer.order_refusal(caller, code, now.wall)),
+        })
+    }
+
+    /// A new session, whose id its server has made. The timeout is clamped before.
+    pub(crate) fn open(
+        &mut self,
+        session: SessionId,
+        timeout_ms: i32,
+        owner: Owner,
+        now: Now,
+    ) -> (Txn, LastHeard) {
+        self.sessions.open(session, timeout_ms, now.mono);
+        let attached = self.sessions.attach(session, timeout_ms, owner, now.mono);
+        let last_heard = attached.expect("the session was opened a line above").last_heard;
+        let txn = self.order(|sequencer| sequencer.order_open(session, timeout_ms, now.wall));
+        (txn, last_heard)
+    }
+
+    /// A session gets a new owner; `None` where it has ended.
+    pub(crate) fn attach(
+        &mut self,
+        session: SessionId,
+        timeout_ms: i32,
+        owner: Owner,
+        now: Now,
+    ) -> Option<Attached> {
+        self.sessions.attach(session, timeout_ms, owner, now.mono)
+    }
+
+    /// Orders the end of sessions whose time is up, a bounded number a tick. `each` gets the
+    /// transaction and who owned the session.
+    pub(crate) fn expire(
+        &mut self,
+        db: &Database,
+        now: Now,
+        mut each: impl FnMut(Txn, Option<Owner>),
+    ) {
+        let gap_ms = now.mono.0 - self.ticked.0;
+        self.ticked = now.mono;
+        if gap_ms > PAUSE_MS {
+            // This process did not run. It may have missed what clients sent meanwhile, so the
+            // time that passed does not count (hazards 19 and 24).
+            self.sessions.rearm(now.mono);
+        }
+        if self.admission == WriteAdmission::None {
+            return;
+        }
+        let mut due = Vec::new();
+        self.more_due = !self.sessions.due_some(now.mono, EXPIRIES_MAX, &mut due);
+        for session in due {
+            let caller = Caller { session, cxid: 0, ids: Arc::from([]) };
+            let owner = self.sessions.get(session).and_then(|session| session.owner);
+            each(self.order(|sequencer| sequencer.order_close(db, &caller, now.wall)), owner);
+        }
+    }
+
+    /// Orders the removal of spent nodes, a bounded number a time.
+    pub(crate) fn remove_spent(&mut self, db: &Database, now: Now, mut each: impl FnMut(Txn)) {
+        if now.mono < self.removal_due || self.admission != WriteAdmission::All {
+            return;
+        }
+        let SpentRemoval { interval_ms, per_minute, never_used_ms } = self.removal;
+        self.removal_due = Millis(now.mono.0 + interval_ms);
+        let share = i64::from(per_minute) * interval_ms.max(1) / 60_000;
+        let most = usize::try_from(share.max(1)).unwrap_or(usize::MAX);
+        let caller = Caller { session: SessionId::NONE, cxid: 0, ids: Arc::from([]) };
+        for path in db.tree.spent(now.wall, never_used_ms, most) {
+            let write = Write::DeleteSpent(DeleteSpent { path });
+            each(self.order(|sequencer| sequencer.order(db, &caller, write, now.wall)));
+        }
+    }
+
+    /// A session that has ended is forgotten with its commit.
+    pub(crate) fn committed(&mut self, txn: &Txn) {
+        if let TxnBody::CloseSession { .. } = txn.body {
+            self.sessions.close(txn.session);
+        }
+    }
+
+    /// Every zxid is born here, so that an epoch which has used its counter up is followed by
+    /// the next one.
+    fn order(&mut self, order: impl FnOnce(&mut Sequencer) -> Txn) -> Txn {
+        if !self.sequencer.can_order() {
+            let epoch = self.sequencer.last().epoch().checked_add(1);
+            self.sequencer.begin_epoch(epoch.expect("2^64 transactions take longer than disks"));
+        }
+        order(&mut self.sequencer)
+    }
+}

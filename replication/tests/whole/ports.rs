@@ -1,0 +1,295 @@
+//! The world of a node in memory: everything moves when the test says so.
+
+use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use ringkeeper_engine::database::{Database, Interest};
+use ringkeeper_engine::log::pace::PaceReport;
+use ringkeeper_engine::log::{Group, LogCapacity};
+use ringkeeper_engine::request::{Request, ShardMessage};
+use ringkeeper_engine::sequencer::QuotaNotes;
+use ringkeeper_engine::txn::Txn;
+use ringkeeper_engine::{Millis, Now, Zxid};
+use ringkeeper_replication::node::{
+    ClockPort, DatabasePort, Flushed, Joined, LogPort, Observer, Ports, ShardPort,
+};
+use ringkeeper_replication::{Committed, WriteAdmission};
+
+/// Connects a node to memory.
+pub(crate) struct MemoryPorts;
+
+impl Ports for MemoryPorts {
+    type Clock = MemoryClock;
+    type Log = MemoryLog;
+    type Database = MemoryDatabase;
+    type Shards = Mailboxes;
+    type Observer = History;
+}
+
+/// A clock that stands still until it is set.
+#[derive(Clone, Debug)]
+pub(crate) struct MemoryClock(Rc<Cell<Now>>);
+
+impl MemoryClock {
+    /// A clock that shows this time.
+    pub(crate) fn at(now: Now) -> MemoryClock {
+        MemoryClock(Rc::new(Cell::new(now)))
+    }
+
+    /// Moves both clocks on.
+    pub(crate) fn pass(&self, ms: i64) {
+        let Now { wall, mono } = self.0.get();
+        self.0.set(Now { wall: Millis(wall.0 + ms), mono: Millis(mono.0 + ms) });
+    }
+}
+
+impl ClockPort for MemoryClock {
+    fn now(&self) -> Now {
+        self.0.get()
+    }
+
+    fn micros(&self) -> u64 {
+        self.0.get().mono.0.unsigned_abs() * 1_000
+    }
+}
+
+/// What a node did to the world, in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Event {
+    /// A group was handed to the log.
+    Submitted(Zxid),
+    /// Messages were put into the mailbox of a shard.
+    Published(usize),
+}
+
+/// A log whose flushes end when [`MemoryLog::sync`] is called.
+pub(crate) struct MemoryLog {
+    under_way: Option<(Zxid, u32, u64)>,
+    waiting: Option<(Group, u64)>,
+    flushed: VecDeque<Flushed>,
+    handed: usize,
+    /// Durable up to here.
+    pub(crate) synced: Rc<Cell<Zxid>>,
+    /// What it says that it can take.
+    pub(crate) capacity: LogCapacity,
+    events: Rc<RefCell<Vec<Event>>>,
+}
+
+impl MemoryLog {
+    /// An empty log.
+    pub(crate) fn new(events: Rc<RefCell<Vec<Event>>>) -> MemoryLog {
+        MemoryLog {
+            under_way: None,
+            waiting: None,
+            flushed: VecDeque::new(),
+            handed: 0,
+            synced: Rc::default(),
+            capacity: LogCapacity::UNBOUNDED,
+            events,
+        }
+    }
+
+    /// The device is done with the group under way, and begins the one that waits.
+    pub(crate) fn sync(&mut self) {
+        if let Some((durable, records, since_us)) = self.under_way.take() {
+            self.synced.set(durable);
+            self.flushed.push_back(Flushed { durable, records, since_us, micros: 100 });
+        }
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        if self.under_way.is_none()
+            && let Some((group, since_us)) = self.waiting.take()
+        {
+            let last = group.last().expect("a group that is submitted has records");
+            self.under_way = Some((last, group.records(), since_us));
+        }
+    }
+}
+
+impl LogPort for MemoryLog {
+    fn submit(&mut self, group: &mut Group, since_us: u64) {
+        let last = group.last().expect("a group that is submitted has records");
+        self.events.borrow_mut().push(Event::Submitted(last));
+        let before = self.waiting.replace((std::mem::take(group), since_us));
+        assert!(before.is_none(), "one group waits at a time");
+        self.handed += 1;
+        self.begin();
+    }
+
+    fn join(&mut self, group: &mut Group) -> Joined {
+        match &mut self.waiting {
+            None => Joined::Nothing,
+            Some((waiting, _)) => {
+                waiting.append(group);
+                Joined::Yes
+            }
+        }
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |(group, _)| group.bytes())
+    }
+
+    fn is_busy(&self) -> bool {
+        self.handed > 0
+    }
+
+    fn is_flushed(&self) -> bool {
+        !self.flushed.is_empty()
+    }
+
+    fn poll(&mut self) -> Option<Flushed> {
+        let flushed = self.flushed.pop_front()?;
+        self.handed -= 1;
+        Some(flushed)
+    }
+
+    fn capacity(&self) -> LogCapacity {
+        self.capacity
+    }
+}
+
+/// A database on one thread.
+pub(crate) struct MemoryDatabase(pub(crate) RefCell<Database>);
+
+impl DatabasePort for MemoryDatabase {
+    type Read<'a> = Ref<'a, Database>;
+    type Write<'a> = RefMut<'a, Database>;
+
+    fn read(&self) -> Ref<'_, Database> {
+        self.0.borrow()
+    }
+
+    fn write(&self) -> RefMut<'_, Database> {
+        self.0.borrow_mut()
+    }
+}
+
+/// The rings between the node and one shard.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    /// What the shard is sent.
+    pub(crate) messages: VecDeque<Vec<ShardMessage>>,
+    /// What it has sent.
+    pub(crate) requests: VecDeque<Vec<Request>>,
+    /// Whether it has or will have watches.
+    pub(crate) interest: bool,
+    /// Whether it was not told of changes.
+    pub(crate) changes_lost: bool,
+    batch: Vec<ShardMessage>,
+    published: u64,
+}
+
+/// The rings to all shards.
+pub(crate) struct Mailboxes {
+    /// One each.
+    pub(crate) each: Vec<Mailbox>,
+    /// Batches of requests that the node may still take.
+    pub(crate) takes: usize,
+    events: Rc<RefCell<Vec<Event>>>,
+}
+
+impl Mailboxes {
+    /// Empty ones.
+    pub(crate) fn new(shards: usize, events: Rc<RefCell<Vec<Event>>>) -> Mailboxes {
+        let each = (0..shards).map(|_| Mailbox::default()).collect();
+        Mailboxes { each, takes: usize::MAX, events }
+    }
+}
+
+impl ShardPort for Mailboxes {
+    fn count(&self) -> usize {
+        self.each.len()
+    }
+
+    fn receive(&mut self) -> Option<Vec<Request>> {
+        if self.takes == 0 {
+            return None;
+        }
+        self.takes -= 1;
+        self.each.iter_mut().find_map(|mailbox| mailbox.requests.pop_front())
+    }
+
+    fn has_requests(&self) -> bool {
+        self.each.iter().any(|mailbox| !mailbox.requests.is_empty())
+    }
+
+    fn interest(&self, shard: usize) -> Interest {
+        if self.each[shard].interest { Interest::Somebody } else { Interest::Nobody }
+    }
+
+    fn post(&mut self, shard: usize, message: ShardMessage) {
+        self.each[shard].batch.push(message);
+    }
+
+    fn lose_changes(&mut self, shard: usize) {
+        self.each[shard].changes_lost = true;
+    }
+
+    fn publish(&mut self) {
+        for (shard, mailbox) in self.each.iter_mut().enumerate() {
+            if !mailbox.batch.is_empty() {
+                mailbox.messages.push_back(std::mem::take(&mut mailbox.batch));
+                mailbox.published += 1;
+                self.events.borrow_mut().push(Event::Published(shard));
+            }
+        }
+    }
+
+    fn waiting(&self, shard: usize) -> usize {
+        self.each[shard].messages.len()
+    }
+
+    fn published(&self, shard: usize) -> u64 {
+        self.each[shard].published
+    }
+}
+
+/// Everything that was applied, as the log would give it back.
+pub(crate) struct History {
+    /// In order.
+    pub(crate) applied: Vec<Txn>,
+    synced: Rc<Cell<Zxid>>,
+}
+
+impl History {
+    /// Nothing yet.
+    pub(crate) fn new(synced: Rc<Cell<Zxid>>) -> History {
+        History { applied: Vec::new(), synced }
+    }
+}
+
+impl Observer for History {
+    fn ordered(&mut self, _requests: u64, _micros: u64) {}
+
+    fn flushed(&mut self, _group: Flushed, _settle_us: u64, _gathering: PaceReport) {}
+
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn applying(&mut self, next: &Committed, _now: Now) {
+        let Committed::Apply(proposal) = next else { return };
+        let zxid = proposal.txn.zxid;
+        assert!(zxid <= self.synced.get(), "{zxid} is applied before it is durable");
+        self.applied.push(through_the_log(&proposal.txn));
+    }
+
+    fn applied(&mut self, _micros: u64) {}
+
+    fn quotas(&mut self, _notes: QuotaNotes, _now: Now) {}
+
+    fn admission(&mut self, _admission: WriteAdmission) {}
+}
+
+/// The log must give back what was ordered.
+fn through_the_log(txn: &Txn) -> Txn {
+    let mut bytes = Vec::new();
+    txn.write(&mut bytes);
+    let read = Txn::read(&bytes).expect("what was written can be read");
+    assert_eq!(&read, txn, "the log gives back another transaction");
+    read
+}

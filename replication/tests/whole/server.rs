@@ -1,0 +1,320 @@
+//! A whole server in memory: the node and the shards of the product, and a log that becomes durable
+//! when the test says so.
+//!
+//! Who moves when is the caller's choice, so that every interleaving of threads can be played on
+//! one. Only the turn of a shard is put together here, as `server/src/shards/turn.rs` does it.
+
+use std::cell::{Ref, RefCell};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringkeeper_engine::database::{Database, Interest};
+use ringkeeper_engine::log::LogCapacity;
+use ringkeeper_engine::op::OpSettings;
+use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
+use ringkeeper_engine::shard::{Moment, Phase, Shard, ShardSettings};
+use ringkeeper_engine::throttle::{ConnectionLimits, ConnectionThrottle, RequestLimits};
+use ringkeeper_engine::tree::{Digest, Tree};
+use ringkeeper_engine::txn::Txn;
+use ringkeeper_engine::watch::ConnId;
+use ringkeeper_engine::{Millis, Now, SessionId};
+use ringkeeper_replication::node::{ClockPort, DatabasePort, GroupSettings, MailboxLimits, World};
+use ringkeeper_replication::{
+    Node, NodeSettings, Replica, ReplicaSettings, SpentRemoval, WriteAdmission,
+};
+
+use crate::ports::{
+    Event, History, Mailbox, Mailboxes, MemoryClock, MemoryDatabase, MemoryLog, MemoryPorts,
+};
+
+/// Seed of the hash tables; any will do.
+pub(crate) const HASH_SEED: u64 = 7;
+/// Batches of requests that fit between a shard and the node.
+const REQUEST_BATCHES_MAX: usize = 4;
+
+/// What differs from server to server.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerSettings {
+    /// Shards, each with its connections.
+    pub(crate) shards: u16,
+    /// Steps applied in one critical section.
+    pub(crate) apply_batch: usize,
+    /// How far a shard may be behind.
+    pub(crate) mailboxes: MailboxLimits,
+    /// How groups are cut.
+    pub(crate) groups: GroupSettings,
+    /// Requests under way on a shard above which it reads idle connections only.
+    pub(crate) outstanding_max: usize,
+    /// The largest frame.
+    pub(crate) frame_bytes_max: usize,
+    /// What limits requests on all shards together.
+    pub(crate) requests: RequestLimits,
+    /// What limits new connections.
+    pub(crate) connections: Option<ConnectionLimits>,
+}
+
+impl Default for ServerSettings {
+    fn default() -> ServerSettings {
+        let frame_bytes_max = ringkeeper_engine::limits::FRAME_BYTES_MAX;
+        ServerSettings {
+            shards: 1,
+            apply_batch: 32,
+            mailboxes: MailboxLimits::default(),
+            groups: GroupSettings::default(),
+            outstanding_max: 1_000,
+            frame_bytes_max,
+            requests: RequestLimits::default(),
+            connections: None,
+        }
+    }
+}
+
+/// One shard.
+pub(crate) struct ShardThread {
+    /// The pure shard.
+    pub(crate) shard: Shard,
+    /// How often changes were lost, so that its connections were closed.
+    pub(crate) resets: usize,
+}
+
+/// A server.
+pub(crate) struct Server {
+    /// Everything applied, in order; what the log would give back.
+    pub(crate) history: Vec<Txn>,
+    /// The shards.
+    pub(crate) shards: Vec<ShardThread>,
+    /// The time.
+    pub(crate) now: Now,
+    /// What the node did, in order.
+    pub(crate) events: Rc<RefCell<Vec<Event>>>,
+    node: Node<MemoryPorts>,
+    clock: MemoryClock,
+}
+
+/// A fresh, empty database.
+pub(crate) fn empty_database() -> Database {
+    let mut tree = Tree::new(HASH_SEED);
+    tree.keep_digest(Digest::Kept);
+    Database::new(tree, [])
+}
+
+/// The rules that every server here has.
+pub(crate) fn op_settings() -> OpSettings {
+    OpSettings { extended_types: true, ..OpSettings::default() }
+}
+
+impl Server {
+    /// A server that was just started for the first time.
+    pub(crate) fn new(settings: ServerSettings) -> Server {
+        Server::after(Vec::new(), settings)
+    }
+
+    /// A server that was started on a log.
+    pub(crate) fn after(history: Vec<Txn>, settings: ServerSettings) -> Server {
+        let (mut db, events) = (empty_database(), Rc::new(RefCell::new(Vec::new())));
+        history.iter().for_each(|txn| drop(db.apply(txn, Interest::Nobody)));
+        let now = Now { wall: Millis(1_700_000_000_000), mono: Millis(1_000) };
+        let clock = MemoryClock::at(now);
+        let replica = replica(&db, &settings, now);
+        let log = MemoryLog::new(events.clone());
+        let synced = log.synced.clone();
+        let world = World {
+            clock: clock.clone(),
+            log,
+            database: MemoryDatabase(RefCell::new(db)),
+            shards: Mailboxes::new(usize::from(settings.shards), events.clone()),
+            observer: History::new(synced),
+        };
+        let node_settings = NodeSettings {
+            ops: op_settings(),
+            groups: settings.groups,
+            tick_ms: 1,
+            apply_batch: settings.apply_batch,
+            mailboxes: settings.mailboxes,
+        };
+        let shard_settings = Arc::new(shard_settings(&settings));
+        let shards = (0..settings.shards)
+            .map(|index| ShardThread {
+                shard: Shard::new(index, shard_settings.clone()),
+                resets: 0,
+            })
+            .collect();
+        let node = Node::new(replica, node_settings, world);
+        Server { history, shards, now, events, node, clock }
+    }
+
+    /// The committed state.
+    pub(crate) fn db(&self) -> Ref<'_, Database> {
+        self.node.world().database.read()
+    }
+
+    /// Accepts a connection.
+    pub(crate) fn open(&mut self, shard: usize) -> ConnId {
+        let peer = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4_000);
+        self.shards[shard].shard.open(peer, self.now)
+    }
+
+    /// A turn of a shard: messages first, then the bytes that arrived.
+    pub(crate) fn serve<'b>(
+        &mut self,
+        index: usize,
+        arrivals: impl Iterator<Item = (ConnId, &'b [u8])>,
+    ) {
+        let world = self.node.world_mut();
+        let mailbox = &mut world.shards.each[index];
+        let db = world.database.read();
+        let moment = Moment { db: &db, now: self.now, now_us: world.clock.micros() };
+        let thread = &mut self.shards[index];
+        take_messages(thread, mailbox, moment);
+        let shard = &mut thread.shard;
+        for (conn, bytes) in arrivals {
+            shard.received(conn, bytes, moment);
+        }
+        shard.resume_stalled(moment);
+        mailbox.interest = shard.has_interest();
+        for (conn, _) in std::mem::take(&mut shard.words) {
+            shard.finish_word(conn, b"a word\n");
+        }
+        shard.replied.clear();
+        if !shard.requests.is_empty() && mailbox.requests.len() < REQUEST_BATCHES_MAX {
+            mailbox.requests.push_back(std::mem::take(&mut shard.requests));
+        }
+    }
+
+    /// First half of a turn of the node.
+    pub(crate) fn release(&mut self) {
+        self.node.release();
+        self.take_history();
+    }
+
+    /// Second half: batches of requests that have arrived are ordered, at most so many.
+    pub(crate) fn order(&mut self, batches_max: usize) {
+        self.node.world_mut().shards.takes = batches_max;
+        self.node.order();
+        self.take_history();
+    }
+
+    /// The log's device is done with the group that it was given.
+    pub(crate) fn sync(&mut self) {
+        self.node.world_mut().log.sync();
+    }
+
+    /// The clocks go on, and nothing notices.
+    pub(crate) fn skip(&mut self, ms: i64) {
+        self.clock.pass(ms);
+        self.now = self.clock.now();
+    }
+
+    /// Time passes.
+    pub(crate) fn pass(&mut self, ms: i64) {
+        self.skip(ms);
+        self.release();
+        let now = self.now;
+        self.shards.iter_mut().for_each(|thread| thread.shard.tick(now));
+    }
+
+    /// Everything moves once, with bytes for one connection of the first shard.
+    pub(crate) fn turn(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.release();
+        self.serve(0, std::iter::once((conn, bytes)));
+        self.order(usize::MAX);
+        self.sync();
+        self.release();
+        (0..self.shards.len()).for_each(|shard| self.serve(shard, std::iter::empty()));
+    }
+
+    /// Whether nothing is under way anywhere.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut mailboxes = self.node.world().shards.each.iter();
+        let taken = mailboxes.all(|mailbox| {
+            mailbox.messages.is_empty() && mailbox.requests.is_empty() && !mailbox.changes_lost
+        });
+        let mut shards = self.shards.iter().map(|thread| &thread.shard);
+        let idle = shards.all(|shard| shard.requests.is_empty() && shard.held() == 0);
+        taken && idle && self.node.is_idle()
+    }
+
+    /// Whether a session lives, as far as the node knows.
+    pub(crate) fn knows(&self, session: SessionId) -> bool {
+        let sessions = self.node.replica().sessions();
+        sessions.get(session).is_some_and(|session| !session.is_closing)
+    }
+
+    /// Requests that wait for their commit.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.node.replica().outstanding()
+    }
+
+    /// Whether a turn of the node would find something to do.
+    pub(crate) fn has_work(&self) -> bool {
+        self.node.has_work()
+    }
+
+    /// Batches in the mailbox of a shard.
+    pub(crate) fn waiting(&self, shard: usize) -> usize {
+        self.node.world().shards.each[shard].messages.len()
+    }
+
+    /// Fills or empties the disk, so that the log admits this.
+    pub(crate) fn set_admission(&mut self, admission: WriteAdmission) {
+        let few = 4 << 20;
+        self.node.world_mut().log.capacity = match admission {
+            WriteAdmission::All => LogCapacity::UNBOUNDED,
+            WriteAdmission::CloseOnly => LogCapacity { writes: 0, closes: few },
+            WriteAdmission::None => LogCapacity { writes: 0, closes: 0 },
+        };
+    }
+
+    /// Whether the server has closed a connection and has nothing left to send on it.
+    pub(crate) fn has_closed(&self, shard: usize, conn: ConnId) -> bool {
+        let conn = self.shards[shard].shard.conn(conn);
+        conn.is_none_or(|conn| {
+            matches!(conn.phase, Phase::Closing | Phase::Lost) && conn.out.is_empty()
+        })
+    }
+
+    fn take_history(&mut self) {
+        self.history.append(&mut self.node.world_mut().observer.applied);
+    }
+}
+
+fn take_messages(thread: &mut ShardThread, mailbox: &mut Mailbox, moment: Moment<'_>) {
+    if std::mem::take(&mut mailbox.changes_lost) {
+        thread.shard.changes_lost();
+        thread.resets += 1;
+    }
+    while let Some(batch) = mailbox.messages.pop_front() {
+        for message in batch {
+            thread.shard.deliver(message, moment);
+        }
+    }
+}
+
+fn replica(db: &Database, settings: &ServerSettings, now: Now) -> Replica {
+    let sessions = SessionTable::new(2_000, 4_000, 40_000);
+    let connections = settings.connections.clone();
+    let settings = ReplicaSettings {
+        server: ServerId(1),
+        ops: op_settings(),
+        passwords: Passwords::keyed(b"secret"),
+        session_ids: SessionIdSource::new(1, now.wall),
+        removal: SpentRemoval { interval_ms: 5_000, per_minute: 10_000, never_used_ms: 0 },
+        hash_seed: HASH_SEED,
+        connections: connections.map(|limits| ConnectionThrottle::new(limits, now.mono)),
+    };
+    Replica::new(db, sessions, settings, now)
+}
+
+fn shard_settings(settings: &ServerSettings) -> ShardSettings {
+    ShardSettings {
+        ops: op_settings(),
+        frame_bytes_max: settings.frame_bytes_max,
+        handshake_ms: 10_000,
+        hash_seed: HASH_SEED,
+        outstanding_max: settings.outstanding_max,
+        requests: settings.requests.clone(),
+        audits: false,
+        stmk_allowed: true,
+    }
+}

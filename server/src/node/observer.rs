@@ -1,0 +1,129 @@
+//! What the server's metrics, messages and audit log take from its node.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use ringkeeper_engine::Now;
+use ringkeeper_engine::log::pace::PaceReport;
+use ringkeeper_engine::sequencer::QuotaNotes;
+use ringkeeper_engine::throttle::ConnectionTally;
+use ringkeeper_engine::txn::TxnBody;
+use ringkeeper_replication::node::{Flushed, Observer};
+use ringkeeper_replication::{Committed, Replica, WriteAdmission};
+
+use crate::admin::Distribution;
+use crate::admin::audit::AuditEnd;
+use crate::node::quotas::QuotaLog;
+
+/// What reports want to know of the node, published once per turn.
+#[derive(Default)]
+pub struct Gauges {
+    /// Requests ordered or waiting.
+    pub outstanding: AtomicUsize,
+    /// Sessions known.
+    pub sessions: AtomicUsize,
+    /// Sessions that expired.
+    pub expired: AtomicU64,
+    /// Transactions applied.
+    pub applied: AtomicU64,
+    /// What the limit of new connections did.
+    pub connections: parking_lot::Mutex<ConnectionTally>,
+    /// Requests refused for a quota, by the first component of their paths.
+    pub quotas_refused: parking_lot::Mutex<BTreeMap<Box<str>, u64>>,
+    /// The bits of the chance with which it turns a connection away.
+    pub drop_chance: AtomicU64,
+    /// Requests that were ordered together.
+    pub batch: Distribution,
+    /// Microseconds that ordering took, per request.
+    pub prepare: Distribution,
+    /// Microseconds from a group's first request to its handing over to the log.
+    pub gather: Distribution,
+    /// Microseconds from a group's first request until it was durable.
+    pub settle: Distribution,
+    /// Microseconds of one critical section of the write lock.
+    pub apply: Distribution,
+    /// What batching delays are decided from, after the last flush.
+    pub pace: parking_lot::Mutex<PaceReport>,
+}
+
+impl Gauges {
+    /// Publishes what the replica knows.
+    pub(super) fn publish(&self, replica: &mut Replica) {
+        if let Some(throttle) = replica.connections() {
+            self.drop_chance.store(throttle.chance().to_bits(), Relaxed);
+            self.connections.lock().add(throttle.take_tally());
+        }
+        self.outstanding.store(replica.outstanding(), Relaxed);
+        self.sessions.store(replica.sessions().len(), Relaxed);
+    }
+
+    /// Counts what is applied. A session's end that no client asked for is an expiry.
+    fn count(&self, next: &Committed) {
+        let Committed::Apply(proposal) = next else { return };
+        self.applied.fetch_add(1, Relaxed);
+        let closes = matches!(proposal.txn.body, TxnBody::CloseSession { .. });
+        if closes && proposal.origin.is_none() {
+            self.expired.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// Listens to the node of this server.
+pub struct NodeObserver {
+    /// For reports.
+    pub gauges: Arc<Gauges>,
+    quotas: QuotaLog,
+    audit: Option<AuditEnd>,
+}
+
+impl NodeObserver {
+    /// Publishes to `gauges`, and sends what the audit log says of sessions that end to `audit`.
+    pub fn new(gauges: Arc<Gauges>, audit: Option<AuditEnd>) -> NodeObserver {
+        NodeObserver { gauges, quotas: QuotaLog::default(), audit }
+    }
+}
+
+impl Observer for NodeObserver {
+    fn ordered(&mut self, requests: u64, micros: u64) {
+        self.gauges.batch.record(requests);
+        self.gauges.prepare.record(micros);
+    }
+
+    fn flushed(&mut self, group: Flushed, settle_us: u64, gathering: PaceReport) {
+        self.gauges.settle.record(settle_us);
+        self.gauges.gather.record(settle_us.saturating_sub(group.micros));
+        *self.gauges.pace.lock() = gathering;
+    }
+
+    fn has_room(&self) -> bool {
+        self.audit.as_ref().is_none_or(AuditEnd::has_room)
+    }
+
+    fn applying(&mut self, next: &Committed, _now: Now) {
+        self.gauges.count(next);
+    }
+
+    fn applied(&mut self, micros: u64) {
+        self.gauges.apply.record(micros);
+    }
+
+    fn quotas(&mut self, notes: QuotaNotes, now: Now) {
+        for (limit, excess) in &notes.excesses {
+            self.quotas.note(*limit, excess, now.mono.0);
+        }
+        let mut refused = self.gauges.quotas_refused.lock();
+        for (namespace, count) in notes.refused {
+            *refused.entry(namespace).or_default() += count;
+        }
+    }
+
+    fn admission(&mut self, admission: WriteAdmission) {
+        match admission {
+            WriteAdmission::All => tracing::info!("there is space again: writes are accepted"),
+            WriteAdmission::CloseOnly | WriteAdmission::None => tracing::error!(
+                "the disk is full: writes are refused until there is space again; reads go on"
+            ),
+        }
+    }
+}
