@@ -7,12 +7,10 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::database::OpResult;
-use crate::op::Write;
+pub use crate::op::Operation;
+use crate::op::{Action, OpResult, Write};
 use crate::txn::TxnBody;
-use crate::wire::opcode::op;
-use crate::wire::record::perms;
-use crate::wire::{Acl, Id};
+use crate::wire::Id;
 use crate::{Millis, SessionId};
 
 /// A write that is on its way, as it will be told.
@@ -31,73 +29,6 @@ enum Form {
     Single,
     /// A multi.
     Multi,
-}
-
-/// One change that is asked for; a multi asks for several.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Action {
-    /// What kind of change.
-    pub operation: Operation,
-    /// The node as the request names it.
-    pub path: Option<Arc<str>>,
-    /// The flags of a creation.
-    pub flags: Option<i32>,
-    /// The list that a node is to have.
-    pub acl: Option<Box<str>>,
-}
-
-/// The kinds of changes, by ZooKeeper's names for them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Operation {
-    /// Every operation that creates.
-    Create,
-    /// A client's delete.
-    Delete,
-    /// setData.
-    SetData,
-    /// setACL.
-    SetAcl,
-    /// A condition in a multi, which is not told.
-    Check,
-    /// A multi that was refused; one that was not is told by its parts.
-    Multi,
-    /// reconfig.
-    Reconfig,
-    /// An ephemeral node went with its session.
-    SessionEnd,
-    /// The server takes clients.
-    ServerStart,
-    /// The server was told to stop.
-    ServerStop,
-}
-
-impl Operation {
-    /// ZooKeeper's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Operation::Create => "create",
-            Operation::Delete => "delete",
-            Operation::SetData => "setData",
-            Operation::SetAcl => "setAcl",
-            Operation::Check => "check",
-            Operation::Multi => "multiOperation",
-            Operation::Reconfig => "reconfig",
-            Operation::SessionEnd => "ephemeralZNodeDeletionOnSessionCloseOrExpire",
-            Operation::ServerStart => "serverStart",
-            Operation::ServerStop => "serverStop",
-        }
-    }
-
-    fn of(op_code: i32) -> Operation {
-        match op_code {
-            op::DELETE => Operation::Delete,
-            op::SET_DATA => Operation::SetData,
-            op::SET_ACL => Operation::SetAcl,
-            op::MULTI => Operation::Multi,
-            op::RECONFIG => Operation::Reconfig,
-            _ => Operation::Create,
-        }
-    }
 }
 
 /// Who asked, from outside.
@@ -245,13 +176,6 @@ fn action(op_code: i32, write: &Write) -> Action {
     }
 }
 
-impl Action {
-    /// Without flags and list.
-    pub(crate) fn on(operation: Operation, path: Option<&Arc<str>>) -> Action {
-        Action { operation, path: path.cloned(), flags: None, acl: None }
-    }
-}
-
 /// The lines about the ephemeral nodes that go with a session. Other transactions have none.
 pub fn tell_session_end(
     session: SessionId,
@@ -278,23 +202,6 @@ fn kind(flags: i32) -> Option<&'static str> {
         6 => "persistent_sequential_with_ttl",
         _ => return None,
     })
-}
-
-/// A list as ZooKeeper's audit log shows it: its entries stand one behind the other.
-pub(crate) fn acl_text(list: &[Acl]) -> Box<str> {
-    const LETTERS: [(i32, char); 5] = [
-        (perms::CREATE, 'c'),
-        (perms::DELETE, 'd'),
-        (perms::READ, 'r'),
-        (perms::WRITE, 'w'),
-        (perms::ADMIN, 'a'),
-    ];
-    let mut text = String::new();
-    for entry in list {
-        text.extend([&entry.id.scheme, ":", &entry.id.id, ":"]);
-        text.extend(LETTERS.iter().filter(|(bit, _)| entry.perms & bit != 0).map(|(_, c)| c));
-    }
-    text.into()
 }
 
 impl AuditLine {

@@ -4,7 +4,9 @@ use super::*;
 use crate::Code;
 use crate::op::create::Create;
 use crate::txn::CreateOp;
-use crate::wire::{Put, Reader};
+use crate::wire::opcode::op;
+use crate::wire::record::perms;
+use crate::wire::{Acl, Put, Reader};
 
 const SESSION: SessionId = SessionId(0x1_0000);
 

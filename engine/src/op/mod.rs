@@ -4,6 +4,8 @@
 //! be, which yields a transaction or a refusal) and *applied* when committed (cannot refuse any
 //! more). Reads are decoded and answered on the shard, against one state of the tree.
 
+mod apply;
+mod audited;
 pub mod check;
 pub mod count;
 pub mod create;
@@ -15,7 +17,9 @@ pub mod get_data;
 pub mod get_ephemerals;
 pub mod multi;
 pub mod multi_read;
+mod outstanding;
 mod prepare;
+mod quota_notes;
 mod read;
 pub mod reconfig;
 pub mod session;
@@ -28,11 +32,15 @@ pub mod who_am_i;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-pub use prepare::{Prepare, Znode};
+pub use apply::{Applying, Change, Interest, OpResult};
+pub(crate) use audited::Action;
+pub use audited::Operation;
+pub use outstanding::{OutstandingChanges, Savepoint, Znode};
+pub use prepare::Prepare;
+pub use quota_notes::QuotaNotes;
 pub use read::{Read, ReadDone, ReadReply, is_read, read, read_owned};
 
 use crate::acl::AuthSettings;
-use crate::database::OpResult;
 use crate::txn::TxnBody;
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Put, Reader};
@@ -111,6 +119,23 @@ impl Write {
             Write::Refused(code) => Err(code),
             Write::Reconfig => reconfig::prepare(prepare),
         }
+    }
+}
+
+/// Applies what was prepared. It cannot be refused any more.
+pub(crate) fn apply(body: &TxnBody, applying: &mut Applying<'_>) -> OpResult {
+    match body {
+        TxnBody::Create(create) => create::apply(create, applying),
+        TxnBody::Delete { path, .. } => delete::apply(path, applying),
+        TxnBody::SetData { path, data, version } => {
+            set_data::apply(path, data.as_deref(), *version, applying)
+        }
+        TxnBody::SetAcl { path, acl, version } => set_acl::apply(path, acl, *version, applying),
+        TxnBody::Check { .. } => OpResult::Checked,
+        TxnBody::Multi(bodies) => multi::apply(bodies, applying),
+        TxnBody::CreateSession { .. } => OpResult::SessionOpened,
+        TxnBody::CloseSession { paths } => session::apply_close(paths, applying),
+        TxnBody::Error(code) => OpResult::Refused(*code),
     }
 }
 
