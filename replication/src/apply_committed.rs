@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use ringkeeper_engine::audit::{AuditLine, Audited, tell_session_end};
-use ringkeeper_engine::database::{Database, Interest, OpResult};
+use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::op::{OpSettings, Read, Reading, read_owned};
 use ringkeeper_engine::request::{Answer, Origin, Outcome, ShardMessage};
 use ringkeeper_engine::sequencer::Caller;
-use ringkeeper_engine::txn::Txn;
 
 use crate::{Committed, Proposal};
 
@@ -17,14 +15,6 @@ pub trait ShardOutbox {
     fn interest(&self) -> Interest;
     /// Hands a delivery to one shard.
     fn to_shard(&mut self, shard: u16, delivery: ShardMessage);
-    /// Whether there is an audit log.
-    fn audits(&self) -> bool {
-        false
-    }
-    /// Hands a line to the audit log. Only where there is one.
-    fn audit(&mut self, line: AuditLine) {
-        drop(line);
-    }
     /// Hands changes to every shard that holds watches.
     fn to_watching_shards(&mut self, delivery: impl Fn() -> ShardMessage);
 }
@@ -41,9 +31,6 @@ pub fn apply_committed(
 ) {
     match committed {
         Committed::Apply(proposal) => apply(proposal, db, outbox),
-        Committed::Refused(audited, time) => {
-            audited.tell_refusal(time, &mut |line| outbox.audit(line));
-        }
         Committed::Answer(origin, outcome) => answer(origin, outcome, db, outbox),
         Committed::Read(origin, caller, request) => {
             answer_read(origin, &caller, &request, db, settings, outbox);
@@ -60,28 +47,12 @@ fn apply(proposal: Proposal, db: &mut Database, outbox: &mut impl ShardOutbox) {
         let changes: Arc<[_]> = applied.changes.into();
         outbox.to_watching_shards(|| ShardMessage::Changes(applied.zxid, changes.clone()));
     }
-    if outbox.audits() {
-        audit(&proposal.txn, proposal.audited, &applied.result, outbox);
-    }
     let Some(origin) = proposal.origin else { return };
     let outcome = match proposal.grant {
         Some(grant) => Outcome::Granted(grant),
         None => Outcome::Result(applied.result),
     };
     answer(origin, outcome, db, outbox);
-}
-
-/// Every change has its line, but for the removal of spent nodes, which ZooKeeper does not tell.
-fn audit(
-    txn: &Txn,
-    audited: Option<Box<Audited>>,
-    result: &OpResult,
-    outbox: &mut impl ShardOutbox,
-) {
-    tell_session_end(txn.session, txn.time, &txn.body, &mut |line| outbox.audit(line));
-    if let Some(audited) = audited {
-        audited.tell(txn.time, result, &mut |line| outbox.audit(line));
-    }
 }
 
 fn answer(origin: Origin, outcome: Outcome, db: &Database, outbox: &mut impl ShardOutbox) {

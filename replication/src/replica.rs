@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ringkeeper_engine::audit::Audited;
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::op::{OpSettings, Write, delete::DeleteSpent};
 use ringkeeper_engine::sequencer::{Caller, QuotaNotes, Sequencer};
@@ -44,14 +43,6 @@ enum Waiting {
     Answer(Origin, Outcome),
     Read(Origin, Caller, Box<Read>),
     Evict(Origin, SessionId),
-    Refused(Box<Audited>, Millis),
-}
-
-/// A client's write, beside what it asks for.
-struct Asked {
-    origin: Origin,
-    caller: Caller,
-    audited: Option<Box<Audited>>,
 }
 
 /// Sessions looked at in one tick of the clock, at some microseconds each; the rest follow with the
@@ -141,7 +132,7 @@ impl Replica {
     }
 
     fn on_request(&mut self, db: &Database, request: Request, now: Now, out: &mut Outputs) {
-        let Request { origin, caller, kind, audited } = request;
+        let Request { origin, caller, kind } = request;
         match kind {
             RequestKind::Open { .. } if !self.admits(Newcomer::Open, now) => {
                 self.answer(origin, Outcome::Unavailable);
@@ -157,7 +148,7 @@ impl Replica {
             RequestKind::Read(read) => self.waiting.push_back(Waiting::Read(origin, caller, read)),
             RequestKind::Close => self.close(db, origin, &caller, now, out),
             RequestKind::Write(write) => {
-                self.write(db, Asked { origin, caller, audited }, write, now, out);
+                self.write(db, (origin, caller), write, now, out);
             }
         }
     }
@@ -177,8 +168,14 @@ impl Replica {
         self.settings.connections.as_mut()
     }
 
-    fn write(&mut self, db: &Database, asked: Asked, write: Write, now: Now, out: &mut Outputs) {
-        let Asked { origin, caller, audited } = asked;
+    fn write(
+        &mut self,
+        db: &Database,
+        (origin, caller): (Origin, Caller),
+        write: Write,
+        now: Now,
+        out: &mut Outputs,
+    ) {
         let standing = self.sessions.check(caller.session, owner(origin));
         let refused = match standing {
             Err(Code::SessionMoved) => Some(Outcome::Moved),
@@ -186,8 +183,6 @@ impl Replica {
             _ => None,
         };
         if let Some(outcome) = refused {
-            let told = audited.map(|audited| Waiting::Refused(audited, now.wall));
-            self.waiting.extend(told);
             return self.answer(origin, outcome);
         }
         let txn = match standing {
@@ -195,7 +190,7 @@ impl Replica {
             Err(code) => self.order(|sequencer| sequencer.order_refusal(&caller, code, now.wall)),
         };
         let origin = Some(origin);
-        self.propose(Proposal { txn, origin, grant: None, audited }, out);
+        self.propose(Proposal { txn, origin, grant: None }, out);
     }
 
     fn close(
@@ -221,7 +216,7 @@ impl Replica {
             Err(code) => self.order(|sequencer| sequencer.order_refusal(caller, code, now.wall)),
         };
         let origin = Some(origin);
-        self.propose(Proposal { txn, origin, grant: None, audited: None }, out);
+        self.propose(Proposal { txn, origin, grant: None }, out);
     }
 
     fn open(&mut self, origin: Origin, timeout_ms: i32, now: Now, out: &mut Outputs) {
@@ -237,7 +232,7 @@ impl Replica {
         let grant = Grant { session, timeout_ms, password, last_heard };
         let txn = self.order(|sequencer| sequencer.order_open(session, timeout_ms, now.wall));
         let (origin, grant) = (Some(origin), Some(Box::new(grant)));
-        self.propose(Proposal { txn, origin, grant, audited: None }, out);
+        self.propose(Proposal { txn, origin, grant }, out);
     }
 
     /// The password is verified before anything is disturbed: a stranger who guesses an id does
@@ -355,7 +350,6 @@ impl Replica {
                 Waiting::Answer(origin, outcome) => Committed::Answer(origin, outcome),
                 Waiting::Read(origin, caller, read) => Committed::Read(origin, caller, read),
                 Waiting::Evict(origin, session) => Committed::CloseConnection(origin, session),
-                Waiting::Refused(audited, time) => Committed::Refused(audited, time),
             });
         }
     }

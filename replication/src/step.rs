@@ -1,12 +1,11 @@
 //! What reaches a replica, and what it asks of the world around it.
 
-use ringkeeper_engine::audit::Audited;
 use ringkeeper_engine::log::Group;
 use ringkeeper_engine::op::Read;
 use ringkeeper_engine::request::{Grant, Origin, Outcome, Request};
 use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::txn::Txn;
-use ringkeeper_engine::{Millis, Now, SessionId, Zxid};
+use ringkeeper_engine::{Now, SessionId, Zxid};
 
 /// One event for [`super::Replica::step`].
 #[derive(Debug)]
@@ -59,8 +58,6 @@ impl Default for Outputs {
 pub enum Committed {
     /// Apply the transaction, tell the watches, then answer.
     Apply(Proposal),
-    /// Tell the audit log that this write was refused without being ordered.
-    Refused(Box<Audited>, Millis),
     /// Answer: nothing changes.
     Answer(Origin, Outcome),
     /// Answer this read from the tree as it is at this point.
@@ -79,13 +76,11 @@ pub struct Proposal {
     pub origin: Option<Origin>,
     /// For a new session: what its client is told.
     pub grant: Option<Box<Grant>>,
-    /// What the audit log will say of it.
-    pub audited: Option<Box<Audited>>,
 }
 
 impl Proposal {
     /// What the server itself decided, so that nobody waits for it.
     pub(crate) fn own(txn: Txn) -> Proposal {
-        Proposal { txn, origin: None, grant: None, audited: None }
+        Proposal { txn, origin: None, grant: None }
     }
 }

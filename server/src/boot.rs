@@ -187,7 +187,7 @@ impl Running {
         let (rings, sequencer_ends) = Rings::new(count, fused)?;
         let (log_writer, committing) =
             start_log_writer(settings, recovered.log, &rings.sequencer_waker)?;
-        let audit = AuditLog::start(settings, rings.sequencer_waker.clone())?;
+        let audit = AuditLog::start(settings)?;
         let parts = DriverParts {
             replica,
             view: view.clone(),
@@ -199,7 +199,7 @@ impl Running {
             tick_ms: tick_ms(settings),
             room: room(recovered.gauge),
             gauges: Arc::new(Gauges::default()),
-            audit: audit.as_ref().map(AuditLog::end),
+            audit: audit.as_ref().map(|audit| audit.end(rings.sequencer_waker.clone())),
         };
         let hub_parts = HubParts {
             facts: ServerFacts::new(settings, clock, startup(loading, clock)),
@@ -281,6 +281,7 @@ impl Running {
                 waker: waker.clone(),
                 turnstile: self.turnstile.clone(),
                 desk: self.hub.desk(index),
+                audit: self.audit.as_ref().map(|audit| audit.end(waker.clone())),
             });
             stop.wake(waker);
             shards.push(run_shard(thread, listener, io, settings, stop)?);

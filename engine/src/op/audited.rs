@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::wire::Acl;
-use crate::wire::opcode::op;
 use crate::wire::record::perms;
 
 /// One change that is asked for; a multi asks for several.
@@ -58,17 +57,6 @@ impl Operation {
             Operation::SessionEnd => "ephemeralZNodeDeletionOnSessionCloseOrExpire",
             Operation::ServerStart => "serverStart",
             Operation::ServerStop => "serverStop",
-        }
-    }
-
-    pub(crate) fn of(op_code: i32) -> Operation {
-        match op_code {
-            op::DELETE => Operation::Delete,
-            op::SET_DATA => Operation::SetData,
-            op::SET_ACL => Operation::SetAcl,
-            op::MULTI => Operation::Multi,
-            op::RECONFIG => Operation::Reconfig,
-            _ => Operation::Create,
         }
     }
 }

@@ -26,6 +26,7 @@ pub mod session;
 pub mod set_acl;
 pub mod set_data;
 pub mod set_watches;
+pub mod table;
 pub mod watches;
 pub mod who_am_i;
 
@@ -38,7 +39,8 @@ pub use audited::Operation;
 pub use outstanding::{OutstandingChanges, Savepoint, Znode};
 pub use prepare::Prepare;
 pub use quota_notes::QuotaNotes;
-pub use read::{Read, ReadDone, ReadReply, is_read, read, read_owned};
+pub use read::{Read, ReadDone, ReadReply, read, read_owned};
+pub use table::{OpClass, OpSpec, ReplyShape};
 
 use crate::acl::AuthSettings;
 use crate::txn::TxnBody;
@@ -136,36 +138,6 @@ pub(crate) fn apply(body: &TxnBody, applying: &mut Applying<'_>) -> OpResult {
         TxnBody::CreateSession { .. } => OpResult::SessionOpened,
         TxnBody::CloseSession { paths } => session::apply_close(paths, applying),
         TxnBody::Error(code) => OpResult::Refused(*code),
-    }
-}
-
-/// How the reply of a write is shaped; kept by the shard while the write is under way.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ReplyShape {
-    /// Header only.
-    Empty,
-    /// A path.
-    Path,
-    /// A path and a stat.
-    PathAndStat,
-    /// A stat.
-    Stat,
-    /// The results of a multi.
-    Multi,
-}
-
-impl ReplyShape {
-    /// The shape of a write's reply, or `None` for operations that are not writes.
-    pub fn of(op_code: i32) -> Option<ReplyShape> {
-        Some(match op_code {
-            op::CREATE => ReplyShape::Path,
-            op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => ReplyShape::PathAndStat,
-            op::DELETE => ReplyShape::Empty,
-            op::SET_DATA | op::SET_ACL => ReplyShape::Stat,
-            op::MULTI => ReplyShape::Multi,
-            op::RECONFIG => ReplyShape::Empty,
-            _ => return None,
-        })
     }
 }
 

@@ -181,12 +181,14 @@ impl Node {
         }
         seat.shard.resume_stalled(moment);
         seat.interest = seat.shard.has_interest();
-        for (conn, _) in std::mem::take(&mut seat.shard.words) {
+        for (conn, _) in std::mem::take(&mut seat.shard.outputs.words) {
             seat.shard.finish_word(conn, b"a word\n");
         }
-        seat.shard.replied.clear();
-        if !seat.shard.requests.is_empty() && seat.requests.len() < self.settings.batches_max {
-            seat.requests.push_back(std::mem::take(&mut seat.shard.requests));
+        seat.shard.outputs.replied.clear();
+        if !seat.shard.outputs.requests.is_empty()
+            && seat.requests.len() < self.settings.batches_max
+        {
+            seat.requests.push_back(std::mem::take(&mut seat.shard.outputs.requests));
         }
     }
 
@@ -248,7 +250,7 @@ impl Node {
     /// Whether nothing is under way anywhere.
     pub(crate) fn is_quiet(&self) -> bool {
         let seats = self.seats.iter().all(|seat| {
-            let shard = seat.shard.requests.is_empty() && seat.shard.held() == 0;
+            let shard = seat.shard.outputs.requests.is_empty() && seat.shard.held() == 0;
             seat.mailbox.is_empty() && seat.requests.is_empty() && shard
         });
         let log = self.outputs.group.is_empty() && self.in_flight.is_none();

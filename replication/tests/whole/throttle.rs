@@ -114,7 +114,7 @@ fn who_waits_for_too_long_is_refused() {
     assert_eq!(peer.replies(&mut node), refused);
     assert_eq!((version(&node), node.history.len()), (1, 2), "a refusal takes no place in the log");
     assert_eq!(counters(&node).throttled, 3);
-    assert_eq!(node.seats[0].shard.waited_us, [0, 0, 6_000, 6_000, 6_000, 6_000]);
+    assert_eq!(node.seats[0].shard.outputs.waited_us, [0, 0, 6_000, 6_000, 6_000, 6_000]);
     peer.send(&mut node, &[SET, GET]);
     settle(&mut node);
     assert_eq!(peer.replies(&mut node), [(5, OK), (6, OK)]);

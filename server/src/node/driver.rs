@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use ringkeeper_engine::audit::AuditLine;
 use ringkeeper_engine::database::Interest;
 use ringkeeper_engine::log::pace::{Decision, Device, Gathering, Pace, PaceReport};
 use ringkeeper_engine::op::OpSettings;
@@ -110,7 +109,7 @@ pub struct DriverParts {
     pub room: Box<dyn FnMut() -> WriteAdmission + Send>,
     /// For reports.
     pub gauges: Arc<Gauges>,
-    /// The audit log, where there is one.
+    /// Where lines about nodes that are deleted with their session go, if there is an audit log.
     pub audit: Option<AuditEnd>,
 }
 
@@ -277,14 +276,16 @@ impl NodeDriver {
         let until_us = start_us + CARRY_OUT_US;
         while !self.committed.is_empty() && self.has_room() && start_us < until_us {
             let mut db = self.view.write();
-            let audit = self.audit.as_ref();
-            let mut post = Post { shards: &mut self.shards, bytes: 0, audit };
+            let mut post = Post { shards: &mut self.shards, bytes: 0 };
             for _ in 0..limits::APPLY_BATCH {
                 if post.bytes > limits::HOLD_BYTES {
                     break;
                 }
                 let Some(next) = self.committed.pop_front() else { break };
                 self.gauges.note(&next);
+                if let (Some(audit), Committed::Apply(proposal)) = (&self.audit, &next) {
+                    audit.push_session_end(&proposal.txn);
+                }
                 apply_committed(next, &mut db, &self.settings, &mut post);
             }
             self.shards.iter_mut().for_each(SequencerEnd::publish);
@@ -405,7 +406,6 @@ struct Post<'a> {
     shards: &'a mut [SequencerEnd],
     /// Bytes of replies to reads in this hold.
     bytes: usize,
-    audit: Option<&'a AuditEnd>,
 }
 
 impl ShardOutbox for Post<'_> {
@@ -414,16 +414,6 @@ impl ShardOutbox for Post<'_> {
             Interest::Somebody
         } else {
             Interest::Nobody
-        }
-    }
-
-    fn audits(&self) -> bool {
-        self.audit.is_some()
-    }
-
-    fn audit(&mut self, line: AuditLine) {
-        if let Some(audit) = self.audit {
-            audit.push(line);
         }
     }
 
