@@ -1,21 +1,19 @@
 //! What the audit log says: who changed what, and what came of it.
 //!
-//! A shard notes who asks for what when a write arrives, and nothing where the log is off. The
-//! lines are made where the write is applied, so that they stand in the order of the changes.
+//! The shard that has the client notes who asks for what when a write arrives, and nothing where
+//! the log is off. It makes the lines when the answer comes back.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::database::OpResult;
-use crate::op::Write;
-use crate::txn::TxnBody;
-use crate::wire::opcode::op;
-use crate::wire::record::perms;
-use crate::wire::{Acl, Id};
+pub use crate::op::Operation;
+use crate::op::{Action, OpResult, Write};
+use crate::txn::{Txn, TxnBody};
+use crate::wire::Id;
 use crate::{Millis, SessionId};
 
-/// A write that is on its way, as it will be told.
+/// A write that is under way, and what its lines say.
 #[derive(Debug)]
 pub struct Audited {
     session: SessionId,
@@ -31,73 +29,6 @@ enum Form {
     Single,
     /// A multi.
     Multi,
-}
-
-/// One change that is asked for; a multi asks for several.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Action {
-    /// What kind of change.
-    pub operation: Operation,
-    /// The node as the request names it.
-    pub path: Option<Arc<str>>,
-    /// The flags of a creation.
-    pub flags: Option<i32>,
-    /// The list that a node is to have.
-    pub acl: Option<Box<str>>,
-}
-
-/// The kinds of changes, by ZooKeeper's names for them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Operation {
-    /// Every operation that creates.
-    Create,
-    /// A client's delete.
-    Delete,
-    /// setData.
-    SetData,
-    /// setACL.
-    SetAcl,
-    /// A condition in a multi, which is not told.
-    Check,
-    /// A multi that was refused; one that was not is told by its parts.
-    Multi,
-    /// reconfig.
-    Reconfig,
-    /// An ephemeral node went with its session.
-    SessionEnd,
-    /// The server takes clients.
-    ServerStart,
-    /// The server was told to stop.
-    ServerStop,
-}
-
-impl Operation {
-    /// ZooKeeper's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Operation::Create => "create",
-            Operation::Delete => "delete",
-            Operation::SetData => "setData",
-            Operation::SetAcl => "setAcl",
-            Operation::Check => "check",
-            Operation::Multi => "multiOperation",
-            Operation::Reconfig => "reconfig",
-            Operation::SessionEnd => "ephemeralZNodeDeletionOnSessionCloseOrExpire",
-            Operation::ServerStart => "serverStart",
-            Operation::ServerStop => "serverStop",
-        }
-    }
-
-    fn of(op_code: i32) -> Operation {
-        match op_code {
-            op::DELETE => Operation::Delete,
-            op::SET_DATA => Operation::SetData,
-            op::SET_ACL => Operation::SetAcl,
-            op::MULTI => Operation::Multi,
-            op::RECONFIG => Operation::Reconfig,
-            _ => Operation::Create,
-        }
-    }
 }
 
 /// Who asked, from outside.
@@ -153,48 +84,48 @@ pub struct AuditLine {
 }
 
 impl Audited {
-    /// What a write will be told as. The operation is that of its header.
-    pub fn new(session: SessionId, client: Client, op_code: i32, write: &Write) -> Audited {
+    /// Notes a write. The operation is that of its header.
+    pub fn new(session: SessionId, client: Client, operation: Operation, write: &Write) -> Audited {
         let (form, actions) = match write {
             Write::Multi(writes) => {
-                (Form::Multi, writes.iter().map(|write| action(op_code, write)).collect())
+                (Form::Multi, writes.iter().map(|write| action(operation, write)).collect())
             }
-            write => (Form::Single, vec![action(op_code, write)]),
+            write => (Form::Single, vec![action(operation, write)]),
         };
         Audited { session, client, form, actions }
     }
 
-    /// The lines of a write that was ordered.
-    pub fn tell(self, time: Millis, result: &OpResult, each: &mut dyn FnMut(AuditLine)) {
+    /// The lines of a write that was ordered, and answered at `time`.
+    pub fn lines(self, time: Millis, result: &OpResult, each: &mut dyn FnMut(AuditLine)) {
         match result {
-            OpResult::Refused(_) => self.tell_refusal(time, each),
+            OpResult::Refused(_) => each(self.refusal(time)),
             OpResult::Multi(results) => {
                 if results.iter().any(|result| matches!(result, OpResult::Refused(_))) {
-                    return self.tell_refusal(time, each);
+                    return each(self.refusal(time));
                 }
                 for (action, result) in self.actions.iter().zip(results) {
-                    self.tell_done(action, time, result, each);
+                    self.success(action, time, result, each);
                 }
             }
             result => {
                 for action in &self.actions {
-                    self.tell_done(action, time, result, each);
+                    self.success(action, time, result, each);
                 }
             }
         }
     }
 
-    /// The line of a write that was refused. Of a multi, nothing else is told.
-    pub fn tell_refusal(self, time: Millis, each: &mut dyn FnMut(AuditLine)) {
+    /// The line of a write that was refused. A multi has one for all of it.
+    pub fn refusal(self, time: Millis) -> AuditLine {
         let all = Action::on(Operation::Multi, None);
         let action = match self.form {
             Form::Single => &self.actions[0],
             Form::Multi => &all,
         };
-        each(self.line(action, action.path.clone(), time, Ending::Failure));
+        self.line(action, action.path.clone(), time, Ending::Failure)
     }
 
-    fn tell_done(
+    fn success(
         &self,
         action: &Action,
         time: Millis,
@@ -232,7 +163,7 @@ impl Audited {
     }
 }
 
-fn action(op_code: i32, write: &Write) -> Action {
+fn action(operation: Operation, write: &Write) -> Action {
     match write {
         Write::Create(create) => create.audited(),
         Write::Delete(delete) => delete.audited(),
@@ -240,29 +171,18 @@ fn action(op_code: i32, write: &Write) -> Action {
         Write::SetAcl(set) => set.audited(),
         Write::Check(_) => Action::on(Operation::Check, None),
         Write::DeleteSpent(_) | Write::Multi(_) | Write::Refused(_) | Write::Reconfig => {
-            Action::on(Operation::of(op_code), None)
+            Action::on(operation, None)
         }
     }
 }
 
-impl Action {
-    /// Without flags and list.
-    pub(crate) fn on(operation: Operation, path: Option<&Arc<str>>) -> Action {
-        Action { operation, path: path.cloned(), flags: None, acl: None }
-    }
-}
-
-/// The lines about the ephemeral nodes that go with a session. Other transactions have none.
-pub fn tell_session_end(
-    session: SessionId,
-    time: Millis,
-    body: &TxnBody,
-    each: &mut dyn FnMut(AuditLine),
-) {
-    let TxnBody::CloseSession { paths } = body else { return };
+/// The lines about the ephemeral nodes that are deleted with a session, where a transaction ends
+/// one. Other transactions have none.
+pub fn session_end_lines(txn: &Txn, each: &mut dyn FnMut(AuditLine)) {
+    let TxnBody::CloseSession { paths } = &txn.body else { return };
     for path in paths {
-        let line = AuditLine::of_server(Operation::SessionEnd, time, Ending::Success);
-        each(AuditLine { session: Some(session), path: Some(path.clone()), ..line });
+        let line = AuditLine::of_server(Operation::SessionEnd, txn.time, Ending::Success);
+        each(AuditLine { session: Some(txn.session), path: Some(path.clone()), ..line });
     }
 }
 
@@ -278,23 +198,6 @@ fn kind(flags: i32) -> Option<&'static str> {
         6 => "persistent_sequential_with_ttl",
         _ => return None,
     })
-}
-
-/// A list as ZooKeeper's audit log shows it: its entries stand one behind the other.
-pub(crate) fn acl_text(list: &[Acl]) -> Box<str> {
-    const LETTERS: [(i32, char); 5] = [
-        (perms::CREATE, 'c'),
-        (perms::DELETE, 'd'),
-        (perms::READ, 'r'),
-        (perms::WRITE, 'w'),
-        (perms::ADMIN, 'a'),
-    ];
-    let mut text = String::new();
-    for entry in list {
-        text.extend([&entry.id.scheme, ":", &entry.id.id, ":"]);
-        text.extend(LETTERS.iter().filter(|(bit, _)| entry.perms & bit != 0).map(|(_, c)| c));
-    }
-    text.into()
 }
 
 impl AuditLine {

@@ -1,10 +1,13 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::Code;
+use crate::op::OpSpec;
 use crate::op::create::Create;
 use crate::txn::CreateOp;
-use crate::wire::{Put, Reader};
+use crate::wire::opcode::op;
+use crate::wire::record::perms;
+use crate::wire::{Acl, Put, Reader};
+use crate::{Code, Zxid};
 
 const SESSION: SessionId = SessionId(0x1_0000);
 
@@ -29,8 +32,9 @@ fn decode(op_code: i32, put: impl FnOnce(&mut Vec<u8>)) -> Write {
 
 fn told(op_code: i32, write: &Write, result: &OpResult) -> Vec<String> {
     let mut lines = Vec::new();
-    let audited = Audited::new(SESSION, client(), op_code, write);
-    audited.tell(Millis(5), result, &mut |line| lines.push(line.text("root")));
+    let operation = OpSpec::of(op_code).audited_as().expect("a write");
+    let audited = Audited::new(SESSION, client(), operation, write);
+    audited.lines(Millis(5), result, &mut |line| lines.push(line.text("root")));
     let head = "session=0x10000\tuser=127.0.0.1,bob,super\tip=127.0.0.1\toperation=";
     let cut = |line: String| line.strip_prefix(head).expect("it begins alike").to_owned();
     lines.into_iter().map(cut).collect()
@@ -129,7 +133,8 @@ fn a_name_cannot_pretend() {
 fn what_the_server_does_has_no_address() {
     let mut lines = Vec::new();
     let body = TxnBody::CloseSession { paths: vec!["/e".into(), "/f".into()] };
-    tell_session_end(SESSION, Millis(0), &body, &mut |line| lines.push(line.text("root")));
+    let txn = Txn { session: SESSION, cxid: 0, zxid: Zxid(1), time: Millis(0), body };
+    session_end_lines(&txn, &mut |line| lines.push(line.text("root")));
     let line = "session=0x10000\tuser=root\t\
                 operation=ephemeralZNodeDeletionOnSessionCloseOrExpire\tznode=/e\tresult=success";
     assert_eq!(lines.len(), 2);

@@ -1,14 +1,13 @@
 //! The replicated state: the tree and the sessions, changed by [`Database::apply`] alone.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
-use crate::op::{create, delete, multi, session, set_acl, set_data};
-use crate::tree::{Digest, NodeId, Tree};
-use crate::txn::{AclList, AclMemo, BodyRef, CreateOp, Txn, TxnBody, TxnRef};
-use crate::watch::ChangeKind;
-use crate::wire::{Malformed, Stat};
-use crate::{Code, Millis, SessionId, Zxid, path};
+use crate::op::{self, Applying, create};
+pub use crate::op::{Change, Interest, OpResult};
+use crate::tree::{Digest, Tree};
+use crate::txn::{AclMemo, BodyRef, Txn, TxnBody, TxnRef};
+use crate::wire::Malformed;
+use crate::{SessionId, Zxid};
 
 /// Everything that committed transactions have made.
 pub struct Database {
@@ -33,71 +32,6 @@ pub struct Applied {
     pub result: OpResult,
     /// What watches may fire on, in order; empty where nobody watches.
     pub changes: Vec<Change>,
-}
-
-/// The result of one operation. Stats are boxed: most results carry none.
-#[derive(Clone, PartialEq, Debug)]
-pub enum OpResult {
-    /// A node was created.
-    Created {
-        /// Which operation asked.
-        op: CreateOp,
-        /// Its final path.
-        path: Arc<str>,
-        /// Its stat.
-        stat: Box<Stat>,
-    },
-    /// A node was deleted.
-    Deleted,
-    /// Data was set.
-    Set(Box<Stat>),
-    /// An ACL was set.
-    AclSet(Box<Stat>),
-    /// A version was checked.
-    Checked,
-    /// The results of a multi, or its refusals.
-    Multi(Vec<OpResult>),
-    /// A session has begun.
-    SessionOpened,
-    /// A session has ended.
-    SessionClosed,
-    /// The request was refused when it was ordered.
-    Refused(Code),
-}
-
-/// A change of one node, as watches see it. It carries the ACLs as they were at the change,
-/// because delivery is filtered by them.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Change {
-    /// What happened.
-    pub kind: ChangeKind,
-    /// The node.
-    pub path: Arc<str>,
-    /// Its ACL.
-    pub acl: AclList,
-    /// The ACL of its parent, for the event about the parent's children.
-    pub parent_acl: AclList,
-}
-
-/// Whether changes are worth reporting.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Interest {
-    /// No shard holds a watch.
-    Nobody,
-    /// Some shard holds a watch.
-    Somebody,
-}
-
-/// The database while one transaction is applied.
-pub struct Applying<'a> {
-    /// The znodes.
-    pub tree: &'a mut Tree,
-    /// The transaction.
-    pub zxid: Zxid,
-    /// Its time.
-    pub time: Millis,
-    interest: Interest,
-    changes: Vec<Change>,
 }
 
 impl Database {
@@ -138,15 +72,9 @@ impl Database {
     /// Invariant: zxids arrive in order without a gap inside an epoch.
     pub fn apply(&mut self, txn: &Txn, interest: Interest) -> Applied {
         self.check_follows(txn.zxid);
-        let mut applying = Applying {
-            tree: &mut self.tree,
-            zxid: txn.zxid,
-            time: txn.time,
-            interest,
-            changes: Vec::new(),
-        };
-        let result = apply_body(&txn.body, &mut applying);
-        let changes = applying.changes;
+        let mut applying = Applying::new(&mut self.tree, txn.zxid, txn.time, interest);
+        let result = op::apply(&txn.body, &mut applying);
+        let changes = applying.into_changes();
         match txn.body {
             TxnBody::CreateSession { timeout_ms } => {
                 self.sessions.insert(txn.session, timeout_ms);
@@ -196,55 +124,14 @@ impl Database {
     }
 }
 
-fn apply_body(body: &TxnBody, applying: &mut Applying<'_>) -> OpResult {
-    match body {
-        TxnBody::Create(create) => create::apply(create, applying),
-        TxnBody::Delete { path, .. } => delete::apply(path, applying),
-        TxnBody::SetData { path, data, version } => {
-            set_data::apply(path, data.as_deref(), *version, applying)
-        }
-        TxnBody::SetAcl { path, acl, version } => set_acl::apply(path, acl, *version, applying),
-        TxnBody::Check { .. } => OpResult::Checked,
-        TxnBody::Multi(bodies) => multi::apply(bodies, applying),
-        TxnBody::CreateSession { .. } => OpResult::SessionOpened,
-        TxnBody::CloseSession { paths } => session::apply_close(paths, applying),
-        TxnBody::Error(code) => OpResult::Refused(*code),
-    }
-}
-
-impl Applying<'_> {
-    /// Reports a node that has just been created.
-    pub(crate) fn created(&mut self, path: &Arc<str>, id: NodeId) {
-        self.report(ChangeKind::Created, path, id);
-    }
-
-    /// Reports a node that is about to be deleted.
-    pub(crate) fn deleted(&mut self, path: &Arc<str>, id: NodeId) {
-        self.report(ChangeKind::Deleted, path, id);
-    }
-
-    /// Reports a node whose data has been set.
-    pub(crate) fn data_changed(&mut self, path: &Arc<str>, id: NodeId) {
-        self.report(ChangeKind::DataChanged, path, id);
-    }
-
-    fn report(&mut self, kind: ChangeKind, path: &Arc<str>, id: NodeId) {
-        if self.interest == Interest::Nobody {
-            return;
-        }
-        let acl = self.tree.acl(id).clone();
-        let parent = self.tree.parent(id).unwrap_or(id);
-        let parent_acl = self.tree.acl(parent).clone();
-        debug_assert!(path::parent(path).is_some());
-        self.changes.push(Change { kind, path: path.clone(), acl, parent_acl });
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::txn::{CreateTxn, DeleteCause, NodeKind};
-    use crate::wire::{Acl, Id};
+    use crate::txn::{AclList, CreateOp, CreateTxn, DeleteCause, NodeKind};
+    use crate::wire::{Acl, Id, Stat};
+    use crate::{Code, Millis};
 
     #[test]
     fn every_128th_digest_is_kept_for_a_while() {

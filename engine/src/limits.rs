@@ -17,7 +17,10 @@ pub const APPLY_READ_BYTES: usize = 1 << 20;
 /// Znodes copied under one hold of the guard while a snapshot is taken.
 pub const SNAPSHOT_SLICE_NODES: usize = 1_024;
 /// New connections whose first bytes one moment looks at: each may ask for a session.
-pub const NEWCOMERS_MAX: usize = 64;
+pub const NEW_CONNECTIONS_MAX: usize = 64;
+/// Lines that wait for the audit log in one shard, from which on it takes in no write. Answers that
+/// are on their way then add theirs.
+pub const AUDIT_LINES_MAX: usize = 4_096;
 /// Bytes of a group after which the sequencer stops gathering until the device is free.
 pub const GROUP_BYTES_MAX: usize = 4 << 20;
 /// Bytes of replies waiting in one connection after which its socket is not read.

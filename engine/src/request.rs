@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::audit::Audited;
-use crate::database::{Change, OpResult};
-use crate::op::{Read, ReadReply, Write};
+use crate::op::{Change, OpResult, Read, ReadReply, Write};
 pub use crate::origin::Origin;
 use crate::sequencer::Caller;
 use crate::session::LastHeard;
@@ -21,8 +19,6 @@ pub struct Request {
     pub caller: Caller,
     /// For what.
     pub kind: RequestKind,
-    /// What the audit log will say of a write; nothing where it is off.
-    pub audited: Option<Box<Audited>>,
 }
 
 /// What a request asks for.

@@ -29,12 +29,7 @@ enum Idle {
 
 fn requests() -> Vec<Request> {
     let caller = Caller { session: SessionId(1), cxid: 1, ids: Arc::from([]) };
-    let request = || Request {
-        origin: ORIGIN,
-        caller: caller.clone(),
-        kind: RequestKind::Sync,
-        audited: None,
-    };
+    let request = || Request { origin: ORIGIN, caller: caller.clone(), kind: RequestKind::Sync };
     (0..BATCH).map(|_| request()).collect()
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ringkeeper_engine::acl::{self, AuthSettings, DigestAlg};
 use ringkeeper_engine::client::Body;
 use ringkeeper_engine::op::set_watches::SetWatches;
-use ringkeeper_engine::op::{OpSettings, Reading, Write, is_read, read, watches};
+use ringkeeper_engine::op::{OpSettings, OpSpec, Reading, Write, read, watches};
 use ringkeeper_engine::shard::Word;
 use ringkeeper_engine::tree::Tree;
 use ringkeeper_engine::txn::{CreateOp, CreateTxn, DeleteCause, NodeKind, Txn, TxnBody};
@@ -64,7 +64,7 @@ fn requests(data: &[u8]) {
     let session = SessionId(1);
     let reading = Reading { tree: &tree, settings: &settings, ids: &[], session };
     let mut out = Vec::new();
-    for code in (0..120).filter(|code| is_read(*code)) {
+    for code in (0..120).filter(|code| OpSpec::of(*code).is_read()) {
         read(code, &mut Reader::new(data), reading, &mut out);
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::Write;
-use super::prepare::{Prepare, Znode};
-use crate::audit::{Action, Operation};
-use crate::database::{Applying, OpResult};
+use super::apply::{Applying, OpResult};
+use super::audited::{Action, Operation};
+use super::outstanding::Znode;
+use super::prepare::Prepare;
 use crate::tree::{NewNode, Tree};
 use crate::txn::{CreateOp, CreateRef, CreateTxn, NodeKind, TxnBody};
 use crate::wire::opcode::op;

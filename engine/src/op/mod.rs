@@ -4,6 +4,8 @@
 //! be, which yields a transaction or a refusal) and *applied* when committed (cannot refuse any
 //! more). Reads are decoded and answered on the shard, against one state of the tree.
 
+mod apply;
+mod audited;
 pub mod check;
 pub mod count;
 pub mod create;
@@ -15,24 +17,32 @@ pub mod get_data;
 pub mod get_ephemerals;
 pub mod multi;
 pub mod multi_read;
+mod outstanding;
 mod prepare;
+mod quota_notes;
 mod read;
 pub mod reconfig;
 pub mod session;
 pub mod set_acl;
 pub mod set_data;
 pub mod set_watches;
+pub mod table;
 pub mod watches;
 pub mod who_am_i;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-pub use prepare::{Prepare, Znode};
-pub use read::{Read, ReadDone, ReadReply, is_read, read, read_owned};
+pub use apply::{Applying, Change, Interest, OpResult};
+pub(crate) use audited::Action;
+pub use audited::Operation;
+pub use outstanding::{OutstandingChanges, Savepoint, Znode};
+pub use prepare::Prepare;
+pub use quota_notes::QuotaNotes;
+pub use read::{Read, ReadDone, ReadReply, read, read_owned};
+pub use table::{OpClass, OpSpec, ReplyShape};
 
 use crate::acl::AuthSettings;
-use crate::database::OpResult;
 use crate::txn::TxnBody;
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Put, Reader};
@@ -114,33 +124,20 @@ impl Write {
     }
 }
 
-/// How the reply of a write is shaped; kept by the shard while the write is under way.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ReplyShape {
-    /// Header only.
-    Empty,
-    /// A path.
-    Path,
-    /// A path and a stat.
-    PathAndStat,
-    /// A stat.
-    Stat,
-    /// The results of a multi.
-    Multi,
-}
-
-impl ReplyShape {
-    /// The shape of a write's reply, or `None` for operations that are not writes.
-    pub fn of(op_code: i32) -> Option<ReplyShape> {
-        Some(match op_code {
-            op::CREATE => ReplyShape::Path,
-            op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => ReplyShape::PathAndStat,
-            op::DELETE => ReplyShape::Empty,
-            op::SET_DATA | op::SET_ACL => ReplyShape::Stat,
-            op::MULTI => ReplyShape::Multi,
-            op::RECONFIG => ReplyShape::Empty,
-            _ => return None,
-        })
+/// Applies what was prepared. It cannot be refused any more.
+pub(crate) fn apply(body: &TxnBody, applying: &mut Applying<'_>) -> OpResult {
+    match body {
+        TxnBody::Create(create) => create::apply(create, applying),
+        TxnBody::Delete { path, .. } => delete::apply(path, applying),
+        TxnBody::SetData { path, data, version } => {
+            set_data::apply(path, data.as_deref(), *version, applying)
+        }
+        TxnBody::SetAcl { path, acl, version } => set_acl::apply(path, acl, *version, applying),
+        TxnBody::Check { .. } => OpResult::Checked,
+        TxnBody::Multi(bodies) => multi::apply(bodies, applying),
+        TxnBody::CreateSession { .. } => OpResult::SessionOpened,
+        TxnBody::CloseSession { paths } => session::apply_close(paths, applying),
+        TxnBody::Error(code) => OpResult::Refused(*code),
     }
 }
 

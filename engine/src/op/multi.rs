@@ -1,8 +1,8 @@
 //! multi (14): several writes under one zxid, all or nothing.
 
+use super::apply::{Applying, OpResult};
 use super::prepare::Prepare;
-use super::{ReplyShape, Write, check, create, delete, set_acl, set_data, write_reply};
-use crate::database::{Applying, OpResult};
+use super::{ReplyShape, Write, check, create, delete, set_data, write_reply};
 use crate::txn::TxnBody;
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Put, Reader};
@@ -112,25 +112,21 @@ fn refusals(count: usize, failed: usize, code: Code) -> Vec<TxnBody> {
     (0..count).map(|index| TxnBody::Error(at(index))).collect()
 }
 
-/// Carries out a multi that was prepared.
+/// Applies a multi that was prepared.
 pub(crate) fn apply(bodies: &[TxnBody], applying: &mut Applying<'_>) -> OpResult {
-    OpResult::Multi(bodies.iter().map(|body| apply_one(body, applying)).collect())
+    let each = |body| {
+        assert!(is_allowed(body), "a multi was prepared with an operation that it cannot hold");
+        super::apply(body, applying)
+    };
+    OpResult::Multi(bodies.iter().map(each).collect())
 }
 
-fn apply_one(body: &TxnBody, applying: &mut Applying<'_>) -> OpResult {
-    match body {
-        TxnBody::Create(create) => create::apply(create, applying),
-        TxnBody::Delete { path, .. } => delete::apply(path, applying),
-        TxnBody::SetData { path, data, version } => {
-            set_data::apply(path, data.as_deref(), *version, applying)
-        }
-        TxnBody::SetAcl { path, acl, version } => set_acl::apply(path, acl, *version, applying),
-        TxnBody::Check { .. } => OpResult::Checked,
-        TxnBody::Error(code) => OpResult::Refused(*code),
-        TxnBody::Multi(_) | TxnBody::CreateSession { .. } | TxnBody::CloseSession { .. } => {
-            panic!("a multi was prepared with an operation that it cannot hold")
-        }
-    }
+/// Sessions and other multis cannot be part of a multi.
+fn is_allowed(body: &TxnBody) -> bool {
+    !matches!(
+        body,
+        TxnBody::Multi(_) | TxnBody::CreateSession { .. } | TxnBody::CloseSession { .. }
+    )
 }
 
 /// Appends the results. Containers and TTL nodes are answered under the number of create2.

@@ -3,29 +3,13 @@
 use std::sync::Arc;
 
 use super::OpSettings;
+use super::outstanding::{OutstandingChanges, Znode};
+use super::quota_notes::QuotaNotes;
 use crate::acl;
-use crate::sequencer::{OutstandingChanges, QuotaNotes};
 use crate::tree::{QuotaLimit, QuotaVerdict, Tree};
-use crate::txn::{AclList, NodeKind};
+use crate::txn::AclList;
 use crate::wire::Id;
 use crate::{Code, SessionId, Zxid};
-
-/// A node as it will be.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Znode {
-    /// Changes of the data.
-    pub version: i32,
-    /// Changes of the ACL.
-    pub aversion: i32,
-    /// The ACL.
-    pub acl: AclList,
-    /// The kind.
-    pub kind: NodeKind,
-    /// Direct children.
-    pub children: u32,
-    /// Children ever created: the next sequence number.
-    pub created: i32,
-}
 
 /// The view and the tools of one request that is being prepared.
 pub struct Prepare<'a> {

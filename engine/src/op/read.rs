@@ -47,21 +47,6 @@ impl ReadDone<'_> {
     }
 }
 
-/// Whether an operation is one of the reads.
-pub fn is_read(op_code: i32) -> bool {
-    matches!(
-        op_code,
-        op::EXISTS
-            | op::GET_DATA
-            | op::GET_ACL
-            | op::GET_CHILDREN
-            | op::GET_CHILDREN2
-            | op::MULTI_READ
-            | op::GET_EPHEMERALS
-            | op::GET_ALL_CHILDREN_NUMBER
-    )
-}
-
 /// Answers a read: appends the body to `out` and says the code. A body that an error interrupts
 /// is taken back.
 pub fn read<'a>(

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::apply::{Applying, OpResult};
 use super::delete;
 use super::prepare::Prepare;
-use crate::database::{Applying, OpResult};
 use crate::txn::{NodeKind, TxnBody};
 
 /// The transaction that ends a session: every ephemeral node that it will own goes in one zxid.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Write;
+use super::apply::{Applying, OpResult};
+use super::audited::{Action, Operation, acl_text};
 use super::prepare::Prepare;
-use crate::audit::{Action, Operation, acl_text};
-use crate::database::{Applying, OpResult};
 use crate::txn::{AclList, TxnBody};
 use crate::wire::record::perms;
 use crate::wire::{Acl, Malformed, Reader};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Write;
+use super::apply::{Applying, OpResult};
+use super::audited::{Action, Operation};
 use super::prepare::Prepare;
-use crate::audit::{Action, Operation};
-use crate::database::{Applying, OpResult};
 use crate::txn::TxnBody;
 use crate::wire::record::perms;
 use crate::wire::{Malformed, Reader};

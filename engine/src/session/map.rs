@@ -2,7 +2,7 @@
 
 use hashbrown::HashTable;
 
-use super::table::Session;
+use super::entry::Session;
 use crate::SessionId;
 
 const SEGMENTS: usize = 256;

@@ -4,6 +4,7 @@
 //! server knows about it: who holds the session now, and when it was heard of last. Only the
 //! server that leads lets sessions expire.
 
+mod entry;
 mod ids;
 mod map;
 mod password;
@@ -12,9 +13,10 @@ mod table;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+pub use entry::Session;
 pub use ids::SessionIdSource;
 pub use password::{PasswordSecret, Passwords};
-pub use table::{Attached, Session, SessionTable};
+pub use table::{Attached, SessionTable};
 
 use crate::Millis;
 use crate::origin::Origin;

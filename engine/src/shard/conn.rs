@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::Touch;
-use crate::op::ReplyShape;
+use super::WaitingRequest;
+use super::ready::Urgency;
+use crate::audit::Audited;
+use crate::op::{OpClass, OpSpec, ReplyShape};
 use crate::session::LastHeard;
 use crate::wire::Id;
-use crate::wire::opcode::op;
+use crate::wire::header::RequestHeader;
 use crate::{Code, Millis, SessionId, limits};
 
 /// How far the conversation has come.
@@ -35,33 +37,28 @@ pub enum Phase {
 pub enum Slot {
     /// At the sequencer.
     InFlight {
-        /// The request's number.
-        xid: i32,
-        /// The operation.
-        op: i32,
+        /// Its header.
+        header: RequestHeader,
         /// What the reply looks like.
-        shape: ReplyKind,
+        reply: ReplyKind,
         /// Bytes of its payload, at most those of a frame.
         bytes: u32,
         /// When it arrived, microseconds of the monotonic clock.
         since_us: u64,
+        /// What the audit log says of a write; nothing where there is no audit log.
+        audited: Option<Box<Audited>>,
     },
-    /// Was held back for too long, and is refused in its turn.
-    Throttled {
-        /// The request's number.
-        xid: i32,
-        /// The operation.
-        op: i32,
+    /// Refused without being served.
+    Refused {
+        /// Its header.
+        header: RequestHeader,
+        /// Why.
+        code: Code,
         /// When it arrived.
         since_us: u64,
     },
     /// Needs nothing but its turn.
-    Local {
-        /// The whole payload, header included.
-        payload: Box<[u8]>,
-        /// When it arrived.
-        since_us: u64,
-    },
+    Local(WaitingRequest),
 }
 
 /// The forms of a reply that the sequencer's answer turns into.
@@ -154,12 +151,14 @@ pub struct Conn {
     pub dropped: bool,
     /// Counters.
     pub stats: ConnStats,
-    /// In which of the shard's lists of connections to look after it is, the most urgent one.
-    pub touched: Option<Touch>,
+    /// In which list of the shard's [`ReadyList`](super::ReadyList) it is, the most urgent one.
+    pub ready: Option<Urgency>,
     /// Its first bytes wait for their turn.
-    pub newcomer: bool,
+    pub is_new: bool,
     /// Input waits because a bound is reached.
     pub stalled: bool,
+    /// Its next request is a write, which waits until the audit log has caught up.
+    pub awaits_audit: bool,
     /// The client has closed its side: what it asked for is answered, then the socket is closed.
     pub input_ended: bool,
 }
@@ -184,9 +183,10 @@ impl Conn {
             held: 0,
             dropped: false,
             stats: ConnStats::new(now.wall),
-            touched: None,
-            newcomer: false,
+            ready: None,
+            is_new: false,
             stalled: false,
+            awaits_audit: false,
             input_ended: false,
         }
     }
@@ -215,7 +215,15 @@ impl Conn {
     /// Whether nothing is owed to the client any more.
     pub fn is_settled(&self) -> bool {
         let busy = matches!(self.phase, Phase::Word | Phase::Opening);
-        !busy && !self.newcomer && self.is_idle() && self.out.is_empty()
+        !busy && !self.is_new && self.is_idle() && self.out.is_empty()
+    }
+
+    /// A client whose write waits for the audit log is heard by its bytes: its pings wait behind
+    /// the write, and a slow disk of the audit log must not end its session.
+    pub(super) fn note_heard_while_waiting(&self, now: Millis) {
+        if let Some(attached) = self.attached.as_ref().filter(|_| self.awaits_audit) {
+            attached.last_heard.touch(now);
+        }
     }
 
     /// Nothing more is said: what is in the output is sent, then the socket is closed.
@@ -259,12 +267,13 @@ impl ConnStats {
     /// Notes a reply. Authentication leaves no trace, and the special xids (pings) are not what
     /// anybody wants to know as the last one: both as in ZooKeeper.
     pub fn replied(&mut self, reply: Replied) {
-        if matches!(reply.op, op::AUTH | op::SASL) {
+        let spec = OpSpec::of(reply.op);
+        if spec.class == OpClass::Auth {
             return;
         }
         let latency = i64::try_from(reply.latency_us / 1_000).unwrap_or(i64::MAX);
         // A transaction that was refused is none of any kind, as in ZooKeeper.
-        let refused = reply.code != Code::Ok && ReplyShape::of(reply.op).is_some();
+        let refused = reply.code != Code::Ok && spec.is_write();
         self.last_op = if refused { NO_OP } else { reply.op };
         if reply.xid >= 0 {
             self.last_cxid = i64::from(reply.xid);
@@ -301,6 +310,7 @@ pub struct Replied {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::opcode::op;
 
     fn reply(op: i32, xid: i32, latency_us: u64) -> Replied {
         let code = Code::Ok;

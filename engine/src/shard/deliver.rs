@@ -1,25 +1,24 @@
 //! What comes back from the sequencer: changes for the watches, answers for the connections.
 
-use super::conn::{Conn, Phase, ReplyKind, Slot};
-use super::serve::{Done, Due};
-use super::{Moment, Shard, Touch};
+use super::arrival::Reply;
+use super::conn::{Phase, ReplyKind, Slot};
+use super::{Moment, Shard, Turn, Urgency};
 use crate::acl;
-use crate::database::{Change, OpResult};
-use crate::op::write_reply;
+use crate::audit::Audited;
+use crate::op::{Change, OpResult, write_reply};
 use crate::request::{Answer, Outcome, ShardMessage};
 use crate::txn::AclList;
 use crate::watch::{ConnId, Subject};
 use crate::wire::Put;
 use crate::wire::event::{EventType, write_notification};
-use crate::wire::header::RequestHeader;
 use crate::wire::record::perms;
 use crate::{Code, Zxid, path};
 
 impl Shard {
-    /// Takes one delivery in. Order: call it for everything in the mailbox before any
+    /// Takes one message in. Order: call it for everything in the mailbox before any
     /// [`Shard::received`] of the same moment.
-    pub fn deliver(&mut self, delivery: ShardMessage, moment: Moment<'_>) {
-        match delivery {
+    pub fn deliver(&mut self, message: ShardMessage, moment: Moment<'_>) {
+        match message {
             ShardMessage::Changes(zxid, changes) => {
                 for change in changes.iter() {
                     self.fire(zxid, change);
@@ -27,8 +26,8 @@ impl Shard {
             }
             ShardMessage::Answer(answer) => self.answer(answer, moment),
             ShardMessage::CloseConnection(id, session) => {
-                if self.speaks_for(id, session) {
-                    self.with_conn(id, Touch::Later, |_, conn| conn.close());
+                if self.owns(id, session) {
+                    self.with_conn(id, Urgency::Later, |_, conn| conn.close());
                 }
             }
         }
@@ -40,7 +39,7 @@ impl Shard {
     /// [`Shard::deliver`] of the same moment, because an answer may show a change that is missing.
     pub fn changes_lost(&mut self) {
         for slot in 0..self.conn_slots() {
-            self.with_conn(ConnId(slot), Touch::Later, |_, conn| conn.close());
+            self.with_conn(ConnId(slot), Urgency::Later, |_, conn| conn.close());
         }
     }
 
@@ -80,7 +79,7 @@ impl Shard {
 
     fn notify(&mut self, id: ConnId, event: EventType, list: &AclList, frame: &[u8]) {
         let settings = self.settings.clone();
-        self.with_conn(id, Touch::Later, |shard, conn| {
+        self.with_conn(id, Urgency::Later, |shard, conn| {
             let visible = acl::allowed(list, perms::READ, &conn.ids, &settings.ops.auth);
             if visible && matches!(conn.phase, Phase::Established | Phase::Leaving) {
                 conn.out.extend_from_slice(frame);
@@ -93,106 +92,118 @@ impl Shard {
     fn answer(&mut self, answer: Answer, moment: Moment<'_>) {
         let id = answer.origin.conn;
         self.end(1);
-        self.with_conn(id, Touch::Answered, |shard, conn| {
-            conn.in_flight -= 1;
-            if conn.phase == Phase::Opening {
-                shard.opened(conn, answer, moment);
+        self.with_turn(id, Urgency::Answered, moment, |shard, turn| {
+            turn.conn.in_flight -= 1;
+            if turn.conn.phase == Phase::Opening {
+                shard.opened(turn, answer);
                 return;
             }
             // An empty pipeline: the connection was closed while its session was being set up.
-            if !conn.pipeline.is_empty() {
+            if !turn.conn.pipeline.is_empty() {
                 let zxid = answer.zxid;
-                shard.settle(id, conn, answer, moment);
-                shard.serve_front(id, conn, zxid, moment);
+                shard.complete(turn, answer);
+                shard.serve_front(turn, zxid);
             }
         });
         self.forget_if_done(id);
     }
 
-    fn opened(&mut self, conn: &mut Conn, answer: Answer, moment: Moment<'_>) {
+    fn opened(&mut self, turn: &mut Turn<'_>, answer: Answer) {
         match answer.outcome {
-            Outcome::Granted(grant) => self.granted(conn, *grant, answer.zxid, moment),
-            Outcome::Gone => self.refused(conn),
-            Outcome::Unavailable => conn.abort(),
+            Outcome::Granted(grant) => self.granted(turn, *grant, answer.zxid),
+            Outcome::Gone => self.refuse_session(turn.conn),
+            Outcome::Unavailable => turn.conn.abort(),
             other => panic!("a session was asked for and {other:?} came back"),
         }
     }
 
     /// Turns an answer into the reply of the request at the front.
-    fn settle(&mut self, id: ConnId, conn: &mut Conn, answer: Answer, moment: Moment<'_>) {
-        let front = conn.pipeline.pop_front().expect("an answer belongs to a request");
-        let Slot::InFlight { xid, op, shape, bytes, since_us } = front else {
+    fn complete(&mut self, turn: &mut Turn<'_>, answer: Answer) {
+        let front = turn.conn.pipeline.pop_front().expect("an answer belongs to a request");
+        let Slot::InFlight { header, reply: kind, bytes, since_us, audited } = front else {
             panic!("an answer overtook a request of its own connection");
         };
         self.settings.requests.free_bytes(bytes as usize);
-        let path = if shape == ReplyKind::Sync { conn.syncs.pop_front() } else { None };
-        if shape == ReplyKind::Read {
+        if let Some(audited) = audited {
+            self.audit(*audited, &answer.outcome, turn.moment);
+        }
+        let path = if kind == ReplyKind::Sync { turn.conn.syncs.pop_front() } else { None };
+        if kind == ReplyKind::Read {
             self.watches_in_flight -= 1;
         }
-        if matches!(conn.phase, Phase::Closing | Phase::Lost) {
+        if matches!(turn.conn.phase, Phase::Closing | Phase::Lost) {
             self.counters.throttle.stale_replies += 1;
             return;
         }
-        let done = Done { header: RequestHeader { xid, op }, since_us };
-        let zxid = answer.zxid;
-        match (shape, answer.outcome) {
-            (_, Outcome::Moved) => conn.abort(),
+        let mut reply = Reply { header, since_us, zxid: answer.zxid, code: Code::Ok };
+        match (kind, answer.outcome) {
+            (_, Outcome::Moved) => turn.conn.abort(),
             (_, Outcome::Refused(code) | Outcome::Result(OpResult::Refused(code))) => {
-                self.reply(conn, done, zxid, code, moment, |_| {});
-                if shape == ReplyKind::Close {
-                    conn.close();
+                reply.code = code;
+                self.reply(turn, reply, |_| {});
+                if kind == ReplyKind::Close {
+                    turn.conn.close();
                 }
             }
             (ReplyKind::Write(shape), Outcome::Result(result)) => {
-                let body = |out: &mut Vec<u8>| write_reply(shape, &result, out);
-                self.reply(conn, done, zxid, Code::Ok, moment, body);
+                self.reply(turn, reply, |out| write_reply(shape, &result, out));
             }
-            (ReplyKind::Read, Outcome::Read(reply)) => {
-                if let Some((path, kind)) = &reply.watch {
-                    self.watches.add_one_shot(id, path, *kind);
+            (ReplyKind::Read, Outcome::Read(read)) => {
+                if let Some((path, kind)) = &read.watch {
+                    self.watches.add_one_shot(turn.id, path, *kind);
                 }
-                let body = |out: &mut Vec<u8>| out.extend_from_slice(&reply.body);
-                self.reply(conn, done, zxid, reply.code, moment, body);
+                reply.code = read.code;
+                self.reply(turn, reply, |out| out.extend_from_slice(&read.body));
             }
             (ReplyKind::Sync, Outcome::Synced) => {
                 let path = path.expect("every sync under way has its path");
-                let body = |out: &mut Vec<u8>| match &path {
+                self.reply(turn, reply, |out| match &path {
                     Some(path) => out.put_java_string(path),
                     None => out.put_buffer(None),
-                };
-                self.reply(conn, done, zxid, Code::Ok, moment, body);
+                });
             }
             (ReplyKind::Close, Outcome::Result(OpResult::SessionClosed)) => {
-                self.reply(conn, done, zxid, Code::Ok, moment, |_| {});
-                conn.close();
+                self.reply(turn, reply, |_| {});
+                turn.conn.close();
             }
-            (shape, outcome) => panic!("a request for {shape:?} was answered with {outcome:?}"),
+            (kind, outcome) => panic!("a request for {kind:?} was answered with {outcome:?}"),
         }
     }
 
-    /// Serves what has come to the front and needs nobody else. A connection that closes owes no
-    /// reply any more, but its slots go, so that the next answer finds its own request.
+    /// The lines of a write that is answered. It has them also where its client is gone.
+    fn audit(&mut self, audited: Audited, outcome: &Outcome, moment: Moment<'_>) {
+        let lines = &mut self.outputs.audit_lines;
+        let time = moment.now.wall;
+        match outcome {
+            Outcome::Result(result) => audited.lines(time, result, &mut |l| lines.push_back(l)),
+            Outcome::Refused(_) | Outcome::Moved => lines.push_back(audited.refusal(time)),
+            Outcome::Read(_) | Outcome::Granted(_) | Outcome::Synced => {}
+            Outcome::Gone | Outcome::Unavailable => {}
+        }
+    }
+
+    /// Serves what has come to the front and needs no other thread. A connection that closes owes
+    /// no reply any more, but its slots go, so that the next answer finds its own request.
     ///
     /// Order: the replies carry the zxid of the answer before them. The moment may be further on,
-    /// but the changes in between are not told yet, and answers from before it may follow.
-    fn serve_front(&mut self, id: ConnId, conn: &mut Conn, zxid: Zxid, moment: Moment<'_>) {
-        while let Some(Slot::Local { .. } | Slot::Throttled { .. }) = conn.pipeline.front() {
-            let slot = conn.pipeline.pop_front().expect("the front was looked at");
+    /// but the changes in between are not delivered yet, and answers from before it may follow.
+    fn serve_front(&mut self, turn: &mut Turn<'_>, zxid: Zxid) {
+        while let Some(Slot::Local(_) | Slot::Refused { .. }) = turn.conn.pipeline.front() {
+            let slot = turn.conn.pipeline.pop_front().expect("the front was looked at");
             self.end(1);
             self.locals_waiting -= 1;
-            let open = matches!(conn.phase, Phase::Established | Phase::Leaving);
+            let open = matches!(turn.conn.phase, Phase::Established | Phase::Leaving);
             match slot {
-                Slot::Local { payload, since_us } => {
-                    self.settings.requests.free_bytes(payload.len());
+                Slot::Local(request) => {
+                    self.settings.requests.free_bytes(request.bytes());
                     if open {
-                        self.serve(id, conn, &payload, Due { since_us, zxid }, moment);
+                        self.serve(turn, request.arrival(), zxid);
                     }
                 }
-                Slot::Throttled { xid, op, since_us } if open => {
-                    let done = Done { header: RequestHeader { xid, op }, since_us };
-                    self.reply(conn, done, zxid, Code::ThrottledOp, moment, |_| {});
+                Slot::Refused { header, code, since_us } if open => {
+                    self.reply_refusal(turn, Reply { header, since_us, zxid, code });
                 }
-                Slot::Throttled { .. } | Slot::InFlight { .. } => {}
+                Slot::Refused { .. } | Slot::InFlight { .. } => {}
             }
         }
     }

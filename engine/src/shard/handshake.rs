@@ -1,9 +1,9 @@
 //! The first frame of a connection, and the answer to it.
 
+use super::arrival::Reply;
 use super::conn::{Attached, Conn, Phase};
-use super::hold::What;
-use super::serve::Done;
-use super::{Moment, Shard, Touch, Word};
+use super::throttled::What;
+use super::{Moment, Shard, Turn, Urgency, Word};
 use crate::request::{Attachment, Request, RequestKind};
 use crate::sequencer::Caller;
 use crate::watch::ConnId;
@@ -15,62 +15,58 @@ use crate::{Code, SessionId, Zxid, limits};
 impl Shard {
     /// Takes the first bytes of a connection in. Thousands may come at once, and each may ask for a
     /// session: they wait for their turn behind those who are here.
-    pub(super) fn greet(&mut self, id: ConnId, conn: &mut Conn, bytes: &[u8]) {
-        conn.input.extend_from_slice(bytes);
-        if !std::mem::replace(&mut conn.newcomer, true) {
-            self.newcomers.push_back(id);
+    pub(super) fn on_first_bytes(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) {
+        turn.conn.input.extend_from_slice(bytes);
+        if !std::mem::replace(&mut turn.conn.is_new, true) {
+            self.new_connections.push_back(turn.id);
         }
     }
 
-    /// Serves the first bytes of some of those who came.
-    pub(super) fn admit(&mut self, moment: Moment<'_>) {
-        for _ in 0..limits::NEWCOMERS_MAX.min(self.newcomers.len()) {
-            let id = self.newcomers.pop_front().expect("there are that many");
-            self.with_conn(id, Touch::Answered, |shard, conn| {
+    /// Serves the first bytes of a bounded number of new connections.
+    pub(super) fn serve_new_connections(&mut self, moment: Moment<'_>) {
+        for _ in 0..limits::NEW_CONNECTIONS_MAX.min(self.new_connections.len()) {
+            let id = self.new_connections.pop_front().expect("there are that many");
+            self.with_turn(id, Urgency::Answered, moment, |shard, turn| {
                 // It may be gone, and its id in use again.
-                if std::mem::take(&mut conn.newcomer) && conn.phase == Phase::First {
-                    shard.consume_input(id, conn, moment);
+                if std::mem::take(&mut turn.conn.is_new) && turn.conn.phase == Phase::First {
+                    shard.consume_input(turn);
                 }
             });
         }
     }
 
-    /// Looks at the first bytes: a four-letter word, or the length of a connect request. Returns
+    /// Parses the first bytes: a four-letter word, or the length of a connect request. Returns
     /// the bytes used, or `None` where more are needed.
-    pub(super) fn first_bytes(
-        &mut self,
-        id: ConnId,
-        conn: &mut Conn,
-        bytes: &[u8],
-        moment: Moment<'_>,
-    ) -> Option<usize> {
+    pub(super) fn parse_first_bytes(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) -> Option<usize> {
         match Word::recognise(bytes) {
             Some(None) if self.settings.stmk_allowed => None,
-            Some(None) => Some(self.word(id, conn, Word::Stmk(0), bytes.len())),
+            Some(None) => Some(self.word(turn, Word::Stmk(0), bytes.len())),
             Some(Some(Word::TelnetClose)) => {
-                conn.abort();
+                turn.conn.abort();
                 Some(bytes.len())
             }
-            Some(Some(word)) => Some(self.word(id, conn, word, bytes.len())),
+            Some(Some(word)) => Some(self.word(turn, word, bytes.len())),
             None => {
-                let (payload, used) = self.frame(conn, bytes)?;
-                self.connect(id, conn, payload, moment);
+                let (payload, used) = self.frame(turn.conn, bytes)?;
+                self.connect(turn, payload);
                 Some(used)
             }
         }
     }
 
     /// Notes a word. Whatever arrived with it is used up.
-    fn word(&mut self, id: ConnId, conn: &mut Conn, word: Word, used: usize) -> usize {
-        conn.phase = Phase::Word;
-        conn.in_flight += 1;
-        conn.stats.received += 1;
+    fn word(&mut self, turn: &mut Turn<'_>, word: Word, used: usize) -> usize {
+        turn.conn.phase = Phase::Word;
+        turn.conn.in_flight += 1;
+        turn.conn.stats.received += 1;
         self.counters.received += 1;
-        self.words.push((id, word));
+        self.outputs.words.push((turn.id, word));
         used
     }
 
-    fn connect(&mut self, id: ConnId, conn: &mut Conn, payload: &[u8], moment: Moment<'_>) {
+    fn connect(&mut self, turn: &mut Turn<'_>, payload: &[u8]) {
+        let Turn { id, moment, .. } = *turn;
+        let conn = &mut *turn.conn;
         self.counters.received += 1;
         conn.stats.received += 1;
         self.counters.connection_requests += 1;
@@ -102,18 +98,13 @@ impl Shard {
         conn.in_flight += 1;
         self.begin();
         let caller = Caller { session: SessionId::NONE, cxid: 0, ids: conn.ids.clone() };
-        self.requests.push(Request { origin: self.origin(id), caller, kind, audited: None });
+        self.outputs.requests.push(Request { origin: self.origin(id), caller, kind });
     }
 
     /// The session is set up: the client may go on.
-    pub(super) fn granted(
-        &mut self,
-        conn: &mut Conn,
-        attachment: Attachment,
-        zxid: Zxid,
-        moment: Moment<'_>,
-    ) {
+    pub(super) fn granted(&mut self, turn: &mut Turn<'_>, attachment: Attachment, zxid: Zxid) {
         let Attachment { grant, last_heard } = attachment;
+        let conn = &mut *turn.conn;
         let response = ConnectResponse {
             timeout_ms: grant.timeout_ms,
             session: grant.session.0,
@@ -123,7 +114,8 @@ impl Shard {
         response.write_frame(&mut conn.out);
         if let Some(since_us) = conn.opening_us {
             let header = RequestHeader { xid: 0, op: op::CREATE_SESSION };
-            self.note_latency(conn, Done { header, since_us }, zxid, Code::Ok, moment);
+            let reply = Reply { header, since_us, zxid, code: Code::Ok };
+            self.note_latency(conn, reply, turn.moment);
         }
         self.count_sent(conn);
         conn.attached =
@@ -131,8 +123,8 @@ impl Shard {
         conn.phase = Phase::Established;
     }
 
-    /// The session is gone, or never was: zeros tell the client so.
-    pub(super) fn refused(&mut self, conn: &mut Conn) {
+    /// The session is gone, or never was: zeros say so to the client.
+    pub(super) fn refuse_session(&mut self, conn: &mut Conn) {
         ConnectResponse::expired(conn.read_only.map(|_| false)).write_frame(&mut conn.out);
         self.count_sent(conn);
         conn.close();

@@ -1,35 +1,44 @@
 //! A shard: the connections of one thread, their sessions' requests in order, their watches.
 //!
-//! Pure: bytes come in with [`Shard::received`], leave through each connection's output, requests
-//! for the sequencer gather in [`Shard::requests`], and its answers come back as
+//! Pure: bytes come in with [`Shard::received`] and leave through each connection's output;
+//! requests for the sequencer gather in [`Shard::outputs`], and its answers come back as
 //! [`ShardMessage`](crate::request::ShardMessage)s. The thread around it owns the sockets.
 
+mod arrival;
+mod auth;
 mod conn;
+mod counters;
 mod deliver;
 mod handshake;
-mod hold;
+mod local;
+mod outputs;
+mod ready;
+mod reply;
 mod serve;
-mod touch;
+mod throttled;
 mod word;
 
+pub use arrival::WaitingRequest;
 pub use conn::{Attached, Conn, ConnStats, Phase, Replied, Slot};
-pub use touch::{Touch, Touched};
+pub use counters::{Fired, OpCounts, ReplyBytes, ShardCounters, ThrottleCounters};
+pub use outputs::ShardOutputs;
+pub use ready::{ReadyList, Urgency};
 pub use word::Word;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use self::hold::Held;
+use self::throttled::Held;
 use crate::database::Database;
 use crate::op::OpSettings;
-use crate::request::{Origin, Request};
+use crate::request::Origin;
 use crate::throttle::RequestLimits;
 use crate::watch::{ConnId, Subject, WatchTable};
 use crate::wire::event::EventType;
 use crate::{Now, SessionId, limits};
 
-/// What a shard is told at its start.
+/// The settings of a shard.
 #[derive(Clone, Debug)]
 pub struct ShardSettings {
     /// Rules of the operations.
@@ -61,87 +70,14 @@ pub struct Moment<'a> {
     pub now_us: u64,
 }
 
-/// Counters of a shard; they only grow, apart from resets of the latencies.
-#[derive(Clone, Debug, Default)]
-pub struct ShardCounters {
-    /// Packets received.
-    pub received: u64,
-    /// Packets sent.
-    pub sent: u64,
-    /// Bytes received.
-    pub received_bytes: u64,
-    /// Failed authentications.
-    pub auth_failed: u64,
-    /// Connections closed because their handshake took too long.
-    pub sessionless_expired: u64,
-    /// Session opens and re-attachments asked for.
-    pub connection_requests: u64,
-    /// Re-attachments asked for.
-    pub revalidations: u64,
-    /// Notifications sent, by event type (index 1 to 4).
-    pub notifications: [u64; 5],
-    /// Watches that one change fired, by event type (index 1 to 4).
-    pub fired: [Fired; 5],
-    /// Connections that went away while their session was open.
-    pub dropped: u64,
-    /// What the limits of requests did.
-    pub throttle: ThrottleCounters,
-    /// Bytes of the last, smallest and largest reply.
-    pub reply_bytes: Option<ReplyBytes>,
-    /// Bytes of all replies.
-    pub reply_bytes_sum: u64,
-    /// Operations by number; see [`crate::wire::opcode::op`].
-    pub ops: std::collections::BTreeMap<i32, u64>,
-}
-
-/// What the limits of requests did.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct ThrottleCounters {
-    /// Connections closed because large requests had too many bytes together.
-    pub large_rejected: u64,
-    /// Looks at held requests that ended in waiting for others.
-    pub waits: u64,
-    /// Requests refused because they were held for too long.
-    pub throttled: u64,
-    /// Stale requests that were carried out.
-    pub stale: u64,
-    /// Connections of which a stale request, and what came behind it, was dropped.
-    pub stale_dropped: u64,
-    /// Replies to connections that were gone.
-    pub stale_replies: u64,
-}
-
-/// How many watches changes fired. Only changes that fired one count.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Fired {
-    /// Changes.
-    pub changes: u64,
-    /// Watches of all of them.
-    pub watches: u64,
-    /// The fewest of one.
-    pub min: u64,
-    /// The most of one.
-    pub max: u64,
-}
-
-impl Fired {
-    fn note(&mut self, watches: u64) {
-        self.min = if self.changes == 0 { watches } else { self.min.min(watches) };
-        self.max = self.max.max(watches);
-        self.changes += 1;
-        self.watches += watches;
-    }
-}
-
-/// Bytes of replies.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ReplyBytes {
-    /// Of the last reply.
-    pub last: u64,
-    /// Of the smallest.
-    pub min: u64,
-    /// Of the largest.
-    pub max: u64,
+/// One connection while it is served. It is out of the shard's table meanwhile.
+struct Turn<'a> {
+    /// Its id.
+    id: ConnId,
+    /// The connection.
+    conn: &'a mut Conn,
+    /// The state to read from, and the time.
+    moment: Moment<'a>,
 }
 
 /// The connections of one thread.
@@ -152,22 +88,16 @@ pub struct Shard {
     free: Vec<u32>,
     /// Watches of these connections.
     pub watches: WatchTable,
-    /// What has to go to the sequencer, in order.
-    pub requests: Vec<Request>,
-    /// Four-letter words that wait for their text.
-    pub words: Vec<(ConnId, Word)>,
-    /// Replies made since they were last taken, for the latency histograms.
-    pub replied: Vec<Replied>,
-    /// Microseconds for which requests were held back, since they were last taken.
-    pub waited_us: Vec<u64>,
+    /// What the thread around the shard takes.
+    pub outputs: ShardOutputs,
     /// Counters.
     pub counters: ShardCounters,
-    touched: Touched,
+    ready: ReadyList,
     /// Room for the events of one change, kept between changes.
     events: Vec<(ConnId, EventType, Subject)>,
     stalled: Vec<ConnId>,
     /// Connections whose first bytes wait for their turn.
-    newcomers: VecDeque<ConnId>,
+    new_connections: VecDeque<ConnId>,
     outstanding: usize,
     /// What is held back until fewer requests are in process, in order.
     held: VecDeque<Held>,
@@ -185,15 +115,12 @@ impl Shard {
             conns: Vec::new(),
             free: Vec::new(),
             watches: WatchTable::new(settings.hash_seed),
-            requests: Vec::new(),
-            words: Vec::new(),
-            replied: Vec::new(),
-            waited_us: Vec::new(),
+            outputs: ShardOutputs::default(),
             counters: ShardCounters::default(),
-            touched: Touched::default(),
+            ready: ReadyList::default(),
             events: Vec::new(),
             stalled: Vec::new(),
-            newcomers: VecDeque::new(),
+            new_connections: VecDeque::new(),
             outstanding: 0,
             held: VecDeque::new(),
             watches_in_flight: 0,
@@ -264,22 +191,23 @@ impl Shard {
     /// Bytes arrived. They are parsed as far as whole frames and bounds go.
     pub fn received(&mut self, id: ConnId, bytes: &[u8], moment: Moment<'_>) {
         self.counters.received_bytes += bytes.len() as u64;
-        self.with_conn(id, Touch::Served, |shard, conn| {
-            if matches!(conn.phase, Phase::Closing | Phase::Lost | Phase::Word) {
+        self.with_turn(id, Urgency::Served, moment, |shard, turn| {
+            if matches!(turn.conn.phase, Phase::Closing | Phase::Lost | Phase::Word) {
                 return;
             }
-            if conn.phase == Phase::First {
-                return shard.greet(id, conn, bytes);
+            if turn.conn.phase == Phase::First {
+                return shard.on_first_bytes(turn, bytes);
             }
-            if conn.input.is_empty() {
-                let used = shard.consume(id, conn, bytes, moment);
-                if !matches!(conn.phase, Phase::Closing | Phase::Lost) {
-                    conn.input.extend_from_slice(&bytes[used..]);
+            if turn.conn.input.is_empty() {
+                let used = shard.consume(turn, bytes);
+                if !matches!(turn.conn.phase, Phase::Closing | Phase::Lost) {
+                    turn.conn.input.extend_from_slice(&bytes[used..]);
                 }
             } else {
-                conn.input.extend_from_slice(bytes);
-                shard.consume_input(id, conn, moment);
+                turn.conn.input.extend_from_slice(bytes);
+                shard.consume_input(turn);
             }
+            turn.conn.note_heard_while_waiting(moment.now.mono);
         });
     }
 
@@ -287,7 +215,7 @@ impl Shard {
     pub fn wants_input(&self, id: ConnId) -> bool {
         let Some(conn) = self.conn(id) else { return false };
         match conn.phase {
-            Phase::First => !conn.newcomer,
+            Phase::First => !conn.is_new,
             Phase::Leaving => true,
             Phase::Established => self.may_take(conn),
             Phase::Word | Phase::Opening | Phase::Closing | Phase::Lost => false,
@@ -296,12 +224,18 @@ impl Shard {
 
     fn may_take(&self, conn: &Conn) -> bool {
         let shard_full = self.outstanding + self.held.len() >= self.settings.outstanding_max;
-        conn.has_room() && (!shard_full || conn.is_idle())
+        let audit = conn.awaits_audit && self.audit_is_behind();
+        conn.has_room() && !audit && (!shard_full || conn.is_idle())
+    }
+
+    /// Whether so many lines wait for the audit log that no write is taken in.
+    fn audit_is_behind(&self) -> bool {
+        self.outputs.audit_lines.len() >= limits::AUDIT_LINES_MAX
     }
 
     /// The client has closed its side of the connection.
     pub fn end_input(&mut self, id: ConnId) {
-        self.with_conn(id, Touch::Later, |_, conn| conn.input_ended = true);
+        self.with_conn(id, Urgency::Later, |_, conn| conn.input_ended = true);
     }
 
     /// The socket is gone. The id stays in use until the last answer has come back.
@@ -315,9 +249,9 @@ impl Shard {
         let local = conn.pipeline.len();
         conn.pipeline.retain(|slot| match slot {
             Slot::InFlight { .. } => true,
-            Slot::Throttled { .. } => false,
-            Slot::Local { payload, .. } => {
-                settings.requests.free_bytes(payload.len());
+            Slot::Refused { .. } => false,
+            Slot::Local(request) => {
+                settings.requests.free_bytes(request.bytes());
                 false
             }
         });
@@ -370,7 +304,7 @@ impl Shard {
         }
         for id in late {
             self.counters.sessionless_expired += 1;
-            self.with_conn(id, Touch::Later, |_, conn| conn.abort());
+            self.with_conn(id, Urgency::Later, |_, conn| conn.abort());
         }
     }
 
@@ -378,7 +312,7 @@ impl Shard {
     /// output. The answer is the number of bytes taken; `None` where nobody waits any more.
     pub fn begin_word(&mut self, id: ConnId, text: &[u8]) -> Option<usize> {
         let mut taken = None;
-        self.with_conn(id, Touch::Answered, |_, conn| {
+        self.with_conn(id, Urgency::Answered, |_, conn| {
             if conn.phase == Phase::Word {
                 let room = limits::CONN_OUT_BYTES_SOFT.saturating_sub(conn.out.len());
                 let piece = &text[..text.len().min(room)];
@@ -392,7 +326,7 @@ impl Shard {
     /// Gives a four-letter word its text, or the end of it; the connection closes behind it.
     /// Call it exactly once per word: until then the connection keeps its id.
     pub fn finish_word(&mut self, id: ConnId, text: &[u8]) {
-        self.with_conn(id, Touch::Answered, |shard, conn| {
+        self.with_conn(id, Urgency::Answered, |shard, conn| {
             conn.in_flight -= 1;
             if conn.phase == Phase::Word {
                 conn.out.extend_from_slice(text);
@@ -403,39 +337,39 @@ impl Shard {
         self.forget_if_done(id);
     }
 
-    fn consume_input(&mut self, id: ConnId, conn: &mut Conn, moment: Moment<'_>) {
-        let mut input = std::mem::take(&mut conn.input);
-        let used = self.consume(id, conn, &input, moment);
-        if matches!(conn.phase, Phase::Closing | Phase::Lost) {
+    fn consume_input(&mut self, turn: &mut Turn<'_>) {
+        let mut input = std::mem::take(&mut turn.conn.input);
+        let used = self.consume(turn, &input);
+        if matches!(turn.conn.phase, Phase::Closing | Phase::Lost) {
             return;
         }
         input.drain(..used);
-        assert!(conn.input.is_empty(), "input arrived while input was parsed");
-        conn.input = input;
+        assert!(turn.conn.input.is_empty(), "input arrived while input was parsed");
+        turn.conn.input = input;
     }
 
     fn origin(&self, id: ConnId) -> Origin {
         Origin { shard: self.index, conn: id }
     }
 
-    /// Goes on with newcomers, with what is held back, and with input that waited for a session to
-    /// open, or for room. Call it at the end of every moment.
+    /// Goes on with new connections, with what is held back, and with input that waited for a
+    /// session to open, or until a bound allowed it. Call it at the end of every moment.
     pub fn resume_stalled(&mut self, moment: Moment<'_>) {
-        self.admit(moment);
+        self.serve_new_connections(moment);
         self.release_held(moment);
         if self.stalled.is_empty() {
             return;
         }
         for id in std::mem::take(&mut self.stalled) {
             let wants = self.wants_input(id);
-            self.with_conn(id, Touch::Answered, |shard, conn| {
-                if !conn.stalled {
+            self.with_turn(id, Urgency::Answered, moment, |shard, turn| {
+                if !turn.conn.stalled {
                     return;
                 }
-                conn.stalled = false;
-                match conn.phase {
-                    Phase::Established if wants => shard.consume_input(id, conn, moment),
-                    Phase::Established | Phase::Opening => shard.stall(id, conn),
+                turn.conn.stalled = false;
+                match turn.conn.phase {
+                    Phase::Established if wants => shard.consume_input(turn),
+                    Phase::Established | Phase::Opening => shard.stall(id, turn.conn),
                     Phase::First | Phase::Word => {}
                     Phase::Leaving | Phase::Closing | Phase::Lost => {}
                 }
@@ -446,14 +380,61 @@ impl Shard {
 
     /// Whether [`Shard::resume_stalled`] would go on with something.
     pub fn can_resume(&self) -> bool {
-        !self.newcomers.is_empty()
+        !self.new_connections.is_empty()
             || self.can_release()
             || self.stalled.iter().any(|id| self.wants_input(*id))
     }
 
-    /// Whether a session is spoken for by this connection.
-    fn speaks_for(&self, id: ConnId, session: SessionId) -> bool {
+    /// Whether this connection owns a session.
+    fn owns(&self, id: ConnId, session: SessionId) -> bool {
         self.conn(id).is_some_and(|conn| conn.session() == session)
+    }
+
+    /// The connections that got ready for their sockets since the last call.
+    pub fn take_ready(&mut self, into: &mut ReadyList) {
+        into.clear();
+        std::mem::swap(&mut self.ready, into);
+        for id in into.all() {
+            if let Some(conn) = self.conn_mut(id) {
+                conn.ready = None;
+            }
+        }
+    }
+
+    /// Runs `f` on a connection that is taken out of the table meanwhile, and notes that its socket
+    /// has to be served.
+    fn with_conn(&mut self, id: ConnId, urgency: Urgency, f: impl FnOnce(&mut Shard, &mut Conn)) {
+        let Some(mut conn) = self.conns.get_mut(id.0 as usize).and_then(Option::take) else {
+            return;
+        };
+        let before = conn.out.len();
+        f(self, &mut conn);
+        // One reply may be larger than any bound: a client that was cut off for it would come back
+        // and ask again. A client that does not take what is there already gets no more.
+        if before > limits::CONN_OUT_BYTES_HARD && conn.out.len() > before {
+            conn.abort();
+        }
+        self.note_ready(id, &mut conn, urgency);
+        self.conns[id.0 as usize] = Some(conn);
+    }
+
+    /// As [`Shard::with_conn`], at a moment.
+    fn with_turn(
+        &mut self,
+        id: ConnId,
+        urgency: Urgency,
+        moment: Moment<'_>,
+        f: impl FnOnce(&mut Shard, &mut Turn<'_>),
+    ) {
+        self.with_conn(id, urgency, |shard, conn| f(shard, &mut Turn { id, conn, moment }));
+    }
+
+    fn note_ready(&mut self, id: ConnId, conn: &mut Conn, urgency: Urgency) {
+        let news = conn.ready.is_none_or(|before| urgency < before);
+        if news && conn.phase != Phase::Lost {
+            conn.ready = Some(urgency);
+            self.ready.list(urgency).push(id);
+        }
     }
 }
 

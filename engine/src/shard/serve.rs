@@ -1,53 +1,47 @@
-//! Requests of an established connection.
+//! Requests of an established connection: each is read once, classified once, dispatched once.
 
-use std::sync::Arc;
-
-use super::conn::{Conn, Phase, Replied, ReplyKind, Slot};
-use super::hold::What;
-use super::{Moment, ReplyBytes, Shard};
+use super::arrival::{Arrival, Reply};
+use super::conn::{Conn, Phase, ReplyKind, Slot};
+use super::throttled::What;
+use super::{Shard, Turn};
 use crate::acl;
 use crate::audit::{Audited, Client};
-use crate::op::set_watches::SetWatches;
-use crate::op::{Read, Reading, ReplyShape, Write, is_read, read, watches, who_am_i};
+use crate::op::{OpClass, Operation, Read, ReplyShape, Write};
 use crate::request::{Request, RequestKind};
 use crate::sequencer::Caller;
 use crate::watch::ConnId;
-use crate::wire::header::{ReplyFrame, RequestHeader};
-use crate::wire::opcode::{op, xid};
-use crate::wire::{Malformed, Put, Reader};
-use crate::{Code, Millis, Zxid};
+use crate::wire::Malformed;
+use crate::wire::opcode::op;
+use crate::{Code, Zxid};
 
 impl Shard {
     /// Takes whole frames off `bytes` while bounds allow; returns how many bytes were used.
-    pub(super) fn consume(
-        &mut self,
-        id: ConnId,
-        conn: &mut Conn,
-        bytes: &[u8],
-        moment: Moment<'_>,
-    ) -> usize {
+    pub(super) fn consume(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) -> usize {
         let mut used = 0;
         loop {
             let rest = &bytes[used..];
-            used += match conn.phase {
-                Phase::First => match self.first_bytes(id, conn, rest, moment) {
+            used += match turn.conn.phase {
+                Phase::First => match self.parse_first_bytes(turn, rest) {
                     Some(more) => more,
                     None => return used,
                 },
-                Phase::Established if self.may_take(conn) => match self.frame(conn, rest) {
-                    Some((payload, more)) => {
-                        self.request(id, conn, payload, moment);
-                        more
+                Phase::Established if self.may_take(turn.conn) => {
+                    let Some((payload, more)) = self.frame(turn.conn, rest) else { return used };
+                    turn.conn.awaits_audit = self.must_await_audit(payload);
+                    if turn.conn.awaits_audit {
+                        self.stall(turn.id, turn.conn);
+                        return used;
                     }
-                    None => return used,
-                },
+                    self.request(turn, payload);
+                    more
+                }
                 Phase::Established => {
-                    self.stall(id, conn);
+                    self.stall(turn.id, turn.conn);
                     return used;
                 }
                 Phase::Opening => {
                     if !rest.is_empty() {
-                        self.stall(id, conn);
+                        self.stall(turn.id, turn.conn);
                     }
                     return used;
                 }
@@ -56,6 +50,12 @@ impl Shard {
                 Phase::Word | Phase::Closing | Phase::Lost => return used,
             };
         }
+    }
+
+    /// Whether a request has to wait because the audit log is behind: only what it would tell of.
+    fn must_await_audit(&self, payload: &[u8]) -> bool {
+        self.audit_is_behind()
+            && Arrival::read(payload, 0).is_ok_and(|arrival| arrival.spec.is_write())
     }
 
     /// Notes that input waits for something else than more bytes.
@@ -78,7 +78,7 @@ impl Shard {
             conn.abort();
             return None;
         }
-        // The body of a large request is not even waited for where there is no room for it.
+        // The body of a large request is not even waited for where it would not be let in.
         if !self.settings.requests.has_room_for(length) {
             self.counters.throttle.large_rejected += 1;
             conn.abort();
@@ -88,388 +88,153 @@ impl Shard {
         Some((payload, 4 + length))
     }
 
-    fn request(&mut self, id: ConnId, conn: &mut Conn, payload: &[u8], moment: Moment<'_>) {
+    fn request(&mut self, turn: &mut Turn<'_>, payload: &[u8]) {
         self.counters.received += 1;
-        conn.stats.received += 1;
-        if let Some(attached) = &conn.attached {
-            attached.last_heard.touch(moment.now.mono);
+        turn.conn.stats.received += 1;
+        if let Some(attached) = &turn.conn.attached {
+            attached.last_heard.touch(turn.moment.now.mono);
         }
-        let mut reader = Reader::new(payload);
-        let Ok(header) = RequestHeader::read(&mut reader) else { return conn.abort() };
-        *self.counters.ops.entry(op::counted_as(header.op)).or_default() += 1;
-        match header.op {
-            op::AUTH => return self.auth(conn, header, &mut reader, moment),
-            op::SASL => return self.sasl(conn, header, &mut reader, moment),
-            _ => {}
+        let Ok(arrival) = Arrival::read(payload, turn.moment.now_us) else {
+            return turn.conn.abort();
+        };
+        self.counters.ops.note(arrival.header.op);
+        if arrival.spec.class == OpClass::Auth {
+            return self.authenticate(turn, arrival);
         }
-        if !acl::enforced_ok(&self.settings.ops.auth, &conn.ids) {
-            let done = Done { header, since_us: moment.now_us };
-            self.reply(conn, done, Zxid::ZERO, Code::SessionClosedRequireSaslAuth, moment, |_| {});
-            return conn.close();
+        if !acl::enforced_ok(&self.settings.ops.auth, &turn.conn.ids) {
+            let reply = arrival.reply(Zxid::ZERO, Code::SessionClosedRequireSaslAuth);
+            self.reply(turn, reply, |_| {});
+            return turn.conn.close();
         }
         if !self.settings.requests.take_bytes(payload.len()) {
             self.counters.throttle.large_rejected += 1;
-            return conn.abort();
+            return turn.conn.abort();
         }
         if self.settings.requests.holds() {
-            return self.hold(id, conn, What::Request(payload.into()), moment.now_us);
+            let request = What::Request(arrival.to_waiting());
+            return self.hold(turn.id, turn.conn, request, turn.moment.now_us);
         }
-        let arrival = Arrival { header, payload, since_us: moment.now_us };
-        self.take_up(id, conn, arrival, moment);
+        self.dispatch(turn, arrival);
     }
 
-    /// Begins with a request: it goes to the sequencer, or is served here, now or in its turn.
-    pub(super) fn take_up(
+    /// Begins with a request: it goes to the sequencer, or is answered here, now or in its turn.
+    pub(super) fn dispatch(&mut self, turn: &mut Turn<'_>, arrival: Arrival<'_>) {
+        match arrival.spec.class {
+            OpClass::Read if turn.conn.in_flight > 0 => self.order_read(turn, arrival),
+            OpClass::Read | OpClass::Local => self.serve_in_turn(turn, arrival),
+            OpClass::Write(shape, operation) => {
+                if self.order_write(turn, arrival, (shape, operation)).is_err() {
+                    self.refuse(turn, arrival, Code::MarshallingError);
+                }
+            }
+            OpClass::Ordered if arrival.header.op == op::CLOSE_SESSION => {
+                self.order_close(turn, arrival);
+            }
+            OpClass::Ordered => {
+                if self.order_sync(turn, arrival).is_err() {
+                    self.refuse(turn, arrival, Code::MarshallingError);
+                }
+            }
+            OpClass::Auth => self.authenticate(turn, arrival),
+            OpClass::Internal => self.refuse(turn, arrival, Code::Unimplemented),
+        }
+    }
+
+    /// A read behind a request of its own session that is at the sequencer is answered between two
+    /// transactions.
+    fn order_read(&mut self, turn: &mut Turn<'_>, arrival: Arrival<'_>) {
+        // Registering a watch is promised before the answer comes back.
+        self.watches_in_flight += 1;
+        let read = Read { op: arrival.header.op, record: arrival.record.into() };
+        self.order(turn, arrival, (RequestKind::Read(Box::new(read)), ReplyKind::Read), None);
+    }
+
+    /// Sends a change to the sequencer, if it can be decoded.
+    pub(super) fn order_write(
         &mut self,
-        id: ConnId,
-        conn: &mut Conn,
+        turn: &mut Turn<'_>,
         arrival: Arrival<'_>,
-        moment: Moment<'_>,
-    ) {
-        if !self.ask(id, conn, arrival) {
-            self.local(id, conn, arrival, moment);
-        }
+        (shape, operation): (ReplyShape, Operation),
+    ) -> Result<(), Malformed> {
+        let write = Write::decode(arrival.header.op, &mut arrival.reader())?;
+        let conn = &turn.conn;
+        let audited = self.settings.audits.then(|| {
+            let client = Client { ids: conn.ids.clone(), ip: conn.peer.ip().to_canonical() };
+            Box::new(Audited::new(conn.session(), client, operation, &write))
+        });
+        let kinds = (RequestKind::Write(write), ReplyKind::Write(shape));
+        self.order(turn, arrival, kinds, audited);
+        Ok(())
     }
 
-    /// Sends what needs the order to the sequencer. `false`: the request is served here.
-    pub(super) fn ask(&mut self, id: ConnId, conn: &mut Conn, arrival: Arrival<'_>) -> bool {
-        let Arrival { header, payload, since_us } = arrival;
-        let mut reader = Reader::new(payload);
-        RequestHeader::read(&mut reader).expect("the header was read before");
-        let mut audited = None;
-        let (kind, shape) = match header.op {
-            op::CLOSE_SESSION => {
-                if conn.phase != Phase::Lost {
-                    conn.phase = Phase::Leaving;
-                }
-                (RequestKind::Close, ReplyKind::Close)
-            }
-            op::SYNC => match reader.ustring() {
-                Ok(path) => {
-                    conn.syncs.push_back(path.map(|path| path.into_owned().into()));
-                    (RequestKind::Sync, ReplyKind::Sync)
-                }
-                Err(_) => return false,
-            },
-            code if is_read(code) => {
-                if conn.in_flight == 0 {
-                    return false;
-                }
-                // Registering a watch is promised before the answer comes back.
-                self.watches_in_flight += 1;
-                let record = reader.rest().into();
-                (RequestKind::Read(Box::new(Read { op: code, record })), ReplyKind::Read)
-            }
-            code => {
-                let Some(shape) = ReplyShape::of(code) else { return false };
-                let Ok(write) = Write::decode(code, &mut reader) else { return false };
-                if self.settings.audits {
-                    let ip = conn.peer.ip().to_canonical();
-                    let client = Client { ids: conn.ids.clone(), ip };
-                    let noted = Audited::new(conn.session(), client, code, &write);
-                    audited = Some(Box::new(noted));
-                }
-                (RequestKind::Write(write), ReplyKind::Write(shape))
-            }
-        };
+    fn order_sync(&mut self, turn: &mut Turn<'_>, arrival: Arrival<'_>) -> Result<(), Malformed> {
+        let path = arrival.reader().ustring()?;
+        turn.conn.syncs.push_back(path.map(|path| path.into_owned().into()));
+        self.order(turn, arrival, (RequestKind::Sync, ReplyKind::Sync), None);
+        Ok(())
+    }
+
+    pub(super) fn order_close(&mut self, turn: &mut Turn<'_>, arrival: Arrival<'_>) {
+        if turn.conn.phase != Phase::Lost {
+            turn.conn.phase = Phase::Leaving;
+        }
+        self.order(turn, arrival, (RequestKind::Close, ReplyKind::Close), None);
+    }
+
+    /// Sends a request to the sequencer.
+    fn order(
+        &mut self,
+        turn: &mut Turn<'_>,
+        arrival: Arrival<'_>,
+        (kind, reply): (RequestKind, ReplyKind),
+        audited: Option<Box<Audited>>,
+    ) {
+        let conn = &mut *turn.conn;
+        let Arrival { header, since_us, .. } = arrival;
         let caller = Caller { session: conn.session(), cxid: header.xid, ids: conn.ids.clone() };
-        self.requests.push(Request { origin: self.origin(id), caller, kind, audited });
-        conn.pipeline.push_back(Slot::InFlight {
-            xid: header.xid,
-            op: header.op,
-            shape,
-            bytes: u32::try_from(payload.len()).expect("a frame is shorter than 4 GiB"),
-            since_us,
-        });
+        let origin = self.origin(turn.id);
+        self.outputs.requests.push(Request { origin, caller, kind });
+        let bytes = u32::try_from(arrival.bytes()).expect("a frame is shorter than 4 GiB");
+        conn.pipeline.push_back(Slot::InFlight { header, reply, bytes, since_us, audited });
         conn.in_flight += 1;
         self.begin();
-        true
     }
 
-    /// Serves a request here, now or in its turn.
-    fn local(&mut self, id: ConnId, conn: &mut Conn, arrival: Arrival<'_>, moment: Moment<'_>) {
-        let Arrival { payload, since_us, .. } = arrival;
-        if conn.pipeline.is_empty() {
-            let due = Due { since_us, zxid: moment.db.applied() };
-            self.serve(id, conn, payload, due, moment);
-            return self.settings.requests.free_bytes(payload.len());
+    /// Answers a request here, now or in its turn.
+    fn serve_in_turn(&mut self, turn: &mut Turn<'_>, arrival: Arrival<'_>) {
+        if turn.conn.pipeline.is_empty() {
+            self.serve(turn, arrival, turn.moment.db.applied());
+            return self.settings.requests.free_bytes(arrival.bytes());
         }
-        self.in_turn(conn, Slot::Local { payload: payload.into(), since_us });
+        self.in_turn(turn.conn, Slot::Local(arrival.to_waiting()));
+    }
+
+    /// Refuses a request without serving it, now or in its turn.
+    pub(super) fn refuse(&mut self, turn: &mut Turn<'_>, arrival: Arrival<'_>, code: Code) {
+        self.settings.requests.free_bytes(arrival.bytes());
+        let Arrival { header, since_us, .. } = arrival;
+        if turn.conn.pipeline.is_empty() {
+            return self.reply_refusal(turn, arrival.reply(turn.moment.db.applied(), code));
+        }
+        self.in_turn(turn.conn, Slot::Refused { header, code, since_us });
+    }
+
+    /// An operation that does not exist ends the connection, and its reply has no zxid.
+    pub(super) fn reply_refusal(&mut self, turn: &mut Turn<'_>, mut reply: Reply) {
+        let closes = reply.code == Code::Unimplemented;
+        if closes {
+            reply.zxid = Zxid(u64::MAX);
+        }
+        self.reply(turn, reply, |_| {});
+        if closes {
+            turn.conn.close();
+        }
     }
 
     /// Puts something that needs nothing but its turn into the pipeline.
-    pub(super) fn in_turn(&mut self, conn: &mut Conn, slot: Slot) {
+    fn in_turn(&mut self, conn: &mut Conn, slot: Slot) {
         conn.pipeline.push_back(slot);
         self.begin();
         self.locals_waiting += 1;
     }
-
-    /// Answers a request that needs nothing but its turn and, for reads, the state of the moment.
-    pub(super) fn serve(
-        &mut self,
-        id: ConnId,
-        conn: &mut Conn,
-        payload: &[u8],
-        due: Due,
-        moment: Moment<'_>,
-    ) {
-        let mut reader = Reader::new(payload);
-        let header = RequestHeader::read(&mut reader).expect("the header was read before");
-        let Due { since_us, zxid } = due;
-        let done = Done { header, since_us };
-        match header.op {
-            op::PING => {
-                let header = RequestHeader { xid: xid::PING, op: op::PING };
-                let done = Done { header, since_us };
-                self.reply(conn, done, zxid, Code::Ok, moment, |_| {});
-            }
-            code if is_read(code) => self.serve_read(id, conn, done, &mut reader, moment),
-            op::SET_WATCHES | op::SET_WATCHES2 => {
-                self.set_watches(id, conn, done, &mut reader, zxid, moment);
-            }
-            op::ADD_WATCH | op::CHECK_WATCHES | op::REMOVE_WATCHES => {
-                let result = self.change_watches(id, header.op, &mut reader);
-                let code = result.err().unwrap_or(Code::Ok);
-                let body = |out: &mut Vec<u8>| {
-                    if header.op == op::ADD_WATCH && code == Code::Ok {
-                        watches::reply_added(out);
-                    }
-                };
-                self.reply(conn, done, zxid, code, moment, body);
-            }
-            op::WHO_AM_I => {
-                let ids = conn.ids.clone();
-                let body = |out: &mut Vec<u8>| who_am_i::reply(&ids, out);
-                self.reply(conn, done, zxid, Code::Ok, moment, body);
-            }
-            // A write or a sync that could not be decoded.
-            code if ReplyShape::of(code).is_some() || code == op::SYNC => {
-                let code = Code::MarshallingError;
-                self.reply(conn, done, zxid, code, moment, |_| {});
-            }
-            _ => {
-                let code = Code::Unimplemented;
-                self.reply(conn, done, Zxid(u64::MAX), code, moment, |_| {});
-                conn.close();
-            }
-        }
-    }
-
-    fn serve_read(
-        &mut self,
-        id: ConnId,
-        conn: &mut Conn,
-        done: Done,
-        reader: &mut Reader<'_>,
-        moment: Moment<'_>,
-    ) {
-        let reading = Reading {
-            tree: &moment.db.tree,
-            settings: &self.settings.ops,
-            ids: &conn.ids,
-            session: conn.session(),
-        };
-        let start = conn.out.len();
-        let frame = ReplyFrame::begin(&mut conn.out, done.header.xid, reading.zxid(), Code::Ok);
-        let answer = read(done.header.op, reader, reading, &mut conn.out);
-        if let Some((path, kind)) = answer.watch {
-            self.watches.add_one_shot(id, &path, kind);
-        }
-        conn.out[start + 16..start + 20].copy_from_slice(&answer.code.to_wire().to_be_bytes());
-        frame.finish(&mut conn.out);
-        self.note_reply(conn, done, moment.db.applied(), answer.code, start, moment);
-    }
-
-    fn set_watches(
-        &mut self,
-        id: ConnId,
-        conn: &mut Conn,
-        done: Done,
-        reader: &mut Reader<'_>,
-        zxid: Zxid,
-        moment: Moment<'_>,
-    ) {
-        match SetWatches::decode(done.header.op, reader) {
-            Ok(request) => {
-                request.catch_up(id, &moment.db.tree, &mut self.watches, &mut conn.out);
-                self.reply(conn, done, zxid, Code::Ok, moment, |_| {});
-            }
-            Err(_) => self.reply(conn, done, zxid, Code::MarshallingError, moment, |_| {}),
-        }
-    }
-
-    fn change_watches(
-        &mut self,
-        id: ConnId,
-        op_code: i32,
-        reader: &mut Reader<'_>,
-    ) -> Result<(), Code> {
-        let malformed = |_: Malformed| Code::MarshallingError;
-        if op_code == op::ADD_WATCH {
-            let (path, mode) = watches::decode_add(reader).map_err(malformed)?;
-            if let Some(path) = path {
-                self.watches.add(id, &path, mode);
-            }
-            return Ok(());
-        }
-        let (path, kind) = watches::decode_which(reader).map_err(malformed)?;
-        let found = if op_code == op::REMOVE_WATCHES {
-            self.watches.remove(id, &path, kind)
-        } else {
-            self.watches.contains(id, &path, kind)
-        };
-        if found { Ok(()) } else { Err(Code::NoWatcher) }
-    }
-
-    /// Auth packets are carried out when they are read, not behind outstanding requests.
-    fn auth(
-        &mut self,
-        conn: &mut Conn,
-        header: RequestHeader,
-        reader: &mut Reader<'_>,
-        moment: Moment<'_>,
-    ) {
-        let Ok((scheme, auth)) = auth_packet(reader) else { return conn.abort() };
-        let mut ids = conn.ids.to_vec();
-        let settings = &self.settings.ops.auth;
-        let ip = conn.peer.ip();
-        let result = acl::authenticate(settings, &scheme, auth.as_deref(), &mut ids, ip);
-        if result == Err(acl::AuthFailure::WrongEnsemble) {
-            // This client is at the wrong door: ZooKeeper does not even answer.
-            self.counters.auth_failed += 1;
-            return conn.abort();
-        }
-        let done = Done { header, since_us: moment.now_us };
-        let code = if result.is_ok() { Code::Ok } else { Code::AuthFailed };
-        self.reply(conn, done, Zxid::ZERO, code, moment, |_| {});
-        if result.is_ok() {
-            conn.ids = Arc::from(ids);
-        } else {
-            self.counters.auth_failed += 1;
-            conn.close();
-        }
-    }
-
-    /// No mechanism is configured: an empty token says so.
-    fn sasl(
-        &mut self,
-        conn: &mut Conn,
-        header: RequestHeader,
-        reader: &mut Reader<'_>,
-        moment: Moment<'_>,
-    ) {
-        if !matches!(reader.buffer(), Ok(Some(_))) {
-            return conn.abort();
-        }
-        let done = Done { header, since_us: moment.now_us };
-        self.reply(conn, done, Zxid::ZERO, Code::Ok, moment, |out| out.put_buffer(None));
-    }
-
-    /// Appends a reply and notes it in the counters.
-    pub(super) fn reply(
-        &mut self,
-        conn: &mut Conn,
-        done: Done,
-        zxid: Zxid,
-        code: Code,
-        moment: Moment<'_>,
-        body: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let start = conn.out.len();
-        let frame = ReplyFrame::begin(&mut conn.out, done.header.xid, zxid, code);
-        body(&mut conn.out);
-        frame.finish(&mut conn.out);
-        self.note_reply(conn, done, zxid, code, start, moment);
-    }
-
-    fn note_reply(
-        &mut self,
-        conn: &mut Conn,
-        done: Done,
-        zxid: Zxid,
-        code: Code,
-        start: usize,
-        moment: Moment<'_>,
-    ) {
-        self.note_latency(conn, done, zxid, code, moment);
-        self.count_reply_bytes((conn.out.len() - start - 4) as u64);
-        self.count_sent(conn);
-    }
-
-    pub(super) fn note_latency(
-        &mut self,
-        conn: &mut Conn,
-        done: Done,
-        zxid: Zxid,
-        code: Code,
-        moment: Moment<'_>,
-    ) {
-        let replied = Replied {
-            op: done.header.op,
-            xid: done.header.xid,
-            zxid: zxid.to_wire(),
-            code,
-            since_us: done.since_us,
-            latency_us: moment.now_us.saturating_sub(done.since_us),
-            at: Millis(moment.now.mono.0),
-        };
-        conn.stats.replied(replied);
-        self.replied.push(replied);
-    }
-
-    pub(super) fn count_sent(&mut self, conn: &mut Conn) {
-        conn.stats.sent += 1;
-        self.counters.sent += 1;
-    }
-
-    fn count_reply_bytes(&mut self, bytes: u64) {
-        self.counters.reply_bytes_sum += bytes;
-        let seen = self.counters.reply_bytes.get_or_insert(ReplyBytes {
-            last: bytes,
-            min: bytes,
-            max: bytes,
-        });
-        seen.last = bytes;
-        seen.min = seen.min.min(bytes);
-        seen.max = seen.max.max(bytes);
-    }
-}
-
-/// A request that has arrived.
-#[derive(Clone, Copy)]
-pub(super) struct Arrival<'a> {
-    /// Its header.
-    pub header: RequestHeader,
-    /// All of it.
-    pub payload: &'a [u8],
-    /// When it arrived.
-    pub since_us: u64,
-}
-
-/// When a request arrived, and the state that its reply belongs to: that of its place in the
-/// order, which may be older than the moment in which it is served.
-#[derive(Clone, Copy)]
-pub(super) struct Due {
-    /// When it arrived.
-    pub since_us: u64,
-    /// The last zxid before its place in the order.
-    pub zxid: Zxid,
-}
-
-/// The request that a reply belongs to.
-#[derive(Clone, Copy)]
-pub(super) struct Done {
-    /// Its header.
-    pub header: RequestHeader,
-    /// When it arrived.
-    pub since_us: u64,
-}
-
-type AuthPacket = (String, Option<Vec<u8>>);
-
-fn auth_packet(reader: &mut Reader<'_>) -> Result<AuthPacket, Malformed> {
-    reader.int()?;
-    let scheme = reader.ustring()?.unwrap_or_default().into_owned();
-    let auth = reader.buffer()?.map(<[u8]>::to_vec);
-    Ok((scheme, auth))
 }

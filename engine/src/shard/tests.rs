@@ -28,9 +28,9 @@ fn open(shard: &mut Shard) -> ConnId {
 }
 
 fn lists(shard: &mut Shard) -> [usize; 3] {
-    let mut touched = Touched::default();
-    shard.take_touched(&mut touched);
-    [touched.served.len(), touched.answered.len(), touched.later.len()]
+    let mut ready = ReadyList::default();
+    shard.take_ready(&mut ready);
+    [ready.served.len(), ready.answered.len(), ready.later.len()]
 }
 
 #[test]
@@ -38,15 +38,15 @@ fn each_list_has_a_connection_once_and_only_an_urgent_reason_is_news() {
     let mut shard = shard();
     let id = open(&mut shard);
     assert_eq!(lists(&mut shard), [0, 0, 0]);
-    shard.with_conn(id, Touch::Later, |_, _| {});
-    shard.with_conn(id, Touch::Later, |_, _| {});
+    shard.with_conn(id, Urgency::Later, |_, _| {});
+    shard.with_conn(id, Urgency::Later, |_, _| {});
     assert_eq!(lists(&mut shard), [0, 0, 1]);
-    shard.with_conn(id, Touch::Later, |_, _| {});
-    shard.with_conn(id, Touch::Served, |_, _| {});
-    shard.with_conn(id, Touch::Answered, |_, _| {});
-    shard.with_conn(id, Touch::Served, |_, _| {});
+    shard.with_conn(id, Urgency::Later, |_, _| {});
+    shard.with_conn(id, Urgency::Served, |_, _| {});
+    shard.with_conn(id, Urgency::Answered, |_, _| {});
+    shard.with_conn(id, Urgency::Served, |_, _| {});
     assert_eq!(lists(&mut shard), [1, 0, 1], "what is served is looked after at once");
-    shard.with_conn(id, Touch::Answered, |_, _| {});
+    shard.with_conn(id, Urgency::Answered, |_, _| {});
     assert_eq!(lists(&mut shard), [0, 1, 0], "what was taken counts anew");
 }
 
@@ -54,9 +54,9 @@ fn each_list_has_a_connection_once_and_only_an_urgent_reason_is_news() {
 fn who_is_gone_is_not_looked_after() {
     let mut shard = shard();
     let id = open(&mut shard);
-    shard.with_conn(id, Touch::Later, |_, conn| conn.in_flight = 1);
+    shard.with_conn(id, Urgency::Later, |_, conn| conn.in_flight = 1);
     shard.lost(id);
-    shard.with_conn(id, Touch::Answered, |_, _| {});
+    shard.with_conn(id, Urgency::Answered, |_, _| {});
     assert_eq!(lists(&mut shard), [0, 0, 1], "the first was before its end");
 }
 
@@ -66,7 +66,7 @@ fn first(shard: &Shard, ids: &[ConnId]) -> usize {
 
 #[test]
 fn newcomers_are_served_in_portions_even_if_they_say_no_more() {
-    const COUNT: usize = 3 * limits::NEWCOMERS_MAX + 1;
+    const COUNT: usize = 3 * limits::NEW_CONNECTIONS_MAX + 1;
     let db = Database::new(Tree::new(0), []);
     let moment = Moment { db: &db, now: NOW, now_us: 0 };
     let mut shard = shard();
@@ -79,13 +79,13 @@ fn newcomers_are_served_in_portions_even_if_they_say_no_more() {
         assert!(!shard.conn(*id).expect("open").is_settled(), "it is owed an answer");
     }
     for portion in 1..=4 {
-        assert_eq!(first(&shard, &ids), COUNT - (portion - 1) * limits::NEWCOMERS_MAX);
+        assert_eq!(first(&shard, &ids), COUNT - (portion - 1) * limits::NEW_CONNECTIONS_MAX);
         assert!(shard.can_resume());
         shard.resume_stalled(moment);
     }
     assert_eq!(first(&shard, &ids), 0);
     assert!(!shard.can_resume());
-    assert_eq!(shard.words.len(), COUNT);
+    assert_eq!(shard.outputs.words.len(), COUNT);
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn a_newcomer_that_went_leaves_its_place_to_nobody() {
     shard.lost(id);
     assert_eq!(open(&mut shard), id, "the id is free");
     shard.resume_stalled(moment);
-    assert!(shard.words.is_empty());
+    assert!(shard.outputs.words.is_empty());
     shard.received(id, b"ruok", moment);
     shard.resume_stalled(moment);
-    assert_eq!(shard.words.len(), 1);
+    assert_eq!(shard.outputs.words.len(), 1);
 }

@@ -3,8 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::codec::Depth;
-use super::{AclList, CreateOp, NodeKind, TxnBody};
+use super::{AclList, CreateOp, Depth, NodeKind, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::{Acl, Malformed, Reader};
 use crate::{Millis, SessionId, Zxid};

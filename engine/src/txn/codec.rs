@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AclList, CreateOp, CreateRef, CreateTxn, DeleteCause, NodeKind, Txn, TxnBody};
+use super::{AclList, CreateOp, CreateRef, CreateTxn, DeleteCause, Depth, NodeKind, Txn, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::{Acl, Malformed, Put, Reader};
 use crate::{Code, Millis, SessionId, Zxid};
@@ -53,13 +53,6 @@ impl TxnHeader {
         let TxnHeader { session, cxid, zxid, time, .. } = self;
         Txn { session, cxid, zxid, time, body }
     }
-}
-
-/// A multi inside a multi does not exist.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Depth {
-    Outer,
-    InMulti,
 }
 
 impl TxnBody {

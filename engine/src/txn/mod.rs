@@ -139,6 +139,13 @@ pub enum NodeKind {
     Ttl(i64),
 }
 
+/// A multi inside a multi does not exist.
+#[derive(Clone, Copy, PartialEq)]
+enum Depth {
+    Outer,
+    InMulti,
+}
+
 impl NodeKind {
     /// ZooKeeper's internal `ephemeralOwner`: 0, the session, or a marked value (protocol 7.6).
     pub fn to_owner(self) -> i64 {

@@ -13,6 +13,9 @@ pub struct RequestHeader {
 }
 
 impl RequestHeader {
+    /// Bytes of a header.
+    pub const BYTES: usize = 8;
+
     /// Reads the eight bytes.
     pub fn read(reader: &mut Reader<'_>) -> Result<RequestHeader, Malformed> {
         Ok(RequestHeader { xid: reader.int()?, op: reader.int()? })
@@ -50,6 +53,9 @@ pub struct ReplyFrame {
     start: usize,
 }
 
+/// Where the code stands in a reply frame: behind length, xid and zxid.
+const CODE_OFFSET: usize = 16;
+
 impl ReplyFrame {
     /// Begins a reply in `out`; the body is appended by the caller.
     pub fn begin(out: &mut Vec<u8>, xid: i32, zxid: Zxid, code: Code) -> ReplyFrame {
@@ -64,6 +70,12 @@ impl ReplyFrame {
         out.put_long(zxid);
         out.put_int(code.to_wire());
         ReplyFrame { start }
+    }
+
+    /// Replaces the code of the header, once the body has said what came of the request.
+    pub fn set_code(&self, out: &mut [u8], code: Code) {
+        let at = self.start + CODE_OFFSET;
+        out[at..at + 4].copy_from_slice(&code.to_wire().to_be_bytes());
     }
 
     /// Fills in the length.

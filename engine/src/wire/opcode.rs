@@ -36,32 +36,6 @@ pub mod op {
     pub const CREATE_SESSION: i32 = -10;
     pub const CLOSE_SESSION: i32 = -11;
     pub const ERROR: i32 = -1;
-
-    /// Stands for every number that is no operation, where operations are counted: clients can
-    /// send four thousand million of them.
-    pub const UNKNOWN: i32 = i32::MIN;
-
-    /// The number under which a request is counted.
-    pub fn counted_as(code: i32) -> i32 {
-        let known = matches!(code, CREATE..=SYNC | PING..=MULTI_READ | AUTH..=WHO_AM_I)
-            || matches!(code, CREATE_SESSION | CLOSE_SESSION);
-        if known { code } else { UNKNOWN }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::op;
-
-    #[test]
-    fn what_is_no_operation_counts_as_one_thing() {
-        for known in [op::CREATE, op::PING, op::MULTI_READ, op::WHO_AM_I, op::CLOSE_SESSION] {
-            assert_eq!(op::counted_as(known), known);
-        }
-        for unknown in [0, -1, 10, 23, 99, 108, i32::MAX, i32::MIN] {
-            assert_eq!(op::counted_as(unknown), op::UNKNOWN);
-        }
-    }
 }
 
 /// Xids with a meaning.

@@ -142,7 +142,7 @@ impl Replica {
     }
 
     fn on_request(&mut self, db: &Database, request: Request, now: Now, out: &mut Outputs) {
-        let Request { origin, caller, kind, .. } = request;
+        let Request { origin, caller, kind } = request;
         match kind {
             RequestKind::Open { .. } if !self.serving.admits(Newcomer::Open, now) => {
                 self.queue.answer(origin, Outcome::Unavailable);

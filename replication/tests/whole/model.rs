@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ringkeeper_engine::client::Reply;
 use ringkeeper_engine::database::{Database, Interest, OpResult};
 use ringkeeper_engine::op::set_watches::SetWatches;
-use ringkeeper_engine::op::{Reading, ReplyShape, is_read, read, watches, write_reply};
+use ringkeeper_engine::op::{OpSpec, Reading, read, watches, write_reply};
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::watch::{ConnId, OneShot, WatchTable};
 use ringkeeper_engine::wire::event::EventType;
@@ -122,7 +122,7 @@ impl Model {
         assert_eq!(applied, at, "a reply shows an older state than what came before it");
         let header = ReplyHeader { xid: reply.xid, zxid: reply.zxid, err: reply.err };
         match reply.op {
-            code if is_read(code) => self.check_read(session, record, reply),
+            code if OpSpec::of(code).is_read() => self.check_read(session, record, reply),
             op::SYNC => assert_eq!(reply.body.0, record, "sync echoes its path"),
             op::ADD_WATCH | op::REMOVE_WATCHES | op::CHECK_WATCHES => {
                 self.check_watches(record, reply);
@@ -204,7 +204,7 @@ impl Model {
             OpResult::Refused(code) => *code,
             OpResult::SessionClosed => Code::Ok,
             result => {
-                let shape = ReplyShape::of(reply.op).expect("it is a write");
+                let shape = OpSpec::of(reply.op).reply_shape().expect("it is a write");
                 write_reply(shape, result, &mut body);
                 Code::Ok
             }

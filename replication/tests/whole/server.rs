@@ -173,12 +173,12 @@ impl Server {
         }
         shard.resume_stalled(moment);
         mailbox.interest = shard.has_interest();
-        for (conn, _) in std::mem::take(&mut shard.words) {
+        for (conn, _) in std::mem::take(&mut shard.outputs.words) {
             shard.finish_word(conn, b"a word\n");
         }
-        shard.replied.clear();
-        if !shard.requests.is_empty() && mailbox.requests.len() < REQUEST_BATCHES_MAX {
-            mailbox.requests.push_back(std::mem::take(&mut shard.requests));
+        shard.outputs.replied.clear();
+        if !shard.outputs.requests.is_empty() && mailbox.requests.len() < REQUEST_BATCHES_MAX {
+            mailbox.requests.push_back(std::mem::take(&mut shard.outputs.requests));
         }
     }
 
@@ -231,7 +231,7 @@ impl Server {
             mailbox.messages.is_empty() && mailbox.requests.is_empty() && !mailbox.changes_lost
         });
         let mut shards = self.shards.iter().map(|thread| &thread.shard);
-        let idle = shards.all(|shard| shard.requests.is_empty() && shard.held() == 0);
+        let idle = shards.all(|shard| shard.outputs.requests.is_empty() && shard.held() == 0);
         taken && idle && self.node.is_idle()
     }
 

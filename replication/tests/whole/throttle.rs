@@ -118,7 +118,7 @@ fn who_waits_for_too_long_is_refused() {
         "a refusal takes no place in the log"
     );
     assert_eq!(counters(&server).throttled, 3);
-    assert_eq!(server.shards[0].shard.waited_us, [0, 0, 6_000, 6_000, 6_000, 6_000]);
+    assert_eq!(server.shards[0].shard.outputs.waited_us, [0, 0, 6_000, 6_000, 6_000, 6_000]);
     peer.send(&mut server, &[SET, GET]);
     settle(&mut server);
     assert_eq!(peer.replies(&mut server), [(5, OK), (6, OK)]);

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use ringkeeper_engine::op::OpSpec;
+use ringkeeper_engine::op::table::LatencyClass;
 use ringkeeper_engine::request::Origin;
 use ringkeeper_engine::shard::{Phase, Replied, Shard, Word};
 use ringkeeper_engine::watch::ConnId;
-use ringkeeper_engine::wire::opcode::op;
 
 use super::gather::Caller;
 use super::hub::{Errand, Hub};
@@ -54,12 +55,16 @@ impl Desk {
     /// Takes the replies that the shard has made since the last turn into the histograms, and
     /// goes on with texts that did not fit into a client's output. Call it with every turn.
     pub fn note_replies(&mut self, shard: &mut Shard) {
-        if !shard.replied.is_empty() {
+        if !shard.outputs.replied.is_empty() {
             // No reply leaves before the turn ends: that is now.
             let now_us = self.hub.facts.clock.micros();
-            shard.replied.drain(..).for_each(|replied| self.latencies.note(replied, now_us));
+            shard
+                .outputs
+                .replied
+                .drain(..)
+                .for_each(|replied| self.latencies.note(replied, now_us));
         }
-        shard.waited_us.drain(..).for_each(|us| self.latencies.held.record(us));
+        shard.outputs.waited_us.drain(..).for_each(|us| self.latencies.held.record(us));
         if !self.outbox.is_empty() {
             self.outbox.go_on(shard);
         }
@@ -76,7 +81,7 @@ impl Desk {
     /// Answers the four-letter words of this shard, and what others ask of it: one slice of it,
     /// so that no turn takes long.
     pub fn serve(&mut self, shard: &mut Shard, reports: &Reports<'_>) {
-        for (conn, word) in std::mem::take(&mut shard.words) {
+        for (conn, word) in std::mem::take(&mut shard.outputs.words) {
             self.begin(shard, conn, word, reports.view);
         }
         for conn in self.hub.places().sweep(self.shard, |conn| is_gone(shard, conn)) {
@@ -166,33 +171,12 @@ fn is_gone(shard: &Shard, conn: ConnId) -> bool {
 }
 
 impl ShardLatencies {
-    /// Authentication is no request to ZooKeeper's counters.
     fn note(&mut self, replied: Replied, now_us: u64) {
         let latency_us = now_us.saturating_sub(replied.since_us);
-        match replied.op {
-            op::AUTH | op::SASL => {}
-            code if is_update(code) => self.updates.record(latency_us),
-            _ => self.reads.record(latency_us),
+        match OpSpec::of(replied.op).latency {
+            LatencyClass::Unmeasured => {}
+            LatencyClass::Update => self.updates.record(latency_us),
+            LatencyClass::Read => self.reads.record(latency_us),
         }
     }
-}
-
-/// Whether an operation is a transaction, be it one that was refused.
-fn is_update(code: i32) -> bool {
-    const UPDATES: [i32; 13] = [
-        op::CREATE,
-        op::CREATE2,
-        op::CREATE_CONTAINER,
-        op::CREATE_TTL,
-        op::DELETE,
-        op::DELETE_CONTAINER,
-        op::SET_DATA,
-        op::SET_ACL,
-        op::CHECK,
-        op::MULTI,
-        op::RECONFIG,
-        op::CREATE_SESSION,
-        op::CLOSE_SESSION,
-    ];
-    UPDATES.contains(&code)
 }

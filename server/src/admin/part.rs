@@ -150,9 +150,7 @@ fn add_counters(sum: &mut ShardCounters, more: &ShardCounters) {
         *sum = add_fired(*sum, more);
     }
     sum.reply_bytes = add_reply_bytes(sum.reply_bytes, more.reply_bytes);
-    for (op, count) in &more.ops {
-        *sum.ops.entry(*op).or_default() += count;
-    }
+    sum.ops.add(&more.ops);
 }
 
 fn add_throttle(sum: &mut ThrottleCounters, more: ThrottleCounters) {
@@ -213,7 +211,7 @@ mod tests {
             let mut part = Part::default();
             part.counts.shard.reply_bytes = bytes;
             part.counts.shard.fired[1] = fire;
-            part.counts.shard.ops.insert(4, 2);
+            part.counts.shard.ops.note(4);
             part.counts.conns = 5;
             part.counts.reads.record(1_000);
             all.add(part);
@@ -221,7 +219,8 @@ mod tests {
         let counts = &all.counts;
         assert_eq!(counts.shard.reply_bytes, reply(20, 8, 90));
         assert_eq!(counts.shard.fired[1], Fired { changes: 2, watches: 4, min: 1, max: 3 });
-        assert_eq!((counts.conns, counts.shard.ops[&4]), (10, 4));
+        let ops: Vec<_> = counts.shard.ops.iter().map(|(op, count)| (op.code, count)).collect();
+        assert_eq!((counts.conns, ops), (10, vec![(4, 2)]));
         assert_eq!(counts.latencies().millis().count, 2);
     }
 }

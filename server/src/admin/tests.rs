@@ -76,7 +76,7 @@ impl Server {
     fn turn(&mut self) {
         for (shard, desk) in &mut self.shards {
             desk.note_replies(shard);
-            if !shard.words.is_empty() || desk.has_work() {
+            if !shard.outputs.words.is_empty() || desk.has_work() {
                 desk.serve(shard, &Reports { view: &self.view, sequencer: None });
             }
         }

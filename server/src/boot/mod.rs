@@ -191,9 +191,10 @@ impl Running {
         let (rings, node_ends) = Rings::new(count, fused)?;
         let (log_writer, committing) =
             start_log_writer(settings, recovered.log, &rings.sequencer_waker)?;
-        let audit = AuditLog::start(settings, rings.sequencer_waker.clone())?;
+        let audit = AuditLog::start(settings)?;
+        let audit_end = audit.as_ref().map(|audit| audit.end(rings.sequencer_waker.clone()));
         let gauges = Arc::new(Gauges::default());
-        let observer = NodeObserver::new(gauges.clone(), audit.as_ref().map(AuditLog::end));
+        let observer = NodeObserver::new(gauges.clone(), audit_end);
         let parts = DriverParts {
             replica,
             settings: node_settings(settings, &ops),
@@ -283,6 +284,7 @@ impl Running {
                 waker: waker.clone(),
                 turnstile: self.turnstile.clone(),
                 desk: self.hub.desk(index),
+                audit: self.audit.as_ref().map(|audit| audit.end(waker.clone())),
             });
             stop.wake(waker);
             shards.push(run_shard(thread, listener, io, settings, stop)?);

@@ -102,6 +102,9 @@ impl Observer for NodeObserver {
 
     fn applying(&mut self, next: &Committed, _now: Now) {
         self.gauges.count(next);
+        if let (Some(audit), Committed::Apply(proposal)) = (&self.audit, next) {
+            audit.push_session_end(&proposal.txn);
+        }
     }
 
     fn applied(&mut self, micros: u64) {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ringkeeper_engine::shard::Touched;
+use ringkeeper_engine::shard::ReadyList;
 use ringkeeper_engine::watch::ConnId;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
@@ -67,7 +67,7 @@ pub fn run(
     let mut events = Vec::with_capacity(ARRIVALS);
     let mut arrivals: Vec<(ConnId, std::ops::Range<usize>)> = Vec::new();
     let mut bytes = Vec::new();
-    let mut touched = Touched::default();
+    let mut ready = ReadyList::default();
     let mut due = Vec::new();
     while !thread.is_drained(sockets.open.len()) {
         if stop.load(Ordering::Acquire) && !thread.drains() {
@@ -91,11 +91,12 @@ pub fn run(
             }
         }
         thread.turn(arrivals.iter().map(|(conn, range)| (*conn, &bytes[range.clone()])));
-        thread.shard.take_touched(&mut touched);
-        sockets.portions.take(&touched, rush, &mut due);
+        thread.shard.take_ready(&mut ready);
+        sockets.portions.take(&ready, rush, &mut due);
         due.iter().for_each(|conn| sockets.look_after(*conn, &mut thread));
         sockets.cut_off(&thread);
     }
+    thread.finish();
     Ok(())
 }
 
@@ -104,9 +105,9 @@ impl Sockets {
     fn drain(&mut self, thread: &mut ShardThread) -> io::Result<()> {
         epoll::delete(&self.epoll, self.listener.fd())?;
         thread.drain(self.open.keys().copied());
-        let mut touched = Touched::default();
-        thread.shard.take_touched(&mut touched);
-        self.portions.add(&touched);
+        let mut ready = ReadyList::default();
+        thread.shard.take_ready(&mut ready);
+        self.portions.add(&ready);
         Ok(())
     }
 

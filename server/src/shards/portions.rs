@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use ringkeeper_engine::shard::Touched;
+use ringkeeper_engine::shard::ReadyList;
 use ringkeeper_engine::watch::ConnId;
 
 /// Connections of each queue that one turn looks after: a send takes 3 to 4 microseconds and a
@@ -66,15 +66,15 @@ pub(super) struct Portions {
 }
 
 impl Portions {
-    /// Adds what was touched, for later turns.
-    pub(super) fn add(&mut self, touched: &Touched) {
-        touched.served.iter().for_each(|id| self.answered.add(*id));
-        self.add_unserved(touched);
+    /// Adds what was ready, for later turns.
+    pub(super) fn add(&mut self, ready: &ReadyList) {
+        ready.served.iter().for_each(|id| self.answered.add(*id));
+        self.add_unserved(ready);
     }
 
-    fn add_unserved(&mut self, touched: &Touched) {
-        touched.answered.iter().for_each(|id| self.answered.add(*id));
-        touched.later.iter().for_each(|id| self.later.add(*id));
+    fn add_unserved(&mut self, ready: &ReadyList) {
+        ready.answered.iter().for_each(|id| self.answered.add(*id));
+        ready.later.iter().for_each(|id| self.later.add(*id));
     }
 
     /// Adds a connection that goes on with something that it waited for.
@@ -87,17 +87,17 @@ impl Portions {
         self.later.add(id);
     }
 
-    /// Adds what was touched, and says whom this turn looks after: all that were served, and
+    /// Adds what was ready, and says whom this turn looks after: all that were served, and
     /// portions of the others.
-    pub(super) fn take(&mut self, touched: &Touched, rush: Rush, into: &mut Vec<ConnId>) {
-        self.add_unserved(touched);
+    pub(super) fn take(&mut self, ready: &ReadyList, rush: Rush, into: &mut Vec<ConnId>) {
+        self.add_unserved(ready);
         into.clear();
-        into.extend(&touched.served);
+        into.extend(&ready.served);
         self.answered.take(PORTION, into);
         // In a rush the rest gets as much as those who came: neither waits for the other's end.
         let share = match rush {
             Rush::No => PORTION,
-            Rush::Yes => touched.served.len().clamp(SHARE_MIN, PORTION),
+            Rush::Yes => ready.served.len().clamp(SHARE_MIN, PORTION),
         };
         self.later.take(share, into);
     }
@@ -139,17 +139,17 @@ mod tests {
     #[test]
     fn who_was_served_is_looked_after_at_once_and_the_others_in_portions() {
         let mut portions = Portions::default();
-        let touched =
-            Touched { served: ids(0..300), answered: ids(300..500), later: ids(500..1_500) };
+        let ready =
+            ReadyList { served: ids(0..300), answered: ids(300..500), later: ids(500..1_500) };
         let mut now = Vec::new();
-        portions.take(&touched, Rush::No, &mut now);
+        portions.take(&ready, Rush::No, &mut now);
         let portion = PORTION as u32;
         assert_eq!(now[..300], ids(0..300));
         assert_eq!(now[300..300 + PORTION], ids(300..300 + portion));
         assert_eq!(now[300 + PORTION..], ids(500..500 + portion));
         let (mut seen, mut turns) = (now.clone(), 1);
         while !portions.is_empty() {
-            portions.take(&Touched::default(), Rush::No, &mut now);
+            portions.take(&ReadyList::default(), Rush::No, &mut now);
             assert!(!now.is_empty() && now.len() <= 2 * PORTION);
             seen.extend(&now);
             turns += 1;
@@ -163,9 +163,9 @@ mod tests {
     fn in_a_rush_the_rest_gets_as_much_as_those_who_came() {
         for (came, share) in [(0, SHARE_MIN as u32), (50, 50), (300, PORTION as u32)] {
             let mut portions = Portions::default();
-            let touched = Touched { served: ids(0..came), later: ids(1_000..2_000), ..touched() };
+            let ready = ReadyList { served: ids(0..came), later: ids(1_000..2_000), ..ready() };
             let mut now = Vec::new();
-            portions.take(&touched, Rush::Yes, &mut now);
+            portions.take(&ready, Rush::Yes, &mut now);
             assert_eq!(now[came as usize..], ids(1_000..1_000 + share));
         }
     }
@@ -175,7 +175,7 @@ mod tests {
         let mut portions = Portions::default();
         let mut now = Vec::new();
         portions.add_later(ConnId(7));
-        let again = Touched { later: ids(7..8), ..touched() };
+        let again = ReadyList { later: ids(7..8), ..ready() };
         portions.take(&again, Rush::No, &mut now);
         assert_eq!(now, ids(7..8));
         assert!(portions.is_empty());
@@ -198,13 +198,13 @@ mod tests {
     #[test]
     fn a_server_that_stops_forgets_nobody() {
         let mut portions = Portions::default();
-        portions.add(&Touched { served: ids(0..1), answered: ids(1..2), later: ids(2..3) });
+        portions.add(&ReadyList { served: ids(0..1), answered: ids(1..2), later: ids(2..3) });
         let mut now = Vec::new();
-        portions.take(&touched(), Rush::Yes, &mut now);
+        portions.take(&ready(), Rush::Yes, &mut now);
         assert_eq!(now, ids(0..3));
     }
 
-    fn touched() -> Touched {
-        Touched::default()
+    fn ready() -> ReadyList {
+        ReadyList::default()
     }
 }

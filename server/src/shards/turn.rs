@@ -7,6 +7,7 @@ use ringkeeper_engine::shard::{Moment, Phase, Shard};
 use ringkeeper_engine::watch::ConnId;
 
 use super::Turnstile;
+use crate::admin::audit::AuditEnd;
 use crate::admin::{Desk, Reports};
 use crate::node::clock::Clock;
 use crate::node::driver::NodeDriver;
@@ -41,6 +42,8 @@ pub struct ShardParts {
     pub turnstile: Arc<Turnstile>,
     /// Where reports about this shard are asked for and answered.
     pub desk: Desk,
+    /// The audit log, where there is one.
+    pub audit: Option<AuditEnd>,
 }
 
 /// A shard's thread, without its sockets.
@@ -56,6 +59,7 @@ pub struct ShardThread {
     fused: Option<NodeDriver>,
     clock: Clock,
     desk: Desk,
+    audit: Option<AuditEnd>,
     next_tick_ms: i64,
     /// Set when the server stops: until when answers are waited for.
     drained_by_ms: Option<i64>,
@@ -84,6 +88,7 @@ impl ShardThread {
             fused: parts.fused,
             clock: parts.clock,
             desk: parts.desk,
+            audit: parts.audit,
             next_tick_ms: 0,
             drained_by_ms: None,
         }
@@ -106,16 +111,33 @@ impl ShardThread {
             sequencer.release();
         }
         self.serve(arrivals);
-        self.mailbox.send(&mut self.shard.requests);
+        self.mailbox.send(&mut self.shard.outputs.requests);
         if let Some(sequencer) = &mut self.fused {
             sequencer.order();
             if self.mailbox.has_messages() {
                 self.serve(std::iter::empty());
-                self.mailbox.send(&mut self.shard.requests);
+                self.mailbox.send(&mut self.shard.outputs.requests);
             }
         }
+        self.audit();
         self.tick();
         self.report();
+    }
+
+    /// Hands the lines of this turn to the audit log, as many as it takes now.
+    ///
+    /// Order: before the replies are sent, so that the line about a write is on its way when its
+    /// client hears of it.
+    fn audit(&mut self) {
+        if let Some(audit) = &self.audit {
+            audit.take(&mut self.shard.outputs.audit_lines);
+        }
+    }
+
+    /// Whether lines wait that the audit log takes now. It wakes this thread where it does not.
+    fn can_audit(&self) -> bool {
+        let waits = !self.shard.outputs.audit_lines.is_empty();
+        waits && self.audit.as_ref().is_some_and(AuditEnd::has_room)
     }
 
     fn serve<'b>(&mut self, arrivals: impl Iterator<Item = (ConnId, &'b [u8])>) {
@@ -147,7 +169,7 @@ impl ShardThread {
     /// Answers four-letter words, and gives other shards what they ask for.
     fn report(&mut self) {
         self.desk.note_replies(&mut self.shard);
-        if self.shard.words.is_empty() && !self.desk.has_work() {
+        if self.shard.outputs.words.is_empty() && !self.desk.has_work() {
             return;
         }
         let reports = Reports { view: &self.view, sequencer: self.fused.as_ref() };
@@ -160,6 +182,7 @@ impl ShardThread {
         let work = self.mailbox.has_messages()
             || self.desk.has_work()
             || self.shard.can_resume()
+            || self.can_audit()
             || self.fused.as_ref().is_some_and(NodeDriver::has_work);
         if work {
             return 0;
@@ -200,7 +223,22 @@ impl ShardThread {
 
     /// Whether it stops and has waited long enough for answers.
     pub fn is_drained(&self, open: usize) -> bool {
-        self.drained_by_ms.is_some_and(|by_ms| open == 0 || self.now_ms() >= by_ms)
+        let done = || open == 0 && self.has_audited();
+        self.drained_by_ms.is_some_and(|by_ms| done() || self.now_ms() >= by_ms)
+    }
+
+    /// Whether every change of this shard has its line: an answer makes it, also where the
+    /// connection is gone.
+    fn has_audited(&self) -> bool {
+        let idle = self.shard.outstanding() == 0 && self.shard.outputs.audit_lines.is_empty();
+        self.audit.is_none() || idle
+    }
+
+    /// The thread ends: lines that still wait are handed over however many they are.
+    pub fn finish(mut self) {
+        if let Some(audit) = &self.audit {
+            self.shard.outputs.audit_lines.drain(..).for_each(|line| audit.push(line));
+        }
     }
 
     /// What the socket of a connection has to do.

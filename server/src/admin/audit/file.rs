@@ -27,7 +27,11 @@ impl AuditFile {
     }
 
     /// Adds lines, with one call where they fit. `server` is the user of the server itself.
-    pub(super) fn write(&mut self, lines: &[AuditLine], server: &str) -> io::Result<()> {
+    pub(super) fn write<'l>(
+        &mut self,
+        lines: &mut dyn Iterator<Item = &'l AuditLine>,
+        server: &str,
+    ) -> io::Result<()> {
         self.text.clear();
         for line in lines {
             let level = if line.ending == Ending::Failure { "ERROR" } else { "INFO" };
@@ -93,7 +97,7 @@ mod tests {
         let path = directory.path().join("audit.log");
         for ending in [Ending::Success, Ending::Failure] {
             let mut file = AuditFile::open(path.clone(), Some(1 << 20), 2).expect("a file");
-            file.write(&[line(ending)], "root").expect("there is space");
+            file.write(&mut [line(ending)].iter(), "root").expect("there is space");
         }
         let text = std::fs::read_to_string(path).expect("a file");
         let expected = "2026-11-21T02:17:57.622Z INFO audit: user=root\toperation=serverStart\t\
@@ -109,7 +113,7 @@ mod tests {
         let path = directory.path().join("audit.log");
         let mut file = AuditFile::open(path.clone(), Some(1), 2).expect("a file");
         for user in ["a", "b", "c", "d"] {
-            file.write(&[line(Ending::Success)], user).expect("there is space");
+            file.write(&mut [line(Ending::Success)].iter(), user).expect("there is space");
         }
         let user = |path: &Path| {
             let text = std::fs::read_to_string(path).expect("a file");

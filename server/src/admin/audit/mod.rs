@@ -1,10 +1,11 @@
-//! The audit log's thread: it takes lines from the sequencer and writes them down.
+//! The audit log's thread: it takes lines from the shards and the sequencer and writes them.
 //!
-//! No line is given up for want of time: where the writer falls behind, the sequencer stops
-//! carrying out until it has caught up, as it does for a shard whose mailbox is full. So writes
-//! wait for a slow disk of the audit log, and reads do not. What cannot be written at all (the
-//! disk is full) is counted, said, and shown by `mntr`; the service goes on.
+//! No line is given up for want of time. Each thread that makes lines has its own bounded queue to
+//! the writer. A shard whose queue is full keeps its lines, and takes in no further write until the
+//! writer has caught up; its reads and pings go on. What cannot be written at all (the disk is
+//! full) is counted, reported, and shown by `mntr`; the service goes on.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +14,8 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use ringkeeper_engine::Millis;
-use ringkeeper_engine::audit::{AuditLine, Ending, Operation};
+use ringkeeper_engine::audit::{AuditLine, Ending, Operation, session_end_lines};
+use ringkeeper_engine::txn::Txn;
 
 mod file;
 
@@ -23,27 +25,33 @@ use crate::config::{LogFormat, Settings};
 use crate::node::clock::wall;
 use crate::node::waker::Waker;
 
-/// Lines waiting from which on the sequencer carries nothing out. One hold of its guard may add
-/// what its transactions have.
+/// Lines of one end that may wait for the writer. One transaction may add more: the nodes of a
+/// session that ends.
 const LINES_MAX: usize = 4_096;
 /// Lines that are written with one call.
 const LINES_AT_ONCE: usize = 512;
 /// Milliseconds between two messages about lines that cannot be written.
 const SAY_MS: i64 = 60_000;
 
-/// The sequencer's end of the audit log.
-#[derive(Clone)]
+/// The end of one thread that makes lines.
 pub struct AuditEnd {
-    lines: Sender<AuditLine>,
+    lines: Sender<Waiting>,
     backlog: Arc<Backlog>,
 }
 
-/// What is between the two threads.
-#[derive(Default, Debug)]
+/// A line on its way, and the queue that it counts in.
+struct Waiting {
+    line: AuditLine,
+    backlog: Arc<Backlog>,
+}
+
+/// What one end has handed over and the writer has not written yet.
 struct Backlog {
     lines: AtomicUsize,
-    /// The sequencer waits for the writer.
+    /// The end's thread waits for the writer.
     stalled: AtomicBool,
+    /// What wakes it.
+    owner: Arc<Waker>,
 }
 
 /// The audit log of one server.
@@ -63,18 +71,22 @@ enum Target {
 }
 
 struct Writer {
-    lines: Receiver<AuditLine>,
-    backlog: Arc<Backlog>,
+    lines: Receiver<Waiting>,
     lost: Arc<AtomicU64>,
     target: Target,
     /// Who runs the server.
     user: String,
-    sequencer: Arc<Waker>,
     said: Option<Millis>,
 }
 
 impl AuditEnd {
-    /// Whether the writer keeps up. Where it does not, it wakes the sequencer when it does again.
+    fn new(lines: Sender<Waiting>, owner: Arc<Waker>) -> AuditEnd {
+        let (waiting, stalled) = (AtomicUsize::new(0), AtomicBool::new(false));
+        AuditEnd { lines, backlog: Arc::new(Backlog { lines: waiting, stalled, owner }) }
+    }
+
+    /// Whether the writer keeps up with this end. Where it does not, it wakes the end's thread when
+    /// it does again.
     ///
     /// Order: the mark is set before the second look, and the writer looks for it behind its
     /// counting down, so one of the two sees the other.
@@ -91,15 +103,26 @@ impl AuditEnd {
     pub fn push(&self, line: AuditLine) {
         self.backlog.lines.fetch_add(1, Ordering::SeqCst);
         // The writer ends with the last sender only.
-        let sent = self.lines.send(line);
+        let sent = self.lines.send(Waiting { line, backlog: self.backlog.clone() });
         assert!(sent.is_ok(), "the audit log has ended before its server");
+    }
+
+    /// Hands lines over while the writer keeps up; the others stay.
+    pub fn take(&self, lines: &mut VecDeque<AuditLine>) {
+        while !lines.is_empty() && self.has_room() {
+            lines.pop_front().into_iter().for_each(|line| self.push(line));
+        }
+    }
+
+    /// Hands over what a transaction deletes with a session. Call it before it is applied.
+    pub fn push_session_end(&self, txn: &Txn) {
+        session_end_lines(txn, &mut |line| self.push(line));
     }
 }
 
 impl AuditLog {
-    /// Starts the thread, where the settings ask for it. `sequencer` is woken when the writer has
-    /// caught up.
-    pub fn start(settings: &Settings, sequencer: Arc<Waker>) -> anyhow::Result<Option<AuditLog>> {
+    /// Starts the thread, where the settings ask for it.
+    pub fn start(settings: &Settings) -> anyhow::Result<Option<AuditLog>> {
         if !settings.audit_enable {
             return Ok(None);
         }
@@ -107,29 +130,22 @@ impl AuditLog {
             None => Target::Messages(settings.log_format),
             Some(path) => Target::File(open_file(path.clone(), settings)?),
         };
-        AuditLog::run(target, sequencer).map(Some)
+        AuditLog::run(target).map(Some)
     }
 
-    fn run(target: Target, sequencer: Arc<Waker>) -> anyhow::Result<AuditLog> {
+    fn run(target: Target) -> anyhow::Result<AuditLog> {
         let (sender, lines) = unbounded();
-        let (backlog, lost) = (Arc::new(Backlog::default()), Arc::new(AtomicU64::new(0)));
-        let mut writer = Writer {
-            lines,
-            backlog: backlog.clone(),
-            lost: lost.clone(),
-            target,
-            user: user(),
-            sequencer,
-            said: None,
-        };
+        let lost = Arc::new(AtomicU64::new(0));
+        let mut writer = Writer { lines, lost: lost.clone(), target, user: user(), said: None };
         let thread =
             std::thread::Builder::new().name("audit".into()).spawn(move || writer.work())?;
-        Ok(AuditLog { end: AuditEnd { lines: sender, backlog }, lost, thread })
+        let end = AuditEnd::new(sender, Arc::new(Waker::new()?));
+        Ok(AuditLog { end, lost, thread })
     }
 
-    /// The end for the sequencer.
-    pub fn end(&self) -> AuditEnd {
-        self.end.clone()
+    /// An end for a thread that `owner` wakes.
+    pub fn end(&self, owner: Arc<Waker>) -> AuditEnd {
+        AuditEnd::new(self.end.lines.clone(), owner)
     }
 
     /// Clients are served from now on.
@@ -160,21 +176,25 @@ impl Writer {
             batch.push(first);
             batch.extend(self.lines.try_iter().take(LINES_AT_ONCE - 1));
             self.write(&batch);
-            self.backlog.lines.fetch_sub(batch.len(), Ordering::SeqCst);
-            if self.backlog.stalled.swap(false, Ordering::SeqCst) {
-                self.sequencer.wake();
+            for waiting in &batch {
+                waiting.backlog.lines.fetch_sub(1, Ordering::SeqCst);
             }
-            batch.clear();
+            for Waiting { backlog, .. } in batch.drain(..) {
+                if backlog.stalled.swap(false, Ordering::SeqCst) {
+                    backlog.owner.wake();
+                }
+            }
         }
     }
 
-    fn write(&mut self, batch: &[AuditLine]) {
+    fn write(&mut self, batch: &[Waiting]) {
+        let mut lines = batch.iter().map(|waiting| &waiting.line);
         let result = match &mut self.target {
             Target::Messages(format) => {
-                batch.iter().for_each(|line| say(line, *format, &self.user));
+                lines.for_each(|line| say(line, *format, &self.user));
                 Ok(())
             }
-            Target::File(file) => file.write(batch, &self.user),
+            Target::File(file) => file.write(&mut lines, &self.user),
         };
         if let Err(error) = result {
             self.lose(batch.len(), &error);
@@ -224,9 +244,10 @@ mod tests {
         AuditLine { path, ..line }
     }
 
-    fn log(target: Target) -> (AuditLog, Arc<Waker>) {
-        let waker = Arc::new(Waker::new().expect("a waker"));
-        (AuditLog::run(target, waker.clone()).expect("a thread"), waker)
+    fn log(target: Target) -> (AuditLog, AuditEnd) {
+        let log = AuditLog::run(target).expect("a thread");
+        let end = log.end(Arc::new(Waker::new().expect("a waker")));
+        (log, end)
     }
 
     #[test]
@@ -242,15 +263,12 @@ mod tests {
         .expect("a pipe");
         let reader = std::fs::File::options().read(true).write(true).open(&path).expect("a pipe");
         let file = AuditFile::open(path, None, 1).expect("the pipe is a file");
-        let (log, _) = log(Target::File(file));
-        let end = log.end();
-        let mut pushed = 0;
-        while end.has_room() {
-            end.push(line(pushed));
-            pushed += 1;
-        }
-        assert!(pushed >= LINES_MAX, "{pushed}");
-        assert!(end.backlog.stalled.load(Ordering::SeqCst), "the writer will wake the sequencer");
+        let (log, end) = log(Target::File(file));
+        let mut lines: VecDeque<AuditLine> = (0..3 * LINES_MAX).map(line).collect();
+        end.take(&mut lines);
+        let pushed = 3 * LINES_MAX - lines.len();
+        assert!((LINES_MAX..2 * LINES_MAX).contains(&pushed), "{pushed}");
+        assert!(end.backlog.stalled.load(Ordering::SeqCst), "the writer will wake the thread");
         let reading = std::thread::spawn(move || {
             let lines = std::io::BufRead::lines(std::io::BufReader::new(reader));
             let lines = lines.map_while(Result::ok);
@@ -261,8 +279,8 @@ mod tests {
                 .collect();
             named.len()
         });
+        let backlog = end.backlog.clone();
         drop(end);
-        let backlog = log.end.backlog.clone();
         log.finish();
         assert_eq!(reading.join().expect("it reads"), pushed + 1);
         assert_eq!(backlog.lines.load(Ordering::SeqCst), 0);
@@ -272,8 +290,9 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_counted() {
         let file = AuditFile::open("/dev/full".into(), None, 1).expect("it can be opened");
-        let (log, _) = log(Target::File(file));
-        (0..5).for_each(|number| log.end().push(line(number)));
+        let (log, end) = log(Target::File(file));
+        (0..5).for_each(|number| end.push(line(number)));
+        drop(end);
         let lost = log.lost.clone();
         log.finish();
         assert_eq!(lost.load(Ordering::Relaxed), 6);

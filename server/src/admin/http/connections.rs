@@ -1,10 +1,11 @@
 //! What is told of one connection.
 
 use ringkeeper_engine::SessionId;
+use ringkeeper_engine::op::OpSpec;
 
 use super::fields::Fields;
 use crate::admin::part::ConnLine;
-use crate::admin::words::conns::{address, avg_latency, min_latency, op_name};
+use crate::admin::words::conns::{address, avg_latency, min_latency};
 
 /// What `stats` tells.
 pub(super) fn brief(conn: &ConnLine) -> Fields {
@@ -24,7 +25,7 @@ pub(super) fn full(conn: &ConnLine) -> Fields {
     }
     fields
         .with("session_id", conn.session.0)
-        .with("last_operation", op_name(stats.last_op))
+        .with("last_operation", OpSpec::of(stats.last_op).short)
         .with("established", stats.established.0)
         .with("session_timeout", conn.timeout_ms)
         .with("last_cxid", stats.last_cxid)

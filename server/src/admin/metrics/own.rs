@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
-use ringkeeper_engine::wire::opcode::op;
-
 use super::exposition::{Exposition, Kind};
 use crate::admin::host::memory_in_use;
 use crate::admin::hub::Hub;
@@ -19,40 +17,6 @@ const TIMES_US: &[u64] = &[
 ];
 /// Bounds of sizes.
 const SIZES: &[u64] = &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000];
-
-/// Operations by their names in the protocol's libraries.
-const OPERATIONS: &[(i32, &str)] = &[
-    (op::CREATE, "create"),
-    (op::DELETE, "delete"),
-    (op::EXISTS, "exists"),
-    (op::GET_DATA, "getData"),
-    (op::SET_DATA, "setData"),
-    (op::GET_ACL, "getACL"),
-    (op::SET_ACL, "setACL"),
-    (op::GET_CHILDREN, "getChildren"),
-    (op::SYNC, "sync"),
-    (op::PING, "ping"),
-    (op::GET_CHILDREN2, "getChildren2"),
-    (op::CHECK, "check"),
-    (op::MULTI, "multi"),
-    (op::CREATE2, "create2"),
-    (op::RECONFIG, "reconfig"),
-    (op::CHECK_WATCHES, "checkWatches"),
-    (op::REMOVE_WATCHES, "removeWatches"),
-    (op::CREATE_CONTAINER, "createContainer"),
-    (op::CREATE_TTL, "createTTL"),
-    (op::MULTI_READ, "multiRead"),
-    (op::AUTH, "auth"),
-    (op::SET_WATCHES, "setWatches"),
-    (op::SASL, "sasl"),
-    (op::GET_EPHEMERALS, "getEphemerals"),
-    (op::GET_ALL_CHILDREN_NUMBER, "getAllChildrenNumber"),
-    (op::SET_WATCHES2, "setWatches2"),
-    (op::ADD_WATCH, "addWatch"),
-    (op::WHO_AM_I, "whoAmI"),
-    (op::CREATE_SESSION, "createSession"),
-    (op::CLOSE_SESSION, "closeSession"),
-];
 
 /// Appends them all.
 pub(super) fn write(hub: &Hub, numbers: &Numbers, out: &mut Exposition) {
@@ -121,9 +85,8 @@ fn requests(numbers: &Numbers, out: &mut Exposition) {
     let name = "ringkeeper_requests_total";
     out.described(name, Kind::Counter, "Requests by operation.");
     let mut by_name: BTreeMap<&str, u64> = BTreeMap::new();
-    for (code, count) in &counts.shard.ops {
-        let known = OPERATIONS.iter().find(|(known, _)| known == code);
-        *by_name.entry(known.map_or("other", |(_, name)| name)).or_default() += count;
+    for (op, count) in counts.shard.ops.iter() {
+        *by_name.entry(op.counted_as()).or_default() += count;
     }
     for (operation, count) in by_name {
         out.sample(name, &[("op", operation)], &count.to_string());

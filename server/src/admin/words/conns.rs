@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use ringkeeper_engine::SessionId;
+use ringkeeper_engine::op::OpSpec;
 use ringkeeper_engine::shard::ConnStats;
-use ringkeeper_engine::wire::opcode::op;
 
 use crate::admin::part::{ConnLine, Part};
 
@@ -53,7 +53,7 @@ fn session(conn: &ConnLine, text: &mut String) -> std::fmt::Result {
         text,
         ",sid={},lop={},est={},to={}",
         conn.session,
-        op_name(stats.last_op),
+        OpSpec::of(stats.last_op).short,
         stats.established.0,
         conn.timeout_ms
     )?;
@@ -87,40 +87,10 @@ pub(in crate::admin) fn address(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
-/// ZooKeeper's short names of the operations.
-pub(in crate::admin) fn op_name(code: i32) -> &'static str {
-    match code {
-        op::PING => "PING",
-        op::CREATE_SESSION => "SESS",
-        op::CLOSE_SESSION => "CLOS",
-        op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => "CREA",
-        op::DELETE | op::DELETE_CONTAINER => "DELE",
-        op::SET_DATA => "SETD",
-        op::SET_ACL => "SETA",
-        op::CHECK => "CHEC",
-        op::MULTI => "MULT",
-        op::MULTI_READ => "MLTR",
-        op::RECONFIG => "RECO",
-        op::SYNC => "SYNC",
-        op::EXISTS => "EXIS",
-        op::GET_DATA => "GETD",
-        op::GET_ACL => "GETA",
-        op::GET_CHILDREN | op::GET_CHILDREN2 => "GETC",
-        op::GET_ALL_CHILDREN_NUMBER => "GETACN",
-        op::GET_EPHEMERALS => "GETE",
-        op::SET_WATCHES => "SETW",
-        op::SET_WATCHES2 => "STW2",
-        op::ADD_WATCH => "ADDW",
-        op::CHECK_WATCHES => "CHKW",
-        op::REMOVE_WATCHES => "REMW",
-        op::WHO_AM_I => "HOMI",
-        _ => "NA",
-    }
-}
-
 #[cfg(test)]
 pub(in crate::admin) mod tests {
     use ringkeeper_engine::Millis;
+    use ringkeeper_engine::wire::opcode::op;
 
     use super::*;
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
-use ringkeeper_engine::shard::Touched;
+use ringkeeper_engine::shard::ReadyList;
 use ringkeeper_engine::watch::ConnId;
 use rustix::io::Errno;
 
@@ -96,7 +96,7 @@ pub fn run(
 ) -> io::Result<()> {
     let mut sockets = Sockets::new(listener, keep_alive, thread.turnstile.clone())?;
     let mut arrivals = Vec::new();
-    let mut touched = Touched::default();
+    let mut ready = ReadyList::default();
     let mut due = Vec::new();
     while !thread.is_drained(sockets.open) {
         if stop.load(Ordering::Acquire) && !thread.drains() {
@@ -118,14 +118,15 @@ pub fn run(
         }
         sockets.buffers.publish();
         sockets.hear_ends(&mut thread);
-        thread.shard.take_touched(&mut touched);
-        sockets.portions.take(&touched, rush, &mut due);
+        thread.shard.take_ready(&mut ready);
+        sockets.portions.take(&ready, rush, &mut due);
         for conn in &due {
             sockets.look_after(*conn, &mut thread)?;
         }
         sockets.look_again(&mut thread)?;
         sockets.cut_off(&thread);
     }
+    thread.finish();
     Ok(())
 }
 
@@ -218,9 +219,9 @@ impl Sockets {
         }
         self.coming.clear();
         thread.drain(self.slots.iter().flatten().filter(|s| !s.over).map(|socket| socket.conn));
-        let mut touched = Touched::default();
-        thread.shard.take_touched(&mut touched);
-        self.portions.add(&touched);
+        let mut ready = ReadyList::default();
+        thread.shard.take_ready(&mut ready);
+        self.portions.add(&ready);
         Ok(())
     }
 

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use ringkeeper_engine::log;
-use ringkeeper_engine::txn::{CreateOp, DeleteCause, NodeKind, Txn, TxnBody};
+use ringkeeper_engine::op::OpSpec;
+use ringkeeper_engine::txn::{DeleteCause, NodeKind, Txn, TxnBody};
+use ringkeeper_engine::wire::opcode::op;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -107,22 +109,14 @@ fn json_of(body: &TxnBody) -> Value {
     object
 }
 
+/// A creation is called the same whatever its reply, and a deletion whatever its cause.
 fn name(body: &TxnBody) -> &'static str {
-    match body {
-        TxnBody::Create(create) => match create.op {
-            CreateOp::Create | CreateOp::Create2 => "create",
-            CreateOp::Container => "createContainer",
-            CreateOp::Ttl => "createTTL",
-        },
-        TxnBody::Delete { .. } => "delete",
-        TxnBody::SetData { .. } => "setData",
-        TxnBody::SetAcl { .. } => "setACL",
-        TxnBody::Check { .. } => "check",
-        TxnBody::Multi(_) => "multi",
-        TxnBody::CreateSession { .. } => "createSession",
-        TxnBody::CloseSession { .. } => "closeSession",
-        TxnBody::Error(_) => "error",
-    }
+    let code = match body.type_code() {
+        op::CREATE2 => op::CREATE,
+        op::DELETE_CONTAINER => op::DELETE,
+        code => code,
+    };
+    OpSpec::of(code).name
 }
 
 fn path(body: &TxnBody) -> Option<&str> {
@@ -153,7 +147,7 @@ fn date(wall_ms: i64) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use ringkeeper_engine::txn::CreateTxn;
+    use ringkeeper_engine::txn::{CreateOp, CreateTxn};
     use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
     use super::*;

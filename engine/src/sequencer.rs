@@ -1,15 +1,10 @@
 //! The one place where writes get their order: a zxid is born here and nowhere else.
 
-mod notes;
-mod pending;
-
-pub use notes::QuotaNotes;
-pub use pending::{OutstandingChanges, Savepoint};
-
 use std::sync::Arc;
 
 use crate::database::Database;
-use crate::op::{OpSettings, Prepare, Write, session};
+pub use crate::op::QuotaNotes;
+use crate::op::{OpSettings, OutstandingChanges, Prepare, Write, session};
 use crate::txn::{Txn, TxnBody};
 use crate::wire::Id;
 use crate::{Code, Millis, SessionId, Zxid};

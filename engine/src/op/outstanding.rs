@@ -8,8 +8,25 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use rapidhash::fast::SeedableState;
 
-use crate::op::Znode;
+use crate::txn::{AclList, NodeKind};
 use crate::{SessionId, Zxid};
+
+/// A node as it will be.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Znode {
+    /// Changes of the data.
+    pub version: i32,
+    /// Changes of the ACL.
+    pub aversion: i32,
+    /// The ACL.
+    pub acl: AclList,
+    /// The kind.
+    pub kind: NodeKind,
+    /// Direct children.
+    pub children: u32,
+    /// Children ever created: the next sequence number.
+    pub created: i32,
+}
 
 /// A path that shares the allocation of a longer one: a parent's key costs nothing beside its
 /// child's.

@@ -3,15 +3,13 @@
 //!
 //! Nothing is in here unless a limit is set (`request_throttle_max_requests`).
 
-use super::conn::{Conn, Phase, Slot};
-use super::serve::{Arrival, Done};
-use super::{Moment, Shard, Touch};
+use super::arrival::{Arrival, WaitingRequest};
+use super::conn::{Conn, Phase};
+use super::{Moment, Shard, Turn, Urgency};
 use crate::Code;
-use crate::op::ReplyShape;
+use crate::op::OpClass;
 use crate::request::RequestKind;
 use crate::watch::ConnId;
-use crate::wire::Reader;
-use crate::wire::header::RequestHeader;
 use crate::wire::opcode::op;
 
 /// Something that waits until fewer requests are in process.
@@ -25,8 +23,8 @@ pub(super) struct Held {
 /// What is held back.
 #[derive(Debug)]
 pub(super) enum What {
-    /// A request of an established connection, header included.
-    Request(Box<[u8]>),
+    /// A request of an established connection.
+    Request(WaitingRequest),
     /// A new session.
     Open {
         /// Milliseconds asked for.
@@ -40,24 +38,20 @@ enum Fate {
     Wait,
     /// Its connection has lost a request already, so this one goes as well.
     Gone,
-    /// Nobody waits for it any more.
+    /// It is stale, and its connection is closed.
     Drop,
     /// It is its turn.
     Pass,
 }
 
 impl Held {
-    /// The operation; opening a session is none of a request's.
-    fn op(&self) -> i32 {
+    /// A request to close the session outlives its connection, to clean up behind it.
+    fn outlives_connection(&self) -> bool {
         match &self.what {
-            What::Request(payload) => header(payload).op,
-            What::Open { .. } => op::CREATE_SESSION,
+            What::Request(request) => request.header.op == op::CLOSE_SESSION,
+            What::Open { .. } => false,
         }
     }
-}
-
-fn header(payload: &[u8]) -> RequestHeader {
-    RequestHeader::read(&mut Reader::new(payload)).expect("the header was read before")
 }
 
 impl Shard {
@@ -67,8 +61,8 @@ impl Shard {
         self.held.push_back(Held { conn: conn_id, what, since_us });
     }
 
-    /// Milliseconds after which held requests have to be looked at again, since another shard may
-    /// have made room.
+    /// Milliseconds after which held requests have to be looked at again, since requests of
+    /// another shard may have ended.
     pub fn held_ms(&self) -> Option<i64> {
         (!self.held.is_empty()).then_some(self.settings.requests.stall_ms)
     }
@@ -93,15 +87,15 @@ impl Shard {
             }
             let held = self.held.pop_front().expect("the front was looked at");
             let id = held.conn;
-            self.with_conn(id, Touch::Answered, |shard, conn| {
-                conn.held -= 1;
+            self.with_turn(id, Urgency::Answered, moment, |shard, turn| {
+                turn.conn.held -= 1;
                 match fate {
-                    Fate::Pass => shard.pass(id, conn, held, moment),
+                    Fate::Pass => shard.pass(turn, held),
                     Fate::Gone | Fate::Wait => shard.discard(&held.what),
                     Fate::Drop => {
                         shard.counters.throttle.stale_dropped += 1;
-                        conn.dropped = true;
-                        conn.abort();
+                        turn.conn.dropped = true;
+                        turn.conn.abort();
                         shard.discard(&held.what);
                     }
                 }
@@ -122,10 +116,9 @@ impl Shard {
         if limits.has_room() { Fate::Pass } else { Fate::Wait }
     }
 
-    /// A request to close the session outlives its connection, to clean up behind it.
     fn is_stale(&self, held: &Held, conn: &Conn, moment: Moment<'_>) -> bool {
         let limits = &self.settings.requests;
-        if held.op() == op::CLOSE_SESSION {
+        if held.outlives_connection() {
             return false;
         }
         let gone = conn.input_ended || matches!(conn.phase, Phase::Closing | Phase::Lost);
@@ -136,74 +129,79 @@ impl Shard {
     }
 
     fn discard(&mut self, what: &What) {
-        if let What::Request(payload) = what {
-            self.settings.requests.free_bytes(payload.len());
+        if let What::Request(request) = what {
+            self.settings.requests.free_bytes(request.bytes());
         }
     }
 
     /// It is the turn of something that was held back.
-    fn pass(&mut self, id: ConnId, conn: &mut Conn, held: Held, moment: Moment<'_>) {
-        if self.is_stale(&held, conn, moment) {
+    fn pass(&mut self, turn: &mut Turn<'_>, held: Held) {
+        if self.is_stale(&held, turn.conn, turn.moment) {
             self.counters.throttle.stale += 1;
         }
-        let waited_us = moment.now_us.saturating_sub(held.since_us);
-        self.waited_us.push(waited_us);
+        let waited_us = turn.moment.now_us.saturating_sub(held.since_us);
+        self.outputs.waited_us.push(waited_us);
         let too_long = self.settings.requests.wait_us_max.is_some_and(|max| waited_us > max);
         match held.what {
-            What::Open { timeout_ms } => match conn.phase {
-                Phase::Opening => self.request_session(id, conn, RequestKind::Open { timeout_ms }),
+            What::Open { timeout_ms } => match turn.conn.phase {
+                Phase::Opening => {
+                    self.request_session(turn.id, turn.conn, RequestKind::Open { timeout_ms });
+                }
                 Phase::First | Phase::Word | Phase::Established => {}
                 Phase::Leaving | Phase::Closing | Phase::Lost => {}
             },
-            What::Request(payload) => {
-                let header = header(&payload);
-                let arrival = Arrival { header, payload: &payload, since_us: held.since_us };
-                if too_long && !matches!(header.op, op::PING | op::CLOSE_SESSION) {
-                    self.throttled(conn, arrival, moment);
+            What::Request(request) => {
+                let arrival = request.arrival();
+                if too_long && !matches!(arrival.header.op, op::PING | op::CLOSE_SESSION) {
+                    self.throttled(turn, arrival);
                 } else {
-                    self.pass_request(id, conn, arrival, moment);
+                    self.pass_request(turn, arrival);
                 }
             }
         }
     }
 
-    fn pass_request(
-        &mut self,
-        id: ConnId,
-        conn: &mut Conn,
-        arrival: Arrival<'_>,
-        moment: Moment<'_>,
-    ) {
-        let changes = ReplyShape::of(arrival.header.op).is_some();
-        let closes = arrival.header.op == op::CLOSE_SESSION;
-        let taken = match conn.phase {
+    fn pass_request(&mut self, turn: &mut Turn<'_>, arrival: Arrival<'_>) {
+        let ordered = match turn.conn.phase {
             Phase::Established => {
-                self.take_up(id, conn, arrival, moment);
+                self.dispatch(turn, arrival);
                 true
             }
-            // Nobody reads an answer, but what was asked for is done.
-            Phase::Closing | Phase::Lost if changes || closes => self.ask(id, conn, arrival),
+            // No client reads an answer, but what was asked for is done.
+            Phase::Closing | Phase::Lost => self.order_orphan(turn, arrival),
             // What follows closeSession is never answered.
-            Phase::Closing | Phase::Lost | Phase::Leaving => false,
-            Phase::First | Phase::Word | Phase::Opening => false,
+            Phase::First | Phase::Word | Phase::Opening | Phase::Leaving => false,
         };
-        if !taken {
-            self.settings.requests.free_bytes(arrival.payload.len());
+        if !ordered {
+            self.settings.requests.free_bytes(arrival.bytes());
+        }
+    }
+
+    /// Orders a request whose connection is gone, if it changes something. Says whether it does.
+    fn order_orphan(&mut self, turn: &mut Turn<'_>, arrival: Arrival<'_>) -> bool {
+        match arrival.spec.class {
+            OpClass::Write(shape, operation) => {
+                self.order_write(turn, arrival, (shape, operation)).is_ok()
+            }
+            OpClass::Ordered if arrival.header.op == op::CLOSE_SESSION => {
+                self.order_close(turn, arrival);
+                true
+            }
+            OpClass::Ordered
+            | OpClass::Read
+            | OpClass::Local
+            | OpClass::Auth
+            | OpClass::Internal => false,
         }
     }
 
     /// Refuses a request that was held for too long, in its turn.
-    fn throttled(&mut self, conn: &mut Conn, arrival: Arrival<'_>, moment: Moment<'_>) {
+    fn throttled(&mut self, turn: &mut Turn<'_>, arrival: Arrival<'_>) {
         self.counters.throttle.throttled += 1;
-        self.settings.requests.free_bytes(arrival.payload.len());
-        if conn.phase != Phase::Established {
-            return;
+        if turn.conn.phase == Phase::Established {
+            self.refuse(turn, arrival, Code::ThrottledOp);
+        } else {
+            self.settings.requests.free_bytes(arrival.bytes());
         }
-        let Arrival { header, since_us, .. } = arrival;
-        if conn.pipeline.is_empty() {
-            let (done, zxid) = (Done { header, since_us }, moment.db.applied());
-            return self.reply(conn, done, zxid, Code::ThrottledOp, moment, |_| {});
-        }
-        self.in_turn(conn, Slot::Throttled { xid: header.xid, op: header.op, since_us });
     }
 }

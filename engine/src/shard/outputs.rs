@@ -1,0 +1,25 @@
+//! What a shard asks of the world around it.
+
+use std::collections::VecDeque;
+
+use super::{Replied, Word};
+use crate::audit::AuditLine;
+use crate::request::Request;
+use crate::watch::ConnId;
+
+/// What a shard has made since it was last taken; the thread around the shard takes it.
+#[derive(Default, Debug)]
+pub struct ShardOutputs {
+    /// What has to go to the sequencer, in order.
+    pub requests: Vec<Request>,
+    /// Four-letter words that wait for their text.
+    pub words: Vec<(ConnId, Word)>,
+    /// Replies, for the latency histograms.
+    pub replied: Vec<Replied>,
+    /// Microseconds for which requests were held back.
+    pub waited_us: Vec<u64>,
+    /// Lines for the audit log, in order. While
+    /// [`AUDIT_LINES_MAX`](crate::limits::AUDIT_LINES_MAX) of them wait, no further write is taken
+    /// in.
+    pub audit_lines: VecDeque<AuditLine>,
+}
