@@ -4,8 +4,8 @@
 //! it, so that it can catch up. A shard that has stopped (its thread is paused, or hangs) delays
 //! only its own clients: it is not waited for once it has taken nothing for a while. Answers to its
 //! requests still queue up, at most one for each request that it has in flight. Changes for its
-//! watches have no such bound, so beyond a second limit they are given up, and its connections are
-//! closed when it runs again: their clients set their watches again and learn what they have missed.
+//! watches have no such bound. Beyond a second limit they are given up, and its connections are
+//! closed when it runs again: their clients set their watches again and learn what they missed.
 
 use ringkeeper_engine::database::Interest;
 use ringkeeper_engine::request::{Answer, Outcome, ShardMessage};

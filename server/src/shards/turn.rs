@@ -101,8 +101,8 @@ impl ShardThread {
         welcome.then(|| self.shard.open(peer, now))
     }
 
-    /// One turn: what has become durable is released, messages are delivered, bytes that arrived are
-    /// served, and new requests are ordered.
+    /// One turn: what has become durable is released, messages are delivered, bytes that arrived
+    /// are served, and new requests are ordered.
     ///
     /// Order: the mailbox is emptied under the guard before a byte is parsed, so no reply shows a
     /// state whose events were not sent (see [`ringkeeper_engine::request::ShardMessage`]).
