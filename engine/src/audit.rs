@@ -170,7 +170,7 @@ fn action(operation: Operation, write: &Write) -> Action {
         Write::SetData(set) => set.audited(),
         Write::SetAcl(set) => set.audited(),
         Write::Check(_) => Action::on(Operation::Check, None),
-        Write::DeleteSpent(_) | Write::Multi(_) | Write::Refused(_) | Write::Reconfig => {
+        Write::DeleteSpent(_) | Write::Multi(_) | Write::Refused(_) | Write::Reconfig(_) => {
             Action::on(operation, None)
         }
     }

@@ -60,7 +60,11 @@ fn a_refusal_is_told_by_what_was_asked() {
     let nameless = Write::Refused(Code::MarshallingError);
     assert_eq!(told(op::DELETE, &nameless, &refused), ["delete\tresult=failure"]);
     assert_eq!(told(op::MULTI, &nameless, &refused), ["multiOperation\tresult=failure"]);
-    assert_eq!(told(op::RECONFIG, &Write::Reconfig, &refused), ["reconfig\tresult=failure"]);
+    let reconfig = decode(op::RECONFIG, |out| {
+        (0..3).for_each(|_| out.put_buffer(None));
+        out.put_long(-1);
+    });
+    assert_eq!(told(op::RECONFIG, &reconfig, &refused), ["reconfig\tresult=failure"]);
 }
 
 #[test]

@@ -30,6 +30,9 @@ pub mod table;
 pub mod watches;
 pub mod who_am_i;
 
+#[cfg(test)]
+mod encode_tests;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -82,7 +85,16 @@ pub enum Write {
     /// Apache ZooKeeper gives it one: a multi that could not be parsed, a path that is null.
     Refused(Code),
     /// reconfig.
-    Reconfig,
+    Reconfig(reconfig::Reconfig),
+}
+
+/// Why a write has no request record: no server sends it to another one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotForwarded {
+    /// It is refused whatever the state is; the bytes that it came from are not kept.
+    Refused(Code),
+    /// The leader's own removal of a spent node.
+    Removal,
 }
 
 impl Write {
@@ -103,9 +115,24 @@ impl Write {
                     Ok(writes) => Write::Multi(writes),
                 }
             }
-            op::RECONFIG => reconfig::decode(reader)?,
+            op::RECONFIG => reconfig::Reconfig::decode(reader)?,
             _ => return Err(Malformed::Value),
         })
+    }
+
+    /// Appends the request record that decodes to an equal write, and returns its operation code.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<i32, NotForwarded> {
+        match self {
+            Write::Create(create) => Ok(create.encode(out)),
+            Write::Delete(delete) => Ok(delete.encode(out)),
+            Write::DeleteSpent(_) => Err(NotForwarded::Removal),
+            Write::SetData(set) => Ok(set.encode(out)),
+            Write::SetAcl(set) => Ok(set.encode(out)),
+            Write::Check(check) => Ok(check.encode(out)),
+            Write::Multi(writes) => multi::encode(writes, out),
+            Write::Refused(code) => Err(NotForwarded::Refused(*code)),
+            Write::Reconfig(reconfig) => Ok(reconfig.encode(out)),
+        }
     }
 
     /// Checks the request against the state as it will be, and says what changes.
@@ -119,7 +146,7 @@ impl Write {
             Write::Check(check) => check.prepare(prepare),
             Write::Multi(writes) => Ok(multi::prepare(writes, prepare)),
             Write::Refused(code) => Err(code),
-            Write::Reconfig => reconfig::prepare(prepare),
+            Write::Reconfig(_) => reconfig::prepare(prepare),
         }
     }
 }
@@ -195,6 +222,12 @@ pub(crate) fn path_and_watch<'a>(
     reader: &mut Reader<'a>,
 ) -> Result<(Cow<'a, str>, bool), Malformed> {
     Ok((reader.string()?, reader.bool()?))
+}
+
+/// Appends the record of a path and a number: delete, check, and others.
+pub(crate) fn put_path_and_int(path: &str, number: i32, out: &mut Vec<u8>) {
+    out.put_string(path);
+    out.put_int(number);
 }
 
 /// A path, owned and shareable between the transaction and the pending changes.
