@@ -69,7 +69,7 @@ impl Database {
 
     /// Applies one committed transaction. It cannot be refused any more.
     ///
-    /// Invariant: zxids arrive in order without a gap inside an epoch.
+    /// Invariant: zxids arrive in order and without a gap; see [`Zxid::may_follow`].
     pub fn apply(&mut self, txn: &Txn, interest: Interest) -> Applied {
         self.check_follows(txn.zxid);
         let mut applying = Applying::new(&mut self.tree, txn.zxid, txn.time, interest);
@@ -114,8 +114,7 @@ impl Database {
 
     fn check_follows(&self, zxid: Zxid) {
         let last = self.tree.applied();
-        let follows = last.next() == Some(zxid) || zxid.epoch() > last.epoch();
-        assert!(follows, "transaction {zxid} cannot follow {last}");
+        assert!(zxid.may_follow(last), "transaction {zxid} cannot follow {last}");
     }
 
     fn note_applied(&mut self, zxid: Zxid) {

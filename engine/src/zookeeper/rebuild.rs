@@ -229,7 +229,7 @@ impl Rebuild {
             self.counts.repeated += u64::from(txn.zxid > self.from);
             return Ok(());
         }
-        if !follows(self.last, txn.zxid) {
+        if !txn.zxid.may_follow(self.last) {
             return Err(Unusable::Gap { last: self.last, next: txn.zxid });
         }
         match &txn.body {
@@ -444,12 +444,6 @@ impl Rebuild {
         self.counts.config_bytes = self.tree.data(config).map_or(0, <[u8]>::len) as u64;
         self.tree.clear_foreign(config);
     }
-}
-
-/// Whether nothing can be missing between two transactions that stand next to each other. At a new
-/// epoch it cannot be known.
-fn follows(last: Zxid, next: Zxid) -> bool {
-    last.next() == Some(next) || (next.epoch() > last.epoch() && next.counter() == 1)
 }
 
 fn is_refusal(body: &TxnBody) -> bool {
