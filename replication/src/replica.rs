@@ -7,7 +7,7 @@ use ringkeeper_engine::database::Database;
 use ringkeeper_engine::op::{OpSettings, Write, delete::DeleteSpent};
 use ringkeeper_engine::sequencer::{Caller, QuotaNotes, Sequencer};
 use ringkeeper_engine::session::{Owner, Passwords, SessionIdSource, SessionTable};
-use ringkeeper_engine::throttle::{ConnectionThrottle, Newcomer};
+use ringkeeper_engine::throttle::{ConnectionThrottle, NewConnection};
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::wire::connect::Password;
 use ringkeeper_engine::{Code, Millis, Now, SessionId, Zxid};
@@ -134,10 +134,10 @@ impl Replica {
     fn on_request(&mut self, db: &Database, request: Request, now: Now, out: &mut Outputs) {
         let Request { origin, caller, kind } = request;
         match kind {
-            RequestKind::Open { .. } if !self.admits(Newcomer::Open, now) => {
+            RequestKind::Open { .. } if !self.admits(NewConnection::Open, now) => {
                 self.answer(origin, Outcome::Unavailable);
             }
-            RequestKind::Attach { .. } if !self.admits(Newcomer::Renew, now) => {
+            RequestKind::Attach { .. } if !self.admits(NewConnection::Renew, now) => {
                 self.answer(origin, Outcome::Unavailable);
             }
             RequestKind::Open { timeout_ms } => self.open(origin, timeout_ms, now, out),
@@ -153,7 +153,7 @@ impl Replica {
         }
     }
 
-    fn admits(&mut self, who: Newcomer, now: Now) -> bool {
+    fn admits(&mut self, who: NewConnection, now: Now) -> bool {
         let throttle = self.settings.connections.as_mut();
         throttle.is_none_or(|throttle| throttle.admit(who, now.mono))
     }

@@ -50,7 +50,7 @@ impl CreateRecord<'_> {
     }
 }
 
-/// What the flags ask for.
+/// What the flags mean.
 struct Mode {
     kind: NodeKind,
     sequential: bool,
@@ -222,7 +222,7 @@ fn numbered(prefix: &str, sequence: i32) -> Arc<str> {
     path.into()
 }
 
-/// Carries out a creation that was prepared.
+/// Applies a creation that was prepared.
 pub(crate) fn apply(create: &CreateTxn, applying: &mut Applying<'_>) -> OpResult {
     let id = applying.tree.create(NewNode {
         path: &create.path,
@@ -238,7 +238,8 @@ pub(crate) fn apply(create: &CreateTxn, applying: &mut Applying<'_>) -> OpResult
     OpResult::Created { op: create.op, path: create.path.clone(), stat: Box::new(stat) }
 }
 
-/// Carries out a creation that stands in the log. Nobody asks for its result.
+/// Applies a creation that stands in the log, where its result is not needed. It does the same to
+/// the tree as [`apply`]; a test of [`crate::database`] compares the two.
 pub(crate) fn replay(create: &CreateRef<'_>, tree: &mut Tree, zxid: Zxid, time: Millis) {
     tree.create(NewNode {
         path: &create.path,

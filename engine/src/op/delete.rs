@@ -101,7 +101,7 @@ pub(crate) fn remove(path: &Arc<str>, prepare: &mut Prepare<'_>) -> Result<(), C
     Ok(())
 }
 
-/// Carries out a deletion that was prepared.
+/// Applies a deletion that was prepared.
 pub(crate) fn apply(path: &Arc<str>, applying: &mut Applying<'_>) -> OpResult {
     let id = applying.tree.find(path).expect("a deletion was prepared for a node that exists");
     applying.deleted(path, id);

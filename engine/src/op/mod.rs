@@ -54,7 +54,7 @@ use crate::{Code, SessionId, Zxid};
 /// The settings that decide what an operation may do.
 #[derive(Clone, Debug, Default)]
 pub struct OpSettings {
-    /// Who may do what, and how identities are proven.
+    /// Access control, and how identities are proven.
     pub auth: AuthSettings,
     /// TTL nodes are allowed.
     pub extended_types: bool,
@@ -64,14 +64,14 @@ pub struct OpSettings {
     pub reconfig_enabled: bool,
 }
 
-/// A change that a client asks for, decoded and owned.
+/// A change that a client requests, decoded and owned.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Write {
     /// create, create2, createContainer, createTTL.
     Create(create::Create),
     /// delete.
     Delete(delete::Delete),
-    /// deleteContainer: asked by the removal loop only, never by a client.
+    /// deleteContainer: from the removal loop only, never from a client.
     DeleteSpent(delete::DeleteSpent),
     /// setData.
     SetData(set_data::SetData),
@@ -179,11 +179,11 @@ pub fn write_reply(shape: ReplyShape, result: &OpResult, out: &mut Vec<u8>) {
         (ReplyShape::Stat, OpResult::Set(stat) | OpResult::AclSet(stat)) => stat.write(out),
         (ReplyShape::Multi, OpResult::Multi(results)) => multi::write_results(results, out),
         (ReplyShape::Empty, OpResult::Deleted | OpResult::Checked) => {}
-        (shape, result) => panic!("a write asked for {shape:?} was applied as {result:?}"),
+        (shape, result) => panic!("a write with the reply {shape:?} was applied as {result:?}"),
     }
 }
 
-/// What a read needs to be answered: one state of the tree, and who asks.
+/// What a read needs to be answered: one state of the tree, and the caller.
 #[derive(Clone, Copy)]
 pub struct Reading<'a> {
     /// The tree, which does not change while this value lives.
@@ -192,7 +192,7 @@ pub struct Reading<'a> {
     pub settings: &'a OpSettings,
     /// The identities of the connection.
     pub ids: &'a [crate::wire::Id],
-    /// The session that asks.
+    /// The session of the caller.
     pub session: SessionId,
 }
 

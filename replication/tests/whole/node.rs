@@ -113,7 +113,7 @@ impl Node {
     /// A server that was started on a log.
     pub(crate) fn after(history: Vec<Txn>, settings: NodeSettings) -> Node {
         let (mut db, ops) = (empty_database(), op_settings());
-        history.iter().for_each(|txn| drop(db.apply(txn, Interest::Nobody)));
+        history.iter().for_each(|txn| drop(db.apply(txn, Interest::None)));
         let now = Now { wall: Millis(1_700_000_000_000), mono: Millis(1_000) };
         let sessions = SessionTable::new(2_000, 4_000, 40_000);
         let connections = settings.connections.clone();
@@ -341,7 +341,7 @@ struct Post<'a> {
 impl ShardOutbox for Post<'_> {
     fn interest(&self) -> Interest {
         let somebody = self.seats.iter().any(|seat| seat.interest);
-        if somebody { Interest::Somebody } else { Interest::Nobody }
+        if somebody { Interest::Watched } else { Interest::None }
     }
 
     fn to_shard(&mut self, shard: u16, delivery: ShardMessage) {

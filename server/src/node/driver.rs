@@ -411,9 +411,9 @@ struct Post<'a> {
 impl ShardOutbox for Post<'_> {
     fn interest(&self) -> Interest {
         if self.shards.iter().any(SequencerEnd::has_interest) {
-            Interest::Somebody
+            Interest::Watched
         } else {
-            Interest::Nobody
+            Interest::None
         }
     }
 

@@ -59,7 +59,7 @@ fn expected(user: &str) -> Vec<String> {
     lines
 }
 
-/// Who runs this test, as the server calls them.
+/// The user that runs this test, as the server names it.
 fn user(lines: &[String]) -> String {
     let first = lines.first().expect("there are lines");
     first.strip_prefix("user=").and_then(|rest| rest.split(' ').next()).unwrap().to_owned()
@@ -151,7 +151,7 @@ fn a_slow_audit_log_holds_up_writes_not_reads_and_loses_no_line() {
         reader.get("/a").unwrap();
     }
     assert!(!writing.is_finished(), "more lines than fit between the server and the pipe");
-    let told = std::thread::spawn(move || {
+    let written = std::thread::spawn(move || {
         let lines = std::io::BufRead::lines(std::io::BufReader::new(pipe)).map(Result::unwrap);
         let lines = lines.take_while(|line| !line.contains("operation=serverStop"));
         lines.filter(|line| line.contains("operation=setData")).count()
@@ -160,7 +160,7 @@ fn a_slow_audit_log_holds_up_writes_not_reads_and_loses_no_line() {
     assert_eq!(reader.get("/a").unwrap().1.version, WRITES as i32);
     (writer.close().unwrap(), reader.close().unwrap());
     assert!(host.terminate().0.success());
-    assert_eq!(told.join().unwrap(), WRITES);
+    assert_eq!(written.join().unwrap(), WRITES);
 }
 
 /// Without the setting there is no log, and no thread for one.

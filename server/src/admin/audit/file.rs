@@ -1,4 +1,4 @@
-//! The file of the audit log, and what becomes of it when it grows.
+//! The file of the audit log, and its rotation.
 
 use std::fs::File;
 use std::io::{self, Write};
