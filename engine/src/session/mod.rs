@@ -1,8 +1,8 @@
 //! Sessions: ids, timeouts, owners and expiry.
 //!
 //! The table is replicated state (ids and timeouts, changed by transactions only) plus what one
-//! server knows about it: which connection owns a session, and when its client sent something last. Only the
-//! server that leads lets sessions expire.
+//! server knows about it: which connection owns a session, and when its client sent something
+//! last. Only the server that leads lets sessions expire.
 
 mod entry;
 mod ids;
@@ -21,11 +21,11 @@ pub use table::{Attached, SessionTable};
 use crate::Millis;
 use crate::watch::ConnId;
 
-/// When the client of a session sent something last (monotonic clock), shared between the shard that holds its
-/// connection, which writes, and the table, which reads when the session may be due.
+/// When the client of a session sent something last (monotonic clock). The shard that has its
+/// connection writes it, and the table reads it when the session may be due.
 ///
-/// A plain store is enough: one shard at a time holds the last_heard, and a table that misses the
-/// very last touch sees it a tick later at the latest.
+/// A plain store is enough: one shard at a time writes, and a table that misses the very last
+/// touch sees it a tick later at the latest.
 #[derive(Clone, Debug)]
 pub struct LastHeard(Arc<AtomicI64>);
 

@@ -158,7 +158,8 @@ fn a_slow_audit_log_holds_up_writes_not_reads_and_loses_no_line() {
     });
     let writer = writing.join().unwrap();
     assert_eq!(reader.get("/a").unwrap().1.version, WRITES as i32);
-    (writer.close().unwrap(), reader.close().unwrap());
+    writer.close().unwrap();
+    reader.close().unwrap();
     assert!(host.terminate().0.success());
     assert_eq!(written.join().unwrap(), WRITES);
 }

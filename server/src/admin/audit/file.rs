@@ -27,9 +27,9 @@ impl AuditFile {
     }
 
     /// Adds lines, with one call where they fit. `server` is the user of the server itself.
-    pub(super) fn write<'l>(
+    pub(super) fn write(
         &mut self,
-        lines: &mut dyn Iterator<Item = &'l AuditLine>,
+        lines: &mut dyn Iterator<Item = &AuditLine>,
         server: &str,
     ) -> io::Result<()> {
         self.text.clear();
