@@ -1,7 +1,7 @@
-//! What the audit log says: who changed what, and what came of it.
+//! The lines of the audit log: who changed what, with what result.
 //!
-//! The shard that has the client notes who asks for what when a write arrives, and nothing where
-//! the log is off. It makes the lines when the answer comes back.
+//! The shard that has the client notes each write when it arrives, and nothing where the log is
+//! off. It makes the lines when the answer comes back.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ pub struct Audited {
     actions: Vec<Action>,
 }
 
-/// How a write was asked for.
+/// The form of a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Form {
     /// One change.
@@ -31,7 +31,7 @@ enum Form {
     Multi,
 }
 
-/// Who asked, from outside.
+/// The client of a change.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Client {
     /// The identities of the connection.
@@ -40,14 +40,14 @@ pub struct Client {
     pub ip: IpAddr,
 }
 
-/// What came of it.
+/// The result of a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
     /// It was done.
     Success,
     /// It was refused.
     Failure,
-    /// It was asked for, and nobody will be left to tell how it ended.
+    /// It was requested; no process is left to report the result.
     Invoked,
 }
 
@@ -69,9 +69,9 @@ pub struct AuditLine {
     pub time: Millis,
     /// The session; none is the server itself.
     pub session: Option<SessionId>,
-    /// Who asked; `None` is the server.
+    /// The client; `None` is the server.
     pub client: Option<Client>,
-    /// What for.
+    /// The kind of change.
     pub operation: Operation,
     /// The node.
     pub path: Option<Arc<str>>,
@@ -79,7 +79,7 @@ pub struct AuditLine {
     pub kind: Option<&'static str>,
     /// The list that the node gets.
     pub acl: Option<Box<str>>,
-    /// What came of it.
+    /// The result.
     pub ending: Ending,
 }
 
@@ -170,7 +170,7 @@ fn action(operation: Operation, write: &Write) -> Action {
         Write::SetData(set) => set.audited(),
         Write::SetAcl(set) => set.audited(),
         Write::Check(_) => Action::on(Operation::Check, None),
-        Write::DeleteSpent(_) | Write::Multi(_) | Write::Refused(_) | Write::Reconfig => {
+        Write::DeleteSpent(_) | Write::Multi(_) | Write::Refused(_) | Write::Reconfig(_) => {
             Action::on(operation, None)
         }
     }
@@ -186,7 +186,7 @@ pub fn session_end_lines(txn: &Txn, each: &mut dyn FnMut(AuditLine)) {
     }
 }
 
-/// ZooKeeper's name for what the flags of a creation ask for.
+/// ZooKeeper's name for the kind of node that the flags of a creation mean.
 fn kind(flags: i32) -> Option<&'static str> {
     Some(match flags {
         0 => "persistent",

@@ -30,7 +30,7 @@ fn decode(op_code: i32, put: impl FnOnce(&mut Vec<u8>)) -> Write {
     Write::decode(op_code, &mut Reader::new(&bytes)).expect("a request")
 }
 
-fn told(op_code: i32, write: &Write, result: &OpResult) -> Vec<String> {
+fn lines_of(op_code: i32, write: &Write, result: &OpResult) -> Vec<String> {
     let mut lines = Vec::new();
     let operation = OpSpec::of(op_code).audited_as().expect("a write");
     let audited = Audited::new(SESSION, client(), operation, write);
@@ -45,26 +45,33 @@ fn created(path: &str) -> OpResult {
 }
 
 #[test]
-fn a_sequential_node_is_told_by_its_name() {
-    let lines = told(op::CREATE, &create("/s-", 2), &created("/s-0000000002"));
+fn a_sequential_create_has_a_line_with_the_final_name() {
+    let lines = lines_of(op::CREATE, &create("/s-", 2), &created("/s-0000000002"));
     let line = "create\tznode=/s-0000000002\tznode_type=persistent_sequential\tresult=success";
     assert_eq!(lines, [line]);
 }
 
 #[test]
-fn a_refusal_is_told_by_what_was_asked() {
+fn a_refused_write_has_a_line_with_what_it_requested() {
     let refused = OpResult::Refused(Code::NodeExists);
     let line = "create\tznode=/s-\tznode_type=ephemeral_sequential\tresult=failure";
-    assert_eq!(told(op::CREATE, &create("/s-", 3), &refused), [line]);
-    assert_eq!(told(op::CREATE, &create("/x", 9), &refused), ["create\tznode=/x\tresult=failure"]);
+    assert_eq!(lines_of(op::CREATE, &create("/s-", 3), &refused), [line]);
+    assert_eq!(
+        lines_of(op::CREATE, &create("/x", 9), &refused),
+        ["create\tznode=/x\tresult=failure"]
+    );
     let nameless = Write::Refused(Code::MarshallingError);
-    assert_eq!(told(op::DELETE, &nameless, &refused), ["delete\tresult=failure"]);
-    assert_eq!(told(op::MULTI, &nameless, &refused), ["multiOperation\tresult=failure"]);
-    assert_eq!(told(op::RECONFIG, &Write::Reconfig, &refused), ["reconfig\tresult=failure"]);
+    assert_eq!(lines_of(op::DELETE, &nameless, &refused), ["delete\tresult=failure"]);
+    assert_eq!(lines_of(op::MULTI, &nameless, &refused), ["multiOperation\tresult=failure"]);
+    let reconfig = decode(op::RECONFIG, |out| {
+        (0..3).for_each(|_| out.put_buffer(None));
+        out.put_long(-1);
+    });
+    assert_eq!(lines_of(op::RECONFIG, &reconfig, &refused), ["reconfig\tresult=failure"]);
 }
 
 #[test]
-fn lists_are_told_as_zookeeper_does() {
+fn acl_lists_are_written_as_by_zookeeper() {
     let list = [
         Acl::open(),
         Acl { perms: perms::READ, id: id("digest", "u:xx") },
@@ -76,11 +83,11 @@ fn lists_are_told_as_zookeeper_does() {
         out.put_int(-1);
     });
     let text = "setAcl\tznode=/a\tacl=world:anyone:cdrwadigest:u:xx:rip:1.2.3.4:cr\tresult=success";
-    assert_eq!(told(op::SET_ACL, &set, &OpResult::AclSet(Box::default())), [text]);
+    assert_eq!(lines_of(op::SET_ACL, &set, &OpResult::AclSet(Box::default())), [text]);
 }
 
 #[test]
-fn a_multi_is_told_by_its_parts_or_as_one_failure() {
+fn a_multi_has_a_line_per_part_or_one_failure() {
     let multi = Write::Multi(vec![
         create("/m", 1),
         decode_check(),
@@ -94,14 +101,14 @@ fn a_multi_is_told_by_its_parts_or_as_one_failure() {
         "create\tznode=/m\tznode_type=ephemeral\tresult=success",
         "delete\tznode=/m\tresult=success",
     ];
-    assert_eq!(told(op::MULTI, &multi, &OpResult::Multi(results)), parts);
+    assert_eq!(lines_of(op::MULTI, &multi, &OpResult::Multi(results)), parts);
     let refusals = [Code::Ok, Code::NoNode, Code::RuntimeInconsistency].map(OpResult::Refused);
     let refused = OpResult::Multi(refusals.to_vec());
-    assert_eq!(told(op::MULTI, &multi, &refused), ["multiOperation\tresult=failure"]);
-    assert_eq!(told(op::MULTI, &Write::Multi(vec![]), &OpResult::Multi(vec![])), [""; 0]);
+    assert_eq!(lines_of(op::MULTI, &multi, &refused), ["multiOperation\tresult=failure"]);
+    assert_eq!(lines_of(op::MULTI, &Write::Multi(vec![]), &OpResult::Multi(vec![])), [""; 0]);
     let one = Write::Multi(vec![create("/m", 0)]);
     let refused = OpResult::Multi(vec![OpResult::Refused(Code::NoNode)]);
-    assert_eq!(told(op::MULTI, &one, &refused), ["multiOperation\tresult=failure"]);
+    assert_eq!(lines_of(op::MULTI, &one, &refused), ["multiOperation\tresult=failure"]);
 }
 
 /// A check is no request of its own, so that it is taken out of a multi.
@@ -121,16 +128,16 @@ fn decode_check() -> Write {
 }
 
 #[test]
-fn a_name_cannot_pretend() {
+fn control_characters_in_names_are_escaped() {
     let refused = OpResult::Refused(Code::BadArguments);
-    let lines = told(op::CREATE, &create("/a\tresult=success\n", 0), &refused);
+    let lines = lines_of(op::CREATE, &create("/a\tresult=success\n", 0), &refused);
     let line =
         "create\tznode=/a\\u0009result=success\\u000a\tznode_type=persistent\tresult=failure";
     assert_eq!(lines, [line]);
 }
 
 #[test]
-fn what_the_server_does_has_no_address() {
+fn lines_of_the_server_have_no_address() {
     let mut lines = Vec::new();
     let body = TxnBody::CloseSession { paths: vec!["/e".into(), "/f".into()] };
     let txn = Txn { session: SESSION, cxid: 0, zxid: Zxid(1), time: Millis(0), body };

@@ -28,9 +28,9 @@ const DIGESTS_MAX: usize = 1_024;
 pub struct Applied {
     /// The transaction.
     pub zxid: Zxid,
-    /// What the client is told.
+    /// What the client gets.
     pub result: OpResult,
-    /// What watches may fire on, in order; empty where nobody watches.
+    /// What watches may fire on, in order; empty without watches.
     pub changes: Vec<Change>,
 }
 
@@ -69,7 +69,7 @@ impl Database {
 
     /// Applies one committed transaction. It cannot be refused any more.
     ///
-    /// Invariant: zxids arrive in order without a gap inside an epoch.
+    /// Invariant: zxids arrive in order and without a gap; see [`Zxid::may_follow`].
     pub fn apply(&mut self, txn: &Txn, interest: Interest) -> Applied {
         self.check_follows(txn.zxid);
         let mut applying = Applying::new(&mut self.tree, txn.zxid, txn.time, interest);
@@ -88,8 +88,8 @@ impl Database {
         Applied { zxid: txn.zxid, result, changes }
     }
 
-    /// Applies a committed transaction as it stands in the log: nobody watches, and nobody waits
-    /// for its result.
+    /// Applies a committed transaction as it stands in the log: there are no watches yet, and its
+    /// result is not needed. It does the same as [`Database::apply`], which a test holds.
     pub fn replay(&mut self, payload: &[u8]) -> Result<(), Malformed> {
         let TxnRef { session, cxid, zxid, time, body } = TxnRef::read(payload, &mut self.acls)?;
         match body {
@@ -104,7 +104,7 @@ impl Database {
             }
             BodyRef::Other(body) => {
                 let txn = Txn { session, cxid, zxid, time, body };
-                self.apply(&txn, Interest::Nobody);
+                self.apply(&txn, Interest::None);
                 return Ok(());
             }
         }
@@ -114,8 +114,7 @@ impl Database {
 
     fn check_follows(&self, zxid: Zxid) {
         let last = self.tree.applied();
-        let follows = last.next() == Some(zxid) || zxid.epoch() > last.epoch();
-        assert!(follows, "transaction {zxid} cannot follow {last}");
+        assert!(zxid.may_follow(last), "transaction {zxid} cannot follow {last}");
     }
 
     fn note_applied(&mut self, zxid: Zxid) {
@@ -134,7 +133,7 @@ mod tests {
     use crate::{Code, Millis};
 
     #[test]
-    fn every_128th_digest_is_kept_for_a_while() {
+    fn every_128th_digest_is_kept_up_to_a_bound() {
         let mut tree = Tree::new(0);
         tree.keep_digest(Digest::Kept);
         let mut db = Database::new(tree, []);
@@ -143,7 +142,7 @@ mod tests {
             let body = TxnBody::Error(Code::NoNode);
             let session = SessionId::NONE;
             let txn = Txn { session, cxid: 0, zxid: Zxid(zxid), time: Millis(0), body };
-            db.apply(&txn, Interest::Nobody);
+            db.apply(&txn, Interest::None);
         }
         let noted: Vec<Zxid> = db.digests().map(|(zxid, _)| zxid).collect();
         assert_eq!(noted.len(), DIGESTS_MAX);
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn replaying_bytes_does_what_applying_does() {
+    fn replay_and_apply_give_the_same_database() {
         for digest in [Digest::Kept, Digest::Off] {
             let fresh = |seed| {
                 let mut tree = Tree::new(seed);
@@ -227,7 +226,7 @@ mod tests {
             for txn in history() {
                 let mut bytes = Vec::new();
                 txn.write(&mut bytes);
-                applied.apply(&txn, Interest::Nobody);
+                applied.apply(&txn, Interest::None);
                 replayed.replay(&bytes).unwrap();
                 assert_eq!(applied.tree.digest(), replayed.tree.digest());
             }

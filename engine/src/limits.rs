@@ -16,7 +16,7 @@ pub const APPLY_BATCH: usize = 32;
 pub const APPLY_READ_BYTES: usize = 1 << 20;
 /// Znodes copied under one hold of the guard while a snapshot is taken.
 pub const SNAPSHOT_SLICE_NODES: usize = 1_024;
-/// New connections whose first bytes one moment looks at: each may ask for a session.
+/// New connections whose first bytes are served at one moment: each may request a session.
 pub const NEW_CONNECTIONS_MAX: usize = 64;
 /// Lines that wait for the audit log in one shard, from which on it takes in no write. Answers that
 /// are on their way then add theirs.

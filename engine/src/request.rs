@@ -13,15 +13,15 @@ use crate::{Code, SessionId, Zxid};
 /// Something that needs the total order.
 #[derive(Debug)]
 pub struct Request {
-    /// Who is answered; exactly one [`Answer`] follows.
+    /// The connection that is answered; exactly one [`Answer`] follows.
     pub origin: Origin,
-    /// Who asks.
+    /// The session and its identities.
     pub caller: Caller,
-    /// For what.
+    /// What it requests.
     pub kind: RequestKind,
 }
 
-/// What a request asks for.
+/// The kinds of requests.
 #[derive(Debug)]
 pub enum RequestKind {
     /// A change of the tree.
@@ -31,16 +31,16 @@ pub enum RequestKind {
     Read(Box<Read>),
     /// A new session.
     Open {
-        /// Milliseconds asked for.
+        /// The timeout requested, milliseconds.
         timeout_ms: i32,
     },
-    /// An old session, taken up by a new connection.
+    /// A session that a new connection re-attaches.
     Attach {
         /// The session.
         session: SessionId,
         /// What proves that the client may have it; `None` where it sent none of the right length.
         password: Option<Password>,
-        /// Milliseconds asked for.
+        /// The timeout requested, milliseconds.
         timeout_ms: i32,
     },
     /// The end of the session.
@@ -52,15 +52,15 @@ pub enum RequestKind {
 /// An answer to one request.
 #[derive(Debug)]
 pub struct Answer {
-    /// Who asked.
+    /// The connection of the request.
     pub origin: Origin,
     /// The last zxid applied when it was answered.
     pub zxid: Zxid,
-    /// What came of it.
+    /// The result.
     pub outcome: Outcome,
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub enum Outcome {
     /// The write was applied, or refused in its turn.
@@ -102,7 +102,7 @@ pub struct Attachment {
     pub last_heard: LastHeard,
 }
 
-/// What a shard is told, in the order in which it happened.
+/// What reaches a shard, in the order in which it happened.
 ///
 /// Order: everything up to zxid Z is in a shard's mailbox before any shard can read the tree at
 /// Z, and a shard empties its mailbox before it answers a read. So an event precedes its data.

@@ -1,4 +1,4 @@
-//! The one place where writes get their order: a zxid is born here and nowhere else.
+//! Orders writes: every zxid is assigned here.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::txn::{Txn, TxnBody};
 use crate::wire::Id;
 use crate::{Code, Millis, SessionId, Zxid};
 
-/// Who asks for a write, for the checks against ACLs and for the transaction's header.
+/// The client behind a write, for the checks against ACLs and for the transaction's header.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The session; [`SessionId::NONE`] for the server itself.
@@ -20,7 +20,7 @@ pub struct Caller {
     pub ids: Arc<[Id]>,
 }
 
-/// Gives zxids, and decides what each request changes.
+/// Assigns zxids, and decides what each request changes.
 pub struct Sequencer {
     last: Zxid,
     pending: OutstandingChanges,
@@ -35,7 +35,7 @@ impl Sequencer {
         Sequencer { last, pending: OutstandingChanges::new(seed), settings, notes }
     }
 
-    /// The last zxid given.
+    /// The last zxid assigned.
     pub fn last(&self) -> Zxid {
         self.last
     }
@@ -52,11 +52,11 @@ impl Sequencer {
     }
 
     fn next(&mut self) -> Zxid {
-        self.last = self.last.next().expect("the caller asked can_order");
+        self.last = self.last.next().expect("the caller looked at can_order");
         self.last
     }
 
-    /// Orders a write. A refused one gets its place too (`TxnBody::Error`), so that its error is
+    /// Orders a write. A refused one gets a zxid too (`TxnBody::Error`), so that its error is
     /// answered in turn.
     pub fn order(&mut self, db: &Database, caller: &Caller, write: Write, now: Millis) -> Txn {
         let zxid = self.next();
@@ -98,7 +98,7 @@ impl Sequencer {
         }
     }
 
-    /// What there is to tell about quotas since the last call.
+    /// Quotas that requests exceeded since the last call.
     pub fn take_notes(&mut self) -> Option<QuotaNotes> {
         (!self.notes.is_empty()).then(|| std::mem::take(&mut self.notes))
     }

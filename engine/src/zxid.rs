@@ -31,6 +31,17 @@ impl Zxid {
         if self.counter() == u32::MAX { None } else { Some(Zxid(self.0 + 1)) }
     }
 
+    /// Whether a transaction may have this zxid directly behind `last`: the next counter of the same
+    /// epoch, or the first one of a later epoch. Whether an epoch ended where the next one begins
+    /// cannot be seen from the numbers.
+    pub const fn may_follow(self, last: Zxid) -> bool {
+        if self.epoch() == last.epoch() {
+            last.counter() != u32::MAX && self.counter() == last.counter() + 1
+        } else {
+            self.epoch() > last.epoch() && self.counter() == 1
+        }
+    }
+
     /// The zxid as the wire carries it.
     pub const fn to_wire(self) -> i64 {
         self.0 as i64
@@ -86,4 +97,25 @@ pub struct Now {
     pub wall: Millis,
     /// Monotonic clock with an arbitrary zero; everything that waits or expires uses this one.
     pub mono: Millis,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zxid_follows_by_the_next_counter_or_as_the_first_of_a_later_epoch() {
+        let last = Zxid::new(3, 7);
+        assert!(Zxid::new(3, 8).may_follow(last) && Zxid(1).may_follow(Zxid::ZERO));
+        assert!(Zxid::new(4, 1).may_follow(last) && Zxid::new(9, 1).may_follow(last));
+        assert!(Zxid::new(4, 1).may_follow(Zxid::new(3, u32::MAX)));
+        assert!(Zxid::new(4, 1).may_follow(Zxid::new(4, 0)), "an epoch that has begun");
+        for next in [Zxid::new(3, 7), Zxid::new(3, 6), Zxid::new(3, 9), Zxid::new(2, 8)] {
+            assert!(!next.may_follow(last), "{next}");
+        }
+        for next in [Zxid::new(4, 0), Zxid::new(4, 2), Zxid::new(2, 1)] {
+            assert!(!next.may_follow(last), "{next}");
+        }
+        assert!(!Zxid::new(4, 0).may_follow(Zxid::new(3, u32::MAX)));
+    }
 }

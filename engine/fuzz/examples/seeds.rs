@@ -85,7 +85,7 @@ fn write_history(home: &Path) {
     let mut group = Group::new();
     for txn in transactions() {
         group.push(&txn);
-        db.apply(&txn, Interest::Nobody);
+        db.apply(&txn, Interest::None);
     }
     log.flush(&mut group).expect("memory does not fail");
     let header = db.tree.begin_snapshot().encode();

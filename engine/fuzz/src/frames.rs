@@ -146,7 +146,7 @@ fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn check_log(server: &Server) {
     let mut db = empty_database();
     for txn in &server.history {
-        db.apply(txn, Interest::Nobody);
+        db.apply(txn, Interest::None);
     }
     assert_eq!(db.tree.digest(), server.db().tree.digest(), "the log gives another tree");
 }

@@ -53,7 +53,9 @@ fn lists(data: &[u8]) {
 
 fn requests(data: &[u8]) {
     for code in -20..120 {
-        let _ = Write::decode(code, &mut Reader::new(data));
+        if let Ok(write) = Write::decode(code, &mut Reader::new(data)) {
+            forwarded(&write);
+        }
     }
     for code in [op::SET_WATCHES, op::SET_WATCHES2] {
         let _ = SetWatches::decode(code, &mut Reader::new(data));
@@ -67,6 +69,15 @@ fn requests(data: &[u8]) {
     for code in (0..120).filter(|code| OpSpec::of(*code).is_read()) {
         read(code, &mut Reader::new(data), reading, &mut out);
     }
+}
+
+/// What can be sent to another server is the same write there.
+fn forwarded(write: &Write) {
+    let mut record = Vec::new();
+    let Ok(code) = write.encode(&mut record) else {
+        return assert!(matches!(write, Write::Refused(_)), "{write:?} is not forwarded");
+    };
+    assert_eq!(Write::decode(code, &mut Reader::new(&record)).as_ref(), Ok(write));
 }
 
 fn replies(data: &[u8]) {

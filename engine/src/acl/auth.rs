@@ -28,7 +28,7 @@ pub enum AuthFailure {
     TooMany,
 }
 
-/// Carries out an authentication: what it proves is added to `ids`.
+/// Authenticates: what is proven is added to `ids`.
 pub fn authenticate(
     settings: &AuthSettings,
     scheme: &str,
@@ -49,7 +49,7 @@ pub fn authenticate(
     }
 }
 
-/// Any user and password are good: they prove who knows them, not that somebody gave them out.
+/// Any user and password are accepted: an ACL names the hash of both.
 fn authenticate_digest(
     settings: &AuthSettings,
     auth: Option<&[u8]>,
@@ -87,7 +87,7 @@ fn add(ids: &mut Vec<Id>, id: Id) -> Result<(), AuthFailure> {
     Ok(())
 }
 
-/// Whether a connection with these identities may ask for anything; if not, its request is
+/// Whether a connection with these identities may send requests; if not, its request is
 /// answered with -124 and the connection ends.
 pub fn enforced_ok(settings: &AuthSettings, ids: &[Id]) -> bool {
     match &settings.enforce {

@@ -1,4 +1,4 @@
-//! Who may do what: access control lists, identities, and the schemes that prove them.
+//! Access control: lists, identities, and the schemes that prove them.
 //!
 //! Secrets (digests) are compared in constant time. What a list may hold is decided once, when it
 //! is set ([`fix_up`]); from then on [`allowed`] only compares.
@@ -28,9 +28,9 @@ pub const LIST_ENTRIES_MAX: usize = 8_192;
 
 /// The schemes that this server knows, by name.
 pub mod scheme {
-    /// Everybody.
+    /// Any client.
     pub const WORLD: &str = "world";
-    /// In a list: the identities of whoever sets it.
+    /// In a list: the identities of the client that sets it.
     pub const AUTH: &str = "auth";
     /// User and password.
     pub const DIGEST: &str = "digest";
@@ -42,7 +42,7 @@ pub mod scheme {
     pub const X509: &str = "x509";
     /// The name of the ensemble that the client means to talk to.
     pub const ENSEMBLE: &str = "ensemble";
-    /// Whoever holds it may do everything. It cannot stand in a list.
+    /// Has every permission. It cannot stand in a list.
     pub const SUPER: &str = "super";
 }
 
@@ -53,7 +53,7 @@ pub struct AuthSettings {
     pub digest_enabled: bool,
     /// `DigestAuthenticationProvider.digestAlg`.
     pub digest_alg: DigestAlg,
-    /// `DigestAuthenticationProvider.superDigest`: `user:digest` of whoever may do everything.
+    /// `DigestAuthenticationProvider.superDigest`: `user:digest` of the superuser.
     pub super_digest: Option<String>,
     /// `skipACL`: nothing is checked.
     pub skip_acl: bool,
@@ -153,13 +153,13 @@ pub fn is_super(ids: &[Id]) -> bool {
     ids.iter().any(|id| id.scheme == scheme::SUPER)
 }
 
-/// The list that lets everybody do everything, shared by all nodes that carry it.
+/// The open list (`world:anyone:cdrwa`), shared by all nodes that carry it.
 pub fn open_list() -> AclList {
     static OPEN: LazyLock<AclList> = LazyLock::new(|| Arc::from([Acl::open()]));
     Arc::clone(&OPEN)
 }
 
-/// The list that a node gets when a client asks for `list`: without repetitions, and with `auth`
+/// The list that a node gets when a client sets `list`: without repetitions, and with `auth`
 /// replaced by the identities of the client.
 pub fn fix_up(list: &[Acl], ids: &[Id], settings: &AuthSettings) -> Result<AclList, Code> {
     if let [entry] = list

@@ -27,7 +27,7 @@ fn fixed(list: &[Acl], ids: &[Id]) -> Result<Vec<Acl>, Code> {
 }
 
 #[test]
-fn the_open_list_is_one_and_the_same() {
+fn the_open_list_is_shared() {
     let settings = AuthSettings::default();
     let one = fix_up(&[Acl::open()], &[], &settings).unwrap();
     let twice = fix_up(&[Acl::open(), Acl::open()], &[], &settings).unwrap();
@@ -36,7 +36,7 @@ fn the_open_list_is_one_and_the_same() {
 }
 
 #[test]
-fn repetitions_go_and_the_order_stays() {
+fn repeated_entries_are_dropped_in_order() {
     let list = [
         acl(1, "digest", "b:x"),
         acl(300, "world", "anyone"),
@@ -51,7 +51,7 @@ fn repetitions_go_and_the_order_stays() {
 }
 
 #[test]
-fn lists_that_are_refused() {
+fn invalid_lists_are_refused() {
     assert_eq!(fixed(&[], &[]), Err(Code::InvalidAcl));
     let refused = [
         ("world", "x"),

@@ -10,12 +10,12 @@ use crate::wire::{Acl, Id, Stat};
 pub type Results = Vec<MultiResult<'static>>;
 
 impl Client {
-    /// Creates a persistent node that everybody may use; returns its path.
+    /// Creates a persistent node with the open ACL; returns its path.
     pub fn create(&mut self, path: &str, data: &[u8]) -> Result<String, Error> {
         self.create_mode(path, data, CreateMode::Persistent)
     }
 
-    /// Creates a node of any kind that everybody may use; returns its path.
+    /// Creates a node of any kind with the open ACL; returns its path.
     pub fn create_mode(
         &mut self,
         path: &str,
@@ -27,7 +27,7 @@ impl Client {
         Ok(answer.body().path()?.into_owned())
     }
 
-    /// Creates a node of any kind that everybody may use; returns its path and stat.
+    /// Creates a node of any kind with the open ACL; returns its path and stat.
     pub fn create2(
         &mut self,
         path: &str,

@@ -16,10 +16,10 @@ use crate::wire::opcode::{op, xid};
 use crate::wire::{Malformed, Reader};
 use crate::{Millis, SessionId};
 
-/// What a client asks of its session, and of the bytes it accepts.
+/// What a client requests of its session, and the bounds of the bytes that it accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Session timeout to ask for; the server may give another.
+    /// Session timeout to request; the server may give another.
     pub timeout_ms: i32,
     /// The flag of the handshake; `None` leaves it out, as clients of 3.3 do.
     pub read_only: Option<bool>,
@@ -36,7 +36,7 @@ impl Default for Options {
 /// What takes a session up again, from any process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Session {
-    /// Zero asks for a new session.
+    /// Zero requests a new session.
     pub id: SessionId,
     /// The secret of the session.
     pub password: Password,
@@ -48,7 +48,7 @@ pub struct Session {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
     /// No connection, or one that has sent nothing yet.
-    Apart,
+    Disconnected,
     /// The handshake is under way.
     Connecting,
     /// Requests are answered.
@@ -163,7 +163,7 @@ pub enum Broken {
     Message(#[from] Malformed),
 }
 
-/// What the clock asks of a session.
+/// What a session has to do at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pulse {
     /// Nothing.
@@ -202,7 +202,7 @@ impl<T> Core<T> {
     pub fn resume(options: Options, session: Session) -> Core<T> {
         Core {
             options,
-            phase: Phase::Apart,
+            phase: Phase::Disconnected,
             session,
             timeout_ms: options.timeout_ms,
             next_xid: 1,
@@ -226,7 +226,7 @@ impl<T> Core<T> {
         self.session
     }
 
-    /// The timeout agreed (before the handshake: asked for).
+    /// The timeout agreed (before the handshake: requested).
     pub fn timeout_ms(&self) -> i32 {
         self.timeout_ms
     }
@@ -241,8 +241,8 @@ impl<T> Core<T> {
         std::mem::take(&mut self.violations)
     }
 
-    /// Begins a handshake on a new connection. What waited on the old one is handed back: nobody
-    /// knows whether it was done.
+    /// Begins a handshake on a new connection. What waited on the old one is handed back: it
+    /// is unknown whether it was done.
     pub fn connect(&mut self, now: Millis, out: &mut Vec<u8>) -> Vec<Awaited<T>> {
         let lost = self.disconnect();
         self.phase = Phase::Connecting;
@@ -262,7 +262,7 @@ impl<T> Core<T> {
     /// The connection is gone. Hands back what waited on it.
     pub fn disconnect(&mut self) -> Vec<Awaited<T>> {
         if matches!(self.phase, Phase::Connecting | Phase::Open) {
-            self.phase = Phase::Apart;
+            self.phase = Phase::Disconnected;
         }
         self.pings = 0;
         self.awaited.drain(..).chain(self.aside.drain(..)).collect()
@@ -307,7 +307,7 @@ impl<T> Core<T> {
         self.heard = now;
     }
 
-    /// What the clock asks for.
+    /// What is due at this time.
     pub fn pulse(&self, now: Millis) -> Pulse {
         let timeout = i64::from(self.timeout_ms);
         if !matches!(self.phase, Phase::Open | Phase::Connecting) {

@@ -36,13 +36,13 @@ fn event(zxid: i64) -> Vec<u8> {
     bytes
 }
 
-fn ask(core: &mut Core<u32>, tag: u32) -> i32 {
+fn request(core: &mut Core<u32>, tag: u32) -> i32 {
     core.request(&Request::Exists { path: "/a", watch: false }, tag, &mut Vec::new())
 }
 
 fn ask_all(core: &mut Core<u32>, tags: std::ops::Range<u32>) {
     for tag in tags {
-        ask(core, tag);
+        request(core, tag);
     }
 }
 
@@ -59,7 +59,7 @@ fn receive_all(core: &mut Core<u32>, bytes: &[u8]) -> usize {
 #[test]
 fn replies_are_paired_in_order_and_split_anywhere() {
     let mut core = open();
-    assert_eq!((ask(&mut core, 10), ask(&mut core, 11)), (1, 2));
+    assert_eq!((request(&mut core, 10), request(&mut core, 11)), (1, 2));
     let bytes = [reply(1, 5), reply(2, 5)].concat();
     let mut tags = Vec::new();
     let mut from = 0;
@@ -87,7 +87,7 @@ fn a_reply_out_of_order_counts_once() {
 }
 
 #[test]
-fn time_does_not_go_back() {
+fn an_older_zxid_is_a_violation() {
     let mut core = open();
     ask_all(&mut core, 0..2);
     receive_all(&mut core, &[reply(1, 9), reply(2, 8)].concat());
@@ -108,7 +108,7 @@ fn events_come_before_the_replies_that_show_them() {
 #[test]
 fn auth_and_pings_overtake() {
     let mut core = open();
-    ask(&mut core, 1);
+    request(&mut core, 1);
     let mut out = Vec::new();
     assert_eq!(core.request(&Request::Auth { scheme: "digest", auth: b"a:b" }, 2, &mut out), -4);
     assert_eq!(core.request(&Request::Ping, 3, &mut out), -2);
@@ -132,7 +132,7 @@ fn a_lost_connection_hands_back_what_waited() {
 }
 
 #[test]
-fn silence_asks_for_a_ping_and_then_for_another_server() {
+fn silence_makes_a_ping_due_and_then_the_server_dead() {
     let mut core = open();
     assert_eq!(core.pulse(Millis(1_999)), Pulse::Quiet);
     assert_eq!(core.pulse(Millis(2_000)), Pulse::Ping);

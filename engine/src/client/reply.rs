@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::wire::opcode::op;
 use crate::wire::{Acl, Id, Malformed, Reader, Stat};
 
-/// What follows a reply header. Which method fits is said by the operation that was asked for.
+/// What follows a reply header. The operation of the request decides which method fits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Body<'b>(pub &'b [u8]);
 
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn multi_results_are_told_apart_by_their_type() {
+    fn multi_results_are_read_by_their_type() {
         let stat = Stat { czxid: 5, version: 2, ..Stat::default() };
         let mut bytes = Vec::new();
         header(&mut bytes, op::CREATE2, false, 0);

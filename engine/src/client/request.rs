@@ -1,5 +1,7 @@
 //! Every request of the protocol, and its bytes.
 
+use crate::op::create::CreateRecord;
+use crate::op::{multi, put_path_and_int, reconfig, set_acl, set_data};
 use crate::wire::header::{RequestHeader, finish_frame};
 use crate::wire::opcode::op;
 use crate::wire::{Acl, Put};
@@ -322,22 +324,16 @@ impl Request<'_> {
                 out.put_bool(watch);
             }
             Request::SetData { path, data, version } => {
-                out.put_string(path);
-                out.put_buffer(data);
-                out.put_int(version);
+                set_data::put_record(path, data, version, out);
             }
-            Request::SetAcl { path, acl, version } => {
-                out.put_string(path);
-                Acl::write_list(acl, out);
-                out.put_int(version);
-            }
+            Request::SetAcl { path, acl, version } => set_acl::put_record(path, acl, version, out),
             Request::Delete { path, version } | Request::Check { path, version } => {
-                write_path_int(path, version, out);
+                put_path_and_int(path, version, out);
             }
             Request::CheckWatches { path, kind } | Request::RemoveWatches { path, kind } => {
-                write_path_int(path, kind as i32, out);
+                put_path_and_int(path, kind as i32, out);
             }
-            Request::AddWatch { path, mode } => write_path_int(path, mode as i32, out),
+            Request::AddWatch { path, mode } => put_path_and_int(path, mode as i32, out),
             Request::DeleteContainer { path }
             | Request::GetAcl { path }
             | Request::Sync { path }
@@ -345,10 +341,7 @@ impl Request<'_> {
             | Request::GetAllChildrenNumber { path } => out.put_string(path),
             Request::Multi(parts) | Request::MultiRead(parts) => write_multi(parts, out),
             Request::Reconfig { joining, leaving, members, config } => {
-                out.put_buffer(joining.map(str::as_bytes));
-                out.put_buffer(leaving.map(str::as_bytes));
-                out.put_buffer(members.map(str::as_bytes));
-                out.put_long(config);
+                reconfig::put_record([joining, leaving, members], config, out);
             }
             Request::Auth { scheme, auth } => {
                 out.put_int(0);
@@ -370,18 +363,16 @@ impl Request<'_> {
 
 impl Create<'_> {
     fn write(&self, out: &mut Vec<u8>) {
-        out.put_string(self.path);
-        out.put_buffer(self.data);
-        Acl::write_list(self.acl, out);
-        out.put_int(self.mode.flags());
-        match self.mode {
-            CreateMode::Ttl(ms) | CreateMode::SequentialTtl(ms) => out.put_long(ms),
+        let ttl = match self.mode {
+            CreateMode::Ttl(ms) | CreateMode::SequentialTtl(ms) => Some(ms),
             CreateMode::Persistent
             | CreateMode::Ephemeral
             | CreateMode::PersistentSequential
             | CreateMode::EphemeralSequential
-            | CreateMode::Container => {}
-        }
+            | CreateMode::Container => None,
+        };
+        let Create { path, data, acl, mode } = *self;
+        CreateRecord { path, data, acl: Some(acl), flags: mode.flags(), ttl }.write(out);
     }
 }
 
@@ -394,11 +385,6 @@ impl Watches<'_> {
     }
 }
 
-fn write_path_int(path: &str, number: i32, out: &mut Vec<u8>) {
-    out.put_string(path);
-    out.put_int(number);
-}
-
 fn write_paths(paths: &[&str], out: &mut Vec<u8>) {
     out.put_count(paths.len());
     paths.iter().for_each(|path| out.put_string(path));
@@ -406,16 +392,10 @@ fn write_paths(paths: &[&str], out: &mut Vec<u8>) {
 
 fn write_multi(parts: &[Request<'_>], out: &mut Vec<u8>) {
     for part in parts {
-        write_multi_header(part.op(), false, out);
+        multi::put_request_header(part.op(), out);
         part.write(out);
     }
-    write_multi_header(-1, true, out);
-}
-
-fn write_multi_header(op: i32, done: bool, out: &mut Vec<u8>) {
-    out.put_int(op);
-    out.put_bool(done);
-    out.put_int(-1);
+    multi::put_end(out);
 }
 
 #[cfg(test)]

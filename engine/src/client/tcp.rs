@@ -22,7 +22,7 @@ use crate::{Code, Millis};
 /// Bytes read at once.
 const READ_BYTES: usize = 64 << 10;
 
-/// Why a call did not do what it was asked for.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server refused the request.
@@ -116,7 +116,7 @@ impl Client {
         Client::resume(server, options, Session::default())
     }
 
-    /// Takes up a session of this or another process.
+    /// Re-attaches a session of this or another process.
     pub fn resume(
         server: impl ToSocketAddrs,
         options: Options,
@@ -152,7 +152,7 @@ impl Client {
         self.output.clear();
     }
 
-    /// How long a call waits for the server: 10 s unless told otherwise.
+    /// How long a call waits for the server: 10 s by default.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
     }
@@ -378,7 +378,7 @@ fn dial(server: impl ToSocketAddrs) -> Result<TcpStream, Error> {
     Ok(stream)
 }
 
-/// Asks a server one of the four-letter words and returns all it says.
+/// Sends a four-letter word to a server and returns the whole text.
 pub fn four_letter_word(server: impl ToSocketAddrs, word: &str) -> Result<String, Error> {
     let mut stream = dial(server)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;

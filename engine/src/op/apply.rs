@@ -13,7 +13,7 @@ use crate::{Code, Millis, Zxid, path};
 pub enum OpResult {
     /// A node was created.
     Created {
-        /// Which operation asked.
+        /// The operation of the request.
         op: CreateOp,
         /// Its final path.
         path: Arc<str>,
@@ -56,9 +56,9 @@ pub struct Change {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Interest {
     /// No shard holds a watch.
-    Nobody,
+    None,
     /// Some shard holds a watch.
-    Somebody,
+    Watched,
 }
 
 /// The database while one transaction is applied.
@@ -104,7 +104,7 @@ impl<'a> Applying<'a> {
     }
 
     fn report(&mut self, kind: ChangeKind, path: &Arc<str>, id: NodeId) {
-        if self.interest == Interest::Nobody {
+        if self.interest == Interest::None {
             return;
         }
         let acl = self.tree.acl(id).clone();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::wire::Acl;
 use crate::wire::record::perms;
 
-/// One change that is asked for; a multi asks for several.
+/// One requested change; a multi requests several.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Action {
     /// What kind of change.
@@ -29,9 +29,9 @@ pub enum Operation {
     SetData,
     /// setACL.
     SetAcl,
-    /// A condition in a multi, which is not told.
+    /// A condition in a multi, which has no line.
     Check,
-    /// A multi that was refused; one that was not is told by its parts.
+    /// A multi that was refused; one that was not has a line for each part.
     Multi,
     /// reconfig.
     Reconfig,
@@ -39,7 +39,7 @@ pub enum Operation {
     SessionEnd,
     /// The server takes clients.
     ServerStart,
-    /// The server was told to stop.
+    /// The server is stopped.
     ServerStop,
 }
 

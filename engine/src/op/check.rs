@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Write;
 use super::prepare::Prepare;
 use crate::txn::TxnBody;
+use crate::wire::opcode::op;
 use crate::wire::record::perms;
 use crate::wire::{Malformed, Reader};
 use crate::{Code, path};
@@ -22,6 +23,12 @@ impl Check {
         let (path, version) = (super::shared_path(reader)?, reader.int()?);
         let refused = Write::Refused(Code::BadArguments);
         Ok(path.map_or(refused, |path| Write::Check(Check { path, version })))
+    }
+
+    /// Appends the request record; returns the operation code.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> i32 {
+        super::put_path_and_int(&self.path, self.version, out);
+        op::CHECK
     }
 
     /// Check order: path, node, permission, version.

@@ -11,7 +11,7 @@ use crate::tree::{NewNode, Tree};
 use crate::txn::{CreateOp, CreateRef, CreateTxn, NodeKind, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
-use crate::wire::{Acl, Malformed, Reader};
+use crate::wire::{Acl, Malformed, Put, Reader};
 use crate::{Code, Millis, Zxid, acl, limits, path};
 
 /// A request to create a node.
@@ -27,7 +27,30 @@ pub struct Create {
     ttl: i64,
 }
 
-/// What the flags ask for.
+/// The fields of a request record.
+pub(crate) struct CreateRecord<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) data: Option<&'a [u8]>,
+    pub(crate) acl: Option<&'a [Acl]>,
+    pub(crate) flags: i32,
+    /// Only of createTTL.
+    pub(crate) ttl: Option<i64>,
+}
+
+impl CreateRecord<'_> {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.put_string(self.path);
+        out.put_buffer(self.data);
+        match self.acl {
+            Some(acl) => Acl::write_list(acl, out),
+            None => out.put_int(-1),
+        }
+        out.put_int(self.flags);
+        self.ttl.into_iter().for_each(|ms| out.put_long(ms));
+    }
+}
+
+/// What the flags mean.
 struct Mode {
     kind: NodeKind,
     sequential: bool,
@@ -64,6 +87,19 @@ impl Create {
         let ttl = if op == CreateOp::Ttl { reader.long()? } else { 0 };
         let Some(path) = path else { return Ok(Write::Refused(Code::MarshallingError)) };
         Ok(Write::Create(Create { op, path, data, acl, flags, ttl }))
+    }
+
+    /// Appends the request record; returns the operation code.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> i32 {
+        let record = CreateRecord {
+            path: &self.path,
+            data: self.data.as_deref(),
+            acl: self.acl.as_deref(),
+            flags: self.flags,
+            ttl: (self.op == CreateOp::Ttl).then_some(self.ttl),
+        };
+        record.write(out);
+        self.op.type_code()
     }
 
     /// What the audit log says of it.
@@ -161,6 +197,8 @@ impl Create {
                 return Err(Malformed::Null);
             }
         }
+        // From here on it is what its flags say, whatever it was sent as: null is as good as empty.
+        self.acl.get_or_insert_default();
         match (self.op, self.flags) {
             (CreateOp::Create | CreateOp::Create2 | CreateOp::Ttl, 4) => {
                 self.op = CreateOp::Container;
@@ -168,6 +206,9 @@ impl Create {
             (CreateOp::Ttl, 0..=3) => self.op = CreateOp::Create,
             (CreateOp::Ttl, _) | (_, 0..=4) => {}
             _ => return Err(Malformed::Value),
+        }
+        if self.op != CreateOp::Ttl {
+            self.ttl = 0;
         }
         Ok(self)
     }
@@ -181,7 +222,7 @@ fn numbered(prefix: &str, sequence: i32) -> Arc<str> {
     path.into()
 }
 
-/// Carries out a creation that was prepared.
+/// Applies a creation that was prepared.
 pub(crate) fn apply(create: &CreateTxn, applying: &mut Applying<'_>) -> OpResult {
     let id = applying.tree.create(NewNode {
         path: &create.path,
@@ -197,7 +238,8 @@ pub(crate) fn apply(create: &CreateTxn, applying: &mut Applying<'_>) -> OpResult
     OpResult::Created { op: create.op, path: create.path.clone(), stat: Box::new(stat) }
 }
 
-/// Carries out a creation that stands in the log. Nobody asks for its result.
+/// Applies a creation that stands in the log, where its result is not needed. It does the same to
+/// the tree as [`apply`]; a test of [`crate::database`] compares the two.
 pub(crate) fn replay(create: &CreateRef<'_>, tree: &mut Tree, zxid: Zxid, time: Millis) {
     tree.create(NewNode {
         path: &create.path,

@@ -7,6 +7,7 @@ use super::apply::{Applying, OpResult};
 use super::audited::{Action, Operation};
 use super::prepare::Prepare;
 use crate::txn::{DeleteCause, NodeKind, TxnBody};
+use crate::wire::opcode::op;
 use crate::wire::record::perms;
 use crate::wire::{Malformed, Reader};
 use crate::{Code, path};
@@ -27,6 +28,12 @@ impl Delete {
         let (path, version) = (super::shared_path(reader)?, reader.int()?);
         let refused = Write::Refused(Code::MarshallingError);
         Ok(path.map_or(refused, |path| Write::Delete(Delete { path, version })))
+    }
+
+    /// Appends the request record; returns the operation code.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> i32 {
+        super::put_path_and_int(&self.path, self.version, out);
+        op::DELETE
     }
 
     /// What the audit log says of it.
@@ -94,7 +101,7 @@ pub(crate) fn remove(path: &Arc<str>, prepare: &mut Prepare<'_>) -> Result<(), C
     Ok(())
 }
 
-/// Carries out a deletion that was prepared.
+/// Applies a deletion that was prepared.
 pub(crate) fn apply(path: &Arc<str>, applying: &mut Applying<'_>) -> OpResult {
     let id = applying.tree.find(path).expect("a deletion was prepared for a node that exists");
     applying.deleted(path, id);

@@ -5,7 +5,8 @@ use crate::wire::Acl;
 use crate::wire::record::perms;
 use crate::{Code, acl};
 
-/// Appends the ACL and the stat. Who may only read sees the hashes of digest entries masked.
+/// Appends the ACL and the stat. A caller who may only read sees the hashes of digest entries
+/// masked.
 pub fn reply(path: &str, reading: Reading<'_>, out: &mut Vec<u8>) -> Result<(), Code> {
     let id = reading.tree.find(path).ok_or(Code::NoNode)?;
     if !reading.may(id, perms::READ | perms::ADMIN) {

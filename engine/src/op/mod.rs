@@ -30,6 +30,9 @@ pub mod table;
 pub mod watches;
 pub mod who_am_i;
 
+#[cfg(test)]
+mod encode_tests;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -51,7 +54,7 @@ use crate::{Code, SessionId, Zxid};
 /// The settings that decide what an operation may do.
 #[derive(Clone, Debug, Default)]
 pub struct OpSettings {
-    /// Who may do what, and how identities are proven.
+    /// Access control, and how identities are proven.
     pub auth: AuthSettings,
     /// TTL nodes are allowed.
     pub extended_types: bool,
@@ -61,14 +64,14 @@ pub struct OpSettings {
     pub reconfig_enabled: bool,
 }
 
-/// A change that a client asks for, decoded and owned.
+/// A change that a client requests, decoded and owned.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Write {
     /// create, create2, createContainer, createTTL.
     Create(create::Create),
     /// delete.
     Delete(delete::Delete),
-    /// deleteContainer: asked by the removal loop only, never by a client.
+    /// deleteContainer: from the removal loop only, never from a client.
     DeleteSpent(delete::DeleteSpent),
     /// setData.
     SetData(set_data::SetData),
@@ -82,7 +85,16 @@ pub enum Write {
     /// Apache ZooKeeper gives it one: a multi that could not be parsed, a path that is null.
     Refused(Code),
     /// reconfig.
-    Reconfig,
+    Reconfig(reconfig::Reconfig),
+}
+
+/// Why a write has no request record: no server sends it to another one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotForwarded {
+    /// It is refused whatever the state is; the bytes that it came from are not kept.
+    Refused(Code),
+    /// The leader's own removal of a spent node.
+    Removal,
 }
 
 impl Write {
@@ -103,9 +115,24 @@ impl Write {
                     Ok(writes) => Write::Multi(writes),
                 }
             }
-            op::RECONFIG => reconfig::decode(reader)?,
+            op::RECONFIG => reconfig::Reconfig::decode(reader)?,
             _ => return Err(Malformed::Value),
         })
+    }
+
+    /// Appends the request record that decodes to an equal write, and returns its operation code.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<i32, NotForwarded> {
+        match self {
+            Write::Create(create) => Ok(create.encode(out)),
+            Write::Delete(delete) => Ok(delete.encode(out)),
+            Write::DeleteSpent(_) => Err(NotForwarded::Removal),
+            Write::SetData(set) => Ok(set.encode(out)),
+            Write::SetAcl(set) => Ok(set.encode(out)),
+            Write::Check(check) => Ok(check.encode(out)),
+            Write::Multi(writes) => multi::encode(writes, out),
+            Write::Refused(code) => Err(NotForwarded::Refused(*code)),
+            Write::Reconfig(reconfig) => Ok(reconfig.encode(out)),
+        }
     }
 
     /// Checks the request against the state as it will be, and says what changes.
@@ -119,7 +146,7 @@ impl Write {
             Write::Check(check) => check.prepare(prepare),
             Write::Multi(writes) => Ok(multi::prepare(writes, prepare)),
             Write::Refused(code) => Err(code),
-            Write::Reconfig => reconfig::prepare(prepare),
+            Write::Reconfig(_) => reconfig::prepare(prepare),
         }
     }
 }
@@ -152,11 +179,11 @@ pub fn write_reply(shape: ReplyShape, result: &OpResult, out: &mut Vec<u8>) {
         (ReplyShape::Stat, OpResult::Set(stat) | OpResult::AclSet(stat)) => stat.write(out),
         (ReplyShape::Multi, OpResult::Multi(results)) => multi::write_results(results, out),
         (ReplyShape::Empty, OpResult::Deleted | OpResult::Checked) => {}
-        (shape, result) => panic!("a write asked for {shape:?} was applied as {result:?}"),
+        (shape, result) => panic!("a write with the reply {shape:?} was applied as {result:?}"),
     }
 }
 
-/// What a read needs to be answered: one state of the tree, and who asks.
+/// What a read needs to be answered: one state of the tree, and the caller.
 #[derive(Clone, Copy)]
 pub struct Reading<'a> {
     /// The tree, which does not change while this value lives.
@@ -165,7 +192,7 @@ pub struct Reading<'a> {
     pub settings: &'a OpSettings,
     /// The identities of the connection.
     pub ids: &'a [crate::wire::Id],
-    /// The session that asks.
+    /// The session of the caller.
     pub session: SessionId,
 }
 
@@ -195,6 +222,12 @@ pub(crate) fn path_and_watch<'a>(
     reader: &mut Reader<'a>,
 ) -> Result<(Cow<'a, str>, bool), Malformed> {
     Ok((reader.string()?, reader.bool()?))
+}
+
+/// Appends the record of a path and a number: delete, check, and others.
+pub(crate) fn put_path_and_int(path: &str, number: i32, out: &mut Vec<u8>) {
+    out.put_string(path);
+    out.put_int(number);
 }
 
 /// A path, owned and shareable between the transaction and the pending changes.

@@ -2,7 +2,7 @@
 
 use super::apply::{Applying, OpResult};
 use super::prepare::Prepare;
-use super::{ReplyShape, Write, check, create, delete, set_data, write_reply};
+use super::{NotForwarded, ReplyShape, Write, check, create, delete, set_data, write_reply};
 use crate::txn::TxnBody;
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Put, Reader};
@@ -28,9 +28,14 @@ fn put_header(op: i32, done: bool, err: i32, out: &mut Vec<u8>) {
     out.put_int(err);
 }
 
-/// Appends the header that ends a list of results.
+/// Appends the header that ends a list of operations or of results.
 pub(crate) fn put_end(out: &mut Vec<u8>) {
     put_header(-1, true, -1, out);
+}
+
+/// Appends the header of one operation of a request.
+pub(crate) fn put_request_header(op: i32, out: &mut Vec<u8>) {
+    put_header(op, false, -1, out);
 }
 
 /// Appends the header of one result.
@@ -81,6 +86,24 @@ pub fn decode(reader: &mut Reader<'_>) -> Result<Vec<Write>, Malformed> {
         Write::Refused(_) => Err(Malformed::Value),
         write => Ok(write),
     })
+}
+
+/// Appends the request record; returns the operation code.
+pub(crate) fn encode(writes: &[Write], out: &mut Vec<u8>) -> Result<i32, NotForwarded> {
+    let first = out.len();
+    for write in writes {
+        let start = out.len();
+        put_request_header(op::ERROR, out);
+        match write.encode(out) {
+            Ok(code) => out[start..start + 4].copy_from_slice(&code.to_be_bytes()),
+            Err(refused) => {
+                out.truncate(first);
+                return Err(refused);
+            }
+        }
+    }
+    put_end(out);
+    Ok(op::MULTI)
 }
 
 /// Prepares one after the other, each seeing those before it. A refusal undoes what was noted and

@@ -51,7 +51,7 @@ impl<'a> MultiRead<'a> {
     }
 
     /// Appends one result per read; a failing one does not stop the others. All of it together is
-    /// refused where it is too much: a small request could ask for gigabytes.
+    /// refused where it is too much: a small request could make a reply of gigabytes.
     pub fn reply(&self, reading: Reading<'_>, out: &mut Vec<u8>) -> Result<(), Code> {
         let first = out.len();
         for item in &self.items {

@@ -120,7 +120,7 @@ impl OutstandingChanges {
         self.ephemerals.entry(session).or_default().push((zxid, path.clone()));
     }
 
-    /// The paths that [`OutstandingChanges::touch_ephemeral`] was told about. Some may be gone again.
+    /// The paths that [`OutstandingChanges::touch_ephemeral`] noted. Some may be gone again.
     pub fn touched_ephemerals(&self, session: SessionId) -> impl Iterator<Item = Arc<str>> + '_ {
         self.ephemerals.get(&session).into_iter().flatten().map(|(_, path)| path.clone())
     }

@@ -19,11 +19,11 @@ pub struct Prepare<'a> {
     pub pending: &'a mut OutstandingChanges,
     /// The settings.
     pub settings: &'a OpSettings,
-    /// What there is to tell about quotas.
+    /// Quotas that requests exceed, for the log and the metrics.
     pub notes: &'a mut QuotaNotes,
-    /// The identities of the connection that asks.
+    /// The identities of the connection that sent the request.
     pub ids: &'a [Id],
-    /// The session that asks.
+    /// The session of the request.
     pub session: SessionId,
     /// The zxid that this request will have.
     pub zxid: Zxid,

@@ -1,4 +1,4 @@
-//! What ordering has to tell beside its transactions.
+//! Quotas that requests exceed, as ordering finds them.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct QuotaNotes {
 }
 
 impl QuotaNotes {
-    /// Whether there is nothing to tell.
+    /// Whether there are no notes.
     pub fn is_empty(&self) -> bool {
         self.excesses.is_empty() && self.refused.is_empty()
     }

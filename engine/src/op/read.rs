@@ -1,4 +1,4 @@
-//! The reads, behind one door: a shard answers them itself, unless a write of the same session is
+//! Answering reads: a shard answers them itself, unless a write of the same session is
 //! ahead; then the sequencer does, between two transactions.
 
 use std::borrow::Cow;

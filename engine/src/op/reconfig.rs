@@ -4,15 +4,45 @@ use super::Write;
 use super::prepare::Prepare;
 use crate::Code;
 use crate::txn::TxnBody;
-use crate::wire::{Malformed, Reader};
+use crate::wire::opcode::op;
+use crate::wire::{Malformed, Put, Reader};
 
-/// Reads the request record; what it asks for does not matter to a standalone server.
-pub fn decode(reader: &mut Reader<'_>) -> Result<Write, Malformed> {
-    reader.ustring()?;
-    reader.ustring()?;
-    reader.ustring()?;
-    reader.long()?;
-    Ok(Write::Reconfig)
+/// A request to change the members of the ensemble.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Reconfig {
+    /// Servers to add.
+    pub joining: Option<Box<str>>,
+    /// Ids of servers to remove.
+    pub leaving: Option<Box<str>>,
+    /// All members, instead of the two others.
+    pub new_members: Option<Box<str>>,
+    /// The version of the configuration that this builds on, -1 for any.
+    pub from_config: i64,
+}
+
+impl Reconfig {
+    /// Reads the request record.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Write, Malformed> {
+        Ok(Write::Reconfig(Reconfig {
+            joining: reader.ustring()?.map(Box::from),
+            leaving: reader.ustring()?.map(Box::from),
+            new_members: reader.ustring()?.map(Box::from),
+            from_config: reader.long()?,
+        }))
+    }
+
+    /// Appends the request record; returns the operation code.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> i32 {
+        let lists = [&self.joining, &self.leaving, &self.new_members].map(Option::as_deref);
+        put_record(lists, self.from_config, out);
+        op::RECONFIG
+    }
+}
+
+/// Appends a request record: joining, leaving and new members, and the version they build on.
+pub(crate) fn put_record(lists: [Option<&str>; 3], from_config: i64, out: &mut Vec<u8>) {
+    lists.iter().for_each(|list| out.put_buffer(list.map(str::as_bytes)));
+    out.put_long(from_config);
 }
 
 /// Always a refusal: switched off, or not possible without an ensemble.

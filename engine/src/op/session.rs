@@ -24,7 +24,7 @@ pub fn prepare_close(prepare: &mut Prepare<'_>) -> TxnBody {
     TxnBody::CloseSession { paths }
 }
 
-/// Carries out the end of a session.
+/// Applies the end of a session.
 pub(crate) fn apply_close(paths: &[Arc<str>], applying: &mut Applying<'_>) -> OpResult {
     for path in paths {
         delete::apply(path, applying);

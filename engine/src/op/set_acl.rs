@@ -7,8 +7,9 @@ use super::apply::{Applying, OpResult};
 use super::audited::{Action, Operation, acl_text};
 use super::prepare::Prepare;
 use crate::txn::{AclList, TxnBody};
+use crate::wire::opcode::op;
 use crate::wire::record::perms;
-use crate::wire::{Acl, Malformed, Reader};
+use crate::wire::{Acl, Malformed, Put, Reader};
 use crate::{Code, acl, path};
 
 /// A request to replace the ACL of a node.
@@ -31,6 +32,12 @@ impl SetAcl {
         let version = reader.int()?;
         let Some(path) = path else { return Ok(Write::Refused(Code::BadArguments)) };
         Ok(Write::SetAcl(SetAcl { path, acl, version }))
+    }
+
+    /// Appends the request record; returns the operation code.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> i32 {
+        put_record(&self.path, &self.acl, self.version, out);
+        op::SET_ACL
     }
 
     /// What the audit log says of it.
@@ -56,7 +63,14 @@ impl SetAcl {
     }
 }
 
-/// Carries out a change that was prepared. No watch fires.
+/// Appends a request record.
+pub(crate) fn put_record(path: &str, acl: &[Acl], version: i32, out: &mut Vec<u8>) {
+    out.put_string(path);
+    Acl::write_list(acl, out);
+    out.put_int(version);
+}
+
+/// Applies a change that was prepared. No watch fires.
 pub(crate) fn apply(
     path: &Arc<str>,
     acl: &AclList,

@@ -7,8 +7,9 @@ use super::apply::{Applying, OpResult};
 use super::audited::{Action, Operation};
 use super::prepare::Prepare;
 use crate::txn::TxnBody;
+use crate::wire::opcode::op;
 use crate::wire::record::perms;
-use crate::wire::{Malformed, Reader};
+use crate::wire::{Malformed, Put, Reader};
 use crate::{Code, path};
 
 /// A request to replace the data of a node.
@@ -27,6 +28,12 @@ impl SetData {
         let version = reader.int()?;
         let Some(path) = path else { return Ok(Write::Refused(Code::BadArguments)) };
         Ok(Write::SetData(SetData { path, data, version }))
+    }
+
+    /// Appends the request record; returns the operation code.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> i32 {
+        put_record(&self.path, self.data.as_deref(), self.version, out);
+        op::SET_DATA
     }
 
     /// What the audit log says of it.
@@ -58,7 +65,14 @@ impl SetData {
     }
 }
 
-/// Carries out a change that was prepared.
+/// Appends a request record.
+pub(crate) fn put_record(path: &str, data: Option<&[u8]>, version: i32, out: &mut Vec<u8>) {
+    out.put_string(path);
+    out.put_buffer(data);
+    out.put_int(version);
+}
+
+/// Applies a change that was prepared.
 pub(crate) fn apply(
     path: &Arc<str>,
     data: Option<&[u8]>,

@@ -1,7 +1,7 @@
 //! The operations of the protocol, one row each: what each is called, and how it is served.
 //!
-//! Whoever asks something about an operation code asks this table. A lookup is one array index,
-//! because every request needs one.
+//! Everything that depends on the code of an operation is looked up here. A lookup is one array
+//! index, because every request needs one.
 
 use OpClass::{Auth, Internal, Local, Ordered, Read, Write};
 use ReplyShape::{Empty, Multi, Path, PathAndStat, Stat};

@@ -11,13 +11,13 @@ pub(super) const NO_BUCKET: Millis = Millis(i64::MAX);
 pub struct Session {
     /// The timeout agreed, which a reconnect may change.
     pub timeout_ms: i32,
-    /// Who speaks for it; `None` until a connection takes it up after a restart.
+    /// The connection that owns it; `None` until one re-attaches it after a restart.
     pub owner: Option<Owner>,
-    /// When it was heard of last.
+    /// When its client sent something last.
     pub last_heard: LastHeard,
-    /// Its end is decided but not yet committed: nothing can take it up again.
+    /// Its end is decided but not yet committed: no connection can re-attach it.
     pub is_closing: bool,
-    /// The bucket that looks at this session next. Entries of other buckets are leftovers.
+    /// The bucket in which this session is examined next. Entries of other buckets are leftovers.
     pub(super) bucket: Millis,
 }
 

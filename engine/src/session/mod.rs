@@ -1,8 +1,8 @@
-//! Sessions: who is a client of the ensemble, and until when.
+//! Sessions: ids, timeouts, owners and expiry.
 //!
 //! The table is replicated state (ids and timeouts, changed by transactions only) plus what one
-//! server knows about it: who holds the session now, and when it was heard of last. Only the
-//! server that leads lets sessions expire.
+//! server knows about it: which connection owns a session, and when its client sent something
+//! last. Only the server that leads lets sessions expire.
 
 mod entry;
 mod ids;
@@ -21,11 +21,11 @@ pub use table::{Attached, SessionTable};
 use crate::Millis;
 use crate::origin::Origin;
 
-/// When a session was heard of last (monotonic clock), shared between the shard that holds its
-/// connection, which writes, and the table, which reads when the session may be due.
+/// When the client of a session sent something last (monotonic clock). The shard that has its
+/// connection writes it, and the table reads it when the session may be due.
 ///
-/// A plain store is enough: one shard at a time holds the last_heard, and a table that misses the
-/// very last touch sees it a tick later at the latest.
+/// A plain store is enough: one shard at a time writes, and a table that misses the very last
+/// touch sees it a tick later at the latest.
 #[derive(Clone, Debug)]
 pub struct LastHeard(Arc<AtomicI64>);
 
@@ -34,13 +34,13 @@ impl LastHeard {
         LastHeard(Arc::new(AtomicI64::new(now.0)))
     }
 
-    /// The client was heard of, be it by a ping.
+    /// The client sent something, be it a ping.
     #[inline]
     pub fn touch(&self, now: Millis) {
         self.0.store(now.0, Ordering::Relaxed);
     }
 
-    /// When the client was heard of last.
+    /// When the client sent something last.
     #[inline]
     pub fn get(&self) -> Millis {
         Millis(self.0.load(Ordering::Relaxed))

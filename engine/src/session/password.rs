@@ -1,4 +1,4 @@
-//! Session passwords: what lets a client, and nobody else, take its session up again.
+//! Session passwords: they let only its own client re-attach a session.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -10,9 +10,9 @@ use crate::wire::connect::{PASSWORD_BYTES, Password};
 /// How passwords follow from session ids. Equal on all servers of an ensemble.
 #[derive(Clone)]
 pub enum Passwords {
-    /// A keyed hash: only who knows the secret can tell the password of a session.
+    /// A keyed hash: the password of a session cannot be computed without the secret.
     Keyed(PasswordSecret),
-    /// ZooKeeper's own, which anybody can compute. Only for an ensemble in which sessions move
+    /// ZooKeeper's own, which any client can compute. Only for an ensemble in which sessions move
     /// between ZooKeeper's servers and ours.
     Java,
 }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn javas_passwords_as_a_zookeeper_gave_them_out() {
+    fn java_passwords_equal_those_of_zookeeper() {
         let captured = [
             (0x100_0016_c9f7_0063, 0xb126_4881_e825_52b5_7299_9899_3e85_726b_u128),
             (0x100_0016_c9f7_0064, 0x11cc_2a81_08a0_ae0d_3ce8_9c72_6031_d96c),

@@ -8,12 +8,12 @@ use super::map::SessionMap;
 use super::{LastHeard, Owner};
 use crate::{Code, Millis, SessionId};
 
-/// A session that was taken up by a connection.
+/// A session that was attached to a connection.
 #[derive(Debug)]
 pub struct Attached {
     /// The last_heard for the shard that holds the connection now. Earlier ones have no effect.
     pub last_heard: LastHeard,
-    /// Who spoke for the session before; its connection has to be closed.
+    /// The owner before; its connection has to be closed.
     pub previous: Option<Owner>,
 }
 
@@ -22,13 +22,13 @@ pub struct Attached {
 /// Time is cut into ticks and a session expires at the end of the tick in which its time runs
 /// out: never early, at most one tick late. A touch moves nothing. When the tick comes at which a
 /// session would be due, [`LastHeard`] is read, and the session moves to the tick that follows
-/// from it; so each session costs one look per timeout, however often it is heard of.
+/// from it; so each session is examined once per timeout, however often its client sends something.
 #[derive(Debug)]
 pub struct SessionTable {
     sessions: SessionMap,
     /// The same ids, in order: for snapshots, which are written in slices.
     order: BTreeSet<SessionId>,
-    /// Sessions by the end of the tick at which to look at them; `None` on a server that does
+    /// Sessions by the end of the tick at which to examine them; `None` on a server that does
     /// not lead.
     buckets: Option<BTreeMap<Millis, VecDeque<SessionId>>>,
     tick_ms: i64,
@@ -38,7 +38,7 @@ pub struct SessionTable {
 
 impl SessionTable {
     /// An empty table that lets sessions expire. All three are in milliseconds; the timeouts are
-    /// the bounds of what clients may ask for.
+    /// the bounds of what clients may request.
     pub fn new(tick_ms: i32, timeout_ms_min: i32, timeout_ms_max: i32) -> SessionTable {
         assert!(tick_ms > 0 && 0 < timeout_ms_min && timeout_ms_min <= timeout_ms_max);
         SessionTable {
@@ -51,7 +51,7 @@ impl SessionTable {
         }
     }
 
-    /// The timeout that a client gets when it asks for this one.
+    /// The timeout that a client gets when it requests this one.
     pub const fn clamp(&self, timeout_ms: i32) -> i32 {
         if timeout_ms < self.timeout_ms_min {
             self.timeout_ms_min
@@ -63,7 +63,7 @@ impl SessionTable {
     }
 
     /// A session begins, or is found in a snapshot or in the log. One that exists already gets
-    /// the new timeout and is heard of now.
+    /// the new timeout, from now.
     pub fn open(&mut self, id: SessionId, timeout_ms: i32, now: Millis) -> LastHeard {
         let session = if let Some(session) = self.sessions.get_mut(id) {
             session.timeout_ms = timeout_ms;
@@ -102,8 +102,7 @@ impl SessionTable {
         self.sessions.get(id)
     }
 
-    /// Whether `owner` may still write for a session: it must live, and nobody else may have
-    /// taken it up.
+    /// Whether `owner` may still write for a session: it must live, and no other connection may own it.
     pub fn check(&self, id: SessionId, owner: Owner) -> Result<(), Code> {
         match self.sessions.get(id) {
             None => Err(Code::SessionExpired),
@@ -115,7 +114,7 @@ impl SessionTable {
         }
     }
 
-    /// A connection takes a session up, with a timeout that [`SessionTable::clamp`] let through.
+    /// Attaches a session to a connection, with a timeout that [`SessionTable::clamp`] let through.
     /// `None` if the session is gone or going: once expiry has been decided, nothing revives it.
     pub fn attach(
         &mut self,
@@ -133,7 +132,7 @@ impl SessionTable {
         Some(Attached { last_heard, previous })
     }
 
-    /// A session was heard of through another server. False if there is none.
+    /// The client of a session sent something to another server. False if there is none.
     pub fn touch(&mut self, id: SessionId, now: Millis) -> bool {
         match self.sessions.get(id) {
             Some(session) if !session.is_closing => {
@@ -158,7 +157,7 @@ impl SessionTable {
     }
 
     /// Gives every session a full timeout from now, because this process was paused and cannot
-    /// know who was heard of meanwhile. Ends that are on their way stay so.
+    /// know which clients sent something meanwhile. Ends that are under way stay so.
     pub fn rearm(&mut self, now: Millis) {
         for session in self.order.iter().filter_map(|id| self.sessions.get(*id)) {
             session.last_heard.touch(now);
@@ -170,14 +169,14 @@ impl SessionTable {
         self.buckets = None;
     }
 
-    /// Adds to `out` the sessions that expire now, and marks them as closing: each is told once.
+    /// Adds to `out` the sessions that expire now, and marks them as closing: each is returned once.
     pub fn due(&mut self, now: Millis, out: &mut Vec<SessionId>) {
         let all_done = self.due_some(now, usize::MAX, out);
         assert!(all_done, "there are fewer sessions than numbers");
     }
 
-    /// As [`SessionTable::due`], but looks at `sessions_max` sessions at most. False if there are
-    /// more to look at now.
+    /// As [`SessionTable::due`], but examines `sessions_max` sessions at most. False if more are
+    /// due now.
     pub fn due_some(&mut self, now: Millis, sessions_max: usize, out: &mut Vec<SessionId>) -> bool {
         let mut left = sessions_max;
         while let Some((at, mut ids)) = self.pop_bucket(now) {
@@ -188,13 +187,13 @@ impl SessionTable {
                     return false;
                 }
                 left -= 1;
-                self.look_at(id, at, now, out);
+                self.examine(id, at, now, out);
             }
         }
         true
     }
 
-    /// When [`SessionTable::due`] has something to look at next.
+    /// When [`SessionTable::due`] has something to examine next.
     pub fn next_due(&self) -> Option<Millis> {
         self.buckets.as_ref()?.keys().next().copied()
     }
@@ -220,7 +219,7 @@ impl SessionTable {
         ids.filter_map(|id| Some((*id, self.sessions.get(*id)?.timeout_ms)))
     }
 
-    /// All sessions by the time at which they expire if nothing is heard of them, for the `dump`
+    /// All sessions by the time at which they expire if their clients send nothing, for the `dump`
     /// word. Monotonic clock.
     pub fn dump(&self) -> BTreeMap<Millis, Vec<SessionId>> {
         let mut dump: BTreeMap<Millis, Vec<SessionId>> = BTreeMap::new();
@@ -233,7 +232,7 @@ impl SessionTable {
 
 /// Buckets.
 impl SessionTable {
-    /// Puts a session into the bucket of its deadline. One that an earlier bucket will look at
+    /// Puts a session into the bucket of its deadline. One that is in an earlier bucket
     /// stays there: that is what makes a touch free.
     fn schedule(&mut self, id: SessionId) {
         let Some(buckets) = &mut self.buckets else { return };
@@ -251,7 +250,7 @@ impl SessionTable {
     }
 
     /// Expires a session, or moves it on to the bucket that its last_heard calls for now.
-    fn look_at(&mut self, id: SessionId, at: Millis, now: Millis, out: &mut Vec<SessionId>) {
+    fn examine(&mut self, id: SessionId, at: Millis, now: Millis, out: &mut Vec<SessionId>) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         if session.bucket != at || session.is_closing {
             return;

@@ -24,9 +24,9 @@ fn due(table: &mut SessionTable, now: i64) -> Vec<SessionId> {
 
 #[test]
 fn timeouts_are_clamped_on_both_sides() {
-    let asked = [i32::MIN, -1, 0, 3_999, 4_000, 25_000, 40_000, 40_001, i32::MAX];
+    let requested = [i32::MIN, -1, 0, 3_999, 4_000, 25_000, 40_000, 40_001, i32::MAX];
     let given = [4_000, 4_000, 4_000, 4_000, 4_000, 25_000, 40_000, 40_000, 40_000];
-    assert_eq!(asked.map(|timeout| table().clamp(timeout)), given);
+    assert_eq!(requested.map(|timeout| table().clamp(timeout)), given);
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn expiry_is_never_early_and_at_most_a_tick_late() {
             let end = heard + i64::from(timeout);
             assert_eq!(due(&mut table, end), [], "not even at the last moment");
             assert_eq!(due(&mut table, end + TICK), [SessionId(1)]);
-            assert_eq!(due(&mut table, end + 9 * TICK), [], "each is told once");
+            assert_eq!(due(&mut table, end + 9 * TICK), [], "each is returned once");
         }
     }
 }
@@ -93,7 +93,7 @@ fn attach_renegotiates_in_both_directions() {
 }
 
 #[test]
-fn whoever_comes_first_wins_attach_or_expiry() {
+fn attach_and_expiry_the_first_one_wins() {
     let mut table = table();
     table.open(SessionId(1), 4_000, Millis(0));
     table.open(SessionId(2), 4_000, Millis(0));
@@ -108,7 +108,7 @@ fn whoever_comes_first_wins_attach_or_expiry() {
 fn writes_are_taken_from_the_owner_of_a_living_session() {
     let mut table = table();
     table.open(SessionId(1), 4_000, Millis(0));
-    assert_eq!(table.check(SessionId(1), owner(1)), Ok(()), "nobody has taken it up yet");
+    assert_eq!(table.check(SessionId(1), owner(1)), Ok(()), "no connection owns it yet");
     table.attach(SessionId(1), 4_000, owner(2), Millis(0)).unwrap();
     assert_eq!(table.check(SessionId(1), owner(1)), Err(Code::SessionMoved));
     assert_eq!(table.check(SessionId(1), owner(2)), Ok(()));
@@ -130,7 +130,7 @@ fn after_a_restart_every_session_has_a_full_timeout() {
 }
 
 #[test]
-fn only_who_leads_lets_sessions_expire() {
+fn sessions_expire_only_on_an_armed_table() {
     let mut table = table();
     table.open(SessionId(1), 4_000, Millis(0));
     table.disarm();
@@ -142,7 +142,7 @@ fn only_who_leads_lets_sessions_expire() {
 }
 
 #[test]
-fn slices_tell_what_one_look_at_everything_tells() {
+fn slices_give_what_one_scan_gives() {
     let mut table = table();
     for id in 0..1_000 {
         let last_heard = table.open(SessionId(id + 1), 4_000, Millis(0));
@@ -199,7 +199,7 @@ fn a_random_history_keeps_every_promise() {
 }
 
 #[test]
-fn a_session_costs_one_look_however_often_its_timeout_changes() {
+fn a_session_is_examined_once_however_often_its_timeout_changes() {
     let mut table = table();
     table.open(SessionId(1), 40_000, Millis(0));
     for now in 0..1_000 {

@@ -1,4 +1,4 @@
-//! Authentication: carried out when its packet is read, not behind outstanding requests.
+//! Authentication: done when its packet is read, not behind outstanding requests.
 
 use std::sync::Arc;
 

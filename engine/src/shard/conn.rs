@@ -1,4 +1,4 @@
-//! One client connection: what it has sent, what it waits for, what it is owed.
+//! One client connection: its input, its requests in flight, its output.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -106,20 +106,20 @@ pub struct ConnStats {
     pub replies: i64,
 }
 
-/// The session that a connection speaks for.
+/// The session that a connection owns.
 #[derive(Clone, Debug)]
 pub struct Attached {
     /// The session.
     pub session: SessionId,
     /// The timeout agreed.
     pub timeout_ms: i32,
-    /// Where the sequencer reads when the client was last heard.
+    /// Where the sequencer reads the time of the last message.
     pub last_heard: LastHeard,
 }
 
 /// One connection.
 pub struct Conn {
-    /// Who is on the other side.
+    /// The address of the client.
     pub peer: SocketAddr,
     /// How far the conversation has come.
     pub phase: Phase,
@@ -136,14 +136,14 @@ pub struct Conn {
     pub in_flight: usize,
     /// The session, once it is set up.
     pub attached: Option<Attached>,
-    /// Who the client has proven to be.
+    /// The identities that the client has proven.
     pub ids: Arc<[Id]>,
     /// The flag of the connect request, echoed in its answer.
     pub read_only: Option<bool>,
     /// Monotonic milliseconds of the accept.
     pub accepted: Millis,
-    /// When a new session was asked for, microseconds of the monotonic clock; `None` where the
-    /// connection takes an old one up.
+    /// When a new session was requested, microseconds of the monotonic clock; `None` where the
+    /// connection re-attaches an old one.
     pub opening_us: Option<u64>,
     /// Requests that are held back until fewer are in process.
     pub held: usize,
@@ -159,7 +159,7 @@ pub struct Conn {
     pub stalled: bool,
     /// Its next request is a write, which waits until the audit log has caught up.
     pub awaits_audit: bool,
-    /// The client has closed its side: what it asked for is answered, then the socket is closed.
+    /// The client has closed its side: its requests are answered, then the socket is closed.
     pub input_ended: bool,
 }
 
@@ -212,21 +212,21 @@ impl Conn {
         self.in_flight == 0 && self.held == 0
     }
 
-    /// Whether nothing is owed to the client any more.
+    /// Whether every request is answered and every byte sent.
     pub fn is_settled(&self) -> bool {
         let busy = matches!(self.phase, Phase::Word | Phase::Opening);
         !busy && !self.is_new && self.is_idle() && self.out.is_empty()
     }
 
-    /// A client whose write waits for the audit log is heard by its bytes: its pings wait behind
-    /// the write, and a slow disk of the audit log must not end its session.
-    pub(super) fn note_heard_while_waiting(&self, now: Millis) {
+    /// Any bytes keep the session of a client whose write waits for the audit log: its pings wait
+    /// behind the write, and a slow disk of the audit log must not end its session.
+    pub(super) fn touch_while_waiting(&self, now: Millis) {
         if let Some(attached) = self.attached.as_ref().filter(|_| self.awaits_audit) {
             attached.last_heard.touch(now);
         }
     }
 
-    /// Nothing more is said: what is in the output is sent, then the socket is closed.
+    /// No further reply is made: what is in the output is sent, then the socket is closed.
     pub fn close(&mut self) {
         if self.phase != Phase::Lost {
             self.phase = Phase::Closing;
@@ -264,8 +264,8 @@ impl ConnStats {
         *self = ConnStats::new(self.established);
     }
 
-    /// Notes a reply. Authentication leaves no trace, and the special xids (pings) are not what
-    /// anybody wants to know as the last one: both as in ZooKeeper.
+    /// Notes a reply. Authentication is not counted, and special xids (pings) are not shown as the
+    /// last one: both as in ZooKeeper.
     pub fn replied(&mut self, reply: Replied) {
         let spec = OpSpec::of(reply.op);
         if spec.class == OpClass::Auth {

@@ -16,9 +16,9 @@ pub struct ShardCounters {
     pub auth_failed: u64,
     /// Connections closed because their handshake took too long.
     pub sessionless_expired: u64,
-    /// Session opens and re-attachments asked for.
+    /// Requests to open or re-attach a session.
     pub connection_requests: u64,
-    /// Re-attachments asked for.
+    /// Requests to re-attach a session.
     pub revalidations: u64,
     /// Notifications sent, by event type (index 1 to 4).
     pub notifications: [u64; 5],
@@ -41,11 +41,11 @@ pub struct ShardCounters {
 pub struct ThrottleCounters {
     /// Connections closed because large requests had too many bytes together.
     pub large_rejected: u64,
-    /// Looks at held requests that ended in waiting for others.
+    /// Times at which the first held request had to wait on.
     pub waits: u64,
     /// Requests refused because they were held for too long.
     pub throttled: u64,
-    /// Stale requests that were carried out.
+    /// Stale requests that were served.
     pub stale: u64,
     /// Connections of which a stale request, and what came behind it, was dropped.
     pub stale_dropped: u64,
@@ -118,7 +118,7 @@ impl OpCounts {
         self.0.iter_mut().zip(more.0).for_each(|(sum, more)| *sum += more);
     }
 
-    /// The operations that were asked for, and how often each of them.
+    /// The operations that were requested, and how often each of them.
     pub fn iter(&self) -> impl Iterator<Item = (&'static OpSpec, u64)> {
         OpSpec::ALL.iter().zip(self.0).filter(|(_, count)| *count > 0)
     }

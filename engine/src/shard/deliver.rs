@@ -113,7 +113,7 @@ impl Shard {
             Outcome::Granted(grant) => self.granted(turn, *grant, answer.zxid),
             Outcome::Gone => self.refuse_session(turn.conn),
             Outcome::Unavailable => turn.conn.abort(),
-            other => panic!("a session was asked for and {other:?} came back"),
+            other => panic!("a request for a session was answered with {other:?}"),
         }
     }
 
@@ -182,14 +182,14 @@ impl Shard {
         }
     }
 
-    /// Serves what has come to the front and needs no other thread. A connection that closes owes
+    /// Serves what has come to the front and needs no other thread. A connection that closes gets
     /// no reply any more, but its slots go, so that the next answer finds its own request.
     ///
     /// Order: the replies carry the zxid of the answer before them. The moment may be further on,
     /// but the changes in between are not delivered yet, and answers from before it may follow.
     fn serve_front(&mut self, turn: &mut Turn<'_>, zxid: Zxid) {
         while let Some(Slot::Local(_) | Slot::Refused { .. }) = turn.conn.pipeline.front() {
-            let slot = turn.conn.pipeline.pop_front().expect("the front was looked at");
+            let slot = turn.conn.pipeline.pop_front().expect("the front is there");
             self.end(1);
             self.locals_waiting -= 1;
             let open = matches!(turn.conn.phase, Phase::Established | Phase::Leaving);

@@ -2,7 +2,7 @@
 
 use super::arrival::Reply;
 use super::conn::{Attached, Conn, Phase};
-use super::throttled::What;
+use super::throttled::HeldKind;
 use super::{Moment, Shard, Turn, Urgency, Word};
 use crate::request::{Attachment, Request, RequestKind};
 use crate::sequencer::Caller;
@@ -13,8 +13,8 @@ use crate::wire::opcode::op;
 use crate::{Code, SessionId, Zxid, limits};
 
 impl Shard {
-    /// Takes the first bytes of a connection in. Thousands may come at once, and each may ask for a
-    /// session: they wait for their turn behind those who are here.
+    /// Takes the first bytes of a connection in. Thousands may arrive at once, and each may request
+    /// a session: they are served in portions, behind established connections.
     pub(super) fn on_first_bytes(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) {
         turn.conn.input.extend_from_slice(bytes);
         if !std::mem::replace(&mut turn.conn.is_new, true) {
@@ -83,7 +83,7 @@ impl Shard {
         if request.session == 0 {
             conn.opening_us = Some(moment.now_us);
             if self.settings.requests.holds() {
-                return self.hold(id, conn, What::Open { timeout_ms }, moment.now_us);
+                return self.hold(id, conn, HeldKind::Open { timeout_ms }, moment.now_us);
             }
             return self.request_session(id, conn, RequestKind::Open { timeout_ms });
         }
@@ -93,7 +93,7 @@ impl Shard {
         self.request_session(id, conn, RequestKind::Attach { session, password, timeout_ms });
     }
 
-    /// Asks the sequencer for the session of a connection.
+    /// Requests the session of a connection from the sequencer.
     pub(super) fn request_session(&mut self, id: ConnId, conn: &mut Conn, kind: RequestKind) {
         conn.in_flight += 1;
         self.begin();

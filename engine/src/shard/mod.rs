@@ -207,7 +207,7 @@ impl Shard {
                 turn.conn.input.extend_from_slice(bytes);
                 shard.consume_input(turn);
             }
-            turn.conn.note_heard_while_waiting(moment.now.mono);
+            turn.conn.touch_while_waiting(moment.now.mono);
         });
     }
 
@@ -309,7 +309,7 @@ impl Shard {
     }
 
     /// Gives a four-letter word the beginning of a long text, as far as there is room in the
-    /// output. The answer is the number of bytes taken; `None` where nobody waits any more.
+    /// output. Returns the number of bytes taken; `None` where the client is gone.
     pub fn begin_word(&mut self, id: ConnId, text: &[u8]) -> Option<usize> {
         let mut taken = None;
         self.with_conn(id, Urgency::Answered, |_, conn| {
@@ -409,8 +409,8 @@ impl Shard {
         };
         let before = conn.out.len();
         f(self, &mut conn);
-        // One reply may be larger than any bound: a client that was cut off for it would come back
-        // and ask again. A client that does not take what is there already gets no more.
+        // One reply may be larger than any bound: a client that was cut off for it would connect
+        // and request it again. A client that does not read what is there already gets no more.
         if before > limits::CONN_OUT_BYTES_HARD && conn.out.len() > before {
             conn.abort();
         }

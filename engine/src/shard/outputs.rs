@@ -1,4 +1,4 @@
-//! What a shard asks of the world around it.
+//! What a shard makes for the threads around it.
 
 use std::collections::VecDeque;
 

@@ -2,7 +2,7 @@
 
 use super::arrival::{Arrival, Reply};
 use super::conn::{Conn, Phase, ReplyKind, Slot};
-use super::throttled::What;
+use super::throttled::HeldKind;
 use super::{Shard, Turn};
 use crate::acl;
 use crate::audit::{Audited, Client};
@@ -52,7 +52,7 @@ impl Shard {
         }
     }
 
-    /// Whether a request has to wait because the audit log is behind: only what it would tell of.
+    /// Whether a request has to wait because the audit log is behind: only what has a line.
     fn must_await_audit(&self, payload: &[u8]) -> bool {
         self.audit_is_behind()
             && Arrival::read(payload, 0).is_ok_and(|arrival| arrival.spec.is_write())
@@ -78,7 +78,7 @@ impl Shard {
             conn.abort();
             return None;
         }
-        // The body of a large request is not even waited for where it would not be let in.
+        // The body of a large request is not even waited for where it would be refused.
         if !self.settings.requests.has_room_for(length) {
             self.counters.throttle.large_rejected += 1;
             conn.abort();
@@ -111,7 +111,7 @@ impl Shard {
             return turn.conn.abort();
         }
         if self.settings.requests.holds() {
-            let request = What::Request(arrival.to_waiting());
+            let request = HeldKind::Request(arrival.to_waiting());
             return self.hold(turn.id, turn.conn, request, turn.moment.now_us);
         }
         self.dispatch(turn, arrival);

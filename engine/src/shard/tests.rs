@@ -1,16 +1,26 @@
-//! Who is looked after when, and who is let in.
+//! Which connections get ready when, and in which portions new ones are served.
+
+mod audit;
 
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::Millis;
+use crate::client::Request as Sent;
+use crate::op::OpSpec;
+use crate::request::{Answer, Attachment, Grant, Outcome, ShardMessage};
+use crate::session::SessionTable;
 use crate::throttle::RequestLimits;
 use crate::tree::Tree;
+use crate::{Millis, Zxid};
 
 const NOW: Now = Now { wall: Millis(0), mono: Millis(0) };
 
 fn shard() -> Shard {
-    let settings = ShardSettings {
+    Shard::new(0, Arc::new(settings()))
+}
+
+fn settings() -> ShardSettings {
+    ShardSettings {
         ops: OpSettings::default(),
         frame_bytes_max: 1_024,
         handshake_ms: 1_000,
@@ -19,12 +29,44 @@ fn shard() -> Shard {
         requests: RequestLimits::default(),
         audits: false,
         stmk_allowed: false,
-    };
-    Shard::new(0, Arc::new(settings))
+    }
 }
 
 fn open(shard: &mut Shard) -> ConnId {
     shard.open(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), NOW)
+}
+
+fn at(db: &Database, ms: i64) -> Moment<'_> {
+    let now = Now { wall: Millis(1_000 + ms), mono: Millis(ms) };
+    Moment { db, now, now_us: ms.unsigned_abs() * 1_000 }
+}
+
+/// A connection whose session is open.
+fn established(shard: &mut Shard, moment: Moment<'_>) -> ConnId {
+    let id = open(shard);
+    shard.with_conn(id, Urgency::Served, |shard, conn| {
+        conn.phase = Phase::Opening;
+        conn.in_flight = 1;
+        shard.begin();
+    });
+    let (session, timeout_ms) = (SessionId(7), 4_000);
+    let last_heard = SessionTable::new(2_000, 4_000, 40_000).open(session, timeout_ms, Millis(0));
+    let grant = Grant { session, timeout_ms, password: [0; 16] };
+    let attachment = Attachment { grant, last_heard };
+    answer(shard, id, Outcome::Granted(Box::new(attachment)), moment);
+    shard.conn_mut(id).expect("open").out.clear();
+    id
+}
+
+fn send(shard: &mut Shard, id: ConnId, request: Sent<'_>, moment: Moment<'_>) {
+    let mut bytes = Vec::new();
+    request.write_frame(1, &mut bytes);
+    shard.received(id, &bytes, moment);
+}
+
+fn answer(shard: &mut Shard, conn: ConnId, outcome: Outcome, moment: Moment<'_>) {
+    let origin = Origin { shard: 0, conn };
+    shard.deliver(ShardMessage::Answer(Answer { origin, zxid: Zxid(1), outcome }), moment);
 }
 
 fn lists(shard: &mut Shard) -> [usize; 3] {
@@ -34,7 +76,7 @@ fn lists(shard: &mut Shard) -> [usize; 3] {
 }
 
 #[test]
-fn each_list_has_a_connection_once_and_only_an_urgent_reason_is_news() {
+fn a_ready_connection_is_once_in_each_list_and_moves_only_to_a_more_urgent_one() {
     let mut shard = shard();
     let id = open(&mut shard);
     assert_eq!(lists(&mut shard), [0, 0, 0]);
@@ -45,13 +87,13 @@ fn each_list_has_a_connection_once_and_only_an_urgent_reason_is_news() {
     shard.with_conn(id, Urgency::Served, |_, _| {});
     shard.with_conn(id, Urgency::Answered, |_, _| {});
     shard.with_conn(id, Urgency::Served, |_, _| {});
-    assert_eq!(lists(&mut shard), [1, 0, 1], "what is served is looked after at once");
+    assert_eq!(lists(&mut shard), [1, 0, 1], "served is the most urgent");
     shard.with_conn(id, Urgency::Answered, |_, _| {});
-    assert_eq!(lists(&mut shard), [0, 1, 0], "what was taken counts anew");
+    assert_eq!(lists(&mut shard), [0, 1, 0], "what was taken can get ready again");
 }
 
 #[test]
-fn who_is_gone_is_not_looked_after() {
+fn a_lost_connection_never_gets_ready() {
     let mut shard = shard();
     let id = open(&mut shard);
     shard.with_conn(id, Urgency::Later, |_, conn| conn.in_flight = 1);
@@ -65,7 +107,7 @@ fn first(shard: &Shard, ids: &[ConnId]) -> usize {
 }
 
 #[test]
-fn newcomers_are_served_in_portions_even_if_they_say_no_more() {
+fn first_bytes_of_new_connections_are_served_in_portions() {
     const COUNT: usize = 3 * limits::NEW_CONNECTIONS_MAX + 1;
     let db = Database::new(Tree::new(0), []);
     let moment = Moment { db: &db, now: NOW, now_us: 0 };
@@ -89,7 +131,7 @@ fn newcomers_are_served_in_portions_even_if_they_say_no_more() {
 }
 
 #[test]
-fn a_newcomer_that_went_leaves_its_place_to_nobody() {
+fn a_new_connection_that_reuses_an_id_is_served_by_its_own_bytes() {
     let db = Database::new(Tree::new(0), []);
     let moment = Moment { db: &db, now: NOW, now_us: 0 };
     let mut shard = shard();
@@ -102,4 +144,17 @@ fn a_newcomer_that_went_leaves_its_place_to_nobody() {
     shard.received(id, b"ruok", moment);
     shard.resume_stalled(moment);
     assert_eq!(shard.outputs.words.len(), 1);
+}
+
+#[test]
+fn an_operation_without_a_record_is_answered_ordered_or_ends_the_connection() {
+    let db = Database::new(Tree::new(0), []);
+    let mut shard = shard();
+    for spec in OpSpec::ALL {
+        let id = established(&mut shard, at(&db, 0));
+        send(&mut shard, id, Sent::Raw { op: spec.code, body: &[] }, at(&db, 1));
+        let conn = shard.conn(id).expect("open");
+        let served = !conn.out.is_empty() || conn.in_flight > 0;
+        assert!(served || conn.phase == Phase::Closing, "{}", spec.name);
+    }
 }

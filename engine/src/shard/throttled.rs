@@ -16,18 +16,18 @@ use crate::wire::opcode::op;
 #[derive(Debug)]
 pub(super) struct Held {
     conn: ConnId,
-    what: What,
+    kind: HeldKind,
     since_us: u64,
 }
 
-/// What is held back.
+/// The kinds of what is held back.
 #[derive(Debug)]
-pub(super) enum What {
+pub(super) enum HeldKind {
     /// A request of an established connection.
     Request(WaitingRequest),
     /// A new session.
     Open {
-        /// Milliseconds asked for.
+        /// The timeout requested, milliseconds.
         timeout_ms: i32,
     },
 }
@@ -47,21 +47,21 @@ enum Fate {
 impl Held {
     /// A request to close the session outlives its connection, to clean up behind it.
     fn outlives_connection(&self) -> bool {
-        match &self.what {
-            What::Request(request) => request.header.op == op::CLOSE_SESSION,
-            What::Open { .. } => false,
+        match &self.kind {
+            HeldKind::Request(request) => request.header.op == op::CLOSE_SESSION,
+            HeldKind::Open { .. } => false,
         }
     }
 }
 
 impl Shard {
-    /// Puts something at the end of the queue. The end of the moment looks at it.
-    pub(super) fn hold(&mut self, conn_id: ConnId, conn: &mut Conn, what: What, since_us: u64) {
+    /// Puts something at the end of the queue; [`Shard::resume_stalled`] goes on with it.
+    pub(super) fn hold(&mut self, conn_id: ConnId, conn: &mut Conn, kind: HeldKind, since_us: u64) {
         conn.held += 1;
-        self.held.push_back(Held { conn: conn_id, what, since_us });
+        self.held.push_back(Held { conn: conn_id, kind, since_us });
     }
 
-    /// Milliseconds after which held requests have to be looked at again, since requests of
+    /// Milliseconds after which held requests have to be tried again, since requests of
     /// another shard may have ended.
     pub fn held_ms(&self) -> Option<i64> {
         (!self.held.is_empty()).then_some(self.settings.requests.stall_ms)
@@ -85,18 +85,18 @@ impl Shard {
                 self.counters.throttle.waits += 1;
                 return;
             }
-            let held = self.held.pop_front().expect("the front was looked at");
+            let held = self.held.pop_front().expect("the front is there");
             let id = held.conn;
             self.with_turn(id, Urgency::Answered, moment, |shard, turn| {
                 turn.conn.held -= 1;
                 match fate {
                     Fate::Pass => shard.pass(turn, held),
-                    Fate::Gone | Fate::Wait => shard.discard(&held.what),
+                    Fate::Gone | Fate::Wait => shard.discard(&held.kind),
                     Fate::Drop => {
                         shard.counters.throttle.stale_dropped += 1;
                         turn.conn.dropped = true;
                         turn.conn.abort();
-                        shard.discard(&held.what);
+                        shard.discard(&held.kind);
                     }
                 }
             });
@@ -128,8 +128,8 @@ impl Shard {
         (limits.stale_by_connection && gone) || (limits.stale_by_latency && late)
     }
 
-    fn discard(&mut self, what: &What) {
-        if let What::Request(request) = what {
+    fn discard(&mut self, kind: &HeldKind) {
+        if let HeldKind::Request(request) = kind {
             self.settings.requests.free_bytes(request.bytes());
         }
     }
@@ -142,15 +142,15 @@ impl Shard {
         let waited_us = turn.moment.now_us.saturating_sub(held.since_us);
         self.outputs.waited_us.push(waited_us);
         let too_long = self.settings.requests.wait_us_max.is_some_and(|max| waited_us > max);
-        match held.what {
-            What::Open { timeout_ms } => match turn.conn.phase {
+        match held.kind {
+            HeldKind::Open { timeout_ms } => match turn.conn.phase {
                 Phase::Opening => {
                     self.request_session(turn.id, turn.conn, RequestKind::Open { timeout_ms });
                 }
                 Phase::First | Phase::Word | Phase::Established => {}
                 Phase::Leaving | Phase::Closing | Phase::Lost => {}
             },
-            What::Request(request) => {
+            HeldKind::Request(request) => {
                 let arrival = request.arrival();
                 if too_long && !matches!(arrival.header.op, op::PING | op::CLOSE_SESSION) {
                     self.throttled(turn, arrival);
@@ -167,7 +167,7 @@ impl Shard {
                 self.dispatch(turn, arrival);
                 true
             }
-            // No client reads an answer, but what was asked for is done.
+            // No client reads an answer, but what was requested is done.
             Phase::Closing | Phase::Lost => self.order_orphan(turn, arrival),
             // What follows closeSession is never answered.
             Phase::First | Phase::Word | Phase::Opening | Phase::Leaving => false,

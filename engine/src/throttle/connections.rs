@@ -1,4 +1,4 @@
-//! New connections: a bucket of tokens, and before it a chance to be turned away that follows how
+//! New connections: a bucket of tokens, and before it a chance to be rejected that follows how
 //! empty the bucket is (the BLUE algorithm, as ZooKeeper has it).
 
 use crate::Millis;
@@ -12,17 +12,17 @@ pub struct ConnectionLimits {
     pub fill_ms: i64,
     /// See [`ConnectionLimits::fill_ms`].
     pub fill_count: u32,
-    /// The chance to be turned away; `None`: the tokens alone decide.
+    /// The chance to be rejected; `None`: the tokens alone decide.
     pub blue: Option<Blue>,
     /// What a new session costs. The bucket and what flows into it grow by the same factor.
     pub open_weight: u32,
-    /// What taking up an old session costs.
+    /// What re-attaching a session costs.
     pub renew_weight: u32,
     /// Where the random numbers of the chance begin.
     pub seed: u64,
 }
 
-/// How the chance to be turned away moves.
+/// How the chance to be rejected moves.
 #[derive(Clone, Copy, Debug)]
 pub struct Blue {
     /// Milliseconds between two moves.
@@ -35,21 +35,21 @@ pub struct Blue {
     pub enough_missing: f64,
 }
 
-/// Who wants to come in.
+/// The kinds of new connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Newcomer {
-    /// A client without a session.
+pub enum NewConnection {
+    /// A client that opens a session.
     Open,
-    /// A client that takes its session up again.
+    /// A client that re-attaches its session.
     Renew,
 }
 
 /// What has happened since it was last taken.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct ConnectionTally {
-    /// Connections that were turned away.
+    /// Connections that were rejected.
     pub rejected: u64,
-    /// Connections that were let in.
+    /// Connections that were admitted.
     pub admitted: u64,
     /// Tokens missing behind each of those, all together.
     pub missing: u64,
@@ -75,7 +75,7 @@ impl ConnectionTally {
     }
 }
 
-/// Decides who comes in. One per server.
+/// Decides which connections are admitted. One per server.
 #[derive(Debug)]
 pub struct ConnectionThrottle {
     limits: ConnectionLimits,
@@ -89,7 +89,7 @@ pub struct ConnectionThrottle {
 }
 
 impl ConnectionThrottle {
-    /// A full bucket, and no chance to be turned away.
+    /// A full bucket, and no chance to be rejected.
     pub fn new(limits: ConnectionLimits, now: Millis) -> ConnectionThrottle {
         let tokens_max = i64::from(limits.tokens_max) * i64::from(limits.open_weight);
         let random = limits.seed;
@@ -105,12 +105,12 @@ impl ConnectionThrottle {
         }
     }
 
-    /// Lets one in, or turns it away. The time is monotonic.
-    pub fn admit(&mut self, who: Newcomer, now: Millis) -> bool {
+    /// Admits one, or rejects it. The time is monotonic.
+    pub fn admit(&mut self, kind: NewConnection, now: Millis) -> bool {
         self.fill(now);
-        let cost = i64::from(match who {
-            Newcomer::Open => self.limits.open_weight,
-            Newcomer::Renew => self.limits.renew_weight,
+        let cost = i64::from(match kind {
+            NewConnection::Open => self.limits.open_weight,
+            NewConnection::Renew => self.limits.renew_weight,
         });
         // Order: the chance is drawn before the tokens are counted, as in ZooKeeper, so that it
         // moves with those who would have found no token as well.
@@ -131,7 +131,7 @@ impl ConnectionThrottle {
         true
     }
 
-    /// The chance to be turned away.
+    /// The chance to be rejected.
     pub fn chance(&self) -> f64 {
         self.chance
     }
@@ -193,17 +193,30 @@ mod tests {
         seed: 7,
     };
 
-    fn let_in(throttle: &mut ConnectionThrottle, who: Newcomer, times: usize, ms: i64) -> usize {
-        (0..times).filter(|_| throttle.admit(who, Millis(ms))).count()
+    fn admitted(
+        throttle: &mut ConnectionThrottle,
+        kind: NewConnection,
+        times: usize,
+        ms: i64,
+    ) -> usize {
+        (0..times).filter(|_| throttle.admit(kind, Millis(ms))).count()
     }
 
     #[test]
-    fn tokens_run_out_and_come_back() {
+    fn connections_are_rejected_without_tokens_and_admitted_as_they_flow_in() {
         let mut throttle = ConnectionThrottle::new(LIMITS, Millis(0));
-        assert_eq!(let_in(&mut throttle, Newcomer::Open, 8, 0), 5);
-        assert_eq!(let_in(&mut throttle, Newcomer::Open, 8, 100), 0, "the time is not over yet");
-        assert_eq!(let_in(&mut throttle, Newcomer::Open, 8, 150), 3, "in proportion");
-        assert_eq!(let_in(&mut throttle, Newcomer::Renew, 8, 1_000_000), 5, "no more than fit");
+        assert_eq!(admitted(&mut throttle, NewConnection::Open, 8, 0), 5);
+        assert_eq!(
+            admitted(&mut throttle, NewConnection::Open, 8, 100),
+            0,
+            "the time is not over yet"
+        );
+        assert_eq!(admitted(&mut throttle, NewConnection::Open, 8, 150), 3, "in proportion");
+        assert_eq!(
+            admitted(&mut throttle, NewConnection::Renew, 8, 1_000_000),
+            5,
+            "no more than fit"
+        );
         let tally = throttle.take_tally();
         assert_eq!((tally.admitted, tally.rejected), (13, 3 + 8 + 5 + 3));
         assert_eq!((tally.missing_min, tally.missing_max), (1, 5));
@@ -217,11 +230,15 @@ mod tests {
     fn weights_scale_the_bucket_too() {
         let limits = ConnectionLimits { tokens_max: 12, open_weight: 3, renew_weight: 2, ..LIMITS };
         let mut throttle = ConnectionThrottle::new(limits.clone(), Millis(0));
-        assert_eq!(let_in(&mut throttle, Newcomer::Open, 20, 0), 12);
+        assert_eq!(admitted(&mut throttle, NewConnection::Open, 20, 0), 12);
         assert_eq!(throttle.take_tally().missing_max, 36);
         let mut throttle = ConnectionThrottle::new(limits, Millis(0));
-        assert_eq!(let_in(&mut throttle, Newcomer::Renew, 20, 0), 18);
-        assert_eq!(let_in(&mut throttle, Newcomer::Open, 9, 150), 3, "what flows in is scaled");
+        assert_eq!(admitted(&mut throttle, NewConnection::Renew, 20, 0), 18);
+        assert_eq!(
+            admitted(&mut throttle, NewConnection::Open, 9, 150),
+            3,
+            "what flows in is scaled"
+        );
     }
 
     #[test]
@@ -229,38 +246,38 @@ mod tests {
         let blue = Blue { freeze_ms: 20, increase: 0.4, decrease: 0.3, enough_missing: 0.5 };
         let limits = ConnectionLimits { fill_ms: 10_000, blue: Some(blue), ..LIMITS };
         let mut throttle = ConnectionThrottle::new(limits, Millis(0));
-        assert_eq!(let_in(&mut throttle, Newcomer::Open, 8, 0), 5);
+        assert_eq!(admitted(&mut throttle, NewConnection::Open, 8, 0), 5);
         let chances: Vec<f64> = [20, 21, 41, 42, 63]
             .into_iter()
             .map(|ms| {
-                assert_eq!(let_in(&mut throttle, Newcomer::Open, 3, ms), 0);
+                assert_eq!(admitted(&mut throttle, NewConnection::Open, 3, ms), 0);
                 throttle.chance()
             })
             .collect();
         assert_eq!(chances, [0.0, 0.4, 0.4, 0.8, 1.0]);
-        // The bucket is full again, and a chance of 1 still turns everybody away once.
-        assert!(!throttle.admit(Newcomer::Open, Millis(64)));
-        assert_eq!(let_in(&mut throttle, Newcomer::Open, 1_000, 100_000), 5);
+        // The bucket is full again, and a chance of 1 still rejects one connection.
+        assert!(!throttle.admit(NewConnection::Open, Millis(64)));
+        assert_eq!(admitted(&mut throttle, NewConnection::Open, 1_000, 100_000), 5);
         assert!((throttle.chance() - 0.7).abs() < 1e-9, "{}", throttle.chance());
         for ms in (100_100..100_400).step_by(100) {
             throttle.tokens = 5;
-            throttle.admit(Newcomer::Open, Millis(ms));
+            throttle.admit(NewConnection::Open, Millis(ms));
         }
         assert_eq!(throttle.chance(), 0.0);
     }
 
     #[test]
-    fn the_chance_is_about_what_it_says() {
+    fn rejections_match_the_chance() {
         let blue = Blue { freeze_ms: 0, increase: 0.25, decrease: 0.0, enough_missing: 0.0 };
         let limits =
             ConnectionLimits { tokens_max: 1, fill_ms: 1 << 40, blue: Some(blue), ..LIMITS };
         let mut throttle = ConnectionThrottle::new(limits, Millis(0));
-        assert!(throttle.admit(Newcomer::Open, Millis(0)));
-        assert!(!throttle.admit(Newcomer::Open, Millis(1)));
+        assert!(throttle.admit(NewConnection::Open, Millis(0)));
+        assert!(!throttle.admit(NewConnection::Open, Millis(1)));
         assert_eq!(throttle.chance(), 0.25);
         throttle.tokens = 10_000;
         throttle.tokens_max = 10_000;
-        let admitted = let_in(&mut throttle, Newcomer::Open, 10_000, 1);
+        let admitted = admitted(&mut throttle, NewConnection::Open, 10_000, 1);
         assert!((7_200..7_800).contains(&admitted), "{admitted}");
     }
 }

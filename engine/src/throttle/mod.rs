@@ -1,4 +1,4 @@
-//! What is slowed down or turned away when there is too much of it.
+//! Throttling of requests and of new connections.
 //!
 //! Pure, like everything here: times are arguments, and so is the seed of the chance that decides
 //! which new connections go.
@@ -6,5 +6,5 @@
 mod connections;
 mod requests;
 
-pub use connections::{Blue, ConnectionLimits, ConnectionTally, ConnectionThrottle, Newcomer};
+pub use connections::{Blue, ConnectionLimits, ConnectionTally, ConnectionThrottle, NewConnection};
 pub use requests::{InProcess, RequestLimits};

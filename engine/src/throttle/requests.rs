@@ -32,7 +32,7 @@ pub struct RequestLimits {
     pub in_process: Arc<InProcess>,
 }
 
-/// What is in process on all shards together. Only counted where a limit asks for it.
+/// What is in process on all shards together. Only counted where there is a limit.
 #[derive(Debug, Default)]
 pub struct InProcess {
     requests: AtomicUsize,
@@ -72,13 +72,13 @@ impl RequestLimits {
         self.large_from.is_some_and(|from| bytes > from)
     }
 
-    /// Whether a request of this size would be let in, without letting it in.
+    /// Whether a request of this size would be admitted, without admitting it.
     pub fn has_room_for(&self, bytes: usize) -> bool {
         let taken = || self.in_process.large_bytes.load(Relaxed);
         !self.is_large(bytes) || taken().saturating_add(bytes) <= self.large_bytes_max
     }
 
-    /// Lets a request of this size in, if it fits.
+    /// Admits a request of this size, if it fits.
     pub fn take_bytes(&self, bytes: usize) -> bool {
         if !self.is_large(bytes) {
             return true;
@@ -91,7 +91,7 @@ impl RequestLimits {
         fits
     }
 
-    /// A request of this size that was let in has ended.
+    /// A request of this size that was admitted has ended.
     pub fn free_bytes(&self, bytes: usize) {
         if self.is_large(bytes) {
             self.in_process.large_bytes.fetch_sub(bytes, Relaxed);
@@ -108,7 +108,11 @@ mod tests {
         let limits = RequestLimits::default();
         (0..10).for_each(|_| limits.begin());
         assert!(limits.has_room() && limits.has_room_for(1 << 30) && limits.take_bytes(1 << 30));
-        assert_eq!(limits.in_process.requests.load(Relaxed), 0, "nothing is counted for nobody");
+        assert_eq!(
+            limits.in_process.requests.load(Relaxed),
+            0,
+            "nothing is counted without a limit"
+        );
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) enum BodyRef<'a> {
     Other(TxnBody),
 }
 
-/// A node that comes to be; [`super::CreateTxn`] says what the fields are.
+/// A node that is created; [`super::CreateTxn`] says what the fields are.
 #[derive(Debug)]
 pub(crate) struct CreateRef<'a> {
     pub(crate) op: CreateOp,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_what_copying_reads_and_refuses_what_copying_refuses() {
+    fn borrowed_and_owned_readers_agree_on_good_and_damaged_bytes() {
         let mut acls = AclMemo::default();
         for (n, body) in bodies().into_iter().enumerate() {
             let zxid = Zxid(n as u64);

@@ -21,11 +21,11 @@ pub type AclList = Arc<[Acl]>;
 /// One ordered change, or one ordered refusal.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Txn {
-    /// Who asked; [`SessionId::NONE`] for the server itself.
+    /// The session of the client; [`SessionId::NONE`] for the server itself.
     pub session: SessionId,
     /// The client's number of the request.
     pub cxid: i32,
-    /// The place in the total order.
+    /// Its position in the total order.
     pub zxid: Zxid,
     /// Wall clock of the server that ordered it.
     pub time: Millis,
@@ -36,14 +36,14 @@ pub struct Txn {
 /// What a transaction changes.
 #[derive(Clone, PartialEq, Debug)]
 pub enum TxnBody {
-    /// A node comes to be.
+    /// A node is created.
     Create(CreateTxn),
     /// A node is deleted, by a client (type 2) or because its container is spent or its time is
     /// up (type 20).
     Delete {
         /// The node.
         path: Arc<str>,
-        /// Who decided.
+        /// Why.
         cause: DeleteCause,
     },
     /// The data of a node is replaced.
@@ -73,24 +73,24 @@ pub enum TxnBody {
     },
     /// All of them, at one zxid. A multi that was refused holds [`TxnBody::Error`] only.
     Multi(Vec<TxnBody>),
-    /// A session begins.
+    /// A session is created.
     CreateSession {
         /// The timeout agreed.
         timeout_ms: i32,
     },
-    /// A session ends, and its ephemeral nodes with it.
+    /// A session is closed, and its ephemeral nodes are deleted.
     CloseSession {
-        /// The nodes that go, in the order in which they go.
+        /// The deleted nodes, in the order of the deletions.
         paths: Vec<Arc<str>>,
     },
-    /// A request that was refused: changes nothing, but has its place in the order.
+    /// A request that was refused: changes nothing, but has its zxid.
     Error(Code),
 }
 
-/// A node that comes to be.
+/// A node that is created.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CreateTxn {
-    /// Which operation asked; it decides the form of the reply and the type in the log.
+    /// The operation of the request; it decides the form of the reply and the type in the log.
     pub op: CreateOp,
     /// The full path, sequence suffix included.
     pub path: Arc<str>,
@@ -117,7 +117,7 @@ pub enum CreateOp {
     Ttl,
 }
 
-/// Who decided that a node goes.
+/// Why a node is deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DeleteCause {
     /// A client's delete.
@@ -129,13 +129,13 @@ pub enum DeleteCause {
 /// The kinds of node. Sequential is not one: it only chooses the name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NodeKind {
-    /// Stays until it is deleted.
+    /// Lives until it is deleted.
     Persistent,
-    /// Goes with its session.
+    /// Deleted when its session is closed.
     Ephemeral(SessionId),
-    /// Goes when its last child has gone.
+    /// Deleted after its last child.
     Container,
-    /// Goes when it has had no change and no child for this many milliseconds.
+    /// Deleted when it has had no change and no child for this many milliseconds.
     Ttl(i64),
 }
 

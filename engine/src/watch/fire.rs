@@ -1,4 +1,4 @@
-//! Firing: who is told of a change.
+//! Firing: which connections a change concerns.
 
 use super::chain::{Chain, Modes, NIL};
 use super::{ChangeKind, ConnId, Subject, Table, WatchTable};
@@ -15,7 +15,7 @@ pub struct Fired {
 }
 
 impl WatchTable {
-    /// Tells `sink` of every event that a change means, and takes the one-shot watches away.
+    /// Hands every event of a change to `sink`, and removes the one-shot watches.
     ///
     /// Order: the node's own event to all whom it concerns, then that of its parent. Each
     /// connection gets each of the two at most once.
@@ -56,8 +56,8 @@ impl WatchTable {
         fired
     }
 
-    /// Tells of every watch of one table on exactly this path.
-    fn fire_chain(&mut self, path: &str, table: Table, tell: &mut impl FnMut(ConnId)) {
+    /// Fires every watch of one table on exactly this path.
+    fn fire_chain(&mut self, path: &str, table: Table, sink: &mut impl FnMut(ConnId)) {
         let Some(path) = self.paths.find(path) else { return };
         let mut at = self.paths.slab[path].head(table);
         if at == NIL {
@@ -67,7 +67,7 @@ impl WatchTable {
         loop {
             let watch = &self.watches[at];
             let (conn, modes, next) = (watch.conn, watch.modes, watch.next(Chain::Path));
-            self.tell_once(conn, tell);
+            self.fire_once(conn, sink);
             self.set_modes(at, modes.without(Modes::ONE_SHOT));
             if at == last {
                 break;
@@ -76,8 +76,8 @@ impl WatchTable {
         }
     }
 
-    /// Tells of the recursive watches above `path`; they stand first in their chains.
-    fn fire_ancestors(&mut self, path: &str, tell: &mut impl FnMut(ConnId)) {
+    /// Fires the recursive watches above `path`; they stand first in their chains.
+    fn fire_ancestors(&mut self, path: &str, sink: &mut impl FnMut(ConnId)) {
         if self.recursive == 0 {
             return;
         }
@@ -88,7 +88,7 @@ impl WatchTable {
             let head = self.paths.slab[slot].head(Table::Data);
             let mut at = head;
             while at != NIL && self.watches[at].modes.meets(Modes::RECURSIVE) {
-                self.tell_once(self.watches[at].conn, tell);
+                self.fire_once(self.watches[at].conn, sink);
                 at = self.watches[at].next(Chain::Path);
                 if at == head {
                     break;
@@ -97,11 +97,11 @@ impl WatchTable {
         }
     }
 
-    fn tell_once(&mut self, conn: u32, tell: &mut impl FnMut(ConnId)) {
+    fn fire_once(&mut self, conn: u32, sink: &mut impl FnMut(ConnId)) {
         let conn = &mut self.conns[conn];
         if conn.stamp < self.stamp {
             conn.stamp = self.stamp;
-            tell(conn.id);
+            sink(conn.id);
         }
     }
 }

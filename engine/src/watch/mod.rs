@@ -1,4 +1,4 @@
-//! Who wants to know of which change: one table of watches per shard.
+//! Watches: one table per shard says which connections a change concerns.
 //!
 //! As in ZooKeeper there are two tables, one for events of the node itself and one for events of
 //! its children, and a connection has at most one watch per path in each, which may be several
@@ -48,7 +48,7 @@ pub enum OneShot {
     Child,
 }
 
-/// What `checkWatches` and `removeWatches` ask for.
+/// The kinds of watches that `checkWatches` and `removeWatches` mean.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum WatcherType {
     /// One-shot, left by `getChildren`.

@@ -82,14 +82,14 @@ impl Model {
     fn fire_set(
         set: &mut BTreeSet<(String, ConnId, Mode)>,
         path: &str,
-        told: &mut BTreeSet<ConnId>,
+        fired: &mut BTreeSet<ConnId>,
     ) {
         set.retain(|(at, conn, mode)| {
             let exact = at == path;
             let above = *mode == Mode::Recursive
                 && (at == "/" || path.strip_prefix(at).is_some_and(|rest| rest.starts_with('/')));
             if exact || above {
-                told.insert(*conn);
+                fired.insert(*conn);
             }
             !(exact && *mode == Mode::OneShot)
         });
@@ -148,7 +148,7 @@ impl Model {
     }
 }
 
-fn apply_committed(table: &mut WatchTable, model: &mut Model, step: &Step) {
+fn apply(table: &mut WatchTable, model: &mut Model, step: &Step) {
     match *step {
         Step::AddOneShot(conn, path, kind) => add_one_shot(table, model, conn, path, kind),
         Step::AddForAll(path, kind) => {
@@ -168,16 +168,16 @@ fn apply_committed(table: &mut WatchTable, model: &mut Model, step: &Step) {
             }
         }
         Step::Fire(kind, path) => {
-            let mut told = Vec::new();
+            let mut fired = Vec::new();
             table.fire(kind, PATHS[path], &mut |conn, event, path, _| {
-                told.push((conn, event, path.to_owned()));
+                fired.push((conn, event, path.to_owned()));
             });
-            let nodes_first = told.is_sorted_by_key(|e| e.1 == EventType::NodeChildrenChanged);
+            let nodes_first = fired.is_sorted_by_key(|e| e.1 == EventType::NodeChildrenChanged);
             assert!(nodes_first, "the node's own events come first");
-            let count = told.len();
-            let told: BTreeSet<_> = told.into_iter().collect();
-            assert_eq!(told.len(), count, "nobody is told twice");
-            assert_eq!(told, model.fire(kind, PATHS[path]));
+            let count = fired.len();
+            let fired: BTreeSet<_> = fired.into_iter().collect();
+            assert_eq!(fired.len(), count, "no connection gets an event twice");
+            assert_eq!(fired, model.fire(kind, PATHS[path]));
         }
         Step::Remove(conn, path, kind) => {
             let removed = table.remove(ConnId(conn), PATHS[path], kind);
@@ -240,23 +240,23 @@ proptest! {
     })]
 
     #[test]
-    fn the_table_does_what_the_model_does(steps in steps()) {
+    fn table_and_model_agree(steps in steps()) {
         let (mut table, mut model) = (WatchTable::new(7), Model::default());
         for step in &steps {
-            apply_committed(&mut table, &mut model, step);
+            apply(&mut table, &mut model, step);
         }
         table.sweep(usize::MAX);
         compare(&table, &model);
     }
 
     #[test]
-    fn when_all_connections_are_gone_nothing_is_left(steps in steps()) {
+    fn dropping_all_connections_empties_the_table(steps in steps()) {
         let (mut table, mut model) = (WatchTable::new(7), Model::default());
         for step in &steps {
-            apply_committed(&mut table, &mut model, step);
+            apply(&mut table, &mut model, step);
         }
         for conn in 0..CONNS {
-            apply_committed(&mut table, &mut model, &Step::Drop(conn));
+            apply(&mut table, &mut model, &Step::Drop(conn));
         }
         table.sweep(usize::MAX);
         compare(&table, &model);

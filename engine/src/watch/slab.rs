@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn freed_numbers_come_back_and_the_last_value_takes_the_memory_along() {
+    fn freed_slots_are_reused_and_memory_is_freed_with_the_last_value() {
         let mut slab = Slab::new();
         let slots: Vec<u32> = (0..10_000_u64).map(|value| slab.insert(value)).collect();
         assert_eq!(slab.slots(), 10_000);

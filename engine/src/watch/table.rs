@@ -127,7 +127,7 @@ impl WatchTable {
         })
     }
 
-    /// Forgets a connection: it is told of nothing more, and its number may be used again. Where
+    /// Forgets a connection: it gets no further event, and its number may be used again. Where
     /// it has very many watches, most of them stay in memory (and in the counts of watches and
     /// paths) until [`WatchTable::sweep`] or new watches have moved them out.
     pub fn drop_connection(&mut self, conn: ConnId) {
@@ -157,7 +157,7 @@ impl WatchTable {
         true
     }
 
-    /// Whether nobody watches anything.
+    /// Whether there is no watch.
     pub const fn is_empty(&self) -> bool {
         self.watches.len() == 0
     }

@@ -28,7 +28,7 @@ fn fire(table: &mut WatchTable, kind: ChangeKind, path: &str) -> Vec<(u32, Event
     events
 }
 
-/// Fires delete, create, set, delete on `/q/a/b` and tells the events of each.
+/// Fires delete, create, set, delete on `/q/a/b` and returns the events of each.
 fn life(kinds: &[(&str, &str)]) -> [Vec<(EventType, String)>; 4] {
     use ChangeKind::*;
     let mut table = WatchTable::default();
@@ -46,7 +46,7 @@ fn events(events: &[(EventType, &str)]) -> Vec<(EventType, String)> {
 }
 
 #[test]
-fn a_deleted_node_takes_both_kinds_along_in_one_event() {
+fn a_deletion_fires_both_kinds_of_watches_in_one_event() {
     let gone = events(&[(NodeDeleted, "/q/a/b")]);
     assert_eq!(life(&[("/q/a/b", "dc")]), [gone.clone(), vec![], vec![], vec![]]);
     assert_eq!(life(&[("/q/a/b", "c")]), [gone, vec![], vec![], vec![]]);
@@ -65,7 +65,7 @@ fn persistent_watches_survive_the_node() {
 }
 
 #[test]
-fn whoever_watches_in_many_ways_gets_one_event_of_each_subject() {
+fn a_connection_with_several_watches_gets_one_event_of_each_subject() {
     let kinds = [("/q", "r"), ("/q/a", "rpc"), ("/q/a/b", "p")];
     let parent = (NodeChildrenChanged, "/q/a");
     let expected = [
@@ -145,7 +145,7 @@ fn a_recursive_watch_is_not_found_below_its_path() {
 }
 
 #[test]
-fn numbers_of_the_wire() {
+fn unknown_modes_and_types_are_refused() {
     assert_eq!(WatcherType::from_wire(3), Some(WatcherType::Any));
     assert_eq!([0, 6, 9, -1].map(WatcherType::from_wire), [None; 4]);
     assert_eq!(WatchMode::from_wire(1), Some(WatchMode::PersistentRecursive));
@@ -206,16 +206,16 @@ fn fan_out_grows_shrinks_and_grows_again() {
         for conn in (1..1_000).step_by(3) {
             table.drop_connection(ConnId(conn));
         }
-        let told = fire(&mut table, ChangeKind::DataChanged, "/hot");
-        assert!(told.into_iter().map(|event| event.0).eq((2..1_000).step_by(3)), "round {round}");
+        let fired = fire(&mut table, ChangeKind::DataChanged, "/hot");
+        assert!(fired.into_iter().map(|event| event.0).eq((2..1_000).step_by(3)), "round {round}");
         assert_eq!(fire(&mut table, ChangeKind::Deleted, "/hot").len(), 667);
         assert!(table.is_empty());
     }
 }
 
 #[test]
-fn the_seed_is_not_seen_outside() {
-    let told = [0, 1, u64::MAX].map(|seed| {
+fn events_do_not_depend_on_the_seed() {
+    let fired = [0, 1, u64::MAX].map(|seed| {
         let mut table = WatchTable::new(seed);
         for conn in (0..50).rev() {
             set(&mut table, ConnId(conn), "/a", if conn % 2 == 0 { "r" } else { "d" });
@@ -226,12 +226,12 @@ fn the_seed_is_not_seen_outside() {
         assert_eq!(table.scan_paths(ScanCursor::default(), u32::MAX, &mut visit), None);
         (fire(&mut table, ChangeKind::Created, "/a"), paths, table.reported_connections())
     });
-    assert_eq!(told[0], told[1]);
-    assert_eq!(told[0], told[2]);
+    assert_eq!(fired[0], fired[1]);
+    assert_eq!(fired[0], fired[2]);
 }
 
 #[test]
-fn a_connection_with_very_many_watches_goes_silently_and_by_and_by() {
+fn a_dropped_connection_fires_nothing_and_is_swept_in_slices() {
     let mut table = WatchTable::default();
     for at in 0..10_000 {
         set(&mut table, A, &format!("/p{at}"), "d");

@@ -16,7 +16,7 @@ pub struct ConnectRequest {
     pub protocol_version: i32,
     /// The newest zxid that the client has seen; a server behind it must not serve the client.
     pub last_zxid_seen: i64,
-    /// Milliseconds asked for.
+    /// The timeout requested, milliseconds.
     pub timeout_ms: i32,
     /// 0 for a new session.
     pub session: i64,

@@ -28,7 +28,7 @@ pub struct Id {
 }
 
 impl Id {
-    /// Everybody.
+    /// Any client.
     pub fn anyone() -> Id {
         Id { scheme: "world".into(), id: "anyone".into() }
     }
@@ -39,12 +39,12 @@ impl Id {
 pub struct Acl {
     /// Bits of [`perms`].
     pub perms: i32,
-    /// Who gets them.
+    /// The identity that gets them.
     pub id: Id,
 }
 
 impl Acl {
-    /// Everybody may do everything: ZooKeeper's `OPEN_ACL_UNSAFE`.
+    /// Every client has every permission: ZooKeeper's `OPEN_ACL_UNSAFE`.
     pub fn open() -> Acl {
         Acl { perms: perms::ALL, id: Id::anyone() }
     }

@@ -56,7 +56,7 @@ pub struct Rebuild {
     /// Whether the snapshot says itself how far it was written. Those before 3.6 do not, and what
     /// was deleted meanwhile shows nowhere in them.
     is_reach_said: bool,
-    /// Whether the state is exact: a transaction behind reach was carried out. The one before may
+    /// Whether the state is exact: a transaction behind reach was applied. The one before may
     /// have been under way when the writing ended, and show in part.
     is_exact: bool,
     /// The last transaction of the log.
@@ -145,7 +145,7 @@ pub enum Unusable {
         /// The last one in the log.
         last: Zxid,
     },
-    /// The log and the snapshot tell different stories.
+    /// The log and the snapshot do not belong together.
     #[error("it holds a node that was created by {created}, but the log does not create it")]
     NotCreated {
         /// The transaction that should have.
@@ -229,7 +229,7 @@ impl Rebuild {
             self.counts.repeated += u64::from(txn.zxid > self.from);
             return Ok(());
         }
-        if !follows(self.last, txn.zxid) {
+        if !txn.zxid.may_follow(self.last) {
             return Err(Unusable::Gap { last: self.last, next: txn.zxid });
         }
         match &txn.body {
@@ -404,7 +404,7 @@ impl Rebuild {
 /// The end.
 impl Rebuild {
     /// The state behind the log. New zxids will be larger than any in it, and of no epoch before
-    /// `epoch`: clients may have been told the first zxid of an epoch that saw no change.
+    /// `epoch`: clients may have seen the first zxid of an epoch that saw no change.
     pub fn finish(mut self, epoch: u32) -> Result<Imported, Unusable> {
         if self.reach > self.last {
             return Err(Unusable::Ahead { reach: self.reach, last: self.last });
@@ -446,17 +446,11 @@ impl Rebuild {
     }
 }
 
-/// Whether nothing can be missing between two transactions that stand next to each other. At a new
-/// epoch it cannot be known.
-fn follows(last: Zxid, next: Zxid) -> bool {
-    last.next() == Some(next) || (next.epoch() > last.epoch() && next.counter() == 1)
-}
-
 fn is_refusal(body: &TxnBody) -> bool {
     matches!(body, TxnBody::Error(_))
 }
 
-/// A list that lets nobody do anything.
+/// A list that permits nothing.
 fn closed_list() -> AclList {
     AclList::from([Acl { perms: 0, id: Id::anyone() }])
 }

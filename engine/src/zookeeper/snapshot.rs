@@ -21,7 +21,7 @@ use crate::{SessionId, Zxid};
 
 /// More than the parts at the end ever take.
 const TRAILER_BYTES_MAX: usize = 4_096;
-/// The number that stands for the list that lets everybody do everything.
+/// The number that stands for the open list.
 const OPEN: i64 = -1;
 
 /// What was read.

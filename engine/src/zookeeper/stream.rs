@@ -71,7 +71,7 @@ impl<R: Read> Stream<R> {
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Bad> {
         let bytes = self.bytes(N)?;
-        Ok(bytes.try_into().expect("it has as many bytes as were asked for"))
+        Ok(bytes.try_into().expect("it has as many bytes as were requested"))
     }
 
     pub(super) fn header(&mut self) -> Result<super::Header, Bad> {

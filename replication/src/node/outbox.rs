@@ -50,7 +50,7 @@ impl<'a, S: ShardPort> Outbox<'a, S> {
     /// Whether any shard holds a watch, or is about to.
     pub(crate) fn interest(&self) -> Interest {
         let any = (0..self.shards.count()).any(|shard| self.is_interested(shard));
-        if any { Interest::Somebody } else { Interest::Nobody }
+        if any { Interest::Watched } else { Interest::None }
     }
 
     /// Posts an answer, or the end of a connection.
@@ -76,7 +76,7 @@ impl<'a, S: ShardPort> Outbox<'a, S> {
     }
 
     fn is_interested(&self, shard: usize) -> bool {
-        self.shards.interest(shard) == Interest::Somebody
+        self.shards.interest(shard) == Interest::Watched
     }
 }
 

@@ -18,7 +18,7 @@ use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::request::{Origin, Outcome, Request, RequestKind};
 use ringkeeper_engine::sequencer::{Caller, QuotaNotes};
 use ringkeeper_engine::session::{Owner, Passwords, ServerId, SessionIdSource, SessionTable};
-use ringkeeper_engine::throttle::{ConnectionThrottle, Newcomer};
+use ringkeeper_engine::throttle::{ConnectionThrottle, NewConnection};
 use ringkeeper_engine::wire::connect::Password;
 use ringkeeper_engine::{Now, SessionId, Zxid};
 
@@ -144,10 +144,10 @@ impl Replica {
     fn on_request(&mut self, db: &Database, request: Request, now: Now, out: &mut Outputs) {
         let Request { origin, caller, kind } = request;
         match kind {
-            RequestKind::Open { .. } if !self.serving.admits(Newcomer::Open, now) => {
+            RequestKind::Open { .. } if !self.serving.admits(NewConnection::Open, now) => {
                 self.queue.answer(origin, Outcome::Unavailable);
             }
-            RequestKind::Attach { .. } if !self.serving.admits(Newcomer::Renew, now) => {
+            RequestKind::Attach { .. } if !self.serving.admits(NewConnection::Renew, now) => {
                 self.queue.answer(origin, Outcome::Unavailable);
             }
             RequestKind::Open { timeout_ms } => self.open(origin, timeout_ms, now, out),

@@ -5,7 +5,7 @@ use ringkeeper_engine::request::{Attachment, Grant, Origin};
 use ringkeeper_engine::session::{
     LastHeard, Owner, Passwords, ServerId, SessionIdSource, SessionTable,
 };
-use ringkeeper_engine::throttle::{ConnectionThrottle, Newcomer};
+use ringkeeper_engine::throttle::{ConnectionThrottle, NewConnection};
 use ringkeeper_engine::wire::connect::Password;
 use ringkeeper_engine::{Now, SessionId};
 
@@ -23,7 +23,7 @@ pub(crate) struct Serving {
 
 impl Serving {
     /// Whether the limit of new connections lets this one in.
-    pub(crate) fn admits(&mut self, who: Newcomer, now: Now) -> bool {
+    pub(crate) fn admits(&mut self, who: NewConnection, now: Now) -> bool {
         let throttle = self.connections.as_mut();
         throttle.is_none_or(|throttle| throttle.admit(who, now.mono))
     }

@@ -187,7 +187,7 @@ fn worn_counters_survive_a_restart() {
     let (stats, digest) = (stats(&mut session), session.server.db().tree.digest());
     let history = std::mem::take(&mut session.server.history);
     let mut db = empty_database();
-    history.iter().for_each(|txn| drop(db.apply(txn, Interest::Nobody)));
+    history.iter().for_each(|txn| drop(db.apply(txn, Interest::None)));
     assert_eq!(db.tree.digest(), digest);
     let header = db.tree.begin_snapshot().encode();
     let mut loader = TreeLoader::new(HASH_SEED, &header).unwrap();

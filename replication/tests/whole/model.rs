@@ -82,7 +82,7 @@ impl Model {
         while self.db.applied().to_wire() < zxid {
             let next = usize::try_from(self.db.applied().0).expect("histories are short");
             let txn = history.get(next).expect("the server showed a zxid that it never applied");
-            let applied = self.db.apply(txn, Interest::Somebody);
+            let applied = self.db.apply(txn, Interest::Watched);
             self.result = Some(applied.result);
             for change in &applied.changes {
                 self.table.fire(change.kind, &change.path, &mut |_, event, path, _| {

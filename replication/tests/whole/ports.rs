@@ -218,7 +218,7 @@ impl ShardPort for Mailboxes {
     }
 
     fn interest(&self, shard: usize) -> Interest {
-        if self.each[shard].interest { Interest::Somebody } else { Interest::Nobody }
+        if self.each[shard].interest { Interest::Watched } else { Interest::None }
     }
 
     fn post(&mut self, shard: usize, message: ShardMessage) {

@@ -113,7 +113,7 @@ impl Server {
     /// A server that was started on a log.
     pub(crate) fn after(history: Vec<Txn>, settings: ServerSettings) -> Server {
         let (mut db, events) = (empty_database(), Rc::new(RefCell::new(Vec::new())));
-        history.iter().for_each(|txn| drop(db.apply(txn, Interest::Nobody)));
+        history.iter().for_each(|txn| drop(db.apply(txn, Interest::None)));
         let now = Now { wall: Millis(1_700_000_000_000), mono: Millis(1_000) };
         let clock = MemoryClock::at(now);
         let replica = replica(&db, &settings, now);

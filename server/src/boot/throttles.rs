@@ -67,7 +67,7 @@ fn millis(ms: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use ringkeeper_engine::throttle::Newcomer;
+    use ringkeeper_engine::throttle::NewConnection;
 
     use super::*;
     use crate::cli::StartArgs;
@@ -79,7 +79,7 @@ mod tests {
         Settings::load(&args, &Env::default()).expect("good settings").0
     }
 
-    fn let_in(definitions: &[&str], who: Newcomer) -> usize {
+    fn let_in(definitions: &[&str], who: NewConnection) -> usize {
         let mut all = vec!["connection_throttle_tokens=12", "connection_throttle_fill_time=100000"];
         all.extend(definitions);
         let mut throttle = connections(&settings(&all), 1, Millis(0)).expect("there are tokens");
@@ -98,11 +98,11 @@ mod tests {
     #[test]
     fn the_local_weight_is_the_least() {
         let on = "connection_throttle_weight_enabled=true";
-        assert_eq!(let_in(&[], Newcomer::Renew), 12);
-        assert_eq!(let_in(&[on], Newcomer::Open), 12);
-        assert_eq!(let_in(&[on], Newcomer::Renew), 18);
+        assert_eq!(let_in(&[], NewConnection::Renew), 12);
+        assert_eq!(let_in(&[on], NewConnection::Open), 12);
+        assert_eq!(let_in(&[on], NewConnection::Renew), 18);
         let local = "connection_throttle_local_session_weight=4";
-        assert_eq!(let_in(&[on, local], Newcomer::Renew), 12);
+        assert_eq!(let_in(&[on, local], NewConnection::Renew), 12);
     }
 
     #[test]
@@ -111,8 +111,8 @@ mod tests {
             let definitions =
                 ["connection_throttle_tokens=1", freeze, "connection_throttle_drop_increase=0.5"];
             let mut throttle = connections(&settings(&definitions), 1, Millis(0)).unwrap();
-            assert!(throttle.admit(Newcomer::Open, Millis(0)));
-            throttle.admit(Newcomer::Open, Millis(1));
+            assert!(throttle.admit(NewConnection::Open, Millis(0)));
+            throttle.admit(NewConnection::Open, Millis(1));
             throttle.chance()
         };
         assert_eq!(empty("connection_throttle_freeze_time=0"), 0.5);

@@ -109,7 +109,7 @@ impl ShardPort for Mailboxes {
     }
 
     fn interest(&self, shard: usize) -> Interest {
-        if self.0[shard].has_interest() { Interest::Somebody } else { Interest::Nobody }
+        if self.0[shard].has_interest() { Interest::Watched } else { Interest::None }
     }
 
     fn post(&mut self, shard: usize, message: ShardMessage) {

@@ -114,7 +114,7 @@ impl Replay for Restore {
     fn txn(&mut self, txn: Txn) -> Result<(), String> {
         let db = self.db.as_mut().ok_or("a transaction stands before any state")?;
         self.times.log.get_or_insert_with(Instant::now);
-        db.apply(&txn, Interest::Nobody);
+        db.apply(&txn, Interest::None);
         Ok(())
     }
 

@@ -59,7 +59,7 @@ fn expected(user: &str) -> Vec<String> {
     lines
 }
 
-/// Who runs this test, as the server calls them.
+/// The user that runs this test, as the server names it.
 fn user(lines: &[String]) -> String {
     let first = lines.first().expect("there are lines");
     first.strip_prefix("user=").and_then(|rest| rest.split(' ').next()).unwrap().to_owned()
@@ -123,6 +123,45 @@ fn a_file_that_cannot_be_written_refuses_the_start() {
     let output = crate::host::finish(start(home.path(), &["audit.enable=true", &file]));
     let said = crate::host::errors(&output);
     assert!(!output.status.success() && said.contains("ringkeeper.audit.file="), "{said}");
+}
+
+/// The file is a pipe, so that the writer gets no further than the test reads.
+#[test]
+fn a_slow_audit_log_holds_up_writes_not_reads_and_loses_no_line() {
+    const WRITES: usize = 16_000;
+    let home = tempdir().unwrap();
+    let path = home.path().join("audit.log");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+        .unwrap();
+    let pipe = File::options().read(true).write(true).open(&path).unwrap();
+    let file = format!("ringkeeper.audit.file={}", path.display());
+    let host = Host::start(home.path(), &["audit.enable=true", &file]);
+    let (mut writer, mut reader) = (host.connect(), host.connect());
+    writer.create("/a", b"").unwrap();
+    let writing = std::thread::spawn(move || {
+        let set = Request::SetData { path: "/a", data: None, version: -1 };
+        for _ in 0..WRITES {
+            writer.queue(&set);
+        }
+        writer.flush().unwrap();
+        (0..WRITES).for_each(|_| drop(writer.receive().unwrap()));
+        writer
+    });
+    for _ in 0..200 {
+        reader.get("/a").unwrap();
+    }
+    assert!(!writing.is_finished(), "more lines than fit between the server and the pipe");
+    let written = std::thread::spawn(move || {
+        let lines = std::io::BufRead::lines(std::io::BufReader::new(pipe)).map(Result::unwrap);
+        let lines = lines.take_while(|line| !line.contains("operation=serverStop"));
+        lines.filter(|line| line.contains("operation=setData")).count()
+    });
+    let writer = writing.join().unwrap();
+    assert_eq!(reader.get("/a").unwrap().1.version, WRITES as i32);
+    writer.close().unwrap();
+    reader.close().unwrap();
+    assert!(host.terminate().0.success());
+    assert_eq!(written.join().unwrap(), WRITES);
 }
 
 /// Without the setting there is no log, and no thread for one.

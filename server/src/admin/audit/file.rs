@@ -1,4 +1,4 @@
-//! The file of the audit log, and what becomes of it when it grows.
+//! The file of the audit log, and its rotation.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -27,9 +27,9 @@ impl AuditFile {
     }
 
     /// Adds lines, with one call where they fit. `server` is the user of the server itself.
-    pub(super) fn write<'l>(
+    pub(super) fn write(
         &mut self,
-        lines: &mut dyn Iterator<Item = &'l AuditLine>,
+        lines: &mut dyn Iterator<Item = &AuditLine>,
         server: &str,
     ) -> io::Result<()> {
         self.text.clear();

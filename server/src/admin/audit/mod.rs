@@ -31,7 +31,7 @@ const LINES_MAX: usize = 4_096;
 /// Lines that are written with one call.
 const LINES_AT_ONCE: usize = 512;
 /// Milliseconds between two messages about lines that cannot be written.
-const SAY_MS: i64 = 60_000;
+const REPORT_MS: i64 = 60_000;
 
 /// The end of one thread that makes lines.
 pub struct AuditEnd {
@@ -74,9 +74,9 @@ struct Writer {
     lines: Receiver<Waiting>,
     lost: Arc<AtomicU64>,
     target: Target,
-    /// Who runs the server.
+    /// The user that runs the server.
     user: String,
-    said: Option<Millis>,
+    reported: Option<Millis>,
 }
 
 impl AuditEnd {
@@ -121,7 +121,7 @@ impl AuditEnd {
 }
 
 impl AuditLog {
-    /// Starts the thread, where the settings ask for it.
+    /// Starts the thread, where `audit.enable` is set.
     pub fn start(settings: &Settings) -> anyhow::Result<Option<AuditLog>> {
         if !settings.audit_enable {
             return Ok(None);
@@ -136,7 +136,7 @@ impl AuditLog {
     fn run(target: Target) -> anyhow::Result<AuditLog> {
         let (sender, lines) = unbounded();
         let lost = Arc::new(AtomicU64::new(0));
-        let mut writer = Writer { lines, lost: lost.clone(), target, user: user(), said: None };
+        let mut writer = Writer { lines, lost: lost.clone(), target, user: user(), reported: None };
         let thread =
             std::thread::Builder::new().name("audit".into()).spawn(move || writer.work())?;
         let end = AuditEnd::new(sender, Arc::new(Waker::new()?));
@@ -191,7 +191,7 @@ impl Writer {
         let mut lines = batch.iter().map(|waiting| &waiting.line);
         let result = match &mut self.target {
             Target::Messages(format) => {
-                lines.for_each(|line| say(line, *format, &self.user));
+                lines.for_each(|line| log_line(line, *format, &self.user));
                 Ok(())
             }
             Target::File(file) => file.write(&mut lines, &self.user),
@@ -204,8 +204,8 @@ impl Writer {
     fn lose(&mut self, lines: usize, error: &std::io::Error) {
         let lost = self.lost.fetch_add(lines as u64, Ordering::Relaxed) + lines as u64;
         let now = wall();
-        if self.said.is_none_or(|said| now.0 - said.0 >= SAY_MS) {
-            self.said = Some(now);
+        if self.reported.is_none_or(|before| now.0 - before.0 >= REPORT_MS) {
+            self.reported = Some(now);
             tracing::error!(
                 "the audit log cannot be written: {error}; {lost} lines are lost so far. Make \
                  space, or make the file writable: it is tried again with every line"
@@ -215,7 +215,7 @@ impl Writer {
 }
 
 /// One line among the messages. As text it is ZooKeeper's line, as JSON it has its fields.
-fn say(line: &AuditLine, format: LogFormat, user: &str) {
+fn log_line(line: &AuditLine, format: LogFormat, user: &str) {
     if format == LogFormat::Text {
         return tracing::info!(target: "audit", "audit: {}", line.text(user));
     }
@@ -251,10 +251,10 @@ mod tests {
     }
 
     #[test]
-    fn every_line_is_written_in_order_and_a_full_queue_says_so() {
+    fn every_line_is_written_in_order_and_a_full_queue_keeps_the_rest() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("audit.log");
-        // A pipe nobody reads holds the writer up until the test reads it.
+        // A pipe holds the writer up until the test reads it.
         rustix::fs::mkfifoat(
             rustix::fs::CWD,
             &path,
