@@ -10,11 +10,10 @@ use ringkeeper_engine::Zxid;
 use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::{DirectoryId, Disk, Home, Identity};
-use ringkeeper_engine::log::{Dirs, Gauge, Group, Log};
+use ringkeeper_engine::log::{Dirs, Gauge, Group, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
-use ringkeeper_engine::snapshot::Purger;
 use ringkeeper_replication::{Replica, ReplicaSettings, WriteAdmission};
 
 use crate::admin::audit::AuditLog;

@@ -5,8 +5,9 @@
 //! until all of it is there, for only the whole says whether a commit was cut short or
 //! acknowledged records were damaged.
 
-use super::header::{self, Header};
+use super::header::Header;
 use super::high_water::HighWater;
+use super::layout;
 use super::record::{self, Window};
 use super::scan::{self, Scan, Stop, Tail};
 use crate::Zxid;
@@ -138,7 +139,7 @@ struct Segment<R> {
 
 impl<R: ReadAt> Segment<R> {
     fn new(header: Header, reader: R) -> Segment<R> {
-        let piece = Piece { base: header::RECORDS_AT, ..Piece::default() };
+        let piece = Piece { base: layout::RECORDS_AT, ..Piece::default() };
         Segment { header, reader, scan: Scan::new(&header), piece }
     }
 
@@ -151,7 +152,7 @@ impl<R: ReadAt> Segment<R> {
         pieces: &mut Pieces<'_>,
     ) -> Result<(), Halt> {
         pieces.hand(Part::Begin(self.header))?;
-        self.piece = pieces.fresh(header::RECORDS_AT);
+        self.piece = pieces.fresh(layout::RECORDS_AT);
         self.read_behind(base, &said, pieces)?;
         if said.limit < self.header.capacity {
             let tail = self.judge_tail();

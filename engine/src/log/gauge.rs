@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use super::{Settings, header};
+use super::{Settings, layout};
 use crate::device::Shelf;
 
 /// The largest segment that a start makes before it listens.
@@ -101,7 +101,7 @@ impl Gauge {
         if !shared.full.load(Relaxed) {
             return LogCapacity::UNBOUNDED;
         }
-        let usable = shared.capacity - header::RECORDS_AT as u64;
+        let usable = shared.capacity - layout::RECORDS_AT as u64;
         let closes = shared.left.load(Relaxed) + shared.shelf.len() as u64 * usable;
         LogCapacity { writes: closes.saturating_sub(shared.margin), closes }
     }

@@ -16,13 +16,11 @@
 //! whole file is read; where nothing stands at a waypoint, reading begins at the beginning.
 
 use super::crc;
-use super::header::{self, Header};
+use super::header::Header;
+use super::layout::{HIGH_WATER_AT, RECORDS_AT};
 use crate::Zxid;
 use crate::device::BLOCK_BYTES;
 
-/// Where the block begins: never in the block of the header, which is written once, so that no
-/// later write can tear it.
-pub(super) const AT: usize = BLOCK_BYTES;
 const MAGIC: &[u8; 8] = b"RKHIGH2\n";
 const FIELDS_BYTES: usize = 24;
 const WAYPOINT_BYTES: usize = 16;
@@ -56,7 +54,7 @@ pub(super) struct Waypoint {
 impl HighWater {
     /// Of a segment in which nothing stands yet.
     pub(super) fn fresh(capacity: u64) -> HighWater {
-        HighWater { limit: limit_for(header::RECORDS_AT as u64, capacity), waypoints: Vec::new() }
+        HighWater { limit: limit_for(RECORDS_AT as u64, capacity), waypoints: Vec::new() }
     }
 
     /// Raises the limit for a group of so many bytes, and says whether that was needed.
@@ -112,7 +110,7 @@ impl HighWater {
     }
 
     fn decode(segment: &[u8], header: &Header) -> Option<HighWater> {
-        let block = segment.get(AT..)?;
+        let block = segment.get(HIGH_WATER_AT..)?;
         let count = u32_at(block, FIELDS_BYTES - 4)? as usize;
         let sum_at = FIELDS_BYTES + count.min(WAYPOINTS_MAX) * WAYPOINT_BYTES;
         if crc(block.get(..sum_at)?) != u32_at(block, sum_at)? || block[..8] != MAGIC[..] {
@@ -177,17 +175,17 @@ mod tests {
     #[test]
     fn it_is_believed_only_where_it_is_whole_and_of_this_use_of_the_file() {
         for said in [written(&[]), written(&[8_192]), written(&[8_192, 8_400, 8_900])] {
-            let mut segment = vec![0; AT];
+            let mut segment = vec![0; HIGH_WATER_AT];
             segment.extend(said.encode(&header(5)));
             assert_eq!(HighWater::decode(&segment, &header(5)), Some(said.clone()));
             assert_eq!(HighWater::decode(&segment, &header(6)), None);
             let small = Header { capacity: 8_192, ..header(5) };
             assert_eq!(HighWater::decode(&segment, &small), None);
             let bytes = FIELDS_BYTES + said.waypoints.len() * WAYPOINT_BYTES + SUM_BYTES;
-            assert_eq!(HighWater::decode(&segment[..AT + bytes - 1], &header(5)), None);
+            assert_eq!(HighWater::decode(&segment[..HIGH_WATER_AT + bytes - 1], &header(5)), None);
             for bit in 0..bytes * 8 {
                 let mut flipped = segment.clone();
-                flipped[AT + bit / 8] ^= 1 << (bit % 8);
+                flipped[HIGH_WATER_AT + bit / 8] ^= 1 << (bit % 8);
                 assert_eq!(HighWater::decode(&flipped, &header(5)), None, "bit {bit}");
             }
         }
@@ -228,8 +226,10 @@ mod tests {
             assert!(said.raise(group(n * (1 << 20)), 100, capacity));
         }
         let block = said.encode(&Header { capacity, ..header(5) });
-        let decoded =
-            HighWater::decode(&[vec![0; AT], block].concat(), &Header { capacity, ..header(5) });
+        let decoded = HighWater::decode(
+            &[vec![0; HIGH_WATER_AT], block].concat(),
+            &Header { capacity, ..header(5) },
+        );
         assert_eq!(decoded, Some(said.clone()));
         assert_eq!(said.waypoints.len(), WAYPOINTS_MAX);
         assert_eq!(said.waypoint(Zxid(u64::MAX)), Some(group(1_999 << 20)));

@@ -1,12 +1,11 @@
 //! Reading a log without bringing anything back, and without changing anything.
 
 use super::Dirs;
-use super::recover::Replay;
 use super::refusal::Refusal;
 use super::survey::{End, Survey};
 use crate::Zxid;
 use crate::device::{Device, Identity};
-use crate::snapshot::Start;
+use crate::snapshot::{Replay, Start};
 use crate::txn::Txn;
 
 /// Hands over every transaction from `from` on that is in the log, in order; returns the last one

@@ -11,6 +11,7 @@
 //! asking again gets a false yes. The process stops and recovers from the disk.
 
 pub mod header;
+pub mod layout;
 pub mod record;
 pub mod scan;
 
@@ -19,8 +20,10 @@ mod gauge;
 mod group;
 mod high_water;
 mod inspect;
+mod note;
 pub mod pace;
 mod prepare;
+mod purge;
 mod recover;
 mod refusal;
 mod repair;
@@ -29,8 +32,10 @@ mod survey;
 pub use gauge::{Gauge, LogCapacity, Stats};
 pub use group::Group;
 pub use inspect::{Each, read_log};
+pub use note::Note;
 pub use prepare::{Preparer, Step};
-pub use recover::{Note, Recovered, Replay, recover};
+pub use purge::{Purged, Purger};
+pub use recover::{Recovered, recover};
 pub use refusal::{BadSnapshots, Proof, Refusal};
 pub use repair::{Repaired, repair_plan, repair_truncate};
 
@@ -38,6 +43,8 @@ use self::gauge::Shared;
 use self::header::Header;
 use self::high_water::{HighWater, Waypoint};
 use crate::Zxid;
+pub use crate::snapshot::Replay;
+
 use crate::device::{BLOCK_BYTES, Device, DirectoryId, DiskError, Durability, Segment};
 
 /// Sizes of the log.
@@ -221,7 +228,7 @@ impl<D: Device> Log<D> {
             .gauge
             .shared
             .capacity
-            .max((need + header::RECORDS_AT as u64).next_multiple_of(BLOCK_BYTES as u64));
+            .max((need + layout::RECORDS_AT as u64).next_multiple_of(BLOCK_BYTES as u64));
         let header = Header {
             synced: self.device.durability() == Durability::Synced,
             capacity,
@@ -260,10 +267,10 @@ impl<S: Segment> Active<S> {
                 prepare::make(device, shared, header.capacity).map_err(full_or_failed)?
             }
         };
-        let end = header::RECORDS_AT as u64;
+        let end = layout::RECORDS_AT as u64;
         let high_water = HighWater::fresh(header.capacity);
         let mut file = device.segment(&spare, 0)?;
-        file.write(0, &header.encode(&high_water))?;
+        file.write(0, &[header.encode(), high_water.encode(&header)].concat())?;
         file.sync()?;
         let name = header::name(header.first);
         device.rename(&spare, &name)?;
@@ -276,7 +283,7 @@ impl<S: Segment> Active<S> {
     fn raise_high_water(&mut self, group: Waypoint, bytes: u64) -> Result<(), DiskError> {
         if self.high_water.raise(group, bytes, self.header.capacity) {
             let block = self.high_water.encode(&self.header);
-            self.segment.rewrite(high_water::AT as u64, &block)?;
+            self.segment.rewrite(layout::HIGH_WATER_AT as u64, &block)?;
         }
         Ok(())
     }
@@ -289,10 +296,4 @@ fn full_or_failed(error: DiskError) -> Fatal {
 /// The checksum of everything here: CRC-32C.
 fn crc(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
-}
-
-/// A zxid as file names carry it: hexadecimal without leading zeros, so that there is one name.
-pub(crate) fn parse_hex(text: &str) -> Option<Zxid> {
-    let value = u64::from_str_radix(text, 16).ok()?;
-    (format!("{value:x}") == text).then_some(Zxid(value))
 }

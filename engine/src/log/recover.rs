@@ -6,93 +6,17 @@
 
 use super::gauge::Gauge;
 use super::header::{self, Header};
+use super::note::Note;
+use super::purge::Purger;
 use super::refusal::Refusal;
 use super::survey::{End, Lost, Newest, Survey};
 use super::{Active, Dirs, Fatal, Log, Preparer, Settings, prepare};
 use crate::Zxid;
 use crate::device::{Device, DiskError, Durability, Identity, Life, Segment};
-use crate::snapshot::{self, Purger, Start};
-use crate::txn::Txn;
+use crate::snapshot::{self, Replay};
 
 /// Zeros written at once when a torn tail is cut off.
 const CUT_BYTES: usize = 1 << 20;
-
-/// Whoever is brought back: the tree and the sessions.
-pub trait Replay {
-    /// A snapshot begins. Whatever came before it is void: that was a snapshot whose end turned
-    /// out to be damaged, and this is an older one.
-    fn begin(&mut self, start: Start<'_>) -> Result<(), String>;
-    /// The next block of the snapshot.
-    fn block(&mut self, bytes: &[u8]) -> Result<(), String>;
-    /// The snapshot was whole.
-    fn end(&mut self) -> Result<(), String>;
-    /// There is no usable snapshot and none is needed: the log has everything. Void what came
-    /// before, and start from the empty tree.
-    fn begin_empty(&mut self);
-    /// The next transaction, in order, without gaps.
-    fn txn(&mut self, txn: Txn) -> Result<(), String>;
-    /// The same, as it stands in the log; for whoever can do without the [`Txn`].
-    fn record(&mut self, payload: &[u8]) -> Result<(), String> {
-        self.txn(Txn::read(payload).map_err(|error| error.to_string())?)
-    }
-}
-
-/// Something that recovery did and that somebody should know.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Note {
-    /// The last commit was cut short; what was left of it is gone. It was never acknowledged.
-    TornTail {
-        /// The segment.
-        file: String,
-        /// Where the log ends now.
-        offset: u64,
-        /// The last zxid.
-        last: Zxid,
-    },
-    /// A snapshot is damaged; an older one, or the whole log, was used instead.
-    BadSnapshot {
-        /// The snapshot.
-        file: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// Commits do not wait for the disk (`forceSync=no`).
-    Unsynced,
-    /// The log was written without waiting for the disk, and its end is damaged. Acknowledged
-    /// transactions may be gone: that is what `forceSync=no` means.
-    UnsyncedDamage {
-        /// The segment.
-        file: String,
-        /// Where the log ends now.
-        offset: u64,
-        /// The last zxid.
-        last: Zxid,
-    },
-}
-
-impl std::fmt::Display for Note {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Note::TornTail { file, offset, last } => write!(
-                f,
-                "the last commit to {file} was cut short at byte {offset}; it was never \
-                 acknowledged, and the log now ends with {last}"
-            ),
-            Note::BadSnapshot { file, why } => {
-                write!(f, "{file}: {why}; an older state and the log were used instead")
-            }
-            Note::Unsynced => f.write_str(
-                "forceSync=no: writes are acknowledged before they are on the disk, and a power \
-                 failure loses them",
-            ),
-            Note::UnsyncedDamage { file, offset, last } => write!(
-                f,
-                "{file} was written with forceSync=no and is damaged at byte {offset}; the log \
-                 now ends with {last}, and acknowledged transactions behind it are lost"
-            ),
-        }
-    }
-}
 
 /// A log that goes on where it ended, and what happened on the way.
 pub struct Recovered<D: Device> {

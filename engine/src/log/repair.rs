@@ -1,15 +1,16 @@
 //! What an operator may decide when recovery refuses: to keep what is good and lose the rest.
 
+use super::gauge::Gauge;
 use super::header::{self, Header};
 use super::inspect::Each;
-use super::recover::{Note, Replay, cut, refuse};
+use super::note::Note;
+use super::recover::{cut, refuse};
 use super::refusal::Refusal;
 use super::survey::{End, Newest, Survey};
 use super::{Active, Dirs, Fatal, Settings};
 use crate::Zxid;
 use crate::device::{Device, DiskError, Durability, Identity, ReadAt, Sink, Source};
-use crate::log::gauge::Gauge;
-use crate::snapshot;
+use crate::snapshot::{self, Replay};
 
 /// Bytes copied at once.
 const COPY_BYTES: usize = 1 << 20;

@@ -1,8 +1,9 @@
 //! Reading a segment: pure, over the bytes of a whole file or of parts of it, one after the other.
 
 use super::group::follows;
-use super::header::{self, Header};
+use super::header::Header;
 use super::high_water::Waypoint;
+use super::layout;
 use super::record::{self, Record, Window};
 use crate::Zxid;
 
@@ -38,7 +39,7 @@ impl Scan {
     /// Starts behind the header.
     pub fn new(header: &Header) -> Scan {
         Scan {
-            end: header::RECORDS_AT,
+            end: layout::RECORDS_AT,
             last: header.prev,
             chain: header.chain,
             sealed: true,

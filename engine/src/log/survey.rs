@@ -6,12 +6,13 @@ use super::Dirs;
 use super::ahead::{Found, Opened, Part, Piece, read};
 use super::header::{self, Header};
 use super::high_water::HighWater;
-use super::recover::{Note, Replay};
+use super::layout;
+use super::note::Note;
 use super::refusal::{BadSnapshots, Proof, Refusal};
 use super::scan::{Stop, Tail};
 use crate::Zxid;
 use crate::device::{Device, DiskError, Identity, Life, ReadAt, Source, ahead};
-use crate::snapshot;
+use crate::snapshot::{self, Replay};
 
 /// Pieces of the log that were read and wait to be applied.
 const PIECES_WAITING: usize = 4;
@@ -115,7 +116,7 @@ impl<'a, D: Device> Survey<'a, D> {
                 return;
             };
             let waypoint = high_water.waypoint(base);
-            let from = waypoint.map_or(header::RECORDS_AT as u64, |place| u64::from(place.offset));
+            let from = waypoint.map_or(layout::RECORDS_AT as u64, |place| u64::from(place.offset));
             let bytes = high_water.limit.saturating_sub(from).min(left);
             reader.expect(from, bytes);
             left -= bytes;
@@ -331,7 +332,7 @@ fn read_header<D: Device>(
     let name = header::name(first);
     let file = device.place(&name);
     let reader = device.read(&name, Source::Disk)?;
-    let bytes = header::RECORDS_AT.min(usize::try_from(reader.bytes()).unwrap_or(usize::MAX));
+    let bytes = layout::RECORDS_AT.min(usize::try_from(reader.bytes()).unwrap_or(usize::MAX));
     let blocks = reader.read_at(0, bytes)?;
     let header = match Header::decode(&blocks) {
         Ok(header) => header,
@@ -354,6 +355,6 @@ fn read_header<D: Device>(
 /// Opens a segment whose header is known.
 fn open_again<D: Device>(device: &D, header: &Header) -> Result<Opened<D::Reader>, DiskError> {
     let reader = device.read(&header::name(header.first), Source::Disk)?;
-    let high_water = HighWater::read(&reader.read_at(0, header::RECORDS_AT)?, header);
+    let high_water = HighWater::read(&reader.read_at(0, layout::RECORDS_AT)?, header);
     Ok(Opened { reader, high_water })
 }

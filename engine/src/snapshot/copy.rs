@@ -2,9 +2,8 @@
 
 use super::format::{PROLOGUE_BYTES, read_prologue};
 use super::read::load_file;
-use super::{Finished, LoadError, Meta, Start, Writer};
+use super::{Finished, LoadError, Meta, Replay, Start, Writer};
 use crate::device::{Device, DirectoryId, ReadAt, Source};
-use crate::log::Replay;
 use crate::txn::Txn;
 
 /// Writes what a file holds into `to`, as a snapshot of the directory that is there. Whose it was

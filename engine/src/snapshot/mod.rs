@@ -6,15 +6,15 @@
 
 mod copy;
 mod format;
-mod purge;
 mod read;
+mod replay;
 mod write;
 
 pub use copy::copy;
 pub use format::BadSnapshot;
-pub use purge::{Purged, Purger};
-pub use read::{LoadError, Start};
+pub use read::LoadError;
 pub(crate) use read::{early, load, load_early};
+pub use replay::{Replay, Start};
 pub(crate) use write::keep_early;
 pub use write::{Finished, Writer};
 
@@ -42,7 +42,13 @@ pub fn name(zxid: Zxid) -> String {
 
 /// The zxid in the name of a snapshot.
 pub fn parse_name(name: &str) -> Option<Zxid> {
-    crate::log::parse_hex(name.strip_prefix("snapshot.")?)
+    parse_hex(name.strip_prefix("snapshot.")?)
+}
+
+/// A zxid as file names carry it: hexadecimal without leading zeros, so that there is one name.
+pub(crate) fn parse_hex(text: &str) -> Option<Zxid> {
+    let value = u64::from_str_radix(text, 16).ok()?;
+    (format!("{value:x}") == text).then_some(Zxid(value))
 }
 
 /// The name of the early snapshot: one that saves the next start some of the log, and on which

@@ -3,22 +3,10 @@
 
 use crc_fast::{CrcAlgorithm, Digest};
 
-use super::BadSnapshot;
 use super::format::{self, Kind, PROLOGUE_BYTES, SECTION_BYTES, SectionHeader, Totals};
+use super::{BadSnapshot, Replay, Start};
 use crate::device::{Device, DirectoryId, DiskError, ReadAt, Source, map_in_order};
-use crate::log::Replay;
 use crate::{SessionId, Zxid};
-
-/// Where a replay starts: what a snapshot says before its blocks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Start<'a> {
-    /// Everything up to here is in the snapshot.
-    pub zxid: Zxid,
-    /// The sessions and their timeouts in milliseconds.
-    pub sessions: &'a [(SessionId, i32)],
-    /// The caller's own header.
-    pub header: &'a [u8],
-}
 
 /// Why a snapshot was not loaded.
 #[derive(Debug, thiserror::Error)]
