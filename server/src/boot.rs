@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use ringkeeper_engine::Zxid;
 use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::{DirectoryId, Disk, Home, Identity};
-use ringkeeper_engine::log::{Dirs, Gauge, Group, Log, Purger};
+use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
@@ -23,7 +22,7 @@ use crate::banner::Banner;
 use crate::config::throttles;
 use crate::config::{Io, Listen, SessionPasswords, Settings, Shards};
 use crate::log::device::LogProbe;
-use crate::log::writer::{DurableLog, LogWriter};
+use crate::log::writer::LogWriter;
 use crate::node::clock::{Clock, wall};
 use crate::node::driver::{DriverParts, Gauges, NodeDriver};
 use crate::node::mailbox::{self, SequencerEnd, ShardEnd};
@@ -35,16 +34,6 @@ use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Turnstil
 use crate::stop::Stop;
 use crate::storage::open::Store;
 use crate::storage::snapshots::{Begun, SnapshotSettings, SnapshotStats, Snapshotter};
-
-impl DurableLog for Log<Disk> {
-    fn flush(&mut self, group: &mut Group) -> Result<Zxid, String> {
-        Log::flush(self, group).map_err(|fatal| fatal.to_string())
-    }
-
-    fn seal(&mut self) -> Result<(), String> {
-        Log::seal(self).map_err(|fatal| fatal.to_string())
-    }
-}
 
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served.
 pub fn serve(settings: &Settings) -> anyhow::Result<()> {

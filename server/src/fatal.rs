@@ -3,6 +3,8 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io;
 
+use ringkeeper_engine::log::Fatal;
+
 /// Exit code of a server that stopped because going on could lose data.
 pub const EXIT_FATAL: i32 = 70;
 
@@ -26,6 +28,11 @@ pub fn stop(reason: &str) -> ! {
     tracing::error!("{reason}");
     eprintln!("ringkeeper: stopped: {reason}");
     std::process::exit(EXIT_FATAL)
+}
+
+/// Ends the process because the log cannot be written.
+pub fn stop_on_log(error: &Fatal) -> ! {
+    stop(&error.to_string())
 }
 
 /// From now on a page of a mapped file that the disk cannot give or take ends the process with

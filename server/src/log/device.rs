@@ -85,8 +85,8 @@ impl LogProbe {
 
     fn run(self) {
         while self.wait_for_quiet() {
-            let before = self.commits.commits.load(Relaxed);
-            let still = || !self.stops() && self.commits.commits.load(Relaxed) == before;
+            let before = self.commits.flushes.load(Relaxed);
+            let still = || !self.stops() && self.commits.flushes.load(Relaxed) == before;
             match probe_while(&self.path, PROBE_TIME, still) {
                 Ok(Some(report)) => return self.settle(&report),
                 // Somebody writes: what was measured says nothing.
@@ -110,7 +110,7 @@ impl LogProbe {
     fn wait_for_quiet(&self) -> bool {
         let mut before = None;
         while !self.stops() {
-            let commits = Some(self.commits.commits.load(Relaxed));
+            let commits = Some(self.commits.flushes.load(Relaxed));
             if commits == before {
                 return true;
             }

@@ -2,7 +2,7 @@
 
 use ringkeeper_engine::SessionId;
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::log::Group;
+use ringkeeper_engine::log::{Fatal, Group};
 use ringkeeper_engine::request::Origin;
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::tree::Tree;
@@ -18,11 +18,11 @@ use crate::node::waker::Waker;
 struct Nothing;
 
 impl DurableLog for Nothing {
-    fn flush(&mut self, group: &mut Group) -> Result<Zxid, String> {
-        group.last().ok_or_else(|| "nothing was ordered".to_owned())
+    fn flush(&mut self, group: &mut Group) -> Result<Zxid, Fatal> {
+        Ok(group.last().expect("groups are not empty"))
     }
 
-    fn seal(&mut self) -> Result<(), String> {
+    fn seal(&mut self) -> Result<(), Fatal> {
         Ok(())
     }
 }
