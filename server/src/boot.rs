@@ -13,6 +13,7 @@ use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
+use ringkeeper_engine::snapshot::LastStart;
 use ringkeeper_replication::{Replica, ReplicaSettings, WriteAdmission};
 
 use crate::admin::audit::AuditLog;
@@ -33,7 +34,7 @@ use crate::shards::descriptors::{self, connections_max};
 use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Turnstile};
 use crate::stop::Stop;
 use crate::storage::open::Store;
-use crate::storage::snapshots::{Begun, SnapshotSettings, SnapshotStats, Snapshotter};
+use crate::storage::snapshots::{SnapshotStats, Snapshotter, snapshot_settings};
 
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served.
 pub fn serve(settings: &Settings) -> anyhow::Result<()> {
@@ -185,7 +186,7 @@ impl Running {
             clock,
             groups: throttles::groups(settings),
             tick_ms: tick_ms(settings),
-            room: room(recovered.gauge),
+            room: room(recovered.gauge.clone()),
             gauges: Arc::new(Gauges::default()),
             audit: audit.as_ref().map(AuditLog::end),
         };
@@ -204,10 +205,11 @@ impl Running {
             dirs: dirs.clone(),
             directory: identity.directory,
             purger: recovered.purger,
-            begun: Begun { behind: recovered.replayed, load_ms: loading.snapshot_ms },
+            gauge: recovered.gauge.clone(),
+            last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
         };
         let snapshotter = snapshotter(settings, kept, &hub_parts, stop);
-        let probe = way.unknown.then(|| log_probe(settings, dirs.log, &hub_parts, stop));
+        let probe = way.unknown.then(|| log_probe(settings, dirs.log, recovered.gauge, stop));
         let (turnstile, hub) = (hub_parts.turnstile.clone(), Hub::new(hub_parts));
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
@@ -303,8 +305,9 @@ struct Kept {
     dirs: Dirs<Disk>,
     directory: DirectoryId,
     purger: Purger<Disk>,
+    gauge: Gauge,
     /// What the start knows of the last one.
-    begun: Begun,
+    last_start: LastStart,
 }
 
 fn snapshotter(
@@ -313,23 +316,23 @@ fn snapshotter(
     parts: &HubParts,
     stop: &Stop,
 ) -> Snapshotter<Disk> {
-    let Kept { dirs, directory, purger, begun } = kept;
+    let Kept { dirs, directory, purger, gauge, last_start } = kept;
     Snapshotter {
         view: parts.view.clone(),
         dirs,
         directory,
         purger,
-        settings: SnapshotSettings::of(settings),
-        commits: parts.commits.clone(),
+        settings: snapshot_settings(settings),
+        gauge,
         stats: parts.snapshots.clone(),
-        begun,
+        last_start,
         stop: stop.flag.clone(),
+        clock: std::time::Instant::now(),
     }
 }
 
-fn log_probe(settings: &Settings, disk: Disk, parts: &HubParts, stop: &Stop) -> LogProbe {
-    let (path, commits) = (settings.data_log_dir.clone(), parts.commits.clone());
-    LogProbe { path, disk, commits, stop: stop.flag.clone() }
+fn log_probe(settings: &Settings, disk: Disk, gauge: Gauge, stop: &Stop) -> LogProbe {
+    LogProbe { path: settings.data_log_dir.clone(), disk, gauge, stop: stop.flag.clone() }
 }
 
 /// Gives the sequencer its place: in the first shard, or on a thread of its own.

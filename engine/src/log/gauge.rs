@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::{Settings, layout};
 use crate::device::Shelf;
+use crate::snapshot::LogGrowth;
 
 /// The largest segment that a start makes before it listens.
 const FIRST_BYTES_MAX: u64 = 1 << 20;
@@ -27,8 +28,8 @@ impl LogCapacity {
 /// Counters of the log, since the start, and what the last commit took.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
-    /// Groups made durable.
-    pub commits: u64,
+    /// Flushes.
+    pub flushes: u64,
     /// Transactions in them.
     pub records: u64,
     /// Bytes in them.
@@ -64,7 +65,7 @@ pub(super) struct Shared {
     pub(super) number: AtomicU64,
     pub(super) full: AtomicBool,
     left: AtomicU64,
-    commits: AtomicU64,
+    flushes: AtomicU64,
     records: AtomicU64,
     bytes: AtomicU64,
     micros: AtomicU64,
@@ -84,7 +85,7 @@ impl Gauge {
             number: AtomicU64::new(0),
             full: AtomicBool::new(false),
             left: AtomicU64::new(0),
-            commits: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             micros: AtomicU64::new(0),
@@ -106,11 +107,17 @@ impl Gauge {
         LogCapacity { writes: closes.saturating_sub(shared.margin), closes }
     }
 
+    /// How much the log has grown since the start.
+    pub fn growth(&self) -> LogGrowth {
+        let (records, bytes) = (&self.shared.records, &self.shared.bytes);
+        LogGrowth { records: records.load(Relaxed), bytes: bytes.load(Relaxed) }
+    }
+
     /// The counters, each right by itself.
     pub fn stats(&self) -> Stats {
         let shared = &self.shared;
         Stats {
-            commits: shared.commits.load(Relaxed),
+            flushes: shared.flushes.load(Relaxed),
             records: shared.records.load(Relaxed),
             bytes: shared.bytes.load(Relaxed),
             micros: shared.micros.load(Relaxed),
@@ -132,7 +139,7 @@ impl Shared {
         let add = |counter: &AtomicU64, count: u64| {
             counter.store(counter.load(Relaxed).wrapping_add(count), Relaxed);
         };
-        add(&self.commits, 1);
+        add(&self.flushes, 1);
         add(&self.records, u64::from(records));
         add(&self.bytes, bytes);
         add(&self.micros, micros);

@@ -8,6 +8,8 @@ mod copy;
 mod format;
 mod read;
 mod replay;
+mod schedule;
+mod taker;
 mod write;
 
 pub use copy::copy;
@@ -15,6 +17,10 @@ pub use format::BadSnapshot;
 pub use read::LoadError;
 pub(crate) use read::{early, load, load_early};
 pub use replay::{Replay, Start};
+pub use schedule::{Intervals, LastStart, LogGrowth, SnapshotKind, Taken};
+pub use taker::{
+    Block, PurgeWhen, SnapshotRun, SnapshotSettings, Taker, begin_writing, tree_bytes, write_blocks,
+};
 pub(crate) use write::keep_early;
 pub use write::{Finished, Writer};
 

@@ -41,7 +41,7 @@ fn every_strategy_writes_what_the_others_read() {
                 server.recovered.preparer.step().unwrap();
             }
             let stats = server.recovered.log.stats();
-            assert!(stats.commits == 5 && stats.records == 140 && stats.micros_max > 0);
+            assert!(stats.flushes == 5 && stats.records == 140 && stats.micros_max > 0);
             if round % 2 == 1 {
                 world.snapshot(&server, 2).unwrap();
             }

@@ -96,6 +96,6 @@ fn nothing_to_commit_and_nothing_to_seal_costs_nothing() {
     recovered.log.seal().unwrap();
     assert_eq!(recovered.log.flush(&mut Group::new()).unwrap(), Zxid(1));
     assert_eq!(device.operations(), before);
-    assert_eq!(recovered.gauge.stats().commits, 1);
+    assert_eq!(recovered.gauge.stats().flushes, 1);
     assert_eq!(recovered.log.last(), Zxid(1));
 }

@@ -14,9 +14,9 @@ use std::time::Duration;
 use ringkeeper_engine::device::{
     Disk, DiskError, Measured, ProbeReport, Strategy, probe_while, usual,
 };
+use ringkeeper_engine::log::Gauge;
 
 use crate::config::{LogDevice, Settings};
-use crate::log::writer::FlushStats;
 
 /// How long a measurement takes, all pauses of others not counted.
 const PROBE_TIME: Duration = Duration::from_millis(600);
@@ -72,8 +72,8 @@ pub(crate) struct LogProbe {
     pub(crate) path: PathBuf,
     /// The device whose way is changed.
     pub(crate) disk: Disk,
-    /// What tells whether it is quiet.
-    pub(crate) commits: Arc<FlushStats>,
+    /// How much was flushed: nothing is, while it is quiet.
+    pub(crate) gauge: Gauge,
     /// Set when the server stops.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -85,8 +85,8 @@ impl LogProbe {
 
     fn run(self) {
         while self.wait_for_quiet() {
-            let before = self.commits.flushes.load(Relaxed);
-            let still = || !self.stops() && self.commits.flushes.load(Relaxed) == before;
+            let before = self.gauge.stats().flushes;
+            let still = || !self.stops() && self.gauge.stats().flushes == before;
             match probe_while(&self.path, PROBE_TIME, still) {
                 Ok(Some(report)) => return self.settle(&report),
                 // Somebody writes: what was measured says nothing.
@@ -106,15 +106,15 @@ impl LogProbe {
         self.stop.load(Relaxed)
     }
 
-    /// Returns when nothing was committed for a while; `false` when the server stops.
+    /// Returns when nothing was flushed for a while; `false` when the server stops.
     fn wait_for_quiet(&self) -> bool {
         let mut before = None;
         while !self.stops() {
-            let commits = Some(self.commits.flushes.load(Relaxed));
-            if commits == before {
+            let flushes = Some(self.gauge.stats().flushes);
+            if flushes == before {
                 return true;
             }
-            before = commits;
+            before = flushes;
             std::thread::park_timeout(QUIET);
         }
         false
