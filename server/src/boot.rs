@@ -33,7 +33,7 @@ use crate::node::waker::Waker;
 use crate::shards::descriptors::{self, connections_max};
 use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Turnstile};
 use crate::stop::Stop;
-use crate::storage::open::Store;
+use crate::storage::open::DataDirectories;
 use crate::storage::snapshots::{SnapshotStats, Snapshotter, snapshot_settings};
 
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served.
@@ -42,11 +42,11 @@ pub fn serve(settings: &Settings) -> anyhow::Result<()> {
     descriptors::make_room();
     let stop = Stop::on_signals()?;
     let addresses = addresses(settings)?;
-    let store = Store::open(settings)?;
+    let directories = DataDirectories::open(settings)?;
     let io = choose_io(settings.io)?;
     let count = shard_count(settings.shards);
     let fused = count == 1;
-    let running = Running::start(settings, store, clock, count, fused, &stop)?;
+    let running = Running::start(settings, directories, clock, count, fused, &stop)?;
     running.listen(settings, &addresses, io, &stop)
 }
 
@@ -163,13 +163,14 @@ impl Rings {
 impl Running {
     fn start(
         settings: &Settings,
-        store: Store,
+        directories: DataDirectories,
         clock: Clock,
         count: u16,
         fused: bool,
         stop: &Stop,
     ) -> anyhow::Result<Running> {
-        let Store { homes, identity, dirs, recovered, db, way, seed, loading } = store;
+        let DataDirectories { homes, identity, dirs, recovered, db, way, seed, loading } =
+            directories;
         let ops = op_settings(settings);
         let replica = replica(settings, &identity, &ops, &db, (clock, seed));
         let view = Arc::new(View::new(db));

@@ -85,7 +85,7 @@ fn look_at_log(command: &LogCommand, out: &mut dyn Write) -> ExitCode {
     };
     match outcome {
         Ok(Outcome::Whole | Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::OutstandingChanges) => ExitCode::FAILURE,
+        Ok(Outcome::Damaged) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("ringkeeper: {}", reason(&error));
             ExitCode::FAILURE

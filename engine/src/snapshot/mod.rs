@@ -6,6 +6,7 @@
 
 mod copy;
 mod format;
+mod loading;
 mod read;
 mod replay;
 mod schedule;
@@ -14,6 +15,7 @@ mod write;
 
 pub use copy::copy;
 pub use format::BadSnapshot;
+pub use loading::{Loading, Stage, keep_digest};
 pub use read::LoadError;
 pub(crate) use read::{early, load, load_early};
 pub use replay::{Replay, Start};

@@ -221,3 +221,126 @@ pub fn write_blocks<D: Device>(
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Interest;
+    use crate::device::MemoryDevice;
+    use crate::snapshot::{self, EARLY, Loading};
+    use crate::tree::{Digest, Tree};
+    use crate::txn::{AclList, CreateOp, CreateTxn, NodeKind, Txn, TxnBody};
+    use crate::wire::Acl;
+    use crate::{Millis, SessionId, Zxid};
+
+    const OWNER: DirectoryId = DirectoryId([3; 16]);
+    const MS: Duration = Duration::from_millis(1);
+
+    fn create(db: &mut Database, n: u64) {
+        let body = TxnBody::Create(CreateTxn {
+            op: CreateOp::Create,
+            path: format!("/node{n}").into(),
+            data: Some(vec![n as u8; 900].into()),
+            acl: AclList::from([Acl::open()]),
+            kind: NodeKind::Persistent,
+            parent_cversion: n as i32,
+        });
+        let (session, zxid, time) = (SessionId(1), Zxid(n), Millis(n as i64));
+        db.apply(&Txn { session, cxid: n as i32, zxid, time, body }, Interest::Nobody);
+    }
+
+    fn database() -> Database {
+        let mut tree = Tree::new(1);
+        tree.keep_digest(Digest::Kept);
+        let mut db = Database::new(tree, [(SessionId(1), 4_000)]);
+        (1..=5_000).for_each(|n| create(&mut db, n));
+        db
+    }
+
+    /// Takes a snapshot on one thread while the database goes on.
+    fn take(kind: SnapshotKind, db: &mut Database, to: &MemoryDevice) -> Finished {
+        let (mut run, meta) = SnapshotRun::begin(kind, db, Duration::ZERO);
+        let mut writer = begin_writing(kind, to, OWNER, &meta).unwrap();
+        let mut blocks = 0;
+        loop {
+            create(db, db.applied().0 + 1);
+            let Some(Block { bytes, last }) = run.slice(db) else { continue };
+            writer.block(&bytes).unwrap();
+            run.recycle(bytes);
+            blocks += 1;
+            if last {
+                assert!(blocks > 1, "{blocks}");
+                return writer.finish().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn snapshot_of_a_changing_database_restores_the_state_at_its_begin() {
+        let (mut db, disk) = (database(), MemoryDevice::new(1));
+        let (zxid, digest) = (db.applied(), db.tree.digest());
+        let finished = take(SnapshotKind::Regular, &mut db, &disk);
+        assert_eq!(finished.zxid, zxid);
+        assert!(db.applied() > zxid);
+        let mut loading = Loading::new(2, |_| ());
+        snapshot::load(&disk, zxid, OWNER, &mut loading).unwrap();
+        let restored = loading.finish();
+        assert_eq!((restored.applied(), restored.tree.digest()), (zxid, digest));
+        assert_eq!(restored.sessions().collect::<Vec<_>>(), [(SessionId(1), 4_000)]);
+        take(SnapshotKind::Early, &mut db, &disk);
+        assert_eq!(disk.names(), [snapshot::name(zxid), EARLY.to_owned()]);
+    }
+
+    #[test]
+    fn abandoned_snapshot_leaves_room_for_the_next() {
+        let mut db = database();
+        let (mut run, _) = SnapshotRun::begin(SnapshotKind::Early, &mut db, 5 * MS);
+        assert!(run.slice(&mut db).is_some_and(|block| !block.last));
+        assert!(!run.is_late(1_004 * MS) && run.is_late(1_005 * MS));
+        run.abandon(&mut db);
+        let (run, _) = SnapshotRun::begin(SnapshotKind::Regular, &mut db, 5 * MS);
+        assert!(run.deadline().is_none() && !run.is_late(Duration::MAX));
+    }
+
+    fn taker(purge: PurgeWhen) -> Taker {
+        let intervals = Intervals { records: 100, bytes: u64::MAX, early_bytes: 5_000 };
+        Taker::new(SnapshotSettings { intervals, keep: 3, purge }, LastStart::default(), 0)
+    }
+
+    fn growth(records: u64) -> LogGrowth {
+        LogGrowth { records, bytes: records * 100 }
+    }
+
+    #[test]
+    fn early_snapshot_of_a_large_tree_is_put_off() {
+        let mut taker = taker(PurgeWhen::Always);
+        assert_eq!(taker.due(growth(50), MS, || EARLY_TREE_BYTES_MAX + 1), None);
+        assert_eq!(taker.due(growth(50), 2 * MS, || 0), None, "not looked at again so soon");
+        assert_eq!(taker.due(growth(50), 40_000 * MS, || 0), Some(SnapshotKind::Early));
+        assert_eq!(taker.due(growth(51), MS, || u64::MAX), Some(SnapshotKind::Regular));
+    }
+
+    #[test]
+    fn failed_regular_snapshot_is_due_again_after_a_while() {
+        let mut taker = taker(PurgeWhen::Never);
+        taker.failed(SnapshotKind::Regular, 10 * MS);
+        assert_eq!(taker.due(growth(100), 30_009 * MS, || 0), None);
+        assert_eq!(taker.due(growth(100), 30_010 * MS, || 0), Some(SnapshotKind::Regular));
+    }
+
+    #[test]
+    fn purge_follows_its_setting() {
+        let taken = |kind| Taken { kind, growth: growth(1), cost: MS };
+        for (purge, behind_regular) in
+            [(PurgeWhen::Always, true), (PurgeWhen::Never, false), (PurgeWhen::Every(MS), false)]
+        {
+            let mut taker = taker(purge);
+            assert_eq!(taker.finished(taken(SnapshotKind::Regular), MS, 0), behind_regular);
+            assert!(!taker.finished(taken(SnapshotKind::Early), MS, 0));
+        }
+        let mut by_clock = taker(PurgeWhen::Every(60 * MS));
+        let due: Vec<bool> = [0, 59, 60, 100, 120].map(|ms| by_clock.purge_due(ms * MS)).to_vec();
+        assert_eq!(due, [true, false, true, false, true]);
+        assert!(!taker(PurgeWhen::Always).purge_due(MS) && !taker(PurgeWhen::Never).purge_due(MS));
+    }
+}

@@ -12,8 +12,8 @@ use crate::cli::RepairArgs;
 pub enum Outcome {
     /// Nothing is wrong with the log.
     Whole,
-    /// Something is, and nobody has said that it shall be repaired.
-    OutstandingChanges,
+    /// Something is, and `--yes` was not given.
+    Damaged,
     /// It is repaired.
     Done,
 }
@@ -33,7 +33,7 @@ pub fn repair(args: &RepairArgs, out: &mut dyn Write) -> anyhow::Result<Outcome>
         let advice = "Nothing was changed. To do it, give --yes as well; a copy of the directory \
                       made before can do no harm.";
         super::unless_nobody_reads(writeln!(out, "{advice}"))?;
-        return Ok(Outcome::OutstandingChanges);
+        return Ok(Outcome::Damaged);
     }
     let repaired = repair_truncate(&dirs, &identity, &log::Settings::default())?;
     super::unless_nobody_reads(write_done(&repaired, out))?;
