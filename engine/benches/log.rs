@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ringkeeper_engine::device::{Identity, MemoryDevice};
+use ringkeeper_engine::device::{Identity, MemoryDisk};
 use ringkeeper_engine::log::{Dirs, Each, Group, Log, Settings, Step, recover};
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Millis, SessionId, Zxid};
@@ -32,11 +32,11 @@ fn fill(group: &mut Group, from: u64) {
 }
 
 /// A log on a disk in memory, with a segment that is ready.
-fn fresh() -> Log<MemoryDevice> {
-    let device = MemoryDevice::new(1);
-    let dirs = Dirs { snapshots: device.clone(), log: device.clone() };
+fn fresh() -> Log<MemoryDisk> {
+    let disk = MemoryDisk::new(1);
+    let dirs = Dirs { snapshots: disk.clone(), log: disk.clone() };
     let settings = Settings { segment_bytes: SEGMENT_BYTES, ahead: 1, ..Settings::default() };
-    let mut identity = Identity::open(&device, 3).expect("memory does not fail");
+    let mut identity = Identity::open(&disk, 3).expect("memory does not fail");
     let recovered = recover(
         &dirs,
         &mut identity,

@@ -10,7 +10,7 @@ mod grid;
 #[allow(dead_code, reason = "the test uses more of it")]
 mod world;
 
-use ringkeeper_engine::log::pace::Target;
+use ringkeeper_engine::log::gathering::Target;
 
 fn main() {
     let seeds = std::env::args().nth(1).map_or(1, |text| text.parse().expect("a number of seeds"));

@@ -96,9 +96,9 @@ impl Run {
 }
 
 fn open(path: &Path, strategy: Strategy) -> Result<Recovered<Disk>, Box<dyn std::error::Error>> {
-    let device = Disk::open(path, strategy, Durability::Synced)?;
-    let mut identity = Identity::open(&device, 0)?;
-    let dirs = Dirs { snapshots: device.clone(), log: device };
+    let disk = Disk::open(path, strategy, Durability::Synced)?;
+    let mut identity = Identity::open(&disk, 0)?;
+    let dirs = Dirs { snapshots: disk.clone(), log: disk };
     let settings = Settings { ahead: 2, ..Settings::default() };
     Ok(recover(&dirs, &mut identity, &settings, &mut Each(|_| Ok(())))?)
 }

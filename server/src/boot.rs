@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::device::{DirectoryId, Disk, Home, Identity};
+use ringkeeper_engine::device::{DirectoryId, DirectoryLock, Disk, Identity};
 use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, SessionIdSource, SessionTable};
@@ -132,7 +132,7 @@ struct Running {
     device: String,
     threads: Vec<JoinHandle<()>>,
     probe: Option<LogProbe>,
-    _homes: Vec<Home>,
+    _homes: Vec<DirectoryLock>,
     fused: bool,
     hub: Arc<Hub>,
     turnstile: Arc<Turnstile>,

@@ -1,36 +1,36 @@
-//! The edge that touches files: one trait, [`Device`], is the only door to the directory that
-//! holds log and snapshots; [`Disk`] is the real one, [`MemoryDevice`] the faulty one of the tests.
+//! The edge that touches files: one trait, [`Directory`], is the only door to the directory that
+//! holds log and snapshots; [`Disk`] is the real one, [`MemoryDisk`] the faulty one of the tests.
 //!
 //! A device is one flat directory. It promises nothing that a file system does not: bytes written
-//! are durable after a sync of the file, names after [`Device::sync_dir`], and in any order or not
+//! are durable after a sync of the file, names after [`Directory::sync_dir`], and in any order or not
 //! at all before that.
 
-mod ahead;
 mod child;
 mod disk;
 mod extents;
-mod home;
 mod identity;
+mod lock;
 mod memory;
 mod parallel;
+mod pipeline;
 mod priority;
 mod probe;
-mod shelf;
+mod ready_queue;
 mod strategy;
 
 use std::io;
 
-pub use ahead::{Handed, ahead};
 pub use child::die_with_parent;
 pub use disk::{Disk, DiskSegment};
 pub use extents::{Extents, extents};
-pub use home::{Home, HomeError};
 pub use identity::{BadIdentity, DirectoryId, Identity, Life};
-pub use memory::{Fault, MemoryDevice, Unsynced};
+pub use lock::{DirectoryLock, DirectoryLockError};
+pub use memory::{Fault, MemoryDisk, Unsynced};
 pub use parallel::map_in_order;
+pub use pipeline::{Demand, pipeline};
 pub use priority::Priority;
 pub use probe::{Load, Measured, ProbeReport, choose, measure, probe, probe_while, settle, usual};
-pub use shelf::Shelf;
+pub use ready_queue::ReadyQueue;
 pub use strategy::{Durability, Strategy};
 
 /// The unit in which files are zeroed, mapped and written directly.
@@ -89,7 +89,7 @@ pub enum Source {
 }
 
 /// One directory on one file system.
-pub trait Device: Clone + Send + Sync + 'static {
+pub trait Directory: Clone + Send + Sync + 'static {
     /// A log segment open for durable writes.
     type Segment: Segment;
     /// A file open for reading.
@@ -98,7 +98,7 @@ pub trait Device: Clone + Send + Sync + 'static {
     type Sink: Sink;
 
     /// How messages name a file: with its directory.
-    fn place(&self, name: &str) -> String;
+    fn path_of(&self, name: &str) -> String;
     /// Every regular file, sorted by name.
     fn list(&self) -> Result<Vec<Entry>, DiskError>;
     /// Opens a file for reading.
@@ -112,9 +112,9 @@ pub trait Device: Clone + Send + Sync + 'static {
     fn preallocate(&self, name: &str, bytes: u64) -> Result<(), DiskError>;
     /// Opens a preallocated file for durable writes; `end` is where its contents end.
     fn segment(&self, name: &str, end: u64) -> Result<Self::Segment, DiskError>;
-    /// Renames a file, replacing what had the new name. Durable after [`Device::sync_dir`].
+    /// Renames a file, replacing what had the new name. Durable after [`Directory::sync_dir`].
     fn rename(&self, from: &str, to: &str) -> Result<(), DiskError>;
-    /// Removes a file. Durable after [`Device::sync_dir`].
+    /// Removes a file. Durable after [`Directory::sync_dir`].
     fn remove(&self, name: &str) -> Result<(), DiskError>;
     /// Makes every creation, renaming and removal so far durable.
     fn sync_dir(&self) -> Result<(), DiskError>;

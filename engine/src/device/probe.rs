@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Device, Disk, DiskError, Durability, ReadAt, Segment, Sink, Source, Strategy};
+use super::{Directory, Disk, DiskError, Durability, ReadAt, Segment, Sink, Source, Strategy};
 
 /// The file that is written while measuring.
 const SCRATCH: &str = "probe.tmp";
@@ -93,11 +93,11 @@ impl ProbeReport {
     /// the system still allows what it chose: a container may forbid what its host does not. What
     /// an interrupted measurement has left there is removed.
     pub fn kept(path: &Path) -> Result<Option<ProbeReport>, DiskError> {
-        let device = Disk::open(path, Strategy::Pwrite, Durability::Synced)?;
+        let disk = Disk::open(path, Strategy::Pwrite, Durability::Synced)?;
         // Usually there is nothing, and what is there is in nobody's way.
-        let _ = device.remove(SCRATCH);
-        let here = device.file_system()?;
-        let known = load(&device).filter(|report| report.file_system == here);
+        let _ = disk.remove(SCRATCH);
+        let here = disk.file_system()?;
+        let known = load(&disk).filter(|report| report.file_system == here);
         Ok(known.filter(|report| match try_one(path, report.chosen) {
             Ok(()) => true,
             // That says nothing about the way.
@@ -107,8 +107,8 @@ impl ProbeReport {
 
     /// Keeps the report in a directory.
     pub fn keep(&self, path: &Path) -> Result<(), DiskError> {
-        let device = Disk::open(path, Strategy::Pwrite, Durability::Synced)?;
-        let mut sink = device.create(NAME)?;
+        let disk = Disk::open(path, Strategy::Pwrite, Durability::Synced)?;
+        let mut sink = disk.create(NAME)?;
         sink.write(self.to_text().as_bytes())?;
         sink.sync()
     }
@@ -138,8 +138,8 @@ impl ProbeReport {
     }
 }
 
-fn load(device: &Disk) -> Option<ProbeReport> {
-    let reader = device.read(NAME, Source::Cached).ok()?;
+fn load(disk: &Disk) -> Option<ProbeReport> {
+    let reader = disk.read(NAME, Source::Cached).ok()?;
     let bytes = usize::try_from(reader.bytes()).ok().filter(|&bytes| bytes <= SMALL)?;
     ProbeReport::parse(&String::from_utf8(reader.read_at(0, bytes).ok()?).ok()?)
 }
@@ -231,7 +231,7 @@ pub fn usual(path: &Path) -> (Strategy, Option<Measured>) {
 /// Writes one block in this way.
 fn try_one(path: &Path, strategy: Strategy) -> Result<(), DiskError> {
     let scratch = Scratch::sized(path, strategy, SMALL as u64)?;
-    scratch.device.segment(SCRATCH, 0)?.write(0, &[0x5a; SMALL]).map(drop)
+    scratch.disk.segment(SCRATCH, 0)?.write(0, &[0x5a; SMALL]).map(drop)
 }
 
 /// Writes some blocks in this way.
@@ -242,7 +242,7 @@ fn glance_at(path: &Path, strategy: Strategy) -> Result<Measured, DiskError> {
 
 /// A preallocated file that goes away with the measurement.
 struct Scratch {
-    device: Disk,
+    disk: Disk,
     strategy: Strategy,
     size: u64,
 }
@@ -250,7 +250,7 @@ struct Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         // Nobody depends on it; the next probe writes over it.
-        let _ = self.device.remove(SCRATCH);
+        let _ = self.disk.remove(SCRATCH);
     }
 }
 
@@ -260,9 +260,9 @@ impl Scratch {
     }
 
     fn sized(path: &Path, strategy: Strategy, size: u64) -> Result<Scratch, DiskError> {
-        let device = Disk::open(path, strategy, Durability::Synced)?;
-        let scratch = Scratch { device, strategy, size };
-        scratch.device.preallocate(SCRATCH, size)?;
+        let disk = Disk::open(path, strategy, Durability::Synced)?;
+        let scratch = Scratch { disk, strategy, size };
+        scratch.disk.preallocate(SCRATCH, size)?;
         Ok(scratch)
     }
 
@@ -299,7 +299,7 @@ impl Scratch {
         least: usize,
     ) -> Result<Measured, DiskError> {
         let commit = vec![0x5a; bytes];
-        let mut segment = self.device.segment(SCRATCH, 0)?;
+        let mut segment = self.disk.segment(SCRATCH, 0)?;
         // The first write after opening pays for things that no later one pays for.
         segment.write(0, &commit)?;
         let mut offset = bytes as u64;
@@ -307,7 +307,7 @@ impl Scratch {
         let (begun, written) = (Instant::now(), written_so_far());
         while micros.len() < COMMITS_MAX && (begun.elapsed() < time || micros.len() < least) {
             if offset + bytes as u64 > self.size {
-                segment = self.device.segment(SCRATCH, 0)?;
+                segment = self.disk.segment(SCRATCH, 0)?;
                 offset = 0;
             }
             micros.push(segment.write(offset, &commit)?.micros);

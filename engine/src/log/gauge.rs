@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::{Settings, layout};
-use crate::device::Shelf;
+use crate::device::ReadyQueue;
 use crate::snapshot::LogGrowth;
 
 /// The largest segment that a start makes before it listens.
@@ -60,7 +60,7 @@ pub(super) struct Shared {
     pub(super) margin: u64,
     pub(super) spares_max: usize,
     /// Names of segments that are ready.
-    pub(super) shelf: Shelf<String>,
+    pub(super) ready: ReadyQueue<String>,
     /// Numbers of spare files, each used once.
     pub(super) number: AtomicU64,
     pub(super) full: AtomicBool,
@@ -81,7 +81,7 @@ impl Gauge {
             capacity,
             margin: settings.margin_bytes.min(capacity / 4),
             spares_max: settings.spares_max,
-            shelf: Shelf::default(),
+            ready: ReadyQueue::default(),
             number: AtomicU64::new(0),
             full: AtomicBool::new(false),
             left: AtomicU64::new(0),
@@ -103,7 +103,7 @@ impl Gauge {
             return LogCapacity::UNBOUNDED;
         }
         let usable = shared.capacity - layout::RECORDS_AT as u64;
-        let closes = shared.left.load(Relaxed) + shared.shelf.len() as u64 * usable;
+        let closes = shared.left.load(Relaxed) + shared.ready.len() as u64 * usable;
         LogCapacity { writes: closes.saturating_sub(shared.margin), closes }
     }
 
@@ -124,7 +124,7 @@ impl Gauge {
             micros_last: shared.micros_last.load(Relaxed),
             micros_max: shared.micros_max.load(Relaxed),
             bytes_last: shared.bytes_last.load(Relaxed),
-            ready: shared.shelf.len() as u64,
+            ready: shared.ready.len() as u64,
         }
     }
 }
@@ -152,7 +152,7 @@ impl Shared {
     /// The size of a segment that a start has to have at once: where none is ready, a small one,
     /// for zeros take their time. The next one is made meanwhile.
     pub(super) fn first_capacity(&self) -> u64 {
-        if self.shelf.is_empty() { self.capacity.min(FIRST_BYTES_MAX) } else { self.capacity }
+        if self.ready.is_empty() { self.capacity.min(FIRST_BYTES_MAX) } else { self.capacity }
     }
 
     /// A name for a new spare file.

@@ -15,17 +15,17 @@ pub mod layout;
 pub mod record;
 pub mod scan;
 
-mod ahead;
+pub mod gathering;
 mod gauge;
 mod group;
 mod high_water;
 mod inspect;
 mod note;
 mod open;
-pub mod pace;
 mod prepare;
 mod purge;
 mod queue;
+mod read_ahead;
 mod recover;
 mod refusal;
 mod repair;
@@ -49,7 +49,7 @@ use self::high_water::{HighWater, Waypoint};
 use crate::Zxid;
 pub use crate::snapshot::Replay;
 
-use crate::device::{BLOCK_BYTES, Device, DirectoryId, DiskError, Durability, Segment};
+use crate::device::{BLOCK_BYTES, Directory, DirectoryId, DiskError, Durability, Segment};
 
 /// Sizes of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,8 +108,8 @@ pub enum Fatal {
 }
 
 /// The end of the log, owned by the thread that commits.
-pub struct Log<D: Device> {
-    device: D,
+pub struct Log<D: Directory> {
+    dir: D,
     directory: DirectoryId,
     active: Active<D::Segment>,
     /// The newest durable zxid, and the checksum of its record.
@@ -131,7 +131,7 @@ struct Active<S> {
     sealed: bool,
 }
 
-impl<D: Device> Log<D> {
+impl<D: Directory> Log<D> {
     /// Makes a group durable and empties it. `Ok` means that everything up to the zxid returned
     /// will survive whatever happens; an error means that the process must stop.
     pub fn flush(&mut self, group: &mut Group) -> Result<Zxid, Fatal> {
@@ -234,7 +234,7 @@ impl<D: Device> Log<D> {
             .capacity
             .max((need + layout::RECORDS_AT as u64).next_multiple_of(BLOCK_BYTES as u64));
         let header = Header {
-            synced: self.device.durability() == Durability::Synced,
+            synced: self.dir.durability() == Durability::Synced,
             capacity,
             salt: 0,
             first,
@@ -244,7 +244,7 @@ impl<D: Device> Log<D> {
         };
         // Where commits do not wait for the disk, a segment at least is whole before the next one.
         self.active.segment.sync()?;
-        self.active = Active::begin(&self.device, header, &self.gauge.shared)?;
+        self.active = Active::begin(&self.dir, header, &self.gauge.shared)?;
         Ok(())
     }
 
@@ -256,30 +256,30 @@ impl<D: Device> Log<D> {
 impl<S: Segment> Active<S> {
     /// Begins a segment: takes a prepared file, writes the header, gives it its name. Each step is
     /// durable before the next, so a file that has the name has the header.
-    fn begin<D>(device: &D, mut header: Header, shared: &Shared) -> Result<Active<S>, Fatal>
+    fn begin<D>(dir: &D, mut header: Header, shared: &Shared) -> Result<Active<S>, Fatal>
     where
-        D: Device<Segment = S>,
+        D: Directory<Segment = S>,
     {
         let mut salt = [0; 8];
-        device.random(&mut salt)?;
+        dir.random(&mut salt)?;
         header.salt = u64::from_le_bytes(salt);
-        let spare = match shared.shelf.take() {
+        let spare = match shared.ready.take() {
             Some(spare) if header.capacity == shared.capacity => spare,
             taken => {
                 // A record larger than a whole segment gets a segment of its own.
-                taken.into_iter().for_each(|spare| shared.shelf.put(spare));
-                prepare::make(device, shared, header.capacity).map_err(full_or_failed)?
+                taken.into_iter().for_each(|spare| shared.ready.put(spare));
+                prepare::make(dir, shared, header.capacity).map_err(full_or_failed)?
             }
         };
         let end = layout::RECORDS_AT as u64;
         let high_water = HighWater::fresh(header.capacity);
-        let mut file = device.segment(&spare, 0)?;
+        let mut file = dir.segment(&spare, 0)?;
         file.write(0, &[header.encode(), high_water.encode(&header)].concat())?;
         file.sync()?;
         let name = header::name(header.first);
-        device.rename(&spare, &name)?;
-        device.sync_dir()?;
-        let segment = device.segment(&name, end)?;
+        dir.rename(&spare, &name)?;
+        dir.sync_dir()?;
+        let segment = dir.segment(&name, end)?;
         Ok(Active { segment, header, end, high_water, sealed: true })
     }
 

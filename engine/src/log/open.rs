@@ -7,7 +7,7 @@ use super::recover::{Recovered, recover};
 use super::refusal::Refusal;
 use super::{Dirs, Settings};
 use crate::database::Database;
-use crate::device::{BadIdentity, Device, DiskError, Identity, Life};
+use crate::device::{BadIdentity, Directory, DiskError, Identity, Life};
 use crate::snapshot::{self, Loading, Stage, keep_digest};
 use crate::tree::Digest;
 
@@ -31,7 +31,7 @@ pub struct OpenSettings {
 }
 
 /// Directories that were opened.
-pub struct Opened<D: Device> {
+pub struct Opened<D: Directory> {
     /// Whose they are.
     pub identity: Identity,
     /// The log, which goes on where it ended.
@@ -65,7 +65,7 @@ pub enum OpenError {
 }
 
 /// Checks whose the directories are, restores the state and opens the log.
-pub fn open<D: Device>(
+pub fn open<D: Directory>(
     dirs: &Dirs<D>,
     settings: &OpenSettings,
     on_stage: impl FnMut(Stage),
@@ -84,20 +84,20 @@ pub fn open<D: Device>(
     Ok(Opened { identity, recovered, db })
 }
 
-fn forbid_empty<D: Device>(dirs: &Dirs<D>) -> Result<(), OpenError> {
+fn forbid_empty<D: Directory>(dirs: &Dirs<D>) -> Result<(), OpenError> {
     let entries = dirs.snapshots.list()?;
     let state = |name: &str| name == INITIALIZE || snapshot::parse_name(name).is_some();
     if entries.iter().any(|entry| state(&entry.name)) {
         return Ok(());
     }
-    let directory = dirs.snapshots.place("").trim_end_matches('/').to_owned();
+    let directory = dirs.snapshots.path_of("").trim_end_matches('/').to_owned();
     Err(OpenError::Empty { directory })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::MemoryDevice;
+    use crate::device::MemoryDisk;
     use crate::log::Group;
     use crate::txn::{Txn, TxnBody};
     use crate::{Millis, SessionId, Zxid};
@@ -112,9 +112,9 @@ mod tests {
         }
     }
 
-    fn dirs() -> Dirs<MemoryDevice> {
-        let device = MemoryDevice::new(1);
-        Dirs { snapshots: device.clone(), log: device }
+    fn dirs() -> Dirs<MemoryDisk> {
+        let dir = MemoryDisk::new(1);
+        Dirs { snapshots: dir.clone(), log: dir }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::gauge::Gauge;
 use super::{Dirs, header};
 use crate::Zxid;
-use crate::device::{Device, DiskError};
+use crate::device::{Directory, DiskError};
 use crate::snapshot;
 
 /// Removes old snapshots and the segments that only they need; owned by the thread that takes
@@ -23,7 +23,7 @@ pub struct Purged {
     pub segments: Vec<String>,
 }
 
-impl<D: Device> Purger<D> {
+impl<D: Directory> Purger<D> {
     pub(crate) fn new(dirs: Dirs<D>, gauge: Gauge) -> Purger<D> {
         Purger { dirs, gauge }
     }
@@ -58,9 +58,8 @@ impl<D: Device> Purger<D> {
 }
 
 /// The zxids in the names of the files that have one, ascending.
-fn zxids<D: Device>(device: &D, parse: fn(&str) -> Option<Zxid>) -> Result<Vec<Zxid>, DiskError> {
-    let mut zxids: Vec<Zxid> =
-        device.list()?.iter().filter_map(|entry| parse(&entry.name)).collect();
+fn zxids<D: Directory>(dir: &D, parse: fn(&str) -> Option<Zxid>) -> Result<Vec<Zxid>, DiskError> {
+    let mut zxids: Vec<Zxid> = dir.list()?.iter().filter_map(|entry| parse(&entry.name)).collect();
     zxids.sort_unstable();
     Ok(zxids)
 }

@@ -12,14 +12,14 @@ use super::refusal::Refusal;
 use super::survey::{End, Lost, Newest, Survey};
 use super::{Active, Dirs, Fatal, Log, Preparer, Settings, prepare};
 use crate::Zxid;
-use crate::device::{Device, DiskError, Durability, Identity, Life, Segment};
+use crate::device::{Directory, DiskError, Durability, Identity, Life, Segment};
 use crate::snapshot::{self, Replay};
 
 /// Zeros written at once when a torn tail is cut off.
 const CUT_BYTES: usize = 1 << 20;
 
 /// A log that goes on where it ended, and what happened on the way.
-pub struct Recovered<D: Device> {
+pub struct Recovered<D: Directory> {
     /// For the thread that commits.
     pub log: Log<D>,
     /// For the thread that prepares segments.
@@ -39,7 +39,7 @@ pub struct Recovered<D: Device> {
 }
 
 /// Brings a state back and opens the log behind it.
-pub fn recover<D: Device>(
+pub fn recover<D: Directory>(
     dirs: &Dirs<D>,
     identity: &mut Identity,
     settings: &Settings,
@@ -79,7 +79,7 @@ pub fn recover<D: Device>(
 }
 
 /// Removes what was never finished, and takes spare segments over.
-fn tidy<D: Device>(dirs: &Dirs<D>, gauge: &Gauge) -> Result<(), Refusal> {
+fn tidy<D: Directory>(dirs: &Dirs<D>, gauge: &Gauge) -> Result<(), Refusal> {
     for entry in dirs.snapshots.list()? {
         if snapshot::is_unfinished(&entry.name) {
             dirs.snapshots.remove(&entry.name)?;
@@ -94,33 +94,33 @@ fn tidy<D: Device>(dirs: &Dirs<D>, gauge: &Gauge) -> Result<(), Refusal> {
     }
     // Names that the last process saw but did not live to sync must not vanish later.
     dirs.snapshots.sync_dir()?;
-    if dirs.log.place("") != dirs.snapshots.place("") {
+    if dirs.log.path_of("") != dirs.snapshots.path_of("") {
         dirs.log.sync_dir()?;
     }
     Ok(())
 }
 
 /// Opens the newest segment where its good records end, or begins the first one.
-fn open<D: Device>(
+fn open<D: Directory>(
     dirs: &Dirs<D>,
     identity: &Identity,
     gauge: &Gauge,
     end: &End,
     notes: &mut Vec<Note>,
 ) -> Result<Log<D>, Fatal> {
-    let device = &dirs.log;
-    let synced = device.durability() == Durability::Synced;
+    let dir = &dirs.log;
+    let synced = dir.durability() == Durability::Synced;
     if !synced {
         notes.push(Note::Unsynced);
     }
     if let Some(newest) = &end.newest {
-        notes.extend(cut(device, newest, end.last)?);
+        notes.extend(cut(dir, newest, end.last)?);
     }
     let active = match &end.newest {
         Some(newest) if newest.header.synced == synced => {
             let name = header::name(newest.header.first);
             let at = newest.end as u64;
-            let segment = device.segment(&name, at)?;
+            let segment = dir.segment(&name, at)?;
             let (header, sealed) = (newest.header, newest.sealed);
             let mut high_water = newest.high_water.clone();
             high_water.cut(newest.end);
@@ -137,11 +137,11 @@ fn open<D: Device>(
                 chain: end.chain,
                 directory: identity.directory,
             };
-            Active::begin(device, header, &gauge.shared)?
+            Active::begin(dir, header, &gauge.shared)?
         }
     };
     let mut log = Log {
-        device: device.clone(),
+        dir: dir.clone(),
         directory: identity.directory,
         active,
         last: end.last,
@@ -158,14 +158,14 @@ fn open<D: Device>(
 /// of that commit stays: it is a prefix of the order, nobody was told that it failed, and it is on
 /// the disk (it was read from there). What goes is overwritten up to the last trace of a record,
 /// for a trace left behind a later end would look like a commit that came after it.
-pub(super) fn cut<D: Device>(
-    device: &D,
+pub(super) fn cut<D: Directory>(
+    dir: &D,
     newest: &Newest,
     last: Zxid,
 ) -> Result<Option<Note>, DiskError> {
     let Some(traces_end) = newest.tail.traces_end else { return Ok(None) };
     let name = header::name(newest.header.first);
-    let mut segment = device.segment(&name, newest.end as u64)?;
+    let mut segment = dir.segment(&name, newest.end as u64)?;
     let zeros = vec![0; CUT_BYTES];
     let mut at = newest.end;
     while at < traces_end {
@@ -174,7 +174,7 @@ pub(super) fn cut<D: Device>(
         at += count;
     }
     segment.sync()?;
-    let (file, offset) = (device.place(&name), newest.end as u64);
+    let (file, offset) = (dir.path_of(&name), newest.end as u64);
     Ok(Some(match newest.lost {
         Lost::Nothing => Note::TornTail { file, offset, last },
         Lost::Unsynced => Note::UnsyncedDamage { file, offset, last },

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::schedule::{Intervals, LastStart, LogGrowth, Schedule, SnapshotKind, Taken};
 use super::{Finished, Meta, Writer};
 use crate::database::Database;
-use crate::device::{Device, DirectoryId, DiskError};
+use crate::device::{Directory, DirectoryId, DiskError};
 use crate::limits;
 use crate::tree::Progress;
 
@@ -193,21 +193,21 @@ impl SnapshotRun {
 }
 
 /// Begins the file of a snapshot.
-pub fn begin_writing<D: Device>(
+pub fn begin_writing<D: Directory>(
     kind: SnapshotKind,
-    device: &D,
+    dir: &D,
     directory: DirectoryId,
     meta: &Meta,
 ) -> Result<Writer<D>, DiskError> {
     match kind {
-        SnapshotKind::Regular => Writer::begin(device, directory, meta),
-        SnapshotKind::Early => Writer::begin_early(device, directory, meta),
+        SnapshotKind::Regular => Writer::begin(dir, directory, meta),
+        SnapshotKind::Early => Writer::begin_early(dir, directory, meta),
     }
 }
 
 /// Writes the blocks that come, and finishes the snapshot behind the last one. If that never comes,
 /// no file is left. The memory of written blocks goes to `used`.
-pub fn write_blocks<D: Device>(
+pub fn write_blocks<D: Directory>(
     mut writer: Writer<D>,
     mut next: impl FnMut() -> Option<Block>,
     mut used: impl FnMut(Vec<u8>),
@@ -226,7 +226,7 @@ pub fn write_blocks<D: Device>(
 mod tests {
     use super::*;
     use crate::database::Interest;
-    use crate::device::MemoryDevice;
+    use crate::device::MemoryDisk;
     use crate::snapshot::{self, EARLY, Loading};
     use crate::tree::{Digest, Tree};
     use crate::txn::{AclList, CreateOp, CreateTxn, NodeKind, Txn, TxnBody};
@@ -258,7 +258,7 @@ mod tests {
     }
 
     /// Takes a snapshot on one thread while the database goes on.
-    fn take(kind: SnapshotKind, db: &mut Database, to: &MemoryDevice) -> Finished {
+    fn take(kind: SnapshotKind, db: &mut Database, to: &MemoryDisk) -> Finished {
         let (mut run, meta) = SnapshotRun::begin(kind, db, Duration::ZERO);
         let mut writer = begin_writing(kind, to, OWNER, &meta).unwrap();
         let mut blocks = 0;
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn snapshot_of_a_changing_database_restores_the_state_at_its_begin() {
-        let (mut db, disk) = (database(), MemoryDevice::new(1));
+        let (mut db, disk) = (database(), MemoryDisk::new(1));
         let (zxid, digest) = (db.applied(), db.tree.digest());
         let finished = take(SnapshotKind::Regular, &mut db, &disk);
         assert_eq!(finished.zxid, zxid);

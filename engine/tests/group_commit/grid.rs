@@ -1,6 +1,6 @@
 //! The situations: disks, loads and machines.
 
-use ringkeeper_engine::log::pace::Target;
+use ringkeeper_engine::log::gathering::Target;
 
 use crate::world::{self, Change, Load, Outcome, Situation, Time};
 

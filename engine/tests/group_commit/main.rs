@@ -4,7 +4,7 @@
 mod grid;
 mod world;
 
-use ringkeeper_engine::log::pace::Target;
+use ringkeeper_engine::log::gathering::Target;
 
 use self::world::{Load, Outcome, Situation};
 

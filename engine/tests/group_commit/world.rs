@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use ringkeeper_engine::log::pace::{Decision, Device, Gathering, Pace, PaceReport, Target};
+use ringkeeper_engine::log::gathering::{Decision, DiskState, OpenGroup, Pace, PaceReport, Target};
 
 /// A source of numbers that is the same everywhere.
 pub(crate) struct Random(u64);
@@ -403,9 +403,9 @@ impl World {
             return;
         }
         let writes = u32::try_from(self.gathered.len()).expect("few");
-        let group = Gathering { writes, since_us: self.since as u64 };
-        let device = if self.handed == 0 { Device::Free } else { Device::Busy };
-        match self.pace.decide(self.now as u64, group, device) {
+        let group = OpenGroup { writes, since_us: self.since as u64 };
+        let disk = if self.handed == 0 { DiskState::Free } else { DiskState::Busy };
+        match self.pace.decide(self.now as u64, group, disk) {
             Decision::Gather => {}
             Decision::Wait(until) => {
                 let until = (until as f64).max(self.now + 1.0);

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use ringkeeper_engine::device::{
-    Disk, Durability, Home, HomeError, ProbeReport, Strategy, probe, probe_while, usual,
+    DirectoryLock, DirectoryLockError, Disk, Durability, ProbeReport, Strategy, probe, probe_while,
+    usual,
 };
 
 use crate::world::World;
@@ -16,8 +17,8 @@ fn directory() -> tempfile::TempDir {
 fn supported(path: &Path) -> Vec<Strategy> {
     let works = |strategy: &Strategy| {
         let probe = tempfile::tempdir_in(path).unwrap();
-        let device = Disk::open(probe.path(), *strategy, Durability::Synced).unwrap();
-        let refusal = World::default().start(&device).err();
+        let disk = Disk::open(probe.path(), *strategy, Durability::Synced).unwrap();
+        let refusal = World::default().start(&disk).err();
         if let Some(refusal) = &refusal {
             println!("skipped: {strategy} does not work here: {refusal}");
         }
@@ -34,8 +35,8 @@ fn every_strategy_writes_what_the_others_read() {
     let mut world = World::default();
     for round in 0..3 {
         for &strategy in &strategies {
-            let device = Disk::open(home.path(), strategy, Durability::Synced).unwrap();
-            let mut server = world.start(&device).unwrap_or_else(|refusal| panic!("{refusal}"));
+            let disk = Disk::open(home.path(), strategy, Durability::Synced).unwrap();
+            let mut server = world.start(&disk).unwrap_or_else(|refusal| panic!("{refusal}"));
             for records in [1, 2, 40, 7, 90] {
                 world.commit(&mut server, records).unwrap();
                 server.recovered.preparer.step().unwrap();
@@ -48,14 +49,14 @@ fn every_strategy_writes_what_the_others_read() {
         }
     }
     // A log that did not wait for the disk goes on as one that does, in a segment of its own.
-    let device = Disk::open(home.path(), Strategy::Direct, Durability::Unsynced).unwrap();
-    let mut server = world.start(&device).unwrap();
+    let disk = Disk::open(home.path(), Strategy::Direct, Durability::Unsynced).unwrap();
+    let mut server = world.start(&disk).unwrap();
     assert_eq!(server.recovered.notes.len(), 1);
     world.commit(&mut server, 30).unwrap();
-    let device = Disk::open(home.path(), Strategy::Pwrite, Durability::Synced).unwrap();
-    let mut server = world.start(&device).unwrap();
+    let disk = Disk::open(home.path(), Strategy::Pwrite, Durability::Synced).unwrap();
+    let mut server = world.start(&disk).unwrap();
     world.commit(&mut server, 1).unwrap();
-    world.start(&device).unwrap();
+    world.start(&disk).unwrap();
 }
 
 #[test]
@@ -92,24 +93,24 @@ fn a_report_holds_for_the_disk_that_was_measured() {
 fn one_server_to_a_directory() {
     let parent = directory();
     let path = parent.path().join("made/on/the/way");
-    let home = Home::open(&path).unwrap();
-    let error = Home::open(&path).unwrap_err();
+    let home = DirectoryLock::acquire(&path).unwrap();
+    let error = DirectoryLock::acquire(&path).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, HomeError::InUse { .. }), "{text}");
+    assert!(matches!(error, DirectoryLockError::InUse { .. }), "{text}");
     assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
     drop(home);
-    Home::open(&path).unwrap();
+    DirectoryLock::acquire(&path).unwrap();
 }
 
 #[test]
 fn directories_of_others_are_left_alone() {
     let parent = directory();
     std::fs::create_dir(parent.path().join("version-2")).unwrap();
-    let error = Home::open(parent.path()).unwrap_err();
-    assert!(matches!(error, HomeError::ZooKeeper { .. }), "{error}");
+    let error = DirectoryLock::acquire(parent.path()).unwrap_err();
+    assert!(matches!(error, DirectoryLockError::ZooKeeper { .. }), "{error}");
     assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1, "nothing was written");
     let file = parent.path().join("file");
     std::os::unix::fs::symlink("/dev/null", &file).unwrap();
-    let error = Home::open(&file).unwrap_err();
+    let error = DirectoryLock::acquire(&file).unwrap_err();
     assert!(error.to_string().contains("name a directory"), "{error}");
 }

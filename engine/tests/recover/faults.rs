@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use ringkeeper_engine::device::{Fault, MemoryDevice};
+use ringkeeper_engine::device::{Fault, MemoryDisk};
 use ringkeeper_engine::log::{Group, LogCapacity, Step};
 
 use crate::world::{Random, World, goes_on, live, txn};
@@ -14,19 +14,19 @@ const ROUNDS: usize = 32;
 #[test]
 fn every_operation_may_fail() {
     let operations = {
-        let (device, mut world) = (MemoryDevice::new(1), World::default());
-        live(&mut world, &device, ROUNDS).unwrap();
-        device.operations()
+        let (disk, mut world) = (MemoryDisk::new(1), World::default());
+        live(&mut world, &disk, ROUNDS).unwrap();
+        disk.operations()
     };
     let mut stopped = 0;
     for at in 0..operations {
         for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
-            let (device, mut world) = (MemoryDevice::new(1), World::default());
-            device.fail_at(at, Fault::Error(kind));
-            stopped += usize::from(live(&mut world, &device, ROUNDS).is_err());
-            let powerless = device.fork();
-            device.process_death();
-            goes_on(&world, &device);
+            let (disk, mut world) = (MemoryDisk::new(1), World::default());
+            disk.fail_at(at, Fault::Error(kind));
+            stopped += usize::from(live(&mut world, &disk, ROUNDS).is_err());
+            let powerless = disk.fork();
+            disk.process_death();
+            goes_on(&world, &disk);
             let mut random = Random::new(at);
             powerless.power_loss(|_| random.coin());
             goes_on(&world, &powerless);
@@ -37,10 +37,10 @@ fn every_operation_may_fail() {
 
 #[test]
 fn a_log_that_failed_takes_nothing_more() {
-    let (device, mut world) = (MemoryDevice::new(1), World::default());
-    let mut server = world.start(&device).unwrap();
+    let (disk, mut world) = (MemoryDisk::new(1), World::default());
+    let mut server = world.start(&disk).unwrap();
     world.commit(&mut server, 2).unwrap();
-    device.fail_at(device.operations() + 1, Fault::Error(ErrorKind::Other));
+    disk.fail_at(disk.operations() + 1, Fault::Error(ErrorKind::Other));
     let error = world.commit(&mut server, 1).unwrap_err();
     assert!(error.contains("The server stops"), "{error}");
     let mut group = Group::new();
@@ -53,11 +53,11 @@ fn a_log_that_failed_takes_nothing_more() {
 #[test]
 fn a_full_disk_is_seen_before_it_is_hit() {
     for spare_bytes in (0..60_000).step_by(1_237) {
-        let (device, mut world) = (MemoryDevice::new(1), World::default());
-        let mut server = world.start(&device).unwrap();
+        let (disk, mut world) = (MemoryDisk::new(1), World::default());
+        let mut server = world.start(&disk).unwrap();
         server.recovered.preparer.step().unwrap();
         assert_eq!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
-        device.set_capacity(Some(2 * (20 << 10) + 4_096 + spare_bytes));
+        disk.set_capacity(Some(2 * (20 << 10) + 4_096 + spare_bytes));
         let mut refused = false;
         for round in 0..1_000 {
             let mut group = Group::new();
@@ -78,40 +78,40 @@ fn a_full_disk_is_seen_before_it_is_hit() {
         world.commit(&mut server, 3).unwrap();
         // A snapshot does not fit; that is no reason to stop, and it leaves nothing behind.
         if spare_bytes == 0 {
-            device.set_capacity(Some(1));
+            disk.set_capacity(Some(1));
             world.snapshot(&server, 1).unwrap_err();
-            assert!(!device.names().iter().any(|name| name.starts_with("snapshot")));
+            assert!(!disk.names().iter().any(|name| name.starts_with("snapshot")));
         }
         // A restart on the full disk works.
-        device.process_death();
-        let mut server = world.start(&device).unwrap();
+        disk.process_death();
+        let mut server = world.start(&disk).unwrap();
         assert_eq!(server.recovered.preparer.step().unwrap(), Step::Full);
         // Space comes back.
-        device.set_capacity(None);
+        disk.set_capacity(None);
         assert_eq!(server.recovered.preparer.step().unwrap(), Step::Made);
         assert_eq!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
         world.commit(&mut server, 40).unwrap();
-        goes_on(&world, &device);
+        goes_on(&world, &disk);
     }
 }
 
 /// A purge may be what brings space back.
 #[test]
 fn recycled_segments_end_a_full_disk() {
-    let (device, mut world) = (MemoryDevice::new(1), World::default());
-    let mut server = world.start(&device).unwrap();
+    let (disk, mut world) = (MemoryDisk::new(1), World::default());
+    let mut server = world.start(&disk).unwrap();
     for _ in 0..12 {
         world.commit(&mut server, 10).unwrap();
     }
-    device.set_capacity(Some(0));
+    disk.set_capacity(Some(0));
     assert_eq!(server.recovered.preparer.step().unwrap(), Step::Full);
     assert_ne!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
-    device.set_capacity(None);
+    disk.set_capacity(None);
     world.snapshot_only(&server).unwrap();
-    device.set_capacity(Some(0));
+    disk.set_capacity(Some(0));
     server.recovered.purger.purge(1, crate::world::NOBODY).unwrap();
     assert_eq!(server.recovered.preparer.step().unwrap(), Step::Enough);
     assert_eq!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
     world.commit(&mut server, 60).unwrap();
-    goes_on(&world, &device);
+    goes_on(&world, &disk);
 }

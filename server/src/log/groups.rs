@@ -1,6 +1,6 @@
 //! When a group of records goes to the log, where it may wait for company.
 
-use ringkeeper_engine::log::pace::Target;
+use ringkeeper_engine::log::gathering::Target;
 
 /// How groups are cut. By default a group is what gathered while the last commit was under way.
 #[derive(Clone, Copy, Debug, Default)]

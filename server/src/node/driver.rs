@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ringkeeper_engine::audit::AuditLine;
 use ringkeeper_engine::database::Interest;
-use ringkeeper_engine::log::pace::{Decision, Device, Gathering, Pace, PaceReport};
+use ringkeeper_engine::log::gathering::{Decision, DiskState, OpenGroup, Pace, PaceReport};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::request::{Answer, Outcome, Request, ShardMessage};
 use ringkeeper_engine::throttle::ConnectionTally;
@@ -327,9 +327,9 @@ impl NodeDriver {
             Joined::Nothing => {}
         }
         let group =
-            Gathering { writes: self.outputs.group.records(), since_us: self.group_since_us };
-        let device = if self.log_writer.is_busy() { Device::Busy } else { Device::Free };
-        match self.pace.decide(self.clock.micros(), group, device) {
+            OpenGroup { writes: self.outputs.group.records(), since_us: self.group_since_us };
+        let disk = if self.log_writer.is_busy() { DiskState::Busy } else { DiskState::Free };
+        match self.pace.decide(self.clock.micros(), group, disk) {
             Decision::Flush => self.submit(),
             Decision::Gather => {}
             Decision::Wait(until_us) => self.wait_until(until_us),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::device::{Disk, Durability, Home, Identity};
+use ringkeeper_engine::device::{DirectoryLock, Disk, Durability, Identity};
 use ringkeeper_engine::log::{self, Dirs, OpenSettings, Opened, Recovered};
 use ringkeeper_engine::tree::Digest;
 
@@ -19,7 +19,7 @@ const AHEAD_MAX: usize = 64;
 /// The directories of a server, recovered and locked.
 pub(crate) struct DataDirectories {
     /// Held until the end: they are the locks.
-    pub(crate) homes: Vec<Home>,
+    pub(crate) homes: Vec<DirectoryLock>,
     /// Whose directories they are.
     pub(crate) identity: Identity,
     /// Where everything is written.
@@ -40,9 +40,9 @@ impl DataDirectories {
     /// Locks the directories and restores the state.
     pub(crate) fn open(settings: &Settings) -> anyhow::Result<DataDirectories> {
         let two = settings.data_log_dir != settings.data_dir;
-        let mut homes = vec![open_home(&settings.data_dir, settings)?];
+        let mut homes = vec![lock_directory(&settings.data_dir, settings)?];
         if two {
-            homes.push(open_home(&settings.data_log_dir, settings)?);
+            homes.push(lock_directory(&settings.data_log_dir, settings)?);
         }
         let way = LogWay::choose(settings)?;
         let durability =
@@ -76,7 +76,7 @@ fn open_settings(settings: &Settings, seed: u64) -> OpenSettings {
     }
 }
 
-fn open_home(path: &Path, settings: &Settings) -> anyhow::Result<Home> {
+fn lock_directory(path: &Path, settings: &Settings) -> anyhow::Result<DirectoryLock> {
     if !settings.data_dir_autocreate && !path.is_dir() {
         bail!(
             "{} does not exist, and datadir.autocreate=false forbids to create it; create it, or \
@@ -84,7 +84,7 @@ fn open_home(path: &Path, settings: &Settings) -> anyhow::Result<Home> {
             path.display()
         );
     }
-    Ok(Home::open(path)?)
+    Ok(DirectoryLock::acquire(path)?)
 }
 
 /// How the log is set up. What is prepared ahead of use is also the reserve for a full disk.

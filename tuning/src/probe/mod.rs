@@ -22,7 +22,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
-use ringkeeper_engine::device::{Device, Disk, Durability, Load, Priority, Strategy};
+use ringkeeper_engine::device::{Directory, Disk, Durability, Load, Priority, Strategy};
 
 use self::commits::{Bounds, Made, Target};
 use self::counters::{Counters, Counts};

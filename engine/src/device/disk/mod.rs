@@ -21,7 +21,7 @@ use rustix::io::Errno;
 pub use segment::DiskSegment;
 
 use self::file::{DiskReader, DiskSink};
-use super::{BLOCK_BYTES, Device, DiskError, Durability, Entry, Source, Strategy};
+use super::{BLOCK_BYTES, Directory, DiskError, Durability, Entry, Source, Strategy};
 
 /// Zeros are written in pieces of this size, so that commits get their turn between them.
 const ZERO_BYTES: usize = 256 << 10;
@@ -97,7 +97,7 @@ impl Disk {
     }
 
     fn error(&self, doing: &'static str, name: &str) -> impl FnOnce(io::Error) -> DiskError {
-        let file = self.place(name);
+        let file = self.path_of(name);
         move |source| DiskError { doing, file, source }
     }
 
@@ -146,12 +146,12 @@ fn zero_cached(file: &File, bytes: u64, piece: usize) -> io::Result<()> {
     Ok(())
 }
 
-impl Device for Disk {
+impl Directory for Disk {
     type Segment = DiskSegment;
     type Reader = DiskReader;
     type Sink = DiskSink;
 
-    fn place(&self, name: &str) -> String {
+    fn path_of(&self, name: &str) -> String {
         self.at(name).display().to_string()
     }
 

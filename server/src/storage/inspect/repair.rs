@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use ringkeeper_engine::device::Home;
+use ringkeeper_engine::device::DirectoryLock;
 use ringkeeper_engine::log::{self, Repaired, repair_plan, repair_truncate};
 
 use crate::cli::RepairArgs;
@@ -41,9 +41,9 @@ pub fn repair(args: &RepairArgs, out: &mut dyn Write) -> anyhow::Result<Outcome>
 }
 
 /// A log is not repaired under a server that runs on it.
-fn lock(args: &RepairArgs) -> anyhow::Result<Vec<Home>> {
+fn lock(args: &RepairArgs) -> anyhow::Result<Vec<DirectoryLock>> {
     let paths = [Some(&args.directories.data_dir), args.directories.log_dir.as_ref()];
-    paths.into_iter().flatten().map(|path| Ok(Home::open(path)?)).collect()
+    paths.into_iter().flatten().map(|path| Ok(DirectoryLock::acquire(path)?)).collect()
 }
 
 fn write_plan(plan: &Repaired, out: &mut dyn Write) -> io::Result<()> {

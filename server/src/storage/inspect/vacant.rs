@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use ringkeeper_engine::device::{Device, Disk, Durability, Home, Identity, Strategy};
+use ringkeeper_engine::device::{Directory, DirectoryLock, Disk, Durability, Identity, Strategy};
 
 /// What a directory may hold that is still empty: the lock, and the number of the server.
 const ALLOWED: &[&str] = &["ringkeeper.lock", "myid"];
 
 /// A directory that holds nothing yet, locked.
 pub(crate) struct Vacant {
-    _home: Home,
+    _home: DirectoryLock,
     /// What writes there.
     pub(crate) disk: Disk,
     /// Whose it is going to be.
@@ -20,7 +20,7 @@ pub(crate) struct Vacant {
 impl Vacant {
     /// Makes the directory if there is none, and refuses one that is not empty.
     pub(crate) fn open(directory: &Path) -> anyhow::Result<Vacant> {
-        let _home = Home::open(directory)?;
+        let _home = DirectoryLock::acquire(directory)?;
         let disk = Disk::open(directory, Strategy::Pwrite, Durability::Synced)?;
         if let Some(entry) = disk.list()?.iter().find(|entry| !ALLOWED.contains(&&*entry.name)) {
             bail!(

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::device::{Device, DirectoryId, DiskError, Priority};
+use ringkeeper_engine::device::{Directory, DirectoryId, DiskError, Priority};
 use ringkeeper_engine::log::{Dirs, Gauge, Purger};
 use ringkeeper_engine::snapshot::{
     Block, Finished, Intervals, LastStart, LogGrowth, Meta, PurgeWhen, SnapshotKind, SnapshotRun,
@@ -57,7 +57,7 @@ pub(crate) fn snapshot_settings(settings: &Settings) -> SnapshotSettings {
 }
 
 /// The thread that takes snapshots.
-pub struct Snapshotter<D: Device> {
+pub struct Snapshotter<D: Directory> {
     /// The database.
     pub view: Arc<View>,
     /// Where snapshots go.
@@ -80,7 +80,7 @@ pub struct Snapshotter<D: Device> {
     pub clock: Instant,
 }
 
-impl<D: Device> Snapshotter<D> {
+impl<D: Directory> Snapshotter<D> {
     /// Starts the thread.
     pub fn start(self) -> std::io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name("snapshots".into()).spawn(move || self.run())
@@ -278,7 +278,7 @@ fn no_thread(source: std::io::Error) -> DiskError {
 
 #[cfg(test)]
 mod tests {
-    use ringkeeper_engine::device::MemoryDevice;
+    use ringkeeper_engine::device::MemoryDisk;
     use ringkeeper_engine::snapshot::{EARLY, Writer};
 
     use super::*;
@@ -288,9 +288,9 @@ mod tests {
     #[test]
     fn writer_of_an_abandoned_snapshot_writes_no_further_block() {
         for abandoned in [false, true] {
-            let device = MemoryDevice::new(1);
+            let disk = MemoryDisk::new(1);
             let meta = Meta { zxid: Zxid(3), sessions: Vec::new(), header: Vec::new() };
-            let writer = Writer::begin_early(&device, DirectoryId([0; 16]), &meta).unwrap();
+            let writer = Writer::begin_early(&disk, DirectoryId([0; 16]), &meta).unwrap();
             let (full, blocks) = bounded(2);
             full.send(Block { bytes: vec![1; 9], last: false }).unwrap();
             full.send(Block { bytes: vec![2; 9], last: true }).unwrap();
@@ -299,8 +299,8 @@ mod tests {
             let finished = write_blocks(writer, next, drop).unwrap();
             assert_eq!(finished.is_none(), abandoned);
             assert_eq!(blocks.is_empty(), !abandoned);
-            assert_eq!(device.names() == [EARLY], !abandoned);
-            assert!(!abandoned || device.names().is_empty());
+            assert_eq!(disk.names() == [EARLY], !abandoned);
+            assert!(!abandoned || disk.names().is_empty());
         }
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// What the waiting of a group is judged by.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Target {
-    /// Never wait: whatever is there is committed as soon as the device is free.
+    /// Never wait: whatever is there is committed as soon as the disk is free.
     #[default]
     Latency,
     /// As many writes as possible in the same time.

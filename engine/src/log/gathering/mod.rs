@@ -1,4 +1,4 @@
-//! When a group is committed: as soon as the device is free, or after waiting a little for more.
+//! When a group is committed: as soon as the disk is free, or after waiting a little for more.
 //!
 //! One commit is under way at a time and whatever arrives meanwhile is the next group, so groups
 //! grow with the load by themselves, and waiting is of no use to writes that arrive at a rate of
@@ -27,16 +27,16 @@ use self::trial::{Committed, Crowd, Trial};
 
 /// The group under construction.
 #[derive(Clone, Copy, Debug)]
-pub struct Gathering {
+pub struct OpenGroup {
     /// Writes in it.
     pub writes: u32,
     /// When the first of them was ordered, microseconds.
     pub since_us: u64,
 }
 
-/// What the device does.
+/// What the disk does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Device {
+pub enum DiskState {
     /// It waits for a group.
     Free,
     /// A group is under way.
@@ -46,11 +46,11 @@ pub enum Device {
 /// What becomes of the group under construction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Decision {
-    /// It is next: commit it as soon as the device is free.
+    /// It is next: commit it as soon as the disk is free.
     Flush,
-    /// It stays open until the device is free; then ask again.
+    /// It stays open until the disk is free; then ask again.
     Gather,
-    /// The device is free, and the group stays open until then, microseconds, or for more writes.
+    /// The disk is free, and the group stays open until then, microseconds, or for more writes.
     Wait(u64),
 }
 
@@ -98,7 +98,7 @@ pub struct Pace {
     /// microseconds that they came after it.
     turns: u32,
     lags_us: u64,
-    /// When the device was last done.
+    /// When the disk was last done.
     free_since_us: u64,
     /// Whether the group under construction has been told to wait.
     waits: bool,
@@ -136,8 +136,8 @@ impl Pace {
     }
 
     /// What to do with a group that is not empty. To be asked whenever it has grown, when the
-    /// device has become free, and when a wait is over.
-    pub fn decide(&mut self, now_us: u64, group: Gathering, device: Device) -> Decision {
+    /// disk has become free, and when a wait is over.
+    pub fn decide(&mut self, now_us: u64, group: OpenGroup, disk: DiskState) -> Decision {
         let limit = self.trial.limit();
         let everybody = f64::from(group.writes) >= self.under_way.get() * EVERYBODY;
         if limit == 0 || everybody {
@@ -145,7 +145,7 @@ impl Pace {
             self.waits = false;
             return Decision::Flush;
         }
-        if device == Device::Busy {
+        if disk == DiskState::Busy {
             return Decision::Gather;
         }
         let until_us = self.until(limit, group);
@@ -160,7 +160,7 @@ impl Pace {
 
     /// When a wait that may take `limit` eighths of a sync is over. A bound of the target is kept
     /// even if the sync is one of the slow ones.
-    fn until(&self, limit: u32, group: Gathering) -> u64 {
+    fn until(&self, limit: u32, group: OpenGroup) -> u64 {
         let since_us = self.free_since_us.max(group.since_us);
         let until_us = since_us + self.bound(limit);
         match self.target {
@@ -200,7 +200,7 @@ impl Pace {
         self.trial.note(now_us, commit, crowd);
     }
 
-    /// Where in the sync that is over writes came. Those that came while the device was free, or
+    /// Where in the sync that is over writes came. Those that came while the disk was free, or
     /// after none, are no sign of anybody's coming back.
     fn note_place(&mut self, sync_us: u64) {
         let latest_us = u64::from(self.turns) * sync_us;

@@ -11,7 +11,7 @@ use super::layout;
 use super::record::{self, Window};
 use super::scan::{self, Scan, Stop, Tail};
 use crate::Zxid;
-use crate::device::{Device, DiskError, Handed, ReadAt};
+use crate::device::{Demand, Directory, DiskError, ReadAt};
 
 /// The most that is read at once while not even one whole record has been found.
 const GROWN_BYTES_MAX: usize = 16 << 20;
@@ -77,13 +77,13 @@ impl From<DiskError> for Halt {
 
 /// Reads segments and hands them on, until there are no more or nobody takes any. Of what is not
 /// behind `base`, no more is read than has to be to find the rest.
-pub(super) fn read<D: Device>(
-    device: &D,
+pub(super) fn read<D: Directory>(
+    dir: &D,
     segments: impl Iterator<Item = (Header, Result<Opened<D::Reader>, DiskError>)>,
     base: Zxid,
-    hand: &mut dyn FnMut(Part) -> Handed<Part>,
+    hand: &mut dyn FnMut(Part) -> Demand<Part>,
 ) {
-    let mut pieces = Pieces { bytes: device.piece_bytes(), hand, used: None };
+    let mut pieces = Pieces { bytes: dir.piece_bytes(), hand, used: None };
     for (header, opened) in segments {
         let read = |opened: Opened<_>| {
             Segment::new(header, opened.reader).read(base, opened.high_water, &mut pieces)
@@ -104,16 +104,16 @@ pub(super) fn read<D: Device>(
 struct Pieces<'a> {
     /// Bytes of each.
     bytes: usize,
-    hand: &'a mut dyn FnMut(Part) -> Handed<Part>,
+    hand: &'a mut dyn FnMut(Part) -> Demand<Part>,
     used: Option<Piece>,
 }
 
 impl Pieces<'_> {
     fn hand(&mut self, part: Part) -> Result<(), Halt> {
         match (self.hand)(part) {
-            Handed::GoOn(Some(Part::Records(piece))) => self.used = Some(piece),
-            Handed::GoOn(_) => {}
-            Handed::Stop => return Err(Halt::Stopped),
+            Demand::More(Some(Part::Records(piece))) => self.used = Some(piece),
+            Demand::More(_) => {}
+            Demand::Stop => return Err(Halt::Stopped),
         }
         Ok(())
     }
