@@ -1,4 +1,4 @@
-//! What waiting for company does to group commit, simulated: `group_commit [seeds]`.
+//! What a batching delay does to group commit, simulated: `group_commit [seeds]`.
 //!
 //! Every situation of the regression test, without waiting and with each target; the figures of a
 //! target are relative to never waiting.

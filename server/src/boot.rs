@@ -169,7 +169,7 @@ impl Running {
         fused: bool,
         stop: &Stop,
     ) -> anyhow::Result<Running> {
-        let DataDirectories { homes, identity, dirs, recovered, db, way, seed, loading } =
+        let DataDirectories { homes, identity, dirs, recovered, db, choice, seed, loading } =
             directories;
         let ops = op_settings(settings);
         let replica = replica(settings, &identity, &ops, &db, (clock, seed));
@@ -210,7 +210,7 @@ impl Running {
             last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
         };
         let snapshotter = snapshotter(settings, kept, &hub_parts, stop);
-        let probe = way.unknown.then(|| log_probe(settings, dirs.log, recovered.gauge, stop));
+        let probe = choice.unmeasured.then(|| log_probe(settings, dirs.log, recovered.gauge, stop));
         let (turnstile, hub) = (hub_parts.turnstile.clone(), Hub::new(hub_parts));
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
@@ -221,7 +221,7 @@ impl Running {
             ops,
             clock,
             seed,
-            device: way.words,
+            device: choice.words,
             threads,
             probe,
             _homes: homes,

@@ -29,7 +29,10 @@ pub use memory::{Fault, MemoryDisk, Unsynced};
 pub use parallel::map_in_order;
 pub use pipeline::{Demand, pipeline};
 pub use priority::Priority;
-pub use probe::{Load, Measured, ProbeReport, choose, measure, probe, probe_while, settle, usual};
+pub use probe::{
+    Load, Measured, ProbeReport, choose, choose_over_rounds, default_strategy, measure, probe,
+    probe_while,
+};
 pub use ready_queue::ReadyQueue;
 pub use strategy::{Durability, Strategy};
 
@@ -106,7 +109,7 @@ pub trait Directory: Clone + Send + Sync + 'static {
     /// Creates a file, or empties the one of that name.
     fn create(&self, name: &str) -> Result<Self::Sink, DiskError>;
     /// Creates a file of `bytes` zeros whose blocks are allocated and written, and syncs it. Blocks
-    /// that are only allocated would cost a second flush for every commit into them. File systems
+    /// that are only allocated would cost a second flush for every flush into them. File systems
     /// that never write in place (btrfs, ZFS) cannot promise that such a file takes writes on a
     /// full disk; there the log stops instead, and nothing acknowledged is lost.
     fn preallocate(&self, name: &str, bytes: u64) -> Result<(), DiskError>;

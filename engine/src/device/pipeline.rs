@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn items_are_taken_in_their_order() {
+    fn items_of_any_thread_count_are_consumed_in_order() {
         for (threads, waiting) in [(1, 1), (2, 0), (2, 1), (2, 3), (8, 1_000)] {
             let mut seen = Vec::new();
             let consume = |n: &mut usize| {
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_stops_the_other_side() {
+    fn consumer_error_stops_the_producer() {
         for threads in [1, 2] {
             let made = AtomicUsize::new(0);
             let produce = |hand: &mut dyn FnMut(usize) -> Demand<usize>| {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_more_is_consumed_behind_an_error() {
+    fn consumer_error_ends_consumption() {
         let produce = |hand: &mut dyn FnMut(usize) -> Demand<usize>| {
             for n in 0..100 {
                 let _ = hand(n);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_comes_back() {
+    fn consumed_items_are_recycled() {
         let mut made = 0;
         let produce = |hand: &mut dyn FnMut(Vec<u8>) -> Demand<Vec<u8>>| {
             let mut next = None;
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_of_either_side_hangs_nobody() {
+    fn panic_of_either_side_ends_the_other() {
         for threads in [1, 2] {
             let produce = |hand: &mut dyn FnMut(usize) -> Demand<usize>| {
                 count_to(20, hand);

@@ -94,7 +94,7 @@ mod tests {
     /// What is allowed depends on who runs the tests; what is claimed has to be true.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the thread of this test must not be changed")]
-    fn what_is_claimed_is_what_the_kernel_says() {
+    fn claimed_priority_matches_the_kernel() {
         let raised = std::thread::spawn(|| {
             let is_so = |claimed| {
                 // SAFETY: both calls take numbers only; 0 is this thread.

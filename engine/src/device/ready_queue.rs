@@ -1,4 +1,4 @@
-//! Segments prepared ahead of use, handed from the thread that prepares to the one that commits.
+//! Segments prepared ahead of use, handed from the thread that prepares to the one that flushes.
 #![expect(clippy::disallowed_types, reason = "the queue is the border between two threads")]
 
 use std::collections::VecDeque;

@@ -1,4 +1,4 @@
-//! What other threads may know about the log without asking the one that commits.
+//! What other threads may know about the log without asking the one that flushes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -11,7 +11,7 @@ use crate::snapshot::LogGrowth;
 const FIRST_BYTES_MAX: u64 = 1 << 20;
 
 /// Bytes that the log can still take before it would need a segment for which there is no space,
-/// counted from the last commit that returned. `u64::MAX` as long as the disk is not full.
+/// counted from the last flush that returned. `u64::MAX` as long as the disk is not full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LogCapacity {
     /// For anything.
@@ -25,7 +25,7 @@ impl LogCapacity {
     pub const UNBOUNDED: LogCapacity = LogCapacity { writes: u64::MAX, closes: u64::MAX };
 }
 
-/// Counters of the log, since the start, and what the last commit took.
+/// Counters of the log, since the start, and what the last flush took.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
     /// Flushes.
@@ -36,13 +36,13 @@ pub struct Stats {
     pub bytes: u64,
     /// Microseconds of all writes together.
     pub micros: u64,
-    /// Microseconds of the last commit's write.
+    /// Microseconds of the last flush's write.
     pub micros_last: u64,
     /// Microseconds of the longest.
     pub micros_max: u64,
-    /// Bytes of the last commit.
+    /// Bytes of the last flush.
     pub bytes_last: u64,
-    /// Segments that commits found ready when they needed one.
+    /// Segments that flushes found ready when they needed one.
     pub ready: u64,
 }
 
@@ -134,8 +134,8 @@ impl Shared {
         self.left.store(left, Relaxed);
     }
 
-    /// Only the committing thread writes these, so plain loads and stores count right.
-    pub(super) fn committed(&self, micros: u64, bytes: u64, records: u32, left: u64) {
+    /// Only the flushing thread writes these, so plain loads and stores count right.
+    pub(super) fn flushed(&self, micros: u64, bytes: u64, records: u32, left: u64) {
         let add = |counter: &AtomicU64, count: u64| {
             counter.store(counter.load(Relaxed).wrapping_add(count), Relaxed);
         };

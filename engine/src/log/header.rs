@@ -15,13 +15,13 @@ const MAGIC: &[u8; 8] = b"RKLOG\0\r\n";
 const VERSION: u32 = 2;
 const BYTES: usize = 72;
 const COPY_AT: usize = 2_048;
-/// Commits into this segment did not wait for the disk.
+/// Flushes into this segment did not wait for the disk.
 const FLAG_UNSYNCED: u32 = 1;
 
 /// What a segment says about itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
-    /// Whether commits waited for the disk; where they did not, any end is as good as another.
+    /// Whether flushes waited for the disk; where they did not, any end is as good as another.
     pub synced: bool,
     /// The length of the file.
     pub capacity: u64,

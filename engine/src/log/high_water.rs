@@ -5,7 +5,7 @@
 //! waypoint: offset u32 | chain u32 | last u64
 //! ```
 //! A block of its own, the second of the file. It is made durable before the first write that
-//! goes beyond its limit, and in large steps, so that few commits pay for it. Recovery therefore
+//! goes beyond its limit, and in large steps, so that few flushes pay for it. Recovery therefore
 //! need not read what lies behind it, which is most of a fresh segment; what lies before it is
 //! looked at to the last byte, as if the file ended there.
 //!
@@ -103,7 +103,7 @@ impl HighWater {
     }
 
     /// What the first bytes of a segment say: nothing where the block is not whole, or of an
-    /// earlier use of the file, or where commits did not wait for the disk, so that no write says
+    /// earlier use of the file, or where flushes did not wait for the disk, so that no write says
     /// anything about another one.
     pub(super) fn read(segment: &[u8], header: &Header) -> HighWater {
         HighWater::decode(segment, header).filter(|_| header.synced).unwrap_or_default()
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_believed_only_where_it_is_whole_and_of_this_use_of_the_file() {
+    fn high_water_with_bad_crc_or_salt_is_ignored() {
         for said in [written(&[]), written(&[8_192]), written(&[8_192, 8_400, 8_900])] {
             let mut segment = vec![0; HIGH_WATER_AT];
             segment.extend(said.encode(&header(5)));
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_leave_room_and_stay_in_the_file() {
+    fn high_water_limit_leaves_a_record_header_and_stays_in_the_file() {
         assert_eq!(limit_for(8_192, 16 * MIB), MIB);
         assert_eq!(limit_for(MIB - 24, 16 * MIB), MIB);
         assert_eq!(limit_for(MIB - 23, 16 * MIB), 2 * MIB);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_goes_beyond_the_limit_leaves_a_waypoint() {
+    fn group_beyond_the_limit_leaves_a_waypoint() {
         let mut said = HighWater::fresh(16 * MIB);
         assert_eq!((said.limit, said.waypoint(Zxid(u64::MAX))), (MIB, None));
         assert!(!said.raise(group(8_192), 5_000, 16 * MIB));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_waypoints_stay_where_there_is_no_room_for_all() {
+    fn full_block_keeps_the_newest_waypoints() {
         let capacity = 2 << 30;
         let mut said = HighWater::fresh(capacity);
         for n in 1..2_000 {

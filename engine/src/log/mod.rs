@@ -1,9 +1,9 @@
 //! The log: what makes a write survive.
 //!
 //! Segments of a fixed size (`log.<first zxid>`), allocated and zeroed ahead of use, hold records
-//! (see [`record`]) in the order of their zxids. One commit is under way at a time, and that is
+//! (see [`record`]) in the order of their zxids. One flush is under way at a time, and that is
 //! what recovery builds on: a record of a group proves that the group before it was durable. So
-//! behind the first bad record there may be the rest of its own group (the commit that the crash
+//! behind the first bad record there may be the rest of its own group (the flush that the crash
 //! cut short, never acknowledged: it is cut off), but nothing later; anything later means that
 //! acknowledged writes were damaged, and the server refuses to start.
 //!
@@ -102,12 +102,12 @@ pub enum Fatal {
          acknowledged is safe. Make some space and start it again"
     )]
     Full(DiskError),
-    /// An earlier commit failed, and this one was tried nevertheless.
+    /// An earlier flush failed, and this one was tried nevertheless.
     #[error("the log has failed before and takes no more")]
     Failed,
 }
 
-/// The end of the log, owned by the thread that commits.
+/// The end of the log, owned by the thread that flushes.
 pub struct Log<D: Directory> {
     dir: D,
     directory: DirectoryId,
@@ -119,7 +119,7 @@ pub struct Log<D: Directory> {
     failed: bool,
 }
 
-/// The segment that takes commits.
+/// The segment that takes flushes.
 #[derive(Debug)]
 struct Active<S> {
     segment: S,
@@ -150,9 +150,9 @@ impl<D: Directory> Log<D> {
     }
 
     /// Writes, where there is no next group to do it, what proves that the last one was durable:
-    /// damage to it is then found, where otherwise it would be taken for a commit that was cut
-    /// short. To be called when there has been nothing to commit for a while, and at the end; costs
-    /// one sync after each commit that it seals, and nothing after that.
+    /// damage to it is then found, where otherwise it would be taken for a flush that was cut
+    /// short. To be called when there has been nothing to flush for a while, and at the end; costs
+    /// one sync after each flush that it seals, and nothing after that.
     pub fn seal(&mut self) -> Result<(), Fatal> {
         if self.failed {
             return Err(Fatal::Failed);
@@ -173,7 +173,7 @@ impl<D: Directory> Log<D> {
         self.gauge.capacity()
     }
 
-    /// Counters and the duration of the last commit.
+    /// Counters and the duration of the last flush.
     pub fn stats(&self) -> Stats {
         self.gauge.stats()
     }
@@ -209,7 +209,7 @@ impl<D: Directory> Log<D> {
             records += count;
             rest = behind;
         }
-        self.gauge.shared.committed(micros, group.buffer.len() as u64, records, self.left());
+        self.gauge.shared.flushed(micros, group.buffer.len() as u64, records, self.left());
         Ok(())
     }
 
@@ -242,7 +242,7 @@ impl<D: Directory> Log<D> {
             chain: self.chain,
             directory: self.directory,
         };
-        // Where commits do not wait for the disk, a segment at least is whole before the next one.
+        // Where flushes do not wait for the disk, a segment at least is whole before the next one.
         self.active.segment.sync()?;
         self.active = Active::begin(&self.dir, header, &self.gauge.shared)?;
         Ok(())

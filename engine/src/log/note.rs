@@ -5,7 +5,7 @@ use crate::Zxid;
 /// Something that recovery did and that somebody should know.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Note {
-    /// The last commit was cut short; what was left of it is gone. It was never acknowledged.
+    /// The last flush was cut short; what was left of it is gone. It was never acknowledged.
     TornTail {
         /// The segment.
         file: String,
@@ -21,7 +21,7 @@ pub enum Note {
         /// What is wrong.
         why: String,
     },
-    /// Commits do not wait for the disk (`forceSync=no`).
+    /// Flushes do not wait for the disk (`forceSync=no`).
     Unsynced,
     /// The log was written without waiting for the disk, and its end is damaged. Acknowledged
     /// transactions may be gone: that is what `forceSync=no` means.

@@ -2,7 +2,7 @@
 //!
 //! Every byte is looked at once and in its order. What is handed on was verified: its checksum, its
 //! place in the chain, its zxid. What is behind the last good record of a segment stays together
-//! until all of it is there, for only the whole says whether a commit was cut short or
+//! until all of it is there, for only the whole says whether a flush was cut short or
 //! acknowledged records were damaged.
 
 use super::header::Header;

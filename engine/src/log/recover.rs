@@ -20,7 +20,7 @@ const CUT_BYTES: usize = 1 << 20;
 
 /// A log that goes on where it ended, and what happened on the way.
 pub struct Recovered<D: Directory> {
-    /// For the thread that commits.
+    /// For the thread that flushes.
     pub log: Log<D>,
     /// For the thread that prepares segments.
     pub preparer: Preparer<D>,
@@ -154,10 +154,10 @@ fn open<D: Directory>(
     Ok(log)
 }
 
-/// Cuts off what the last commit left, durably, before anything new is acknowledged. A good prefix
-/// of that commit stays: it is a prefix of the order, nobody was told that it failed, and it is on
+/// Cuts off what the last flush left, durably, before anything new is acknowledged. A good prefix
+/// of that flush stays: it is a prefix of the order, nobody was told that it failed, and it is on
 /// the disk (it was read from there). What goes is overwritten up to the last trace of a record,
-/// for a trace left behind a later end would look like a commit that came after it.
+/// for a trace left behind a later end would look like a flush that came after it.
 pub(super) fn cut<D: Directory>(
     dir: &D,
     newest: &Newest,

@@ -114,7 +114,7 @@ pub fn scan(segment: &[u8], header: &Header) -> Scan {
 /// What of this incarnation lies behind the good records of a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Tail {
-    /// Where the last trace of a record ends. Pieces of the commit that was under way when
+    /// Where the last trace of a record ends. Pieces of the flush that was under way when
     /// everything ended look like this: nothing of it was acknowledged.
     pub traces_end: Option<usize>,
     /// Where a group begins that is later than the one that should go on at the end. A group is

@@ -295,7 +295,7 @@ impl<'a, D: Directory> Survey<'a, D> {
         Refusal::Gap { file, last: end.last, prev: next.prev }
     }
 
-    /// Behind the good records of the newest segment there may be the rest of one commit.
+    /// Behind the good records of the newest segment there may be the rest of one flush.
     fn judge_newest(&self, end: &mut End) -> Result<(), Refusal> {
         let last = end.last;
         let Some(newest) = &mut end.newest else { return Ok(()) };

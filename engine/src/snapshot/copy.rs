@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_holds_the_same_and_belongs_to_its_directory() {
+    fn copied_snapshot_is_equal_and_owned_by_the_target() {
         let (from, to) = (MemoryDisk::new(1), MemoryDisk::new(1));
         put(&from, "backup", &taken(&from));
         let finished = copy(&from, "backup", &to, TO).unwrap();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_leaves_nothing_behind() {
+    fn damaged_snapshot_is_not_copied_and_leaves_no_file() {
         let from = MemoryDisk::new(1);
         let whole = taken(&from);
         for at in 0..whole.len() {

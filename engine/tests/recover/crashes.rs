@@ -11,7 +11,7 @@ const EXHAUSTIVE: usize = 6;
 const SAMPLES: usize = 12;
 
 #[test]
-fn every_operation_may_be_the_last() {
+fn crash_at_any_operation_loses_nothing_acknowledged() {
     let operations = {
         let (disk, mut world) = (MemoryDisk::new(1), World::default());
         live(&mut world, &disk, ROUNDS).unwrap();
@@ -33,11 +33,11 @@ fn every_operation_may_be_the_last() {
 
 /// The segments that a purge sets free are the next ones to be written.
 #[test]
-fn segments_are_recycled_at_once() {
+fn recycled_segment_survives_a_crash_at_any_operation() {
     let history = |world: &mut World, disk: &MemoryDisk, last: Option<u64>| {
         let mut server = world.start(disk).unwrap();
         for _ in 0..12 {
-            world.commit(&mut server, 10).unwrap();
+            world.flush(&mut server, 10).unwrap();
         }
         world.snapshot_only(&server).unwrap();
         let before = disk.operations();
@@ -47,7 +47,7 @@ fn segments_are_recycled_at_once() {
         let mut go_on = || {
             let purged = server.recovered.purger.purge(1, NOBODY).map_err(|e| e.to_string())?;
             assert!(purged.segments.len() >= 2);
-            (0..8).try_for_each(|_| world.commit(&mut server, 15))
+            (0..8).try_for_each(|_| world.flush(&mut server, 15))
         };
         go_on().map(|()| disk.operations() - before)
     };
@@ -91,7 +91,7 @@ fn survives_power_loss(world: &World, disk: &MemoryDisk, seed: u64) -> usize {
 }
 
 #[test]
-fn recovery_itself_may_be_cut_short() {
+fn crash_during_recovery_loses_nothing_acknowledged() {
     let mut tried = 0;
     for last in (0..400).step_by(3) {
         let (disk, mut world) = (MemoryDisk::new(2), World::default());
@@ -120,7 +120,7 @@ fn recovery_itself_may_be_cut_short() {
 }
 
 #[test]
-fn many_lives_in_one_directory() {
+fn many_crashes_in_one_directory_lose_nothing_acknowledged() {
     for seed in 0..60 {
         let (disk, mut world) = (MemoryDisk::new(seed), World::default());
         let mut random = Random::new(seed);
@@ -140,16 +140,16 @@ fn many_lives_in_one_directory() {
     }
 }
 
-/// Without syncs a power failure may lose the newest commits, but it never invents any, and the
+/// Without syncs a power failure may lose the newest flushes, but it never invents any, and the
 /// server starts.
 #[test]
-fn unsynced_histories_lose_their_end_and_start_again() {
+fn unsynced_log_loses_only_its_end_at_power_loss() {
     for seed in 0..300 {
         let (disk, mut world) = (MemoryDisk::new(seed), World::default());
         disk.set_unsynced();
         let mut server = world.start(&disk).unwrap();
         for records in [30, 1, 7, 20, 2, 5, 9, 1, 1] {
-            world.commit(&mut server, records).unwrap();
+            world.flush(&mut server, records).unwrap();
         }
         let mut random = Random::new(seed);
         disk.power_loss(|_| random.coin());

@@ -13,18 +13,18 @@ struct Image {
     disk: MemoryDisk,
     world: World,
     /// Name of a segment, its end, and how many transactions are durable with it; a line for each
-    /// commit.
+    /// flush.
     ends: Vec<(String, usize, usize)>,
     segments: Vec<String>,
 }
 
-/// A directory that was not sealed at its end: the process died after a commit.
+/// A directory that was not sealed at its end: the process died after a flush.
 fn image(seed: u64) -> Image {
     let (disk, mut world) = (MemoryDisk::new(seed), World::default());
     let mut server = world.start(&disk).unwrap();
     let mut ends = Vec::new();
     for records in GROUPS {
-        world.commit(&mut server, records).unwrap();
+        world.flush(&mut server, records).unwrap();
         let segments = segments(&disk);
         let name = segments.last().unwrap().clone();
         let used = disk.contents(&name).unwrap().iter().rposition(|&byte| byte != 0).unwrap() + 1;
@@ -65,7 +65,7 @@ impl Image {
 }
 
 #[test]
-fn cut_at_every_byte_with_zeros_behind() {
+fn log_cut_at_any_byte_before_zeros_recovers_a_prefix() {
     let image = image(1);
     let zeros = vec![0; 20 << 10];
     for segment in 0..2 {
@@ -81,7 +81,7 @@ fn cut_at_every_byte_with_zeros_behind() {
 }
 
 #[test]
-fn cut_at_every_byte_with_an_older_life_behind() {
+fn log_cut_at_any_byte_before_recycled_records_recovers_a_prefix() {
     let image = image(1);
     // The same history in another directory has other salts: as in a recycled segment, everything
     // behind the cut looks like a record, and none is one.
@@ -97,7 +97,7 @@ fn cut_at_every_byte_with_an_older_life_behind() {
 }
 
 #[test]
-fn a_cut_with_a_later_segment_behind_it_is_damage() {
+fn log_cut_before_a_later_segment_is_damage() {
     let image = image(1);
     let name = &image.segments[0];
     let whole = image.disk.contents(name).unwrap();
@@ -124,9 +124,9 @@ fn a_cut_with_a_later_segment_behind_it_is_damage() {
     }
 }
 
-/// A file that was made shorter lost more than a commit.
+/// A file that was made shorter lost more than a flush.
 #[test]
-fn a_segment_that_is_too_short_is_refused() {
+fn segment_shorter_than_its_header_says_is_refused() {
     let image = image(1);
     for name in &image.segments {
         for len in [0, 1, 100, HEADER, HEADER + 1, 9_000, (20 << 10) - 1] {

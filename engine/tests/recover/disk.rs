@@ -1,10 +1,10 @@
-//! The same on a real file system, in every way to write.
+//! The same on a real file system, in every strategy to write.
 
 use std::path::Path;
 
 use ringkeeper_engine::device::{
-    DirectoryLock, DirectoryLockError, Disk, Durability, ProbeReport, Strategy, probe, probe_while,
-    usual,
+    DirectoryLock, DirectoryLockError, Disk, Durability, ProbeReport, Strategy, default_strategy,
+    probe, probe_while,
 };
 
 use crate::world::World;
@@ -28,7 +28,7 @@ fn supported(path: &Path) -> Vec<Strategy> {
 }
 
 #[test]
-fn every_strategy_writes_what_the_others_read() {
+fn log_of_each_strategy_is_readable_with_every_other() {
     let home = directory();
     let strategies = supported(home.path());
     assert!(strategies.contains(&Strategy::Pwrite), "this one works everywhere");
@@ -38,7 +38,7 @@ fn every_strategy_writes_what_the_others_read() {
             let disk = Disk::open(home.path(), strategy, Durability::Synced).unwrap();
             let mut server = world.start(&disk).unwrap_or_else(|refusal| panic!("{refusal}"));
             for records in [1, 2, 40, 7, 90] {
-                world.commit(&mut server, records).unwrap();
+                world.flush(&mut server, records).unwrap();
                 server.recovered.preparer.step().unwrap();
             }
             let stats = server.recovered.log.stats();
@@ -52,47 +52,47 @@ fn every_strategy_writes_what_the_others_read() {
     let disk = Disk::open(home.path(), Strategy::Direct, Durability::Unsynced).unwrap();
     let mut server = world.start(&disk).unwrap();
     assert_eq!(server.recovered.notes.len(), 1);
-    world.commit(&mut server, 30).unwrap();
+    world.flush(&mut server, 30).unwrap();
     let disk = Disk::open(home.path(), Strategy::Pwrite, Durability::Synced).unwrap();
     let mut server = world.start(&disk).unwrap();
-    world.commit(&mut server, 1).unwrap();
+    world.flush(&mut server, 1).unwrap();
     world.start(&disk).unwrap();
 }
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the rest of a measurement is a file")]
-fn a_report_holds_for_the_disk_that_was_measured() {
+fn probe_report_of_another_disk_is_ignored() {
     let home = directory();
     let budget = std::time::Duration::from_millis(150);
-    assert_eq!(ProbeReport::kept(home.path()).unwrap(), None);
-    let (way, glance) = usual(home.path());
-    assert!(glance.is_some_and(|glance| glance.strategy == way && glance.commits > 0));
-    assert!(way == Strategy::Direct || way == Strategy::Pwrite);
+    assert_eq!(ProbeReport::load(home.path()).unwrap(), None);
+    let (strategy, sampled) = default_strategy(home.path());
+    assert!(sampled.is_some_and(|sampled| sampled.strategy == strategy && sampled.flushes > 0));
+    assert!(strategy == Strategy::Direct || strategy == Strategy::Pwrite);
     let report = probe(home.path(), budget).unwrap();
     assert!(!report.measured.is_empty() && report.fdatasync_p50_us > 0, "{report:?}");
     println!("{} because {}", report.chosen, report.why);
-    report.keep(home.path()).unwrap();
+    report.save(home.path()).unwrap();
     // What a measurement that was cut short has left goes away.
     std::fs::write(home.path().join("probe.tmp"), "x").unwrap();
-    let again = ProbeReport::kept(home.path()).unwrap().expect("it was kept");
+    let again = ProbeReport::load(home.path()).unwrap().expect("it was kept");
     assert!(again.chosen == report.chosen && again.why == report.why);
     // What was measured where more was allowed does not stop a start.
     std::fs::create_dir(home.path().join("probe.tmp")).unwrap();
-    assert_eq!(ProbeReport::kept(home.path()).unwrap(), None, "no way can be tried");
+    assert_eq!(ProbeReport::load(home.path()).unwrap(), None, "no strategy can be tried");
     std::fs::remove_dir(home.path().join("probe.tmp")).unwrap();
-    assert!(ProbeReport::kept(home.path()).unwrap().is_some());
+    assert!(ProbeReport::load(home.path()).unwrap().is_some());
     let elsewhere = ProbeReport { file_system: "another".to_owned(), ..report };
-    elsewhere.keep(home.path()).unwrap();
-    assert_eq!(ProbeReport::kept(home.path()).unwrap(), None);
+    elsewhere.save(home.path()).unwrap();
+    assert_eq!(ProbeReport::load(home.path()).unwrap(), None);
     assert_eq!(probe_while(home.path(), budget, || false).unwrap(), None, "it was called off");
     let names: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(Result::unwrap).collect();
     assert_eq!(names.len(), 1, "only the report is left");
 }
 
 #[test]
-fn one_server_to_a_directory() {
+fn locked_directory_is_refused_to_a_second_server() {
     let parent = directory();
-    let path = parent.path().join("made/on/the/way");
+    let path = parent.path().join("made/on/the/strategy");
     let home = DirectoryLock::acquire(&path).unwrap();
     let error = DirectoryLock::acquire(&path).unwrap_err();
     let text = error.to_string();
@@ -103,7 +103,7 @@ fn one_server_to_a_directory() {
 }
 
 #[test]
-fn directories_of_others_are_left_alone() {
+fn directory_of_zookeeper_is_refused_and_unchanged() {
     let parent = directory();
     std::fs::create_dir(parent.path().join("version-2")).unwrap();
     let error = DirectoryLock::acquire(parent.path()).unwrap_err();

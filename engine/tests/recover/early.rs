@@ -11,18 +11,18 @@ use crate::world::{World, goes_on, open, repaired};
 fn history() -> (MemoryDisk, World) {
     let (disk, mut world) = (MemoryDisk::new(4), World::default());
     let mut server = world.start(&disk).unwrap();
-    world.commit(&mut server, 10).unwrap();
+    world.flush(&mut server, 10).unwrap();
     world.snapshot_only(&server).unwrap();
-    world.commit(&mut server, 5).unwrap();
+    world.flush(&mut server, 5).unwrap();
     world.early_snapshot(&server).unwrap();
-    world.commit(&mut server, 5).unwrap();
+    world.flush(&mut server, 5).unwrap();
     world.early_snapshot(&server).unwrap();
-    world.commit(&mut server, 5).unwrap();
+    world.flush(&mut server, 5).unwrap();
     (disk, world)
 }
 
 #[test]
-fn the_newest_one_is_where_a_start_begins() {
+fn newest_early_snapshot_is_loaded() {
     let (disk, world) = history();
     let (recovered, txns) = open(&disk.fork()).unwrap();
     assert_eq!((recovered.snapshot, recovered.replayed), (Some(Zxid(20)), 5));
@@ -31,10 +31,10 @@ fn the_newest_one_is_where_a_start_begins() {
 }
 
 #[test]
-fn a_newer_regular_one_is_preferred() {
+fn early_snapshot_older_than_a_regular_one_is_not_loaded() {
     let (disk, mut world) = history();
     let mut server = world.start(&disk).unwrap();
-    world.commit(&mut server, 1).unwrap();
+    world.flush(&mut server, 1).unwrap();
     world.snapshot_only(&server).unwrap();
     let (recovered, txns) = open(&disk).unwrap();
     assert_eq!((recovered.snapshot, recovered.replayed), (Some(Zxid(26)), 0));
@@ -43,7 +43,7 @@ fn a_newer_regular_one_is_preferred() {
 
 /// Nobody waits until the disk has it, so a power failure may leave any of it. That is no news.
 #[test]
-fn a_damaged_one_is_passed_over_in_silence() {
+fn damaged_early_snapshot_is_passed_over_without_a_note() {
     let (disk, world) = history();
     let whole = disk.contents(EARLY).unwrap();
     for at in 0..whole.len() {
@@ -62,12 +62,12 @@ fn a_damaged_one_is_passed_over_in_silence() {
 }
 
 #[test]
-fn one_of_another_directory_is_not_looked_at() {
+fn early_snapshot_of_another_directory_is_ignored() {
     let (disk, mut world) = history();
     let foreign = MemoryDisk::new(99);
     let mut stranger = World::default();
     let mut server = stranger.start(&foreign).unwrap();
-    stranger.commit(&mut server, 22).unwrap();
+    stranger.flush(&mut server, 22).unwrap();
     stranger.early_snapshot(&server).unwrap();
     disk.put(EARLY, foreign.contents(EARLY).unwrap());
     world.start(&disk).unwrap();
@@ -76,12 +76,12 @@ fn one_of_another_directory_is_not_looked_at() {
 /// It was taken of what was durable, so a log that ends before it has lost something, which nobody
 /// should find out later. A repair keeps what it holds.
 #[test]
-fn a_log_that_ends_before_it_is_refused_and_a_repair_keeps_all_of_it() {
+fn log_ending_before_an_early_snapshot_is_refused_and_repaired_behind_it() {
     let (disk, world) = history();
     let shorter = MemoryDisk::new(4);
     let mut before = World::default();
     let mut server = before.start(&shorter).unwrap();
-    before.commit(&mut server, 10).unwrap();
+    before.flush(&mut server, 10).unwrap();
     disk.put("log.1", {
         let mut bytes = disk.contents("log.1").unwrap();
         let kept = shorter.contents("log.1").unwrap();
@@ -97,7 +97,7 @@ fn a_log_that_ends_before_it_is_refused_and_a_repair_keeps_all_of_it() {
     assert!(disk.contents(EARLY).is_none() && disk.contents("snapshot.14").is_some());
     let mut kept = World { ordered: world.ordered[..20].to_vec(), acked: 20, life: 9 };
     let mut server = kept.start(&disk).unwrap();
-    kept.commit(&mut server, 3).unwrap();
+    kept.flush(&mut server, 3).unwrap();
     disk.power_loss(|_| false);
     kept.start(&disk).unwrap();
 }
@@ -105,7 +105,7 @@ fn a_log_that_ends_before_it_is_refused_and_a_repair_keeps_all_of_it() {
 /// Where the log is cut behind an early one that cannot be used, it must not come back later, when
 /// another history has reached its place.
 #[test]
-fn one_that_a_repair_did_not_use_is_gone() {
+fn early_snapshot_unused_by_a_repair_is_removed() {
     let (disk, _) = history();
     let mut early = disk.contents(EARLY).unwrap();
     let last = early.len() - 1;
@@ -123,11 +123,11 @@ fn one_that_a_repair_did_not_use_is_gone() {
 /// A start that begins from one does not read the log before it. Where that is damaged, a power
 /// failure that takes the early one must not cost what was acknowledged since.
 #[test]
-fn one_that_a_start_began_from_is_kept() {
+fn early_snapshot_used_by_a_start_becomes_regular() {
     let (disk, mut world) = history();
     let mut server = world.start(&disk).unwrap();
     for _ in 0..10 {
-        world.commit(&mut server, 5).unwrap();
+        world.flush(&mut server, 5).unwrap();
     }
     world.early_snapshot(&server).unwrap();
     let mut damaged = Vec::new();
@@ -139,9 +139,9 @@ fn one_that_a_start_began_from_is_kept() {
     let mut server = world.start(&disk).unwrap();
     assert_eq!(server.recovered.snapshot, Some(Zxid(75)));
     assert!(disk.contents(EARLY).is_none() && disk.contents("snapshot.4b").is_some());
-    world.commit(&mut server, 5).unwrap();
+    world.flush(&mut server, 5).unwrap();
     world.early_snapshot(&server).unwrap();
-    world.commit(&mut server, 5).unwrap();
+    world.flush(&mut server, 5).unwrap();
     disk.power_loss(|_| false);
     let server = world.start(&disk).unwrap();
     assert_eq!(server.recovered.snapshot, Some(Zxid(75)));
@@ -150,7 +150,7 @@ fn one_that_a_start_began_from_is_kept() {
 /// A version without early ones that repairs the log and goes on must not leave it to a later start
 /// of this one, so its name is one that such a version removes when it starts.
 #[test]
-fn one_looks_unfinished_to_who_does_not_know_it() {
+fn early_snapshot_looks_unfinished_to_older_versions() {
     assert!(EARLY.starts_with("snapshot.") && EARLY.ends_with(".tmp"));
     let (disk, _) = history();
     let unfinished = format!("{EARLY}.tmp");

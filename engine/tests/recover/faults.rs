@@ -12,7 +12,7 @@ const ROUNDS: usize = 32;
 /// An error is final, and what was acknowledged before it comes back: from the disk, also where
 /// the page cache has more.
 #[test]
-fn every_operation_may_fail() {
+fn failure_of_any_operation_loses_nothing_acknowledged() {
     let operations = {
         let (disk, mut world) = (MemoryDisk::new(1), World::default());
         live(&mut world, &disk, ROUNDS).unwrap();
@@ -36,12 +36,12 @@ fn every_operation_may_fail() {
 }
 
 #[test]
-fn a_log_that_failed_takes_nothing_more() {
+fn failed_log_takes_no_further_group() {
     let (disk, mut world) = (MemoryDisk::new(1), World::default());
     let mut server = world.start(&disk).unwrap();
-    world.commit(&mut server, 2).unwrap();
+    world.flush(&mut server, 2).unwrap();
     disk.fail_at(disk.operations() + 1, Fault::Error(ErrorKind::Other));
-    let error = world.commit(&mut server, 1).unwrap_err();
+    let error = world.flush(&mut server, 1).unwrap_err();
     assert!(error.contains("The server stops"), "{error}");
     let mut group = Group::new();
     group.push(&txn(4, 1));
@@ -51,7 +51,7 @@ fn a_log_that_failed_takes_nothing_more() {
 
 /// A server that asks for room never meets the end of the disk in its log.
 #[test]
-fn a_full_disk_is_seen_before_it_is_hit() {
+fn full_disk_is_reported_before_a_flush_fails() {
     for spare_bytes in (0..60_000).step_by(1_237) {
         let (disk, mut world) = (MemoryDisk::new(1), World::default());
         let mut server = world.start(&disk).unwrap();
@@ -68,14 +68,14 @@ fn a_full_disk_is_seen_before_it_is_hit() {
                 refused = true;
                 break;
             }
-            world.commit(&mut server, 1 + round % 5).unwrap();
+            world.flush(&mut server, 1 + round % 5).unwrap();
             server.recovered.preparer.step().unwrap();
         }
         assert!(refused, "the disk is full, and nobody says so");
         // Sessions can still be closed, and the log never fails.
         let closes = server.recovered.gauge.capacity().closes;
         assert!(closes >= server.recovered.gauge.capacity().writes + 3_000, "{closes}");
-        world.commit(&mut server, 3).unwrap();
+        world.flush(&mut server, 3).unwrap();
         // A snapshot does not fit; that is no reason to stop, and it leaves nothing behind.
         if spare_bytes == 0 {
             disk.set_capacity(Some(1));
@@ -90,18 +90,18 @@ fn a_full_disk_is_seen_before_it_is_hit() {
         disk.set_capacity(None);
         assert_eq!(server.recovered.preparer.step().unwrap(), Step::Made);
         assert_eq!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
-        world.commit(&mut server, 40).unwrap();
+        world.flush(&mut server, 40).unwrap();
         goes_on(&world, &disk);
     }
 }
 
 /// A purge may be what brings space back.
 #[test]
-fn recycled_segments_end_a_full_disk() {
+fn recycled_segments_end_the_full_disk_state() {
     let (disk, mut world) = (MemoryDisk::new(1), World::default());
     let mut server = world.start(&disk).unwrap();
     for _ in 0..12 {
-        world.commit(&mut server, 10).unwrap();
+        world.flush(&mut server, 10).unwrap();
     }
     disk.set_capacity(Some(0));
     assert_eq!(server.recovered.preparer.step().unwrap(), Step::Full);
@@ -112,6 +112,6 @@ fn recycled_segments_end_a_full_disk() {
     server.recovered.purger.purge(1, crate::world::NOBODY).unwrap();
     assert_eq!(server.recovered.preparer.step().unwrap(), Step::Enough);
     assert_eq!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
-    world.commit(&mut server, 60).unwrap();
+    world.flush(&mut server, 60).unwrap();
     goes_on(&world, &disk);
 }

@@ -24,11 +24,11 @@ fn bits(disk: &MemoryDisk, name: &str) -> impl Iterator<Item = usize> {
 }
 
 #[test]
-fn every_bit_of_a_sealed_log_is_found_or_does_not_matter() {
+fn flipped_bit_in_a_sealed_log_is_found_or_harmless() {
     let (disk, mut world) = (MemoryDisk::new(3), World::default());
     let mut server = world.start(&disk).unwrap();
     for records in [2, 1, 5, 3, 1] {
-        world.commit(&mut server, records).unwrap();
+        world.flush(&mut server, records).unwrap();
     }
     server.recovered.log.seal().unwrap();
     let (mut refused, mut harmless) = (0, 0);
@@ -52,14 +52,14 @@ fn every_bit_of_a_sealed_log_is_found_or_does_not_matter() {
     assert!(refused > 10_000);
 }
 
-/// Where nothing proves that the last commit was acknowledged, it may be taken for one that was
+/// Where nothing proves that the last flush was acknowledged, it may be taken for one that was
 /// cut short; but only that one, and never silently.
 #[test]
-fn every_bit_of_a_log_without_a_seal_is_found_too() {
+fn flipped_bit_in_an_unsealed_log_is_found_or_a_torn_tail() {
     let (disk, mut world) = (MemoryDisk::new(4), World::default());
     let mut server = world.start(&disk).unwrap();
     for records in [2, 3, 4] {
-        world.commit(&mut server, records).unwrap();
+        world.flush(&mut server, records).unwrap();
     }
     let before_last = world.ordered.len() - 4;
     for bit in bits(&disk, "log.1") {
@@ -73,10 +73,10 @@ fn every_bit_of_a_log_without_a_seal_is_found_too() {
 
 /// What a recovery has shown to clients is as good as acknowledged.
 #[test]
-fn what_was_recovered_is_sealed() {
+fn recovered_log_is_sealed() {
     let (disk, mut world) = (MemoryDisk::new(4), World::default());
     let mut server = world.start(&disk).unwrap();
-    world.commit(&mut server, 3).unwrap();
+    world.flush(&mut server, 3).unwrap();
     world.start(&disk).unwrap();
     for bit in bits(&disk, "log.1") {
         if let Ok((_, txns)) = open(&flipped(&disk, "log.1", bit)) {
@@ -86,14 +86,14 @@ fn what_was_recovered_is_sealed() {
 }
 
 #[test]
-fn every_bit_of_a_snapshot_is_found() {
+fn flipped_bit_in_a_snapshot_is_found() {
     let (disk, mut world) = (MemoryDisk::new(5), World::default());
     let mut server = world.start(&disk).unwrap();
-    world.commit(&mut server, 3).unwrap();
+    world.flush(&mut server, 3).unwrap();
     world.snapshot_only(&server).unwrap();
-    world.commit(&mut server, 2).unwrap();
+    world.flush(&mut server, 2).unwrap();
     world.snapshot_only(&server).unwrap();
-    world.commit(&mut server, 2).unwrap();
+    world.flush(&mut server, 2).unwrap();
     let bytes = disk.contents("snapshot.5").unwrap();
     for bit in 0..bytes.len() * 8 {
         let (recovered, txns) = open(&flipped(&disk, "snapshot.5", bit)).unwrap();
@@ -113,12 +113,12 @@ fn every_bit_of_a_snapshot_is_found() {
 }
 
 #[test]
-fn without_any_good_snapshot_the_whole_log_is_replayed() {
+fn log_without_a_good_snapshot_is_replayed_from_its_begin() {
     let (disk, mut world) = (MemoryDisk::new(5), World::default());
     let mut server = world.start(&disk).unwrap();
-    world.commit(&mut server, 3).unwrap();
+    world.flush(&mut server, 3).unwrap();
     world.snapshot_only(&server).unwrap();
-    world.commit(&mut server, 2).unwrap();
+    world.flush(&mut server, 2).unwrap();
     let (recovered, txns) = open(&flipped(&disk, "snapshot.3", 1_000)).unwrap();
     assert!(txns == world.ordered && recovered.snapshot.is_none() && recovered.replayed == 5);
     assert_eq!(recovered.notes.len(), 1);
@@ -126,11 +126,11 @@ fn without_any_good_snapshot_the_whole_log_is_replayed() {
 
 /// A block that is right by itself, but of another snapshot.
 #[test]
-fn blocks_of_another_snapshot_are_found() {
+fn snapshot_with_a_block_of_another_is_refused() {
     let snapshot = |life| {
         let (disk, mut world) = (MemoryDisk::new(5), World { life, ..World::default() });
         let mut server = world.start(&disk).unwrap();
-        world.commit(&mut server, 25).unwrap();
+        world.flush(&mut server, 25).unwrap();
         world.snapshot_only(&server).unwrap();
         (disk, world)
     };

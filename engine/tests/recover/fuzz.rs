@@ -38,7 +38,7 @@ pub(crate) fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
 }
 
 #[test]
-fn mutated_directories_never_panic() {
+fn mutated_directory_never_panics() {
     let (disk, mut world) = (MemoryDisk::new(1), World::default());
     live(&mut world, &disk, 30).unwrap();
     for seed in 0..4_000 {
@@ -65,7 +65,7 @@ fn mutated_directories_never_panic() {
 }
 
 #[test]
-fn random_files_never_panic() {
+fn random_file_never_panics() {
     for seed in 0..500 {
         let mut random = Random::new(seed);
         let disk = MemoryDisk::new(seed);
@@ -79,7 +79,7 @@ fn random_files_never_panic() {
 }
 
 #[test]
-fn scans_take_any_bytes() {
+fn scan_of_random_bytes_never_panics() {
     let (disk, mut world) = (MemoryDisk::new(1), World::default());
     live(&mut world, &disk, 9).unwrap();
     let name = disk.names().into_iter().find(|name| name.starts_with("log.")).unwrap();

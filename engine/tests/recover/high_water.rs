@@ -6,13 +6,13 @@ use crate::world::{World, goes_on, open};
 
 const BLOCK: std::ops::Range<usize> = 4_096..8_192;
 
-/// The only segment of a log, with its second block as it was after each commit.
+/// The only segment of a log, with its second block as it was after each flush.
 fn history() -> (MemoryDisk, World, Vec<Vec<u8>>) {
     let (disk, mut world) = (MemoryDisk::new(8), World::default());
     let mut server = world.start(&disk).unwrap();
     let mut blocks = Vec::new();
     for _ in 0..10 {
-        world.commit(&mut server, 3).unwrap();
+        world.flush(&mut server, 3).unwrap();
         blocks.push(disk.contents("log.1").unwrap()[BLOCK].to_vec());
     }
     blocks.dedup();
@@ -26,7 +26,7 @@ fn limit(block: &[u8]) -> usize {
 
 /// A disk that has lost the last raise must not cost what was written behind it.
 #[test]
-fn records_behind_an_old_limit_are_found() {
+fn records_beyond_a_stale_high_water_are_found() {
     let (disk, world, blocks) = history();
     for block in &blocks {
         let disk = disk.fork();
@@ -42,10 +42,10 @@ fn records_behind_an_old_limit_are_found() {
 
 /// What nothing was ever written to is not looked at.
 #[test]
-fn nothing_behind_the_limit_matters() {
+fn bytes_beyond_the_high_water_are_not_read() {
     let (disk, mut world) = (MemoryDisk::new(8), World::default());
     let mut server = world.start(&disk).unwrap();
-    world.commit(&mut server, 3).unwrap();
+    world.flush(&mut server, 3).unwrap();
     let mut bytes = disk.contents("log.1").unwrap();
     let limit = limit(&bytes[BLOCK]);
     assert!(limit < bytes.len());
@@ -54,9 +54,9 @@ fn nothing_behind_the_limit_matters() {
     assert!(goes_on(&world, &disk).is_empty());
 }
 
-/// Damage below the limit is told from a commit that was cut short, up to the last byte.
+/// Damage below the limit is told from a flush that was cut short, up to the last byte.
 #[test]
-fn a_later_group_below_the_limit_is_damage() {
+fn later_group_below_the_high_water_is_damage() {
     let (disk, world, blocks) = history();
     let whole = disk.contents("log.1").unwrap();
     let mut refused = 0;
@@ -76,13 +76,13 @@ fn a_later_group_below_the_limit_is_damage() {
     assert!(refused > 5, "{refused}");
 }
 
-/// A segment that was written to its limit several times, with a snapshot behind each commit.
+/// A segment that was written to its limit several times, with a snapshot behind each flush.
 fn with_snapshots() -> (MemoryDisk, World, Vec<String>) {
     let (disk, mut world) = (MemoryDisk::new(8), World::default());
     let mut server = world.start(&disk).unwrap();
     let mut snapshots = Vec::new();
     while disk.contents("log.1").unwrap()[17_000] == 0 {
-        world.commit(&mut server, 2).unwrap();
+        world.flush(&mut server, 2).unwrap();
         world.snapshot_only(&server).unwrap();
         snapshots.push(format!("snapshot.{:x}", world.acked));
     }
@@ -92,7 +92,7 @@ fn with_snapshots() -> (MemoryDisk, World, Vec<String>) {
 
 /// Wherever the snapshot is, all that is behind it is found, and nothing of it twice.
 #[test]
-fn what_is_behind_a_snapshot_is_found_from_the_waypoint_before_it() {
+fn records_behind_a_snapshot_are_found_from_its_waypoint() {
     let (disk, world, snapshots) = with_snapshots();
     for kept in &snapshots {
         let disk = disk.fork();
@@ -108,7 +108,7 @@ fn what_is_behind_a_snapshot_is_found_from_the_waypoint_before_it() {
 /// What stands before the waypoint is not looked at for the newest snapshot, and is for an older
 /// one: damage there is found by whoever needs what is damaged.
 #[test]
-fn damage_before_the_waypoint_hurts_only_who_reads_it() {
+fn damage_before_the_waypoint_matters_only_without_the_snapshot() {
     let (disk, world, snapshots) = with_snapshots();
     let mut bytes = disk.contents("log.1").unwrap();
     bytes[8_300] ^= 1;
@@ -121,7 +121,7 @@ fn damage_before_the_waypoint_hurts_only_who_reads_it() {
 
 /// A block that cannot be read, or is of an earlier kind, costs a longer look and nothing else.
 #[test]
-fn without_waypoints_everything_is_read() {
+fn segment_without_waypoints_is_read_from_the_begin() {
     let (disk, world, _) = with_snapshots();
     for at in [0, 8, 16, 20, 24, 30, 40] {
         let disk = disk.fork();
@@ -137,7 +137,7 @@ fn without_waypoints_everything_is_read() {
 
 /// The block is durable before the group that it speaks of, which may never come.
 #[test]
-fn a_group_that_never_came_is_not_missed() {
+fn waypoint_of_a_lost_group_is_passed_over() {
     let (disk, world, _) = with_snapshots();
     let bytes = disk.contents("log.1").unwrap();
     let records = u32::from_le_bytes(bytes[4_116..4_120].try_into().unwrap());

@@ -71,7 +71,7 @@ fn random_directory(random: &mut Random, seed: u64) -> MemoryDisk {
 }
 
 #[test]
-fn random_histories_come_back_the_same() {
+fn random_history_recovers_the_same_on_any_thread_count() {
     let (mut good, mut refused) = (0, 0);
     for seed in 1..=150 {
         let mut random = Random::new(seed);
@@ -97,7 +97,7 @@ fn long_log() -> (MemoryDisk, World) {
     let (disk, mut world) = (MemoryDisk::new(4), World::default());
     let mut server = world.start(&disk).unwrap();
     for _ in 0..40 {
-        world.commit(&mut server, 10).unwrap();
+        world.flush(&mut server, 10).unwrap();
         server.recovered.preparer.step().unwrap();
     }
     server.recovered.log.seal().unwrap();
@@ -128,7 +128,7 @@ impl<F: FnMut(&Txn) -> Result<(), String>> Replay for Until<F> {
 }
 
 #[test]
-fn a_refusal_of_whoever_applies_stops_the_reader() {
+fn apply_error_stops_the_reader() {
     let (disk, _) = long_log();
     for threads in [1, 2] {
         // In small pieces: what is left unread is many operations.
@@ -148,7 +148,7 @@ fn a_refusal_of_whoever_applies_stops_the_reader() {
 }
 
 #[test]
-fn a_read_that_fails_is_reported_behind_what_was_read_before_it() {
+fn read_error_is_reported_after_the_records_before_it() {
     let (disk, world) = long_log();
     let before = reading(&disk, (1, 2_000));
     let first = before.operations();
@@ -167,7 +167,7 @@ fn a_read_that_fails_is_reported_behind_what_was_read_before_it() {
 }
 
 #[test]
-fn damage_is_found_while_the_applying_is_behind() {
+fn damage_found_ahead_is_reported_in_log_order() {
     let (disk, world) = long_log();
     let mut names: Vec<String> =
         disk.names().into_iter().filter(|name| name.starts_with("log.")).collect();
@@ -189,7 +189,7 @@ fn damage_is_found_while_the_applying_is_behind() {
 }
 
 #[test]
-fn a_panic_of_whoever_applies_hangs_nobody() {
+fn apply_panic_ends_the_reader() {
     let (disk, _) = long_log();
     for threads in [1, 2] {
         let disk = reading(&disk, (threads, 300));

@@ -16,7 +16,7 @@ fn world_of_life(seed: u64, life: u64) -> (MemoryDisk, World) {
     let (disk, mut world) = (MemoryDisk::new(seed), World { life, ..World::default() });
     let mut server = world.start(&disk).unwrap();
     for round in 0..30 {
-        world.commit(&mut server, 5).unwrap();
+        world.flush(&mut server, 5).unwrap();
         if round == 12 || round == 20 {
             world.snapshot_only(&server).unwrap();
         }
@@ -45,7 +45,7 @@ fn contents(disk: &MemoryDisk) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_missing_segment_is_a_gap() {
+fn missing_segment_is_a_gap() {
     let (disk, world) = world(1);
     disk.take("snapshot.41");
     disk.take("snapshot.69");
@@ -60,7 +60,7 @@ fn a_missing_segment_is_a_gap() {
 }
 
 #[test]
-fn a_log_without_its_beginning_needs_a_snapshot() {
+fn log_without_its_begin_needs_a_snapshot() {
     let (disk, _) = world(1);
     let names = segments(&disk);
     disk.take(&names[0]);
@@ -72,7 +72,7 @@ fn a_log_without_its_beginning_needs_a_snapshot() {
 }
 
 #[test]
-fn a_snapshot_that_the_log_does_not_reach_is_refused() {
+fn snapshot_newer_than_the_log_is_refused() {
     let (disk, world) = world(1);
     for name in &segments(&disk)[1..] {
         disk.take(name);
@@ -86,7 +86,7 @@ fn a_snapshot_that_the_log_does_not_reach_is_refused() {
 }
 
 #[test]
-fn a_log_that_is_gone_is_not_an_empty_one() {
+fn missing_log_of_a_used_directory_is_refused() {
     let (disk, _) = world(1);
     segments(&disk).iter().for_each(|name| disk.take(name));
     assert!(matches!(refusal(&disk), Refusal::LogGone { .. }));
@@ -96,7 +96,7 @@ fn a_log_that_is_gone_is_not_an_empty_one() {
 }
 
 #[test]
-fn damage_in_the_middle_is_named() {
+fn damage_in_the_middle_is_refused_with_its_offset() {
     let (disk, world) = world(1);
     disk.take("snapshot.41");
     disk.take("snapshot.69");
@@ -113,9 +113,9 @@ fn damage_in_the_middle_is_named() {
     assert!(left == world.ordered[..left.len()]);
 }
 
-/// A whole page of acknowledged commits vanishes, and later ones are still there.
+/// A whole page of acknowledged flushes vanishes, and later ones are still there.
 #[test]
-fn a_lost_page_in_the_newest_segment_is_damage() {
+fn lost_page_in_the_newest_segment_is_damage() {
     let (disk, _) = world(1);
     let names = segments(&disk);
     let newest = names.last().unwrap();
@@ -127,7 +127,7 @@ fn a_lost_page_in_the_newest_segment_is_damage() {
 }
 
 #[test]
-fn segments_of_other_directories_are_strangers() {
+fn segment_of_another_directory_is_refused() {
     let (disk, _) = world(1);
     let (other, _) = world(2);
     let names = segments(&disk);
@@ -145,7 +145,7 @@ fn segments_of_other_directories_are_strangers() {
 /// A disk that brings old sectors back: every record is right by itself, but they are of two
 /// histories.
 #[test]
-fn records_of_another_history_break_the_chain() {
+fn record_of_another_history_breaks_the_chain() {
     let (disk, _) = world(1);
     let (other, _) = world_of_life(1, 9);
     disk.take("snapshot.41");
@@ -170,7 +170,7 @@ fn records_of_another_history_break_the_chain() {
 }
 
 #[test]
-fn both_copies_of_a_header_have_to_be_damaged() {
+fn header_is_damaged_only_if_both_copies_are() {
     let (disk, world) = world(1);
     let name = &segments(&disk)[0];
     let mut bytes = disk.contents(name).unwrap();
@@ -185,7 +185,7 @@ fn both_copies_of_a_header_have_to_be_damaged() {
 }
 
 #[test]
-fn identities_are_checked() {
+fn identity_of_another_server_or_damaged_is_refused() {
     let (disk, _) = world(1);
     let error = Identity::open(&disk, 4).unwrap_err();
     assert!(matches!(error, BadIdentity::OtherServer { owner: 3, server: 4, .. }), "{error}");
@@ -203,7 +203,7 @@ fn identities_are_checked() {
 
 /// What an import does: a snapshot in a new directory, and no log yet.
 #[test]
-fn a_new_directory_may_start_from_a_snapshot() {
+fn new_directory_starts_from_a_snapshot() {
     let (disk, world) = world(1);
     let fresh = MemoryDisk::new(9);
     fresh.put("ringkeeper.meta", disk.contents("ringkeeper.meta").unwrap());
@@ -217,7 +217,7 @@ fn a_new_directory_may_start_from_a_snapshot() {
     crate::world::write_snapshot(&started, &fresh, identity.directory).unwrap();
     let mut server = started.start(&fresh).unwrap();
     assert_eq!(server.recovered.snapshot, Some(Zxid(0x69)));
-    started.commit(&mut server, 9).unwrap();
+    started.flush(&mut server, 9).unwrap();
     fresh.power_loss(|_| false);
     started.start(&fresh).unwrap();
     // Without that snapshot the log has no beginning.
@@ -226,7 +226,7 @@ fn a_new_directory_may_start_from_a_snapshot() {
 }
 
 #[test]
-fn purges_keep_what_the_oldest_snapshot_needs() {
+fn purge_keeps_the_segments_of_the_oldest_kept_snapshot() {
     let (disk, mut world) = world(1);
     let server = world.start(&disk).unwrap();
     let before = segments(&disk);
@@ -240,12 +240,12 @@ fn purges_keep_what_the_oldest_snapshot_needs() {
 
 /// Wherever the oldest snapshot that is kept lies, the log goes on behind it.
 #[test]
-fn purges_keep_every_record_behind_the_oldest_snapshot() {
+fn purge_keeps_every_record_behind_the_oldest_kept_snapshot() {
     let (disk, mut world) = (MemoryDisk::new(1), World::default());
     let mut server = world.start(&disk).unwrap();
     let mut purged = 0;
     for _ in 0..150 {
-        world.commit(&mut server, 1).unwrap();
+        world.flush(&mut server, 1).unwrap();
         world.snapshot_only(&server).unwrap();
         purged += server.recovered.purger.purge(2, NOBODY).unwrap().segments.len();
         let newest = format!("snapshot.{:x}", world.acked);

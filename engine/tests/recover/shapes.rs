@@ -24,14 +24,14 @@ fn txn(zxid: Zxid, bytes: usize) -> Txn {
     Txn { session: SessionId(1), cxid: 1, zxid, time: Millis(0), body }
 }
 
-fn commit(log: &mut Log<MemoryDisk>, txns: &[Txn]) {
+fn flush(log: &mut Log<MemoryDisk>, txns: &[Txn]) {
     let mut group = Group::new();
     txns.iter().for_each(|txn| group.push(txn));
     assert_eq!(log.flush(&mut group).unwrap(), txns.last().unwrap().zxid);
 }
 
 #[test]
-fn records_larger_than_a_segment() {
+fn record_larger_than_a_segment_is_recovered() {
     let disk = MemoryDisk::new(1);
     let mut all = Vec::new();
     for round in 0..4 {
@@ -39,7 +39,7 @@ fn records_larger_than_a_segment() {
         assert!(txns == all);
         for bytes in [10, 70_000, 20 << 10, 0, 12_224, 12_225, 300_000] {
             let next = txn(Zxid(all.len() as u64 + 1), bytes + round);
-            commit(&mut recovered.log, std::slice::from_ref(&next));
+            flush(&mut recovered.log, std::slice::from_ref(&next));
             all.push(next);
         }
         disk.power_loss(|_| false);
@@ -48,25 +48,25 @@ fn records_larger_than_a_segment() {
     let disk = MemoryDisk::new(1);
     let (mut recovered, _) = start(&disk);
     let first = txn(Zxid(1), 100_000);
-    commit(&mut recovered.log, std::slice::from_ref(&first));
+    flush(&mut recovered.log, std::slice::from_ref(&first));
     disk.power_loss(|_| false);
     assert!(start(&disk).1 == [first]);
 }
 
 #[test]
-fn groups_over_several_segments() {
+fn group_over_several_segments_is_recovered() {
     let disk = MemoryDisk::new(1);
     let (mut recovered, _) = start(&disk);
     let all: Vec<Txn> = (1..300).map(|n| txn(Zxid(n), (n as usize * 97) % 900)).collect();
-    commit(&mut recovered.log, &all[..200]);
-    commit(&mut recovered.log, &all[200..]);
+    flush(&mut recovered.log, &all[..200]);
+    flush(&mut recovered.log, &all[200..]);
     assert!(disk.names().iter().filter(|name| name.starts_with("log.")).count() > 5);
     disk.power_loss(|_| false);
     assert!(start(&disk).1 == all);
 }
 
 #[test]
-fn new_epochs_begin_at_zero_or_one() {
+fn new_epoch_at_counter_zero_or_one_is_recovered() {
     let disk = MemoryDisk::new(1);
     let (mut recovered, _) = start(&disk);
     let zxids = [
@@ -80,17 +80,17 @@ fn new_epochs_begin_at_zero_or_one() {
     ];
     let all: Vec<Txn> = zxids.iter().map(|&zxid| txn(zxid, 3_000)).collect();
     for txn in &all {
-        commit(&mut recovered.log, std::slice::from_ref(txn));
+        flush(&mut recovered.log, std::slice::from_ref(txn));
     }
     disk.power_loss(|_| false);
     assert!(start(&disk).1 == all);
 }
 
 #[test]
-fn nothing_to_commit_and_nothing_to_seal_costs_nothing() {
+fn empty_flush_and_second_seal_write_nothing() {
     let disk = MemoryDisk::new(1);
     let (mut recovered, _) = start(&disk);
-    commit(&mut recovered.log, &[txn(Zxid(1), 10)]);
+    flush(&mut recovered.log, &[txn(Zxid(1), 10)]);
     recovered.log.seal().unwrap();
     let before = disk.operations();
     recovered.log.seal().unwrap();

@@ -1,4 +1,4 @@
-//! A server reduced to its log: it orders, commits, snapshots, dies, and comes back.
+//! A server reduced to its log: it orders, flushes, snapshots, dies, and comes back.
 
 use ringkeeper_engine::device::{Directory, DirectoryId, DiskError, Identity, MemoryDisk};
 use ringkeeper_engine::log::{
@@ -133,8 +133,8 @@ impl World {
         Ok(Server { recovered, disk: disk.clone() })
     }
 
-    /// Commits a group of `records` transactions.
-    pub(crate) fn commit<D: Directory>(
+    /// Flushes a group of `records` transactions.
+    pub(crate) fn flush<D: Directory>(
         &mut self,
         server: &mut Server<D>,
         records: usize,
@@ -213,7 +213,7 @@ pub(crate) fn write_snapshot<D: Directory>(
 pub(crate) fn live(world: &mut World, disk: &MemoryDisk, rounds: usize) -> Result<(), String> {
     let mut server = world.start(disk).map_err(|refusal| refusal.to_string())?;
     for round in 0..rounds {
-        world.commit(&mut server, [1, 4, 1, 9, 2, 30][round % 6])?;
+        world.flush(&mut server, [1, 4, 1, 9, 2, 30][round % 6])?;
         if round % 2 == 0 {
             server.recovered.preparer.step().map_err(|fatal| fatal.to_string())?;
         }
@@ -237,7 +237,7 @@ pub(crate) fn goes_on(world: &World, disk: &MemoryDisk) -> Vec<Note> {
     let mut server = world.start(disk).unwrap_or_else(|refusal| panic!("{refusal}"));
     let notes = server.recovered.notes.clone();
     for records in [1, 5, 2] {
-        world.commit(&mut server, records).unwrap();
+        world.flush(&mut server, records).unwrap();
     }
     disk.power_loss(|_| false);
     let server = world.start(disk).unwrap_or_else(|refusal| panic!("{refusal}"));

@@ -14,7 +14,7 @@ use ringkeeper_engine::log::{Fatal, Flush, FlushQueue, Group, Idle, Log};
 
 use crate::admin::Distribution;
 use crate::config::LogPriority;
-use crate::log::sched::Rank;
+use crate::log::sched::SchedTuner;
 use crate::node::waker::Waker;
 
 pub use ringkeeper_engine::log::{Done, Joined};
@@ -91,7 +91,7 @@ impl LogWriter {
         let stats = Arc::new(FlushStats::new());
         let (counted, source) = (stats.clone(), shared.clone());
         let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
-            let mut rank = Rank::take(priority);
+            let mut sched = SchedTuner::start(priority);
             let mut next = source.wait(&mut log);
             while let Some(mut flush) = next {
                 let (durable, micros) = flush_group(&mut log, &mut flush, &counted, slow_us);
@@ -102,7 +102,7 @@ impl LogWriter {
                 if polled {
                     waker.wake();
                 }
-                rank.committed();
+                sched.flushed();
                 if next.is_none() {
                     next = source.wait(&mut log);
                 }

@@ -10,7 +10,7 @@ use ringkeeper_engine::tree::Digest;
 
 use crate::admin::Startup;
 use crate::config::Settings;
-use crate::log::device::LogWay;
+use crate::log::device::StrategyChoice;
 use crate::storage::load_times::LoadTimes;
 
 /// The most segments of the log that are kept ready.
@@ -28,8 +28,8 @@ pub(crate) struct DataDirectories {
     pub(crate) recovered: Recovered<Disk>,
     /// The state.
     pub(crate) db: Database,
-    /// How the log reaches the disk.
-    pub(crate) way: LogWay,
+    /// The strategy of the log.
+    pub(crate) choice: StrategyChoice,
     /// What keys the hash tables.
     pub(crate) seed: u64,
     /// How long it took to restore the state.
@@ -44,12 +44,12 @@ impl DataDirectories {
         if two {
             homes.push(lock_directory(&settings.data_log_dir, settings)?);
         }
-        let way = LogWay::choose(settings)?;
+        let choice = StrategyChoice::choose(settings)?;
         let durability =
             if settings.force_sync { Durability::Synced } else { Durability::Unsynced };
-        let snapshots = Disk::open(&settings.data_dir, way.strategy, durability)?;
+        let snapshots = Disk::open(&settings.data_dir, choice.strategy, durability)?;
         let log = if two {
-            Disk::open(&settings.data_log_dir, way.strategy, durability)?
+            Disk::open(&settings.data_log_dir, choice.strategy, durability)?
         } else {
             snapshots.clone()
         };
@@ -62,7 +62,7 @@ impl DataDirectories {
         for note in &recovered.notes {
             tracing::warn!("{note}");
         }
-        Ok(DataDirectories { homes, identity, dirs, recovered, db, way, seed, loading })
+        Ok(DataDirectories { homes, identity, dirs, recovered, db, choice, seed, loading })
     }
 }
 

@@ -12,7 +12,7 @@ use rustix::fs::Advice;
 use crate::device::{DiskError, ReadAt, Sink, Source};
 
 /// Bytes written before the kernel is asked to start with them: a snapshot of gigabytes must not
-/// pile up in the page cache and hold up the commits of the log when it is synced.
+/// pile up in the page cache and hold up the flushes of the log when it is synced.
 const PUSH_BYTES: u64 = 2 << 20;
 
 /// A file open for reading.

@@ -23,7 +23,7 @@ pub use segment::DiskSegment;
 use self::file::{DiskReader, DiskSink};
 use super::{BLOCK_BYTES, Directory, DiskError, Durability, Entry, Source, Strategy};
 
-/// Zeros are written in pieces of this size, so that commits get their turn between them.
+/// Zeros are written in pieces of this size, so that flushes get their turn between them.
 const ZERO_BYTES: usize = 256 << 10;
 /// Small enough for a processor's cache, so that what was just read is checked there; large enough
 /// that the calls do not count.
@@ -33,7 +33,7 @@ const ZERO_SYNC_BYTES: u64 = 4 << 20;
 /// Permissions of every file: data and ACL digests are nobody else's business.
 const MODE: u32 = 0o600;
 
-/// The real device: a directory, and how commits into its segments reach the disk.
+/// The real device: a directory, and how flushes into its segments reach the disk.
 #[derive(Clone, Debug)]
 pub struct Disk {
     inner: Arc<Inner>,
@@ -66,7 +66,7 @@ impl Disk {
         Ok(Disk { inner: Arc::new(Inner { path, directory, strategy, durability }) })
     }
 
-    /// How commits into a segment reach the disk, if it is opened now.
+    /// How flushes into a segment reach the disk, if it is opened now.
     pub fn strategy(&self) -> Strategy {
         Strategy::ALL[self.inner.strategy.load(Relaxed)]
     }
@@ -113,7 +113,7 @@ impl Disk {
         }
         match self.strategy() {
             // What is dirtied is a whole folio, and a folio is as large as the write that made it:
-            // zeros in 4 KiB pieces keep a small commit from writing much more than itself (2 MiB,
+            // zeros in 4 KiB pieces keep a small flush from writing much more than itself (2 MiB,
             // with pieces of 4 MiB and stores into the map).
             Strategy::Mmap | Strategy::Pwrite => zero_cached(&file, bytes, BLOCK_BYTES)?,
             Strategy::Direct | Strategy::Uring => match direct::open_for_zeros(&path) {

@@ -73,7 +73,7 @@ impl MemoryDisk {
         self.lock().capacity = bytes;
     }
 
-    /// Makes commits not wait for a sync, as `forceSync=no` does.
+    /// Makes flushes not wait for a sync, as `forceSync=no` does.
     pub fn set_unsynced(&self) {
         self.lock().unsynced = true;
     }

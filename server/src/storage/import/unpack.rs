@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_joined_and_cuts_are_seen() {
+    fn snappy_blocks_are_joined_and_truncation_is_an_error() {
         let bytes = packed(&[b"abc", b"", &[7; 5_000]]);
         let whole = unpacked(&bytes).unwrap();
         assert_eq!((whole.len(), &whole[..3]), (5_003, &b"abc"[..]));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_snappy_is_refused_and_costs_nothing() {
+    fn non_snappy_input_is_refused_without_allocation() {
         let mut huge = [&MAGIC[..], &VERSIONS[..]].concat();
         huge.extend([0xff; 4]);
         let mut claims = [&MAGIC[..], &VERSIONS[..]].concat();

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_who_did_what_and_when() {
+    fn dump_line_holds_session_operation_and_time() {
         let owned = NodeKind::Ephemeral(SessionId(0x1f));
         assert_eq!(
             as_text(&txn(create("/a", owned))),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_same() {
+    fn dump_json_equals_the_text() {
         let close = TxnBody::CloseSession { paths: vec!["/a".into()] };
         assert_eq!(
             as_json(&txn(close)),
