@@ -132,7 +132,7 @@ struct Running {
     device: String,
     threads: Vec<JoinHandle<()>>,
     probe: Option<LogProbe>,
-    _homes: Vec<DirectoryLock>,
+    _locks: Vec<DirectoryLock>,
     fused: bool,
     hub: Arc<Hub>,
     turnstile: Arc<Turnstile>,
@@ -169,7 +169,7 @@ impl Running {
         fused: bool,
         stop: &Stop,
     ) -> anyhow::Result<Running> {
-        let DataDirectories { homes, identity, dirs, recovered, db, choice, seed, loading } =
+        let DataDirectories { locks, identity, dirs, recovered, db, choice, seed, loading } =
             directories;
         let ops = op_settings(settings);
         let replica = replica(settings, &identity, &ops, &db, (clock, seed));
@@ -202,14 +202,14 @@ impl Running {
             shards: rings.wakers.clone(),
             sequencer: (!fused).then(|| rings.sequencer_waker.clone()),
         };
-        let kept = Kept {
+        let snapshot_parts = SnapshotParts {
             dirs: dirs.clone(),
             directory: identity.directory,
             purger: recovered.purger,
             gauge: recovered.gauge.clone(),
             last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
         };
-        let snapshotter = snapshotter(settings, kept, &hub_parts, stop);
+        let snapshotter = snapshotter(settings, snapshot_parts, &hub_parts, stop);
         let probe = choice.unmeasured.then(|| log_probe(settings, dirs.log, recovered.gauge, stop));
         let (turnstile, hub) = (hub_parts.turnstile.clone(), Hub::new(hub_parts));
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
@@ -224,7 +224,7 @@ impl Running {
             device: choice.words,
             threads,
             probe,
-            _homes: homes,
+            _locks: locks,
             fused,
             hub,
             turnstile,
@@ -301,8 +301,8 @@ impl Running {
     }
 }
 
-/// What snapshots are taken of, and where to.
-struct Kept {
+/// What the thread that takes snapshots gets from the start.
+struct SnapshotParts {
     dirs: Dirs<Disk>,
     directory: DirectoryId,
     purger: Purger<Disk>,
@@ -313,11 +313,11 @@ struct Kept {
 
 fn snapshotter(
     settings: &Settings,
-    kept: Kept,
+    snapshot_parts: SnapshotParts,
     parts: &HubParts,
     stop: &Stop,
 ) -> Snapshotter<Disk> {
-    let Kept { dirs, directory, purger, gauge, last_start } = kept;
+    let SnapshotParts { dirs, directory, purger, gauge, last_start } = snapshot_parts;
     Snapshotter {
         view: parts.view.clone(),
         dirs,

@@ -9,7 +9,7 @@ use ringkeeper_engine::log::Fatal;
 pub const EXIT_FATAL: i32 = 70;
 
 /// From now on a panic of any thread ends the process. A server that has lost one of its threads
-/// would go on without it, deaf to its clients, and nobody would start it again.
+/// would go on without it, deaf to its clients, and no supervisor would restart it.
 pub fn stop_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
@@ -45,7 +45,7 @@ pub fn stop_on_bus_error() -> io::Result<()> {
         written (SIGBUS): its disk has failed, or somebody has cut the file short\n";
     let stderr = io::stderr();
     let end = move || {
-        // Nobody reads it: nobody minds.
+        // It may be that stderr is not read.
         let _ = rustix::io::write(&stderr, REASON);
         signal_hook::low_level::exit(EXIT_FATAL);
     };

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Command::Log { command } => look_at_log(&command, &mut out),
         Command::Import(args) => done(import::import(&args, &mut out)),
         Command::Snapshot { command: SnapshotCommand::Restore(args) } => {
-            done(inspect::put_back(&args, &mut out))
+            done(inspect::restore(&args, &mut out))
         }
         Command::Bench { args } => {
             drop(out);

@@ -1,4 +1,4 @@
-//! The directory itself: that it is ours, that we can write it, and that nobody else does.
+//! The lock of a directory: it is ours, we can write it, and no other process does.
 #![expect(clippy::disallowed_methods, reason = "this is the edge that opens files")]
 
 use std::fs::{File, OpenOptions};
@@ -84,7 +84,7 @@ impl DirectoryLock {
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(in_use(path, &mut lock)),
             Err(errno) => return Err(unusable("lock it")(errno.into())),
         }
-        // Only for the message of whoever comes next; on a full disk there may be no room for it.
+        // Only for the message that a second process prints; a full disk may have no room for it.
         let _ = note_holder(&mut lock);
         Ok(DirectoryLock { path: path.to_owned(), _lock: lock })
     }

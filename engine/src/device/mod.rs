@@ -1,9 +1,14 @@
-//! The edge that touches files: one trait, [`Directory`], is the only door to the directory that
-//! holds log and snapshots; [`Disk`] is the real one, [`MemoryDisk`] the faulty one of the tests.
+//! The edge that touches files: log and snapshots reach their directory only through the trait
+//! [`Directory`]. [`Disk`] is the real one, [`MemoryDisk`] the faulty one of tests and simulations.
 //!
-//! A device is one flat directory. It promises nothing that a file system does not: bytes written
-//! are durable after a sync of the file, names after [`Directory::sync_dir`], and in any order or not
-//! at all before that.
+//! A directory is flat. It promises nothing that a file system does not: bytes written are durable
+//! after a sync of the file, names after [`Directory::sync_dir`], and in any order or not at all
+//! before that.
+//!
+//! Performance machinery, which a reader may skip on first reading (what is durable does not depend
+//! on it; see `docs/understand/performance.md`): the strategies to write a segment ([`Strategy`],
+//! `disk/*`), measuring them ([`probe()`]), thread priorities ([`Priority`]), and where a file lies
+//! on its disk ([`Extents`]).
 
 mod child;
 mod disk;
@@ -100,7 +105,7 @@ pub trait Directory: Clone + Send + Sync + 'static {
     /// A new file being written from front to back.
     type Sink: Sink;
 
-    /// How messages name a file: with its directory.
+    /// A file with its directory, for messages.
     fn path_of(&self, name: &str) -> String;
     /// Every regular file, sorted by name.
     fn list(&self) -> Result<Vec<Entry>, DiskError>;
@@ -145,8 +150,8 @@ pub trait Segment: Send {
     /// The length of the file.
     fn capacity(&self) -> u64;
     /// Writes `bytes` at `offset` and returns when they are durable. Writes follow each other
-    /// without gaps, starting where the segment was opened; an error is final, for nobody knows
-    /// what the disk holds after it.
+    /// without gaps, starting where the segment was opened; an error is final, for it is
+    /// unknown what the disk holds after it.
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<Written, DiskError>;
     /// Overwrites whole blocks in front of the contents, and returns when they are durable where
     /// writes are. An error is final.

@@ -1,13 +1,13 @@
-//! One thread ahead of another: it makes items, which the other one takes in order.
+//! A pipeline of two threads: one produces items, the other consumes them in order.
 
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
-/// What becomes of an item that was handed over.
+/// What the consumer says to an item that was handed over.
 pub enum Demand<T> {
     /// More is wanted. An item that was used up comes back, so that its memory can be used again.
     More(Option<T>),
-    /// Nobody takes any more.
+    /// No more is consumed.
     Stop,
 }
 
@@ -85,13 +85,13 @@ mod tests {
         for threads in [1, 2] {
             let made = AtomicUsize::new(0);
             let produce = |hand: &mut dyn FnMut(usize) -> Demand<usize>| {
-                // Without an end, but for the one that it is told.
+                // It ends only when it is stopped.
                 while let Demand::More(_) = hand(made.fetch_add(1, SeqCst)) {}
             };
             let consume = |n: &mut usize| if *n == 7 { Err("refused") } else { Ok(()) };
             assert_eq!(pipeline(threads, 2, produce, consume), Err("refused"));
             let made = made.load(SeqCst);
-            // Taken, waiting, and the one that found nobody.
+            // Consumed, waiting, and the one that could not be handed over.
             assert!((8..=11).contains(&made), "{made}");
         }
     }
@@ -151,7 +151,7 @@ mod tests {
             let produce = |hand: &mut dyn FnMut(usize) -> Demand<usize>| {
                 while let Demand::More(_) = hand(0) {}
             };
-            let consume = |_: &mut usize| -> Result<(), ()> { panic!("whoever applies") };
+            let consume = |_: &mut usize| -> Result<(), ()> { panic!("the consumer") };
             let run = AssertUnwindSafe(|| pipeline(threads, 2, produce, consume));
             assert!(catch_unwind(run).is_err());
         }

@@ -33,7 +33,7 @@ const FLUSHES_MAX: usize = 2_000;
 /// And at least.
 const FLUSHES_MIN: usize = 3;
 /// To which part of the default strategy's cost another one must come to be chosen instead, in
-/// every round: less is noise, and a choice that changes with every probe helps nobody.
+/// every round: less is noise, and a choice that changes with every probe is of no use.
 const BETTER: f64 = 0.65;
 /// How much slower than the default strategy another one may be on a quiet machine to be chosen for
 /// its figures on a busy one, which are the least certain of all.

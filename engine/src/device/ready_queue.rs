@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 
-/// A short queue whose taker waits only while somebody is making the next item.
+/// A short queue whose consumer waits only while the producer makes the next item.
 #[derive(Debug)]
 pub struct ReadyQueue<T> {
     state: Mutex<State<T>>,

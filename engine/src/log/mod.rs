@@ -7,8 +7,8 @@
 //! cut short, never acknowledged: it is cut off), but nothing later; anything later means that
 //! acknowledged writes were damaged, and the server refuses to start.
 //!
-//! Every error of the disk is final: after a failed sync nobody knows what the disk holds, and
-//! asking again gets a false yes. The process stops and recovers from the disk.
+//! Every error of the disk is final: after a failed sync it is unknown what the disk holds, and a
+//! second sync may report success falsely. The process stops and recovers from the disk.
 
 pub mod header;
 pub mod layout;

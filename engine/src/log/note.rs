@@ -2,7 +2,7 @@
 
 use crate::Zxid;
 
-/// Something that recovery did and that somebody should know.
+/// Something that recovery did and that an operator should know.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Note {
     /// The last flush was cut short; what was left of it is gone. It was never acknowledged.

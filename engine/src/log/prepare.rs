@@ -20,8 +20,8 @@ pub struct Preparer<D> {
 /// What one step did, and when the next one is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// Enough segments are ready. The thread may park: it is woken when one is taken. A segment
-    /// that nobody needs any more is none of its business, so 50 ms or so are enough otherwise.
+    /// Enough segments are ready. The thread may park: it is woken when one is taken. Otherwise
+    /// it need not look more often than every 50 ms or so.
     Enough,
     /// One more is ready; look again at once.
     Made,
@@ -43,7 +43,7 @@ impl<D: Directory> Preparer<D> {
         self.gauge.shared.ready.making();
         let made =
             make(&self.dir, &self.gauge.shared, self.gauge.shared.capacity).map_err(full_or_failed);
-        // Order: `full` is up to date before anybody can find no segment ready.
+        // Order: `full` is set before the log can find no segment ready.
         self.gauge.shared.full.store(matches!(made, Err(Fatal::Full(_))), Relaxed);
         let (name, step) = match made {
             Ok(name) => (Some(name), Ok(Step::Made)),
@@ -104,7 +104,7 @@ impl Gauge {
         Ok(())
     }
 
-    /// A segment that nobody needs any more becomes a spare, or goes.
+    /// A segment that is not needed any more becomes a spare, or is removed.
     pub(crate) fn retire<D: Directory>(&self, dir: &D, name: &str) -> Result<(), DiskError> {
         let entry = dir.list()?.into_iter().find(|entry| entry.name == name);
         let fits = entry.is_some_and(|entry| entry.bytes == self.shared.capacity);

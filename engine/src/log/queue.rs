@@ -24,7 +24,7 @@ pub struct FlushQueue {
     spares: Vec<Group>,
     /// Whether the log was sealed behind its last group.
     sealed: bool,
-    /// The orderer is gone: nothing more is submitted, and nobody hears of what is done.
+    /// The orderer is gone: nothing more is submitted or polled.
     closed: bool,
 }
 
@@ -148,7 +148,7 @@ impl FlushQueue {
     }
 
     /// The group that was taken is durable, with everything up to `durable`; its flush took
-    /// `micros`. Returns whether there is still somebody to poll for it.
+    /// `micros`. Returns whether the orderer is there to poll it.
     pub fn finished(&mut self, flush: Flush, durable: Zxid, micros: u64) -> bool {
         assert!(self.flushing, "a group is finished after it was taken");
         (self.flushing, self.sealed) = (false, false);
@@ -245,7 +245,7 @@ mod tests {
         let first = queue.take().expect("it waits");
         queue.submit(&mut group([2]), 0);
         queue.close();
-        assert!(!queue.finished(first, Zxid(1), 5), "nobody polls any more");
+        assert!(!queue.finished(first, Zxid(1), 5), "the orderer is gone");
         assert_ne!(queue.when_idle(), Idle::End);
         assert_eq!(flush(&mut queue), Some(Zxid(2)));
         assert_eq!((queue.when_idle(), queue.poll()), (Idle::End, None));

@@ -1,4 +1,4 @@
-//! Reading segments, piece by piece, ahead of whoever applies what is in them.
+//! Reading segments, piece by piece, ahead of the thread that applies their records.
 //!
 //! Every byte is looked at once and in its order. What is handed on was verified: its checksum, its
 //! place in the chain, its zxid. What is behind the last good record of a segment stays together
@@ -64,7 +64,7 @@ pub(super) struct Found {
 
 /// Why reading ends early.
 enum Halt {
-    /// Nobody takes any more.
+    /// The consumer takes no more.
     Stopped,
     Failed(DiskError),
 }
@@ -75,7 +75,7 @@ impl From<DiskError> for Halt {
     }
 }
 
-/// Reads segments and hands them on, until there are no more or nobody takes any. Of what is not
+/// Reads segments and hands them on, until there are no more or the consumer stops. Of what is not
 /// behind `base`, no more is read than has to be to find the rest.
 pub(super) fn read<D: Directory>(
     dir: &D,
@@ -92,7 +92,7 @@ pub(super) fn read<D: Directory>(
             Ok(()) => {}
             Err(Halt::Stopped) => return,
             Err(Halt::Failed(error)) => {
-                // Whether anybody takes it or not: this was the last one.
+                // Whether it is taken or not: this was the last one.
                 let _ = pieces.hand(Part::Failed(error));
                 return;
             }

@@ -26,7 +26,7 @@ pub struct Recovered<D: Directory> {
     pub preparer: Preparer<D>,
     /// For the thread that takes snapshots.
     pub purger: Purger<D>,
-    /// For everybody else.
+    /// For all other threads.
     pub gauge: Gauge,
     /// The last transaction.
     pub last: Zxid,
@@ -34,7 +34,7 @@ pub struct Recovered<D: Directory> {
     pub snapshot: Option<Zxid>,
     /// Transactions replayed behind it.
     pub replayed: u64,
-    /// What somebody should know.
+    /// What an operator should know.
     pub notes: Vec<Note>,
 }
 
@@ -155,7 +155,7 @@ fn open<D: Directory>(
 }
 
 /// Cuts off what the last flush left, durably, before anything new is acknowledged. A good prefix
-/// of that flush stays: it is a prefix of the order, nobody was told that it failed, and it is on
+/// of that flush stays: it is a prefix of the order, no client got an error for it, and it is on
 /// the disk (it was read from there). What goes is overwritten up to the last trace of a record,
 /// for a trace left behind a later end would look like a flush that came after it.
 pub(super) fn cut<D: Directory>(

@@ -27,7 +27,7 @@ pub struct Repaired {
     pub lost_to: Option<Zxid>,
     /// Files kept aside, under these names: they hold what was lost, as far as it can be read.
     pub aside: Vec<String>,
-    /// What else somebody should know.
+    /// What else an operator should know.
     pub notes: Vec<Note>,
 }
 

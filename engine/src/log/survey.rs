@@ -18,8 +18,8 @@ use crate::snapshot::{self, Replay};
 const PIECES_WAITING: usize = 4;
 /// Segments that stay open from the look at their headers on: opening one again costs a sync.
 const OPENED_MAX: usize = 64;
-/// Bytes of the log that the disk is asked for while the snapshot is read. To ask for more would
-/// take longer than it saves: whoever reads has the disk read ahead as well.
+/// Bytes of the log that are prefetched while the snapshot is read. More would take longer than it
+/// saves: the reader makes the kernel read ahead as well.
 const EXPECTED_BYTES_MAX: u64 = 4 << 20;
 
 /// The segments and snapshots that are there.
@@ -265,7 +265,7 @@ impl<'a, D: Directory> Survey<'a, D> {
         self.judge(newest, scan.last, proof)
     }
 
-    /// Damage, unless nobody ever waited for what is damaged.
+    /// Damage, unless the segment was written without waiting for the disk.
     fn judge(&self, newest: &mut Newest, last: Zxid, why: Proof) -> Result<(), Refusal> {
         if !newest.header.synced {
             newest.lost = Lost::Unsynced;

@@ -61,7 +61,7 @@ pub(crate) fn parse_hex(text: &str) -> Option<Zxid> {
 
 /// The name of the early snapshot: one that saves the next start some of the log, and on which
 /// nothing depends. There is one at most, so each replaces the one before it; it may be damaged
-/// after a power failure, because nobody waits until the disk has it; no log goes for its sake.
+/// after a power failure, because it is not synced; no log is removed for its sake.
 /// A start that begins from it makes it a regular one.
 ///
 /// By its name it is one that was never finished to versions that do not know it: their next start

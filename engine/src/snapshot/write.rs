@@ -29,7 +29,7 @@ pub struct Writer<D: Directory> {
 }
 
 /// Makes the early snapshot one like the others, under the name of its zxid, durable once the
-/// directory is synced. Whoever begins from it does not read the log before it, which may be
+/// directory is synced. A start from it does not read the log before it, which may be
 /// damaged; so whatever is acknowledged from then on needs this snapshot.
 pub(crate) fn keep_early<D: Directory>(dir: &D, zxid: Zxid) -> Result<(), DiskError> {
     // To read it from the disk makes it durable.
@@ -138,7 +138,7 @@ impl<D: Directory> Writer<D> {
 impl<D: Directory> Drop for Writer<D> {
     fn drop(&mut self) {
         if self.sink.take().is_some() {
-            // Nobody reads it; if it cannot be removed now, the next start removes it.
+            // If it cannot be removed now, the next start removes it.
             let _ = self.dir.remove(&format!("{}{TEMPORARY}", self.name));
         }
     }

@@ -74,7 +74,7 @@ fn begin() -> Option<File> {
     let file = file.filter(|file| waited_ns(file).is_some());
     let highest = Priority::raise();
     tracing::debug!("the priority of the log's thread is {highest} at the most");
-    if highest == Priority::Usual {
+    if highest == Priority::Normal {
         tracing::info!(
             "the log's thread is scheduled as all others: ringkeeper.log.priority=high is not \
              allowed here (CAP_SYS_NICE, or LimitRTPRIO=1 of the service); with other work on the \

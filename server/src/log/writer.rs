@@ -277,7 +277,7 @@ mod tests {
         }
 
         fn seal(&mut self) -> Result<(), Fatal> {
-            // At the end of a test nobody receives.
+            // At the end of a test the receiver is gone.
             let _ = self.begun.send(None);
             Ok(())
         }

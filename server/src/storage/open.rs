@@ -19,7 +19,7 @@ const AHEAD_MAX: usize = 64;
 /// The directories of a server, recovered and locked.
 pub(crate) struct DataDirectories {
     /// Held until the end: they are the locks.
-    pub(crate) homes: Vec<DirectoryLock>,
+    pub(crate) locks: Vec<DirectoryLock>,
     /// Whose directories they are.
     pub(crate) identity: Identity,
     /// Where everything is written.
@@ -40,9 +40,9 @@ impl DataDirectories {
     /// Locks the directories and restores the state.
     pub(crate) fn open(settings: &Settings) -> anyhow::Result<DataDirectories> {
         let two = settings.data_log_dir != settings.data_dir;
-        let mut homes = vec![lock_directory(&settings.data_dir, settings)?];
+        let mut locks = vec![lock_directory(&settings.data_dir, settings)?];
         if two {
-            homes.push(lock_directory(&settings.data_log_dir, settings)?);
+            locks.push(lock_directory(&settings.data_log_dir, settings)?);
         }
         let choice = StrategyChoice::choose(settings)?;
         let durability =
@@ -62,7 +62,7 @@ impl DataDirectories {
         for note in &recovered.notes {
             tracing::warn!("{note}");
         }
-        Ok(DataDirectories { homes, identity, dirs, recovered, db, choice, seed, loading })
+        Ok(DataDirectories { locks, identity, dirs, recovered, db, choice, seed, loading })
     }
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn log_settings(settings: &Settings) -> log::Settings {
     log::Settings { segment_bytes, ahead, spares_max: usual.spares_max.max(ahead), ..usual }
 }
 
-/// What keys hash tables, so that nobody can foresee collisions.
+/// What keys hash tables, so that collisions cannot be foreseen.
 pub(crate) fn random_seed() -> anyhow::Result<u64> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes)

@@ -30,10 +30,10 @@ const ZERO_BYTES: usize = 256 << 10;
 const PIECE_BYTES: usize = 256 << 10;
 /// Zeros in the page cache before they are pushed out.
 const ZERO_SYNC_BYTES: u64 = 4 << 20;
-/// Permissions of every file: data and ACL digests are nobody else's business.
+/// Permissions of every file: data and ACL digests are only for the user of the server.
 const MODE: u32 = 0o600;
 
-/// The real device: a directory, and how flushes into its segments reach the disk.
+/// A directory of a real file system, and the strategy of flushes into its segments.
 #[derive(Clone, Debug)]
 pub struct Disk {
     inner: Arc<Inner>,
@@ -42,7 +42,7 @@ pub struct Disk {
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    /// Open as long as the device lives: what is synced is the directory that was opened.
+    /// Open as long as the value lives: what is synced is the directory that was opened.
     directory: File,
     /// A place in [`Strategy::ALL`]: how segments are opened from now on.
     strategy: AtomicUsize,
@@ -71,7 +71,7 @@ impl Disk {
         Strategy::ALL[self.inner.strategy.load(Relaxed)]
     }
 
-    /// Segments that are opened from now on, through any clone, are written in another way.
+    /// Segments that are opened from now on, through any clone, are written with another strategy.
     pub fn set_strategy(&self, strategy: Strategy) {
         self.inner.strategy.store(place(strategy), Relaxed);
     }

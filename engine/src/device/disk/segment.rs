@@ -1,4 +1,4 @@
-//! A segment open for durable writes, whichever way they are made.
+//! A segment open for durable writes, with any strategy.
 #![expect(clippy::disallowed_methods, reason = "this is the edge that reads the clock")]
 
 use std::io;

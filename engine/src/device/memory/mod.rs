@@ -1,9 +1,10 @@
-//! A file system in memory that fails, tears and forgets as asked; for tests and simulations.
+//! A file system in memory with faults on demand (errors, torn writes, lost power); for tests and
+//! simulations.
 //!
 //! Every operation has a number, so a test can let each one fail or be the last. What is not
 //! synced is known sector by sector and name by name, and [`MemoryDisk::power_loss`] asks what
 //! of it survives. Nothing here depends on a clock or on chance.
-#![expect(clippy::disallowed_types, reason = "the device is shared by threads, as a disk is")]
+#![expect(clippy::disallowed_types, reason = "threads share it, as they share a disk")]
 
 mod state;
 

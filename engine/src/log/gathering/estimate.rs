@@ -69,7 +69,7 @@ pub(super) struct Ages {
     total: u64,
 }
 
-/// Arrivals told apart. More are counted to the newest of them, as a little older than they are.
+/// Arrivals kept apart. More are counted to the newest of them, as a little older than they are.
 const AGES: usize = 64;
 
 /// Writes that have become durable.

@@ -26,7 +26,7 @@ pub struct Quantile {
 
 /// Ten-thousandths in a whole.
 pub(super) const WHOLE: u32 = 10_000;
-/// The longest bound that can be asked for.
+/// The longest bound that can be set.
 const MICROS_MAX: u64 = 60_000_000;
 /// What is proposed for a text that is not understood.
 const EXAMPLE: &str = "p99<2ms";

@@ -31,7 +31,7 @@ pub(super) struct Source {
     pub(super) notes: Vec<String>,
 }
 
-/// A file that is still there and that nobody has changed since.
+/// A file that is still there and has not changed since.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Found {
     pub(super) path: PathBuf,

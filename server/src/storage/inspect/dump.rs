@@ -24,9 +24,9 @@ pub fn dump(args: &DumpArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         written.as_ref().map(|_| ()).map_err(ToString::to_string)
     });
     if written.is_err() {
-        return super::unless_nobody_reads(written);
+        return super::ignore_broken_pipe(written);
     }
-    super::unless_nobody_reads(out.flush())?;
+    super::ignore_broken_pipe(out.flush())?;
     read?;
     Ok(())
 }

@@ -18,25 +18,25 @@ pub enum Outcome {
     Done,
 }
 
-/// Says what is wrong with a log and what would be lost by cutting it off there; does it if that
-/// was asked for.
+/// Prints what is wrong with a log and what would be lost by cutting it off there, and cuts it off
+/// with `--yes`.
 pub fn repair(args: &RepairArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     // Order: a lock leaves a file behind, and what is not a server's directory stays untouched.
     let (dirs, identity) = super::open(&args.directories)?;
-    let _homes = lock(args)?;
+    let _locks = lock(args)?;
     let plan = repair_plan(&dirs, &identity)?;
-    super::unless_nobody_reads(write_plan(&plan, out))?;
+    super::ignore_broken_pipe(write_plan(&plan, out))?;
     if plan.trouble.is_none() {
         return Ok(Outcome::Whole);
     }
     if !args.yes {
         let advice = "Nothing was changed. To do it, give --yes as well; a copy of the directory \
                       made before can do no harm.";
-        super::unless_nobody_reads(writeln!(out, "{advice}"))?;
+        super::ignore_broken_pipe(writeln!(out, "{advice}"))?;
         return Ok(Outcome::Damaged);
     }
     let repaired = repair_truncate(&dirs, &identity, &log::Settings::default())?;
-    super::unless_nobody_reads(write_done(&repaired, out))?;
+    super::ignore_broken_pipe(write_done(&repaired, out))?;
     Ok(Outcome::Done)
 }
 
