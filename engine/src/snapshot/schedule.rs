@@ -5,6 +5,9 @@
 //! some log is behind the last snapshot and taking one costs next to nothing, which is so for small
 //! trees and slow writers. An early snapshot is no retained snapshot: the regular ones are taken
 //! as ZooKeeper takes them, and the log behind them is kept as if there were no early one.
+//!
+//! The early ones are performance machinery, which a reader may skip on first reading; see
+//! `docs/understand/performance.md`.
 
 use std::time::Duration;
 

@@ -4,4 +4,5 @@
 pub(crate) mod device;
 pub mod groups;
 mod sched;
+mod stats;
 pub mod writer;

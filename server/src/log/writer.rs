@@ -3,7 +3,7 @@
 //! the clock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,11 @@ use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::Disk;
 use ringkeeper_engine::log::{Fatal, Flush, FlushQueue, Group, Idle, Log};
 
-use crate::admin::Distribution;
 use crate::config::LogPriority;
 use crate::log::sched::SchedTuner;
 use crate::node::waker::Waker;
 
+pub use crate::log::stats::FlushStats;
 pub use ringkeeper_engine::log::{Done, Joined};
 
 /// What makes groups durable: the log, or something else in tests.
@@ -41,29 +41,6 @@ impl DurableLog for Log<Disk> {
 
 /// How long nothing has to be flushed before the log is sealed.
 const IDLE: Duration = Duration::from_millis(200);
-
-/// Counters and histograms of the log writer, for reports only.
-#[derive(Default)]
-pub struct FlushStats {
-    /// Flushes made.
-    pub flushes: AtomicU64,
-    /// Records flushed.
-    pub records: AtomicU64,
-    /// Bytes flushed.
-    pub bytes: AtomicU64,
-    /// Flushes that took longer than `fsync.warningthresholdms`.
-    pub slow: AtomicU64,
-    /// Records of one flush.
-    pub batch: Distribution,
-    /// Microseconds of all flushes.
-    pub micros_sum: AtomicU64,
-    /// Microseconds of the shortest and of the longest flush.
-    pub micros_min: AtomicU64,
-    /// See [`FlushStats::micros_min`].
-    pub micros_max: AtomicU64,
-    /// Distribution of the flush times, microseconds.
-    pub histogram: parking_lot::Mutex<Option<hdrhistogram::Histogram<u64>>>,
-}
 
 /// The node's end of the log writer.
 pub struct LogWriter {
@@ -220,36 +197,6 @@ fn flush_group(
         );
     }
     (durable, micros)
-}
-
-impl FlushStats {
-    fn new() -> FlushStats {
-        let histogram = hdrhistogram::Histogram::new_with_bounds(1, 60_000_000, 2).ok();
-        FlushStats {
-            micros_min: AtomicU64::new(u64::MAX),
-            histogram: parking_lot::Mutex::new(histogram),
-            ..FlushStats::default()
-        }
-    }
-
-    /// The flush times so far, as a copy: a report must not hold the lock that the log writer
-    /// needs, which runs at a higher priority.
-    pub(crate) fn times(&self) -> Option<hdrhistogram::Histogram<u64>> {
-        self.histogram.lock().clone()
-    }
-
-    fn note(&self, micros: u64, bytes: u64, records: u64) {
-        self.flushes.fetch_add(1, Ordering::Relaxed);
-        self.records.fetch_add(records, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.batch.record(records);
-        self.micros_sum.fetch_add(micros, Ordering::Relaxed);
-        self.micros_min.fetch_min(micros, Ordering::Relaxed);
-        self.micros_max.fetch_max(micros, Ordering::Relaxed);
-        if let Some(histogram) = self.histogram.lock().as_mut() {
-            histogram.saturating_record(micros.max(1));
-        }
-    }
 }
 
 #[cfg(test)]
