@@ -1,4 +1,4 @@
-//! What the log costs beside the disk: encoding a group, and a commit on a disk in memory.
+//! What the log costs beside the disk: encoding a group, and a flush on a disk in memory.
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
@@ -6,17 +6,17 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ringkeeper_engine::device::{Identity, MemoryDevice};
+use ringkeeper_engine::device::{Identity, MemoryDisk};
 use ringkeeper_engine::log::{Dirs, Each, Group, Log, Settings, Step, recover};
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Millis, SessionId, Zxid};
 
 /// Records of one group.
 const RECORDS: u64 = 16;
-/// Large enough for all commits between two fresh logs.
+/// Large enough for all flushes between two fresh logs.
 const SEGMENT_BYTES: u64 = 64 << 20;
-/// Commits after which a log is thrown away, because the disk is memory.
-const COMMITS: u64 = 5_000;
+/// Flushes after which a log is thrown away, because the disk is memory.
+const FLUSHES: u64 = 5_000;
 
 fn txn(zxid: u64) -> Txn {
     let body = TxnBody::SetData {
@@ -32,11 +32,11 @@ fn fill(group: &mut Group, from: u64) {
 }
 
 /// A log on a disk in memory, with a segment that is ready.
-fn fresh() -> Log<MemoryDevice> {
-    let device = MemoryDevice::new(1);
-    let dirs = Dirs { snapshots: device.clone(), log: device.clone() };
+fn fresh() -> Log<MemoryDisk> {
+    let disk = MemoryDisk::new(1);
+    let dirs = Dirs { snapshots: disk.clone(), log: disk.clone() };
     let settings = Settings { segment_bytes: SEGMENT_BYTES, ahead: 1, ..Settings::default() };
-    let mut identity = Identity::open(&device, 3).expect("memory does not fail");
+    let mut identity = Identity::open(&disk, 3).expect("memory does not fail");
     let recovered = recover(
         &dirs,
         &mut identity,
@@ -59,20 +59,20 @@ fn log(c: &mut Criterion) {
             fill(black_box(&mut records), 1);
         });
     });
-    group.bench_function("commit a group of 16 to memory", |b| b.iter_custom(commit));
+    group.bench_function("commit a group of 16 to memory", |b| b.iter_custom(flush));
     group.finish();
 }
 
-fn commit(times: u64) -> Duration {
+fn flush(times: u64) -> Duration {
     let mut took = Duration::ZERO;
     let mut records = Group::new();
     let mut left = times;
     while left > 0 {
         let mut log = fresh();
-        let now = left.min(COMMITS);
-        for commit in 0..now {
+        let now = left.min(FLUSHES);
+        for flush in 0..now {
             records.clear();
-            fill(&mut records, 1 + commit * RECORDS);
+            fill(&mut records, 1 + flush * RECORDS);
             let start = Instant::now();
             log.flush(&mut records).expect("memory does not fail");
             took += start.elapsed();

@@ -1,4 +1,4 @@
-//! What waiting for company does to group commit, simulated: `group_commit [seeds]`.
+//! What a batching delay does to group commit, simulated: `group_commit [seeds]`.
 //!
 //! Every situation of the regression test, without waiting and with each target; the figures of a
 //! target are relative to never waiting.
@@ -10,7 +10,7 @@ mod grid;
 #[allow(dead_code, reason = "the test uses more of it")]
 mod world;
 
-use ringkeeper_engine::log::pace::Target;
+use ringkeeper_engine::log::gathering::Target;
 
 fn main() {
     let seeds = std::env::args().nth(1).map_or(1, |text| text.parse().expect("a number of seeds"));

@@ -1,4 +1,4 @@
-//! What a commit costs on this machine, for each way to write: `log_strategies [directory] [secs]`.
+//! What a flush costs on this machine with each strategy: `log_strategies [directory] [secs]`.
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 use std::path::{Path, PathBuf};
@@ -60,15 +60,15 @@ impl Run {
             }
             let before = written_so_far();
             let batch = Instant::now();
-            // Files are prepared between batches, so that only commits are counted.
+            // Files are prepared between batches, so that only flushes are counted.
             for _ in 0..200 {
                 (0..self.records).for_each(|_| {
                     zxid += 1;
                     group.push(&self.txn(zxid));
                 });
-                let commit = Instant::now();
+                let flush = Instant::now();
                 opened.log.flush(&mut group).expect("a disk that works");
-                micros.push(commit.elapsed().as_micros());
+                micros.push(flush.elapsed().as_micros());
                 if batch.elapsed() > self.time {
                     break;
                 }
@@ -96,9 +96,9 @@ impl Run {
 }
 
 fn open(path: &Path, strategy: Strategy) -> Result<Recovered<Disk>, Box<dyn std::error::Error>> {
-    let device = Disk::open(path, strategy, Durability::Synced)?;
-    let mut identity = Identity::open(&device, 0)?;
-    let dirs = Dirs { snapshots: device.clone(), log: device };
+    let disk = Disk::open(path, strategy, Durability::Synced)?;
+    let mut identity = Identity::open(&disk, 0)?;
+    let dirs = Dirs { snapshots: disk.clone(), log: disk };
     let settings = Settings { ahead: 2, ..Settings::default() };
     Ok(recover(&dirs, &mut identity, &settings, &mut Each(|_| Ok(())))?)
 }

@@ -5,8 +5,6 @@
 //! acknowledged may be missing, and nothing may be there that was not ordered.
 #![expect(unreachable_pub, reason = "the fuzz targets take one of these modules as a library")]
 
-#[path = "recover/ahead.rs"]
-mod ahead;
 #[path = "recover/crashes.rs"]
 mod crashes;
 #[path = "recover/cuts.rs"]
@@ -23,6 +21,8 @@ mod flips;
 mod fuzz;
 #[path = "recover/high_water.rs"]
 mod high_water;
+#[path = "recover/read_ahead.rs"]
+mod read_ahead;
 #[path = "recover/refusals.rs"]
 mod refusals;
 #[path = "recover/shapes.rs"]

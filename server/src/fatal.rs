@@ -3,11 +3,13 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io;
 
+use ringkeeper_engine::log::Fatal;
+
 /// Exit code of a server that stopped because going on could lose data.
 pub const EXIT_FATAL: i32 = 70;
 
 /// From now on a panic of any thread ends the process. A server that has lost one of its threads
-/// would go on without it, deaf to its clients, and nobody would start it again.
+/// would go on without it, deaf to its clients, and no supervisor would restart it.
 pub fn stop_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
@@ -28,6 +30,11 @@ pub fn stop(reason: &str) -> ! {
     std::process::exit(EXIT_FATAL)
 }
 
+/// Ends the process because the log cannot be written.
+pub fn stop_on_log(error: &Fatal) -> ! {
+    stop(&error.to_string())
+}
+
 /// From now on a page of a mapped file that the disk cannot give or take ends the process with
 /// these words, not with the bare signal. It happens to a log written through a map.
 ///
@@ -38,7 +45,7 @@ pub fn stop_on_bus_error() -> io::Result<()> {
         written (SIGBUS): its disk has failed, or somebody has cut the file short\n";
     let stderr = io::stderr();
     let end = move || {
-        // Nobody reads it: nobody minds.
+        // It may be that stderr is not read.
         let _ = rustix::io::write(&stderr, REASON);
         signal_hook::low_level::exit(EXIT_FATAL);
     };

@@ -1,5 +1,5 @@
 //! Memory in small pages only, from the first byte on: with huge pages the kernel clears and
-//! compacts 2 MiB at a time while somebody waits for his memory. That was measured as pauses of up
+//! compacts 2 MiB at a time while a thread waits for its memory. That was measured as pauses of up
 //! to 7 ms for a request, where the longest was 0.4 ms without them, and as up to 12 ms of a start,
 //! before `main`: the allocator's first bytes are in huge pages, too.
 

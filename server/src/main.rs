@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Command::Log { command } => look_at_log(&command, &mut out),
         Command::Import(args) => done(import::import(&args, &mut out)),
         Command::Snapshot { command: SnapshotCommand::Restore(args) } => {
-            done(inspect::put_back(&args, &mut out))
+            done(inspect::restore(&args, &mut out))
         }
         Command::Bench { args } => {
             drop(out);
@@ -85,7 +85,7 @@ fn look_at_log(command: &LogCommand, out: &mut dyn Write) -> ExitCode {
     };
     match outcome {
         Ok(Outcome::Whole | Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::OutstandingChanges) => ExitCode::FAILURE,
+        Ok(Outcome::Damaged) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("ringkeeper: {}", reason(&error));
             ExitCode::FAILURE

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use ringkeeper_engine::database::{Database, Interest};
-use ringkeeper_engine::device::{Identity, MemoryDevice};
+use ringkeeper_engine::device::{Identity, MemoryDisk};
 use ringkeeper_engine::log::{Dirs, Each, Group, Settings, recover};
 use ringkeeper_engine::snapshot::{Meta, Writer};
 use ringkeeper_engine::tree::{Digest, Progress, Tree};
@@ -67,10 +67,10 @@ fn is_new(stream: &[u8], known: &mut BTreeSet<(i32, usize)>) -> bool {
 
 /// A log of some transactions, a snapshot of what they made, and both as a directory.
 fn write_history(home: &Path) {
-    let device = MemoryDevice::new(1);
-    let dirs = Dirs { snapshots: device.clone(), log: device.clone() };
+    let disk = MemoryDisk::new(1);
+    let dirs = Dirs { snapshots: disk.clone(), log: disk.clone() };
     let settings = Settings { segment_bytes: 4 << 10, ..Settings::default() };
-    let mut identity = Identity::open(&device, 3).expect("a fresh directory has an identity");
+    let mut identity = Identity::open(&disk, 3).expect("a fresh directory has an identity");
     let mut log = recover(
         &dirs,
         &mut identity,
@@ -94,17 +94,17 @@ fn write_history(home: &Path) {
     let length = u8::try_from(header.len()).expect("the header is short");
     write(home, "snapshot", "tree", &[&[length], &header[..], &block].concat());
     let meta = Meta { zxid: db.applied(), sessions: vec![(SessionId(5), 4_000)], header };
-    let writer = Writer::begin(&device, identity.directory, &meta);
+    let writer = Writer::begin(&disk, identity.directory, &meta);
     let mut writer = writer.expect("memory does not fail");
     writer.block(&block).expect("memory does not fail");
     writer.finish().expect("memory does not fail");
-    write_directory(home, &device);
+    write_directory(home, &disk);
 }
 
-fn write_directory(home: &Path, device: &MemoryDevice) {
+fn write_directory(home: &Path, disk: &MemoryDisk) {
     let mut directory = Vec::new();
-    for name in device.names() {
-        let bytes = device.contents(&name).expect("it was listed");
+    for name in disk.names() {
+        let bytes = disk.contents(&name).expect("it was listed");
         let number = name.split('.').nth(1).and_then(|number| number.parse::<u8>().ok());
         let code = match (name.split('.').next(), number) {
             (Some("log"), Some(number)) => number,

@@ -1,6 +1,6 @@
 //! Any bytes as a segment of the log, as a whole directory, and as the tree of a snapshot.
 
-use ringkeeper_engine::device::{Identity, MemoryDevice};
+use ringkeeper_engine::device::{Identity, MemoryDisk};
 use ringkeeper_engine::log::header::Header;
 use ringkeeper_engine::log::{Dirs, Each, Settings, recover, repair_truncate, scan};
 use ringkeeper_engine::tree::TreeLoader;
@@ -14,8 +14,8 @@ pub fn segment(data: &[u8]) {
 
 /// A directory: each file is a byte for its name, two for its length, and its bytes.
 pub fn directory(data: &[u8]) {
-    let device = MemoryDevice::new(1);
-    let Ok(identity) = Identity::open(&device, 3) else { return };
+    let disk = MemoryDisk::new(1);
+    let Ok(identity) = Identity::open(&disk, 3) else { return };
     let mut rest = data;
     while let Some(([name, high, low], tail)) = rest.split_first_chunk::<3>() {
         let length = usize::from(u16::from_be_bytes([*high, *low])).min(tail.len());
@@ -26,13 +26,13 @@ pub fn directory(data: &[u8]) {
             128..=191 => format!("spare.{}", name - 128),
             _ => format!("making.{name}"),
         };
-        device.put(&name, bytes.to_vec());
+        disk.put(&name, bytes.to_vec());
         rest = tail;
     }
-    let dirs = |device: &MemoryDevice| Dirs { snapshots: device.clone(), log: device.clone() };
+    let dirs = |disk: &MemoryDisk| Dirs { snapshots: disk.clone(), log: disk.clone() };
     let settings = Settings { segment_bytes: 16 << 10, ..Settings::default() };
-    let copy = device.fork();
-    let _ = recover(&dirs(&device), &mut identity.clone(), &settings, &mut Each(|_| Ok(())));
+    let copy = disk.fork();
+    let _ = recover(&dirs(&disk), &mut identity.clone(), &settings, &mut Each(|_| Ok(())));
     if repair_truncate(&dirs(&copy), &identity, &settings).is_ok() {
         let started =
             recover(&dirs(&copy), &mut identity.clone(), &settings, &mut Each(|_| Ok(())));

@@ -12,7 +12,7 @@ pub fn die_with_parent(command: &mut Command) {
     let parent = getpid();
     let in_child = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
-        // The parent may have died before the kernel was told.
+        // The parent may have died before the call.
         let orphan = getppid() != Some(parent);
         if orphan { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
     };

@@ -26,7 +26,7 @@ pub struct Extents {
     pub pieces: u32,
     /// Bytes that have a place on the disk.
     pub bytes: u64,
-    /// Bytes of these that were reserved but never written: the first commit into each costs the
+    /// Bytes of these that were reserved but never written: the first flush into each costs the
     /// file system a second write, for it has to note that they are written now.
     pub unwritten_bytes: u64,
 }
@@ -107,7 +107,7 @@ mod tests {
     const BYTES: u64 = 1 << 20;
 
     #[test]
-    fn what_was_written_is_told_from_what_was_reserved() {
+    fn extents_of_reserved_blocks_are_reported_unwritten() {
         let directory = tempfile::tempdir().unwrap();
         let (full, bare) = (directory.path().join("full"), directory.path().join("bare"));
         std::fs::write(&full, vec![1; BYTES as usize]).unwrap();

@@ -10,7 +10,7 @@
 //! crc32c=<of the lines above>
 //! ```
 
-use super::{Device, DiskError, ReadAt, Sink, Source};
+use super::{Directory, DiskError, ReadAt, Sink, Source};
 
 const NAME: &str = "ringkeeper.meta";
 const NEW: &str = "ringkeeper.meta.tmp";
@@ -109,20 +109,20 @@ pub enum BadIdentity {
 
 impl Identity {
     /// Reads the identity of a directory, or gives a new one to a directory that has none.
-    pub fn open<D: Device>(device: &D, server: u64) -> Result<Identity, BadIdentity> {
-        match Identity::read(device)? {
-            None => Identity::create(device, server),
+    pub fn open<D: Directory>(dir: &D, server: u64) -> Result<Identity, BadIdentity> {
+        match Identity::read(dir)? {
+            None => Identity::create(dir, server),
             Some(identity) if identity.server == server => Ok(identity),
             Some(Identity { server: owner, .. }) => {
-                Err(BadIdentity::OtherServer { file: device.place(NAME), owner, server })
+                Err(BadIdentity::OtherServer { file: dir.path_of(NAME), owner, server })
             }
         }
     }
 
     /// Reads the identity of a directory, whosever it is; nothing where there is none yet.
-    pub fn read<D: Device>(device: &D) -> Result<Option<Identity>, BadIdentity> {
-        let file = device.place(NAME);
-        let entries = device.list()?;
+    pub fn read<D: Directory>(dir: &D) -> Result<Option<Identity>, BadIdentity> {
+        let file = dir.path_of(NAME);
+        let entries = dir.list()?;
         let Some(entry) = entries.iter().find(|entry| entry.name == NAME) else {
             let used = |name: &str| name.starts_with("log.") || name.starts_with("snapshot.");
             return match entries.iter().any(|entry| used(&entry.name)) {
@@ -133,33 +133,33 @@ impl Identity {
         if entry.bytes > BYTES_MAX {
             return Err(BadIdentity::Damaged { file, what: "it is far too long" });
         }
-        let bytes = device.read(NAME, Source::Cached)?.read_at(0, entry.bytes as usize)?;
+        let bytes = dir.read(NAME, Source::Cached)?.read_at(0, entry.bytes as usize)?;
         Identity::parse(&bytes, &file).map(Some)
     }
 
-    fn create<D: Device>(device: &D, server: u64) -> Result<Identity, BadIdentity> {
-        let identity = Identity::fresh(device, server)?;
-        identity.save(device)?;
+    fn create<D: Directory>(dir: &D, server: u64) -> Result<Identity, BadIdentity> {
+        let identity = Identity::fresh(dir, server)?;
+        identity.save(dir)?;
         Ok(identity)
     }
 
     /// A new identity, which is not in the directory yet.
-    pub fn fresh<D: Device>(device: &D, server: u64) -> Result<Identity, DiskError> {
+    pub fn fresh<D: Directory>(dir: &D, server: u64) -> Result<Identity, DiskError> {
         let mut identity =
             Identity { directory: DirectoryId([0; 16]), server, life: Life::New, secret: [0; 32] };
-        device.random(&mut identity.directory.0)?;
-        device.random(&mut identity.secret)?;
+        dir.random(&mut identity.directory.0)?;
+        dir.random(&mut identity.secret)?;
         Ok(identity)
     }
 
     /// Replaces the file: at any moment the old or the new one is there, whole.
-    pub fn save<D: Device>(&self, device: &D) -> Result<(), DiskError> {
-        let mut sink = device.create(NEW)?;
+    pub fn save<D: Directory>(&self, dir: &D) -> Result<(), DiskError> {
+        let mut sink = dir.create(NEW)?;
         sink.write(self.text().as_bytes())?;
         sink.sync()?;
         drop(sink);
-        device.rename(NEW, NAME)?;
-        device.sync_dir()
+        dir.rename(NEW, NAME)?;
+        dir.sync_dir()
     }
 
     fn text(&self) -> String {

@@ -1,36 +1,44 @@
-//! The edge that touches files: one trait, [`Device`], is the only door to the directory that
-//! holds log and snapshots; [`Disk`] is the real one, [`MemoryDevice`] the faulty one of the tests.
+//! The edge that touches files: log and snapshots reach their directory only through the trait
+//! [`Directory`]. [`Disk`] is the real one, [`MemoryDisk`] the faulty one of tests and simulations.
 //!
-//! A device is one flat directory. It promises nothing that a file system does not: bytes written
-//! are durable after a sync of the file, names after [`Device::sync_dir`], and in any order or not
-//! at all before that.
+//! A directory is flat. It promises nothing that a file system does not: bytes written are durable
+//! after a sync of the file, names after [`Directory::sync_dir`], and in any order or not at all
+//! before that.
+//!
+//! Performance machinery, which a reader may skip on first reading (what is durable does not depend
+//! on it; see `docs/understand/performance.md`): the strategies to write a segment ([`Strategy`],
+//! `disk/*`), measuring them ([`probe()`]), thread priorities ([`Priority`]), and where a file lies
+//! on its disk ([`Extents`]).
 
-mod ahead;
 mod child;
 mod disk;
 mod extents;
-mod home;
 mod identity;
+mod lock;
 mod memory;
 mod parallel;
+mod pipeline;
 mod priority;
 mod probe;
-mod shelf;
+mod ready_queue;
 mod strategy;
 
 use std::io;
 
-pub use ahead::{Handed, ahead};
 pub use child::die_with_parent;
 pub use disk::{Disk, DiskSegment};
 pub use extents::{Extents, extents};
-pub use home::{Home, HomeError};
 pub use identity::{BadIdentity, DirectoryId, Identity, Life};
-pub use memory::{Fault, MemoryDevice, Unsynced};
+pub use lock::{DirectoryLock, DirectoryLockError};
+pub use memory::{Fault, MemoryDisk, Unsynced};
 pub use parallel::map_in_order;
+pub use pipeline::{Demand, pipeline};
 pub use priority::Priority;
-pub use probe::{Load, Measured, ProbeReport, choose, measure, probe, probe_while, settle, usual};
-pub use shelf::Shelf;
+pub use probe::{
+    Load, Measured, ProbeReport, choose, choose_over_rounds, default_strategy, measure, probe,
+    probe_while,
+};
+pub use ready_queue::ReadyQueue;
 pub use strategy::{Durability, Strategy};
 
 /// The unit in which files are zeroed, mapped and written directly.
@@ -89,7 +97,7 @@ pub enum Source {
 }
 
 /// One directory on one file system.
-pub trait Device: Clone + Send + Sync + 'static {
+pub trait Directory: Clone + Send + Sync + 'static {
     /// A log segment open for durable writes.
     type Segment: Segment;
     /// A file open for reading.
@@ -97,8 +105,8 @@ pub trait Device: Clone + Send + Sync + 'static {
     /// A new file being written from front to back.
     type Sink: Sink;
 
-    /// How messages name a file: with its directory.
-    fn place(&self, name: &str) -> String;
+    /// A file with its directory, for messages.
+    fn path_of(&self, name: &str) -> String;
     /// Every regular file, sorted by name.
     fn list(&self) -> Result<Vec<Entry>, DiskError>;
     /// Opens a file for reading.
@@ -106,15 +114,15 @@ pub trait Device: Clone + Send + Sync + 'static {
     /// Creates a file, or empties the one of that name.
     fn create(&self, name: &str) -> Result<Self::Sink, DiskError>;
     /// Creates a file of `bytes` zeros whose blocks are allocated and written, and syncs it. Blocks
-    /// that are only allocated would cost a second flush for every commit into them. File systems
+    /// that are only allocated would cost a second flush for every flush into them. File systems
     /// that never write in place (btrfs, ZFS) cannot promise that such a file takes writes on a
     /// full disk; there the log stops instead, and nothing acknowledged is lost.
     fn preallocate(&self, name: &str, bytes: u64) -> Result<(), DiskError>;
     /// Opens a preallocated file for durable writes; `end` is where its contents end.
     fn segment(&self, name: &str, end: u64) -> Result<Self::Segment, DiskError>;
-    /// Renames a file, replacing what had the new name. Durable after [`Device::sync_dir`].
+    /// Renames a file, replacing what had the new name. Durable after [`Directory::sync_dir`].
     fn rename(&self, from: &str, to: &str) -> Result<(), DiskError>;
-    /// Removes a file. Durable after [`Device::sync_dir`].
+    /// Removes a file. Durable after [`Directory::sync_dir`].
     fn remove(&self, name: &str) -> Result<(), DiskError>;
     /// Makes every creation, renaming and removal so far durable.
     fn sync_dir(&self) -> Result<(), DiskError>;
@@ -142,8 +150,8 @@ pub trait Segment: Send {
     /// The length of the file.
     fn capacity(&self) -> u64;
     /// Writes `bytes` at `offset` and returns when they are durable. Writes follow each other
-    /// without gaps, starting where the segment was opened; an error is final, for nobody knows
-    /// what the disk holds after it.
+    /// without gaps, starting where the segment was opened; an error is final, for it is
+    /// unknown what the disk holds after it.
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<Written, DiskError>;
     /// Overwrites whole blocks in front of the contents, and returns when they are durable where
     /// writes are. An error is final.

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_come_in_the_order_of_the_items() {
+    fn results_of_any_thread_count_keep_the_item_order() {
         for threads in 1..5 {
             let mut seen = Vec::new();
             let items = (0..100_u64).map(Ok::<_, ()>);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_error_ends_it() {
+    fn first_error_ends_the_map() {
         for threads in 1..4 {
             let items = (0..100_u64).map(|n| if n == 50 { Err("item") } else { Ok(n) });
             assert_eq!(map_in_order(threads, items, |n| n, |_| Ok(())), Err("item"));

@@ -1,22 +1,22 @@
-//! How the kernel treats the thread that everybody waits for.
+//! The scheduling priority of a thread.
 
 use std::fmt;
 
-/// The rank among real-time threads: the lowest, above everything that is not one.
+/// The priority among real-time threads: the lowest.
 const REAL_TIME: i32 = 1;
-/// Where that is not allowed: the weight among ordinary threads.
+/// Where that is not allowed: the nice value.
 const NICE: i32 = -10;
 
-/// How the processor is given to a thread.
+/// How the kernel schedules a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Priority {
-    /// As soon as it can run, whatever else runs (`SCHED_FIFO`).
+    /// Real-time: it preempts all normal threads (`SCHED_FIFO`).
     RealTime,
-    /// Before others of the ordinary kind (a negative nice value).
+    /// Before other normal threads (a negative nice value).
     Nice,
-    /// As to everybody else.
-    Usual,
-    /// While nobody else wants it (`SCHED_IDLE`).
+    /// As all other threads.
+    Normal,
+    /// Only idle processor time (`SCHED_IDLE`).
     Idle,
 }
 
@@ -25,61 +25,60 @@ impl fmt::Display for Priority {
         f.write_str(match self {
             Priority::RealTime => "real-time",
             Priority::Nice => "nice -10",
-            Priority::Usual => "usual",
+            Priority::Normal => "usual",
             Priority::Idle => "idle",
         })
     }
 }
 
 impl Priority {
-    /// Puts the calling thread before others of the ordinary kind, as far as the system allows.
+    /// Puts the calling thread before other normal threads, as far as the system allows.
     pub fn prefer() -> Priority {
-        ordinary();
-        if nice() { Priority::Nice } else { Priority::Usual }
+        normal();
+        if nice() { Priority::Nice } else { Priority::Normal }
     }
 
-    /// Puts the calling thread behind everybody else: it gets the processor while nobody wants it,
-    /// and leaves it at once to whoever does, for which a nice value is not enough: the kernel lets
-    /// a thread of that kind go on for up to a tick.
+    /// Gives the calling thread only idle processor time: any other thread preempts it at once. A
+    /// nice value is not enough for that: with one, the kernel lets a thread run for up to a tick.
     pub fn give_way() -> Priority {
         // SAFETY: the structure is plain numbers, for which zero is a value.
-        let rank: libc::sched_param = unsafe { std::mem::zeroed() };
+        let param: libc::sched_param = unsafe { std::mem::zeroed() };
         // SAFETY: the pointer is to a structure that is borrowed for the call; 0 is this thread.
-        let idle = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const rank) == 0 };
-        if idle { Priority::Idle } else { Priority::Usual }
+        let idle = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const param) == 0 };
+        if idle { Priority::Idle } else { Priority::Normal }
     }
 
     /// Raises that of the calling thread as far as the system allows. Only for a thread that
     /// blocks after every bit of work: nothing else gets the processor while it runs. Threads and
-    /// processes that it starts are ordinary ones.
+    /// processes that it starts are normal ones.
     pub fn raise() -> Priority {
         if real_time() {
             Priority::RealTime
         } else if nice() {
             Priority::Nice
         } else {
-            Priority::Usual
+            Priority::Normal
         }
     }
 }
 
 fn real_time() -> bool {
     // SAFETY: the structure is plain numbers, for which zero is a value.
-    let mut rank: libc::sched_param = unsafe { std::mem::zeroed() };
-    rank.sched_priority = REAL_TIME;
+    let mut param: libc::sched_param = unsafe { std::mem::zeroed() };
+    param.sched_priority = REAL_TIME;
     let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
     // SAFETY: the pointer is to a structure that is borrowed for the call; 0 is this thread.
-    unsafe { libc::sched_setscheduler(0, policy, &raw const rank) == 0 }
+    unsafe { libc::sched_setscheduler(0, policy, &raw const param) == 0 }
 }
 
-/// A thread may always give up a rank.
-fn ordinary() {
+/// A thread may always give up a real-time priority.
+fn normal() {
     // SAFETY: the structure is plain numbers, for which zero is a value.
-    let rank: libc::sched_param = unsafe { std::mem::zeroed() };
+    let param: libc::sched_param = unsafe { std::mem::zeroed() };
     let policy = libc::SCHED_OTHER | libc::SCHED_RESET_ON_FORK;
     // SAFETY: the pointer is to a structure that is borrowed for the call; 0 is this thread.
-    // Where the call is forbidden altogether, there is no rank to give up either.
-    let _ = unsafe { libc::sched_setscheduler(0, policy, &raw const rank) };
+    // Where the call is forbidden altogether, there is no such priority to give up.
+    let _ = unsafe { libc::sched_setscheduler(0, policy, &raw const param) };
 }
 
 fn nice() -> bool {
@@ -94,7 +93,7 @@ mod tests {
     /// What is allowed depends on who runs the tests; what is claimed has to be true.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the thread of this test must not be changed")]
-    fn what_is_claimed_is_what_the_kernel_says() {
+    fn claimed_priority_matches_the_kernel() {
         let raised = std::thread::spawn(|| {
             let is_so = |claimed| {
                 // SAFETY: both calls take numbers only; 0 is this thread.
@@ -104,7 +103,7 @@ mod tests {
                 match claimed {
                     Priority::RealTime => policy == libc::SCHED_FIFO,
                     Priority::Nice => policy == libc::SCHED_OTHER && nice == NICE,
-                    Priority::Usual => policy == libc::SCHED_OTHER && nice > NICE,
+                    Priority::Normal => policy == libc::SCHED_OTHER && nice > NICE,
                     Priority::Idle => policy == libc::SCHED_IDLE,
                 }
             };

@@ -1,7 +1,10 @@
-//! Which way to write this disk likes best: measured, briefly, where the log will live.
+//! Which strategy is the fastest on a disk: a short measurement in the directory of the log.
 //!
-//! A quiet machine and a busy one rank the ways differently (one that waits for a kernel thread is
-//! fast until something else wants the processor), so both are measured.
+//! Performance machinery: a reader may skip this module on first reading, for a log is as durable
+//! with any strategy. See `docs/understand/performance.md`.
+//!
+//! The order of the strategies differs between a quiet machine and a busy one (a strategy that
+//! waits for a kernel thread is fast until other threads want the processor), so both are measured.
 #![expect(
     clippy::disallowed_methods,
     reason = "a measurement reads the clock and keeps cores busy"
@@ -13,33 +16,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Device, Disk, DiskError, Durability, ReadAt, Segment, Sink, Source, Strategy};
+use super::{Directory, Disk, DiskError, Durability, ReadAt, Segment, Sink, Source, Strategy};
 
 /// The file that is written while measuring.
 const SCRATCH: &str = "probe.tmp";
 const SCRATCH_BYTES: u64 = 4 << 20;
-/// How much of it a start writes that knows nothing of the disk, and for how long at most: it does
-/// not choose by that, it only says what to expect.
-const GLANCE_BYTES: u64 = 128 << 10;
-const GLANCE_TIME: Duration = Duration::from_millis(1);
-/// A small commit, and a large one.
+/// What a start writes that has no measurement of the disk, and for how long at most. It chooses
+/// nothing by that, it only reports the latency to expect.
+const SAMPLE_BYTES: u64 = 128 << 10;
+const SAMPLE_TIME: Duration = Duration::from_millis(1);
+/// Bytes of a small flush, and of a large one.
 const SMALL: usize = 4 << 10;
 const LARGE: usize = 64 << 10;
-/// Commits of one measurement at most.
-const COMMITS_MAX: usize = 2_000;
+/// Flushes of one measurement at most.
+const FLUSHES_MAX: usize = 2_000;
 /// And at least.
-const COMMITS_MIN: usize = 3;
-/// How much faster than the usual way another one must be to be taken instead, each time that it
-/// is measured: less is noise, and a choice that wavers is worse than a good one.
-const CLEARLY: f64 = 0.65;
-/// How much slower than the usual way another one may be on a quiet machine to be taken for what it
-/// does on a busy one, which is the least certain of all figures.
+const FLUSHES_MIN: usize = 3;
+/// To which part of the default strategy's cost another one must come to be chosen instead, in
+/// every round: less is noise, and a choice that changes with every probe is of no use.
+const BETTER: f64 = 0.65;
+/// How much slower than the default strategy another one may be on a quiet machine to be chosen for
+/// its figures on a busy one, which are the least certain of all.
 const SLOWER: f64 = 1.25;
 /// How many times everything is measured.
 const ROUNDS: u32 = 2;
-/// Bytes written for each byte of a small commit beyond which a way wears out the disk.
+/// Bytes written per byte of a small flush beyond which a strategy wears the disk out.
 const AMPLIFICATION_MAX: f64 = 8.0;
-/// The file that keeps a report.
+/// The file of a report.
 const NAME: &str = "device.probe";
 const TITLE: &str = "ringkeeper device probe 2";
 
@@ -48,33 +51,33 @@ const TITLE: &str = "ringkeeper device probe 2";
 pub enum Load {
     /// Nothing of ours.
     Quiet,
-    /// Every core is wanted by somebody else.
+    /// A thread of ours spins on every core.
     Busy,
 }
 
-/// One way, measured once.
+/// One strategy, measured once.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Measured {
-    /// The way.
+    /// The strategy.
     pub strategy: Strategy,
-    /// Bytes of each commit.
+    /// Bytes of each flush.
     pub bytes: usize,
     /// What else went on.
     pub load: Load,
-    /// Commits measured.
-    pub commits: usize,
-    /// Microseconds of the median commit.
+    /// Flushes measured.
+    pub flushes: usize,
+    /// Microseconds of the median flush.
     pub p50_us: u64,
-    /// Microseconds that one commit in a hundred takes longer than.
+    /// Microseconds of the slowest flush in a hundred.
     pub p99_us: u64,
-    /// Bytes that the kernel wrote for each commit; unknown where it does not tell.
+    /// Bytes that the kernel wrote for each flush; unknown where it does not tell.
     pub written_bytes: Option<u64>,
 }
 
 /// What was measured and what follows from it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ProbeReport {
-    /// The way to use.
+    /// The strategy to use.
     pub chosen: Strategy,
     /// Why.
     pub why: String,
@@ -84,36 +87,36 @@ pub struct ProbeReport {
     pub fdatasync_p50_us: u64,
     /// And of the slowest in a hundred.
     pub fdatasync_p99_us: u64,
-    /// Everything that was measured; not kept in the file.
+    /// Everything that was measured; not in the file.
     pub measured: Vec<Measured>,
 }
 
 impl ProbeReport {
-    /// The report kept in a directory, if it is of the disk on which the directory lies now, and
-    /// the system still allows what it chose: a container may forbid what its host does not. What
-    /// an interrupted measurement has left there is removed.
-    pub fn kept(path: &Path) -> Result<Option<ProbeReport>, DiskError> {
-        let device = Disk::open(path, Strategy::Pwrite, Durability::Synced)?;
-        // Usually there is nothing, and what is there is in nobody's way.
-        let _ = device.remove(SCRATCH);
-        let here = device.file_system()?;
-        let known = load(&device).filter(|report| report.file_system == here);
+    /// Reads the report in a directory. `None` if it is of another disk than the directory is on,
+    /// or if the system does not allow the chosen strategy any more: a container may forbid what
+    /// its host allows. Files of an interrupted measurement are removed.
+    pub fn load(path: &Path) -> Result<Option<ProbeReport>, DiskError> {
+        let disk = Disk::open(path, Strategy::Pwrite, Durability::Synced)?;
+        // Usually there is none, and one that stays does no harm.
+        let _ = disk.remove(SCRATCH);
+        let here = disk.file_system()?;
+        let known = load(&disk).filter(|report| report.file_system == here);
         Ok(known.filter(|report| match try_one(path, report.chosen) {
             Ok(()) => true,
-            // That says nothing about the way.
+            // A full disk says nothing about the strategy.
             Err(error) => error.is_full(),
         }))
     }
 
-    /// Keeps the report in a directory.
-    pub fn keep(&self, path: &Path) -> Result<(), DiskError> {
-        let device = Disk::open(path, Strategy::Pwrite, Durability::Synced)?;
-        let mut sink = device.create(NAME)?;
+    /// Writes the report into a directory.
+    pub fn save(&self, path: &Path) -> Result<(), DiskError> {
+        let disk = Disk::open(path, Strategy::Pwrite, Durability::Synced)?;
+        let mut sink = disk.create(NAME)?;
         sink.write(self.to_text().as_bytes())?;
         sink.sync()
     }
 
-    /// The report as it is kept.
+    /// The text of the file.
     pub fn to_text(&self) -> String {
         format!(
             "{TITLE}\nchosen={}\nwhy={}\nfile_system={}\nfdatasync_p50_us={}\n\
@@ -122,7 +125,8 @@ impl ProbeReport {
         )
     }
 
-    /// Reads a report that was kept; `None` where it is not understood, and is to be made again.
+    /// Reads the text of the file; `None` for another format, after which the disk is measured
+    /// again.
     pub fn parse(text: &str) -> Option<ProbeReport> {
         let fields = text.strip_prefix(TITLE)?;
         let field =
@@ -138,20 +142,20 @@ impl ProbeReport {
     }
 }
 
-fn load(device: &Disk) -> Option<ProbeReport> {
-    let reader = device.read(NAME, Source::Cached).ok()?;
+fn load(disk: &Disk) -> Option<ProbeReport> {
+    let reader = disk.read(NAME, Source::Cached).ok()?;
     let bytes = usize::try_from(reader.bytes()).ok().filter(|&bytes| bytes <= SMALL)?;
     ProbeReport::parse(&String::from_utf8(reader.read_at(0, bytes).ok()?).ok()?)
 }
 
-/// Measures every way within about `budget` and chooses one. Fails only where not even plain
+/// Measures every strategy within about `budget` and chooses one. Fails only where not even plain
 /// writes work.
 pub fn probe(path: &Path, budget: Duration) -> Result<ProbeReport, DiskError> {
     let report = probe_while(path, budget, || true)?;
-    Ok(report.expect("nobody has called it off"))
+    Ok(report.expect("nothing stops it"))
 }
 
-/// As [`probe`], but asks before each measurement whether to go on; `None` where it was called off.
+/// As [`probe`], but checks before each measurement whether to go on; `None` if it was stopped.
 pub fn probe_while(
     path: &Path,
     budget: Duration,
@@ -165,8 +169,8 @@ pub fn probe_while(
         let mut measured = Vec::new();
         for (number, strategy) in order.into_iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
-            let ways = (ROUNDS - round) * order.len() as u32 - number as u32;
-            match measure_all(path, strategy, left / ways, &mut go_on) {
+            let measurements = (ROUNDS - round) * order.len() as u32 - number as u32;
+            match measure_all(path, strategy, left / measurements, &mut go_on) {
                 Ok(Some(rows)) => measured.extend(rows),
                 Ok(None) => return Ok(None),
                 Err(error) if strategy == Strategy::Pwrite => return Err(error),
@@ -177,15 +181,15 @@ pub fn probe_while(
         rounds.push(measured);
     }
     let file_system = Disk::open(path, Strategy::Pwrite, Durability::Synced)?.file_system()?;
-    let (chosen, why) = settle(&rounds);
+    let (chosen, why) = choose_over_rounds(&rounds);
     let measured = rounds.pop().expect("there is a last round");
     let plain = find(&measured, Strategy::Pwrite, SMALL, Load::Quiet);
     let (fdatasync_p50_us, fdatasync_p99_us) = plain.map_or((0, 0), |row| (row.p50_us, row.p99_us));
     Ok(Some(ProbeReport { chosen, why, file_system, fdatasync_p50_us, fdatasync_p99_us, measured }))
 }
 
-/// Small and large commits on a quiet machine, small ones on a busy one. A third of the time is
-/// for making the file.
+/// Small and large flushes on a quiet machine, small ones on a busy one. Creating the file takes
+/// its share of the time.
 fn measure_all(
     path: &Path,
     strategy: Strategy,
@@ -205,7 +209,7 @@ fn measure_all(
     Ok(Some(rows))
 }
 
-/// Measures one way with commits of `bytes` for about `time`, in a file of its own in `path`.
+/// Measures one strategy with flushes of `bytes` for about `time`, in a file of its own in `path`.
 pub fn measure(
     path: &Path,
     strategy: Strategy,
@@ -216,41 +220,41 @@ pub fn measure(
     Scratch::make(path, strategy)?.measure(bytes, load, time)
 }
 
-/// The way that is taken before anything was measured, and what a few small commits took; nothing
-/// of these where not even one was possible (a full disk).
-pub fn usual(path: &Path) -> (Strategy, Option<Measured>) {
-    let mut glance = None;
-    let strategy = Strategy::usual(|strategy| {
-        glance = glance_at(path, strategy).ok();
-        glance.is_some()
+/// The strategy of a disk that was not measured, and the latency of a few small flushes with it;
+/// none if not even one was possible (a full disk).
+pub fn default_strategy(path: &Path) -> (Strategy, Option<Measured>) {
+    let mut sampled = None;
+    let strategy = Strategy::default_among(|strategy| {
+        sampled = sample(path, strategy).ok();
+        sampled.is_some()
     });
-    let glance = glance.or_else(|| glance_at(path, strategy).ok());
-    (strategy, glance)
+    let sampled = sampled.or_else(|| sample(path, strategy).ok());
+    (strategy, sampled)
 }
 
-/// Writes one block in this way.
+/// Writes one block with this strategy.
 fn try_one(path: &Path, strategy: Strategy) -> Result<(), DiskError> {
     let scratch = Scratch::sized(path, strategy, SMALL as u64)?;
-    scratch.device.segment(SCRATCH, 0)?.write(0, &[0x5a; SMALL]).map(drop)
+    scratch.disk.segment(SCRATCH, 0)?.write(0, &[0x5a; SMALL]).map(drop)
 }
 
-/// Writes some blocks in this way.
-fn glance_at(path: &Path, strategy: Strategy) -> Result<Measured, DiskError> {
-    let scratch = Scratch::sized(path, strategy, GLANCE_BYTES)?;
-    scratch.commits(SMALL, Load::Quiet, GLANCE_TIME, 1)
+/// Writes some blocks with this strategy.
+fn sample(path: &Path, strategy: Strategy) -> Result<Measured, DiskError> {
+    let scratch = Scratch::sized(path, strategy, SAMPLE_BYTES)?;
+    scratch.flushes(SMALL, Load::Quiet, SAMPLE_TIME, 1)
 }
 
 /// A preallocated file that goes away with the measurement.
 struct Scratch {
-    device: Disk,
+    disk: Disk,
     strategy: Strategy,
     size: u64,
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Nobody depends on it; the next probe writes over it.
-        let _ = self.device.remove(SCRATCH);
+        // Nothing depends on it; the next probe writes over it.
+        let _ = self.disk.remove(SCRATCH);
     }
 }
 
@@ -260,23 +264,23 @@ impl Scratch {
     }
 
     fn sized(path: &Path, strategy: Strategy, size: u64) -> Result<Scratch, DiskError> {
-        let device = Disk::open(path, strategy, Durability::Synced)?;
-        let scratch = Scratch { device, strategy, size };
-        scratch.device.preallocate(SCRATCH, size)?;
+        let disk = Disk::open(path, strategy, Durability::Synced)?;
+        let scratch = Scratch { disk, strategy, size };
+        scratch.disk.preallocate(SCRATCH, size)?;
         Ok(scratch)
     }
 
     fn measure(&self, bytes: usize, load: Load, time: Duration) -> Result<Measured, DiskError> {
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            let hogs = match load {
+            let busy_threads = match load {
                 Load::Quiet => 0,
                 Load::Busy => thread::available_parallelism().map_or(1, usize::from),
             };
             // They stop by themselves too: where threads are never preempted (a real-time policy),
-            // nobody else would get to tell them.
+            // the thread that would stop them may not run.
             let (begun, limit) = (Instant::now(), time * 2);
-            for _ in 0..hogs {
+            for _ in 0..busy_threads {
                 let stop = &stop;
                 scope.spawn(move || {
                     while !stop.load(Ordering::Relaxed) && begun.elapsed() < limit {
@@ -284,45 +288,45 @@ impl Scratch {
                     }
                 });
             }
-            let measured = self.commits(bytes, load, time, COMMITS_MIN);
+            let measured = self.flushes(bytes, load, time, FLUSHES_MIN);
             stop.store(true, Ordering::Relaxed);
             measured
         })
     }
 
-    /// At least so many commits, however slow the disk is.
-    fn commits(
+    /// At least so many flushes, however slow the disk is.
+    fn flushes(
         &self,
         bytes: usize,
         load: Load,
         time: Duration,
         least: usize,
     ) -> Result<Measured, DiskError> {
-        let commit = vec![0x5a; bytes];
-        let mut segment = self.device.segment(SCRATCH, 0)?;
-        // The first write after opening pays for things that no later one pays for.
-        segment.write(0, &commit)?;
+        let payload = vec![0x5a; bytes];
+        let mut segment = self.disk.segment(SCRATCH, 0)?;
+        // The first write after opening has costs that no later one has.
+        segment.write(0, &payload)?;
         let mut offset = bytes as u64;
-        let mut micros = Vec::with_capacity(COMMITS_MAX);
+        let mut micros = Vec::with_capacity(FLUSHES_MAX);
         let (begun, written) = (Instant::now(), written_so_far());
-        while micros.len() < COMMITS_MAX && (begun.elapsed() < time || micros.len() < least) {
+        while micros.len() < FLUSHES_MAX && (begun.elapsed() < time || micros.len() < least) {
             if offset + bytes as u64 > self.size {
-                segment = self.device.segment(SCRATCH, 0)?;
+                segment = self.disk.segment(SCRATCH, 0)?;
                 offset = 0;
             }
-            micros.push(segment.write(offset, &commit)?.micros);
+            micros.push(segment.write(offset, &payload)?.micros);
             offset += bytes as u64;
         }
-        let commits = micros.len();
-        let written = written.zip(written_so_far()).map(|(from, to)| (to - from) / commits as u64);
+        let flushes = micros.len();
+        let written = written.zip(written_so_far()).map(|(from, to)| (to - from) / flushes as u64);
         micros.sort_unstable();
         Ok(Measured {
             strategy: self.strategy,
             bytes,
             load,
-            commits,
-            p50_us: micros[commits / 2],
-            p99_us: micros[(commits * 99 / 100).min(commits - 1)],
+            flushes,
+            p50_us: micros[flushes / 2],
+            p99_us: micros[(flushes * 99 / 100).min(flushes - 1)],
             written_bytes: written,
         })
     }
@@ -338,15 +342,16 @@ fn find(rows: &[Measured], strategy: Strategy, bytes: usize, load: Load) -> Opti
     rows.iter().find(|row| (row.strategy, row.bytes, row.load) == (strategy, bytes, load))
 }
 
-/// The way that every round has found clearly better than the usual one, or else that one. Says
-/// why. There is a round at least.
-pub fn settle(rounds: &[Vec<Measured>]) -> (Strategy, String) {
+/// The strategy that every round has found clearly better than the default one, or else the default
+/// one; and why. There is at least one round.
+pub fn choose_over_rounds(rounds: &[Vec<Measured>]) -> (Strategy, String) {
     let mut verdicts = rounds.iter().map(|rows| choose(rows));
     let (first, mut why) = verdicts.next().expect("there is a round at least");
     let mut chosen = first;
     for (next, _) in verdicts {
         if next != first {
-            chosen = Strategy::usual(|way| rounds.iter().all(|rows| works(rows, way)));
+            chosen =
+                Strategy::default_among(|strategy| rounds.iter().all(|rows| works(rows, strategy)));
             let _ = write!(why, "; measured again, {next} was better, so neither is taken");
         }
     }
@@ -357,34 +362,35 @@ fn works(rows: &[Measured], strategy: Strategy) -> bool {
     find(rows, strategy, SMALL, Load::Busy).is_some()
 }
 
-/// Whether a way loses on a quiet machine what it may win on a busy one.
-fn is_slower(rows: &[Measured], way: Strategy, usual: Strategy) -> bool {
+/// Whether a strategy loses on a quiet machine what it may win on a busy one.
+fn is_slower(rows: &[Measured], strategy: Strategy, default: Strategy) -> bool {
     [SMALL, LARGE].into_iter().any(|bytes| {
-        let p50_us = |way| find(rows, way, bytes, Load::Quiet).map(|row| row.p50_us as f64);
-        matches!((p50_us(way), p50_us(usual)), (Some(it), Some(that)) if it > that * SLOWER)
+        let p50_us =
+            |strategy| find(rows, strategy, bytes, Load::Quiet).map(|row| row.p50_us as f64);
+        matches!((p50_us(strategy), p50_us(default)), (Some(it), Some(that)) if it > that * SLOWER)
     })
 }
 
-/// Takes the usual way, unless there is one that is clearly better, and not slower on a quiet
-/// machine: then the best. Says why. It looks at commits of 4 KiB, quiet and busy, and of 64 KiB,
-/// quiet.
+/// Chooses the default strategy, or the best of those that are clearly better and not slower on a
+/// quiet machine; and says why. It compares flushes of 4 KiB, quiet and busy, and of 64 KiB, quiet.
 pub fn choose(rows: &[Measured]) -> (Strategy, String) {
     let mut why = String::new();
     let costs: Vec<(Strategy, f64)> = Strategy::ALL
         .into_iter()
         .filter_map(|strategy| Some((strategy, cost(rows, strategy, &mut why)?)))
         .collect();
-    let usual = Strategy::usual(|way| works(rows, way));
-    let limit = costs.iter().find(|(way, _)| *way == usual).map_or(f64::MAX, |(_, cost)| *cost);
+    let default = Strategy::default_among(|strategy| works(rows, strategy));
+    let limit =
+        costs.iter().find(|(strategy, _)| *strategy == default).map_or(f64::MAX, |(_, cost)| *cost);
     let better = costs
         .into_iter()
-        .filter(|(way, cost)| *cost < limit * CLEARLY && !is_slower(rows, *way, usual));
+        .filter(|(strategy, cost)| *cost < limit * BETTER && !is_slower(rows, *strategy, default));
     let best = better.min_by(|(_, a), (_, b)| a.total_cmp(b));
-    (best.map_or(usual, |(strategy, _)| strategy), why)
+    (best.map_or(default, |(strategy, _)| strategy), why)
 }
 
-/// What a way costs in microseconds: small commits count most, then those on a busy machine, where
-/// the slow ones are what clients notice.
+/// The cost of a strategy in microseconds: small flushes count most, then those on a busy machine,
+/// where clients notice the slow ones.
 fn cost(rows: &[Measured], strategy: Strategy, why: &mut String) -> Option<f64> {
     let separator = if why.is_empty() { "" } else { "; " };
     let row = |bytes, load| find(rows, strategy, bytes, load);
@@ -419,7 +425,7 @@ mod tests {
             strategy,
             bytes,
             load,
-            commits: 100,
+            flushes: 100,
             p50_us: small,
             p99_us,
             written_bytes: Some(written),
@@ -432,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_little_faster_is_not_better() {
+    fn strategy_slightly_faster_is_not_chosen() {
         let mut all = rows(Strategy::Direct, 100, 200, 4_096);
         all.extend(rows(Strategy::Uring, 70, 140, 4_096));
         all.extend(rows(Strategy::Pwrite, 110, 150, 4_096));
@@ -440,26 +446,30 @@ mod tests {
         all.extend(rows(Strategy::Mmap, 30, 60, 4_096));
         assert_eq!(choose(&all).0, Strategy::Mmap);
         all.retain(|row| row.strategy == Strategy::Uring || row.strategy == Strategy::Pwrite);
-        assert_eq!(choose(&all).0, Strategy::Pwrite, "without direct writes, plain ones are usual");
+        assert_eq!(
+            choose(&all).0,
+            Strategy::Pwrite,
+            "without direct writes, plain ones are the default"
+        );
     }
 
     #[test]
-    fn once_clearly_faster_is_not_better() {
+    fn strategy_faster_in_one_round_only_is_not_chosen() {
         let round = |uring| {
             let mut all = rows(Strategy::Direct, 100, 200, 4_096);
             all.extend(rows(Strategy::Uring, uring, 2 * uring, 4_096));
             all
         };
-        assert_eq!(settle(&[round(40), round(50)]).0, Strategy::Uring);
-        let (chosen, why) = settle(&[round(40), round(80)]);
+        assert_eq!(choose_over_rounds(&[round(40), round(50)]).0, Strategy::Uring);
+        let (chosen, why) = choose_over_rounds(&[round(40), round(80)]);
         assert_eq!(chosen, Strategy::Direct);
         assert!(why.ends_with("measured again, direct was better, so neither is taken"), "{why}");
-        assert_eq!(settle(&[round(80), round(40)]).0, Strategy::Direct);
+        assert_eq!(choose_over_rounds(&[round(80), round(40)]).0, Strategy::Direct);
     }
 
-    /// Where commits of one way took 4 ms in one probe of a busy machine and 0.1 ms in the next.
+    /// Flushes with one strategy took 4 ms in one probe of a busy machine and 0.1 ms in the next.
     #[test]
-    fn busy_figures_alone_do_not_decide() {
+    fn strategy_faster_only_under_load_but_slower_when_quiet_is_not_chosen() {
         let mut all = rows(Strategy::Direct, 115, 4_800, 4_096);
         all.extend(rows(Strategy::Uring, 120, 300, 4_096));
         assert_eq!(choose(&all).0, Strategy::Uring, "as fast, and sooner where it matters");
@@ -469,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stalls_on_a_busy_machine_or_writes_too_much_is_not_taken() {
+    fn strategy_that_stalls_under_load_or_amplifies_writes_is_not_chosen() {
         let mut all = rows(Strategy::Direct, 100, 200, 4_096);
         all.extend(rows(Strategy::Uring, 60, 4_000, 4_096));
         all.extend(rows(Strategy::Mmap, 30, 60, 2 << 20));
@@ -480,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_survive_their_file() {
+    fn report_survives_writing_and_parsing() {
         let (chosen, why) = choose(&rows(Strategy::Uring, 1, 2, 3));
         let report = ProbeReport {
             chosen,

@@ -1,9 +1,9 @@
-//! The ways to make a commit durable.
+//! The strategies to make a flush durable.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How the bytes of a commit reach the disk. Whichever it is, the caller waits.
+/// How the bytes of a flush reach the disk. With each of them the caller waits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Strategy {
     /// Whole blocks from a page-aligned buffer, `O_DIRECT | O_DSYNC`, one call.
@@ -21,9 +21,9 @@ impl Strategy {
     pub const ALL: [Strategy; 4] =
         [Strategy::Direct, Strategy::Uring, Strategy::Pwrite, Strategy::Mmap];
 
-    /// The way that is right nearly everywhere, among those that work: one call that waits for the
-    /// disk alone, and is not slower on a busy machine than it has to be.
-    pub fn usual(mut works: impl FnMut(Strategy) -> bool) -> Strategy {
+    /// The default strategy among those that work: one system call that waits for the disk alone,
+    /// which is the right choice nearly everywhere, on a busy machine too.
+    pub fn default_among(mut works: impl FnMut(Strategy) -> bool) -> Strategy {
         if works(Strategy::Direct) { Strategy::Direct } else { Strategy::Pwrite }
     }
 
@@ -58,7 +58,7 @@ impl FromStr for Strategy {
     }
 }
 
-/// Whether a commit waits for the disk.
+/// Whether a flush waits for the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Durability {
     /// It does.

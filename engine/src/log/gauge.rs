@@ -1,16 +1,17 @@
-//! What other threads may know about the log without asking the one that commits.
+//! What other threads may know about the log without asking the one that flushes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use super::{Settings, header};
-use crate::device::Shelf;
+use super::{Settings, layout};
+use crate::device::ReadyQueue;
+use crate::snapshot::LogGrowth;
 
 /// The largest segment that a start makes before it listens.
 const FIRST_BYTES_MAX: u64 = 1 << 20;
 
 /// Bytes that the log can still take before it would need a segment for which there is no space,
-/// counted from the last commit that returned. `u64::MAX` as long as the disk is not full.
+/// counted from the last flush that returned. `u64::MAX` as long as the disk is not full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LogCapacity {
     /// For anything.
@@ -24,24 +25,24 @@ impl LogCapacity {
     pub const UNBOUNDED: LogCapacity = LogCapacity { writes: u64::MAX, closes: u64::MAX };
 }
 
-/// Counters of the log, since the start, and what the last commit took.
+/// Counters of the log, since the start, and what the last flush took.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
-    /// Groups made durable.
-    pub commits: u64,
+    /// Flushes.
+    pub flushes: u64,
     /// Transactions in them.
     pub records: u64,
     /// Bytes in them.
     pub bytes: u64,
     /// Microseconds of all writes together.
     pub micros: u64,
-    /// Microseconds of the last commit's write.
+    /// Microseconds of the last flush's write.
     pub micros_last: u64,
     /// Microseconds of the longest.
     pub micros_max: u64,
-    /// Bytes of the last commit.
+    /// Bytes of the last flush.
     pub bytes_last: u64,
-    /// Segments that commits found ready when they needed one.
+    /// Segments that flushes found ready when they needed one.
     pub ready: u64,
 }
 
@@ -59,12 +60,12 @@ pub(super) struct Shared {
     pub(super) margin: u64,
     pub(super) spares_max: usize,
     /// Names of segments that are ready.
-    pub(super) shelf: Shelf<String>,
+    pub(super) ready: ReadyQueue<String>,
     /// Numbers of spare files, each used once.
     pub(super) number: AtomicU64,
     pub(super) full: AtomicBool,
     left: AtomicU64,
-    commits: AtomicU64,
+    flushes: AtomicU64,
     records: AtomicU64,
     bytes: AtomicU64,
     micros: AtomicU64,
@@ -80,11 +81,11 @@ impl Gauge {
             capacity,
             margin: settings.margin_bytes.min(capacity / 4),
             spares_max: settings.spares_max,
-            shelf: Shelf::default(),
+            ready: ReadyQueue::default(),
             number: AtomicU64::new(0),
             full: AtomicBool::new(false),
             left: AtomicU64::new(0),
-            commits: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             micros: AtomicU64::new(0),
@@ -101,23 +102,29 @@ impl Gauge {
         if !shared.full.load(Relaxed) {
             return LogCapacity::UNBOUNDED;
         }
-        let usable = shared.capacity - header::RECORDS_AT as u64;
-        let closes = shared.left.load(Relaxed) + shared.shelf.len() as u64 * usable;
+        let usable = shared.capacity - layout::RECORDS_AT as u64;
+        let closes = shared.left.load(Relaxed) + shared.ready.len() as u64 * usable;
         LogCapacity { writes: closes.saturating_sub(shared.margin), closes }
+    }
+
+    /// How much the log has grown since the start.
+    pub fn growth(&self) -> LogGrowth {
+        let (records, bytes) = (&self.shared.records, &self.shared.bytes);
+        LogGrowth { records: records.load(Relaxed), bytes: bytes.load(Relaxed) }
     }
 
     /// The counters, each right by itself.
     pub fn stats(&self) -> Stats {
         let shared = &self.shared;
         Stats {
-            commits: shared.commits.load(Relaxed),
+            flushes: shared.flushes.load(Relaxed),
             records: shared.records.load(Relaxed),
             bytes: shared.bytes.load(Relaxed),
             micros: shared.micros.load(Relaxed),
             micros_last: shared.micros_last.load(Relaxed),
             micros_max: shared.micros_max.load(Relaxed),
             bytes_last: shared.bytes_last.load(Relaxed),
-            ready: shared.shelf.len() as u64,
+            ready: shared.ready.len() as u64,
         }
     }
 }
@@ -127,12 +134,12 @@ impl Shared {
         self.left.store(left, Relaxed);
     }
 
-    /// Only the committing thread writes these, so plain loads and stores count right.
-    pub(super) fn committed(&self, micros: u64, bytes: u64, records: u32, left: u64) {
+    /// Only the flushing thread writes these, so plain loads and stores count right.
+    pub(super) fn flushed(&self, micros: u64, bytes: u64, records: u32, left: u64) {
         let add = |counter: &AtomicU64, count: u64| {
             counter.store(counter.load(Relaxed).wrapping_add(count), Relaxed);
         };
-        add(&self.commits, 1);
+        add(&self.flushes, 1);
         add(&self.records, u64::from(records));
         add(&self.bytes, bytes);
         add(&self.micros, micros);
@@ -145,7 +152,7 @@ impl Shared {
     /// The size of a segment that a start has to have at once: where none is ready, a small one,
     /// for zeros take their time. The next one is made meanwhile.
     pub(super) fn first_capacity(&self) -> u64 {
-        if self.shelf.is_empty() { self.capacity.min(FIRST_BYTES_MAX) } else { self.capacity }
+        if self.ready.is_empty() { self.capacity.min(FIRST_BYTES_MAX) } else { self.capacity }
     }
 
     /// A name for a new spare file.

@@ -1,10 +1,10 @@
-//! What one commit makes durable.
+//! What one flush makes durable.
 
 use super::record;
 use crate::Zxid;
 use crate::txn::Txn;
 
-/// Transactions encoded one behind the other, gathered while the commit before is under way.
+/// Transactions encoded one behind the other, gathered while the flush before is under way.
 #[derive(Clone, Default, Debug)]
 pub struct Group {
     pub(super) buffer: Vec<u8>,
@@ -45,7 +45,7 @@ impl Group {
         next.clear();
     }
 
-    /// Whether there is nothing to commit.
+    /// Whether there is nothing to flush.
     pub fn is_empty(&self) -> bool {
         self.records == 0
     }
@@ -85,7 +85,7 @@ mod tests {
     use crate::{Code, Millis, SessionId};
 
     #[test]
-    fn two_groups_become_one() {
+    fn appended_group_equals_one_group() {
         let txn = |zxid| Txn {
             session: SessionId(1),
             cxid: 1,
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_follow() {
+    fn zxid_follows_within_an_epoch_or_at_the_begin_of_a_later_one() {
         assert!(follows(Zxid::ZERO, Zxid(1)));
         assert!(follows(Zxid(7), Zxid(8)));
         assert!(follows(Zxid(7), Zxid::new(1, 0)) && follows(Zxid(7), Zxid::new(3, 1)));

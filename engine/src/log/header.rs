@@ -1,4 +1,4 @@
-//! The first block of a segment, and the second one as it is when the segment is begun.
+//! The first block of a segment: what the segment is.
 //!
 //! ```text
 //! magic 8 | version u32 | flags u32 | capacity u64 | salt u64 | first u64 | prev u64 | chain u32 |
@@ -7,23 +7,21 @@
 //! Twice, in sectors of their own: a lost sector there must not cost the whole segment.
 
 use super::crc;
-use super::high_water::{self, HighWater};
+use super::layout::RECORDS_AT;
 use crate::Zxid;
 use crate::device::{BLOCK_BYTES, DirectoryId};
 
-/// Where records begin: behind this block and the one of `high_water`.
-pub const RECORDS_AT: usize = high_water::AT + BLOCK_BYTES;
 const MAGIC: &[u8; 8] = b"RKLOG\0\r\n";
 const VERSION: u32 = 2;
 const BYTES: usize = 72;
 const COPY_AT: usize = 2_048;
-/// Commits into this segment did not wait for the disk.
+/// Flushes into this segment did not wait for the disk.
 const FLAG_UNSYNCED: u32 = 1;
 
 /// What a segment says about itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
-    /// Whether commits waited for the disk; where they did not, any end is as good as another.
+    /// Whether flushes waited for the disk; where they did not, any end is as good as another.
     pub synced: bool,
     /// The length of the file.
     pub capacity: u64,
@@ -51,8 +49,8 @@ pub enum BadHeader {
 }
 
 impl Header {
-    /// Both blocks of a segment.
-    pub(super) fn encode(&self, high_water: &HighWater) -> Vec<u8> {
+    /// The first block of a segment.
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut copy = Vec::with_capacity(BYTES);
         copy.extend_from_slice(MAGIC);
         copy.extend_from_slice(&VERSION.to_le_bytes());
@@ -69,7 +67,6 @@ impl Header {
         let mut block = vec![0; BLOCK_BYTES];
         block[..BYTES].copy_from_slice(&copy);
         block[COPY_AT..COPY_AT + BYTES].copy_from_slice(&copy);
-        block.extend(high_water.encode(self));
         block
     }
 
@@ -116,5 +113,5 @@ pub fn name(first: Zxid) -> String {
 
 /// The zxid in the name of a segment.
 pub fn parse_name(name: &str) -> Option<Zxid> {
-    super::parse_hex(name.strip_prefix("log.")?)
+    crate::snapshot::parse_hex(name.strip_prefix("log.")?)
 }

@@ -5,7 +5,7 @@
 //! waypoint: offset u32 | chain u32 | last u64
 //! ```
 //! A block of its own, the second of the file. It is made durable before the first write that
-//! goes beyond its limit, and in large steps, so that few commits pay for it. Recovery therefore
+//! goes beyond its limit, and in large steps, so that few flushes pay for it. Recovery therefore
 //! need not read what lies behind it, which is most of a fresh segment; what lies before it is
 //! looked at to the last byte, as if the file ended there.
 //!
@@ -16,13 +16,11 @@
 //! whole file is read; where nothing stands at a waypoint, reading begins at the beginning.
 
 use super::crc;
-use super::header::{self, Header};
+use super::header::Header;
+use super::layout::{HIGH_WATER_AT, RECORDS_AT};
 use crate::Zxid;
 use crate::device::BLOCK_BYTES;
 
-/// Where the block begins: never in the block of the header, which is written once, so that no
-/// later write can tear it.
-pub(super) const AT: usize = BLOCK_BYTES;
 const MAGIC: &[u8; 8] = b"RKHIGH2\n";
 const FIELDS_BYTES: usize = 24;
 const WAYPOINT_BYTES: usize = 16;
@@ -56,7 +54,7 @@ pub(super) struct Waypoint {
 impl HighWater {
     /// Of a segment in which nothing stands yet.
     pub(super) fn fresh(capacity: u64) -> HighWater {
-        HighWater { limit: limit_for(header::RECORDS_AT as u64, capacity), waypoints: Vec::new() }
+        HighWater { limit: limit_for(RECORDS_AT as u64, capacity), waypoints: Vec::new() }
     }
 
     /// Raises the limit for a group of so many bytes, and says whether that was needed.
@@ -105,14 +103,14 @@ impl HighWater {
     }
 
     /// What the first bytes of a segment say: nothing where the block is not whole, or of an
-    /// earlier use of the file, or where commits did not wait for the disk, so that no write says
+    /// earlier use of the file, or where flushes did not wait for the disk, so that no write says
     /// anything about another one.
     pub(super) fn read(segment: &[u8], header: &Header) -> HighWater {
         HighWater::decode(segment, header).filter(|_| header.synced).unwrap_or_default()
     }
 
     fn decode(segment: &[u8], header: &Header) -> Option<HighWater> {
-        let block = segment.get(AT..)?;
+        let block = segment.get(HIGH_WATER_AT..)?;
         let count = u32_at(block, FIELDS_BYTES - 4)? as usize;
         let sum_at = FIELDS_BYTES + count.min(WAYPOINTS_MAX) * WAYPOINT_BYTES;
         if crc(block.get(..sum_at)?) != u32_at(block, sum_at)? || block[..8] != MAGIC[..] {
@@ -175,26 +173,26 @@ mod tests {
     }
 
     #[test]
-    fn it_is_believed_only_where_it_is_whole_and_of_this_use_of_the_file() {
+    fn high_water_with_bad_crc_or_salt_is_ignored() {
         for said in [written(&[]), written(&[8_192]), written(&[8_192, 8_400, 8_900])] {
-            let mut segment = vec![0; AT];
+            let mut segment = vec![0; HIGH_WATER_AT];
             segment.extend(said.encode(&header(5)));
             assert_eq!(HighWater::decode(&segment, &header(5)), Some(said.clone()));
             assert_eq!(HighWater::decode(&segment, &header(6)), None);
             let small = Header { capacity: 8_192, ..header(5) };
             assert_eq!(HighWater::decode(&segment, &small), None);
             let bytes = FIELDS_BYTES + said.waypoints.len() * WAYPOINT_BYTES + SUM_BYTES;
-            assert_eq!(HighWater::decode(&segment[..AT + bytes - 1], &header(5)), None);
+            assert_eq!(HighWater::decode(&segment[..HIGH_WATER_AT + bytes - 1], &header(5)), None);
             for bit in 0..bytes * 8 {
                 let mut flipped = segment.clone();
-                flipped[AT + bit / 8] ^= 1 << (bit % 8);
+                flipped[HIGH_WATER_AT + bit / 8] ^= 1 << (bit % 8);
                 assert_eq!(HighWater::decode(&flipped, &header(5)), None, "bit {bit}");
             }
         }
     }
 
     #[test]
-    fn limits_leave_room_and_stay_in_the_file() {
+    fn high_water_limit_leaves_a_record_header_and_stays_in_the_file() {
         assert_eq!(limit_for(8_192, 16 * MIB), MIB);
         assert_eq!(limit_for(MIB - 24, 16 * MIB), MIB);
         assert_eq!(limit_for(MIB - 23, 16 * MIB), 2 * MIB);
@@ -203,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_goes_beyond_the_limit_leaves_a_waypoint() {
+    fn group_beyond_the_limit_leaves_a_waypoint() {
         let mut said = HighWater::fresh(16 * MIB);
         assert_eq!((said.limit, said.waypoint(Zxid(u64::MAX))), (MIB, None));
         assert!(!said.raise(group(8_192), 5_000, 16 * MIB));
@@ -221,15 +219,17 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_waypoints_stay_where_there_is_no_room_for_all() {
+    fn full_block_keeps_the_newest_waypoints() {
         let capacity = 2 << 30;
         let mut said = HighWater::fresh(capacity);
         for n in 1..2_000 {
             assert!(said.raise(group(n * (1 << 20)), 100, capacity));
         }
         let block = said.encode(&Header { capacity, ..header(5) });
-        let decoded =
-            HighWater::decode(&[vec![0; AT], block].concat(), &Header { capacity, ..header(5) });
+        let decoded = HighWater::decode(
+            &[vec![0; HIGH_WATER_AT], block].concat(),
+            &Header { capacity, ..header(5) },
+        );
         assert_eq!(decoded, Some(said.clone()));
         assert_eq!(said.waypoints.len(), WAYPOINTS_MAX);
         assert_eq!(said.waypoint(Zxid(u64::MAX)), Some(group(1_999 << 20)));

@@ -1,18 +1,17 @@
 //! Reading a log without bringing anything back, and without changing anything.
 
 use super::Dirs;
-use super::recover::Replay;
 use super::refusal::Refusal;
 use super::survey::{End, Survey};
 use crate::Zxid;
-use crate::device::{Device, Identity};
-use crate::snapshot::Start;
+use crate::device::{Directory, Identity};
+use crate::snapshot::{Replay, Start};
 use crate::txn::Txn;
 
 /// Hands over every transaction from `from` on that is in the log, in order; returns the last one
 /// of the log. After an error, what was handed over before it is what is good. An error of `each`
 /// ends the reading.
-pub fn read_log<D: Device>(
+pub fn read_log<D: Directory>(
     dirs: &Dirs<D>,
     identity: &Identity,
     from: Zxid,

@@ -1,26 +1,31 @@
 //! The log: what makes a write survive.
 //!
 //! Segments of a fixed size (`log.<first zxid>`), allocated and zeroed ahead of use, hold records
-//! (see [`record`]) in the order of their zxids. One commit is under way at a time, and that is
+//! (see [`record`]) in the order of their zxids. One flush is under way at a time, and that is
 //! what recovery builds on: a record of a group proves that the group before it was durable. So
-//! behind the first bad record there may be the rest of its own group (the commit that the crash
+//! behind the first bad record there may be the rest of its own group (the flush that the crash
 //! cut short, never acknowledged: it is cut off), but nothing later; anything later means that
 //! acknowledged writes were damaged, and the server refuses to start.
 //!
-//! Every error of the disk is final: after a failed sync nobody knows what the disk holds, and
-//! asking again gets a false yes. The process stops and recovers from the disk.
+//! Every error of the disk is final: after a failed sync it is unknown what the disk holds, and a
+//! second sync may report success falsely. The process stops and recovers from the disk.
 
 pub mod header;
+pub mod layout;
 pub mod record;
 pub mod scan;
 
-mod ahead;
+pub mod gathering;
 mod gauge;
 mod group;
 mod high_water;
 mod inspect;
-pub mod pace;
+mod note;
+mod open;
 mod prepare;
+mod purge;
+mod queue;
+mod read_ahead;
 mod recover;
 mod refusal;
 mod repair;
@@ -29,8 +34,12 @@ mod survey;
 pub use gauge::{Gauge, LogCapacity, Stats};
 pub use group::Group;
 pub use inspect::{Each, read_log};
+pub use note::Note;
+pub use open::{INITIALIZE, OpenError, OpenSettings, Opened, open};
 pub use prepare::{Preparer, Step};
-pub use recover::{Note, Recovered, Replay, recover};
+pub use purge::{Purged, Purger};
+pub use queue::{Flush, FlushQueue, Flushed, Idle, Joined};
+pub use recover::{Recovered, recover};
 pub use refusal::{BadSnapshots, Proof, Refusal};
 pub use repair::{Repaired, repair_plan, repair_truncate};
 
@@ -38,7 +47,9 @@ use self::gauge::Shared;
 use self::header::Header;
 use self::high_water::{HighWater, Waypoint};
 use crate::Zxid;
-use crate::device::{BLOCK_BYTES, Device, DirectoryId, DiskError, Durability, Segment};
+pub use crate::snapshot::Replay;
+
+use crate::device::{BLOCK_BYTES, Directory, DirectoryId, DiskError, Durability, Segment};
 
 /// Sizes of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,14 +102,14 @@ pub enum Fatal {
          acknowledged is safe. Make some space and start it again"
     )]
     Full(DiskError),
-    /// An earlier commit failed, and this one was tried nevertheless.
+    /// An earlier flush failed, and this one was tried nevertheless.
     #[error("the log has failed before and takes no more")]
     Failed,
 }
 
-/// The end of the log, owned by the thread that commits.
-pub struct Log<D: Device> {
-    device: D,
+/// The end of the log, owned by the thread that flushes.
+pub struct Log<D: Directory> {
+    dir: D,
     directory: DirectoryId,
     active: Active<D::Segment>,
     /// The newest durable zxid, and the checksum of its record.
@@ -108,7 +119,7 @@ pub struct Log<D: Device> {
     failed: bool,
 }
 
-/// The segment that takes commits.
+/// The segment that takes flushes.
 #[derive(Debug)]
 struct Active<S> {
     segment: S,
@@ -120,7 +131,7 @@ struct Active<S> {
     sealed: bool,
 }
 
-impl<D: Device> Log<D> {
+impl<D: Directory> Log<D> {
     /// Makes a group durable and empties it. `Ok` means that everything up to the zxid returned
     /// will survive whatever happens; an error means that the process must stop.
     pub fn flush(&mut self, group: &mut Group) -> Result<Zxid, Fatal> {
@@ -139,9 +150,9 @@ impl<D: Device> Log<D> {
     }
 
     /// Writes, where there is no next group to do it, what proves that the last one was durable:
-    /// damage to it is then found, where otherwise it would be taken for a commit that was cut
-    /// short. To be called when there has been nothing to commit for a while, and at the end; costs
-    /// one sync after each commit that it seals, and nothing after that.
+    /// damage to it is then found, where otherwise it would be taken for a flush that was cut
+    /// short. To be called when there has been nothing to flush for a while, and at the end; costs
+    /// one sync after each flush that it seals, and nothing after that.
     pub fn seal(&mut self) -> Result<(), Fatal> {
         if self.failed {
             return Err(Fatal::Failed);
@@ -162,7 +173,7 @@ impl<D: Device> Log<D> {
         self.gauge.capacity()
     }
 
-    /// Counters and the duration of the last commit.
+    /// Counters and the duration of the last flush.
     pub fn stats(&self) -> Stats {
         self.gauge.stats()
     }
@@ -198,7 +209,7 @@ impl<D: Device> Log<D> {
             records += count;
             rest = behind;
         }
-        self.gauge.shared.committed(micros, group.buffer.len() as u64, records, self.left());
+        self.gauge.shared.flushed(micros, group.buffer.len() as u64, records, self.left());
         Ok(())
     }
 
@@ -221,9 +232,9 @@ impl<D: Device> Log<D> {
             .gauge
             .shared
             .capacity
-            .max((need + header::RECORDS_AT as u64).next_multiple_of(BLOCK_BYTES as u64));
+            .max((need + layout::RECORDS_AT as u64).next_multiple_of(BLOCK_BYTES as u64));
         let header = Header {
-            synced: self.device.durability() == Durability::Synced,
+            synced: self.dir.durability() == Durability::Synced,
             capacity,
             salt: 0,
             first,
@@ -231,9 +242,9 @@ impl<D: Device> Log<D> {
             chain: self.chain,
             directory: self.directory,
         };
-        // Where commits do not wait for the disk, a segment at least is whole before the next one.
+        // Where flushes do not wait for the disk, a segment at least is whole before the next one.
         self.active.segment.sync()?;
-        self.active = Active::begin(&self.device, header, &self.gauge.shared)?;
+        self.active = Active::begin(&self.dir, header, &self.gauge.shared)?;
         Ok(())
     }
 
@@ -245,30 +256,30 @@ impl<D: Device> Log<D> {
 impl<S: Segment> Active<S> {
     /// Begins a segment: takes a prepared file, writes the header, gives it its name. Each step is
     /// durable before the next, so a file that has the name has the header.
-    fn begin<D>(device: &D, mut header: Header, shared: &Shared) -> Result<Active<S>, Fatal>
+    fn begin<D>(dir: &D, mut header: Header, shared: &Shared) -> Result<Active<S>, Fatal>
     where
-        D: Device<Segment = S>,
+        D: Directory<Segment = S>,
     {
         let mut salt = [0; 8];
-        device.random(&mut salt)?;
+        dir.random(&mut salt)?;
         header.salt = u64::from_le_bytes(salt);
-        let spare = match shared.shelf.take() {
+        let spare = match shared.ready.take() {
             Some(spare) if header.capacity == shared.capacity => spare,
             taken => {
                 // A record larger than a whole segment gets a segment of its own.
-                taken.into_iter().for_each(|spare| shared.shelf.put(spare));
-                prepare::make(device, shared, header.capacity).map_err(full_or_failed)?
+                taken.into_iter().for_each(|spare| shared.ready.put(spare));
+                prepare::make(dir, shared, header.capacity).map_err(full_or_failed)?
             }
         };
-        let end = header::RECORDS_AT as u64;
+        let end = layout::RECORDS_AT as u64;
         let high_water = HighWater::fresh(header.capacity);
-        let mut file = device.segment(&spare, 0)?;
-        file.write(0, &header.encode(&high_water))?;
+        let mut file = dir.segment(&spare, 0)?;
+        file.write(0, &[header.encode(), high_water.encode(&header)].concat())?;
         file.sync()?;
         let name = header::name(header.first);
-        device.rename(&spare, &name)?;
-        device.sync_dir()?;
-        let segment = device.segment(&name, end)?;
+        dir.rename(&spare, &name)?;
+        dir.sync_dir()?;
+        let segment = dir.segment(&name, end)?;
         Ok(Active { segment, header, end, high_water, sealed: true })
     }
 
@@ -276,7 +287,7 @@ impl<S: Segment> Active<S> {
     fn raise_high_water(&mut self, group: Waypoint, bytes: u64) -> Result<(), DiskError> {
         if self.high_water.raise(group, bytes, self.header.capacity) {
             let block = self.high_water.encode(&self.header);
-            self.segment.rewrite(high_water::AT as u64, &block)?;
+            self.segment.rewrite(layout::HIGH_WATER_AT as u64, &block)?;
         }
         Ok(())
     }
@@ -289,10 +300,4 @@ fn full_or_failed(error: DiskError) -> Fatal {
 /// The checksum of everything here: CRC-32C.
 fn crc(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
-}
-
-/// A zxid as file names carry it: hexadecimal without leading zeros, so that there is one name.
-pub(crate) fn parse_hex(text: &str) -> Option<Zxid> {
-    let value = u64::from_str_radix(text, 16).ok()?;
-    (format!("{value:x}") == text).then_some(Zxid(value))
 }

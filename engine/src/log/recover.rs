@@ -6,103 +6,27 @@
 
 use super::gauge::Gauge;
 use super::header::{self, Header};
+use super::note::Note;
+use super::purge::Purger;
 use super::refusal::Refusal;
 use super::survey::{End, Lost, Newest, Survey};
 use super::{Active, Dirs, Fatal, Log, Preparer, Settings, prepare};
 use crate::Zxid;
-use crate::device::{Device, DiskError, Durability, Identity, Life, Segment};
-use crate::snapshot::{self, Purger, Start};
-use crate::txn::Txn;
+use crate::device::{Directory, DiskError, Durability, Identity, Life, Segment};
+use crate::snapshot::{self, Replay};
 
 /// Zeros written at once when a torn tail is cut off.
 const CUT_BYTES: usize = 1 << 20;
 
-/// Whoever is brought back: the tree and the sessions.
-pub trait Replay {
-    /// A snapshot begins. Whatever came before it is void: that was a snapshot whose end turned
-    /// out to be damaged, and this is an older one.
-    fn begin(&mut self, start: Start<'_>) -> Result<(), String>;
-    /// The next block of the snapshot.
-    fn block(&mut self, bytes: &[u8]) -> Result<(), String>;
-    /// The snapshot was whole.
-    fn end(&mut self) -> Result<(), String>;
-    /// There is no usable snapshot and none is needed: the log has everything. Void what came
-    /// before, and start from the empty tree.
-    fn begin_empty(&mut self);
-    /// The next transaction, in order, without gaps.
-    fn txn(&mut self, txn: Txn) -> Result<(), String>;
-    /// The same, as it stands in the log; for whoever can do without the [`Txn`].
-    fn record(&mut self, payload: &[u8]) -> Result<(), String> {
-        self.txn(Txn::read(payload).map_err(|error| error.to_string())?)
-    }
-}
-
-/// Something that recovery did and that somebody should know.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Note {
-    /// The last commit was cut short; what was left of it is gone. It was never acknowledged.
-    TornTail {
-        /// The segment.
-        file: String,
-        /// Where the log ends now.
-        offset: u64,
-        /// The last zxid.
-        last: Zxid,
-    },
-    /// A snapshot is damaged; an older one, or the whole log, was used instead.
-    BadSnapshot {
-        /// The snapshot.
-        file: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// Commits do not wait for the disk (`forceSync=no`).
-    Unsynced,
-    /// The log was written without waiting for the disk, and its end is damaged. Acknowledged
-    /// transactions may be gone: that is what `forceSync=no` means.
-    UnsyncedDamage {
-        /// The segment.
-        file: String,
-        /// Where the log ends now.
-        offset: u64,
-        /// The last zxid.
-        last: Zxid,
-    },
-}
-
-impl std::fmt::Display for Note {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Note::TornTail { file, offset, last } => write!(
-                f,
-                "the last commit to {file} was cut short at byte {offset}; it was never \
-                 acknowledged, and the log now ends with {last}"
-            ),
-            Note::BadSnapshot { file, why } => {
-                write!(f, "{file}: {why}; an older state and the log were used instead")
-            }
-            Note::Unsynced => f.write_str(
-                "forceSync=no: writes are acknowledged before they are on the disk, and a power \
-                 failure loses them",
-            ),
-            Note::UnsyncedDamage { file, offset, last } => write!(
-                f,
-                "{file} was written with forceSync=no and is damaged at byte {offset}; the log \
-                 now ends with {last}, and acknowledged transactions behind it are lost"
-            ),
-        }
-    }
-}
-
 /// A log that goes on where it ended, and what happened on the way.
-pub struct Recovered<D: Device> {
-    /// For the thread that commits.
+pub struct Recovered<D: Directory> {
+    /// For the thread that flushes.
     pub log: Log<D>,
     /// For the thread that prepares segments.
     pub preparer: Preparer<D>,
     /// For the thread that takes snapshots.
     pub purger: Purger<D>,
-    /// For everybody else.
+    /// For all other threads.
     pub gauge: Gauge,
     /// The last transaction.
     pub last: Zxid,
@@ -110,12 +34,12 @@ pub struct Recovered<D: Device> {
     pub snapshot: Option<Zxid>,
     /// Transactions replayed behind it.
     pub replayed: u64,
-    /// What somebody should know.
+    /// What an operator should know.
     pub notes: Vec<Note>,
 }
 
 /// Brings a state back and opens the log behind it.
-pub fn recover<D: Device>(
+pub fn recover<D: Directory>(
     dirs: &Dirs<D>,
     identity: &mut Identity,
     settings: &Settings,
@@ -155,7 +79,7 @@ pub fn recover<D: Device>(
 }
 
 /// Removes what was never finished, and takes spare segments over.
-fn tidy<D: Device>(dirs: &Dirs<D>, gauge: &Gauge) -> Result<(), Refusal> {
+fn tidy<D: Directory>(dirs: &Dirs<D>, gauge: &Gauge) -> Result<(), Refusal> {
     for entry in dirs.snapshots.list()? {
         if snapshot::is_unfinished(&entry.name) {
             dirs.snapshots.remove(&entry.name)?;
@@ -170,33 +94,33 @@ fn tidy<D: Device>(dirs: &Dirs<D>, gauge: &Gauge) -> Result<(), Refusal> {
     }
     // Names that the last process saw but did not live to sync must not vanish later.
     dirs.snapshots.sync_dir()?;
-    if dirs.log.place("") != dirs.snapshots.place("") {
+    if dirs.log.path_of("") != dirs.snapshots.path_of("") {
         dirs.log.sync_dir()?;
     }
     Ok(())
 }
 
 /// Opens the newest segment where its good records end, or begins the first one.
-fn open<D: Device>(
+fn open<D: Directory>(
     dirs: &Dirs<D>,
     identity: &Identity,
     gauge: &Gauge,
     end: &End,
     notes: &mut Vec<Note>,
 ) -> Result<Log<D>, Fatal> {
-    let device = &dirs.log;
-    let synced = device.durability() == Durability::Synced;
+    let dir = &dirs.log;
+    let synced = dir.durability() == Durability::Synced;
     if !synced {
         notes.push(Note::Unsynced);
     }
     if let Some(newest) = &end.newest {
-        notes.extend(cut(device, newest, end.last)?);
+        notes.extend(cut(dir, newest, end.last)?);
     }
     let active = match &end.newest {
         Some(newest) if newest.header.synced == synced => {
             let name = header::name(newest.header.first);
             let at = newest.end as u64;
-            let segment = device.segment(&name, at)?;
+            let segment = dir.segment(&name, at)?;
             let (header, sealed) = (newest.header, newest.sealed);
             let mut high_water = newest.high_water.clone();
             high_water.cut(newest.end);
@@ -213,11 +137,11 @@ fn open<D: Device>(
                 chain: end.chain,
                 directory: identity.directory,
             };
-            Active::begin(device, header, &gauge.shared)?
+            Active::begin(dir, header, &gauge.shared)?
         }
     };
     let mut log = Log {
-        device: device.clone(),
+        dir: dir.clone(),
         directory: identity.directory,
         active,
         last: end.last,
@@ -230,18 +154,18 @@ fn open<D: Device>(
     Ok(log)
 }
 
-/// Cuts off what the last commit left, durably, before anything new is acknowledged. A good prefix
-/// of that commit stays: it is a prefix of the order, nobody was told that it failed, and it is on
+/// Cuts off what the last flush left, durably, before anything new is acknowledged. A good prefix
+/// of that flush stays: it is a prefix of the order, no client got an error for it, and it is on
 /// the disk (it was read from there). What goes is overwritten up to the last trace of a record,
-/// for a trace left behind a later end would look like a commit that came after it.
-pub(super) fn cut<D: Device>(
-    device: &D,
+/// for a trace left behind a later end would look like a flush that came after it.
+pub(super) fn cut<D: Directory>(
+    dir: &D,
     newest: &Newest,
     last: Zxid,
 ) -> Result<Option<Note>, DiskError> {
     let Some(traces_end) = newest.tail.traces_end else { return Ok(None) };
     let name = header::name(newest.header.first);
-    let mut segment = device.segment(&name, newest.end as u64)?;
+    let mut segment = dir.segment(&name, newest.end as u64)?;
     let zeros = vec![0; CUT_BYTES];
     let mut at = newest.end;
     while at < traces_end {
@@ -250,7 +174,7 @@ pub(super) fn cut<D: Device>(
         at += count;
     }
     segment.sync()?;
-    let (file, offset) = (device.place(&name), newest.end as u64);
+    let (file, offset) = (dir.path_of(&name), newest.end as u64);
     Ok(Some(match newest.lost {
         Lost::Nothing => Note::TornTail { file, offset, last },
         Lost::Unsynced => Note::UnsyncedDamage { file, offset, last },

@@ -144,7 +144,7 @@ const REPAIR: &str = "If there is no backup to bring it back from, `ringkeeper l
 /// What proves that there was more behind the last good record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Proof {
-    /// A later commit follows in the same segment.
+    /// A later flush follows in the same segment.
     LaterGroup(u64),
     /// A later segment goes on behind this zxid.
     LaterSegment(Zxid),

@@ -1,15 +1,16 @@
 //! What an operator may decide when recovery refuses: to keep what is good and lose the rest.
 
+use super::gauge::Gauge;
 use super::header::{self, Header};
 use super::inspect::Each;
-use super::recover::{Note, Replay, cut, refuse};
+use super::note::Note;
+use super::recover::{cut, refuse};
 use super::refusal::Refusal;
 use super::survey::{End, Newest, Survey};
 use super::{Active, Dirs, Fatal, Settings};
 use crate::Zxid;
-use crate::device::{Device, DiskError, Durability, Identity, ReadAt, Sink, Source};
-use crate::log::gauge::Gauge;
-use crate::snapshot;
+use crate::device::{Directory, DiskError, Durability, Identity, ReadAt, Sink, Source};
+use crate::snapshot::{self, Replay};
 
 /// Bytes copied at once.
 const COPY_BYTES: usize = 1 << 20;
@@ -26,14 +27,14 @@ pub struct Repaired {
     pub lost_to: Option<Zxid>,
     /// Files kept aside, under these names: they hold what was lost, as far as it can be read.
     pub aside: Vec<String>,
-    /// What else somebody should know.
+    /// What else an operator should know.
     pub notes: Vec<Note>,
 }
 
 /// Ends the log behind its last good transaction. Acknowledged transactions are lost by this; the
 /// files that hold them are kept aside. Where the log is damaged before the newest good snapshot,
 /// it begins anew behind that snapshot.
-pub fn repair_truncate<D: Device>(
+pub fn repair_truncate<D: Directory>(
     dirs: &Dirs<D>,
     identity: &Identity,
     settings: &Settings,
@@ -50,7 +51,7 @@ pub fn repair_truncate<D: Device>(
 
 /// Says what [`repair_truncate`] would do, and changes nothing. The names of the files that would
 /// be kept aside are those that they have now.
-pub fn repair_plan<D: Device>(dirs: &Dirs<D>, identity: &Identity) -> Result<Repaired, Refusal> {
+pub fn repair_plan<D: Directory>(dirs: &Dirs<D>, identity: &Identity) -> Result<Repaired, Refusal> {
     let Examined { mut plan, base, end, .. } = examine(dirs, identity)?;
     if plan.trouble.is_none() {
         return Ok(plan);
@@ -62,12 +63,12 @@ pub fn repair_plan<D: Device>(dirs: &Dirs<D>, identity: &Identity) -> Result<Rep
     };
     for entry in dirs.snapshots.list()? {
         if snapshot::parse_name(&entry.name).is_some_and(|zxid| zxid > plan.last) {
-            plan.aside.push(dirs.snapshots.place(&entry.name));
+            plan.aside.push(dirs.snapshots.path_of(&entry.name));
         }
     }
     for entry in dirs.log.list()? {
         if header::parse_name(&entry.name).is_some_and(from) {
-            plan.aside.push(dirs.log.place(&entry.name));
+            plan.aside.push(dirs.log.path_of(&entry.name));
         }
     }
     plan.aside.sort_unstable();
@@ -86,7 +87,7 @@ struct Examined {
 }
 
 /// Reads everything: what is wrong, which snapshot holds, and how far the log behind it is good.
-fn examine<D: Device>(dirs: &Dirs<D>, identity: &Identity) -> Result<Examined, Refusal> {
+fn examine<D: Directory>(dirs: &Dirs<D>, identity: &Identity) -> Result<Examined, Refusal> {
     let mut survey = Survey::take(dirs, identity)?;
     let mut notes = Vec::new();
     let base = survey.load_snapshot(identity, &mut checked(), &mut notes)?.unwrap_or(Zxid::ZERO);
@@ -113,18 +114,18 @@ fn examine<D: Device>(dirs: &Dirs<D>, identity: &Identity) -> Result<Examined, R
 
 /// An early snapshot that is all there is becomes one like the others, durable. Otherwise it goes:
 /// the history that it belongs to ends here.
-fn settle_early<D: Device>(
+fn settle_early<D: Directory>(
     dirs: &Dirs<D>,
     base: Zxid,
     early: Option<Zxid>,
 ) -> Result<(), DiskError> {
-    let device = &dirs.snapshots;
+    let dir = &dirs.snapshots;
     if early == Some(base) {
-        snapshot::keep_early(device, base)?;
-    } else if device.list()?.iter().any(|entry| entry.name == snapshot::EARLY) {
-        device.remove(snapshot::EARLY)?;
+        snapshot::keep_early(dir, base)?;
+    } else if dir.list()?.iter().any(|entry| entry.name == snapshot::EARLY) {
+        dir.remove(snapshot::EARLY)?;
     }
-    device.sync_dir()
+    dir.sync_dir()
 }
 
 struct Repair<'a, D> {
@@ -134,7 +135,7 @@ struct Repair<'a, D> {
     repaired: &'a mut Repaired,
 }
 
-impl<D: Device> Repair<'_, D> {
+impl<D: Directory> Repair<'_, D> {
     fn run(&mut self, base: Zxid, end: &End) -> Result<(), Fatal> {
         let last = self.repaired.last;
         self.move_newer(&self.dirs.snapshots, last, snapshot::parse_name)?;
@@ -151,32 +152,32 @@ impl<D: Device> Repair<'_, D> {
     /// Moves aside every file whose name has a later zxid.
     fn move_newer(
         &mut self,
-        device: &D,
+        dir: &D,
         limit: Zxid,
         parse: fn(&str) -> Option<Zxid>,
     ) -> Result<(), DiskError> {
-        for entry in device.list()? {
+        for entry in dir.list()? {
             if parse(&entry.name).is_some_and(|zxid| zxid > limit) {
-                self.move_aside(device, &entry.name)?;
+                self.move_aside(dir, &entry.name)?;
             }
         }
-        device.sync_dir()
+        dir.sync_dir()
     }
 
-    fn move_aside(&mut self, device: &D, name: &str) -> Result<(), DiskError> {
-        let aside = aside(device, name)?;
-        device.rename(name, &aside)?;
-        self.repaired.aside.push(device.place(&aside));
+    fn move_aside(&mut self, dir: &D, name: &str) -> Result<(), DiskError> {
+        let aside = aside(dir, name)?;
+        dir.rename(name, &aside)?;
+        self.repaired.aside.push(dir.path_of(&aside));
         Ok(())
     }
 
     /// The segment that is cut stays as it was in a copy.
     fn copy(&mut self, newest: &Newest) -> Result<(), DiskError> {
-        let device = &self.dirs.log;
+        let dir = &self.dirs.log;
         let name = header::name(newest.header.first);
-        let reader = device.read(&name, Source::Disk)?;
-        let aside = aside(device, &name)?;
-        let mut sink = device.create(&aside)?;
+        let reader = dir.read(&name, Source::Disk)?;
+        let aside = aside(dir, &name)?;
+        let mut sink = dir.create(&aside)?;
         let mut at = 0;
         while at < reader.bytes() {
             let count = COPY_BYTES.min(usize::try_from(reader.bytes() - at).unwrap_or(COPY_BYTES));
@@ -184,28 +185,28 @@ impl<D: Device> Repair<'_, D> {
             at += count as u64;
         }
         sink.sync()?;
-        device.sync_dir()?;
-        self.repaired.aside.push(device.place(&aside));
+        dir.sync_dir()?;
+        self.repaired.aside.push(dir.path_of(&aside));
         Ok(())
     }
 
     /// Nothing of the log is behind the snapshot: it begins again there.
     fn begin_anew(&mut self, base: Zxid) -> Result<(), Fatal> {
-        let device = &self.dirs.log;
-        for entry in device.list()? {
+        let dir = &self.dirs.log;
+        for entry in dir.list()? {
             if header::parse_name(&entry.name).is_some() {
-                self.move_aside(device, &entry.name)?;
+                self.move_aside(dir, &entry.name)?;
             }
         }
-        device.sync_dir()?;
+        dir.sync_dir()?;
         let gauge = Gauge::new(self.settings);
-        for entry in device.list()? {
+        for entry in dir.list()? {
             if let Some(number) = super::prepare::parse_spare(&entry.name) {
-                gauge.adopt(device, entry, number)?;
+                gauge.adopt(dir, entry, number)?;
             }
         }
         let header = Header {
-            synced: device.durability() == Durability::Synced,
+            synced: dir.durability() == Durability::Synced,
             capacity: self.settings.capacity(),
             salt: 0,
             first: Zxid(base.0 + 1),
@@ -213,15 +214,15 @@ impl<D: Device> Repair<'_, D> {
             chain: 0,
             directory: self.identity.directory,
         };
-        Active::begin(device, header, &gauge.shared)?;
+        Active::begin(dir, header, &gauge.shared)?;
         self.repaired.last = base;
         Ok(())
     }
 }
 
 /// A name that is free: what an earlier repair kept is not overwritten.
-fn aside<D: Device>(device: &D, name: &str) -> Result<String, DiskError> {
-    let taken = device.list()?;
+fn aside<D: Directory>(dir: &D, name: &str) -> Result<String, DiskError> {
+    let taken = dir.list()?;
     let free = |aside: &String| taken.iter().all(|entry| entry.name != *aside);
     let mut names = (1_u64..).map(|number| format!("damaged.{number}.{name}"));
     Ok(names.find(free).expect("there are more numbers than files"))

@@ -1,8 +1,9 @@
 //! Reading a segment: pure, over the bytes of a whole file or of parts of it, one after the other.
 
 use super::group::follows;
-use super::header::{self, Header};
+use super::header::Header;
 use super::high_water::Waypoint;
+use super::layout;
 use super::record::{self, Record, Window};
 use crate::Zxid;
 
@@ -38,7 +39,7 @@ impl Scan {
     /// Starts behind the header.
     pub fn new(header: &Header) -> Scan {
         Scan {
-            end: header::RECORDS_AT,
+            end: layout::RECORDS_AT,
             last: header.prev,
             chain: header.chain,
             sealed: true,
@@ -113,7 +114,7 @@ pub fn scan(segment: &[u8], header: &Header) -> Scan {
 /// What of this incarnation lies behind the good records of a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Tail {
-    /// Where the last trace of a record ends. Pieces of the commit that was under way when
+    /// Where the last trace of a record ends. Pieces of the flush that was under way when
     /// everything ended look like this: nothing of it was acknowledged.
     pub traces_end: Option<usize>,
     /// Where a group begins that is later than the one that should go on at the end. A group is

@@ -3,26 +3,27 @@
 use std::collections::BTreeMap;
 
 use super::Dirs;
-use super::ahead::{Found, Opened, Part, Piece, read};
 use super::header::{self, Header};
 use super::high_water::HighWater;
-use super::recover::{Note, Replay};
+use super::layout;
+use super::note::Note;
+use super::read_ahead::{Found, Opened, Part, Piece, read};
 use super::refusal::{BadSnapshots, Proof, Refusal};
 use super::scan::{Stop, Tail};
 use crate::Zxid;
-use crate::device::{Device, DiskError, Identity, Life, ReadAt, Source, ahead};
-use crate::snapshot;
+use crate::device::{Directory, DiskError, Identity, Life, ReadAt, Source, pipeline};
+use crate::snapshot::{self, Replay};
 
 /// Pieces of the log that were read and wait to be applied.
 const PIECES_WAITING: usize = 4;
 /// Segments that stay open from the look at their headers on: opening one again costs a sync.
 const OPENED_MAX: usize = 64;
-/// Bytes of the log that the disk is asked for while the snapshot is read. To ask for more would
-/// take longer than it saves: whoever reads has the disk read ahead as well.
+/// Bytes of the log that are prefetched while the snapshot is read. More would take longer than it
+/// saves: the reader makes the kernel read ahead as well.
 const EXPECTED_BYTES_MAX: u64 = 4 << 20;
 
 /// The segments and snapshots that are there.
-pub(super) struct Survey<'a, D: Device> {
+pub(super) struct Survey<'a, D: Directory> {
     dirs: &'a Dirs<D>,
     /// Oldest first.
     pub(super) segments: Vec<Header>,
@@ -66,7 +67,7 @@ pub(super) enum Lost {
     Unsynced,
 }
 
-impl<'a, D: Device> Survey<'a, D> {
+impl<'a, D: Directory> Survey<'a, D> {
     /// Looks at names and headers.
     pub(super) fn take(dirs: &'a Dirs<D>, identity: &Identity) -> Result<Survey<'a, D>, Refusal> {
         let names = dirs.snapshots.list()?;
@@ -97,7 +98,7 @@ impl<'a, D: Device> Survey<'a, D> {
             }
         }
         if segments.is_empty() && trouble.is_none() && identity.life == Life::Live {
-            return Err(Refusal::LogGone { directory: dirs.log.place("") });
+            return Err(Refusal::LogGone { directory: dirs.log.path_of("") });
         }
         let survey = Survey { dirs, segments, opened, snapshots, early, trouble };
         survey.expect_log();
@@ -115,7 +116,7 @@ impl<'a, D: Device> Survey<'a, D> {
                 return;
             };
             let waypoint = high_water.waypoint(base);
-            let from = waypoint.map_or(header::RECORDS_AT as u64, |place| u64::from(place.offset));
+            let from = waypoint.map_or(layout::RECORDS_AT as u64, |place| u64::from(place.offset));
             let bytes = high_water.limit.saturating_sub(from).min(left);
             reader.expect(from, bytes);
             left -= bytes;
@@ -130,9 +131,9 @@ impl<'a, D: Device> Survey<'a, D> {
         notes: &mut Vec<Note>,
     ) -> Result<Option<Zxid>, Refusal> {
         self.early = self.early.filter(|&zxid| {
-            let device = &self.dirs.snapshots;
+            let dir = &self.dirs.snapshots;
             self.start(zxid).is_some()
-                && snapshot::load_early(device, zxid, identity.directory, replay).is_ok()
+                && snapshot::load_early(dir, zxid, identity.directory, replay).is_ok()
         });
         if self.early.is_some() {
             return Ok(self.early);
@@ -140,7 +141,7 @@ impl<'a, D: Device> Survey<'a, D> {
         let mut bad = BadSnapshots::default();
         let mut found = None;
         for &zxid in self.snapshots.iter().rev() {
-            let file = self.dirs.snapshots.place(&snapshot::name(zxid));
+            let file = self.dirs.snapshots.path_of(&snapshot::name(zxid));
             if !self.segments.is_empty() && self.start(zxid).is_none() {
                 bad.0.push((file, "the log does not reach back to it".to_owned()));
                 continue;
@@ -169,7 +170,7 @@ impl<'a, D: Device> Survey<'a, D> {
             None => Err(Refusal::Snapshot { bad: bad.clone() }),
             Some(oldest) if oldest.prev == Zxid::ZERO => Ok(()),
             Some(oldest) => Err(Refusal::NoBeginning {
-                file: self.place(oldest),
+                file: self.path_of(oldest),
                 prev: oldest.prev,
                 bad: bad.clone(),
             }),
@@ -195,16 +196,16 @@ impl<'a, D: Device> Survey<'a, D> {
         let Some(start) = self.start(base) else { return Ok(()) };
         (end.last, end.chain) = (self.segments[start].prev, self.segments[start].chain);
         let mut opened = std::mem::take(&mut self.opened);
-        let device = &self.dirs.log;
+        let dir = &self.dirs.log;
         let segments = self.segments[start..].iter().map(|header| {
             let kept = opened.remove(&header.first);
-            (*header, kept.map_or_else(|| open_again(device, header), Ok))
+            (*header, kept.map_or_else(|| open_again(dir, header), Ok))
         });
         let mut at = None;
-        ahead(
-            device.threads(),
+        pipeline(
+            dir.threads(),
             PIECES_WAITING,
-            |hand| read(device, segments, base, hand),
+            |hand| read(dir, segments, base, hand),
             |part| match std::mem::replace(part, Part::Taken) {
                 Part::Begin(header) => {
                     at = Some(header);
@@ -242,7 +243,7 @@ impl<'a, D: Device> Survey<'a, D> {
         replay: &mut impl Replay,
     ) -> Result<(), Refusal> {
         for (zxid, payload) in piece.txns().filter(|(zxid, _)| *zxid > base) {
-            let refuse = |why| Refusal::Replay { file: self.place(header), zxid, why };
+            let refuse = |why| Refusal::Replay { file: self.path_of(header), zxid, why };
             replay.record(payload).map_err(refuse)?;
             end.replayed += 1;
         }
@@ -264,25 +265,25 @@ impl<'a, D: Device> Survey<'a, D> {
         self.judge(newest, scan.last, proof)
     }
 
-    /// Damage, unless nobody ever waited for what is damaged.
+    /// Damage, unless the segment was written without waiting for the disk.
     fn judge(&self, newest: &mut Newest, last: Zxid, why: Proof) -> Result<(), Refusal> {
         if !newest.header.synced {
             newest.lost = Lost::Unsynced;
             return Ok(());
         }
-        let (file, offset) = (self.place(&newest.header), newest.end as u64);
+        let (file, offset) = (self.path_of(&newest.header), newest.end as u64);
         Err(Refusal::Damaged { file, offset, last, why })
     }
 
     /// A segment that does not go on where the one before it ends.
     fn broken(&self, next: &Header, end: &End) -> Refusal {
-        let file = self.place(next);
+        let file = self.path_of(next);
         let Some(before) = &end.newest else {
             return Refusal::Stranger { file, why: "nothing is known of what came before it" };
         };
         if before.tail.traces_end.is_some() || next.prev == end.last {
             return Refusal::Damaged {
-                file: self.place(&before.header),
+                file: self.path_of(&before.header),
                 offset: before.end as u64,
                 last: end.last,
                 why: Proof::LaterSegment(next.prev),
@@ -294,7 +295,7 @@ impl<'a, D: Device> Survey<'a, D> {
         Refusal::Gap { file, last: end.last, prev: next.prev }
     }
 
-    /// Behind the good records of the newest segment there may be the rest of one commit.
+    /// Behind the good records of the newest segment there may be the rest of one flush.
     fn judge_newest(&self, end: &mut End) -> Result<(), Refusal> {
         let last = end.last;
         let Some(newest) = &mut end.newest else { return Ok(()) };
@@ -310,28 +311,28 @@ impl<'a, D: Device> Survey<'a, D> {
         let newest = self.early.map(|zxid| (zxid, snapshot::EARLY.to_owned())).or(newest);
         match newest {
             Some((zxid, name)) if zxid > end.last => {
-                let file = self.dirs.snapshots.place(&name);
+                let file = self.dirs.snapshots.path_of(&name);
                 Err(Refusal::LogTooShort { file, last: end.last })
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    fn place(&self, header: &Header) -> String {
-        self.dirs.log.place(&header::name(header.first))
+    fn path_of(&self, header: &Header) -> String {
+        self.dirs.log.path_of(&header::name(header.first))
     }
 }
 
 /// Reads the header of a segment and checks that it is the one that belongs there.
-fn read_header<D: Device>(
-    device: &D,
+fn read_header<D: Directory>(
+    dir: &D,
     first: Zxid,
     identity: &Identity,
 ) -> Result<(Header, Opened<D::Reader>), Refusal> {
     let name = header::name(first);
-    let file = device.place(&name);
-    let reader = device.read(&name, Source::Disk)?;
-    let bytes = header::RECORDS_AT.min(usize::try_from(reader.bytes()).unwrap_or(usize::MAX));
+    let file = dir.path_of(&name);
+    let reader = dir.read(&name, Source::Disk)?;
+    let bytes = layout::RECORDS_AT.min(usize::try_from(reader.bytes()).unwrap_or(usize::MAX));
     let blocks = reader.read_at(0, bytes)?;
     let header = match Header::decode(&blocks) {
         Ok(header) => header,
@@ -352,8 +353,8 @@ fn read_header<D: Device>(
 }
 
 /// Opens a segment whose header is known.
-fn open_again<D: Device>(device: &D, header: &Header) -> Result<Opened<D::Reader>, DiskError> {
-    let reader = device.read(&header::name(header.first), Source::Disk)?;
-    let high_water = HighWater::read(&reader.read_at(0, header::RECORDS_AT)?, header);
+fn open_again<D: Directory>(dir: &D, header: &Header) -> Result<Opened<D::Reader>, DiskError> {
+    let reader = dir.read(&header::name(header.first), Source::Disk)?;
+    let high_water = HighWater::read(&reader.read_at(0, layout::RECORDS_AT)?, header);
     Ok(Opened { reader, high_water })
 }

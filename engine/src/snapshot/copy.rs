@@ -2,15 +2,14 @@
 
 use super::format::{PROLOGUE_BYTES, read_prologue};
 use super::read::load_file;
-use super::{Finished, LoadError, Meta, Start, Writer};
-use crate::device::{Device, DirectoryId, ReadAt, Source};
-use crate::log::Replay;
+use super::{Finished, LoadError, Meta, Replay, Start, Writer};
+use crate::device::{Directory, DirectoryId, ReadAt, Source};
 use crate::txn::Txn;
 
 /// Writes what a file holds into `to`, as a snapshot of the directory that is there. Whose it was
 /// and what it is called does not matter; all of it is checked on the way. After an error nothing
 /// is left behind.
-pub fn copy<D: Device>(
+pub fn copy<D: Directory>(
     from: &D,
     file: &str,
     to: &D,
@@ -25,14 +24,14 @@ pub fn copy<D: Device>(
 }
 
 /// A snapshot that is written while another one is read.
-struct Copying<'a, D: Device> {
+struct Copying<'a, D: Directory> {
     to: &'a D,
     directory: DirectoryId,
     writer: Option<Writer<D>>,
     finished: Option<Finished>,
 }
 
-impl<D: Device> Replay for Copying<'_, D> {
+impl<D: Directory> Replay for Copying<'_, D> {
     fn begin(&mut self, start: Start<'_>) -> Result<(), String> {
         let meta = Meta {
             zxid: start.zxid,
@@ -67,25 +66,25 @@ impl<D: Device> Replay for Copying<'_, D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::{MemoryDevice, Sink};
+    use crate::device::{MemoryDisk, Sink};
     use crate::{SessionId, Zxid, snapshot};
 
     const FROM: DirectoryId = DirectoryId([1; 16]);
     const TO: DirectoryId = DirectoryId([2; 16]);
 
-    fn taken(device: &MemoryDevice) -> Vec<u8> {
+    fn taken(dir: &MemoryDisk) -> Vec<u8> {
         let meta =
             Meta { zxid: Zxid(7), sessions: vec![(SessionId(9), 4_000)], header: b"head".to_vec() };
-        let mut writer = Writer::begin(device, FROM, &meta).unwrap();
+        let mut writer = Writer::begin(dir, FROM, &meta).unwrap();
         writer.block(&[5; 100]).unwrap();
         writer.block(&[6; 7]).unwrap();
         writer.finish().unwrap();
-        let reader = device.read(&snapshot::name(Zxid(7)), Source::Cached).unwrap();
+        let reader = dir.read(&snapshot::name(Zxid(7)), Source::Cached).unwrap();
         reader.read_at(0, reader.bytes() as usize).unwrap()
     }
 
-    fn put(device: &MemoryDevice, name: &str, bytes: &[u8]) {
-        let mut sink = device.create(name).unwrap();
+    fn put(dir: &MemoryDisk, name: &str, bytes: &[u8]) {
+        let mut sink = dir.create(name).unwrap();
         sink.write(bytes).unwrap();
         sink.sync().unwrap();
     }
@@ -118,8 +117,8 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_holds_the_same_and_belongs_to_its_directory() {
-        let (from, to) = (MemoryDevice::new(1), MemoryDevice::new(1));
+    fn copied_snapshot_is_equal_and_owned_by_the_target() {
+        let (from, to) = (MemoryDisk::new(1), MemoryDisk::new(1));
         put(&from, "backup", &taken(&from));
         let finished = copy(&from, "backup", &to, TO).unwrap();
         assert_eq!(finished.zxid, Zxid(7));
@@ -132,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_leaves_nothing_behind() {
-        let from = MemoryDevice::new(1);
+    fn damaged_snapshot_is_not_copied_and_leaves_no_file() {
+        let from = MemoryDisk::new(1);
         let whole = taken(&from);
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x10;
             put(&from, "bad", &bytes);
-            let to = MemoryDevice::new(1);
+            let to = MemoryDisk::new(1);
             let result = copy(&from, "bad", &to, TO);
             // The zxid and the directory are free, but their checksum is not.
             assert!(result.is_err(), "byte {at}");
@@ -147,7 +146,7 @@ mod tests {
         }
         for cut in [0, 10, PROLOGUE_BYTES, whole.len() - 1] {
             put(&from, "short", &whole[..cut]);
-            assert!(copy(&from, "short", &MemoryDevice::new(1), TO).is_err(), "{cut} bytes");
+            assert!(copy(&from, "short", &MemoryDisk::new(1), TO).is_err(), "{cut} bytes");
         }
     }
 }

@@ -42,7 +42,7 @@ pub enum BadSnapshot {
     /// Its name says another zxid than its contents.
     #[error("it holds the state at {0}, which is not what its name says")]
     OtherZxid(Zxid),
-    /// Its bytes are right, but whoever reads them does not take them.
+    /// Its checksums are right, but its contents are invalid.
     #[error("its contents are refused: {0}")]
     Refused(String),
 }

@@ -6,15 +6,23 @@
 
 mod copy;
 mod format;
-mod purge;
+mod loading;
 mod read;
+mod replay;
+mod schedule;
+mod taker;
 mod write;
 
 pub use copy::copy;
 pub use format::BadSnapshot;
-pub use purge::{Purged, Purger};
-pub use read::{LoadError, Start};
+pub use loading::{Loading, Stage, keep_digest};
+pub use read::LoadError;
 pub(crate) use read::{early, load, load_early};
+pub use replay::{Replay, Start};
+pub use schedule::{Intervals, LastStart, LogGrowth, SnapshotKind, Taken};
+pub use taker::{
+    Block, PurgeWhen, SnapshotRun, SnapshotSettings, Taker, begin_writing, tree_bytes, write_blocks,
+};
 pub(crate) use write::keep_early;
 pub use write::{Finished, Writer};
 
@@ -42,12 +50,18 @@ pub fn name(zxid: Zxid) -> String {
 
 /// The zxid in the name of a snapshot.
 pub fn parse_name(name: &str) -> Option<Zxid> {
-    crate::log::parse_hex(name.strip_prefix("snapshot.")?)
+    parse_hex(name.strip_prefix("snapshot.")?)
+}
+
+/// A zxid as file names carry it: hexadecimal without leading zeros, so that there is one name.
+pub(crate) fn parse_hex(text: &str) -> Option<Zxid> {
+    let value = u64::from_str_radix(text, 16).ok()?;
+    (format!("{value:x}") == text).then_some(Zxid(value))
 }
 
 /// The name of the early snapshot: one that saves the next start some of the log, and on which
 /// nothing depends. There is one at most, so each replaces the one before it; it may be damaged
-/// after a power failure, because nobody waits until the disk has it; no log goes for its sake.
+/// after a power failure, because it is not synced; no log is removed for its sake.
 /// A start that begins from it makes it a regular one.
 ///
 /// By its name it is one that was never finished to versions that do not know it: their next start

@@ -3,22 +3,10 @@
 
 use crc_fast::{CrcAlgorithm, Digest};
 
-use super::BadSnapshot;
 use super::format::{self, Kind, PROLOGUE_BYTES, SECTION_BYTES, SectionHeader, Totals};
-use crate::device::{Device, DirectoryId, DiskError, ReadAt, Source, map_in_order};
-use crate::log::Replay;
+use super::{BadSnapshot, Replay, Start};
+use crate::device::{Directory, DirectoryId, DiskError, ReadAt, Source, map_in_order};
 use crate::{SessionId, Zxid};
-
-/// Where a replay starts: what a snapshot says before its blocks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Start<'a> {
-    /// Everything up to here is in the snapshot.
-    pub zxid: Zxid,
-    /// The sessions and their timeouts in milliseconds.
-    pub sessions: &'a [(SessionId, i32)],
-    /// The caller's own header.
-    pub header: &'a [u8],
-}
 
 /// Why a snapshot was not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -32,42 +20,42 @@ pub enum LoadError {
 }
 
 /// Loads the snapshot at `zxid`. After an error what was handed on is void.
-pub(crate) fn load<D: Device>(
-    device: &D,
+pub(crate) fn load<D: Directory>(
+    dir: &D,
     zxid: Zxid,
     directory: DirectoryId,
     replay: &mut impl Replay,
 ) -> Result<(), LoadError> {
-    load_file(device, &super::name(zxid), (zxid, directory), replay)
+    load_file(dir, &super::name(zxid), (zxid, directory), replay)
 }
 
 /// The zxid of the early snapshot, where there is one that looks usable.
-pub(crate) fn early<D: Device>(device: &D, directory: DirectoryId) -> Option<Zxid> {
+pub(crate) fn early<D: Directory>(dir: &D, directory: DirectoryId) -> Option<Zxid> {
     // Nothing depends on it, so what is wrong with it is of no interest.
-    let reader = device.read(super::EARLY, Source::Cached).ok()?;
+    let reader = dir.read(super::EARLY, Source::Cached).ok()?;
     let prologue = reader.read_at(0, PROLOGUE_BYTES).ok()?;
     let (zxid, whose) = format::read_prologue(&prologue).ok()?;
     (whose == directory).then_some(zxid)
 }
 
 /// Loads the early snapshot, which has to be at `zxid`. After an error what was handed on is void.
-pub(crate) fn load_early<D: Device>(
-    device: &D,
+pub(crate) fn load_early<D: Directory>(
+    dir: &D,
     zxid: Zxid,
     directory: DirectoryId,
     replay: &mut impl Replay,
 ) -> Result<(), LoadError> {
-    load_file(device, super::EARLY, (zxid, directory), replay)
+    load_file(dir, super::EARLY, (zxid, directory), replay)
 }
 
 /// Loads the snapshot in a file that has to be of this zxid and directory.
-pub(super) fn load_file<D: Device>(
-    device: &D,
+pub(super) fn load_file<D: Directory>(
+    dir: &D,
     file: &str,
     (zxid, directory): (Zxid, DirectoryId),
     replay: &mut impl Replay,
 ) -> Result<(), LoadError> {
-    let reader = device.read(file, Source::Cached)?;
+    let reader = dir.read(file, Source::Cached)?;
     let prologue_bytes = PROLOGUE_BYTES.min(usize::try_from(reader.bytes()).unwrap_or(usize::MAX));
     let prologue = reader.read_at(0, prologue_bytes)?;
     format::check_prologue(&prologue, zxid, directory)?;
@@ -75,7 +63,7 @@ pub(super) fn load_file<D: Device>(
     let mut feed = Feed { zxid, sessions: None, totals: Totals::default(), replay };
     let mut end = None;
     map_in_order(
-        device.threads(),
+        dir.threads(),
         std::iter::from_fn(|| sections.next().transpose()),
         |section: Section| (section.header.kind, section.offset, section.unpack()),
         |(kind, offset, raw)| {

@@ -8,7 +8,7 @@ use zstd::bulk::Compressor;
 use super::format::{self, Kind, Totals};
 use super::{BLOCK_BYTES_MAX, Meta, TEMPORARY};
 use crate::Zxid;
-use crate::device::{Device, DirectoryId, DiskError, Sink, Source};
+use crate::device::{Directory, DirectoryId, DiskError, Sink, Source};
 
 /// Fast rather than small: the tree is copied while it is in use.
 const LEVEL: i32 = 1;
@@ -16,8 +16,8 @@ const LEVEL: i32 = 1;
 /// A snapshot being written. Dropped before [`Writer::finish`], it leaves nothing behind; that is
 /// also what to do after an error, of which a full disk is the likely one: the log holds
 /// everything, so a snapshot can be tried again later.
-pub struct Writer<D: Device> {
-    device: D,
+pub struct Writer<D: Directory> {
+    dir: D,
     name: String,
     zxid: Zxid,
     sink: Option<D::Sink>,
@@ -29,12 +29,12 @@ pub struct Writer<D: Device> {
 }
 
 /// Makes the early snapshot one like the others, under the name of its zxid, durable once the
-/// directory is synced. Whoever begins from it does not read the log before it, which may be
+/// directory is synced. A start from it does not read the log before it, which may be
 /// damaged; so whatever is acknowledged from then on needs this snapshot.
-pub(crate) fn keep_early<D: Device>(device: &D, zxid: Zxid) -> Result<(), DiskError> {
+pub(crate) fn keep_early<D: Directory>(dir: &D, zxid: Zxid) -> Result<(), DiskError> {
     // To read it from the disk makes it durable.
-    device.read(super::EARLY, Source::Disk)?;
-    device.rename(super::EARLY, &super::name(zxid))
+    dir.read(super::EARLY, Source::Disk)?;
+    dir.rename(super::EARLY, &super::name(zxid))
 }
 
 /// A snapshot that is there: durable, unless it is an early one.
@@ -48,31 +48,31 @@ pub struct Finished {
     pub raw_bytes: u64,
 }
 
-impl<D: Device> Writer<D> {
+impl<D: Directory> Writer<D> {
     /// Begins a snapshot. Its zxid must be durable in the log already.
-    pub fn begin(device: &D, directory: DirectoryId, meta: &Meta) -> Result<Writer<D>, DiskError> {
-        Writer::begin_as(super::name(meta.zxid), device, directory, meta)
+    pub fn begin(dir: &D, directory: DirectoryId, meta: &Meta) -> Result<Writer<D>, DiskError> {
+        Writer::begin_as(super::name(meta.zxid), dir, directory, meta)
     }
 
     /// Begins an early snapshot (see [`super::EARLY`]). The same holds for its zxid.
     pub fn begin_early(
-        device: &D,
+        dir: &D,
         directory: DirectoryId,
         meta: &Meta,
     ) -> Result<Writer<D>, DiskError> {
-        Writer::begin_as(super::EARLY.to_owned(), device, directory, meta)
+        Writer::begin_as(super::EARLY.to_owned(), dir, directory, meta)
     }
 
     fn begin_as(
         name: String,
-        device: &D,
+        dir: &D,
         directory: DirectoryId,
         meta: &Meta,
     ) -> Result<Writer<D>, DiskError> {
-        let sink = device.create(&format!("{name}{TEMPORARY}"))?;
-        let compressor = Compressor::new(LEVEL).map_err(compressing(device, &name))?;
+        let sink = dir.create(&format!("{name}{TEMPORARY}"))?;
+        let compressor = Compressor::new(LEVEL).map_err(compressing(dir, &name))?;
         let mut writer = Writer {
-            device: device.clone(),
+            dir: dir.clone(),
             name,
             zxid: meta.zxid,
             sink: Some(sink),
@@ -107,12 +107,12 @@ impl<D: Device> Writer<D> {
         } else {
             // To replace a file makes some file systems write the new one at once. There need not
             // be an old one.
-            let _ = self.device.remove(&self.name);
+            let _ = self.dir.remove(&self.name);
         }
-        self.device.rename(&format!("{}{TEMPORARY}", self.name), &self.name)?;
+        self.dir.rename(&format!("{}{TEMPORARY}", self.name), &self.name)?;
         self.sink = None;
         if durable {
-            self.device.sync_dir()?;
+            self.dir.sync_dir()?;
         }
         Ok(Finished { zxid: self.zxid, bytes: self.bytes, raw_bytes: self.totals.raw })
     }
@@ -120,10 +120,9 @@ impl<D: Device> Writer<D> {
     fn section(&mut self, kind: Kind, raw: &[u8]) -> Result<(), DiskError> {
         if raw.len() > BLOCK_BYTES_MAX {
             let error = io::Error::other("a block is larger than a reader would take");
-            return Err(compressing(&self.device, &self.name)(error));
+            return Err(compressing(&self.dir, &self.name)(error));
         }
-        let packed =
-            self.compressor.compress(raw).map_err(compressing(&self.device, &self.name))?;
+        let packed = self.compressor.compress(raw).map_err(compressing(&self.dir, &self.name))?;
         let section = format::section(kind, self.sections, raw.len(), &packed);
         self.sections += 1;
         self.append(&section)
@@ -136,16 +135,16 @@ impl<D: Device> Writer<D> {
     }
 }
 
-impl<D: Device> Drop for Writer<D> {
+impl<D: Directory> Drop for Writer<D> {
     fn drop(&mut self) {
         if self.sink.take().is_some() {
-            // Nobody reads it; if it cannot be removed now, the next start removes it.
-            let _ = self.device.remove(&format!("{}{TEMPORARY}", self.name));
+            // If it cannot be removed now, the next start removes it.
+            let _ = self.dir.remove(&format!("{}{TEMPORARY}", self.name));
         }
     }
 }
 
-fn compressing<D: Device>(device: &D, name: &str) -> impl FnOnce(io::Error) -> DiskError {
-    let file = device.place(name);
+fn compressing<D: Directory>(dir: &D, name: &str) -> impl FnOnce(io::Error) -> DiskError {
+    let file = dir.path_of(name);
     move |source| DiskError { doing: "compress", file, source }
 }

@@ -1,10 +1,10 @@
 //! The situations: disks, loads and machines.
 
-use ringkeeper_engine::log::pace::Target;
+use ringkeeper_engine::log::gathering::Target;
 
 use crate::world::{self, Change, Load, Outcome, Situation, Time};
 
-/// Quantiles of commit times measured on a virtual disk: 0, 5, … 95, 100 %; the last is the 99.9th.
+/// Quantiles of flush times measured on a virtual disk: 0, 5, … 95, 100 %; the last is the 99.9th.
 pub(crate) const VIRTUAL_DISK: &[f64] = &[
     62., 66., 68., 70., 71., 72., 74., 76., 78., 81., 84., 88., 93., 99., 107., 118., 130., 139.,
     168., 405., 1_500.,
@@ -35,7 +35,7 @@ const fn on(name: &'static str, sync: Time, load: Load) -> Situation {
         sync,
         sync_each_us: 0.05,
         write_us: WRITE_US,
-        commit_us: 8.0,
+        flush_us: 8.0,
         turn_us: 3.0,
         wake_us: 15.0,
     }
@@ -60,9 +60,9 @@ const fn open(per_second: f64) -> Load {
 /// Writes per second that the serving thread can do where groups are large.
 const PEAK: f64 = 1e6 / WRITE_US;
 
-/// Few processors: a commit costs the serving thread much.
+/// Few processors: a flush costs the serving thread much.
 const fn poor(mut situation: Situation) -> Situation {
-    situation.commit_us = 40.0;
+    situation.flush_us = 40.0;
     situation.turn_us = 10.0;
     situation
 }

@@ -1,10 +1,10 @@
-//! Group commit, simulated: waiting for company must never make things worse than committing what
+//! Group commit, simulated: a batching delay must never make things worse than flushing what
 //! is there, and has to pay where it can.
 
 mod grid;
 mod world;
 
-use ringkeeper_engine::log::pace::Target;
+use ringkeeper_engine::log::gathering::Target;
 
 use self::world::{Load, Outcome, Situation};
 
@@ -20,14 +20,14 @@ fn both(situation: &Situation, target: Target) -> (Outcome, Outcome) {
 
 /// As many writes as without waiting, and as soon, but for what the trials cost.
 #[test]
-fn throughput_is_never_worse_than_not_waiting() {
+fn throughput_target_is_never_worse_than_no_delay() {
     for situation in grid::all() {
         let (base, with) = both(&situation, Target::Throughput);
         let (rate, mean) = (with.rate() / base.rate(), with.mean_us() / base.mean_us());
         assert!(rate > 0.98, "{}: {rate:.3} of the writes", situation.name);
         assert!(mean < 1.03, "{}: {mean:.3} of the mean time", situation.name);
         assert!(with.size() > 0.97 * base.size(), "{}: more syncs", situation.name);
-        // Trials are about one commit in a hundred of these short runs.
+        // Trials are about one flush in a hundred of these short runs.
         let p99 = with.p99_us() / base.p99_us();
         assert!(p99 < 1.4, "{}: {p99:.3} of the 99th percentile", situation.name);
     }
@@ -35,7 +35,7 @@ fn throughput_is_never_worse_than_not_waiting() {
 
 /// Fewer syncs may cost time, but no writes, and never more time than the bound.
 #[test]
-fn a_bound_is_kept_and_costs_no_writes() {
+fn latency_target_is_kept_without_loss_of_throughput() {
     for (text, micros) in [("p99<2ms", 2_000.0), ("p99<5ms", 5_000.0)] {
         for situation in grid::all() {
             let (base, with) = both(&situation, target(text));
@@ -51,7 +51,7 @@ fn a_bound_is_kept_and_costs_no_writes() {
 }
 
 #[test]
-fn waiting_pays_where_clients_come_back_within_a_sync() {
+fn closed_loop_within_a_sync_gains_from_a_delay() {
     let pays = [
         ("flash, 2 clients, 50 us away", 1.6),
         ("flash, 8 clients, 100 us away", 1.5),
@@ -72,14 +72,14 @@ fn waiting_pays_where_clients_come_back_within_a_sync() {
 }
 
 #[test]
-fn a_bound_makes_fewer_syncs_of_an_open_load() {
+fn open_loop_with_a_latency_target_makes_fewer_syncs() {
     let found = grid::OPEN.iter().find(|situation| situation.name == "flash, 100,000/s");
     let (base, with) = both(found.expect("a situation of the grid"), target("p99<5ms"));
     assert!(with.size() > 1.5 * base.size(), "{} and {}", with.size(), base.size());
 }
 
 #[test]
-fn never_waiting_never_waits() {
+fn latency_mode_never_delays() {
     for situation in [&grid::CLOSED[3], &grid::OPEN[2]] {
         let base = grid::run(situation, Target::Latency, 1);
         let pace = base.pace;
@@ -88,7 +88,7 @@ fn never_waiting_never_waits() {
 }
 
 #[test]
-fn one_client_never_waits_for_anybody() {
+fn single_client_is_never_delayed() {
     for situation in grid::CLOSED {
         if !matches!(situation.load, Load::Closed { clients: 1, .. }) {
             continue;
@@ -103,7 +103,7 @@ fn one_client_never_waits_for_anybody() {
 
 /// What helped a moment ago is given up when it does not any more.
 #[test]
-fn a_load_that_changes_ends_the_waiting() {
+fn changed_load_ends_the_delay() {
     let found = grid::all().into_iter().find(|s| s.name == "flash, 64 clients, 100 us away");
     let situation = found.expect("a situation of the grid");
     let change = world::Change { at: 0.5, load: Load::Open { per_second: 3_000.0 } };
@@ -116,10 +116,10 @@ fn a_load_that_changes_ends_the_waiting() {
 }
 
 #[test]
-fn the_same_seed_is_the_same_run() {
+fn same_seed_repeats_the_run() {
     let one = grid::run(&grid::CLOSED[4], Target::Throughput, 11);
     let two = grid::run(&grid::CLOSED[4], Target::Throughput, 11);
-    assert_eq!((one.writes, one.commits, one.pace), (two.writes, two.commits, two.pace));
+    assert_eq!((one.writes, one.flushes, one.pace), (two.writes, two.flushes, two.pace));
     let three = grid::run(&grid::CLOSED[4], Target::Throughput, 12);
     assert!(one.latencies != three.latencies);
 }

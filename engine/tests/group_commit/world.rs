@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use ringkeeper_engine::log::pace::{Decision, Device, Gathering, Pace, PaceReport, Target};
+use ringkeeper_engine::log::gathering::{Decision, DiskState, OpenGroup, Pace, PaceReport, Target};
 
 /// A source of numbers that is the same everywhere.
 pub(crate) struct Random(u64);
@@ -88,9 +88,9 @@ pub(crate) struct Situation {
     pub(crate) sync: Time,
     /// What a sync takes longer for each write in it.
     pub(crate) sync_each_us: f64,
-    /// Work of the serving thread: for each write and its answer, for each commit, for each turn.
+    /// Work of the serving thread: for each write and its answer, for each flush, for each turn.
     pub(crate) write_us: f64,
-    pub(crate) commit_us: f64,
+    pub(crate) flush_us: f64,
     pub(crate) turn_us: f64,
     /// From the end of a sync, or an arrival, until a thread that sleeps runs.
     pub(crate) wake_us: f64,
@@ -107,7 +107,7 @@ pub(crate) struct Change {
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) writes: u64,
-    pub(crate) commits: u64,
+    pub(crate) flushes: u64,
     pub(crate) seconds: f64,
     /// Microseconds from the sending of a write to its answer, sorted.
     pub(crate) latencies: Vec<f32>,
@@ -137,7 +137,7 @@ impl Outcome {
     }
 
     pub(crate) fn size(&self) -> f64 {
-        self.writes as f64 / self.commits.max(1) as f64
+        self.writes as f64 / self.flushes.max(1) as f64
     }
 }
 
@@ -225,7 +225,7 @@ pub(crate) fn run_changing(
             break;
         }
         if world.now < counted_from && at >= counted_from {
-            (world.outcome.writes, world.outcome.commits) = (0, 0);
+            (world.outcome.writes, world.outcome.flushes) = (0, 0);
             world.outcome.latencies.clear();
             world.outcome.settled.clear();
         }
@@ -269,7 +269,7 @@ impl World {
             driver_free: 0.0,
             outcome: Outcome {
                 writes: 0,
-                commits: 0,
+                flushes: 0,
                 seconds: 0.0,
                 latencies: Vec::new(),
                 settled: Vec::new(),
@@ -365,14 +365,14 @@ impl World {
     /// Everything happens at the beginning of a turn, and the work that it is takes its time
     /// before the next one; answers leave and groups start when their share of it is done.
     fn turn(&mut self) -> f64 {
-        let Situation { write_us, commit_us, turn_us, .. } = self.situation;
+        let Situation { write_us, flush_us, turn_us, .. } = self.situation;
         let mut work = 0.0;
         while let Some((group, took)) = self.synced.pop_front() {
             self.handed -= 1;
-            work += commit_us;
+            work += flush_us;
             let writes = u32::try_from(group.len()).expect("few");
             self.pace.durable(self.now as u64, writes, took as u64);
-            self.outcome.commits += 1;
+            self.outcome.flushes += 1;
             for (sent, ordered) in group {
                 work += write_us / 2.0;
                 self.outcome.settled.push((self.now - ordered) as f32);
@@ -403,9 +403,9 @@ impl World {
             return;
         }
         let writes = u32::try_from(self.gathered.len()).expect("few");
-        let group = Gathering { writes, since_us: self.since as u64 };
-        let device = if self.handed == 0 { Device::Free } else { Device::Busy };
-        match self.pace.decide(self.now as u64, group, device) {
+        let group = OpenGroup { writes, since_us: self.since as u64 };
+        let disk = if self.handed == 0 { DiskState::Free } else { DiskState::Busy };
+        match self.pace.decide(self.now as u64, group, disk) {
             Decision::Gather => {}
             Decision::Wait(until) => {
                 let until = (until as f64).max(self.now + 1.0);

@@ -1,7 +1,7 @@
 //! The process dies at every operation, the power with it, and every part of what was not synced
 //! may be there or not.
 
-use ringkeeper_engine::device::{Fault, MemoryDevice, Unsynced};
+use ringkeeper_engine::device::{Fault, MemoryDisk, Unsynced};
 
 use crate::world::{NOBODY, Random, World, goes_on, live};
 
@@ -11,21 +11,21 @@ const EXHAUSTIVE: usize = 6;
 const SAMPLES: usize = 12;
 
 #[test]
-fn every_operation_may_be_the_last() {
+fn crash_at_any_operation_loses_nothing_acknowledged() {
     let operations = {
-        let (device, mut world) = (MemoryDevice::new(1), World::default());
-        live(&mut world, &device, ROUNDS).unwrap();
-        assert!(device.names().iter().any(|name| name.starts_with("spare.")), "none was recycled");
-        device.operations()
+        let (disk, mut world) = (MemoryDisk::new(1), World::default());
+        live(&mut world, &disk, ROUNDS).unwrap();
+        assert!(disk.names().iter().any(|name| name.starts_with("spare.")), "none was recycled");
+        disk.operations()
     };
     let mut tried = 0;
     for last in 0..operations {
-        let (device, mut world) = (MemoryDevice::new(1), World::default());
-        device.fail_at(last, Fault::Crash);
-        live(&mut world, &device, ROUNDS).unwrap_err();
-        tried += survives_power_loss(&world, &device, last);
-        device.process_death();
-        goes_on(&world, &device);
+        let (disk, mut world) = (MemoryDisk::new(1), World::default());
+        disk.fail_at(last, Fault::Crash);
+        live(&mut world, &disk, ROUNDS).unwrap_err();
+        tried += survives_power_loss(&world, &disk, last);
+        disk.process_death();
+        goes_on(&world, &disk);
     }
     println!("{operations} operations, {tried} power failures");
     assert!(operations > 250 && tried > 1_000);
@@ -33,41 +33,41 @@ fn every_operation_may_be_the_last() {
 
 /// The segments that a purge sets free are the next ones to be written.
 #[test]
-fn segments_are_recycled_at_once() {
-    let history = |world: &mut World, device: &MemoryDevice, last: Option<u64>| {
-        let mut server = world.start(device).unwrap();
+fn recycled_segment_survives_a_crash_at_any_operation() {
+    let history = |world: &mut World, disk: &MemoryDisk, last: Option<u64>| {
+        let mut server = world.start(disk).unwrap();
         for _ in 0..12 {
-            world.commit(&mut server, 10).unwrap();
+            world.flush(&mut server, 10).unwrap();
         }
         world.snapshot_only(&server).unwrap();
-        let before = device.operations();
+        let before = disk.operations();
         if let Some(last) = last {
-            device.fail_at(before + last, Fault::Crash);
+            disk.fail_at(before + last, Fault::Crash);
         }
         let mut go_on = || {
             let purged = server.recovered.purger.purge(1, NOBODY).map_err(|e| e.to_string())?;
             assert!(purged.segments.len() >= 2);
-            (0..8).try_for_each(|_| world.commit(&mut server, 15))
+            (0..8).try_for_each(|_| world.flush(&mut server, 15))
         };
-        go_on().map(|()| device.operations() - before)
+        go_on().map(|()| disk.operations() - before)
     };
-    let operations = history(&mut World::default(), &MemoryDevice::new(1), None).unwrap();
+    let operations = history(&mut World::default(), &MemoryDisk::new(1), None).unwrap();
     for last in 0..operations {
-        let (device, mut world) = (MemoryDevice::new(1), World::default());
-        history(&mut world, &device, Some(last)).unwrap_err();
-        survives_power_loss(&world, &device, last);
+        let (disk, mut world) = (MemoryDisk::new(1), World::default());
+        history(&mut world, &disk, Some(last)).unwrap_err();
+        survives_power_loss(&world, &disk, last);
     }
 }
 
 /// Tries subsets of what is not synced.
-fn survives_power_loss(world: &World, device: &MemoryDevice, seed: u64) -> usize {
-    let unsynced = device.unsynced();
+fn survives_power_loss(world: &World, disk: &MemoryDisk, seed: u64) -> usize {
+    let unsynced = disk.unsynced();
     let place = |item: Unsynced| unsynced.iter().position(|&other| other == item).unwrap();
     let mut tried = 0;
     let mut attempt = |survives: &mut dyn FnMut(usize) -> bool| {
-        let device = device.fork();
-        device.power_loss(|item| survives(place(item)));
-        goes_on(world, &device);
+        let disk = disk.fork();
+        disk.power_loss(|item| survives(place(item)));
+        goes_on(world, &disk);
         tried += 1;
     };
     if unsynced.len() <= EXHAUSTIVE {
@@ -91,28 +91,28 @@ fn survives_power_loss(world: &World, device: &MemoryDevice, seed: u64) -> usize
 }
 
 #[test]
-fn recovery_itself_may_be_cut_short() {
+fn crash_during_recovery_loses_nothing_acknowledged() {
     let mut tried = 0;
     for last in (0..400).step_by(3) {
-        let (device, mut world) = (MemoryDevice::new(2), World::default());
-        device.fail_at(last, Fault::Crash);
-        if live(&mut world, &device, ROUNDS).is_ok() {
+        let (disk, mut world) = (MemoryDisk::new(2), World::default());
+        disk.fail_at(last, Fault::Crash);
+        if live(&mut world, &disk, ROUNDS).is_ok() {
             break;
         }
         let mut random = Random::new(last);
-        device.power_loss(|_| random.coin());
+        disk.power_loss(|_| random.coin());
         let whole = {
-            let (device, mut world) = (device.fork(), world.clone());
-            let before = device.operations();
-            world.start(&device).unwrap_or_else(|refusal| panic!("{refusal}"));
-            device.operations() - before
+            let (disk, mut world) = (disk.fork(), world.clone());
+            let before = disk.operations();
+            world.start(&disk).unwrap_or_else(|refusal| panic!("{refusal}"));
+            disk.operations() - before
         };
         for operation in 0..whole {
-            let device = device.fork();
-            device.fail_at(device.operations() + operation, Fault::Crash);
-            assert!(world.clone().start(&device).is_err());
-            device.power_loss(|_| random.coin());
-            goes_on(&world, &device);
+            let disk = disk.fork();
+            disk.fail_at(disk.operations() + operation, Fault::Crash);
+            assert!(world.clone().start(&disk).is_err());
+            disk.power_loss(|_| random.coin());
+            goes_on(&world, &disk);
             tried += 1;
         }
     }
@@ -120,44 +120,44 @@ fn recovery_itself_may_be_cut_short() {
 }
 
 #[test]
-fn many_lives_in_one_directory() {
+fn many_crashes_in_one_directory_lose_nothing_acknowledged() {
     for seed in 0..60 {
-        let (device, mut world) = (MemoryDevice::new(seed), World::default());
+        let (disk, mut world) = (MemoryDisk::new(seed), World::default());
         let mut random = Random::new(seed);
         for _ in 0..12 {
-            let last = device.operations() + 30 + random.below(250) as u64;
-            device.fail_at(last, Fault::Crash);
-            if live(&mut world, &device, 40).is_ok() {
-                device.fail_at(u64::MAX, Fault::Crash);
+            let last = disk.operations() + 30 + random.below(250) as u64;
+            disk.fail_at(last, Fault::Crash);
+            if live(&mut world, &disk, 40).is_ok() {
+                disk.fail_at(u64::MAX, Fault::Crash);
             }
             if random.coin() {
-                device.power_loss(|_| random.coin());
+                disk.power_loss(|_| random.coin());
             } else {
-                device.process_death();
+                disk.process_death();
             }
         }
-        goes_on(&world, &device);
+        goes_on(&world, &disk);
     }
 }
 
-/// Without syncs a power failure may lose the newest commits, but it never invents any, and the
+/// Without syncs a power failure may lose the newest flushes, but it never invents any, and the
 /// server starts.
 #[test]
-fn unsynced_histories_lose_their_end_and_start_again() {
+fn unsynced_log_loses_only_its_end_at_power_loss() {
     for seed in 0..300 {
-        let (device, mut world) = (MemoryDevice::new(seed), World::default());
-        device.set_unsynced();
-        let mut server = world.start(&device).unwrap();
+        let (disk, mut world) = (MemoryDisk::new(seed), World::default());
+        disk.set_unsynced();
+        let mut server = world.start(&disk).unwrap();
         for records in [30, 1, 7, 20, 2, 5, 9, 1, 1] {
-            world.commit(&mut server, records).unwrap();
+            world.flush(&mut server, records).unwrap();
         }
         let mut random = Random::new(seed);
-        device.power_loss(|_| random.coin());
+        disk.power_loss(|_| random.coin());
         let ordered = world.ordered.len();
         world.acked = 0;
-        world.start(&device).unwrap_or_else(|refusal| panic!("{refusal}"));
+        world.start(&disk).unwrap_or_else(|refusal| panic!("{refusal}"));
         assert!(world.acked >= 30 && world.acked <= ordered, "a full segment was synced");
-        device.process_death();
-        world.start(&device).unwrap_or_else(|refusal| panic!("{refusal}"));
+        disk.process_death();
+        world.start(&disk).unwrap_or_else(|refusal| panic!("{refusal}"));
     }
 }

@@ -1,6 +1,6 @@
 //! The log ends at every byte.
 
-use ringkeeper_engine::device::MemoryDevice;
+use ringkeeper_engine::device::MemoryDisk;
 use ringkeeper_engine::log::{Note, Refusal};
 
 use crate::world::{World, goes_on, open, repaired};
@@ -10,34 +10,34 @@ const GROUPS: [usize; 14] = [1, 3, 7, 1, 1, 12, 4, 2, 9, 1, 6, 3, 8, 5];
 const HEADER: usize = 8_192;
 
 struct Image {
-    device: MemoryDevice,
+    disk: MemoryDisk,
     world: World,
     /// Name of a segment, its end, and how many transactions are durable with it; a line for each
-    /// commit.
+    /// flush.
     ends: Vec<(String, usize, usize)>,
     segments: Vec<String>,
 }
 
-/// A directory that was not sealed at its end: the process died after a commit.
+/// A directory that was not sealed at its end: the process died after a flush.
 fn image(seed: u64) -> Image {
-    let (device, mut world) = (MemoryDevice::new(seed), World::default());
-    let mut server = world.start(&device).unwrap();
+    let (disk, mut world) = (MemoryDisk::new(seed), World::default());
+    let mut server = world.start(&disk).unwrap();
     let mut ends = Vec::new();
     for records in GROUPS {
-        world.commit(&mut server, records).unwrap();
-        let segments = segments(&device);
+        world.flush(&mut server, records).unwrap();
+        let segments = segments(&disk);
         let name = segments.last().unwrap().clone();
-        let used = device.contents(&name).unwrap().iter().rposition(|&byte| byte != 0).unwrap() + 1;
+        let used = disk.contents(&name).unwrap().iter().rposition(|&byte| byte != 0).unwrap() + 1;
         ends.push((name, used, world.acked));
     }
-    let segments = segments(&device);
+    let segments = segments(&disk);
     assert_eq!(segments.len(), 2);
-    Image { device, world, ends, segments }
+    Image { disk, world, ends, segments }
 }
 
-fn segments(device: &MemoryDevice) -> Vec<String> {
+fn segments(disk: &MemoryDisk) -> Vec<String> {
     let mut names: Vec<String> =
-        device.names().into_iter().filter(|name| name.starts_with("log.")).collect();
+        disk.names().into_iter().filter(|name| name.starts_with("log.")).collect();
     names.sort_by_key(|name| u64::from_str_radix(&name[4..], 16).unwrap());
     names
 }
@@ -45,14 +45,14 @@ fn segments(device: &MemoryDevice) -> Vec<String> {
 impl Image {
     /// The directory as it is when the log got no further than `cut` bytes into a segment; behind
     /// it lies what lay there before.
-    fn cut(&self, segment: usize, cut: usize, before: &[u8]) -> (MemoryDevice, World) {
-        let device = self.device.fork();
+    fn cut(&self, segment: usize, cut: usize, before: &[u8]) -> (MemoryDisk, World) {
+        let disk = self.disk.fork();
         let name = &self.segments[segment];
-        let mut bytes = device.contents(name).unwrap();
+        let mut bytes = disk.contents(name).unwrap();
         bytes[cut..].copy_from_slice(&before[cut..]);
-        device.put(name, bytes);
+        disk.put(name, bytes);
         for later in &self.segments[segment + 1..] {
-            device.take(later);
+            disk.take(later);
         }
         let mut world = self.world.clone();
         let is_whole = |(at, end, _): &&(String, usize, usize)| {
@@ -60,20 +60,20 @@ impl Image {
             place < segment || (place == segment && *end <= cut)
         };
         world.acked = self.ends.iter().filter(is_whole).map(|line| line.2).max().unwrap_or(0);
-        (device, world)
+        (disk, world)
     }
 }
 
 #[test]
-fn cut_at_every_byte_with_zeros_behind() {
+fn log_cut_at_any_byte_before_zeros_recovers_a_prefix() {
     let image = image(1);
     let zeros = vec![0; 20 << 10];
     for segment in 0..2 {
         let last = image.ends.iter().rfind(|line| line.0 == image.segments[segment]);
         let end = last.unwrap().1;
         for cut in HEADER..=end {
-            let (device, world) = image.cut(segment, cut, &zeros);
-            let notes = goes_on(&world, &device);
+            let (disk, world) = image.cut(segment, cut, &zeros);
+            let notes = goes_on(&world, &disk);
             assert!(notes.iter().all(|note| matches!(note, Note::TornTail { .. })), "{notes:?}");
             assert!(cut < end || notes.is_empty());
         }
@@ -81,36 +81,36 @@ fn cut_at_every_byte_with_zeros_behind() {
 }
 
 #[test]
-fn cut_at_every_byte_with_an_older_life_behind() {
+fn log_cut_at_any_byte_before_recycled_records_recovers_a_prefix() {
     let image = image(1);
     // The same history in another directory has other salts: as in a recycled segment, everything
     // behind the cut looks like a record, and none is one.
     let other = self::image(2);
     for segment in 0..2 {
-        let stale = other.device.contents(&other.segments[segment]).unwrap();
+        let stale = other.disk.contents(&other.segments[segment]).unwrap();
         let end = image.ends.iter().rfind(|line| line.0 == image.segments[segment]);
         for cut in HEADER..=end.unwrap().1 {
-            let (device, world) = image.cut(segment, cut, &stale);
-            goes_on(&world, &device);
+            let (disk, world) = image.cut(segment, cut, &stale);
+            goes_on(&world, &disk);
         }
     }
 }
 
 #[test]
-fn a_cut_with_a_later_segment_behind_it_is_damage() {
+fn log_cut_before_a_later_segment_is_damage() {
     let image = image(1);
     let name = &image.segments[0];
-    let whole = image.device.contents(name).unwrap();
+    let whole = image.disk.contents(name).unwrap();
     let end = image.ends.iter().rfind(|line| line.0 == *name).unwrap().1;
     for cut in (HEADER..end).step_by(3) {
-        let device = image.device.fork();
+        let disk = image.disk.fork();
         let mut bytes = whole.clone();
         bytes[cut..].fill(0);
         if bytes == whole {
             continue;
         }
-        device.put(name, bytes);
-        let refusal = open(&device).map(|_| ()).unwrap_err();
+        disk.put(name, bytes);
+        let refusal = open(&disk).map(|_| ()).unwrap_err();
         assert!(
             matches!(refusal, Refusal::Damaged { .. } | Refusal::Gap { .. }),
             "{cut}: {refusal}"
@@ -118,22 +118,22 @@ fn a_cut_with_a_later_segment_behind_it_is_damage() {
         let text = refusal.to_string();
         assert!(text.contains("log.") && text.contains("ringkeeper log repair"), "{text}");
         if cut % 60 == 0 {
-            let left = repaired(&device);
+            let left = repaired(&disk);
             assert!(left == image.world.ordered[..left.len()]);
         }
     }
 }
 
-/// A file that was made shorter lost more than a commit.
+/// A file that was made shorter lost more than a flush.
 #[test]
-fn a_segment_that_is_too_short_is_refused() {
+fn segment_shorter_than_its_header_says_is_refused() {
     let image = image(1);
     for name in &image.segments {
         for len in [0, 1, 100, HEADER, HEADER + 1, 9_000, (20 << 10) - 1] {
-            let device = image.device.fork();
-            let bytes = device.contents(name).unwrap();
-            device.put(name, bytes[..len].to_vec());
-            let refusal = open(&device).map(|_| ()).unwrap_err();
+            let disk = image.disk.fork();
+            let bytes = disk.contents(name).unwrap();
+            disk.put(name, bytes[..len].to_vec());
+            let refusal = open(&disk).map(|_| ()).unwrap_err();
             assert!(
                 matches!(refusal, Refusal::Length { .. } | Refusal::Header { .. }),
                 "{refusal}"

@@ -1,9 +1,10 @@
-//! The same on a real file system, in every way to write.
+//! The same on a real file system, in every strategy to write.
 
 use std::path::Path;
 
 use ringkeeper_engine::device::{
-    Disk, Durability, Home, HomeError, ProbeReport, Strategy, probe, probe_while, usual,
+    DirectoryLock, DirectoryLockError, Disk, Durability, ProbeReport, Strategy, default_strategy,
+    probe, probe_while,
 };
 
 use crate::world::World;
@@ -16,8 +17,8 @@ fn directory() -> tempfile::TempDir {
 fn supported(path: &Path) -> Vec<Strategy> {
     let works = |strategy: &Strategy| {
         let probe = tempfile::tempdir_in(path).unwrap();
-        let device = Disk::open(probe.path(), *strategy, Durability::Synced).unwrap();
-        let refusal = World::default().start(&device).err();
+        let disk = Disk::open(probe.path(), *strategy, Durability::Synced).unwrap();
+        let refusal = World::default().start(&disk).err();
         if let Some(refusal) = &refusal {
             println!("skipped: {strategy} does not work here: {refusal}");
         }
@@ -27,89 +28,89 @@ fn supported(path: &Path) -> Vec<Strategy> {
 }
 
 #[test]
-fn every_strategy_writes_what_the_others_read() {
+fn log_of_each_strategy_is_readable_with_every_other() {
     let home = directory();
     let strategies = supported(home.path());
     assert!(strategies.contains(&Strategy::Pwrite), "this one works everywhere");
     let mut world = World::default();
     for round in 0..3 {
         for &strategy in &strategies {
-            let device = Disk::open(home.path(), strategy, Durability::Synced).unwrap();
-            let mut server = world.start(&device).unwrap_or_else(|refusal| panic!("{refusal}"));
+            let disk = Disk::open(home.path(), strategy, Durability::Synced).unwrap();
+            let mut server = world.start(&disk).unwrap_or_else(|refusal| panic!("{refusal}"));
             for records in [1, 2, 40, 7, 90] {
-                world.commit(&mut server, records).unwrap();
+                world.flush(&mut server, records).unwrap();
                 server.recovered.preparer.step().unwrap();
             }
             let stats = server.recovered.log.stats();
-            assert!(stats.commits == 5 && stats.records == 140 && stats.micros_max > 0);
+            assert!(stats.flushes == 5 && stats.records == 140 && stats.micros_max > 0);
             if round % 2 == 1 {
                 world.snapshot(&server, 2).unwrap();
             }
         }
     }
     // A log that did not wait for the disk goes on as one that does, in a segment of its own.
-    let device = Disk::open(home.path(), Strategy::Direct, Durability::Unsynced).unwrap();
-    let mut server = world.start(&device).unwrap();
+    let disk = Disk::open(home.path(), Strategy::Direct, Durability::Unsynced).unwrap();
+    let mut server = world.start(&disk).unwrap();
     assert_eq!(server.recovered.notes.len(), 1);
-    world.commit(&mut server, 30).unwrap();
-    let device = Disk::open(home.path(), Strategy::Pwrite, Durability::Synced).unwrap();
-    let mut server = world.start(&device).unwrap();
-    world.commit(&mut server, 1).unwrap();
-    world.start(&device).unwrap();
+    world.flush(&mut server, 30).unwrap();
+    let disk = Disk::open(home.path(), Strategy::Pwrite, Durability::Synced).unwrap();
+    let mut server = world.start(&disk).unwrap();
+    world.flush(&mut server, 1).unwrap();
+    world.start(&disk).unwrap();
 }
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the rest of a measurement is a file")]
-fn a_report_holds_for_the_disk_that_was_measured() {
+fn probe_report_of_another_disk_is_ignored() {
     let home = directory();
     let budget = std::time::Duration::from_millis(150);
-    assert_eq!(ProbeReport::kept(home.path()).unwrap(), None);
-    let (way, glance) = usual(home.path());
-    assert!(glance.is_some_and(|glance| glance.strategy == way && glance.commits > 0));
-    assert!(way == Strategy::Direct || way == Strategy::Pwrite);
+    assert_eq!(ProbeReport::load(home.path()).unwrap(), None);
+    let (strategy, sampled) = default_strategy(home.path());
+    assert!(sampled.is_some_and(|sampled| sampled.strategy == strategy && sampled.flushes > 0));
+    assert!(strategy == Strategy::Direct || strategy == Strategy::Pwrite);
     let report = probe(home.path(), budget).unwrap();
     assert!(!report.measured.is_empty() && report.fdatasync_p50_us > 0, "{report:?}");
     println!("{} because {}", report.chosen, report.why);
-    report.keep(home.path()).unwrap();
+    report.save(home.path()).unwrap();
     // What a measurement that was cut short has left goes away.
     std::fs::write(home.path().join("probe.tmp"), "x").unwrap();
-    let again = ProbeReport::kept(home.path()).unwrap().expect("it was kept");
+    let again = ProbeReport::load(home.path()).unwrap().expect("it was kept");
     assert!(again.chosen == report.chosen && again.why == report.why);
     // What was measured where more was allowed does not stop a start.
     std::fs::create_dir(home.path().join("probe.tmp")).unwrap();
-    assert_eq!(ProbeReport::kept(home.path()).unwrap(), None, "no way can be tried");
+    assert_eq!(ProbeReport::load(home.path()).unwrap(), None, "no strategy can be tried");
     std::fs::remove_dir(home.path().join("probe.tmp")).unwrap();
-    assert!(ProbeReport::kept(home.path()).unwrap().is_some());
+    assert!(ProbeReport::load(home.path()).unwrap().is_some());
     let elsewhere = ProbeReport { file_system: "another".to_owned(), ..report };
-    elsewhere.keep(home.path()).unwrap();
-    assert_eq!(ProbeReport::kept(home.path()).unwrap(), None);
+    elsewhere.save(home.path()).unwrap();
+    assert_eq!(ProbeReport::load(home.path()).unwrap(), None);
     assert_eq!(probe_while(home.path(), budget, || false).unwrap(), None, "it was called off");
     let names: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(Result::unwrap).collect();
     assert_eq!(names.len(), 1, "only the report is left");
 }
 
 #[test]
-fn one_server_to_a_directory() {
+fn locked_directory_is_refused_to_a_second_server() {
     let parent = directory();
-    let path = parent.path().join("made/on/the/way");
-    let home = Home::open(&path).unwrap();
-    let error = Home::open(&path).unwrap_err();
+    let path = parent.path().join("made/on/the/strategy");
+    let home = DirectoryLock::acquire(&path).unwrap();
+    let error = DirectoryLock::acquire(&path).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, HomeError::InUse { .. }), "{text}");
+    assert!(matches!(error, DirectoryLockError::InUse { .. }), "{text}");
     assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
     drop(home);
-    Home::open(&path).unwrap();
+    DirectoryLock::acquire(&path).unwrap();
 }
 
 #[test]
-fn directories_of_others_are_left_alone() {
+fn directory_of_zookeeper_is_refused_and_unchanged() {
     let parent = directory();
     std::fs::create_dir(parent.path().join("version-2")).unwrap();
-    let error = Home::open(parent.path()).unwrap_err();
-    assert!(matches!(error, HomeError::ZooKeeper { .. }), "{error}");
+    let error = DirectoryLock::acquire(parent.path()).unwrap_err();
+    assert!(matches!(error, DirectoryLockError::ZooKeeper { .. }), "{error}");
     assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1, "nothing was written");
     let file = parent.path().join("file");
     std::os::unix::fs::symlink("/dev/null", &file).unwrap();
-    let error = Home::open(&file).unwrap_err();
+    let error = DirectoryLock::acquire(&file).unwrap_err();
     assert!(error.to_string().contains("name a directory"), "{error}");
 }

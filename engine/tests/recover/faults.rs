@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use ringkeeper_engine::device::{Fault, MemoryDevice};
+use ringkeeper_engine::device::{Fault, MemoryDisk};
 use ringkeeper_engine::log::{Group, LogCapacity, Step};
 
 use crate::world::{Random, World, goes_on, live, txn};
@@ -12,21 +12,21 @@ const ROUNDS: usize = 32;
 /// An error is final, and what was acknowledged before it comes back: from the disk, also where
 /// the page cache has more.
 #[test]
-fn every_operation_may_fail() {
+fn failure_of_any_operation_loses_nothing_acknowledged() {
     let operations = {
-        let (device, mut world) = (MemoryDevice::new(1), World::default());
-        live(&mut world, &device, ROUNDS).unwrap();
-        device.operations()
+        let (disk, mut world) = (MemoryDisk::new(1), World::default());
+        live(&mut world, &disk, ROUNDS).unwrap();
+        disk.operations()
     };
     let mut stopped = 0;
     for at in 0..operations {
         for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
-            let (device, mut world) = (MemoryDevice::new(1), World::default());
-            device.fail_at(at, Fault::Error(kind));
-            stopped += usize::from(live(&mut world, &device, ROUNDS).is_err());
-            let powerless = device.fork();
-            device.process_death();
-            goes_on(&world, &device);
+            let (disk, mut world) = (MemoryDisk::new(1), World::default());
+            disk.fail_at(at, Fault::Error(kind));
+            stopped += usize::from(live(&mut world, &disk, ROUNDS).is_err());
+            let powerless = disk.fork();
+            disk.process_death();
+            goes_on(&world, &disk);
             let mut random = Random::new(at);
             powerless.power_loss(|_| random.coin());
             goes_on(&world, &powerless);
@@ -36,12 +36,12 @@ fn every_operation_may_fail() {
 }
 
 #[test]
-fn a_log_that_failed_takes_nothing_more() {
-    let (device, mut world) = (MemoryDevice::new(1), World::default());
-    let mut server = world.start(&device).unwrap();
-    world.commit(&mut server, 2).unwrap();
-    device.fail_at(device.operations() + 1, Fault::Error(ErrorKind::Other));
-    let error = world.commit(&mut server, 1).unwrap_err();
+fn failed_log_takes_no_further_group() {
+    let (disk, mut world) = (MemoryDisk::new(1), World::default());
+    let mut server = world.start(&disk).unwrap();
+    world.flush(&mut server, 2).unwrap();
+    disk.fail_at(disk.operations() + 1, Fault::Error(ErrorKind::Other));
+    let error = world.flush(&mut server, 1).unwrap_err();
     assert!(error.contains("The server stops"), "{error}");
     let mut group = Group::new();
     group.push(&txn(4, 1));
@@ -51,13 +51,13 @@ fn a_log_that_failed_takes_nothing_more() {
 
 /// A server that asks for room never meets the end of the disk in its log.
 #[test]
-fn a_full_disk_is_seen_before_it_is_hit() {
+fn full_disk_is_reported_before_a_flush_fails() {
     for spare_bytes in (0..60_000).step_by(1_237) {
-        let (device, mut world) = (MemoryDevice::new(1), World::default());
-        let mut server = world.start(&device).unwrap();
+        let (disk, mut world) = (MemoryDisk::new(1), World::default());
+        let mut server = world.start(&disk).unwrap();
         server.recovered.preparer.step().unwrap();
         assert_eq!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
-        device.set_capacity(Some(2 * (20 << 10) + 4_096 + spare_bytes));
+        disk.set_capacity(Some(2 * (20 << 10) + 4_096 + spare_bytes));
         let mut refused = false;
         for round in 0..1_000 {
             let mut group = Group::new();
@@ -68,50 +68,50 @@ fn a_full_disk_is_seen_before_it_is_hit() {
                 refused = true;
                 break;
             }
-            world.commit(&mut server, 1 + round % 5).unwrap();
+            world.flush(&mut server, 1 + round % 5).unwrap();
             server.recovered.preparer.step().unwrap();
         }
         assert!(refused, "the disk is full, and nobody says so");
         // Sessions can still be closed, and the log never fails.
         let closes = server.recovered.gauge.capacity().closes;
         assert!(closes >= server.recovered.gauge.capacity().writes + 3_000, "{closes}");
-        world.commit(&mut server, 3).unwrap();
+        world.flush(&mut server, 3).unwrap();
         // A snapshot does not fit; that is no reason to stop, and it leaves nothing behind.
         if spare_bytes == 0 {
-            device.set_capacity(Some(1));
+            disk.set_capacity(Some(1));
             world.snapshot(&server, 1).unwrap_err();
-            assert!(!device.names().iter().any(|name| name.starts_with("snapshot")));
+            assert!(!disk.names().iter().any(|name| name.starts_with("snapshot")));
         }
         // A restart on the full disk works.
-        device.process_death();
-        let mut server = world.start(&device).unwrap();
+        disk.process_death();
+        let mut server = world.start(&disk).unwrap();
         assert_eq!(server.recovered.preparer.step().unwrap(), Step::Full);
         // Space comes back.
-        device.set_capacity(None);
+        disk.set_capacity(None);
         assert_eq!(server.recovered.preparer.step().unwrap(), Step::Made);
         assert_eq!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
-        world.commit(&mut server, 40).unwrap();
-        goes_on(&world, &device);
+        world.flush(&mut server, 40).unwrap();
+        goes_on(&world, &disk);
     }
 }
 
 /// A purge may be what brings space back.
 #[test]
-fn recycled_segments_end_a_full_disk() {
-    let (device, mut world) = (MemoryDevice::new(1), World::default());
-    let mut server = world.start(&device).unwrap();
+fn recycled_segments_end_the_full_disk_state() {
+    let (disk, mut world) = (MemoryDisk::new(1), World::default());
+    let mut server = world.start(&disk).unwrap();
     for _ in 0..12 {
-        world.commit(&mut server, 10).unwrap();
+        world.flush(&mut server, 10).unwrap();
     }
-    device.set_capacity(Some(0));
+    disk.set_capacity(Some(0));
     assert_eq!(server.recovered.preparer.step().unwrap(), Step::Full);
     assert_ne!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
-    device.set_capacity(None);
+    disk.set_capacity(None);
     world.snapshot_only(&server).unwrap();
-    device.set_capacity(Some(0));
+    disk.set_capacity(Some(0));
     server.recovered.purger.purge(1, crate::world::NOBODY).unwrap();
     assert_eq!(server.recovered.preparer.step().unwrap(), Step::Enough);
     assert_eq!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
-    world.commit(&mut server, 60).unwrap();
-    goes_on(&world, &device);
+    world.flush(&mut server, 60).unwrap();
+    goes_on(&world, &disk);
 }

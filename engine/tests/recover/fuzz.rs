@@ -1,15 +1,15 @@
 //! Random damage: refused or survived, never a panic.
 
-use ringkeeper_engine::device::{Identity, MemoryDevice};
+use ringkeeper_engine::device::{Identity, MemoryDisk};
 use ringkeeper_engine::log::header::Header;
 use ringkeeper_engine::log::{Each, recover, repair_truncate, scan};
 
 use crate::world::{Random, World, dirs, live, settings};
 
-fn try_to_start(device: &MemoryDevice) {
-    let Ok(mut identity) = Identity::open(device, 3) else { return };
-    let copy = device.fork();
-    let _ = recover(&dirs(device), &mut identity.clone(), &settings(), &mut Each(|_| Ok(())));
+fn try_to_start(disk: &MemoryDisk) {
+    let Ok(mut identity) = Identity::open(disk, 3) else { return };
+    let copy = disk.fork();
+    let _ = recover(&dirs(disk), &mut identity.clone(), &settings(), &mut Each(|_| Ok(())));
     if repair_truncate(&dirs(&copy), &identity, &settings()).is_ok() {
         let started = recover(&dirs(&copy), &mut identity, &settings(), &mut Each(|_| Ok(())));
         assert!(started.is_ok(), "repaired, and yet: {}", started.err().unwrap());
@@ -38,52 +38,52 @@ pub(crate) fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
 }
 
 #[test]
-fn mutated_directories_never_panic() {
-    let (device, mut world) = (MemoryDevice::new(1), World::default());
-    live(&mut world, &device, 30).unwrap();
+fn mutated_directory_never_panics() {
+    let (disk, mut world) = (MemoryDisk::new(1), World::default());
+    live(&mut world, &disk, 30).unwrap();
     for seed in 0..4_000 {
         let mut random = Random::new(seed);
-        let device = device.fork();
-        let names = device.names();
+        let disk = disk.fork();
+        let names = disk.names();
         for _ in 0..1 + random.below(3) {
             let name = &names[random.below(names.len())];
             match random.below(20) {
-                0 => device.take(name),
+                0 => disk.take(name),
                 1 => {
                     let other = &names[random.below(names.len())];
-                    device.put(other, device.contents(name).unwrap_or_default());
+                    disk.put(other, disk.contents(name).unwrap_or_default());
                 }
                 _ => {
-                    let mut bytes = device.contents(name).unwrap_or_default();
+                    let mut bytes = disk.contents(name).unwrap_or_default();
                     mutate(&mut bytes, &mut random);
-                    device.put(name, bytes);
+                    disk.put(name, bytes);
                 }
             }
         }
-        try_to_start(&device);
+        try_to_start(&disk);
     }
 }
 
 #[test]
-fn random_files_never_panic() {
+fn random_file_never_panics() {
     for seed in 0..500 {
         let mut random = Random::new(seed);
-        let device = MemoryDevice::new(seed);
-        let _ = Identity::open(&device, 3).unwrap();
+        let disk = MemoryDisk::new(seed);
+        let _ = Identity::open(&disk, 3).unwrap();
         for name in ["log.1", "log.30", "snapshot.7", "spare.1", "making.x", "snapshot.9.tmp"] {
             let len = random.below(20_000);
-            device.put(name, (0..len).map(|_| random.below(256) as u8).collect());
+            disk.put(name, (0..len).map(|_| random.below(256) as u8).collect());
         }
-        try_to_start(&device);
+        try_to_start(&disk);
     }
 }
 
 #[test]
-fn scans_take_any_bytes() {
-    let (device, mut world) = (MemoryDevice::new(1), World::default());
-    live(&mut world, &device, 9).unwrap();
-    let name = device.names().into_iter().find(|name| name.starts_with("log.")).unwrap();
-    let segment = device.contents(&name).unwrap();
+fn scan_of_random_bytes_never_panics() {
+    let (disk, mut world) = (MemoryDisk::new(1), World::default());
+    live(&mut world, &disk, 9).unwrap();
+    let name = disk.names().into_iter().find(|name| name.starts_with("log.")).unwrap();
+    let segment = disk.contents(&name).unwrap();
     let header = Header::decode(&segment).unwrap();
     for seed in 0..20_000 {
         let mut random = Random::new(seed);

@@ -1,213 +1,213 @@
 //! What a server must not start from.
 
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::device::{BadIdentity, Identity, MemoryDevice};
+use ringkeeper_engine::device::{BadIdentity, Identity, MemoryDisk};
 use ringkeeper_engine::log::{Proof, Refusal};
 
 use crate::world::{NOBODY, World, open, repaired};
 
 /// Several segments and two snapshots.
-fn world(seed: u64) -> (MemoryDevice, World) {
+fn world(seed: u64) -> (MemoryDisk, World) {
     world_of_life(seed, 0)
 }
 
 /// The same again with other contents.
-fn world_of_life(seed: u64, life: u64) -> (MemoryDevice, World) {
-    let (device, mut world) = (MemoryDevice::new(seed), World { life, ..World::default() });
-    let mut server = world.start(&device).unwrap();
+fn world_of_life(seed: u64, life: u64) -> (MemoryDisk, World) {
+    let (disk, mut world) = (MemoryDisk::new(seed), World { life, ..World::default() });
+    let mut server = world.start(&disk).unwrap();
     for round in 0..30 {
-        world.commit(&mut server, 5).unwrap();
+        world.flush(&mut server, 5).unwrap();
         if round == 12 || round == 20 {
             world.snapshot_only(&server).unwrap();
         }
     }
     server.recovered.log.seal().unwrap();
-    (device, world)
+    (disk, world)
 }
 
-fn segments(device: &MemoryDevice) -> Vec<String> {
+fn segments(disk: &MemoryDisk) -> Vec<String> {
     let mut names: Vec<String> =
-        device.names().into_iter().filter(|name| name.starts_with("log.")).collect();
+        disk.names().into_iter().filter(|name| name.starts_with("log.")).collect();
     names.sort_by_key(|name| u64::from_str_radix(&name[4..], 16).unwrap());
     assert!(names.len() >= 3);
     names
 }
 
-fn refusal(device: &MemoryDevice) -> Refusal {
-    let before = contents(device);
-    let refusal = open(device).map(|_| ()).unwrap_err();
-    assert!(contents(device) == before, "a refusal changes nothing: {refusal}");
+fn refusal(disk: &MemoryDisk) -> Refusal {
+    let before = contents(disk);
+    let refusal = open(disk).map(|_| ()).unwrap_err();
+    assert!(contents(disk) == before, "a refusal changes nothing: {refusal}");
     refusal
 }
 
-fn contents(device: &MemoryDevice) -> Vec<(String, Vec<u8>)> {
-    device.names().into_iter().map(|name| (name.clone(), device.contents(&name).unwrap())).collect()
+fn contents(disk: &MemoryDisk) -> Vec<(String, Vec<u8>)> {
+    disk.names().into_iter().map(|name| (name.clone(), disk.contents(&name).unwrap())).collect()
 }
 
 #[test]
-fn a_missing_segment_is_a_gap() {
-    let (device, world) = world(1);
-    device.take("snapshot.41");
-    device.take("snapshot.69");
-    let names = segments(&device);
+fn missing_segment_is_a_gap() {
+    let (disk, world) = world(1);
+    disk.take("snapshot.41");
+    disk.take("snapshot.69");
+    let names = segments(&disk);
     for missing in &names[1..names.len() - 1] {
-        let device = device.fork();
-        device.take(missing);
-        assert!(matches!(refusal(&device), Refusal::Gap { .. }));
-        let left = repaired(&device);
+        let disk = disk.fork();
+        disk.take(missing);
+        assert!(matches!(refusal(&disk), Refusal::Gap { .. }));
+        let left = repaired(&disk);
         assert!(left == world.ordered[..left.len()] && !left.is_empty());
     }
 }
 
 #[test]
-fn a_log_without_its_beginning_needs_a_snapshot() {
-    let (device, _) = world(1);
-    let names = segments(&device);
-    device.take(&names[0]);
-    assert!(open(&device.fork()).is_ok());
-    device.take("snapshot.41");
-    device.take("snapshot.69");
-    let refusal = refusal(&device);
+fn log_without_its_begin_needs_a_snapshot() {
+    let (disk, _) = world(1);
+    let names = segments(&disk);
+    disk.take(&names[0]);
+    assert!(open(&disk.fork()).is_ok());
+    disk.take("snapshot.41");
+    disk.take("snapshot.69");
+    let refusal = refusal(&disk);
     assert!(matches!(refusal, Refusal::NoBeginning { .. }), "{refusal}");
 }
 
 #[test]
-fn a_snapshot_that_the_log_does_not_reach_is_refused() {
-    let (device, world) = world(1);
-    for name in &segments(&device)[1..] {
-        device.take(name);
+fn snapshot_newer_than_the_log_is_refused() {
+    let (disk, world) = world(1);
+    for name in &segments(&disk)[1..] {
+        disk.take(name);
     }
-    let refusal = refusal(&device);
+    let refusal = refusal(&disk);
     assert!(matches!(refusal, Refusal::LogTooShort { .. }), "{refusal}");
     // The snapshot is newer than all that is left of the log, so the log begins anew behind it.
-    let left = repaired(&device);
+    let left = repaired(&disk);
     assert_eq!(left.len(), 0x69);
     assert!(left == world.ordered[..0x69]);
 }
 
 #[test]
-fn a_log_that_is_gone_is_not_an_empty_one() {
-    let (device, _) = world(1);
-    segments(&device).iter().for_each(|name| device.take(name));
-    assert!(matches!(refusal(&device), Refusal::LogGone { .. }));
-    device.take("snapshot.41");
-    device.take("snapshot.69");
-    assert!(matches!(refusal(&device), Refusal::LogGone { .. }));
+fn missing_log_of_a_used_directory_is_refused() {
+    let (disk, _) = world(1);
+    segments(&disk).iter().for_each(|name| disk.take(name));
+    assert!(matches!(refusal(&disk), Refusal::LogGone { .. }));
+    disk.take("snapshot.41");
+    disk.take("snapshot.69");
+    assert!(matches!(refusal(&disk), Refusal::LogGone { .. }));
 }
 
 #[test]
-fn damage_in_the_middle_is_named() {
-    let (device, world) = world(1);
-    device.take("snapshot.41");
-    device.take("snapshot.69");
-    let names = segments(&device);
-    let mut bytes = device.contents(&names[1]).unwrap();
+fn damage_in_the_middle_is_refused_with_its_offset() {
+    let (disk, world) = world(1);
+    disk.take("snapshot.41");
+    disk.take("snapshot.69");
+    let names = segments(&disk);
+    let mut bytes = disk.contents(&names[1]).unwrap();
     bytes[10_096] ^= 1;
-    device.put(&names[1], bytes);
-    let refusal = refusal(&device);
+    disk.put(&names[1], bytes);
+    let refusal = refusal(&disk);
     let Refusal::Damaged { file, offset, last, why } = &refusal else { panic!("{refusal}") };
     assert!(file.ends_with(&names[1]) && *offset <= 10_096 && *offset > 9_096);
     assert!(matches!(why, Proof::LaterSegment(_)));
-    let left = repaired(&device);
+    let left = repaired(&disk);
     assert_eq!(left.len() as u64, last.0);
     assert!(left == world.ordered[..left.len()]);
 }
 
-/// A whole page of acknowledged commits vanishes, and later ones are still there.
+/// A whole page of acknowledged flushes vanishes, and later ones are still there.
 #[test]
-fn a_lost_page_in_the_newest_segment_is_damage() {
-    let (device, _) = world(1);
-    let names = segments(&device);
+fn lost_page_in_the_newest_segment_is_damage() {
+    let (disk, _) = world(1);
+    let names = segments(&disk);
     let newest = names.last().unwrap();
-    let mut bytes = device.contents(newest).unwrap();
+    let mut bytes = disk.contents(newest).unwrap();
     bytes[8_704..9_728].fill(0);
-    device.put(newest, bytes);
-    let refusal = refusal(&device);
+    disk.put(newest, bytes);
+    let refusal = refusal(&disk);
     assert!(matches!(refusal, Refusal::Damaged { why: Proof::LaterGroup(_), .. }), "{refusal}");
 }
 
 #[test]
-fn segments_of_other_directories_are_strangers() {
-    let (device, _) = world(1);
+fn segment_of_another_directory_is_refused() {
+    let (disk, _) = world(1);
     let (other, _) = world(2);
-    let names = segments(&device);
-    device.put(&names[1], other.contents(&names[1]).unwrap());
-    assert!(matches!(refusal(&device), Refusal::Stranger { .. }));
+    let names = segments(&disk);
+    disk.put(&names[1], other.contents(&names[1]).unwrap());
+    assert!(matches!(refusal(&disk), Refusal::Stranger { .. }));
     // So is a segment under another one's name, and one that is there twice.
-    let (device, _) = world(1);
-    device.put(&names[1], device.contents(&names[2]).unwrap());
-    assert!(matches!(refusal(&device), Refusal::Stranger { .. }));
-    let (device, _) = world(1);
-    device.put("log.2", device.contents(&names[1]).unwrap());
-    assert!(matches!(refusal(&device), Refusal::Stranger { .. }));
+    let (disk, _) = world(1);
+    disk.put(&names[1], disk.contents(&names[2]).unwrap());
+    assert!(matches!(refusal(&disk), Refusal::Stranger { .. }));
+    let (disk, _) = world(1);
+    disk.put("log.2", disk.contents(&names[1]).unwrap());
+    assert!(matches!(refusal(&disk), Refusal::Stranger { .. }));
 }
 
 /// A disk that brings old sectors back: every record is right by itself, but they are of two
 /// histories.
 #[test]
-fn records_of_another_history_break_the_chain() {
-    let (device, _) = world(1);
+fn record_of_another_history_breaks_the_chain() {
+    let (disk, _) = world(1);
     let (other, _) = world_of_life(1, 9);
-    device.take("snapshot.41");
-    device.take("snapshot.69");
-    let names = segments(&device);
+    disk.take("snapshot.41");
+    disk.take("snapshot.69");
+    let names = segments(&disk);
     assert!(names == segments(&other));
     // The whole segment.
-    let swapped = device.fork();
+    let swapped = disk.fork();
     swapped.put(&names[0], other.contents(&names[0]).unwrap());
     let refused = refusal(&swapped);
     assert!(matches!(refused, Refusal::Damaged { why: Proof::LaterSegment(_), .. }), "{refused}");
     // The first sectors of it.
-    let mut bytes = device.contents(&names[0]).unwrap();
+    let mut bytes = disk.contents(&names[0]).unwrap();
     let stranger = other.contents(&names[0]).unwrap();
     let first = 24 + u32::from_le_bytes(bytes[8_196..8_200].try_into().unwrap()) as usize;
     let first = 8_192..8_192 + first.next_multiple_of(8);
     assert!(bytes[first.clone()] != stranger[first.clone()]);
     bytes[first.clone()].copy_from_slice(&stranger[first]);
-    device.put(&names[0], bytes);
-    let refused = refusal(&device);
+    disk.put(&names[0], bytes);
+    let refused = refusal(&disk);
     assert!(matches!(refused, Refusal::Damaged { why: Proof::Chain, .. }), "{refused}");
 }
 
 #[test]
-fn both_copies_of_a_header_have_to_be_damaged() {
-    let (device, world) = world(1);
-    let name = &segments(&device)[0];
-    let mut bytes = device.contents(name).unwrap();
+fn header_is_damaged_only_if_both_copies_are() {
+    let (disk, world) = world(1);
+    let name = &segments(&disk)[0];
+    let mut bytes = disk.contents(name).unwrap();
     bytes[..512].fill(0xff);
-    device.put(name, bytes.clone());
-    device.take("snapshot.41");
-    device.take("snapshot.69");
-    assert!(open(&device.fork()).unwrap().1 == world.ordered);
+    disk.put(name, bytes.clone());
+    disk.take("snapshot.41");
+    disk.take("snapshot.69");
+    assert!(open(&disk.fork()).unwrap().1 == world.ordered);
     bytes[2_048..2_560].fill(0);
-    device.put(name, bytes);
-    assert!(matches!(refusal(&device), Refusal::Header { .. }));
+    disk.put(name, bytes);
+    assert!(matches!(refusal(&disk), Refusal::Header { .. }));
 }
 
 #[test]
-fn identities_are_checked() {
-    let (device, _) = world(1);
-    let error = Identity::open(&device, 4).unwrap_err();
+fn identity_of_another_server_or_damaged_is_refused() {
+    let (disk, _) = world(1);
+    let error = Identity::open(&disk, 4).unwrap_err();
     assert!(matches!(error, BadIdentity::OtherServer { owner: 3, server: 4, .. }), "{error}");
-    let bytes = device.contents("ringkeeper.meta").unwrap();
+    let bytes = disk.contents("ringkeeper.meta").unwrap();
     for bit in 0..bytes.len() * 8 {
-        let device = device.fork();
+        let disk = disk.fork();
         let mut bytes = bytes.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        device.put("ringkeeper.meta", bytes);
-        assert!(Identity::open(&device, 3).is_err(), "bit {bit}");
+        disk.put("ringkeeper.meta", bytes);
+        assert!(Identity::open(&disk, 3).is_err(), "bit {bit}");
     }
-    device.take("ringkeeper.meta");
-    assert!(matches!(Identity::open(&device, 3).unwrap_err(), BadIdentity::Missing { .. }));
+    disk.take("ringkeeper.meta");
+    assert!(matches!(Identity::open(&disk, 3).unwrap_err(), BadIdentity::Missing { .. }));
 }
 
 /// What an import does: a snapshot in a new directory, and no log yet.
 #[test]
-fn a_new_directory_may_start_from_a_snapshot() {
-    let (device, world) = world(1);
-    let fresh = MemoryDevice::new(9);
-    fresh.put("ringkeeper.meta", device.contents("ringkeeper.meta").unwrap());
-    fresh.put("snapshot.69", device.contents("snapshot.69").unwrap());
+fn new_directory_starts_from_a_snapshot() {
+    let (disk, world) = world(1);
+    let fresh = MemoryDisk::new(9);
+    fresh.put("ringkeeper.meta", disk.contents("ringkeeper.meta").unwrap());
+    fresh.put("snapshot.69", disk.contents("snapshot.69").unwrap());
     assert!(matches!(refusal(&fresh), Refusal::LogGone { .. }), "it was used before");
     fresh.take("snapshot.69");
     fresh.take("ringkeeper.meta");
@@ -217,7 +217,7 @@ fn a_new_directory_may_start_from_a_snapshot() {
     crate::world::write_snapshot(&started, &fresh, identity.directory).unwrap();
     let mut server = started.start(&fresh).unwrap();
     assert_eq!(server.recovered.snapshot, Some(Zxid(0x69)));
-    started.commit(&mut server, 9).unwrap();
+    started.flush(&mut server, 9).unwrap();
     fresh.power_loss(|_| false);
     started.start(&fresh).unwrap();
     // Without that snapshot the log has no beginning.
@@ -226,32 +226,32 @@ fn a_new_directory_may_start_from_a_snapshot() {
 }
 
 #[test]
-fn purges_keep_what_the_oldest_snapshot_needs() {
-    let (device, mut world) = world(1);
-    let server = world.start(&device).unwrap();
-    let before = segments(&device);
+fn purge_keeps_the_segments_of_the_oldest_kept_snapshot() {
+    let (disk, mut world) = world(1);
+    let server = world.start(&disk).unwrap();
+    let before = segments(&disk);
     // Somebody still reads from the beginning.
     assert!(server.recovered.purger.purge(1, Zxid(1)).unwrap().segments.is_empty());
-    assert!(!device.names().contains(&"snapshot.41".to_owned()));
+    assert!(!disk.names().contains(&"snapshot.41".to_owned()));
     let purged = server.recovered.purger.purge(1, NOBODY).unwrap();
     assert!(!purged.segments.is_empty() && purged.segments.len() < before.len());
-    assert!(world.start(&device).unwrap().recovered.snapshot == Some(Zxid(0x69)));
+    assert!(world.start(&disk).unwrap().recovered.snapshot == Some(Zxid(0x69)));
 }
 
 /// Wherever the oldest snapshot that is kept lies, the log goes on behind it.
 #[test]
-fn purges_keep_every_record_behind_the_oldest_snapshot() {
-    let (device, mut world) = (MemoryDevice::new(1), World::default());
-    let mut server = world.start(&device).unwrap();
+fn purge_keeps_every_record_behind_the_oldest_kept_snapshot() {
+    let (disk, mut world) = (MemoryDisk::new(1), World::default());
+    let mut server = world.start(&disk).unwrap();
     let mut purged = 0;
     for _ in 0..150 {
-        world.commit(&mut server, 1).unwrap();
+        world.flush(&mut server, 1).unwrap();
         world.snapshot_only(&server).unwrap();
         purged += server.recovered.purger.purge(2, NOBODY).unwrap().segments.len();
         let newest = format!("snapshot.{:x}", world.acked);
-        let device = device.fork();
-        device.put(&newest, Vec::new());
-        let (recovered, txns) = open(&device).unwrap_or_else(|refusal| panic!("{refusal}"));
+        let disk = disk.fork();
+        disk.put(&newest, Vec::new());
+        let (recovered, txns) = open(&disk).unwrap_or_else(|refusal| panic!("{refusal}"));
         assert!(txns == world.ordered && recovered.notes.len() == 1);
     }
     assert!(purged >= 2);

@@ -1,20 +1,20 @@
 //! Histories of unusual shape: huge records, groups over several segments, new epochs.
 
-use ringkeeper_engine::device::{Identity, MemoryDevice};
+use ringkeeper_engine::device::{Identity, MemoryDisk};
 use ringkeeper_engine::log::{Each, Group, Log, Recovered, recover};
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Millis, SessionId, Zxid};
 
 use crate::world::{dirs, settings};
 
-fn start(device: &MemoryDevice) -> (Recovered<MemoryDevice>, Vec<Txn>) {
-    let mut identity = Identity::open(device, 3).unwrap();
+fn start(disk: &MemoryDisk) -> (Recovered<MemoryDisk>, Vec<Txn>) {
+    let mut identity = Identity::open(disk, 3).unwrap();
     let mut txns = Vec::new();
     let mut replay = Each(|txn| {
         txns.push(txn);
         Ok(())
     });
-    let recovered = recover(&dirs(device), &mut identity, &settings(), &mut replay);
+    let recovered = recover(&dirs(disk), &mut identity, &settings(), &mut replay);
     (recovered.unwrap_or_else(|refusal| panic!("{refusal}")), txns)
 }
 
@@ -24,51 +24,51 @@ fn txn(zxid: Zxid, bytes: usize) -> Txn {
     Txn { session: SessionId(1), cxid: 1, zxid, time: Millis(0), body }
 }
 
-fn commit(log: &mut Log<MemoryDevice>, txns: &[Txn]) {
+fn flush(log: &mut Log<MemoryDisk>, txns: &[Txn]) {
     let mut group = Group::new();
     txns.iter().for_each(|txn| group.push(txn));
     assert_eq!(log.flush(&mut group).unwrap(), txns.last().unwrap().zxid);
 }
 
 #[test]
-fn records_larger_than_a_segment() {
-    let device = MemoryDevice::new(1);
+fn record_larger_than_a_segment_is_recovered() {
+    let disk = MemoryDisk::new(1);
     let mut all = Vec::new();
     for round in 0..4 {
-        let (mut recovered, txns) = start(&device);
+        let (mut recovered, txns) = start(&disk);
         assert!(txns == all);
         for bytes in [10, 70_000, 20 << 10, 0, 12_224, 12_225, 300_000] {
             let next = txn(Zxid(all.len() as u64 + 1), bytes + round);
-            commit(&mut recovered.log, std::slice::from_ref(&next));
+            flush(&mut recovered.log, std::slice::from_ref(&next));
             all.push(next);
         }
-        device.power_loss(|_| false);
+        disk.power_loss(|_| false);
     }
     // The first record of all is too large: the empty first segment makes way for a larger one.
-    let device = MemoryDevice::new(1);
-    let (mut recovered, _) = start(&device);
+    let disk = MemoryDisk::new(1);
+    let (mut recovered, _) = start(&disk);
     let first = txn(Zxid(1), 100_000);
-    commit(&mut recovered.log, std::slice::from_ref(&first));
-    device.power_loss(|_| false);
-    assert!(start(&device).1 == [first]);
+    flush(&mut recovered.log, std::slice::from_ref(&first));
+    disk.power_loss(|_| false);
+    assert!(start(&disk).1 == [first]);
 }
 
 #[test]
-fn groups_over_several_segments() {
-    let device = MemoryDevice::new(1);
-    let (mut recovered, _) = start(&device);
+fn group_over_several_segments_is_recovered() {
+    let disk = MemoryDisk::new(1);
+    let (mut recovered, _) = start(&disk);
     let all: Vec<Txn> = (1..300).map(|n| txn(Zxid(n), (n as usize * 97) % 900)).collect();
-    commit(&mut recovered.log, &all[..200]);
-    commit(&mut recovered.log, &all[200..]);
-    assert!(device.names().iter().filter(|name| name.starts_with("log.")).count() > 5);
-    device.power_loss(|_| false);
-    assert!(start(&device).1 == all);
+    flush(&mut recovered.log, &all[..200]);
+    flush(&mut recovered.log, &all[200..]);
+    assert!(disk.names().iter().filter(|name| name.starts_with("log.")).count() > 5);
+    disk.power_loss(|_| false);
+    assert!(start(&disk).1 == all);
 }
 
 #[test]
-fn new_epochs_begin_at_zero_or_one() {
-    let device = MemoryDevice::new(1);
-    let (mut recovered, _) = start(&device);
+fn new_epoch_at_counter_zero_or_one_is_recovered() {
+    let disk = MemoryDisk::new(1);
+    let (mut recovered, _) = start(&disk);
     let zxids = [
         Zxid(1),
         Zxid(2),
@@ -80,22 +80,22 @@ fn new_epochs_begin_at_zero_or_one() {
     ];
     let all: Vec<Txn> = zxids.iter().map(|&zxid| txn(zxid, 3_000)).collect();
     for txn in &all {
-        commit(&mut recovered.log, std::slice::from_ref(txn));
+        flush(&mut recovered.log, std::slice::from_ref(txn));
     }
-    device.power_loss(|_| false);
-    assert!(start(&device).1 == all);
+    disk.power_loss(|_| false);
+    assert!(start(&disk).1 == all);
 }
 
 #[test]
-fn nothing_to_commit_and_nothing_to_seal_costs_nothing() {
-    let device = MemoryDevice::new(1);
-    let (mut recovered, _) = start(&device);
-    commit(&mut recovered.log, &[txn(Zxid(1), 10)]);
+fn empty_flush_and_second_seal_write_nothing() {
+    let disk = MemoryDisk::new(1);
+    let (mut recovered, _) = start(&disk);
+    flush(&mut recovered.log, &[txn(Zxid(1), 10)]);
     recovered.log.seal().unwrap();
-    let before = device.operations();
+    let before = disk.operations();
     recovered.log.seal().unwrap();
     assert_eq!(recovered.log.flush(&mut Group::new()).unwrap(), Zxid(1));
-    assert_eq!(device.operations(), before);
-    assert_eq!(recovered.gauge.stats().commits, 1);
+    assert_eq!(disk.operations(), before);
+    assert_eq!(recovered.gauge.stats().flushes, 1);
     assert_eq!(recovered.log.last(), Zxid(1));
 }

@@ -28,16 +28,16 @@ fn fuzz(name: &str, rounds: u64, run: fn(&[u8])) {
 }
 
 #[test]
-fn damaged_segments_are_judged() {
+fn damaged_segment_is_judged_without_panic() {
     fuzz("segment", 5_000, target::segment);
 }
 
 #[test]
-fn damaged_directories_are_refused_or_repaired() {
+fn damaged_directory_is_refused_or_repaired() {
     fuzz("directory", 1_000, target::directory);
 }
 
 #[test]
-fn damaged_snapshots_are_refused() {
+fn damaged_snapshot_is_refused() {
     fuzz("snapshot", 20_000, target::tree);
 }

@@ -1,6 +1,6 @@
-//! A server reduced to its log: it orders, commits, snapshots, dies, and comes back.
+//! A server reduced to its log: it orders, flushes, snapshots, dies, and comes back.
 
-use ringkeeper_engine::device::{Device, DirectoryId, DiskError, Identity, MemoryDevice};
+use ringkeeper_engine::device::{Directory, DirectoryId, DiskError, Identity, MemoryDisk};
 use ringkeeper_engine::log::{
     Dirs, Group, Note, Recovered, Refusal, Replay, Settings, recover, repair_plan, repair_truncate,
 };
@@ -88,19 +88,19 @@ impl Replay for State {
     }
 }
 
-pub(crate) fn dirs<D: Device>(device: &D) -> Dirs<D> {
-    Dirs { snapshots: device.clone(), log: device.clone() }
+pub(crate) fn dirs<D: Directory>(disk: &D) -> Dirs<D> {
+    Dirs { snapshots: disk.clone(), log: disk.clone() }
 }
 
 /// Opens a directory and brings back what is in it.
-pub(crate) fn open<D: Device>(device: &D) -> Result<(Recovered<D>, Vec<Txn>), Refusal> {
+pub(crate) fn open<D: Directory>(disk: &D) -> Result<(Recovered<D>, Vec<Txn>), Refusal> {
     let mut state = State::default();
-    let mut identity = match Identity::open(device, 3) {
+    let mut identity = match Identity::open(disk, 3) {
         Ok(identity) => identity,
         Err(ringkeeper_engine::device::BadIdentity::Disk(error)) => return Err(error.into()),
         Err(error) => panic!("{error}"),
     };
-    let recovered = recover(&dirs(device), &mut identity, &settings(), &mut state)?;
+    let recovered = recover(&dirs(disk), &mut identity, &settings(), &mut state)?;
     Ok((recovered, state.txns))
 }
 
@@ -113,15 +113,15 @@ pub(crate) struct World {
 }
 
 /// A server that runs.
-pub(crate) struct Server<D: Device> {
+pub(crate) struct Server<D: Directory> {
     pub(crate) recovered: Recovered<D>,
-    device: D,
+    disk: D,
 }
 
 impl World {
     /// Brings a server up and checks what came back.
-    pub(crate) fn start<D: Device>(&mut self, device: &D) -> Result<Server<D>, Refusal> {
-        let (recovered, txns) = open(device)?;
+    pub(crate) fn start<D: Directory>(&mut self, disk: &D) -> Result<Server<D>, Refusal> {
+        let (recovered, txns) = open(disk)?;
         assert!(txns.len() >= self.acked, "lost: {} of {}", self.acked - txns.len(), self.acked);
         assert!(txns.len() <= self.ordered.len(), "invented: {}", txns.len());
         assert!(txns == self.ordered[..txns.len()], "what came back is not what was ordered");
@@ -130,11 +130,11 @@ impl World {
         self.ordered.truncate(txns.len());
         self.acked = txns.len();
         self.life += 1;
-        Ok(Server { recovered, device: device.clone() })
+        Ok(Server { recovered, disk: disk.clone() })
     }
 
-    /// Commits a group of `records` transactions.
-    pub(crate) fn commit<D: Device>(
+    /// Flushes a group of `records` transactions.
+    pub(crate) fn flush<D: Directory>(
         &mut self,
         server: &mut Server<D>,
         records: usize,
@@ -153,7 +153,7 @@ impl World {
     }
 
     /// Takes a snapshot of what is durable, and purges.
-    pub(crate) fn snapshot<D: Device>(
+    pub(crate) fn snapshot<D: Directory>(
         &self,
         server: &Server<D>,
         keep: usize,
@@ -163,16 +163,16 @@ impl World {
         purged.map(|_| ()).map_err(|error| error.to_string())
     }
 
-    pub(crate) fn snapshot_only<D: Device>(&self, server: &Server<D>) -> Result<(), String> {
-        let identity = Identity::open(&server.device, 3).map_err(|error| error.to_string())?;
-        let write = || write_snapshot(self, &server.device, identity.directory);
+    pub(crate) fn snapshot_only<D: Directory>(&self, server: &Server<D>) -> Result<(), String> {
+        let identity = Identity::open(&server.disk, 3).map_err(|error| error.to_string())?;
+        let write = || write_snapshot(self, &server.disk, identity.directory);
         write().map_err(|error| error.to_string())
     }
 
     /// Takes an early snapshot of what is durable.
-    pub(crate) fn early_snapshot<D: Device>(&self, server: &Server<D>) -> Result<(), String> {
-        let identity = Identity::open(&server.device, 3).map_err(|error| error.to_string())?;
-        let writer = Writer::begin_early(&server.device, identity.directory, &self.meta());
+    pub(crate) fn early_snapshot<D: Directory>(&self, server: &Server<D>) -> Result<(), String> {
+        let identity = Identity::open(&server.disk, 3).map_err(|error| error.to_string())?;
+        let writer = Writer::begin_early(&server.disk, identity.directory, &self.meta());
         writer.and_then(|writer| self.fill(writer)).map_err(|error| error.to_string())
     }
 
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// Everything that was acknowledged.
-    fn fill<D: Device>(&self, mut writer: Writer<D>) -> Result<(), DiskError> {
+    fn fill<D: Directory>(&self, mut writer: Writer<D>) -> Result<(), DiskError> {
         for txns in self.ordered[..self.acked].chunks(10) {
             let mut block = Vec::new();
             for txn in txns {
@@ -200,20 +200,20 @@ impl World {
 }
 
 /// Writes a snapshot of everything that was acknowledged.
-pub(crate) fn write_snapshot<D: Device>(
+pub(crate) fn write_snapshot<D: Directory>(
     world: &World,
-    device: &D,
+    disk: &D,
     directory: DirectoryId,
 ) -> Result<(), DiskError> {
-    world.fill(Writer::begin(device, directory, &world.meta())?)
+    world.fill(Writer::begin(disk, directory, &world.meta())?)
 }
 
 /// A history with everything in it: groups of many sizes, several segments, snapshots, purges,
 /// recycled segments, seals. Ends early where the device does.
-pub(crate) fn live(world: &mut World, device: &MemoryDevice, rounds: usize) -> Result<(), String> {
-    let mut server = world.start(device).map_err(|refusal| refusal.to_string())?;
+pub(crate) fn live(world: &mut World, disk: &MemoryDisk, rounds: usize) -> Result<(), String> {
+    let mut server = world.start(disk).map_err(|refusal| refusal.to_string())?;
     for round in 0..rounds {
-        world.commit(&mut server, [1, 4, 1, 9, 2, 30][round % 6])?;
+        world.flush(&mut server, [1, 4, 1, 9, 2, 30][round % 6])?;
         if round % 2 == 0 {
             server.recovered.preparer.step().map_err(|fatal| fatal.to_string())?;
         }
@@ -232,28 +232,28 @@ pub(crate) fn live(world: &mut World, device: &MemoryDevice, rounds: usize) -> R
 }
 
 /// Checks that a directory comes back, goes on, and comes back again, also without power.
-pub(crate) fn goes_on(world: &World, device: &MemoryDevice) -> Vec<Note> {
+pub(crate) fn goes_on(world: &World, disk: &MemoryDisk) -> Vec<Note> {
     let mut world = world.clone();
-    let mut server = world.start(device).unwrap_or_else(|refusal| panic!("{refusal}"));
+    let mut server = world.start(disk).unwrap_or_else(|refusal| panic!("{refusal}"));
     let notes = server.recovered.notes.clone();
     for records in [1, 5, 2] {
-        world.commit(&mut server, records).unwrap();
+        world.flush(&mut server, records).unwrap();
     }
-    device.power_loss(|_| false);
-    let server = world.start(device).unwrap_or_else(|refusal| panic!("{refusal}"));
+    disk.power_loss(|_| false);
+    let server = world.start(disk).unwrap_or_else(|refusal| panic!("{refusal}"));
     assert!(server.recovered.notes.is_empty(), "{:?}", server.recovered.notes);
     notes
 }
 
 /// Repairs a directory and checks that it starts then; returns what is left.
-pub(crate) fn repaired(device: &MemoryDevice) -> Vec<Txn> {
-    let identity = Identity::open(device, 3).unwrap();
-    let plan = repair_plan(&dirs(device), &identity).unwrap();
-    let repaired = repair_truncate(&dirs(device), &identity, &settings()).unwrap();
+pub(crate) fn repaired(disk: &MemoryDisk) -> Vec<Txn> {
+    let identity = Identity::open(disk, 3).unwrap();
+    let plan = repair_plan(&dirs(disk), &identity).unwrap();
+    let repaired = repair_truncate(&dirs(disk), &identity, &settings()).unwrap();
     assert_eq!((plan.last, &plan.trouble), (repaired.last, &repaired.trouble));
     assert_eq!(plan.aside.len(), repaired.aside.len(), "{:?} {:?}", plan.aside, repaired.aside);
     assert!(repaired.trouble.is_some() && !repaired.aside.is_empty());
-    let (recovered, txns) = open(device).unwrap_or_else(|refusal| panic!("{refusal}"));
+    let (recovered, txns) = open(disk).unwrap_or_else(|refusal| panic!("{refusal}"));
     assert_eq!(recovered.last, repaired.last);
     txns
 }

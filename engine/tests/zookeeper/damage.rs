@@ -25,7 +25,7 @@ fn entries(log: &[u8]) -> (Vec<Entry>, Result<End, Bad>) {
 }
 
 #[test]
-fn a_snapshot_that_is_cut_is_refused() {
+fn truncated_snapshot_is_refused() {
     let files = sample();
     let load = |bytes: &[u8]| load_snapshot(bytes, files.from, 1).is_ok();
     let whole = files.snapshot.len();
@@ -35,7 +35,7 @@ fn a_snapshot_that_is_cut_is_refused() {
 }
 
 #[test]
-fn a_snapshot_with_a_flipped_bit_is_refused() {
+fn snapshot_with_a_flipped_bit_is_refused() {
     let files = sample();
     for at in 0..files.snapshot.len() * 8 {
         let mut bytes = files.snapshot.clone();
@@ -46,7 +46,7 @@ fn a_snapshot_with_a_flipped_bit_is_refused() {
 }
 
 #[test]
-fn a_log_that_is_cut_is_read_up_to_there() {
+fn truncated_log_is_read_up_to_the_cut() {
     let log = sample().log;
     let whole = entries(&log.bytes).0;
     assert_eq!(whole.len(), log.ends.len());
@@ -72,7 +72,7 @@ fn a_log_that_is_cut_is_read_up_to_there() {
 }
 
 #[test]
-fn a_flipped_bit_in_a_log_is_noticed() {
+fn log_with_a_flipped_bit_is_reported() {
     let log = sample().log;
     let whole = entries(&log.bytes).0;
     let last = whole.len() - 1;
@@ -106,7 +106,7 @@ fn a_flipped_bit_in_a_log_is_noticed() {
 }
 
 #[test]
-fn what_is_something_else_is_called_so() {
+fn file_of_another_kind_is_reported_as_such() {
     let files = sample();
     let said = |bytes: &[u8]| load_snapshot(bytes, Zxid(1), 1).err().unwrap().to_string();
     assert!(said(&files.log.bytes).contains("which is a log"));
@@ -124,7 +124,7 @@ fn what_is_something_else_is_called_so() {
 
 /// A length that is not true costs nothing.
 #[test]
-fn hostile_lengths_are_refused() {
+fn hostile_length_is_refused_without_allocation() {
     let files = sample();
     for at in 16..files.snapshot.len().min(400) {
         for huge in [[0x7f, 0xff, 0xff, 0xff], [0x80, 0, 0, 0], [0xff, 0xff, 0xff, 0xfe]] {

@@ -136,7 +136,7 @@ fn check(world: &World, imported: &Imported, seed: u64) {
 }
 
 #[test]
-fn a_fuzzy_snapshot_and_its_log_make_the_true_state() {
+fn fuzzy_snapshot_with_its_log_restores_the_true_state() {
     let (mut left, mut missed, mut compared) = (0, 0, 0);
     for seed in 0..1_500 {
         let says = [Says::Nothing, Says::Digest, Says::Last, Says::Both][seed as usize % 4];
@@ -152,7 +152,7 @@ fn a_fuzzy_snapshot_and_its_log_make_the_true_state() {
 }
 
 #[test]
-fn before_3_6_only_the_pzxid_of_parents_may_be_older() {
+fn fuzzy_snapshot_before_3_6_may_only_lag_in_pzxid() {
     let mut unlisted = 0;
     for seed in 0..500 {
         let (world, files) = written(seed, Says::Nothing, Closes::Bare);
@@ -166,7 +166,7 @@ fn before_3_6_only_the_pzxid_of_parents_may_be_older() {
 /// Wherever the log is cut, the state is the true one at its end, or it is refused because the
 /// snapshot is ahead.
 #[test]
-fn a_log_that_ends_before_its_snapshot_is_refused() {
+fn log_ending_before_its_snapshot_is_refused() {
     let (mut refused, mut taken) = (0, 0);
     for seed in 0..60 {
         let (world, files) = written(seed, Says::Both, Closes::Listed);
@@ -196,7 +196,7 @@ fn a_log_that_ends_before_its_snapshot_is_refused() {
 }
 
 #[test]
-fn a_gap_in_the_log_is_refused() {
+fn log_with_a_gap_is_refused() {
     let mut refused = 0;
     for seed in 0..100 {
         let (world, files) = written(seed, Says::Both, Closes::Listed);

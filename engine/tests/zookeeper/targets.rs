@@ -9,7 +9,7 @@ use crate::target;
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the seeds are files")]
-fn damaged_files_are_refused_or_read() {
+fn damaged_file_is_refused_or_read_without_panic() {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/zookeeper");
     if std::env::var_os("UPDATE").is_some() {
         fs::create_dir_all(&home).expect("the folder of the seeds can be made");

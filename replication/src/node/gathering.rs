@@ -1,10 +1,8 @@
 //! When the group under construction goes to the log: at once, when the device is free, or after a
 //! batching delay.
 
-use ringkeeper_engine::log::Group;
-use ringkeeper_engine::log::pace::{self, Decision, Device, Pace, PaceReport, Target};
-
-use super::Flushed;
+use ringkeeper_engine::log::gathering::{Decision, DiskState, OpenGroup, Pace, PaceReport, Target};
+use ringkeeper_engine::log::{Flushed, Group};
 
 /// How groups are cut. By default a group is what gathered while the last flush was under way.
 #[derive(Clone, Copy, Debug, Default)]
@@ -107,13 +105,13 @@ impl Gathering {
     }
 
     /// What to do with a group that is not empty and joins no other.
-    pub(super) fn decide(&mut self, group: &Group, device: Device, now_us: u64) -> Decision {
+    pub(super) fn decide(&mut self, group: &Group, disk: DiskState, now_us: u64) -> Decision {
         self.due_us = u64::MAX;
         let decision = if self.is_timed() {
-            self.decide_by_timers(group, device, now_us)
+            self.decide_by_timers(group, disk, now_us)
         } else {
-            let gathered = pace::Gathering { writes: group.records(), since_us: self.since_us };
-            self.pace.decide(now_us, gathered, device)
+            let gathered = OpenGroup { writes: group.records(), since_us: self.since_us };
+            self.pace.decide(now_us, gathered, disk)
         };
         if let Decision::Wait(until_us) = decision {
             self.due_us = until_us;
@@ -121,8 +119,8 @@ impl Gathering {
         decision
     }
 
-    fn decide_by_timers(&self, group: &Group, device: Device, now_us: u64) -> Decision {
-        if device == Device::Busy {
+    fn decide_by_timers(&self, group: &Group, disk: DiskState, now_us: u64) -> Decision {
+        if disk == DiskState::Busy {
             return Decision::Gather;
         }
         let wait_us = self.settings.wait_us(Gathered {

@@ -26,7 +26,8 @@ mod ports;
 
 use std::collections::VecDeque;
 
-use ringkeeper_engine::log::pace::{Decision, Device, PaceReport};
+use ringkeeper_engine::log::Joined;
+use ringkeeper_engine::log::gathering::{Decision, DiskState, PaceReport};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::{Millis, Zxid, limits};
 
@@ -36,9 +37,7 @@ pub use self::gathering::GroupSettings;
 use self::outbox::Backpressure;
 use self::outbox::Outbox;
 pub use self::outbox::{MAILBOX_BATCHES_FULL, MailboxLimits};
-pub use self::ports::{
-    ClockPort, DatabasePort, Flushed, Joined, LogPort, Observer, Ports, ShardPort,
-};
+pub use self::ports::{ClockPort, DatabasePort, LogPort, Observer, Ports, ShardPort};
 use crate::{Committed, Input, Outputs, Replica};
 
 /// Microseconds after which a stage applies nothing more until the next turn: groups may have
@@ -206,8 +205,8 @@ impl<P: Ports> Node<P> {
         if !self.gathering.is_timed() && log.join(group) != Joined::Nothing {
             return self.gathering.rest();
         }
-        let device = if log.is_busy() { Device::Busy } else { Device::Free };
-        match self.gathering.decide(group, device, clock.micros()) {
+        let disk = if log.is_busy() { DiskState::Busy } else { DiskState::Free };
+        match self.gathering.decide(group, disk, clock.micros()) {
             Decision::Flush => log.submit(group, self.gathering.since_us()),
             Decision::Gather | Decision::Wait(_) => {}
         }

@@ -4,12 +4,12 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use ringkeeper_engine::Now;
 use ringkeeper_engine::database::{Database, Interest};
-use ringkeeper_engine::log::pace::PaceReport;
-use ringkeeper_engine::log::{Group, LogCapacity};
+use ringkeeper_engine::log::gathering::PaceReport;
+use ringkeeper_engine::log::{Flushed, Group, Joined, LogCapacity};
 use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::sequencer::QuotaNotes;
-use ringkeeper_engine::{Now, Zxid};
 
 use crate::{Committed, WriteAdmission};
 
@@ -53,30 +53,6 @@ pub trait LogPort {
     fn poll(&mut self) -> Option<Flushed>;
     /// What the log can still take.
     fn capacity(&self) -> LogCapacity;
-}
-
-/// A group that is durable.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Flushed {
-    /// The log is durable up to here.
-    pub durable: Zxid,
-    /// Records of the group.
-    pub records: u32,
-    /// When the first of them was ordered, as it was submitted.
-    pub since_us: u64,
-    /// Microseconds that the flush took.
-    pub micros: u64,
-}
-
-/// What became of a group that was to join the one that waits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Joined {
-    /// It is part of that one now.
-    Yes,
-    /// That one is large enough.
-    Full,
-    /// There is none: a group may be submitted.
-    Nothing,
 }
 
 /// The replicated state, behind whatever keeps readers and the writer apart.

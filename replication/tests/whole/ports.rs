@@ -5,15 +5,13 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use ringkeeper_engine::database::{Database, Interest};
-use ringkeeper_engine::log::pace::PaceReport;
-use ringkeeper_engine::log::{Group, LogCapacity};
+use ringkeeper_engine::log::gathering::PaceReport;
+use ringkeeper_engine::log::{Flush, FlushQueue, Flushed, Group, Joined, LogCapacity};
 use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::{Millis, Now, Zxid};
-use ringkeeper_replication::node::{
-    ClockPort, DatabasePort, Flushed, Joined, LogPort, Observer, Ports, ShardPort,
-};
+use ringkeeper_replication::node::{ClockPort, DatabasePort, LogPort, Observer, Ports, ShardPort};
 use ringkeeper_replication::{Committed, WriteAdmission};
 
 /// Connects a node to memory.
@@ -63,12 +61,10 @@ pub(crate) enum Event {
     Published(usize),
 }
 
-/// A log whose flushes end when [`MemoryLog::sync`] is called.
+/// The log's queue, and a device whose flushes end when [`MemoryLog::sync`] is called.
 pub(crate) struct MemoryLog {
-    under_way: Option<(Zxid, u32, u64)>,
-    waiting: Option<(Group, u64)>,
-    flushed: VecDeque<Flushed>,
-    handed: usize,
+    queue: FlushQueue,
+    under_way: Option<Flush>,
     /// Durable up to here.
     pub(crate) synced: Rc<Cell<Zxid>>,
     /// What it says that it can take.
@@ -80,10 +76,8 @@ impl MemoryLog {
     /// An empty log.
     pub(crate) fn new(events: Rc<RefCell<Vec<Event>>>) -> MemoryLog {
         MemoryLog {
+            queue: FlushQueue::new(),
             under_way: None,
-            waiting: None,
-            flushed: VecDeque::new(),
-            handed: 0,
             synced: Rc::default(),
             capacity: LogCapacity::UNBOUNDED,
             events,
@@ -92,20 +86,12 @@ impl MemoryLog {
 
     /// The device is done with the group under way, and begins the one that waits.
     pub(crate) fn sync(&mut self) {
-        if let Some((durable, records, since_us)) = self.under_way.take() {
-            self.synced.set(durable);
-            self.flushed.push_back(Flushed { durable, records, since_us, micros: 100 });
+        if let Some(flush) = self.under_way.take() {
+            let last = flush.group.last().expect("a group that is submitted has records");
+            self.synced.set(last);
+            self.queue.finished(flush, last, 100);
         }
-        self.begin();
-    }
-
-    fn begin(&mut self) {
-        if self.under_way.is_none()
-            && let Some((group, since_us)) = self.waiting.take()
-        {
-            let last = group.last().expect("a group that is submitted has records");
-            self.under_way = Some((last, group.records(), since_us));
-        }
+        self.under_way = self.queue.take();
     }
 }
 
@@ -113,38 +99,34 @@ impl LogPort for MemoryLog {
     fn submit(&mut self, group: &mut Group, since_us: u64) {
         let last = group.last().expect("a group that is submitted has records");
         self.events.borrow_mut().push(Event::Submitted(last));
-        let before = self.waiting.replace((std::mem::take(group), since_us));
-        assert!(before.is_none(), "one group waits at a time");
-        self.handed += 1;
-        self.begin();
-    }
-
-    fn join(&mut self, group: &mut Group) -> Joined {
-        match &mut self.waiting {
-            None => Joined::Nothing,
-            Some((waiting, _)) => {
-                waiting.append(group);
-                Joined::Yes
-            }
+        self.queue.submit(group, since_us);
+        if self.under_way.is_none() {
+            self.under_way = self.queue.take();
         }
     }
 
+    fn join(&mut self, group: &mut Group) -> Joined {
+        self.queue.join(group)
+    }
+
     fn waiting_bytes(&self) -> usize {
-        self.waiting.as_ref().map_or(0, |(group, _)| group.bytes())
+        self.queue.waiting_bytes()
     }
 
     fn is_busy(&self) -> bool {
-        self.handed > 0
+        self.queue.is_busy()
     }
 
     fn is_flushed(&self) -> bool {
-        !self.flushed.is_empty()
+        self.queue.is_done()
     }
 
     fn poll(&mut self) -> Option<Flushed> {
-        let flushed = self.flushed.pop_front()?;
-        self.handed -= 1;
-        Some(flushed)
+        let flushed = self.queue.poll();
+        if self.under_way.is_none() {
+            self.under_way = self.queue.take();
+        }
+        flushed
     }
 
     fn capacity(&self) -> LogCapacity {

@@ -274,7 +274,7 @@ impl Hub {
 
     /// How commits are paced.
     pub(super) fn pace(&self) -> String {
-        let commits = self.commits.commits.load(Relaxed);
+        let commits = self.commits.flushes.load(Relaxed);
         words::pace::pace(&self.gauges.pace.lock(), commits)
     }
 

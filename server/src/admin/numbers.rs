@@ -100,7 +100,7 @@ impl Totals {
             applied: load(&hub.gauges.applied),
             expired: load(&hub.gauges.expired),
             rejected: load(&hub.turnstile.rejected),
-            commits: load(&hub.commits.commits),
+            commits: load(&hub.commits.flushes),
             records: load(&hub.commits.records),
             bytes: load(&hub.commits.bytes),
             commit_us: load(&hub.commits.micros_sum),

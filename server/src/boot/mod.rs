@@ -10,13 +10,13 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::device::{DirectoryId, Disk, Home, Identity};
-use ringkeeper_engine::log::{Dirs, Group, Log};
+use ringkeeper_engine::device::{DirectoryId, DirectoryLock, Disk, Identity};
+use ringkeeper_engine::limits;
+use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
-use ringkeeper_engine::snapshot::Purger;
-use ringkeeper_engine::{Zxid, limits};
+use ringkeeper_engine::snapshot::LastStart;
 use ringkeeper_replication::node::MailboxLimits;
 use ringkeeper_replication::{NodeSettings, Replica, ReplicaSettings, SpentRemoval};
 
@@ -27,7 +27,7 @@ use crate::banner::Banner;
 
 use crate::config::{Io, Listen, SessionPasswords, Settings, Shards};
 use crate::log::device::LogProbe;
-use crate::log::writer::{DurableLog, LogWriter};
+use crate::log::writer::LogWriter;
 use crate::node::clock::{Clock, wall};
 use crate::node::driver::{DriverParts, NodeDriver, ServerLog};
 use crate::node::mailbox::{self, NodeEnd, ShardEnd};
@@ -38,18 +38,8 @@ use crate::node::waker::Waker;
 use crate::shards::descriptors::{self, connections_max};
 use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Turnstile};
 use crate::stop::Stop;
-use crate::storage::open::Store;
-use crate::storage::snapshots::{Begun, SnapshotSettings, SnapshotStats, Snapshotter};
-
-impl DurableLog for Log<Disk> {
-    fn flush(&mut self, group: &mut Group) -> Result<Zxid, String> {
-        Log::flush(self, group).map_err(|fatal| fatal.to_string())
-    }
-
-    fn seal(&mut self) -> Result<(), String> {
-        Log::seal(self).map_err(|fatal| fatal.to_string())
-    }
-}
+use crate::storage::open::DataDirectories;
+use crate::storage::snapshots::{SnapshotStats, Snapshotter, snapshot_settings};
 
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served.
 pub fn serve(settings: &Settings) -> anyhow::Result<()> {
@@ -57,11 +47,11 @@ pub fn serve(settings: &Settings) -> anyhow::Result<()> {
     descriptors::make_room();
     let stop = Stop::on_signals()?;
     let addresses = addresses(settings)?;
-    let store = Store::open(settings)?;
+    let directories = DataDirectories::open(settings)?;
     let io = choose_io(settings.io)?;
     let count = shard_count(settings.shards);
     let fused = count == 1;
-    let running = Running::start(settings, store, clock, count, fused, &stop)?;
+    let running = Running::start(settings, directories, clock, count, fused, &stop)?;
     running.listen(settings, &addresses, io, &stop)
 }
 
@@ -147,7 +137,7 @@ struct Running {
     device: String,
     threads: Vec<JoinHandle<()>>,
     probe: Option<LogProbe>,
-    _homes: Vec<Home>,
+    _locks: Vec<DirectoryLock>,
     fused: bool,
     hub: Arc<Hub>,
     turnstile: Arc<Turnstile>,
@@ -178,13 +168,14 @@ impl Rings {
 impl Running {
     fn start(
         settings: &Settings,
-        store: Store,
+        directories: DataDirectories,
         clock: Clock,
         count: u16,
         fused: bool,
         stop: &Stop,
     ) -> anyhow::Result<Running> {
-        let Store { homes, identity, dirs, recovered, db, way, seed, loading } = store;
+        let DataDirectories { locks, identity, dirs, recovered, db, choice, seed, loading } =
+            directories;
         let ops = op_settings(settings);
         let replica = replica(settings, &identity, &ops, &db, (clock, seed));
         let view = Arc::new(View::new(db));
@@ -199,7 +190,7 @@ impl Running {
             replica,
             settings: node_settings(settings, &ops),
             clock,
-            log: ServerLog { writer: log_writer, gauge: recovered.gauge },
+            log: ServerLog { writer: log_writer, gauge: recovered.gauge.clone() },
             view: view.clone(),
             shards: node_ends,
             observer,
@@ -215,14 +206,15 @@ impl Running {
             shards: rings.wakers.clone(),
             sequencer: (!fused).then(|| rings.sequencer_waker.clone()),
         };
-        let kept = Kept {
+        let snapshot_parts = SnapshotParts {
             dirs: dirs.clone(),
             directory: identity.directory,
             purger: recovered.purger,
-            begun: Begun { behind: recovered.replayed, load_ms: loading.snapshot_ms },
+            gauge: recovered.gauge.clone(),
+            last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
         };
-        let snapshotter = snapshotter(settings, kept, &hub_parts, stop);
-        let probe = way.unknown.then(|| log_probe(settings, dirs.log, &hub_parts, stop));
+        let snapshotter = snapshotter(settings, snapshot_parts, &hub_parts, stop);
+        let probe = choice.unmeasured.then(|| log_probe(settings, dirs.log, recovered.gauge, stop));
         let (turnstile, hub) = (hub_parts.turnstile.clone(), Hub::new(hub_parts));
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
@@ -233,10 +225,10 @@ impl Running {
             ops,
             clock,
             seed,
-            device: way.words,
+            device: choice.words,
             threads,
             probe,
-            _homes: homes,
+            _locks: locks,
             fused,
             hub,
             turnstile,
@@ -314,38 +306,39 @@ impl Running {
     }
 }
 
-/// What snapshots are taken of, and where to.
-struct Kept {
+/// What the thread that takes snapshots gets from the start.
+struct SnapshotParts {
     dirs: Dirs<Disk>,
     directory: DirectoryId,
     purger: Purger<Disk>,
+    gauge: Gauge,
     /// What the start knows of the last one.
-    begun: Begun,
+    last_start: LastStart,
 }
 
 fn snapshotter(
     settings: &Settings,
-    kept: Kept,
+    snapshot_parts: SnapshotParts,
     parts: &HubParts,
     stop: &Stop,
 ) -> Snapshotter<Disk> {
-    let Kept { dirs, directory, purger, begun } = kept;
+    let SnapshotParts { dirs, directory, purger, gauge, last_start } = snapshot_parts;
     Snapshotter {
         view: parts.view.clone(),
         dirs,
         directory,
         purger,
-        settings: SnapshotSettings::of(settings),
-        commits: parts.commits.clone(),
+        settings: snapshot_settings(settings),
+        gauge,
         stats: parts.snapshots.clone(),
-        begun,
+        last_start,
         stop: stop.flag.clone(),
+        clock: std::time::Instant::now(),
     }
 }
 
-fn log_probe(settings: &Settings, disk: Disk, parts: &HubParts, stop: &Stop) -> LogProbe {
-    let (path, commits) = (settings.data_log_dir.clone(), parts.commits.clone());
-    LogProbe { path, disk, commits, stop: stop.flag.clone() }
+fn log_probe(settings: &Settings, disk: Disk, gauge: Gauge, stop: &Stop) -> LogProbe {
+    LogProbe { path: settings.data_log_dir.clone(), disk, gauge, stop: stop.flag.clone() }
 }
 
 /// Gives the sequencer its place: in the first shard, or on a thread of its own.

@@ -1,6 +1,6 @@
 //! What follows from several settings together: defaults that depend on others, and contradictions.
 
-use ringkeeper_engine::log::pace::Target;
+use ringkeeper_engine::log::gathering::Target;
 
 use super::origin::{Origin, Problem, Warning, Weight};
 use super::resolve::{Held, Values};

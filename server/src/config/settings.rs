@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ringkeeper_engine::log::pace::Target;
+use ringkeeper_engine::log::gathering::Target;
 
 use super::origin::Origin;
 use super::resolve::Values;

@@ -1,6 +1,6 @@
 //! From text to a checked value, and the sentence that says what is wrong with the text.
 
-use ringkeeper_engine::log::pace::{NoTarget, Target};
+use ringkeeper_engine::log::gathering::{NoTarget, Target};
 
 use super::table::{Kind, Preset, Row, Unit};
 

@@ -1,8 +1,11 @@
-//! Which way the log takes to its device, and what the log's thread may ask of the processor.
+//! The strategy with which the log is written to its disk.
 //!
-//! A start never waits for a measurement: it takes what was found out earlier about this disk, or
-//! the usual way. What is not known yet is measured in a quiet moment while the server runs, and
-//! holds from the next segment on.
+//! Performance machinery: a reader may skip this file on first reading; see
+//! `docs/understand/performance.md`.
+//!
+//! A start never waits for a measurement: it uses the result that was kept for this disk, or the
+//! default strategy. A disk that was not measured yet is measured in a quiet moment while the
+//! server runs, and the result is used from the next segment on.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,57 +15,57 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use ringkeeper_engine::device::{
-    Disk, DiskError, Measured, ProbeReport, Strategy, probe_while, usual,
+    Disk, DiskError, Measured, ProbeReport, Strategy, default_strategy, probe_while,
 };
+use ringkeeper_engine::log::Gauge;
 
 use crate::config::{LogDevice, Settings};
-use crate::log::writer::FlushStats;
 
-/// How long a measurement takes, all pauses of others not counted.
+/// How long a measurement takes, pauses not counted.
 const PROBE_TIME: Duration = Duration::from_millis(600);
-/// How long nothing must have been written before one is begun.
+/// How long nothing must have been flushed before one begins.
 const QUIET: Duration = Duration::from_millis(1_000);
 
-/// The way to the device, as a start takes it.
-pub(crate) struct LogWay {
+/// The strategy that a start uses.
+pub(crate) struct StrategyChoice {
     pub(crate) strategy: Strategy,
     /// For the banner.
     pub(crate) words: String,
-    /// Whether it is to be measured.
-    pub(crate) unknown: bool,
+    /// Whether the disk is to be measured.
+    pub(crate) unmeasured: bool,
 }
 
-impl LogWay {
-    /// What the setting says, or what is known of the disk.
-    pub(crate) fn choose(settings: &Settings) -> Result<LogWay, DiskError> {
+impl StrategyChoice {
+    /// By the setting, or by what was measured.
+    pub(crate) fn choose(settings: &Settings) -> Result<StrategyChoice, DiskError> {
         let strategy = match settings.log_device {
-            LogDevice::Auto => return LogWay::known(&settings.data_log_dir),
+            LogDevice::Auto => return StrategyChoice::measured(&settings.data_log_dir),
             LogDevice::Direct => Strategy::Direct,
             LogDevice::Mmap => Strategy::Mmap,
             LogDevice::Uring => Strategy::Uring,
             LogDevice::Pwrite => Strategy::Pwrite,
         };
         let words = format!("{strategy}, as ringkeeper.log.device says");
-        Ok(LogWay { strategy, words, unknown: false })
+        Ok(StrategyChoice { strategy, words, unmeasured: false })
     }
 
-    fn known(path: &Path) -> Result<LogWay, DiskError> {
-        if let Some(report) = ProbeReport::kept(path)? {
+    fn measured(path: &Path) -> Result<StrategyChoice, DiskError> {
+        if let Some(report) = ProbeReport::load(path)? {
             tracing::debug!("log device {}: {}", report.chosen, report.why);
             let words = format!(
                 "{} (measured; fdatasync p50 {} us, p99 {} us)",
                 report.chosen, report.fdatasync_p50_us, report.fdatasync_p99_us
             );
-            return Ok(LogWay { strategy: report.chosen, words, unknown: false });
+            return Ok(StrategyChoice { strategy: report.chosen, words, unmeasured: false });
         }
-        let (strategy, glance) = usual(path);
-        let took = glance.map_or(String::new(), |glance| {
-            let Measured { p50_us, p99_us, .. } = glance;
+        let (strategy, sampled) = default_strategy(path);
+        let took = sampled.map_or(String::new(), |sampled| {
+            let Measured { p50_us, p99_us, .. } = sampled;
             format!("fsync p50 {p50_us} us, p99 {p99_us} us; ")
         });
-        let until = "the usual way until a quiet moment to measure the disk";
+        let until = "the default strategy until a quiet moment to measure the disk";
         let words = format!("{strategy} ({took}{until})");
-        Ok(LogWay { strategy, words, unknown: true })
+        Ok(StrategyChoice { strategy, words, unmeasured: true })
     }
 }
 
@@ -70,10 +73,10 @@ impl LogWay {
 pub(crate) struct LogProbe {
     /// The log's directory.
     pub(crate) path: PathBuf,
-    /// The device whose way is changed.
+    /// The disk whose strategy is changed.
     pub(crate) disk: Disk,
-    /// What tells whether it is quiet.
-    pub(crate) commits: Arc<FlushStats>,
+    /// How much was flushed: nothing is, while it is quiet.
+    pub(crate) gauge: Gauge,
     /// Set when the server stops.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -85,11 +88,11 @@ impl LogProbe {
 
     fn run(self) {
         while self.wait_for_quiet() {
-            let before = self.commits.commits.load(Relaxed);
-            let still = || !self.stops() && self.commits.commits.load(Relaxed) == before;
+            let before = self.gauge.stats().flushes;
+            let still = || !self.stops() && self.gauge.stats().flushes == before;
             match probe_while(&self.path, PROBE_TIME, still) {
-                Ok(Some(report)) => return self.settle(&report),
-                // Somebody writes: what was measured says nothing.
+                Ok(Some(report)) => return self.adopt(&report),
+                // A write came in between: the measurement is void.
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(
@@ -106,24 +109,24 @@ impl LogProbe {
         self.stop.load(Relaxed)
     }
 
-    /// Returns when nothing was committed for a while; `false` when the server stops.
+    /// Returns when nothing was flushed for a while; `false` when the server stops.
     fn wait_for_quiet(&self) -> bool {
         let mut before = None;
         while !self.stops() {
-            let commits = Some(self.commits.commits.load(Relaxed));
-            if commits == before {
+            let flushes = Some(self.gauge.stats().flushes);
+            if flushes == before {
                 return true;
             }
-            before = commits;
+            before = flushes;
             std::thread::park_timeout(QUIET);
         }
         false
     }
 
-    fn settle(&self, report: &ProbeReport) {
+    fn adopt(&self, report: &ProbeReport) {
         let before = self.disk.strategy();
         self.disk.set_strategy(report.chosen);
-        if let Err(error) = report.keep(&self.path) {
+        if let Err(error) = report.save(&self.path) {
             tracing::warn!("what was measured will be measured again at the next start: {error}");
         }
         if report.chosen == before {

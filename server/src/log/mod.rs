@@ -1,5 +1,7 @@
-//! The thread that makes groups of the log durable, and how it is scheduled.
+//! The thread that writes the log, and what is tuned about it: the strategy of its disk
+//! ([`device`]) and its scheduling (`sched`).
 
 pub(crate) mod device;
 mod sched;
+mod stats;
 pub mod writer;

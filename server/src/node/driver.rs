@@ -7,11 +7,9 @@ use std::sync::Arc;
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use ringkeeper_engine::Now;
 use ringkeeper_engine::database::{Database, Interest};
-use ringkeeper_engine::log::{Gauge, Group, LogCapacity};
+use ringkeeper_engine::log::{Flushed, Gauge, Group, Joined, LogCapacity};
 use ringkeeper_engine::request::{Request, ShardMessage};
-use ringkeeper_replication::node::{
-    ClockPort, DatabasePort, Flushed, Joined, LogPort, Ports, ShardPort, World,
-};
+use ringkeeper_replication::node::{ClockPort, DatabasePort, LogPort, Ports, ShardPort, World};
 use ringkeeper_replication::{Node, NodeSettings, Replica};
 
 use super::observer::{Gauges, NodeObserver};

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use ringkeeper_engine::Now;
-use ringkeeper_engine::log::pace::PaceReport;
+use ringkeeper_engine::log::Flushed;
+use ringkeeper_engine::log::gathering::PaceReport;
 use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::throttle::ConnectionTally;
 use ringkeeper_engine::txn::TxnBody;
-use ringkeeper_replication::node::{Flushed, Observer};
+use ringkeeper_replication::node::Observer;
 use ringkeeper_replication::{Committed, Replica, WriteAdmission};
 
 use crate::admin::Distribution;

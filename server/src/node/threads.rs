@@ -50,7 +50,7 @@ pub(crate) fn prepare_segments(
             match preparer.step() {
                 Ok(Step::Made) => {}
                 Ok(Step::Enough | Step::Full) => std::thread::park_timeout(PREPARE_LOOK),
-                Err(fatal) => crate::fatal::stop(&fatal.to_string()),
+                Err(fatal) => crate::fatal::stop_on_log(&fatal),
             }
         }
     })

@@ -2,6 +2,6 @@
 
 pub mod import;
 pub mod inspect;
+mod load_times;
 pub(crate) mod open;
-pub mod restore;
 pub mod snapshots;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ringkeeper_engine::device::{Device, Disk, Durability, Strategy};
+use ringkeeper_engine::device::{Directory, Disk, Durability, Strategy};
 
 use crate::mounts::{Mount, existing};
 use crate::probe::disk::BlockDevice;

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use ringkeeper_engine::device::{Device, Disk, DiskError, Durability, Segment, Strategy};
+use ringkeeper_engine::device::{Directory, Disk, DiskError, Durability, Segment, Strategy};
 use rustix::fs::{FallocateFlags, fallocate};
 
 use super::counters::{Counters, Counts};

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
-use ringkeeper_engine::device::{Device, Disk, Durability, Load, Priority, Strategy};
+use ringkeeper_engine::device::{Directory, Disk, Durability, Load, Priority, Strategy};
 
 use self::commits::{Bounds, Made, Target};
 use self::counters::{Counters, Counts};
@@ -70,7 +70,7 @@ pub(crate) fn run(
         before,
         tallies: Vec::new(),
         cut_short: None,
-        priority: (Priority::Usual, Priority::Usual),
+        priority: (Priority::Normal, Priority::Normal),
     };
     let (targets, unusable) = course.targets(&scratch, tell)?;
     if stop.is_wanted() {
@@ -135,7 +135,7 @@ fn taken(root: &Root, directory: &Path, plan: &Plan) -> Result<Taken> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         directory: directory.display().to_string(),
         depth: plan.depth.name().to_owned(),
-        priority: Priority::Usual.to_string(),
+        priority: Priority::Normal.to_string(),
         kernel: root.word("/proc/sys/kernel/osrelease").unwrap_or_default(),
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         load_average: load.and_then(|text| text.split(' ').next()?.parse().ok()),

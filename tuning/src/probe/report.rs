@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use ringkeeper_engine::device::{Load, Measured, Strategy, choose, settle};
+use ringkeeper_engine::device::{Load, Measured, Strategy, choose, choose_over_rounds};
 
 use super::clock::ClockFacts;
 use super::disk::DiskFacts;
@@ -152,7 +152,7 @@ impl Cell {
             strategy: self.strategy,
             bytes: self.bytes,
             load: self.load,
-            commits: self.commits as usize,
+            flushes: self.commits as usize,
             p50_us: p50.round() as u64,
             p99_us: p99.round() as u64,
             written_bytes: self.written_kib.map(|kib| (kib * 1024.0) as u64),
@@ -199,7 +199,7 @@ impl Report {
         if rounds.is_empty() {
             return (best, why);
         }
-        let (chosen, _) = settle(&rounds);
+        let (chosen, _) = choose_over_rounds(&rounds);
         if chosen != best {
             why.push_str("; the rounds do not agree that another is better");
         }

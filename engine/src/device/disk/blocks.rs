@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_staged_adds_up_to_what_was_written() {
+    fn staged_blocks_equal_the_written_bytes() {
         let mut file = vec![7_u8; 64 << 20];
         let mut expected = file.clone();
         let mut end = 5_000;

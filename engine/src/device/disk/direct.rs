@@ -1,4 +1,4 @@
-//! `O_DIRECT | O_DSYNC`: one synchronous call per commit. The active segment is never mapped, for
+//! `O_DIRECT | O_DSYNC`: one synchronous call per flush. The active segment is never mapped, for
 //! the page cache and direct writes do not agree about who is right.
 
 use std::fs::{File, OpenOptions};

@@ -11,8 +11,8 @@ use rustix::fs::Advice;
 
 use crate::device::{DiskError, ReadAt, Sink, Source};
 
-/// Bytes written before the kernel is asked to start with them: a snapshot of gigabytes must not
-/// pile up in the page cache and hold up the commits of the log when it is synced.
+/// Bytes written before the kernel has to start writeback: a snapshot of gigabytes must not
+/// pile up in the page cache and hold up the flushes of the log when it is synced.
 const PUSH_BYTES: u64 = 2 << 20;
 
 /// A file open for reading.
@@ -62,7 +62,7 @@ impl ReadAt for DiskReader {
     }
 
     fn expect(&self, offset: u64, bytes: u64) {
-        // A file system that cannot read ahead reads when it is asked.
+        // A file system that cannot prefetch reads later.
         let bytes = NonZeroU64::new(bytes);
         let _ = bytes.map(|_| rustix::fs::fadvise(&self.file, offset, bytes, Advice::WillNeed));
     }

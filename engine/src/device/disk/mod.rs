@@ -21,19 +21,19 @@ use rustix::io::Errno;
 pub use segment::DiskSegment;
 
 use self::file::{DiskReader, DiskSink};
-use super::{BLOCK_BYTES, Device, DiskError, Durability, Entry, Source, Strategy};
+use super::{BLOCK_BYTES, Directory, DiskError, Durability, Entry, Source, Strategy};
 
-/// Zeros are written in pieces of this size, so that commits get their turn between them.
+/// Zeros are written in pieces of this size, so that flushes get their turn between them.
 const ZERO_BYTES: usize = 256 << 10;
 /// Small enough for a processor's cache, so that what was just read is checked there; large enough
 /// that the calls do not count.
 const PIECE_BYTES: usize = 256 << 10;
 /// Zeros in the page cache before they are pushed out.
 const ZERO_SYNC_BYTES: u64 = 4 << 20;
-/// Permissions of every file: data and ACL digests are nobody else's business.
+/// Permissions of every file: data and ACL digests are only for the user of the server.
 const MODE: u32 = 0o600;
 
-/// The real device: a directory, and how commits into its segments reach the disk.
+/// A directory of a real file system, and the strategy of flushes into its segments.
 #[derive(Clone, Debug)]
 pub struct Disk {
     inner: Arc<Inner>,
@@ -42,7 +42,7 @@ pub struct Disk {
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    /// Open as long as the device lives: what is synced is the directory that was opened.
+    /// Open as long as the value lives: what is synced is the directory that was opened.
     directory: File,
     /// A place in [`Strategy::ALL`]: how segments are opened from now on.
     strategy: AtomicUsize,
@@ -66,12 +66,12 @@ impl Disk {
         Ok(Disk { inner: Arc::new(Inner { path, directory, strategy, durability }) })
     }
 
-    /// How commits into a segment reach the disk, if it is opened now.
+    /// How flushes into a segment reach the disk, if it is opened now.
     pub fn strategy(&self) -> Strategy {
         Strategy::ALL[self.inner.strategy.load(Relaxed)]
     }
 
-    /// Segments that are opened from now on, through any clone, are written in another way.
+    /// Segments that are opened from now on, through any clone, are written with another strategy.
     pub fn set_strategy(&self, strategy: Strategy) {
         self.inner.strategy.store(place(strategy), Relaxed);
     }
@@ -97,7 +97,7 @@ impl Disk {
     }
 
     fn error(&self, doing: &'static str, name: &str) -> impl FnOnce(io::Error) -> DiskError {
-        let file = self.place(name);
+        let file = self.path_of(name);
         move |source| DiskError { doing, file, source }
     }
 
@@ -113,7 +113,7 @@ impl Disk {
         }
         match self.strategy() {
             // What is dirtied is a whole folio, and a folio is as large as the write that made it:
-            // zeros in 4 KiB pieces keep a small commit from writing much more than itself (2 MiB,
+            // zeros in 4 KiB pieces keep a small flush from writing much more than itself (2 MiB,
             // with pieces of 4 MiB and stores into the map).
             Strategy::Mmap | Strategy::Pwrite => zero_cached(&file, bytes, BLOCK_BYTES)?,
             Strategy::Direct | Strategy::Uring => match direct::open_for_zeros(&path) {
@@ -146,12 +146,12 @@ fn zero_cached(file: &File, bytes: u64, piece: usize) -> io::Result<()> {
     Ok(())
 }
 
-impl Device for Disk {
+impl Directory for Disk {
     type Segment = DiskSegment;
     type Reader = DiskReader;
     type Sink = DiskSink;
 
-    fn place(&self, name: &str) -> String {
+    fn path_of(&self, name: &str) -> String {
         self.at(name).display().to_string()
     }
 

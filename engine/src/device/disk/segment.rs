@@ -1,4 +1,4 @@
-//! A segment open for durable writes, whichever way they are made.
+//! A segment open for durable writes, with any strategy.
 #![expect(clippy::disallowed_methods, reason = "this is the edge that reads the clock")]
 
 use std::io;
@@ -17,7 +17,7 @@ pub struct DiskSegment {
     name: String,
     capacity: u64,
     end: u64,
-    way: Way,
+    strategy: Way,
 }
 
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl DiskSegment {
         if !capacity.is_multiple_of(BLOCK_BYTES as u64) || end > capacity {
             return Err(io::Error::other("the file does not have the size it was made with"));
         }
-        let way = match (durability, strategy) {
+        let strategy = match (durability, strategy) {
             (Durability::Unsynced, _) | (_, Strategy::Pwrite) => {
                 Way::Pwrite(Pwrite::open(path, end, durability)?)
             }
@@ -47,7 +47,7 @@ impl DiskSegment {
             (Durability::Synced, Strategy::Uring) => Way::Uring(Uring::open(path, end)?),
             (Durability::Synced, Strategy::Mmap) => Way::Mapped(Mapped::open(path, capacity)?),
         };
-        Ok(DiskSegment { name: path.display().to_string(), capacity, end, way })
+        Ok(DiskSegment { name: path.display().to_string(), capacity, end, strategy })
     }
 }
 
@@ -60,7 +60,7 @@ impl Segment for DiskSegment {
         assert!(offset == self.end, "writes into a segment follow each other");
         assert!(self.capacity - offset >= bytes.len() as u64, "a segment never grows");
         let start = Instant::now();
-        match &mut self.way {
+        match &mut self.strategy {
             Way::Direct(direct) => direct.write(bytes),
             Way::Uring(uring) => uring.write(bytes),
             Way::Pwrite(pwrite) => pwrite.write(offset, bytes),
@@ -74,7 +74,7 @@ impl Segment for DiskSegment {
     fn rewrite(&mut self, offset: u64, blocks: &[u8]) -> Result<(), DiskError> {
         let whole = offset.is_multiple_of(BLOCK_BYTES as u64) && blocks.len() == BLOCK_BYTES;
         assert!(whole && offset + blocks.len() as u64 <= self.end, "a block of what is written");
-        match &mut self.way {
+        match &mut self.strategy {
             Way::Direct(direct) => direct.rewrite(offset, blocks),
             Way::Uring(uring) => uring.rewrite(offset, blocks),
             Way::Pwrite(pwrite) => pwrite.write(offset, blocks),
@@ -84,7 +84,7 @@ impl Segment for DiskSegment {
     }
 
     fn sync(&mut self) -> Result<(), DiskError> {
-        match &self.way {
+        match &self.strategy {
             Way::Pwrite(pwrite) => pwrite.sync(),
             Way::Direct(_) | Way::Uring(_) | Way::Mapped(_) => Ok(()),
         }

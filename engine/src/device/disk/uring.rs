@@ -100,7 +100,7 @@ fn complete(
         match ring.submit_and_wait(count - done) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // The kernel may still own the buffer and cannot be asked: there is no safe way on.
+            // The kernel may still own the buffer, and no call tells: going on is unsafe.
             Err(error) => panic!("io_uring refuses to wait for the log: {error}"),
         }
         for entry in ring.completion() {

@@ -1,9 +1,10 @@
-//! A file system in memory that fails, tears and forgets as asked; for tests and simulations.
+//! A file system in memory with faults on demand (errors, torn writes, lost power); for tests and
+//! simulations.
 //!
 //! Every operation has a number, so a test can let each one fail or be the last. What is not
-//! synced is known sector by sector and name by name, and [`MemoryDevice::power_loss`] asks what
+//! synced is known sector by sector and name by name, and [`MemoryDisk::power_loss`] asks what
 //! of it survives. Nothing here depends on a clock or on chance.
-#![expect(clippy::disallowed_types, reason = "the device is shared by threads, as a disk is")]
+#![expect(clippy::disallowed_types, reason = "threads share it, as they share a disk")]
 
 mod state;
 
@@ -11,7 +12,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::state::{File, NameChange, Reading, State};
-use super::{Device, DiskError, Durability, Entry, ReadAt, Segment, Sink, Source, Written};
+use super::{Directory, DiskError, Durability, Entry, ReadAt, Segment, Sink, Source, Written};
 
 /// What happens at an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,7 +21,7 @@ pub enum Fault {
     /// and the next one will say that all is well.
     Error(io::ErrorKind),
     /// It is the last one: it is done as far as it goes without a sync, and then there is nothing
-    /// more until [`MemoryDevice::power_loss`] or [`MemoryDevice::process_death`].
+    /// more until [`MemoryDisk::power_loss`] or [`MemoryDisk::process_death`].
     Crash,
 }
 
@@ -40,22 +41,22 @@ pub enum Unsynced {
 
 /// A faulty directory in memory; clones are the same directory.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryDevice {
+pub struct MemoryDisk {
     state: Arc<Mutex<State>>,
 }
 
-impl MemoryDevice {
+impl MemoryDisk {
     /// An empty directory. Devices with different seeds draw different random numbers.
-    pub fn new(seed: u64) -> MemoryDevice {
-        let device = MemoryDevice::default();
-        device.lock().random = seed.wrapping_mul(2).wrapping_add(1);
-        device
+    pub fn new(seed: u64) -> MemoryDisk {
+        let disk = MemoryDisk::default();
+        disk.lock().random = seed.wrapping_mul(2).wrapping_add(1);
+        disk
     }
 
     /// A copy that goes its own way from here.
-    pub fn fork(&self) -> MemoryDevice {
+    pub fn fork(&self) -> MemoryDisk {
         let state = self.lock().clone();
-        MemoryDevice { state: Arc::new(Mutex::new(state)) }
+        MemoryDisk { state: Arc::new(Mutex::new(state)) }
     }
 
     /// Operations so far: the number of the next one.
@@ -73,7 +74,7 @@ impl MemoryDevice {
         self.lock().capacity = bytes;
     }
 
-    /// Makes commits not wait for a sync, as `forceSync=no` does.
+    /// Makes flushes not wait for a sync, as `forceSync=no` does.
     pub fn set_unsynced(&self) {
         self.lock().unsynced = true;
     }
@@ -140,18 +141,18 @@ impl MemoryDevice {
     ) -> Result<T, DiskError> {
         operation(&mut self.lock()).map_err(|source| DiskError {
             doing,
-            file: self.place(name),
+            file: self.path_of(name),
             source,
         })
     }
 }
 
-impl Device for MemoryDevice {
+impl Directory for MemoryDisk {
     type Segment = MemoryFile;
     type Reader = MemoryFile;
     type Sink = MemoryFile;
 
-    fn place(&self, name: &str) -> String {
+    fn path_of(&self, name: &str) -> String {
         format!("memory/{name}")
     }
 
@@ -272,17 +273,17 @@ impl Device for MemoryDevice {
     }
 }
 
-impl MemoryDevice {
+impl MemoryDisk {
     fn open(&self, state: &State, name: &str, file: u64, end: u64) -> MemoryFile {
         let bytes = state.files[&file].cached.len() as u64;
-        MemoryFile { device: self.clone(), name: name.to_owned(), file, bytes, end }
+        MemoryFile { disk: self.clone(), name: name.to_owned(), file, bytes, end }
     }
 }
 
 /// A file in memory, open for whatever it was opened for.
 #[derive(Debug)]
 pub struct MemoryFile {
-    device: MemoryDevice,
+    disk: MemoryDisk,
     name: String,
     file: u64,
     bytes: u64,
@@ -298,7 +299,7 @@ impl Segment for MemoryFile {
         assert!(offset == self.end, "writes into a segment follow each other");
         assert!(self.bytes - offset >= bytes.len() as u64, "a segment never grows");
         self.end += bytes.len() as u64;
-        self.device.run("write", &self.name, |state| {
+        self.disk.run("write", &self.name, |state| {
             state.write(self.file, offset as usize, bytes)?;
             if state.unsynced { Ok(()) } else { state.sync(self.file) }
         })?;
@@ -306,14 +307,14 @@ impl Segment for MemoryFile {
     }
 
     fn rewrite(&mut self, offset: u64, blocks: &[u8]) -> Result<(), DiskError> {
-        self.device.run("write", &self.name, |state| {
+        self.disk.run("write", &self.name, |state| {
             state.write(self.file, offset as usize, blocks)?;
             if state.unsynced { Ok(()) } else { state.sync(self.file) }
         })
     }
 
     fn sync(&mut self) -> Result<(), DiskError> {
-        self.device.run("sync", &self.name, |state| {
+        self.disk.run("sync", &self.name, |state| {
             if state.unsynced { state.sync(self.file) } else { Ok(()) }
         })
     }
@@ -325,7 +326,7 @@ impl ReadAt for MemoryFile {
     }
 
     fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError> {
-        self.device.run("read", &self.name, |state| {
+        self.disk.run("read", &self.name, |state| {
             let whole = &state.files[&self.file].cached;
             let start = usize::try_from(offset).map_err(io::Error::other)?;
             let part = start.checked_add(buffer.len()).and_then(|end| whole.get(start..end));
@@ -336,13 +337,13 @@ impl ReadAt for MemoryFile {
 
     fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, DiskError> {
         // Lengths come from the disk: they are checked before anything is reserved.
-        let held = self.device.lock().files[&self.file].cached.len();
+        let held = self.disk.lock().files[&self.file].cached.len();
         let mut buffer = vec![0; bytes.min(held)];
         if buffer.len() == bytes {
             self.read_into(offset, &mut buffer)?;
             return Ok(buffer);
         }
-        self.device.run("read", &self.name, |_| Err(io::ErrorKind::UnexpectedEof.into()))
+        self.disk.run("read", &self.name, |_| Err(io::ErrorKind::UnexpectedEof.into()))
     }
 
     fn expect(&self, _: u64, _: u64) {}
@@ -350,7 +351,7 @@ impl ReadAt for MemoryFile {
 
 impl Sink for MemoryFile {
     fn write(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
-        self.device.run("write", &self.name, |state| {
+        self.disk.run("write", &self.name, |state| {
             state.reserve(bytes.len() as u64)?;
             state.write(self.file, self.end as usize, bytes)
         })?;
@@ -359,6 +360,6 @@ impl Sink for MemoryFile {
     }
 
     fn sync(&mut self) -> Result<(), DiskError> {
-        self.device.run("sync", &self.name, |state| state.sync(self.file))
+        self.disk.run("sync", &self.name, |state| state.sync(self.file))
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn write(hub: &Hub, out: &mut Exposition) {
     let help = "Groups committed at once, after a wait that everybody was back to end, and after \
                 as long a wait as there may be.";
     out.described(name, Kind::Counter, help);
-    let all = hub.commits.commits.load(Relaxed);
+    let all = hub.commits.flushes.load(Relaxed);
     let at_once = all.saturating_sub(pace.complete + pace.bounded);
     for (wait, groups) in [("none", at_once), ("complete", pace.complete), ("bound", pace.bounded)]
     {

@@ -1,6 +1,6 @@
 //! `pace`: how commits are paced. A word of our own, since `mntr` has no line to spare.
 
-use ringkeeper_engine::log::pace::PaceReport;
+use ringkeeper_engine::log::gathering::PaceReport;
 
 /// The text: a name and a value in each line, as in `mntr`.
 pub(in crate::admin) fn pace(pace: &PaceReport, commits: u64) -> String {

@@ -15,18 +15,18 @@ use anyhow::bail;
 use ringkeeper_engine::Zxid;
 
 use crate::cli::ImportArgs;
-use crate::storage::inspect::{Vacant, unless_nobody_reads};
+use crate::storage::inspect::{EmptyDirectory, ignore_broken_pipe};
 use crate::storage::open::random_seed;
 use progress::Progress;
 use report::Report;
 use source::Source;
 use state::Limits;
 
-/// Reads, reports, and writes, unless only a look was asked for.
+/// Reads, reports, and writes, unless it is a dry run.
 pub fn import(args: &ImportArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     // Order: what cannot be written to is said before a long time of reading.
     let target = match (&args.to, args.dry_run) {
-        (Some(to), false) => Some(Vacant::open(to)?),
+        (Some(to), false) => Some(EmptyDirectory::open(to)?),
         (None, false) => bail!("--to is missing: name a new directory, or give --dry-run"),
         (_, true) => None,
     };
@@ -45,7 +45,7 @@ pub fn import(args: &ImportArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     drop(progress);
     let to = target.as_ref().and(args.to.as_deref());
-    unless_nobody_reads(match (args.json, to) {
+    ignore_broken_pipe(match (args.json, to) {
         (true, to) => report.write_json(to, out),
         (false, None) => {
             report.write_text(out).and_then(|()| writeln!(out, "Nothing was written."))

@@ -21,7 +21,7 @@ struct Line {
 }
 
 impl Progress {
-    /// Standard error, if somebody looks at it.
+    /// Standard error, if it is a terminal.
     pub(super) fn new() -> Progress {
         let is_terminal = std::io::stderr().is_terminal();
         let name = String::new();
@@ -42,7 +42,7 @@ impl Progress {
         if line.is_terminal && is_due {
             line.shown = Some(Instant::now());
             let percent = (line.done * 100).checked_div(line.all).unwrap_or(100).min(100);
-            // Nobody minds a line that cannot be written.
+            // A line that cannot be written does no harm.
             let _ = write!(std::io::stderr(), "\r\x1b[K{}  {percent} %", line.name);
         }
     }

@@ -59,7 +59,7 @@ impl Report {
         report
     }
 
-    /// What counts say that somebody has to know.
+    /// What an operator has to know from the counts.
     fn add_notes(&mut self) {
         let Report { counts, digests, .. } = *self;
         let mut note = |is_so: bool, text: String| {

@@ -31,7 +31,7 @@ pub(super) struct Source {
     pub(super) notes: Vec<String>,
 }
 
-/// A file that is still there and that nobody has changed since.
+/// A file that is still there and has not changed since.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Found {
     pub(super) path: PathBuf,
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_begins_at_or_before_what_follows_the_snapshot() {
+    fn import_takes_the_log_that_covers_the_snapshot() {
         let at = |first: u64| {
             let (path, name) = (PathBuf::new(), String::new());
             LogFile { found: Found { path, name, bytes: 0, changed: None }, first: Zxid(first) }

@@ -18,10 +18,10 @@ pub(super) enum Packing {
 const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 /// The only version of the framing, and the oldest that can read it.
 const VERSIONS: [u8; 8] = [0, 0, 0, 1, 0, 0, 0, 1];
-/// A block has 32 KiB unless somebody asked for others; this bounds what a hostile one takes.
+/// A block has 32 KiB unless another size was set; this bounds what a hostile one takes.
 const BLOCK_BYTES_MAX: usize = 64 << 20;
 
-/// Opens a snapshot; `count` is told of every byte of the file.
+/// Opens a snapshot; `count` counts every byte of the file.
 pub(super) fn open(
     file: &SnapshotFile,
     count: impl FnMut(usize) + 'static,
@@ -35,7 +35,7 @@ pub(super) fn open(
     })
 }
 
-/// Tells somebody how much was read.
+/// Counts what is read.
 struct Counted<R, F> {
     inner: R,
     count: F,
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_joined_and_cuts_are_seen() {
+    fn snappy_blocks_are_joined_and_truncation_is_an_error() {
         let bytes = packed(&[b"abc", b"", &[7; 5_000]]);
         let whole = unpacked(&bytes).unwrap();
         assert_eq!((whole.len(), &whole[..3]), (5_003, &b"abc"[..]));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_snappy_is_refused_and_costs_nothing() {
+    fn non_snappy_input_is_refused_without_allocation() {
         let mut huge = [&MAGIC[..], &VERSIONS[..]].concat();
         huge.extend([0xff; 4]);
         let mut claims = [&MAGIC[..], &VERSIONS[..]].concat();

@@ -5,7 +5,7 @@ use ringkeeper_engine::tree::Progress as Walk;
 use ringkeeper_engine::zookeeper::Imported;
 
 use super::progress::Progress;
-use crate::storage::inspect::Vacant;
+use crate::storage::inspect::EmptyDirectory;
 
 /// Bytes of one block of a snapshot.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -15,7 +15,7 @@ const SLICE_NODES: usize = 1_024;
 /// Writes the state; the directory is a server's only when all of it is there.
 pub(super) fn write(
     imported: &mut Imported,
-    to: &Vacant,
+    to: &EmptyDirectory,
     progress: &Progress,
 ) -> anyhow::Result<Finished> {
     let tree = &mut imported.tree;
@@ -35,6 +35,6 @@ pub(super) fn write(
         }
     }
     let finished = writer.finish()?;
-    to.settle()?;
+    to.finish()?;
     Ok(finished)
 }

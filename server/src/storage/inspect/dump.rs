@@ -26,9 +26,9 @@ pub fn dump(args: &DumpArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         written.as_ref().map(|_| ()).map_err(ToString::to_string)
     });
     if written.is_err() {
-        return super::unless_nobody_reads(written);
+        return super::ignore_broken_pipe(written);
     }
-    super::unless_nobody_reads(out.flush())?;
+    super::ignore_broken_pipe(out.flush())?;
     read?;
     Ok(())
 }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_who_did_what_and_when() {
+    fn dump_line_holds_session_operation_and_time() {
         let owned = NodeKind::Ephemeral(SessionId(0x1f));
         assert_eq!(
             as_text(&txn(create("/a", owned))),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_same() {
+    fn dump_json_equals_the_text() {
         let close = TxnBody::CloseSession { paths: vec!["/a".into()] };
         assert_eq!(
             as_json(&txn(close)),

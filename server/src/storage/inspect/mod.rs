@@ -2,9 +2,9 @@
 //! `ringkeeper snapshot`, which puts a snapshot into a directory.
 
 mod dump;
-mod put_back;
+mod empty_directory;
 mod repair;
-mod vacant;
+mod restore;
 
 use std::io;
 
@@ -13,9 +13,9 @@ use ringkeeper_engine::device::{Disk, Durability, Identity, Strategy};
 use ringkeeper_engine::log::Dirs;
 
 pub use dump::dump;
-pub use put_back::put_back;
+pub(crate) use empty_directory::EmptyDirectory;
 pub use repair::{Outcome, repair};
-pub(crate) use vacant::Vacant;
+pub use restore::restore;
 
 use crate::cli::Directories;
 
@@ -33,8 +33,8 @@ fn open(directories: &Directories) -> anyhow::Result<(Dirs<Disk>, Identity)> {
     Ok((Dirs { snapshots, log }, identity))
 }
 
-/// Whoever reads the output may stop reading whenever it has seen enough.
-pub(crate) fn unless_nobody_reads(result: io::Result<()>) -> anyhow::Result<()> {
+/// A reader of the output, such as `head`, may close the pipe when it has enough.
+pub(crate) fn ignore_broken_pipe(result: io::Result<()>) -> anyhow::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.context("cannot write to standard output"),

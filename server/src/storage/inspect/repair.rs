@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use ringkeeper_engine::device::Home;
+use ringkeeper_engine::device::DirectoryLock;
 use ringkeeper_engine::log::{self, Repaired, repair_plan, repair_truncate};
 
 use crate::cli::RepairArgs;
@@ -12,38 +12,38 @@ use crate::cli::RepairArgs;
 pub enum Outcome {
     /// Nothing is wrong with the log.
     Whole,
-    /// Something is, and nobody has said that it shall be repaired.
-    OutstandingChanges,
+    /// Something is, and `--yes` was not given.
+    Damaged,
     /// It is repaired.
     Done,
 }
 
-/// Says what is wrong with a log and what would be lost by cutting it off there; does it if that
-/// was asked for.
+/// Prints what is wrong with a log and what would be lost by cutting it off there, and cuts it off
+/// with `--yes`.
 pub fn repair(args: &RepairArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     // Order: a lock leaves a file behind, and what is not a server's directory stays untouched.
     let (dirs, identity) = super::open(&args.directories)?;
-    let _homes = lock(args)?;
+    let _locks = lock(args)?;
     let plan = repair_plan(&dirs, &identity)?;
-    super::unless_nobody_reads(write_plan(&plan, out))?;
+    super::ignore_broken_pipe(write_plan(&plan, out))?;
     if plan.trouble.is_none() {
         return Ok(Outcome::Whole);
     }
     if !args.yes {
         let advice = "Nothing was changed. To do it, give --yes as well; a copy of the directory \
                       made before can do no harm.";
-        super::unless_nobody_reads(writeln!(out, "{advice}"))?;
-        return Ok(Outcome::OutstandingChanges);
+        super::ignore_broken_pipe(writeln!(out, "{advice}"))?;
+        return Ok(Outcome::Damaged);
     }
     let repaired = repair_truncate(&dirs, &identity, &log::Settings::default())?;
-    super::unless_nobody_reads(write_done(&repaired, out))?;
+    super::ignore_broken_pipe(write_done(&repaired, out))?;
     Ok(Outcome::Done)
 }
 
 /// A log is not repaired under a server that runs on it.
-fn lock(args: &RepairArgs) -> anyhow::Result<Vec<Home>> {
+fn lock(args: &RepairArgs) -> anyhow::Result<Vec<DirectoryLock>> {
     let paths = [Some(&args.directories.data_dir), args.directories.log_dir.as_ref()];
-    paths.into_iter().flatten().map(|path| Ok(Home::open(path)?)).collect()
+    paths.into_iter().flatten().map(|path| Ok(DirectoryLock::acquire(path)?)).collect()
 }
 
 fn write_plan(plan: &Repaired, out: &mut dyn Write) -> io::Result<()> {

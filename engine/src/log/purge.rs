@@ -1,8 +1,10 @@
 //! Removing what newer snapshots have made superfluous.
 
+use super::gauge::Gauge;
+use super::{Dirs, header};
 use crate::Zxid;
-use crate::device::{Device, DiskError};
-use crate::log::{Dirs, Gauge, header};
+use crate::device::{Directory, DiskError};
+use crate::snapshot;
 
 /// Removes old snapshots and the segments that only they need; owned by the thread that takes
 /// snapshots, and used after one has become durable.
@@ -21,7 +23,7 @@ pub struct Purged {
     pub segments: Vec<String>,
 }
 
-impl<D: Device> Purger<D> {
+impl<D: Directory> Purger<D> {
     pub(crate) fn new(dirs: Dirs<D>, gauge: Gauge) -> Purger<D> {
         Purger { dirs, gauge }
     }
@@ -33,13 +35,13 @@ impl<D: Device> Purger<D> {
     /// never leaves a gap in the log.
     pub fn purge(&self, keep: usize, needed_from: Zxid) -> Result<Purged, DiskError> {
         let mut purged = Purged::default();
-        let mut snapshots = zxids(&self.dirs.snapshots, super::parse_name)?;
+        let mut snapshots = zxids(&self.dirs.snapshots, snapshot::parse_name)?;
         let kept = snapshots.split_off(snapshots.len().saturating_sub(keep.max(1)));
         let Some(oldest) = kept.first() else { return Ok(purged) };
         for zxid in snapshots {
-            self.dirs.snapshots.remove(&super::name(zxid))?;
+            self.dirs.snapshots.remove(&snapshot::name(zxid))?;
             self.dirs.snapshots.sync_dir()?;
-            purged.snapshots.push(super::name(zxid));
+            purged.snapshots.push(snapshot::name(zxid));
         }
         let segments = zxids(&self.dirs.log, header::parse_name)?;
         for pair in segments.windows(2) {
@@ -56,9 +58,8 @@ impl<D: Device> Purger<D> {
 }
 
 /// The zxids in the names of the files that have one, ascending.
-fn zxids<D: Device>(device: &D, parse: fn(&str) -> Option<Zxid>) -> Result<Vec<Zxid>, DiskError> {
-    let mut zxids: Vec<Zxid> =
-        device.list()?.iter().filter_map(|entry| parse(&entry.name)).collect();
+fn zxids<D: Directory>(dir: &D, parse: fn(&str) -> Option<Zxid>) -> Result<Vec<Zxid>, DiskError> {
+    let mut zxids: Vec<Zxid> = dir.list()?.iter().filter_map(|entry| parse(&entry.name)).collect();
     zxids.sort_unstable();
     Ok(zxids)
 }

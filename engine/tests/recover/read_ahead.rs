@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ringkeeper_engine::device::{Fault, Identity, MemoryDevice};
+use ringkeeper_engine::device::{Fault, Identity, MemoryDisk};
 use ringkeeper_engine::log::{Recovered, Refusal, Replay, recover};
 use ringkeeper_engine::snapshot::Start;
 use ringkeeper_engine::txn::Txn;
@@ -13,10 +13,10 @@ use crate::world::{NOBODY, Random, State, World, dirs, live, open, settings};
 /// A whole segment at once, on this thread.
 const WHOLE: (usize, usize) = (1, 1 << 20);
 
-fn reading(device: &MemoryDevice, (threads, piece_bytes): (usize, usize)) -> MemoryDevice {
-    let device = device.fork();
-    device.set_reading(threads, piece_bytes);
-    device
+fn reading(disk: &MemoryDisk, (threads, piece_bytes): (usize, usize)) -> MemoryDisk {
+    let disk = disk.fork();
+    disk.set_reading(threads, piece_bytes);
+    disk
 }
 
 /// Everything that a recovery says, and everything that it leaves on the disk.
@@ -27,60 +27,60 @@ struct Outcome {
     files: Vec<(String, Option<Vec<u8>>)>,
 }
 
-fn outcome(device: &MemoryDevice) -> Outcome {
+fn outcome(disk: &MemoryDisk) -> Outcome {
     let mut replayed = State::default();
-    let mut identity = Identity::open(device, 3).unwrap();
-    let told = recover(&dirs(device), &mut identity, &settings(), &mut replayed)
+    let mut identity = Identity::open(disk, 3).unwrap();
+    let told = recover(&dirs(disk), &mut identity, &settings(), &mut replayed)
         .map(|Recovered { last, snapshot, replayed, notes, .. }| {
             format!("{last} {snapshot:?} {replayed} {notes:?}")
         })
         .map_err(|refusal| refusal.to_string());
-    let files = device.names().into_iter().map(|name| (name.clone(), device.contents(&name)));
+    let files = disk.names().into_iter().map(|name| (name.clone(), disk.contents(&name)));
     Outcome { told, txns: replayed.txns, files: files.collect() }
 }
 
 /// A directory that something happened to, or nothing.
-fn random_directory(random: &mut Random, seed: u64) -> MemoryDevice {
-    let device = MemoryDevice::new(seed);
+fn random_directory(random: &mut Random, seed: u64) -> MemoryDisk {
+    let disk = MemoryDisk::new(seed);
     if random.below(8) == 0 {
-        device.set_unsynced();
+        disk.set_unsynced();
     }
     let mut world = World::default();
     for _ in 0..1 + random.below(3) {
-        device.fail_at(device.operations() + 20 + random.below(400) as u64, Fault::Crash);
+        disk.fail_at(disk.operations() + 20 + random.below(400) as u64, Fault::Crash);
         let rounds = 5 + random.below(40);
         // It ends where the power fails; what matters is what is on the disk then.
-        let _ = live(&mut world, &device, rounds);
-        device.power_loss(|_| random.coin());
+        let _ = live(&mut world, &disk, rounds);
+        disk.power_loss(|_| random.coin());
         world.acked = 0;
     }
     let logs: Vec<String> =
-        device.names().into_iter().filter(|name| name.starts_with("log.")).collect();
+        disk.names().into_iter().filter(|name| name.starts_with("log.")).collect();
     for _ in 0..random.below(3) {
         let Some(name) = logs.get(random.below(logs.len().max(1))) else { break };
-        let mut bytes = device.contents(name).unwrap();
+        let mut bytes = disk.contents(name).unwrap();
         let at = random.below(bytes.len());
         match random.below(3) {
             0 => bytes[at] ^= 1 << random.below(8),
             1 => bytes[at..].iter_mut().take(512).for_each(|byte| *byte = 0),
             _ => bytes[at..].iter_mut().take(2_000).for_each(|byte| *byte ^= 0x55),
         }
-        device.put(name, bytes);
+        disk.put(name, bytes);
     }
-    device
+    disk
 }
 
 #[test]
-fn random_histories_come_back_the_same() {
+fn random_history_recovers_the_same_on_any_thread_count() {
     let (mut good, mut refused) = (0, 0);
     for seed in 1..=150 {
         let mut random = Random::new(seed);
-        let device = random_directory(&mut random, seed);
-        let expected = outcome(&reading(&device, WHOLE));
+        let disk = random_directory(&mut random, seed);
+        let expected = outcome(&reading(&disk, WHOLE));
         *if expected.told.is_ok() { &mut good } else { &mut refused } += 1;
         for threads in [1, 2, 3] {
             let piece_bytes = [1, 7, 24, 100, 999, 4_096, 5_003, 30_000][random.below(8)];
-            let found = outcome(&reading(&device, (threads, piece_bytes)));
+            let found = outcome(&reading(&disk, (threads, piece_bytes)));
             assert!(
                 found == expected,
                 "seed {seed}, {threads} threads, {piece_bytes} bytes: {:?} instead of {:?}",
@@ -93,16 +93,16 @@ fn random_histories_come_back_the_same() {
 }
 
 /// Several segments, and all of it in the log.
-fn long_log() -> (MemoryDevice, World) {
-    let (device, mut world) = (MemoryDevice::new(4), World::default());
-    let mut server = world.start(&device).unwrap();
+fn long_log() -> (MemoryDisk, World) {
+    let (disk, mut world) = (MemoryDisk::new(4), World::default());
+    let mut server = world.start(&disk).unwrap();
     for _ in 0..40 {
-        world.commit(&mut server, 10).unwrap();
+        world.flush(&mut server, 10).unwrap();
         server.recovered.preparer.step().unwrap();
     }
     server.recovered.log.seal().unwrap();
-    assert!(device.names().iter().filter(|name| name.starts_with("log.")).count() > 4);
-    (device, world)
+    assert!(disk.names().iter().filter(|name| name.starts_with("log.")).count() > 4);
+    (disk, world)
 }
 
 /// Refuses a transaction, or does what a bug would do.
@@ -128,38 +128,38 @@ impl<F: FnMut(&Txn) -> Result<(), String>> Replay for Until<F> {
 }
 
 #[test]
-fn a_refusal_of_whoever_applies_stops_the_reader() {
-    let (device, _) = long_log();
+fn apply_error_stops_the_reader() {
+    let (disk, _) = long_log();
     for threads in [1, 2] {
         // In small pieces: what is left unread is many operations.
-        let device = reading(&device, (threads, 300));
-        let mut identity = Identity::open(&device, 3).unwrap();
-        let before = device.operations();
+        let disk = reading(&disk, (threads, 300));
+        let mut identity = Identity::open(&disk, 3).unwrap();
+        let before = disk.operations();
         let mut replay = Until(State::default(), |txn: &Txn| {
             if txn.zxid.0 == 9 { Err("it is the ninth".to_owned()) } else { Ok(()) }
         });
-        let refusal = recover(&dirs(&device), &mut identity, &settings(), &mut replay);
+        let refusal = recover(&dirs(&disk), &mut identity, &settings(), &mut replay);
         let Err(Refusal::Replay { file, zxid, why }) = refusal else { panic!("it was refused") };
         assert!(file.ends_with("log.1") && zxid.0 == 9 && why == "it is the ninth");
         assert_eq!(replay.0.txns.len(), 8);
-        let read = device.operations() - before;
+        let read = disk.operations() - before;
         assert!(read < 100, "{read} operations of some hundred");
     }
 }
 
 #[test]
-fn a_read_that_fails_is_reported_behind_what_was_read_before_it() {
-    let (device, world) = long_log();
-    let before = reading(&device, (1, 2_000));
+fn read_error_is_reported_after_the_records_before_it() {
+    let (disk, world) = long_log();
+    let before = reading(&disk, (1, 2_000));
     let first = before.operations();
     open(&before).unwrap();
     for number in first..before.operations() {
         for threads in [1, 2] {
-            let device = reading(&device, (threads, 2_000));
-            device.fail_at(number, Fault::Error(std::io::ErrorKind::Other));
+            let disk = reading(&disk, (threads, 2_000));
+            disk.fail_at(number, Fault::Error(std::io::ErrorKind::Other));
             let mut state = State::default();
-            let Ok(mut identity) = Identity::open(&device, 3) else { continue };
-            let ended = recover(&dirs(&device), &mut identity, &settings(), &mut state);
+            let Ok(mut identity) = Identity::open(&disk, 3) else { continue };
+            let ended = recover(&dirs(&disk), &mut identity, &settings(), &mut state);
             assert!(matches!(ended, Err(Refusal::Disk(_))), "operation {number}");
             assert!(state.txns == world.ordered[..state.txns.len()]);
         }
@@ -167,19 +167,19 @@ fn a_read_that_fails_is_reported_behind_what_was_read_before_it() {
 }
 
 #[test]
-fn damage_is_found_while_the_applying_is_behind() {
-    let (device, world) = long_log();
+fn damage_found_ahead_is_reported_in_log_order() {
+    let (disk, world) = long_log();
     let mut names: Vec<String> =
-        device.names().into_iter().filter(|name| name.starts_with("log.")).collect();
+        disk.names().into_iter().filter(|name| name.starts_with("log.")).collect();
     names.sort_by_key(|name| u64::from_str_radix(&name[4..], 16).unwrap());
-    let mut bytes = device.contents(&names[2]).unwrap();
+    let mut bytes = disk.contents(&names[2]).unwrap();
     bytes[10_000] ^= 1;
-    device.put(&names[2], bytes);
+    disk.put(&names[2], bytes);
     for threads in [1, 2] {
-        let device = reading(&device, (threads, 1_000));
-        let mut identity = Identity::open(&device, 3).unwrap();
+        let disk = reading(&disk, (threads, 1_000));
+        let mut identity = Identity::open(&disk, 3).unwrap();
         let mut state = State::default();
-        let refusal = recover(&dirs(&device), &mut identity, &settings(), &mut state);
+        let refusal = recover(&dirs(&disk), &mut identity, &settings(), &mut state);
         let Err(Refusal::Damaged { file, offset, last, .. }) = refusal else { panic!("damaged") };
         assert!(file.ends_with(&names[2]) && offset <= 10_000 && offset > 9_000);
         // Every good transaction before it was applied, and none behind it.
@@ -189,17 +189,17 @@ fn damage_is_found_while_the_applying_is_behind() {
 }
 
 #[test]
-fn a_panic_of_whoever_applies_hangs_nobody() {
-    let (device, _) = long_log();
+fn apply_panic_ends_the_reader() {
+    let (disk, _) = long_log();
     for threads in [1, 2] {
-        let device = reading(&device, (threads, 300));
-        let mut identity = Identity::open(&device, 3).unwrap();
+        let disk = reading(&disk, (threads, 300));
+        let mut identity = Identity::open(&disk, 3).unwrap();
         let mut replay = Until(State::default(), |txn: &Txn| {
             assert!(txn.zxid.0 < 9, "a bug");
             Ok(())
         });
         let run = AssertUnwindSafe(|| {
-            recover(&dirs(&device), &mut identity, &settings(), &mut replay).map(|_| ())
+            recover(&dirs(&disk), &mut identity, &settings(), &mut replay).map(|_| ())
         });
         assert!(catch_unwind(run).is_err());
     }

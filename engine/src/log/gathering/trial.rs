@@ -1,54 +1,53 @@
-//! Whether waiting helps: tried out, window by window, with and without in turn.
+//! Whether a batching delay helps: an experiment, in windows with and without one in turn.
 //!
-//! Nothing here predicts. A few commits are made with a wait and a few without, several times
-//! over, and what was measured decides. Not waiting needs no proof; waiting needs one again and
-//! again.
+//! Nothing here predicts. A few flushes are made with a delay and a few without, several times
+//! over, and the measurements decide. No delay needs no proof; a delay is proved again and again.
 
 use super::target::{Quantile, Target, WHOLE};
 
-/// Eighths of a sync that a group waits at most, in the order in which they are tried. The wait
-/// ends as soon as everybody is back, so the longest is also the most useful where any is.
+/// Limits of the delay in eighths of a sync, in the order in which they are tried. A delay ends as
+/// soon as all in-flight writes are collected, so if any is useful, the longest is most useful.
 const FOR_THROUGHPUT: &[u32] = &[8, 4, 2];
-/// The same where a bound on the time is given, which cuts waits as well.
+/// The same with a latency target, which cuts delays as well.
 const FOR_BOUND: &[u32] = &[32, 16, 8, 4, 2];
 
-/// Commits after a change that are not measured: what was gathered before still has its effect.
+/// Flushes after a change that are not measured: their groups gathered before it.
 const SETTLE: u32 = 2;
-/// Commits of a window at the least, and writes.
-const WINDOW_COMMITS: u32 = 16;
+/// The least flushes of a window, and the least writes.
+const WINDOW_FLUSHES: u32 = 16;
 const WINDOW_WRITES: u64 = 64;
-/// Pairs of windows before something new is believed, and before it is thrown away.
+/// Pairs of windows before a new delay is accepted, and before it is rejected.
 const PAIRS: u32 = 8;
 const PAIRS_TO_BE_SURE: u32 = 4;
 const PAIRS_TO_GIVE_UP: u32 = 2;
-/// Commits between two trials: at first, and when nothing ever helps.
+/// Flushes between two trials: at first, and when no delay ever helps.
 const PAUSE_MIN: u32 = 64;
 const PAUSE_MAX: u32 = 16_384;
-/// Commits between two proofs that what is in force still helps.
+/// Flushes between two proofs that the delay in force still helps.
 const PROOF_MIN: u32 = 256;
 const PROOF_MAX: u32 = 4_096;
 
-/// Writes under way, on average, from which on there are several clients.
+/// Writes in flight, on average, from which on there are several clients.
 const SEVERAL: f64 = 1.75;
-/// How much more has to be done with waiting for it to begin, and to go on.
+/// By which factor a delay has to raise the throughput to be accepted, and to stay.
 const GAIN: f64 = 1.03;
 const GAIN_SURE: f64 = 1.10;
 const NO_LOSS: f64 = 0.98;
 /// Late writes that say nothing yet.
 const LATE_FEW: f64 = 8.0;
-/// How much longer writes take where no more is done, for a trial to be hopeless.
+/// By which factor the latency may grow without more throughput before a trial is hopeless.
 const LATER: f64 = 1.10;
-/// Part of the syncs that has to go away where syncs are to be few, and to stay away.
+/// To which part the number of syncs has to fall with a latency target, and to stay at.
 const FEWER: f64 = 0.90;
 const STILL_FEWER: f64 = 0.95;
-/// A window that does so much less than those of the last proof calls for a new one.
+/// A window whose throughput falls to this part of the last proof's calls for a new proof.
 const DRIFT: f64 = 0.85;
 
 /// What one or several windows measured.
 #[derive(Clone, Copy, Default, Debug)]
 struct Sum {
     micros: u64,
-    commits: u32,
+    flushes: u32,
     writes: u64,
     /// Microseconds from order to durable, of all writes together.
     delay_us: u64,
@@ -59,7 +58,7 @@ struct Sum {
 impl Sum {
     fn add(&mut self, other: &Sum) {
         self.micros += other.micros;
-        self.commits += other.commits;
+        self.flushes += other.flushes;
         self.writes += other.writes;
         self.delay_us += other.delay_us;
         self.late += other.late;
@@ -74,8 +73,8 @@ impl Sum {
         self.delay_us as f64 / self.writes.max(1) as f64
     }
 
-    fn commits_per_write(&self) -> f64 {
-        f64::from(self.commits) / self.writes.max(1) as f64
+    fn flushes_per_write(&self) -> f64 {
+        f64::from(self.flushes) / self.writes.max(1) as f64
     }
 
     fn late_share(&self) -> f64 {
@@ -83,20 +82,20 @@ impl Sum {
     }
 }
 
-/// What one commit adds to the window under way.
+/// What one flush adds to the current window.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Committed {
+pub(super) struct Flushed {
     pub(super) writes: u32,
     pub(super) delay_us: u64,
     pub(super) late: u32,
 }
 
-/// Who writes, as far as it can be told.
+/// The load of clients that wait for replies, as far as it can be measured.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Crowd {
-    /// How many writes are under way usually.
+pub(super) struct ClosedLoopLoad {
+    /// Writes in flight, on average.
     pub(super) under_way: f64,
-    /// Whether writes come soon after others were answered, so that waiting for them may help.
+    /// Whether writes follow soon after replies, so that a delay may help.
     pub(super) returns: bool,
 }
 
@@ -109,17 +108,17 @@ struct Window {
 }
 
 impl Window {
-    fn note(&mut self, now_us: u64, commit: Committed) -> Option<Sum> {
+    fn note(&mut self, now_us: u64, flush: Flushed) -> Option<Sum> {
         self.seen += 1;
         if self.seen <= SETTLE {
             self.start_us = now_us;
             return None;
         }
-        self.sum.commits += 1;
-        self.sum.writes += u64::from(commit.writes);
-        self.sum.delay_us += commit.delay_us;
-        self.sum.late += u64::from(commit.late);
-        if self.sum.commits < WINDOW_COMMITS || self.sum.writes < WINDOW_WRITES {
+        self.sum.flushes += 1;
+        self.sum.writes += u64::from(flush.writes);
+        self.sum.delay_us += flush.delay_us;
+        self.sum.late += u64::from(flush.late);
+        if self.sum.flushes < WINDOW_FLUSHES || self.sum.writes < WINDOW_WRITES {
             return None;
         }
         let sum = Sum { micros: now_us - self.start_us, ..self.sum };
@@ -128,13 +127,13 @@ impl Window {
     }
 }
 
-/// A trial under way: windows without and with a wait, in turn.
+/// A trial under way: windows without and with a delay, in turn.
 #[derive(Clone, Copy, Default, Debug)]
 struct Pairs {
     /// What is tried, eighths of a sync.
     level: u32,
     count: u32,
-    /// Pairs in which more was done with the wait.
+    /// Pairs with the higher throughput in the window with the delay.
     wins: u32,
     /// The window without of the pair under way; none while that is measured.
     first: Option<Sum>,
@@ -144,7 +143,7 @@ struct Pairs {
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Nothing is tried for so many commits.
+    /// Nothing is tried for so many flushes.
     Rest(u32),
     Try(Pairs),
 }
@@ -157,26 +156,26 @@ enum Verdict {
     DoesNot,
 }
 
-/// Decides how long groups wait.
+/// Decides how long groups are delayed.
 #[derive(Clone, Debug)]
 pub(super) struct Trial {
     target: Target,
-    /// What is in force, eighths of a sync; 0 is not to wait.
+    /// The limit in force, eighths of a sync; 0 is no delay.
     level: u32,
     /// Number of the next level to try.
     next: usize,
     phase: Phase,
     pause: u32,
     window: Window,
-    /// Writes per microsecond when the level in force was proved, and the share that was late
-    /// without waiting.
+    /// Writes per microsecond when the level in force was proved, and the share of late writes
+    /// without a delay.
     proved_rate: f64,
     base_late: f64,
     /// What that brought, as a part: see [`Trial::gain_percent`].
     gain: f64,
     /// Lateness since the last look at it.
     watch: Sum,
-    /// How many writes were under way when something was tried last.
+    /// Writes in flight when the last trial began.
     under_way: f64,
 }
 
@@ -197,7 +196,7 @@ impl Trial {
         }
     }
 
-    /// Eighths of a sync that a group may wait now.
+    /// The limit of the delay now, eighths of a sync.
     pub(super) fn limit(&self) -> u32 {
         match self.phase {
             Phase::Rest(_) => self.level,
@@ -206,23 +205,23 @@ impl Trial {
         }
     }
 
-    /// Eighths of a sync that have proved to help; 0 where nothing has.
+    /// The limit that has proved to help, eighths of a sync; 0 where none has.
     pub(super) fn proved(&self) -> u32 {
         self.level
     }
 
-    /// Hundredths by which more was done with the wait in force when it was proved, or, where
-    /// there is a bound, fewer syncs were made.
+    /// The gain in throughput of the delay in force when it was proved, in percent; with a latency
+    /// target, the syncs saved.
     pub(super) fn gain_percent(&self) -> u64 {
         (self.gain * 100.0).max(0.0).round() as u64
     }
 
     /// A group became durable.
-    pub(super) fn note(&mut self, now_us: u64, commit: Committed, crowd: Crowd) {
+    pub(super) fn note(&mut self, now_us: u64, flush: Flushed, load: ClosedLoopLoad) {
         if self.target == Target::Latency {
             return;
         }
-        let window = self.window.note(now_us, commit);
+        let window = self.window.note(now_us, flush);
         if self.breaks_the_bound() {
             return self.give_up();
         }
@@ -230,7 +229,7 @@ impl Trial {
             Phase::Rest(left) => {
                 *left = left.saturating_sub(1);
                 let over = *left == 0;
-                self.rest(window, over, crowd);
+                self.rest(window, over, load);
             }
             Phase::Try(pairs) => {
                 let Some(sum) = window else { return };
@@ -248,8 +247,8 @@ impl Trial {
         }
     }
 
-    /// Whether the wait that is being tried has made so many writes late that no more have to be
-    /// seen: as many again as without it, and a few.
+    /// Whether the delay that is being tried has made so many writes late that the verdict is
+    /// clear: twice as many as without it, and a few.
     fn breaks_the_bound(&self) -> bool {
         let (Target::Within(bound), Phase::Try(Pairs { first: Some(first), .. })) =
             (self.target, self.phase)
@@ -261,16 +260,16 @@ impl Trial {
     }
 
     /// Between trials: looks whether it is time for one.
-    fn rest(&mut self, window: Option<Sum>, over: bool, crowd: Crowd) {
+    fn rest(&mut self, window: Option<Sum>, over: bool, load: ClosedLoopLoad) {
         if self.level == 0 {
-            let ratio = crowd.under_way / self.under_way.max(1.0);
+            let ratio = load.under_way / self.under_way.max(1.0);
             if !(0.5..2.0).contains(&ratio) && self.pause > PROOF_MIN {
-                self.under_way = crowd.under_way;
+                self.under_way = load.under_way;
                 self.pause = PROOF_MIN;
                 self.phase = Phase::Rest(PROOF_MIN);
             }
-            if over && self.may_help(crowd) {
-                self.begin(self.ladder()[self.next], crowd);
+            if over && self.may_help(load) {
+                self.begin(self.ladder()[self.next], load);
             }
             return;
         }
@@ -279,19 +278,19 @@ impl Trial {
             return self.give_up();
         }
         if over || sum.rate() < DRIFT * self.proved_rate {
-            self.begin(self.level, crowd);
+            self.begin(self.level, load);
         }
     }
 
-    /// Whether it is worth a trial. One writer at a time has nobody to wait for. More is done only
-    /// by waiting for those who come back; for fewer syncs, others will do as well.
-    fn may_help(&self, crowd: Crowd) -> bool {
-        let returns = crowd.returns || matches!(self.target, Target::Within(_));
-        crowd.under_way >= SEVERAL && returns
+    /// Whether it is worth a trial. With one writer at a time there is nothing to wait for. Only a
+    /// closed loop gains throughput; syncs are also saved in an open loop.
+    fn may_help(&self, load: ClosedLoopLoad) -> bool {
+        let returns = load.returns || matches!(self.target, Target::Within(_));
+        load.under_way >= SEVERAL && returns
     }
 
-    fn begin(&mut self, level: u32, crowd: Crowd) {
-        self.under_way = crowd.under_way;
+    fn begin(&mut self, level: u32, load: ClosedLoopLoad) {
+        self.under_way = load.under_way;
         self.window = Window::default();
         self.phase = Phase::Try(Pairs { level, ..Pairs::default() });
     }
@@ -317,7 +316,7 @@ impl Trial {
                 self.base_late = pairs.without.late_share();
                 self.gain = match self.target {
                     Target::Within(_) => {
-                        1.0 - pairs.with.commits_per_write() / pairs.without.commits_per_write()
+                        1.0 - pairs.with.flushes_per_write() / pairs.without.flushes_per_write()
                     }
                     Target::Latency | Target::Throughput => {
                         pairs.with.rate() / pairs.without.rate() - 1.0
@@ -330,7 +329,7 @@ impl Trial {
         }
     }
 
-    /// Back to not waiting, at once. The next try is another wait, and later than this one was.
+    /// Back to no delay, at once. The next trial is of another limit, and later than this one.
     fn give_up(&mut self) {
         self.pause = match self.level {
             0 => (self.pause * 2).min(PAUSE_MAX),
@@ -351,7 +350,7 @@ impl Trial {
         let helps = match self.target {
             Target::Within(bound) => self.saves(pairs, bound),
             Target::Latency | Target::Throughput => {
-                // What arrives at a rate of its own cannot become more, only late.
+                // The throughput of an open loop cannot rise, only its latency.
                 let proof = self.level != 0;
                 let sooner = with.delay() < without.delay();
                 sooner && (proof || gain >= GAIN) && gain >= 1.0
@@ -371,12 +370,12 @@ impl Trial {
         }
     }
 
-    /// Whether the first pairs say that the others would be waste: each of them costs time.
+    /// Whether the first pairs show that the others would be waste: each of them costs time.
     fn is_hopeless(&self, pairs: &Pairs, gain: f64) -> bool {
         let Pairs { wins, without, with, .. } = pairs;
         let saves_nothing = match self.target {
             Target::Within(_) => {
-                with.commits_per_write() > STILL_FEWER * without.commits_per_write()
+                with.flushes_per_write() > STILL_FEWER * without.flushes_per_write()
             }
             Target::Latency | Target::Throughput => {
                 gain < GAIN && with.delay() > LATER * without.delay()
@@ -385,7 +384,7 @@ impl Trial {
         saves_nothing || (*wins == 0 && gain < NO_LOSS)
     }
 
-    /// Sums follow the one window that the disk spoiled; the count of windows does not.
+    /// One window that the disk spoiled outweighs the sums, but not the count of wins.
     fn wins_enough(&self, pairs: &Pairs) -> bool {
         match self.target {
             Target::Within(_) => pairs.wins * 4 >= pairs.count,
@@ -393,17 +392,17 @@ impl Trial {
         }
     }
 
-    /// Fewer syncs, no write less, and the bound holds: or is no worse than without a wait.
+    /// Fewer syncs, no less throughput, and the target is kept, or missed no more than without.
     fn saves(&self, pairs: &Pairs, bound: Quantile) -> bool {
         let Pairs { without, with, .. } = pairs;
         let few = if self.level == 0 { FEWER } else { STILL_FEWER };
         with.rate() >= NO_LOSS * without.rate()
-            && with.commits_per_write() <= few * without.commits_per_write()
+            && with.flushes_per_write() <= few * without.flushes_per_write()
             && with.late_share() <= allowed(bound).max(without.late_share())
     }
 
-    /// Whether too many writes are late with the wait in force. Judged as soon as there are more
-    /// late ones than a long look would allow, so a burst of them ends the waiting at once.
+    /// Whether too many writes are late with the delay in force. Judged as soon as there are more
+    /// late ones than a long look would allow, so a burst of them ends the delay at once.
     fn is_late(&mut self, sum: &Sum) -> bool {
         let Target::Within(bound) = self.target else { return false };
         self.watch.add(sum);

@@ -59,7 +59,7 @@ impl Mean {
     }
 }
 
-/// When the writes that are under way were ordered, oldest first, in a fixed space.
+/// When the writes in flight were ordered, oldest first, in a fixed space.
 #[derive(Clone, Debug)]
 pub(super) struct Ages {
     /// When, and how many.
@@ -69,7 +69,7 @@ pub(super) struct Ages {
     total: u64,
 }
 
-/// Arrivals told apart. More are counted to the newest of them, as a little older than they are.
+/// Arrivals kept apart. More are counted to the newest of them, as a little older than they are.
 const AGES: usize = 64;
 
 /// Writes that have become durable.
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_running_quantile_finds_its_place_and_ignores_outliers() {
+    fn running_quantile_of_noisy_samples_ignores_outliers() {
         let (mut median, mut high) = (Running::new(0.5), Running::new(0.95));
         let mut state = 1_u64;
         for _ in 0..20_000 {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_leave_in_the_order_in_which_they_came() {
+    fn writes_leave_in_arrival_order() {
         let mut ages = Ages::new();
         ages.arrived(10, 3);
         ages.arrived(20, 2);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn more_arrivals_than_there_is_space_for_count_as_older() {
+    fn arrivals_beyond_the_space_count_as_older() {
         let mut ages = Ages::new();
         (0..1_000).for_each(|at| ages.arrived(at, 1));
         let left = ages.left(1_000, 1_000, 0);

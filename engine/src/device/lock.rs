@@ -1,4 +1,4 @@
-//! The directory itself: that it is ours, that we can write it, and that nobody else does.
+//! The lock of a directory: it is ours, we can write it, and no other process does.
 #![expect(clippy::disallowed_methods, reason = "this is the edge that opens files")]
 
 use std::fs::{File, OpenOptions};
@@ -16,7 +16,7 @@ const META: &str = "ringkeeper.meta";
 
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum HomeError {
+pub enum DirectoryLockError {
     /// Another process has it.
     #[error(
         "{directory} is in use by another Ringkeeper{holder}; two servers must never share a \
@@ -54,17 +54,17 @@ pub enum HomeError {
 
 /// A directory that this process holds until the value is dropped.
 #[derive(Debug)]
-pub struct Home {
+pub struct DirectoryLock {
     path: PathBuf,
     /// Holds the lock; the kernel lets go of it when the process ends, however it ends.
     _lock: File,
 }
 
-impl Home {
+impl DirectoryLock {
     /// Makes the directory if there is none, checks whose it is, and locks it.
-    pub fn open(path: &Path) -> Result<Home, HomeError> {
+    pub fn acquire(path: &Path) -> Result<DirectoryLock, DirectoryLockError> {
         let unusable = |doing: &'static str| {
-            move |source: io::Error| HomeError::Unusable {
+            move |source: io::Error| DirectoryLockError::Unusable {
                 directory: path.display().to_string(),
                 doing,
                 advice: advice(&source),
@@ -73,7 +73,7 @@ impl Home {
         };
         make_durably(path).map_err(unusable("create it"))?;
         if path.join(ZOOKEEPER).exists() && !path.join(META).exists() {
-            return Err(HomeError::ZooKeeper { directory: path.display().to_string() });
+            return Err(DirectoryLockError::ZooKeeper { directory: path.display().to_string() });
         }
         std::fs::read_dir(path).map_err(unusable("list it"))?;
         let mut options = OpenOptions::new();
@@ -84,9 +84,9 @@ impl Home {
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(in_use(path, &mut lock)),
             Err(errno) => return Err(unusable("lock it")(errno.into())),
         }
-        // Only for the message of whoever comes next; on a full disk there may be no room for it.
+        // Only for the message that a second process prints; a full disk may have no room for it.
         let _ = note_holder(&mut lock);
-        Ok(Home { path: path.to_owned(), _lock: lock })
+        Ok(DirectoryLock { path: path.to_owned(), _lock: lock })
     }
 
     /// The directory.
@@ -123,7 +123,7 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-fn in_use(path: &Path, lock: &mut File) -> HomeError {
+fn in_use(path: &Path, lock: &mut File) -> DirectoryLockError {
     let mut holder = String::new();
     // Only for the message: a lock file without a number is as locked as one with it.
     let _ = lock.take(32).read_to_string(&mut holder);
@@ -131,7 +131,7 @@ fn in_use(path: &Path, lock: &mut File) -> HomeError {
         Ok(pid) => format!(" (process {pid})"),
         Err(_) => String::new(),
     };
-    HomeError::InUse { directory: path.display().to_string(), holder }
+    DirectoryLockError::InUse { directory: path.display().to_string(), holder }
 }
 
 fn note_holder(lock: &mut File) -> io::Result<()> {

@@ -1,16 +1,17 @@
-//! Reading segments, piece by piece, ahead of whoever applies what is in them.
+//! Reading segments, piece by piece, ahead of the thread that applies their records.
 //!
 //! Every byte is looked at once and in its order. What is handed on was verified: its checksum, its
 //! place in the chain, its zxid. What is behind the last good record of a segment stays together
-//! until all of it is there, for only the whole says whether a commit was cut short or
+//! until all of it is there, for only the whole says whether a flush was cut short or
 //! acknowledged records were damaged.
 
-use super::header::{self, Header};
+use super::header::Header;
 use super::high_water::HighWater;
+use super::layout;
 use super::record::{self, Window};
 use super::scan::{self, Scan, Stop, Tail};
 use crate::Zxid;
-use crate::device::{Device, DiskError, Handed, ReadAt};
+use crate::device::{Demand, Directory, DiskError, ReadAt};
 
 /// The most that is read at once while not even one whole record has been found.
 const GROWN_BYTES_MAX: usize = 16 << 20;
@@ -63,7 +64,7 @@ pub(super) struct Found {
 
 /// Why reading ends early.
 enum Halt {
-    /// Nobody takes any more.
+    /// The consumer takes no more.
     Stopped,
     Failed(DiskError),
 }
@@ -74,15 +75,15 @@ impl From<DiskError> for Halt {
     }
 }
 
-/// Reads segments and hands them on, until there are no more or nobody takes any. Of what is not
+/// Reads segments and hands them on, until there are no more or the consumer stops. Of what is not
 /// behind `base`, no more is read than has to be to find the rest.
-pub(super) fn read<D: Device>(
-    device: &D,
+pub(super) fn read<D: Directory>(
+    dir: &D,
     segments: impl Iterator<Item = (Header, Result<Opened<D::Reader>, DiskError>)>,
     base: Zxid,
-    hand: &mut dyn FnMut(Part) -> Handed<Part>,
+    hand: &mut dyn FnMut(Part) -> Demand<Part>,
 ) {
-    let mut pieces = Pieces { bytes: device.piece_bytes(), hand, used: None };
+    let mut pieces = Pieces { bytes: dir.piece_bytes(), hand, used: None };
     for (header, opened) in segments {
         let read = |opened: Opened<_>| {
             Segment::new(header, opened.reader).read(base, opened.high_water, &mut pieces)
@@ -91,7 +92,7 @@ pub(super) fn read<D: Device>(
             Ok(()) => {}
             Err(Halt::Stopped) => return,
             Err(Halt::Failed(error)) => {
-                // Whether anybody takes it or not: this was the last one.
+                // Whether it is taken or not: this was the last one.
                 let _ = pieces.hand(Part::Failed(error));
                 return;
             }
@@ -103,16 +104,16 @@ pub(super) fn read<D: Device>(
 struct Pieces<'a> {
     /// Bytes of each.
     bytes: usize,
-    hand: &'a mut dyn FnMut(Part) -> Handed<Part>,
+    hand: &'a mut dyn FnMut(Part) -> Demand<Part>,
     used: Option<Piece>,
 }
 
 impl Pieces<'_> {
     fn hand(&mut self, part: Part) -> Result<(), Halt> {
         match (self.hand)(part) {
-            Handed::GoOn(Some(Part::Records(piece))) => self.used = Some(piece),
-            Handed::GoOn(_) => {}
-            Handed::Stop => return Err(Halt::Stopped),
+            Demand::More(Some(Part::Records(piece))) => self.used = Some(piece),
+            Demand::More(_) => {}
+            Demand::Stop => return Err(Halt::Stopped),
         }
         Ok(())
     }
@@ -138,7 +139,7 @@ struct Segment<R> {
 
 impl<R: ReadAt> Segment<R> {
     fn new(header: Header, reader: R) -> Segment<R> {
-        let piece = Piece { base: header::RECORDS_AT, ..Piece::default() };
+        let piece = Piece { base: layout::RECORDS_AT, ..Piece::default() };
         Segment { header, reader, scan: Scan::new(&header), piece }
     }
 
@@ -151,7 +152,7 @@ impl<R: ReadAt> Segment<R> {
         pieces: &mut Pieces<'_>,
     ) -> Result<(), Halt> {
         pieces.hand(Part::Begin(self.header))?;
-        self.piece = pieces.fresh(header::RECORDS_AT);
+        self.piece = pieces.fresh(layout::RECORDS_AT);
         self.read_behind(base, &said, pieces)?;
         if said.limit < self.header.capacity {
             let tail = self.judge_tail();

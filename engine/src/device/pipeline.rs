@@ -1,13 +1,13 @@
-//! One thread ahead of another: it makes items, which the other one takes in order.
+//! A pipeline of two threads: one produces items, the other consumes them in order.
 
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
-/// What becomes of an item that was handed over.
-pub enum Handed<T> {
+/// What the consumer says to an item that was handed over.
+pub enum Demand<T> {
     /// More is wanted. An item that was used up comes back, so that its memory can be used again.
-    GoOn(Option<T>),
-    /// Nobody takes any more.
+    More(Option<T>),
+    /// No more is consumed.
     Stop,
 }
 
@@ -16,10 +16,10 @@ pub enum Handed<T> {
 /// `consume` ends both. Where there is only one thread, each item is consumed as it is handed over.
 ///
 /// A panic of either side ends the other one and goes on here.
-pub fn ahead<T: Send, E>(
+pub fn pipeline<T: Send, E>(
     threads: usize,
     waiting: usize,
-    produce: impl FnOnce(&mut dyn FnMut(T) -> Handed<T>) + Send,
+    produce: impl FnOnce(&mut dyn FnMut(T) -> Demand<T>) + Send,
     mut consume: impl FnMut(&mut T) -> Result<(), E>,
 ) -> Result<(), E> {
     if threads <= 1 {
@@ -28,7 +28,7 @@ pub fn ahead<T: Send, E>(
             if verdict.is_ok() {
                 verdict = consume(&mut item);
             }
-            if verdict.is_ok() { Handed::GoOn(Some(item)) } else { Handed::Stop }
+            if verdict.is_ok() { Demand::More(Some(item)) } else { Demand::Stop }
         });
         return verdict;
     }
@@ -37,9 +37,9 @@ pub fn ahead<T: Send, E>(
         let (used, back) = channel();
         scope.spawn(move || {
             produce(&mut |item| match items.send(item) {
-                Ok(()) => Handed::GoOn(back.try_recv().ok()),
+                Ok(()) => Demand::More(back.try_recv().ok()),
                 // The other side is gone: it met an error, or panicked.
-                Err(_) => Handed::Stop,
+                Err(_) => Demand::Stop,
             });
         });
         // Dropped when this ends, in whichever way, so that the thread is never left waiting.
@@ -59,46 +59,46 @@ mod tests {
 
     use super::*;
 
-    fn count_to(limit: usize, hand: &mut dyn FnMut(usize) -> Handed<usize>) {
+    fn count_to(limit: usize, hand: &mut dyn FnMut(usize) -> Demand<usize>) {
         for n in 0..limit {
-            if let Handed::Stop = hand(n) {
+            if let Demand::Stop = hand(n) {
                 return;
             }
         }
     }
 
     #[test]
-    fn items_are_taken_in_their_order() {
+    fn items_of_any_thread_count_are_consumed_in_order() {
         for (threads, waiting) in [(1, 1), (2, 0), (2, 1), (2, 3), (8, 1_000)] {
             let mut seen = Vec::new();
             let consume = |n: &mut usize| {
                 seen.push(*n);
                 Ok::<_, ()>(())
             };
-            ahead(threads, waiting, |hand| count_to(500, hand), consume).unwrap();
+            pipeline(threads, waiting, |hand| count_to(500, hand), consume).unwrap();
             assert_eq!(seen, (0..500).collect::<Vec<_>>());
         }
     }
 
     #[test]
-    fn an_error_stops_the_other_side() {
+    fn consumer_error_stops_the_producer() {
         for threads in [1, 2] {
             let made = AtomicUsize::new(0);
-            let produce = |hand: &mut dyn FnMut(usize) -> Handed<usize>| {
-                // Without an end, but for the one that it is told.
-                while let Handed::GoOn(_) = hand(made.fetch_add(1, SeqCst)) {}
+            let produce = |hand: &mut dyn FnMut(usize) -> Demand<usize>| {
+                // It ends only when it is stopped.
+                while let Demand::More(_) = hand(made.fetch_add(1, SeqCst)) {}
             };
             let consume = |n: &mut usize| if *n == 7 { Err("refused") } else { Ok(()) };
-            assert_eq!(ahead(threads, 2, produce, consume), Err("refused"));
+            assert_eq!(pipeline(threads, 2, produce, consume), Err("refused"));
             let made = made.load(SeqCst);
-            // Taken, waiting, and the one that found nobody.
+            // Consumed, waiting, and the one that could not be handed over.
             assert!((8..=11).contains(&made), "{made}");
         }
     }
 
     #[test]
-    fn nothing_more_is_consumed_behind_an_error() {
-        let produce = |hand: &mut dyn FnMut(usize) -> Handed<usize>| {
+    fn consumer_error_ends_consumption() {
+        let produce = |hand: &mut dyn FnMut(usize) -> Demand<usize>| {
             for n in 0..100 {
                 let _ = hand(n);
             }
@@ -108,14 +108,14 @@ mod tests {
             consumed += 1;
             if *n == 3 { Err(()) } else { Ok(()) }
         };
-        assert_eq!(ahead(1, 2, produce, consume), Err(()));
+        assert_eq!(pipeline(1, 2, produce, consume), Err(()));
         assert_eq!(consumed, 4);
     }
 
     #[test]
-    fn memory_comes_back() {
+    fn consumed_items_are_recycled() {
         let mut made = 0;
-        let produce = |hand: &mut dyn FnMut(Vec<u8>) -> Handed<Vec<u8>>| {
+        let produce = |hand: &mut dyn FnMut(Vec<u8>) -> Demand<Vec<u8>>| {
             let mut next = None;
             for _ in 0..1_000 {
                 let item = next.take().unwrap_or_else(|| {
@@ -123,20 +123,20 @@ mod tests {
                     Vec::with_capacity(10)
                 });
                 match hand(item) {
-                    Handed::GoOn(used) => next = used,
-                    Handed::Stop => unreachable!("everything is taken"),
+                    Demand::More(used) => next = used,
+                    Demand::Stop => unreachable!("everything is taken"),
                 }
             }
         };
-        ahead(2, 2, produce, |_| Ok::<_, ()>(())).unwrap();
+        pipeline(2, 2, produce, |_| Ok::<_, ()>(())).unwrap();
         // Two wait, one is consumed, one is being made; one more may be on its way back.
         assert!(made <= 5, "{made}");
     }
 
     #[test]
-    fn a_panic_of_either_side_hangs_nobody() {
+    fn panic_of_either_side_ends_the_other() {
         for threads in [1, 2] {
-            let produce = |hand: &mut dyn FnMut(usize) -> Handed<usize>| {
+            let produce = |hand: &mut dyn FnMut(usize) -> Demand<usize>| {
                 count_to(20, hand);
                 panic!("the reader");
             };
@@ -145,14 +145,14 @@ mod tests {
                 taken += 1;
                 Ok::<_, ()>(())
             };
-            let run = AssertUnwindSafe(|| ahead(threads, 2, produce, consume));
+            let run = AssertUnwindSafe(|| pipeline(threads, 2, produce, consume));
             assert!(catch_unwind(run).is_err());
             assert_eq!(taken, 20, "what was handed over before is taken");
-            let produce = |hand: &mut dyn FnMut(usize) -> Handed<usize>| {
-                while let Handed::GoOn(_) = hand(0) {}
+            let produce = |hand: &mut dyn FnMut(usize) -> Demand<usize>| {
+                while let Demand::More(_) = hand(0) {}
             };
-            let consume = |_: &mut usize| -> Result<(), ()> { panic!("whoever applies") };
-            let run = AssertUnwindSafe(|| ahead(threads, 2, produce, consume));
+            let consume = |_: &mut usize| -> Result<(), ()> { panic!("the consumer") };
+            let run = AssertUnwindSafe(|| pipeline(threads, 2, produce, consume));
             assert!(catch_unwind(run).is_err());
         }
     }

@@ -1,18 +1,23 @@
-//! When a group is committed: as soon as the device is free, or after waiting a little for more.
+//! Group commit: when a group is flushed, as soon as the disk is free or after a batching delay.
 //!
-//! One commit is under way at a time and whatever arrives meanwhile is the next group, so groups
-//! grow with the load by themselves, and waiting is of no use to writes that arrive at a rate of
-//! their own. It is of use to clients that wait for an answer before they send again. Let `n` of
-//! them come back `z` after an answer, and let a sync take `s`. Without waiting they fall into two
-//! halves: one is under way while the other gathers. Each client is served once in `2s`, by
-//! groups of `n/2`. Waiting until those who were just answered are back makes one group of all,
-//! once in `s + z`: more writes, sooner, with half of the syncs, if `z < s`. So
+//! Performance machinery: a reader may skip this module on first reading, for what is durable does
+//! not depend on it. The measurements are in `docs/understand/performance.md`.
 //!
-//! - a wait ends when as many writes wait as are usually under way: everybody is back;
+//! One flush is under way at a time, and the writes that arrive meanwhile are the next group. So
+//! groups grow with the load by themselves, and a delay is of no use to writes that arrive at a
+//! fixed rate (an open loop). It is of use to clients that wait for a reply before they send the
+//! next write (a closed loop). Let there be `n` of them, let the next write of each arrive `z`
+//! after its reply, and let a sync take `s`. Without a delay they fall into two halves: one is
+//! being flushed while the other gathers. Each client gets one write done in `2s`, in groups of
+//! `n/2`. A delay until the clients of the last group have sent again makes one group of all, once
+//! in `s + z`: more writes, sooner, with half of the syncs, if `z < s`. So
+//!
+//! - a delay ends when as many writes have gathered as are in flight on average: all in-flight
+//!   writes are collected;
 //! - it ends in any case after a part of the time that a sync takes, since a longer one could gain
 //!   nothing;
-//! - and since nobody knows `z`, nor what else the machine has to do meanwhile, it is tried out
-//!   whether it helps (the module `trial`): windows of commits with and without, in turn.
+//! - and since neither `z` nor the other load of the machine is known, an experiment decides
+//!   whether it helps (the module `trial`): windows of flushes with and without a delay, in turn.
 //!
 //! All of it is arithmetic: times come in as arguments, nothing is allocated.
 
@@ -23,20 +28,20 @@ mod trial;
 pub use target::{NoTarget, Quantile, Target};
 
 use self::estimate::{Ages, Mean, Running};
-use self::trial::{Committed, Crowd, Trial};
+use self::trial::{ClosedLoopLoad, Flushed, Trial};
 
 /// The group under construction.
 #[derive(Clone, Copy, Debug)]
-pub struct Gathering {
+pub struct OpenGroup {
     /// Writes in it.
     pub writes: u32,
     /// When the first of them was ordered, microseconds.
     pub since_us: u64,
 }
 
-/// What the device does.
+/// Whether the disk has a group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Device {
+pub enum DiskState {
     /// It waits for a group.
     Free,
     /// A group is under way.
@@ -46,11 +51,12 @@ pub enum Device {
 /// What becomes of the group under construction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Decision {
-    /// It is next: commit it as soon as the device is free.
+    /// Flush it as soon as the disk is free.
     Flush,
-    /// It stays open until the device is free; then ask again.
+    /// It stays open until the disk is free; then decide again.
     Gather,
-    /// The device is free, and the group stays open until then, microseconds, or for more writes.
+    /// The disk is free, and the group stays open until this time, in microseconds; decide again
+    /// then, and whenever the group has grown.
     Wait(u64),
 }
 
@@ -59,14 +65,14 @@ pub enum Decision {
 pub struct PaceReport {
     /// What is aimed at.
     pub target: Target,
-    /// Microseconds that a group waits at most now.
+    /// The longest batching delay now, microseconds.
     pub wait_us: u64,
-    /// What the wait in force brought when it was proved, in hundredths: more writes, or, where
-    /// there is a bound, fewer syncs; 0 without one.
+    /// The gain of the delay in force when it was last proved, in percent: more writes, or, with
+    /// a latency target, fewer syncs; 0 without a delay.
     pub gain_percent: u64,
-    /// Groups that waited until everybody was back.
+    /// Groups whose delay ended because all in-flight writes were collected.
     pub complete: u64,
-    /// Groups that waited as long as they might.
+    /// Groups whose delay ended because it was at its limit.
     pub bounded: u64,
     /// Microseconds that a sync takes: the mean.
     pub sync_us: u64,
@@ -74,13 +80,13 @@ pub struct PaceReport {
     pub sync_high_us: u64,
     /// Writes per second, while there are any.
     pub writes_per_second: u64,
-    /// Writes under way, on average.
+    /// Writes in flight, on average.
     pub under_way: u64,
-    /// Where in a sync writes come, in hundredths of it, on average.
+    /// When writes arrive during a sync, on average, in percent of its duration.
     pub place: u64,
 }
 
-/// Decides when groups are committed. One per log.
+/// Decides when groups are flushed. One per log.
 #[derive(Clone, Debug)]
 pub struct Pace {
     target: Target,
@@ -88,26 +94,26 @@ pub struct Pace {
     sync: Mean,
     sync_high: Running,
     under_way: Mean,
-    /// Mean microseconds between two commits that are durable, and mean writes of one.
+    /// Mean microseconds between the ends of two flushes, and mean writes of one.
     between: Mean,
     size: Mean,
     ages: Ages,
-    /// Where in a sync writes come, on average: 0 is its begin, 1 its end.
+    /// When writes arrive during a sync, on average: 0 is its begin, 1 its end.
     place: Mean,
-    /// Of the writes since the last commit, each turn's counted once: how many, and the
-    /// microseconds that they came after it.
+    /// Arrivals since the last flush ended, each counted once however many writes it brought, and
+    /// the sum of their distances to that end, microseconds.
     turns: u32,
     lags_us: u64,
-    /// When the device was last done.
+    /// When the last flush ended.
     free_since_us: u64,
-    /// Whether the group under construction has been told to wait.
+    /// Whether the group under construction is delayed.
     waits: bool,
     complete: u64,
     bounded: u64,
 }
 
 impl Pace {
-    /// Knows nothing yet, and waits for nothing.
+    /// Nothing is measured yet, and no group is delayed.
     pub fn new(target: Target) -> Pace {
         Pace {
             target,
@@ -135,17 +141,17 @@ impl Pace {
         self.ages.arrived(now_us, writes);
     }
 
-    /// What to do with a group that is not empty. To be asked whenever it has grown, when the
-    /// device has become free, and when a wait is over.
-    pub fn decide(&mut self, now_us: u64, group: Gathering, device: Device) -> Decision {
+    /// What to do with a group that is not empty. To be called whenever it has grown, when the
+    /// disk has become free, and when a delay is over.
+    pub fn decide(&mut self, now_us: u64, group: OpenGroup, disk: DiskState) -> Decision {
         let limit = self.trial.limit();
-        let everybody = f64::from(group.writes) >= self.under_way.get() * EVERYBODY;
-        if limit == 0 || everybody {
+        let collected = f64::from(group.writes) >= self.under_way.get() * COLLECTED;
+        if limit == 0 || collected {
             self.complete += u64::from(self.waits);
             self.waits = false;
             return Decision::Flush;
         }
-        if device == Device::Busy {
+        if disk == DiskState::Busy {
             return Decision::Gather;
         }
         let until_us = self.until(limit, group);
@@ -158,9 +164,9 @@ impl Pace {
         Decision::Flush
     }
 
-    /// When a wait that may take `limit` eighths of a sync is over. A bound of the target is kept
-    /// even if the sync is one of the slow ones.
-    fn until(&self, limit: u32, group: Gathering) -> u64 {
+    /// When a delay of at most `limit` eighths of a sync is over. A latency target is kept even if
+    /// the sync is one of the slow ones.
+    fn until(&self, limit: u32, group: OpenGroup) -> u64 {
         let since_us = self.free_since_us.max(group.since_us);
         let until_us = since_us + self.bound(limit);
         match self.target {
@@ -176,15 +182,14 @@ impl Pace {
         self.sync.get() as u64 * u64::from(limit) / 8
     }
 
-    /// A group of so many writes, the oldest that were under way, became durable; its sync took
-    /// `sync_us`.
+    /// A group of so many writes, the oldest in flight, became durable; its sync took `sync_us`.
     pub fn durable(&mut self, now_us: u64, writes: u32, sync_us: u64) {
         self.under_way.note(self.ages.total() as f64);
-        // One that hangs says little about the next.
+        // One outlier says little about the next.
         let most_us = self.sync.get() * 8.0;
         self.sync.note(if most_us > 0.0 { most_us.min(sync_us as f64) } else { sync_us as f64 });
         self.sync_high.note(sync_us as f64);
-        // Pauses are no part of the rate at which writes come while there are any.
+        // Pauses do not count for the rate at which writes arrive.
         let pause_us = now_us.saturating_sub(self.free_since_us).min(PAUSE_US);
         self.between.note(pause_us as f64);
         self.size.note(f64::from(writes));
@@ -195,13 +200,14 @@ impl Pace {
             Target::Latency | Target::Throughput => u64::MAX,
         };
         let left = self.ages.left(now_us, writes, bound_us);
-        let commit = Committed { writes, delay_us: left.delay_us, late: left.late };
-        let crowd = Crowd { under_way: self.under_way.get(), returns: self.place.get() < SOON };
-        self.trial.note(now_us, commit, crowd);
+        let flush = Flushed { writes, delay_us: left.delay_us, late: left.late };
+        let load =
+            ClosedLoopLoad { under_way: self.under_way.get(), returns: self.place.get() < SOON };
+        self.trial.note(now_us, flush, load);
     }
 
-    /// Where in the sync that is over writes came. Those that came while the device was free, or
-    /// after none, are no sign of anybody's coming back.
+    /// When writes arrived during the sync that is over. Those that arrived while the disk was
+    /// free are no sign of a closed loop.
     fn note_place(&mut self, sync_us: u64) {
         let latest_us = u64::from(self.turns) * sync_us;
         if latest_us > 0 {
@@ -210,7 +216,7 @@ impl Pace {
         (self.turns, self.lags_us) = (0, 0);
     }
 
-    /// What there is to know from outside.
+    /// For reports.
     pub fn report(&self) -> PaceReport {
         let rate = self.size.get() / self.between.get().max(1.0) * 1e6;
         PaceReport {
@@ -228,10 +234,10 @@ impl Pace {
     }
 }
 
-/// The part of the writes usually under way that counts as everybody: somebody is always missing.
-const EVERYBODY: f64 = 15.0 / 16.0;
-/// The part of a sync within which writes come, on average, where they come because others were
-/// answered. Those that come at a rate of their own are spread over all of it.
+/// The part of the writes usually in flight that counts as all of them: a few are always missing.
+const COLLECTED: f64 = 15.0 / 16.0;
+/// The part of a sync within which writes arrive, on average, in a closed loop: they follow the
+/// replies. Those of an open loop are spread over all of it.
 const SOON: f64 = 0.5;
-/// A time without commits that counts as a pause.
+/// A time without flushes that counts as a pause.
 const PAUSE_US: u64 = 1_000_000;

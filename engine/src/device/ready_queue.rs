@@ -1,13 +1,13 @@
-//! Segments prepared ahead of use, handed from the thread that prepares to the one that commits.
-#![expect(clippy::disallowed_types, reason = "the shelf is the seam between two threads")]
+//! Segments prepared ahead of use, handed from the thread that prepares to the one that flushes.
+#![expect(clippy::disallowed_types, reason = "the queue is the border between two threads")]
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 
-/// A short queue whose taker waits only while somebody is making the next item.
+/// A short queue whose consumer waits only while the producer makes the next item.
 #[derive(Debug)]
-pub struct Shelf<T> {
+pub struct ReadyQueue<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
 }
@@ -20,14 +20,14 @@ struct State<T> {
     maker: Option<Thread>,
 }
 
-impl<T> Default for Shelf<T> {
-    fn default() -> Shelf<T> {
+impl<T> Default for ReadyQueue<T> {
+    fn default() -> ReadyQueue<T> {
         let state = State { ready: VecDeque::new(), making: false, maker: None };
-        Shelf { state: Mutex::new(state), changed: Condvar::new() }
+        ReadyQueue { state: Mutex::new(state), changed: Condvar::new() }
     }
 }
 
-impl<T> Shelf<T> {
+impl<T> ReadyQueue<T> {
     /// Adds an item that is ready.
     pub fn put(&self, item: T) {
         self.lock().ready.push_back(item);

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What the waiting of a group is judged by.
+/// What the batching delay is to achieve.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Target {
-    /// Never wait: whatever is there is committed as soon as the device is free.
+    /// No delay: a group is flushed as soon as the disk is free.
     #[default]
     Latency,
     /// As many writes as possible in the same time.
     Throughput,
-    /// As few syncs as possible, as long as this holds and no write less is done.
+    /// As few syncs as possible, as long as this holds and the throughput does not fall.
     Within(Quantile),
 }
 
@@ -26,9 +26,9 @@ pub struct Quantile {
 
 /// Ten-thousandths in a whole.
 pub(super) const WHOLE: u32 = 10_000;
-/// The longest bound that can be asked for.
+/// The longest bound that can be set.
 const MICROS_MAX: u64 = 60_000_000;
-/// What is proposed to somebody whose wish is not understood.
+/// What is proposed for a text that is not understood.
 const EXAMPLE: &str = "p99<2ms";
 
 /// Why a text is no target, and what to write instead.
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_read_and_written() {
+    fn targets_survive_parsing_and_display() {
         for (text, target) in [
             ("latency", Target::Latency),
             ("throughput", Target::Throughput),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_target_is_answered_with_one() {
+    fn bad_target_is_refused_with_a_good_one() {
         for (text, reason, instead) in [
             ("p99<0", "no time at all", "p99<2ms"),
             ("p99<0ms", "no time at all", "p99<2ms"),

@@ -7,19 +7,19 @@ use anyhow::{Context, bail};
 use ringkeeper_engine::device::{Disk, Durability, Strategy};
 use ringkeeper_engine::snapshot;
 
-use super::Vacant;
+use super::EmptyDirectory;
 use crate::cli::RestoreArgs;
 
 /// Puts the snapshot in, and says how it is to be started.
-pub fn put_back(args: &RestoreArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+pub fn restore(args: &RestoreArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let (from, file) = source(&args.snapshot)?;
-    let to = Vacant::open(&args.directory)?;
+    let to = EmptyDirectory::open(&args.directory)?;
     let shown = args.snapshot.display();
     let finished = snapshot::copy(&from, &file, &to.disk, to.identity.directory)
         .with_context(|| format!("{shown} cannot be restored"))?;
-    to.settle()?;
+    to.finish()?;
     let directory = args.directory.display();
-    super::unless_nobody_reads(writeln!(
+    super::ignore_broken_pipe(writeln!(
         out,
         "{directory} holds the state at {} now. Start it with: ringkeeper start 2181 {directory}",
         finished.zxid

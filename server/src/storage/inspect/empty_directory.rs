@@ -3,24 +3,24 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use ringkeeper_engine::device::{Device, Disk, Durability, Home, Identity, Strategy};
+use ringkeeper_engine::device::{Directory, DirectoryLock, Disk, Durability, Identity, Strategy};
 
 /// What a directory may hold that is still empty: the lock, and the number of the server.
 const ALLOWED: &[&str] = &["ringkeeper.lock", "myid"];
 
 /// A directory that holds nothing yet, locked.
-pub(crate) struct Vacant {
-    _home: Home,
+pub(crate) struct EmptyDirectory {
+    _lock: DirectoryLock,
     /// What writes there.
     pub(crate) disk: Disk,
     /// Whose it is going to be.
     pub(crate) identity: Identity,
 }
 
-impl Vacant {
+impl EmptyDirectory {
     /// Makes the directory if there is none, and refuses one that is not empty.
-    pub(crate) fn open(directory: &Path) -> anyhow::Result<Vacant> {
-        let _home = Home::open(directory)?;
+    pub(crate) fn open(directory: &Path) -> anyhow::Result<EmptyDirectory> {
+        let _lock = DirectoryLock::acquire(directory)?;
         let disk = Disk::open(directory, Strategy::Pwrite, Durability::Synced)?;
         if let Some(entry) = disk.list()?.iter().find(|entry| !ALLOWED.contains(&&*entry.name)) {
             bail!(
@@ -30,14 +30,14 @@ impl Vacant {
             );
         }
         let identity = Identity::fresh(&disk, server_number(directory)?)?;
-        Ok(Vacant { _home, disk, identity })
+        Ok(EmptyDirectory { _lock, disk, identity })
     }
 
     /// The state is there, whole: now it is a server's directory.
     ///
     /// Order: a start refuses a snapshot without an identity, but would begin empty with an
     /// identity that has no snapshot beside it.
-    pub(crate) fn settle(&self) -> anyhow::Result<()> {
+    pub(crate) fn finish(&self) -> anyhow::Result<()> {
         Ok(self.identity.save(&self.disk)?)
     }
 }

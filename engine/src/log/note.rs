@@ -1,0 +1,60 @@
+//! What recovery reports although it starts the server.
+
+use crate::Zxid;
+
+/// Something that recovery did and that an operator should know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// The last flush was cut short; what was left of it is gone. It was never acknowledged.
+    TornTail {
+        /// The segment.
+        file: String,
+        /// Where the log ends now.
+        offset: u64,
+        /// The last zxid.
+        last: Zxid,
+    },
+    /// A snapshot is damaged; an older one, or the whole log, was used instead.
+    BadSnapshot {
+        /// The snapshot.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Flushes do not wait for the disk (`forceSync=no`).
+    Unsynced,
+    /// The log was written without waiting for the disk, and its end is damaged. Acknowledged
+    /// transactions may be gone: that is what `forceSync=no` means.
+    UnsyncedDamage {
+        /// The segment.
+        file: String,
+        /// Where the log ends now.
+        offset: u64,
+        /// The last zxid.
+        last: Zxid,
+    },
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Note::TornTail { file, offset, last } => write!(
+                f,
+                "the last commit to {file} was cut short at byte {offset}; it was never \
+                 acknowledged, and the log now ends with {last}"
+            ),
+            Note::BadSnapshot { file, why } => {
+                write!(f, "{file}: {why}; an older state and the log were used instead")
+            }
+            Note::Unsynced => f.write_str(
+                "forceSync=no: writes are acknowledged before they are on the disk, and a power \
+                 failure loses them",
+            ),
+            Note::UnsyncedDamage { file, offset, last } => write!(
+                f,
+                "{file} was written with forceSync=no and is damaged at byte {offset}; the log \
+                 now ends with {last}, and acknowledged transactions behind it are lost"
+            ),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Opening a server's directories: whose they are, what state they hold, the log behind it.
+//!
+//! The order is the same for a server and for a simulation. Locking the directories comes before
+//! and is the caller's: another process can hold only real ones.
+
+use super::recover::{Recovered, recover};
+use super::refusal::Refusal;
+use super::{Dirs, Settings};
+use crate::database::Database;
+use crate::device::{BadIdentity, Directory, DiskError, Identity, Life};
+use crate::snapshot::{self, Loading, Stage, keep_digest};
+use crate::tree::Digest;
+
+/// The file that allows a start from nothing where `db.autocreate=false` forbids it. A start
+/// removes it, as in ZooKeeper.
+pub const INITIALIZE: &str = "initialize";
+
+/// How directories are opened.
+#[derive(Clone, Debug)]
+pub struct OpenSettings {
+    /// The server that they have to belong to (`myid`; 0 where there is none).
+    pub server: u64,
+    /// Whether a directory without any state is taken as an empty database (`db.autocreate`).
+    pub autocreate: bool,
+    /// Whether the tree keeps its digest.
+    pub digest: Digest,
+    /// What keys the hash tables.
+    pub seed: u64,
+    /// Sizes of the log.
+    pub log: Settings,
+}
+
+/// Directories that were opened.
+pub struct Opened<D: Directory> {
+    /// Whose they are.
+    pub identity: Identity,
+    /// The log, which goes on where it ended.
+    pub recovered: Recovered<D>,
+    /// The state.
+    pub db: Database,
+}
+
+/// Why directories were not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// They are not this server's.
+    #[error(transparent)]
+    Identity(#[from] BadIdentity),
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// There is no state, and that has to be meant. A server whose disk was swapped for an empty
+    /// one must not start as if nothing had been there.
+    #[error(
+        "{directory} holds no state, and db.autocreate=false forbids to start empty; bring the \
+         state back, or create {directory}/{INITIALIZE} if it should start empty"
+    )]
+    Empty {
+        /// The directory of the snapshots.
+        directory: String,
+    },
+    /// The log or the snapshots are not usable.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Checks whose the directories are, restores the state and opens the log.
+pub fn open<D: Directory>(
+    dirs: &Dirs<D>,
+    settings: &OpenSettings,
+    on_stage: impl FnMut(Stage),
+) -> Result<Opened<D>, OpenError> {
+    let mut identity = Identity::open(&dirs.snapshots, settings.server)?;
+    if !settings.autocreate && identity.life == Life::New {
+        forbid_empty(dirs)?;
+    }
+    let mut loading = Loading::new(settings.seed, on_stage);
+    let recovered = recover(dirs, &mut identity, &settings.log, &mut loading)?;
+    let mut db = loading.finish();
+    if dirs.snapshots.list()?.iter().any(|entry| entry.name == INITIALIZE) {
+        dirs.snapshots.remove(INITIALIZE)?;
+    }
+    keep_digest(&mut db.tree, settings.digest, dirs.snapshots.threads());
+    Ok(Opened { identity, recovered, db })
+}
+
+fn forbid_empty<D: Directory>(dirs: &Dirs<D>) -> Result<(), OpenError> {
+    let entries = dirs.snapshots.list()?;
+    let state = |name: &str| name == INITIALIZE || snapshot::parse_name(name).is_some();
+    if entries.iter().any(|entry| state(&entry.name)) {
+        return Ok(());
+    }
+    let directory = dirs.snapshots.path_of("").trim_end_matches('/').to_owned();
+    Err(OpenError::Empty { directory })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::MemoryDisk;
+    use crate::log::Group;
+    use crate::txn::{Txn, TxnBody};
+    use crate::{Millis, SessionId, Zxid};
+
+    fn settings() -> OpenSettings {
+        OpenSettings {
+            server: 3,
+            autocreate: true,
+            digest: Digest::Kept,
+            seed: 9,
+            log: Settings { segment_bytes: 64 << 10, ..Settings::default() },
+        }
+    }
+
+    fn dirs() -> Dirs<MemoryDisk> {
+        let dir = MemoryDisk::new(1);
+        Dirs { snapshots: dir.clone(), log: dir }
+    }
+
+    #[test]
+    fn reopened_directories_hold_what_was_flushed() {
+        let dirs = dirs();
+        let mut stages = Vec::new();
+        let mut opened = open(&dirs, &settings(), |stage| stages.push(stage)).unwrap();
+        assert_eq!(opened.recovered.last, Zxid::ZERO);
+        let mut group = Group::new();
+        let body = TxnBody::CreateSession { timeout_ms: 4_000 };
+        let (session, time) = (SessionId(5), Millis(1));
+        group.push(&Txn { session, cxid: 0, zxid: Zxid(1), time, body });
+        assert_eq!(opened.recovered.log.flush(&mut group).unwrap(), Zxid(1));
+        drop(opened);
+        let opened = open(&dirs, &settings(), |stage| stages.push(stage)).unwrap();
+        assert_eq!((opened.recovered.last, opened.recovered.replayed), (Zxid(1), 1));
+        assert_eq!(opened.db.sessions().collect::<Vec<_>>(), [(session, 4_000)]);
+        assert_eq!(opened.db.tree.digest_mode(), Digest::Kept);
+        use Stage::{Empty, Log, Recovered};
+        assert_eq!(stages, [Empty, Recovered, Empty, Log, Recovered]);
+        let other = OpenSettings { server: 4, ..settings() };
+        assert!(matches!(open(&dirs, &other, |_| ()), Err(OpenError::Identity(_))));
+    }
+
+    #[test]
+    fn empty_directory_without_autocreate_is_refused_unless_it_is_meant() {
+        let (dirs, settings) = (dirs(), OpenSettings { autocreate: false, ..settings() });
+        for _ in 0..2 {
+            assert!(matches!(open(&dirs, &settings, |_| ()), Err(OpenError::Empty { .. })));
+        }
+        dirs.snapshots.put(INITIALIZE, Vec::new());
+        open(&dirs, &settings, |_| ()).unwrap();
+        assert!(dirs.snapshots.contents(INITIALIZE).is_none(), "the permission is used up");
+        open(&dirs, &settings, |_| ()).unwrap();
+    }
+}
