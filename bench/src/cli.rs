@@ -9,15 +9,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::checkup::{self, Size};
-use crate::clock::nanos;
-use crate::condition::Condition;
-use crate::kill::Keeper;
-use crate::load::{Load, Target};
-use crate::load_args::{LoadArgs, parse_duration};
-use crate::rt::Io;
+use crate::show::capacity::{self, Size};
+use crate::model::clock::nanos;
+use crate::show::condition::Condition;
+use crate::servers::kill::Keeper;
+use crate::load::parameters::{Load, Target};
+use crate::load::args::{LoadArgs, parse_duration};
+use crate::drive::rt::Io;
 use crate::search::Goal;
-use crate::throw_away::ThrowAway;
+use crate::servers::ephemeral::ThrowAway;
 
 /// Loads any server that speaks the ZooKeeper protocol, verifies every reply and tells how fast
 /// it was.
@@ -231,7 +231,7 @@ impl CheckArgs {
         let (connections, rate) = self.load.figures();
         let words = [
             "bench".to_string(),
-            format!("mix:{}", checkup::READS),
+            format!("mix:{}", capacity::READS),
             format!("--connections={connections}"),
             format!("--rate={rate}"),
             format!("--path={}", self.path),
@@ -335,7 +335,7 @@ fn resolve_one(server: &str) -> Result<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::Workload;
+    use crate::load::workload::Workload;
 
     #[test]
     fn servers_are_named_as_clients_name_them() {

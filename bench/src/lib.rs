@@ -1,76 +1,29 @@
 //! A client that counts: loads any server that speaks the ZooKeeper protocol, verifies every
 //! reply while it does, and reports honest figures.
 //!
-//! From the outside in: [`run()`] reads the command line, `scenario` files of it; `run` (the
-//! module) carries one load to one target, `search` carries many; `driver` is one thread of it;
-//! `link` is a session with its socket and `session` is one without, and a `Part` says what the
-//! session is for (`pipelined`, `fanout`, `recipe`; `storm` has a shape of its own). `rt` is what
-//! carries the sockets. `check` decides whether a reply is a good one, `ledger` writes down what was
-//! acknowledged and `audit` looks whether it is there in the end; `tally` counts and times;
-//! `throw_away` is a server for one run, `members` are the processes of servers and `kill` kills
-//! them; `report`, `text`, `live` and
-//! `versus` show.
+//! The folders, lower ones first; none imports from one above it:
+//! - `model`: plain data;
+//! - `load`: what the sessions are to do, and the options and scenarios that say so;
+//! - `verify`: whether replies are right, and whether acknowledged writes are there in the end;
+//! - `servers`: the processes under load, what they report, and how they are killed;
+//! - `record`: what is counted and timed, and the JSON that keeps it;
+//! - `drive`: the threads, sessions and sockets that carry a load;
+//! - `show`: results as text, live lines, pages and comparisons.
+//!
+//! `run` carries one load to one target, `search` looks for the highest rate, `cli` is the command
+//! line, and `result_writer` puts results where they were asked for.
 
-mod acks;
-mod around;
-mod audit;
-mod check;
-mod checkup;
 mod cli;
-mod clock;
-mod compare;
-mod condition;
-mod course;
-mod driver;
-mod events;
-mod fanout;
-mod fault;
-mod hdr;
-mod host;
-mod html;
-mod idle;
-mod inquiry;
-mod interrupt;
-mod keys;
-mod kill;
-mod kind;
-mod ledger;
-mod link;
-mod live;
+mod drive;
 mod load;
-mod load_args;
-mod members;
-mod metrics;
-mod mix;
-mod monitor;
-mod notebook;
-mod outage;
-mod pipelined;
-mod presence;
-mod quorum;
-mod recipe;
-mod report;
-mod results;
-mod rt;
+mod model;
+mod record;
+mod result_writer;
 mod run;
-mod scenario;
 mod search;
-mod session;
-mod signal;
-mod sizes;
-mod sparkline;
-mod spread;
-mod storage;
-mod storm;
-mod tally;
-mod text;
-mod throw_away;
-mod timeline;
-mod tree;
-mod value;
-mod versus;
-mod word;
-mod workload;
+mod servers;
+mod show;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -79,14 +32,17 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use cli::{CheckArgs, Cli, Command, CompareArgs, RunArgs, VersusArgs};
-use compare::Side;
-use live::Live;
-use load::{Load, Target};
-use notebook::Notebook;
-use results::{Document, Run};
-use rt::{Io, IoChoice};
-use search::{Goal, Search};
+use crate::cli::{CheckArgs, Cli, Command, CompareArgs, RunArgs, VersusArgs};
+use crate::drive::interrupt;
+use crate::drive::rt::{Io, IoChoice};
+use crate::load::parameters::{Load, Target};
+use crate::load::{scenario, unused_options};
+use crate::record::results::{self, Document, Run};
+use crate::result_writer::Notebook;
+use crate::search::{Goal, Search};
+use crate::show::compare::{self, Side};
+use crate::show::live::Live;
+use crate::show::{capacity, condition, html, text, versus};
 
 /// Whether the figures stand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,7 +107,7 @@ fn run_plain(args: &RunArgs, words: &[OsString], found: &ArgMatches) -> Result<O
     };
     let mut notebook = Notebook::open(&args.output)?;
     let mut live = args.output.live()?;
-    idle::idle(found, &loads).iter().for_each(|said| live.say(said));
+    unused_options::idle(found, &loads).iter().for_each(|said| live.say(said));
     let target = args.target(scenario.and_then(|scenario| scenario.servers))?;
     live.inquiry.metrics = args.metrics(&target)?;
     if let Some(goal) = &args.search {
@@ -304,11 +260,11 @@ fn run_check(args: &CheckArgs) -> Result<Outcome> {
     let mut notebook = Notebook::open(&args.output)?;
     let mut live = args.output.live()?;
     let print = printer(&notebook);
-    live.say(&format!("{} on {}", checkup::announcement(args.load, &load), target.name));
+    live.say(&format!("{} on {}", capacity::announcement(args.load, &load), target.name));
     let report = run::run(&target, &load, &mut live)?;
     print(&text::report(&report));
     let run = Run::of(&report);
-    let (passed, verdict) = checkup::verdict(args.load, &run);
+    let (passed, verdict) = capacity::verdict(args.load, &run);
     print(&format!("\n{verdict}"));
     notebook.add(run);
     notebook.close(Notebook::page)?;

@@ -8,27 +8,27 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::around::{Around, Recorder};
-use crate::clock::{Clock, Nanos, SECOND};
-use crate::course::Course;
-use crate::driver::Crew;
-use crate::host;
-use crate::inquiry::Inquest;
-use crate::interrupt;
-use crate::kill::{Killer, News};
-use crate::live::Live;
-use crate::load::{Load, Target};
-use crate::members::{Members, Usages};
-use crate::outage::{Kill, Outages};
-use crate::recipe::{Place, Places};
-use crate::report::{Report, Sampled};
-use crate::results::{load_average, told};
-use crate::tally::{Tally, Window};
-use crate::text;
-use crate::timeline::{Feed, Timeline};
-use crate::tree::Plot;
-use crate::value::mix;
-use crate::word::{self, Introduction};
+use crate::record::telemetry::{Around, Recorder};
+use crate::model::clock::{Clock, Nanos, SECOND};
+use crate::drive::run_state::Course;
+use crate::drive::driver::Crew;
+use crate::servers::host;
+use crate::servers::probe::Inquest;
+use crate::drive::interrupt;
+use crate::servers::kill::{Killer, News};
+use crate::show::live::Live;
+use crate::load::parameters::{Load, Target};
+use crate::servers::processes::{Members, Usages};
+use crate::model::outage::{Kill, Outages};
+use crate::drive::recipe::{Place, Places};
+use crate::record::report::{Report, Sampled};
+use crate::record::results::{load_average, told};
+use crate::record::tally::{Tally, Window};
+use crate::show::text;
+use crate::record::timeline::{Feed, Timeline};
+use crate::drive::tree::Plot;
+use crate::load::value::mix;
+use crate::servers::word::{self, Introduction};
 
 /// How often the course of a run is looked at.
 const LOOK: Nanos = SECOND / 50;
@@ -72,7 +72,7 @@ fn gone(target: &Target) -> Vec<String> {
 /// Short, and different for runs that overlap.
 fn run_name() -> String {
     let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let word = mix(u64::from(std::process::id()) << 32 ^ crate::clock::nanos(age));
+    let word = mix(u64::from(std::process::id()) << 32 ^ crate::model::clock::nanos(age));
     format!("{:06x}", word >> 40)
 }
 

@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-use crate::clock::{Nanos, SECOND, nanos};
-use crate::load::Load;
-use crate::load_args::parse_duration;
-use crate::report::{Quantiles, Report};
-use crate::text::{latency, whole};
+use crate::model::clock::{Nanos, SECOND, nanos};
+use crate::load::parameters::Load;
+use crate::load::args::parse_duration;
+use crate::record::report::{Quantiles, Report};
+use crate::show::text::{latency, whole};
 
 /// The first rate tried, unless another one was given.
 pub(crate) const START: f64 = 1_000.0;

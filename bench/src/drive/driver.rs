@@ -1,0 +1,285 @@
+//! One driver thread: its sessions, their sockets and the clock that watches them.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringkeeper_engine::client::Options;
+
+use crate::model::clock::{Nanos, SECOND};
+use crate::drive::run_state::Course;
+use crate::drive::fanout::{Fanout, Group, Lasting};
+use crate::verify::fault::{Fault, FaultKind};
+use crate::load::keys::Chooser;
+use crate::verify::ledger::Ledger;
+use crate::drive::link::{Arrivals, Link, Route, arrivals};
+use crate::load::parameters::{Layout, Load};
+use crate::drive::pipelined::Pipelined;
+use crate::drive::recipe::{Contender, Places, Recipe};
+use crate::drive::rt::{self, Timer};
+use crate::drive::session::{Part, Session};
+use crate::drive::signal::Signal;
+use crate::drive::storm::Storm;
+use crate::record::tally::Tally;
+use crate::record::timeline::Feed;
+use crate::load::value::Dice;
+use crate::load::workload::Workload;
+
+/// How often a thread looks after its sessions.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What one driver thread is started with.
+pub(crate) struct Crew {
+    /// Its number.
+    pub thread: u32,
+    /// The numbers of its sessions.
+    pub lanes: std::ops::Range<u32>,
+    /// The load.
+    pub load: Arc<Load>,
+    /// The nodes.
+    pub layout: Arc<Layout>,
+    /// The time.
+    pub course: Arc<Course>,
+    /// The servers.
+    pub servers: Arc<[SocketAddr]>,
+    /// Who holds what.
+    pub places: Places,
+    /// Where seconds are left for whoever watches.
+    pub feed: Arc<Feed>,
+}
+
+impl Crew {
+    /// Connects all sessions, calls `ready` (which says whether to go on), carries the load and
+    /// closes the sessions.
+    pub(crate) fn work(self, ready: impl FnOnce(io::Result<()>) -> bool) -> io::Result<Tally> {
+        let basis = self.load.basis();
+        let mut tally = Tally::new(basis, self.course.window());
+        tally.ledger = Ledger::new(self.layout.keys.len());
+        let tally = Rc::new(RefCell::new(tally));
+        let mut ready = Some(ready);
+        let worked = rt::run(
+            self.load.io,
+            self.carry(tally.clone(), |connected| {
+                ready.take().expect("sessions connect once")(connected)
+            }),
+        );
+        if let Err(error) = &worked
+            && let Some(ready) = ready
+        {
+            ready(Err(io::Error::new(error.kind(), error.to_string())));
+        }
+        worked??;
+        Ok(Rc::try_unwrap(tally).expect("all tasks have ended").into_inner())
+    }
+
+    async fn carry(
+        self,
+        tally: Rc<RefCell<Tally>>,
+        ready: impl FnOnce(io::Result<()>) -> bool,
+    ) -> io::Result<()> {
+        match self.load.workload {
+            Workload::Sessions => self.carry_storms(tally, ready).await,
+            Workload::Watch => self.carry_fanout(Lasting::OneShot, tally, ready).await,
+            Workload::PersistentWatch => self.carry_fanout(Lasting::Persistent, tally, ready).await,
+            Workload::RecursiveWatch => self.carry_fanout(Lasting::Recursive, tally, ready).await,
+            Workload::Lock { .. } => self.carry_recipe(Recipe::Lock, tally, ready).await,
+            Workload::Election { .. } => self.carry_recipe(Recipe::Election, tally, ready).await,
+            Workload::Create
+            | Workload::Set
+            | Workload::Get
+            | Workload::Exists
+            | Workload::Children
+            | Workload::Multi
+            | Workload::Mix(_)
+            | Workload::Ephemeral => self.carry_pipelines(tally, ready).await,
+        }
+    }
+
+    async fn carry_pipelines(
+        self,
+        tally: Rc<RefCell<Tally>>,
+        ready: impl FnOnce(io::Result<()>) -> bool,
+    ) -> io::Result<()> {
+        let mix = self.load.workload.mix().expect("only what is mixed is pipelined");
+        let chooser = Chooser::new(self.load.keys_dist, self.layout.keys.len() as u32);
+        let part = |lane| {
+            let choices = (mix, chooser.clone());
+            Pipelined::new(lane, choices, &self.load, &self.layout, &self.course)
+        };
+        let parts = self.lanes.clone().map(|lane| (lane, part(lane), Rc::default())).collect();
+        self.carry_links(parts, tally, ready).await
+    }
+
+    async fn carry_recipe(
+        self,
+        recipe: Recipe,
+        tally: Rc<RefCell<Tally>>,
+        ready: impl FnOnce(io::Result<()>) -> bool,
+    ) -> io::Result<()> {
+        let queues = self.load.workload.queues();
+        let part = |lane| {
+            let queue = (self.layout.queue(lane % queues), (lane % queues) as usize);
+            Contender::new(recipe, lane, queue, self.places.clone(), self.course.clone())
+        };
+        let parts = self.lanes.clone().map(|lane| (lane, part(lane), Rc::default())).collect();
+        self.carry_links(parts, tally, ready).await
+    }
+
+    async fn carry_fanout(
+        self,
+        lasting: Lasting,
+        tally: Rc<RefCell<Tally>>,
+        ready: impl FnOnce(io::Result<()>) -> bool,
+    ) -> io::Result<()> {
+        let mut group = Group::new(&self.layout, self.thread, lasting, &self.load);
+        group.set_watchers(self.lanes.end - self.lanes.start);
+        let signal = group.writer();
+        let group = Rc::new(RefCell::new(group));
+        let course = &self.course;
+        let writer = Fanout::writer(group.clone(), course.clone());
+        let watcher = || Fanout::watcher(group.clone(), course.clone());
+        let mut parts: Vec<_> =
+            self.lanes.clone().map(|lane| (lane, watcher(), Rc::default())).collect();
+        parts.push((self.thread, writer, signal));
+        drop(group);
+        self.carry_links(parts, tally, ready).await
+    }
+
+    async fn carry_links<P: Part>(
+        self,
+        parts: Vec<(u32, P, Rc<Signal>)>,
+        tally: Rc<RefCell<Tally>>,
+        ready: impl FnOnce(io::Result<()>) -> bool,
+    ) -> io::Result<()> {
+        let mut links = Vec::with_capacity(parts.len());
+        let mut connected = Ok(());
+        for (lane, part, signal) in parts {
+            let options = self.options();
+            let session = Session::new(part, options, self.course.clone(), tally.clone())
+                .reconnecting(self.load.reconnect);
+            let route = Route::new(&self.servers, lane);
+            match Link::open(route, session, signal, &self.course).await {
+                Ok(link) => links.push(Rc::new(link)),
+                Err(error) => connected = Err(error),
+            }
+            if connected.is_err() {
+                break;
+            }
+        }
+        let failed = connected.is_err();
+        if !ready(connected) || failed {
+            return Ok(());
+        }
+        tally.borrow_mut().set_window(self.course.window());
+        for link in &links {
+            rt::spawn(link.clone().read_all());
+            rt::spawn(link.clone().write_all());
+            link.wake();
+        }
+        if self.load.rate.is_some() {
+            rt::spawn(arrivals(self.arrivals(), links.clone()));
+        }
+        self.watch(&links, &tally).await
+    }
+
+    async fn carry_storms(
+        self,
+        tally: Rc<RefCell<Tally>>,
+        ready: impl FnOnce(io::Result<()>) -> bool,
+    ) -> io::Result<()> {
+        if !ready(Ok(())) {
+            return Ok(());
+        }
+        tally.borrow_mut().set_window(self.course.window());
+        let raging = Rc::new(Cell::new(self.lanes.end - self.lanes.start));
+        for lane in self.lanes.clone() {
+            let (route, options) = (Route::new(&self.servers, lane), self.options());
+            let (course, tally) = (self.course.clone(), tally.clone());
+            let raging = raging.clone();
+            rt::spawn(async move {
+                Storm { route, options, course, tally }.rage().await;
+                raging.set(raging.get() - 1);
+            });
+        }
+        let mut timer = Timer::new()?;
+        let mut lookout = Lookout::default();
+        while raging.get() > 0 {
+            timer.wait(TICK).await?;
+            let now = self.course.clock.now();
+            lookout.look(&self, &tally, now);
+            if self.course.is_past_patience(now) {
+                let story = "a session that was neither opened, nor closed, nor refused in time";
+                let fault = Fault::new(FaultKind::Unanswered, story);
+                tally.borrow_mut().faults.note_many(u64::from(raging.get()), fault);
+                break;
+            }
+        }
+        self.course.settle_thread();
+        Ok(())
+    }
+
+    /// Looks after the sessions until the last one has ended.
+    async fn watch<P: Part>(
+        &self,
+        links: &[Rc<Link<P>>],
+        tally: &Rc<RefCell<Tally>>,
+    ) -> io::Result<()> {
+        let mut timer = Timer::new()?;
+        let (mut settled, mut lookout) = (false, Lookout::default());
+        while !links.iter().all(|link| link.is_at_rest()) {
+            timer.wait(TICK).await?;
+            let now = self.course.clock.now();
+            links.iter().for_each(|link| link.tick(now));
+            lookout.look(self, tally, now);
+            if !settled && links.iter().all(|link| link.is_settled(now)) {
+                settled = true;
+                self.course.settle_thread();
+            }
+        }
+        if !settled {
+            self.course.settle_thread();
+        }
+        Ok(())
+    }
+
+    fn options(&self) -> Options {
+        Options { timeout_ms: self.load.session_ms, ..Options::default() }
+    }
+
+    fn arrivals(&self) -> Arrivals {
+        let rate = self.load.rate.expect("only an open loop has arrivals");
+        Arrivals {
+            gap: SECOND as f64 * f64::from(self.load.threads) / rate,
+            spacing: self.load.arrival,
+            dice: Dice::new(self.load.seed, u64::from(self.thread) << 32),
+            course: self.course.clone(),
+        }
+    }
+}
+
+/// What a thread remembers from one look at the clock to the next.
+#[derive(Default)]
+struct Lookout {
+    checked: u64,
+    progress: Nanos,
+}
+
+impl Lookout {
+    /// Leaves the seconds that are over for whoever watches, and ends a load of so many operations
+    /// when all of them have begun, or when nothing has come for as long as replies are waited for.
+    fn look(&mut self, crew: &Crew, tally: &RefCell<Tally>, now: Nanos) {
+        tally.borrow_mut().hand_out(now, &crew.feed);
+        let checked = tally.borrow().checked;
+        if checked != self.checked || self.progress == 0 {
+            (self.checked, self.progress) = (checked, now);
+        }
+        let counts = crew.load.count.is_some();
+        let stalled = crew.load.rate.is_none() && now - self.progress >= crew.course.patience();
+        if counts && (stalled || crew.course.is_over(now)) {
+            crew.course.end(now);
+        }
+    }
+}

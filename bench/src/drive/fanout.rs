@@ -1,0 +1,267 @@
+//! Watch fan-out: one session of a thread sets a node, all others watch it.
+//!
+//! A round begins with the set and ends when every watcher has seen its event and, with one-shot
+//! watches, has read the node again, which sets the watch for the next round.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringkeeper_engine::client::{Event, Reply, Request, WatchMode};
+use ringkeeper_engine::wire::event::EventType;
+
+use crate::verify::check;
+use crate::model::clock::Nanos;
+use crate::drive::run_state::Course;
+use crate::verify::fault::{Fault, FaultKind};
+use crate::model::kind::Kind;
+use crate::load::parameters::{Layout, Load};
+use crate::drive::session::{Desk, Part, Tag};
+use crate::drive::signal::Signal;
+use crate::load::sizes::Sizes;
+use crate::record::tally::{Tally, Times};
+use crate::load::value::Origin;
+use crate::load::workload::Op;
+
+/// Kinds of watch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lasting {
+    /// Fires once.
+    OneShot,
+    /// Stays.
+    Persistent,
+    /// Stays, and sees everything below a node.
+    Recursive,
+}
+
+/// What the sessions of one thread share.
+pub(crate) struct Group {
+    watched: String,
+    /// The node that is set: the one that is watched, or one below it.
+    written: String,
+    value_bytes: Sizes,
+    lasting: Lasting,
+    watchers: u32,
+    /// Watchers that are not ready for the next round.
+    waiting: u32,
+    round: u64,
+    started: Nanos,
+    writer: Rc<Signal>,
+}
+
+impl Group {
+    /// The group of one thread before its first round: every watcher still has to set its watch.
+    pub(crate) fn new(layout: &Layout, thread: u32, lasting: Lasting, load: &Load) -> Group {
+        let watched = layout.watched(thread);
+        let written = match lasting {
+            Lasting::OneShot | Lasting::Persistent => watched.clone(),
+            Lasting::Recursive => layout.watched_child(thread),
+        };
+        Group {
+            watched,
+            written,
+            value_bytes: load.value_bytes,
+            lasting,
+            watchers: 0,
+            waiting: 0,
+            round: 0,
+            started: 0,
+            writer: Rc::default(),
+        }
+    }
+
+    /// How many watch.
+    pub(crate) fn set_watchers(&mut self, watchers: u32) {
+        (self.watchers, self.waiting) = (watchers, watchers);
+    }
+
+    /// What wakes the session that writes.
+    pub(crate) fn writer(&self) -> Rc<Signal> {
+        self.writer.clone()
+    }
+
+    fn ready(&mut self) {
+        self.waiting -= 1;
+        if self.waiting == 0 {
+            self.writer.raise();
+        }
+    }
+}
+
+/// Where a watcher stands in a round.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stand {
+    /// It has to set its watch.
+    Unarmed,
+    /// The watch is being set.
+    Arming,
+    /// It has seen this round and set its watch.
+    Armed,
+}
+
+/// A session of the fan-out.
+pub(crate) enum Fanout {
+    /// Sets the node.
+    Writer {
+        /// What it shares with the watchers.
+        group: Rc<RefCell<Group>>,
+        /// Its time.
+        course: Arc<Course>,
+        /// The value under way.
+        value: Vec<u8>,
+    },
+    /// Watches the node.
+    Watcher {
+        /// What it shares with the writer.
+        group: Rc<RefCell<Group>>,
+        /// Its time.
+        course: Arc<Course>,
+        /// The round it has seen.
+        round: u64,
+        /// Where it stands.
+        stand: Stand,
+    },
+}
+
+impl Fanout {
+    /// The session that sets.
+    pub(crate) fn writer(group: Rc<RefCell<Group>>, course: Arc<Course>) -> Fanout {
+        Fanout::Writer { group, course, value: Vec::new() }
+    }
+
+    /// A session that watches.
+    pub(crate) fn watcher(group: Rc<RefCell<Group>>, course: Arc<Course>) -> Fanout {
+        Fanout::Watcher { group, course, round: 0, stand: Stand::Unarmed }
+    }
+}
+
+/// Begins a round if the one before is over.
+fn begin_round(group: &mut Group, course: &Course, value: &mut Vec<u8>, desk: &mut Desk<'_>) {
+    let idle = group.waiting == 0 && desk.in_flight() == 0;
+    if !idle || !course.may_start(desk.now, group.watchers) {
+        return;
+    }
+    group.round += 1;
+    group.waiting = group.watchers;
+    group.started = desk.now;
+    Origin { key: 0, writer: 0, seq: group.round }.write(group.value_bytes, value);
+    let request = Request::SetData { path: &group.written, data: Some(value), version: -1 };
+    desk.ask(&request, Op { kind: Kind::Set, key: 0, seq: group.round }, desk.now);
+}
+
+fn set_watch(group: &Group, desk: &mut Desk<'_>) {
+    let (op, path) = (Op { kind: Kind::Arm, key: 0, seq: group.round }, &group.watched[..]);
+    let request = match group.lasting {
+        Lasting::OneShot => Request::GetData { path, watch: true },
+        Lasting::Persistent => Request::AddWatch { path, mode: WatchMode::Persistent },
+        Lasting::Recursive => Request::AddWatch { path, mode: WatchMode::PersistentRecursive },
+    };
+    desk.ask(&request, op, desk.now);
+}
+
+/// What is read after an event is not older than the event.
+fn check_arm(group: &Group, reply: &Reply<'_, Tag>, round: u64) -> Result<(), Fault> {
+    if group.lasting != Lasting::OneShot {
+        return Ok(());
+    }
+    let (data, _) = check::readable(reply.body.data_stat())?;
+    let origin = check::value(data, 0, group.value_bytes)?;
+    if Origin::is_told_by(data.map_or(0, <[u8]>::len)) && origin.seq < round {
+        let story = format!("round {} was read after the event of round {round}", origin.seq);
+        return Err(Fault::new(FaultKind::Stale, story));
+    }
+    Ok(())
+}
+
+impl Part for Fanout {
+    fn fill(&mut self, desk: &mut Desk<'_>) {
+        match self {
+            Fanout::Writer { group, course, value } => {
+                begin_round(&mut group.borrow_mut(), course, value, desk);
+            }
+            Fanout::Watcher { group, stand, .. } => {
+                if *stand == Stand::Unarmed {
+                    *stand = Stand::Arming;
+                    set_watch(&group.borrow(), desk);
+                }
+            }
+        }
+    }
+
+    fn reply(
+        &mut self,
+        reply: &Reply<'_, Tag>,
+        _now: Nanos,
+        _tally: &mut Tally,
+    ) -> Result<(), Fault> {
+        check::accepted(reply)?;
+        match self {
+            Fanout::Writer { group, .. } => {
+                let stat = check::readable(reply.body.stat())?;
+                check::length(&stat, group.borrow().value_bytes)
+            }
+            Fanout::Watcher { group, round, stand, .. } => {
+                *stand = Stand::Armed;
+                let mut group = group.borrow_mut();
+                group.ready();
+                check_arm(&group, reply, *round)
+            }
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, now: Nanos, tally: &mut Tally) {
+        let expected = match self {
+            Fanout::Writer { .. } => false,
+            Fanout::Watcher { group, round, stand, .. } => {
+                let mut group = group.borrow_mut();
+                let due = *round < group.round && *stand == Stand::Armed;
+                if due {
+                    *round = group.round;
+                    let started = group.started;
+                    tally.record(Kind::Event, Times { intended: started, started, ended: now });
+                    match group.lasting {
+                        Lasting::OneShot => *stand = Stand::Unarmed,
+                        Lasting::Persistent | Lasting::Recursive => group.ready(),
+                    }
+                }
+                due && event.path == group.written && event.kind == EventType::NodeDataChanged
+            }
+        };
+        if !expected {
+            let story = format!("an event {:?} for {} out of turn", event.kind, event.path);
+            tally.fault(Fault::new(FaultKind::Order, story));
+        }
+    }
+
+    fn arrive(&mut self, _at: Nanos) {
+        unreachable!("fan-out has no open loop")
+    }
+
+    fn give_up(&mut self) -> u64 {
+        0
+    }
+
+    fn unknown(&mut self, _op: Op) {}
+
+    /// The rounds go on without a watcher that is lost.
+    fn leave(&mut self) {
+        if let Fanout::Watcher { group, round, stand, .. } = self {
+            let mut group = group.borrow_mut();
+            group.watchers -= 1;
+            if *round < group.round || *stand != Stand::Armed {
+                group.ready();
+            }
+        }
+    }
+
+    /// A round that has begun is finished by all.
+    fn is_content(&self, now: Nanos) -> bool {
+        match self {
+            Fanout::Writer { course, .. } => course.is_over(now),
+            Fanout::Watcher { group, course, round, stand } => {
+                let seen = *round == group.borrow().round && *stand == Stand::Armed;
+                course.is_over(now) && seen
+            }
+        }
+    }
+}

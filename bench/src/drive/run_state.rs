@@ -1,0 +1,126 @@
+//! The course of a run: what its threads agree on.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+use crate::verify::acks::Acks;
+use crate::model::clock::{Clock, Nanos};
+use crate::record::tally::Window;
+
+/// What the threads of a run agree on.
+#[derive(Debug)]
+pub(crate) struct Course {
+    /// Everybody's clock.
+    pub clock: Clock,
+    /// When writes were acknowledged.
+    pub acks: Acks,
+    from: AtomicU64,
+    until: AtomicU64,
+    grace: Nanos,
+    tickets: Option<AtomicI64>,
+    settled_threads: AtomicU32,
+    released: AtomicBool,
+}
+
+impl Course {
+    /// Nothing may start yet. With `count`, that many operations are measured.
+    pub(crate) fn new(clock: Clock, grace: Nanos, count: Option<u64>) -> Course {
+        let tickets = count.map(|n| AtomicI64::new(i64::try_from(n).unwrap_or(i64::MAX)));
+        Course {
+            clock,
+            acks: Acks::default(),
+            from: AtomicU64::new(0),
+            until: AtomicU64::new(0),
+            grace,
+            tickets,
+            settled_threads: AtomicU32::new(0),
+            released: AtomicBool::new(false),
+        }
+    }
+
+    /// Fixes what is measured; the load may start.
+    pub(crate) fn go(&self, window: Window) {
+        self.from.store(window.from, Ordering::Relaxed);
+        self.until.store(window.until, Ordering::Relaxed);
+    }
+
+    /// What is measured.
+    pub(crate) fn window(&self) -> Window {
+        Window {
+            from: self.from.load(Ordering::Relaxed),
+            until: self.until.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether operations may start, and takes their tickets: those of the warm-up are free.
+    pub(crate) fn may_start(&self, now: Nanos, operations: u32) -> bool {
+        let Window { from, until } = self.window();
+        match &self.tickets {
+            _ if now >= until => false,
+            Some(tickets) if now >= from => {
+                tickets.fetch_sub(i64::from(operations), Ordering::Relaxed) > 0
+            }
+            Some(_) | None => true,
+        }
+    }
+
+    /// Whether nothing may start any more.
+    pub(crate) fn is_over(&self, now: Nanos) -> bool {
+        let out = self.tickets.as_ref().is_some_and(|n| n.load(Ordering::Relaxed) <= 0);
+        out || now >= self.window().until
+    }
+
+    /// Ends the load, if nothing has ended it before.
+    pub(crate) fn end(&self, now: Nanos) {
+        self.until.fetch_min(now, Ordering::Relaxed);
+    }
+
+    /// How long replies are waited for.
+    pub(crate) fn patience(&self) -> Nanos {
+        self.grace.saturating_mul(2)
+    }
+
+    /// Whether what was due in time and could not be sent yet is given up.
+    pub(crate) fn is_past_grace(&self, now: Nanos) -> bool {
+        now >= self.window().until.saturating_add(self.grace)
+    }
+
+    /// Whether replies are not waited for any more.
+    pub(crate) fn is_past_patience(&self, now: Nanos) -> bool {
+        now >= self.window().until.saturating_add(self.patience())
+    }
+
+    /// One more thread has nothing in flight and will send nothing more.
+    pub(crate) fn settle_thread(&self) {
+        self.settled_threads.fetch_add(1, Ordering::Release);
+    }
+
+    /// Threads that are settled.
+    pub(crate) fn settled_threads(&self) -> u32 {
+        self.settled_threads.load(Ordering::Acquire)
+    }
+
+    /// Lets the threads close their sessions: everything has been measured.
+    pub(crate) fn release(&self) {
+        self.released.store(true, Ordering::Release);
+    }
+
+    /// Whether sessions are to be closed.
+    pub(crate) fn is_released(&self) -> bool {
+        self.released.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tickets_are_for_the_measured_time() {
+        let course = Course::new(Clock::start(), 10, Some(2));
+        assert!(!course.may_start(0, 1));
+        course.go(Window { from: 5, until: 100 });
+        assert!(course.may_start(4, 1) && course.may_start(5, 1) && course.may_start(6, 1));
+        assert!(course.is_over(7) && !course.may_start(7, 1));
+        assert!(!course.is_past_grace(109) && course.is_past_grace(110));
+    }
+}

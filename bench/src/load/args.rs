@@ -1,0 +1,207 @@
+//! The options that make up a load. Their long names are the keys of a scenario's phases.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::model::clock::nanos;
+use crate::load::keys::KeysDist;
+use crate::load::parameters::{Arrival, Load, Shape};
+use crate::drive::rt::{Io, IoChoice};
+use crate::load::sizes::Sizes;
+use crate::load::workload::Workload;
+
+/// The load.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LoadArgs {
+    /// One after the other: create, set, get, exists, children, multi, ephemeral (churn), mix:R
+    /// (share of reads), mix:NAME=WEIGHT,.. (also delete and sync-get), watch, pwatch, rwatch
+    /// (fan-out: one-shot, persistent, recursive), sessions (storm), lock:N and election:N
+    /// (recipes on N queues)
+    #[arg(default_value = "mix:0.9", value_name = "WORKLOAD")]
+    pub workloads: Vec<Workload>,
+    /// Sessions
+    #[arg(long, short, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections: u32,
+    /// Requests in flight on each session
+    #[arg(long, short, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub pipeline: u32,
+    /// Driver threads
+    #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub threads: u32,
+    /// Open loop: operations per second, whether or not the server keeps up
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// Spacing of an open loop's operations
+    #[arg(long, value_enum, default_value = "poisson")]
+    pub arrival: Arrival,
+    /// Time before anything is measured (5, 5s, 500ms, 2m)
+    #[arg(long, default_value = "1s", value_parser = parse_duration)]
+    pub warmup: Duration,
+    /// Time measured
+    #[arg(long, short, default_value = "5s", value_parser = parse_duration)]
+    pub duration: Duration,
+    /// Operations measured, instead of a time
+    #[arg(long, short = 'n', overrides_with = "duration")]
+    pub count: Option<u64>,
+    /// Bytes of each value, or uniform:MIN-MAX; below 24 they cannot tell who wrote them
+    #[arg(long, default_value = "100", value_name = "BYTES")]
+    pub value_bytes: Sizes,
+    /// Nodes that are set and read
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub keys: u32,
+    /// Which of them: uniform, zipf:POWER, latest:POWER (reads prefer what was written last),
+    /// hot:KEYS/OPS (percent)
+    #[arg(long, default_value = "uniform", value_name = "DIST")]
+    pub keys_dist: KeysDist,
+    /// Makes them the leaves of a tree, DEPTHxFAN-OUT, instead of --keys
+    #[arg(long, value_name = "SHAPE", overrides_with = "keys")]
+    pub tree: Option<Shape>,
+    /// Children of the node that `children` lists
+    #[arg(long, default_value_t = 100)]
+    pub children: u32,
+    /// Makes the same choices again
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Session timeout to ask for
+    #[arg(long, default_value = "30s", value_parser = parse_duration)]
+    pub session_timeout: Duration,
+    /// How long late replies are waited for when time is up
+    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    pub grace: Duration,
+    /// Takes sessions up again, on the next server, when their connection is lost; otherwise that
+    /// is a fault. Requests in flight are counted as unknown
+    #[arg(long)]
+    pub reconnect: bool,
+    /// Kills the server that leads (SIGKILL) and starts it again, this often; then looks for every
+    /// acknowledged write
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub kill_leader_every: Option<Duration>,
+    /// What carries the sockets of the driver
+    #[arg(long, value_enum, default_value = "auto")]
+    pub io: IoChoice,
+    /// Node to work under; it is left as it was found
+    #[arg(long, default_value = "/ringkeeper-bench")]
+    pub path: String,
+}
+
+impl LoadArgs {
+    /// The loads, one for each workload.
+    pub(crate) fn loads(&self, io: Io) -> Result<Vec<Load>> {
+        self.workloads.iter().map(|workload| self.load(*workload, io)).collect()
+    }
+
+    fn load(&self, workload: Workload, io: Io) -> Result<Load> {
+        self.check(workload)?;
+        let leaves = self.tree.and_then(Shape::leaves);
+        Ok(Load {
+            name: None,
+            workload,
+            connections: self.connections,
+            pipeline: if workload.is_pipelined() { self.pipeline as usize } else { 1 },
+            threads: self.threads,
+            rate: self.rate,
+            arrival: self.arrival,
+            warmup: nanos(self.warmup),
+            duration: nanos(self.duration),
+            count: self.count,
+            value_bytes: self.value_bytes,
+            keys: leaves.unwrap_or(self.keys),
+            keys_dist: self.keys_dist,
+            tree: self.tree,
+            children: self.children,
+            seed: self.seed,
+            session_ms: i32::try_from(self.session_timeout.as_millis()).unwrap_or(i32::MAX),
+            grace: nanos(self.grace),
+            path: self.path.trim_end_matches('/').to_string(),
+            io,
+            reconnect: self.reconnect || self.kill_leader_every.is_some(),
+            kill_every: self.kill_leader_every.map(nanos),
+        })
+    }
+
+    fn check(&self, workload: Workload) -> Result<()> {
+        if self.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+            bail!("--rate must be above 0");
+        }
+        if self.rate.is_some() && !workload.is_pipelined() {
+            bail!("{workload} has its own rhythm and takes no --rate");
+        }
+        if (self.reconnect || self.kill_leader_every.is_some()) && !workload.is_pipelined() {
+            bail!(
+                "{workload} does not survive a lost connection: it takes neither --reconnect nor \
+                   --kill-leader-every"
+            );
+        }
+        if self.kill_leader_every.is_some_and(|every| every < Duration::from_millis(100)) {
+            bail!("--kill-leader-every must leave the servers 100 ms at least");
+        }
+        if let Some(every) = self.kill_leader_every
+            && self.count.is_none()
+            && every >= self.duration
+        {
+            bail!(
+                "--kill-leader-every {every:?}: the load lasts {:?}, so there would be no kill; see \
+                 --duration",
+                self.duration
+            );
+        }
+        if self.connections < self.threads {
+            bail!("--threads must not exceed --connections");
+        }
+        if self.path.len() < 2 || !ringkeeper_engine::path::is_valid(&self.path) {
+            bail!("--path must name a node below the root, such as /ringkeeper-bench");
+        }
+        Ok(())
+    }
+}
+
+/// Reads `5`, `5s`, `500ms`, `2m`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let number_end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(number_end);
+    let scale = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        _ => return Err(format!("unknown unit {unit:?}; us, ms, s, m or h are known")),
+    };
+    let number: f64 = number.trim().parse().map_err(|_| format!("{text:?} is no duration"))?;
+    Duration::try_from_secs_f64(number * scale).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::Parser as _;
+
+    #[test]
+    fn nonsense_is_refused() {
+        let bad = [
+            &["bench", "watch", "--rate", "5"][..],
+            &["bench", "--path", "a"],
+            &["bench", "lock", "--kill-leader-every", "5s"],
+            &["bench", "set", "--kill-leader-every", "1ms"],
+            &["bench", "set", "--kill-leader-every", "5s", "-d", "5s"],
+        ];
+        for bad in bad {
+            assert!(Cli::parse_from(bad).run.load.loads(Io::Epoll).is_err(), "{bad:?}");
+        }
+        for (text, ms) in [("5", 5_000), ("20ms", 20), ("1.5m", 90_000)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)));
+        }
+        assert!(parse_duration("5 parsecs").is_err() && parse_duration("-1").is_err());
+    }
+
+    #[test]
+    fn what_comes_later_wins() {
+        let parse = |words: &[&str]| Cli::parse_from(words).run.load;
+        assert_eq!(parse(&["bench", "-d", "5s", "-n", "7", "-c", "1", "-c", "2"]).count, Some(7));
+        let load = &parse(&["bench", "--tree", "2x5"]).loads(Io::Epoll).unwrap()[0];
+        assert_eq!(load.keys, 25);
+    }
+}

@@ -1,0 +1,11 @@
+//! What a load is: workloads, keys, values, options, scenarios.
+
+pub(crate) mod args;
+pub(crate) mod keys;
+pub(crate) mod mix;
+pub(crate) mod parameters;
+pub(crate) mod scenario;
+pub(crate) mod sizes;
+pub(crate) mod unused_options;
+pub(crate) mod value;
+pub(crate) mod workload;

@@ -1,0 +1,158 @@
+//! Values that prove themselves: who wrote them, for which key, and that no byte was changed.
+
+use crate::load::sizes::Sizes;
+
+/// Bytes in front of the fill: key, writer, sequence number.
+const HEAD_BYTES: usize = 16;
+/// Values at least this long have a head, and behind it a word that vouches for the head.
+const SIGNED_BYTES_MIN: usize = HEAD_BYTES + 8;
+
+/// The writer of the values that were there before the load.
+pub(crate) const PLANTER: u32 = u32::MAX;
+
+/// What a value is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Origin {
+    /// The key it was written to.
+    pub key: u32,
+    /// The session that wrote it.
+    pub writer: u32,
+    /// That session's count of writes.
+    pub seq: u64,
+}
+
+impl Origin {
+    /// Whether values of this size tell who wrote them. Shorter ones are the same for every
+    /// writer of a key: they prove that the key is right and the bytes are intact, no more.
+    pub(crate) const fn is_told_by(bytes: usize) -> bool {
+        bytes >= SIGNED_BYTES_MIN
+    }
+
+    /// Fills `value` with as many bytes as this origin has.
+    pub(crate) fn write(self, sizes: Sizes, value: &mut Vec<u8>) {
+        let bytes = sizes.of(self);
+        value.clear();
+        let mut word = self.seed();
+        if Origin::is_told_by(bytes) {
+            value.extend_from_slice(&self.key.to_le_bytes());
+            value.extend_from_slice(&self.writer.to_le_bytes());
+            value.extend_from_slice(&self.seq.to_le_bytes());
+        } else {
+            word = mix(u64::from(self.key));
+        }
+        while value.len() < bytes {
+            let left = bytes - value.len();
+            value.extend_from_slice(&word.to_le_bytes()[..left.min(8)]);
+            word = word.wrapping_add(STEP);
+        }
+    }
+
+    /// Who wrote a value, if it is one for `key` of one of these sizes, and intact.
+    pub(crate) fn read(value: &[u8], key: u32, sizes: Sizes) -> Option<Origin> {
+        if !Origin::is_told_by(value.len()) {
+            let origin = Origin { key, writer: PLANTER, seq: 0 };
+            let good = sizes.hold(value.len()) && intact(value, mix(u64::from(key)));
+            return good.then_some(origin);
+        }
+        let (head, fill) = value.split_at(HEAD_BYTES);
+        let (ids, seq) = head.split_at(8);
+        let ids = u64::from_le_bytes(ids.try_into().expect("half of the head is 8 bytes"));
+        let seq = u64::from_le_bytes(seq.try_into().expect("half of the head is 8 bytes"));
+        let origin = Origin { key: ids as u32, writer: (ids >> 32) as u32, seq };
+        let good = origin.key == key && sizes.of(origin) == value.len();
+        (good && intact(fill, origin.seed())).then_some(origin)
+    }
+
+    fn seed(self) -> u64 {
+        mix(mix(u64::from(self.key) << 32 | u64::from(self.writer)) ^ self.seq)
+    }
+}
+
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn intact(fill: &[u8], mut word: u64) -> bool {
+    let mut words = fill.chunks_exact(8);
+    let whole = words.by_ref().all(|bytes| {
+        let expected = word;
+        word = word.wrapping_add(STEP);
+        bytes == expected.to_le_bytes()
+    });
+    let rest = words.remainder();
+    whole && rest == &word.to_le_bytes()[..rest.len()]
+}
+
+/// A mixer of 64 bits (splitmix64's finish): neighbours get unrelated results.
+pub(crate) const fn mix(word: u64) -> u64 {
+    let word = word.wrapping_add(STEP);
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+/// A small generator of repeatable choices.
+#[derive(Clone, Debug)]
+pub(crate) struct Dice {
+    state: u64,
+}
+
+impl Dice {
+    /// Different streams of one seed are unrelated.
+    pub(crate) fn new(seed: u64, stream: u64) -> Dice {
+        Dice { state: mix(mix(seed) ^ stream) }
+    }
+
+    /// The next 64 bits.
+    pub(crate) fn word(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(STEP);
+        mix(self.state)
+    }
+
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
+        (((self.word() >> 32) * u64::from(bound)) >> 32) as u32
+    }
+
+    /// A number in 0..1.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        (self.word() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_every_size_tell_their_origin_and_every_damage() {
+        let origin = Origin { key: 7, writer: 3, seq: 99 };
+        let mut value = Vec::new();
+        for bytes in [0, 1, 8, 16, 23, 24, 25, 100, 1_024] {
+            let sizes = Sizes::fixed(bytes);
+            origin.write(sizes, &mut value);
+            assert_eq!(value.len(), bytes);
+            let read = Origin::read(&value, 7, sizes).expect("just written");
+            assert!(!Origin::is_told_by(bytes) || read == origin);
+            for at in 0..bytes {
+                value[at] ^= 1;
+                assert_eq!(Origin::read(&value, 7, sizes), None, "byte {at} of {bytes}");
+                value[at] ^= 1;
+            }
+            assert!(bytes == 0 || Origin::read(&value, 8, sizes).is_none());
+            assert_eq!(Origin::read(&value, 7, Sizes::fixed(bytes + 1)), None);
+        }
+    }
+
+    #[test]
+    fn dice_repeat_and_stay_in_bounds() {
+        let (mut a, mut b) = (Dice::new(1, 2), Dice::new(1, 2));
+        for _ in 0..1_000 {
+            assert_eq!(a.below(10), b.below(10));
+            assert!(a.below(3) < 3);
+            assert!((0.0..1.0).contains(&b.fraction()));
+            b.below(1);
+            a.fraction();
+            b.word();
+            a.word();
+        }
+    }
+}

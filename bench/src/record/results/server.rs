@@ -1,0 +1,123 @@
+//! The server that was measured, as far as it is known.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::show::text::megabytes;
+
+/// The server that was measured.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Server {
+    /// Its processes on this host.
+    pub pids: Vec<u32>,
+    /// Each of the servers, as they were when the load was over.
+    #[serde(default)]
+    pub members: Vec<Member>,
+    /// Which of them was asked for configuration and counters.
+    #[serde(default)]
+    pub asked: Option<String>,
+    /// What it answers to `conf`.
+    pub configuration: BTreeMap<String, String>,
+    /// Where its log lies, if it runs on this host.
+    pub storage: Option<Storage>,
+    /// What its counters say of the run.
+    pub counters: Option<Counters>,
+    /// Counters of `mntr` that changed between the begin and the end of the run, and by how much.
+    pub changes: BTreeMap<String, f64>,
+}
+
+/// One of the servers.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Member {
+    /// Its address, unless only its process was named.
+    pub server: Option<String>,
+    /// Its version, if it tells.
+    pub version: Option<String>,
+    /// `leader`, `follower`, `observer` or `standalone`; none if it does not serve.
+    pub role: Option<String>,
+    /// Its process, if it is on this host.
+    pub pid: Option<u32>,
+    /// Processors that it kept busy, with those processes that were killed.
+    pub cpus: Option<f64>,
+    /// Its memory at the end.
+    pub rss_bytes: Option<u64>,
+    /// The most it ever held.
+    pub rss_peak_bytes: Option<u64>,
+}
+
+impl Member {
+    /// In a few words.
+    pub(crate) fn text(&self) -> String {
+        let cpus = self.cpus.map(|cpus| format!("{:.0} % of a CPU", cpus * 100.0));
+        let rss = self.rss_bytes.map(megabytes);
+        let pid = self.pid.map(|pid| format!("process {pid}"));
+        let role = self.role.clone().unwrap_or_else(|| "silent".into());
+        let words = [Some(role), self.version.clone(), pid, cpus, rss];
+        words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A directory and what is below it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Storage {
+    /// The directory.
+    pub directory: String,
+    /// Where its file system is mounted.
+    pub mount_point: String,
+    /// Type of the file system.
+    pub file_system: String,
+    /// Options of the mount, and those of the file system.
+    pub mount_options: String,
+    /// What is mounted.
+    pub source: String,
+    /// Name of the block device, if there is one.
+    pub device: Option<String>,
+    /// Its model, if it tells.
+    pub model: Option<String>,
+    /// Its I/O scheduler.
+    pub scheduler: Option<String>,
+    /// Its write cache: `write back` may lose what was not flushed.
+    pub write_cache: Option<String>,
+    /// Whether it is a spinning disk.
+    pub rotational: Option<bool>,
+    /// Bytes that are free.
+    pub free_bytes: Option<u64>,
+    /// What `--probe-disk` measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<SyncProbe>,
+}
+
+/// How long it takes to make one small write durable.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct SyncProbe {
+    /// Syncs measured.
+    pub syncs: u64,
+    /// Bytes written before each.
+    pub bytes: u64,
+    /// Median, in microseconds.
+    pub p50_us: f64,
+    /// 99 %, in microseconds.
+    pub p99_us: f64,
+    /// The slowest, in microseconds.
+    pub max_us: f64,
+}
+
+/// What the server's own counters say of the run; they include its warm-up.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Counters {
+    /// Syncs of the log.
+    pub syncs: u64,
+    /// Milliseconds that one took, on average.
+    pub sync_ms: Option<f64>,
+    /// Groups of records that were made durable together.
+    pub groups: u64,
+    /// Records of a group, on average.
+    pub records_per_group: Option<f64>,
+    /// Snapshots taken.
+    pub snapshots: u64,
+    /// Milliseconds that one took, on average.
+    pub snapshot_ms: Option<f64>,
+    /// Elections.
+    pub elections: u64,
+}

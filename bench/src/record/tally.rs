@@ -1,0 +1,271 @@
+//! What one driver thread counts and times.
+
+use hdrhistogram::Histogram;
+
+use crate::model::clock::Nanos;
+use crate::verify::fault::{Fault, FaultKind, FaultLog};
+use crate::model::kind::Kind;
+use crate::verify::ledger::Ledger;
+use crate::model::outage::Outages;
+use crate::record::timeline::{Feed, Interval, SecondNumber, second_of};
+use crate::load::workload::Op;
+
+/// Times of one kind of operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// From the intended start (closed loop: from the sending) to the reply.
+    pub response: Histogram<u64>,
+    /// From the sending to the reply; only kept apart in an open loop.
+    pub service: Option<Histogram<u64>>,
+    /// Replies that came inside the measured time.
+    pub in_time: u64,
+    /// Replies with an error code.
+    pub errors: u64,
+}
+
+/// A histogram of nanoseconds: three digits from 100 ns to ten minutes.
+pub(crate) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(100, 600_000_000_000, 3).expect("these bounds are legal")
+}
+
+/// Which operations are measured: those with this instant inside the window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Basis {
+    /// The reply: a closed loop of some seconds.
+    Ended,
+    /// The sending: a closed loop of so many operations.
+    Started,
+    /// The time at which it was due, however late it was sent: an open loop. Latency is counted
+    /// from there.
+    Intended,
+}
+
+/// What is measured: the time between two instants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Window {
+    /// End of the warm-up.
+    pub from: Nanos,
+    /// End of the measured time.
+    pub until: Nanos,
+}
+
+impl Window {
+    /// Whether an instant is inside.
+    pub(crate) fn holds(&self, at: Nanos) -> bool {
+        self.from <= at && at < self.until
+    }
+}
+
+/// When a request was due, was sent and was answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Times {
+    /// When it should have been sent.
+    pub intended: Nanos,
+    /// When it was sent.
+    pub started: Nanos,
+    /// When its reply was read.
+    pub ended: Nanos,
+}
+
+/// What one driver thread counts and times.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    rows: [Option<Box<Row>>; Kind::ALL.len()],
+    basis: Basis,
+    window: Window,
+    /// Writes, warm-up included.
+    pub ledger: Ledger,
+    /// Lost connections, and requests that were in flight on them; warm-up included.
+    pub outages: Outages,
+    /// Faults, warm-up included.
+    pub faults: FaultLog,
+    /// Replies and events looked at, warm-up included.
+    pub checked: u64,
+    /// When the last measured reply came.
+    pub last: Nanos,
+    /// Arrivals of an open loop that had not been sent when time was up.
+    pub unsent: u64,
+    /// The second under way.
+    interval: Interval,
+    /// Seconds that are over and not handed out yet.
+    finished: Vec<Interval>,
+}
+
+impl Tally {
+    /// Nothing counted yet.
+    pub(crate) fn new(basis: Basis, window: Window) -> Tally {
+        Tally {
+            rows: [const { None }; Kind::ALL.len()],
+            basis,
+            window,
+            ledger: Ledger::default(),
+            outages: Outages::default(),
+            faults: FaultLog::default(),
+            checked: 0,
+            last: 0,
+            unsent: 0,
+            interval: Interval::new(SecondNumber::MIN),
+            finished: Vec::new(),
+        }
+    }
+
+    /// Says what is measured, once that is known.
+    pub(crate) fn set_window(&mut self, window: Window) {
+        self.window = window;
+    }
+
+    /// Rows that were used.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (Kind, &Row)> {
+        Kind::ALL.into_iter().filter_map(|kind| Some((kind, self.row(kind)?)))
+    }
+
+    /// One row, if it was used.
+    pub(crate) fn row(&self, kind: Kind) -> Option<&Row> {
+        self.rows[kind.index()].as_deref()
+    }
+
+    /// Times an operation that did what it was asked for.
+    pub(crate) fn record(&mut self, kind: Kind, times: Times) {
+        let instant = match self.basis {
+            Basis::Ended => times.ended,
+            Basis::Started => times.started,
+            Basis::Intended => times.intended,
+        };
+        let window = self.window;
+        let measured = window.holds(instant);
+        if measured || times.ended < window.from {
+            self.turn_to(times.ended);
+            self.interval.record(kind, times.ended.saturating_sub(times.intended));
+        }
+        if !measured {
+            return;
+        }
+        let row = self.row_mut(kind);
+        row.in_time += u64::from(window.holds(times.ended));
+        row.response.saturating_record(times.ended.saturating_sub(times.intended));
+        if let Some(service) = &mut row.service {
+            service.saturating_record(times.ended.saturating_sub(times.started));
+        }
+        self.last = self.last.max(times.ended);
+    }
+
+    /// Takes in an operation with a bad reply: it is not timed.
+    pub(crate) fn refuse(&mut self, op: Op, fault: Fault) {
+        self.row_mut(op.kind).errors += 1;
+        match fault.kind {
+            // Its effect is known: it was acknowledged before it was found to be wrong.
+            FaultKind::Stale | FaultKind::Damaged => {}
+            FaultKind::Order
+            | FaultKind::ZxidBack
+            | FaultKind::LateEvent
+            | FaultKind::ErrorCode
+            | FaultKind::LostWrite
+            | FaultKind::Malformed
+            | FaultKind::Lost
+            | FaultKind::Exclusion
+            | FaultKind::Unanswered => self.ledger.doubt(op),
+        }
+        self.fault(fault);
+    }
+
+    /// Counts a fault.
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        self.interval.faults += 1;
+        self.faults.note(fault);
+    }
+
+    /// Hands out the seconds that are over.
+    pub(crate) fn hand_out(&mut self, now: Nanos, feed: &Feed) {
+        self.turn_to(now);
+        feed.leave(&mut self.finished, self.interval.second);
+    }
+
+    /// Seconds that were not handed out while the load ran.
+    pub(crate) fn rest(&mut self) -> Vec<Interval> {
+        self.turn(SecondNumber::MIN);
+        std::mem::take(&mut self.finished)
+    }
+
+    /// Begins the second of this instant, if it has not begun.
+    fn turn_to(&mut self, at: Nanos) {
+        let second = second_of(at, self.window.from);
+        if second > self.interval.second {
+            self.turn(second);
+        }
+    }
+
+    /// The interval before the first second holds nothing.
+    fn turn(&mut self, second: SecondNumber) {
+        let over = std::mem::replace(&mut self.interval, Interval::new(second));
+        if over.second != SecondNumber::MIN {
+            self.finished.push(over);
+        }
+    }
+
+    /// Adds what another thread counted.
+    pub(crate) fn merge(&mut self, other: &Tally) {
+        for (kind, theirs) in other.rows() {
+            let mine = self.row_mut(kind);
+            mine.response.add(&theirs.response).expect("all histograms have the same bounds");
+            if let (Some(mine), Some(theirs)) = (&mut mine.service, &theirs.service) {
+                mine.add(theirs).expect("all histograms have the same bounds");
+            }
+            mine.in_time += theirs.in_time;
+            mine.errors += theirs.errors;
+        }
+        self.ledger.merge(&other.ledger);
+        self.outages.merge(&other.outages);
+        self.faults.merge(&other.faults);
+        self.checked += other.checked;
+        self.last = self.last.max(other.last);
+        self.unsent += other.unsent;
+    }
+
+    fn row_mut(&mut self, kind: Kind) -> &mut Row {
+        let service = self.basis == Basis::Intended;
+        self.rows[kind.index()].get_or_insert_with(|| {
+            Box::new(Row {
+                response: histogram(),
+                service: service.then(histogram),
+                in_time: 0,
+                errors: 0,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Window = Window { from: 100, until: 200 };
+
+    fn times(intended: Nanos, started: Nanos, ended: Nanos) -> Times {
+        Times { intended, started, ended }
+    }
+
+    #[test]
+    fn a_closed_loop_counts_what_is_answered_inside_the_window() {
+        let mut tally = Tally::new(Basis::Ended, WINDOW);
+        for ended in [99, 100, 199, 200] {
+            tally.record(Kind::Get, times(50, 50, ended));
+        }
+        let row = tally.row(Kind::Get).unwrap();
+        assert_eq!((row.in_time, row.response.len(), tally.last), (2, 2, 199));
+        let rest = tally.rest();
+        let counts: Vec<_> =
+            rest.iter().map(|i| (i.second, i.all_of(&[Kind::Get]).len())).collect();
+        assert_eq!(counts, [(-1, 1), (0, 2)], "what came too late is not counted");
+    }
+
+    #[test]
+    fn an_open_loop_counts_what_was_due_inside_it_from_when_it_was_due() {
+        let mut tally = Tally::new(Basis::Intended, WINDOW);
+        tally.record(Kind::Get, times(99, 100, 150));
+        tally.record(Kind::Get, times(150, 100_150, 100_250));
+        let row = tally.row(Kind::Get).unwrap();
+        assert_eq!((row.in_time, row.response.len()), (0, 1));
+        assert!(row.response.max() >= 100_000);
+        assert!(row.service.as_ref().unwrap().max() < 200);
+    }
+}

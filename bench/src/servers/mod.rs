@@ -1,0 +1,13 @@
+//! The servers under load: their processes, what they report, how they are killed.
+
+pub(crate) mod ephemeral;
+pub(crate) mod events;
+pub(crate) mod host;
+pub(crate) mod kill;
+pub(crate) mod metrics;
+pub(crate) mod monitor;
+pub(crate) mod probe;
+pub(crate) mod processes;
+pub(crate) mod quorum;
+pub(crate) mod storage;
+pub(crate) mod word;
