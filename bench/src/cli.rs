@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -9,15 +10,17 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::show::capacity::{self, Size};
-use crate::model::clock::nanos;
-use crate::show::condition::Condition;
-use crate::servers::kill::Keeper;
-use crate::load::parameters::{Load, Target};
 use crate::load::args::{LoadArgs, parse_duration};
-use crate::drive::rt::Io;
+use crate::load::parameters::Load;
+use crate::model::clock::nanos;
+use crate::model::io::Io;
 use crate::search::Goal;
 use crate::servers::ephemeral::ThrowAway;
+use crate::servers::probe::ProbeOptions;
+use crate::servers::target::Keeper;
+use crate::servers::target::Target;
+use crate::show::capacity::{self, Size};
+use crate::show::condition::Condition;
 
 /// Loads any server that speaks the ZooKeeper protocol, verifies every reply and tells how fast
 /// it was.
@@ -56,6 +59,13 @@ Examples:
 Exit codes: 0 all is well, 1 something was wrong or cut short, 2 nothing could be measured, 3 a
 condition of --fail-if holds, 130 interrupted by Ctrl-C (what there is has been shown, and the nodes
 have been removed).";
+
+impl Cli {
+    /// The load of a whole command line.
+    pub(crate) fn parse_load(words: Vec<OsString>) -> clap::error::Result<LoadArgs> {
+        Ok(Cli::try_parse_from(words)?.run.load)
+    }
+}
 
 /// What to do.
 #[derive(Subcommand, Debug)]
@@ -222,8 +232,8 @@ impl CheckArgs {
     /// The target.
     pub(crate) fn target(&self) -> Result<Target> {
         let servers = resolve(&self.server)?;
-        let (name, pids) = (self.server.clone(), Vec::new());
-        Ok(Target { name, servers, pids, keeper: Keeper::Nobody })
+        let (name, probe) = (self.server.clone(), self.output.probe());
+        Ok(Target { name, servers, pids: Vec::new(), keeper: Keeper::Nobody, probe })
     }
 
     /// The load of the size that was asked for.
@@ -253,7 +263,10 @@ impl VersusArgs {
         if all.len() < 2 {
             bail!("a comparison needs two targets at least: --server NAME=HOST:PORT, twice");
         }
-        let targets = all.iter().map(|text| parse_target(text)).collect::<Result<Vec<_>>>()?;
+        let targets = all
+            .iter()
+            .map(|text| parse_target(text, self.output.probe()))
+            .collect::<Result<Vec<_>>>()?;
         for (at, target) in targets.iter().enumerate() {
             if targets[..at].iter().any(|other| other.name == target.name) {
                 bail!("two targets are called {}: names tell them apart", target.name);
@@ -263,29 +276,33 @@ impl VersusArgs {
     }
 }
 
-fn parse_target(text: &str) -> Result<Target> {
+fn parse_target(text: &str, probe: ProbeOptions) -> Result<Target> {
     let Some((name, servers)) = text.split_once('=') else {
         bail!("NAME=HOST:PORT expected instead of {text:?}");
     };
     let (servers, pids) = (resolve(servers)?, Vec::new());
-    Ok(Target { name: name.to_string(), servers, pids, keeper: Keeper::Nobody })
+    Ok(Target { name: name.to_string(), servers, pids, keeper: Keeper::Nobody, probe })
 }
 
 impl RunArgs {
     /// The target: the servers asked for, those that a scenario names, or one that is started
     /// for this run.
     pub(crate) fn target(&self, named: Option<String>) -> Result<Target> {
+        let mut probe = self.output.probe();
+        probe.metrics = self.metrics.as_deref().map(resolve_one).transpose()?;
         let Some(servers) = self.server.clone().or(named) else {
             let own = ThrowAway::start()?;
             let (address, directory) = (own.address(), own.directory().display().to_string());
             if !self.output.quiet {
                 eprintln!("no --server: a Ringkeeper for this run alone, in {directory}");
             }
+            probe.metrics = own.metrics();
             return Ok(Target {
                 name: format!("own server, {address}"),
                 servers: vec![address],
                 pids: Vec::new(),
                 keeper: Keeper::Own(Rc::new(RefCell::new(own))),
+                probe,
             });
         };
         Ok(Target {
@@ -293,18 +310,15 @@ impl RunArgs {
             name: servers,
             pids: self.server_pid.clone(),
             keeper: self.restart_cmd.clone().map_or(Keeper::Nobody, Keeper::Command),
+            probe,
         })
     }
 }
 
-impl RunArgs {
-    /// Where the metrics of the target are.
-    pub(crate) fn metrics(&self, target: &Target) -> Result<Option<SocketAddr>> {
-        match (&self.metrics, &target.keeper) {
-            (Some(address), _) => resolve_one(address).map(Some),
-            (None, Keeper::Own(own)) => Ok(own.borrow().metrics()),
-            (None, Keeper::Nobody | Keeper::Command(_)) => Ok(None),
-        }
+impl OutputArgs {
+    /// What to find out about the servers beside the load.
+    fn probe(&self) -> ProbeOptions {
+        ProbeOptions { counters: !self.no_counters, probe_disk: self.probe_disk, metrics: None }
     }
 }
 
@@ -358,6 +372,9 @@ mod tests {
         let cli = Cli::parse_from(["bench", "versus", "--server", "a=[::1]:1,127.0.0.1:2"]);
         let Some(Command::Versus(versus)) = cli.command else { panic!("versus was asked for") };
         assert!(versus.targets().is_err());
-        assert_eq!(parse_target(&versus.server[0]).unwrap().servers.len(), 2);
+        assert_eq!(
+            parse_target(&versus.server[0], ProbeOptions::default()).unwrap().servers.len(),
+            2
+        );
     }
 }

@@ -33,25 +33,18 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::{CheckArgs, Cli, Command, CompareArgs, RunArgs, VersusArgs};
-use crate::drive::interrupt;
-use crate::drive::rt::{Io, IoChoice};
-use crate::load::parameters::{Load, Target};
+use crate::drive::{interrupt, rt};
+use crate::load::parameters::Load;
 use crate::load::{scenario, unused_options};
-use crate::record::results::{self, Document, Run};
-use crate::result_writer::Notebook;
+use crate::model::error::error_text;
+use crate::model::io::{Io, IoChoice};
+use crate::record::results::{self, Document};
+use crate::result_writer::{Notebook, Outcome};
 use crate::search::{Goal, Search};
+use crate::servers::target::Target;
 use crate::show::compare::{self, Side};
 use crate::show::live::Live;
 use crate::show::{capacity, condition, html, text, versus};
-
-/// Whether the figures stand.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Outcome {
-    Good,
-    Bad,
-    /// They stand, and one of `--fail-if` holds.
-    ConditionFailed,
-}
 
 /// Runs `ringkeeper bench` with the arguments behind that word. Exit codes: 0 if every run was
 /// measured and nothing was wrong, 1 if the server did something wrong or a run ended before its
@@ -75,10 +68,15 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             Some(Command::Versus(versus)) => run_versus(versus),
             Some(Command::Compare(compare)) => run_compare(compare),
             Some(Command::Check(check)) => run_check(check),
-            Some(Command::Scenarios(scenarios)) => scenario::list(scenarios.show.as_deref()),
+            Some(Command::Scenarios(scenarios)) => {
+                scenario::list(scenarios.show.as_deref()).map(|list| {
+                    print(&list);
+                    Outcome::Good
+                })
+            }
         });
     if let Err(error) = &outcome {
-        eprintln!("bench: {}", results::told(error));
+        eprintln!("bench: {}", error_text(error));
     }
     match (interrupt::exit_code(), outcome) {
         (Some(code), _) => ExitCode::from(code),
@@ -91,7 +89,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 /// Settles what carries the sockets, and says so where it was not what was hoped for.
 fn settle_io(choice: IoChoice) -> Result<Io> {
-    let (io, reason) = Io::choose(choice)?;
+    let (io, reason) = rt::choose(choice)?;
     if let Some(reason) = reason {
         eprintln!("{reason}: sockets on epoll");
     }
@@ -103,13 +101,12 @@ fn run_plain(args: &RunArgs, words: &[OsString], found: &ArgMatches) -> Result<O
     let scenario = args.scenario.as_deref().map(scenario::read).transpose()?;
     let loads = match &scenario {
         None => args.load.loads(io)?,
-        Some(scenario) => scenario::loads(scenario, words, io)?,
+        Some(scenario) => scenario::loads(scenario, words, io, Cli::parse_load)?,
     };
     let mut notebook = Notebook::open(&args.output)?;
     let mut live = args.output.live()?;
     unused_options::idle(found, &loads).iter().for_each(|said| live.say(said));
     let target = args.target(scenario.and_then(|scenario| scenario.servers))?;
-    live.inquiry.metrics = args.metrics(&target)?;
     if let Some(goal) = &args.search {
         return run_search(goal, &target, &loads, &mut notebook, &mut live);
     }
@@ -117,13 +114,13 @@ fn run_plain(args: &RunArgs, words: &[OsString], found: &ArgMatches) -> Result<O
     let repeats = args.repeat;
     let turns = loads.iter().flat_map(|load| (1..=repeats).map(move |repeat| (load, repeat)));
     for (load, repeat) in turns {
-        let title = text::title(load);
+        let title = load.title();
         live.say(&format!("{title} on {}{}", target.name, turn(repeat, repeats)));
         match run::run(&target, load, &mut live) {
-            Ok(mut report) => {
-                report.repeat = repeat;
-                print(&text::report(&report));
-                notebook.add(Run::of(&report));
+            Ok(mut run) => {
+                run.repeat = repeat;
+                print(&text::report(&run));
+                notebook.add(run);
             }
             // The next load would not fare better.
             Err(error) => {
@@ -153,22 +150,23 @@ fn run_search(
     for load in loads {
         let is_pipelined = load.workload.is_pipelined();
         ensure!(is_pipelined, "{} has its own rhythm: it has no rate to search", load.workload);
-        live.say(&format!("{} on {}: {goal}", text::title(load), target.name));
+        live.say(&format!("{} on {}: {goal}", load.title(), target.name));
         let mut search = Search::new(load.rate.unwrap_or(search::START));
         while let Some(rate) = search.next() {
             let step = search.is_confirming();
             let load = goal.load(load, rate, step);
-            let report = run::run(target, &load, live)?;
+            let run = run::run(target, &load, live)?;
             if interrupt::is_wanted() {
                 break;
             }
-            search.take(goal.judge(rate, &report));
+            search.take(goal.judge(rate, &run));
             print(&search.last_line(step));
-            if !report.faults.is_empty() || search.found().is_some() {
-                print(&text::report(&report));
-                notebook.add(Run::of(&report));
+            let is_bad = !run.faults.is_empty();
+            if is_bad || search.found().is_some() {
+                print(&text::report(&run));
+                notebook.add(run);
             }
-            if !report.faults.is_empty() {
+            if is_bad {
                 break;
             }
         }
@@ -192,17 +190,17 @@ fn run_versus(args: &VersusArgs) -> Result<Outcome> {
         for round in 0..args.rounds {
             for which in turns(targets.len(), round) {
                 interrupt::check()?;
-                let (target, title) = (&targets[which], text::title(&load));
+                let (target, title) = (&targets[which], load.title());
                 live.say(&format!("{title} on {}, round {}", target.name, round + 1));
-                let mut report = match run::run(target, &load, &mut live) {
-                    Ok(report) => report,
+                let mut run = match run::run(target, &load, &mut live) {
+                    Ok(run) => run,
                     Err(error) => return give_up(notebook, &title, error),
                 };
-                report.repeat = round + 1;
-                if !report.is_good() {
-                    print(&text::report(&report));
+                run.repeat = round + 1;
+                if !run.is_good() {
+                    print(&text::report(&run));
                 }
-                notebook.add(Run::of(&report));
+                notebook.add(run);
             }
         }
     }
@@ -227,7 +225,7 @@ fn give_up(mut notebook: Notebook, title: &str, error: anyhow::Error) -> Result<
 }
 
 fn run_compare(args: &CompareArgs) -> Result<Outcome> {
-    let sides = compare::read_sides(args)?;
+    let sides = compare::read_sides(&args.files, &args.base, &args.new)?;
     let comparisons = compare::compare(&sides)?;
     let document = Document::begin();
     if args.json.as_deref().is_none_or(|path| path.as_os_str() != "-") {
@@ -261,9 +259,8 @@ fn run_check(args: &CheckArgs) -> Result<Outcome> {
     let mut live = args.output.live()?;
     let print = printer(&notebook);
     live.say(&format!("{} on {}", capacity::announcement(args.load, &load), target.name));
-    let report = run::run(&target, &load, &mut live)?;
-    print(&text::report(&report));
-    let run = Run::of(&report);
+    let run = run::run(&target, &load, &mut live)?;
+    print(&text::report(&run));
     let (passed, verdict) = capacity::verdict(args.load, &run);
     print(&format!("\n{verdict}"));
     notebook.add(run);

@@ -5,14 +5,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Error, Result, bail};
 
-use crate::Outcome;
 use crate::cli::OutputArgs;
-use crate::show::condition::{Condition, judge};
+use crate::model::error::error_text;
 use crate::record::hdr::{self, HdrLog};
+use crate::record::results::{Document, LoadGroup, Run, check_writable, loads, save};
+use crate::show::condition::{Condition, judge};
 use crate::show::html;
-use crate::servers::probe::Inquiry;
 use crate::show::live::Live;
-use crate::record::results::{Document, LoadGroup, Run, check_writable, loads, save, told};
+
+/// Whether the figures stand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    /// Nothing was wrong.
+    Good,
+    /// Something was wrong, or is missing.
+    Bad,
+    /// They stand, and one of `--fail-if` holds.
+    ConditionFailed,
+}
 
 /// The runs of a session.
 #[derive(Debug)]
@@ -77,7 +87,7 @@ impl Notebook {
         if self.document.results.is_empty() {
             return Err(error);
         }
-        let story = format!("{title}: {}", told(&error));
+        let story = format!("{title}: {}", error_text(&error));
         eprintln!("bench: {story}");
         self.document.failed.push(story);
         Ok(())
@@ -140,9 +150,7 @@ impl OutputArgs {
     /// What shows the course of the runs.
     pub(crate) fn live(&self) -> Result<Live> {
         let log = self.hdr.as_deref().map(HdrLog::create).transpose()?;
-        let inquiry =
-            Inquiry { counters: !self.no_counters, probe_disk: self.probe_disk, metrics: None };
-        Ok(Live::new(!self.quiet).with(log, inquiry))
+        Ok(Live::new(!self.quiet).with_log(log))
     }
 }
 
@@ -170,7 +178,7 @@ fn named<'a>(path: &Path, groups: &'a [LoadGroup<'a>]) -> Vec<(PathBuf, &'a Load
 
 /// All operations of all runs of a load as one.
 fn distribution(group: &LoadGroup<'_>) -> Result<String> {
-    let mut all = crate::record::tally::histogram();
+    let mut all = crate::model::quantiles::histogram();
     for run in &group.runs {
         all.add(run.total.histogram()?).expect("it has room for all latencies");
     }

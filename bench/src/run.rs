@@ -8,57 +8,61 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::record::telemetry::{Around, Recorder};
-use crate::model::clock::{Clock, Nanos, SECOND};
-use crate::drive::run_state::Course;
 use crate::drive::driver::Crew;
-use crate::servers::host;
-use crate::servers::probe::Inquest;
 use crate::drive::interrupt;
-use crate::servers::kill::{Killer, News};
-use crate::show::live::Live;
-use crate::load::parameters::{Load, Target};
-use crate::servers::processes::{Members, Usages};
-use crate::model::outage::{Kill, Outages};
 use crate::drive::recipe::{Place, Places};
-use crate::record::report::{Report, Sampled};
-use crate::record::results::{load_average, told};
-use crate::record::tally::{Tally, Window};
-use crate::show::text;
-use crate::record::timeline::{Feed, Timeline};
+use crate::drive::run_state::Course;
 use crate::drive::tree::Plot;
-use crate::load::value::mix;
+use crate::load::dice::mix;
+use crate::load::parameters::Load;
+use crate::model::clock::{Clock, Nanos, SECOND, nanos};
+use crate::model::error::error_text;
+use crate::model::interval::Interval;
+use crate::model::outage::Outages;
+use crate::model::server::Server;
+use crate::model::window::Window;
+use crate::record::results::{Run, load_average};
+use crate::record::tally::Tally;
+use crate::record::telemetry::{Recorder, RunTelemetry};
+use crate::record::timeline::{Feed, Timeline};
+use crate::servers::host;
+use crate::servers::kill::{Killer, News};
+use crate::servers::probe::ServerProbe;
+use crate::servers::processes::{Members, Usages};
+use crate::servers::target::Target;
 use crate::servers::word::{self, Introduction};
+use crate::show::live::Live;
+use crate::show::outages;
 
 /// How often the course of a run is looked at.
 const LOOK: Nanos = SECOND / 50;
 
 /// Runs a load against a target. An error means that nothing was measured; what goes wrong later
 /// is in the report.
-pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Report> {
+pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Run> {
     let mut plot = Plot::plant(&target.servers, load, &run_name())?;
     let version = target.servers.iter().find_map(|server| Introduction::of(*server).version);
     let gone: Vec<String> = gone(target);
     gone.iter().for_each(|story| live.say(story));
     let killer = Killer::new(target, load);
     let measured = killer.and_then(|killer| measure(target, load, &mut plot, killer, live));
-    let mut report = match measured {
-        Ok(report) => report,
+    let mut run = match measured {
+        Ok(run) => run,
         Err(error) => {
             // The first failure is the one to tell.
             let _ = plot.clear();
             return Err(error);
         }
     };
-    report.version = version;
-    report.examples.extend(gone);
+    run.version = version;
+    run.fault_examples.extend(gone);
     live.end();
     if let Err(error) = plot.clear() {
-        report.partial = true;
-        let story = told(&error);
-        report.examples.push(format!("left behind: {story}; the next run removes it"));
+        run.partial = true;
+        let story = error_text(&error);
+        run.fault_examples.push(format!("left behind: {story}; the next run removes it"));
     }
-    Ok(report)
+    Ok(run)
 }
 
 /// Servers of several that cannot be reached.
@@ -72,7 +76,7 @@ fn gone(target: &Target) -> Vec<String> {
 /// Short, and different for runs that overlap.
 fn run_name() -> String {
     let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let word = mix(u64::from(std::process::id()) << 32 ^ crate::model::clock::nanos(age));
+    let word = mix(u64::from(std::process::id()) << 32 ^ nanos(age));
     format!("{:06x}", word >> 40)
 }
 
@@ -174,23 +178,21 @@ fn measure(
     plot: &mut Plot,
     killer: Option<Killer>,
     live: &mut Live,
-) -> Result<Report> {
+) -> Result<Run> {
     let team = Team::start(target, load, plot);
-    let members = Members::find(target);
-    let inquest = Inquest::begin(live.inquiry, &target.servers, &members, team.course.clock);
+    let members = Members::find(&target.servers, &target.pids);
+    let probe = ServerProbe::begin(target.probe, &target.servers, &members, team.course.clock);
     let load_average = load_average();
     if !team.begin() {
         let failure = team.failure.lock().expect("no thread panics while it holds this").take();
         let failure = failure.unwrap_or_else(|| io::Error::other("unknown"));
-        let hint = inquest.connections_hint(load.connections / target.servers.len() as u32);
+        let hint = probe.connections_hint(load.connections / target.servers.len() as u32);
         let sessions = load.connections;
         bail!("cannot connect {sessions} sessions to {}: {failure}{hint}", target.name);
     }
-    let mut watch = Watch::begin(&team, members, killer);
-    let ahead = watch.from.saturating_sub(team.course.clock.now());
-    let started = SystemTime::now() + Duration::from_nanos(ahead);
-    live.begin(&text::title(load), started, Duration::from_nanos(load.length()));
-    let mut sampled = watch.attend(&team, plot, live);
+    let mut watch = Watch::begin(&team, members, killer, load_average);
+    live.begin(&load.title(), watch.started, Duration::from_nanos(load.length()));
+    let mut telemetry = watch.attend(&team, plot, live);
     team.course.release();
     let window = team.course.window();
     let mut timeline = watch.timeline;
@@ -198,32 +200,41 @@ fn measure(
     tally.outages.merge(&watch.outages);
     plot.audit(load, &mut tally);
     if load.count.is_some() {
-        sampled.elapsed = tally.last.saturating_sub(window.from);
+        telemetry.elapsed = tally.last.saturating_sub(window.from);
     }
-    watch.recorder.take(timeline.finish(), window.until, live);
-    let mut report = Report::new(&target.name, load, &tally, &sampled);
-    let mut seconds = watch.recorder.finish(sampled.elapsed);
-    let inquest_missing = inquest.missing.clone();
-    let (mut server, mut events) = inquest.end(window.from, &mut seconds);
-    server.members = sampled.members;
-    events.extend(watch.outages.each.iter().flat_map(Kill::events));
+    show(&mut watch.recorder, &timeline.finish(), window.until, live);
+    telemetry.seconds = watch.recorder.finish(telemetry.elapsed);
+    let missing = probe.missing.clone();
+    let (server, mut events) = probe.end(window.from, &mut telemetry.seconds);
+    events.extend(watch.outages.each.iter().flat_map(outages::events));
     events.sort_by(|one, other| one.at_s.total_cmp(&other.at_s));
-    report.examples.extend(inquest_missing);
-    report.around = Around { started, load_average, seconds, events, server };
-    report.partial = match load.count {
-        Some(count) => report.total.ops + report.total.errors + tally.outages.unknown < count,
-        None => sampled.elapsed < load.duration,
+    telemetry.events = events;
+    telemetry.server = Server { members: telemetry.server.members, ..server };
+    let elapsed = telemetry.elapsed;
+    let mut run = Run::new(&target.name, load, &tally, telemetry);
+    run.fault_examples.extend(missing);
+    run.partial = match load.count {
+        Some(count) => run.total.ops + run.total.errors + tally.outages.unknown < count,
+        None => elapsed < load.duration,
     };
     if let Some(trouble) = watch.trouble {
-        report.partial = true;
-        report.examples.push(told(&trouble));
+        run.partial = true;
+        run.fault_examples.push(error_text(&trouble));
     }
-    Ok(report)
+    Ok(run)
+}
+
+/// Records complete seconds, and shows them.
+fn show(recorder: &mut Recorder, intervals: &[Interval], until: Nanos, live: &mut Live) {
+    recorder.take(intervals, until).iter().for_each(|moment| live.second(moment));
+    intervals.iter().for_each(|interval| live.log(interval));
 }
 
 /// What follows a run while it lasts.
 struct Watch {
     from: Nanos,
+    started: SystemTime,
+    load_average: Option<f64>,
     timeline: Timeline,
     recorder: Recorder,
     members: Members,
@@ -235,18 +246,33 @@ struct Watch {
 }
 
 impl Watch {
-    fn begin(team: &Team, members: Members, mut killer: Option<Killer>) -> Watch {
+    fn begin(
+        team: &Team,
+        members: Members,
+        mut killer: Option<Killer>,
+        load_average: Option<f64>,
+    ) -> Watch {
         let from = team.course.window().from;
         let recorder = Recorder::new(from, team.load.workload.primary());
         if let Some(killer) = &mut killer {
             killer.begin(from);
         }
-        let (timeline, outages) = (Timeline::default(), Outages::default());
-        Watch { from, timeline, recorder, members, killer, outages, trouble: None }
+        let ahead = from.saturating_sub(team.course.clock.now());
+        Watch {
+            from,
+            started: SystemTime::now() + Duration::from_nanos(ahead),
+            load_average,
+            timeline: Timeline::default(),
+            recorder,
+            members,
+            killer,
+            outages: Outages::default(),
+            trouble: None,
+        }
     }
 
     /// Samples at the begin and at the end of the measured time, and shows what goes on meanwhile.
-    fn attend(&mut self, team: &Team, plot: &mut Plot, live: &mut Live) -> Sampled {
+    fn attend(&mut self, team: &Team, plot: &mut Plot, live: &mut Live) -> RunTelemetry {
         let clock = team.course.clock;
         let from = self.from;
         let mut begin = None;
@@ -285,13 +311,17 @@ impl Watch {
                 Some(end.sum().saturating_sub(begin.sum())),
             ),
         };
-        Sampled {
+        RunTelemetry {
             elapsed,
             driver_cpu_ns: end.driver_ns - begin.driver_ns,
             server_cpu_ns: cpu_ns,
             server_rss: end.rss,
             servers_unknown: self.members.unknown(),
-            members,
+            server: Server { members, ..Server::default() },
+            started: self.started,
+            load_average: self.load_average,
+            seconds: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -311,7 +341,7 @@ impl Watch {
             clock.sleep_until(now + LOOK);
         }
         if let Some(killer) = self.killer.take() {
-            (self.outages, self.trouble) = killer.finish(&team.course);
+            (self.outages, self.trouble) = killer.finish(&team.course.acks);
         }
     }
 
@@ -330,7 +360,7 @@ impl Watch {
     fn kill(&mut self, team: &Team, may_kill: bool, plot: &mut Plot, live: &mut Live) {
         let Some(killer) = &mut self.killer else { return };
         let now = team.course.clock.now();
-        if let Some(News { text, serves }) = killer.look(now, may_kill, &team.course) {
+        if let Some(News { text, serves }) = killer.look(now, may_kill, &team.course.acks) {
             live.tell(now, self.from, &text);
             if serves {
                 plot.revive();
@@ -341,7 +371,7 @@ impl Watch {
     fn look(&mut self, team: &Team, live: &mut Live) {
         self.recorder.look(team.course.clock.now(), &mut self.members);
         let complete = self.timeline.collect(team.feeds.iter().map(AsRef::as_ref));
-        self.recorder.take(complete, team.course.window().until, live);
+        show(&mut self.recorder, &complete, team.course.window().until, live);
     }
 }
 

@@ -6,11 +6,12 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-use crate::model::clock::{Nanos, SECOND, nanos};
-use crate::load::parameters::Load;
 use crate::load::args::parse_duration;
-use crate::record::report::{Quantiles, Report};
-use crate::show::text::{latency, whole};
+use crate::load::parameters::Load;
+use crate::model::clock::{Nanos, SECOND, nanos};
+use crate::model::numbers::{latency, whole};
+use crate::model::quantiles::Quantiles;
+use crate::record::results::Run;
 
 /// The first rate tried, unless another one was given.
 pub(crate) const START: f64 = 1_000.0;
@@ -135,18 +136,18 @@ impl Goal {
     }
 
     /// Judges a run.
-    pub(crate) fn judge(&self, rate: f64, report: &Report) -> Step {
-        let us = self.quantile.of(&report.total.response);
-        let reached = report.total.rate;
+    pub(crate) fn judge(&self, rate: f64, run: &Run) -> Step {
+        let us = self.quantile.of(&run.total.latency_us);
+        let reached = run.total.ops_per_s;
         let in_time = us * 1e3 < self.bound as f64;
-        let kept_up = reached >= report.due_per_s() * REACHED && report.unsent == 0;
-        let threads = f64::from(report.load.threads);
+        let kept_up = reached >= run.due_per_s() * REACHED && run.unsent == 0;
+        let threads = f64::from(run.threads);
         Step {
             rate,
             reached,
             us,
-            holds: in_time && kept_up && report.is_good(),
-            driver_bound: report.driver.cpus >= DRIVER_BUSY * threads,
+            holds: in_time && kept_up && run.is_good(),
+            driver_bound: run.driver.cpus >= DRIVER_BUSY * threads,
         }
     }
 }

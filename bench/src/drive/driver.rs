@@ -9,24 +9,25 @@ use std::time::Duration;
 
 use ringkeeper_engine::client::Options;
 
-use crate::model::clock::{Nanos, SECOND};
-use crate::drive::run_state::Course;
 use crate::drive::fanout::{Fanout, Group, Lasting};
-use crate::verify::fault::{Fault, FaultKind};
-use crate::load::keys::Chooser;
-use crate::verify::ledger::Ledger;
 use crate::drive::link::{Arrivals, Link, Route, arrivals};
-use crate::load::parameters::{Layout, Load};
 use crate::drive::pipelined::Pipelined;
 use crate::drive::recipe::{Contender, Places, Recipe};
 use crate::drive::rt::{self, Timer};
+use crate::drive::run_state::Course;
 use crate::drive::session::{Part, Session};
 use crate::drive::signal::Signal;
 use crate::drive::storm::Storm;
+use crate::load::dice::Dice;
+use crate::load::keys::Chooser;
+use crate::load::layout::Layout;
+use crate::load::parameters::Load;
+use crate::load::workload::Workload;
+use crate::model::clock::{Nanos, SECOND};
 use crate::record::tally::Tally;
 use crate::record::timeline::Feed;
-use crate::load::value::Dice;
-use crate::load::workload::Workload;
+use crate::verify::fault::{Fault, FaultKind};
+use crate::verify::ledger::Ledger;
 
 /// How often a thread looks after its sessions.
 const TICK: Duration = Duration::from_millis(20);

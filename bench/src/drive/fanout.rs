@@ -10,18 +10,21 @@ use std::sync::Arc;
 use ringkeeper_engine::client::{Event, Reply, Request, WatchMode};
 use ringkeeper_engine::wire::event::EventType;
 
-use crate::verify::check;
-use crate::model::clock::Nanos;
 use crate::drive::run_state::Course;
-use crate::verify::fault::{Fault, FaultKind};
-use crate::model::kind::Kind;
-use crate::load::parameters::{Layout, Load};
-use crate::drive::session::{Desk, Part, Tag};
+use crate::drive::session::{Desk, Part};
 use crate::drive::signal::Signal;
+use crate::load::layout::Layout;
+use crate::load::parameters::Load;
 use crate::load::sizes::Sizes;
-use crate::record::tally::{Tally, Times};
 use crate::load::value::Origin;
-use crate::load::workload::Op;
+use crate::model::clock::Nanos;
+use crate::model::kind::Kind;
+use crate::model::op::Op;
+use crate::model::op::Tag;
+use crate::model::window::Times;
+use crate::record::tally::Tally;
+use crate::verify::check;
+use crate::verify::fault::{Fault, FaultKind};
 
 /// Kinds of watch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

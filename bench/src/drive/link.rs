@@ -7,13 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::clock::Nanos;
-use crate::drive::run_state::Course;
-use crate::load::parameters::Arrival;
 use crate::drive::rt::{Socket, Timer};
+use crate::drive::run_state::Course;
 use crate::drive::session::{Due, Part, Session};
 use crate::drive::signal::Signal;
-use crate::load::value::Dice;
+use crate::load::dice::Dice;
+use crate::load::parameters::Arrival;
+use crate::model::clock::Nanos;
 
 /// Pauses between attempts to connect again: the first, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(5);

@@ -6,21 +6,25 @@ use std::sync::Arc;
 use ringkeeper_engine::client::{Create, CreateMode, Event, Reply, Request};
 use ringkeeper_engine::wire::{Acl, Stat};
 
-use crate::verify::check::{self, Seen};
-use crate::model::clock::Nanos;
-use crate::drive::run_state::Course;
-use crate::verify::fault::{Fault, FaultKind};
-use crate::load::keys::Chooser;
-use crate::model::kind::Kind;
-use crate::verify::ledger::Ledger;
-use crate::load::parameters::{Layout, Load};
-use crate::load::mix::Mix;
 use crate::drive::presence::Presence;
-use crate::drive::session::{Desk, Part, Tag};
+use crate::drive::run_state::Course;
+use crate::drive::session::{Desk, Part};
+use crate::load::dice::Dice;
+use crate::load::keys::Chooser;
+use crate::load::layout::Layout;
+use crate::load::mix::Mix;
+use crate::load::parameters::Load;
 use crate::load::sizes::Sizes;
+use crate::load::value::Origin;
+use crate::load::workload::Script;
+use crate::model::clock::Nanos;
+use crate::model::kind::Kind;
+use crate::model::op::Op;
+use crate::model::op::Tag;
 use crate::record::tally::Tally;
-use crate::load::value::{Dice, Origin};
-use crate::load::workload::{Op, Script};
+use crate::verify::check::{self, Seen};
+use crate::verify::fault::{Fault, FaultKind};
+use crate::verify::ledger::Ledger;
 
 /// A session that works through a script.
 pub(crate) struct Pipelined {
@@ -204,7 +208,7 @@ impl Pipelined {
     /// A set of a key was acknowledged.
     fn wrote(&mut self, op: Op, stat: &Stat, ledger: &mut Ledger) -> Result<(), Fault> {
         let origin = self.origin(op);
-        let bytes = self.load.value_bytes.of(origin);
+        let bytes = origin.bytes(self.load.value_bytes);
         ledger.set(origin, stat);
         check::length(stat, Sizes::fixed(bytes))?;
         self.seen.see(op.key, stat, Some(origin).filter(|_| Origin::is_told_by(bytes)))

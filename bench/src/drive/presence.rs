@@ -5,12 +5,13 @@ use ringkeeper_engine::Code;
 use ringkeeper_engine::client::{Create, CreateMode, Reply, Request};
 use ringkeeper_engine::wire::Acl;
 
+use crate::drive::session::Desk;
+use crate::model::kind::Kind;
+use crate::model::op::Op;
+use crate::model::op::Tag;
+use crate::model::outage::Outages;
 use crate::verify::check;
 use crate::verify::fault::{Fault, FaultKind};
-use crate::model::kind::Kind;
-use crate::model::outage::Outages;
-use crate::drive::session::{Desk, Tag};
-use crate::load::workload::Op;
 
 /// Requests, told apart by the sequence number of their operation.
 const MAKE: u64 = 0;

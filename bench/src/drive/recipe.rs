@@ -13,14 +13,16 @@ use ringkeeper_engine::client::{Create, CreateMode, Event, Reply, Request};
 use ringkeeper_engine::wire::Acl;
 use ringkeeper_engine::wire::event::EventType;
 
-use crate::verify::check;
-use crate::model::clock::Nanos;
 use crate::drive::run_state::Course;
-use crate::verify::fault::{Fault, FaultKind};
+use crate::drive::session::{Desk, Part};
+use crate::model::clock::Nanos;
 use crate::model::kind::Kind;
-use crate::drive::session::{Desk, Part, Tag};
-use crate::record::tally::{Tally, Times};
-use crate::load::workload::Op;
+use crate::model::op::Op;
+use crate::model::op::Tag;
+use crate::model::window::Times;
+use crate::record::tally::Tally;
+use crate::verify::check;
+use crate::verify::fault::{Fault, FaultKind};
 
 /// Name of the nodes in a queue, before their number.
 const PREFIX: &str = "lock-";

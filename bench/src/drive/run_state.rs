@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
-use crate::verify::acks::Acks;
 use crate::model::clock::{Clock, Nanos};
-use crate::record::tally::Window;
+use crate::model::window::Window;
+use crate::verify::acks::Acks;
 
 /// What the threads of a run agree on.
 #[derive(Debug)]

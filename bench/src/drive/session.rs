@@ -10,26 +10,17 @@ use ringkeeper_engine::client::{
     Awaited, Broken, Core, Event, Message, Options, Phase, Pulse, Reply, Request,
 };
 
-use crate::model::clock::Nanos;
 use crate::drive::run_state::Course;
-use crate::verify::fault::{Fault, FaultKind};
+use crate::model::clock::Nanos;
 use crate::model::kind::Kind;
-use crate::record::tally::{Tally, Times};
-use crate::load::workload::Op;
+use crate::model::op::Op;
+use crate::model::op::Tag;
+use crate::model::window::Times;
+use crate::record::tally::Tally;
+use crate::verify::fault::{Fault, FaultKind};
 
 /// A connection takes as long as a packet that is lost once, at least.
 const PATIENCE_MIN: Duration = Duration::from_millis(1_500);
-
-/// What is kept with a request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tag {
-    /// What was asked for.
-    pub op: Op,
-    /// When it should have been sent.
-    pub intended: Nanos,
-    /// When it was sent.
-    pub started: Nanos,
-}
 
 /// Where a part writes its requests.
 pub(crate) struct Desk<'a> {

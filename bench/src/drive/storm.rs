@@ -9,14 +9,15 @@ use std::time::Duration;
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::client::{Core, Message, Options, Request};
 
-use crate::model::clock::Nanos;
-use crate::drive::run_state::Course;
-use crate::verify::fault::{Fault, FaultKind};
-use crate::model::kind::Kind;
 use crate::drive::link::Route;
 use crate::drive::rt::Socket;
-use crate::record::tally::{Tally, Times};
-use crate::load::workload::Op;
+use crate::drive::run_state::Course;
+use crate::model::clock::Nanos;
+use crate::model::kind::Kind;
+use crate::model::op::Op;
+use crate::model::window::Times;
+use crate::record::tally::Tally;
+use crate::verify::fault::{Fault, FaultKind};
 
 /// Failures in a row after which a lane stops: the server is gone.
 const FAILURES_MAX: u32 = 3;

@@ -9,13 +9,14 @@ use ringkeeper_engine::Code;
 use ringkeeper_engine::client::{Client, Create, CreateMode, Error, MultiResult, Options, Request};
 use ringkeeper_engine::wire::Acl;
 
-use crate::verify::audit;
 use crate::drive::interrupt;
-use crate::model::kind::Kind;
-use crate::load::parameters::{Layout, Load};
+use crate::load::layout::Layout;
+use crate::load::parameters::Load;
 use crate::load::sizes::Sizes;
-use crate::record::tally::Tally;
 use crate::load::value::{Origin, PLANTER};
+use crate::model::kind::Kind;
+use crate::record::tally::Tally;
+use crate::verify::audit::Audit;
 
 /// Writes in one multi while planting and removing.
 const BATCH: usize = 200;
@@ -62,7 +63,8 @@ impl Plot {
     /// Looks for every write that was acknowledged.
     pub(crate) fn audit(&mut self, load: &Load, tally: &mut Tally) {
         self.revive();
-        audit::audit(&mut self.client, &self.layout, load, tally);
+        let Tally { ledger, faults, .. } = tally;
+        Audit { layout: &self.layout, load, ledger, faults }.run(&mut self.client);
     }
 
     /// A server may have gone or been restarted under the load: any of them will do for the rest,

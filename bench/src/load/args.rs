@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::model::clock::nanos;
 use crate::load::keys::KeysDist;
 use crate::load::parameters::{Arrival, Load, Shape};
-use crate::drive::rt::{Io, IoChoice};
 use crate::load::sizes::Sizes;
 use crate::load::workload::Workload;
+use crate::model::clock::nanos;
+use crate::model::io::{Io, IoChoice};
 
 /// The load.
 #[derive(Args, Clone, Debug)]
@@ -176,8 +176,14 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Cli;
-    use clap::Parser as _;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    #[command(args_override_self = true)]
+    struct Cli {
+        #[command(flatten)]
+        load: LoadArgs,
+    }
 
     #[test]
     fn nonsense_is_refused() {
@@ -189,7 +195,7 @@ mod tests {
             &["bench", "set", "--kill-leader-every", "5s", "-d", "5s"],
         ];
         for bad in bad {
-            assert!(Cli::parse_from(bad).run.load.loads(Io::Epoll).is_err(), "{bad:?}");
+            assert!(Cli::parse_from(bad).load.loads(Io::Epoll).is_err(), "{bad:?}");
         }
         for (text, ms) in [("5", 5_000), ("20ms", 20), ("1.5m", 90_000)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)));
@@ -199,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_comes_later_wins() {
-        let parse = |words: &[&str]| Cli::parse_from(words).run.load;
+        let parse = |words: &[&str]| Cli::parse_from(words).load;
         assert_eq!(parse(&["bench", "-d", "5s", "-n", "7", "-c", "1", "-c", "2"]).count, Some(7));
         let load = &parse(&["bench", "--tree", "2x5"]).loads(Io::Epoll).unwrap()[0];
         assert_eq!(load.keys, 25);

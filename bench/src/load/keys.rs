@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::load::value::Dice;
+use crate::load::dice::Dice;
 
 /// How keys are chosen.
 #[derive(Clone, Copy, PartialEq, Debug)]

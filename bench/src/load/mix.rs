@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::load::dice::Dice;
 use crate::model::kind::Kind;
-use crate::load::value::Dice;
 
 /// What can be mixed.
 pub(crate) const MIXED: [Kind; 9] = [

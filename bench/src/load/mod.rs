@@ -1,7 +1,9 @@
 //! What a load is: workloads, keys, values, options, scenarios.
 
 pub(crate) mod args;
+pub(crate) mod dice;
 pub(crate) mod keys;
+pub(crate) mod layout;
 pub(crate) mod mix;
 pub(crate) mod parameters;
 pub(crate) mod scenario;

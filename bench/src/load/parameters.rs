@@ -1,16 +1,15 @@
-//! The parameters of one load, and the names of the nodes it works on.
+//! The parameters of one load.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::str::FromStr;
 
-use crate::model::clock::Nanos;
 use crate::load::keys::KeysDist;
-use crate::servers::kill::Keeper;
-use crate::drive::rt::Io;
 use crate::load::sizes::Sizes;
-use crate::record::tally::Basis;
-use crate::load::workload::{Op, Script, Workload};
+use crate::load::workload::Workload;
+use crate::model::clock::Nanos;
+use crate::model::io::Io;
+use crate::model::numbers::whole;
+use crate::model::window::Basis;
 
 /// How the arrivals of an open loop are spaced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -90,7 +89,7 @@ impl Shape {
     }
 
     /// The path of a node on a level, below `root`.
-    fn path(self, root: &str, level: u32, mut number: u32) -> String {
+    pub(crate) fn path(self, root: &str, level: u32, mut number: u32) -> String {
         let mut names = Vec::new();
         for _ in 0..level {
             names.push(number % self.fan_out);
@@ -116,6 +115,27 @@ impl FromStr for Shape {
 }
 
 impl Load {
+    /// What was asked for, in one line.
+    pub(crate) fn title(&self) -> String {
+        let plural = if self.connections == 1 { "" } else { "s" };
+        let name = self.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        let mut title =
+            format!("{name}{} · {} connection{plural}", self.workload, self.connections);
+        if self.workload.is_pipelined() {
+            let _ = write!(title, " x {} in flight", self.pipeline);
+        }
+        if self.workload != Workload::Children && self.workload != Workload::Sessions {
+            let _ = write!(title, " · {} B", self.value_bytes);
+        }
+        match self.rate {
+            Some(rate) => {
+                let _ = write!(title, " · open loop, {} per second", whole(rate));
+            }
+            None => title.push_str(" · closed loop"),
+        }
+        title
+    }
+
     /// Time measured at most.
     pub(crate) fn length(&self) -> Nanos {
         if self.count.is_some() { Nanos::MAX } else { self.duration }
@@ -127,128 +147,6 @@ impl Load {
             (Some(_), _) => Basis::Intended,
             (None, Some(_)) => Basis::Started,
             (None, None) => Basis::Ended,
-        }
-    }
-}
-
-/// Servers to load, as one.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    /// Name in reports.
-    pub name: String,
-    /// Sessions are spread over these.
-    pub servers: Vec<SocketAddr>,
-    /// Processes to account for; found by their ports on this host if empty.
-    pub pids: Vec<u32>,
-    /// Who starts them again when they are killed.
-    pub keeper: Keeper,
-}
-
-/// Names of the nodes of one run.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Layout {
-    /// Everything is below this node.
-    pub run: String,
-    /// The nodes between it and the keys, parents first.
-    pub inner: Vec<String>,
-    /// The planted keys.
-    pub keys: Vec<String>,
-}
-
-impl Layout {
-    /// Keys below one node: lists of children stay small enough for every client.
-    pub(crate) const KEYS_PER_PARENT: u32 = 1_000;
-
-    /// The names of a run.
-    pub(crate) fn new(load: &Load, run: &str) -> Layout {
-        let run = format!("{}/{run}", load.path.trim_end_matches('/'));
-        let keys = if load.workload.needs_keys() { load.keys } else { 0 };
-        let mut layout = Layout { inner: Vec::new(), keys: Vec::new(), run };
-        match load.tree.filter(|_| keys > 0) {
-            None => layout.plan_flat(keys),
-            Some(shape) => layout.plan_tree(shape),
-        }
-        layout
-    }
-
-    fn plan_flat(&mut self, keys: u32) {
-        let parents = keys.div_ceil(Layout::KEYS_PER_PARENT);
-        let parent = |parent: u32| format!("{}/k{parent:03}", self.run);
-        let key = |key| format!("{}/{key:06}", parent(key / Layout::KEYS_PER_PARENT));
-        (self.inner, self.keys) =
-            ((0..parents).map(parent).collect(), (0..keys).map(key).collect());
-    }
-
-    fn plan_tree(&mut self, shape: Shape) {
-        let root = format!("{}/tree", self.run);
-        for level in 0..shape.depth {
-            let nodes = shape.fan_out.pow(level);
-            self.inner.extend((0..nodes).map(|node| shape.path(&root, level, node)));
-        }
-        let leaves = shape.leaves().unwrap_or(0);
-        self.keys = (0..leaves).map(|leaf| shape.path(&root, shape.depth, leaf)).collect();
-    }
-
-    /// The node that says, by being ephemeral, that the run is alive.
-    pub(crate) fn owner(run: &str) -> String {
-        format!("{run}/owner")
-    }
-
-    /// The node whose children are listed.
-    pub(crate) fn listed(&self) -> String {
-        format!("{}/list", self.run)
-    }
-
-    /// The node under which one session creates.
-    pub(crate) fn lane(&self, lane: u32) -> String {
-        format!("{}/c{lane:04}", self.run)
-    }
-
-    /// The node below which sessions show that they live.
-    pub(crate) fn presences(&self) -> String {
-        format!("{}/present", self.run)
-    }
-
-    /// The node by which one session shows it.
-    pub(crate) fn presence(&self, lane: u32) -> String {
-        format!("{}/{lane:04}", self.presences())
-    }
-
-    /// The node that one thread's watchers watch.
-    pub(crate) fn watched(&self, thread: u32) -> String {
-        format!("{}/w{thread:03}", self.run)
-    }
-
-    /// The node below it that is set, where the whole branch is watched.
-    pub(crate) fn watched_child(&self, thread: u32) -> String {
-        format!("{}/child", self.watched(thread))
-    }
-
-    /// The node under which contenders queue.
-    pub(crate) fn queue(&self, queue: u32) -> String {
-        format!("{}/q{queue:04}", self.run)
-    }
-
-    /// Appends the name of a node that a session makes.
-    pub(crate) fn push_made(op: Op, path: &mut String) {
-        let letter = if Script::is_lasting(op) { "" } else { "e" };
-        write!(path, "{letter}{:08}", op.seq << 1 >> 1).expect("writing to a String cannot fail");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_keys_are_the_leaves_of_a_tree() {
-        let shape: Shape = "2x3".parse().unwrap();
-        let mut layout = Layout { run: "/r".into(), inner: Vec::new(), keys: Vec::new() };
-        layout.plan_tree(shape);
-        assert_eq!(layout.inner, ["/r/tree", "/r/tree/0", "/r/tree/1", "/r/tree/2"]);
-        assert_eq!((layout.keys.len(), layout.keys[5].as_str()), (9, "/r/tree/1/2"));
-        for bad in ["", "3", "0x5", "2x0", "20x10", "9x9x9"] {
-            assert!(bad.parse::<Shape>().is_err(), "{bad}");
         }
     }
 }

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::load::value::{Origin, mix};
-
 /// Bytes of values: from `min` to `max`, every size as likely as any other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Sizes {
@@ -23,14 +21,10 @@ impl Sizes {
         Sizes { min: bytes, max: bytes }
     }
 
-    /// Bytes of the value with this origin: the same whoever asks.
-    pub(crate) const fn of(self, origin: Origin) -> usize {
+    /// One of the sizes, chosen by 64 random bits.
+    pub(crate) const fn pick(self, bits: u64) -> usize {
         let span = (self.max - self.min) as u64 + 1;
-        if span == 1 {
-            return self.min;
-        }
-        let word = mix(mix((origin.key as u64) << 32 | origin.writer as u64) ^ !origin.seq);
-        self.min + (word % span) as usize
+        self.min + (bits % span) as usize
     }
 
     /// Whether some value is that long.
@@ -72,6 +66,7 @@ impl FromStr for Sizes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::dice::mix;
 
     #[test]
     fn sizes_are_read_and_spread() {
@@ -83,7 +78,7 @@ mod tests {
         let sizes = Sizes { min: 10, max: 12 };
         let mut seen = [0_u32; 3];
         for seq in 0..300 {
-            seen[sizes.of(Origin { key: 1, writer: 2, seq }) - 10] += 1;
+            seen[sizes.pick(mix(seq)) - 10] += 1;
         }
         assert!(seen.iter().all(|count| *count > 50), "{seen:?}");
         assert_eq!((sizes.to_string(), Sizes::fixed(7).to_string()), ("10-12".into(), "7".into()));

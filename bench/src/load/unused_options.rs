@@ -3,9 +3,9 @@
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use crate::model::kind::Kind;
 use crate::load::parameters::Load;
 use crate::load::workload::Workload;
+use crate::model::kind::Kind;
 
 /// A sentence for each option on the command line that does nothing for any of these loads.
 pub(crate) fn idle(matches: &ArgMatches, loads: &[Load]) -> Vec<String> {
@@ -35,7 +35,7 @@ pub(crate) fn idle(matches: &ArgMatches, loads: &[Load]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::cli::Cli;
-    use crate::drive::rt::Io;
+    use crate::model::io::Io;
     use clap::{CommandFactory as _, FromArgMatches as _};
 
     fn said(line: &str) -> Vec<String> {

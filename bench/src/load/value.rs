@@ -1,5 +1,6 @@
 //! Values that prove themselves: who wrote them, for which key, and that no byte was changed.
 
+use crate::load::dice::{STEP, mix};
 use crate::load::sizes::Sizes;
 
 /// Bytes in front of the fill: key, writer, sequence number.
@@ -30,7 +31,7 @@ impl Origin {
 
     /// Fills `value` with as many bytes as this origin has.
     pub(crate) fn write(self, sizes: Sizes, value: &mut Vec<u8>) {
-        let bytes = sizes.of(self);
+        let bytes = self.bytes(sizes);
         value.clear();
         let mut word = self.seed();
         if Origin::is_told_by(bytes) {
@@ -59,16 +60,19 @@ impl Origin {
         let ids = u64::from_le_bytes(ids.try_into().expect("half of the head is 8 bytes"));
         let seq = u64::from_le_bytes(seq.try_into().expect("half of the head is 8 bytes"));
         let origin = Origin { key: ids as u32, writer: (ids >> 32) as u32, seq };
-        let good = origin.key == key && sizes.of(origin) == value.len();
+        let good = origin.key == key && origin.bytes(sizes) == value.len();
         (good && intact(fill, origin.seed())).then_some(origin)
+    }
+
+    /// Bytes of the value with this origin.
+    pub(crate) fn bytes(self, sizes: Sizes) -> usize {
+        sizes.pick(Origin { seq: !self.seq, ..self }.seed())
     }
 
     fn seed(self) -> u64 {
         mix(mix(u64::from(self.key) << 32 | u64::from(self.writer)) ^ self.seq)
     }
 }
-
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 fn intact(fill: &[u8], mut word: u64) -> bool {
     let mut words = fill.chunks_exact(8);
@@ -79,43 +83,6 @@ fn intact(fill: &[u8], mut word: u64) -> bool {
     });
     let rest = words.remainder();
     whole && rest == &word.to_le_bytes()[..rest.len()]
-}
-
-/// A mixer of 64 bits (splitmix64's finish): neighbours get unrelated results.
-pub(crate) const fn mix(word: u64) -> u64 {
-    let word = word.wrapping_add(STEP);
-    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
-}
-
-/// A small generator of repeatable choices.
-#[derive(Clone, Debug)]
-pub(crate) struct Dice {
-    state: u64,
-}
-
-impl Dice {
-    /// Different streams of one seed are unrelated.
-    pub(crate) fn new(seed: u64, stream: u64) -> Dice {
-        Dice { state: mix(mix(seed) ^ stream) }
-    }
-
-    /// The next 64 bits.
-    pub(crate) fn word(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(STEP);
-        mix(self.state)
-    }
-
-    /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: u32) -> u32 {
-        (((self.word() >> 32) * u64::from(bound)) >> 32) as u32
-    }
-
-    /// A number in 0..1.
-    pub(crate) fn fraction(&mut self) -> f64 {
-        (self.word() >> 11) as f64 / (1_u64 << 53) as f64
-    }
 }
 
 #[cfg(test)]
@@ -139,20 +106,6 @@ mod tests {
             }
             assert!(bytes == 0 || Origin::read(&value, 8, sizes).is_none());
             assert_eq!(Origin::read(&value, 7, Sizes::fixed(bytes + 1)), None);
-        }
-    }
-
-    #[test]
-    fn dice_repeat_and_stay_in_bounds() {
-        let (mut a, mut b) = (Dice::new(1, 2), Dice::new(1, 2));
-        for _ in 0..1_000 {
-            assert_eq!(a.below(10), b.below(10));
-            assert!(a.below(3) < 3);
-            assert!((0.0..1.0).contains(&b.fraction()));
-            b.below(1);
-            a.fraction();
-            b.word();
-            a.word();
         }
     }
 }

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::load::dice::Dice;
 use crate::load::keys::Chooser;
-use crate::model::kind::Kind;
 use crate::load::mix::{MIXED, Mix};
-use crate::load::value::Dice;
+use crate::model::kind::Kind;
+use crate::model::op::Op;
 
 /// Locks or elections of one run at most.
 const RECIPES_MAX: u32 = 10_000;
@@ -215,17 +216,6 @@ fn parse_count(text: Option<&str>) -> Result<u32, String> {
     count
         .filter(|count| (1..=RECIPES_MAX).contains(count))
         .ok_or_else(|| format!("a number from 1 to {RECIPES_MAX} is expected behind the colon"))
-}
-
-/// One operation to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Op {
-    /// Which.
-    pub kind: Kind,
-    /// On which of the planted keys; on nodes of a session's own: the number of the session.
-    pub key: u32,
-    /// The session's number of this write or of its node: marks values and names nodes.
-    pub seq: u64,
 }
 
 /// A session's sequence of operations, the same for the same seed.

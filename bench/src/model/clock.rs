@@ -35,3 +35,8 @@ impl Clock {
 pub(crate) fn nanos(duration: Duration) -> Nanos {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
+
+/// A time as seconds.
+pub(crate) fn seconds(time: Nanos) -> f64 {
+    Duration::from_nanos(time).as_secs_f64()
+}

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result};
 use hdrhistogram::Histogram;
 
+use crate::model::interval::Interval;
 use crate::record::results::encode;
-use crate::record::timeline::Interval;
 
 /// Histograms are of nanoseconds; these files show milliseconds.
 const NANOS_PER_MS: f64 = 1e6;
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn distributions_end_with_their_sums() {
-        let mut histogram = crate::record::tally::histogram();
+        let mut histogram = crate::model::quantiles::histogram();
         (1..=100).for_each(|n| histogram.record(n * 1_000_000).unwrap());
         let text = percentiles(&histogram);
         let last: Vec<_> = text.lines().rev().take(4).collect();

@@ -1,7 +1,6 @@
 //! What is counted and timed, and the form in which it is kept.
 
 pub(crate) mod hdr;
-pub(crate) mod report;
 pub(crate) mod results;
 pub(crate) mod tally;
 pub(crate) mod telemetry;

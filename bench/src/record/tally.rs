@@ -3,12 +3,17 @@
 use hdrhistogram::Histogram;
 
 use crate::model::clock::Nanos;
-use crate::verify::fault::{Fault, FaultKind, FaultLog};
+use crate::model::interval::{Interval, SecondNumber, second_of};
 use crate::model::kind::Kind;
-use crate::verify::ledger::Ledger;
+use crate::model::op::Op;
 use crate::model::outage::Outages;
-use crate::record::timeline::{Feed, Interval, SecondNumber, second_of};
-use crate::load::workload::Op;
+use crate::model::quantiles::histogram;
+use crate::model::window::Basis;
+use crate::model::window::Times;
+use crate::model::window::Window;
+use crate::record::timeline::Feed;
+use crate::verify::fault::{Fault, FaultKind, FaultLog};
+use crate::verify::ledger::Ledger;
 
 /// Times of one kind of operation.
 #[derive(Clone, Debug)]
@@ -23,48 +28,21 @@ pub(crate) struct Row {
     pub errors: u64,
 }
 
-/// A histogram of nanoseconds: three digits from 100 ns to ten minutes.
-pub(crate) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(100, 600_000_000_000, 3).expect("these bounds are legal")
-}
-
-/// Which operations are measured: those with this instant inside the window.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Basis {
-    /// The reply: a closed loop of some seconds.
-    Ended,
-    /// The sending: a closed loop of so many operations.
-    Started,
-    /// The time at which it was due, however late it was sent: an open loop. Latency is counted
-    /// from there.
-    Intended,
-}
-
-/// What is measured: the time between two instants.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Window {
-    /// End of the warm-up.
-    pub from: Nanos,
-    /// End of the measured time.
-    pub until: Nanos,
-}
-
-impl Window {
-    /// Whether an instant is inside.
-    pub(crate) fn holds(&self, at: Nanos) -> bool {
-        self.from <= at && at < self.until
+impl Row {
+    /// Nothing timed yet.
+    pub(crate) fn new(service: Option<Histogram<u64>>) -> Row {
+        Row { response: histogram(), service, in_time: 0, errors: 0 }
     }
-}
 
-/// When a request was due, was sent and was answered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Times {
-    /// When it should have been sent.
-    pub intended: Nanos,
-    /// When it was sent.
-    pub started: Nanos,
-    /// When its reply was read.
-    pub ended: Nanos,
+    /// Adds the times of another.
+    pub(crate) fn add(&mut self, other: &Row) {
+        self.response.add(&other.response).expect("all histograms have the same bounds");
+        if let (Some(mine), Some(theirs)) = (&mut self.service, &other.service) {
+            mine.add(theirs).expect("all histograms have the same bounds");
+        }
+        self.in_time += other.in_time;
+        self.errors += other.errors;
+    }
 }
 
 /// What one driver thread counts and times.
@@ -205,13 +183,7 @@ impl Tally {
     /// Adds what another thread counted.
     pub(crate) fn merge(&mut self, other: &Tally) {
         for (kind, theirs) in other.rows() {
-            let mine = self.row_mut(kind);
-            mine.response.add(&theirs.response).expect("all histograms have the same bounds");
-            if let (Some(mine), Some(theirs)) = (&mut mine.service, &theirs.service) {
-                mine.add(theirs).expect("all histograms have the same bounds");
-            }
-            mine.in_time += theirs.in_time;
-            mine.errors += theirs.errors;
+            self.row_mut(kind).add(theirs);
         }
         self.ledger.merge(&other.ledger);
         self.outages.merge(&other.outages);
@@ -223,14 +195,7 @@ impl Tally {
 
     fn row_mut(&mut self, kind: Kind) -> &mut Row {
         let service = self.basis == Basis::Intended;
-        self.rows[kind.index()].get_or_insert_with(|| {
-            Box::new(Row {
-                response: histogram(),
-                service: service.then(histogram),
-                in_time: 0,
-                errors: 0,
-            })
-        })
+        self.rows[kind.index()].get_or_insert_with(|| Box::new(Row::new(service.then(histogram))))
     }
 }
 

@@ -1,42 +1,40 @@
-//! What is noted around the operations of a run: its seconds, the server, the host.
+//! What is noted beside the operations of a run: its seconds, the server, the host.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use crate::model::clock::{Nanos, SECOND};
-use crate::servers::host;
+use crate::model::interval::{Interval, SecondNumber, second_of};
 use crate::model::kind::Kind;
-use crate::show::live::{Live, Moment};
+use crate::model::quantiles::Quantiles;
+use crate::model::second::{Event, Second};
+use crate::model::server::Server;
+use crate::servers::host;
 use crate::servers::processes::Members;
-use crate::record::report::Quantiles;
-use crate::record::results::{Event, Second, Server};
-use crate::record::timeline::{Interval, SecondNumber, second_of};
 
-/// What is noted around the operations of a run.
+/// What is noted beside the operations of a run.
 #[derive(Clone, Debug)]
-pub(crate) struct Around {
+pub(crate) struct RunTelemetry {
     /// When the measured time began.
     pub started: SystemTime,
     /// The host's load average right before.
     pub load_average: Option<f64>,
+    /// Time measured.
+    pub elapsed: Nanos,
+    /// The driver's processor time within it.
+    pub driver_cpu_ns: u64,
+    /// The servers' processor time within it, if they are known.
+    pub server_cpu_ns: Option<u64>,
+    /// The servers' memory at its end, and the most they ever held.
+    pub server_rss: Option<(u64, u64)>,
+    /// Servers whose processes are not known, so that these sums lack them.
+    pub servers_unknown: usize,
     /// Its seconds.
     pub seconds: Vec<Second>,
     /// What happened to the server.
     pub events: Vec<Event>,
     /// The server.
     pub server: Server,
-}
-
-impl Default for Around {
-    fn default() -> Around {
-        Around {
-            started: SystemTime::UNIX_EPOCH,
-            load_average: None,
-            seconds: Vec::new(),
-            events: Vec::new(),
-            server: Server::default(),
-        }
-    }
 }
 
 /// Processors that driver and servers kept busy.
@@ -48,6 +46,21 @@ pub(crate) struct Busy {
     pub server: Option<f64>,
 }
 
+/// One second, as it is shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Moment {
+    /// Which, from the end of the warm-up.
+    pub second: SecondNumber,
+    /// Operations answered.
+    pub ops: u64,
+    /// Their latency.
+    pub latency: Quantiles,
+    /// Processors kept busy.
+    pub busy: Busy,
+    /// Faults so far.
+    pub faults: u64,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Used {
     at: Nanos,
@@ -55,7 +68,7 @@ struct Used {
     server_ns: Option<u64>,
 }
 
-/// Turns the intervals of a run into its seconds, and shows them as they pass.
+/// Turns the intervals of a run into its seconds.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     from: Nanos,
@@ -94,9 +107,10 @@ impl Recorder {
         }
     }
 
-    /// Takes in complete seconds of a load that ends at `until`. Behind it only those with late
-    /// replies are shown.
-    pub(crate) fn take(&mut self, intervals: Vec<Interval>, until: Nanos, live: &mut Live) {
+    /// Takes in complete seconds of a load that ends at `until`, and returns those to show. Behind
+    /// the end only those with late replies are.
+    pub(crate) fn take(&mut self, intervals: &[Interval], until: Nanos) -> Vec<Moment> {
+        let mut shown = Vec::new();
         for interval in intervals {
             let over = interval.second >= second_of(until, self.from).max(0);
             self.faults += interval.faults;
@@ -105,9 +119,8 @@ impl Recorder {
             let busy = self.busy.remove(&interval.second).unwrap_or_default();
             let (second, ops) = (interval.second, response.len());
             if !over || ops > 0 || interval.faults > 0 {
-                live.second(&Moment { second, ops, latency, busy, faults: self.faults });
+                shown.push(Moment { second, ops, latency, busy, faults: self.faults });
             }
-            live.log(&interval);
             let second = Second {
                 at_s: interval.second as f64,
                 ops,
@@ -119,6 +132,7 @@ impl Recorder {
             };
             self.seconds.push((interval.second, second));
         }
+        shown
     }
 
     /// The measured seconds, and those of late replies behind them.
@@ -162,10 +176,9 @@ mod tests {
     #[test]
     fn seconds_know_their_length_and_whether_they_are_late() {
         let mut recorder = Recorder::new(5 * SECOND, &[Kind::Get]);
-        let mut live = Live::new(false);
         let intervals = [(-1, 9), (0, 10), (1, 5), (2, 1), (3, 0)];
-        let intervals = intervals.map(|(second, ops)| interval(second, ops)).to_vec();
-        recorder.take(intervals, 6 * SECOND, &mut live);
+        let intervals = intervals.map(|(second, ops)| interval(second, ops));
+        recorder.take(&intervals, 6 * SECOND);
         let seconds = recorder.finish(SECOND * 3 / 2);
         let shape: Vec<_> = seconds.iter().map(|s| (s.at_s, s.ops_per_s, s.late)).collect();
         assert_eq!(shape, [(0.0, 10.0, false), (1.0, 10.0, false), (2.0, 1.0, true)]);

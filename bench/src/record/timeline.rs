@@ -9,68 +9,8 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use hdrhistogram::Histogram;
-
-use crate::model::clock::{Nanos, SECOND};
-use crate::model::kind::Kind;
-use crate::record::tally::histogram;
-
-/// Number of a second, from the end of the warm-up.
-pub(crate) type SecondNumber = i64;
-
-/// The second in which an instant lies.
-pub(crate) fn second_of(at: Nanos, from: Nanos) -> SecondNumber {
-    let offset = i128::from(at) - i128::from(from);
-    let second = offset.div_euclid(i128::from(SECOND));
-    SecondNumber::try_from(second).unwrap_or(SecondNumber::MAX)
-}
-
-/// What was answered within one second.
-#[derive(Clone, Debug)]
-pub(crate) struct Interval {
-    /// Which second.
-    pub second: SecondNumber,
-    rows: [Option<Box<Histogram<u64>>>; Kind::ALL.len()],
-    /// Faults seen within it.
-    pub faults: u64,
-}
-
-impl Interval {
-    /// Nothing yet.
-    pub(crate) fn new(second: SecondNumber) -> Interval {
-        Interval { second, rows: [const { None }; Kind::ALL.len()], faults: 0 }
-    }
-
-    /// Times one operation.
-    pub(crate) fn record(&mut self, kind: Kind, latency: Nanos) {
-        self.row_mut(kind).saturating_record(latency);
-    }
-
-    /// Kinds with operations, and their times.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (Kind, &Histogram<u64>)> {
-        Kind::ALL.into_iter().filter_map(|kind| Some((kind, self.rows[kind.index()].as_deref()?)))
-    }
-
-    /// Times of several kinds as one.
-    pub(crate) fn all_of(&self, kinds: &[Kind]) -> Histogram<u64> {
-        let mut all = histogram();
-        for (_, row) in self.rows().filter(|(kind, _)| kinds.contains(kind)) {
-            all.add(row).expect("all histograms have the same bounds");
-        }
-        all
-    }
-
-    fn merge(&mut self, other: &Interval) {
-        for (kind, theirs) in other.rows() {
-            self.row_mut(kind).add(theirs).expect("all histograms have the same bounds");
-        }
-        self.faults += other.faults;
-    }
-
-    fn row_mut(&mut self, kind: Kind) -> &mut Histogram<u64> {
-        self.rows[kind.index()].get_or_insert_with(|| Box::new(histogram()))
-    }
-}
+use crate::model::interval::Interval;
+use crate::model::interval::SecondNumber;
 
 /// Where one thread leaves its seconds.
 #[derive(Default, Debug)]
@@ -152,19 +92,13 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::clock::Nanos;
+    use crate::model::kind::Kind;
 
     fn interval(second: SecondNumber, latency: Nanos) -> Interval {
         let mut interval = Interval::new(second);
         interval.record(Kind::Get, latency);
         interval
-    }
-
-    #[test]
-    fn seconds_count_from_the_end_of_the_warm_up() {
-        assert_eq!(second_of(5 * SECOND, 5 * SECOND), 0);
-        assert_eq!(second_of(5 * SECOND - 1, 5 * SECOND), -1);
-        assert_eq!(second_of(7 * SECOND - 1, 5 * SECOND), 1);
-        assert_eq!(second_of(u64::MAX, 0), 18_446_744_073);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::model::clock::{Nanos, SECOND};
+use crate::model::second::{Event, Second};
+use crate::model::server::Counters;
 use crate::servers::monitor::Counted;
-use crate::record::results::{Counters, Event, Second};
 
 /// A sync that took longer is an event.
 const SLOW_SYNC_MS: f64 = 10.0;

@@ -34,12 +34,19 @@ pub(crate) fn cpu_ns(pid: u32) -> Option<u64> {
 /// Bytes of memory that a process holds, and the most it ever held.
 pub(crate) fn rss_bytes(pid: u32) -> Option<(u64, u64)> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    Some((status_bytes(&status, "VmRSS:")?, status_bytes(&status, "VmHWM:")?))
+    Some((kilobytes(&status, "VmRSS:")?, kilobytes(&status, "VmHWM:")?))
 }
 
-fn status_bytes(status: &str, key: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+/// The bytes of a line such as `MemTotal:   12 kB`.
+pub(crate) fn kilobytes(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1_024)
+}
+
+/// A file's one line without its end; nothing if it is not there or empty.
+pub(crate) fn read_line(path: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    Some(text.trim().to_string()).filter(|text| !text.is_empty())
 }
 
 /// The process that listens on this address, if it is on this host. Sockets of other users are not
@@ -100,5 +107,6 @@ mod tests {
         let (rss, peak) = rss_bytes(own).unwrap();
         assert!(rss > 100_000 && peak >= rss);
         assert_eq!(cpu_ns(u32::MAX), None);
+        assert_eq!(kilobytes("MemTotal:     12 kB\n", "MemTotal:"), Some(12_288));
     }
 }

@@ -1,42 +1,29 @@
 //! Servers that are killed under load, and started again.
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
-use std::rc::Rc;
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::load::parameters::Load;
+use crate::model::clock::seconds;
 use crate::model::clock::{Nanos, SECOND};
-use crate::drive::run_state::Course;
-use crate::servers::host;
-use crate::load::parameters::{Load, Target};
+use crate::model::error::error_text;
+use crate::model::numbers::latency;
 use crate::model::outage::{Kill, Outages};
+use crate::servers::host;
 use crate::servers::quorum;
-use crate::record::report::seconds;
-use crate::record::results::told;
-use crate::show::text::latency;
-use crate::servers::ephemeral::ThrowAway;
+use crate::servers::target::Keeper;
+use crate::servers::target::Target;
 use crate::servers::word::Introduction;
+use crate::verify::acks::Acks;
 
 /// How long a killed server is waited for, or one that can be spared.
 const PATIENCE: Nanos = 60 * SECOND;
 /// How often servers are asked whether they serve again.
 const ASK: Nanos = SECOND / 20;
-
-/// Who starts the servers of a target again.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Keeper {
-    /// Nobody: they are not ours to kill.
-    #[default]
-    Nobody,
-    /// This process, which has started its only server itself.
-    Own(Rc<RefCell<ThrowAway>>),
-    /// A command of the user's.
-    Command(String),
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
@@ -158,8 +145,8 @@ impl Killer {
     }
 
     /// Does what is due, and tells what has happened.
-    pub(crate) fn look(&mut self, now: Nanos, may_kill: bool, course: &Course) -> Option<News> {
-        if let Some(news) = self.look_at_writes(course) {
+    pub(crate) fn look(&mut self, now: Nanos, may_kill: bool, acks: &Acks) -> Option<News> {
+        if let Some(news) = self.look_at_writes(acks) {
             return Some(news);
         }
         if now < self.ask {
@@ -168,31 +155,31 @@ impl Killer {
         self.ask = now + ASK;
         let may_kill = may_kill && self.trouble.is_none() && now >= self.next;
         let looked = match self.state {
-            State::Serving if may_kill => self.kill(now, course),
+            State::Serving if may_kill => self.kill(now, acks),
             State::Serving => Ok(None),
             State::Down { .. } => self.look_at_commands().and_then(|()| self.look_at_servers(now)),
         };
         looked.unwrap_or_else(|trouble| {
-            let text = format!("{}; nothing else is killed", told(&trouble));
+            let text = format!("{}; nothing else is killed", error_text(&trouble));
             self.trouble.get_or_insert(trouble);
             Some(News::new(text))
         })
     }
 
     /// The load is over: what was done, and why it ended early.
-    pub(crate) fn finish(mut self, course: &Course) -> (Outages, Option<Error>) {
-        self.sum_up(course);
+    pub(crate) fn finish(mut self, acks: &Acks) -> (Outages, Option<Error>) {
+        self.sum_up(acks);
         let idle = self.outages.kills == 0 && self.trouble.is_none();
         let trouble = idle.then(|| anyhow!("no server was killed: the load was over before"));
         (self.outages, self.trouble.or(trouble))
     }
 
     /// The first write that is acknowledged under a new leader ends the pause.
-    fn look_at_writes(&mut self, course: &Course) -> Option<News> {
+    fn look_at_writes(&mut self, acks: &Acks) -> Option<News> {
         let since = self.without_writes?;
-        course.acks.last().filter(|last| *last > since)?;
+        acks.last().filter(|last| *last > since)?;
         (self.without_writes, self.resumed) = (None, true);
-        let pause = latency(seconds(course.acks.longest()) * 1e6);
+        let pause = latency(seconds(acks.longest()) * 1e6);
         Some(News::new(format!("writes are acknowledged again, after {pause} without")))
     }
 
@@ -250,7 +237,7 @@ impl Killer {
         self.outages.each.last_mut().expect("what is down was killed")
     }
 
-    fn kill(&mut self, now: Nanos, course: &Course) -> Result<Option<News>> {
+    fn kill(&mut self, now: Nanos, acks: &Acks) -> Result<Option<News>> {
         let spared = match quorum::leader(&self.servers) {
             None => Err("no server leads".to_string()),
             Some(leader) => quorum::can_spare(leader, &self.servers).map(|()| leader),
@@ -262,8 +249,8 @@ impl Killer {
             }
             Err(_) => return Ok(None),
         };
-        self.sum_up(course);
-        course.acks.watch();
+        self.sum_up(acks);
+        acks.watch();
         let pid = match &self.keeper {
             Keeper::Nobody => unreachable!("there is no killer of these"),
             Keeper::Own(own) => Some(own.borrow_mut().kill().context("cannot kill the server")?),
@@ -287,13 +274,13 @@ impl Killer {
     }
 
     /// Notes for how long nothing was written because of the last kill.
-    fn sum_up(&mut self, course: &Course) {
+    fn sum_up(&mut self, acks: &Acks) {
         // The load may have ended before a look at the first write.
-        let _ = self.look_at_writes(course);
+        let _ = self.look_at_writes(acks);
         if self.resumed
             && let Some(kill) = self.outages.each.last_mut()
         {
-            kill.no_writes_s = Some(seconds(course.acks.longest()));
+            kill.no_writes_s = Some(seconds(acks.longest()));
         }
     }
 

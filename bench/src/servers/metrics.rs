@@ -1,10 +1,10 @@
 //! The server's metrics for Prometheus, as far as they tell how its commits are distributed.
 
+use crate::model::quantiles::Distribution;
+
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -86,25 +86,6 @@ impl Buckets {
     pub(crate) fn distribution(&self) -> Distribution {
         let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| self.quantile(share));
         Distribution { p50, p99, max }
-    }
-}
-
-/// How something was distributed, read off buckets: right to the width of one.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Distribution {
-    /// The median.
-    pub p50: f64,
-    /// 99 %.
-    pub p99: f64,
-    /// The end of the highest bucket that is not empty: nothing was above.
-    pub max: f64,
-}
-
-impl Distribution {
-    /// In another unit.
-    pub(crate) fn times(self, factor: f64) -> Distribution {
-        let Distribution { p50, p99, max } = self;
-        Distribution { p50: p50 * factor, p99: p99 * factor, max: max * factor }
     }
 }
 

@@ -10,4 +10,5 @@ pub(crate) mod probe;
 pub(crate) mod processes;
 pub(crate) mod quorum;
 pub(crate) mod storage;
+pub(crate) mod target;
 pub(crate) mod word;

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::model::clock::{Clock, Nanos};
+use crate::model::second::{Event, Second};
+use crate::model::server::Server;
 use crate::servers::events;
-use crate::servers::processes::Members;
 use crate::servers::metrics::Commits;
 use crate::servers::monitor::{Monitor, Source};
-use crate::record::results::{Event, Second, Server};
+use crate::servers::processes::Members;
 use crate::servers::storage;
 use crate::servers::word;
 
@@ -16,8 +17,8 @@ use crate::servers::word;
 const CONNECTIONS_DEFAULT: u32 = 60;
 
 /// What to find out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Inquiry {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct ProbeOptions {
     /// Ask for the server's counters while the load runs.
     pub counters: bool,
     /// Measure the disk below the server's log before the load runs.
@@ -26,24 +27,24 @@ pub(crate) struct Inquiry {
     pub metrics: Option<SocketAddr>,
 }
 
-/// An inquiry under way.
+/// What has been found out so far.
 #[derive(Debug)]
-pub(crate) struct Inquest {
+pub(crate) struct ServerProbe {
     server: Server,
     monitor: Option<Monitor>,
     /// Why something that was asked for is missing.
     pub missing: Vec<String>,
 }
 
-impl Inquest {
+impl ServerProbe {
     /// Looks at the server and begins to watch its counters. Of several servers it is the first
     /// that answers.
     pub(crate) fn begin(
-        inquiry: Inquiry,
+        options: ProbeOptions,
         servers: &[SocketAddr],
         members: &Members,
         clock: Clock,
-    ) -> Inquest {
+    ) -> ServerProbe {
         let mut server = Server { pids: members.pids(), ..Server::default() };
         let mut missing = Vec::new();
         let answers = |server: &SocketAddr| Some((*server, word::ask(*server, "conf").ok()?));
@@ -52,20 +53,20 @@ impl Inquest {
         server.configuration = answer.as_deref().map(storage::configuration).unwrap_or_default();
         let pid = asked.and_then(|asked| members.pid_of(asked));
         server.storage = pid.and_then(|pid| storage::of_server(pid, &server.configuration));
-        if inquiry.probe_disk {
+        if options.probe_disk {
             probe(pid, &mut server, &mut missing);
         }
-        if let Some(address) = inquiry.metrics
+        if let Some(address) = options.metrics
             && Commits::ask(address).is_none()
         {
             missing.push(format!("http://{address}/metrics tells nothing of commits"));
         }
-        let watched = asked.filter(|_| inquiry.counters);
+        let watched = asked.filter(|_| options.counters);
         let monitor = watched.map(|address| {
-            let metrics = inquiry.metrics;
+            let metrics = options.metrics;
             Monitor::start(Source { server: address, metrics }, clock)
         });
-        Inquest { server, monitor, missing }
+        ServerProbe { server, monitor, missing }
     }
 
     /// Why so many sessions on a server may be too many, if its configuration tells.

@@ -3,9 +3,8 @@
 
 use std::net::SocketAddr;
 
+use crate::model::server::Member;
 use crate::servers::host;
-use crate::load::parameters::Target;
-use crate::record::results::Member;
 
 /// What one process has used so far, or the processes of one server.
 #[derive(Clone, Debug)]
@@ -58,12 +57,12 @@ pub(crate) struct Usages {
 }
 
 impl Members {
-    /// Finds the processes of a target.
-    pub(crate) fn find(target: &Target) -> Members {
-        let given = target.pids.iter().map(|pid| Used::new(None, Some(*pid)));
-        let found = target.servers.iter().map(|s| Used::new(Some(*s), host::listener(*s)));
-        let each = if target.pids.is_empty() { found.collect() } else { given.collect() };
-        Members { each, servers: target.servers.len() }
+    /// Finds the processes of servers, unless they are named.
+    pub(crate) fn find(servers: &[SocketAddr], pids: &[u32]) -> Members {
+        let given = pids.iter().map(|pid| Used::new(None, Some(*pid)));
+        let found = servers.iter().map(|s| Used::new(Some(*s), host::listener(*s)));
+        let each = if pids.is_empty() { found.collect() } else { given.collect() };
+        Members { each, servers: servers.len() }
     }
 
     /// Those that are known.
@@ -164,16 +163,13 @@ mod tests {
     #[test]
     fn sums_say_what_they_lack() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let servers = vec![listener.local_addr().unwrap(), ([127, 0, 0, 1], 1).into()];
-        let keeper = crate::servers::kill::Keeper::Nobody;
-        let target = Target { name: "two".into(), servers, pids: Vec::new(), keeper };
-        let mut members = Members::find(&target);
+        let servers = [listener.local_addr().unwrap(), ([127, 0, 0, 1], 1).into()];
+        let mut members = Members::find(&servers, &[]);
         assert_eq!((members.pids().len(), members.unknown()), (1, 1));
         let usages = members.usages().unwrap();
         let each = members.describe(&usages, &usages, 1);
         assert!(each[0].rss_bytes > Some(100_000) && each[0].cpus == Some(0.0), "{each:?}");
         assert!(each[1].pid.is_none() && each[1].cpus.is_none(), "{each:?}");
-        let named = Target { pids: vec![std::process::id()], ..target };
-        assert_eq!(Members::find(&named).unknown(), 0);
+        assert_eq!(Members::find(&servers, &[std::process::id()]).unknown(), 0);
     }
 }

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 
-use crate::record::results::{Storage, SyncProbe, read};
+use crate::model::clock::nanos;
+use crate::model::quantiles::histogram;
+use crate::model::server::{Storage, SyncProbe};
+use crate::servers::host::read_line;
 
 /// Syncs of a probe, at most.
 const PROBE_SYNCS: u64 = 400;
@@ -98,7 +101,7 @@ fn describe_device(number: &str, storage: &mut Storage) {
     let with_queue = device.ancestors().take(2).find(|path| path.join("queue").is_dir());
     storage.device = device.file_name().map(|name| name.to_string_lossy().into_owned());
     let Some(disk) = with_queue else { return };
-    let of = |name: &str| read(&disk.join(name).to_string_lossy());
+    let of = |name: &str| read_line(&disk.join(name).to_string_lossy());
     storage.scheduler = of("queue/scheduler").map(|all| chosen(&all).to_string());
     storage.write_cache = of("queue/write_cache");
     storage.rotational = of("queue/rotational").map(|value| value == "1");
@@ -127,7 +130,7 @@ fn probe_for(directory: &Path, time: Duration) -> io::Result<SyncProbe> {
         rustix::io::pwrite(&file, &block, offset)?;
     }
     rustix::fs::fsync(&file)?;
-    let mut times = crate::record::tally::histogram();
+    let mut times = histogram();
     let begin = Instant::now();
     for turn in 0..PROBE_SYNCS {
         if begin.elapsed() > time {
@@ -137,7 +140,7 @@ fn probe_for(directory: &Path, time: Duration) -> io::Result<SyncProbe> {
         let before = Instant::now();
         rustix::io::pwrite(&file, &block, offset)?;
         rustix::fs::fdatasync(&file)?;
-        times.saturating_record(crate::model::clock::nanos(before.elapsed()));
+        times.saturating_record(nanos(before.elapsed()));
     }
     let at = |quantile| times.value_at_quantile(quantile) as f64 / 1e3;
     let (syncs, bytes) = (times.len(), PROBE_BYTES as u64);

@@ -11,8 +11,8 @@
 //!   client pings after a third of it and gives up after two thirds, which leaves 1.3 s.
 
 use crate::load::parameters::Load;
+use crate::model::numbers::{grouped, latency, whole};
 use crate::record::results::Run;
-use crate::show::text::{grouped, latency, whole};
 
 /// Share of reads.
 pub(crate) const READS: f64 = 0.9;

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result, bail};
 
 use crate::model::kind::Kind;
-use crate::record::results::{Operation, Run, loads};
+use crate::model::numbers::{latency, megabytes, whole};
 use crate::model::spread::Spread;
-use crate::show::text::{latency, megabytes, whole};
+use crate::record::results::{Operation, Run, loads};
 
 /// What a condition looks at.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -8,32 +8,16 @@ use anstream::{AutoStream, ColorChoice};
 use anyhow::Result;
 use rustix::termios::tcgetwinsize;
 
-use crate::record::telemetry::Busy;
 use crate::model::clock::{Nanos, SECOND};
+use crate::model::interval::Interval;
+use crate::model::numbers::{grouped, latency};
+use crate::model::quantiles::Quantiles;
 use crate::record::hdr::HdrLog;
-use crate::servers::probe::Inquiry;
-use crate::record::report::Quantiles;
+use crate::record::telemetry::Moment;
 use crate::show::sparkline::sparkline;
-use crate::show::text::{grouped, latency};
-use crate::record::timeline::{Interval, SecondNumber};
 
 /// Seconds that a sparkline shows, at most.
 const SPARK_SECONDS: usize = 60;
-
-/// One second, as it is shown.
-#[derive(Clone, Debug)]
-pub(crate) struct Moment {
-    /// Which, from the end of the warm-up.
-    pub second: SecondNumber,
-    /// Operations answered.
-    pub ops: u64,
-    /// Their latency.
-    pub latency: Quantiles,
-    /// Processors kept busy.
-    pub busy: Busy,
-    /// Faults so far.
-    pub faults: u64,
-}
 
 /// Where lines go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,8 +38,6 @@ enum Screen {
 pub(crate) struct Live {
     screen: Screen,
     log: Option<HdrLog>,
-    /// What to find out about the servers.
-    pub inquiry: Inquiry,
     rates: Vec<f64>,
     p99s: Vec<f64>,
     /// Lines of the drawing that the next one replaces.
@@ -72,14 +54,13 @@ impl Live {
             (true, false) => Screen::Lines,
             (true, true) => Screen::Terminal { colours: wants_colours() },
         };
-        let inquiry = Inquiry { counters: false, probe_disk: false, metrics: None };
         let (rates, p99s) = (Vec::new(), Vec::new());
-        Live { screen, log: None, inquiry, rates, p99s, drawn: 0 }
+        Live { screen, log: None, rates, p99s, drawn: 0 }
     }
 
-    /// Also writes an interval log, and finds out about the servers.
-    pub(crate) fn with(self, log: Option<HdrLog>, inquiry: Inquiry) -> Live {
-        Live { log, inquiry, ..self }
+    /// Also writes an interval log.
+    pub(crate) fn with_log(self, log: Option<HdrLog>) -> Live {
+        Live { log, ..self }
     }
 
     /// Says something that is not a figure.
@@ -235,6 +216,8 @@ fn drawing(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::interval::SecondNumber;
+    use crate::record::telemetry::Busy;
 
     fn moment(second: SecondNumber, faults: u64) -> Moment {
         let latency = Quantiles { p50: 61.0, p99: 1_234.0, p999: 20_000.0, ..Quantiles::default() };

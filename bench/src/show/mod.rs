@@ -5,6 +5,7 @@ pub(crate) mod compare;
 pub(crate) mod condition;
 pub(crate) mod html;
 pub(crate) mod live;
+pub(crate) mod outages;
 pub(crate) mod sparkline;
 pub(crate) mod text;
 pub(crate) mod versus;

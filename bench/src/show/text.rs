@@ -2,88 +2,34 @@
 
 use std::fmt::Write as _;
 
-use crate::load::parameters::Load;
-use crate::record::report::{Line, Quantiles, Report, seconds};
-use crate::record::results::{Member, Run, loads};
+use crate::model::numbers::{grouped, latency, megabytes, whole};
+use crate::model::quantiles::Quantiles;
+use crate::model::server::Member;
 use crate::model::spread::Spread;
-use crate::load::workload::Workload;
+use crate::record::results::{Operation, Run, loads};
+use crate::show::outages;
+use crate::verify::fault::FaultKind;
 
-/// A count with its thousands apart.
-pub(crate) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// A figure as a whole number with its thousands apart.
-pub(crate) fn whole(figure: f64) -> String {
-    grouped(figure.round().max(0.0) as u64)
-}
-
-/// Microseconds in the unit that fits.
-pub(crate) fn latency(us: f64) -> String {
-    match us {
-        us if us < 1_000.0 => format!("{us:.0} us"),
-        us if us < 10_000.0 => format!("{:.2} ms", us / 1e3),
-        us if us < 1_000_000.0 => format!("{:.1} ms", us / 1e3),
-        us => format!("{:.2} s", us / 1e6),
-    }
-}
-
-/// Bytes in megabytes.
-pub(crate) fn megabytes(bytes: u64) -> String {
-    format!("{} MB", grouped(bytes / 1_000_000))
-}
-
-/// What was asked for, in one line.
-pub(crate) fn title(load: &Load) -> String {
-    let plural = if load.connections == 1 { "" } else { "s" };
-    let name = load.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-    let mut title = format!("{name}{} · {} connection{plural}", load.workload, load.connections);
-    if load.workload.is_pipelined() {
-        let _ = write!(title, " x {} in flight", load.pipeline);
-    }
-    if load.workload != Workload::Children && load.workload != Workload::Sessions {
-        let _ = write!(title, " · {} B", load.value_bytes);
-    }
-    match load.rate {
-        Some(rate) => {
-            let _ = write!(title, " · open loop, {} per second", whole(rate));
-        }
-        None => title.push_str(" · closed loop"),
-    }
-    title
-}
-
-/// A report as a table and some lines.
-pub(crate) fn report(report: &Report) -> String {
-    let version = report.version.as_ref().map(|v| format!(" ({v})")).unwrap_or_default();
+/// A run as a table and some lines.
+pub(crate) fn report(run: &Run) -> String {
+    let version = run.version.as_ref().map(|v| format!(" ({v})")).unwrap_or_default();
     let mut out = format!(
         "\n{}\n{}{version}, {:.1} s after {:.1} s of warm-up\n\n",
-        title(&report.load),
-        report.target,
-        seconds(report.elapsed),
-        seconds(report.load.warmup),
+        run.title, run.target, run.elapsed_s, run.warmup_s,
     );
     header(&mut out);
-    for line in &report.lines {
-        row(&mut out, line.name, line, &line.response);
-        if let Some(service) = &line.service {
-            row(&mut out, &format!("{} service", line.name), line, service);
+    for one in &run.ops {
+        row(&mut out, &one.op, one, &one.latency_us);
+        if let Some(service) = &one.service_us {
+            row(&mut out, &format!("{} service", one.op), one, service);
         }
     }
-    if report.load.workload.primary().len() > 1 {
-        row(&mut out, report.total.name, &report.total, &report.total.response);
+    if run.is_mixed {
+        row(&mut out, &run.total.op, &run.total, &run.total.latency_us);
     }
     out.push('\n');
-    usage(&mut out, report);
-    verdict(&mut out, report);
+    usage(&mut out, run);
+    verdict(&mut out, run);
     out
 }
 
@@ -120,30 +66,30 @@ fn header(out: &mut String) {
     );
 }
 
-fn row(out: &mut String, name: &str, line: &Line, times: &Quantiles) {
+fn row(out: &mut String, name: &str, one: &Operation, times: &Quantiles) {
     let _ = writeln!(
         out,
         "{:<18}{:>11}{:>10}{:>10}{:>10}{:>10}{:>11}{:>9}",
         name,
-        whole(line.rate),
+        whole(one.ops_per_s),
         whole(times.p50),
         whole(times.p90),
         whole(times.p99),
         whole(times.p999),
         whole(times.max),
-        grouped(line.errors),
+        grouped(one.errors),
     );
 }
 
-fn usage(out: &mut String, report: &Report) {
-    let driver = report.driver;
+fn usage(out: &mut String, run: &Run) {
+    let driver = run.driver;
     let _ = writeln!(
         out,
         "driver   {:.2} us of CPU per operation, {:.0} % of one CPU",
         driver.cpu_us_per_op,
         driver.cpus * 100.0
     );
-    match (&report.server, report.server_rss) {
+    match (&run.server, run.server_rss_bytes.zip(run.server_rss_peak_bytes)) {
         (Some(server), Some((rss, peak))) => {
             let _ = writeln!(
                 out,
@@ -153,14 +99,14 @@ fn usage(out: &mut String, report: &Report) {
                 megabytes(rss),
                 megabytes(peak)
             );
-            if report.servers_unknown > 0 {
+            if run.servers_unknown > 0 {
                 let _ = writeln!(
                     out,
                     "         without {} of the servers, whose processes are not known",
-                    report.servers_unknown
+                    run.servers_unknown
                 );
             }
-            members(out, &report.around.server.members);
+            members(out, &run.server_facts.members);
         }
         _ => out.push_str("server   CPU and memory unknown: no process on this host, or it is gone (see --server-pid)\n"),
     }
@@ -179,37 +125,39 @@ fn members(out: &mut String, all: &[Member]) {
     }
 }
 
-fn verdict(out: &mut String, report: &Report) {
-    out.push_str(&report.outages.text());
-    if report.unsent > 0 {
+fn verdict(out: &mut String, run: &Run) {
+    out.push_str(&outages::text(&run.outages));
+    if run.unsent > 0 {
         let _ = writeln!(
             out,
             "rate     not reached: {} operations that were due were never sent, so the latencies \
              above are too good",
-            grouped(report.unsent)
+            grouped(run.unsent)
         );
     }
-    let checked = grouped(report.checked);
-    if report.faults.is_empty() {
+    let checked = grouped(run.checked);
+    if run.faults.is_empty() {
         let _ = writeln!(
             out,
             "verified {checked} replies and events: order, codes, zxids, data, \
              reads after writes, no write lost"
         );
     } else {
-        let kinds = report.faults.iter().map(|(name, n)| format!("{} {name}", grouped(*n)));
+        let count = |kind: FaultKind| Some((kind.name(), run.faults.get(kind.name())?));
+        let kinds = FaultKind::ALL.into_iter().filter_map(count);
+        let kinds = kinds.map(|(name, n)| format!("{} {name}", grouped(*n)));
         let kinds = kinds.collect::<Vec<_>>().join(", ");
         let _ = writeln!(out, "FAULTS   {kinds}; {checked} replies and events looked at");
     }
-    for example in &report.examples {
+    for example in &run.fault_examples {
         let _ = writeln!(out, "         {example}");
     }
-    if report.partial {
+    if run.partial {
         out.push_str(
             "PARTIAL  the run ended before its time, or something else is missing that was asked \
              for; the\n         figures are of what there was\n",
         );
-    } else if report.total.ops == 0 {
+    } else if run.total.ops == 0 {
         out.push_str("EMPTY    nothing was measured\n");
     }
 }
@@ -226,15 +174,5 @@ mod tests {
         assert!(text.starts_with("\nget · 64 connections, median of 3 runs (least, most)\n"));
         assert!(text.contains("ops/s           11,000  (10,000, 12,000)\n"), "{text}");
         assert_eq!(repeats(&runs[..1]), "");
-    }
-
-    #[test]
-    fn figures_are_easy_to_read() {
-        assert_eq!(grouped(7), "7");
-        assert_eq!(grouped(123_456), "123,456");
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(latency(999.4), "999 us");
-        assert_eq!(latency(1_234.0), "1.23 ms");
-        assert_eq!(latency(2_500_000.0), "2.50 s");
     }
 }

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::show::compare::{Comparison, Side};
-use crate::record::results::{Run, loads};
+use crate::model::numbers::{grouped, megabytes, whole};
 use crate::model::spread::{Spread, Verdict, relate};
-use crate::show::text::{grouped, megabytes, whole};
+use crate::record::results::{Run, loads};
+use crate::show::compare::{Comparison, Side};
 
 /// The figures that are compared.
 const FIGURES: [Figure; 7] = [

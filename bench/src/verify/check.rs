@@ -4,10 +4,10 @@ use ringkeeper_engine::Code;
 use ringkeeper_engine::client::{Body, MultiResult, Reply};
 use ringkeeper_engine::wire::{Malformed, Reader, Stat};
 
-use crate::verify::fault::{Fault, FaultKind};
-use crate::drive::session::Tag;
 use crate::load::sizes::Sizes;
 use crate::load::value::Origin;
+use crate::model::op::Tag;
+use crate::verify::fault::{Fault, FaultKind};
 
 /// Refuses error codes.
 pub(crate) fn accepted(reply: &Reply<'_, Tag>) -> Result<(), Fault> {

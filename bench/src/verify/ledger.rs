@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use ringkeeper_engine::wire::Stat;
 
-use crate::model::kind::Kind;
 use crate::load::value::Origin;
-use crate::load::workload::{Op, Script};
+use crate::load::workload::Script;
+use crate::model::kind::Kind;
+use crate::model::op::Op;
 
 /// Versions of a key that are told apart: an eighth of a byte each.
 const VERSIONS_MAX: u64 = 1 << 20;

@@ -1,18 +1,12 @@
-//! Sockets and timers on epoll, by a tokio runtime of one thread. No other module names it.
+//! Sockets on epoll, by a tokio runtime of one thread. No other module names it.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 use rustix::net::{Shutdown, shutdown};
-use rustix::time::TimerfdFlags;
-use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
-
-use super::alarm;
 
 /// Runs a future, and the tasks it spawns, on this thread.
 pub(super) fn run<F: Future>(future: F) -> io::Result<F::Output> {
@@ -69,40 +63,5 @@ impl Socket {
     pub(super) fn shutdown(&self) {
         // It may be gone already, which is what was wanted.
         let _ = shutdown(&self.stream, Shutdown::Both);
-    }
-}
-
-/// Wakes a task with the precision of the kernel's timers.
-pub(crate) struct Timer {
-    fd: AsyncFd<OwnedFd>,
-}
-
-impl Timer {
-    /// A timer for one task.
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe, for types that do not keep their \
-                                   descriptor as an OwnedFd does"
-    )]
-    pub(super) fn new() -> io::Result<Timer> {
-        Ok(Timer { fd: AsyncFd::new(alarm::create(TimerfdFlags::NONBLOCK)?)? })
-    }
-
-    /// Makes it due at once.
-    pub(super) fn expire(&self) -> io::Result<()> {
-        alarm::set(self.fd.get_ref(), Duration::ZERO)
-    }
-
-    /// Waits.
-    pub(super) async fn wait(&mut self, duration: Duration) -> io::Result<()> {
-        alarm::set(self.fd.get_ref(), duration)?;
-        let mut count = [0; 8];
-        loop {
-            let mut ready = self.fd.readable().await?;
-            match ready.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut count)?)) {
-                Ok(read) => return read.map(drop),
-                Err(_) => continue,
-            }
-        }
     }
 }

@@ -3,8 +3,8 @@
 //! Two runtimes offer the same: io_uring, and epoll where io_uring is not allowed. Everything else
 //! is written against this module and does not know which one it runs on.
 
-mod alarm;
 mod epoll;
+mod timer;
 mod uring;
 
 use std::cell::Cell;
@@ -15,58 +15,27 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::model::io::{Io, IoChoice};
+
+pub(crate) use timer::Timer;
+
 /// Room that a read offers to the kernel at least.
 const READ_BYTES_MIN: usize = 32 << 10;
 
-/// What the user asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
-pub(crate) enum IoChoice {
-    /// io_uring where it is allowed, epoll elsewhere.
-    #[default]
-    Auto,
-    /// io_uring, or nothing.
-    Uring,
-    /// epoll.
-    Epoll,
-}
-
-/// What is used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Io {
-    /// io_uring.
-    Uring,
-    /// epoll.
-    Epoll,
-}
-
-impl Io {
-    /// Name in reports.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Io::Uring => "io_uring",
-            Io::Epoll => "epoll",
-        }
-    }
-
-    /// Settles the choice, and says why it was not io_uring.
-    pub(crate) fn choose(choice: IoChoice) -> io::Result<(Io, Option<String>)> {
-        let probed = match choice {
-            IoChoice::Epoll => return Ok((Io::Epoll, None)),
-            IoChoice::Auto | IoChoice::Uring => uring::probe(),
-        };
-        match probed {
-            Ok(()) => Ok((Io::Uring, None)),
-            Err(error) => {
-                let reason = format!(
-                    "io_uring is not available here ({error}; see kernel.io_uring_disabled, or \
-                     the seccomp profile of a container)"
-                );
-                match choice {
-                    IoChoice::Uring => Err(io::Error::new(error.kind(), reason)),
-                    IoChoice::Auto | IoChoice::Epoll => Ok((Io::Epoll, Some(reason))),
-                }
-            }
-        }
+/// Settles the choice, and says why it was not io_uring.
+pub(crate) fn choose(choice: IoChoice) -> io::Result<(Io, Option<String>)> {
+    let probed = match choice {
+        IoChoice::Epoll => return Ok((Io::Epoll, None)),
+        IoChoice::Auto | IoChoice::Uring => uring::probe(),
+    };
+    let Err(error) = probed else { return Ok((Io::Uring, None)) };
+    let reason = format!(
+        "io_uring is not available here ({error}; see kernel.io_uring_disabled, or the seccomp \
+         profile of a container)"
+    );
+    match choice {
+        IoChoice::Uring => Err(io::Error::new(error.kind(), reason)),
+        IoChoice::Auto | IoChoice::Epoll => Ok((Io::Epoll, Some(reason))),
     }
 }
 
@@ -109,20 +78,16 @@ impl Socket {
     /// even refuse.
     pub(crate) async fn connect(server: SocketAddr, patience: Duration) -> io::Result<Socket> {
         let mut timer = Timer::new()?;
-        let connected = {
-            let mut connecting = pin!(Socket::connect_patiently(server));
-            let mut waiting = pin!(timer.wait(patience));
-            poll_fn(|context| match connecting.as_mut().poll(context) {
-                Poll::Ready(connected) => Poll::Ready(connected),
-                Poll::Pending => waiting.as_mut().poll(context).map(|waited| {
-                    let late = io::Error::new(io::ErrorKind::TimedOut, "no connection in time");
-                    waited.and(Err(late))
-                }),
-            })
-            .await
-        };
-        timer.expire();
-        connected
+        let mut connecting = pin!(Socket::connect_patiently(server));
+        let mut waiting = pin!(timer.wait(patience));
+        poll_fn(|context| match connecting.as_mut().poll(context) {
+            Poll::Ready(connected) => Poll::Ready(connected),
+            Poll::Pending => waiting.as_mut().poll(context).map(|waited| {
+                let late = io::Error::new(io::ErrorKind::TimedOut, "no connection in time");
+                waited.and(Err(late))
+            }),
+        })
+        .await
     }
 
     async fn connect_patiently(server: SocketAddr) -> io::Result<Socket> {
@@ -157,41 +122,6 @@ impl Socket {
     }
 }
 
-/// Wakes a task with the precision of the kernel's timers.
-pub(crate) enum Timer {
-    /// On io_uring.
-    Uring(uring::Timer),
-    /// On epoll.
-    Epoll(epoll::Timer),
-}
-
-impl Timer {
-    /// A timer for one task.
-    pub(crate) fn new() -> io::Result<Timer> {
-        match CARRIER.get() {
-            Io::Uring => uring::Timer::new().map(Timer::Uring),
-            Io::Epoll => epoll::Timer::new().map(Timer::Epoll),
-        }
-    }
-
-    /// Lets a wait that was given up come to its end in the kernel too.
-    fn expire(&self) {
-        // What cannot be set ends with its descriptor.
-        let _ = match self {
-            Timer::Uring(timer) => timer.expire(),
-            Timer::Epoll(timer) => timer.expire(),
-        };
-    }
-
-    /// Waits.
-    pub(crate) async fn wait(&mut self, duration: Duration) -> io::Result<()> {
-        match self {
-            Timer::Uring(timer) => timer.wait(duration).await,
-            Timer::Epoll(timer) => timer.wait(duration).await,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,7 +129,7 @@ mod tests {
 
     #[test]
     fn both_runtimes_read_write_and_wake() {
-        let (chosen, _) = Io::choose(IoChoice::Auto).unwrap();
+        let (chosen, _) = choose(IoChoice::Auto).unwrap();
         for io in [chosen, Io::Epoll] {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let server = listener.local_addr().unwrap();

@@ -1,17 +1,11 @@
-//! Sockets and timers on io_uring, by tokio-uring. No other module names it.
+//! Sockets on io_uring, by tokio-uring. No other module names it.
 
 use std::future::Future;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::OwnedFd;
-use std::time::Duration;
 
-use rustix::time::TimerfdFlags;
 use tokio_uring::buf::BoundedBuf;
-use tokio_uring::fs::File;
 use tokio_uring::net::TcpStream;
-
-use super::alarm;
 
 /// Entries of the submission ring: a sweep over more sockets is submitted in parts.
 const RING_ENTRIES: u32 = 1_024;
@@ -68,37 +62,5 @@ impl Socket {
     pub(super) fn shutdown(&self) {
         // It may be gone already, which is what was wanted.
         let _ = self.stream.shutdown(Shutdown::Both);
-    }
-}
-
-/// Wakes a task with the precision of the kernel's timers.
-pub(crate) struct Timer {
-    /// Sets the timer; `file` is the same timer, owned by the ring.
-    fd: OwnedFd,
-    file: File,
-    buffer: Vec<u8>,
-}
-
-impl Timer {
-    /// A timer for one task.
-    pub(super) fn new() -> io::Result<Timer> {
-        let fd = alarm::create(TimerfdFlags::empty())?;
-        let file = File::from_std(std::fs::File::from(fd.try_clone()?));
-        Ok(Timer { fd, file, buffer: Vec::with_capacity(8) })
-    }
-
-    /// Makes it due at once.
-    pub(super) fn expire(&self) -> io::Result<()> {
-        alarm::set(&self.fd, Duration::ZERO)
-    }
-
-    /// Waits.
-    pub(super) async fn wait(&mut self, duration: Duration) -> io::Result<()> {
-        alarm::set(&self.fd, duration)?;
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        let (got, buffer) = self.file.read_at(buffer, 0).await;
-        self.buffer = buffer;
-        got.map(drop)
     }
 }

@@ -5,16 +5,13 @@ mod keeper_bench;
 mod phases;
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use clap::Parser as _;
 
-use crate::Outcome;
-use crate::cli::Cli;
+use crate::load::args::LoadArgs;
 use crate::load::parameters::Load;
-use crate::drive::rt::Io;
+use crate::model::io::Io;
 use document::Mistake;
 
 /// Scenarios that come with it.
@@ -51,7 +48,7 @@ pub(crate) struct Phase {
 }
 
 /// Lists what comes with it, or prints one.
-pub(crate) fn list(show: Option<&str>) -> Result<Outcome> {
+pub(crate) fn list(show: Option<&str>) -> Result<String> {
     let mut text = String::new();
     match show {
         Some(name) => text.push_str(built_in(name).with_context(|| unknown(name))?),
@@ -68,9 +65,7 @@ pub(crate) fn list(show: Option<&str>) -> Result<Outcome> {
             );
         }
     }
-    // Whoever closed the terminal does not need the text.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(Outcome::Good)
+    Ok(text)
 }
 
 /// Reads a scenario, by name or from a file, and says what of it is left out.
@@ -109,18 +104,24 @@ fn unknown(name: &str) -> String {
     format!("there is no scenario {name:?}{hint}; a file, or one of {}", names.join(", "))
 }
 
-/// The loads of a scenario. `words` is the command line, whose options come last and win.
-pub(crate) fn loads(scenario: &Scenario, words: &[OsString], io: Io) -> Result<Vec<Load>> {
+/// The loads of a scenario. `words` is the command line, whose options come last and win; `parse`
+/// reads the load of a whole command line.
+pub(crate) fn loads(
+    scenario: &Scenario,
+    words: &[OsString],
+    io: Io,
+    parse: fn(Vec<OsString>) -> clap::error::Result<LoadArgs>,
+) -> Result<Vec<Load>> {
     let own = without_scenario(words);
     let mut loads = Vec::new();
     for phase in &scenario.phases {
         let words = std::iter::once("bench").chain(phase.words.iter().map(String::as_str));
-        let words = words.map(OsString::from).chain(own.iter().cloned());
-        let cli = Cli::try_parse_from(words).map_err(|error| {
+        let words = words.map(OsString::from).chain(own.iter().cloned()).collect();
+        let load = parse(words).map_err(|error| {
             let text = phases::first_line(&error);
             anyhow::anyhow!("phase {:?}: {text}", phase.name)
         })?;
-        for load in cli.run.load.loads(io).with_context(|| format!("phase {:?}", phase.name))? {
+        for load in load.loads(io).with_context(|| format!("phase {:?}", phase.name))? {
             loads.push(Load { name: Some(phase.name.clone()), ..load });
         }
     }
@@ -144,13 +145,14 @@ fn without_scenario(words: &[OsString]) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn every_scenario_that_comes_with_it_can_be_run() {
         for (name, source) in BUILT_IN {
             let scenario = read_text(name, source, false).unwrap();
             assert!(!scenario.about.is_empty() && scenario.about.len() < 88, "{name}");
-            let loads = loads(&scenario, &["bench".into()], Io::Epoll).unwrap();
+            let loads = loads(&scenario, &["bench".into()], Io::Epoll, Cli::parse_load).unwrap();
             assert!(loads.iter().all(|load| load.name.is_some()) && !loads.is_empty(), "{name}");
         }
     }
@@ -159,7 +161,7 @@ mod tests {
     fn the_command_line_wins() {
         let words = ["bench", "--scenario", "kafka", "-c", "3", "-d", "7s"].map(OsString::from);
         let scenario = read("kafka").unwrap();
-        for load in loads(&scenario, &words, Io::Epoll).unwrap() {
+        for load in loads(&scenario, &words, Io::Epoll, Cli::parse_load).unwrap() {
             assert_eq!((load.connections, load.duration), (3, 7_000_000_000));
         }
         let error = read("kafca").unwrap_err().to_string();

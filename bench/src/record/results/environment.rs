@@ -1,8 +1,8 @@
 //! The host that measured.
 
-use std::fs;
-
 use serde::{Deserialize, Serialize};
+
+use crate::servers::host::{kilobytes, read_line as read};
 
 /// What the host is.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -52,17 +52,6 @@ pub(crate) fn load_average() -> Option<f64> {
     read("/proc/loadavg")?.split(' ').next()?.parse().ok()
 }
 
-fn kilobytes(text: &str, key: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1_024)
-}
-
-/// A file's one line without its end; nothing if it is not there or empty.
-pub(crate) fn read(path: &str) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    Some(text.trim().to_string()).filter(|text| !text.is_empty())
-}
-
 /// The smallest limit from this process's group up to the root.
 fn cgroup_memory() -> Option<u64> {
     let unified = groups("", "/sys/fs/cgroup", "memory.max");
@@ -109,6 +98,5 @@ mod tests {
         assert!(!host.kernel.is_empty() && host.cpus > 0, "{host:?}");
         assert!(host.memory_bytes.unwrap() > 1 << 24, "{host:?}");
         assert!(host.load_average.is_some(), "{host:?}");
-        assert_eq!(kilobytes("MemTotal:     12 kB\n", "MemTotal:"), Some(12_288));
     }
 }

@@ -7,7 +7,9 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
-use crate::record::report::{Line, Quantiles};
+use crate::model::clock::{Nanos, SECOND};
+use crate::model::quantiles::Quantiles;
+use crate::record::tally::Row;
 
 /// Percentiles of the curve: closer and closer to 100, as in `.hgrm` files.
 const CURVE_TICKS_PER_HALF: u32 = 5;
@@ -34,17 +36,17 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    /// Of a line of the report.
-    pub(crate) fn of(line: &Line) -> Operation {
+    /// What was timed of one kind, within so long.
+    pub(crate) fn new(name: &str, row: &Row, elapsed: Nanos) -> Operation {
         Operation {
-            op: line.name.to_string(),
-            ops: line.ops,
-            ops_per_s: line.rate,
-            errors: line.errors,
-            latency_us: line.response,
-            service_us: line.service,
-            curve: curve(&line.times),
-            hdr: encode(&line.times),
+            op: name.to_string(),
+            ops: row.response.len(),
+            ops_per_s: row.in_time as f64 * SECOND as f64 / elapsed.max(1) as f64,
+            errors: row.errors,
+            latency_us: Quantiles::of(&row.response),
+            service_us: row.service.as_ref().map(Quantiles::of),
+            curve: curve(&row.response),
+            hdr: encode(&row.response),
         }
     }
 
@@ -86,7 +88,7 @@ fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
 impl Operation {
     /// An operation whose latencies spread around a median.
     pub(crate) fn sample(op: &str, rate: f64, median_us: f64) -> Operation {
-        let mut times = crate::record::tally::histogram();
+        let mut times = crate::model::quantiles::histogram();
         for step in 1..=1_000_u32 {
             let stretch = 1.0 / (1.0 - f64::from(step - 1) / 1_000.0);
             times.saturating_record((median_us * 500.0 * stretch) as u64);
@@ -126,6 +128,6 @@ mod tests {
         let (percentile, us) = *operation.curve.last().unwrap();
         assert_eq!(percentile, 100.0);
         assert_eq!(us, operation.latency_us.max);
-        assert!(curve(&crate::record::tally::histogram()).is_empty());
+        assert!(curve(&crate::model::quantiles::histogram()).is_empty());
     }
 }

@@ -5,8 +5,6 @@ mod environment;
 mod latencies;
 mod load_group;
 mod run;
-mod second;
-mod server;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -17,12 +15,10 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(crate) use environment::{Host, load_average, read};
+pub(crate) use environment::{Host, load_average};
 pub(crate) use latencies::{Operation, encode};
 pub(crate) use load_group::{LoadGroup, loads};
 pub(crate) use run::Run;
-pub(crate) use second::{Event, Second};
-pub(crate) use server::{Counters, Member, Server, Storage, SyncProbe};
 
 /// Name and version of the document's form. The version changes when a reader of the old form
 /// would misunderstand the new one; new fields alone do not change it.
@@ -145,17 +141,6 @@ pub(crate) fn check_writable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// An error with its causes, each told once: some tell theirs themselves.
-pub(crate) fn told(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text += &format!(": {cause}");
-        }
-    }
-    text
-}
-
 /// A time as RFC 3339, in whole seconds of UTC.
 pub(crate) fn date(time: SystemTime) -> String {
     use time::format_description::well_known::Rfc3339;
@@ -181,6 +166,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::error::error_text;
 
     #[test]
     fn commands_can_be_pasted() {
@@ -200,17 +186,11 @@ mod tests {
         assert!(save(&file, "three").is_err());
         assert_eq!(fs::read_to_string(&file).unwrap(), "two");
         let full = Path::new("/dev/full");
-        let error = told(&save(full, "x").unwrap_err());
+        let error = error_text(&save(full, "x").unwrap_err());
         assert!(error.starts_with("cannot write /dev/full: No space left"), "{error}");
         assert!(check_writable(full).is_ok() && check_writable(&file).is_ok());
         assert!(check_writable(folder.path()).is_err());
         assert!(check_writable(&folder.path().join("none/a.json")).is_err());
-    }
-
-    #[test]
-    fn causes_are_told_once() {
-        let error = anyhow::anyhow!("no room").context("cannot write x: no room").context("so");
-        assert_eq!(told(&error), "so: cannot write x: no room");
     }
 
     #[test]

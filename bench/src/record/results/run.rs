@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::load::parameters::Load;
+use crate::model::clock::seconds;
+use crate::model::kind::Kind;
 use crate::model::outage::Outages;
-use crate::record::report::{Report, Usage, seconds};
-use crate::show::text;
+use crate::model::quantiles::Usage;
+use crate::model::second::{Event, Second};
+use crate::model::server::Server;
+use crate::record::tally::{Row, Tally};
+use crate::record::telemetry::RunTelemetry;
 
-use super::{Event, Operation, Second, Server};
+use super::Operation;
 
 /// One run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -92,16 +98,28 @@ pub(crate) struct Run {
     pub faults: BTreeMap<String, u64>,
     /// Stories of some faults.
     pub fault_examples: Vec<String>,
+    /// Servers that the sums of CPU and memory lack, since their processes are not known.
+    #[serde(skip)]
+    pub servers_unknown: usize,
+    /// Whether several kinds of operation make up the total.
+    #[serde(skip)]
+    pub is_mixed: bool,
 }
 
 impl Run {
-    /// Of a report.
-    pub(crate) fn of(report: &Report) -> Run {
-        let load = &report.load;
+    /// What was counted and what was noted beside it, put together.
+    pub(crate) fn new(target: &str, load: &Load, tally: &Tally, noted: RunTelemetry) -> Run {
+        let elapsed = noted.elapsed;
+        let mut total = Row::new(None);
+        for row in load.workload.primary().iter().filter_map(|kind| tally.row(*kind)) {
+            total.add(row);
+        }
+        let usage = |cpu_ns| Usage::of(cpu_ns, total.in_time, elapsed);
+        let operation = |(kind, row): (Kind, &Row)| Operation::new(kind.name(), row, elapsed);
         Run {
-            target: report.target.clone(),
-            version: report.version.clone(),
-            title: text::title(load),
+            target: target.to_string(),
+            version: None,
+            title: load.title(),
             workload: load.workload.to_string(),
             connections: load.connections,
             pipeline: load.pipeline,
@@ -109,33 +127,35 @@ impl Run {
             rate: load.rate,
             arrival: load.rate.map(|_| format!("{:?}", load.arrival).to_lowercase()),
             warmup_s: seconds(load.warmup),
-            elapsed_s: seconds(report.elapsed),
+            elapsed_s: seconds(elapsed),
             value_bytes: load.value_bytes.max,
             value_sizes: load.value_bytes.to_string(),
             keys_dist: load.keys_dist.to_string(),
             phase: load.name.clone(),
             io: load.io.name().into(),
-            outages: report.outages.clone(),
+            outages: tally.outages.clone(),
             keys: load.keys,
             children: load.children,
             seed: load.seed,
-            repeat: report.repeat,
-            started: super::date(report.around.started),
-            load_average: report.around.load_average,
-            total: Operation::of(&report.total),
-            ops: report.lines.iter().map(Operation::of).collect(),
-            series: report.around.seconds.clone(),
-            events: report.around.events.clone(),
-            driver: report.driver,
-            server: report.server,
-            server_rss_bytes: report.server_rss.map(|(now, _)| now),
-            server_rss_peak_bytes: report.server_rss.map(|(_, peak)| peak),
-            server_facts: report.around.server.clone(),
-            checked: report.checked,
-            unsent: report.unsent,
-            partial: report.partial,
-            faults: report.faults.iter().map(|(kind, n)| (kind.to_string(), *n)).collect(),
-            fault_examples: report.examples.clone(),
+            repeat: 1,
+            started: super::date(noted.started),
+            load_average: noted.load_average,
+            total: Operation::new("total", &total, elapsed),
+            ops: tally.rows().map(operation).collect(),
+            series: noted.seconds,
+            events: noted.events,
+            driver: usage(noted.driver_cpu_ns),
+            server: noted.server_cpu_ns.map(usage),
+            server_rss_bytes: noted.server_rss.map(|(now, _)| now),
+            server_rss_peak_bytes: noted.server_rss.map(|(_, peak)| peak),
+            server_facts: noted.server,
+            checked: tally.checked,
+            unsent: tally.unsent,
+            partial: false,
+            faults: tally.faults.kinds().map(|(kind, n)| (kind.name().into(), n)).collect(),
+            fault_examples: tally.faults.examples().to_vec(),
+            servers_unknown: noted.servers_unknown,
+            is_mixed: load.workload.primary().len() > 1,
         }
     }
 
@@ -233,6 +253,8 @@ impl Run {
             partial: false,
             faults: BTreeMap::new(),
             fault_examples: Vec::new(),
+            servers_unknown: 0,
+            is_mixed: false,
             total,
         }
     }

@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use crate::cli::CompareArgs;
-use crate::record::results::{Document, Host, LoadGroup, Operation, Run, loads};
+use crate::model::numbers::{latency, megabytes, whole};
 use crate::model::spread::{Relation, Spread, Verdict, relate};
-use crate::show::text::{latency, megabytes, whole};
+use crate::record::results::{Document, Host, LoadGroup, Operation, Run, loads};
 
 pub(crate) use table::{percent, summary, table};
 
@@ -173,20 +172,24 @@ impl Comparison {
     }
 }
 
-/// The sides that the command line names.
-pub(crate) fn read_sides(args: &CompareArgs) -> Result<Vec<Side>> {
+/// Each file as a side, or `base` and `new` as one each; a single file has a side for each target.
+pub(crate) fn read_sides(
+    files: &[PathBuf],
+    base: &[PathBuf],
+    new: &[PathBuf],
+) -> Result<Vec<Side>> {
     let read = |paths: &[PathBuf]| -> Result<Vec<Document>> {
         paths.iter().map(|path| Document::read(path)).collect()
     };
-    if !args.base.is_empty() {
-        let sides = [("base", &args.base), ("new", &args.new)];
+    if !base.is_empty() {
+        let sides = [("base", base), ("new", new)];
         return sides.iter().map(|(name, paths)| Side::of(name, &read(paths)?)).collect();
     }
-    let documents = read(&args.files)?;
+    let documents = read(files)?;
     if let [document] = &documents[..] {
         return Ok(Side::each_target(document));
     }
-    let named = args.files.iter().zip(documents);
+    let named = files.iter().zip(documents);
     let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     named.map(|(path, document)| Side::of(&name(path), &[document])).collect()
 }
@@ -280,7 +283,7 @@ fn host(side: &Side, of: fn(&Host) -> Option<String>) -> Option<String> {
     side.hosts.first().and_then(|(_, host)| of(host))
 }
 
-fn storage(run: &Run, of: fn(&crate::record::results::Storage) -> Option<String>) -> Option<String> {
+fn storage(run: &Run, of: fn(&crate::model::server::Storage) -> Option<String>) -> Option<String> {
     run.server_facts.storage.as_ref().and_then(of)
 }
 

@@ -1,6 +1,6 @@
 //! Axes: where a value lies, and which values are written beside it.
 
-use crate::show::text::grouped;
+use crate::model::numbers::grouped;
 
 /// How values are spread over an axis.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

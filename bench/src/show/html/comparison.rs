@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::show::compare::{Comparison, Row, Side, percent, summary};
 use crate::record::results::{LoadGroup, Run, loads};
+use crate::show::compare::{Comparison, Row, Side, percent, summary};
 
 use super::axis::{Axis, nines, short_count};
 use super::chart::Chart;

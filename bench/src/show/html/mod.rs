@@ -58,14 +58,15 @@ fn facts(rows: &[(String, String)]) -> String {
 
 /// Latency with its proper sign.
 fn latency(us: f64) -> String {
-    crate::show::text::latency(us).replace(" us", " µs")
+    crate::model::numbers::latency(us).replace(" us", " µs")
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::servers::metrics::Distribution;
-    use crate::record::results::{Document, Event, Run};
+    use crate::model::quantiles::Distribution;
+    use crate::model::second::Event;
+    use crate::record::results::{Document, Run};
 
     /// Elements that have no end.
     const VOID: [&str; 2] = ["meta", "!doctype"];

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::model::numbers::{grouped, megabytes, whole};
+use crate::model::server::Member;
 use crate::record::results::{Document, Operation, Run};
-use crate::show::text::{grouped, megabytes, whole};
 
 use super::axis::trimmed;
 use super::{escape, facts, latency, page, series, tile};
@@ -244,7 +245,12 @@ fn operations(body: &mut String, run: &Run) {
     body.push_str("</tbody></table></div>\n");
 }
 
-fn row(body: &mut String, name: &str, operation: &Operation, times: crate::record::report::Quantiles) {
+fn row(
+    body: &mut String,
+    name: &str,
+    operation: &Operation,
+    times: crate::model::quantiles::Quantiles,
+) {
     let _ = write!(
         body,
         "<tr><td>{}</td><td>{}</td><td>{}</td>",
@@ -277,7 +283,7 @@ fn server(run: &Run) -> Facts {
     let several = run.server_facts.members.iter().filter(|_| run.server_facts.members.len() > 1);
     for member in several {
         let name = member.server.clone().unwrap_or_else(|| "process".into());
-        put(&mut rows, &name, Some(member.text()));
+        put(&mut rows, &name, Some(member_text(member)));
     }
     if let Some(storage) = &run.server_facts.storage {
         put(&mut rows, "log directory", Some(&storage.directory));
@@ -317,6 +323,15 @@ fn server(run: &Run) -> Facts {
         put(&mut rows, "server", Some("it told nothing of itself"));
     }
     rows
+}
+
+/// One of several servers in a few words.
+fn member_text(member: &Member) -> String {
+    let cpus = member.cpus.map(|cpus| format!("{:.0} % of a CPU", cpus * 100.0));
+    let pid = member.pid.map(|pid| format!("process {pid}"));
+    let role = member.role.clone().or(Some("silent".into()));
+    let words = [role, member.version.clone(), pid, cpus, member.rss_bytes.map(megabytes)];
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn host(document: &Document) -> Facts {

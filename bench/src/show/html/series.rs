@@ -1,8 +1,9 @@
 //! Charts of one run.
 
-use crate::servers::metrics::Distribution;
-use crate::record::results::{Run, Second};
-use crate::show::text::grouped;
+use crate::model::numbers::grouped;
+use crate::model::quantiles::Distribution;
+use crate::model::second::Second;
+use crate::record::results::Run;
 
 use super::axis::{Axis, nines, short_count, trimmed};
 use super::chart::Chart;

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::servers::metrics::Distribution;
-use crate::record::report::Quantiles;
+use super::quantiles::{Distribution, Quantiles};
 
 /// One second of a run.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]

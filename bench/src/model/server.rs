@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::show::text::megabytes;
-
 /// The server that was measured.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Server {
@@ -44,18 +42,6 @@ pub(crate) struct Member {
     pub rss_bytes: Option<u64>,
     /// The most it ever held.
     pub rss_peak_bytes: Option<u64>,
-}
-
-impl Member {
-    /// In a few words.
-    pub(crate) fn text(&self) -> String {
-        let cpus = self.cpus.map(|cpus| format!("{:.0} % of a CPU", cpus * 100.0));
-        let rss = self.rss_bytes.map(megabytes);
-        let pid = self.pid.map(|pid| format!("process {pid}"));
-        let role = self.role.clone().unwrap_or_else(|| "silent".into());
-        let words = [Some(role), self.version.clone(), pid, cpus, rss];
-        words.into_iter().flatten().collect::<Vec<_>>().join(", ")
-    }
 }
 
 /// A directory and what is below it.

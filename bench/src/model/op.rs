@@ -1,0 +1,26 @@
+//! One operation, and what is kept of it while it is in flight.
+
+use super::clock::Nanos;
+use super::kind::Kind;
+
+/// One operation to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Op {
+    /// Which.
+    pub kind: Kind,
+    /// On which of the planted keys; on nodes of a session's own: the number of the session.
+    pub key: u32,
+    /// The session's number of this write or of its node: marks values and names nodes.
+    pub seq: u64,
+}
+
+/// What is kept with a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tag {
+    /// What was asked for.
+    pub op: Op,
+    /// When it should have been sent.
+    pub intended: Nanos,
+    /// When it was sent.
+    pub started: Nanos,
+}

@@ -1,0 +1,35 @@
+//! The servers to load, and what starts them again.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use crate::servers::ephemeral::ThrowAway;
+use crate::servers::probe::ProbeOptions;
+
+/// Servers to load, as one.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// Name in reports.
+    pub name: String,
+    /// Sessions are spread over these.
+    pub servers: Vec<SocketAddr>,
+    /// Processes to account for; found by their ports on this host if empty.
+    pub pids: Vec<u32>,
+    /// Who starts them again when they are killed.
+    pub keeper: Keeper,
+    /// What to find out about them beside the load.
+    pub probe: ProbeOptions,
+}
+
+/// Who starts the servers of a target again.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Keeper {
+    /// Nobody: they are not ours to kill.
+    #[default]
+    Nobody,
+    /// This process, which has started its only server itself.
+    Own(Rc<RefCell<ThrowAway>>),
+    /// A command of the user's.
+    Command(String),
+}
