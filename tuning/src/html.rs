@@ -6,7 +6,7 @@ use ringkeeper_engine::device::{Load, Strategy};
 
 use crate::chart::{Chart, Series, charts};
 use crate::print;
-use crate::probe::report::load_name;
+use crate::probe::words::load_name;
 use crate::probe::{Cell, Report};
 use crate::text;
 

@@ -132,7 +132,8 @@ pub(crate) fn knee(report: &Report, strategy: Strategy) -> Option<Knee> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::probe::report::{FORMAT, Spread};
+    use crate::probe::report::FORMAT;
+    use crate::probe::spread::Spread;
     use crate::probe::wake::Wake;
     use crate::probe::{Taken, ring::RingFacts};
 

@@ -7,7 +7,7 @@ use ringkeeper_engine::device::{Load, Strategy};
 use crate::chart::charts;
 use crate::paint::Paint;
 use crate::probe::files::{FileFacts, FileState};
-use crate::probe::report::load_name;
+use crate::probe::words::load_name;
 use crate::probe::{Cell, Report};
 use crate::text::{self, micros};
 

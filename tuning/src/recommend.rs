@@ -12,9 +12,9 @@ use crate::cli::RecommendArgs;
 use crate::confirm::{self, Outcome};
 use crate::model::{self, Knee, Prediction};
 use crate::paint::Paint;
-use crate::probe::report::strategy_word;
+use crate::probe::words::StrategyWord;
 use crate::probe::{Cell, Plan, Report, Stop};
-use crate::run_probe::{INTERRUPTED, announced, save, say};
+use crate::terminal::{INTERRUPTED, announced, save, say};
 use crate::text::{self, micros};
 
 /// What a commit has to take for waiting for clients to be worth a trial.
@@ -30,7 +30,7 @@ const COLUMNS: usize = 96;
 /// What to set, and what to expect.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub(crate) struct Recommendation {
-    #[serde(serialize_with = "strategy_word::serialize")]
+    #[serde(serialize_with = "StrategyWord::serialize")]
     pub(crate) strategy: Strategy,
     pub(crate) settings: Vec<Setting>,
     pub(crate) knee: Option<Knee>,

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::cli::WatchArgs;
 use crate::probe::Stop;
-use crate::run_probe::say;
+use crate::terminal::say;
 use crate::text;
 
 /// The longest that a server may take to answer.

@@ -4,32 +4,17 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::journal::{Journal, Record, is_ours};
-use super::{Change, current, script, set};
-use crate::check::finding::{Finding, Outcome};
-use crate::check::{self, Configuration};
-use crate::cli::{ApplyArgs, Target};
+use super::journal::{Journal, Record};
+use super::plan::{Plan, Step, plan};
+use super::{current, script, set};
+use crate::check::Configuration;
+use crate::cli::ApplyArgs;
 use crate::paint::Paint;
 use crate::root::Root;
-use crate::run_probe::say;
+use crate::terminal::say;
 use crate::text;
-
-/// A change with what the file holds now.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Step {
-    pub(crate) condition: String,
-    pub(crate) from: String,
-    pub(crate) change: Change,
-}
-
-/// What can be changed, and what is for a person to do.
-pub(crate) struct Plan {
-    pub(crate) steps: Vec<Step>,
-    /// A condition and its fix.
-    pub(crate) by_hand: Vec<(String, String)>,
-}
 
 /// What became of a plan.
 #[derive(Default)]
@@ -60,33 +45,6 @@ pub(crate) fn run(args: &ApplyArgs, configuration: Configuration<'_>) -> Result<
     let state = args.state.display();
     say(&format!("Recorded in {state}. It lasts until the host restarts.\n"));
     Ok(if applied.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// What there is to change on a host.
-pub(crate) fn plan(target: &Target, configuration: Configuration<'_>) -> Result<Plan> {
-    let root = Root::new(&target.root);
-    let configured =
-        check::configured(target.config.as_deref(), target.dir.as_ref(), configuration)?;
-    let findings = check::findings(root.clone(), configured);
-    let word = target.only.as_deref().unwrap_or("").to_lowercase();
-    let wanted = |finding: &&Finding| {
-        finding.outcome == Outcome::Failed && finding.condition.to_lowercase().contains(&word)
-    };
-    let mut plan = Plan { steps: Vec::new(), by_hand: Vec::new() };
-    for finding in findings.iter().filter(wanted) {
-        if finding.changes.is_empty() {
-            let fix = finding.fix.clone().unwrap_or_default();
-            plan.by_hand.push((finding.condition.clone(), fix));
-        }
-        for change in &finding.changes {
-            assert!(is_ours(&change.path), "only files of the kernel are changed");
-            let from = current(&root, &change.path)
-                .with_context(|| format!("cannot read {}", change.path))?;
-            let condition = finding.condition.clone();
-            plan.steps.push(Step { condition, from, change: change.clone() });
-        }
-    }
-    Ok(plan)
 }
 
 /// Makes the changes, one after the other. One that fails is told, and the next is tried; a record

@@ -2,6 +2,7 @@
 
 mod apply;
 mod journal;
+mod plan;
 mod script;
 mod undo;
 
@@ -9,8 +10,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::apply::{apply, plan, run as run_apply};
+pub(crate) use self::apply::{apply, run as run_apply};
 pub(crate) use self::journal::Journal;
+pub(crate) use self::plan::plan;
 pub(crate) use self::undo::{run as run_undo, undo};
 use crate::root::{Root, chosen};
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::apply::Plan;
+use super::plan::Plan;
 
 /// Writes the script.
 pub(super) fn write(path: &Path, plan: &Plan) -> Result<()> {

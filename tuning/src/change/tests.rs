@@ -27,7 +27,7 @@ impl Site {
         Site { copy, state: tempfile::tempdir().unwrap() }
     }
 
-    fn plan(&self, only: Option<&str>) -> super::apply::Plan {
+    fn plan(&self, only: Option<&str>) -> super::plan::Plan {
         let target = Target {
             config: None,
             dir: None,

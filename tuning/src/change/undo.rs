@@ -8,7 +8,7 @@ use super::journal::{Journal, Record};
 use super::{current, set};
 use crate::cli::UndoArgs;
 use crate::root::Root;
-use crate::run_probe::say;
+use crate::terminal::say;
 
 /// What became of a change.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -22,7 +22,7 @@ use self::host::Host;
 use crate::cli::CheckArgs;
 use crate::paint::Paint;
 use crate::root::Root;
-use crate::run_probe::say;
+use crate::terminal::say;
 use crate::text;
 
 /// How a configuration is read: by whoever knows all its forms. `None` is a start without any.

@@ -10,8 +10,8 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 use super::counters::{Counters, Counts};
 use super::scratch::Scratch;
+use super::spread::histogram;
 use super::stop::Stop;
-use super::wake::histogram;
 
 /// How the file was made that commits go into.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::commits::{Made, Sample, Target};
 use super::counters::Counters;
-use super::report::Spread;
 use super::scratch::Scratch;
+use super::spread::Spread;
 use super::stop::Stop;
 
 /// Bytes of each file.

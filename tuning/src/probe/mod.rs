@@ -3,20 +3,22 @@
 //! What is measured is what runs: every strategy of the engine's log device, with commits of
 //! several sizes, on a quiet host and on one whose processors are all wanted by somebody else.
 
-mod apart;
 pub(crate) mod clock;
 mod commits;
 mod counters;
 pub(crate) mod disk;
 pub(crate) mod files;
-mod hogs;
+mod load_generator;
+mod pinning;
 mod plan;
 pub(crate) mod report;
 pub(crate) mod ring;
 pub(crate) mod scratch;
+pub(crate) mod spread;
 mod stop;
 mod tally;
 pub(crate) mod wake;
+pub(crate) mod words;
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,13 +28,14 @@ use ringkeeper_engine::device::{Device, Disk, Durability, Load, Priority, Strate
 
 use self::commits::{Bounds, Made, Target};
 use self::counters::{Counters, Counts};
-use self::hogs::Hogs;
+use self::load_generator::LoadGenerator;
 pub(crate) use self::plan::{Depth, Plan};
 use self::report::FORMAT;
 pub(crate) use self::report::{Cell, Report, Taken, Unusable};
 use self::scratch::Scratch;
 pub(crate) use self::stop::Stop;
 use self::tally::Tally;
+use self::words::load_name;
 use crate::root::Root;
 use crate::text;
 
@@ -203,22 +206,23 @@ impl Course<'_> {
             cells.iter().map(|&(way, bytes, load)| Tally::new(way, bytes, load)).collect();
         let all = cells.len() * self.plan.rounds as usize;
         for round in 0..self.plan.rounds as usize {
-            let mut hogs: Option<Hogs> = None;
+            let mut busy: Option<LoadGenerator> = None;
             for (at, &(strategy, bytes, load)) in cells.iter().enumerate() {
                 if self.is_over() {
                     return Ok(());
                 }
-                if load == Load::Busy && hogs.is_none() {
+                if load == Load::Busy && busy.is_none() {
                     if round == 0 {
                         tell("hand-offs between threads", 0.0);
                         wakes.extend(wake::measure(Load::Quiet, WAKE_TIME, self.stop)?);
                     }
-                    hogs = Some(Hogs::start(self.plan.time_max()));
+                    busy = Some(LoadGenerator::start(self.plan.time_max()));
                     if round == 0 {
                         wakes.extend(wake::measure(Load::Busy, WAKE_TIME, self.stop)?);
                     }
                 }
-                let named = format!("{strategy}, {}, {}", text::bytes(bytes as u64), name(load));
+                let size = text::bytes(bytes as u64);
+                let named = format!("{strategy}, {size}, {}", load_name(load));
                 tell(&named, (round * cells.len() + at) as f64 / all as f64);
                 let target = targets.iter().find(|(way, _)| *way == strategy);
                 if let Some((_, target)) = target {
@@ -263,10 +267,6 @@ impl Course<'_> {
         }
         self.cut_short.is_some() || self.stop.is_wanted()
     }
-}
-
-const fn name(load: Load) -> &'static str {
-    report::load_name(load)
 }
 
 #[cfg(test)]

@@ -4,19 +4,19 @@
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Keeps the calling thread on one processor until it is dropped.
-pub(super) struct Apart {
+pub(super) struct Pinning {
     before: CpuSet,
     other: CpuSet,
 }
 
-impl Apart {
+impl Pinning {
     /// `None` where there is one processor only, or where that must not be asked for.
-    pub(super) fn new() -> Option<Apart> {
+    pub(super) fn new() -> Option<Pinning> {
         let before = sched_getaffinity(None).ok()?;
         let mut allowed = (0..CpuSet::MAX_CPU).filter(|cpu| before.is_set(*cpu));
         let (this, other) = (only(allowed.next()?), only(allowed.next()?));
         sched_setaffinity(None, &this).ok()?;
-        Some(Apart { before, other })
+        Some(Pinning { before, other })
     }
 
     /// Moves the calling thread to the other processor, for good.
@@ -26,7 +26,7 @@ impl Apart {
     }
 }
 
-impl Drop for Apart {
+impl Drop for Pinning {
     fn drop(&mut self) {
         // The processors were allowed before; should they be gone, the system chooses.
         let _ = sched_setaffinity(None, &self.before);
@@ -46,10 +46,10 @@ mod tests {
     #[test]
     fn a_thread_goes_where_it_may_and_comes_back() {
         let before = sched_getaffinity(None).unwrap();
-        if let Some(apart) = Apart::new() {
+        if let Some(pinning) = Pinning::new() {
             assert_eq!(sched_getaffinity(None).unwrap().count(), 1);
             let here = sched_getaffinity(None).unwrap();
-            apart.move_over();
+            pinning.move_over();
             assert_ne!(sched_getaffinity(None).unwrap(), here);
         }
         assert_eq!(sched_getaffinity(None).unwrap(), before);

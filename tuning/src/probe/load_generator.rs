@@ -6,15 +6,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Busy threads, one per processor, until the value is dropped.
-pub(crate) struct Hogs {
+pub(crate) struct LoadGenerator {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Hogs {
+impl LoadGenerator {
     /// Starts them. They stop by themselves after `limit` too: where threads are never preempted
     /// (a real-time policy), nobody else would get to tell them.
-    pub(crate) fn start(limit: Duration) -> Hogs {
+    pub(crate) fn start(limit: Duration) -> LoadGenerator {
         let stop = Arc::new(AtomicBool::new(false));
         let begun = Instant::now();
         let count = std::thread::available_parallelism().map_or(1, usize::from);
@@ -27,14 +27,14 @@ impl Hogs {
                     }
                 };
                 // With fewer threads the host is less busy; that is no reason to give up.
-                std::thread::Builder::new().name("hog".into()).spawn(spin).ok()
+                std::thread::Builder::new().name("load".into()).spawn(spin).ok()
             })
             .collect();
-        Hogs { stop, threads }
+        LoadGenerator { stop, threads }
     }
 }
 
-impl Drop for Hogs {
+impl Drop for LoadGenerator {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {

@@ -6,10 +6,21 @@ use std::fmt::Write as _;
 use ringkeeper_engine::device::{Load, Strategy};
 
 use crate::paint::Paint;
-use crate::probe::report::load_name;
+use crate::probe::words::load_name;
 use crate::probe::{Cell, Report};
 use crate::text;
-use crate::verify::{Change, judge};
+
+/// How far two medians have to be apart to be worth a word, where the rounds agree.
+const LEAST: f64 = 0.10;
+
+/// How a measurement changed.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Change {
+    WithinNoise,
+    /// By this share of what it was.
+    Faster(f64),
+    Slower(f64),
+}
 
 /// The figures that the choice is made from.
 const FIGURES: [(usize, Load); 3] =
@@ -130,6 +141,25 @@ fn worded(against: Against) -> String {
     }
 }
 
+/// Noise is when the rounds of one overlap with those of the other, or hardly differ.
+pub(crate) fn judge(old: &Cell, new: &Cell) -> Change {
+    let range = |cell: &Cell| {
+        let low = cell.rounds_p50.iter().copied().fold(f64::MAX, f64::min);
+        let high = cell.rounds_p50.iter().copied().fold(0.0, f64::max);
+        (low, high)
+    };
+    let ((old_low, old_high), (new_low, new_high)) = (range(old), range(new));
+    let share = (new.micros.p50 - old.micros.p50) / old.micros.p50.max(1e-9);
+    let few = old.rounds_p50.len() < 2 || new.rounds_p50.len() < 2;
+    if few || share.abs() < LEAST || (new_low <= old_high && old_low <= new_high) {
+        Change::WithinNoise
+    } else if share < 0.0 {
+        Change::Faster(-share)
+    } else {
+        Change::Slower(share)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +174,18 @@ mod tests {
             rounds.for_each(|us| *us *= factor);
         }
         report
+    }
+
+    #[test]
+    fn noise_is_called_noise() {
+        let verdict = |factor: f64| judge(&sample(1.0).cells[0], &sample(factor).cells[0]);
+        assert_eq!(verdict(1.0), Change::WithinNoise);
+        assert_eq!(verdict(1.08), Change::WithinNoise);
+        assert!(matches!(verdict(0.5), Change::Faster(share) if (share - 0.5).abs() < 1e-9));
+        assert!(matches!(verdict(2.0), Change::Slower(share) if (share - 1.0).abs() < 1e-9));
+        let mut once = sample(2.0);
+        once.cells[0].rounds_p50.truncate(1);
+        assert_eq!(judge(&sample(1.0).cells[0], &once.cells[0]), Change::WithinNoise);
     }
 
     #[test]
