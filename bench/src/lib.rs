@@ -16,13 +16,13 @@
 mod cli;
 mod drive;
 mod load;
-mod model;
+pub mod model;
 mod record;
 mod result_writer;
 mod run;
 mod search;
 mod servers;
-mod show;
+pub mod show;
 mod verify;
 
 use std::ffi::OsString;
@@ -32,14 +32,14 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use crate::cli::{CheckArgs, Cli, Command, CompareArgs, RunArgs, VersusArgs};
+use crate::cli::{CheckArgs, Cli, Command, CompareArgs, OutputArgs, RunArgs, VersusArgs};
 use crate::drive::{interrupt, rt};
 use crate::load::parameters::Load;
 use crate::load::{scenario, unused_options};
 use crate::model::error::error_text;
 use crate::model::io::{Io, IoChoice};
-use crate::record::results::{self, Document};
-use crate::result_writer::{Notebook, Outcome};
+use crate::record::results::{self, Document, Run};
+use crate::result_writer::{Outcome, ResultWriter};
 use crate::search::{Goal, Search};
 use crate::servers::target::Target;
 use crate::show::compare::{self, Side};
@@ -96,6 +96,35 @@ fn settle_io(choice: IoChoice) -> Result<Io> {
     Ok(io)
 }
 
+/// A session of runs: where their results go, and what is shown meanwhile.
+struct Session {
+    results: ResultWriter,
+    live: Live,
+    /// Where tables go: not between the lines of a result on the standard output.
+    print: fn(&str),
+}
+
+impl Session {
+    fn open(output: &OutputArgs) -> Result<Session> {
+        let results = ResultWriter::open(output)?;
+        let print = if results.takes_stdout() { print_aside } else { print };
+        Ok(Session { results, live: output.live()?, print })
+    }
+
+    /// Shows a run and keeps it.
+    fn keep(&mut self, run: Run) {
+        (self.print)(&text::report(&run));
+        self.results.add(run);
+    }
+
+    /// Writes what is only written at the end; `page` makes the HTML.
+    fn close(mut self, page: impl Fn(&Document) -> String) -> Result<Outcome> {
+        self.results.close(page)?;
+        self.live.check()?;
+        self.results.outcome(self.print)
+    }
+}
+
 fn run_plain(args: &RunArgs, words: &[OsString], found: &ArgMatches) -> Result<Outcome> {
     let io = settle_io(args.load.io)?;
     let scenario = args.scenario.as_deref().map(scenario::read).transpose()?;
@@ -103,28 +132,23 @@ fn run_plain(args: &RunArgs, words: &[OsString], found: &ArgMatches) -> Result<O
         None => args.load.loads(io)?,
         Some(scenario) => scenario::loads(scenario, words, io, Cli::parse_load)?,
     };
-    let mut notebook = Notebook::open(&args.output)?;
-    let mut live = args.output.live()?;
-    unused_options::idle(found, &loads).iter().for_each(|said| live.say(said));
+    let mut session = Session::open(&args.output)?;
+    let unused = unused_options::unused(found, &loads);
+    unused.iter().for_each(|sentence| session.live.say(sentence));
     let target = args.target(scenario.and_then(|scenario| scenario.servers))?;
     if let Some(goal) = &args.search {
-        return run_search(goal, &target, &loads, &mut notebook, &mut live);
+        return run_search(goal, &target, &loads, session);
     }
-    let print = printer(&notebook);
     let repeats = args.repeat;
     let turns = loads.iter().flat_map(|load| (1..=repeats).map(move |repeat| (load, repeat)));
     for (load, repeat) in turns {
         let title = load.title();
-        live.say(&format!("{title} on {}{}", target.name, turn(repeat, repeats)));
-        match run::run(&target, load, &mut live) {
-            Ok(mut run) => {
-                run.repeat = repeat;
-                print(&text::report(&run));
-                notebook.add(run);
-            }
+        session.live.say(&format!("{title} on {}{}", target.name, turn(repeat, repeats)));
+        match run::run(&target, load, &mut session.live) {
+            Ok(run) => session.keep(Run { repeat, ..run }),
             // The next load would not fare better.
             Err(error) => {
-                notebook.fail(&title, error)?;
+                session.results.fail(&title, error)?;
                 break;
             }
         }
@@ -132,95 +156,83 @@ fn run_plain(args: &RunArgs, words: &[OsString], found: &ArgMatches) -> Result<O
             break;
         }
     }
-    print(&text::repeats(&notebook.document.results));
-    notebook.close(Notebook::page)?;
-    live.check()?;
-    notebook.outcome(print)
+    (session.print)(&text::repeats(&session.results.document.results));
+    session.close(html::report)
 }
 
 fn run_search(
     goal: &Goal,
     target: &Target,
     loads: &[Load],
-    notebook: &mut Notebook,
-    live: &mut Live,
+    mut session: Session,
 ) -> Result<Outcome> {
-    let print = printer(notebook);
     let mut all_found = true;
     for load in loads {
         let is_pipelined = load.workload.is_pipelined();
         ensure!(is_pipelined, "{} has its own rhythm: it has no rate to search", load.workload);
-        live.say(&format!("{} on {}: {goal}", load.title(), target.name));
+        session.live.say(&format!("{} on {}: {goal}", load.title(), target.name));
         let mut search = Search::new(load.rate.unwrap_or(search::START));
         while let Some(rate) = search.next() {
             let step = search.is_confirming();
             let load = goal.load(load, rate, step);
-            let run = run::run(target, &load, live)?;
+            let run = run::run(target, &load, &mut session.live)?;
             if interrupt::is_wanted() {
                 break;
             }
             search.take(goal.judge(rate, &run));
-            print(&search.last_line(step));
+            (session.print)(&search.last_line(step));
             let is_bad = !run.faults.is_empty();
             if is_bad || search.found().is_some() {
-                print(&text::report(&run));
-                notebook.add(run);
+                session.keep(run);
             }
             if is_bad {
                 break;
             }
         }
-        print(&search.text(goal));
+        (session.print)(&search.text(goal));
         all_found &= search.found().is_some();
-        notebook.document.searches.push(search.json(goal));
+        session.results.document.searches.push(search.json(goal));
     }
-    notebook.close(Notebook::page)?;
-    live.check()?;
-    let outcome = notebook.outcome(print)?;
+    let outcome = session.close(html::report)?;
     Ok(if all_found { outcome } else { Outcome::Bad })
 }
 
 fn run_versus(args: &VersusArgs) -> Result<Outcome> {
     let io = settle_io(args.load.io)?;
     let targets = args.targets()?;
-    let mut notebook = Notebook::open(&args.output)?;
-    let mut live = args.output.live()?;
-    let print = printer(&notebook);
+    let mut session = Session::open(&args.output)?;
     for load in args.load.loads(io)? {
         for round in 0..args.rounds {
             for which in turns(targets.len(), round) {
                 interrupt::check()?;
                 let (target, title) = (&targets[which], load.title());
-                live.say(&format!("{title} on {}, round {}", target.name, round + 1));
-                let mut run = match run::run(target, &load, &mut live) {
-                    Ok(run) => run,
-                    Err(error) => return give_up(notebook, &title, error),
+                session.live.say(&format!("{title} on {}, round {}", target.name, round + 1));
+                let run = match run::run(target, &load, &mut session.live) {
+                    Ok(run) => Run { repeat: round + 1, ..run },
+                    Err(error) => return give_up(session.results, &title, error),
                 };
-                run.repeat = round + 1;
-                if !run.is_good() {
-                    print(&text::report(&run));
+                if run.is_good() {
+                    session.results.add(run);
+                } else {
+                    session.keep(run);
                 }
-                notebook.add(run);
             }
         }
     }
-    let mut sides = Side::each_target(&notebook.document);
+    let mut sides = Side::each_target(&session.results.document);
     // Who goes first changes from round to round; the first target is the base all the same.
     sides.sort_by_key(|side| targets.iter().position(|target| target.name == side.name));
-    print(&versus::table(&sides));
+    (session.print)(&versus::table(&sides));
     let comparisons = compare::compare(&sides)?;
-    print(&compare::summary(&comparisons));
-    notebook.document.versus = Some(versus::json(&comparisons));
-    let page = |one: &Document| html::comparison(&sides, &comparisons, &one.command_line());
-    notebook.close(page)?;
-    live.check()?;
-    notebook.outcome(print)
+    (session.print)(&compare::summary(&comparisons));
+    session.results.document.versus = Some(versus::json(&comparisons));
+    session.close(|one| html::comparison(&sides, &comparisons, &one.command_line()))
 }
 
 /// A comparison without one of its sides is none; what was measured is kept all the same.
-fn give_up(mut notebook: Notebook, title: &str, error: anyhow::Error) -> Result<Outcome> {
-    notebook.fail(title, error)?;
-    notebook.close(Notebook::page)?;
+fn give_up(mut results: ResultWriter, title: &str, error: anyhow::Error) -> Result<Outcome> {
+    results.fail(title, error)?;
+    results.close(html::report)?;
     Ok(Outcome::Bad)
 }
 
@@ -255,18 +267,13 @@ fn run_compare(args: &CompareArgs) -> Result<Outcome> {
 
 fn run_check(args: &CheckArgs) -> Result<Outcome> {
     let (target, load) = (args.target()?, args.load(settle_io(IoChoice::Auto)?)?);
-    let mut notebook = Notebook::open(&args.output)?;
-    let mut live = args.output.live()?;
-    let print = printer(&notebook);
-    live.say(&format!("{} on {}", capacity::announcement(args.load, &load), target.name));
-    let run = run::run(&target, &load, &mut live)?;
-    print(&text::report(&run));
+    let mut session = Session::open(&args.output)?;
+    session.live.say(&format!("{} on {}", capacity::announcement(args.load, &load), target.name));
+    let run = run::run(&target, &load, &mut session.live)?;
     let (passed, verdict) = capacity::verdict(args.load, &run);
-    print(&format!("\n{verdict}"));
-    notebook.add(run);
-    notebook.close(Notebook::page)?;
-    live.check()?;
-    let outcome = notebook.outcome(print)?;
+    session.keep(run);
+    (session.print)(&format!("\n{verdict}"));
+    let outcome = session.close(html::report)?;
     Ok(if passed { outcome } else { Outcome::Bad })
 }
 
@@ -281,11 +288,6 @@ fn turns(targets: usize, round: u32) -> Vec<usize> {
         turns.reverse();
     }
     turns
-}
-
-/// Where tables go: not between the lines of a result on the standard output.
-fn printer(notebook: &Notebook) -> fn(&str) {
-    if notebook.takes_stdout() { print_aside } else { print }
 }
 
 fn print(text: &str) {

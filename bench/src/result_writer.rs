@@ -10,7 +10,6 @@ use crate::model::error::error_text;
 use crate::record::hdr::{self, HdrLog};
 use crate::record::results::{Document, LoadGroup, Run, check_writable, loads, save};
 use crate::show::condition::{Condition, judge};
-use crate::show::html;
 use crate::show::live::Live;
 
 /// Whether the figures stand.
@@ -26,7 +25,7 @@ pub(crate) enum Outcome {
 
 /// The runs of a session.
 #[derive(Debug)]
-pub(crate) struct Notebook {
+pub(crate) struct ResultWriter {
     /// What is kept as JSON.
     pub document: Document,
     /// Why a file could not be written.
@@ -38,9 +37,9 @@ pub(crate) struct Notebook {
     baseline: Option<Document>,
 }
 
-impl Notebook {
+impl ResultWriter {
     /// Looks at everything that could fail later, before any time is spent.
-    pub(crate) fn open(output: &OutputArgs) -> Result<Notebook> {
+    pub(crate) fn open(output: &OutputArgs) -> Result<ResultWriter> {
         let baseline = output.baseline.as_deref().map(Document::read).transpose()?;
         if baseline.is_none()
             && let Some(condition) = output.fail_if.iter().find(|one| one.is_relative())
@@ -60,7 +59,7 @@ impl Notebook {
         for file in files.into_iter().flatten() {
             check_writable(file)?;
         }
-        Ok(Notebook {
+        Ok(ResultWriter {
             document: Document::begin(),
             trouble: None,
             json: output.json.clone(),
@@ -138,11 +137,6 @@ impl Notebook {
     /// Whether the standard output is taken by a result.
     pub(crate) fn takes_stdout(&self) -> bool {
         [&self.json, &self.html, &self.hgrm].iter().any(|file| is_stdout(file.as_deref()))
-    }
-
-    /// The page of a session of runs.
-    pub(crate) fn page(document: &Document) -> String {
-        html::report(document)
     }
 }
 

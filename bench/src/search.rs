@@ -31,57 +31,32 @@ const BEYOND: f64 = 100.0;
 const STEP_MAX: Nanos = 60 * SECOND;
 
 /// A bound on latency.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
-    quantile: Quantile,
+    quantile: &'static Quantile,
     bound: Nanos,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Quantile {
-    P50,
-    P90,
-    P99,
-    P999,
-    Max,
+#[derive(Debug)]
+struct Quantile {
+    name: &'static str,
+    of: fn(&Quantiles) -> f64,
+    /// Share of the operations that are slower.
+    beyond: f64,
 }
 
-impl Quantile {
-    const ALL: [(&'static str, Quantile); 5] = [
-        ("p50", Quantile::P50),
-        ("p90", Quantile::P90),
-        ("p99", Quantile::P99),
-        ("p99.9", Quantile::P999),
-        ("max", Quantile::Max),
-    ];
-
-    fn of(self, quantiles: &Quantiles) -> f64 {
-        match self {
-            Quantile::P50 => quantiles.p50,
-            Quantile::P90 => quantiles.p90,
-            Quantile::P99 => quantiles.p99,
-            Quantile::P999 => quantiles.p999,
-            Quantile::Max => quantiles.max,
-        }
-    }
-
-    /// Share of the operations that are slower; the slowest is taken for one of ten thousand.
-    fn beyond(self) -> f64 {
-        match self {
-            Quantile::P50 => 0.5,
-            Quantile::P90 => 0.1,
-            Quantile::P99 => 0.01,
-            Quantile::P999 => 0.001,
-            Quantile::Max => 0.000_1,
-        }
-    }
-}
+/// The slowest is taken for one of ten thousand.
+static QUANTILES: [Quantile; 5] = [
+    Quantile { name: "p50", of: |all| all.p50, beyond: 0.5 },
+    Quantile { name: "p90", of: |all| all.p90, beyond: 0.1 },
+    Quantile { name: "p99", of: |all| all.p99, beyond: 0.01 },
+    Quantile { name: "p99.9", of: |all| all.p999, beyond: 0.001 },
+    Quantile { name: "max", of: |all| all.max, beyond: 0.000_1 },
+];
 
 impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Quantile::ALL.iter().find(|(_, quantile)| *quantile == self.quantile);
-        let name = name.map_or("?", |(name, _)| name);
-        write!(f, "{name} < {}", latency(self.bound as f64 / 1e3))
+        write!(f, "{} < {}", self.quantile.name, latency(self.bound as f64 / 1e3))
     }
 }
 
@@ -92,8 +67,7 @@ impl FromStr for Goal {
         let expected = "a goal such as 'p99<5ms' is expected: p50, p90, p99, p99.9 or max, and a \
                         time";
         let (name, bound) = text.split_once('<').ok_or(expected)?;
-        let quantile = Quantile::ALL.iter().find(|(known, _)| *known == name.trim());
-        let (_, quantile) = *quantile.ok_or(expected)?;
+        let quantile = QUANTILES.iter().find(|known| known.name == name.trim()).ok_or(expected)?;
         if !bound.contains(|c: char| c.is_ascii_alphabetic()) {
             return Err(format!("the unit is missing in {text:?}: us, ms or s"));
         }
@@ -123,7 +97,7 @@ pub(crate) struct Step {
 impl Goal {
     /// How long a step at this rate has to be, `least` at least.
     pub(crate) fn duration(&self, rate: f64, least: Nanos) -> Nanos {
-        let operations = BEYOND / self.quantile.beyond();
+        let operations = BEYOND / self.quantile.beyond;
         let needed = operations / rate * SECOND as f64;
         (needed as Nanos).min(STEP_MAX).max(least)
     }
@@ -137,7 +111,7 @@ impl Goal {
 
     /// Judges a run.
     pub(crate) fn judge(&self, rate: f64, run: &Run) -> Step {
-        let us = self.quantile.of(&run.total.latency_us);
+        let us = (self.quantile.of)(&run.total.latency_us);
         let reached = run.total.ops_per_s;
         let in_time = us * 1e3 < self.bound as f64;
         let kept_up = reached >= run.due_per_s() * REACHED && run.unsent == 0;

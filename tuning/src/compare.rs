@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use ringkeeper_engine::device::{Load, Strategy};
 
-use crate::paint::Paint;
 use crate::probe::words::load_name;
 use crate::probe::{Cell, Report};
 use crate::text;
+use ringkeeper_bench::show::paint::Paint;
 
 /// How far two medians have to be apart to be worth a word, where the rounds agree.
 const LEAST: f64 = 0.10;

@@ -13,7 +13,6 @@ mod confirm;
 mod html;
 mod model;
 mod mounts;
-mod paint;
 mod print;
 mod probe;
 mod recommend;
@@ -31,7 +30,7 @@ use clap::Parser;
 
 pub use crate::check::{Configuration, Configured};
 use crate::cli::{Command, Words};
-pub use crate::paint::Paint;
+pub use ringkeeper_bench::show::paint::Paint;
 
 /// Runs `ringkeeper tune` with its arguments; the first one is the name of the program.
 pub fn run(args: impl Iterator<Item = OsString>, configuration: Configuration<'_>) -> ExitCode {

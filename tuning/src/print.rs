@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use ringkeeper_engine::device::{Load, Strategy};
 
 use crate::chart::charts;
-use crate::paint::Paint;
 use crate::probe::files::{FileFacts, FileState};
 use crate::probe::words::load_name;
 use crate::probe::{Cell, Report};
 use crate::text::{self, micros};
+use ringkeeper_bench::show::paint::Paint;
 
 /// Bytes of a log record that sets a small value: how many of them a commit holds is shown.
 pub(crate) const RECORD_BYTES: usize = 256;

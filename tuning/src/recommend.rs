@@ -11,11 +11,11 @@ use serde::Serialize;
 use crate::cli::RecommendArgs;
 use crate::confirm::{self, Outcome};
 use crate::model::{self, Knee, Prediction};
-use crate::paint::Paint;
 use crate::probe::words::StrategyWord;
 use crate::probe::{Cell, Plan, Report, Stop};
 use crate::terminal::{INTERRUPTED, announced, save, say};
 use crate::text::{self, micros};
+use ringkeeper_bench::show::paint::Paint;
 
 /// What a commit has to take for waiting for clients to be worth a trial.
 const SLOW_COMMIT_US: f64 = 1_000.0;

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cli::ProbeArgs;
-use crate::paint::Paint;
 use crate::probe::{self, Plan, Report, Stop};
 use crate::terminal::{INTERRUPTED, announced, save, say};
 use crate::{html, print, recommend};
+use ringkeeper_bench::show::paint::Paint;
 
 pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;

@@ -236,16 +236,6 @@ impl Part for Fanout {
         }
     }
 
-    fn arrive(&mut self, _at: Nanos) {
-        unreachable!("fan-out has no open loop")
-    }
-
-    fn give_up(&mut self) -> u64 {
-        0
-    }
-
-    fn unknown(&mut self, _op: Op) {}
-
     /// The rounds go on without a watcher that is lost.
     fn leave(&mut self) {
         if let Fanout::Watcher { group, round, stand, .. } = self {

@@ -270,8 +270,6 @@ impl Part for Pipelined {
         }
     }
 
-    fn leave(&mut self) {}
-
     fn is_content(&self, now: Nanos) -> bool {
         self.course.is_over(now)
             && self.arrivals.as_ref().is_none_or(VecDeque::is_empty)

@@ -257,16 +257,6 @@ impl Part for Contender {
         }
     }
 
-    fn arrive(&mut self, _at: Nanos) {
-        unreachable!("recipes have no open loop")
-    }
-
-    fn give_up(&mut self) -> u64 {
-        0
-    }
-
-    fn unknown(&mut self, _op: Op) {}
-
     /// A session that is lost holds nothing any more.
     fn leave(&mut self) {
         self.vacate(self.course.clock.now());

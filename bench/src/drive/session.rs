@@ -53,15 +53,19 @@ pub(crate) trait Part: 'static {
     /// Looks at an event.
     fn event(&mut self, event: &Event<'_>, now: Nanos, tally: &mut Tally);
     /// Takes note of an operation that is due: the arrivals of an open loop.
-    fn arrive(&mut self, at: Nanos);
+    fn arrive(&mut self, _at: Nanos) {
+        unreachable!("only pipelined operations have an open loop")
+    }
     /// Operations that are due, will not be sent any more, and are forgotten by this call.
-    fn give_up(&mut self) -> u64;
+    fn give_up(&mut self) -> u64 {
+        0
+    }
     /// Takes note that nobody knows whether this was carried out.
-    fn unknown(&mut self, op: Op);
+    fn unknown(&mut self, _op: Op) {}
     /// Takes note that the session goes on over another connection.
     fn reattached(&mut self) {}
     /// Takes note that the session is lost.
-    fn leave(&mut self);
+    fn leave(&mut self) {}
     /// Whether it would send nothing more, were everything answered.
     fn is_content(&self, now: Nanos) -> bool;
 }

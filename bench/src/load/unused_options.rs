@@ -8,7 +8,7 @@ use crate::load::workload::Workload;
 use crate::model::kind::Kind;
 
 /// A sentence for each option on the command line that does nothing for any of these loads.
-pub(crate) fn idle(matches: &ArgMatches, loads: &[Load]) -> Vec<String> {
+pub(crate) fn unused(matches: &ArgMatches, loads: &[Load]) -> Vec<String> {
     let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
     let any = |test: &dyn Fn(&Load) -> bool| loads.iter().any(test);
     let has_values = |load: &Load| load.workload != Workload::Sessions;
@@ -26,8 +26,9 @@ pub(crate) fn idle(matches: &ArgMatches, loads: &[Load]) -> Vec<String> {
         ("value_bytes", any(&has_values), "no value is written"),
         ("restart_cmd", any(&|load| load.kill_every.is_some()), "there is no --kill-leader-every"),
     ];
-    let idle = rules.iter().filter(|(name, used, _)| given(name) && !used);
-    idle.map(|(name, _, why)| format!("--{} changes nothing: {why}", name.replace('_', "-")))
+    let unused = rules.iter().filter(|(name, used, _)| given(name) && !used);
+    unused
+        .map(|(name, _, why)| format!("--{} changes nothing: {why}", name.replace('_', "-")))
         .collect()
 }
 
@@ -41,11 +42,11 @@ mod tests {
     fn said(line: &str) -> Vec<String> {
         let matches = Cli::command().try_get_matches_from(line.split(' ')).unwrap();
         let cli = Cli::from_arg_matches(&matches).unwrap();
-        idle(&matches, &cli.run.load.loads(Io::Epoll).unwrap())
+        unused(&matches, &cli.run.load.loads(Io::Epoll).unwrap())
     }
 
     #[test]
-    fn every_option_can_be_idle_and_need_not_be() {
+    fn every_option_that_changes_nothing_is_named() {
         for (line, count) in [
             ("bench lock -p 4", 1),
             ("bench lock set -p 4", 0),

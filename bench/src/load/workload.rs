@@ -77,13 +77,13 @@ impl Workload {
     /// and take neither a pipeline nor a rate.
     pub(crate) fn mix(self) -> Option<Mix> {
         match self {
-            Workload::Create => Some(Mix::only(Kind::Create)),
-            Workload::Set => Some(Mix::only(Kind::Set)),
-            Workload::Get => Some(Mix::only(Kind::Get)),
-            Workload::Exists => Some(Mix::only(Kind::Exists)),
-            Workload::Children => Some(Mix::only(Kind::Children)),
-            Workload::Multi => Some(Mix::only(Kind::Multi)),
-            Workload::Ephemeral => Some(Mix::only(Kind::Ephemeral)),
+            Workload::Create
+            | Workload::Set
+            | Workload::Get
+            | Workload::Exists
+            | Workload::Children
+            | Workload::Multi
+            | Workload::Ephemeral => Some(Mix::only(self.primary()[0])),
             Workload::Mix(mix) => Some(mix),
             Workload::Watch
             | Workload::PersistentWatch
@@ -121,45 +121,40 @@ impl Workload {
 
     /// Queues of contenders.
     pub(crate) const fn queues(self) -> u32 {
-        match self {
-            Workload::Lock { locks } => locks,
-            Workload::Election { groups } => groups,
-            Workload::Create
-            | Workload::Set
-            | Workload::Get
-            | Workload::Exists
-            | Workload::Children
-            | Workload::Multi
-            | Workload::Mix(_)
-            | Workload::Ephemeral
-            | Workload::Watch
-            | Workload::PersistentWatch
-            | Workload::RecursiveWatch
-            | Workload::Sessions => 0,
+        if let Workload::Lock { locks: queues } | Workload::Election { groups: queues } = self {
+            return queues;
         }
+        0
     }
+
+    /// Those that have a name and nothing behind it.
+    const NAMED: [(&str, Workload); 11] = [
+        ("create", Workload::Create),
+        ("set", Workload::Set),
+        ("get", Workload::Get),
+        ("exists", Workload::Exists),
+        ("children", Workload::Children),
+        ("multi", Workload::Multi),
+        ("ephemeral", Workload::Ephemeral),
+        ("watch", Workload::Watch),
+        ("pwatch", Workload::PersistentWatch),
+        ("rwatch", Workload::RecursiveWatch),
+        ("sessions", Workload::Sessions),
+    ];
 }
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Workload::Create => "create",
-            Workload::Set => "set",
-            Workload::Get => "get",
-            Workload::Exists => "exists",
-            Workload::Children => "children",
-            Workload::Multi => "multi",
+        let (name, count) = match self {
             Workload::Mix(mix) => return write!(f, "mix:{mix}"),
-            Workload::Ephemeral => "ephemeral",
-            Workload::Watch => "watch",
-            Workload::PersistentWatch => "pwatch",
-            Workload::RecursiveWatch => "rwatch",
-            Workload::Sessions => "sessions",
-            Workload::Lock { locks: 1 } => "lock",
-            Workload::Lock { locks } => return write!(f, "lock:{locks}"),
-            Workload::Election { groups: 1 } => "election",
-            Workload::Election { groups } => return write!(f, "election:{groups}"),
-        })
+            Workload::Lock { locks } => ("lock", *locks),
+            Workload::Election { groups } => ("election", *groups),
+            plain => {
+                let named = Workload::NAMED.iter().find(|(_, workload)| workload == plain);
+                (named.map_or("", |(name, _)| name), 1)
+            }
+        };
+        if count == 1 { f.write_str(name) } else { write!(f, "{name}:{count}") }
     }
 }
 
@@ -168,31 +163,20 @@ impl FromStr for Workload {
 
     fn from_str(text: &str) -> Result<Workload, String> {
         let (name, rest) = text.split_once(':').map_or((text, None), |(n, r)| (n, Some(r)));
-        let plain = match name {
-            "create" => Workload::Create,
-            "set" => Workload::Set,
-            "get" => Workload::Get,
-            "exists" => Workload::Exists,
-            "children" => Workload::Children,
-            "multi" => Workload::Multi,
-            "ephemeral" => Workload::Ephemeral,
-            "watch" => Workload::Watch,
-            "pwatch" => Workload::PersistentWatch,
-            "rwatch" => Workload::RecursiveWatch,
-            "sessions" => Workload::Sessions,
+        match name {
             "mix" => return parse_mix(rest.unwrap_or("0.9")),
             "lock" => return parse_count(rest).map(|locks| Workload::Lock { locks }),
             "election" => return parse_count(rest).map(|groups| Workload::Election { groups }),
-            _ => {
-                return Err("one of create, set, get, exists, children, multi, ephemeral, mix:R \
-                            (R = share of reads), mix:NAME=WEIGHT,.., watch, pwatch, rwatch, \
-                            sessions, lock:N, election:N is expected"
-                    .to_string());
-            }
-        };
-        match rest {
-            None => Ok(plain),
-            Some(_) => Err(format!("{name} takes nothing behind a colon")),
+            _ => {}
+        }
+        let known = Workload::NAMED.iter().find(|(known, _)| *known == name);
+        match (known, rest) {
+            (Some((_, plain)), None) => Ok(*plain),
+            (Some(_), Some(_)) => Err(format!("{name} takes nothing behind a colon")),
+            (None, _) => Err("one of create, set, get, exists, children, multi, ephemeral, mix:R \
+                              (R = share of reads), mix:NAME=WEIGHT,.., watch, pwatch, rwatch, \
+                              sessions, lock:N, election:N is expected"
+                .to_string()),
         }
     }
 }

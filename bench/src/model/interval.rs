@@ -21,7 +21,7 @@ pub(crate) fn second_of(at: Nanos, from: Nanos) -> SecondNumber {
 pub(crate) struct Interval {
     /// Which second.
     pub second: SecondNumber,
-    rows: [Option<Box<Histogram<u64>>>; Kind::ALL.len()],
+    rows: [Option<Box<Histogram<u64>>>; Kind::COUNT],
     /// Faults seen within it.
     pub faults: u64,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Interval {
 impl Interval {
     /// Nothing yet.
     pub(crate) fn new(second: SecondNumber) -> Interval {
-        Interval { second, rows: [const { None }; Kind::ALL.len()], faults: 0 }
+        Interval { second, rows: [const { None }; Kind::COUNT], faults: 0 }
     }
 
     /// Times one operation.
@@ -39,7 +39,7 @@ impl Interval {
 
     /// Kinds with operations, and their times.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (Kind, &Histogram<u64>)> {
-        Kind::ALL.into_iter().filter_map(|kind| Some((kind, self.rows[kind.index()].as_deref()?)))
+        Kind::all().filter_map(|kind| Some((kind, self.rows[kind.index()].as_deref()?)))
     }
 
     /// Times of several kinds as one.

@@ -42,50 +42,39 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// All kinds, in the order of reports.
-    pub(crate) const ALL: [Kind; 18] = [
-        Kind::Create,
-        Kind::Ephemeral,
-        Kind::Delete,
-        Kind::Set,
-        Kind::Get,
-        Kind::Exists,
-        Kind::Children,
-        Kind::Multi,
-        Kind::Sync,
-        Kind::SyncGet,
-        Kind::Event,
-        Kind::Arm,
-        Kind::Acquire,
-        Kind::TakeOver,
-        Kind::Connect,
-        Kind::Close,
-        Kind::Session,
-        Kind::Presence,
+    /// All kinds, in the order of reports, with their names there.
+    const NAMED: [(Kind, &str); 18] = [
+        (Kind::Create, "create"),
+        (Kind::Ephemeral, "ephemeral"),
+        (Kind::Delete, "delete"),
+        (Kind::Set, "set"),
+        (Kind::Get, "get"),
+        (Kind::Exists, "exists"),
+        (Kind::Children, "children"),
+        (Kind::Multi, "multi"),
+        (Kind::Sync, "sync"),
+        (Kind::SyncGet, "sync-get"),
+        (Kind::Event, "event"),
+        (Kind::Arm, "arm"),
+        (Kind::Acquire, "acquire"),
+        (Kind::TakeOver, "take-over"),
+        (Kind::Connect, "connect"),
+        (Kind::Close, "close"),
+        (Kind::Session, "session"),
+        (Kind::Presence, "presence"),
     ];
+
+    /// How many there are.
+    pub(crate) const COUNT: usize = Kind::NAMED.len();
+
+    /// All kinds, in the order of reports.
+    pub(crate) fn all() -> impl Iterator<Item = Kind> {
+        Kind::NAMED.into_iter().map(|(kind, _)| kind)
+    }
 
     /// Name in reports.
     pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Kind::Create => "create",
-            Kind::Ephemeral => "ephemeral",
-            Kind::Delete => "delete",
-            Kind::Set => "set",
-            Kind::Get => "get",
-            Kind::Exists => "exists",
-            Kind::Children => "children",
-            Kind::Multi => "multi",
-            Kind::Sync => "sync",
-            Kind::SyncGet => "sync-get",
-            Kind::Event => "event",
-            Kind::Arm => "arm",
-            Kind::Acquire => "acquire",
-            Kind::TakeOver => "take-over",
-            Kind::Connect => "connect",
-            Kind::Close => "close",
-            Kind::Session => "session",
-            Kind::Presence => "presence",
-        }
+        Kind::NAMED[self as usize].1
     }
 
     /// Whether it changes something that has to last.
@@ -93,7 +82,7 @@ impl Kind {
         matches!(self, Kind::Create | Kind::Ephemeral | Kind::Delete | Kind::Set | Kind::Multi)
     }
 
-    /// Position in [`Kind::ALL`].
+    /// Position in reports.
     pub(crate) const fn index(self) -> usize {
         self as usize
     }
@@ -105,7 +94,7 @@ mod tests {
 
     #[test]
     fn indices_are_positions() {
-        for (position, kind) in Kind::ALL.into_iter().enumerate() {
+        for (position, kind) in Kind::all().enumerate() {
             assert_eq!(kind.index(), position);
         }
     }

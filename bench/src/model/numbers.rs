@@ -1,7 +1,7 @@
 //! Figures as people read them.
 
 /// A count with its thousands apart.
-pub(crate) fn grouped(count: u64) -> String {
+pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -14,7 +14,7 @@ pub(crate) fn grouped(count: u64) -> String {
 }
 
 /// A figure as a whole number with its thousands apart.
-pub(crate) fn whole(figure: f64) -> String {
+pub fn whole(figure: f64) -> String {
     grouped(figure.round().max(0.0) as u64)
 }
 

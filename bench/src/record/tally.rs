@@ -48,7 +48,7 @@ impl Row {
 /// What one driver thread counts and times.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    rows: [Option<Box<Row>>; Kind::ALL.len()],
+    rows: [Option<Box<Row>>; Kind::COUNT],
     basis: Basis,
     window: Window,
     /// Writes, warm-up included.
@@ -73,7 +73,7 @@ impl Tally {
     /// Nothing counted yet.
     pub(crate) fn new(basis: Basis, window: Window) -> Tally {
         Tally {
-            rows: [const { None }; Kind::ALL.len()],
+            rows: [const { None }; Kind::COUNT],
             basis,
             window,
             ledger: Ledger::default(),
@@ -94,7 +94,7 @@ impl Tally {
 
     /// Rows that were used.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (Kind, &Row)> {
-        Kind::ALL.into_iter().filter_map(|kind| Some((kind, self.row(kind)?)))
+        Kind::all().filter_map(|kind| Some((kind, self.row(kind)?)))
     }
 
     /// One row, if it was used.

@@ -218,14 +218,14 @@ impl FromStr for Condition {
 }
 
 fn is_kind(name: &str) -> bool {
-    Kind::ALL.iter().any(|kind| kind.name() == name)
+    Kind::all().any(|kind| kind.name() == name)
 }
 
 fn known_kind(name: &str) -> Result<String, String> {
     if is_kind(name) {
         return Ok(name.to_string());
     }
-    let known = Kind::ALL.map(Kind::name).join(", ");
+    let known = Kind::all().map(Kind::name).collect::<Vec<_>>().join(", ");
     Err(format!("no operation is called {name:?}; {known} are known"))
 }
 

@@ -4,7 +4,6 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::SystemTime;
 
-use anstream::{AutoStream, ColorChoice};
 use anyhow::Result;
 use rustix::termios::tcgetwinsize;
 
@@ -14,6 +13,7 @@ use crate::model::numbers::{grouped, latency};
 use crate::model::quantiles::Quantiles;
 use crate::record::hdr::HdrLog;
 use crate::record::telemetry::Moment;
+use crate::show::paint::Paint;
 use crate::show::sparkline::sparkline;
 
 /// Seconds that a sparkline shows, at most.
@@ -27,10 +27,7 @@ enum Screen {
     /// Into a file or a pipe: no escapes.
     Lines,
     /// A terminal that is drawn again.
-    Terminal {
-        /// Whether colours are welcome.
-        colours: bool,
-    },
+    Terminal(Paint),
 }
 
 /// What shows the course of a run, or nothing.
@@ -52,7 +49,7 @@ impl Live {
         let screen = match (wanted, std::io::stderr().is_terminal() && !dumb) {
             (false, _) => Screen::Quiet,
             (true, false) => Screen::Lines,
-            (true, true) => Screen::Terminal { colours: wants_colours() },
+            (true, true) => Screen::Terminal(Paint::for_stderr()),
         };
         let (rates, p99s) = (Vec::new(), Vec::new());
         Live { screen, log: None, rates, p99s, drawn: 0 }
@@ -77,7 +74,7 @@ impl Live {
         match self.screen {
             Screen::Quiet => {}
             Screen::Lines => self.print(&format!("{at_s:>7.1} s  {text}\n")),
-            Screen::Terminal { .. } => {
+            Screen::Terminal(_) => {
                 self.end();
                 self.print(&format!("{at_s:>7.1} s  {text}\n"));
             }
@@ -100,10 +97,10 @@ impl Live {
         match self.screen {
             Screen::Quiet => {}
             Screen::Lines => self.print(&line(moment)),
-            Screen::Terminal { colours } => {
+            Screen::Terminal(paint) => {
                 let columns = tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
                 let columns = if columns == 0 { 80 } else { usize::from(columns) };
-                let lines = drawing(moment, &self.rates, &self.p99s, columns, colours);
+                let lines = drawing(moment, &self.rates, &self.p99s, columns, paint);
                 let back = if self.drawn == 0 { String::new() } else { up(self.drawn) };
                 self.drawn = lines.len();
                 let lines: String = lines.iter().map(|line| format!("{line}\x1b[K\n")).collect();
@@ -136,11 +133,6 @@ impl Live {
         // Whoever closed the terminal does not need the line.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
-}
-
-/// As the help texts: by the stream, `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM`.
-fn wants_colours() -> bool {
-    AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
 }
 
 fn up(lines: usize) -> String {
@@ -178,11 +170,8 @@ fn drawing(
     rates: &[f64],
     p99s: &[f64],
     columns: usize,
-    colours: bool,
+    paint: Paint,
 ) -> Vec<String> {
-    let paint = |code: u8, text: &str| {
-        if colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
-    };
     let Quantiles { p50, p99, p999, .. } = moment.latency;
     let phase = match moment.second {
         second if second < 0 => format!("{:>4} s  warm-up", -second),
@@ -196,19 +185,19 @@ fn drawing(
     let (driver, server) = (percent(moment.busy.driver), percent(moment.busy.server));
     let cpu = format!("driver {driver}, server {server} of a CPU");
     let faults = match moment.faults {
-        0 => paint(32, "no faults"),
-        n => paint(31, &format!("{} faults", grouped(n))),
+        0 => paint.good("no faults"),
+        n => paint.bad(&format!("{} faults", grouped(n))),
     };
     let width = columns.saturating_sub(24).clamp(8, SPARK_SECONDS);
     let top = |values: &[f64]| values.iter().rev().take(width).copied().fold(0.0, f64::max);
     let (top_rate, top_p99) = (grouped(top(rates) as u64), latency(top(p99s)));
     let narrow = columns < 76;
     let mut lines = match narrow {
-        false => vec![format!("{phase}  {}  {times}", paint(1, &rate))],
-        true => vec![format!("{phase}  {}", paint(1, &rate)), format!("  {times}")],
+        false => vec![format!("{phase}  {}  {times}", paint.bold(&rate))],
+        true => vec![format!("{phase}  {}", paint.bold(&rate)), format!("  {times}")],
     };
-    lines.push(format!("  rate {}  top {top_rate}", paint(36, &sparkline(rates, width))));
-    lines.push(format!("  p99  {}  top {top_p99}", paint(33, &sparkline(p99s, width))));
+    lines.push(format!("  rate {}  top {top_rate}", paint.with(36, &sparkline(rates, width))));
+    lines.push(format!("  p99  {}  top {top_p99}", paint.warning(&sparkline(p99s, width))));
     lines.push(format!("  {cpu}, {faults}"));
     lines
 }
@@ -238,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_a_drawing_that_fits() {
-        let lines = drawing(&moment(3, 0), &[1.0, 2.0], &[5.0, 1_234.0], 100, false);
+        let lines = drawing(&moment(3, 0), &[1.0, 2.0], &[5.0, 1_234.0], 100, Paint::Plain);
         let expected = "   4 s       12,345/s  p50    61 us  p99  1.23 ms  p99.9  20.0 ms
   rate ▅█  top 2
   p99  ▁█  top 1.23 ms
@@ -246,11 +235,11 @@ mod tests {
         assert_eq!(lines.join("\n"), expected);
         let values = vec![1e6; 200];
         for columns in [48, 60, 80, 200] {
-            let lines = drawing(&moment(-2, 3), &values, &values, columns, false);
+            let lines = drawing(&moment(-2, 3), &values, &values, columns, Paint::Plain);
             let longest = lines.iter().map(|line| line.chars().count()).max().unwrap();
             assert!(longest <= columns, "{longest} of {columns}: {lines:?}");
         }
-        let painted = drawing(&moment(3, 1), &[1.0], &[1.0], 80, true).join("");
+        let painted = drawing(&moment(3, 1), &[1.0], &[1.0], 80, Paint::Colours).join("");
         assert!(painted.contains("\x1b[31m1 faults\x1b[0m"), "{painted:?}");
     }
 }

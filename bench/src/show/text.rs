@@ -144,7 +144,7 @@ fn verdict(out: &mut String, run: &Run) {
         );
     } else {
         let count = |kind: FaultKind| Some((kind.name(), run.faults.get(kind.name())?));
-        let kinds = FaultKind::ALL.into_iter().filter_map(count);
+        let kinds = FaultKind::all().filter_map(count);
         let kinds = kinds.map(|(name, n)| format!("{} {name}", grouped(*n)));
         let kinds = kinds.collect::<Vec<_>>().join(", ");
         let _ = writeln!(out, "FAULTS   {kinds}; {checked} replies and events looked at");

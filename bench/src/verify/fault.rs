@@ -30,36 +30,29 @@ pub(crate) enum FaultKind {
 }
 
 impl FaultKind {
-    /// All kinds, in the order of reports.
-    pub(crate) const ALL: [FaultKind; 11] = [
-        FaultKind::Order,
-        FaultKind::ZxidBack,
-        FaultKind::LateEvent,
-        FaultKind::ErrorCode,
-        FaultKind::Damaged,
-        FaultKind::Stale,
-        FaultKind::LostWrite,
-        FaultKind::Exclusion,
-        FaultKind::Malformed,
-        FaultKind::Lost,
-        FaultKind::Unanswered,
+    /// All kinds, in the order of reports, with their names there.
+    const NAMED: [(FaultKind, &str); 11] = [
+        (FaultKind::Order, "replies out of order"),
+        (FaultKind::ZxidBack, "zxids that went back"),
+        (FaultKind::LateEvent, "events after their data"),
+        (FaultKind::ErrorCode, "error codes"),
+        (FaultKind::Damaged, "damaged data"),
+        (FaultKind::Stale, "stale reads"),
+        (FaultKind::LostWrite, "lost writes"),
+        (FaultKind::Exclusion, "two holders at once"),
+        (FaultKind::Malformed, "malformed replies"),
+        (FaultKind::Lost, "lost sessions"),
+        (FaultKind::Unanswered, "unanswered requests"),
     ];
+
+    /// All kinds, in the order of reports.
+    pub(crate) fn all() -> impl Iterator<Item = FaultKind> {
+        FaultKind::NAMED.into_iter().map(|(kind, _)| kind)
+    }
 
     /// Name in reports.
     pub(crate) const fn name(self) -> &'static str {
-        match self {
-            FaultKind::Order => "replies out of order",
-            FaultKind::ZxidBack => "zxids that went back",
-            FaultKind::LateEvent => "events after their data",
-            FaultKind::ErrorCode => "error codes",
-            FaultKind::Damaged => "damaged data",
-            FaultKind::Stale => "stale reads",
-            FaultKind::LostWrite => "lost writes",
-            FaultKind::Exclusion => "two holders at once",
-            FaultKind::Malformed => "malformed replies",
-            FaultKind::Lost => "lost sessions",
-            FaultKind::Unanswered => "unanswered requests",
-        }
+        FaultKind::NAMED[self as usize].1
     }
 }
 
@@ -93,7 +86,7 @@ impl From<Violation> for Fault {
 /// Faults of a thread or a run.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct FaultLog {
-    counts: [u64; FaultKind::ALL.len()],
+    counts: [u64; FaultKind::NAMED.len()],
     examples: Vec<String>,
 }
 
@@ -130,7 +123,7 @@ impl FaultLog {
 
     /// Kinds that occurred, with their counts.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = (FaultKind, u64)> {
-        FaultKind::ALL.into_iter().map(|kind| (kind, self.count(kind))).filter(|(_, n)| *n > 0)
+        FaultKind::all().map(|kind| (kind, self.count(kind))).filter(|(_, n)| *n > 0)
     }
 
     /// Some of the stories.
@@ -142,5 +135,15 @@ impl FaultLog {
         if self.examples.len() < FaultLog::EXAMPLES_MAX {
             self.examples.push(example);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FaultKind;
+
+    #[test]
+    fn names_stand_at_the_numbers_of_their_kinds() {
+        assert!(FaultKind::all().enumerate().all(|(at, kind)| kind as usize == at));
     }
 }

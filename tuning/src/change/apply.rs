@@ -11,10 +11,10 @@ use super::plan::{Plan, Step, plan};
 use super::{current, script, set};
 use crate::check::Configuration;
 use crate::cli::ApplyArgs;
-use crate::paint::Paint;
 use crate::root::Root;
 use crate::terminal::say;
 use crate::text;
+use ringkeeper_bench::show::paint::Paint;
 
 /// What became of a plan.
 #[derive(Default)]

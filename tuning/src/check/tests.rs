@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::finding::{Finding, Outcome, Severity};
 use super::{Configured, code, findings, table};
-use crate::paint::Paint;
 use crate::root::Root;
+use ringkeeper_bench::show::paint::Paint;
 
 /// A copy of `/proc` and `/sys`.
 pub(crate) struct Copy {

@@ -39,7 +39,7 @@ fn a_probe_measures_everything_and_leaves_nothing() {
     assert!(report.clock.read_ns > 0.0 && report.wakes.len() >= 4);
     assert!(report.files.is_some());
 
-    let text = print::report(&report, crate::paint::Paint::Plain);
+    let text = print::report(&report, ringkeeper_bench::show::paint::Paint::Plain);
     assert!(text.contains("Median commit, quiet host") && text.contains("Hand-off"), "{text}");
     let advice = recommend::advise(&report);
     let file = recommend::fragment(&advice, &report);

@@ -11,7 +11,7 @@ use crate::model::numbers::{latency, megabytes, whole};
 use crate::model::spread::{Relation, Spread, Verdict, relate};
 use crate::record::results::{Document, Host, LoadGroup, Operation, Run, loads};
 
-pub(crate) use table::{percent, summary, table};
+pub(crate) use table::{summary, table};
 
 /// The load average, in shares of all processors, from which a host counts as busy.
 const BUSY_SHARE: f64 = 0.5;
@@ -101,6 +101,11 @@ impl Unit {
     }
 }
 
+/// A ratio as a change; from three times on as a factor.
+fn percent(ratio: f64) -> String {
+    if ratio >= 3.0 { format!("{ratio:.1}x") } else { format!("{:+.1} %", (ratio - 1.0) * 100.0) }
+}
+
 /// One figure on both sides.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -125,6 +130,18 @@ impl Row {
     /// What it comes to, in words.
     pub(crate) fn words(&self) -> &'static str {
         self.relation.map_or("-", |relation| self.unit.words(relation.verdict))
+    }
+
+    /// The change of the median.
+    pub(crate) fn change(&self) -> String {
+        self.relation.map_or("-".into(), |relation| percent(relation.ratio))
+    }
+
+    /// Where the true change lies, with 95 % confidence.
+    pub(crate) fn interval(&self) -> String {
+        let interval = self.relation.and_then(|relation| relation.interval);
+        let text = |(low, high)| format!("{} to {}", percent(low), percent(high));
+        interval.map_or("-".into(), text)
     }
 
     fn json(&self) -> Value {

@@ -39,17 +39,9 @@ fn one(out: &mut String, comparison: &Comparison) {
 
 fn line(out: &mut String, row: &Row) {
     let (base, new) = (row.unit.show(row.base.median), row.unit.show(row.new.median));
-    let change = row.relation.map_or("-".into(), |relation| percent(relation.ratio));
-    let interval = row.relation.and_then(|relation| relation.interval);
-    let interval =
-        interval.map_or("-".into(), |(low, high)| format!("{} to {}", percent(low), percent(high)));
+    let (change, interval) = (row.change(), row.interval());
     let words = row.words();
     let _ = writeln!(out, "{:<20}{base:>14}{new:>14}{change:>10}{interval:>22}  {words}", row.name);
-}
-
-/// A ratio as a change; from three times on as a factor.
-pub(crate) fn percent(ratio: f64) -> String {
-    if ratio >= 3.0 { format!("{ratio:.1}x") } else { format!("{:+.1} %", (ratio - 1.0) * 100.0) }
 }
 
 /// The whole in a sentence for each side that is compared with the base.
@@ -103,6 +95,7 @@ fn sentence(base: &str, new: &str, mut rows: Vec<&Row>) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::compare;
+    use super::super::percent;
     use super::super::tests::side;
     use super::*;
 

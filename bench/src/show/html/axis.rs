@@ -11,12 +11,12 @@ enum Scale {
 
 /// An axis.
 #[derive(Clone, Debug)]
-pub(crate) struct Axis {
+pub struct Axis {
     scale: Scale,
     low: f64,
     high: f64,
     /// Values with their texts, in rising order.
-    pub ticks: Vec<(f64, String)>,
+    pub(crate) ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
@@ -39,8 +39,19 @@ impl Axis {
         Axis { scale: Scale::Linear, low: 0.0, high: end, ticks }
     }
 
+    /// Named steps, the first of them at 1.
+    pub fn steps(names: impl Iterator<Item = String>) -> Axis {
+        let ticks: Vec<_> = (1..).map(f64::from).zip(names).collect();
+        Axis { scale: Scale::Linear, low: 0.0, high: ticks.len() as f64 + 1.0, ticks }
+    }
+
     /// Latencies in microseconds, each tenfold as far as the last one.
-    pub(crate) fn latency(lowest: f64, highest: f64) -> Axis {
+    pub fn latency(lowest: f64, highest: f64) -> Axis {
+        Axis::log(lowest, highest, short_latency)
+    }
+
+    /// Values, each tenfold as far as the last one.
+    pub fn log(lowest: f64, highest: f64, show: fn(f64) -> String) -> Axis {
         let low = steps_of(lowest.max(0.1)).0;
         let high = steps_of(highest.max(lowest).max(0.1)).1.max(low * 5.0);
         let decades = (high / low).log10();
@@ -50,7 +61,7 @@ impl Axis {
         while decade <= high {
             for at in factors.iter().map(|factor| factor * decade) {
                 if at >= low * 0.999 && at <= high * 1.001 {
-                    ticks.push((at, short_latency(at)));
+                    ticks.push((at, show(at)));
                 }
             }
             decade *= 10.0;
@@ -133,7 +144,7 @@ pub(crate) fn short_count(value: f64) -> String {
 }
 
 /// A number with two digits behind the point, or fewer if they are 0.
-pub(crate) fn trimmed(value: f64) -> String {
+pub fn trimmed(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }

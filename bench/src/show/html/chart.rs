@@ -15,7 +15,7 @@ const BOTTOM: f64 = 30.0;
 const TEXT_GAP: f64 = 54.0;
 
 /// A chart under construction.
-pub(crate) struct Chart {
+pub struct Chart {
     title: String,
     note: String,
     x: Axis,
@@ -28,7 +28,7 @@ pub(crate) struct Chart {
 
 impl Chart {
     /// Axes and nothing else.
-    pub(crate) fn new(title: &str, note: &str, x: Axis, y: Axis) -> Chart {
+    pub fn new(title: &str, note: &str, x: Axis, y: Axis) -> Chart {
         let (title, note) = (title.to_string(), note.to_string());
         let (layers, marks, hits) = (String::new(), String::new(), String::new());
         Chart { title, note, x, y, layers, marks, hits, legend: Vec::new() }
@@ -43,12 +43,12 @@ impl Chart {
     }
 
     /// Names a class of lines.
-    pub(crate) fn legend(&mut self, class: &str, text: &str) {
+    pub fn legend(&mut self, class: &str, text: &str) {
         self.legend.push((class.to_string(), text.to_string()));
     }
 
     /// A line through points in rising order; it is interrupted where one is missing.
-    pub(crate) fn line(&mut self, class: &str, points: &[(f64, Option<f64>)]) {
+    pub fn line(&mut self, class: &str, points: &[(f64, Option<f64>)]) {
         let path = self.path(points);
         let _ = writeln!(self.layers, "<path class=\"line {class}\" d=\"{path}\"/>");
         self.lonely(class, points);
@@ -97,7 +97,7 @@ impl Chart {
     }
 
     /// A point.
-    pub(crate) fn dot(&mut self, class: &str, x: f64, y: f64, text: &str) {
+    pub fn dot(&mut self, class: &str, x: f64, y: f64, text: &str) {
         let (cx, cy, text) = (self.px(x), self.py(y), escape(text));
         let _ = writeln!(
             self.layers,
@@ -146,7 +146,7 @@ impl Chart {
     }
 
     /// The chart as HTML.
-    pub(crate) fn render(&self) -> String {
+    pub fn render(&self) -> String {
         let mut out = format!("<figure>\n<figcaption><b>{}</b>", escape(&self.title));
         if !self.note.is_empty() {
             let _ = write!(out, " <span>{}</span>", escape(&self.note));

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use crate::record::results::{LoadGroup, Run, loads};
-use crate::show::compare::{Comparison, Row, Side, percent, summary};
+use crate::show::compare::{Comparison, Row, Side, summary};
 
 use super::axis::{Axis, nines, short_count};
 use super::chart::Chart;
-use super::{escape, facts, page};
+use super::{cell, escape, facts, page, table};
 
 /// The page of a comparison of all sides with the first one.
 pub(crate) fn comparison(sides: &[Side], comparisons: &[Comparison], command: &str) -> String {
@@ -40,7 +40,7 @@ pub(crate) fn comparison(sides: &[Side], comparisons: &[Comparison], command: &s
          ratio with 95 % confidence. Seconds of one run depend on each other and are no \
          sample.</p>\n",
     );
-    page("Comparison", &body)
+    page("bench", "Comparison", &body)
 }
 
 fn described(side: &Side) -> (String, String) {
@@ -71,12 +71,8 @@ fn one(body: &mut String, comparison: &Comparison) {
     if *faults > 0 {
         let _ = writeln!(body, "<p class=\"bad\">{faults} faults: its figures do not stand.</p>");
     }
-    body.push_str(
-        "<div class=\"scroll\"><table><thead><tr><th>median of runs</th><th>base</th>\
-         <th>new</th><th>change</th><th>95 % confidence</th><th>verdict</th></tr></thead><tbody>\n",
-    );
-    rows.iter().for_each(|one| row(body, one));
-    body.push_str("</tbody></table></div>\n");
+    let heads = ["median of runs", "base", "new", "change", "95 % confidence", "verdict"];
+    body.push_str(&table("", &heads, rows.iter().map(row)));
     if !warnings.is_empty() {
         body.push_str("<ul class=\"warn\">\n");
         for warning in warnings {
@@ -86,26 +82,16 @@ fn one(body: &mut String, comparison: &Comparison) {
     }
 }
 
-fn row(body: &mut String, row: &Row) {
+fn row(row: &Row) -> Vec<String> {
     let class = match row.words() {
         "faster" | "less" => "good",
         "slower" | "more" => "bad",
         _ => "soft",
     };
-    let change = row.relation.map_or("-".into(), |relation| percent(relation.ratio));
-    let interval = row.relation.and_then(|relation| relation.interval);
-    let interval =
-        interval.map_or("-".into(), |(low, high)| format!("{} to {}", percent(low), percent(high)));
-    let show = |figure: f64| row.unit.show(figure).replace(" us", " µs");
-    let _ = writeln!(
-        body,
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"{class}\">{change}</td><td>{interval}\
-         </td><td class=\"{class}\">{}</td></tr>",
-        escape(&row.name),
-        show(row.base.median),
-        show(row.new.median),
-        row.words()
-    );
+    let [base, new] =
+        [row.base, row.new].map(|one| row.unit.show(one.median).replace(" us", " µs"));
+    let (change, words) = (cell(class, &row.change()), cell(class, row.words()));
+    vec![escape(&row.name), base, new, change, row.interval(), words]
 }
 
 /// A point for each run, so that the spread is seen.
@@ -113,8 +99,7 @@ fn rates(groups: &[(&Side, LoadGroup<'_>)]) -> String {
     let all = groups.iter().flat_map(|(_, group)| &group.runs);
     let top = all.map(|run| run.total.ops_per_s).fold(0.0, f64::max);
     let most = groups.iter().map(|(_, group)| group.runs.len()).max().unwrap_or(1);
-    let mut x = Axis::seconds(most as f64 + 1.0);
-    x.ticks = (1..=most).map(|n| (n as f64, format!("run {n}"))).collect();
+    let x = Axis::steps((1..=most).map(|n| format!("run {n}")));
     let y = Axis::from_zero(top, short_count);
     let mut chart = Chart::new("Rate of each run", "operations per second", x, y);
     for (at, (side, group)) in groups.iter().enumerate() {

@@ -7,11 +7,13 @@ mod comparison;
 mod report;
 mod series;
 
+pub use axis::{Axis, trimmed};
+pub use chart::Chart;
 pub(crate) use comparison::comparison;
 pub(crate) use report::report;
 
-/// A whole page.
-fn page(title: &str, body: &str) -> String {
+/// A whole page, made by a command of the program.
+pub fn page(command: &str, title: &str, body: &str) -> String {
     let style = include_str!("style.css");
     let version = env!("CARGO_PKG_VERSION");
     format!(
@@ -20,13 +22,13 @@ fn page(title: &str, body: &str) -> String {
          content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}\
-         <footer>Made by ringkeeper bench {version}.</footer>\n</main>\n</body>\n</html>\n",
+         <footer>Made by ringkeeper {command} {version}.</footer>\n</main>\n</body>\n</html>\n",
         escape(title)
     )
 }
 
 /// Text as HTML, also inside of attributes.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -47,8 +49,31 @@ fn tile(figure: &str, name: &str) -> String {
     format!("<div class=\"tile\"><b>{figure}</b><span>{name}</span></div>\n")
 }
 
+/// A table with a row of heads; cells are HTML.
+pub fn table(class: &str, heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let line = |tag: &str, cells: &[String]| {
+        let cells = cells.iter().map(|cell| match cell.starts_with("<td") {
+            true => cell.clone(),
+            false => format!("<{tag}>{cell}</{tag}>"),
+        });
+        format!("<tr>{}</tr>", cells.collect::<String>())
+    };
+    let heads: Vec<String> = heads.iter().map(ToString::to_string).collect();
+    let rows: String = rows.map(|cells| line("td", &cells) + "\n").collect();
+    format!(
+        "<div class=\"scroll\"><table class=\"{class}\"><thead>{}</thead><tbody>\n{rows}</tbody>\
+         </table></div>\n",
+        line("th", &heads)
+    )
+}
+
+/// A cell of a class.
+pub fn cell(class: &str, text: &str) -> String {
+    format!("<td class=\"{class}\">{text}</td>")
+}
+
 /// A table of names and values.
-fn facts(rows: &[(String, String)]) -> String {
+pub fn facts(rows: &[(String, String)]) -> String {
     let cells = rows.iter().map(|(name, value)| {
         format!("<tr><td>{}</td><td>{}</td></tr>\n", escape(name), escape(value))
     });
@@ -139,5 +164,6 @@ pub(crate) mod tests {
             escape("<a href=\"x\">&'</a>"),
             "&lt;a href=&quot;x&quot;&gt;&amp;&#39;&lt;/a&gt;"
         );
+        assert_eq!(escape("<a b='c'>&\"é"), "&lt;a b=&#39;c&#39;&gt;&amp;&quot;é");
     }
 }

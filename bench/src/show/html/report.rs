@@ -6,11 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::model::numbers::{grouped, megabytes, whole};
+use crate::model::outage::Kill;
+use crate::model::quantiles::Quantiles;
 use crate::model::server::Member;
 use crate::record::results::{Document, Operation, Run};
 
 use super::axis::trimmed;
-use super::{escape, facts, latency, page, series, tile};
+use super::{escape, facts, latency, page, series, table, tile};
 
 /// Runs that are shown at once; the others are one click away.
 const OPEN_MAX: usize = 4;
@@ -53,33 +55,21 @@ pub(crate) fn report(document: &Document) -> String {
         STANDARD.encode(log)
     );
     let title = document.results.first().map_or("ringkeeper bench", |run| run.title.as_str());
-    page(title, &body)
+    page("bench", title, &body)
 }
 
 fn overview(body: &mut String, document: &Document) {
-    body.push_str(
-        "<h2>All runs</h2>\n<div class=\"scroll\"><table class=\"wrap\"><thead><tr><th>run</th><th>target</th>\
-         <th>ops/s</th><th>p50</th><th>p99</th><th>p99.9</th><th>max</th><th>faults</th></tr>\
-         </thead><tbody>\n",
-    );
-    for run in &document.results {
+    let heads = ["run", "target", "ops/s", "p50", "p99", "p99.9", "max", "faults"];
+    let row = |run: &Run| {
         let times = run.total.latency_us;
         let repeat = if run.repeat > 1 { format!(", run {}", run.repeat) } else { String::new() };
-        let _ = writeln!(
-            body,
-            "<tr><td>{}{repeat}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
-             <td>{}</td><td>{}</td></tr>",
-            escape(&run.title),
-            escape(&run.target),
-            whole(run.total.ops_per_s),
-            latency(times.p50),
-            latency(times.p99),
-            latency(times.p999),
-            latency(times.max),
-            grouped(run.faults_total()),
-        );
-    }
-    body.push_str("</tbody></table></div>\n");
+        let [p50, p99, p999, max] = [times.p50, times.p99, times.p999, times.max].map(latency);
+        let (title, target) = (escape(&run.title) + &repeat, escape(&run.target));
+        let (rate, faults) = (whole(run.total.ops_per_s), grouped(run.faults_total()));
+        vec![title, target, rate, p50, p99, p999, max, faults]
+    };
+    body.push_str("<h2>All runs</h2>\n");
+    body.push_str(&table("wrap", &heads, document.results.iter().map(row)));
 }
 
 fn one(body: &mut String, run: &Run) {
@@ -180,25 +170,16 @@ fn kills(body: &mut String, run: &Run) {
     if run.outages.each.is_empty() {
         return;
     }
-    body.push_str(
-        "<h3>Servers that were killed</h3>\n<div class=\"scroll\"><table><thead><tr><th>server</th>\
-         <th>at</th><th>a server led after</th><th>which</th><th>no write for</th>\
-         <th>back after</th></tr></thead><tbody>\n",
-    );
+    let heads = ["server", "at", "a server led after", "which", "no write for", "back after"];
     let time = |seconds: Option<f64>| seconds.map_or("-".into(), |s| latency(s * 1e6));
-    for kill in &run.outages.each {
-        let _ = writeln!(
-            body,
-            "<tr><td>{}</td><td>{} s</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            escape(&kill.server),
-            trimmed(kill.at_s),
-            time(kill.leader_s),
-            escape(kill.successor.as_deref().unwrap_or("-")),
-            time(kill.no_writes_s),
-            time(kill.back_s),
-        );
-    }
-    body.push_str("</tbody></table></div>\n");
+    let row = |kill: &Kill| {
+        let successor = escape(kill.successor.as_deref().unwrap_or("-"));
+        let (server, at) = (escape(&kill.server), format!("{} s", trimmed(kill.at_s)));
+        let [led, writes, back] = [kill.leader_s, kill.no_writes_s, kill.back_s].map(time);
+        vec![server, at, led, successor, writes, back]
+    };
+    body.push_str("<h3>Servers that were killed</h3>\n");
+    body.push_str(&table("", &heads, run.outages.each.iter().map(row)));
 }
 
 fn events(body: &mut String, run: &Run) {
@@ -230,38 +211,25 @@ fn events(body: &mut String, run: &Run) {
 }
 
 fn operations(body: &mut String, run: &Run) {
-    body.push_str(
-        "<h3>Operations</h3>\n<div class=\"scroll\"><table><thead><tr><th>operation</th>\
-         <th>ops</th><th>ops/s</th><th>mean</th><th>p50</th><th>p90</th><th>p99</th>\
-         <th>p99.9</th><th>max</th><th>errors</th></tr></thead><tbody>\n",
-    );
+    let heads =
+        ["operation", "ops", "ops/s", "mean", "p50", "p90", "p99", "p99.9", "max", "errors"];
     let total = Some(&run.total).filter(|_| run.ops.len() > 1);
-    for operation in run.ops.iter().chain(total) {
-        row(body, &operation.op, operation, operation.latency_us);
-        if let Some(service) = operation.service_us {
-            row(body, &format!("{}, from sending", operation.op), operation, service);
-        }
-    }
-    body.push_str("</tbody></table></div>\n");
+    let rows = run.ops.iter().chain(total).flat_map(|operation| {
+        let service = operation
+            .service_us
+            .map(|service| row(&format!("{}, from sending", operation.op), operation, service));
+        [Some(row(&operation.op, operation, operation.latency_us)), service]
+    });
+    body.push_str("<h3>Operations</h3>\n");
+    body.push_str(&table("", &heads, rows.flatten()));
 }
 
-fn row(
-    body: &mut String,
-    name: &str,
-    operation: &Operation,
-    times: crate::model::quantiles::Quantiles,
-) {
-    let _ = write!(
-        body,
-        "<tr><td>{}</td><td>{}</td><td>{}</td>",
-        escape(name),
-        grouped(operation.ops),
-        whole(operation.ops_per_s)
-    );
-    for us in [times.mean, times.p50, times.p90, times.p99, times.p999, times.max] {
-        let _ = write!(body, "<td>{}</td>", latency(us));
-    }
-    let _ = writeln!(body, "<td>{}</td></tr>", grouped(operation.errors));
+fn row(name: &str, operation: &Operation, times: Quantiles) -> Vec<String> {
+    let mut cells = vec![escape(name), grouped(operation.ops), whole(operation.ops_per_s)];
+    let times = [times.mean, times.p50, times.p90, times.p99, times.p999, times.max];
+    cells.extend(times.map(latency));
+    cells.push(grouped(operation.errors));
+    cells
 }
 
 /// Rows of names and values.

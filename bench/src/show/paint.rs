@@ -31,7 +31,8 @@ impl Paint {
         }
     }
 
-    fn with(self, code: &str, text: &str) -> String {
+    /// By a number of ANSI: 36 is cyan.
+    pub(crate) fn with(self, code: u8, text: &str) -> String {
         match self {
             Paint::Colours => format!("\x1b[{code}m{text}\x1b[0m"),
             Paint::Plain => text.to_owned(),
@@ -40,26 +41,26 @@ impl Paint {
 
     /// What stands out.
     pub fn bold(self, text: &str) -> String {
-        self.with("1", text)
+        self.with(1, text)
     }
 
     /// What is as it should be.
     pub fn good(self, text: &str) -> String {
-        self.with("32", text)
+        self.with(32, text)
     }
 
     /// What wants a look.
     pub fn warning(self, text: &str) -> String {
-        self.with("33", text)
+        self.with(33, text)
     }
 
     /// What is wrong.
     pub fn bad(self, text: &str) -> String {
-        self.with("31", text)
+        self.with(31, text)
     }
 
     /// What matters less.
     pub fn faint(self, text: &str) -> String {
-        self.with("2", text)
+        self.with(2, text)
     }
 }
