@@ -15,25 +15,27 @@
 
 mod cli;
 mod drive;
+pub mod interrupt;
 mod load;
 pub mod model;
 mod record;
 mod result_writer;
 mod run;
 mod search;
-mod servers;
+pub mod servers;
 pub mod show;
 mod verify;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::{CheckArgs, Cli, Command, CompareArgs, OutputArgs, RunArgs, VersusArgs};
-use crate::drive::{interrupt, rt};
+use crate::drive::rt;
 use crate::load::parameters::Load;
 use crate::load::{scenario, unused_options};
 use crate::model::error::error_text;
@@ -62,8 +64,9 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let outcome =
-        interrupt::listen().context("cannot listen to signals").and_then(|()| match &cli.command {
+    let outcome = interrupt::listen(interrupt::Second::Kills)
+        .context("cannot listen to signals")
+        .and_then(|()| match &cli.command {
             None => run_plain(&cli.run, &args, &found),
             Some(Command::Versus(versus)) => run_versus(versus),
             Some(Command::Compare(compare)) => run_compare(compare),
@@ -85,6 +88,18 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         (None, Ok(Outcome::ConditionFailed)) => ExitCode::from(3),
         (None, Err(_)) => ExitCode::from(2),
     }
+}
+
+/// Loads a server with sets for three seconds: the median latency in microseconds, and operations
+/// per second.
+pub fn measure_sets(server: SocketAddr, connections: usize, pipeline: usize) -> Result<(f64, f64)> {
+    let words = ["bench", "set", "--warmup=500ms", "--duration=3s"].map(OsString::from);
+    let counts = [format!("--connections={connections}"), format!("--pipeline={pipeline}")];
+    let words = words.into_iter().chain(counts.map(OsString::from)).collect();
+    let load = Cli::parse_load(words)?.loads(settle_io(IoChoice::Auto)?)?.remove(0);
+    let run = run::run(&Target::of(server), &load, &mut Live::new(false))?;
+    ensure!(run.is_good(), "the load was not carried: {}", run.fault_examples.join("; "));
+    Ok((run.total.latency_us.p50, run.total.ops_per_s))
 }
 
 /// Settles what carries the sockets, and says so where it was not what was hoped for.

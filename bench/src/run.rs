@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Result, anyhow, bail};
 
 use crate::drive::driver::Crew;
-use crate::drive::interrupt;
 use crate::drive::recipe::{Place, Places};
 use crate::drive::run_state::Course;
 use crate::drive::tree::Plot;
+use crate::interrupt;
 use crate::load::dice::mix;
 use crate::load::parameters::Load;
 use crate::model::clock::{Clock, Nanos, SECOND, nanos};

@@ -11,12 +11,12 @@ use crate::change::{self, Journal};
 use crate::check::{self, Configuration};
 use crate::cli::VerifyArgs;
 use crate::compare::{Change, Standing, judge};
-use crate::mounts::existing;
 use crate::probe::words::load_name;
 use crate::probe::{Cell, Plan, Report, Stop};
-use crate::root::Root;
 use crate::terminal::{INTERRUPTED, announced, say};
 use crate::text::{self, micros};
+use ringkeeper_bench::servers::mounts::existing;
+use ringkeeper_bench::servers::root::Root;
 use ringkeeper_bench::show::paint::Paint;
 
 pub(crate) fn run(args: &VerifyArgs, configuration: Configuration<'_>) -> Result<ExitCode> {

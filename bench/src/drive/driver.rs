@@ -63,7 +63,7 @@ impl Crew {
         let mut ready = Some(ready);
         let worked = rt::run(
             self.load.io,
-            self.carry(tally.clone(), |connected| {
+            self.carry_any(tally.clone(), |connected| {
                 ready.take().expect("sessions connect once")(connected)
             }),
         );
@@ -76,18 +76,24 @@ impl Crew {
         Ok(Rc::try_unwrap(tally).expect("all tasks have ended").into_inner())
     }
 
-    async fn carry(
-        self,
+    async fn carry_any(
+        &self,
         tally: Rc<RefCell<Tally>>,
         ready: impl FnOnce(io::Result<()>) -> bool,
     ) -> io::Result<()> {
         match self.load.workload {
             Workload::Sessions => self.carry_storms(tally, ready).await,
-            Workload::Watch => self.carry_fanout(Lasting::OneShot, tally, ready).await,
-            Workload::PersistentWatch => self.carry_fanout(Lasting::Persistent, tally, ready).await,
-            Workload::RecursiveWatch => self.carry_fanout(Lasting::Recursive, tally, ready).await,
-            Workload::Lock { .. } => self.carry_recipe(Recipe::Lock, tally, ready).await,
-            Workload::Election { .. } => self.carry_recipe(Recipe::Election, tally, ready).await,
+            Workload::Watch => self.carry(self.fanout(Lasting::OneShot), tally, ready).await,
+            Workload::PersistentWatch => {
+                self.carry(self.fanout(Lasting::Persistent), tally, ready).await
+            }
+            Workload::RecursiveWatch => {
+                self.carry(self.fanout(Lasting::Recursive), tally, ready).await
+            }
+            Workload::Lock { .. } => self.carry(self.contenders(Recipe::Lock), tally, ready).await,
+            Workload::Election { .. } => {
+                self.carry(self.contenders(Recipe::Election), tally, ready).await
+            }
             Workload::Create
             | Workload::Set
             | Workload::Get
@@ -95,62 +101,43 @@ impl Crew {
             | Workload::Children
             | Workload::Multi
             | Workload::Mix(_)
-            | Workload::Ephemeral => self.carry_pipelines(tally, ready).await,
+            | Workload::Ephemeral => self.carry(self.pipelines(), tally, ready).await,
         }
     }
 
-    async fn carry_pipelines(
-        self,
-        tally: Rc<RefCell<Tally>>,
-        ready: impl FnOnce(io::Result<()>) -> bool,
-    ) -> io::Result<()> {
+    fn pipelines(&self) -> Vec<(u32, Pipelined, Rc<Signal>)> {
         let mix = self.load.workload.mix().expect("only what is mixed is pipelined");
         let chooser = Chooser::new(self.load.keys_dist, self.layout.keys.len() as u32);
         let part = |lane| {
             let choices = (mix, chooser.clone());
             Pipelined::new(lane, choices, &self.load, &self.layout, &self.course)
         };
-        let parts = self.lanes.clone().map(|lane| (lane, part(lane), Rc::default())).collect();
-        self.carry_links(parts, tally, ready).await
+        self.lanes.clone().map(|lane| (lane, part(lane), Rc::default())).collect()
     }
 
-    async fn carry_recipe(
-        self,
-        recipe: Recipe,
-        tally: Rc<RefCell<Tally>>,
-        ready: impl FnOnce(io::Result<()>) -> bool,
-    ) -> io::Result<()> {
+    fn contenders(&self, recipe: Recipe) -> Vec<(u32, Contender, Rc<Signal>)> {
         let queues = self.load.workload.queues();
         let part = |lane| {
             let queue = (self.layout.queue(lane % queues), (lane % queues) as usize);
             Contender::new(recipe, lane, queue, self.places.clone(), self.course.clone())
         };
-        let parts = self.lanes.clone().map(|lane| (lane, part(lane), Rc::default())).collect();
-        self.carry_links(parts, tally, ready).await
+        self.lanes.clone().map(|lane| (lane, part(lane), Rc::default())).collect()
     }
 
-    async fn carry_fanout(
-        self,
-        lasting: Lasting,
-        tally: Rc<RefCell<Tally>>,
-        ready: impl FnOnce(io::Result<()>) -> bool,
-    ) -> io::Result<()> {
+    fn fanout(&self, lasting: Lasting) -> Vec<(u32, Fanout, Rc<Signal>)> {
         let mut group = Group::new(&self.layout, self.thread, lasting, &self.load);
         group.set_watchers(self.lanes.end - self.lanes.start);
         let signal = group.writer();
         let group = Rc::new(RefCell::new(group));
-        let course = &self.course;
-        let writer = Fanout::writer(group.clone(), course.clone());
-        let watcher = || Fanout::watcher(group.clone(), course.clone());
+        let watcher = || Fanout::watcher(group.clone(), self.course.clone());
         let mut parts: Vec<_> =
             self.lanes.clone().map(|lane| (lane, watcher(), Rc::default())).collect();
-        parts.push((self.thread, writer, signal));
-        drop(group);
-        self.carry_links(parts, tally, ready).await
+        parts.push((self.thread, Fanout::writer(group, self.course.clone()), signal));
+        parts
     }
 
-    async fn carry_links<P: Part>(
-        self,
+    async fn carry<P: Part>(
+        &self,
         parts: Vec<(u32, P, Rc<Signal>)>,
         tally: Rc<RefCell<Tally>>,
         ready: impl FnOnce(io::Result<()>) -> bool,
@@ -187,7 +174,7 @@ impl Crew {
     }
 
     async fn carry_storms(
-        self,
+        &self,
         tally: Rc<RefCell<Tally>>,
         ready: impl FnOnce(io::Result<()>) -> bool,
     ) -> io::Result<()> {
@@ -210,7 +197,7 @@ impl Crew {
         while raging.get() > 0 {
             timer.wait(TICK).await?;
             let now = self.course.clock.now();
-            lookout.look(&self, &tally, now);
+            lookout.look(self, &tally, now);
             if self.course.is_past_patience(now) {
                 let story = "a session that was neither opened, nor closed, nor refused in time";
                 let fault = Fault::new(FaultKind::Unanswered, story);

@@ -2,7 +2,6 @@
 
 pub(crate) mod driver;
 pub(crate) mod fanout;
-pub(crate) mod interrupt;
 pub(crate) mod link;
 pub(crate) mod pipelined;
 pub(crate) mod presence;

@@ -9,7 +9,7 @@ use ringkeeper_engine::Code;
 use ringkeeper_engine::client::{Client, Create, CreateMode, Error, MultiResult, Options, Request};
 use ringkeeper_engine::wire::Acl;
 
-use crate::drive::interrupt;
+use crate::interrupt;
 use crate::load::layout::Layout;
 use crate::load::parameters::Load;
 use crate::load::sizes::Sizes;

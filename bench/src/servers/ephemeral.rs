@@ -43,12 +43,13 @@ pub(crate) struct ThrowAway {
     ports: Ports,
 }
 
-/// Where it listens.
+/// Where a server listens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Ports {
-    clients: SocketAddr,
+pub struct Ports {
+    /// For clients.
+    pub clients: SocketAddr,
     /// For metrics.
-    http: Option<SocketAddr>,
+    pub http: Option<SocketAddr>,
 }
 
 impl ThrowAway {
@@ -108,25 +109,36 @@ impl Drop for ThrowAway {
     }
 }
 
-/// Starts a server and waits until it says that it is ready.
+/// Starts a server on these ports and waits until it says that it is ready.
 fn run(directory: &Path, (port, http): (u16, u16)) -> Result<(Child, Ports)> {
-    let messages = directory.join(MESSAGES);
-    let stderr = File::create(&messages).context("cannot keep the server's messages")?;
-    let program = std::env::current_exe().context("this executable cannot be found")?;
-    let mut command = Command::new(program);
-    command.arg("start").arg(port.to_string()).arg(directory.join("data"));
-    command.args(SETTINGS).arg(format!("-Dzookeeper.admin.serverPort={http}")).env_clear();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+    let mut command = own("start", directory)?;
+    command.arg(port.to_string()).arg(directory.join("data")).args(SETTINGS);
+    command.arg(format!("-Dzookeeper.admin.serverPort={http}")).env_clear();
     // Ctrl-C is for this process, which ends the server when it has cleaned up.
     command.process_group(0);
+    started(&mut command, directory)
+}
+
+/// This very program under another command; it ends with this process. Its messages go into a
+/// directory.
+pub fn own(word: &str, directory: &Path) -> Result<Command> {
+    let stderr = File::create(directory.join(MESSAGES)).context("cannot keep its messages")?;
+    let program = std::env::current_exe().context("this executable cannot be found")?;
+    let mut command = Command::new(program);
+    command.arg(word).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
     die_with_parent(&mut command);
+    Ok(command)
+}
+
+/// Starts a server that was set up by [`own`], and waits until it says that it is ready.
+pub fn started(command: &mut Command, directory: &Path) -> Result<(Child, Ports)> {
     let mut child = command.spawn().context("cannot start a server")?;
     match wait_ready(&mut child) {
         Some(ports) => Ok((child, ports)),
         None => {
             let _ = child.kill();
             let _ = child.wait();
-            let said = fs::read_to_string(&messages).unwrap_or_default();
+            let said = fs::read_to_string(directory.join(MESSAGES)).unwrap_or_default();
             bail!("the server did not start: {}", said.trim());
         }
     }

@@ -43,12 +43,6 @@ pub(crate) fn kilobytes(text: &str, key: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1_024)
 }
 
-/// A file's one line without its end; nothing if it is not there or empty.
-pub(crate) fn read_line(path: &str) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    Some(text.trim().to_string()).filter(|text| !text.is_empty())
-}
-
 /// The process that listens on this address, if it is on this host. Sockets of other users are not
 /// seen without the right to.
 pub(crate) fn listener(server: SocketAddr) -> Option<u32> {

@@ -13,7 +13,8 @@ use rustix::fs::{FallocateFlags, Mode, OFlags};
 use crate::model::clock::nanos;
 use crate::model::quantiles::histogram;
 use crate::model::server::{Storage, SyncProbe};
-use crate::servers::host::read_line;
+use crate::servers::mounts::Mount;
+use crate::servers::root::{Root, chosen};
 
 /// Syncs of a probe, at most.
 const PROBE_SYNCS: u64 = 400;
@@ -37,16 +38,12 @@ pub(crate) fn of_server(pid: u32, configuration: &BTreeMap<String, String>) -> O
     let directory = working_directory(pid).join(directory);
     // A process in a container has mounts of its own.
     let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).ok()?;
-    let mount = mounts
-        .lines()
-        .filter_map(Mount::parse)
-        .filter(|mount| directory.starts_with(&mount.point))
-        .max_by_key(|mount| mount.point.as_os_str().len())?;
+    let mount = Mount::among(&mounts, &directory)?;
     let mut storage = Storage {
         directory: directory.display().to_string(),
         mount_point: mount.point.display().to_string(),
         file_system: mount.kind,
-        mount_options: mount.options,
+        mount_options: mount.stated_options,
         source: mount.source,
         free_bytes: free_bytes(&seen_from_here(pid, &directory)),
         ..Storage::default()
@@ -70,48 +67,17 @@ fn free_bytes(path: &Path) -> Option<u64> {
     Some(facts.f_bavail * facts.f_frsize)
 }
 
-/// A line of `/proc/PID/mountinfo`.
-struct Mount {
-    device: String,
-    point: PathBuf,
-    kind: String,
-    options: String,
-    source: String,
-}
-
-impl Mount {
-    fn parse(line: &str) -> Option<Mount> {
-        let (own, file_system) = line.split_once(" - ")?;
-        let own: Vec<&str> = own.split(' ').collect();
-        let file_system: Vec<&str> = file_system.split(' ').collect();
-        let point = own.get(4)?.replace("\\040", " ");
-        Some(Mount {
-            device: own.get(2)?.to_string(),
-            point: point.into(),
-            kind: file_system.first()?.to_string(),
-            options: format!("{} / {}", own.get(5)?, file_system.get(2)?),
-            source: file_system.get(1)?.to_string(),
-        })
-    }
-}
-
 /// Partitions have no queue of their own: their disk has.
 fn describe_device(number: &str, storage: &mut Storage) {
     let Ok(device) = fs::canonicalize(format!("/sys/dev/block/{number}")) else { return };
     let with_queue = device.ancestors().take(2).find(|path| path.join("queue").is_dir());
     storage.device = device.file_name().map(|name| name.to_string_lossy().into_owned());
     let Some(disk) = with_queue else { return };
-    let of = |name: &str| read_line(&disk.join(name).to_string_lossy());
+    let of = |name: &str| Root::host().word(disk.join(name));
     storage.scheduler = of("queue/scheduler").map(|all| chosen(&all).to_string());
     storage.write_cache = of("queue/write_cache");
     storage.rotational = of("queue/rotational").map(|value| value == "1");
     storage.model = of("device/model");
-}
-
-/// The one in brackets.
-fn chosen(choices: &str) -> &str {
-    let inner = choices.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
-    inner.map_or(choices, |(chosen, _)| chosen)
 }
 
 /// Measures how long it takes to overwrite one block of a file that exists and to sync it. The
@@ -151,18 +117,6 @@ fn probe_for(directory: &Path, time: Duration) -> io::Result<SyncProbe> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mounts_are_read() {
-        let line = "26 1 254:1 / /srv/my\\040data rw,noatime shared:1 - ext4 /dev/vda1 rw,barrier";
-        let mount = Mount::parse(line).unwrap();
-        assert_eq!(mount.point, Path::new("/srv/my data"));
-        assert_eq!((mount.device.as_str(), mount.kind.as_str()), ("254:1", "ext4"));
-        assert_eq!(mount.options, "rw,noatime / rw,barrier");
-        assert!(Mount::parse("nonsense").is_none());
-        assert_eq!(chosen("none [mq-deadline] kyber"), "mq-deadline");
-        assert_eq!(chosen("none"), "none");
-    }
 
     #[test]
     fn the_directory_of_a_process_of_this_host_is_found() {

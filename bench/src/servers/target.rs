@@ -22,6 +22,19 @@ pub(crate) struct Target {
     pub probe: ProbeOptions,
 }
 
+impl Target {
+    /// One server, and nothing else known of it.
+    pub(crate) fn of(server: SocketAddr) -> Target {
+        Target {
+            name: server.to_string(),
+            servers: vec![server],
+            pids: Vec::new(),
+            keeper: Keeper::Nobody,
+            probe: ProbeOptions::default(),
+        }
+    }
+}
+
 /// Who starts the servers of a target again.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Keeper {

@@ -11,9 +11,9 @@ use super::plan::{Plan, Step, plan};
 use super::{current, script, set};
 use crate::check::Configuration;
 use crate::cli::ApplyArgs;
-use crate::root::Root;
 use crate::terminal::say;
 use crate::text;
+use ringkeeper_bench::servers::root::Root;
 use ringkeeper_bench::show::paint::Paint;
 
 /// What became of a plan.

@@ -14,7 +14,7 @@ pub(crate) use self::apply::{apply, run as run_apply};
 pub(crate) use self::journal::Journal;
 pub(crate) use self::plan::plan;
 pub(crate) use self::undo::{run as run_undo, undo};
-use crate::root::{Root, chosen};
+use ringkeeper_bench::servers::root::{Root, chosen};
 
 /// A value that a file of the kernel should have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use super::{Change, current};
 use crate::check::finding::{Finding, Outcome};
 use crate::check::{self, Configuration};
 use crate::cli::Target;
-use crate::root::Root;
+use ringkeeper_bench::servers::root::Root;
 
 /// A change with what the file holds now.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -7,8 +7,8 @@ use anyhow::Result;
 use super::journal::{Journal, Record};
 use super::{current, set};
 use crate::cli::UndoArgs;
-use crate::root::Root;
 use crate::terminal::say;
+use ringkeeper_bench::servers::root::Root;
 
 /// What became of a change.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -5,10 +5,10 @@ use std::path::Path;
 use super::finding::{Condition, Finding, Severity};
 use super::host::Host;
 use crate::change::Change;
-use crate::mounts::Mount;
 use crate::probe::disk::BlockDevice;
-use crate::root::chosen;
 use crate::text;
+use ringkeeper_bench::servers::mounts::Mount;
+use ringkeeper_bench::servers::root::chosen;
 
 /// File systems that are gone with the power, or whose sync promises nothing that we know of.
 const NOT_DURABLE: &[(&str, &str)] = &[

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use ringkeeper_engine::device::{Device, Disk, Durability, Strategy};
 
-use crate::mounts::{Mount, existing};
 use crate::probe::disk::BlockDevice;
 use crate::probe::ring::{self, RingFacts};
-use crate::root::Root;
+use ringkeeper_bench::servers::mounts::{Mount, existing};
+use ringkeeper_bench::servers::root::Root;
 
 /// Processes that set the clock.
 const CLOCK_SETTERS: [&str; 7] =

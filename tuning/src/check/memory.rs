@@ -3,8 +3,8 @@
 use super::finding::{Condition, Finding, Severity};
 use super::host::{GroupLimit, Host, NO_GROUPS};
 use crate::change::Change;
-use crate::root::chosen;
 use crate::text;
+use ringkeeper_bench::servers::root::chosen;
 
 const HUGE_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 const SWAPPINESS: &str = "/proc/sys/vm/swappiness";

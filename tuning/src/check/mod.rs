@@ -20,9 +20,9 @@ use self::finding::{Finding, Outcome, Severity};
 pub use self::host::Configured;
 use self::host::Host;
 use crate::cli::CheckArgs;
-use crate::root::Root;
 use crate::terminal::say;
 use crate::text;
+use ringkeeper_bench::servers::root::Root;
 use ringkeeper_bench::show::paint::Paint;
 
 /// How a configuration is read: by whoever knows all its forms. `None` is a start without any.

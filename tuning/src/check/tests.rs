@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::finding::{Finding, Outcome, Severity};
 use super::{Configured, code, findings, table};
-use crate::root::Root;
+use ringkeeper_bench::servers::root::Root;
 use ringkeeper_bench::show::paint::Paint;
 
 /// A copy of `/proc` and `/sys`.

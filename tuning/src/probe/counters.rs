@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::disk::BlockDevice;
-use crate::root::Root;
+use ringkeeper_bench::servers::root::Root;
 
 /// Counts so far; the difference of two is what went on between them.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

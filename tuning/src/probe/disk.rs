@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::mounts::{Mount, existing};
-use crate::root::{Root, chosen};
+use ringkeeper_bench::servers::mounts::{Mount, existing};
+use ringkeeper_bench::servers::root::{Root, chosen};
 
 /// Devices below devices that are followed: a disk below encryption below a volume below a RAID.
 const STACK_MAX: usize = 8;

@@ -36,8 +36,8 @@ use self::scratch::Scratch;
 pub(crate) use self::stop::Stop;
 use self::tally::Tally;
 use self::words::load_name;
-use crate::root::Root;
 use crate::text;
+use ringkeeper_bench::servers::root::Root;
 
 /// What a report says that Ctrl-C has ended.
 pub(crate) const INTERRUPTED: &str = "it was interrupted";

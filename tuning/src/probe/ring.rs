@@ -3,7 +3,7 @@
 use io_uring::{IoUring, Probe, opcode};
 use serde::{Deserialize, Serialize};
 
-use crate::root::Root;
+use ringkeeper_bench::servers::root::Root;
 
 /// io_uring.
 #[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]

@@ -3,30 +3,28 @@
 //! Two runtimes offer the same: io_uring, and epoll where io_uring is not allowed. Everything else
 //! is written against this module and does not know which one it runs on.
 
-mod epoll;
+mod socket;
 mod timer;
-mod uring;
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::pin;
-use std::task::Poll;
-use std::time::Duration;
+
+use tokio::task::LocalSet;
 
 use crate::model::io::{Io, IoChoice};
 
+pub(crate) use socket::Socket;
 pub(crate) use timer::Timer;
 
-/// Room that a read offers to the kernel at least.
-const READ_BYTES_MIN: usize = 32 << 10;
+/// Entries of the submission ring: a sweep over more sockets is submitted in parts.
+const RING_ENTRIES: u32 = 1_024;
 
 /// Settles the choice, and says why it was not io_uring.
 pub(crate) fn choose(choice: IoChoice) -> io::Result<(Io, Option<String>)> {
     let probed = match choice {
         IoChoice::Epoll => return Ok((Io::Epoll, None)),
-        IoChoice::Auto | IoChoice::Uring => uring::probe(),
+        IoChoice::Auto | IoChoice::Uring => ring().map(drop),
     };
     let Err(error) = probed else { return Ok((Io::Uring, None)) };
     let reason = format!(
@@ -48,9 +46,23 @@ thread_local! {
 pub(crate) fn run<F: Future>(io: Io, future: F) -> io::Result<F::Output> {
     CARRIER.set(io);
     match io {
-        Io::Uring => uring::run(future),
-        Io::Epoll => epoll::run(future),
+        Io::Uring => Ok(ring()?.block_on(future)),
+        Io::Epoll => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+            Ok(LocalSet::new().block_on(&runtime, future))
+        }
     }
+}
+
+/// Completions are only looked at between sweeps, so the kernel need not interrupt for them.
+/// Kernels before 5.19 do not know that.
+fn ring() -> io::Result<tokio_uring::Runtime> {
+    let mut cooperative = tokio_uring::uring_builder();
+    cooperative.setup_coop_taskrun();
+    let mut builder = tokio_uring::builder();
+    let polled = builder.entries(RING_ENTRIES).uring_builder(&cooperative);
+    tokio_uring::Runtime::new(polled)
+        .or_else(|_| tokio_uring::Runtime::new(tokio_uring::builder().entries(RING_ENTRIES)))
 }
 
 /// Starts a task on this thread; it ends with the thread's [`run`] at the latest.
@@ -59,73 +71,11 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
     drop(tokio::task::spawn_local(task));
 }
 
-fn make_room(buffer: &mut Vec<u8>) {
-    if buffer.capacity() - buffer.len() < READ_BYTES_MIN / 2 {
-        buffer.reserve(READ_BYTES_MIN.max(buffer.len()));
-    }
-}
-
-/// A connection. Reading and writing go on at the same time.
-pub(crate) enum Socket {
-    /// On io_uring.
-    Uring(uring::Socket),
-    /// On epoll.
-    Epoll(epoll::Socket),
-}
-
-impl Socket {
-    /// Connects to a server, unless it takes longer than `patience`: a host that is gone does not
-    /// even refuse.
-    pub(crate) async fn connect(server: SocketAddr, patience: Duration) -> io::Result<Socket> {
-        let mut timer = Timer::new()?;
-        let mut connecting = pin!(Socket::connect_patiently(server));
-        let mut waiting = pin!(timer.wait(patience));
-        poll_fn(|context| match connecting.as_mut().poll(context) {
-            Poll::Ready(connected) => Poll::Ready(connected),
-            Poll::Pending => waiting.as_mut().poll(context).map(|waited| {
-                let late = io::Error::new(io::ErrorKind::TimedOut, "no connection in time");
-                waited.and(Err(late))
-            }),
-        })
-        .await
-    }
-
-    async fn connect_patiently(server: SocketAddr) -> io::Result<Socket> {
-        match CARRIER.get() {
-            Io::Uring => uring::Socket::connect(server).await.map(Socket::Uring),
-            Io::Epoll => epoll::Socket::connect(server).await.map(Socket::Epoll),
-        }
-    }
-
-    /// Appends what has arrived, waiting for something if need be; 0 bytes mean the end.
-    pub(crate) async fn read(&self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        match self {
-            Socket::Uring(socket) => socket.read(buffer).await,
-            Socket::Epoll(socket) => socket.read(buffer).await,
-        }
-    }
-
-    /// Sends all of it and hands the buffer back.
-    pub(crate) async fn write_all(&self, buffer: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
-        match self {
-            Socket::Uring(socket) => socket.write_all(buffer).await,
-            Socket::Epoll(socket) => socket.write_all(buffer).await,
-        }
-    }
-
-    /// Ends the connection; whoever waits in a read sees its end.
-    pub(crate) fn shutdown(&self) {
-        match self {
-            Socket::Uring(socket) => socket.shutdown(),
-            Socket::Epoll(socket) => socket.shutdown(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::{Read as _, Write as _};
+    use std::time::Duration;
 
     #[test]
     fn both_runtimes_read_write_and_wake() {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::servers::host::{kilobytes, read_line as read};
+use crate::servers::host::kilobytes;
+use crate::servers::root::Root;
 
 /// What the host is.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -86,6 +87,10 @@ fn groups(controller: &str, root: &str, file: &str) -> Vec<String> {
     let path = path.unwrap_or("/").trim_end_matches('/');
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
     ends.filter_map(|end| read(&format!("{root}{}/{file}", &path[..end]))).collect()
+}
+
+fn read(path: &str) -> Option<String> {
+    Root::host().word(path)
 }
 
 #[cfg(test)]

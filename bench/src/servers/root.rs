@@ -8,32 +8,32 @@ const BYTES_MAX: u64 = 4 << 20;
 
 /// The root of the file system that is looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Root(PathBuf);
+pub struct Root(PathBuf);
 
 impl Root {
     /// The root of this host, or a copy.
-    pub(crate) fn new(path: impl Into<PathBuf>) -> Root {
+    pub fn new(path: impl Into<PathBuf>) -> Root {
         Root(path.into())
     }
 
     /// This host.
-    pub(crate) fn host() -> Root {
+    pub fn host() -> Root {
         Root::new("/")
     }
 
     /// Whether it is this host, whose kernel can be asked too.
-    pub(crate) fn is_host(&self) -> bool {
+    pub fn is_host(&self) -> bool {
         self.0 == Path::new("/")
     }
 
     /// Where an absolute path lies.
-    pub(crate) fn at(&self, path: impl AsRef<Path>) -> PathBuf {
+    pub fn at(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.0.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// The text of a file. What is not UTF-8 is replaced: a strange byte is no reason to stop.
-    pub(crate) fn read(&self, path: impl AsRef<Path>) -> io::Result<String> {
+    pub fn read(&self, path: impl AsRef<Path>) -> io::Result<String> {
         use io::Read;
         let mut bytes = Vec::new();
         std::fs::File::open(self.at(path))?.take(BYTES_MAX).read_to_end(&mut bytes)?;
@@ -41,19 +41,19 @@ impl Root {
     }
 
     /// The only word or number of a file; nothing where it cannot be read or is empty.
-    pub(crate) fn word(&self, path: impl AsRef<Path>) -> Option<String> {
+    pub fn word(&self, path: impl AsRef<Path>) -> Option<String> {
         let text = self.read(path).ok()?;
         let word = text.trim();
         (!word.is_empty()).then(|| word.to_owned())
     }
 
     /// The number in a file.
-    pub(crate) fn number<T: std::str::FromStr>(&self, path: impl AsRef<Path>) -> Option<T> {
+    pub fn number<T: std::str::FromStr>(&self, path: impl AsRef<Path>) -> Option<T> {
         self.word(path)?.parse().ok()
     }
 
     /// Names in a directory, sorted; none where it cannot be listed.
-    pub(crate) fn names(&self, path: impl AsRef<Path>) -> Vec<String> {
+    pub fn names(&self, path: impl AsRef<Path>) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.at(path)) else { return Vec::new() };
         let mut names: Vec<String> =
             entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -62,13 +62,13 @@ impl Root {
     }
 
     /// Whether there is such a file or directory.
-    pub(crate) fn has(&self, path: impl AsRef<Path>) -> bool {
+    pub fn has(&self, path: impl AsRef<Path>) -> bool {
         self.at(path).exists()
     }
 }
 
 /// The choice in force of a file such as `none [mq-deadline] kyber`; the whole word of others.
-pub(crate) fn chosen(text: &str) -> &str {
+pub fn chosen(text: &str) -> &str {
     let inside = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
     inside.map_or(text.trim(), |(word, _)| word.trim())
 }

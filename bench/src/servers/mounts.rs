@@ -2,28 +2,34 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::root::Root;
+use crate::servers::root::Root;
 
 /// A mounted file system.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(crate) struct Mount {
+pub struct Mount {
     /// Where it is mounted.
-    pub(crate) point: PathBuf,
+    pub point: PathBuf,
     /// Its type.
-    pub(crate) kind: String,
+    pub kind: String,
     /// What is mounted.
-    pub(crate) source: String,
+    pub source: String,
     /// The number of its device, "major:minor"; major 0 belongs to no block device.
-    pub(crate) device: String,
+    pub device: String,
     /// Its options, those of the mount and those of the file system.
-    pub(crate) options: Vec<String>,
+    pub options: Vec<String>,
+    /// The same as the kernel has them, on the left and on the right of a slash.
+    pub stated_options: String,
 }
 
 impl Mount {
     /// The mount that a path lies on; nothing where the kernel does not tell.
-    pub(crate) fn of(root: &Root, path: &Path) -> Option<Mount> {
-        let text = root.read("/proc/self/mountinfo").ok()?;
-        let mounts = text.lines().filter_map(parse);
+    pub fn of(root: &Root, path: &Path) -> Option<Mount> {
+        Mount::among(&root.read("/proc/self/mountinfo").ok()?, path)
+    }
+
+    /// The same among the lines of a `mountinfo`.
+    pub fn among(mountinfo: &str, path: &Path) -> Option<Mount> {
+        let mounts = mountinfo.lines().filter_map(parse);
         // A later mount on the same point covers an earlier one.
         mounts
             .filter(|mount| path.starts_with(&mount.point))
@@ -31,12 +37,12 @@ impl Mount {
     }
 
     /// Whether an option is set.
-    pub(crate) fn has(&self, option: &str) -> bool {
+    pub fn has(&self, option: &str) -> bool {
         self.options.iter().any(|set| set == option)
     }
 
     /// The value of an option such as `data=ordered`.
-    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+    pub fn value(&self, name: &str) -> Option<&str> {
         self.options.iter().find_map(|set| set.strip_prefix(name)?.strip_prefix('='))
     }
 }
@@ -47,7 +53,8 @@ fn parse(line: &str) -> Option<Mount> {
     let head: Vec<&str> = head.split(' ').collect();
     let mut tail = tail.split(' ');
     let (kind, source) = (tail.next()?, tail.next()?);
-    let said = [*head.get(5)?, tail.next().unwrap_or("")].join(",");
+    let (own, inner) = (*head.get(5)?, tail.next().unwrap_or(""));
+    let said = format!("{own},{inner}");
     let mut options: Vec<String> = Vec::new();
     for option in said.split(',').filter(|option| !option.is_empty()) {
         // Read and write are said of both.
@@ -61,6 +68,7 @@ fn parse(line: &str) -> Option<Mount> {
         source: unescape(source),
         device: (*head.get(2)?).to_owned(),
         options,
+        stated_options: format!("{own} / {inner}"),
     })
 }
 
@@ -86,7 +94,7 @@ fn unescape(text: &str) -> String {
 }
 
 /// The path itself, or the nearest directory above it that exists: a server makes its directory.
-pub(crate) fn existing(path: &Path) -> PathBuf {
+pub fn existing(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     absolute
         .ancestors()
@@ -121,6 +129,7 @@ mod tests {
         let nfs = of("/var/lib/ring keeper/data");
         assert_eq!((nfs.kind.as_str(), nfs.source.as_str()), ("nfs4", "h:/x"));
         assert!(nfs.has("hard") && !nfs.has("soft") && nfs.device == "0:9");
+        assert_eq!(nfs.stated_options, "rw / rw,hard");
     }
 
     #[test]
