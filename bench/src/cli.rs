@@ -5,14 +5,13 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::load::args::{LoadArgs, parse_duration};
-use crate::load::parameters::Load;
-use crate::model::clock::nanos;
+use crate::load::args::Load;
+use crate::load::args::{LoadArgs, parse_nanos};
+use crate::model::clock::Nanos;
 use crate::model::io::Io;
 use crate::search::Goal;
 use crate::servers::ephemeral::ThrowAway;
@@ -175,11 +174,11 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_enum, default_value = "s")]
     pub load: Size,
     /// Time measured
-    #[arg(long, short, default_value = "30s", value_parser = parse_duration)]
-    pub duration: Duration,
+    #[arg(long, short, default_value = "30s", value_parser = parse_nanos)]
+    pub duration: Nanos,
     /// Time before anything is measured
-    #[arg(long, default_value = "3s", value_parser = parse_duration)]
-    pub warmup: Duration,
+    #[arg(long, default_value = "3s", value_parser = parse_nanos)]
+    pub warmup: Nanos,
     /// Node to work under; it is left as it was found
     #[arg(long, default_value = "/ringkeeper-bench")]
     pub path: String,
@@ -248,8 +247,9 @@ impl CheckArgs {
         ];
         // The other parameters are those of a plain run.
         let plain = Cli::try_parse_from(words)?;
-        let load = plain.run.load.loads(io)?.pop().expect("one workload is one load");
-        Ok(Load { warmup: nanos(self.warmup), duration: nanos(self.duration), ..load })
+        let mut load = plain.run.load.loads(io)?.pop().expect("one workload is one load");
+        (load.args.warmup, load.args.duration) = (self.warmup, self.duration);
+        Ok(load)
     }
 }
 

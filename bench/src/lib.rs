@@ -36,7 +36,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::{CheckArgs, Cli, Command, CompareArgs, OutputArgs, RunArgs, VersusArgs};
 use crate::drive::rt;
-use crate::load::parameters::Load;
+use crate::load::args::Load;
 use crate::load::{scenario, unused_options};
 use crate::model::error::error_text;
 use crate::model::io::{Io, IoChoice};

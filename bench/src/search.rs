@@ -6,9 +6,8 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-use crate::load::args::parse_duration;
-use crate::load::parameters::Load;
-use crate::model::clock::{Nanos, SECOND, nanos};
+use crate::load::args::{Load, LoadArgs, parse_nanos};
+use crate::model::clock::{Nanos, SECOND};
 use crate::model::numbers::{latency, whole};
 use crate::model::quantiles::Quantiles;
 use crate::record::results::Run;
@@ -71,7 +70,7 @@ impl FromStr for Goal {
         if !bound.contains(|c: char| c.is_ascii_alphabetic()) {
             return Err(format!("the unit is missing in {text:?}: us, ms or s"));
         }
-        let bound = nanos(parse_duration(bound.trim())?);
+        let bound = parse_nanos(bound.trim())?;
         if bound == 0 {
             return Err("nothing is faster than that".to_string());
         }
@@ -106,7 +105,8 @@ impl Goal {
     pub(crate) fn load(&self, load: &Load, rate: f64, confirms: bool) -> Load {
         let least = if confirms { load.duration.saturating_mul(2) } else { load.duration };
         let duration = self.duration(rate, least);
-        Load { rate: Some(rate), duration, ..load.clone() }
+        let args = LoadArgs { rate: Some(rate), duration, ..load.args.clone() };
+        Load { args, ..load.clone() }
     }
 
     /// Judges a run.

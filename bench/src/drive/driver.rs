@@ -18,10 +18,10 @@ use crate::drive::run_state::Course;
 use crate::drive::session::{Part, Session};
 use crate::drive::signal::Signal;
 use crate::drive::storm::Storm;
+use crate::load::args::Load;
 use crate::load::dice::Dice;
 use crate::load::keys::Chooser;
 use crate::load::layout::Layout;
-use crate::load::parameters::Load;
 use crate::load::workload::Workload;
 use crate::model::clock::{Nanos, SECOND};
 use crate::record::tally::Tally;
@@ -234,7 +234,7 @@ impl Crew {
     }
 
     fn options(&self) -> Options {
-        Options { timeout_ms: self.load.session_ms, ..Options::default() }
+        Options { timeout_ms: self.load.session_ms(), ..Options::default() }
     }
 
     fn arrivals(&self) -> Arrivals {

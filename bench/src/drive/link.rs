@@ -12,7 +12,7 @@ use crate::drive::run_state::Course;
 use crate::drive::session::{Due, Part, Session};
 use crate::drive::signal::Signal;
 use crate::load::dice::Dice;
-use crate::load::parameters::Arrival;
+use crate::load::shape::Arrival;
 use crate::model::clock::Nanos;
 
 /// Pauses between attempts to connect again: the first, and the longest.

@@ -9,11 +9,11 @@ use ringkeeper_engine::wire::{Acl, Stat};
 use crate::drive::presence::Presence;
 use crate::drive::run_state::Course;
 use crate::drive::session::{Desk, Part};
+use crate::load::args::Load;
 use crate::load::dice::Dice;
 use crate::load::keys::Chooser;
 use crate::load::layout::Layout;
 use crate::load::mix::Mix;
-use crate::load::parameters::Load;
 use crate::load::sizes::Sizes;
 use crate::load::value::Origin;
 use crate::load::workload::Script;
@@ -220,7 +220,7 @@ impl Part for Pipelined {
         if let Some(presence) = &mut self.presence {
             presence.fill(desk);
         }
-        while desk.in_flight() < self.load.pipeline {
+        while desk.in_flight() < self.load.pipeline as usize {
             let Some(intended) = self.next_start(desk.now) else { break };
             let op = self.script.next_op();
             self.ask(op, intended, desk);

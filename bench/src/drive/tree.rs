@@ -10,8 +10,8 @@ use ringkeeper_engine::client::{Client, Create, CreateMode, Error, MultiResult, 
 use ringkeeper_engine::wire::Acl;
 
 use crate::interrupt;
+use crate::load::args::Load;
 use crate::load::layout::Layout;
-use crate::load::parameters::Load;
 use crate::load::sizes::Sizes;
 use crate::load::value::{Origin, PLANTER};
 use crate::model::kind::Kind;
@@ -39,7 +39,7 @@ pub(crate) struct Plot {
 impl Plot {
     /// Plants what a load needs. What earlier runs left because they were cut short is removed.
     pub(crate) fn plant(servers: &[SocketAddr], load: &Load, run: &str) -> Result<Plot> {
-        let options = Options { timeout_ms: load.session_ms, ..Options::default() };
+        let options = Options { timeout_ms: load.session_ms(), ..Options::default() };
         let client = connect(servers, options)?;
         let layout = Layout::new(load, run);
         let mut plot =

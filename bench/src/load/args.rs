@@ -1,16 +1,20 @@
 //! The options that make up a load. Their long names are the keys of a scenario's phases.
 
+use std::fmt::Write as _;
+use std::ops::Deref;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::load::keys::KeysDist;
-use crate::load::parameters::{Arrival, Load, Shape};
+use crate::load::shape::{Arrival, Shape};
 use crate::load::sizes::Sizes;
 use crate::load::workload::Workload;
-use crate::model::clock::nanos;
+use crate::model::clock::{Nanos, SECOND, nanos};
 use crate::model::io::{Io, IoChoice};
+use crate::model::numbers::whole;
+use crate::model::window::Basis;
 
 /// The load.
 #[derive(Args, Clone, Debug)]
@@ -37,11 +41,11 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_enum, default_value = "poisson")]
     pub arrival: Arrival,
     /// Time before anything is measured (5, 5s, 500ms, 2m)
-    #[arg(long, default_value = "1s", value_parser = parse_duration)]
-    pub warmup: Duration,
+    #[arg(long, default_value = "1s", value_parser = parse_nanos)]
+    pub warmup: Nanos,
     /// Time measured
-    #[arg(long, short, default_value = "5s", value_parser = parse_duration)]
-    pub duration: Duration,
+    #[arg(long, short, default_value = "5s", value_parser = parse_nanos)]
+    pub duration: Nanos,
     /// Operations measured, instead of a time
     #[arg(long, short = 'n', overrides_with = "duration")]
     pub count: Option<u64>,
@@ -65,19 +69,19 @@ pub(crate) struct LoadArgs {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Session timeout to ask for
-    #[arg(long, default_value = "30s", value_parser = parse_duration)]
-    pub session_timeout: Duration,
+    #[arg(long, default_value = "30s", value_parser = parse_nanos)]
+    pub session_timeout: Nanos,
     /// How long late replies are waited for when time is up
-    #[arg(long, default_value = "10s", value_parser = parse_duration)]
-    pub grace: Duration,
+    #[arg(long, default_value = "10s", value_parser = parse_nanos)]
+    pub grace: Nanos,
     /// Takes sessions up again, on the next server, when their connection is lost; otherwise that
     /// is a fault. Requests in flight are counted as unknown
     #[arg(long)]
     pub reconnect: bool,
     /// Kills the server that leads (SIGKILL) and starts it again, this often; then looks for every
     /// acknowledged write
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub kill_leader_every: Option<Duration>,
+    #[arg(long, value_name = "TIME", value_parser = parse_nanos)]
+    pub kill_leader_every: Option<Nanos>,
     /// What carries the sockets of the driver
     #[arg(long, value_enum, default_value = "auto")]
     pub io: IoChoice,
@@ -94,31 +98,14 @@ impl LoadArgs {
 
     fn load(&self, workload: Workload, io: Io) -> Result<Load> {
         self.check(workload)?;
-        let leaves = self.tree.and_then(Shape::leaves);
-        Ok(Load {
-            name: None,
-            workload,
-            connections: self.connections,
-            pipeline: if workload.is_pipelined() { self.pipeline as usize } else { 1 },
-            threads: self.threads,
-            rate: self.rate,
-            arrival: self.arrival,
-            warmup: nanos(self.warmup),
-            duration: nanos(self.duration),
-            count: self.count,
-            value_bytes: self.value_bytes,
-            keys: leaves.unwrap_or(self.keys),
-            keys_dist: self.keys_dist,
-            tree: self.tree,
-            children: self.children,
-            seed: self.seed,
-            session_ms: i32::try_from(self.session_timeout.as_millis()).unwrap_or(i32::MAX),
-            grace: nanos(self.grace),
-            path: self.path.trim_end_matches('/').to_string(),
-            io,
-            reconnect: self.reconnect || self.kill_leader_every.is_some(),
-            kill_every: self.kill_leader_every.map(nanos),
-        })
+        let mut args = self.clone();
+        if !workload.is_pipelined() {
+            args.pipeline = 1;
+        }
+        args.keys = self.tree.and_then(Shape::leaves).unwrap_or(self.keys);
+        args.path.truncate(self.path.trim_end_matches('/').len());
+        args.reconnect |= self.kill_leader_every.is_some();
+        Ok(Load { name: None, workload, io, args })
     }
 
     fn check(&self, workload: Workload) -> Result<()> {
@@ -134,7 +121,7 @@ impl LoadArgs {
                    --kill-leader-every"
             );
         }
-        if self.kill_leader_every.is_some_and(|every| every < Duration::from_millis(100)) {
+        if self.kill_leader_every.is_some_and(|every| every < SECOND / 10) {
             bail!("--kill-leader-every must leave the servers 100 ms at least");
         }
         if let Some(every) = self.kill_leader_every
@@ -142,9 +129,10 @@ impl LoadArgs {
             && every >= self.duration
         {
             bail!(
-                "--kill-leader-every {every:?}: the load lasts {:?}, so there would be no kill; see \
+                "--kill-leader-every {:?}: the load lasts {:?}, so there would be no kill; see \
                  --duration",
-                self.duration
+                Duration::from_nanos(every),
+                Duration::from_nanos(self.duration)
             );
         }
         if self.connections < self.threads {
@@ -157,8 +145,76 @@ impl LoadArgs {
     }
 }
 
+/// The parameters of one load.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    /// Its name in a scenario.
+    pub name: Option<String>,
+    /// What the sessions do.
+    pub workload: Workload,
+    /// What carries the sockets.
+    pub io: Io,
+    /// The options.
+    pub args: LoadArgs,
+}
+
+impl Deref for Load {
+    type Target = LoadArgs;
+
+    fn deref(&self) -> &LoadArgs {
+        &self.args
+    }
+}
+
+impl Load {
+    /// What was asked for, in one line.
+    pub(crate) fn title(&self) -> String {
+        let plural = if self.connections == 1 { "" } else { "s" };
+        let name = self.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        let mut title =
+            format!("{name}{} · {} connection{plural}", self.workload, self.connections);
+        if self.workload.is_pipelined() {
+            let _ = write!(title, " x {} in flight", self.pipeline);
+        }
+        if self.workload != Workload::Children && self.workload != Workload::Sessions {
+            let _ = write!(title, " · {} B", self.value_bytes);
+        }
+        match self.rate {
+            Some(rate) => {
+                let _ = write!(title, " · open loop, {} per second", whole(rate));
+            }
+            None => title.push_str(" · closed loop"),
+        }
+        title
+    }
+
+    /// Time measured at most.
+    pub(crate) fn length(&self) -> Nanos {
+        if self.count.is_some() { Nanos::MAX } else { self.duration }
+    }
+
+    /// Which operations are measured.
+    pub(crate) fn basis(&self) -> Basis {
+        match (self.rate, self.count) {
+            (Some(_), _) => Basis::Intended,
+            (None, Some(_)) => Basis::Started,
+            (None, None) => Basis::Ended,
+        }
+    }
+
+    /// Session timeout to ask for.
+    pub(crate) fn session_ms(&self) -> i32 {
+        i32::try_from(self.session_timeout / 1_000_000).unwrap_or(i32::MAX)
+    }
+}
+
+/// Reads a duration as nanoseconds.
+pub(crate) fn parse_nanos(text: &str) -> Result<Nanos, String> {
+    parse_duration(text).map(nanos)
+}
+
 /// Reads `5`, `5s`, `500ms`, `2m`.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+fn parse_duration(text: &str) -> Result<Duration, String> {
     let number_end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(number_end);
     let scale = match unit {

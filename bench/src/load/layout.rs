@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::load::parameters::{Load, Shape};
+use crate::load::args::Load;
+use crate::load::shape::Shape;
 use crate::load::workload::Script;
 use crate::model::op::Op;
 

@@ -3,7 +3,7 @@
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use crate::load::parameters::Load;
+use crate::load::args::Load;
 use crate::load::workload::Workload;
 use crate::model::kind::Kind;
 
@@ -24,7 +24,11 @@ pub(crate) fn unused(matches: &ArgMatches, loads: &[Load]) -> Vec<String> {
         ("keys_dist", any(&|load| load.workload.needs_keys()), "no planted node is used"),
         ("tree", any(&|load| load.workload.needs_keys()), "no planted node is used"),
         ("value_bytes", any(&has_values), "no value is written"),
-        ("restart_cmd", any(&|load| load.kill_every.is_some()), "there is no --kill-leader-every"),
+        (
+            "restart_cmd",
+            any(&|load| load.kill_leader_every.is_some()),
+            "there is no --kill-leader-every",
+        ),
     ];
     let unused = rules.iter().filter(|(name, used, _)| given(name) && !used);
     unused

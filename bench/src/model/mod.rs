@@ -5,6 +5,7 @@ pub(crate) mod error;
 pub(crate) mod interval;
 pub(crate) mod io;
 pub(crate) mod kind;
+pub(crate) mod named;
 pub mod numbers;
 pub(crate) mod op;
 pub(crate) mod outage;

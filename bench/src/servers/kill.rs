@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::load::parameters::Load;
+use crate::load::args::Load;
 use crate::model::clock::seconds;
 use crate::model::clock::{Nanos, SECOND};
 use crate::model::error::error_text;
@@ -82,7 +82,7 @@ pub(crate) struct Killer {
 impl Killer {
     /// A killer for a load that asks for one.
     pub(crate) fn new(target: &Target, load: &Load) -> Result<Option<Killer>> {
-        let Some(every) = load.kill_every else { return Ok(None) };
+        let Some(every) = load.kill_leader_every else { return Ok(None) };
         match &target.keeper {
             Keeper::Nobody => bail!(
                 "--kill-leader-every kills servers that are started again: leave out --server, or \

@@ -10,7 +10,7 @@
 //! - nothing above 1 s: the shortest session that servers grant by default is two ticks, 4 s; its
 //!   client pings after a third of it and gives up after two thirds, which leaves 1.3 s.
 
-use crate::load::parameters::Load;
+use crate::load::args::Load;
 use crate::model::numbers::{grouped, latency, whole};
 use crate::record::results::Run;
 

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use ringkeeper_engine::client::{Answer, Client, Error, Request};
 use ringkeeper_engine::wire::Stat;
 
+use crate::load::args::Load;
 use crate::load::layout::Layout;
-use crate::load::parameters::Load;
 use crate::load::value::Origin;
 use crate::verify::check;
 use crate::verify::fault::{Fault, FaultKind, FaultLog};

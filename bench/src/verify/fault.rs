@@ -2,57 +2,33 @@
 
 use ringkeeper_engine::client::Violation;
 
-/// Kinds of fault.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum FaultKind {
-    /// A reply that was not the next one due, or that nobody asked for.
-    Order,
-    /// A zxid older than one seen before in the session.
-    ZxidBack,
-    /// An event after a reply that shows its change already.
-    LateEvent,
-    /// An error code where the operation had to succeed.
-    ErrorCode,
-    /// Data that is not what was written.
-    Damaged,
-    /// A state older than one that the session has written or read.
-    Stale,
-    /// A write that was acknowledged and is not there when all is over, or one too many.
-    LostWrite,
-    /// Two holders of one lock, or two leaders, at the same time.
-    Exclusion,
-    /// A reply whose record cannot be read, or that answers something else.
-    Malformed,
-    /// A session that ended before its time.
-    Lost,
-    /// A request without a reply when the run was over.
-    Unanswered,
-}
+use crate::model::named::named;
 
-impl FaultKind {
-    /// All kinds, in the order of reports, with their names there.
-    const NAMED: [(FaultKind, &str); 11] = [
-        (FaultKind::Order, "replies out of order"),
-        (FaultKind::ZxidBack, "zxids that went back"),
-        (FaultKind::LateEvent, "events after their data"),
-        (FaultKind::ErrorCode, "error codes"),
-        (FaultKind::Damaged, "damaged data"),
-        (FaultKind::Stale, "stale reads"),
-        (FaultKind::LostWrite, "lost writes"),
-        (FaultKind::Exclusion, "two holders at once"),
-        (FaultKind::Malformed, "malformed replies"),
-        (FaultKind::Lost, "lost sessions"),
-        (FaultKind::Unanswered, "unanswered requests"),
-    ];
-
-    /// All kinds, in the order of reports.
-    pub(crate) fn all() -> impl Iterator<Item = FaultKind> {
-        FaultKind::NAMED.into_iter().map(|(kind, _)| kind)
-    }
-
-    /// Name in reports.
-    pub(crate) const fn name(self) -> &'static str {
-        FaultKind::NAMED[self as usize].1
+named! {
+    /// Kinds of fault.
+    pub(crate) enum FaultKind {
+        /// A reply that was not the next one due, or that nobody asked for.
+        Order = "replies out of order",
+        /// A zxid older than one seen before in the session.
+        ZxidBack = "zxids that went back",
+        /// An event after a reply that shows its change already.
+        LateEvent = "events after their data",
+        /// An error code where the operation had to succeed.
+        ErrorCode = "error codes",
+        /// Data that is not what was written.
+        Damaged = "damaged data",
+        /// A state older than one that the session has written or read.
+        Stale = "stale reads",
+        /// A write that was acknowledged and is not there when all is over, or one too many.
+        LostWrite = "lost writes",
+        /// Two holders of one lock, or two leaders, at the same time.
+        Exclusion = "two holders at once",
+        /// A reply whose record cannot be read, or that answers something else.
+        Malformed = "malformed replies",
+        /// A session that ended before its time.
+        Lost = "lost sessions",
+        /// A request without a reply when the run was over.
+        Unanswered = "unanswered requests",
     }
 }
 
@@ -86,7 +62,7 @@ impl From<Violation> for Fault {
 /// Faults of a thread or a run.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct FaultLog {
-    counts: [u64; FaultKind::NAMED.len()],
+    counts: [u64; FaultKind::COUNT],
     examples: Vec<String>,
 }
 
@@ -135,15 +111,5 @@ impl FaultLog {
         if self.examples.len() < FaultLog::EXAMPLES_MAX {
             self.examples.push(example);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::FaultKind;
-
-    #[test]
-    fn names_stand_at_the_numbers_of_their_kinds() {
-        assert!(FaultKind::all().enumerate().all(|(at, kind)| kind as usize == at));
     }
 }

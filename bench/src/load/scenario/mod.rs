@@ -9,8 +9,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::load::args::Load;
 use crate::load::args::LoadArgs;
-use crate::load::parameters::Load;
 use crate::model::io::Io;
 use document::Mistake;
 

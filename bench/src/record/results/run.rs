@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::load::parameters::Load;
+use crate::load::args::Load;
 use crate::model::clock::seconds;
 use crate::model::kind::Kind;
 use crate::model::outage::Outages;
@@ -122,7 +122,7 @@ impl Run {
             title: load.title(),
             workload: load.workload.to_string(),
             connections: load.connections,
-            pipeline: load.pipeline,
+            pipeline: load.pipeline as usize,
             threads: load.threads,
             rate: load.rate,
             arrival: load.rate.map(|_| format!("{:?}", load.arrival).to_lowercase()),
