@@ -230,9 +230,7 @@ pub(crate) struct ScenariosArgs {
 impl CheckArgs {
     /// The target.
     pub(crate) fn target(&self) -> Result<Target> {
-        let servers = resolve(&self.server)?;
-        let (name, probe) = (self.server.clone(), self.output.probe());
-        Ok(Target { name, servers, pids: Vec::new(), keeper: Keeper::Nobody, probe })
+        Ok(Target::new(&self.server, resolve(&self.server)?, self.output.probe()))
     }
 
     /// The load of the size that was asked for.
@@ -280,8 +278,7 @@ fn parse_target(text: &str, probe: ProbeOptions) -> Result<Target> {
     let Some((name, servers)) = text.split_once('=') else {
         bail!("NAME=HOST:PORT expected instead of {text:?}");
     };
-    let (servers, pids) = (resolve(servers)?, Vec::new());
-    Ok(Target { name: name.to_string(), servers, pids, keeper: Keeper::Nobody, probe })
+    Ok(Target::new(name, resolve(servers)?, probe))
 }
 
 impl RunArgs {
@@ -297,21 +294,12 @@ impl RunArgs {
                 eprintln!("no --server: a Ringkeeper for this run alone, in {directory}");
             }
             probe.metrics = own.metrics();
-            return Ok(Target {
-                name: format!("own server, {address}"),
-                servers: vec![address],
-                pids: Vec::new(),
-                keeper: Keeper::Own(Rc::new(RefCell::new(own))),
-                probe,
-            });
+            let target = Target::new(&format!("own server, {address}"), vec![address], probe);
+            return Ok(Target { keeper: Keeper::Own(Rc::new(RefCell::new(own))), ..target });
         };
-        Ok(Target {
-            servers: resolve(&servers)?,
-            name: servers,
-            pids: self.server_pid.clone(),
-            keeper: self.restart_cmd.clone().map_or(Keeper::Nobody, Keeper::Command),
-            probe,
-        })
+        let keeper = self.restart_cmd.clone().map_or(Keeper::Nobody, Keeper::Command);
+        let target = Target::new(&servers, resolve(&servers)?, probe);
+        Ok(Target { pids: self.server_pid.clone(), keeper, ..target })
     }
 }
 

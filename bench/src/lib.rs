@@ -43,6 +43,7 @@ use crate::model::io::{Io, IoChoice};
 use crate::record::results::{self, Document, Run};
 use crate::result_writer::{Outcome, ResultWriter};
 use crate::search::{Goal, Search};
+use crate::servers::probe::ProbeOptions;
 use crate::servers::target::Target;
 use crate::show::compare::{self, Side};
 use crate::show::live::Live;
@@ -97,7 +98,11 @@ pub fn measure_sets(server: SocketAddr, connections: usize, pipeline: usize) -> 
     let counts = [format!("--connections={connections}"), format!("--pipeline={pipeline}")];
     let words = words.into_iter().chain(counts.map(OsString::from)).collect();
     let load = Cli::parse_load(words)?.loads(settle_io(IoChoice::Auto)?)?.remove(0);
-    let run = run::run(&Target::of(server), &load, &mut Live::new(false))?;
+    let run = run::run(
+        &Target::new("server", vec![server], ProbeOptions::default()),
+        &load,
+        &mut Live::new(false),
+    )?;
     ensure!(run.is_good(), "the load was not carried: {}", run.fault_examples.join("; "));
     Ok((run.total.latency_us.p50, run.total.ops_per_s))
 }

@@ -117,8 +117,9 @@ pub(crate) struct RecommendArgs {
     pub(crate) json: bool,
 }
 
-#[derive(Args, Debug)]
-pub(crate) struct CheckArgs {
+/// What is looked at.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Subject {
     /// The server's zoo.cfg; without it the settings of a start without one.
     #[arg(long, value_name = "ZOO_CFG")]
     pub(crate) config: Option<PathBuf>,
@@ -127,13 +128,19 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     pub(crate) dir: Option<PathBuf>,
 
+    /// Works on a copy of /proc and /sys instead of this host.
+    #[arg(long, hide = true, default_value = "/")]
+    pub(crate) root: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) subject: Subject,
+
     /// For programs: JSON instead of text.
     #[arg(long)]
     pub(crate) json: bool,
-
-    /// Looks at a copy of /proc and /sys instead of this host.
-    #[arg(long, hide = true, default_value = "/")]
-    pub(crate) root: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -161,21 +168,12 @@ const STATE: &str = "/var/lib/ringkeeper/tune-undo.json";
 /// What a change is for.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Target {
-    /// The server's zoo.cfg; without it the settings of a start without one.
-    #[arg(long, value_name = "ZOO_CFG")]
-    pub(crate) config: Option<PathBuf>,
-
-    /// The data directory, instead of the one that the configuration names.
-    #[arg(long, value_name = "DIR", conflicts_with = "config")]
-    pub(crate) dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) subject: Subject,
 
     /// Only changes whose condition contains this word, such as swappiness.
     #[arg(long, value_name = "WORD")]
     pub(crate) only: Option<String>,
-
-    /// Works on a copy of /proc and /sys instead of this host.
-    #[arg(long, hide = true, default_value = "/")]
-    pub(crate) root: PathBuf,
 }
 
 #[derive(Args, Debug)]

@@ -33,8 +33,7 @@ pub(crate) fn run(args: &VerifyArgs, configuration: Configuration<'_>) -> Result
              whether the advised setting is at least as good as any other.\n");
         return Ok(ExitCode::SUCCESS);
     }
-    let configured =
-        check::configured(target.config.as_deref(), target.dir.as_ref(), configuration)?;
+    let configured = check::configured(&target.subject, configuration)?;
     let directory = existing(&configured.log_dir);
     let (stop, depth) = (Stop::on_signals()?, Plan::of(args.depth.depth()));
     // What must not be recorded is not changed: that shows before anything is measured.
@@ -45,7 +44,7 @@ pub(crate) fn run(args: &VerifyArgs, configuration: Configuration<'_>) -> Result
     let Some(before) = probed(&directory, &depth, &stop)? else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    let root = Root::new(&target.root);
+    let root = Root::new(&target.subject.root);
     let mut all_changed = true;
     if let Some(journal) = &mut journal {
         let applied = change::apply(&root, &plan, journal)?;

@@ -1,9 +1,9 @@
 //! The server's metrics for Prometheus, as far as they tell how its commits are distributed.
 
 use crate::model::quantiles::Distribution;
+use crate::servers::word::exchange;
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long an answer is waited for.
@@ -25,22 +25,14 @@ pub(crate) struct Commits {
 impl Commits {
     /// Asks a server; none if it does not answer, or tells other things.
     pub(crate) fn ask(address: SocketAddr) -> Option<Commits> {
-        Commits::parse(&get(address).ok()?)
+        let request = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        Commits::parse(&exchange(address, &request, PATIENCE).ok()?)
     }
 
     fn parse(text: &str) -> Option<Commits> {
         let read = |name| Buckets::parse(text, name);
         Some(Commits { seconds: read(SECONDS)?, records: read(RECORDS)? })
     }
-}
-
-fn get(address: SocketAddr) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// A histogram of Prometheus: upper bounds, and how many were at most that.

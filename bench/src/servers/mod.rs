@@ -2,6 +2,7 @@
 
 pub mod ephemeral;
 pub(crate) mod events;
+pub mod groups;
 pub(crate) mod host;
 pub(crate) mod kill;
 pub(crate) mod metrics;

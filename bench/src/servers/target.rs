@@ -23,15 +23,10 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// One server, and nothing else known of it.
-    pub(crate) fn of(server: SocketAddr) -> Target {
-        Target {
-            name: server.to_string(),
-            servers: vec![server],
-            pids: Vec::new(),
-            keeper: Keeper::Nobody,
-            probe: ProbeOptions::default(),
-        }
+    /// Servers that are not ours to kill.
+    pub(crate) fn new(name: &str, servers: Vec<SocketAddr>, probe: ProbeOptions) -> Target {
+        let (pids, keeper) = (Vec::new(), Keeper::Nobody);
+        Target { name: name.to_string(), servers, pids, keeper, probe }
     }
 }
 

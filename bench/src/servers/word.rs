@@ -15,13 +15,18 @@ const BRIEF: Duration = Duration::from_millis(300);
 
 /// Asks a server one word and returns all it says.
 pub(crate) fn ask(server: SocketAddr, word: &str) -> io::Result<String> {
-    ask_within(server, word, ANSWER)
+    exchange(server, word, ANSWER)
 }
 
-fn ask_within(server: SocketAddr, word: &str, patience: Duration) -> io::Result<String> {
+/// Sends a request and returns everything up to the end of the connection.
+pub(crate) fn exchange(
+    server: SocketAddr,
+    request: &str,
+    patience: Duration,
+) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&server, DIAL)?;
     stream.set_read_timeout(Some(patience))?;
-    stream.write_all(word.as_bytes())?;
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
@@ -44,12 +49,16 @@ pub(crate) struct Introduction {
 impl Introduction {
     /// Asks a server; one that does not answer says nothing.
     pub(crate) fn of(server: SocketAddr) -> Introduction {
-        ask(server, "srvr").map(|answer| Introduction::parse(&answer)).unwrap_or_default()
+        Introduction::within(server, ANSWER)
     }
 
     /// The same, without waiting long for one that may not serve.
     pub(crate) fn in_brief(server: SocketAddr) -> Introduction {
-        let answer = ask_within(server, "srvr", BRIEF);
+        Introduction::within(server, BRIEF)
+    }
+
+    fn within(server: SocketAddr, patience: Duration) -> Introduction {
+        let answer = exchange(server, "srvr", patience);
         answer.map(|answer| Introduction::parse(&answer)).unwrap_or_default()
     }
 

@@ -41,18 +41,19 @@ pub(crate) fn json(comparisons: &[Comparison]) -> Value {
 pub(crate) fn table(sides: &[Side]) -> String {
     let mut out = String::new();
     for load in sides.first().map(|first| loads(&first.runs)).unwrap_or_default() {
-        let same = |side: &'_ Side| -> Vec<Run> {
-            let same = side.runs.iter().filter(|run| run.title == load.title);
-            same.cloned().collect()
-        };
-        let targets: Vec<(String, Vec<Run>)> =
-            sides.iter().map(|side| (side.name.clone(), same(side))).collect();
+        let targets: Vec<(&str, Vec<&Run>)> = sides
+            .iter()
+            .map(|side| {
+                let same = side.runs.iter().filter(|run| run.title == load.title);
+                (side.name.as_str(), same.collect())
+            })
+            .collect();
         one(&mut out, &load.title, &targets);
     }
     out
 }
 
-fn one(out: &mut String, title: &str, targets: &[(String, Vec<Run>)]) {
+fn one(out: &mut String, title: &str, targets: &[(&str, Vec<&Run>)]) {
     let _ = write!(out, "\n{title}\n{:<22}", "median of rounds");
     for figure in &FIGURES {
         let _ = write!(out, "{:>14}", figure.name.replace("bytes", "memory"));
@@ -61,21 +62,19 @@ fn one(out: &mut String, title: &str, targets: &[(String, Vec<Run>)]) {
     for (name, runs) in targets {
         let _ = write!(out, "{name:<22}");
         for figure in &FIGURES {
-            let spread = Spread::of(figure.of(&runs.iter().collect::<Vec<_>>()));
+            let spread = Spread::of(figure.of(runs));
             let text = spread.map_or("-".into(), |spread| show(figure, spread.median));
             let _ = write!(out, "{text:>14}");
         }
-        let faults: u64 = runs.iter().map(Run::faults_total).sum();
+        let faults: u64 = runs.iter().map(|run| run.faults_total()).sum();
         let _ = writeln!(out, "{:>9}", grouped(faults));
     }
     let Some(((base, base_runs), others)) = targets.split_first() else { return };
-    let base_runs: Vec<&Run> = base_runs.iter().collect();
     let mut verdicts = Vec::new();
     for (name, runs) in others {
-        let runs: Vec<&Run> = runs.iter().collect();
         let _ = write!(out, "{:<22}", format!("{name} : {base}"));
         for figure in &FIGURES {
-            let relation = relate(&figure.of(&base_runs), &figure.of(&runs));
+            let relation = relate(&figure.of(base_runs), &figure.of(runs));
             verdicts.extend(relation.map(|relation| relation.verdict));
             let text =
                 relation.map_or("-".into(), |relation| ratio(relation.ratio, relation.verdict));

@@ -24,7 +24,7 @@ pub(crate) struct Applied {
 }
 
 pub(crate) fn run(args: &ApplyArgs, configuration: Configuration<'_>) -> Result<ExitCode> {
-    let root = Root::new(&args.check.root);
+    let root = Root::new(&args.check.subject.root);
     let plan = plan(&args.check, configuration)?;
     let paint = Paint::for_stdout();
     say(&shown(&plan, paint));

@@ -28,15 +28,10 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// A file that holds a value.
+    /// A file that holds a value, or shows all choices and takes one.
     pub(crate) fn plain(path: &Path, to: &str, lasting: &str) -> Change {
         let path = path.to_string_lossy().into_owned();
         Change { path, to: to.to_owned(), lasting: lasting.to_owned() }
-    }
-
-    /// A file that shows all choices, the one in force in brackets, and takes one.
-    pub(crate) fn choice(path: &Path, to: &str, lasting: &str) -> Change {
-        Change::plain(path, to, lasting)
     }
 
     /// A value of `sysctl`.

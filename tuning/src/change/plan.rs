@@ -26,9 +26,8 @@ pub(crate) struct Plan {
 
 /// What there is to change on a host.
 pub(crate) fn plan(target: &Target, configuration: Configuration<'_>) -> Result<Plan> {
-    let root = Root::new(&target.root);
-    let configured =
-        check::configured(target.config.as_deref(), target.dir.as_ref(), configuration)?;
+    let root = Root::new(&target.subject.root);
+    let configured = check::configured(&target.subject, configuration)?;
     let findings = check::findings(root.clone(), configured);
     let word = target.only.as_deref().unwrap_or("").to_lowercase();
     let wanted = |finding: &&Finding| {

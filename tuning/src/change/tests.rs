@@ -8,7 +8,7 @@ use super::journal::{Journal, Record};
 use super::undo::Undone;
 use super::{apply, current, plan, script, undo};
 use crate::check::tests::{Copy, configured};
-use crate::cli::Target;
+use crate::cli::{Subject, Target};
 
 const SWAPPINESS: &str = "proc/sys/vm/swappiness";
 const QUEUE: &str = "proc/sys/net/core/somaxconn";
@@ -28,12 +28,8 @@ impl Site {
     }
 
     fn plan(&self, only: Option<&str>) -> super::plan::Plan {
-        let target = Target {
-            config: None,
-            dir: None,
-            only: only.map(str::to_owned),
-            root: self.copy.at(""),
-        };
+        let subject = Subject { config: None, dir: None, root: self.copy.at("") };
+        let target = Target { subject, only: only.map(str::to_owned) };
         plan(&target, &|_| Ok(configured())).unwrap()
     }
 

@@ -186,7 +186,7 @@ fn scheduler(host: &Host, disk: &BlockDevice) -> Finding {
     match better {
         Some(to) => condition
             .fails(current, format!("echo {to} > {}", path.display()))
-            .change([Change::choice(&path, to, &udev_rule(&disk.name, to))]),
+            .change([Change::plain(&path, to, &udev_rule(&disk.name, to))]),
         None => condition.fails(current, "load the module of another scheduler (mq-deadline)"),
     }
 }

@@ -11,7 +11,7 @@ mod kernel;
 mod memory;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
@@ -19,7 +19,7 @@ use anyhow::{Result, anyhow};
 use self::finding::{Finding, Outcome, Severity};
 pub use self::host::Configured;
 use self::host::Host;
-use crate::cli::CheckArgs;
+use crate::cli::{CheckArgs, Subject};
 use crate::terminal::say;
 use crate::text;
 use ringkeeper_bench::servers::root::Root;
@@ -33,8 +33,8 @@ const WARNED: u8 = 1;
 const UNFIT: u8 = 2;
 
 pub(crate) fn run(args: &CheckArgs, configuration: Configuration<'_>) -> Result<ExitCode> {
-    let configured = configured(args.config.as_deref(), args.dir.as_ref(), configuration)?;
-    let findings = findings(Root::new(&args.root), configured);
+    let configured = configured(&args.subject, configuration)?;
+    let findings = findings(Root::new(&args.subject.root), configured);
     match args.json {
         true => say(&format!("{:#}\n", as_json(&findings))),
         false => say(&table(&findings, Paint::for_stdout())),
@@ -44,12 +44,12 @@ pub(crate) fn run(args: &CheckArgs, configuration: Configuration<'_>) -> Result<
 
 /// The configuration to check, or that of a start without one in a directory.
 pub(crate) fn configured(
-    config: Option<&Path>,
-    directory: Option<&PathBuf>,
+    subject: &Subject,
     configuration: Configuration<'_>,
 ) -> Result<Configured> {
-    let mut configured = configuration(config).map_err(|why| anyhow!("{why}"))?;
-    if let Some(directory) = directory {
+    let mut configured =
+        configuration(subject.config.as_deref()).map_err(|why| anyhow!("{why}"))?;
+    if let Some(directory) = &subject.dir {
         configured.data_dir.clone_from(directory);
         configured.log_dir.clone_from(directory);
     }
