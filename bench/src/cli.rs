@@ -14,9 +14,9 @@ use crate::load::args::{LoadArgs, parse_nanos};
 use crate::model::clock::Nanos;
 use crate::model::io::Io;
 use crate::search::Goal;
-use crate::servers::ephemeral::ThrowAway;
+use crate::servers::ephemeral::EphemeralServer;
 use crate::servers::probe::ProbeOptions;
-use crate::servers::target::Keeper;
+use crate::servers::target::Supervisor;
 use crate::servers::target::Target;
 use crate::show::capacity::{self, Size};
 use crate::show::condition::Condition;
@@ -288,18 +288,21 @@ impl RunArgs {
         let mut probe = self.output.probe();
         probe.metrics = self.metrics.as_deref().map(resolve_one).transpose()?;
         let Some(servers) = self.server.clone().or(named) else {
-            let own = ThrowAway::start()?;
+            let own = EphemeralServer::start()?;
             let (address, directory) = (own.address(), own.directory().display().to_string());
             if !self.output.quiet {
                 eprintln!("no --server: a Ringkeeper for this run alone, in {directory}");
             }
             probe.metrics = own.metrics();
             let target = Target::new(&format!("own server, {address}"), vec![address], probe);
-            return Ok(Target { keeper: Keeper::Own(Rc::new(RefCell::new(own))), ..target });
+            return Ok(Target {
+                supervisor: Supervisor::Own(Rc::new(RefCell::new(own))),
+                ..target
+            });
         };
-        let keeper = self.restart_cmd.clone().map_or(Keeper::Nobody, Keeper::Command);
+        let supervisor = self.restart_cmd.clone().map_or(Supervisor::Nobody, Supervisor::Command);
         let target = Target::new(&servers, resolve(&servers)?, probe);
-        Ok(Target { pids: self.server_pid.clone(), keeper, ..target })
+        Ok(Target { pids: self.server_pid.clone(), supervisor, ..target })
     }
 }
 

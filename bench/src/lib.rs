@@ -272,9 +272,9 @@ fn run_compare(args: &CompareArgs) -> Result<Outcome> {
     }
     let mut failed = false;
     for side in &sides[1..] {
-        for ruling in condition::judge(&args.fail_if, &side.runs, Some(&sides[0].runs))? {
-            failed |= ruling.failed;
-            print(&format!("{}\n", ruling.text));
+        for verdict in condition::judge(&args.fail_if, &side.runs, Some(&sides[0].runs))? {
+            failed |= verdict.failed;
+            print(&format!("{}\n", verdict.text));
         }
     }
     Ok(match (failed, comparisons.iter().any(compare::Comparison::is_worse)) {

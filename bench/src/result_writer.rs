@@ -29,7 +29,7 @@ pub(crate) struct ResultWriter {
     /// What is kept as JSON.
     pub document: Document,
     /// Why a file could not be written.
-    trouble: Option<Error>,
+    failure: Option<Error>,
     json: Option<PathBuf>,
     html: Option<PathBuf>,
     hgrm: Option<PathBuf>,
@@ -61,7 +61,7 @@ impl ResultWriter {
         }
         Ok(ResultWriter {
             document: Document::begin(),
-            trouble: None,
+            failure: None,
             json: output.json.clone(),
             html: output.html.clone(),
             hgrm: output.hgrm.clone(),
@@ -108,12 +108,12 @@ impl ResultWriter {
         let written = files.map(|(path, group)| save(&path, &distribution(group)?));
         let written: Vec<_> = written.collect();
         written.into_iter().for_each(|written| self.note(written));
-        self.trouble.take().map_or(Ok(()), Err)
+        self.failure.take().map_or(Ok(()), Err)
     }
 
     fn note(&mut self, written: Result<()>) {
         if let Err(error) = written {
-            self.trouble.get_or_insert(error);
+            self.failure.get_or_insert(error);
         }
     }
 
@@ -121,13 +121,13 @@ impl ResultWriter {
     pub(crate) fn outcome(&self, print: impl Fn(&str)) -> Result<Outcome> {
         let runs = &self.document.results;
         let baseline = self.baseline.as_ref().map(|document| &document.results[..]);
-        let rulings = judge(&self.conditions, runs, baseline)?;
-        for ruling in &rulings {
-            print(&format!("{}\n", ruling.text));
+        let verdicts = judge(&self.conditions, runs, baseline)?;
+        for verdict in &verdicts {
+            print(&format!("{}\n", verdict.text));
         }
         Ok(if !runs.iter().all(Run::is_good) || !self.document.failed.is_empty() {
             Outcome::Bad
-        } else if rulings.iter().any(|ruling| ruling.failed) {
+        } else if verdicts.iter().any(|verdict| verdict.failed) {
             Outcome::ConditionFailed
         } else {
             Outcome::Good

@@ -14,7 +14,7 @@ use crate::probe::Depth;
     max_term_width = 100,
     after_help = EXAMPLES
 )]
-pub(crate) struct Words {
+pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -240,6 +240,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Words::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

@@ -27,21 +27,21 @@ const FIGURES: [(usize, Load); 3] =
     [(4 << 10, Load::Quiet), (64 << 10, Load::Quiet), (4 << 10, Load::Busy)];
 
 /// The advice of both probes, and every other way beside it.
-pub(crate) struct Standing {
+pub(crate) struct Comparison {
     pub(crate) advised: Strategy,
     pub(crate) again: Strategy,
-    rivals: Vec<Rival>,
+    others: Vec<Alternative>,
 }
 
 /// Another way that works here: what it is against the advised one, figure by figure.
-struct Rival {
+struct Alternative {
     strategy: Strategy,
-    figures: [Option<Against>; 3],
+    figures: [Option<Difference>; 3],
 }
 
 /// What both probes say of one figure.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Against {
+enum Difference {
     /// Both found it faster, by this share at the least.
     Faster(f64),
     Slower(f64),
@@ -49,11 +49,11 @@ enum Against {
     Same,
 }
 
-impl Standing {
-    pub(crate) fn of(before: &Report, after: &Report) -> Standing {
+impl Comparison {
+    pub(crate) fn of(before: &Report, after: &Report) -> Comparison {
         let (advised, again) = (before.choice().0, after.choice().0);
         let works = |way: &Strategy| *way != advised && !after.curve(*way, Load::Quiet).is_empty();
-        let rival = |strategy| Rival {
+        let other = |strategy| Alternative {
             strategy,
             figures: FIGURES.map(|(bytes, load)| {
                 let change = |report: &Report| {
@@ -63,16 +63,16 @@ impl Standing {
                 Some(both(change(before)?, change(after)?))
             }),
         };
-        let rivals = Strategy::ALL.into_iter().filter(works).map(rival).collect();
-        Standing { advised, again, rivals }
+        let others = Strategy::ALL.into_iter().filter(works).map(other).collect();
+        Comparison { advised, again, others }
     }
 
     /// Those that are better in something, and worse in nothing.
-    fn better(&self) -> impl Iterator<Item = &Rival> {
-        self.rivals.iter().filter(|rival| {
-            let figures = || rival.figures.iter().flatten();
-            figures().any(|it| matches!(it, Against::Faster(_)))
-                && !figures().any(|it| matches!(it, Against::Slower(_)))
+    fn better(&self) -> impl Iterator<Item = &Alternative> {
+        self.others.iter().filter(|other| {
+            let figures = || other.figures.iter().flatten();
+            figures().any(|it| matches!(it, Difference::Faster(_)))
+                && !figures().any(|it| matches!(it, Difference::Slower(_)))
         })
     }
 
@@ -89,9 +89,9 @@ impl Standing {
             let _ = write!(head, " {name:>16}");
         }
         let mut out = paint.bold(&head) + "\n";
-        for rival in &self.rivals {
-            let _ = write!(out, "{:24}", rival.strategy.name());
-            for figure in &rival.figures {
+        for other in &self.others {
+            let _ = write!(out, "{:24}", other.strategy.name());
+            for figure in &other.figures {
                 let _ = write!(out, " {:>16}", figure.map_or("?".to_owned(), worded));
             }
             out.push('\n');
@@ -107,7 +107,7 @@ impl Standing {
             return paint.warning(&line) + "\n";
         }
         let key = format!("ringkeeper.log.device={advised}");
-        let names: Vec<&str> = self.better().map(|rival| rival.strategy.name()).collect();
+        let names: Vec<&str> = self.better().map(|other| other.strategy.name()).collect();
         if names.is_empty() {
             let line = format!("Both probes advise {key}; it is at least as good as any other.");
             return paint.good(&line) + "\n";
@@ -125,19 +125,19 @@ fn find(report: &Report, strategy: Strategy, bytes: usize, load: Load) -> Option
     report.curve(strategy, load).into_iter().find(|cell| cell.bytes == bytes)
 }
 
-fn both(one: Change, two: Change) -> Against {
+fn both(one: Change, two: Change) -> Difference {
     match (one, two) {
-        (Change::Faster(a), Change::Faster(b)) => Against::Faster(a.min(b)),
-        (Change::Slower(a), Change::Slower(b)) => Against::Slower(a.min(b)),
-        (Change::WithinNoise | Change::Faster(_) | Change::Slower(_), _) => Against::Same,
+        (Change::Faster(a), Change::Faster(b)) => Difference::Faster(a.min(b)),
+        (Change::Slower(a), Change::Slower(b)) => Difference::Slower(a.min(b)),
+        (Change::WithinNoise | Change::Faster(_) | Change::Slower(_), _) => Difference::Same,
     }
 }
 
-fn worded(against: Against) -> String {
-    match against {
-        Against::Same => "the same".to_owned(),
-        Against::Faster(share) => format!("{:.0} % faster", share * 100.0),
-        Against::Slower(share) => format!("{:.0} % slower", share * 100.0),
+fn worded(difference: Difference) -> String {
+    match difference {
+        Difference::Same => "the same".to_owned(),
+        Difference::Faster(share) => format!("{:.0} % faster", share * 100.0),
+        Difference::Slower(share) => format!("{:.0} % slower", share * 100.0),
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn noise_is_no_rival() {
-        let standing = Standing::of(&sample(1.0), &sample(1.1));
+        let standing = Comparison::of(&sample(1.0), &sample(1.1));
         assert!(standing.holds());
         let text = standing.shown(Paint::Plain);
         assert_eq!(text.matches("the same").count(), 9, "{text}");
@@ -200,8 +200,8 @@ mod tests {
     #[test]
     fn once_faster_is_chance_and_twice_is_not() {
         let (usual, faster) = (sample(1.0), with(Strategy::Uring, 0.75));
-        assert!(Standing::of(&usual, &faster).holds() && Standing::of(&faster, &usual).holds());
-        let standing = Standing::of(&faster, &faster);
+        assert!(Comparison::of(&usual, &faster).holds() && Comparison::of(&faster, &usual).holds());
+        let standing = Comparison::of(&faster, &faster);
         assert!(!standing.holds());
         let text = standing.shown(Paint::Plain);
         assert!(text.contains("uring: faster in both") && text.contains("24 % faster"), "{text}");
@@ -211,8 +211,8 @@ mod tests {
     fn two_opinions_are_told() {
         let (usual, better) = (sample(1.0), with(Strategy::Uring, 0.4));
         assert_eq!(better.choice().0, Strategy::Uring);
-        assert!(Standing::of(&better, &better).holds(), "what is clearly better is advised");
-        let standing = Standing::of(&better, &usual);
+        assert!(Comparison::of(&better, &better).holds(), "what is clearly better is advised");
+        let standing = Comparison::of(&better, &usual);
         assert!(!standing.holds());
         let text = standing.shown(Paint::Plain);
         assert!(text.contains("do not agree: ringkeeper.log.device=uring, direct"), "{text}");
@@ -226,6 +226,6 @@ mod tests {
             cell.micros.p50 *= 4.0;
             cell.rounds_p50.iter_mut().for_each(|us| *us *= 4.0);
         }
-        assert!(Standing::of(&report, &report).holds());
+        assert!(Comparison::of(&report, &report).holds());
     }
 }

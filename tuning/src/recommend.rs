@@ -13,7 +13,7 @@ use crate::confirm::{self, Outcome};
 use crate::model::{self, Knee, Prediction};
 use crate::probe::words::StrategyWord;
 use crate::probe::{Cell, Plan, Report, Stop};
-use crate::terminal::{INTERRUPTED, announced, save, say};
+use crate::terminal::{INTERRUPTED, print, probe_with_progress, save};
 use crate::text::{self, micros};
 use ringkeeper_bench::show::paint::Paint;
 
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &RecommendArgs) -> Result<ExitCode> {
                 std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
             Report::parse(&text).map_err(|why| anyhow!("{shown}: {why}"))?
         }
-        None => announced(&args.dir, &Plan::of(args.depth.depth()), &stop)?,
+        None => probe_with_progress(&args.dir, &Plan::of(args.depth.depth()), &stop)?,
     };
     if stop.is_wanted() {
         return Ok(ExitCode::from(INTERRUPTED));
@@ -72,15 +72,15 @@ pub(crate) fn run(args: &RecommendArgs) -> Result<ExitCode> {
     };
     if args.json {
         let value = serde_json::json!({ "recommendation": &advice, "confirmed": &outcome });
-        say(&format!("{value:#}\n"));
+        print(&format!("{value:#}\n"));
     } else {
-        say(&shown(&advice, Paint::for_stdout()));
+        print(&shown(&advice, Paint::for_stdout()));
         if let Some(outcome) = &outcome {
-            say(&compared(&advice, outcome));
+            print(&compared(&advice, outcome));
         }
         if let Some(path) = &args.output {
             let path = path.display();
-            say(&format!("To use it, write into zoo.cfg: ringkeeper.include={path}\n"));
+            print(&format!("To use it, write into zoo.cfg: ringkeeper.include={path}\n"));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -214,13 +214,13 @@ pub(crate) fn fragment(advice: &Recommendation, report: &Report) -> String {
     }
     if let Some(prediction) = &advice.prediction {
         out.push('\n');
-        prophecy(prediction).iter().for_each(|line| out.push_str(&comment(line)));
+        forecast(prediction).iter().for_each(|line| out.push_str(&comment(line)));
     }
     out
 }
 
 /// What to expect, in sentences.
-fn prophecy(prediction: &Prediction) -> Vec<String> {
+fn forecast(prediction: &Prediction) -> Vec<String> {
     let sum = &prediction.one_sum;
     let bound = if prediction.many_disk_per_second < prediction.many_cpu_per_second {
         "the disk"
@@ -255,7 +255,7 @@ pub(crate) fn shown(advice: &Recommendation, paint: Paint) -> String {
         let line = format!("{}={}", setting.key, setting.value);
         let _ = writeln!(out, "{}\n{}", paint.bold(&line), text::wrap(&setting.why, 90, 2));
     }
-    for line in advice.prediction.iter().flat_map(prophecy) {
+    for line in advice.prediction.iter().flat_map(forecast) {
         let _ = writeln!(out, "{}", text::wrap(&line, 90, 0));
     }
     for doubt in &advice.doubts {

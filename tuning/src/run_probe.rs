@@ -7,13 +7,13 @@ use anyhow::Result;
 
 use crate::cli::ProbeArgs;
 use crate::probe::{self, Plan, Report, Stop};
-use crate::terminal::{INTERRUPTED, announced, save, say};
+use crate::terminal::{INTERRUPTED, print, probe_with_progress, save};
 use crate::{html, print, recommend};
 use ringkeeper_bench::show::paint::Paint;
 
 pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let report = match announced(&args.dir, &Plan::of(args.depth.depth()), &stop) {
+    let report = match probe_with_progress(&args.dir, &Plan::of(args.depth.depth()), &stop) {
         Err(error) if stop.is_wanted() => {
             eprintln!("ringkeeper tune: {error:#}");
             return Ok(ExitCode::from(INTERRUPTED));
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode> {
     };
     let to_stdout = args.json.as_deref() == Some(Path::new("-"));
     match &args.json {
-        Some(_) if to_stdout => say(&report.to_json()),
+        Some(_) if to_stdout => print(&report.to_json()),
         Some(path) => save(path, &report.to_json())?,
         None => {}
     }
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode> {
     }
     if !to_stdout {
         let paint = Paint::for_stdout();
-        say(&format!("{}\n{}", print::report(&report, paint), advice(&report, paint)));
+        print(&format!("{}\n{}", print::report(&report, paint), advice(&report, paint)));
     }
     Ok(match report.cut_short.as_deref() {
         Some(probe::INTERRUPTED) => ExitCode::from(INTERRUPTED),

@@ -10,10 +10,10 @@ use anyhow::Result;
 use crate::change::{self, Journal};
 use crate::check::{self, Configuration};
 use crate::cli::VerifyArgs;
-use crate::compare::{Change, Standing, judge};
+use crate::compare::{Change, Comparison, judge};
 use crate::probe::words::load_name;
 use crate::probe::{Cell, Plan, Report, Stop};
-use crate::terminal::{INTERRUPTED, announced, say};
+use crate::terminal::{INTERRUPTED, print, probe_with_progress};
 use crate::text::{self, micros};
 use ringkeeper_bench::servers::mounts::existing;
 use ringkeeper_bench::servers::root::Root;
@@ -23,14 +23,16 @@ pub(crate) fn run(args: &VerifyArgs, configuration: Configuration<'_>) -> Result
     let target = &args.check;
     let plan = change::plan(target, configuration)?;
     if plan.steps.is_empty() {
-        say("There is nothing here that this tool would change.\n");
+        print("There is nothing here that this tool would change.\n");
     }
     for step in &plan.steps {
-        say(&format!("{}: {} -> {}\n", step.change.path, step.from, step.change.to));
+        print(&format!("{}: {} -> {}\n", step.change.path, step.from, step.change.to));
     }
     if !args.yes {
-        say("Nothing was changed. With --yes it probes, changes this, probes again, and says \
-             whether the advised setting is at least as good as any other.\n");
+        print(
+            "Nothing was changed. With --yes it probes, changes this, probes again, and says \
+             whether the advised setting is at least as good as any other.\n",
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let configured = check::configured(&target.subject, configuration)?;
@@ -48,12 +50,12 @@ pub(crate) fn run(args: &VerifyArgs, configuration: Configuration<'_>) -> Result
     let mut all_changed = true;
     if let Some(journal) = &mut journal {
         let applied = change::apply(&root, &plan, journal)?;
-        applied.failed.iter().for_each(|why| say(&format!("Not changed: {why}\n")));
+        applied.failed.iter().for_each(|why| print(&format!("Not changed: {why}\n")));
         all_changed = applied.failed.is_empty();
     }
     let after = probed(&directory, &depth, &stop);
     if let Ok(Some(after)) = &after {
-        say(&compared(&before, after, Paint::for_stdout()));
+        print(&compared(&before, after, Paint::for_stdout()));
     }
     let held = after.as_ref().ok().and_then(Option::as_ref).map(|after| standing(&before, after));
     // However the second probe ended, what was changed can be changed back.
@@ -70,7 +72,7 @@ pub(crate) fn run(args: &VerifyArgs, configuration: Configuration<'_>) -> Result
 
 /// A probe; nothing where it was interrupted.
 fn probed(directory: &Path, depth: &Plan, stop: &Stop) -> Result<Option<Report>> {
-    let report = announced(directory, depth, stop);
+    let report = probe_with_progress(directory, depth, stop);
     if stop.is_wanted() {
         return Ok(None);
     }
@@ -80,11 +82,11 @@ fn probed(directory: &Path, depth: &Plan, stop: &Stop) -> Result<Option<Report>>
 /// Says whether the advice stands, and returns it.
 fn standing(before: &Report, after: &Report) -> bool {
     if after.disk.is_memory() {
-        say("This is memory and no disk: nothing is advised.\n");
+        print("This is memory and no disk: nothing is advised.\n");
         return true;
     }
-    let standing = Standing::of(before, after);
-    say(&standing.shown(Paint::for_stdout()));
+    let standing = Comparison::of(before, after);
+    print(&standing.shown(Paint::for_stdout()));
     standing.holds()
 }
 
@@ -92,18 +94,18 @@ fn standing(before: &Report, after: &Report) -> bool {
 fn offer(root: &Root, journal: &mut Journal, state: &Path, stop: &Stop) -> Result<()> {
     let how = format!("ringkeeper tune undo --state {}", state.display());
     if stop.is_wanted() || !std::io::stdin().is_terminal() {
-        say(&format!("To change it back: {how}\n"));
+        print(&format!("To change it back: {how}\n"));
         return Ok(());
     }
-    say("Change it back? [y/N] ");
+    print("Change it back? [y/N] ");
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     if !matches!(line.trim(), "y" | "yes" | "Y") {
-        say(&format!("It stays. To change it back later: {how}\n"));
+        print(&format!("It stays. To change it back later: {how}\n"));
         return Ok(());
     }
     for (record, what) in change::undo(root, journal)? {
-        say(&format!("{}: {what:?}\n", record.path));
+        print(&format!("{}: {what:?}\n", record.path));
     }
     Ok(())
 }

@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use ringkeeper_engine::client::Options;
 
-use crate::drive::fanout::{Fanout, Group, Lasting};
+use crate::drive::fanout::{Fanout, FanoutGroup, WatchKind};
 use crate::drive::link::{Arrivals, Link, Route, arrivals};
 use crate::drive::pipelined::Pipelined;
-use crate::drive::recipe::{Contender, Places, Recipe};
+use crate::drive::recipe::{Contender, HolderSlots, Recipe};
 use crate::drive::rt::{self, Timer};
-use crate::drive::run_state::Course;
-use crate::drive::session::{Part, Session};
+use crate::drive::run_state::RunState;
+use crate::drive::session::{Session, SessionLogic};
 use crate::drive::signal::Signal;
 use crate::drive::storm::Storm;
 use crate::load::args::Load;
-use crate::load::dice::Dice;
 use crate::load::keys::Chooser;
 use crate::load::layout::Layout;
+use crate::load::rng::Rng;
 use crate::load::workload::Workload;
 use crate::model::clock::{Nanos, SECOND};
 use crate::record::tally::Tally;
@@ -33,7 +33,7 @@ use crate::verify::ledger::Ledger;
 const TICK: Duration = Duration::from_millis(20);
 
 /// What one driver thread is started with.
-pub(crate) struct Crew {
+pub(crate) struct DriverThread {
     /// Its number.
     pub thread: u32,
     /// The numbers of its sessions.
@@ -43,21 +43,21 @@ pub(crate) struct Crew {
     /// The nodes.
     pub layout: Arc<Layout>,
     /// The time.
-    pub course: Arc<Course>,
+    pub run_state: Arc<RunState>,
     /// The servers.
     pub servers: Arc<[SocketAddr]>,
     /// Who holds what.
-    pub places: Places,
+    pub slots: HolderSlots,
     /// Where seconds are left for whoever watches.
     pub feed: Arc<Feed>,
 }
 
-impl Crew {
+impl DriverThread {
     /// Connects all sessions, calls `ready` (which says whether to go on), carries the load and
     /// closes the sessions.
     pub(crate) fn work(self, ready: impl FnOnce(io::Result<()>) -> bool) -> io::Result<Tally> {
         let basis = self.load.basis();
-        let mut tally = Tally::new(basis, self.course.window());
+        let mut tally = Tally::new(basis, self.run_state.window());
         tally.ledger = Ledger::new(self.layout.keys.len());
         let tally = Rc::new(RefCell::new(tally));
         let mut ready = Some(ready);
@@ -83,12 +83,12 @@ impl Crew {
     ) -> io::Result<()> {
         match self.load.workload {
             Workload::Sessions => self.carry_storms(tally, ready).await,
-            Workload::Watch => self.carry(self.fanout(Lasting::OneShot), tally, ready).await,
+            Workload::Watch => self.carry(self.fanout(WatchKind::OneShot), tally, ready).await,
             Workload::PersistentWatch => {
-                self.carry(self.fanout(Lasting::Persistent), tally, ready).await
+                self.carry(self.fanout(WatchKind::Persistent), tally, ready).await
             }
             Workload::RecursiveWatch => {
-                self.carry(self.fanout(Lasting::Recursive), tally, ready).await
+                self.carry(self.fanout(WatchKind::Recursive), tally, ready).await
             }
             Workload::Lock { .. } => self.carry(self.contenders(Recipe::Lock), tally, ready).await,
             Workload::Election { .. } => {
@@ -110,7 +110,7 @@ impl Crew {
         let chooser = Chooser::new(self.load.keys_dist, self.layout.keys.len() as u32);
         let part = |lane| {
             let choices = (mix, chooser.clone());
-            Pipelined::new(lane, choices, &self.load, &self.layout, &self.course)
+            Pipelined::new(lane, choices, &self.load, &self.layout, &self.run_state)
         };
         self.lanes.clone().map(|lane| (lane, part(lane), Rc::default())).collect()
     }
@@ -119,24 +119,24 @@ impl Crew {
         let queues = self.load.workload.queues();
         let part = |lane| {
             let queue = (self.layout.queue(lane % queues), (lane % queues) as usize);
-            Contender::new(recipe, lane, queue, self.places.clone(), self.course.clone())
+            Contender::new(recipe, lane, queue, self.slots.clone(), self.run_state.clone())
         };
         self.lanes.clone().map(|lane| (lane, part(lane), Rc::default())).collect()
     }
 
-    fn fanout(&self, lasting: Lasting) -> Vec<(u32, Fanout, Rc<Signal>)> {
-        let mut group = Group::new(&self.layout, self.thread, lasting, &self.load);
+    fn fanout(&self, watch_kind: WatchKind) -> Vec<(u32, Fanout, Rc<Signal>)> {
+        let mut group = FanoutGroup::new(&self.layout, self.thread, watch_kind, &self.load);
         group.set_watchers(self.lanes.end - self.lanes.start);
         let signal = group.writer();
         let group = Rc::new(RefCell::new(group));
-        let watcher = || Fanout::watcher(group.clone(), self.course.clone());
+        let watcher = || Fanout::watcher(group.clone(), self.run_state.clone());
         let mut parts: Vec<_> =
             self.lanes.clone().map(|lane| (lane, watcher(), Rc::default())).collect();
-        parts.push((self.thread, Fanout::writer(group, self.course.clone()), signal));
+        parts.push((self.thread, Fanout::writer(group, self.run_state.clone()), signal));
         parts
     }
 
-    async fn carry<P: Part>(
+    async fn carry<P: SessionLogic>(
         &self,
         parts: Vec<(u32, P, Rc<Signal>)>,
         tally: Rc<RefCell<Tally>>,
@@ -146,10 +146,10 @@ impl Crew {
         let mut connected = Ok(());
         for (lane, part, signal) in parts {
             let options = self.options();
-            let session = Session::new(part, options, self.course.clone(), tally.clone())
+            let session = Session::new(part, options, self.run_state.clone(), tally.clone())
                 .reconnecting(self.load.reconnect);
             let route = Route::new(&self.servers, lane);
-            match Link::open(route, session, signal, &self.course).await {
+            match Link::open(route, session, signal, &self.run_state).await {
                 Ok(link) => links.push(Rc::new(link)),
                 Err(error) => connected = Err(error),
             }
@@ -161,7 +161,7 @@ impl Crew {
         if !ready(connected) || failed {
             return Ok(());
         }
-        tally.borrow_mut().set_window(self.course.window());
+        tally.borrow_mut().set_window(self.run_state.window());
         for link in &links {
             rt::spawn(link.clone().read_all());
             rt::spawn(link.clone().write_all());
@@ -181,54 +181,54 @@ impl Crew {
         if !ready(Ok(())) {
             return Ok(());
         }
-        tally.borrow_mut().set_window(self.course.window());
-        let raging = Rc::new(Cell::new(self.lanes.end - self.lanes.start));
+        tally.borrow_mut().set_window(self.run_state.window());
+        let open_lanes = Rc::new(Cell::new(self.lanes.end - self.lanes.start));
         for lane in self.lanes.clone() {
             let (route, options) = (Route::new(&self.servers, lane), self.options());
-            let (course, tally) = (self.course.clone(), tally.clone());
-            let raging = raging.clone();
+            let (run_state, tally) = (self.run_state.clone(), tally.clone());
+            let open_lanes = open_lanes.clone();
             rt::spawn(async move {
-                Storm { route, options, course, tally }.rage().await;
-                raging.set(raging.get() - 1);
+                Storm { route, options, run_state, tally }.run().await;
+                open_lanes.set(open_lanes.get() - 1);
             });
         }
         let mut timer = Timer::new()?;
-        let mut lookout = Lookout::default();
-        while raging.get() > 0 {
+        let mut progress_check = ProgressCheck::default();
+        while open_lanes.get() > 0 {
             timer.wait(TICK).await?;
-            let now = self.course.clock.now();
-            lookout.look(self, &tally, now);
-            if self.course.is_past_patience(now) {
+            let now = self.run_state.clock.now();
+            progress_check.look(self, &tally, now);
+            if self.run_state.is_past_timeout(now) {
                 let story = "a session that was neither opened, nor closed, nor refused in time";
                 let fault = Fault::new(FaultKind::Unanswered, story);
-                tally.borrow_mut().faults.note_many(u64::from(raging.get()), fault);
+                tally.borrow_mut().faults.note_many(u64::from(open_lanes.get()), fault);
                 break;
             }
         }
-        self.course.settle_thread();
+        self.run_state.thread_settled();
         Ok(())
     }
 
     /// Looks after the sessions until the last one has ended.
-    async fn watch<P: Part>(
+    async fn watch<P: SessionLogic>(
         &self,
         links: &[Rc<Link<P>>],
         tally: &Rc<RefCell<Tally>>,
     ) -> io::Result<()> {
         let mut timer = Timer::new()?;
-        let (mut settled, mut lookout) = (false, Lookout::default());
+        let (mut settled, mut progress_check) = (false, ProgressCheck::default());
         while !links.iter().all(|link| link.is_at_rest()) {
             timer.wait(TICK).await?;
-            let now = self.course.clock.now();
+            let now = self.run_state.clock.now();
             links.iter().for_each(|link| link.tick(now));
-            lookout.look(self, tally, now);
+            progress_check.look(self, tally, now);
             if !settled && links.iter().all(|link| link.is_settled(now)) {
                 settled = true;
-                self.course.settle_thread();
+                self.run_state.thread_settled();
             }
         }
         if !settled {
-            self.course.settle_thread();
+            self.run_state.thread_settled();
         }
         Ok(())
     }
@@ -242,32 +242,33 @@ impl Crew {
         Arrivals {
             gap: SECOND as f64 * f64::from(self.load.threads) / rate,
             spacing: self.load.arrival,
-            dice: Dice::new(self.load.seed, u64::from(self.thread) << 32),
-            course: self.course.clone(),
+            rng: Rng::new(self.load.seed, u64::from(self.thread) << 32),
+            run_state: self.run_state.clone(),
         }
     }
 }
 
 /// What a thread remembers from one look at the clock to the next.
 #[derive(Default)]
-struct Lookout {
+struct ProgressCheck {
     checked: u64,
     progress: Nanos,
 }
 
-impl Lookout {
+impl ProgressCheck {
     /// Leaves the seconds that are over for whoever watches, and ends a load of so many operations
     /// when all of them have begun, or when nothing has come for as long as replies are waited for.
-    fn look(&mut self, crew: &Crew, tally: &RefCell<Tally>, now: Nanos) {
-        tally.borrow_mut().hand_out(now, &crew.feed);
+    fn look(&mut self, driver: &DriverThread, tally: &RefCell<Tally>, now: Nanos) {
+        tally.borrow_mut().hand_out(now, &driver.feed);
         let checked = tally.borrow().checked;
         if checked != self.checked || self.progress == 0 {
             (self.checked, self.progress) = (checked, now);
         }
-        let counts = crew.load.count.is_some();
-        let stalled = crew.load.rate.is_none() && now - self.progress >= crew.course.patience();
-        if counts && (stalled || crew.course.is_over(now)) {
-            crew.course.end(now);
+        let counts = driver.load.count.is_some();
+        let stalled =
+            driver.load.rate.is_none() && now - self.progress >= driver.run_state.timeout();
+        if counts && (stalled || driver.run_state.is_over(now)) {
+            driver.run_state.end(now);
         }
     }
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use ringkeeper_engine::client::{Event, Reply, Request, WatchMode};
 use ringkeeper_engine::wire::event::EventType;
 
-use crate::drive::run_state::Course;
-use crate::drive::session::{Desk, Part};
+use crate::drive::run_state::RunState;
+use crate::drive::session::{RequestSender, SessionLogic};
 use crate::drive::signal::Signal;
 use crate::load::args::Load;
 use crate::load::layout::Layout;
@@ -28,7 +28,7 @@ use crate::verify::fault::{Fault, FaultKind};
 
 /// Kinds of watch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Lasting {
+pub(crate) enum WatchKind {
     /// Fires once.
     OneShot,
     /// Stays.
@@ -38,12 +38,12 @@ pub(crate) enum Lasting {
 }
 
 /// What the sessions of one thread share.
-pub(crate) struct Group {
+pub(crate) struct FanoutGroup {
     watched: String,
     /// The node that is set: the one that is watched, or one below it.
     written: String,
     value_bytes: Sizes,
-    lasting: Lasting,
+    watch_kind: WatchKind,
     watchers: u32,
     /// Watchers that are not ready for the next round.
     waiting: u32,
@@ -52,19 +52,24 @@ pub(crate) struct Group {
     writer: Rc<Signal>,
 }
 
-impl Group {
+impl FanoutGroup {
     /// The group of one thread before its first round: every watcher still has to set its watch.
-    pub(crate) fn new(layout: &Layout, thread: u32, lasting: Lasting, load: &Load) -> Group {
+    pub(crate) fn new(
+        layout: &Layout,
+        thread: u32,
+        watch_kind: WatchKind,
+        load: &Load,
+    ) -> FanoutGroup {
         let watched = layout.watched(thread);
-        let written = match lasting {
-            Lasting::OneShot | Lasting::Persistent => watched.clone(),
-            Lasting::Recursive => layout.watched_child(thread),
+        let written = match watch_kind {
+            WatchKind::OneShot | WatchKind::Persistent => watched.clone(),
+            WatchKind::Recursive => layout.watched_child(thread),
         };
-        Group {
+        FanoutGroup {
             watched,
             written,
             value_bytes: load.value_bytes,
-            lasting,
+            watch_kind,
             watchers: 0,
             waiting: 0,
             round: 0,
@@ -93,7 +98,7 @@ impl Group {
 
 /// Where a watcher stands in a round.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Stand {
+pub(crate) enum WatcherState {
     /// It has to set its watch.
     Unarmed,
     /// The watch is being set.
@@ -107,85 +112,90 @@ pub(crate) enum Fanout {
     /// Sets the node.
     Writer {
         /// What it shares with the watchers.
-        group: Rc<RefCell<Group>>,
+        group: Rc<RefCell<FanoutGroup>>,
         /// Its time.
-        course: Arc<Course>,
+        run_state: Arc<RunState>,
         /// The value under way.
         value: Vec<u8>,
     },
     /// Watches the node.
     Watcher {
         /// What it shares with the writer.
-        group: Rc<RefCell<Group>>,
+        group: Rc<RefCell<FanoutGroup>>,
         /// Its time.
-        course: Arc<Course>,
+        run_state: Arc<RunState>,
         /// The round it has seen.
         round: u64,
         /// Where it stands.
-        stand: Stand,
+        state: WatcherState,
     },
 }
 
 impl Fanout {
     /// The session that sets.
-    pub(crate) fn writer(group: Rc<RefCell<Group>>, course: Arc<Course>) -> Fanout {
-        Fanout::Writer { group, course, value: Vec::new() }
+    pub(crate) fn writer(group: Rc<RefCell<FanoutGroup>>, run_state: Arc<RunState>) -> Fanout {
+        Fanout::Writer { group, run_state, value: Vec::new() }
     }
 
     /// A session that watches.
-    pub(crate) fn watcher(group: Rc<RefCell<Group>>, course: Arc<Course>) -> Fanout {
-        Fanout::Watcher { group, course, round: 0, stand: Stand::Unarmed }
+    pub(crate) fn watcher(group: Rc<RefCell<FanoutGroup>>, run_state: Arc<RunState>) -> Fanout {
+        Fanout::Watcher { group, run_state, round: 0, state: WatcherState::Unarmed }
     }
 }
 
 /// Begins a round if the one before is over.
-fn begin_round(group: &mut Group, course: &Course, value: &mut Vec<u8>, desk: &mut Desk<'_>) {
-    let idle = group.waiting == 0 && desk.in_flight() == 0;
-    if !idle || !course.may_start(desk.now, group.watchers) {
+fn begin_round(
+    group: &mut FanoutGroup,
+    run_state: &RunState,
+    value: &mut Vec<u8>,
+    sender: &mut RequestSender<'_>,
+) {
+    let idle = group.waiting == 0 && sender.in_flight() == 0;
+    if !idle || !run_state.may_start(sender.now, group.watchers) {
         return;
     }
     group.round += 1;
     group.waiting = group.watchers;
-    group.started = desk.now;
+    group.started = sender.now;
     Origin { key: 0, writer: 0, seq: group.round }.write(group.value_bytes, value);
     let request = Request::SetData { path: &group.written, data: Some(value), version: -1 };
-    desk.ask(&request, Op { kind: Kind::Set, key: 0, seq: group.round }, desk.now);
+    sender.ask(&request, Op { kind: Kind::Set, key: 0, seq: group.round }, sender.now);
 }
 
-fn set_watch(group: &Group, desk: &mut Desk<'_>) {
+fn set_watch(group: &FanoutGroup, sender: &mut RequestSender<'_>) {
     let (op, path) = (Op { kind: Kind::Arm, key: 0, seq: group.round }, &group.watched[..]);
-    let request = match group.lasting {
-        Lasting::OneShot => Request::GetData { path, watch: true },
-        Lasting::Persistent => Request::AddWatch { path, mode: WatchMode::Persistent },
-        Lasting::Recursive => Request::AddWatch { path, mode: WatchMode::PersistentRecursive },
+    let request = match group.watch_kind {
+        WatchKind::OneShot => Request::GetData { path, watch: true },
+        WatchKind::Persistent => Request::AddWatch { path, mode: WatchMode::Persistent },
+        WatchKind::Recursive => Request::AddWatch { path, mode: WatchMode::PersistentRecursive },
     };
-    desk.ask(&request, op, desk.now);
+    sender.ask(&request, op, sender.now);
 }
 
 /// What is read after an event is not older than the event.
-fn check_arm(group: &Group, reply: &Reply<'_, Tag>, round: u64) -> Result<(), Fault> {
-    if group.lasting != Lasting::OneShot {
+fn check_arm(group: &FanoutGroup, reply: &Reply<'_, Tag>, round: u64) -> Result<(), Fault> {
+    if group.watch_kind != WatchKind::OneShot {
         return Ok(());
     }
     let (data, _) = check::readable(reply.body.data_stat())?;
     let origin = check::value(data, 0, group.value_bytes)?;
-    if Origin::is_told_by(data.map_or(0, <[u8]>::len)) && origin.seq < round {
+    if Origin::is_signed(data.map_or(0, <[u8]>::len)) && origin.seq < round {
         let story = format!("round {} was read after the event of round {round}", origin.seq);
         return Err(Fault::new(FaultKind::Stale, story));
     }
     Ok(())
 }
 
-impl Part for Fanout {
-    fn fill(&mut self, desk: &mut Desk<'_>) {
+impl SessionLogic for Fanout {
+    fn fill(&mut self, sender: &mut RequestSender<'_>) {
         match self {
-            Fanout::Writer { group, course, value } => {
-                begin_round(&mut group.borrow_mut(), course, value, desk);
+            Fanout::Writer { group, run_state, value } => {
+                begin_round(&mut group.borrow_mut(), run_state, value, sender);
             }
-            Fanout::Watcher { group, stand, .. } => {
-                if *stand == Stand::Unarmed {
-                    *stand = Stand::Arming;
-                    set_watch(&group.borrow(), desk);
+            Fanout::Watcher { group, state, .. } => {
+                if *state == WatcherState::Unarmed {
+                    *state = WatcherState::Arming;
+                    set_watch(&group.borrow(), sender);
                 }
             }
         }
@@ -203,8 +213,8 @@ impl Part for Fanout {
                 let stat = check::readable(reply.body.stat())?;
                 check::length(&stat, group.borrow().value_bytes)
             }
-            Fanout::Watcher { group, round, stand, .. } => {
-                *stand = Stand::Armed;
+            Fanout::Watcher { group, round, state, .. } => {
+                *state = WatcherState::Armed;
                 let mut group = group.borrow_mut();
                 group.ready();
                 check_arm(&group, reply, *round)
@@ -215,16 +225,16 @@ impl Part for Fanout {
     fn event(&mut self, event: &Event<'_>, now: Nanos, tally: &mut Tally) {
         let expected = match self {
             Fanout::Writer { .. } => false,
-            Fanout::Watcher { group, round, stand, .. } => {
+            Fanout::Watcher { group, round, state, .. } => {
                 let mut group = group.borrow_mut();
-                let due = *round < group.round && *stand == Stand::Armed;
+                let due = *round < group.round && *state == WatcherState::Armed;
                 if due {
                     *round = group.round;
                     let started = group.started;
                     tally.record(Kind::Event, Times { intended: started, started, ended: now });
-                    match group.lasting {
-                        Lasting::OneShot => *stand = Stand::Unarmed,
-                        Lasting::Persistent | Lasting::Recursive => group.ready(),
+                    match group.watch_kind {
+                        WatchKind::OneShot => *state = WatcherState::Unarmed,
+                        WatchKind::Persistent | WatchKind::Recursive => group.ready(),
                     }
                 }
                 due && event.path == group.written && event.kind == EventType::NodeDataChanged
@@ -238,22 +248,22 @@ impl Part for Fanout {
 
     /// The rounds go on without a watcher that is lost.
     fn leave(&mut self) {
-        if let Fanout::Watcher { group, round, stand, .. } = self {
+        if let Fanout::Watcher { group, round, state, .. } = self {
             let mut group = group.borrow_mut();
             group.watchers -= 1;
-            if *round < group.round || *stand != Stand::Armed {
+            if *round < group.round || *state != WatcherState::Armed {
                 group.ready();
             }
         }
     }
 
     /// A round that has begun is finished by all.
-    fn is_content(&self, now: Nanos) -> bool {
+    fn is_done(&self, now: Nanos) -> bool {
         match self {
-            Fanout::Writer { course, .. } => course.is_over(now),
-            Fanout::Watcher { group, course, round, stand } => {
-                let seen = *round == group.borrow().round && *stand == Stand::Armed;
-                course.is_over(now) && seen
+            Fanout::Writer { run_state, .. } => run_state.is_over(now),
+            Fanout::Watcher { group, run_state, round, state } => {
+                let seen = *round == group.borrow().round && *state == WatcherState::Armed;
+                run_state.is_over(now) && seen
             }
         }
     }

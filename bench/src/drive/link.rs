@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drive::rt::{Socket, Timer};
-use crate::drive::run_state::Course;
-use crate::drive::session::{Due, Part, Session};
+use crate::drive::run_state::RunState;
+use crate::drive::session::{Due, Session, SessionLogic};
 use crate::drive::signal::Signal;
-use crate::load::dice::Dice;
+use crate::load::rng::Rng;
 use crate::load::shape::Arrival;
 use crate::model::clock::Nanos;
 
@@ -52,7 +52,7 @@ pub(crate) struct Link<P> {
     socket: RefCell<Rc<Socket>>,
     session: RefCell<Session<P>>,
     signal: Rc<Signal>,
-    course: Arc<Course>,
+    run_state: Arc<RunState>,
     route: RefCell<Route>,
     at_rest: Cell<bool>,
     /// Whether it waits for a connection.
@@ -61,17 +61,17 @@ pub(crate) struct Link<P> {
     pause: Cell<Duration>,
 }
 
-impl<P: Part> Link<P> {
+impl<P: SessionLogic> Link<P> {
     /// Connects and shakes hands, with the first server of the route that is able to.
     pub(crate) async fn open(
         mut route: Route,
         mut session: Session<P>,
         signal: Rc<Signal>,
-        course: &Arc<Course>,
+        run_state: &Arc<RunState>,
     ) -> io::Result<Link<P>> {
         let mut tried = 1;
         let socket = loop {
-            match shake_hands(route.server(), &mut session, course).await {
+            match handshake(route.server(), &mut session, run_state).await {
                 Ok(socket) => break socket,
                 Err(error) if tried == route.len() => return Err(error),
                 Err(_) => {
@@ -85,7 +85,7 @@ impl<P: Part> Link<P> {
             socket: RefCell::new(Rc::new(socket)),
             session: RefCell::new(session),
             signal,
-            course: course.clone(),
+            run_state: run_state.clone(),
             route: RefCell::new(route),
             at_rest: Cell::new(false),
             connecting: Cell::new(false),
@@ -131,7 +131,7 @@ impl<P: Part> Link<P> {
 
     /// Takes in what was read, or that nothing more will be.
     fn take_in(&self, got: io::Result<usize>, buffer: &mut Vec<u8>) {
-        let now = self.course.clock.now();
+        let now = self.run_state.clock.now();
         let mut session = self.session.borrow_mut();
         match got {
             Ok(0) => session.lose("the server closed the connection"),
@@ -147,7 +147,9 @@ impl<P: Part> Link<P> {
     /// ended for another reason.
     async fn connect_again(&self) {
         self.socket().shutdown();
-        let Ok(mut timer) = Timer::new() else { return self.session.borrow_mut().give_in() };
+        let Ok(mut timer) = Timer::new() else {
+            return self.session.borrow_mut().give_up_reconnecting();
+        };
         self.connecting.set(true);
         while self.session.borrow().needs_socket() {
             let pause = self.pause.get();
@@ -157,10 +159,10 @@ impl<P: Part> Link<P> {
             }
             self.route.borrow_mut().turn();
             let server = self.route.borrow().server();
-            let patience = self.session.borrow().patience();
-            let Ok(socket) = Socket::connect(server, patience).await else { continue };
+            let timeout = self.session.borrow().timeout();
+            let Ok(socket) = Socket::connect(server, timeout).await else { continue };
             let mut out = Vec::new();
-            self.session.borrow_mut().open(self.course.clock.now(), &mut out);
+            self.session.borrow_mut().open(self.run_state.clock.now(), &mut out);
             match socket.write_all(out).await.0 {
                 Ok(()) => *self.socket.borrow_mut() = Rc::new(socket),
                 Err(error) => self.session.borrow_mut().lose(&error.to_string()),
@@ -177,7 +179,7 @@ impl<P: Part> Link<P> {
             if self.session.borrow().has_ended() {
                 break;
             }
-            self.session.borrow_mut().fill(self.course.clock.now(), &mut out);
+            self.session.borrow_mut().fill(self.run_state.clock.now(), &mut out);
             if out.is_empty() {
                 continue;
             }
@@ -200,7 +202,7 @@ impl<P: Part> Link<P> {
             return;
         }
         let due = session.tick(now);
-        if self.course.is_past_patience(now) {
+        if self.run_state.is_past_timeout(now) {
             session.abandon(now);
         }
         let ended = session.has_ended();
@@ -214,21 +216,21 @@ impl<P: Part> Link<P> {
     }
 
     /// An operation of an open loop is due.
-    fn arrive(&self, at: Nanos) {
-        self.session.borrow_mut().arrive(at);
+    fn due(&self, at: Nanos) {
+        self.session.borrow_mut().due(at);
         self.signal.raise();
     }
 }
 
 /// Connects to one server and opens the session there.
-async fn shake_hands<P: Part>(
+async fn handshake<P: SessionLogic>(
     server: SocketAddr,
     session: &mut Session<P>,
-    course: &Course,
+    run_state: &RunState,
 ) -> io::Result<Socket> {
-    let socket = Socket::connect(server, session.patience()).await?;
+    let socket = Socket::connect(server, session.timeout()).await?;
     let mut out = Vec::new();
-    session.open(course.clock.now(), &mut out);
+    session.open(run_state.clock.now(), &mut out);
     socket.write_all(out).await.0?;
     let mut buffer = Vec::new();
     while !session.is_open() {
@@ -238,7 +240,7 @@ async fn shake_hands<P: Part>(
             let story = "the server closed the connection during the handshake";
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, story));
         }
-        let taken = session.receive(course.clock.now(), &buffer).map_err(io::Error::other)?;
+        let taken = session.receive(run_state.clock.now(), &buffer).map_err(io::Error::other)?;
         buffer.drain(..taken);
     }
     Ok(socket)
@@ -251,32 +253,32 @@ pub(crate) struct Arrivals {
     /// How they are spaced.
     pub spacing: Arrival,
     /// Chance.
-    pub dice: Dice,
+    pub rng: Rng,
     /// When.
-    pub course: Arc<Course>,
+    pub run_state: Arc<RunState>,
 }
 
 /// Hands each arrival to the next session in turn.
-pub(crate) async fn arrivals<P: Part>(mut times: Arrivals, links: Vec<Rc<Link<P>>>) {
+pub(crate) async fn arrivals<P: SessionLogic>(mut times: Arrivals, links: Vec<Rc<Link<P>>>) {
     let Ok(mut timer) = Timer::new() else { return };
-    let clock = times.course.clock;
+    let clock = times.run_state.clock;
     let mut due = clock.now() as f64;
     let mut turn = 0;
     loop {
         due += match times.spacing {
             Arrival::Fixed => times.gap,
-            Arrival::Poisson => times.gap * -(1.0 - times.dice.fraction()).ln(),
+            Arrival::Poisson => times.gap * -(1.0 - times.rng.fraction()).ln(),
         };
         let at = due as Nanos;
         let now = clock.now();
         if at > now && timer.wait(Duration::from_nanos(at - now)).await.is_err() {
             return;
         }
-        if !times.course.may_start(at, 1) {
+        if !times.run_state.may_start(at, 1) {
             return;
         }
         let link: &Rc<Link<P>> = &links[turn % links.len()];
         turn += 1;
-        link.arrive(at);
+        link.due(at);
     }
 }

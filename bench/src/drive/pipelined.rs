@@ -7,13 +7,13 @@ use ringkeeper_engine::client::{Create, CreateMode, Event, Reply, Request};
 use ringkeeper_engine::wire::{Acl, Stat};
 
 use crate::drive::presence::Presence;
-use crate::drive::run_state::Course;
-use crate::drive::session::{Desk, Part};
+use crate::drive::run_state::RunState;
+use crate::drive::session::{RequestSender, SessionLogic};
 use crate::load::args::Load;
-use crate::load::dice::Dice;
 use crate::load::keys::Chooser;
 use crate::load::layout::Layout;
 use crate::load::mix::Mix;
+use crate::load::rng::Rng;
 use crate::load::sizes::Sizes;
 use crate::load::value::Origin;
 use crate::load::workload::Script;
@@ -35,7 +35,7 @@ pub(crate) struct Pipelined {
     arrivals: Option<VecDeque<Nanos>>,
     load: Arc<Load>,
     layout: Arc<Layout>,
-    course: Arc<Course>,
+    run_state: Arc<RunState>,
     names: Names,
     value: Vec<u8>,
     acl: [Acl; 1],
@@ -56,7 +56,7 @@ impl Names {
     fn made(&mut self, op: Op) -> &str {
         self.path.clear();
         self.path.push_str(&self.dir);
-        Layout::push_made(op, &mut self.path);
+        Layout::push_created(op, &mut self.path);
         &self.path
     }
 }
@@ -68,17 +68,17 @@ impl Pipelined {
         (mix, chooser): (Mix, Chooser),
         load: &Arc<Load>,
         layout: &Arc<Layout>,
-        course: &Arc<Course>,
+        run_state: &Arc<RunState>,
     ) -> Self {
-        let dice = Dice::new(load.seed, u64::from(lane));
+        let rng = Rng::new(load.seed, u64::from(lane));
         Pipelined {
             lane,
-            script: Script::new(mix, chooser, lane, dice),
+            script: Script::new(mix, chooser, lane, rng),
             seen: Seen::new(layout.keys.len() as u32),
             arrivals: load.rate.map(|_| VecDeque::new()),
             load: load.clone(),
             layout: layout.clone(),
-            course: course.clone(),
+            run_state: run_state.clone(),
             names: Names {
                 dir: format!("{}/", layout.lane(lane)),
                 listed: layout.listed(),
@@ -94,7 +94,7 @@ impl Pipelined {
     fn next_start(&mut self, now: Nanos) -> Option<Nanos> {
         match &mut self.arrivals {
             Some(arrivals) => arrivals.pop_front(),
-            None => self.course.may_start(now, 1).then_some(now),
+            None => self.run_state.may_start(now, 1).then_some(now),
         }
     }
 
@@ -102,30 +102,30 @@ impl Pipelined {
         Origin { key: op.key, writer: self.lane, seq: op.seq }
     }
 
-    fn ask(&mut self, op: Op, intended: Nanos, desk: &mut Desk<'_>) {
+    fn ask(&mut self, op: Op, intended: Nanos, sender: &mut RequestSender<'_>) {
         let key = self.layout.keys.get(op.key as usize).map_or("", String::as_str);
         match op.kind {
-            Kind::Create => self.ask_create(op, CreateMode::Persistent, intended, desk),
-            Kind::Ephemeral => self.ask_create(op, CreateMode::Ephemeral, intended, desk),
-            Kind::Multi => self.ask_multi(op, intended, desk),
+            Kind::Create => self.send_create(op, CreateMode::Persistent, intended, sender),
+            Kind::Ephemeral => self.send_create(op, CreateMode::Ephemeral, intended, sender),
+            Kind::Multi => self.send_multi(op, intended, sender),
             Kind::Delete => {
                 let path = self.names.made(op);
-                desk.ask(&Request::Delete { path, version: -1 }, op, intended);
+                sender.ask(&Request::Delete { path, version: -1 }, op, intended);
             }
             Kind::Set => {
                 self.origin(op).write(self.load.value_bytes, &mut self.value);
                 let data = Some(&self.value[..]);
-                desk.ask(&Request::SetData { path: key, data, version: -1 }, op, intended);
+                sender.ask(&Request::SetData { path: key, data, version: -1 }, op, intended);
             }
-            Kind::Get => desk.ask(&Request::GetData { path: key, watch: false }, op, intended),
-            Kind::Exists => desk.ask(&Request::Exists { path: key, watch: false }, op, intended),
+            Kind::Get => sender.ask(&Request::GetData { path: key, watch: false }, op, intended),
+            Kind::Exists => sender.ask(&Request::Exists { path: key, watch: false }, op, intended),
             Kind::SyncGet => {
-                desk.ask(&Request::Sync { path: key }, Op { kind: Kind::Sync, ..op }, intended);
-                desk.ask(&Request::GetData { path: key, watch: false }, op, intended);
+                sender.ask(&Request::Sync { path: key }, Op { kind: Kind::Sync, ..op }, intended);
+                sender.ask(&Request::GetData { path: key, watch: false }, op, intended);
             }
             Kind::Children => {
                 let path = &self.names.listed;
-                desk.ask(&Request::GetChildren { path, watch: false }, op, intended);
+                sender.ask(&Request::GetChildren { path, watch: false }, op, intended);
             }
             Kind::Sync
             | Kind::Event
@@ -139,14 +139,20 @@ impl Pipelined {
         }
     }
 
-    fn ask_create(&mut self, op: Op, mode: CreateMode, intended: Nanos, desk: &mut Desk<'_>) {
+    fn send_create(
+        &mut self,
+        op: Op,
+        mode: CreateMode,
+        intended: Nanos,
+        sender: &mut RequestSender<'_>,
+    ) {
         self.origin(op).write(self.load.value_bytes, &mut self.value);
         let (path, data) = (self.names.made(op), Some(&self.value[..]));
-        desk.ask(&Request::Create(Create { path, data, acl: &self.acl, mode }), op, intended);
+        sender.ask(&Request::Create(Create { path, data, acl: &self.acl, mode }), op, intended);
     }
 
     /// Create, set, set one of the keys, delete: every kind of result, and the tree stays as big.
-    fn ask_multi(&mut self, op: Op, intended: Nanos, desk: &mut Desk<'_>) {
+    fn send_multi(&mut self, op: Op, intended: Nanos, sender: &mut RequestSender<'_>) {
         self.origin(op).write(self.load.value_bytes, &mut self.value);
         let key = &self.layout.keys[op.key as usize];
         let (path, data) = (self.names.made(op), Some(&self.value[..]));
@@ -157,7 +163,7 @@ impl Pipelined {
             Request::SetData { path: key, data, version: -1 },
             Request::Delete { path, version: 1 },
         ];
-        desk.ask(&Request::Multi(&parts), op, intended);
+        sender.ask(&Request::Multi(&parts), op, intended);
     }
 
     fn check(&mut self, reply: &Reply<'_, Tag>, ledger: &mut Ledger) -> Result<(), Fault> {
@@ -178,7 +184,7 @@ impl Pipelined {
             Kind::Get | Kind::SyncGet => {
                 let (data, stat) = check::readable(body.data_stat())?;
                 let origin = check::value(data, op.key, sizes)?;
-                let told = Origin::is_told_by(data.map_or(0, <[u8]>::len));
+                let told = Origin::is_signed(data.map_or(0, <[u8]>::len));
                 self.seen.see(op.key, &stat, Some(origin).filter(|_| told))
             }
             Kind::Set => self.wrote(op, &check::readable(body.stat())?, ledger),
@@ -211,19 +217,19 @@ impl Pipelined {
         let bytes = origin.bytes(self.load.value_bytes);
         ledger.set(origin, stat);
         check::length(stat, Sizes::fixed(bytes))?;
-        self.seen.see(op.key, stat, Some(origin).filter(|_| Origin::is_told_by(bytes)))
+        self.seen.see(op.key, stat, Some(origin).filter(|_| Origin::is_signed(bytes)))
     }
 }
 
-impl Part for Pipelined {
-    fn fill(&mut self, desk: &mut Desk<'_>) {
+impl SessionLogic for Pipelined {
+    fn fill(&mut self, sender: &mut RequestSender<'_>) {
         if let Some(presence) = &mut self.presence {
-            presence.fill(desk);
+            presence.fill(sender);
         }
-        while desk.in_flight() < self.load.pipeline as usize {
-            let Some(intended) = self.next_start(desk.now) else { break };
+        while sender.in_flight() < self.load.pipeline as usize {
+            let Some(intended) = self.next_start(sender.now) else { break };
             let op = self.script.next_op();
-            self.ask(op, intended, desk);
+            self.ask(op, intended, sender);
         }
     }
 
@@ -246,7 +252,7 @@ impl Part for Pipelined {
         tally.fault(Fault::new(FaultKind::Order, story));
     }
 
-    fn arrive(&mut self, at: Nanos) {
+    fn due(&mut self, at: Nanos) {
         self.arrivals.as_mut().expect("arrivals belong to an open loop").push_back(at);
     }
 
@@ -270,8 +276,8 @@ impl Part for Pipelined {
         }
     }
 
-    fn is_content(&self, now: Nanos) -> bool {
-        self.course.is_over(now)
+    fn is_done(&self, now: Nanos) -> bool {
+        self.run_state.is_over(now)
             && self.arrivals.as_ref().is_none_or(VecDeque::is_empty)
             && self.presence.as_ref().is_none_or(Presence::is_settled)
     }

@@ -5,7 +5,7 @@ use ringkeeper_engine::Code;
 use ringkeeper_engine::client::{Create, CreateMode, Reply, Request};
 use ringkeeper_engine::wire::Acl;
 
-use crate::drive::session::Desk;
+use crate::drive::session::RequestSender;
 use crate::model::kind::Kind;
 use crate::model::op::Op;
 use crate::model::op::Tag;
@@ -15,7 +15,7 @@ use crate::verify::fault::{Fault, FaultKind};
 
 /// Requests, told apart by the sequence number of their operation.
 const MAKE: u64 = 0;
-const LOOK: u64 = 1;
+const POLL: u64 = 1;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
@@ -41,7 +41,7 @@ impl Presence {
     }
 
     /// Asks what there is to ask.
-    pub(crate) fn fill(&mut self, desk: &mut Desk<'_>) {
+    pub(crate) fn fill(&mut self, sender: &mut RequestSender<'_>) {
         let op = |seq| Op { kind: Kind::Presence, key: self.lane, seq };
         let path = &self.path;
         match std::mem::replace(&mut self.state, State::Settled) {
@@ -49,10 +49,10 @@ impl Presence {
             State::Missing => {
                 let (acl, mode) = ([Acl::open()], CreateMode::Ephemeral);
                 let create = Create { path, data: None, acl: &acl, mode };
-                desk.ask(&Request::Create(create), op(MAKE), desk.now);
+                sender.ask(&Request::Create(create), op(MAKE), sender.now);
             }
             State::Doubted => {
-                desk.ask(&Request::Exists { path, watch: false }, op(LOOK), desk.now);
+                sender.ask(&Request::Exists { path, watch: false }, op(POLL), sender.now);
             }
         }
     }
@@ -85,12 +85,12 @@ impl Presence {
             // It was created by the request that was in flight when the connection was lost.
             return Ok(());
         }
-        if reply.tag.op.seq == LOOK && reply.err == Code::NoNode.to_wire() {
+        if reply.tag.op.seq == POLL && reply.err == Code::NoNode.to_wire() {
             let story = format!("{} is gone, though its session was never closed", self.path);
             return Err(Fault::new(FaultKind::LostWrite, story));
         }
         check::accepted(reply)?;
-        outages.ephemerals_kept += u64::from(reply.tag.op.seq == LOOK);
+        outages.ephemerals_kept += u64::from(reply.tag.op.seq == POLL);
         Ok(())
     }
 }

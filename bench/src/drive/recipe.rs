@@ -13,8 +13,8 @@ use ringkeeper_engine::client::{Create, CreateMode, Event, Reply, Request};
 use ringkeeper_engine::wire::Acl;
 use ringkeeper_engine::wire::event::EventType;
 
-use crate::drive::run_state::Course;
-use crate::drive::session::{Desk, Part};
+use crate::drive::run_state::RunState;
+use crate::drive::session::{RequestSender, SessionLogic};
 use crate::model::clock::Nanos;
 use crate::model::kind::Kind;
 use crate::model::op::Op;
@@ -38,19 +38,19 @@ pub(crate) enum Recipe {
 
 /// The holder's place of one queue.
 #[derive(Debug, Default)]
-pub(crate) struct Place {
+pub(crate) struct HolderSlot {
     /// The session that holds, plus one; 0 is nobody.
     holder: AtomicU64,
     /// When the last holder began to leave.
-    left: AtomicU64,
+    released_at: AtomicU64,
 }
 
 /// The places of all queues of a run.
-pub(crate) type Places = Arc<[Place]>;
+pub(crate) type HolderSlots = Arc<[HolderSlot]>;
 
 /// Where a contender stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stand {
+enum ContenderState {
     /// It has no node.
     Idle,
     /// It waits for an answer.
@@ -70,16 +70,16 @@ pub(crate) struct Contender {
     recipe: Recipe,
     lane: u64,
     queue: String,
-    places: Places,
-    place: usize,
-    course: Arc<Course>,
-    stand: Stand,
+    slots: HolderSlots,
+    slot: usize,
+    run_state: Arc<RunState>,
+    state: ContenderState,
     /// Its node, while it has one.
     node: String,
     /// The node before its own.
     ahead: String,
     /// When it asked.
-    asked: Nanos,
+    requested_at: Nanos,
     acl: [Acl; 1],
 }
 
@@ -88,60 +88,60 @@ impl Contender {
     pub(crate) fn new(
         recipe: Recipe,
         lane: u32,
-        (queue, place): (String, usize),
-        places: Places,
-        course: Arc<Course>,
+        (queue, slot): (String, usize),
+        slots: HolderSlots,
+        run_state: Arc<RunState>,
     ) -> Contender {
         Contender {
             recipe,
             lane: u64::from(lane) + 1,
             queue,
-            places,
-            place,
-            course,
-            stand: Stand::Idle,
+            slots,
+            slot,
+            run_state,
+            state: ContenderState::Idle,
             node: String::new(),
             ahead: String::new(),
-            asked: 0,
+            requested_at: 0,
             acl: [Acl::open()],
         }
     }
 
-    fn ask_create(&mut self, desk: &mut Desk<'_>) {
-        (self.stand, self.asked) = (Stand::Asking, desk.now);
+    fn send_create(&mut self, sender: &mut RequestSender<'_>) {
+        (self.state, self.requested_at) = (ContenderState::Asking, sender.now);
         let path = format!("{}/{PREFIX}", self.queue);
         let mode = CreateMode::EphemeralSequential;
         let create = Create { path: &path, data: Some(b""), acl: &self.acl, mode };
-        desk.ask(&Request::Create(create), op(Kind::Ephemeral), desk.now);
+        sender.ask(&Request::Create(create), op(Kind::Ephemeral), sender.now);
     }
 
-    fn ask_list(&mut self, desk: &mut Desk<'_>) {
-        self.stand = Stand::Asking;
+    fn send_list(&mut self, sender: &mut RequestSender<'_>) {
+        self.state = ContenderState::Asking;
         let request = Request::GetChildren { path: &self.queue, watch: false };
-        desk.ask(&request, op(Kind::Children), desk.now);
+        sender.ask(&request, op(Kind::Children), sender.now);
     }
 
     /// What is guarded: a write, so that holding takes the time of one.
-    fn ask_work(&mut self, desk: &mut Desk<'_>) {
-        self.stand = Stand::Asking;
+    fn send_set(&mut self, sender: &mut RequestSender<'_>) {
+        self.state = ContenderState::Asking;
         let data = Some(&b"held"[..]);
         let request = Request::SetData { path: &self.queue, data, version: -1 };
-        desk.ask(&request, op(Kind::Set), desk.now);
+        sender.ask(&request, op(Kind::Set), sender.now);
     }
 
     /// Its place is free before anybody else can learn so.
-    fn ask_delete(&mut self, desk: &mut Desk<'_>) {
-        self.stand = Stand::Asking;
-        self.vacate(desk.now);
+    fn send_delete(&mut self, sender: &mut RequestSender<'_>) {
+        self.state = ContenderState::Asking;
+        self.release(sender.now);
         let request = Request::Delete { path: &self.node, version: -1 };
-        desk.ask(&request, op(Kind::Delete), desk.now);
+        sender.ask(&request, op(Kind::Delete), sender.now);
     }
 
-    fn vacate(&mut self, now: Nanos) {
-        let place = &self.places[self.place];
-        place.left.store(now.max(1), Ordering::SeqCst);
+    fn release(&mut self, now: Nanos) {
+        let slot = &self.slots[self.slot];
+        slot.released_at.store(now.max(1), Ordering::SeqCst);
         // A place that somebody else has taken meanwhile is counted there.
-        let _ = place.holder.compare_exchange(self.lane, 0, Ordering::SeqCst, Ordering::SeqCst);
+        let _ = slot.holder.compare_exchange(self.lane, 0, Ordering::SeqCst, Ordering::SeqCst);
     }
 
     /// Finds out whether it is first, or whom to watch.
@@ -169,28 +169,28 @@ impl Contender {
             None => self.hold(now, tally),
             Some(before) => {
                 self.ahead = format!("{}/{before}", self.queue);
-                self.stand = Stand::Watching;
+                self.state = ContenderState::Watching;
                 Ok(())
             }
         }
     }
 
     fn hold(&mut self, now: Nanos, tally: &mut Tally) -> Result<(), Fault> {
-        self.stand = Stand::Holding;
-        let place = &self.places[self.place];
-        let other = place.holder.swap(self.lane, Ordering::SeqCst);
+        self.state = ContenderState::Holding;
+        let slot = &self.slots[self.slot];
+        let other = slot.holder.swap(self.lane, Ordering::SeqCst);
         if other != 0 {
             let story = format!("sessions {} and {} in {}", other - 1, self.lane - 1, self.queue);
             return Err(Fault::new(FaultKind::Exclusion, story));
         }
-        let left = place.left.load(Ordering::SeqCst);
+        let released_at = slot.released_at.load(Ordering::SeqCst);
         let (kind, intended) = match self.recipe {
-            Recipe::Lock => (Kind::Acquire, self.asked),
+            Recipe::Lock => (Kind::Acquire, self.requested_at),
             // Nobody led before the first one.
-            Recipe::Election if left == 0 => (Kind::TakeOver, self.asked),
-            Recipe::Election => (Kind::TakeOver, left),
+            Recipe::Election if released_at == 0 => (Kind::TakeOver, self.requested_at),
+            Recipe::Election => (Kind::TakeOver, released_at),
         };
-        tally.record(kind, Times { intended, started: self.asked, ended: now });
+        tally.record(kind, Times { intended, started: self.requested_at, ended: now });
         Ok(())
     }
 }
@@ -199,19 +199,21 @@ fn op(kind: Kind) -> Op {
     Op { kind, key: 0, seq: 0 }
 }
 
-impl Part for Contender {
-    fn fill(&mut self, desk: &mut Desk<'_>) {
-        match self.stand {
-            Stand::Idle if self.course.may_start(desk.now, 1) => self.ask_create(desk),
-            Stand::Looking => self.ask_list(desk),
-            Stand::Holding => self.ask_work(desk),
-            Stand::Leaving => self.ask_delete(desk),
-            Stand::Watching if !self.ahead.is_empty() => {
+impl SessionLogic for Contender {
+    fn fill(&mut self, sender: &mut RequestSender<'_>) {
+        match self.state {
+            ContenderState::Idle if self.run_state.may_start(sender.now, 1) => {
+                self.send_create(sender)
+            }
+            ContenderState::Looking => self.send_list(sender),
+            ContenderState::Holding => self.send_set(sender),
+            ContenderState::Leaving => self.send_delete(sender),
+            ContenderState::Watching if !self.ahead.is_empty() => {
                 let path = std::mem::take(&mut self.ahead);
                 let request = Request::GetData { path: &path, watch: true };
-                desk.ask(&request, op(Kind::Arm), desk.now);
+                sender.ask(&request, op(Kind::Arm), sender.now);
             }
-            Stand::Idle | Stand::Asking | Stand::Watching => {}
+            ContenderState::Idle | ContenderState::Asking | ContenderState::Watching => {}
         }
     }
 
@@ -224,33 +226,33 @@ impl Part for Contender {
         let kind = reply.tag.op.kind;
         // The one before has left between the list and the watch.
         if kind == Kind::Arm && reply.err == Code::NoNode.to_wire() {
-            self.stand = Stand::Looking;
+            self.state = ContenderState::Looking;
             return Ok(());
         }
         let accepted = check::accepted(reply);
         if accepted.is_err() {
-            self.stand = Stand::Idle;
+            self.state = ContenderState::Idle;
         }
         accepted?;
         match kind {
             Kind::Ephemeral => {
                 self.node = check::readable(reply.body.path())?.into_owned();
-                self.stand = Stand::Looking;
+                self.state = ContenderState::Looking;
             }
             Kind::Children => return self.listed(reply, now, tally),
             Kind::Arm => {}
-            Kind::Set => self.stand = Stand::Leaving,
-            _ => self.stand = Stand::Idle,
+            Kind::Set => self.state = ContenderState::Leaving,
+            _ => self.state = ContenderState::Idle,
         }
         Ok(())
     }
 
     fn event(&mut self, event: &Event<'_>, _now: Nanos, tally: &mut Tally) {
-        let expected = self.stand == Stand::Watching
+        let expected = self.state == ContenderState::Watching
             && event.kind == EventType::NodeDeleted
             && event.path.starts_with(&self.queue);
         if expected {
-            self.stand = Stand::Looking;
+            self.state = ContenderState::Looking;
         } else {
             let story = format!("an event {:?} for {} out of turn", event.kind, event.path);
             tally.fault(Fault::new(FaultKind::Order, story));
@@ -259,11 +261,11 @@ impl Part for Contender {
 
     /// A session that is lost holds nothing any more.
     fn leave(&mut self) {
-        self.vacate(self.course.clock.now());
+        self.release(self.run_state.clock.now());
     }
 
     /// Everybody who has queued has its turn.
-    fn is_content(&self, now: Nanos) -> bool {
-        self.course.is_over(now) && self.stand == Stand::Idle
+    fn is_done(&self, now: Nanos) -> bool {
+        self.run_state.is_over(now) && self.state == ContenderState::Idle
     }
 }

@@ -8,7 +8,7 @@ use crate::verify::acks::Acks;
 
 /// What the threads of a run agree on.
 #[derive(Debug)]
-pub(crate) struct Course {
+pub(crate) struct RunState {
     /// Everybody's clock.
     pub clock: Clock,
     /// When writes were acknowledged.
@@ -21,11 +21,11 @@ pub(crate) struct Course {
     released: AtomicBool,
 }
 
-impl Course {
+impl RunState {
     /// Nothing may start yet. With `count`, that many operations are measured.
-    pub(crate) fn new(clock: Clock, grace: Nanos, count: Option<u64>) -> Course {
+    pub(crate) fn new(clock: Clock, grace: Nanos, count: Option<u64>) -> RunState {
         let tickets = count.map(|n| AtomicI64::new(i64::try_from(n).unwrap_or(i64::MAX)));
-        Course {
+        RunState {
             clock,
             acks: Acks::default(),
             from: AtomicU64::new(0),
@@ -75,7 +75,7 @@ impl Course {
     }
 
     /// How long replies are waited for.
-    pub(crate) fn patience(&self) -> Nanos {
+    pub(crate) fn timeout(&self) -> Nanos {
         self.grace.saturating_mul(2)
     }
 
@@ -85,12 +85,12 @@ impl Course {
     }
 
     /// Whether replies are not waited for any more.
-    pub(crate) fn is_past_patience(&self, now: Nanos) -> bool {
-        now >= self.window().until.saturating_add(self.patience())
+    pub(crate) fn is_past_timeout(&self, now: Nanos) -> bool {
+        now >= self.window().until.saturating_add(self.timeout())
     }
 
     /// One more thread has nothing in flight and will send nothing more.
-    pub(crate) fn settle_thread(&self) {
+    pub(crate) fn thread_settled(&self) {
         self.settled_threads.fetch_add(1, Ordering::Release);
     }
 
@@ -116,11 +116,13 @@ mod tests {
 
     #[test]
     fn tickets_are_for_the_measured_time() {
-        let course = Course::new(Clock::start(), 10, Some(2));
-        assert!(!course.may_start(0, 1));
-        course.go(Window { from: 5, until: 100 });
-        assert!(course.may_start(4, 1) && course.may_start(5, 1) && course.may_start(6, 1));
-        assert!(course.is_over(7) && !course.may_start(7, 1));
-        assert!(!course.is_past_grace(109) && course.is_past_grace(110));
+        let run_state = RunState::new(Clock::start(), 10, Some(2));
+        assert!(!run_state.may_start(0, 1));
+        run_state.go(Window { from: 5, until: 100 });
+        assert!(
+            run_state.may_start(4, 1) && run_state.may_start(5, 1) && run_state.may_start(6, 1)
+        );
+        assert!(run_state.is_over(7) && !run_state.may_start(7, 1));
+        assert!(!run_state.is_past_grace(109) && run_state.is_past_grace(110));
     }
 }

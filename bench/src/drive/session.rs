@@ -10,7 +10,7 @@ use ringkeeper_engine::client::{
     Awaited, Broken, Core, Event, Message, Options, Phase, Pulse, Reply, Request,
 };
 
-use crate::drive::run_state::Course;
+use crate::drive::run_state::RunState;
 use crate::model::clock::Nanos;
 use crate::model::kind::Kind;
 use crate::model::op::Op;
@@ -20,17 +20,17 @@ use crate::record::tally::Tally;
 use crate::verify::fault::{Fault, FaultKind};
 
 /// A connection takes as long as a packet that is lost once, at least.
-const PATIENCE_MIN: Duration = Duration::from_millis(1_500);
+const TIMEOUT_MIN: Duration = Duration::from_millis(1_500);
 
 /// Where a part writes its requests.
-pub(crate) struct Desk<'a> {
+pub(crate) struct RequestSender<'a> {
     /// The time.
     pub now: Nanos,
     core: &'a mut Core<Tag>,
     out: &'a mut Vec<u8>,
 }
 
-impl Desk<'_> {
+impl RequestSender<'_> {
     /// Requests that wait for their replies.
     pub(crate) fn in_flight(&self) -> usize {
         self.core.in_flight()
@@ -43,9 +43,9 @@ impl Desk<'_> {
 }
 
 /// What a session is for: which requests it sends and what it expects in return.
-pub(crate) trait Part: 'static {
+pub(crate) trait SessionLogic: 'static {
     /// Sends what may be sent now.
-    fn fill(&mut self, desk: &mut Desk<'_>);
+    fn fill(&mut self, sender: &mut RequestSender<'_>);
     /// Looks at a reply, and writes down what it acknowledges; a fault means that it is not a
     /// good one.
     fn reply(&mut self, reply: &Reply<'_, Tag>, now: Nanos, tally: &mut Tally)
@@ -53,7 +53,7 @@ pub(crate) trait Part: 'static {
     /// Looks at an event.
     fn event(&mut self, event: &Event<'_>, now: Nanos, tally: &mut Tally);
     /// Takes note of an operation that is due: the arrivals of an open loop.
-    fn arrive(&mut self, _at: Nanos) {
+    fn due(&mut self, _at: Nanos) {
         unreachable!("only pipelined operations have an open loop")
     }
     /// Operations that are due, will not be sent any more, and are forgotten by this call.
@@ -67,7 +67,7 @@ pub(crate) trait Part: 'static {
     /// Takes note that the session is lost.
     fn leave(&mut self) {}
     /// Whether it would send nothing more, were everything answered.
-    fn is_content(&self, now: Nanos) -> bool;
+    fn is_done(&self, now: Nanos) -> bool;
 }
 
 /// What can go wrong with a session as a whole.
@@ -76,7 +76,7 @@ enum Stage {
     /// The handshake or the load.
     Working,
     /// The connection is lost; another one may take the session up again.
-    Apart,
+    Disconnected,
     /// The close was sent.
     Closing,
     /// It is closed or lost.
@@ -102,20 +102,20 @@ pub(crate) struct Session<P> {
     ping_due: bool,
     /// Whether a lost connection is replaced, or the end.
     reconnects: bool,
-    course: Arc<Course>,
+    run_state: Arc<RunState>,
     tally: Rc<RefCell<Tally>>,
 }
 
-impl<P: Part> Session<P> {
+impl<P: SessionLogic> Session<P> {
     /// A session that is not connected yet.
     pub(crate) fn new(
         part: P,
         options: Options,
-        course: Arc<Course>,
+        run_state: Arc<RunState>,
         tally: Rc<RefCell<Tally>>,
     ) -> Self {
         let (core, stage) = (Core::new(options), Stage::Working);
-        Session { core, part, stage, ping_due: false, reconnects: false, course, tally }
+        Session { core, part, stage, ping_due: false, reconnects: false, run_state, tally }
     }
 
     /// A lost connection is not the end of it.
@@ -135,9 +135,9 @@ impl<P: Part> Session<P> {
     }
 
     /// How long a connection is waited for.
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn timeout(&self) -> Duration {
         let timeout_ms = u64::try_from(self.core.timeout_ms()).unwrap_or(0);
-        Duration::from_millis(timeout_ms / 3).max(PATIENCE_MIN)
+        Duration::from_millis(timeout_ms / 3).max(TIMEOUT_MIN)
     }
 
     /// Whether the handshake has succeeded.
@@ -152,25 +152,25 @@ impl<P: Part> Session<P> {
 
     /// Whether it waits for another connection.
     pub(crate) fn needs_socket(&self) -> bool {
-        self.stage == Stage::Apart && self.core.phase() != Phase::Connecting
+        self.stage == Stage::Disconnected && self.core.phase() != Phase::Connecting
     }
 
     /// There will be no other connection.
-    pub(crate) fn give_in(&mut self) {
+    pub(crate) fn give_up_reconnecting(&mut self) {
         self.reconnects = false;
         self.abandon(0);
     }
 
     /// Whether nothing is in flight and nothing more will be sent.
     pub(crate) fn is_settled(&self, now: Nanos) -> bool {
-        let idle = self.stage != Stage::Apart && self.core.in_flight() == 0;
-        self.has_ended() || (idle && self.part.is_content(now))
+        let idle = self.stage != Stage::Disconnected && self.core.in_flight() == 0;
+        self.has_ended() || (idle && self.part.is_done(now))
     }
 
     /// An operation of an open loop is due.
-    pub(crate) fn arrive(&mut self, at: Nanos) {
+    pub(crate) fn due(&mut self, at: Nanos) {
         match self.stage {
-            Stage::Working | Stage::Apart => self.part.arrive(at),
+            Stage::Working | Stage::Disconnected => self.part.due(at),
             Stage::Closing | Stage::Ended => self.tally.borrow_mut().unsent += 1,
         }
     }
@@ -189,7 +189,7 @@ impl<P: Part> Session<P> {
                     tally.checked += 1;
                     let verdict = self.part.reply(&reply, now, tally);
                     if verdict.is_ok() && reply.tag.op.kind.is_write() {
-                        self.course.acks.take(now);
+                        self.run_state.acks.take(now);
                     }
                     settle(&reply, now, verdict, tally);
                 }
@@ -197,14 +197,14 @@ impl<P: Part> Session<P> {
                     tally.checked += 1;
                     self.part.event(&event, now, tally);
                 }
-                Message::Connected(_) if self.stage == Stage::Apart => {
+                Message::Connected(_) if self.stage == Stage::Disconnected => {
                     self.stage = Stage::Working;
                     self.part.reattached();
                     tally.outages.reattached += 1;
                 }
                 Message::Connected(_) | Message::Pong | Message::Stray(_) => {}
                 Message::Expired => {
-                    if self.stage == Stage::Apart {
+                    if self.stage == Stage::Disconnected {
                         let story = "the session had expired when it was to be taken up again";
                         tally.fault(Fault::new(FaultKind::Lost, story));
                         tally.unsent += self.part.give_up();
@@ -231,10 +231,10 @@ impl<P: Part> Session<P> {
             let tag = Tag { op: nothing, intended: now, started: now };
             self.core.request(&Request::Ping, tag, out);
         }
-        let mut desk = Desk { now, core: &mut self.core, out };
-        self.part.fill(&mut desk);
-        if self.course.is_released() {
-            desk.ask(&Request::CloseSession, nothing, now);
+        let mut sender = RequestSender { now, core: &mut self.core, out };
+        self.part.fill(&mut sender);
+        if self.run_state.is_released() {
+            sender.ask(&Request::CloseSession, nothing, now);
             self.stage = Stage::Closing;
         }
         if out.len() > before {
@@ -244,25 +244,27 @@ impl<P: Part> Session<P> {
 
     /// Looks at the clock.
     pub(crate) fn tick(&mut self, now: Nanos) -> Due {
-        if self.course.is_past_grace(now) && matches!(self.stage, Stage::Working | Stage::Apart) {
+        if self.run_state.is_past_grace(now)
+            && matches!(self.stage, Stage::Working | Stage::Disconnected)
+        {
             self.tally.borrow_mut().unsent += self.part.give_up();
         }
         let pulse = self.core.pulse(millis(now));
         match self.stage {
-            Stage::Working | Stage::Apart if pulse == Pulse::Dead => {
+            Stage::Working | Stage::Disconnected if pulse == Pulse::Dead => {
                 self.lose("nothing heard for two thirds of the session timeout");
                 Due::Cut
             }
             Stage::Working => {
                 self.ping_due |= pulse == Pulse::Ping;
-                let sends = self.ping_due || self.course.is_released();
+                let sends = self.ping_due || self.run_state.is_released();
                 if sends { Due::Send } else { Due::Nothing }
             }
-            Stage::Apart if self.course.is_released() => {
+            Stage::Disconnected if self.run_state.is_released() => {
                 self.stage = Stage::Ended;
                 Due::Cut
             }
-            Stage::Apart | Stage::Closing | Stage::Ended => Due::Nothing,
+            Stage::Disconnected | Stage::Closing | Stage::Ended => Due::Nothing,
         }
     }
 
@@ -271,11 +273,11 @@ impl<P: Part> Session<P> {
         match self.stage {
             Stage::Working => {
                 let lost = self.core.disconnect();
-                self.doubt(&lost);
+                self.mark_unknown(&lost);
                 let tally = &mut *self.tally.borrow_mut();
                 tally.outages.disconnects += 1;
                 if self.reconnects {
-                    self.stage = Stage::Apart;
+                    self.stage = Stage::Disconnected;
                     return;
                 }
                 let story = format!("{reason}; {} requests were in flight", lost.len());
@@ -285,16 +287,16 @@ impl<P: Part> Session<P> {
                 self.stage = Stage::Ended;
             }
             // A handshake failed: the next server may do better.
-            Stage::Apart => drop(self.core.disconnect()),
+            Stage::Disconnected => drop(self.core.disconnect()),
             Stage::Closing | Stage::Ended => self.stage = Stage::Ended,
         }
     }
 
-    fn doubt(&mut self, lost: &[Awaited<Tag>]) {
+    fn mark_unknown(&mut self, lost: &[Awaited<Tag>]) {
         let tally = &mut *self.tally.borrow_mut();
         tally.outages.unknown += lost.len() as u64;
         for awaited in lost {
-            tally.ledger.doubt(awaited.tag.op);
+            tally.ledger.mark_unknown(awaited.tag.op);
             self.part.unknown(awaited.tag.op);
         }
     }
@@ -302,7 +304,7 @@ impl<P: Part> Session<P> {
     /// Time is up: what is not answered now never will be.
     pub(crate) fn abandon(&mut self, now: Nanos) {
         let missed = self.stage == Stage::Working && !self.is_settled(now);
-        let apart = self.stage == Stage::Apart;
+        let apart = self.stage == Stage::Disconnected;
         let waiting = self.core.disconnect();
         if missed {
             let story = "still not answered when the time for it was over";
@@ -310,7 +312,7 @@ impl<P: Part> Session<P> {
             // A watcher whose event never came has nothing in flight, and waits all the same.
             let count = (waiting.len() as u64).max(1);
             self.tally.borrow_mut().faults.note_many(count, fault);
-            self.doubt(&waiting);
+            self.mark_unknown(&waiting);
         } else if apart {
             let story = "no server took the session up again before the time for it was over";
             self.tally.borrow_mut().fault(Fault::new(FaultKind::Lost, story));

@@ -11,7 +11,7 @@ use ringkeeper_engine::client::{Core, Message, Options, Request};
 
 use crate::drive::link::Route;
 use crate::drive::rt::Socket;
-use crate::drive::run_state::Course;
+use crate::drive::run_state::RunState;
 use crate::model::clock::Nanos;
 use crate::model::kind::Kind;
 use crate::model::op::Op;
@@ -22,7 +22,7 @@ use crate::verify::fault::{Fault, FaultKind};
 /// Failures in a row after which a lane stops: the server is gone.
 const FAILURES_MAX: u32 = 3;
 /// How long a connection is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One lane of the storm: a session at a time.
 pub(crate) struct Storm {
@@ -31,13 +31,13 @@ pub(crate) struct Storm {
     /// What to ask for.
     pub options: Options,
     /// When.
-    pub course: Arc<Course>,
+    pub run_state: Arc<RunState>,
     /// Where it is counted.
     pub tally: Rc<RefCell<Tally>>,
 }
 
 /// When a session began, was open and was closed.
-struct Life {
+struct SessionTimes {
     started: Nanos,
     open: Nanos,
     closed: Nanos,
@@ -45,13 +45,13 @@ struct Life {
 
 impl Storm {
     /// Opens and closes sessions until the course is over.
-    pub(crate) async fn rage(mut self) {
+    pub(crate) async fn run(mut self) {
         let mut failures = 0;
-        while failures < FAILURES_MAX && self.course.may_start(self.course.clock.now(), 1) {
-            match self.live_once().await {
-                Ok(life) => {
+        while failures < FAILURES_MAX && self.run_state.may_start(self.run_state.clock.now(), 1) {
+            match self.open_and_close().await {
+                Ok(times) => {
                     failures = 0;
-                    self.record(&life);
+                    self.record(&times);
                 }
                 Err(fault) => {
                     failures += 1;
@@ -62,9 +62,9 @@ impl Storm {
         }
     }
 
-    fn record(&self, life: &Life) {
+    fn record(&self, times: &SessionTimes) {
         let mut tally = self.tally.borrow_mut();
-        let Life { started, open, closed } = *life;
+        let SessionTimes { started, open, closed } = *times;
         let span = |from, ended| Times { intended: from, started: from, ended };
         tally.checked += 2;
         tally.record(Kind::Connect, span(started, open));
@@ -75,7 +75,7 @@ impl Storm {
     async fn connect(&mut self) -> io::Result<Socket> {
         let mut tried = 1;
         loop {
-            match Socket::connect(self.route.server(), PATIENCE).await {
+            match Socket::connect(self.route.server(), TIMEOUT).await {
                 Err(_) if tried < self.route.len() => {
                     self.route.turn();
                     tried += 1;
@@ -85,8 +85,8 @@ impl Storm {
         }
     }
 
-    async fn live_once(&mut self) -> Result<Life, Fault> {
-        let clock = self.course.clock;
+    async fn open_and_close(&mut self) -> Result<SessionTimes, Fault> {
+        let clock = self.run_state.clock;
         let started = clock.now();
         let socket = self.connect().await.map_err(lost)?;
         let mut core: Core<()> = Core::new(self.options);
@@ -100,7 +100,7 @@ impl Storm {
         let closed = clock.now();
         // The server closes the connection: waiting for that leaves no port in TIME_WAIT here.
         let _ = socket.read(input).await;
-        Ok(Life { started, open, closed })
+        Ok(SessionTimes { started, open, closed })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::interrupt;
 use crate::load::args::Load;
 use crate::load::layout::Layout;
 use crate::load::sizes::Sizes;
-use crate::load::value::{Origin, PLANTER};
+use crate::load::value::{Origin, SETUP_WRITER};
 use crate::model::kind::Kind;
 use crate::record::tally::Tally;
 use crate::verify::audit::Audit;
@@ -23,12 +23,12 @@ const BATCH: usize = 200;
 /// Bytes in one multi while planting, about.
 const BATCH_BYTES: usize = 500_000;
 /// How long the session that plants and removes waits for one answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Multis in flight while planting and removing.
 const BATCHES_IN_FLIGHT: usize = 8;
 
 /// The nodes of a run, and the session that answers for them.
-pub(crate) struct Plot {
+pub(crate) struct RunTree {
     client: Client,
     layout: Layout,
     path: String,
@@ -36,16 +36,16 @@ pub(crate) struct Plot {
     options: Options,
 }
 
-impl Plot {
+impl RunTree {
     /// Plants what a load needs. What earlier runs left because they were cut short is removed.
-    pub(crate) fn plant(servers: &[SocketAddr], load: &Load, run: &str) -> Result<Plot> {
+    pub(crate) fn create_all(servers: &[SocketAddr], load: &Load, run: &str) -> Result<RunTree> {
         let options = Options { timeout_ms: load.session_ms(), ..Options::default() };
         let client = connect(servers, options)?;
         let layout = Layout::new(load, run);
-        let mut plot =
-            Plot { client, layout, path: load.path.clone(), servers: servers.to_vec(), options };
-        plot.prepare(load).with_context(|| format!("cannot plant below {}", load.path))?;
-        Ok(plot)
+        let mut tree =
+            RunTree { client, layout, path: load.path.clone(), servers: servers.to_vec(), options };
+        tree.prepare(load).with_context(|| format!("cannot plant below {}", load.path))?;
+        Ok(tree)
     }
 
     /// The names of its nodes.
@@ -55,21 +55,21 @@ impl Plot {
 
     /// Keeps the session alive, without waiting for the answer. If the server is gone, the
     /// sessions under load tell.
-    pub(crate) fn stay(&mut self) {
+    pub(crate) fn keep_alive(&mut self) {
         self.client.queue(&Request::Ping);
         let _ = self.client.flush();
     }
 
     /// Looks for every write that was acknowledged.
     pub(crate) fn audit(&mut self, load: &Load, tally: &mut Tally) {
-        self.revive();
+        self.reconnect();
         let Tally { ledger, faults, .. } = tally;
         Audit { layout: &self.layout, load, ledger, faults }.run(&mut self.client);
     }
 
     /// A server may have gone or been restarted under the load: any of them will do for the rest,
     /// with the old session or another. If none does, the next call tells.
-    pub(crate) fn revive(&mut self) {
+    pub(crate) fn reconnect(&mut self) {
         if self.client.ping().is_ok() {
             return;
         }
@@ -78,7 +78,7 @@ impl Plot {
             let client = Client::resume(server, self.options, session)
                 .or_else(|_| Client::connect(server, self.options));
             if let Ok(mut client) = client {
-                client.set_patience(PATIENCE);
+                client.set_patience(TIMEOUT);
                 self.client = client;
                 return;
             }
@@ -87,7 +87,7 @@ impl Plot {
 
     /// Removes everything.
     pub(crate) fn clear(mut self) -> Result<()> {
-        self.revive();
+        self.reconnect();
         let run = self.layout.run.clone();
         remove(&mut self.client, &run).with_context(|| format!("cannot remove {run}"))?;
         // Somebody else's run may be under the same node.
@@ -102,28 +102,28 @@ impl Plot {
         let run = self.layout.run.clone();
         self.client.create(&run, b"")?;
         self.client.create_mode(&Layout::owner(&run), b"", CreateMode::Ephemeral)?;
-        self.plant_keys(load.value_bytes)?;
+        self.create_keys(load.value_bytes)?;
         if load.workload.has(&[Kind::Children]) {
             let listed = self.layout.listed();
             self.client.create(&listed, b"")?;
             let children = (0..load.children).map(|n| (format!("{listed}/{n:06}"), Vec::new()));
-            plant(&mut self.client, children)?;
+            create_all(&mut self.client, children)?;
         }
         if load.workload.is_fanout() {
             let layout = &self.layout;
             let nodes = (0..load.threads)
                 .flat_map(|thread| [layout.watched(thread), layout.watched_child(thread)]);
-            let values = nodes.map(|path| (path, planted_value(0, load.value_bytes)));
-            plant(&mut self.client, values)?;
+            let values = nodes.map(|path| (path, initial_value(0, load.value_bytes)));
+            create_all(&mut self.client, values)?;
         }
         if load.reconnect {
             self.client.create(&self.layout.presences(), b"")?;
         }
         let queues = (0..load.workload.queues()).map(|n| (self.layout.queue(n), Vec::new()));
-        plant(&mut self.client, queues)?;
+        create_all(&mut self.client, queues)?;
         if load.workload.needs_lanes() {
             let lanes = (0..load.connections).map(|lane| (self.layout.lane(lane), Vec::new()));
-            plant(&mut self.client, lanes)?;
+            create_all(&mut self.client, lanes)?;
         }
         Ok(())
     }
@@ -149,18 +149,18 @@ impl Plot {
         Ok(())
     }
 
-    fn plant_keys(&mut self, value_bytes: Sizes) -> Result<()> {
+    fn create_keys(&mut self, value_bytes: Sizes) -> Result<()> {
         let inner = self.layout.inner.iter().map(|path| (path.clone(), Vec::new()));
-        plant(&mut self.client, inner)?;
+        create_all(&mut self.client, inner)?;
         let keys = (0..).zip(&self.layout.keys);
-        let keys = keys.map(|(key, path)| (path.clone(), planted_value(key, value_bytes)));
-        plant(&mut self.client, keys)
+        let keys = keys.map(|(key, path)| (path.clone(), initial_value(key, value_bytes)));
+        create_all(&mut self.client, keys)
     }
 }
 
-fn planted_value(key: u32, value_bytes: Sizes) -> Vec<u8> {
+fn initial_value(key: u32, value_bytes: Sizes) -> Vec<u8> {
     let mut value = Vec::new();
-    Origin { key, writer: PLANTER, seq: 0 }.write(value_bytes, &mut value);
+    Origin { key, writer: SETUP_WRITER, seq: 0 }.write(value_bytes, &mut value);
     value
 }
 
@@ -170,7 +170,7 @@ fn connect(servers: &[SocketAddr], options: Options) -> Result<Client> {
     for server in servers {
         match Client::connect(server, options) {
             Ok(mut client) => {
-                client.set_patience(PATIENCE);
+                client.set_patience(TIMEOUT);
                 return Ok(client);
             }
             Err(error) => {
@@ -182,7 +182,10 @@ fn connect(servers: &[SocketAddr], options: Options) -> Result<Client> {
 }
 
 /// Creates nodes, several multis at a time.
-fn plant(client: &mut Client, mut nodes: impl Iterator<Item = (String, Vec<u8>)>) -> Result<()> {
+fn create_all(
+    client: &mut Client,
+    mut nodes: impl Iterator<Item = (String, Vec<u8>)>,
+) -> Result<()> {
     let acl = [Acl::open()];
     let mut waiting = 0;
     loop {
@@ -229,7 +232,7 @@ fn remove(client: &mut Client, path: &str) -> Result<(), Error> {
     let paths: Vec<String> = names.iter().map(|name| format!("{path}/{name}")).collect();
     let mut batches = paths.chunks(BATCH);
     let mut waiting = VecDeque::new();
-    let mut stubborn = Vec::new();
+    let mut refused = Vec::new();
     loop {
         if let Some(batch) = batches.next() {
             let parts: Vec<_> = batch.iter().map(|path| delete(path)).collect();
@@ -242,10 +245,10 @@ fn remove(client: &mut Client, path: &str) -> Result<(), Error> {
         let Some(batch) = waiting.pop_front() else { break };
         let answer = client.receive()?.accepted()?;
         if let Some(MultiResult::Failed(_)) = answer.body().multi()?.first() {
-            stubborn.extend_from_slice(batch);
+            refused.extend_from_slice(batch);
         }
     }
-    for path in stubborn {
+    for path in refused {
         remove(client, &path)?;
     }
     match client.delete(path) {

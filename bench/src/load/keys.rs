@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::load::dice::Dice;
+use crate::load::rng::Rng;
 
 /// How keys are chosen.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -93,45 +93,45 @@ impl Chooser {
     }
 
     /// The next key of a read; `newest` is the one that was written last.
-    pub(crate) fn read(&self, newest: u32, dice: &mut Dice) -> u32 {
+    pub(crate) fn read(&self, newest: u32, rng: &mut Rng) -> u32 {
         match self.dist {
             KeysDist::Latest(_) if self.keys > 0 => {
-                (newest + self.keys - self.rank(dice)) % self.keys
+                (newest + self.keys - self.rank(rng)) % self.keys
             }
             KeysDist::Latest(_) | KeysDist::Uniform | KeysDist::Zipf(_) | KeysDist::Hot { .. } => {
-                self.any(dice)
+                self.any(rng)
             }
         }
     }
 
     /// The next key of a write.
-    pub(crate) fn write(&self, newest: u32, dice: &mut Dice) -> u32 {
+    pub(crate) fn write(&self, newest: u32, rng: &mut Rng) -> u32 {
         match self.dist {
             KeysDist::Latest(_) if self.keys > 0 => (newest + 1) % self.keys,
             KeysDist::Latest(_) | KeysDist::Uniform | KeysDist::Zipf(_) | KeysDist::Hot { .. } => {
-                self.any(dice)
+                self.any(rng)
             }
         }
     }
 
-    fn any(&self, dice: &mut Dice) -> u32 {
+    fn any(&self, rng: &mut Rng) -> u32 {
         match self.dist {
             _ if self.keys == 0 => 0,
-            KeysDist::Uniform => dice.below(self.keys),
-            KeysDist::Zipf(_) | KeysDist::Latest(_) => self.rank(dice),
+            KeysDist::Uniform => rng.below(self.keys),
+            KeysDist::Zipf(_) | KeysDist::Latest(_) => self.rank(rng),
             KeysDist::Hot { keys, ops } => {
                 let hot = ((f64::from(self.keys) * keys).ceil() as u32).clamp(1, self.keys);
-                if hot == self.keys || dice.fraction() < ops {
-                    dice.below(hot)
+                if hot == self.keys || rng.fraction() < ops {
+                    rng.below(hot)
                 } else {
-                    hot + dice.below(self.keys - hot)
+                    hot + rng.below(self.keys - hot)
                 }
             }
         }
     }
 
-    fn rank(&self, dice: &mut Dice) -> u32 {
-        let share = dice.fraction();
+    fn rank(&self, rng: &mut Rng) -> u32 {
+        let share = rng.fraction();
         let rank = self.table.partition_point(|cumulated| *cumulated <= share) as u32;
         rank.min(self.keys - 1)
     }
@@ -154,9 +154,9 @@ mod tests {
 
     fn counts(dist: &str, keys: u32) -> Vec<u32> {
         let chooser = Chooser::new(dist.parse().unwrap(), keys);
-        let (mut dice, mut counts) = (Dice::new(1, 1), vec![0; keys as usize]);
+        let (mut rng, mut counts) = (Rng::new(1, 1), vec![0; keys as usize]);
         for _ in 0..100_000 {
-            counts[chooser.read(0, &mut dice) as usize] += 1;
+            counts[chooser.read(0, &mut rng) as usize] += 1;
         }
         counts
     }
@@ -181,8 +181,8 @@ mod tests {
         for bad in ["", "zipf:-1", "zipf:x", "hot:0/80", "hot:5", "uniform:1", "pareto"] {
             assert!(bad.parse::<KeysDist>().is_err(), "{bad}");
         }
-        let mut dice = Dice::new(1, 1);
-        assert_eq!(Chooser::new(KeysDist::Zipf(0.99), 0).write(0, &mut dice), 0);
-        assert_eq!(Chooser::new(KeysDist::Latest(0.99), 3).write(2, &mut dice), 0);
+        let mut rng = Rng::new(1, 1);
+        assert_eq!(Chooser::new(KeysDist::Zipf(0.99), 0).write(0, &mut rng), 0);
+        assert_eq!(Chooser::new(KeysDist::Latest(0.99), 3).write(2, &mut rng), 0);
     }
 }

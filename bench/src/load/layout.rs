@@ -93,7 +93,7 @@ impl Layout {
     }
 
     /// Appends the name of a node that a session makes.
-    pub(crate) fn push_made(op: Op, path: &mut String) {
+    pub(crate) fn push_created(op: Op, path: &mut String) {
         let letter = if Script::is_lasting(op) { "" } else { "e" };
         write!(path, "{letter}{:08}", op.seq << 1 >> 1).expect("writing to a String cannot fail");
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::load::dice::Dice;
+use crate::load::rng::Rng;
 use crate::model::kind::Kind;
 
 /// What can be mixed.
@@ -77,8 +77,8 @@ impl Mix {
     }
 
     /// The next kind.
-    pub(crate) fn choose(&self, dice: &mut Dice) -> Kind {
-        let mut rest = dice.fraction() * self.total();
+    pub(crate) fn choose(&self, rng: &mut Rng) -> Kind {
+        let mut rest = rng.fraction() * self.total();
         let mut last = Kind::Get;
         for (kind, weight) in self.kinds() {
             if rest < weight {
@@ -128,9 +128,9 @@ mod tests {
         let mix = Mix::parse("get=80,set=15,create=5").unwrap();
         assert_eq!(mix.to_string(), "get=80,set=15,create=5");
         assert!(mix.has(Kind::Create) && !mix.has(Kind::Multi) && mix.single().is_none());
-        let (mut dice, mut gets) = (Dice::new(1, 1), 0);
+        let (mut rng, mut gets) = (Rng::new(1, 1), 0);
         for _ in 0..10_000 {
-            gets += u32::from(mix.choose(&mut dice) == Kind::Get);
+            gets += u32::from(mix.choose(&mut rng) == Kind::Get);
         }
         assert!((7_800..8_200).contains(&gets), "{gets}");
         assert_eq!(Mix::only(Kind::Set).single(), Some(Kind::Set));

@@ -1,10 +1,10 @@
 //! What a load is: workloads, keys, values, options, scenarios.
 
 pub(crate) mod args;
-pub(crate) mod dice;
 pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod mix;
+pub(crate) mod rng;
 pub(crate) mod scenario;
 pub(crate) mod shape;
 pub(crate) mod sizes;

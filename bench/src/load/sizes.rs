@@ -66,7 +66,7 @@ impl FromStr for Sizes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::dice::mix;
+    use crate::load::rng::mix;
 
     #[test]
     fn sizes_are_read_and_spread() {

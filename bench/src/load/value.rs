@@ -1,6 +1,6 @@
 //! Values that prove themselves: who wrote them, for which key, and that no byte was changed.
 
-use crate::load::dice::{STEP, mix};
+use crate::load::rng::{STEP, mix};
 use crate::load::sizes::Sizes;
 
 /// Bytes in front of the fill: key, writer, sequence number.
@@ -9,7 +9,7 @@ const HEAD_BYTES: usize = 16;
 const SIGNED_BYTES_MIN: usize = HEAD_BYTES + 8;
 
 /// The writer of the values that were there before the load.
-pub(crate) const PLANTER: u32 = u32::MAX;
+pub(crate) const SETUP_WRITER: u32 = u32::MAX;
 
 /// What a value is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Origin {
 impl Origin {
     /// Whether values of this size tell who wrote them. Shorter ones are the same for every
     /// writer of a key: they prove that the key is right and the bytes are intact, no more.
-    pub(crate) const fn is_told_by(bytes: usize) -> bool {
+    pub(crate) const fn is_signed(bytes: usize) -> bool {
         bytes >= SIGNED_BYTES_MIN
     }
 
@@ -34,7 +34,7 @@ impl Origin {
         let bytes = self.bytes(sizes);
         value.clear();
         let mut word = self.seed();
-        if Origin::is_told_by(bytes) {
+        if Origin::is_signed(bytes) {
             value.extend_from_slice(&self.key.to_le_bytes());
             value.extend_from_slice(&self.writer.to_le_bytes());
             value.extend_from_slice(&self.seq.to_le_bytes());
@@ -50,8 +50,8 @@ impl Origin {
 
     /// Who wrote a value, if it is one for `key` of one of these sizes, and intact.
     pub(crate) fn read(value: &[u8], key: u32, sizes: Sizes) -> Option<Origin> {
-        if !Origin::is_told_by(value.len()) {
-            let origin = Origin { key, writer: PLANTER, seq: 0 };
+        if !Origin::is_signed(value.len()) {
+            let origin = Origin { key, writer: SETUP_WRITER, seq: 0 };
             let good = sizes.hold(value.len()) && intact(value, mix(u64::from(key)));
             return good.then_some(origin);
         }
@@ -98,7 +98,7 @@ mod tests {
             origin.write(sizes, &mut value);
             assert_eq!(value.len(), bytes);
             let read = Origin::read(&value, 7, sizes).expect("just written");
-            assert!(!Origin::is_told_by(bytes) || read == origin);
+            assert!(!Origin::is_signed(bytes) || read == origin);
             for at in 0..bytes {
                 value[at] ^= 1;
                 assert_eq!(Origin::read(&value, 7, sizes), None, "byte {at} of {bytes}");

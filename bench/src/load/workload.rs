@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::load::dice::Dice;
 use crate::load::keys::Chooser;
 use crate::load::mix::{MIXED, Mix};
+use crate::load::rng::Rng;
 use crate::model::kind::Kind;
 use crate::model::op::Op;
 
@@ -208,7 +208,7 @@ pub(crate) struct Script {
     mix: Mix,
     single: Option<Kind>,
     chooser: Chooser,
-    dice: Dice,
+    rng: Rng,
     lane: u32,
     seq: u64,
     /// The key that was written last.
@@ -216,36 +216,36 @@ pub(crate) struct Script {
     /// Nodes of its own that were acknowledged and may be deleted.
     deletable: Option<VecDeque<u64>>,
     /// The ephemeral node that is to be deleted next.
-    fleeting: Option<u64>,
+    ephemeral: Option<u64>,
 }
 
 /// Marks the numbers of nodes that go with their session.
-const FLEETING: u64 = 1 << 63;
+const EPHEMERAL: u64 = 1 << 63;
 
 impl Script {
     /// The script of one session.
-    pub(crate) fn new(mix: Mix, chooser: Chooser, lane: u32, mut dice: Dice) -> Script {
+    pub(crate) fn new(mix: Mix, chooser: Chooser, lane: u32, mut rng: Rng) -> Script {
         Script {
             mix,
             single: mix.single(),
-            newest: chooser.read(0, &mut dice),
+            newest: chooser.read(0, &mut rng),
             chooser,
-            dice,
+            rng,
             lane,
             seq: 0,
             deletable: mix.has(Kind::Delete).then(VecDeque::new),
-            fleeting: None,
+            ephemeral: None,
         }
     }
 
     /// Whether this is about a node that stays when its session goes.
     pub(crate) const fn is_lasting(op: Op) -> bool {
-        op.seq & FLEETING == 0
+        op.seq & EPHEMERAL == 0
     }
 
     /// What to do next.
     pub(crate) fn next_op(&mut self) -> Op {
-        let kind = self.single.unwrap_or_else(|| self.mix.choose(&mut self.dice));
+        let kind = self.single.unwrap_or_else(|| self.mix.choose(&mut self.rng));
         self.seq += 1;
         let (lane, seq) = (self.lane, self.seq);
         match kind {
@@ -256,10 +256,10 @@ impl Script {
             },
             Kind::Create => Op { kind, key: lane, seq },
             Kind::Set | Kind::Multi => {
-                self.newest = self.chooser.write(self.newest, &mut self.dice);
+                self.newest = self.chooser.write(self.newest, &mut self.rng);
                 Op { kind, key: self.newest, seq }
             }
-            _ => Op { kind, key: self.chooser.read(self.newest, &mut self.dice), seq },
+            _ => Op { kind, key: self.chooser.read(self.newest, &mut self.rng), seq },
         }
     }
 
@@ -272,19 +272,19 @@ impl Script {
 
     /// Nobody knows whether this was carried out: what would build on it is left out.
     pub(crate) fn forget(&mut self, op: Op) {
-        if op.kind == Kind::Ephemeral && self.fleeting == Some(op.seq) {
-            self.fleeting = None;
+        if op.kind == Kind::Ephemeral && self.ephemeral == Some(op.seq) {
+            self.ephemeral = None;
         }
     }
 
     /// Every node is deleted right after it was created.
     fn next_ephemeral(&mut self) -> Op {
         let key = self.lane;
-        match self.fleeting.take() {
+        match self.ephemeral.take() {
             Some(seq) => Op { kind: Kind::Delete, key, seq },
             None => {
-                let seq = self.seq | FLEETING;
-                self.fleeting = Some(seq);
+                let seq = self.seq | EPHEMERAL;
+                self.ephemeral = Some(seq);
                 Op { kind: Kind::Ephemeral, key, seq }
             }
         }
@@ -298,7 +298,7 @@ mod tests {
 
     fn script(mix: &str) -> Script {
         let chooser = Chooser::new(KeysDist::Uniform, 4);
-        Script::new(Mix::parse(mix).unwrap(), chooser, 7, Dice::new(1, 1))
+        Script::new(Mix::parse(mix).unwrap(), chooser, 7, Rng::new(1, 1))
     }
 
     #[test]

@@ -176,8 +176,8 @@ mod tests {
     /// Of lots that do not differ at most 5 % may be called different.
     #[test]
     fn chance_is_rarely_called_a_difference() {
-        let mut dice = crate::load::dice::Dice::new(7, 7);
-        let mut lot = || (0..5).map(|_| 1.0 + dice.fraction()).collect::<Vec<_>>();
+        let mut rng = crate::load::rng::Rng::new(7, 7);
+        let mut lot = || (0..5).map(|_| 1.0 + rng.fraction()).collect::<Vec<_>>();
         let wrong = (0..2_000).filter(|_| {
             let relation = relate(&lot(), &lot()).unwrap();
             relation.verdict != Verdict::WithinNoise

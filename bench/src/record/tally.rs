@@ -141,7 +141,7 @@ impl Tally {
             | FaultKind::Malformed
             | FaultKind::Lost
             | FaultKind::Exclusion
-            | FaultKind::Unanswered => self.ledger.doubt(op),
+            | FaultKind::Unanswered => self.ledger.mark_unknown(op),
         }
         self.fault(fault);
     }

@@ -10,7 +10,7 @@ use crate::model::quantiles::Quantiles;
 use crate::model::second::{Event, Second};
 use crate::model::server::Server;
 use crate::servers::host;
-use crate::servers::processes::Members;
+use crate::servers::processes::ServerProcesses;
 
 /// What is noted beside the operations of a run.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub(crate) struct RunTelemetry {
 
 /// Processors that driver and servers kept busy.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub(crate) struct Busy {
+pub(crate) struct CpuUse {
     /// The driver's.
     pub driver: Option<f64>,
     /// The servers', if their processes are known.
@@ -48,7 +48,7 @@ pub(crate) struct Busy {
 
 /// One second, as it is shown.
 #[derive(Clone, Debug)]
-pub(crate) struct Moment {
+pub(crate) struct SecondSummary {
     /// Which, from the end of the warm-up.
     pub second: SecondNumber,
     /// Operations answered.
@@ -56,7 +56,7 @@ pub(crate) struct Moment {
     /// Their latency.
     pub latency: Quantiles,
     /// Processors kept busy.
-    pub busy: Busy,
+    pub busy: CpuUse,
     /// Faults so far.
     pub faults: u64,
 }
@@ -74,7 +74,7 @@ pub(crate) struct Recorder {
     from: Nanos,
     primary: &'static [Kind],
     used: Option<Used>,
-    busy: BTreeMap<SecondNumber, Busy>,
+    busy: BTreeMap<SecondNumber, CpuUse>,
     seconds: Vec<(SecondNumber, Second)>,
     faults: u64,
 }
@@ -93,7 +93,7 @@ impl Recorder {
     }
 
     /// Looks at the processors' use whenever a second has passed.
-    pub(crate) fn look(&mut self, now: Nanos, members: &mut Members) {
+    pub(crate) fn look(&mut self, now: Nanos, members: &mut ServerProcesses) {
         let second = second_of(now, self.from);
         if self.used.is_some_and(|used| second_of(used.at, self.from) == second) {
             return;
@@ -109,7 +109,7 @@ impl Recorder {
 
     /// Takes in complete seconds of a load that ends at `until`, and returns those to show. Behind
     /// the end only those with late replies are.
-    pub(crate) fn take(&mut self, intervals: &[Interval], until: Nanos) -> Vec<Moment> {
+    pub(crate) fn take(&mut self, intervals: &[Interval], until: Nanos) -> Vec<SecondSummary> {
         let mut shown = Vec::new();
         for interval in intervals {
             let over = interval.second >= second_of(until, self.from).max(0);
@@ -119,7 +119,7 @@ impl Recorder {
             let busy = self.busy.remove(&interval.second).unwrap_or_default();
             let (second, ops) = (interval.second, response.len());
             if !over || ops > 0 || interval.faults > 0 {
-                shown.push(Moment { second, ops, latency, busy, faults: self.faults });
+                shown.push(SecondSummary { second, ops, latency, busy, faults: self.faults });
             }
             let second = Second {
                 at_s: interval.second as f64,
@@ -154,10 +154,10 @@ impl Recorder {
     }
 }
 
-fn shares(before: Used, now: Used) -> Busy {
+fn shares(before: Used, now: Used) -> CpuUse {
     let elapsed = now.at.saturating_sub(before.at).max(1) as f64;
     let share = |from: u64, to: u64| to.saturating_sub(from) as f64 / elapsed;
-    Busy {
+    CpuUse {
         driver: Some(share(before.driver_ns, now.driver_ns)),
         server: before.server_ns.zip(now.server_ns).map(|(from, to)| share(from, to)),
     }
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn cpu_time_belongs_to_the_second_that_has_passed() {
         let mut recorder = Recorder::new(0, &[Kind::Get]);
-        let mut members = Members::of_pid(std::process::id());
+        let mut members = ServerProcesses::of_pid(std::process::id());
         let times = [0, SECOND / 2, 2 * SECOND, 2 * SECOND + 1];
         times.into_iter().for_each(|now| recorder.look(now, &mut members));
         let seconds: Vec<_> = recorder.busy.keys().copied().collect();

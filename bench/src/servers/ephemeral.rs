@@ -37,7 +37,7 @@ static DIRECTORY: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 /// A server for one run.
 #[derive(Debug)]
-pub(crate) struct ThrowAway {
+pub(crate) struct EphemeralServer {
     directory: PathBuf,
     child: Child,
     ports: Ports,
@@ -52,9 +52,9 @@ pub struct Ports {
     pub http: Option<SocketAddr>,
 }
 
-impl ThrowAway {
+impl EphemeralServer {
     /// Starts one below the working directory.
-    pub(crate) fn start() -> Result<ThrowAway> {
+    pub(crate) fn start() -> Result<EphemeralServer> {
         let here = std::env::current_dir().context("there is no working directory")?;
         remove_stale(&here);
         let directory = here.join(format!("{PREFIX}{}", getpid().as_raw_nonzero()));
@@ -64,7 +64,7 @@ impl ThrowAway {
         })?;
         on_panic_remove(&directory);
         match run(&directory, (0, 0)) {
-            Ok((child, ports)) => Ok(ThrowAway { directory, child, ports }),
+            Ok((child, ports)) => Ok(EphemeralServer { directory, child, ports }),
             Err(error) => {
                 remove(&directory);
                 Err(error)
@@ -101,7 +101,7 @@ impl ThrowAway {
     }
 }
 
-impl Drop for ThrowAway {
+impl Drop for EphemeralServer {
     fn drop(&mut self) {
         // It may have ended by itself; what counts is that it is gone.
         let _ = self.kill();

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use crate::model::clock::{Nanos, SECOND};
 use crate::model::second::{Event, Second};
 use crate::model::server::Counters;
-use crate::servers::monitor::Counted;
+use crate::servers::monitor::CounterSample;
 
 /// A sync that took longer is an event.
 const SLOW_SYNC_MS: f64 = 10.0;
 
 /// Counters of the whole run, from the first answer to the last.
-pub(crate) fn counters(all: &[Counted]) -> Option<Counters> {
+pub(crate) fn counters(all: &[CounterSample]) -> Option<Counters> {
     let step = Step { before: all.first()?, now: all.last()? };
     if all.len() < 2
         || step.now.values.is_empty()
@@ -31,7 +31,7 @@ pub(crate) fn counters(all: &[Counted]) -> Option<Counters> {
 }
 
 /// Counters that changed from the first answer to the last, and by how much.
-pub(crate) fn changes(all: &[Counted]) -> BTreeMap<String, f64> {
+pub(crate) fn changes(all: &[CounterSample]) -> BTreeMap<String, f64> {
     let Some((before, now)) = all.first().zip(all.last()) else { return BTreeMap::new() };
     let names = now.values.iter().filter(|(name, _)| before.values.contains_key(*name));
     let changes = names.map(|(name, value)| (name.clone(), value - before.value(name)));
@@ -39,12 +39,12 @@ pub(crate) fn changes(all: &[Counted]) -> BTreeMap<String, f64> {
 }
 
 /// What happened, in order; times count from the end of the warm-up at `from`.
-pub(crate) fn events(all: &[Counted], from: Nanos) -> Vec<Event> {
+pub(crate) fn events(all: &[CounterSample], from: Nanos) -> Vec<Event> {
     all.windows(2).flat_map(|pair| Step { before: &pair[0], now: &pair[1] }.events(from)).collect()
 }
 
 /// Notes in each second what the counters say of it.
-pub(crate) fn annotate(seconds: &mut [Second], all: &[Counted], from: Nanos) {
+pub(crate) fn annotate(seconds: &mut [Second], all: &[CounterSample], from: Nanos) {
     for pair in all.windows(2) {
         let step = Step { before: &pair[0], now: &pair[1] };
         let middle = at(step.before.at.midpoint(step.now.at), from);
@@ -73,8 +73,8 @@ fn at(instant: Nanos, from: Nanos) -> f64 {
 /// From one answer to the next.
 #[derive(Clone, Copy, Debug)]
 struct Step<'a> {
-    before: &'a Counted,
-    now: &'a Counted,
+    before: &'a CounterSample,
+    now: &'a CounterSample,
 }
 
 impl Step<'_> {
@@ -106,7 +106,8 @@ impl Step<'_> {
             return events;
         }
         if self.before.role != self.now.role {
-            let role = |counted: &Counted| counted.role.clone().unwrap_or_else(|| "none".into());
+            let role =
+                |counted: &CounterSample| counted.role.clone().unwrap_or_else(|| "none".into());
             let text = format!("{} became {}", role(self.before), role(self.now));
             events.push(event("role", text));
         }
@@ -133,9 +134,14 @@ impl Step<'_> {
 mod tests {
     use super::*;
 
-    fn counted(second: u64, values: &[(&str, f64)]) -> Counted {
+    fn counted(second: u64, values: &[(&str, f64)]) -> CounterSample {
         let values = values.iter().map(|(name, value)| (name.to_string(), *value)).collect();
-        Counted { at: second * SECOND, values, role: Some("standalone".into()), commits: None }
+        CounterSample {
+            at: second * SECOND,
+            values,
+            role: Some("standalone".into()),
+            commits: None,
+        }
     }
 
     #[test]

@@ -13,17 +13,17 @@ use crate::model::clock::{Nanos, SECOND};
 use crate::model::error::error_text;
 use crate::model::numbers::latency;
 use crate::model::outage::{Kill, Outages};
+use crate::servers::four_letter::ServerStatus;
 use crate::servers::host;
 use crate::servers::quorum;
-use crate::servers::target::Keeper;
+use crate::servers::target::Supervisor;
 use crate::servers::target::Target;
-use crate::servers::word::Introduction;
 use crate::verify::acks::Acks;
 
 /// How long a killed server is waited for, or one that can be spared.
-const PATIENCE: Nanos = 60 * SECOND;
+const TIMEOUT: Nanos = 60 * SECOND;
 /// How often servers are asked whether they serve again.
-const ASK: Nanos = SECOND / 20;
+const POLL: Nanos = SECOND / 20;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
@@ -43,27 +43,27 @@ enum State {
 
 /// What has just happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct News {
+pub(crate) struct KillEvent {
     /// For people.
     pub text: String,
     /// Whether a server leads again, so that sessions can go on.
     pub serves: bool,
 }
 
-impl News {
-    fn new(text: String) -> News {
-        News { text, serves: false }
+impl KillEvent {
+    fn new(text: String) -> KillEvent {
+        KillEvent { text, serves: false }
     }
 }
 
 /// Kills the server that leads, every so often.
 pub(crate) struct Killer {
-    keeper: Keeper,
+    supervisor: Supervisor,
     servers: Vec<SocketAddr>,
     every: Nanos,
     next: Nanos,
     /// When servers are asked next.
-    ask: Nanos,
+    next_poll: Nanos,
     /// Begin of the measured time.
     from: Nanos,
     state: State,
@@ -76,20 +76,20 @@ pub(crate) struct Killer {
     /// What was done.
     outages: Outages,
     /// Why nothing else is killed.
-    trouble: Option<Error>,
+    failure: Option<Error>,
 }
 
 impl Killer {
     /// A killer for a load that asks for one.
     pub(crate) fn new(target: &Target, load: &Load) -> Result<Option<Killer>> {
         let Some(every) = load.kill_leader_every else { return Ok(None) };
-        match &target.keeper {
-            Keeper::Nobody => bail!(
+        match &target.supervisor {
+            Supervisor::Nobody => bail!(
                 "--kill-leader-every kills servers that are started again: leave out --server, or \
                  say how with --restart-cmd (or --restart-cmd : where a supervisor does it)"
             ),
-            Keeper::Own(_) => {}
-            Keeper::Command(_) => {
+            Supervisor::Own(_) => {}
+            Supervisor::Command(_) => {
                 let missing = target.servers.iter().find(|s| host::listener(**s).is_none());
                 if let Some(server) = missing {
                     bail!(
@@ -105,22 +105,22 @@ impl Killer {
                  4lw.commands.whitelist)"
             );
         };
-        if let Err(reason) = quorum::can_spare(leader, &target.servers) {
+        if let Err(reason) = quorum::can_lose(leader, &target.servers) {
             bail!("--kill-leader-every: {leader} cannot be killed: {reason}");
         }
         Ok(Some(Killer {
-            keeper: target.keeper.clone(),
+            supervisor: target.supervisor.clone(),
             servers: target.servers.clone(),
             every,
             next: 0,
-            ask: 0,
+            next_poll: 0,
             from: 0,
             state: State::Serving,
             without_writes: None,
             resumed: false,
             children: Vec::new(),
             outages: Outages::default(),
-            trouble: None,
+            failure: None,
         }))
     }
 
@@ -135,55 +135,55 @@ impl Killer {
         match self.state {
             State::Serving => false,
             // Where a restart has failed, another server may still take over.
-            State::Down { led, .. } => self.trouble.is_none() || (!led && self.servers.len() > 1),
+            State::Down { led, .. } => self.failure.is_none() || (!led && self.servers.len() > 1),
         }
     }
 
     /// Whether sessions cannot go on yet.
-    pub(crate) fn is_headless(&self) -> bool {
+    pub(crate) fn has_no_leader(&self) -> bool {
         matches!(self.state, State::Down { led: false, .. })
     }
 
     /// Does what is due, and tells what has happened.
-    pub(crate) fn look(&mut self, now: Nanos, may_kill: bool, acks: &Acks) -> Option<News> {
-        if let Some(news) = self.look_at_writes(acks) {
+    pub(crate) fn look(&mut self, now: Nanos, may_kill: bool, acks: &Acks) -> Option<KillEvent> {
+        if let Some(news) = self.check_writes(acks) {
             return Some(news);
         }
-        if now < self.ask {
+        if now < self.next_poll {
             return None;
         }
-        self.ask = now + ASK;
-        let may_kill = may_kill && self.trouble.is_none() && now >= self.next;
+        self.next_poll = now + POLL;
+        let may_kill = may_kill && self.failure.is_none() && now >= self.next;
         let looked = match self.state {
             State::Serving if may_kill => self.kill(now, acks),
             State::Serving => Ok(None),
-            State::Down { .. } => self.look_at_commands().and_then(|()| self.look_at_servers(now)),
+            State::Down { .. } => self.check_commands().and_then(|()| self.check_servers(now)),
         };
-        looked.unwrap_or_else(|trouble| {
-            let text = format!("{}; nothing else is killed", error_text(&trouble));
-            self.trouble.get_or_insert(trouble);
-            Some(News::new(text))
+        looked.unwrap_or_else(|failure| {
+            let text = format!("{}; nothing else is killed", error_text(&failure));
+            self.failure.get_or_insert(failure);
+            Some(KillEvent::new(text))
         })
     }
 
     /// The load is over: what was done, and why it ended early.
     pub(crate) fn finish(mut self, acks: &Acks) -> (Outages, Option<Error>) {
         self.sum_up(acks);
-        let idle = self.outages.kills == 0 && self.trouble.is_none();
-        let trouble = idle.then(|| anyhow!("no server was killed: the load was over before"));
-        (self.outages, self.trouble.or(trouble))
+        let idle = self.outages.kills == 0 && self.failure.is_none();
+        let failure = idle.then(|| anyhow!("no server was killed: the load was over before"));
+        (self.outages, self.failure.or(failure))
     }
 
     /// The first write that is acknowledged under a new leader ends the pause.
-    fn look_at_writes(&mut self, acks: &Acks) -> Option<News> {
+    fn check_writes(&mut self, acks: &Acks) -> Option<KillEvent> {
         let since = self.without_writes?;
         acks.last().filter(|last| *last > since)?;
         (self.without_writes, self.resumed) = (None, true);
         let pause = latency(seconds(acks.longest()) * 1e6);
-        Some(News::new(format!("writes are acknowledged again, after {pause} without")))
+        Some(KillEvent::new(format!("writes are acknowledged again, after {pause} without")))
     }
 
-    fn look_at_commands(&mut self) -> Result<()> {
+    fn check_commands(&mut self) -> Result<()> {
         for (server, child) in &mut self.children {
             if let Ok(Some(status)) = child.try_wait()
                 && status.code().is_some_and(|code| code != 0)
@@ -197,10 +197,10 @@ impl Killer {
         Ok(())
     }
 
-    fn look_at_servers(&mut self, now: Nanos) -> Result<Option<News>> {
+    fn check_servers(&mut self, now: Nanos) -> Result<Option<KillEvent>> {
         let State::Down { server, pid, since, started, led } = self.state else { return Ok(None) };
         let after = seconds(now.saturating_sub(since));
-        if now.saturating_sub(since) > PATIENCE {
+        if now.saturating_sub(since) > TIMEOUT {
             let what = if led { format!("{server} is not back") } else { "no server leads".into() };
             self.state = State::Serving;
             bail!("{what} a minute after {server} was killed");
@@ -212,22 +212,22 @@ impl Killer {
                 self.start(server, pid)?;
             }
         } else if !led {
-            if let Some(leader) = quorum::leader_in_brief(&self.servers) {
+            if let Some(leader) = quorum::leader_with_short_timeout(&self.servers) {
                 self.state = State::Down { server, pid, since, started, led: true };
                 self.outages.down_s.push(after);
                 self.last().leader_s = Some(after);
                 self.last().successor = Some(leader.to_string());
                 self.without_writes = Some(now);
                 let text = format!("{leader} leads, {} after the kill", latency(after * 1e6));
-                return Ok(Some(News { text, serves: true }));
+                return Ok(Some(KillEvent { text, serves: true }));
             }
-        } else if Introduction::in_brief(server).role.is_some() {
+        } else if ServerStatus::with_short_timeout(server).role.is_some() {
             self.state = State::Serving;
             self.next = now.saturating_add(self.every);
             self.last().back_s = Some(after);
             if self.servers.len() > 1 {
                 let text = format!("{server} is back, {} after the kill", latency(after * 1e6));
-                return Ok(Some(News::new(text)));
+                return Ok(Some(KillEvent::new(text)));
             }
         }
         Ok(None)
@@ -237,24 +237,26 @@ impl Killer {
         self.outages.each.last_mut().expect("what is down was killed")
     }
 
-    fn kill(&mut self, now: Nanos, acks: &Acks) -> Result<Option<News>> {
+    fn kill(&mut self, now: Nanos, acks: &Acks) -> Result<Option<KillEvent>> {
         let spared = match quorum::leader(&self.servers) {
             None => Err("no server leads".to_string()),
-            Some(leader) => quorum::can_spare(leader, &self.servers).map(|()| leader),
+            Some(leader) => quorum::can_lose(leader, &self.servers).map(|()| leader),
         };
         let server = match spared {
             Ok(server) => server,
-            Err(reason) if now.saturating_sub(self.next) > PATIENCE => {
+            Err(reason) if now.saturating_sub(self.next) > TIMEOUT => {
                 bail!("a kill has been due for a minute: {reason}");
             }
             Err(_) => return Ok(None),
         };
         self.sum_up(acks);
         acks.watch();
-        let pid = match &self.keeper {
-            Keeper::Nobody => unreachable!("there is no killer of these"),
-            Keeper::Own(own) => Some(own.borrow_mut().kill().context("cannot kill the server")?),
-            Keeper::Command(_) => {
+        let pid = match &self.supervisor {
+            Supervisor::Nobody => unreachable!("there is no killer of these"),
+            Supervisor::Own(own) => {
+                Some(own.borrow_mut().kill().context("cannot kill the server")?)
+            }
+            Supervisor::Command(_) => {
                 let found = host::listener(server);
                 let pid = found.and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
                 let pid = pid.with_context(|| format!("no process listens on {server}"))?;
@@ -270,13 +272,13 @@ impl Killer {
         (self.without_writes, self.resumed) = (None, false);
         self.state = State::Down { server, pid, since: now, started: false, led: false };
         let process = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
-        Ok(Some(News::new(format!("killed the leader, {server}{process}"))))
+        Ok(Some(KillEvent::new(format!("killed the leader, {server}{process}"))))
     }
 
     /// Notes for how long nothing was written because of the last kill.
     fn sum_up(&mut self, acks: &Acks) {
         // The load may have ended before a look at the first write.
-        let _ = self.look_at_writes(acks);
+        let _ = self.check_writes(acks);
         if self.resumed
             && let Some(kill) = self.outages.each.last_mut()
         {
@@ -285,10 +287,10 @@ impl Killer {
     }
 
     fn start(&mut self, server: SocketAddr, pid: Option<u32>) -> Result<()> {
-        match &self.keeper {
-            Keeper::Nobody => unreachable!("there is no killer of these"),
-            Keeper::Own(own) => own.borrow_mut().restart(),
-            Keeper::Command(command) => {
+        match &self.supervisor {
+            Supervisor::Nobody => unreachable!("there is no killer of these"),
+            Supervisor::Own(own) => own.borrow_mut().restart(),
+            Supervisor::Command(command) => {
                 let command = command.replace("{server}", &server.to_string());
                 let mut shell = Command::new("/bin/sh");
                 shell.arg("-c").arg(&command).process_group(0);

@@ -1,13 +1,13 @@
 //! The server's metrics for Prometheus, as far as they tell how its commits are distributed.
 
 use crate::model::quantiles::Distribution;
-use crate::servers::word::exchange;
+use crate::servers::four_letter::exchange;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Names of the histograms, without their endings.
 const SECONDS: &str = "ringkeeper_fsync_seconds";
@@ -26,7 +26,7 @@ impl Commits {
     /// Asks a server; none if it does not answer, or tells other things.
     pub(crate) fn ask(address: SocketAddr) -> Option<Commits> {
         let request = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
-        Commits::parse(&exchange(address, &request, PATIENCE).ok()?)
+        Commits::parse(&exchange(address, &request, TIMEOUT).ok()?)
     }
 
     fn parse(text: &str) -> Option<Commits> {

@@ -2,6 +2,7 @@
 
 pub mod ephemeral;
 pub(crate) mod events;
+pub(crate) mod four_letter;
 pub mod groups;
 pub(crate) mod host;
 pub(crate) mod kill;
@@ -14,4 +15,3 @@ pub(crate) mod quorum;
 pub mod root;
 pub(crate) mod storage;
 pub(crate) mod target;
-pub(crate) mod word;

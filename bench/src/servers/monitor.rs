@@ -8,17 +8,17 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use crate::model::clock::{Clock, Nanos, SECOND};
+use crate::servers::four_letter;
 use crate::servers::metrics::Commits;
-use crate::servers::word;
 
 /// How often it is asked.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long the last answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Counters at one instant.
 #[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Counted {
+pub(crate) struct CounterSample {
     /// When the answer came.
     pub at: Nanos,
     /// Values by name, without `zk_`.
@@ -29,10 +29,10 @@ pub(crate) struct Counted {
     pub commits: Option<Commits>,
 }
 
-impl Counted {
+impl CounterSample {
     /// Reads an answer; `None` if it is a refusal.
-    pub(crate) fn parse(at: Nanos, answer: &str) -> Option<Counted> {
-        let mut counted = Counted { at, values: BTreeMap::new(), role: None, commits: None };
+    pub(crate) fn parse(at: Nanos, answer: &str) -> Option<CounterSample> {
+        let mut counted = CounterSample { at, values: BTreeMap::new(), role: None, commits: None };
         for line in answer.lines() {
             let Some((name, value)) = line.split_once('\t') else { continue };
             let name = name.strip_prefix("zk_").unwrap_or(name);
@@ -66,7 +66,7 @@ pub(crate) struct Source {
 #[derive(Debug)]
 pub(crate) struct Monitor {
     stop: Sender<()>,
-    answers: Receiver<Vec<Counted>>,
+    answers: Receiver<Vec<CounterSample>>,
 }
 
 impl Monitor {
@@ -85,18 +85,18 @@ impl Monitor {
 
     /// Asks a last time and hands out all answers. A server that does not answer in time leaves
     /// none.
-    pub(crate) fn stop(self) -> Vec<Counted> {
+    pub(crate) fn stop(self) -> Vec<CounterSample> {
         drop(self.stop);
-        self.answers.recv_timeout(PATIENCE).unwrap_or_default()
+        self.answers.recv_timeout(TIMEOUT).unwrap_or_default()
     }
 }
 
 fn ask_until(
     source: Source,
     clock: Clock,
-    first: Option<Counted>,
+    first: Option<CounterSample>,
     stopped: &Receiver<()>,
-) -> Vec<Counted> {
+) -> Vec<CounterSample> {
     let mut all = Vec::from_iter(first);
     let mut due = clock.now();
     while !all.is_empty() {
@@ -114,14 +114,15 @@ fn ask_until(
     all
 }
 
-fn ask(source: Source, clock: Clock) -> Option<Counted> {
-    let answer = word::ask(source.server, "mntr").unwrap_or_default();
-    let counted = Counted::parse(clock.now(), &answer);
+fn ask(source: Source, clock: Clock) -> Option<CounterSample> {
+    let answer = four_letter::ask(source.server, "mntr").unwrap_or_default();
+    let counted = CounterSample::parse(clock.now(), &answer);
     let commits = source.metrics.and_then(Commits::ask);
     // Where the word is not allowed, metrics may be.
-    let silent = || Counted { at: clock.now(), values: BTreeMap::new(), role: None, commits: None };
+    let silent =
+        || CounterSample { at: clock.now(), values: BTreeMap::new(), role: None, commits: None };
     let counted = counted.or_else(|| commits.is_some().then(silent))?;
-    Some(Counted { commits, ..counted })
+    Some(CounterSample { commits, ..counted })
 }
 
 #[cfg(test)]
@@ -131,11 +132,11 @@ mod tests {
     #[test]
     fn answers_are_read_and_refusals_are_none() {
         let text = "zk_server_state\tleader\nzk_cnt_fsynctime\t12\nzk_version\t3.9.5\n";
-        let counted = Counted::parse(7, text).unwrap();
+        let counted = CounterSample::parse(7, text).unwrap();
         assert_eq!(counted.role.as_deref(), Some("leader"));
         assert_eq!(counted.value("cnt_fsynctime"), 12.0);
         assert_eq!(counted.values.len(), 1);
         let refusal = "mntr is not executed because it is not in the whitelist.\n";
-        assert_eq!(Counted::parse(7, refusal), None);
+        assert_eq!(CounterSample::parse(7, refusal), None);
     }
 }

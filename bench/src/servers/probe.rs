@@ -7,11 +7,11 @@ use crate::model::clock::{Clock, Nanos};
 use crate::model::second::{Event, Second};
 use crate::model::server::Server;
 use crate::servers::events;
+use crate::servers::four_letter;
 use crate::servers::metrics::Commits;
 use crate::servers::monitor::{Monitor, Source};
-use crate::servers::processes::Members;
+use crate::servers::processes::ServerProcesses;
 use crate::servers::storage;
-use crate::servers::word;
 
 /// Connections of one host that a server takes, unless it is told otherwise.
 const CONNECTIONS_DEFAULT: u32 = 60;
@@ -42,12 +42,13 @@ impl ServerProbe {
     pub(crate) fn begin(
         options: ProbeOptions,
         servers: &[SocketAddr],
-        members: &Members,
+        members: &ServerProcesses,
         clock: Clock,
     ) -> ServerProbe {
         let mut server = Server { pids: members.pids(), ..Server::default() };
         let mut missing = Vec::new();
-        let answers = |server: &SocketAddr| Some((*server, word::ask(*server, "conf").ok()?));
+        let answers =
+            |server: &SocketAddr| Some((*server, four_letter::ask(*server, "conf").ok()?));
         let (asked, answer) = servers.iter().find_map(answers).unzip();
         server.asked = asked.map(|asked| asked.to_string());
         server.configuration = answer.as_deref().map(storage::configuration).unwrap_or_default();

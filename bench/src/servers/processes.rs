@@ -45,7 +45,7 @@ impl Used {
 
 /// The servers of a target as processes of this host.
 #[derive(Clone, Debug)]
-pub(crate) struct Members {
+pub(crate) struct ServerProcesses {
     each: Vec<Used>,
     servers: usize,
 }
@@ -56,13 +56,13 @@ pub(crate) struct Usages {
     each: Vec<u64>,
 }
 
-impl Members {
+impl ServerProcesses {
     /// Finds the processes of servers, unless they are named.
-    pub(crate) fn find(servers: &[SocketAddr], pids: &[u32]) -> Members {
+    pub(crate) fn find(servers: &[SocketAddr], pids: &[u32]) -> ServerProcesses {
         let given = pids.iter().map(|pid| Used::new(None, Some(*pid)));
         let found = servers.iter().map(|s| Used::new(Some(*s), host::listener(*s)));
         let each = if pids.is_empty() { found.collect() } else { given.collect() };
-        Members { each, servers: servers.len() }
+        ServerProcesses { each, servers: servers.len() }
     }
 
     /// Those that are known.
@@ -109,7 +109,8 @@ impl Members {
         };
         let member = |(at, one): (usize, &Used)| {
             let rss = one.pid.and_then(host::rss_bytes);
-            let said = one.server.map(crate::servers::word::Introduction::of).unwrap_or_default();
+            let said =
+                one.server.map(crate::servers::four_letter::ServerStatus::of).unwrap_or_default();
             Member {
                 server: one.server.map(|server| server.to_string()),
                 version: said.version,
@@ -132,10 +133,10 @@ impl Usages {
 }
 
 #[cfg(test)]
-impl Members {
+impl ServerProcesses {
     /// One process that was named.
-    pub(crate) fn of_pid(pid: u32) -> Members {
-        Members { each: vec![Used::new(None, Some(pid))], servers: 1 }
+    pub(crate) fn of_pid(pid: u32) -> ServerProcesses {
+        ServerProcesses { each: vec![Used::new(None, Some(pid))], servers: 1 }
     }
 }
 
@@ -149,7 +150,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = listener.local_addr().unwrap();
         let gone = Used { pid: Some(u32::MAX), ..Used::new(Some(server), None) };
-        let mut members = Members { each: vec![gone], servers: 1 };
+        let mut members = ServerProcesses { each: vec![gone], servers: 1 };
         (members.each[0].cpu_ns, members.each[0].before_ns) = (70, -20);
         assert!(members.cpu_ns().unwrap() >= 50);
         assert_eq!(members.pids(), [std::process::id()]);
@@ -164,12 +165,12 @@ mod tests {
     fn sums_say_what_they_lack() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let servers = [listener.local_addr().unwrap(), ([127, 0, 0, 1], 1).into()];
-        let mut members = Members::find(&servers, &[]);
+        let mut members = ServerProcesses::find(&servers, &[]);
         assert_eq!((members.pids().len(), members.unknown()), (1, 1));
         let usages = members.usages().unwrap();
         let each = members.describe(&usages, &usages, 1);
         assert!(each[0].rss_bytes > Some(100_000) && each[0].cpus == Some(0.0), "{each:?}");
         assert!(each[1].pid.is_none() && each[1].cpus.is_none(), "{each:?}");
-        assert_eq!(Members::find(&servers, &[std::process::id()]).unknown(), 0);
+        assert_eq!(ServerProcesses::find(&servers, &[std::process::id()]).unknown(), 0);
     }
 }

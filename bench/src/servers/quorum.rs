@@ -2,33 +2,33 @@
 
 use std::net::SocketAddr;
 
-use crate::servers::monitor::Counted;
-use crate::servers::word::{self, Introduction};
+use crate::servers::four_letter::{self, ServerStatus};
+use crate::servers::monitor::CounterSample;
 
 /// The server that orders writes, as it says itself.
 pub(crate) fn leader(servers: &[SocketAddr]) -> Option<SocketAddr> {
-    servers.iter().copied().find(|server| Introduction::of(*server).leads())
+    servers.iter().copied().find(|server| ServerStatus::of(*server).leads())
 }
 
 /// The same while some of them may be silent.
-pub(crate) fn leader_in_brief(servers: &[SocketAddr]) -> Option<SocketAddr> {
-    servers.iter().copied().find(|server| Introduction::in_brief(*server).leads())
+pub(crate) fn leader_with_short_timeout(servers: &[SocketAddr]) -> Option<SocketAddr> {
+    servers.iter().copied().find(|server| ServerStatus::with_short_timeout(*server).leads())
 }
 
 /// Whether enough others would be left to elect another leader; the reason if not. A server on its
 /// own has nobody to leave behind.
-pub(crate) fn can_spare(leader: SocketAddr, servers: &[SocketAddr]) -> Result<(), String> {
-    if Introduction::of(leader).role.as_deref() == Some("standalone") {
+pub(crate) fn can_lose(leader: SocketAddr, servers: &[SocketAddr]) -> Result<(), String> {
+    if ServerStatus::of(leader).role.as_deref() == Some("standalone") {
         return Ok(());
     }
-    let answer = word::ask(leader, "mntr").unwrap_or_default();
-    let counted = Counted::parse(0, &answer);
+    let answer = four_letter::ask(leader, "mntr").unwrap_or_default();
+    let counted = CounterSample::parse(0, &answer);
     let (left, voters) = counted.as_ref().and_then(voters).unwrap_or_else(|| by_asking(servers));
     enough(left, voters)
 }
 
 /// Followers that are in step, and voters in all, as the leader says.
-fn voters(counted: &Counted) -> Option<(u64, u64)> {
+fn voters(counted: &CounterSample) -> Option<(u64, u64)> {
     let value = |name: &str| counted.values.get(name).map(|value| *value as u64);
     let silent = value("synced_non_voting_followers").unwrap_or(0);
     Some((value("synced_followers")?.saturating_sub(silent), value("quorum_size")?))
@@ -37,7 +37,7 @@ fn voters(counted: &Counted) -> Option<(u64, u64)> {
 /// The same of the servers that are known, where the leader does not answer `mntr`.
 fn by_asking(servers: &[SocketAddr]) -> (u64, u64) {
     let follows =
-        |server: &&SocketAddr| Introduction::of(**server).role.as_deref() == Some("follower");
+        |server: &&SocketAddr| ServerStatus::of(**server).role.as_deref() == Some("follower");
     (servers.iter().filter(follows).count() as u64, servers.len() as u64)
 }
 
@@ -60,12 +60,12 @@ mod tests {
                 "zk_synced_followers\t{followers}\nzk_synced_non_voting_followers\t{silent}\n\
                  zk_quorum_size\t{size}\n"
             );
-            let (left, voters) = voters(&Counted::parse(0, &answer).unwrap()).unwrap();
+            let (left, voters) = voters(&CounterSample::parse(0, &answer).unwrap()).unwrap();
             enough(left, voters)
         };
         assert_eq!(said(2, 0, 3), Ok(()));
         assert!(said(2, 1, 3).unwrap_err().starts_with("1 of 3 voters would be left, and 2"));
         assert!(said(2, 0, 5).is_err() && said(3, 0, 5).is_ok() && said(1, 0, 2).is_err());
-        assert_eq!(voters(&Counted::parse(0, "zk_uptime\t1\n").unwrap()), None);
+        assert_eq!(voters(&CounterSample::parse(0, "zk_uptime\t1\n").unwrap()), None);
     }
 }

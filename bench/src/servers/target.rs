@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use crate::servers::ephemeral::ThrowAway;
+use crate::servers::ephemeral::EphemeralServer;
 use crate::servers::probe::ProbeOptions;
 
 /// Servers to load, as one.
@@ -17,7 +17,7 @@ pub(crate) struct Target {
     /// Processes to account for; found by their ports on this host if empty.
     pub pids: Vec<u32>,
     /// Who starts them again when they are killed.
-    pub keeper: Keeper,
+    pub supervisor: Supervisor,
     /// What to find out about them beside the load.
     pub probe: ProbeOptions,
 }
@@ -25,19 +25,19 @@ pub(crate) struct Target {
 impl Target {
     /// Servers that are not ours to kill.
     pub(crate) fn new(name: &str, servers: Vec<SocketAddr>, probe: ProbeOptions) -> Target {
-        let (pids, keeper) = (Vec::new(), Keeper::Nobody);
-        Target { name: name.to_string(), servers, pids, keeper, probe }
+        let (pids, supervisor) = (Vec::new(), Supervisor::Nobody);
+        Target { name: name.to_string(), servers, pids, supervisor, probe }
     }
 }
 
 /// Who starts the servers of a target again.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Keeper {
+pub(crate) enum Supervisor {
     /// Nobody: they are not ours to kill.
     #[default]
     Nobody,
     /// This process, which has started its only server itself.
-    Own(Rc<RefCell<ThrowAway>>),
+    Own(Rc<RefCell<EphemeralServer>>),
     /// A command of the user's.
     Command(String),
 }

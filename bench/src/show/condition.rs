@@ -60,7 +60,7 @@ pub(crate) struct Condition {
 
 /// What became of a condition under one load.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Ruling {
+pub(crate) struct ConditionResult {
     /// Whether the condition holds, which fails the run.
     pub failed: bool,
     /// The condition, the figure and the load, in words.
@@ -72,12 +72,12 @@ pub(crate) fn judge(
     conditions: &[Condition],
     runs: &[Run],
     baseline: Option<&[Run]>,
-) -> Result<Vec<Ruling>> {
-    let rulings = conditions.iter().map(|condition| {
+) -> Result<Vec<ConditionResult>> {
+    let verdicts = conditions.iter().map(|condition| {
         let judged = condition.judge(runs, baseline);
         judged.with_context(|| format!("--fail-if {:?}", condition.text))
     });
-    Ok(rulings.collect::<Result<Vec<_>>>()?.concat())
+    Ok(verdicts.collect::<Result<Vec<_>>>()?.concat())
 }
 
 impl Condition {
@@ -88,8 +88,8 @@ impl Condition {
 
     /// A ruling for each load that has the operation. Figures of repeated runs are medians; of
     /// errors, faults and unsent operations the most counts.
-    fn judge(&self, runs: &[Run], baseline: Option<&[Run]>) -> Result<Vec<Ruling>> {
-        let mut rulings = Vec::new();
+    fn judge(&self, runs: &[Run], baseline: Option<&[Run]>) -> Result<Vec<ConditionResult>> {
+        let mut verdicts = Vec::new();
         for load in loads(runs) {
             let Some(figure) = self.figure(&load.runs)? else { continue };
             let (limit, against) = match self.bound {
@@ -112,13 +112,13 @@ impl Condition {
             let word = if failed { "FAIL" } else { "ok  " };
             let (shown, title) = (self.shown(figure), &load.title);
             let text = format!("{word} {:<18} {shown}{against} ({title})", self.text);
-            rulings.push(Ruling { failed, text });
+            verdicts.push(ConditionResult { failed, text });
         }
-        if rulings.is_empty() {
+        if verdicts.is_empty() {
             let what = self.operation.as_deref().unwrap_or("the figure");
             bail!("no run has {what}, so it cannot be told whether this holds");
         }
-        Ok(rulings)
+        Ok(verdicts)
     }
 
     fn figure(&self, runs: &[&Run]) -> Result<Option<f64>> {
@@ -303,8 +303,8 @@ mod tests {
 
     fn judged(condition: &str, runs: &[Run], baseline: Option<&[Run]>) -> Result<Vec<bool>> {
         let conditions = [condition.parse::<Condition>().unwrap()];
-        let rulings = judge(&conditions, runs, baseline)?;
-        Ok(rulings.iter().map(|ruling| ruling.failed).collect())
+        let verdicts = judge(&conditions, runs, baseline)?;
+        Ok(verdicts.iter().map(|verdict| verdict.failed).collect())
     }
 
     #[test]
@@ -381,7 +381,7 @@ mod tests {
     fn rulings_say_the_figure() {
         let runs = [Run::sample("get", 10_000.0)];
         let conditions = ["get.p50>50us".parse().unwrap()];
-        let rulings = judge(&conditions, &runs, None).unwrap();
-        assert_eq!(rulings[0].text, "FAIL get.p50>50us       100 us (get · 64 connections)");
+        let verdicts = judge(&conditions, &runs, None).unwrap();
+        assert_eq!(verdicts[0].text, "FAIL get.p50>50us       100 us (get · 64 connections)");
     }
 }

@@ -12,7 +12,7 @@ use crate::model::interval::Interval;
 use crate::model::numbers::{grouped, latency};
 use crate::model::quantiles::Quantiles;
 use crate::record::hdr::HdrLog;
-use crate::record::telemetry::Moment;
+use crate::record::telemetry::SecondSummary;
 use crate::show::paint::Paint;
 use crate::show::sparkline::sparkline;
 
@@ -91,16 +91,16 @@ impl Live {
     }
 
     /// Shows the second that has just passed.
-    pub(crate) fn second(&mut self, moment: &Moment) {
-        self.rates.push(moment.ops as f64);
-        self.p99s.push(moment.latency.p99);
+    pub(crate) fn second(&mut self, summary: &SecondSummary) {
+        self.rates.push(summary.ops as f64);
+        self.p99s.push(summary.latency.p99);
         match self.screen {
             Screen::Quiet => {}
-            Screen::Lines => self.print(&line(moment)),
+            Screen::Lines => self.print(&line(summary)),
             Screen::Terminal(paint) => {
                 let columns = tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
                 let columns = if columns == 0 { 80 } else { usize::from(columns) };
-                let lines = drawing(moment, &self.rates, &self.p99s, columns, paint);
+                let lines = drawing(summary, &self.rates, &self.p99s, columns, paint);
                 let back = if self.drawn == 0 { String::new() } else { up(self.drawn) };
                 self.drawn = lines.len();
                 let lines: String = lines.iter().map(|line| format!("{line}\x1b[K\n")).collect();
@@ -139,25 +139,25 @@ fn up(lines: usize) -> String {
     format!("\r\x1b[{lines}A")
 }
 
-fn line(moment: &Moment) -> String {
-    let Quantiles { p50, p99, p999, .. } = moment.latency;
+fn line(summary: &SecondSummary) -> String {
+    let Quantiles { p50, p99, p999, .. } = summary.latency;
     let mut tail = String::new();
-    if let Some(driver) = moment.busy.driver {
+    if let Some(driver) = summary.busy.driver {
         tail += &format!("   driver {:.0} %", driver * 100.0);
     }
-    if let Some(server) = moment.busy.server {
+    if let Some(server) = summary.busy.server {
         tail += &format!("   server {:.0} %", server * 100.0);
     }
-    if moment.faults > 0 {
-        tail += &format!("   {} faults", grouped(moment.faults));
+    if summary.faults > 0 {
+        tail += &format!("   {} faults", grouped(summary.faults));
     }
-    if moment.second < 0 {
+    if summary.second < 0 {
         tail += "   warm-up";
     }
     format!(
         "{:>5} s {:>11} ops   p50 {:>8}   p99 {:>8}   p99.9 {:>8}{tail}\n",
-        moment.second,
-        grouped(moment.ops),
+        summary.second,
+        grouped(summary.ops),
         latency(p50),
         latency(p99),
         latency(p999),
@@ -166,25 +166,25 @@ fn line(moment: &Moment) -> String {
 
 /// What a terminal shows: figures, and how they went.
 fn drawing(
-    moment: &Moment,
+    summary: &SecondSummary,
     rates: &[f64],
     p99s: &[f64],
     columns: usize,
     paint: Paint,
 ) -> Vec<String> {
-    let Quantiles { p50, p99, p999, .. } = moment.latency;
-    let phase = match moment.second {
+    let Quantiles { p50, p99, p999, .. } = summary.latency;
+    let phase = match summary.second {
         second if second < 0 => format!("{:>4} s  warm-up", -second),
         second => format!("{:>4} s", second + 1),
     };
-    let rate = format!("{:>11}/s", grouped(moment.ops));
+    let rate = format!("{:>11}/s", grouped(summary.ops));
     let times =
         format!("p50 {:>8}  p99 {:>8}  p99.9 {:>8}", latency(p50), latency(p99), latency(p999));
     let percent =
         |cpus: Option<f64>| cpus.map_or("-".into(), |cpus| format!("{:.0} %", cpus * 1e2));
-    let (driver, server) = (percent(moment.busy.driver), percent(moment.busy.server));
+    let (driver, server) = (percent(summary.busy.driver), percent(summary.busy.server));
     let cpu = format!("driver {driver}, server {server} of a CPU");
-    let faults = match moment.faults {
+    let faults = match summary.faults {
         0 => paint.good("no faults"),
         n => paint.bad(&format!("{} faults", grouped(n))),
     };
@@ -206,28 +206,28 @@ fn drawing(
 mod tests {
     use super::*;
     use crate::model::interval::SecondNumber;
-    use crate::record::telemetry::Busy;
+    use crate::record::telemetry::CpuUse;
 
-    fn moment(second: SecondNumber, faults: u64) -> Moment {
+    fn summary(second: SecondNumber, faults: u64) -> SecondSummary {
         let latency = Quantiles { p50: 61.0, p99: 1_234.0, p999: 20_000.0, ..Quantiles::default() };
-        let busy = Busy { driver: Some(0.31), server: Some(1.2) };
-        Moment { second, ops: 12_345, latency, busy, faults }
+        let busy = CpuUse { driver: Some(0.31), server: Some(1.2) };
+        SecondSummary { second, ops: 12_345, latency, busy, faults }
     }
 
     #[test]
     fn a_pipe_gets_one_line_without_escapes() {
         assert_eq!(
-            line(&moment(3, 0)),
+            line(&summary(3, 0)),
             "    3 s      12,345 ops   p50    61 us   p99  1.23 ms   p99.9  20.0 ms   driver 31 %   \
              server 120 %\n"
         );
-        let early = Moment { busy: Busy::default(), ..moment(-1, 2) };
+        let early = SecondSummary { busy: CpuUse::default(), ..summary(-1, 2) };
         assert!(line(&early).ends_with("   2 faults   warm-up\n"), "{}", line(&early));
     }
 
     #[test]
     fn a_terminal_gets_a_drawing_that_fits() {
-        let lines = drawing(&moment(3, 0), &[1.0, 2.0], &[5.0, 1_234.0], 100, Paint::Plain);
+        let lines = drawing(&summary(3, 0), &[1.0, 2.0], &[5.0, 1_234.0], 100, Paint::Plain);
         let expected = "   4 s       12,345/s  p50    61 us  p99  1.23 ms  p99.9  20.0 ms
   rate ▅█  top 2
   p99  ▁█  top 1.23 ms
@@ -235,11 +235,11 @@ mod tests {
         assert_eq!(lines.join("\n"), expected);
         let values = vec![1e6; 200];
         for columns in [48, 60, 80, 200] {
-            let lines = drawing(&moment(-2, 3), &values, &values, columns, Paint::Plain);
+            let lines = drawing(&summary(-2, 3), &values, &values, columns, Paint::Plain);
             let longest = lines.iter().map(|line| line.chars().count()).max().unwrap();
             assert!(longest <= columns, "{longest} of {columns}: {lines:?}");
         }
-        let painted = drawing(&moment(3, 1), &[1.0], &[1.0], 80, Paint::Colours).join("");
+        let painted = drawing(&summary(3, 1), &[1.0], &[1.0], 80, Paint::Colours).join("");
         assert!(painted.contains("\x1b[31m1 faults\x1b[0m"), "{painted:?}");
     }
 }

@@ -49,15 +49,15 @@ impl Audit<'_> {
         let paths = &self.layout.keys;
         let requests = paths.iter().map(|path| Request::GetData { path, watch: false });
         let mut key = 0;
-        ask_all(client, requests, |answer| {
+        read_pipelined(client, requests, |answer| {
             let (data, stat) = answer.body().data_stat()?;
             let (known, path) = (self.ledger.keys[key as usize], &paths[key as usize]);
             match check::value(data, key, self.load.value_bytes) {
                 Ok(origin) => self.key(path, (origin, data), &stat, &known),
                 Err(fault) => self.faults.note(fault),
             }
-            let (sets, unsure) = (u64::from(known.sets), u64::from(known.unsure));
-            self.expect(path, u64::try_from(stat.version).unwrap_or(0), sets..=sets + unsure);
+            let (sets, unknown) = (u64::from(known.sets), u64::from(known.unknown));
+            self.expect(path, u64::try_from(stat.version).unwrap_or(0), sets..=sets + unknown);
             key += 1;
             Ok(())
         })
@@ -72,7 +72,7 @@ impl Audit<'_> {
         known: &KeyWrites,
     ) {
         let older = stat.mzxid < known.mzxid || stat.version < known.version;
-        let told = Origin::is_told_by(data.map_or(0, <[u8]>::len)) && stat.mzxid == known.mzxid;
+        let told = Origin::is_signed(data.map_or(0, <[u8]>::len)) && stat.mzxid == known.mzxid;
         let other = told && (origin.writer, origin.seq) != (known.writer, known.seq);
         if known.mzxid > 0 && (older || other) {
             let story = format!(
@@ -92,16 +92,16 @@ impl Audit<'_> {
         let lanes = 0..self.load.connections;
         let paths: Vec<String> = lanes.map(|lane| self.layout.lane(lane)).collect();
         let requests = paths.iter().map(|path| Request::GetChildren { path, watch: false });
-        let (mut lane, mut extra, mut fleeting) = (0, 0, 0);
+        let (mut lane, mut extra, mut ephemeral) = (0, 0, 0);
         let none = Bits::default();
-        ask_all(client, requests, |answer| {
+        read_pipelined(client, requests, |answer| {
             let expected = self.ledger.made.get(&lane).unwrap_or(&none);
             let (mut found, mut others) = (0, 0);
             for name in answer.body().names()? {
                 match name.parse::<u64>() {
                     Ok(seq) if expected.holds(seq) => found += 1,
                     Ok(_) => others += 1,
-                    Err(_) => fleeting += 1,
+                    Err(_) => ephemeral += 1,
                 }
             }
             let (count, path) = (expected.count(), &paths[lane as usize]);
@@ -113,8 +113,8 @@ impl Audit<'_> {
             (lane, extra) = (lane + 1, extra + others);
             Ok(())
         })?;
-        self.expect("nodes that nobody asked to stay", extra, 0..=self.ledger.unsure_nodes);
-        self.expect("ephemeral nodes of closed sessions", fleeting, 0..=0);
+        self.expect("nodes that nobody asked to stay", extra, 0..=self.ledger.unknown_nodes);
+        self.expect("ephemeral nodes of closed sessions", ephemeral, 0..=0);
         Ok(())
     }
 
@@ -135,7 +135,7 @@ impl Audit<'_> {
     }
 }
 
-fn ask_all<'a>(
+fn read_pipelined<'a>(
     client: &mut Client,
     requests: impl Iterator<Item = Request<'a>>,
     mut look: impl FnMut(&Answer) -> Result<(), Error>,

@@ -18,7 +18,7 @@ pub(crate) struct KeyWrites {
     /// Acknowledged sets.
     pub sets: u32,
     /// Sets of which nobody knows whether they were carried out.
-    pub unsure: u32,
+    pub unknown: u32,
     /// The newest state that was acknowledged to its writer; zxid 0 says that there is none.
     pub mzxid: i64,
     /// The version of that state.
@@ -32,8 +32,8 @@ pub(crate) struct KeyWrites {
 impl KeyWrites {
     fn merge(&mut self, other: &KeyWrites) {
         let newest = if other.mzxid > self.mzxid { *other } else { *self };
-        let (sets, unsure) = (self.sets + other.sets, self.unsure + other.unsure);
-        *self = KeyWrites { sets, unsure, ..newest };
+        let (sets, unknown) = (self.sets + other.sets, self.unknown + other.unknown);
+        *self = KeyWrites { sets, unknown, ..newest };
     }
 }
 
@@ -87,7 +87,7 @@ pub(crate) struct Ledger {
     /// Each session's nodes: those that have to be there.
     pub made: BTreeMap<u32, Bits>,
     /// Creates and deletes of which nobody knows whether they were carried out.
-    pub unsure_nodes: u64,
+    pub unknown_nodes: u64,
 }
 
 impl Ledger {
@@ -102,7 +102,7 @@ impl Ledger {
         let Some(key) = self.keys.get_mut(origin.key as usize) else { return };
         let (mzxid, version) = (stat.mzxid, stat.version);
         let Origin { writer, seq, .. } = origin;
-        key.merge(&KeyWrites { sets: 1, unsure: 0, mzxid, version, writer, seq });
+        key.merge(&KeyWrites { sets: 1, unknown: 0, mzxid, version, writer, seq });
         let versions = &mut self.versions[origin.key as usize];
         if let Ok(version) = u64::try_from(version)
             && version < VERSIONS_MAX
@@ -122,16 +122,16 @@ impl Ledger {
     }
 
     /// Nobody knows whether this was carried out.
-    pub(crate) fn doubt(&mut self, op: Op) {
+    pub(crate) fn mark_unknown(&mut self, op: Op) {
         match op.kind {
             Kind::Set | Kind::Multi => {
                 if let Some(key) = self.keys.get_mut(op.key as usize) {
-                    key.unsure += 1;
+                    key.unknown += 1;
                 }
             }
-            Kind::Create => self.unsure_nodes += 1,
+            Kind::Create => self.unknown_nodes += 1,
             Kind::Delete if Script::is_lasting(op) => {
-                self.unsure_nodes += 1;
+                self.unknown_nodes += 1;
                 self.made.entry(op.key).or_default().put(op.seq, false);
             }
             Kind::Delete
@@ -164,7 +164,7 @@ impl Ledger {
         for (lane, theirs) in &other.made {
             self.made.insert(*lane, theirs.clone());
         }
-        self.unsure_nodes += other.unsure_nodes;
+        self.unknown_nodes += other.unknown_nodes;
     }
 }
 
@@ -178,10 +178,10 @@ mod tests {
         let stat = |mzxid, version| Stat { mzxid, version, ..Stat::default() };
         ledger.set(Origin { key: 1, writer: 5, seq: 9 }, &stat(20, 2));
         ledger.set(Origin { key: 1, writer: 4, seq: 3 }, &stat(10, 1));
-        ledger.doubt(Op { kind: Kind::Set, key: 1, seq: 4 });
+        ledger.mark_unknown(Op { kind: Kind::Set, key: 1, seq: 4 });
         let mut all = Ledger::new(2);
         all.merge(&ledger);
-        let expected = KeyWrites { sets: 2, unsure: 1, mzxid: 20, version: 2, writer: 5, seq: 9 };
+        let expected = KeyWrites { sets: 2, unknown: 1, mzxid: 20, version: 2, writer: 5, seq: 9 };
         assert_eq!(all.keys, [KeyWrites::default(), expected]);
     }
 
@@ -209,10 +209,10 @@ mod tests {
             ledger.node(Op { kind: Kind::Create, key: 3, seq });
         }
         ledger.node(Op { kind: Kind::Delete, key: 3, seq: 2 });
-        ledger.doubt(Op { kind: Kind::Delete, key: 3, seq: 70 });
-        ledger.doubt(Op { kind: Kind::Create, key: 3, seq: 71 });
+        ledger.mark_unknown(Op { kind: Kind::Delete, key: 3, seq: 70 });
+        ledger.mark_unknown(Op { kind: Kind::Create, key: 3, seq: 71 });
         let made = &ledger.made[&3];
         assert!(made.holds(1) && !made.holds(2) && !made.holds(70) && !made.holds(71));
-        assert_eq!((made.count(), ledger.unsure_nodes), (1, 2));
+        assert_eq!((made.count(), ledger.unknown_nodes), (1, 2));
     }
 }

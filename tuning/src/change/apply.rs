@@ -11,7 +11,7 @@ use super::plan::{Plan, Step, plan};
 use super::{current, script, set};
 use crate::check::Configuration;
 use crate::cli::ApplyArgs;
-use crate::terminal::say;
+use crate::terminal::print;
 use crate::text;
 use ringkeeper_bench::servers::root::Root;
 use ringkeeper_bench::show::paint::Paint;
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &ApplyArgs, configuration: Configuration<'_>) -> Result<
     let root = Root::new(&args.check.subject.root);
     let plan = plan(&args.check, configuration)?;
     let paint = Paint::for_stdout();
-    say(&shown(&plan, paint));
+    print(&shown(&plan, paint));
     if let Some(path) = &args.output_script {
         script::write(path, &plan)?;
         return Ok(ExitCode::SUCCESS);
@@ -36,14 +36,14 @@ pub(crate) fn run(args: &ApplyArgs, configuration: Configuration<'_>) -> Result<
         return Ok(ExitCode::SUCCESS);
     }
     if !args.yes {
-        say("Nothing was changed. With --yes it is; `ringkeeper tune undo` changes it back.\n");
+        print("Nothing was changed. With --yes it is; `ringkeeper tune undo` changes it back.\n");
         return Ok(ExitCode::SUCCESS);
     }
     let mut journal = Journal::open(&args.state)?;
     let applied = apply(&root, &plan, &mut journal)?;
-    say(&outcome(&applied, paint));
+    print(&outcome(&applied, paint));
     let state = args.state.display();
-    say(&format!("Recorded in {state}. It lasts until the host restarts.\n"));
+    print(&format!("Recorded in {state}. It lasts until the host restarts.\n"));
     Ok(if applied.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -94,10 +94,10 @@ fn shown(plan: &Plan, paint: Paint) -> String {
         let lasting = text::wrap(&format!("to keep it: {}", change.lasting), 88, 4);
         let _ = writeln!(out, "{}", paint.faint(&lasting));
     }
-    if !plan.by_hand.is_empty() {
+    if !plan.manual.is_empty() {
         out.push_str("\nFor you to decide:\n");
     }
-    for (condition, fix) in &plan.by_hand {
+    for (condition, fix) in &plan.manual {
         let _ = writeln!(out, "  {}\n{}", paint.bold(condition), text::wrap(fix, 88, 4));
     }
     out

@@ -116,7 +116,7 @@ fn parse(text: &str) -> Result<Vec<Record>> {
         bail!("it has format {}, this version knows {FORMAT}", contents.format);
     }
     // Only files of the kernel are ever changed; a record that names another is not ours.
-    let foreign = contents.changes.iter().find(|record| !is_ours(&record.path));
+    let foreign = contents.changes.iter().find(|record| !is_kernel_file(&record.path));
     if let Some(record) = foreign {
         bail!("it names {}, which is no file that this tool changes", record.path);
     }
@@ -124,7 +124,7 @@ fn parse(text: &str) -> Result<Vec<Record>> {
 }
 
 /// Whether a path is one of the kernel's, without a way out.
-pub(crate) fn is_ours(path: &str) -> bool {
+pub(crate) fn is_kernel_file(path: &str) -> bool {
     let below = ["/proc/sys/", "/sys/"].iter().any(|prefix| path.starts_with(prefix));
     below && !path.split('/').any(|part| part == "..")
 }

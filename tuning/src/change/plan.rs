@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::journal::is_ours;
+use super::journal::is_kernel_file;
 use super::{Change, current};
 use crate::check::finding::{Finding, Outcome};
 use crate::check::{self, Configuration};
@@ -21,7 +21,7 @@ pub(crate) struct Step {
 pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     /// A condition and its fix.
-    pub(crate) by_hand: Vec<(String, String)>,
+    pub(crate) manual: Vec<(String, String)>,
 }
 
 /// What there is to change on a host.
@@ -33,14 +33,14 @@ pub(crate) fn plan(target: &Target, configuration: Configuration<'_>) -> Result<
     let wanted = |finding: &&Finding| {
         finding.outcome == Outcome::Failed && finding.condition.to_lowercase().contains(&word)
     };
-    let mut plan = Plan { steps: Vec::new(), by_hand: Vec::new() };
+    let mut plan = Plan { steps: Vec::new(), manual: Vec::new() };
     for finding in findings.iter().filter(wanted) {
         if finding.changes.is_empty() {
             let fix = finding.fix.clone().unwrap_or_default();
-            plan.by_hand.push((finding.condition.clone(), fix));
+            plan.manual.push((finding.condition.clone(), fix));
         }
         for change in &finding.changes {
-            assert!(is_ours(&change.path), "only files of the kernel are changed");
+            assert!(is_kernel_file(&change.path), "only files of the kernel are changed");
             let from = current(&root, &change.path)
                 .with_context(|| format!("cannot read {}", change.path))?;
             let condition = finding.condition.clone();

@@ -48,7 +48,7 @@ pub(super) fn render(plan: &Plan) -> String {
         let lasting = one_line(&change.lasting);
         let _ = writeln!(out, "# {condition}; to keep it: {lasting}\nchange {path} {from} {to}\n");
     }
-    for (condition, fix) in &plan.by_hand {
+    for (condition, fix) in &plan.manual {
         let _ = writeln!(out, "# For you to decide: {}: {}", one_line(condition), one_line(fix));
     }
     out

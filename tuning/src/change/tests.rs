@@ -75,7 +75,7 @@ fn what_somebody_else_has_set_since_is_left_alone() {
     site.apply(None);
     site.copy.write(QUEUE, "9000\n");
     site.copy.write(SWAPPINESS, "60\n");
-    assert_eq!(site.undo(), [Undone::NotOurs("9000".to_owned()), Undone::Already]);
+    assert_eq!(site.undo(), [Undone::ChangedByOthers("9000".to_owned()), Undone::Already]);
     assert_eq!(site.value(QUEUE), "9000");
     let left: Vec<String> = site.journal().records.iter().map(|r| r.path.clone()).collect();
     assert_eq!(left, [format!("/{QUEUE}")]);

@@ -20,7 +20,7 @@ use self::finding::{Finding, Outcome, Severity};
 pub use self::host::Configured;
 use self::host::Host;
 use crate::cli::{CheckArgs, Subject};
-use crate::terminal::say;
+use crate::terminal::print;
 use crate::text;
 use ringkeeper_bench::servers::root::Root;
 use ringkeeper_bench::show::paint::Paint;
@@ -36,8 +36,8 @@ pub(crate) fn run(args: &CheckArgs, configuration: Configuration<'_>) -> Result<
     let configured = configured(&args.subject, configuration)?;
     let findings = findings(Root::new(&args.subject.root), configured);
     match args.json {
-        true => say(&format!("{:#}\n", as_json(&findings))),
-        false => say(&table(&findings, Paint::for_stdout())),
+        true => print(&format!("{:#}\n", as_json(&findings))),
+        false => print(&table(&findings, Paint::for_stdout())),
     }
     Ok(ExitCode::from(code(&findings)))
 }

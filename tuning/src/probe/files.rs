@@ -4,7 +4,7 @@
 use ringkeeper_engine::device::{Strategy, extents};
 use serde::{Deserialize, Serialize};
 
-use super::commits::{Made, Sample, Target};
+use super::commits::{FileLayout, Sample, Target};
 use super::counters::Counters;
 use super::scratch::Scratch;
 use super::spread::Spread;
@@ -68,10 +68,10 @@ pub(crate) fn compare(
     let mapped = |made| works.contains(&Strategy::Mmap).then(|| state(Strategy::Mmap, made));
     Some(FileFacts {
         strategy: plain.to_string(),
-        zeroed: state(plain, Made::AsSegments),
-        reserved: state(plain, Made::Reserved),
-        mapped_small_pieces: mapped(Made::AsSegments).flatten(),
-        mapped_large_pieces: mapped(Made::LargePieces).flatten(),
+        zeroed: state(plain, FileLayout::AsSegments),
+        reserved: state(plain, FileLayout::Reserved),
+        mapped_small_pieces: mapped(FileLayout::AsSegments).flatten(),
+        mapped_large_pieces: mapped(FileLayout::LargePieces).flatten(),
     })
 }
 

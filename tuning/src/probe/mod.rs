@@ -26,7 +26,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail};
 use ringkeeper_engine::device::{Device, Disk, Durability, Load, Priority, Strategy};
 
-use self::commits::{Bounds, Made, Target};
+use self::commits::{Bounds, FileLayout, Target};
 use self::counters::{Counters, Counts};
 use self::load_generator::LoadGenerator;
 pub(crate) use self::plan::{Depth, Plan};
@@ -51,7 +51,7 @@ pub(crate) fn run(
     directory: &Path,
     plan: &Plan,
     stop: &Stop,
-    tell: &mut dyn FnMut(&str, f64),
+    progress: &mut dyn FnMut(&str, f64),
 ) -> Result<Report> {
     let root = Root::host();
     let begun = Instant::now();
@@ -62,10 +62,10 @@ pub(crate) fn run(
     let before = counters.read();
     let mut disk = disk::facts(&root, directory);
     let mut taken = taken(&root, directory, plan)?;
-    tell("what others write", 0.0);
-    disk.others_kib_per_second = others(&counters);
+    progress("what others write", 0.0);
+    disk.others_kib_per_second = other_writes(&counters);
     let clock = clock::measure(&root);
-    let mut course = Course {
+    let mut probe = ProbeRun {
         plan,
         stop,
         counters: &counters,
@@ -75,7 +75,7 @@ pub(crate) fn run(
         cut_short: None,
         priority: (Priority::Usual, Priority::Usual),
     };
-    let (targets, unusable) = course.targets(&scratch, tell)?;
+    let (targets, unusable) = probe.targets(&scratch, progress)?;
     if stop.is_wanted() {
         bail!("{INTERRUPTED} before anything was measured, and leaves nothing behind");
     }
@@ -85,17 +85,17 @@ pub(crate) fn run(
         bail!("no way to write works in {}: {}", directory.display(), reasons.join("; "));
     }
     let mut wakes = Vec::new();
-    if let Err(error) = course.rounds(&targets, &mut wakes, tell) {
-        if course.tallies.iter().all(|tally| tally.cell().is_none()) {
+    if let Err(error) = probe.rounds(&targets, &mut wakes, progress) {
+        if probe.tallies.iter().all(|tally| tally.cell().is_none()) {
             return Err(error);
         }
         // What was measured before it is true all the same.
-        course.cut_short = Some(format!("{error:#}"));
+        probe.cut_short = Some(format!("{error:#}"));
     }
     let works: Vec<Strategy> = targets.iter().map(|(strategy, _)| *strategy).collect();
-    tell("states of the file", 0.97);
+    progress("states of the file", 0.97);
     let files = files::compare(&scratch, &counters, stop, &works);
-    let Course { tallies, cut_short, priority, .. } = course;
+    let ProbeRun { tallies, cut_short, priority, .. } = probe;
     taken.priority = match priority {
         (quiet, busy) if quiet == busy => quiet.to_string(),
         (quiet, busy) => format!("{quiet} ({busy} where it is busy)"),
@@ -112,7 +112,7 @@ pub(crate) fn run(
         clock,
         cut_short: if stop.is_wanted() { Some(INTERRUPTED.to_owned()) } else { cut_short },
     };
-    tell("done", 1.0);
+    progress("done", 1.0);
     Ok(report)
 }
 
@@ -146,7 +146,7 @@ fn taken(root: &Root, directory: &Path, plan: &Plan) -> Result<Taken> {
 }
 
 /// KiB per second that others write to the disk while we do nothing.
-fn others(counters: &Counters) -> Option<f64> {
+fn other_writes(counters: &Counters) -> Option<f64> {
     let before = counters.read();
     std::thread::sleep(WATCH_TIME);
     let sectors = counters.read().since(before).sectors?;
@@ -157,7 +157,7 @@ fn others(counters: &Counters) -> Option<f64> {
 type Targets = Vec<(Strategy, Target)>;
 
 /// A probe under way.
-struct Course<'a> {
+struct ProbeRun<'a> {
     plan: &'a Plan,
     stop: &'a Stop,
     counters: &'a Counters,
@@ -169,20 +169,20 @@ struct Course<'a> {
     priority: (Priority, Priority),
 }
 
-impl Course<'_> {
+impl ProbeRun<'_> {
     /// A file for each strategy that works here.
     fn targets(
         &self,
         scratch: &Scratch,
-        tell: &mut dyn FnMut(&str, f64),
+        progress: &mut dyn FnMut(&str, f64),
     ) -> Result<(Targets, Vec<Unusable>)> {
         let (mut targets, mut unusable) = (Vec::new(), Vec::new());
         for strategy in Strategy::ALL {
             if self.stop.is_wanted() {
                 break;
             }
-            tell(&format!("a file for {strategy}"), 0.0);
-            match Target::make(scratch, strategy, self.plan.file_bytes, Made::AsSegments) {
+            progress(&format!("a file for {strategy}"), 0.0);
+            match Target::make(scratch, strategy, self.plan.file_bytes, FileLayout::AsSegments) {
                 Ok(target) => targets.push((strategy, target)),
                 // That says nothing about the strategy.
                 Err(error) if error.is_full() => {
@@ -199,7 +199,7 @@ impl Course<'_> {
         &mut self,
         targets: &[(Strategy, Target)],
         wakes: &mut Vec<wake::Wake>,
-        tell: &mut dyn FnMut(&str, f64),
+        progress: &mut dyn FnMut(&str, f64),
     ) -> Result<()> {
         let cells = self.plan.cells();
         self.tallies =
@@ -213,7 +213,7 @@ impl Course<'_> {
                 }
                 if load == Load::Busy && busy.is_none() {
                     if round == 0 {
-                        tell("hand-offs between threads", 0.0);
+                        progress("hand-offs between threads", 0.0);
                         wakes.extend(wake::measure(Load::Quiet, WAKE_TIME, self.stop)?);
                     }
                     busy = Some(LoadGenerator::start(self.plan.time_max()));
@@ -223,7 +223,7 @@ impl Course<'_> {
                 }
                 let size = text::bytes(bytes as u64);
                 let named = format!("{strategy}, {size}, {}", load_name(load));
-                tell(&named, (round * cells.len() + at) as f64 / all as f64);
+                progress(&named, (round * cells.len() + at) as f64 / all as f64);
                 let target = targets.iter().find(|(way, _)| *way == strategy);
                 if let Some((_, target)) = target {
                     self.measure(at, target)?;

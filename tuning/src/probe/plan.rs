@@ -125,7 +125,7 @@ impl Plan {
     }
 
     /// The sentence before it begins.
-    pub(crate) fn promise(&self) -> String {
+    pub(crate) fn announcement(&self) -> String {
         format!(
             "about {} s (never more than {} s), at most {} written, {} of space while it runs",
             self.expected().as_secs(),

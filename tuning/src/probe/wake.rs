@@ -19,7 +19,7 @@ const TURNS_MAX: u32 = 3_000;
 /// About what a commit takes.
 const COMMIT: Duration = Duration::from_micros(50);
 /// A reply that takes longer than this never comes.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A thread is woken by parking and unparking it (a futex).
 pub(crate) const FUTEX: &str = "futex";
@@ -167,7 +167,7 @@ fn loopback(turns: &Turns<'_>) -> Result<Vec<u64>> {
     let (mut there, _) = listener.accept()?;
     for end in [&here, &there] {
         end.set_nodelay(true)?;
-        end.set_read_timeout(Some(PATIENCE))?;
+        end.set_read_timeout(Some(TIMEOUT))?;
     }
     let pinning = Pinning::new();
     let move_over = || pinning.iter().for_each(Pinning::move_over);

@@ -26,10 +26,10 @@ pub(crate) enum Socket {
 impl Socket {
     /// Connects to a server, unless it takes longer than `patience`: a host that is gone does not
     /// even refuse.
-    pub(crate) async fn connect(server: SocketAddr, patience: Duration) -> io::Result<Socket> {
+    pub(crate) async fn connect(server: SocketAddr, timeout: Duration) -> io::Result<Socket> {
         let mut timer = Timer::new()?;
-        let mut connecting = pin!(Socket::connect_patiently(server));
-        let mut waiting = pin!(timer.wait(patience));
+        let mut connecting = pin!(Socket::connect_without_timeout(server));
+        let mut waiting = pin!(timer.wait(timeout));
         poll_fn(|context| match connecting.as_mut().poll(context) {
             Poll::Ready(connected) => Poll::Ready(connected),
             Poll::Pending => waiting.as_mut().poll(context).map(|waited| {
@@ -40,7 +40,7 @@ impl Socket {
         .await
     }
 
-    async fn connect_patiently(server: SocketAddr) -> io::Result<Socket> {
+    async fn connect_without_timeout(server: SocketAddr) -> io::Result<Socket> {
         match CARRIER.get() {
             Io::Uring => {
                 let stream = tokio_uring::net::TcpStream::connect(server).await?;

@@ -9,17 +9,17 @@ use toml::de::{DeTable, DeValue};
 
 /// What is wrong with a file, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Mistake {
+pub(crate) struct LineError {
     /// Counted from one.
     pub line: usize,
     /// What is wrong.
     pub text: String,
 }
 
-impl Mistake {
+impl LineError {
     /// A mistake on a line.
-    pub(crate) fn new(line: usize, text: impl Into<String>) -> Mistake {
-        Mistake { line, text: text.into() }
+    pub(crate) fn new(line: usize, text: impl Into<String>) -> LineError {
+        LineError { line, text: text.into() }
     }
 }
 
@@ -56,21 +56,21 @@ pub(crate) struct Entry {
 
 impl Item {
     /// The single word that is expected here.
-    pub(crate) fn word(&self) -> Result<&str, Mistake> {
+    pub(crate) fn word(&self) -> Result<&str, LineError> {
         match &self.value {
             Value::Word(word) => Ok(word),
             Value::List(_) | Value::Table(_) => {
-                Err(Mistake::new(self.line, "a single value is expected here"))
+                Err(LineError::new(self.line, "a single value is expected here"))
             }
         }
     }
 
     /// The table that is expected here.
-    pub(crate) fn table(&self) -> Result<&[Entry], Mistake> {
+    pub(crate) fn table(&self) -> Result<&[Entry], LineError> {
         match &self.value {
             Value::Table(entries) => Ok(entries),
             Value::Word(_) | Value::List(_) => {
-                Err(Mistake::new(self.line, "keys and values are expected here"))
+                Err(LineError::new(self.line, "keys and values are expected here"))
             }
         }
     }
@@ -84,10 +84,10 @@ impl Item {
     }
 
     /// The number that is expected here.
-    pub(crate) fn number<T: std::str::FromStr>(&self) -> Result<T, Mistake> {
+    pub(crate) fn number<T: std::str::FromStr>(&self) -> Result<T, LineError> {
         let word = self.word()?;
         let parsed = word.replace('_', "").parse();
-        parsed.map_err(|_| Mistake::new(self.line, format!("a number is expected, not {word:?}")))
+        parsed.map_err(|_| LineError::new(self.line, format!("a number is expected, not {word:?}")))
     }
 }
 
@@ -97,14 +97,14 @@ pub(crate) fn is_yaml(path: &Path) -> bool {
 }
 
 /// Reads TOML.
-pub(crate) fn read_toml(text: &str) -> Result<Item, Mistake> {
+pub(crate) fn read_toml(text: &str) -> Result<Item, LineError> {
     let line = |at: usize| {
         let before = &text.as_bytes()[..at.min(text.len())];
         1 + before.iter().filter(|byte| **byte == b'\n').count()
     };
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
-        Mistake::new(line(at), error.message())
+        LineError::new(line(at), error.message())
     })?;
     Ok(Item { line: 1, value: Value::Table(from_table(table.get_ref(), &line)) })
 }
@@ -140,13 +140,13 @@ fn from_value(value: &Spanned<DeValue<'_>>, line: &impl Fn(usize) -> usize) -> I
 const DEPTH_MAX: usize = 64;
 
 /// Reads YAML, in which a key may come several times.
-pub(crate) fn read_yaml(text: &str) -> Result<Item, Mistake> {
+pub(crate) fn read_yaml(text: &str) -> Result<Item, LineError> {
     let mut events = Parser::new_from_str(text);
     loop {
         match next_event(&mut events)? {
             (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
             (Event::StreamEnd | Event::DocumentEnd, line) => {
-                return Err(Mistake::new(line, "nothing is in this file"));
+                return Err(LineError::new(line, "nothing is in this file"));
             }
             (event, line) => return from_event(event, line, &mut events, 0),
         }
@@ -155,10 +155,10 @@ pub(crate) fn read_yaml(text: &str) -> Result<Item, Mistake> {
 
 fn next_event<'t>(
     events: &mut impl Iterator<Item = Result<(Event<'t>, Span), saphyr_parser::ScanError>>,
-) -> Result<(Event<'t>, usize), Mistake> {
+) -> Result<(Event<'t>, usize), LineError> {
     match events.next() {
         Some(Ok((event, span))) => Ok((event, span.start.line())),
-        Some(Err(error)) => Err(Mistake::new(error.marker().line(), error.info())),
+        Some(Err(error)) => Err(LineError::new(error.marker().line(), error.info())),
         None => Ok((Event::StreamEnd, 0)),
     }
 }
@@ -168,9 +168,9 @@ fn from_event<'t>(
     line: usize,
     events: &mut impl Iterator<Item = Result<(Event<'t>, Span), saphyr_parser::ScanError>>,
     depth: usize,
-) -> Result<Item, Mistake> {
+) -> Result<Item, LineError> {
     if depth > DEPTH_MAX {
-        return Err(Mistake::new(line, format!("more than {DEPTH_MAX} levels")));
+        return Err(LineError::new(line, format!("more than {DEPTH_MAX} levels")));
     }
     let value = match event {
         Event::Scalar(text, ..) => Value::Word(text.into_owned()),
@@ -195,14 +195,14 @@ fn from_event<'t>(
                 entries.push(Entry { key: key.word()?.to_string(), line, item });
             }
         }
-        Event::Alias(_) => return Err(Mistake::new(line, "aliases are not understood here")),
+        Event::Alias(_) => return Err(LineError::new(line, "aliases are not understood here")),
         Event::Nothing
         | Event::StreamStart
         | Event::StreamEnd
         | Event::DocumentStart(_)
         | Event::DocumentEnd
         | Event::SequenceEnd
-        | Event::MappingEnd => return Err(Mistake::new(line, "a value is missing here")),
+        | Event::MappingEnd => return Err(LineError::new(line, "a value is missing here")),
     };
     Ok(Item { line, value })
 }
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn mistakes_are_found_where_they_are() {
         assert_eq!(read_toml("a = 1\nb =\n").unwrap_err().line, 2);
-        assert_eq!(read_yaml("a: 1\nb: [\n").map_err(|mistake| mistake.line > 1), Err(true));
+        assert_eq!(read_yaml("a: 1\nb: [\n").map_err(|error| error.line > 1), Err(true));
         assert!(read_yaml("").is_err() && read_yaml("a: *b").is_err());
         assert!(read_yaml(&"- ".repeat(1_000)).is_err());
     }

@@ -1,7 +1,7 @@
 //! Configurations of ClickHouse's keeper-bench. What has a counterpart here is taken over, the rest
 //! is named.
 
-use super::document::{Entry, Item, Mistake, Value};
+use super::document::{Entry, Item, LineError, Value};
 use super::{Phase, Scenario};
 
 /// Kinds of request by the beginning of their keys, as keeper-bench tells them.
@@ -19,7 +19,7 @@ const NODES_MAX: u64 = 1_000_000;
 #[derive(Default)]
 struct Reading {
     words: Vec<String>,
-    notes: Vec<Mistake>,
+    notes: Vec<LineError>,
     servers: Vec<String>,
     concurrent: bool,
     pipelined: bool,
@@ -34,7 +34,7 @@ struct Reading {
 }
 
 /// Reads a configuration.
-pub(super) fn read(file: &Item) -> Result<Scenario, Mistake> {
+pub(super) fn read(file: &Item) -> Result<Scenario, LineError> {
     let mut reading = Reading::default();
     for entry in file.table()? {
         match entry.key.as_str() {
@@ -54,7 +54,7 @@ pub(super) fn read(file: &Item) -> Result<Scenario, Mistake> {
             "connections" => reading.connections(&entry.item)?,
             "setup" => reading.plant(entry)?,
             "generator" => reading.generator(&entry.item)?,
-            _ => reading.leave_out(entry),
+            _ => reading.note_unsupported(entry),
         }
     }
     reading.finish(file.line)
@@ -66,14 +66,14 @@ impl Reading {
     }
 
     fn note(&mut self, line: usize, text: impl Into<String>) {
-        self.notes.push(Mistake::new(line, text));
+        self.notes.push(LineError::new(line, text));
     }
 
-    fn leave_out(&mut self, entry: &Entry) {
+    fn note_unsupported(&mut self, entry: &Entry) {
         self.note(entry.line, format!("{} has no counterpart here and is left out", entry.key));
     }
 
-    fn connections(&mut self, item: &Item) -> Result<(), Mistake> {
+    fn connections(&mut self, item: &Item) -> Result<(), LineError> {
         for entry in item.table()? {
             match entry.key.as_str() {
                 "connection" => {
@@ -89,17 +89,17 @@ impl Reading {
                 "session_timeout_ms" => self.session_timeout(entry)?,
                 "secure" => {
                     if is_true(&entry.item)? {
-                        return Err(Mistake::new(entry.line, "TLS is not spoken here"));
+                        return Err(LineError::new(entry.line, "TLS is not spoken here"));
                     }
                 }
                 "use_compression" | "use_xid_64" if !is_true(&entry.item)? => {}
-                _ => self.leave_out(entry),
+                _ => self.note_unsupported(entry),
             }
         }
         Ok(())
     }
 
-    fn session_timeout(&mut self, entry: &Entry) -> Result<(), Mistake> {
+    fn session_timeout(&mut self, entry: &Entry) -> Result<(), LineError> {
         let ms = entry.item.number()?;
         let first = *self.session_ms.get_or_insert(ms);
         if first != ms {
@@ -109,7 +109,7 @@ impl Reading {
         Ok(())
     }
 
-    fn generator(&mut self, item: &Item) -> Result<(), Mistake> {
+    fn generator(&mut self, item: &Item) -> Result<(), LineError> {
         for entry in item.table()? {
             match entry.key.as_str() {
                 "setup" => self.plant(entry)?,
@@ -121,13 +121,13 @@ impl Reading {
                     let weights = self.requests(&entry.item)?;
                     self.weights.extend(weights);
                 }
-                _ => self.leave_out(entry),
+                _ => self.note_unsupported(entry),
             }
         }
         Ok(())
     }
 
-    fn plant(&mut self, entry: &Entry) -> Result<(), Mistake> {
+    fn plant(&mut self, entry: &Entry) -> Result<(), LineError> {
         self.nodes = self.setup(&entry.item)?;
         let nodes = self.nodes.min(NODES_MAX);
         let text = format!("{nodes} nodes are planted, with names and in a shape of their own");
@@ -136,7 +136,7 @@ impl Reading {
     }
 
     /// Counts the nodes that would be set up.
-    fn setup(&mut self, item: &Item) -> Result<u64, Mistake> {
+    fn setup(&mut self, item: &Item) -> Result<u64, LineError> {
         let (mut repeat, mut below, mut own) = (1, 0_u64, 0);
         for entry in item.table()? {
             match entry.key.as_str() {
@@ -152,20 +152,20 @@ impl Reading {
                     let sizes = size(&entry.item)?;
                     self.planted = self.planted.or(Some(sizes));
                 }
-                _ => self.leave_out(entry),
+                _ => self.note_unsupported(entry),
             }
         }
         Ok(below.saturating_add(own).saturating_mul(repeat))
     }
 
     /// The weights of some kinds of request, together 1 if they are inside of a multi.
-    fn requests(&mut self, item: &Item) -> Result<Vec<(&'static str, f64)>, Mistake> {
+    fn requests(&mut self, item: &Item) -> Result<Vec<(&'static str, f64)>, LineError> {
         let mut weights = Vec::new();
         for entry in item.table()? {
             // A key with a number or a word behind it is one more of the kind.
             let kind = KINDS.iter().find(|(key, _)| entry.key.starts_with(key));
             let Some((_, kind)) = kind else {
-                self.leave_out(entry);
+                self.note_unsupported(entry);
                 continue;
             };
             for request in entry.item.each() {
@@ -183,7 +183,7 @@ impl Reading {
         &mut self,
         kind: &'static str,
         item: &Item,
-    ) -> Result<[(&'static str, f64); 2], Mistake> {
+    ) -> Result<[(&'static str, f64); 2], LineError> {
         let (mut weight, mut removed) = (1.0, 0.0);
         for entry in item.table()? {
             match entry.key.as_str() {
@@ -191,14 +191,14 @@ impl Reading {
                 "remove_factor" => {
                     removed = positive(&entry.item)?;
                     if removed > 1.0 {
-                        return Err(Mistake::new(entry.line, "remove_factor is above 1"));
+                        return Err(LineError::new(entry.line, "remove_factor is above 1"));
                     }
                 }
                 "data" => self.data(entry)?,
                 "watch_probability" if positive(&entry.item)? == 0.0 => {}
                 // Their own notes are those of the requests as a whole.
                 key if key.starts_with("path") || key == "name_length" => {}
-                _ => self.leave_out(entry),
+                _ => self.note_unsupported(entry),
             }
         }
         Ok([(kind, weight * (1.0 - removed)), ("delete", weight * removed)])
@@ -206,14 +206,14 @@ impl Reading {
 
     /// Multis that write are all alike here. Those that only read are sent as single reads: a load
     /// of reads must not become one of writes.
-    fn multi(&mut self, item: &Item) -> Result<Vec<(&'static str, f64)>, Mistake> {
+    fn multi(&mut self, item: &Item) -> Result<Vec<(&'static str, f64)>, LineError> {
         let (mut weight, mut inner) = (1.0, Vec::new());
         for entry in item.table()? {
             match entry.key.as_str() {
                 "weight" => weight = positive(&entry.item)?,
                 "size" => {}
                 key if key.starts_with("multi") => {
-                    return Err(Mistake::new(entry.line, "a multi inside of a multi"));
+                    return Err(LineError::new(entry.line, "a multi inside of a multi"));
                 }
                 _ => {
                     let item = Item { line: entry.line, value: Value::Table(vec![entry.clone()]) };
@@ -233,7 +233,7 @@ impl Reading {
         Ok(vec![("multi", weight)])
     }
 
-    fn data(&mut self, entry: &Entry) -> Result<(), Mistake> {
+    fn data(&mut self, entry: &Entry) -> Result<(), LineError> {
         let sizes = size(&entry.item)?;
         let first = *self.sizes.get_or_insert(sizes);
         if first != sizes {
@@ -246,7 +246,7 @@ impl Reading {
         Ok(())
     }
 
-    fn finish(mut self, line: usize) -> Result<Scenario, Mistake> {
+    fn finish(mut self, line: usize) -> Result<Scenario, LineError> {
         for (name, given) in [("connections", self.concurrent), ("pipeline", self.pipelined)] {
             if !given {
                 self.option(name, 1);
@@ -283,7 +283,7 @@ impl Reading {
             }
         }
         if sums.is_empty() {
-            return Err(Mistake::new(line, "no requests that are known here"));
+            return Err(LineError::new(line, "no requests that are known here"));
         }
         let sums: Vec<_> = sums.iter().map(|(kind, weight)| format!("{kind}={weight}")).collect();
         self.words.push(format!("mix:{}", sums.join(",")));
@@ -300,25 +300,28 @@ impl Reading {
     }
 }
 
-fn positive(item: &Item) -> Result<f64, Mistake> {
+fn positive(item: &Item) -> Result<f64, LineError> {
     let number: f64 = item.number()?;
     if number.is_finite() && number >= 0.0 {
         return Ok(number);
     }
-    Err(Mistake::new(item.line, format!("a number that is not below 0 is expected, not {number}")))
+    Err(LineError::new(
+        item.line,
+        format!("a number that is not below 0 is expected, not {number}"),
+    ))
 }
 
-fn is_true(item: &Item) -> Result<bool, Mistake> {
+fn is_true(item: &Item) -> Result<bool, LineError> {
     Ok(!matches!(item.word()?, "0" | "false"))
 }
 
 /// Bytes of a value: its own, or those of a random one.
-fn size(item: &Item) -> Result<(u64, u64), Mistake> {
+fn size(item: &Item) -> Result<(u64, u64), LineError> {
     let entries = match &item.value {
         Value::Word(word) => return Ok((word.len() as u64, word.len() as u64)),
         Value::List(_) | Value::Table(_) => item.table()?,
     };
-    let unknown = || Mistake::new(item.line, "a text or random_string with a size is expected");
+    let unknown = || LineError::new(item.line, "a text or random_string with a size is expected");
     let find = |entries: &[Entry], key: &str| {
         entries.iter().find(|entry| entry.key == key).map(|entry| entry.item.clone())
     };
@@ -330,7 +333,7 @@ fn size(item: &Item) -> Result<(u64, u64), Mistake> {
             let bound = |key| find(size.table()?, key).ok_or_else(unknown)?.number();
             let (min, max) = (bound("min_value")?, bound("max_value")?);
             if min > max {
-                return Err(Mistake::new(size.line, "min_value is above max_value"));
+                return Err(LineError::new(size.line, "min_value is above max_value"));
             }
             Ok((min, max))
         }
@@ -348,7 +351,7 @@ mod tests {
         1 + SAMPLE.lines().position(|line| line.contains(text)).expect("it is in the sample")
     }
 
-    fn read_text(text: &str) -> Result<Scenario, Mistake> {
+    fn read_text(text: &str) -> Result<Scenario, LineError> {
         read_yaml(text).and_then(|file| read(&file))
     }
 

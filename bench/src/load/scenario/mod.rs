@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::load::args::Load;
 use crate::load::args::LoadArgs;
 use crate::model::io::Io;
-use document::Mistake;
+use document::LineError;
 
 /// Scenarios that come with it.
 const BUILT_IN: [(&str, &str); 7] = [
@@ -35,7 +35,7 @@ pub(crate) struct Scenario {
     /// The servers that it names itself.
     pub servers: Option<String>,
     /// What of the file is left out or done in another way.
-    pub notes: Vec<Mistake>,
+    pub notes: Vec<LineError>,
 }
 
 /// One load of a scenario.
@@ -91,7 +91,7 @@ fn read_text(name: &str, text: &str, is_yaml: bool) -> Result<Scenario> {
     } else {
         document::read_toml(text).and_then(|item| phases::read(&item))
     };
-    scenario.map_err(|mistake| anyhow::anyhow!("{name}:{}: {}", mistake.line, mistake.text))
+    scenario.map_err(|error| anyhow::anyhow!("{name}:{}: {}", error.line, error.text))
 }
 
 fn built_in(name: &str) -> Option<&'static str> {

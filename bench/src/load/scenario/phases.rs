@@ -2,7 +2,7 @@
 
 use clap::{Args as _, Command, Parser};
 
-use super::document::{Entry, Item, Mistake, Value};
+use super::document::{Entry, Item, LineError, Value};
 use super::{Phase, Scenario};
 use crate::load::args::LoadArgs;
 use crate::load::mix::Mix;
@@ -24,7 +24,7 @@ struct LoadOnly {
 }
 
 /// Reads a whole file.
-pub(super) fn read(file: &Item) -> Result<Scenario, Mistake> {
+pub(super) fn read(file: &Item) -> Result<Scenario, LineError> {
     let mut scenario = Scenario::default();
     let mut common = Vec::new();
     let mut phases = Vec::new();
@@ -35,14 +35,14 @@ pub(super) fn read(file: &Item) -> Result<Scenario, Mistake> {
                 Value::List(items) => phases.extend(items),
                 Value::Word(_) | Value::Table(_) => {
                     let text = "phases are written as [[phase]]";
-                    return Err(Mistake::new(entry.line, text));
+                    return Err(LineError::new(entry.line, text));
                 }
             },
             _ => common.extend(option(entry, &TOP)?),
         }
     }
     if phases.is_empty() {
-        return Err(Mistake::new(file.line, "there is no [[phase]] in this file"));
+        return Err(LineError::new(file.line, "there is no [[phase]] in this file"));
     }
     for (number, item) in phases.into_iter().enumerate() {
         let mut phase = read_phase(item, number)?;
@@ -52,7 +52,7 @@ pub(super) fn read(file: &Item) -> Result<Scenario, Mistake> {
     Ok(scenario)
 }
 
-fn read_phase(item: &Item, number: usize) -> Result<Phase, Mistake> {
+fn read_phase(item: &Item, number: usize) -> Result<Phase, LineError> {
     let mut phase = Phase { name: format!("phase {}", number + 1), words: Vec::new() };
     let mut workload = None;
     for entry in item.table()? {
@@ -68,18 +68,18 @@ fn read_phase(item: &Item, number: usize) -> Result<Phase, Mistake> {
                 continue;
             }
         };
-        named.parse::<Workload>().map_err(|text| Mistake::new(entry.line, text))?;
+        named.parse::<Workload>().map_err(|text| LineError::new(entry.line, text))?;
         if workload.replace(named).is_some() {
             let text = "a phase has one workload or one mix";
-            return Err(Mistake::new(entry.line, text));
+            return Err(LineError::new(entry.line, text));
         }
     }
-    let missing = || Mistake::new(item.line, "this phase has neither a workload nor a mix");
+    let missing = || LineError::new(item.line, "this phase has neither a workload nor a mix");
     phase.words.push(workload.ok_or_else(missing)?);
     Ok(phase)
 }
 
-fn mix(item: &Item) -> Result<String, Mistake> {
+fn mix(item: &Item) -> Result<String, LineError> {
     let mut weights = Vec::new();
     for entry in item.table()? {
         let weight = entry.item.number::<f64>()?;
@@ -87,7 +87,7 @@ fn mix(item: &Item) -> Result<String, Mistake> {
         if !known.contains(&entry.key.as_str()) {
             let hint = suggestion(&entry.key, known.iter().copied());
             let text = format!("{} cannot be mixed{hint}; {} can", entry.key, known.join(", "));
-            return Err(Mistake::new(entry.line, text));
+            return Err(LineError::new(entry.line, text));
         }
         weights.push(format!("{}={weight}", entry.key));
     }
@@ -95,7 +95,7 @@ fn mix(item: &Item) -> Result<String, Mistake> {
 }
 
 /// The words of one option, once they are known to be good.
-pub(super) fn option(entry: &Entry, others: &[&str]) -> Result<Vec<String>, Mistake> {
+pub(super) fn option(entry: &Entry, others: &[&str]) -> Result<Vec<String>, LineError> {
     let key = entry.key.replace('_', "-");
     let command = LoadArgs::augment_args(Command::new("load"));
     let known = command
@@ -106,18 +106,18 @@ pub(super) fn option(entry: &Entry, others: &[&str]) -> Result<Vec<String>, Mist
         let names = known.iter().map(|(long, _)| *long).chain(others.iter().copied());
         let hint = suggestion(&key, names);
         let text = format!("{} is not known here{hint}", entry.key);
-        return Err(Mistake::new(entry.line, text));
+        return Err(LineError::new(entry.line, text));
     };
     let value = entry.item.word()?;
     let words = match (takes_value, value) {
         (true, value) => vec![format!("--{key}={value}")],
         (false, "true") => vec![format!("--{key}")],
         (false, "false") => Vec::new(),
-        (false, _) => return Err(Mistake::new(entry.line, format!("{key} is true or false"))),
+        (false, _) => return Err(LineError::new(entry.line, format!("{key} is true or false"))),
     };
     match LoadOnly::try_parse_from(&words) {
         Ok(_) => Ok(words),
-        Err(error) => Err(Mistake::new(entry.line, first_line(&error))),
+        Err(error) => Err(LineError::new(entry.line, first_line(&error))),
     }
 }
 
@@ -143,9 +143,9 @@ mod tests {
     use super::*;
     use crate::load::scenario::document::read_toml;
 
-    fn mistake(text: &str) -> String {
-        let mistake = read_toml(text).and_then(|file| read(&file)).unwrap_err();
-        format!("{}: {}", mistake.line, mistake.text)
+    fn error(text: &str) -> String {
+        let error = read_toml(text).and_then(|file| read(&file)).unwrap_err();
+        format!("{}: {}", error.line, error.text)
     }
 
     #[test]
@@ -172,8 +172,8 @@ mod tests {
             ("phase = 3", "1: phases are written as [[phase]]"),
         ];
         for (text, begin) in expected {
-            let mistake = mistake(text);
-            assert!(mistake.starts_with(begin), "{text:?}: {mistake}");
+            let error = error(text);
+            assert!(error.starts_with(begin), "{text:?}: {error}");
         }
     }
 }

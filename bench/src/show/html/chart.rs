@@ -51,11 +51,11 @@ impl Chart {
     pub fn line(&mut self, class: &str, points: &[(f64, Option<f64>)]) {
         let path = self.path(points);
         let _ = writeln!(self.layers, "<path class=\"line {class}\" d=\"{path}\"/>");
-        self.lonely(class, points);
+        self.isolated(class, points);
     }
 
     /// Points without neighbours would be lines of no length.
-    fn lonely(&mut self, class: &str, points: &[(f64, Option<f64>)]) {
+    fn isolated(&mut self, class: &str, points: &[(f64, Option<f64>)]) {
         for (at, (x, y)) in points.iter().enumerate() {
             let Some(y) = y else { continue };
             let is_there =

@@ -13,14 +13,14 @@ pub(crate) const fn mix(word: u64) -> u64 {
 
 /// A small generator of repeatable choices.
 #[derive(Clone, Debug)]
-pub(crate) struct Dice {
+pub(crate) struct Rng {
     state: u64,
 }
 
-impl Dice {
+impl Rng {
     /// Different streams of one seed are unrelated.
-    pub(crate) fn new(seed: u64, stream: u64) -> Dice {
-        Dice { state: mix(mix(seed) ^ stream) }
+    pub(crate) fn new(seed: u64, stream: u64) -> Rng {
+        Rng { state: mix(mix(seed) ^ stream) }
     }
 
     /// The next 64 bits.
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn dice_repeat_and_stay_in_bounds() {
-        let (mut a, mut b) = (Dice::new(1, 2), Dice::new(1, 2));
+        let (mut a, mut b) = (Rng::new(1, 2), Rng::new(1, 2));
         for _ in 0..1_000 {
             assert_eq!(a.below(10), b.below(10));
             assert!(a.below(3) < 3);

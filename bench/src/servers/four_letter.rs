@@ -6,26 +6,22 @@ use std::time::Duration;
 
 /// How long a connection is waited for. Words are asked between other things, so a server that
 /// stands still must not hold them up for long.
-const DIAL: Duration = Duration::from_millis(500);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long an answer is waited for.
-const ANSWER: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The same of a server that is expected to be silent: one that starts accepts connections before
 /// it answers.
-const BRIEF: Duration = Duration::from_millis(300);
+const SHORT_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Asks a server one word and returns all it says.
 pub(crate) fn ask(server: SocketAddr, word: &str) -> io::Result<String> {
-    exchange(server, word, ANSWER)
+    exchange(server, word, ANSWER_TIMEOUT)
 }
 
 /// Sends a request and returns everything up to the end of the connection.
-pub(crate) fn exchange(
-    server: SocketAddr,
-    request: &str,
-    patience: Duration,
-) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&server, DIAL)?;
-    stream.set_read_timeout(Some(patience))?;
+pub(crate) fn exchange(server: SocketAddr, request: &str, timeout: Duration) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&server, CONNECT_TIMEOUT)?;
+    stream.set_read_timeout(Some(timeout))?;
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
@@ -34,38 +30,38 @@ pub(crate) fn exchange(
 
 /// Whether a server accepts connections.
 pub(crate) fn is_there(server: SocketAddr) -> bool {
-    TcpStream::connect_timeout(&server, DIAL).is_ok()
+    TcpStream::connect_timeout(&server, CONNECT_TIMEOUT).is_ok()
 }
 
 /// What the word `srvr` tells.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Introduction {
+pub(crate) struct ServerStatus {
     /// Its version.
     pub version: Option<String>,
     /// `leader`, `follower`, `observer` or `standalone`; none while it does not serve.
     pub role: Option<String>,
 }
 
-impl Introduction {
+impl ServerStatus {
     /// Asks a server; one that does not answer says nothing.
-    pub(crate) fn of(server: SocketAddr) -> Introduction {
-        Introduction::within(server, ANSWER)
+    pub(crate) fn of(server: SocketAddr) -> ServerStatus {
+        ServerStatus::within(server, ANSWER_TIMEOUT)
     }
 
     /// The same, without waiting long for one that may not serve.
-    pub(crate) fn in_brief(server: SocketAddr) -> Introduction {
-        Introduction::within(server, BRIEF)
+    pub(crate) fn with_short_timeout(server: SocketAddr) -> ServerStatus {
+        ServerStatus::within(server, SHORT_TIMEOUT)
     }
 
-    fn within(server: SocketAddr, patience: Duration) -> Introduction {
-        let answer = exchange(server, "srvr", patience);
-        answer.map(|answer| Introduction::parse(&answer)).unwrap_or_default()
+    fn within(server: SocketAddr, timeout: Duration) -> ServerStatus {
+        let answer = exchange(server, "srvr", timeout);
+        answer.map(|answer| ServerStatus::parse(&answer)).unwrap_or_default()
     }
 
-    fn parse(answer: &str) -> Introduction {
+    fn parse(answer: &str) -> ServerStatus {
         let mode = answer.lines().find_map(|line| line.strip_prefix("Mode: "));
         let role = mode.map(|mode| mode.trim().to_string());
-        Introduction { version: version(answer), role }
+        ServerStatus { version: version(answer), role }
     }
 
     /// Whether it orders the writes.
@@ -96,12 +92,12 @@ mod tests {
     fn servers_introduce_themselves_or_do_not() {
         let apache = "Zookeeper version: 3.9.5-0123abc, built on 2025-01-01 00:00 UTC\n\
                       Connections: 1\nMode: follower\nNode count: 5\n";
-        let said = Introduction::parse(apache);
+        let said = ServerStatus::parse(apache);
         assert_eq!(said.version.as_deref(), Some("3.9.5"));
         assert!(said.role.as_deref() == Some("follower") && !said.leads());
-        assert!(Introduction::parse("Zookeeper version: 1\nMode: standalone\n").leads());
+        assert!(ServerStatus::parse("Zookeeper version: 1\nMode: standalone\n").leads());
         let idle = "This ZooKeeper instance is not currently serving requests\n";
-        assert_eq!(Introduction::parse(idle), Introduction::default());
+        assert_eq!(ServerStatus::parse(idle), ServerStatus::default());
         let nobody = TcpStream::connect(("127.0.0.1", 0)).and_then(|stream| stream.peer_addr());
         assert!(nobody.is_err() && ask(([127, 0, 0, 1], 0).into(), "srvr").is_err());
     }
