@@ -87,7 +87,6 @@ pub(crate) struct Step {
     pub reached: f64,
     /// The quantile of the goal, in microseconds.
     pub us: f64,
-    /// Whether everything held.
     pub holds: bool,
     /// Whether the driver had no time left.
     pub driver_bound: bool,
@@ -109,7 +108,6 @@ impl Goal {
         Load { args, ..load.clone() }
     }
 
-    /// Judges a run.
     pub(crate) fn judge(&self, rate: f64, run: &Run) -> Step {
         let us = (self.quantile.of)(&run.total.latency_us);
         let reached = run.total.ops_per_s;
@@ -166,7 +164,6 @@ impl Search {
         self.confirming
     }
 
-    /// What was found.
     pub(crate) fn found(&self) -> Option<Step> {
         self.found
     }
@@ -211,7 +208,6 @@ impl Search {
         self.steps.last().map_or(String::new(), |step| line(step, confirming))
     }
 
-    /// For machines.
     pub(crate) fn json(&self, goal: &Goal) -> Value {
         let step = |step: &Step| {
             json!({

@@ -34,17 +34,12 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// What one driver thread is started with.
 pub(crate) struct DriverThread {
-    /// Its number.
     pub thread: u32,
     /// The numbers of its sessions.
     pub lanes: std::ops::Range<u32>,
-    /// The load.
     pub load: Arc<Load>,
-    /// The nodes.
     pub layout: Arc<Layout>,
-    /// The time.
     pub run_state: Arc<RunState>,
-    /// The servers.
     pub servers: Arc<[SocketAddr]>,
     /// Who holds what.
     pub slots: HolderSlots,

@@ -78,7 +78,6 @@ impl FanoutGroup {
         }
     }
 
-    /// How many watch.
     pub(crate) fn set_watchers(&mut self, watchers: u32) {
         (self.watchers, self.waiting) = (watchers, watchers);
     }

@@ -31,7 +31,6 @@ impl Route {
         Route { servers: servers.clone(), at: lane as usize % servers.len() }
     }
 
-    /// Where it stands.
     pub(crate) fn server(&self) -> SocketAddr {
         self.servers[self.at]
     }
@@ -252,9 +251,7 @@ pub(crate) struct Arrivals {
     pub gap: f64,
     /// How they are spaced.
     pub spacing: Arrival,
-    /// Chance.
     pub rng: Rng,
-    /// When.
     pub run_state: Arc<RunState>,
 }
 

@@ -9,7 +9,6 @@ use crate::verify::acks::Acks;
 /// What the threads of a run agree on.
 #[derive(Debug)]
 pub(crate) struct RunState {
-    /// Everybody's clock.
     pub clock: Clock,
     /// When writes were acknowledged.
     pub acks: Acks,
@@ -43,7 +42,6 @@ impl RunState {
         self.until.store(window.until, Ordering::Relaxed);
     }
 
-    /// What is measured.
     pub(crate) fn window(&self) -> Window {
         Window {
             from: self.from.load(Ordering::Relaxed),

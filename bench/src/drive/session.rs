@@ -24,7 +24,6 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(1_500);
 
 /// Where a part writes its requests.
 pub(crate) struct RequestSender<'a> {
-    /// The time.
     pub now: Nanos,
     core: &'a mut Core<Tag>,
     out: &'a mut Vec<u8>,
@@ -124,7 +123,6 @@ impl<P: SessionLogic> Session<P> {
         self
     }
 
-    /// Writes the handshake.
     pub(crate) fn open(&mut self, now: Nanos, out: &mut Vec<u8>) {
         self.core.connect(millis(now), out);
     }

@@ -30,7 +30,6 @@ pub(crate) struct Storm {
     pub route: Route,
     /// What to ask for.
     pub options: Options,
-    /// When.
     pub run_state: Arc<RunState>,
     /// Where it is counted.
     pub tally: Rc<RefCell<Tally>>,

@@ -85,7 +85,6 @@ impl RunTree {
         }
     }
 
-    /// Removes everything.
     pub(crate) fn clear(mut self) -> Result<()> {
         self.reconnect();
         let run = self.layout.run.clone();

@@ -14,7 +14,6 @@ pub(crate) struct Layout {
     pub run: String,
     /// The nodes between it and the keys, parents first.
     pub inner: Vec<String>,
-    /// The planted keys.
     pub keys: Vec<String>,
 }
 

@@ -76,7 +76,6 @@ impl Mix {
         self.kinds().any(|(mixed, _)| mixed == kind)
     }
 
-    /// The next kind.
     pub(crate) fn choose(&self, rng: &mut Rng) -> Kind {
         let mut rest = rng.fraction() * self.total();
         let mut last = Kind::Get;

@@ -14,7 +14,6 @@ pub(crate) enum Arrival {
 /// A tree: every node above the leaves has so many children.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Shape {
-    /// Levels.
     pub depth: u32,
     /// Children of each node.
     pub fan_out: u32,

@@ -6,9 +6,7 @@ use std::str::FromStr;
 /// Bytes of values: from `min` to `max`, every size as likely as any other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Sizes {
-    /// The shortest.
     pub min: usize,
-    /// The longest.
     pub max: usize,
 }
 

@@ -15,7 +15,6 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Starts at zero.
     pub(crate) fn start() -> Clock {
         Clock { zero: Instant::now() }
     }

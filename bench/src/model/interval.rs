@@ -19,7 +19,6 @@ pub(crate) fn second_of(at: Nanos, from: Nanos) -> SecondNumber {
 /// What was answered within one second.
 #[derive(Clone, Debug)]
 pub(crate) struct Interval {
-    /// Which second.
     pub second: SecondNumber,
     rows: [Option<Box<Histogram<u64>>>; Kind::COUNT],
     /// Faults seen within it.
@@ -27,12 +26,10 @@ pub(crate) struct Interval {
 }
 
 impl Interval {
-    /// Nothing yet.
     pub(crate) fn new(second: SecondNumber) -> Interval {
         Interval { second, rows: [const { None }; Kind::COUNT], faults: 0 }
     }
 
-    /// Times one operation.
     pub(crate) fn record(&mut self, kind: Kind, latency: Nanos) {
         self.row_mut(kind).saturating_record(latency);
     }

@@ -22,7 +22,6 @@ pub(crate) enum Io {
 }
 
 impl Io {
-    /// Name in reports.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Io::Uring => "io_uring",

@@ -6,7 +6,6 @@ use super::kind::Kind;
 /// One operation to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Op {
-    /// Which.
     pub kind: Kind,
     /// On which of the planted keys; on nodes of a session's own: the number of the session.
     pub key: u32,

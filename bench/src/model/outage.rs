@@ -14,7 +14,6 @@ pub(crate) struct Outages {
     pub ephemerals_kept: u64,
     /// Requests that were in flight on a lost connection: nobody knows whether they were done.
     pub unknown: u64,
-    /// Servers killed.
     pub kills: u64,
     /// Seconds from each kill to the first server that answers again as one that leads.
     pub down_s: Vec<f64>,
@@ -28,9 +27,7 @@ pub(crate) struct Outages {
 pub(crate) struct Kill {
     /// Seconds from the end of the warm-up.
     pub at_s: f64,
-    /// The server.
     pub server: String,
-    /// Its process.
     pub pid: Option<u32>,
     /// The server that led then.
     pub successor: Option<String>,

@@ -13,18 +13,13 @@ pub(crate) fn histogram() -> Histogram<u64> {
 /// Percentiles of latency, in microseconds.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Quantiles {
-    /// The mean.
     pub mean: f64,
-    /// Median.
     pub p50: f64,
-    /// 90 %.
     pub p90: f64,
-    /// 99 %.
     pub p99: f64,
     /// 99.9 %.
     #[serde(rename = "p99.9")]
     pub p999: f64,
-    /// The slowest.
     pub max: f64,
 }
 
@@ -48,7 +43,6 @@ impl Quantiles {
 pub(crate) struct Usage {
     /// Microseconds of processor time per operation.
     pub cpu_us_per_op: f64,
-    /// Processors kept busy.
     pub cpus: f64,
 }
 
@@ -65,16 +59,13 @@ impl Usage {
 /// How something was distributed, read off buckets: right to the width of one.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Distribution {
-    /// The median.
     pub p50: f64,
-    /// 99 %.
     pub p99: f64,
     /// The end of the highest bucket that is not empty: nothing was above.
     pub max: f64,
 }
 
 impl Distribution {
-    /// In another unit.
     pub(crate) fn times(self, factor: f64) -> Distribution {
         let Distribution { p50, p99, max } = self;
         Distribution { p50: p50 * factor, p99: p99 * factor, max: max * factor }

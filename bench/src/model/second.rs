@@ -13,7 +13,6 @@ pub(crate) struct Second {
     pub length_s: f64,
     /// Operations answered in it.
     pub ops: u64,
-    /// Operations per second.
     pub ops_per_s: f64,
     /// Faults seen in it.
     pub faults: u64,
@@ -49,6 +48,5 @@ pub(crate) struct Event {
     pub at_s: f64,
     /// `snapshot`, `slow fsync`, `election`, `restart` or `role`.
     pub kind: String,
-    /// What exactly.
     pub text: String,
 }

@@ -47,7 +47,6 @@ pub(crate) struct Member {
 /// A directory and what is below it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Storage {
-    /// The directory.
     pub directory: String,
     /// Where its file system is mounted.
     pub mount_point: String,
@@ -61,7 +60,6 @@ pub(crate) struct Storage {
     pub device: Option<String>,
     /// Its model, if it tells.
     pub model: Option<String>,
-    /// Its I/O scheduler.
     pub scheduler: Option<String>,
     /// Its write cache: `write back` may lose what was not flushed.
     pub write_cache: Option<String>,
@@ -77,11 +75,9 @@ pub(crate) struct Storage {
 /// How long it takes to make one small write durable.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SyncProbe {
-    /// Syncs measured.
     pub syncs: u64,
     /// Bytes written before each.
     pub bytes: u64,
-    /// Median, in microseconds.
     pub p50_us: f64,
     /// 99 %, in microseconds.
     pub p99_us: f64,
@@ -100,10 +96,8 @@ pub(crate) struct Counters {
     pub groups: u64,
     /// Records of a group, on average.
     pub records_per_group: Option<f64>,
-    /// Snapshots taken.
     pub snapshots: u64,
     /// Milliseconds that one took, on average.
     pub snapshot_ms: Option<f64>,
-    /// Elections.
     pub elections: u64,
 }

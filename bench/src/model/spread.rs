@@ -14,9 +14,7 @@ const ALPHA: f64 = 0.05;
 pub(crate) struct Spread {
     /// The middle one, or the mean of the two in the middle.
     pub median: f64,
-    /// The smallest.
     pub min: f64,
-    /// The largest.
     pub max: f64,
 }
 

@@ -29,7 +29,6 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Nothing timed yet.
     pub(crate) fn new(service: Option<Histogram<u64>>) -> Row {
         Row { response: histogram(), service, in_time: 0, errors: 0 }
     }
@@ -70,7 +69,6 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Nothing counted yet.
     pub(crate) fn new(basis: Basis, window: Window) -> Tally {
         Tally {
             rows: [const { None }; Kind::COUNT],
@@ -146,7 +144,6 @@ impl Tally {
         self.fault(fault);
     }
 
-    /// Counts a fault.
     pub(crate) fn fault(&mut self, fault: Fault) {
         self.interval.faults += 1;
         self.faults.note(fault);

@@ -19,7 +19,6 @@ pub(crate) struct RunTelemetry {
     pub started: SystemTime,
     /// The host's load average right before.
     pub load_average: Option<f64>,
-    /// Time measured.
     pub elapsed: Nanos,
     /// The driver's processor time within it.
     pub driver_cpu_ns: u64,
@@ -29,18 +28,15 @@ pub(crate) struct RunTelemetry {
     pub server_rss: Option<(u64, u64)>,
     /// Servers whose processes are not known, so that these sums lack them.
     pub servers_unknown: usize,
-    /// Its seconds.
     pub seconds: Vec<Second>,
     /// What happened to the server.
     pub events: Vec<Event>,
-    /// The server.
     pub server: Server,
 }
 
 /// Processors that driver and servers kept busy.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(crate) struct CpuUse {
-    /// The driver's.
     pub driver: Option<f64>,
     /// The servers', if their processes are known.
     pub server: Option<f64>,
@@ -51,13 +47,9 @@ pub(crate) struct CpuUse {
 pub(crate) struct SecondSummary {
     /// Which, from the end of the warm-up.
     pub second: SecondNumber,
-    /// Operations answered.
     pub ops: u64,
-    /// Their latency.
     pub latency: Quantiles,
-    /// Processors kept busy.
     pub busy: CpuUse,
-    /// Faults so far.
     pub faults: u64,
 }
 

@@ -72,7 +72,6 @@ impl EphemeralServer {
         }
     }
 
-    /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.ports.clients
     }

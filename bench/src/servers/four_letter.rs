@@ -36,7 +36,6 @@ pub(crate) fn is_there(server: SocketAddr) -> bool {
 /// What the word `srvr` tells.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ServerStatus {
-    /// Its version.
     pub version: Option<String>,
     /// `leader`, `follower`, `observer` or `standalone`; none while it does not serve.
     pub role: Option<String>,

@@ -44,7 +44,6 @@ enum State {
 /// What has just happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct KillEvent {
-    /// For people.
     pub text: String,
     /// Whether a server leads again, so that sessions can go on.
     pub serves: bool,

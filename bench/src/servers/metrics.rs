@@ -16,9 +16,7 @@ const RECORDS: &str = "ringkeeper_commit_batch_records";
 /// How long commits took and how many records they held, since the server began to count.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Commits {
-    /// Times in seconds.
     pub seconds: Buckets,
-    /// Records.
     pub records: Buckets,
 }
 
@@ -74,7 +72,6 @@ impl Buckets {
         low
     }
 
-    /// In three figures.
     pub(crate) fn distribution(&self) -> Distribution {
         let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| self.quantile(share));
         Distribution { p50, p99, max }

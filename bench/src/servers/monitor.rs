@@ -56,9 +56,7 @@ impl CounterSample {
 /// Who is asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
-    /// For its counters.
     pub server: SocketAddr,
-    /// For its metrics.
     pub metrics: Option<SocketAddr>,
 }
 

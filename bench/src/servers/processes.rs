@@ -126,7 +126,6 @@ impl ServerProcesses {
 }
 
 impl Usages {
-    /// All together.
     pub(crate) fn sum(&self) -> u64 {
         self.each.iter().sum()
     }

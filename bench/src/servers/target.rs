@@ -10,7 +10,6 @@ use crate::servers::probe::ProbeOptions;
 /// Servers to load, as one.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// Name in reports.
     pub name: String,
     /// Sessions are spread over these.
     pub servers: Vec<SocketAddr>,

@@ -31,7 +31,6 @@ impl Figure {
     }
 }
 
-/// Comparisons for machines.
 pub(crate) fn json(comparisons: &[Comparison]) -> Value {
     json!(comparisons.iter().map(Comparison::json).collect::<Vec<_>>())
 }

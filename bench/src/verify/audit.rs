@@ -19,11 +19,8 @@ const IN_FLIGHT: usize = 256;
 pub(crate) struct Audit<'a> {
     /// The names of the nodes.
     pub layout: &'a Layout,
-    /// What was done.
     pub load: &'a Load,
-    /// What was acknowledged.
     pub ledger: &'a Ledger,
-    /// What is wrong.
     pub faults: &'a mut FaultLog,
 }
 

@@ -103,7 +103,6 @@ impl Seen {
     /// check and never makes it wrong.
     const SLOTS_MAX: usize = 256;
 
-    /// Nothing seen.
     pub(crate) fn new(keys: u32) -> Seen {
         let slots = (keys as usize).next_power_of_two().min(Seen::SLOTS_MAX);
         Seen { slots: vec![Slot { key: 0, version: 0, mzxid: 0, origin: None }; slots] }

@@ -15,7 +15,6 @@ const VERSIONS_MAX: u64 = 1 << 20;
 /// What is known of the writes to one key.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(crate) struct KeyWrites {
-    /// Acknowledged sets.
     pub sets: u32,
     /// Sets of which nobody knows whether they were carried out.
     pub unknown: u32,
@@ -68,7 +67,6 @@ impl Bits {
         self.words.get((number / 64) as usize).is_some_and(|word| word & (1 << (number % 64)) != 0)
     }
 
-    /// How many hold.
     pub(crate) fn count(&self) -> u64 {
         self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
@@ -77,7 +75,6 @@ impl Bits {
 /// Writes of a thread or a run.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Ledger {
-    /// Each key.
     pub keys: Vec<KeyWrites>,
     /// The versions of each key that were acknowledged.
     versions: Vec<Bits>,

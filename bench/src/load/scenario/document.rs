@@ -12,7 +12,6 @@ use toml::de::{DeTable, DeValue};
 pub(crate) struct LineError {
     /// Counted from one.
     pub line: usize,
-    /// What is wrong.
     pub text: String,
 }
 
@@ -28,7 +27,6 @@ impl LineError {
 pub(crate) struct Item {
     /// Counted from one.
     pub line: usize,
-    /// What it is.
     pub value: Value,
 }
 
@@ -46,11 +44,8 @@ pub(crate) enum Value {
 /// A key and its value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Entry {
-    /// The key.
     pub key: String,
-    /// Where it is.
     pub line: usize,
-    /// Its value.
     pub item: Item,
 }
 
@@ -96,7 +91,6 @@ pub(crate) fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
-/// Reads TOML.
 pub(crate) fn read_toml(text: &str) -> Result<Item, LineError> {
     let line = |at: usize| {
         let before = &text.as_bytes()[..at.min(text.len())];

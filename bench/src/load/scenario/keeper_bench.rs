@@ -33,7 +33,6 @@ struct Reading {
     planted: Option<(u64, u64)>,
 }
 
-/// Reads a configuration.
 pub(super) fn read(file: &Item) -> Result<Scenario, LineError> {
     let mut reading = Reading::default();
     for entry in file.table()? {

@@ -41,7 +41,6 @@ pub(crate) struct Scenario {
 /// One load of a scenario.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Phase {
-    /// Its name.
     pub name: String,
     /// Words of a command line.
     pub words: Vec<String>,

@@ -17,7 +17,6 @@ pub(crate) struct Host {
     pub cpus: usize,
     /// What chooses their frequency, if anything on this host does.
     pub governor: Option<String>,
-    /// Bytes of memory.
     pub memory_bytes: Option<u64>,
     /// Bytes of memory that the driver's control group may use, if it is limited.
     pub cgroup_memory_bytes: Option<u64>,
@@ -30,7 +29,6 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// This host, now.
     pub(crate) fn describe() -> Host {
         let cpuinfo = read("/proc/cpuinfo").unwrap_or_default();
         let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));

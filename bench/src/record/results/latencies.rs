@@ -19,11 +19,8 @@ const CURVE_TICKS_PER_HALF: u32 = 5;
 pub(crate) struct Operation {
     /// Name, or `total`.
     pub op: String,
-    /// Operations timed.
     pub ops: u64,
-    /// Operations per second.
     pub ops_per_s: f64,
-    /// Failed operations.
     pub errors: u64,
     /// Latency: from the intended start in an open loop.
     pub latency_us: Quantiles,

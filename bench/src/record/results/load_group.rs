@@ -9,7 +9,6 @@ pub(crate) struct LoadGroup<'a> {
     pub key: Vec<String>,
     /// The load in words.
     pub title: String,
-    /// Its runs.
     pub runs: Vec<&'a Run>,
 }
 

@@ -33,7 +33,6 @@ pub(crate) struct Document {
     pub tool: String,
     /// When it began, in UTC.
     pub date: String,
-    /// The command line.
     pub command: Vec<String>,
     /// The host that measured.
     pub host: Host,

@@ -27,11 +27,9 @@ pub(crate) struct Run {
     pub title: String,
     /// What the sessions did.
     pub workload: String,
-    /// Sessions.
     pub connections: u32,
     /// Requests in flight on each.
     pub pipeline: usize,
-    /// Driver threads.
     pub threads: u32,
     /// Operations per second that were asked for; none is a closed loop.
     pub rate: Option<f64>,
@@ -39,7 +37,6 @@ pub(crate) struct Run {
     pub arrival: Option<String>,
     /// Time before anything was measured.
     pub warmup_s: f64,
-    /// Time measured.
     pub elapsed_s: f64,
     /// Bytes of each value, of the longest if they differ.
     pub value_bytes: usize,
@@ -86,7 +83,6 @@ pub(crate) struct Run {
     pub server_rss_bytes: Option<u64>,
     /// The most memory that the servers ever held.
     pub server_rss_peak_bytes: Option<u64>,
-    /// The server itself.
     pub server_facts: Server,
     /// Replies and events looked at.
     pub checked: u64,
@@ -165,7 +161,6 @@ impl Run {
         due as f64 / self.elapsed_s.max(1e-9)
     }
 
-    /// All faults.
     pub(crate) fn faults_total(&self) -> u64 {
         self.faults.values().sum()
     }

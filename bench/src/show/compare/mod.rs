@@ -23,7 +23,6 @@ pub(crate) struct Side {
     pub name: String,
     /// Hosts that measured it, with the dates.
     pub hosts: Vec<(String, Host)>,
-    /// Its runs.
     pub runs: Vec<Run>,
 }
 
@@ -111,13 +110,9 @@ fn percent(ratio: f64) -> String {
 pub(crate) struct Row {
     /// `rate`, `get p99`, ...
     pub name: String,
-    /// Its unit.
     pub unit: Unit,
-    /// The base's.
     pub base: Spread,
-    /// The new one's.
     pub new: Spread,
-    /// How they relate.
     pub relation: Option<Relation>,
 }
 
@@ -163,7 +158,6 @@ pub(crate) struct Comparison {
     pub base: (String, usize),
     /// The new one's name and its number of runs.
     pub new: (String, usize),
-    /// Figures.
     pub rows: Vec<Row>,
     /// What makes them hard to compare.
     pub warnings: Vec<String>,
@@ -177,7 +171,6 @@ impl Comparison {
         self.faults > 0 || self.rows.iter().any(|row| row.words() == "slower")
     }
 
-    /// For machines.
     pub(crate) fn json(&self) -> Value {
         json!({
             "load": self.title,

@@ -6,7 +6,6 @@ use crate::model::spread::RUNS_MIN;
 
 use super::{Comparison, Row, Unit};
 
-/// Comparisons for people.
 pub(crate) fn table(comparisons: &[Comparison]) -> String {
     let mut out = String::new();
     for comparison in comparisons {

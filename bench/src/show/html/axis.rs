@@ -88,7 +88,6 @@ impl Axis {
         Axis { scale: Scale::Linear, low: 0.0, high, ticks }
     }
 
-    /// The highest value.
     pub(crate) fn high(&self) -> f64 {
         self.high
     }
@@ -133,7 +132,6 @@ fn short_latency(us: f64) -> String {
     }
 }
 
-/// A count, short.
 pub(crate) fn short_count(value: f64) -> String {
     match value {
         value if value >= 1e6 => format!("{} M", trimmed(value / 1e6)),
