@@ -21,7 +21,7 @@ use crate::servers::target::Target;
 use crate::show::capacity::{self, Size};
 use crate::show::condition::Condition;
 
-/// Loads any server that speaks the ZooKeeper protocol, verifies every reply and tells how fast
+/// Loads any server that speaks the ZooKeeper protocol, verifies every reply and reports how fast
 /// it was.
 #[derive(Parser, Debug)]
 #[command(
@@ -75,7 +75,7 @@ pub(crate) enum Command {
     Scenarios(ScenariosArgs),
     /// Compares results of `--json`, and says what differs by more than chance
     Compare(CompareArgs),
-    /// Tells whether a server is good enough for a use of a certain size
+    /// Checks whether a server is good enough for a use of a certain size
     Check(CheckArgs),
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct RunArgs {
     /// Process of the server, for its CPU and memory; found by its port on this host otherwise
     #[arg(long, value_name = "PID", requires = "server")]
     pub server_pid: Vec<u32>,
-    /// Where the server tells its metrics for Prometheus: how its commits are distributed
+    /// Where the server has its metrics for Prometheus: how its commits are distributed
     #[arg(long, value_name = "HOST:PORT", requires = "server")]
     pub metrics: Option<String>,
     /// Starts a killed server again: a shell command, with {server} in the place of HOST:PORT
@@ -267,7 +267,7 @@ impl VersusArgs {
             .collect::<Result<Vec<_>>>()?;
         for (at, target) in targets.iter().enumerate() {
             if targets[..at].iter().any(|other| other.name == target.name) {
-                bail!("two targets are called {}: names tell them apart", target.name);
+                bail!("two targets are called {}: names must differ", target.name);
             }
         }
         Ok(targets)
@@ -300,7 +300,7 @@ impl RunArgs {
                 ..target
             });
         };
-        let supervisor = self.restart_cmd.clone().map_or(Supervisor::Nobody, Supervisor::Command);
+        let supervisor = self.restart_cmd.clone().map_or(Supervisor::None, Supervisor::Command);
         let target = Target::new(&servers, resolve(&servers)?, probe);
         Ok(Target { pids: self.server_pid.clone(), supervisor, ..target })
     }

@@ -311,7 +311,7 @@ fn turns(targets: usize, round: u32) -> Vec<usize> {
 }
 
 fn print(text: &str) {
-    // Whoever closed the terminal does not need the text.
+    // A reader that closed the terminal does not need the text.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 

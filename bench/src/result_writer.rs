@@ -93,7 +93,7 @@ impl ResultWriter {
     }
 
     /// Writes what is only written at the end; `page` makes the HTML. All files are tried; the
-    /// first failure is the one that is told.
+    /// first failure is the one that is reported.
     pub(crate) fn close(&mut self, page: impl Fn(&Document) -> String) -> Result<()> {
         if let Some(path) = &self.json {
             let written = self.document.write(path);
@@ -117,7 +117,7 @@ impl ResultWriter {
         }
     }
 
-    /// Tells what became of the conditions, and sums up.
+    /// Prints what became of the conditions, and sums up.
     pub(crate) fn outcome(&self, print: impl Fn(&str)) -> Result<Outcome> {
         let runs = &self.document.results;
         let baseline = self.baseline.as_ref().map(|document| &document.results[..]);

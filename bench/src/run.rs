@@ -49,7 +49,7 @@ pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Run> 
     let mut run = match measured {
         Ok(run) => run,
         Err(error) => {
-            // The first failure is the one to tell.
+            // The first failure is the one to report.
             let _ = tree.clear();
             return Err(error);
         }

@@ -182,7 +182,7 @@ pub(crate) struct UndoArgs {
     #[arg(long, value_name = "FILE", default_value = STATE)]
     pub(crate) state: PathBuf,
 
-    /// Also forgets changes that somebody else has changed since; they are left as they are.
+    /// Also forgets values that another program has changed since; they are left as they are.
     #[arg(long)]
     pub(crate) forget: bool,
 

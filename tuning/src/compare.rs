@@ -114,8 +114,8 @@ impl Comparison {
         }
         let names = names.join(", ");
         let line = format!(
-            "Both probes advise {key}, the usual way; {names}: faster in both, too little for the \
-             rule. Whoever wants that little sets it."
+            "Both probes advise {key}, the default; {names}: faster in both, too little for the \
+             rule. To have that little, set it."
         );
         paint.warning(&line) + "\n"
     }

@@ -156,7 +156,7 @@ fn cache(report: &Report) -> String {
             "the disk says that its cache survives a power cut (write through): flushes cost \
              nothing. If a tool has set this on a disk without protected cache, writes are lost"
         }
-        _ => "the kernel does not tell whether the disk has a volatile cache",
+        _ => "the kernel does not say whether the disk has a volatile cache",
     };
     match disk.others_kib_per_second {
         Some(kib) if kib > 64.0 => format!(

@@ -1,4 +1,4 @@
-//! `tune watch`: what a running server is bound by, from the numbers that it tells (`mntr`).
+//! `tune watch`: what a running server is bound by, from its own numbers (`mntr`).
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -33,14 +33,14 @@ const SPIKE: f64 = 10.0;
 
 /// Hundredths of a sync within which writes come where they come because others were answered.
 const SOON: f64 = 50.0;
-/// A sync that is long enough to wait for company.
+/// A sync that is long enough for a batching delay.
 const LONG_SYNC_US: f64 = 1_000.0;
 
 /// The numbers of a server at one moment.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(crate) struct ServerCounters {
     of: BTreeMap<String, f64>,
-    /// `ringkeeper.commit.target`, where it is told.
+    /// `ringkeeper.commit.target`, where it is known.
     target: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct ServerCounters {
 #[derive(Clone, PartialEq, Default, Debug, Serialize)]
 pub(crate) struct Commits {
     pub(crate) target: String,
-    /// How long a group may wait for company now, microseconds.
+    /// The batching delay now, microseconds.
     pub(crate) wait_us: f64,
     /// What that brought when it was tried, in hundredths.
     pub(crate) gain_percent: f64,
@@ -70,7 +70,7 @@ pub(crate) struct Interval {
     pub(crate) records_per_commit: f64,
     /// Bytes of a commit, on average since the start of the server.
     pub(crate) group_bytes: f64,
-    /// The mean commit of the interval, microseconds; the server tells it in whole milliseconds.
+    /// The mean commit of the interval, microseconds; the server counts whole milliseconds.
     pub(crate) commit_mean_us: f64,
     /// Percentiles since the start of the server, microseconds.
     pub(crate) fsync_p50_us: f64,
@@ -79,7 +79,7 @@ pub(crate) struct Interval {
     pub(crate) disk_share: f64,
     pub(crate) requests_per_second: f64,
     pub(crate) outstanding: f64,
-    /// How groups are committed; a release that does not tell has none.
+    /// How groups are committed; a release that does not say so has none.
     pub(crate) commits: Option<Commits>,
     pub(crate) advice: Vec<String>,
 }
@@ -201,7 +201,7 @@ impl ServerCounters {
 /// What happened between two looks.
 fn between(before: &ServerCounters, now: &ServerCounters, seconds: f64) -> Result<Interval> {
     if !now.is_ringkeeper() {
-        bail!("this is no Ringkeeper: it does not tell how long its commits take");
+        bail!("this is no Ringkeeper: it does not say how long its commits take");
     }
     let seconds = seconds.max(1e-3);
     // A server that was started anew counts from nothing.

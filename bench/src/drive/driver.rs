@@ -29,7 +29,7 @@ use crate::record::timeline::Feed;
 use crate::verify::fault::{Fault, FaultKind};
 use crate::verify::ledger::Ledger;
 
-/// How often a thread looks after its sessions.
+/// How often a thread checks its sessions.
 const TICK: Duration = Duration::from_millis(20);
 
 /// What one driver thread is started with.
@@ -43,7 +43,7 @@ pub(crate) struct DriverThread {
     pub servers: Arc<[SocketAddr]>,
     /// Who holds what.
     pub slots: HolderSlots,
-    /// Where seconds are left for whoever watches.
+    /// Where finished seconds are left for the main thread.
     pub feed: Arc<Feed>,
 }
 
@@ -204,7 +204,7 @@ impl DriverThread {
         Ok(())
     }
 
-    /// Looks after the sessions until the last one has ended.
+    /// Checks the sessions until the last one has ended.
     async fn watch<P: SessionLogic>(
         &self,
         links: &[Rc<Link<P>>],
@@ -251,7 +251,7 @@ struct ProgressCheck {
 }
 
 impl ProgressCheck {
-    /// Leaves the seconds that are over for whoever watches, and ends a load of so many operations
+    /// Leaves finished seconds for the main thread, and ends a load of so many operations
     /// when all of them have begun, or when nothing has come for as long as replies are waited for.
     fn look(&mut self, driver: &DriverThread, tally: &RefCell<Tally>, now: Nanos) {
         tally.borrow_mut().hand_out(now, &driver.feed);

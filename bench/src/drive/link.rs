@@ -188,7 +188,7 @@ impl<P: SessionLogic> Link<P> {
             out = back;
             out.clear();
             if sent.is_err() {
-                // The reader sees the same failure, tells it and sees to another socket.
+                // The reader sees the same failure, reports it and opens another socket.
                 socket.shutdown();
             }
         }

@@ -39,7 +39,7 @@ pub(crate) struct Pipelined {
     names: Names,
     value: Vec<u8>,
     acl: [Acl; 1],
-    /// Its sign of life, if it is taken up again when its connection is lost.
+    /// Its ephemeral node, if it is re-attached when its connection is lost.
     presence: Option<Presence>,
 }
 
@@ -184,8 +184,8 @@ impl Pipelined {
             Kind::Get | Kind::SyncGet => {
                 let (data, stat) = check::readable(body.data_stat())?;
                 let origin = check::value(data, op.key, sizes)?;
-                let told = Origin::is_signed(data.map_or(0, <[u8]>::len));
-                self.seen.see(op.key, &stat, Some(origin).filter(|_| told))
+                let signed = Origin::is_signed(data.map_or(0, <[u8]>::len));
+                self.seen.see(op.key, &stat, Some(origin).filter(|_| signed))
             }
             Kind::Set => self.wrote(op, &check::readable(body.stat())?, ledger),
             Kind::Exists => {
@@ -248,7 +248,7 @@ impl SessionLogic for Pipelined {
     }
 
     fn event(&mut self, event: &Event<'_>, _now: Nanos, tally: &mut Tally) {
-        let story = format!("an event for {} that nobody asked for", event.path);
+        let story = format!("an event for {} without a watch", event.path);
         tally.fault(Fault::new(FaultKind::Order, story));
     }
 

@@ -1,4 +1,4 @@
-//! The ephemeral node by which a session shows that it lives: a session that is taken up again must
+//! The ephemeral node by which a session shows that it lives: a session that is re-attached must
 //! find it where it was.
 
 use ringkeeper_engine::Code;
@@ -13,7 +13,7 @@ use crate::model::outage::Outages;
 use crate::verify::check;
 use crate::verify::fault::{Fault, FaultKind};
 
-/// Requests, told apart by the sequence number of their operation.
+/// Requests, distinguished by the sequence number of their operation.
 const MAKE: u64 = 0;
 const POLL: u64 = 1;
 
@@ -35,7 +35,7 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    /// Of a session that is taken up again when its connection is lost.
+    /// Of a session that is re-attached when its connection is lost.
     pub(crate) fn new(lane: u32, path: String) -> Presence {
         Presence { lane, path, state: State::Missing }
     }
@@ -69,7 +69,7 @@ impl Presence {
         }
     }
 
-    /// Nobody knows whether this was carried out.
+    /// The outcome of this operation is unknown.
     pub(crate) fn unknown(&mut self, op: Op) {
         self.state = if op.seq == MAKE { State::Missing } else { State::Doubted };
     }

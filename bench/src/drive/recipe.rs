@@ -1,5 +1,5 @@
 //! Locks and elections, as Curator makes them: contenders queue as sequential ephemeral nodes, the
-//! first one holds, and everybody else watches the one before.
+//! first one holds, and each of the others watches the one before.
 //!
 //! All contenders are in this process, so that it is known for certain whether two of them held the
 //! same lock at the same time: each marks the holder's place when it learns that it is first, makes
@@ -39,7 +39,7 @@ pub(crate) enum Recipe {
 /// The holder's place of one queue.
 #[derive(Debug, Default)]
 pub(crate) struct HolderSlot {
-    /// The session that holds, plus one; 0 is nobody.
+    /// The session that holds, plus one; 0 if none does.
     holder: AtomicU64,
     /// When the last holder began to leave.
     released_at: AtomicU64,
@@ -129,7 +129,7 @@ impl Contender {
         sender.ask(&request, op(Kind::Set), sender.now);
     }
 
-    /// Its place is free before anybody else can learn so.
+    /// The slot is released before another contender can see that.
     fn send_delete(&mut self, sender: &mut RequestSender<'_>) {
         self.state = ContenderState::Asking;
         self.release(sender.now);
@@ -140,7 +140,7 @@ impl Contender {
     fn release(&mut self, now: Nanos) {
         let slot = &self.slots[self.slot];
         slot.released_at.store(now.max(1), Ordering::SeqCst);
-        // A place that somebody else has taken meanwhile is counted there.
+        // A slot that another session has taken meanwhile was counted there.
         let _ = slot.holder.compare_exchange(self.lane, 0, Ordering::SeqCst, Ordering::SeqCst);
     }
 
@@ -162,7 +162,7 @@ impl Contender {
             }
         }
         if !found {
-            let story = format!("{} is not in its queue, and nobody deleted it", self.node);
+            let story = format!("{} is not in its queue, but was not deleted", self.node);
             return Err(Fault::new(FaultKind::LostWrite, story));
         }
         match before {
@@ -186,7 +186,7 @@ impl Contender {
         let released_at = slot.released_at.load(Ordering::SeqCst);
         let (kind, intended) = match self.recipe {
             Recipe::Lock => (Kind::Acquire, self.requested_at),
-            // Nobody led before the first one.
+            // There was no leader before the first one.
             Recipe::Election if released_at == 0 => (Kind::TakeOver, self.requested_at),
             Recipe::Election => (Kind::TakeOver, released_at),
         };
@@ -264,7 +264,7 @@ impl SessionLogic for Contender {
         self.release(self.run_state.clock.now());
     }
 
-    /// Everybody who has queued has its turn.
+    /// Each queued contender has its turn.
     fn is_done(&self, now: Nanos) -> bool {
         self.run_state.is_over(now) && self.state == ContenderState::Idle
     }

@@ -59,7 +59,7 @@ pub(crate) trait SessionLogic: 'static {
     fn give_up(&mut self) -> u64 {
         0
     }
-    /// Takes note that nobody knows whether this was carried out.
+    /// The outcome of this operation is unknown.
     fn unknown(&mut self, _op: Op) {}
     /// Takes note that the session goes on over another connection.
     fn reattached(&mut self) {}
@@ -203,7 +203,7 @@ impl<P: SessionLogic> Session<P> {
                 Message::Connected(_) | Message::Pong | Message::Stray(_) => {}
                 Message::Expired => {
                     if self.stage == Stage::Disconnected {
-                        let story = "the session had expired when it was to be taken up again";
+                        let story = "the session had expired when it was to be re-attached";
                         tally.fault(Fault::new(FaultKind::Lost, story));
                         tally.unsent += self.part.give_up();
                         self.part.leave();
@@ -312,7 +312,7 @@ impl<P: SessionLogic> Session<P> {
             self.tally.borrow_mut().faults.note_many(count, fault);
             self.mark_unknown(&waiting);
         } else if apart {
-            let story = "no server took the session up again before the time for it was over";
+            let story = "no server re-attached the session before the time for it was over";
             self.tally.borrow_mut().fault(Fault::new(FaultKind::Lost, story));
         }
         self.stage = Stage::Ended;

@@ -141,7 +141,7 @@ fn check(message: &Message<'_, ()>) -> Result<(), Fault> {
         }
         Message::Expired => Err(Fault::new(FaultKind::Lost, "a new session was refused")),
         Message::Event(_) | Message::Pong | Message::Stray(_) => {
-            Err(Fault::new(FaultKind::Order, "something that nobody asked for"))
+            Err(Fault::new(FaultKind::Order, "something that was not requested"))
         }
     }
 }

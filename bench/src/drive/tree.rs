@@ -89,7 +89,7 @@ impl RunTree {
         self.reconnect();
         let run = self.layout.run.clone();
         remove(&mut self.client, &run).with_context(|| format!("cannot remove {run}"))?;
-        // Somebody else's run may be under the same node.
+        // Another run may be under the same node.
         let _ = self.client.delete(&self.path);
         self.client.close()?;
         Ok(())

@@ -49,7 +49,7 @@ pub(crate) struct LoadArgs {
     /// Operations measured, instead of a time
     #[arg(long, short = 'n', overrides_with = "duration")]
     pub count: Option<u64>,
-    /// Bytes of each value, or uniform:MIN-MAX; below 24 they cannot tell who wrote them
+    /// Bytes of each value, or uniform:MIN-MAX; below 24 they do not say who wrote them
     #[arg(long, default_value = "100", value_name = "BYTES")]
     pub value_bytes: Sizes,
     /// Nodes that are set and read

@@ -11,7 +11,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// Values longer than this are refused by every server that is not told otherwise.
+    /// Values longer than this are refused by every server with default settings.
     pub(crate) const BYTES_MAX: usize = 1_000_000;
 
     /// All alike.

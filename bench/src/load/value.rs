@@ -23,7 +23,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Whether values of this size tell who wrote them. Shorter ones are the same for every
+    /// Whether values of this size say who wrote them. Shorter ones are the same for every
     /// writer of a key: they prove that the key is right and the bytes are intact, no more.
     pub(crate) const fn is_signed(bytes: usize) -> bool {
         bytes >= SIGNED_BYTES_MIN

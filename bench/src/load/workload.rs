@@ -270,7 +270,7 @@ impl Script {
         }
     }
 
-    /// Nobody knows whether this was carried out: what would build on it is left out.
+    /// The outcome of this is unknown: what would build on it is left out.
     pub(crate) fn forget(&mut self, op: Op) {
         if op.kind == Kind::Ephemeral && self.ephemeral == Some(op.seq) {
             self.ephemeral = None;

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Outages {
     /// Connections that were lost.
     pub disconnects: u64,
-    /// Sessions that were taken up again on another connection.
+    /// Sessions that were re-attached on another connection.
     pub reattached: u64,
     /// Times that the ephemeral node of such a session was looked for and was there.
     #[serde(default)]
     pub ephemerals_kept: u64,
-    /// Requests that were in flight on a lost connection: nobody knows whether they were done.
+    /// Requests that were in flight on a lost connection: their outcome is unknown.
     pub unknown: u64,
     pub kills: u64,
     /// Seconds from each kill to the first server that answers again as one that leads.

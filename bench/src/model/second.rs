@@ -24,7 +24,7 @@ pub(crate) struct Second {
     pub driver_cpus: Option<f64>,
     /// Processors that the servers kept busy.
     pub server_cpus: Option<f64>,
-    /// Syncs of the log, if the server tells.
+    /// Syncs of the log, if the server counts them.
     #[serde(default)]
     pub syncs: Option<u64>,
     /// Records that one sync made durable, on average.
@@ -33,7 +33,7 @@ pub(crate) struct Second {
     /// Milliseconds that one sync took, on average.
     #[serde(default)]
     pub sync_ms: Option<f64>,
-    /// How long its commits took, in milliseconds, if the server's metrics tell.
+    /// How long its commits took, in milliseconds, if the server has such metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_ms: Option<Distribution>,
     /// How many records they held.

@@ -30,7 +30,7 @@ pub(crate) struct Server {
 pub(crate) struct Member {
     /// Its address, unless only its process was named.
     pub server: Option<String>,
-    /// Its version, if it tells.
+    /// Its version, if it is known.
     pub version: Option<String>,
     /// `leader`, `follower`, `observer` or `standalone`; none if it does not serve.
     pub role: Option<String>,
@@ -58,7 +58,7 @@ pub(crate) struct Storage {
     pub source: String,
     /// Name of the block device, if there is one.
     pub device: Option<String>,
-    /// Its model, if it tells.
+    /// Its model, if it is known.
     pub model: Option<String>,
     pub scheduler: Option<String>,
     /// Its write cache: `write back` may lose what was not flushed.

@@ -89,7 +89,7 @@ pub(crate) fn relate(base: &[f64], new: &[f64]) -> Option<Relation> {
     Some(Relation { ratio, interval, p, verdict })
 }
 
-/// The smallest number of runs on each side with which a difference can be told.
+/// The smallest number of runs on each side with which a difference can be found.
 pub(crate) const RUNS_MIN: usize = 4;
 
 /// For each value of U its probability or that of a smaller one, if nothing differs.

@@ -26,7 +26,7 @@ pub(crate) struct HdrLog<W: Write = BufWriter<File>> {
     offset: Duration,
     /// Length of the run's measured time, if that is known.
     length: Duration,
-    /// The first failure to write, told when the run is over.
+    /// The first failure to write, reported when the run is over.
     failure: Option<std::io::Error>,
 }
 

@@ -161,7 +161,7 @@ fn wait_ready(child: &mut Child) -> Option<Ports> {
                 break;
             }
         }
-        // Nobody waits any more where the start took too long.
+        // The receiver is gone where the start took too long.
         let _ = ready.send(clients.filter(|_| served).map(|clients| Ports { clients, http }));
         lines.for_each(drop);
     });

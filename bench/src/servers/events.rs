@@ -1,4 +1,4 @@
-//! What the server's counters tell of a run: sums over it, and events in its course.
+//! What the server's counters say of a run: sums over it, and events in its course.
 
 use std::collections::BTreeMap;
 
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!((sums.syncs, sums.sync_ms, sums.records_per_group), (20, Some(2.0), None));
         assert_eq!(changes(&all)["sum_fsynctime"], 40.0);
         assert_eq!(counters(&all[..1]), None);
-        assert_eq!(counters(&[counted(5, &[]), counted(6, &[])]), None, "only metrics were told");
+        assert_eq!(counters(&[counted(5, &[]), counted(6, &[])]), None, "only metrics were read");
         let mut seconds = [Second { at_s: 0.0, ..Second::default() }];
         annotate(&mut seconds, &all, 5 * SECOND);
         assert_eq!((seconds[0].syncs, seconds[0].sync_ms), (Some(20), Some(2.0)));

@@ -33,7 +33,7 @@ pub(crate) fn is_there(server: SocketAddr) -> bool {
     TcpStream::connect_timeout(&server, CONNECT_TIMEOUT).is_ok()
 }
 
-/// What the word `srvr` tells.
+/// What the word `srvr` answers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ServerStatus {
     pub version: Option<String>,

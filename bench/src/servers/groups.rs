@@ -53,7 +53,7 @@ impl GroupLimit {
         }
     }
 
-    /// CPUs of a `cpu.max`, or of a quota whose period is not told, which is nearly always this.
+    /// CPUs of a `cpu.max`, or of a quota with the default period.
     pub fn cpus(value: &str) -> Option<f64> {
         let mut numbers = value.split_whitespace().map(str::parse::<f64>);
         let quota = numbers.next()?.ok()?;

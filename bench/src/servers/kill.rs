@@ -83,7 +83,7 @@ impl Killer {
     pub(crate) fn new(target: &Target, load: &Load) -> Result<Option<Killer>> {
         let Some(every) = load.kill_leader_every else { return Ok(None) };
         match &target.supervisor {
-            Supervisor::Nobody => bail!(
+            Supervisor::None => bail!(
                 "--kill-leader-every kills servers that are started again: leave out --server, or \
                  say how with --restart-cmd (or --restart-cmd : where a supervisor does it)"
             ),
@@ -143,7 +143,7 @@ impl Killer {
         matches!(self.state, State::Down { led: false, .. })
     }
 
-    /// Does what is due, and tells what has happened.
+    /// Does what is due, and returns what has happened.
     pub(crate) fn look(&mut self, now: Nanos, may_kill: bool, acks: &Acks) -> Option<KillEvent> {
         if let Some(news) = self.check_writes(acks) {
             return Some(news);
@@ -251,7 +251,7 @@ impl Killer {
         self.sum_up(acks);
         acks.watch();
         let pid = match &self.supervisor {
-            Supervisor::Nobody => unreachable!("there is no killer of these"),
+            Supervisor::None => unreachable!("there is no killer of these"),
             Supervisor::Own(own) => {
                 Some(own.borrow_mut().kill().context("cannot kill the server")?)
             }
@@ -287,7 +287,7 @@ impl Killer {
 
     fn start(&mut self, server: SocketAddr, pid: Option<u32>) -> Result<()> {
         match &self.supervisor {
-            Supervisor::Nobody => unreachable!("there is no killer of these"),
+            Supervisor::None => unreachable!("there is no killer of these"),
             Supervisor::Own(own) => own.borrow_mut().restart(),
             Supervisor::Command(command) => {
                 let command = command.replace("{server}", &server.to_string());

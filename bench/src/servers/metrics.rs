@@ -1,4 +1,4 @@
-//! The server's metrics for Prometheus, as far as they tell how its commits are distributed.
+//! The server's metrics for Prometheus, as far as they say how its commits are distributed.
 
 use crate::model::quantiles::Distribution;
 use crate::servers::four_letter::exchange;
@@ -21,7 +21,7 @@ pub(crate) struct Commits {
 }
 
 impl Commits {
-    /// Asks a server; none if it does not answer, or tells other things.
+    /// Asks a server; none if it does not answer, or says other things.
     pub(crate) fn ask(address: SocketAddr) -> Option<Commits> {
         let request = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
         Commits::parse(&exchange(address, &request, TIMEOUT).ok()?)

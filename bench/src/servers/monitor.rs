@@ -25,7 +25,7 @@ pub(crate) struct CounterSample {
     pub values: BTreeMap<String, f64>,
     /// `leader`, `follower`, `standalone`, ...
     pub role: Option<String>,
-    /// How its commits are distributed, if its metrics tell.
+    /// How its commits are distributed, if it has such metrics.
     pub commits: Option<Commits>,
 }
 
@@ -75,7 +75,7 @@ impl Monitor {
         let (answer, answers) = mpsc::channel();
         let first = ask(source, clock);
         std::thread::spawn(move || {
-            // Nobody waits for the answers any more if this fails.
+            // The receiver is gone if this fails.
             let _ = answer.send(ask_until(source, clock, first, &stopped));
         });
         Monitor { stop, answers }

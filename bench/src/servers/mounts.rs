@@ -22,7 +22,7 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// The mount that a path lies on; nothing where the kernel does not tell.
+    /// The mount that a path lies on; nothing where the kernel does not say.
     pub fn of(root: &Root, path: &Path) -> Option<Mount> {
         Mount::among(&root.read("/proc/self/mountinfo").ok()?, path)
     }

@@ -13,7 +13,7 @@ use crate::servers::monitor::{Monitor, Source};
 use crate::servers::processes::ServerProcesses;
 use crate::servers::storage;
 
-/// Connections of one host that a server takes, unless it is told otherwise.
+/// Connections of one host that a server takes by default.
 const CONNECTIONS_DEFAULT: u32 = 60;
 
 /// What to find out.
@@ -70,7 +70,7 @@ impl ServerProbe {
         ServerProbe { server, monitor, missing }
     }
 
-    /// Why so many sessions on a server may be too many, if its configuration tells.
+    /// Why so many sessions on a server may be too many, if its configuration is known.
     pub(crate) fn connections_hint(&self, sessions: u32) -> String {
         let limit = self.server.configuration.get("maxClientCnxns");
         match limit.map_or(Some(CONNECTIONS_DEFAULT), |limit| limit.parse().ok()) {

@@ -101,7 +101,7 @@ impl ServerProcesses {
         if named { 0 } else { self.servers - known }
     }
 
-    /// Each of several, for reports; a single one is told already by the sums.
+    /// Each of several, for reports; a single one is in the sums already.
     pub(crate) fn describe(&self, begin: &Usages, end: &Usages, elapsed_ns: u64) -> Vec<Member> {
         let used = |at: usize| {
             let of = |usages: &Usages| usages.each.get(at).copied().unwrap_or(0);
@@ -157,7 +157,7 @@ mod tests {
         drop(listener);
         members.each[0].pid = Some(u32::MAX);
         members.cpu_ns();
-        assert_eq!(members.pids(), [u32::MAX], "nobody has come after it yet");
+        assert_eq!(members.pids(), [u32::MAX], "it has no successor yet");
     }
 
     #[test]

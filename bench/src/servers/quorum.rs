@@ -16,7 +16,7 @@ pub(crate) fn leader_with_short_timeout(servers: &[SocketAddr]) -> Option<Socket
 }
 
 /// Whether enough others would be left to elect another leader; the reason if not. A server on its
-/// own has nobody to leave behind.
+/// own has no others.
 pub(crate) fn can_lose(leader: SocketAddr, servers: &[SocketAddr]) -> Result<(), String> {
     if ServerStatus::of(leader).role.as_deref() == Some("standalone") {
         return Ok(());

@@ -24,7 +24,7 @@ pub(crate) struct Target {
 impl Target {
     /// Servers that are not ours to kill.
     pub(crate) fn new(name: &str, servers: Vec<SocketAddr>, probe: ProbeOptions) -> Target {
-        let (pids, supervisor) = (Vec::new(), Supervisor::Nobody);
+        let (pids, supervisor) = (Vec::new(), Supervisor::None);
         Target { name: name.to_string(), servers, pids, supervisor, probe }
     }
 }
@@ -32,9 +32,9 @@ impl Target {
 /// Who starts the servers of a target again.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Supervisor {
-    /// Nobody: they are not ours to kill.
+    /// None: they are not ours to kill.
     #[default]
-    Nobody,
+    None,
     /// This process, which has started its only server itself.
     Own(Rc<RefCell<EphemeralServer>>),
     /// A command of the user's.

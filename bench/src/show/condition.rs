@@ -116,7 +116,7 @@ impl Condition {
         }
         if verdicts.is_empty() {
             let what = self.operation.as_deref().unwrap_or("the figure");
-            bail!("no run has {what}, so it cannot be told whether this holds");
+            bail!("no run has {what}, so it is not known whether this holds");
         }
         Ok(verdicts)
     }

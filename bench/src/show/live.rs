@@ -130,7 +130,7 @@ impl Live {
     }
 
     fn print(&self, text: &str) {
-        // Whoever closed the terminal does not need the line.
+        // A reader that closed the terminal does not need the line.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
 }

@@ -19,14 +19,13 @@ pub(crate) fn text(outages: &Outages) -> String {
     }
     if outages.disconnects > 0 {
         let (lost, again) = (grouped(outages.disconnects), grouped(outages.reattached));
-        let _ = writeln!(out, "lost     {lost} connections; {again} sessions were taken up again");
+        let _ = writeln!(out, "lost     {lost} connections; {again} sessions were re-attached");
     }
     if outages.unknown > 0 {
         let unknown = grouped(outages.unknown);
         let _ = writeln!(
             out,
-            "unknown  {unknown} requests were in flight then, and may have been carried out or \
-             not"
+            "unknown  {unknown} requests were in flight then: their outcome is unknown"
         );
     }
     out

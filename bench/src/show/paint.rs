@@ -1,4 +1,4 @@
-//! Colours: only on a terminal that knows them, and only if nobody asked for none.
+//! Colours: only on a terminal that knows them, and only if they are not turned off.
 
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};

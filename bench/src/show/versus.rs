@@ -36,7 +36,7 @@ pub(crate) fn json(comparisons: &[Comparison]) -> Value {
 }
 
 /// A comparison for people: medians, then every other target relative to the first. A ratio in
-/// parentheses cannot be told from chance.
+/// parentheses may be chance.
 pub(crate) fn table(sides: &[Side]) -> String {
     let mut out = String::new();
     for load in sides.first().map(|first| loads(&first.runs)).unwrap_or_default() {

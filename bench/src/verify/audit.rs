@@ -69,8 +69,8 @@ impl Audit<'_> {
         known: &KeyWrites,
     ) {
         let older = stat.mzxid < known.mzxid || stat.version < known.version;
-        let told = Origin::is_signed(data.map_or(0, <[u8]>::len)) && stat.mzxid == known.mzxid;
-        let other = told && (origin.writer, origin.seq) != (known.writer, known.seq);
+        let signed = Origin::is_signed(data.map_or(0, <[u8]>::len)) && stat.mzxid == known.mzxid;
+        let other = signed && (origin.writer, origin.seq) != (known.writer, known.seq);
         if known.mzxid > 0 && (older || other) {
             let story = format!(
                 "{path}: version {} of zxid {:#x} by session {} was acknowledged, version {} of \
@@ -110,7 +110,7 @@ impl Audit<'_> {
             (lane, extra) = (lane + 1, extra + others);
             Ok(())
         })?;
-        self.expect("nodes that nobody asked to stay", extra, 0..=self.ledger.unknown_nodes);
+        self.expect("nodes that were not to stay", extra, 0..=self.ledger.unknown_nodes);
         self.expect("ephemeral nodes of closed sessions", ephemeral, 0..=0);
         Ok(())
     }

@@ -36,7 +36,7 @@ pub(crate) fn names(got: &str, asked: &str) -> Result<(), Fault> {
 pub(crate) fn value(data: Option<&[u8]>, key: u32, sizes: Sizes) -> Result<Origin, Fault> {
     data.and_then(|data| Origin::read(data, key, sizes)).ok_or_else(|| {
         let got = data.map_or("null".to_string(), |data| format!("{} bytes", data.len()));
-        let story = format!("key {key}: {got} that are not what anybody wrote there");
+        let story = format!("key {key}: {got} that no session wrote there");
         Fault::new(FaultKind::Damaged, story)
     })
 }

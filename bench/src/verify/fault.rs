@@ -7,7 +7,7 @@ use crate::model::named::named;
 named! {
     /// Kinds of fault.
     pub(crate) enum FaultKind {
-        /// A reply that was not the next one due, or that nobody asked for.
+        /// A reply that was not the next one due, or that was not requested.
         Order = "replies out of order",
         /// A zxid older than one seen before in the session.
         ZxidBack = "zxids that went back",

@@ -9,14 +9,14 @@ use crate::load::workload::Script;
 use crate::model::kind::Kind;
 use crate::model::op::Op;
 
-/// Versions of a key that are told apart: an eighth of a byte each.
+/// Versions of a key that are tracked: one bit each.
 const VERSIONS_MAX: u64 = 1 << 20;
 
 /// What is known of the writes to one key.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(crate) struct KeyWrites {
     pub sets: u32,
-    /// Sets of which nobody knows whether they were carried out.
+    /// Sets whose outcome is unknown.
     pub unknown: u32,
     /// The newest state that was acknowledged to its writer; zxid 0 says that there is none.
     pub mzxid: i64,
@@ -83,7 +83,7 @@ pub(crate) struct Ledger {
     pub versions_twice: u64,
     /// Each session's nodes: those that have to be there.
     pub made: BTreeMap<u32, Bits>,
-    /// Creates and deletes of which nobody knows whether they were carried out.
+    /// Creates and deletes whose outcome is unknown.
     pub unknown_nodes: u64,
 }
 
@@ -118,7 +118,7 @@ impl Ledger {
         }
     }
 
-    /// Nobody knows whether this was carried out.
+    /// The outcome of this operation is unknown.
     pub(crate) fn mark_unknown(&mut self, op: Op) {
         match op.kind {
             Kind::Set | Kind::Multi => {

@@ -76,7 +76,7 @@ impl Journal {
     pub(crate) fn note(&mut self, record: Record) -> Result<()> {
         match self.records.iter_mut().find(|known| known.path == record.path) {
             Some(known) if known.new == record.old => known.new = record.new,
-            // Somebody else changed it in between: what they set is what is brought back.
+            // Another program changed it in between: undo restores what it set.
             Some(known) => *known = record,
             None => self.records.push(record),
         }

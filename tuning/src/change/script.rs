@@ -1,4 +1,4 @@
-//! The same changes as a shell script, for whoever wants to read them first or has no root here.
+//! The same changes as a shell script, to be read first or run by root elsewhere.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! `tune undo`: what `apply` changed is changed back, unless somebody else has changed it since.
+//! `tune undo`: what `apply` changed is restored, unless another program has changed it since.
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ pub(crate) enum Undone {
     Restored,
     /// It was so already.
     Already,
-    /// Somebody else has set it to this since; it was left alone.
+    /// Another program has set it to this since; it was left alone.
     ChangedByOthers(String),
     /// It could not be changed.
     Failed(String),
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &UndoArgs) -> Result<ExitCode> {
         whole &= matches!(what, Undone::Restored | Undone::Already) || (left && args.forget);
     }
     if !whole {
-        print("What was not undone stays recorded; --forget drops what somebody else has set.\n");
+        print("What was not undone stays recorded; --forget drops what another program has set.\n");
     }
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -84,7 +84,7 @@ fn file_system(what: &str, mount: &Mount) -> Finding {
         "ext2" | "vfat" | "exfat" | "minix" => {
             "it has no journal, so a power cut can damage its directories; use ext4 or xfs"
         }
-        _ => "nobody has tested the log on it; use ext4 or xfs",
+        _ => "the log was not tested on it; use ext4 or xfs",
     };
     condition.with_severity(Severity::Warning).fails(current, fix)
 }
@@ -114,7 +114,7 @@ fn options(what: &str, mount: &Mount) -> Finding {
         format!("mount options ({what})"),
         "noatime or relatime, data=ordered, no discard, no sync",
         Severity::Advice,
-        "each of the others makes the file system do something at a commit that nobody needs",
+        "each of the others makes the file system do something needless at a commit",
     );
     let mut wrong: Vec<&str> = Vec::new();
     for option in ["strictatime", "discard", "sync", "dirsync"] {

@@ -1,7 +1,7 @@
 //! `tune check`: what of this host keeps a server from being safe or fast.
 //!
 //! Everything is read below a root, so that a copy of `/proc` and `/sys` does as well. What a host
-//! does not tell is neither good nor bad: it is said so, and it is never a pass.
+//! does not say is neither good nor bad: it is reported so, and it is never a pass.
 
 mod cpu;
 mod disk;
@@ -25,7 +25,7 @@ use crate::text;
 use ringkeeper_bench::servers::root::Root;
 use ringkeeper_bench::show::paint::Paint;
 
-/// How a configuration is read: by whoever knows all its forms. `None` is a start without any.
+/// How a configuration is read: by the server, which knows its forms. `None` is a start without one.
 pub type Configuration<'a> = &'a dyn Fn(Option<&Path>) -> Result<Configured, String>;
 
 /// Exit codes: nothing failed, something did, something fatal did.

@@ -10,9 +10,9 @@ use ringkeeper_bench::servers::root::Root;
 pub(crate) struct Counts {
     /// Bytes that this process caused to be written.
     pub(crate) written_bytes: Option<u64>,
-    /// Flushes of the disk's cache, whoever asked for them.
+    /// Flushes of the disk's cache, by all processes.
     pub(crate) flushes: Option<u64>,
-    /// 512-byte sectors written to the disk, whoever wrote them.
+    /// 512-byte sectors written to the disk, by all processes.
     pub(crate) sectors: Option<u64>,
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct DiskFacts {
     pub(crate) options: Vec<String>,
     /// `write back`: what the disk has acknowledged is lost with the power until it is flushed.
     pub(crate) write_cache: Option<String>,
-    /// Whether the disk can be told to make a single write durable, without a flush.
+    /// Whether the disk can make a single write durable, without a flush.
     pub(crate) fua: Option<bool>,
     /// The I/O scheduler.
     pub(crate) scheduler: Option<String>,
@@ -71,7 +71,7 @@ impl BlockDevice {
         Some(BlockDevice { name })
     }
 
-    /// Where the kernel tells about it.
+    /// Where the kernel describes it.
     pub(crate) fn folder(&self) -> PathBuf {
         PathBuf::from(format!("/sys/block/{}", self.name))
     }

@@ -33,7 +33,7 @@ pub(crate) struct FileFacts {
 /// Commits of 4 KiB into a file in some state.
 #[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct FileState {
-    /// Contiguous pieces of the file, where the file system tells.
+    /// Contiguous pieces of the file, where the file system says.
     pub(crate) pieces: Option<u32>,
     /// KiB of it that were reserved and never written, before the commits.
     pub(crate) unwritten_kib: Option<u64>,

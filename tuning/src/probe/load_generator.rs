@@ -13,7 +13,7 @@ pub(crate) struct LoadGenerator {
 
 impl LoadGenerator {
     /// Starts them. They stop by themselves after `limit` too: where threads are never preempted
-    /// (a real-time policy), nobody else would get to tell them.
+    /// (a real-time policy), no other thread would run to stop them.
     pub(crate) fn start(limit: Duration) -> LoadGenerator {
         let stop = Arc::new(AtomicBool::new(false));
         let begun = Instant::now();

@@ -1,7 +1,7 @@
 //! `ringkeeper tune probe`: the truth about durable writes on the disk of a directory.
 //!
 //! What is measured is what runs: every strategy of the engine's log device, with commits of
-//! several sizes, on a quiet host and on one whose processors are all wanted by somebody else.
+//! several sizes, on a quiet host and on one whose processors are all busy.
 
 pub(crate) mod clock;
 mod commits;
@@ -46,7 +46,7 @@ const WAKE_TIME: Duration = Duration::from_millis(150);
 /// How long it is watched what others write before the probe begins.
 const WATCH_TIME: Duration = Duration::from_millis(200);
 
-/// Measures. `tell` is told what comes next, and how much of everything is done.
+/// Measures. `progress` is called with what comes next, and the share that is done.
 pub(crate) fn run(
     directory: &Path,
     plan: &Plan,
@@ -186,7 +186,7 @@ impl ProbeRun<'_> {
                 Ok(target) => targets.push((strategy, target)),
                 // That says nothing about the strategy.
                 Err(error) if error.is_full() => {
-                    return Err(anyhow!("{error}; somebody else fills the disk, so make space"));
+                    return Err(anyhow!("{error}; the disk is full, so make space"));
                 }
                 Err(error) => unusable.push(Unusable { strategy, why: error.to_string() }),
             }

@@ -1,5 +1,5 @@
 //! Two threads on a processor each, as a server and its client are: where both share one, a
-//! hand-off is a switch between them and wakes nobody.
+//! hand-off is a switch between them and wakes no other processor.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 

@@ -119,7 +119,7 @@ impl Plan {
         self.slice * slices + Duration::from_secs(3)
     }
 
-    /// When the probe stops whatever is left: a disk may be slower than anybody thought.
+    /// When the probe stops whatever is left: a disk may be slower than expected.
     pub(crate) fn time_max(&self) -> Duration {
         self.expected() * 2 + Duration::from_secs(10)
     }

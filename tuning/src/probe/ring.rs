@@ -75,7 +75,7 @@ fn modes() -> Vec<String> {
     modes
 }
 
-/// The reasons that there are, told apart by what the system says elsewhere.
+/// The reasons, distinguished by what the system says elsewhere.
 pub(crate) fn why(root: &Root, error: &std::io::Error) -> String {
     let seccomp = root
         .read("/proc/self/status")
@@ -84,7 +84,7 @@ pub(crate) fn why(root: &Root, error: &std::io::Error) -> String {
     let errno = rustix::io::Errno::from_io_error(error);
     match (errno, sysctl) {
         (Some(rustix::io::Errno::PERM), Some(2)) => {
-            "kernel.io_uring_disabled=2 forbids it to everybody".to_owned()
+            "kernel.io_uring_disabled=2 forbids it to all users".to_owned()
         }
         (Some(rustix::io::Errno::PERM), Some(1)) => {
             "kernel.io_uring_disabled=1 forbids it to this user, who is not in the group \

@@ -10,7 +10,7 @@ use rustix::fs::FlockOperation;
 /// Its name. A probe that was killed leaves it, and the next one takes it away.
 const NAME: &str = "ringkeeper-tune.tmp";
 
-/// A directory for files that nobody needs afterwards.
+/// A directory for temporary files.
 pub(crate) struct Scratch {
     path: PathBuf,
     /// Holds the lock as long as the probe runs.

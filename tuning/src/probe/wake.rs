@@ -147,7 +147,7 @@ fn eventfds(turns: &Turns<'_>) -> Result<Vec<u64>> {
                     break;
                 }
             }
-            // Whoever still waits would wait for ever.
+            // Wakes a thread that still waits.
             let _ = rustix::io::write(&back, &one);
         });
         let taken = turns.take(|| {

@@ -4,7 +4,7 @@
 use super::document::{Entry, Item, LineError, Value};
 use super::{Phase, Scenario};
 
-/// Kinds of request by the beginning of their keys, as keeper-bench tells them.
+/// Kinds of request by the beginning of their keys, as keeper-bench does.
 const KINDS: [(&str, &str); 5] = [
     ("create", "create"),
     ("set", "set"),

@@ -24,7 +24,7 @@ pub(crate) struct Host {
     pub cgroup_cpus: Option<f64>,
     /// The load average at the begin.
     pub load_average: Option<f64>,
-    /// Names of the hypervisor or the board, if they are told.
+    /// Names of the hypervisor or the board, if known.
     pub machine: Option<String>,
 }
 

@@ -102,7 +102,7 @@ impl Document {
 /// this fails: a full disk must not cost what was kept before.
 pub(crate) fn save(path: &Path, text: &str) -> Result<()> {
     if path.as_os_str() == "-" {
-        // Whoever closed the pipe does not need the text.
+        // A reader that closed the pipe does not need the text.
         let _ = std::io::stdout().write_all(text.as_bytes());
         return Ok(());
     }
@@ -124,7 +124,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-/// Whether a file can be written later, as far as that can be told now.
+/// Whether a file can be written later, as far as that is known now.
 pub(crate) fn check_writable(path: &Path) -> Result<()> {
     if path.as_os_str() == "-" {
         return Ok(());

@@ -21,7 +21,7 @@ use super::Operation;
 pub(crate) struct Run {
     /// Name of the target.
     pub target: String,
-    /// Its version, if it tells.
+    /// Its version, if it is known.
     pub version: Option<String>,
     /// The load in words.
     pub title: String,

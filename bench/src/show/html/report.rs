@@ -184,8 +184,8 @@ fn kills(body: &mut String, run: &Run) {
 
 fn events(body: &mut String, run: &Run) {
     // What came of kills has a table of its own.
-    let told = ["kill", "leader", "writes", "back"];
-    let events = || run.events.iter().filter(|event| !told.contains(&event.kind.as_str()));
+    let tabled = ["kill", "leader", "writes", "back"];
+    let events = || run.events.iter().filter(|event| !tabled.contains(&event.kind.as_str()));
     if events().count() == 0 {
         return;
     }
@@ -288,7 +288,7 @@ fn server(run: &Run) -> Facts {
     let settings: Vec<_> = settings.map(|(key, value)| format!("{key}={value}")).collect();
     put(&mut rows, "configuration", (!settings.is_empty()).then(|| settings.join(", ")));
     if rows.is_empty() {
-        put(&mut rows, "server", Some("it told nothing of itself"));
+        put(&mut rows, "server", Some("it does not describe itself"));
     }
     rows
 }
