@@ -236,6 +236,7 @@ fn show(recorder: &mut Recorder, intervals: &[Interval], until: Nanos, live: &mu
 /// What follows a run while it lasts.
 struct Watch {
     from: Nanos,
+    next_ping: Nanos,
     started: SystemTime,
     load_average: Option<f64>,
     timeline: Timeline,
@@ -263,6 +264,7 @@ impl Watch {
         let ahead = from.saturating_sub(drivers.run_state.clock.now());
         Watch {
             from,
+            next_ping: 0,
             started: SystemTime::now() + Duration::from_nanos(ahead),
             load_average,
             timeline: Timeline::default(),
@@ -284,7 +286,6 @@ impl Watch {
         let clock = drivers.run_state.clock;
         let from = self.from;
         let mut begin = None;
-        let mut next_ping = clock.now() + SECOND;
         loop {
             let now = clock.now();
             if interrupt::is_wanted() {
@@ -299,10 +300,7 @@ impl Watch {
                 break;
             }
             self.kill(drivers, true, tree, live);
-            if now >= next_ping {
-                next_ping += SECOND;
-                self.keep_alive(tree);
-            }
+            self.keep_alive(now, tree);
             let wake = if begin.is_none() { from.min(until) } else { until };
             clock.sleep_until(wake.min(now + POLL));
         }
@@ -337,15 +335,11 @@ impl Watch {
     /// waited for.
     fn wait_settled(&mut self, drivers: &DriverThreads, tree: &mut RunTree, live: &mut Live) {
         let clock = drivers.run_state.clock;
-        let mut next_ping = clock.now() + SECOND;
         while !drivers.is_settled() || self.is_server_down() {
             let now = clock.now();
             self.look(drivers, live);
             self.kill(drivers, false, tree, live);
-            if now >= next_ping {
-                next_ping += SECOND;
-                self.keep_alive(tree);
-            }
+            self.keep_alive(now, tree);
             clock.sleep_until(now + POLL);
         }
         if let Some(killer) = self.killer.take() {
@@ -357,8 +351,12 @@ impl Watch {
         self.killer.as_ref().is_some_and(Killer::is_busy)
     }
 
-    /// Keeps the session that answers for the nodes.
-    fn keep_alive(&self, tree: &mut RunTree) {
+    /// Keeps the session of the nodes alive, once a second.
+    fn keep_alive(&mut self, now: Nanos, tree: &mut RunTree) {
+        if now < self.next_ping {
+            return;
+        }
+        self.next_ping = now + SECOND;
         if !self.killer.as_ref().is_some_and(Killer::has_no_leader) {
             tree.keep_alive();
         }

@@ -81,9 +81,7 @@ impl FromStr for Goal {
 /// What one rate came to.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Step {
-    /// The rate asked for.
     pub rate: f64,
-    /// The rate that was reached.
     pub reached: f64,
     /// The quantile of the goal, in microseconds.
     pub us: f64,
@@ -125,7 +123,7 @@ impl Goal {
 }
 
 /// A search under way: which rate is next, from what came of the ones before.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Default, PartialEq, Debug)]
 pub(crate) struct Search {
     next: f64,
     floor: f64,
@@ -133,25 +131,14 @@ pub(crate) struct Search {
     held: Option<f64>,
     failed: Option<f64>,
     confirming: bool,
-    /// All steps so far.
     pub steps: Vec<Step>,
     found: Option<Step>,
     over: bool,
 }
 
 impl Search {
-    /// Begins at a rate.
     pub(crate) fn new(start: f64) -> Search {
-        Search {
-            next: start,
-            floor: start * FLOOR,
-            held: None,
-            failed: None,
-            confirming: false,
-            steps: Vec::new(),
-            found: None,
-            over: false,
-        }
+        Search { next: start, floor: start * FLOOR, ..Search::default() }
     }
 
     /// The rate to try, until all is known.
@@ -168,7 +155,6 @@ impl Search {
         self.found
     }
 
-    /// Takes in a step.
     pub(crate) fn take(&mut self, step: Step) {
         self.steps.push(step);
         if self.confirming && step.holds {
@@ -203,7 +189,6 @@ impl Search {
         held.filter(|held| *held < rate && !failed(*held)).reduce(f64::max)
     }
 
-    /// The last step, for people.
     pub(crate) fn last_line(&self, confirming: bool) -> String {
         self.steps.last().map_or(String::new(), |step| line(step, confirming))
     }
@@ -222,7 +207,6 @@ impl Search {
         })
     }
 
-    /// The verdict, for people.
     pub(crate) fn text(&self, goal: &Goal) -> String {
         let driver = self.steps.iter().any(|step| !step.holds && step.driver_bound);
         let note = if driver {

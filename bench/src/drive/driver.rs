@@ -35,7 +35,6 @@ const TICK: Duration = Duration::from_millis(20);
 /// What one driver thread is started with.
 pub(crate) struct DriverThread {
     pub thread: u32,
-    /// The numbers of its sessions.
     pub lanes: std::ops::Range<u32>,
     pub load: Arc<Load>,
     pub layout: Arc<Layout>,

@@ -131,12 +131,10 @@ pub(crate) enum Fanout {
 }
 
 impl Fanout {
-    /// The session that sets.
     pub(crate) fn writer(group: Rc<RefCell<FanoutGroup>>, run_state: Arc<RunState>) -> Fanout {
         Fanout::Writer { group, run_state, value: Vec::new() }
     }
 
-    /// A session that watches.
     pub(crate) fn watcher(group: Rc<RefCell<FanoutGroup>>, run_state: Arc<RunState>) -> Fanout {
         Fanout::Watcher { group, run_state, round: 0, state: WatcherState::Unarmed }
     }

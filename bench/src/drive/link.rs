@@ -35,12 +35,10 @@ impl Route {
         self.servers[self.at]
     }
 
-    /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.servers.len()
     }
 
-    /// Turns to the next one.
     pub(crate) fn turn(&mut self) {
         self.at = (self.at + 1) % self.servers.len();
     }
@@ -194,7 +192,6 @@ impl<P: SessionLogic> Link<P> {
         }
     }
 
-    /// Looks at the clock.
     pub(crate) fn tick(&self, now: Nanos) {
         let mut session = self.session.borrow_mut();
         if session.has_ended() {

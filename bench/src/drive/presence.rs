@@ -74,7 +74,6 @@ impl Presence {
         self.state = if op.seq == MAKE { State::Missing } else { State::Doubted };
     }
 
-    /// Looks at an answer.
     pub(crate) fn reply(
         &mut self,
         reply: &Reply<'_, Tag>,

@@ -84,7 +84,6 @@ pub(crate) struct Contender {
 }
 
 impl Contender {
-    /// A contender of one queue.
     pub(crate) fn new(
         recipe: Recipe,
         lane: u32,

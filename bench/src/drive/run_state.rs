@@ -10,7 +10,6 @@ use crate::verify::acks::Acks;
 #[derive(Debug)]
 pub(crate) struct RunState {
     pub clock: Clock,
-    /// When writes were acknowledged.
     pub acks: Acks,
     from: AtomicU64,
     until: AtomicU64,
@@ -92,7 +91,6 @@ impl RunState {
         self.settled_threads.fetch_add(1, Ordering::Release);
     }
 
-    /// Threads that are settled.
     pub(crate) fn settled_threads(&self) -> u32 {
         self.settled_threads.load(Ordering::Acquire)
     }

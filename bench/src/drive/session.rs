@@ -138,7 +138,6 @@ impl<P: SessionLogic> Session<P> {
         Duration::from_millis(timeout_ms / 3).max(TIMEOUT_MIN)
     }
 
-    /// Whether the handshake has succeeded.
     pub(crate) fn is_open(&self) -> bool {
         self.core.phase() == Phase::Open
     }
@@ -240,7 +239,6 @@ impl<P: SessionLogic> Session<P> {
         }
     }
 
-    /// Looks at the clock.
     pub(crate) fn tick(&mut self, now: Nanos) -> Due {
         if self.run_state.is_past_grace(now)
             && matches!(self.stage, Stage::Working | Stage::Disconnected)

@@ -28,10 +28,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Storm {
     /// Where to: servers are tried in turn until one accepts the connection.
     pub route: Route,
-    /// What to ask for.
     pub options: Options,
     pub run_state: Arc<RunState>,
-    /// Where it is counted.
     pub tally: Rc<RefCell<Tally>>,
 }
 

@@ -48,7 +48,6 @@ impl RunTree {
         Ok(tree)
     }
 
-    /// The names of its nodes.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }

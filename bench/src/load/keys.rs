@@ -83,7 +83,6 @@ pub(crate) struct Chooser {
 }
 
 impl Chooser {
-    /// Chooses among `keys` keys.
     pub(crate) fn new(dist: KeysDist, keys: u32) -> Chooser {
         let table = match dist {
             KeysDist::Uniform | KeysDist::Hot { .. } => Arc::default(),

@@ -21,7 +21,6 @@ impl Layout {
     /// Keys below one node: lists of children stay small enough for every client.
     pub(crate) const KEYS_PER_PARENT: u32 = 1_000;
 
-    /// The names of a run.
     pub(crate) fn new(load: &Load, run: &str) -> Layout {
         let run = format!("{}/{run}", load.path.trim_end_matches('/'));
         let keys = if load.workload.needs_keys() { load.keys } else { 0 };

@@ -37,7 +37,6 @@ impl Mix {
         mix
     }
 
-    /// From names and weights.
     pub(crate) fn of<'a>(weights: impl Iterator<Item = (&'a str, f64)>) -> Result<Mix, String> {
         let mut mix = Mix { weights: [0.0; MIXED.len()] };
         for (name, weight) in weights {
@@ -66,12 +65,10 @@ impl Mix {
         Mix::of(weights.collect::<Result<Vec<_>, String>>()?.into_iter())
     }
 
-    /// What can be mixed.
     pub(crate) fn names() -> Vec<&'static str> {
         MIXED.map(Kind::name).to_vec()
     }
 
-    /// Whether this kind occurs.
     pub(crate) fn has(&self, kind: Kind) -> bool {
         self.kinds().any(|(mixed, _)| mixed == kind)
     }

@@ -23,13 +23,11 @@ impl Rng {
         Rng { state: mix(mix(seed) ^ stream) }
     }
 
-    /// The next 64 bits.
     pub(crate) fn word(&mut self) -> u64 {
         self.state = self.state.wrapping_add(STEP);
         mix(self.state)
     }
 
-    /// A number below `bound`.
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
         (((self.word() >> 32) * u64::from(bound)) >> 32) as u32
     }

@@ -15,7 +15,6 @@ pub(crate) enum Arrival {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Shape {
     pub depth: u32,
-    /// Children of each node.
     pub fan_out: u32,
 }
 

@@ -16,7 +16,6 @@ pub(crate) const SETUP_WRITER: u32 = u32::MAX;
 pub(crate) struct Origin {
     /// The key it was written to.
     pub key: u32,
-    /// The session that wrote it.
     pub writer: u32,
     /// That session's count of writes.
     pub seq: u64,

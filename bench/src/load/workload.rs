@@ -104,7 +104,6 @@ impl Workload {
         self.mix().is_some_and(|mix| kinds.iter().any(|kind| mix.has(*kind)))
     }
 
-    /// Whether planted keys are needed.
     pub(crate) fn needs_keys(self) -> bool {
         self.has(&[Kind::Get, Kind::Set, Kind::Exists, Kind::Multi, Kind::SyncGet])
     }
@@ -223,7 +222,6 @@ pub(crate) struct Script {
 const EPHEMERAL: u64 = 1 << 63;
 
 impl Script {
-    /// The script of one session.
     pub(crate) fn new(mix: Mix, chooser: Chooser, lane: u32, mut rng: Rng) -> Script {
         Script {
             mix,
@@ -243,7 +241,6 @@ impl Script {
         op.seq & EPHEMERAL == 0
     }
 
-    /// What to do next.
     pub(crate) fn next_op(&mut self) -> Op {
         let kind = self.single.unwrap_or_else(|| self.mix.choose(&mut self.rng));
         self.seq += 1;

@@ -19,7 +19,6 @@ impl Clock {
         Clock { zero: Instant::now() }
     }
 
-    /// Time since the start.
     pub(crate) fn now(&self) -> Nanos {
         nanos(self.zero.elapsed())
     }
@@ -35,7 +34,6 @@ pub(crate) fn nanos(duration: Duration) -> Nanos {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A time as seconds.
 pub(crate) fn seconds(time: Nanos) -> f64 {
     Duration::from_nanos(time).as_secs_f64()
 }

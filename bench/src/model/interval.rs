@@ -21,7 +21,6 @@ pub(crate) fn second_of(at: Nanos, from: Nanos) -> SecondNumber {
 pub(crate) struct Interval {
     pub second: SecondNumber,
     rows: [Option<Box<Histogram<u64>>>; Kind::COUNT],
-    /// Faults seen within it.
     pub faults: u64,
 }
 

@@ -20,6 +20,5 @@ pub(crate) struct Tag {
     pub op: Op,
     /// When it should have been sent.
     pub intended: Nanos,
-    /// When it was sent.
     pub started: Nanos,
 }

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 /// What was lost and came back.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Outages {
-    /// Connections that were lost.
     pub disconnects: u64,
     /// Sessions that were re-attached on another connection.
     pub reattached: u64,
@@ -41,7 +40,6 @@ pub(crate) struct Kill {
 }
 
 impl Outages {
-    /// Adds what another thread saw.
     pub(crate) fn merge(&mut self, other: &Outages) {
         self.disconnects += other.disconnects;
         self.reattached += other.reattached;

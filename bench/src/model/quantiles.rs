@@ -24,7 +24,6 @@ pub(crate) struct Quantiles {
 }
 
 impl Quantiles {
-    /// Reads a histogram of nanoseconds.
     pub(crate) fn of(histogram: &Histogram<u64>) -> Quantiles {
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
         Quantiles {
@@ -47,7 +46,6 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// From processor time and operations.
     pub(crate) fn of(cpu_ns: u64, ops: u64, elapsed: Nanos) -> Usage {
         Usage {
             cpu_us_per_op: cpu_ns as f64 / 1e3 / ops.max(1) as f64,

@@ -11,14 +11,11 @@ pub(crate) struct Second {
     pub at_s: f64,
     /// How much of it was measured; the last one may be shorter.
     pub length_s: f64,
-    /// Operations answered in it.
     pub ops: u64,
     pub ops_per_s: f64,
-    /// Faults seen in it.
     pub faults: u64,
     /// Whether the measured time was over: late replies.
     pub late: bool,
-    /// Latency of the operations.
     pub latency_us: Quantiles,
     /// Processors that the driver kept busy.
     pub driver_cpus: Option<f64>,

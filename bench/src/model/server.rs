@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 /// The server that was measured.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Server {
-    /// Its processes on this host.
     pub pids: Vec<u32>,
     /// Each of the servers, as they were when the load was over.
     #[serde(default)]
@@ -15,7 +14,6 @@ pub(crate) struct Server {
     /// Which of them was asked for configuration and counters.
     #[serde(default)]
     pub asked: Option<String>,
-    /// What it answers to `conf`.
     pub configuration: BTreeMap<String, String>,
     /// Where its log lies, if it runs on this host.
     pub storage: Option<Storage>,
@@ -50,7 +48,6 @@ pub(crate) struct Storage {
     pub directory: String,
     /// Where its file system is mounted.
     pub mount_point: String,
-    /// Type of the file system.
     pub file_system: String,
     /// Options of the mount, and those of the file system.
     pub mount_options: String,
@@ -65,7 +62,6 @@ pub(crate) struct Storage {
     pub write_cache: Option<String>,
     /// Whether it is a spinning disk.
     pub rotational: Option<bool>,
-    /// Bytes that are free.
     pub free_bytes: Option<u64>,
     /// What `--probe-disk` measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,9 +75,7 @@ pub(crate) struct SyncProbe {
     /// Bytes written before each.
     pub bytes: u64,
     pub p50_us: f64,
-    /// 99 %, in microseconds.
     pub p99_us: f64,
-    /// The slowest, in microseconds.
     pub max_us: f64,
 }
 

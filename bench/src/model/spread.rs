@@ -55,7 +55,6 @@ pub(crate) struct Relation {
     pub interval: Option<(f64, f64)>,
     /// Probability of lots as different as these if nothing has changed.
     pub p: f64,
-    /// What to call it.
     pub verdict: Verdict,
 }
 

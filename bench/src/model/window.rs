@@ -35,7 +35,6 @@ impl Window {
 pub(crate) struct Times {
     /// When it should have been sent.
     pub intended: Nanos,
-    /// When it was sent.
     pub started: Nanos,
     /// When its reply was read.
     pub ended: Nanos,

@@ -24,7 +24,6 @@ pub(crate) struct Row {
     pub service: Option<Histogram<u64>>,
     /// Replies that came inside the measured time.
     pub in_time: u64,
-    /// Replies with an error code.
     pub errors: u64,
 }
 
@@ -33,7 +32,6 @@ impl Row {
         Row { response: histogram(), service, in_time: 0, errors: 0 }
     }
 
-    /// Adds the times of another.
     pub(crate) fn add(&mut self, other: &Row) {
         self.response.add(&other.response).expect("all histograms have the same bounds");
         if let (Some(mine), Some(theirs)) = (&mut self.service, &other.service) {
@@ -177,7 +175,6 @@ impl Tally {
         }
     }
 
-    /// Adds what another thread counted.
     pub(crate) fn merge(&mut self, other: &Tally) {
         for (kind, theirs) in other.rows() {
             self.row_mut(kind).add(theirs);

@@ -15,7 +15,6 @@ use crate::servers::processes::ServerProcesses;
 /// What is noted beside the operations of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct RunTelemetry {
-    /// When the measured time began.
     pub started: SystemTime,
     /// The host's load average right before.
     pub load_average: Option<f64>,
@@ -29,7 +28,6 @@ pub(crate) struct RunTelemetry {
     /// Servers whose processes are not known, so that these sums lack them.
     pub servers_unknown: usize,
     pub seconds: Vec<Second>,
-    /// What happened to the server.
     pub events: Vec<Event>,
     pub server: Server,
 }

@@ -76,12 +76,10 @@ impl EphemeralServer {
         self.ports.clients
     }
 
-    /// Where its metrics are.
     pub(crate) fn metrics(&self) -> Option<SocketAddr> {
         self.ports.http
     }
 
-    /// Where its data are.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }

@@ -28,7 +28,6 @@ pub(crate) fn exchange(server: SocketAddr, request: &str, timeout: Duration) -> 
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// Whether a server accepts connections.
 pub(crate) fn is_there(server: SocketAddr) -> bool {
     TcpStream::connect_timeout(&server, CONNECT_TIMEOUT).is_ok()
 }

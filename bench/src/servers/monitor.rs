@@ -19,7 +19,6 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Counters at one instant.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct CounterSample {
-    /// When the answer came.
     pub at: Nanos,
     /// Values by name, without `zk_`.
     pub values: BTreeMap<String, f64>,

@@ -17,7 +17,6 @@ const IN_FLIGHT: usize = 256;
 
 /// Looks at the nodes of a run through a session that took no part in it.
 pub(crate) struct Audit<'a> {
-    /// The names of the nodes.
     pub layout: &'a Layout,
     pub load: &'a Load,
     pub ledger: &'a Ledger,

@@ -20,9 +20,7 @@ pub(crate) struct KeyWrites {
     pub unknown: u32,
     /// The newest state that was acknowledged to its writer; zxid 0 says that there is none.
     pub mzxid: i64,
-    /// The version of that state.
     pub version: i32,
-    /// The session that wrote it.
     pub writer: u32,
     /// That session's number of the write.
     pub seq: u64,

@@ -49,21 +49,21 @@ fn of_stat(text: &str) -> (Option<u64>, Option<u64>) {
 impl Counts {
     /// What was counted since `before`.
     pub(crate) fn since(self, before: Counts) -> Counts {
-        let less = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
-        Counts {
-            written_bytes: less(self.written_bytes, before.written_bytes),
-            flushes: less(self.flushes, before.flushes),
-            sectors: less(self.sectors, before.sectors),
-        }
+        self.with(before, u64::saturating_sub)
     }
 
-    /// Both together. What is unknown in one is unknown in all.
+    /// Both together.
     pub(crate) fn plus(self, other: Counts) -> Counts {
-        let more = |one: Option<u64>, two: Option<u64>| Some(one? + two?);
+        self.with(other, |one, two| one + two)
+    }
+
+    /// What is unknown in one is unknown in the result.
+    fn with(self, other: Counts, of: fn(u64, u64) -> u64) -> Counts {
+        let each = |one: Option<u64>, two: Option<u64>| Some(of(one?, two?));
         Counts {
-            written_bytes: more(self.written_bytes, other.written_bytes),
-            flushes: more(self.flushes, other.flushes),
-            sectors: more(self.sectors, other.sectors),
+            written_bytes: each(self.written_bytes, other.written_bytes),
+            flushes: each(self.flushes, other.flushes),
+            sectors: each(self.sectors, other.sectors),
         }
     }
 

@@ -31,10 +31,7 @@ impl Timer {
     pub(crate) async fn wait(&mut self, duration: Duration) -> io::Result<()> {
         // Zero would disarm the timer.
         let duration = duration.max(Duration::from_nanos(1));
-        let value = Timespec {
-            tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: duration.subsec_nanos().into(),
-        };
+        let value = Timespec::try_from(duration).map_err(io::Error::other)?;
         let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
         let when = Itimerspec { it_interval: zero, it_value: value };
         timerfd_settime(self.fd.get_ref(), TimerfdTimerFlags::empty(), &when)?;

@@ -16,7 +16,6 @@ pub(crate) struct LineError {
 }
 
 impl LineError {
-    /// A mistake on a line.
     pub(crate) fn new(line: usize, text: impl Into<String>) -> LineError {
         LineError { line, text: text.into() }
     }

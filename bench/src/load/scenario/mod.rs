@@ -42,7 +42,6 @@ pub(crate) struct Scenario {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Phase {
     pub name: String,
-    /// Words of a command line.
     pub words: Vec<String>,
 }
 

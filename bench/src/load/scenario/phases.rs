@@ -23,7 +23,6 @@ struct LoadOnly {
     _load: LoadArgs,
 }
 
-/// Reads a whole file.
 pub(super) fn read(file: &Item) -> Result<Scenario, LineError> {
     let mut scenario = Scenario::default();
     let mut common = Vec::new();

@@ -9,9 +9,7 @@ use crate::servers::root::Root;
 /// What the host is.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Host {
-    /// Release of the kernel.
     pub kernel: String,
-    /// Model of the processor.
     pub cpu: String,
     /// Processors that this process may use.
     pub cpus: usize,

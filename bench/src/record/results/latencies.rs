@@ -15,7 +15,7 @@ use crate::record::tally::Row;
 const CURVE_TICKS_PER_HALF: u32 = 5;
 
 /// One kind of operation of a run.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Operation {
     /// Name, or `total`.
     pub op: String,

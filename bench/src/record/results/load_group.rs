@@ -7,7 +7,6 @@ use super::Run;
 pub(crate) struct LoadGroup<'a> {
     /// What has to be the same.
     pub key: Vec<String>,
-    /// The load in words.
     pub title: String,
     pub runs: Vec<&'a Run>,
 }

@@ -25,16 +25,14 @@ pub(crate) use run::Run;
 pub(crate) const SCHEMA: &str = "ringkeeper-bench/1";
 
 /// What a session of measurements leaves behind.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Document {
     /// [`SCHEMA`].
     pub schema: String,
-    /// Program and version that measured.
     pub tool: String,
     /// When it began, in UTC.
     pub date: String,
     pub command: Vec<String>,
-    /// The host that measured.
     pub host: Host,
     /// The runs, in the order in which they were made.
     pub results: Vec<Run>,
@@ -58,10 +56,7 @@ impl Document {
             date: date(SystemTime::now()),
             command: std::env::args().collect(),
             host: Host::describe(),
-            results: Vec::new(),
-            failed: Vec::new(),
-            versus: None,
-            searches: Vec::new(),
+            ..Document::default()
         }
     }
 

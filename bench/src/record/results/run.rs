@@ -17,13 +17,11 @@ use crate::record::telemetry::RunTelemetry;
 use super::Operation;
 
 /// One run.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Run {
-    /// Name of the target.
     pub target: String,
     /// Its version, if it is known.
     pub version: Option<String>,
-    /// The load in words.
     pub title: String,
     /// What the sessions did.
     pub workload: String,
@@ -57,9 +55,7 @@ pub(crate) struct Run {
     pub outages: Outages,
     /// Nodes that were set and read.
     pub keys: u32,
-    /// Children of the listed node.
     pub children: u32,
-    /// Seed of all choices.
     pub seed: u64,
     /// Which repetition of the load it was, from 1.
     pub repeat: u32,
@@ -75,9 +71,7 @@ pub(crate) struct Run {
     pub series: Vec<Second>,
     /// What happened to the server meanwhile.
     pub events: Vec<Event>,
-    /// The driver's processor time.
     pub driver: Usage,
-    /// The servers' processor time.
     pub server: Option<Usage>,
     /// The servers' memory at the end.
     pub server_rss_bytes: Option<u64>,
@@ -219,16 +213,12 @@ impl Run {
             connections: 64,
             pipeline: 16,
             threads: 1,
-            rate: None,
-            arrival: None,
             warmup_s: 1.0,
             elapsed_s: 5.0,
             value_bytes: 100,
             value_sizes: "100".into(),
             keys_dist: "uniform".into(),
-            phase: None,
             io: "io_uring".into(),
-            outages: Outages::default(),
             keys: 1_000,
             children: 100,
             seed: 1,
@@ -237,20 +227,13 @@ impl Run {
             load_average: Some(0.1),
             ops: vec![Operation { op: workload.into(), ..total.clone() }],
             series: (0..5).map(second).collect(),
-            events: Vec::new(),
             driver: Usage { cpu_us_per_op: 0.5, cpus: 0.5 },
             server: Some(Usage { cpu_us_per_op: 0.75, cpus: 0.75 }),
             server_rss_bytes: Some(70_000_000),
             server_rss_peak_bytes: Some(80_000_000),
-            server_facts: Server::default(),
             checked: 5_000,
-            unsent: 0,
-            partial: false,
-            faults: BTreeMap::new(),
-            fault_examples: Vec::new(),
-            servers_unknown: 0,
-            is_mixed: false,
             total,
+            ..Run::default()
         }
     }
 }

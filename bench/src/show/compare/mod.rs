@@ -19,7 +19,6 @@ const BUSY_SHARE: f64 = 0.5;
 /// One of the things that are compared.
 #[derive(Clone, Debug)]
 pub(crate) struct Side {
-    /// Its name in tables.
     pub name: String,
     /// Hosts that measured it, with the dates.
     pub hosts: Vec<(String, Host)>,
@@ -77,7 +76,6 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// A figure for people.
     pub(crate) fn show(self, figure: f64) -> String {
         match self {
             Unit::Rate => format!("{}/s", whole(figure)),
@@ -87,7 +85,6 @@ impl Unit {
         }
     }
 
-    /// A verdict in words.
     pub(crate) fn words(self, verdict: Verdict) -> &'static str {
         match (verdict, self) {
             (Verdict::TooFew, _) => "too few runs to tell",
@@ -127,7 +124,6 @@ impl Row {
         self.relation.map_or("-", |relation| self.unit.words(relation.verdict))
     }
 
-    /// The change of the median.
     pub(crate) fn change(&self) -> String {
         self.relation.map_or("-".into(), |relation| percent(relation.ratio))
     }
@@ -152,7 +148,6 @@ impl Row {
 /// One load on two sides.
 #[derive(Clone, Debug)]
 pub(crate) struct Comparison {
-    /// The load in words.
     pub title: String,
     /// The base's name and its number of runs.
     pub base: (String, usize),

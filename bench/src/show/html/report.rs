@@ -19,7 +19,6 @@ const OPEN_MAX: usize = 4;
 /// Events of one kind that are listed; the charts mark all of them.
 const EVENTS_MAX: usize = 5;
 
-/// The page of a session.
 pub(crate) fn report(document: &Document) -> String {
     let mut body = format!("<h1>ringkeeper bench · {}</h1>\n", escape(&document.date));
     for failed in &document.failed {
