@@ -343,7 +343,7 @@ mod tests {
     use crate::load::workload::Workload;
 
     #[test]
-    fn servers_are_named_as_clients_name_them() {
+    fn server_addresses_default_host_and_port() {
         let expected = ["127.0.0.1:2182", "127.0.0.1:2181", "[::1]:2181", "[::1]:2181", "[::1]:7"];
         let found = resolve(":2182,127.0.0.1, ::1,[::1],[::1]:7").unwrap();
         assert_eq!(found, expected.map(|address| address.parse().unwrap()));

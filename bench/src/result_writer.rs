@@ -26,7 +26,6 @@ pub(crate) enum Outcome {
 /// The runs of a session.
 #[derive(Debug)]
 pub(crate) struct ResultWriter {
-    /// What is kept as JSON.
     pub document: Document,
     /// Why a file could not be written.
     failure: Option<Error>,
@@ -184,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_loads_have_files_of_their_own() {
+    fn each_load_has_its_own_hgrm_file() {
         let runs = [Run::sample("mix:0.9", 10.0), Run::sample("get", 10.0)];
         let groups = loads(&runs);
         let paths = |groups| -> Vec<String> {

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_found_from_below_and_from_above() {
+    fn search_finds_limit_from_below_and_above() {
         for start in [100.0, 1_000.0, 200_000.0] {
             let search = search(start, |rate, _| rate <= 7_777.0);
             let found = search.found().unwrap().rate;
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_does_not_hold_twice_is_not_found() {
+    fn rate_that_fails_confirmation_is_not_found() {
         let once = std::cell::Cell::new(true);
         let found =
             search(1_000.0, |rate, _| rate < 3_000.0 && (rate < 2_800.0 || once.replace(false)));
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_held_below_a_failed_confirmation_is_not_forgotten() {
+    fn failed_confirmation_keeps_lower_rates() {
         let goal: Goal = "p99<5ms".parse().unwrap();
         let mut search = Search::new(1_000.0);
         for (rate, holds) in [(1_000.0, true), (2_000.0, true), (4_000.0, false)] {
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn goals_are_read_and_need_their_time() {
+    fn goal_without_unit_is_rejected() {
         let goal: Goal = "p99<5ms".parse().unwrap();
         assert_eq!(goal.to_string(), "p99 < 5.00 ms");
         assert_eq!(goal.duration(1_000.0, SECOND), 10 * SECOND);

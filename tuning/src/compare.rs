@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_called_noise() {
+    fn overlapping_rounds_are_noise() {
         let verdict = |factor: f64| judge(&sample(1.0).cells[0], &sample(factor).cells[0]);
         assert_eq!(verdict(1.0), Change::WithinNoise);
         assert_eq!(verdict(1.08), Change::WithinNoise);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_no_rival() {
+    fn noise_is_no_difference() {
         let standing = Comparison::of(&sample(1.0), &sample(1.1));
         assert!(standing.holds());
         let text = standing.shown(Paint::Plain);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn once_faster_is_chance_and_twice_is_not() {
+    fn faster_in_both_probes_is_better() {
         let (usual, faster) = (sample(1.0), with(Strategy::Uring, 0.75));
         assert!(Comparison::of(&usual, &faster).holds() && Comparison::of(&faster, &usual).holds());
         let standing = Comparison::of(&faster, &faster);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn two_opinions_are_told() {
+    fn disagreeing_probes_are_reported() {
         let (usual, better) = (sample(1.0), with(Strategy::Uring, 0.4));
         assert_eq!(better.choice().0, Strategy::Uring);
         assert!(Comparison::of(&better, &better).holds(), "what is clearly better is advised");
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_way_that_loses_elsewhere_is_no_better() {
+    fn strategy_slower_elsewhere_is_not_better() {
         let mut report = with(Strategy::Uring, 0.75);
         let busy = |cell: &&mut Cell| cell.strategy == Strategy::Uring && cell.load == Load::Busy;
         for cell in report.cells.iter_mut().filter(busy) {

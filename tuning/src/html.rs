@@ -13,7 +13,6 @@ use crate::probe::words::load_name;
 use crate::probe::{Cell, Report};
 use crate::text;
 
-/// The whole page.
 pub(crate) fn page(report: &Report) -> String {
     let mut out = String::new();
     head(&mut out, report);

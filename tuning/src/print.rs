@@ -14,7 +14,6 @@ use ringkeeper_bench::show::paint::Paint;
 /// Bytes of a log record that sets a small value: how many of them a commit holds is shown.
 pub(crate) const RECORD_BYTES: usize = 256;
 
-/// The whole report.
 pub(crate) fn report(report: &Report, paint: Paint) -> String {
     let mut out = String::new();
     let taken = &report.taken;

@@ -248,7 +248,6 @@ fn forecast(prediction: &Prediction) -> Vec<String> {
     ]
 }
 
-/// For the terminal.
 pub(crate) fn shown(advice: &Recommendation, paint: Paint) -> String {
     let mut out = String::new();
     for setting in &advice.settings {
@@ -304,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_disk_waits_for_company_and_keeps_the_default_threshold() {
+    fn slow_disk_gets_throughput_target_and_default_threshold() {
         let always = ["ringkeeper.log.device", "flushDelay"];
         let threshold = "fsync.warningthresholdms";
         assert_eq!(keys(&sample(5.0)), [always[0], always[1], threshold]);
@@ -315,7 +314,7 @@ mod tests {
 
     /// Whatever one round more or less says within the noise.
     #[test]
-    fn two_probes_of_one_disk_say_the_same() {
+    fn advice_is_stable_within_noise() {
         for factor in [0.1, 1.0, 4.0, 20.0, 60.0] {
             let said = |factor| {
                 let advice = advise(&sample(factor));
@@ -334,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_from_memory() {
+    fn memory_file_system_gets_no_advice() {
         let mut report = sample(1.0);
         report.disk.file_system = Some("tmpfs".to_owned());
         let advice = advise(&report);
@@ -344,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubtful_probe_is_called_so() {
+    fn busy_or_cut_short_probe_has_doubts() {
         let mut report = sample(1.0);
         report.taken.load_average = Some(6.0);
         report.cut_short = Some("it was interrupted".to_owned());
@@ -352,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_has_one_line_per_setting_and_else_comments() {
+    fn settings_file_is_settings_and_comments() {
         let report = sample(1.0);
         let text = fragment(&advise(&report), &report);
         let plain: Vec<&str> =

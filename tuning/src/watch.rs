@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bound_is_told() {
+    fn advice_names_the_bound() {
         assert!(said(&numbers(9_000, 9_100, 950, 1, 300), 1.0).starts_with("disk-bound"));
         assert!(said(&numbers(9_000, 9_100, 950, 1, 300), 1.0).contains("groups are small"));
         assert!(said(&numbers(900, 90_000, 100, 500, 300), 1.0).starts_with("CPU-bound"));
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_of_the_interval_and_survive_a_restart() {
+    fn rates_survive_server_restart() {
         let interval =
             between(&numbers(100, 400, 10, 0, 0), &numbers(300, 1_400, 30, 7, 0), 2.0).unwrap();
         assert_eq!((interval.commits_per_second, interval.records_per_commit), (100.0, 5.0));
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_that_do_not_tell_are_told_what_to_do() {
+    fn mntr_refusal_names_the_setting() {
         let alone = |text| answering(text, None);
         let refused = alone("mntr is not executed because it is not in the whitelist.\n");
         assert!(format!("{:#}", refused.unwrap_err()).contains("4lw.commands.whitelist"));
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn how_it_commits_is_told() {
+    fn commit_target_is_explained() {
         let own = "zk_ringkeeper_fsync_p50_us\t1200\n";
         let said = |pace| answering(own, Some(pace)).unwrap().commits().unwrap().sentence();
         let waits = "commit_target\tthroughput\ncommit_wait_us\t640\ncommit_gain_percent\t52\n";
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn another_server_is_told_apart() {
+    fn other_server_is_rejected() {
         let other = parse("zk_version\t3.9.5\nzk_znode_count\t5\n");
         assert!(between(&other, &other, 1.0).unwrap_err().to_string().contains("no Ringkeeper"));
     }

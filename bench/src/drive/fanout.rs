@@ -107,36 +107,27 @@ pub(crate) enum WatcherState {
 }
 
 /// A session of the fan-out.
-pub(crate) enum Fanout {
-    /// Sets the node.
-    Writer {
-        /// What it shares with the watchers.
-        group: Rc<RefCell<FanoutGroup>>,
-        /// Its time.
-        run_state: Arc<RunState>,
-        /// The value under way.
-        value: Vec<u8>,
-    },
-    /// Watches the node.
-    Watcher {
-        /// What it shares with the writer.
-        group: Rc<RefCell<FanoutGroup>>,
-        /// Its time.
-        run_state: Arc<RunState>,
-        /// The round it has seen.
-        round: u64,
-        /// Where it stands.
-        state: WatcherState,
-    },
+pub(crate) struct Fanout {
+    group: Rc<RefCell<FanoutGroup>>,
+    run_state: Arc<RunState>,
+    role: Role,
+}
+
+enum Role {
+    /// Sets the node, to this value.
+    Writer(Vec<u8>),
+    /// Watches the node, and has seen this round.
+    Watcher { round: u64, state: WatcherState },
 }
 
 impl Fanout {
     pub(crate) fn writer(group: Rc<RefCell<FanoutGroup>>, run_state: Arc<RunState>) -> Fanout {
-        Fanout::Writer { group, run_state, value: Vec::new() }
+        Fanout { group, run_state, role: Role::Writer(Vec::new()) }
     }
 
     pub(crate) fn watcher(group: Rc<RefCell<FanoutGroup>>, run_state: Arc<RunState>) -> Fanout {
-        Fanout::Watcher { group, run_state, round: 0, state: WatcherState::Unarmed }
+        let role = Role::Watcher { round: 0, state: WatcherState::Unarmed };
+        Fanout { group, run_state, role }
     }
 }
 
@@ -156,7 +147,7 @@ fn begin_round(
     group.started = sender.now;
     Origin { key: 0, writer: 0, seq: group.round }.write(group.value_bytes, value);
     let request = Request::SetData { path: &group.written, data: Some(value), version: -1 };
-    sender.ask(&request, Op { kind: Kind::Set, key: 0, seq: group.round }, sender.now);
+    sender.send(&request, Op { kind: Kind::Set, key: 0, seq: group.round }, sender.now);
 }
 
 fn set_watch(group: &FanoutGroup, sender: &mut RequestSender<'_>) {
@@ -166,7 +157,7 @@ fn set_watch(group: &FanoutGroup, sender: &mut RequestSender<'_>) {
         WatchKind::Persistent => Request::AddWatch { path, mode: WatchMode::Persistent },
         WatchKind::Recursive => Request::AddWatch { path, mode: WatchMode::PersistentRecursive },
     };
-    sender.ask(&request, op, sender.now);
+    sender.send(&request, op, sender.now);
 }
 
 /// What is read after an event is not older than the event.
@@ -185,14 +176,13 @@ fn check_arm(group: &FanoutGroup, reply: &Reply<'_, Tag>, round: u64) -> Result<
 
 impl SessionLogic for Fanout {
     fn fill(&mut self, sender: &mut RequestSender<'_>) {
-        match self {
-            Fanout::Writer { group, run_state, value } => {
-                begin_round(&mut group.borrow_mut(), run_state, value, sender);
-            }
-            Fanout::Watcher { group, state, .. } => {
+        let group = &mut *self.group.borrow_mut();
+        match &mut self.role {
+            Role::Writer(value) => begin_round(group, &self.run_state, value, sender),
+            Role::Watcher { state, .. } => {
                 if *state == WatcherState::Unarmed {
                     *state = WatcherState::Arming;
-                    set_watch(&group.borrow(), sender);
+                    set_watch(group, sender);
                 }
             }
         }
@@ -205,25 +195,25 @@ impl SessionLogic for Fanout {
         _tally: &mut Tally,
     ) -> Result<(), Fault> {
         check::accepted(reply)?;
-        match self {
-            Fanout::Writer { group, .. } => {
+        let group = &mut *self.group.borrow_mut();
+        match &mut self.role {
+            Role::Writer(_) => {
                 let stat = check::readable(reply.body.stat())?;
-                check::length(&stat, group.borrow().value_bytes)
+                check::length(&stat, group.value_bytes)
             }
-            Fanout::Watcher { group, round, state, .. } => {
+            Role::Watcher { round, state } => {
                 *state = WatcherState::Armed;
-                let mut group = group.borrow_mut();
                 group.ready();
-                check_arm(&group, reply, *round)
+                check_arm(group, reply, *round)
             }
         }
     }
 
     fn event(&mut self, event: &Event<'_>, now: Nanos, tally: &mut Tally) {
-        let expected = match self {
-            Fanout::Writer { .. } => false,
-            Fanout::Watcher { group, round, state, .. } => {
-                let mut group = group.borrow_mut();
+        let group = &mut *self.group.borrow_mut();
+        let expected = match &mut self.role {
+            Role::Writer(_) => false,
+            Role::Watcher { round, state } => {
                 let due = *round < group.round && *state == WatcherState::Armed;
                 if due {
                     *round = group.round;
@@ -245,8 +235,8 @@ impl SessionLogic for Fanout {
 
     /// The rounds go on without a watcher that is lost.
     fn leave(&mut self) {
-        if let Fanout::Watcher { group, round, state, .. } = self {
-            let mut group = group.borrow_mut();
+        if let Role::Watcher { round, state } = &self.role {
+            let mut group = self.group.borrow_mut();
             group.watchers -= 1;
             if *round < group.round || *state != WatcherState::Armed {
                 group.ready();
@@ -256,12 +246,12 @@ impl SessionLogic for Fanout {
 
     /// A round that has begun is finished by all.
     fn is_done(&self, now: Nanos) -> bool {
-        match self {
-            Fanout::Writer { run_state, .. } => run_state.is_over(now),
-            Fanout::Watcher { group, run_state, round, state } => {
-                let seen = *round == group.borrow().round && *state == WatcherState::Armed;
-                run_state.is_over(now) && seen
+        let finished = match &self.role {
+            Role::Writer(_) => true,
+            Role::Watcher { round, state } => {
+                *round == self.group.borrow().round && *state == WatcherState::Armed
             }
-        }
+        };
+        finished && self.run_state.is_over(now)
     }
 }

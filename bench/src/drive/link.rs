@@ -246,7 +246,6 @@ async fn handshake<P: SessionLogic>(
 pub(crate) struct Arrivals {
     /// Nanoseconds between two of them, on average.
     pub gap: f64,
-    /// How they are spaced.
     pub spacing: Arrival,
     pub rng: Rng,
     pub run_state: Arc<RunState>,

@@ -102,7 +102,7 @@ impl Pipelined {
         Origin { key: op.key, writer: self.lane, seq: op.seq }
     }
 
-    fn ask(&mut self, op: Op, intended: Nanos, sender: &mut RequestSender<'_>) {
+    fn send(&mut self, op: Op, intended: Nanos, sender: &mut RequestSender<'_>) {
         let key = self.layout.keys.get(op.key as usize).map_or("", String::as_str);
         match op.kind {
             Kind::Create => self.send_create(op, CreateMode::Persistent, intended, sender),
@@ -110,22 +110,22 @@ impl Pipelined {
             Kind::Multi => self.send_multi(op, intended, sender),
             Kind::Delete => {
                 let path = self.names.made(op);
-                sender.ask(&Request::Delete { path, version: -1 }, op, intended);
+                sender.send(&Request::Delete { path, version: -1 }, op, intended);
             }
             Kind::Set => {
                 self.origin(op).write(self.load.value_bytes, &mut self.value);
                 let data = Some(&self.value[..]);
-                sender.ask(&Request::SetData { path: key, data, version: -1 }, op, intended);
+                sender.send(&Request::SetData { path: key, data, version: -1 }, op, intended);
             }
-            Kind::Get => sender.ask(&Request::GetData { path: key, watch: false }, op, intended),
-            Kind::Exists => sender.ask(&Request::Exists { path: key, watch: false }, op, intended),
+            Kind::Get => sender.send(&Request::GetData { path: key, watch: false }, op, intended),
+            Kind::Exists => sender.send(&Request::Exists { path: key, watch: false }, op, intended),
             Kind::SyncGet => {
-                sender.ask(&Request::Sync { path: key }, Op { kind: Kind::Sync, ..op }, intended);
-                sender.ask(&Request::GetData { path: key, watch: false }, op, intended);
+                sender.send(&Request::Sync { path: key }, Op { kind: Kind::Sync, ..op }, intended);
+                sender.send(&Request::GetData { path: key, watch: false }, op, intended);
             }
             Kind::Children => {
                 let path = &self.names.listed;
-                sender.ask(&Request::GetChildren { path, watch: false }, op, intended);
+                sender.send(&Request::GetChildren { path, watch: false }, op, intended);
             }
             Kind::Sync
             | Kind::Event
@@ -148,7 +148,7 @@ impl Pipelined {
     ) {
         self.origin(op).write(self.load.value_bytes, &mut self.value);
         let (path, data) = (self.names.made(op), Some(&self.value[..]));
-        sender.ask(&Request::Create(Create { path, data, acl: &self.acl, mode }), op, intended);
+        sender.send(&Request::Create(Create { path, data, acl: &self.acl, mode }), op, intended);
     }
 
     /// Create, set, set one of the keys, delete: every kind of result, and the tree stays as big.
@@ -163,7 +163,7 @@ impl Pipelined {
             Request::SetData { path: key, data, version: -1 },
             Request::Delete { path, version: 1 },
         ];
-        sender.ask(&Request::Multi(&parts), op, intended);
+        sender.send(&Request::Multi(&parts), op, intended);
     }
 
     fn check(&mut self, reply: &Reply<'_, Tag>, ledger: &mut Ledger) -> Result<(), Fault> {
@@ -229,7 +229,7 @@ impl SessionLogic for Pipelined {
         while sender.in_flight() < self.load.pipeline as usize {
             let Some(intended) = self.next_start(sender.now) else { break };
             let op = self.script.next_op();
-            self.ask(op, intended, sender);
+            self.send(op, intended, sender);
         }
     }
 

@@ -49,10 +49,10 @@ impl Presence {
             State::Missing => {
                 let (acl, mode) = ([Acl::open()], CreateMode::Ephemeral);
                 let create = Create { path, data: None, acl: &acl, mode };
-                sender.ask(&Request::Create(create), op(MAKE), sender.now);
+                sender.send(&Request::Create(create), op(MAKE), sender.now);
             }
             State::Doubted => {
-                sender.ask(&Request::Exists { path, watch: false }, op(POLL), sender.now);
+                sender.send(&Request::Exists { path, watch: false }, op(POLL), sender.now);
             }
         }
     }

@@ -111,13 +111,13 @@ impl Contender {
         let path = format!("{}/{PREFIX}", self.queue);
         let mode = CreateMode::EphemeralSequential;
         let create = Create { path: &path, data: Some(b""), acl: &self.acl, mode };
-        sender.ask(&Request::Create(create), op(Kind::Ephemeral), sender.now);
+        sender.send(&Request::Create(create), op(Kind::Ephemeral), sender.now);
     }
 
     fn send_list(&mut self, sender: &mut RequestSender<'_>) {
         self.state = ContenderState::Asking;
         let request = Request::GetChildren { path: &self.queue, watch: false };
-        sender.ask(&request, op(Kind::Children), sender.now);
+        sender.send(&request, op(Kind::Children), sender.now);
     }
 
     /// What is guarded: a write, so that holding takes the time of one.
@@ -125,7 +125,7 @@ impl Contender {
         self.state = ContenderState::Asking;
         let data = Some(&b"held"[..]);
         let request = Request::SetData { path: &self.queue, data, version: -1 };
-        sender.ask(&request, op(Kind::Set), sender.now);
+        sender.send(&request, op(Kind::Set), sender.now);
     }
 
     /// The slot is released before another contender can see that.
@@ -133,7 +133,7 @@ impl Contender {
         self.state = ContenderState::Asking;
         self.release(sender.now);
         let request = Request::Delete { path: &self.node, version: -1 };
-        sender.ask(&request, op(Kind::Delete), sender.now);
+        sender.send(&request, op(Kind::Delete), sender.now);
     }
 
     fn release(&mut self, now: Nanos) {
@@ -210,7 +210,7 @@ impl SessionLogic for Contender {
             ContenderState::Watching if !self.ahead.is_empty() => {
                 let path = std::mem::take(&mut self.ahead);
                 let request = Request::GetData { path: &path, watch: true };
-                sender.ask(&request, op(Kind::Arm), sender.now);
+                sender.send(&request, op(Kind::Arm), sender.now);
             }
             ContenderState::Idle | ContenderState::Asking | ContenderState::Watching => {}
         }

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tickets_are_for_the_measured_time() {
+    fn warm_up_operations_take_no_ticket() {
         let run_state = RunState::new(Clock::start(), 10, Some(2));
         assert!(!run_state.may_start(0, 1));
         run_state.go(Window { from: 5, until: 100 });

@@ -36,7 +36,7 @@ impl RequestSender<'_> {
     }
 
     /// Writes a request that should have been sent at `intended`.
-    pub(crate) fn ask(&mut self, request: &Request<'_>, op: Op, intended: Nanos) {
+    pub(crate) fn send(&mut self, request: &Request<'_>, op: Op, intended: Nanos) {
         self.core.request(request, Tag { op, intended, started: self.now }, self.out);
     }
 }
@@ -85,9 +85,7 @@ enum Stage {
 /// What the clock asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Due {
-    /// Nothing.
     Nothing,
-    /// There is something to send.
     Send,
     /// The connection is of no use any more.
     Cut,
@@ -231,7 +229,7 @@ impl<P: SessionLogic> Session<P> {
         let mut sender = RequestSender { now, core: &mut self.core, out };
         self.part.fill(&mut sender);
         if self.run_state.is_released() {
-            sender.ask(&Request::CloseSession, nothing, now);
+            sender.send(&Request::CloseSession, nothing, now);
             self.stage = Stage::Closing;
         }
         if out.len() > before {

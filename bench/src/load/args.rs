@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_options_are_rejected() {
         let bad = [
             &["bench", "watch", "--rate", "5"][..],
             &["bench", "--path", "a"],
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_later_wins() {
+    fn last_option_wins() {
         let parse = |words: &[&str]| Cli::parse_from(words).load;
         assert_eq!(parse(&["bench", "-d", "5s", "-n", "7", "-c", "1", "-c", "2"]).count, Some(7));
         let load = &parse(&["bench", "--tree", "2x5"]).loads(Io::Epoll).unwrap()[0];

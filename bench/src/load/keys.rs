@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn every_distribution_has_its_shape() {
+    fn key_distributions_have_their_shape() {
         let near = |count: u32, share: f64| (f64::from(count) - share * 1e5).abs() < 1_000.0;
         assert!(counts("uniform", 10).iter().all(|count| near(*count, 0.1)));
         let zipf = counts("zipf:1", 3);

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_keys_are_the_leaves_of_a_tree() {
+    fn tree_keys_are_its_leaves() {
         let shape: Shape = "2x3".parse().unwrap();
         let mut layout = Layout { run: "/r".into(), inner: Vec::new(), keys: Vec::new() };
         layout.plan_tree(shape);

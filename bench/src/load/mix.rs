@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_are_kept() {
+    fn mix_chooses_by_weight() {
         let mix = Mix::parse("get=80,set=15,create=5").unwrap();
         assert_eq!(mix.to_string(), "get=80,set=15,create=5");
         assert!(mix.has(Kind::Create) && !mix.has(Kind::Multi) && mix.single().is_none());

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dice_repeat_and_stay_in_bounds() {
+    fn rng_repeats_with_its_seed_and_stays_in_bounds() {
         let (mut a, mut b) = (Rng::new(1, 2), Rng::new(1, 2));
         for _ in 0..1_000 {
             assert_eq!(a.below(10), b.below(10));

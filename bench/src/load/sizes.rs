@@ -67,7 +67,7 @@ mod tests {
     use crate::load::rng::mix;
 
     #[test]
-    fn sizes_are_read_and_spread() {
+    fn sizes_parse_and_are_uniform() {
         assert_eq!("100".parse(), Ok(Sizes::fixed(100)));
         assert_eq!("uniform:24-1000".parse(), Ok(Sizes { min: 24, max: 1_000 }));
         for bad in ["", "x", "9-3", "uniform:1-2000000"] {

@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn every_option_that_changes_nothing_is_named() {
+    fn unused_options_are_named() {
         for (line, count) in [
             ("bench lock -p 4", 1),
             ("bench lock set -p 4", 0),

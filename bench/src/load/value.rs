@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_every_size_tell_their_origin_and_every_damage() {
+    fn damaged_value_of_any_size_is_rejected() {
         let origin = Origin { key: 7, writer: 3, seq: 99 };
         let mut value = Vec::new();
         for bytes in [0, 1, 8, 16, 23, 24, 25, 100, 1_024] {

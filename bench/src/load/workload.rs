@@ -16,7 +16,6 @@ const RECIPES_MAX: u32 = 10_000;
 /// A workload by name.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Workload {
-    /// Create nodes.
     Create,
     /// Set the data of nodes chosen at random.
     Set,
@@ -38,7 +37,6 @@ pub(crate) enum Workload {
     PersistentWatch,
     /// As [`Workload::Watch`], with persistent recursive watches of the parent.
     RecursiveWatch,
-    /// Connect and close.
     Sessions,
     /// Sessions take turns in holding locks: queues of sequential ephemeral nodes.
     Lock {
@@ -310,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn ephemerals_are_deleted_in_turn_unless_they_are_in_doubt() {
+    fn ephemeral_of_unknown_outcome_is_not_deleted() {
         let mut script = script("ephemeral=1");
         let first = script.next_op();
         let second = script.next_op();

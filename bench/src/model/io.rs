@@ -15,9 +15,7 @@ pub(crate) enum IoChoice {
 /// What is used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Io {
-    /// io_uring.
     Uring,
-    /// epoll.
     Epoll,
 }
 

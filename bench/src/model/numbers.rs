@@ -28,7 +28,6 @@ pub(crate) fn latency(us: f64) -> String {
     }
 }
 
-/// Bytes in megabytes.
 pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{} MB", grouped(bytes / 1_000_000))
 }

@@ -16,7 +16,6 @@ pub(crate) struct Op {
 /// What is kept with a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tag {
-    /// What was asked for.
     pub op: Op,
     /// When it should have been sent.
     pub intended: Nanos,

@@ -30,7 +30,6 @@ pub(crate) struct Kill {
     pub pid: Option<u32>,
     /// The server that led then.
     pub successor: Option<String>,
-    /// Seconds until there was one.
     pub leader_s: Option<f64>,
     /// The longest time without an acknowledged write from here to the next kill; none where
     /// nothing is written.

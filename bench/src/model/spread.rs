@@ -40,9 +40,7 @@ pub(crate) enum Verdict {
     TooFew,
     /// As different as equal things are.
     WithinNoise,
-    /// The new ones are larger.
     Larger,
-    /// The new ones are smaller.
     Smaller,
 }
 
@@ -122,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_and_extremes() {
+    fn spread_has_median_and_extremes() {
         let spread = |figures: &[f64]| Spread::of(figures.to_vec());
         assert_eq!(spread(&[]), None);
         assert_eq!(spread(&[3.0, 1.0, 2.0]).unwrap().median, 2.0);
@@ -131,7 +129,7 @@ mod tests {
 
     /// Critical values from published tables: the largest U at 5 % from both sides.
     #[test]
-    fn the_test_agrees_with_its_tables() {
+    fn mann_whitney_tail_matches_published_tables() {
         for (n, m, critical) in
             [(4, 4, 0), (5, 5, 2), (6, 6, 5), (8, 8, 13), (10, 10, 23), (5, 8, 6)]
         {
@@ -146,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn few_runs_say_nothing_however_different() {
+    fn too_few_runs_give_no_verdict() {
         let relation = relate(&[1.0, 1.1, 1.2], &[9.0, 9.1, 9.2]).unwrap();
         assert_eq!((relation.verdict, relation.interval), (Verdict::TooFew, None));
         assert_eq!(relate(&[], &[1.0]), None);
@@ -154,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_told_from_noise() {
+    fn difference_beyond_noise_is_found() {
         let base = [100.0, 101.0, 103.0, 99.0, 102.0];
         let noise = relate(&base, &[100.5, 98.0, 104.0, 101.5, 99.5]).unwrap();
         assert_eq!(noise.verdict, Verdict::WithinNoise);
@@ -172,7 +170,7 @@ mod tests {
 
     /// Of lots that do not differ at most 5 % may be called different.
     #[test]
-    fn chance_is_rarely_called_a_difference() {
+    fn equal_samples_differ_in_at_most_5_percent() {
         let mut rng = crate::load::rng::Rng::new(7, 7);
         let mut lot = || (0..5).map(|_| 1.0 + rng.fraction()).collect::<Vec<_>>();
         let wrong = (0..2_000).filter(|_| {

@@ -24,7 +24,6 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Whether an instant is inside.
     pub(crate) fn holds(&self, at: Nanos) -> bool {
         self.from <= at && at < self.until
     }
@@ -36,6 +35,5 @@ pub(crate) struct Times {
     /// When it should have been sent.
     pub intended: Nanos,
     pub started: Nanos,
-    /// When its reply was read.
     pub ended: Nanos,
 }

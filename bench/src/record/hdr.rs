@@ -31,7 +31,6 @@ pub(crate) struct HdrLog<W: Write = BufWriter<File>> {
 }
 
 impl HdrLog {
-    /// Creates or empties the file.
     pub(crate) fn create(path: &Path) -> Result<HdrLog> {
         let file =
             File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -147,7 +146,7 @@ mod tests {
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
     #[test]
-    fn logs_are_read_back() {
+    fn interval_log_parses_back() {
         let mut log = HdrLog::new(Vec::new(), Path::new("test.hlog"));
         let start = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
         log.begin("get", start, Duration::from_millis(1_250));
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn distributions_end_with_their_sums() {
+    fn percentile_file_ends_with_totals() {
         let mut histogram = crate::model::quantiles::histogram();
         (1..=100).for_each(|n| histogram.record(n * 1_000_000).unwrap());
         let text = percentiles(&histogram);

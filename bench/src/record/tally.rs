@@ -88,7 +88,6 @@ impl Tally {
         self.window = window;
     }
 
-    /// Rows that were used.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (Kind, &Row)> {
         Kind::all().filter_map(|kind| Some((kind, self.row(kind)?)))
     }
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_loop_counts_what_is_answered_inside_the_window() {
+    fn closed_loop_counts_replies_inside_window() {
         let mut tally = Tally::new(Basis::Ended, WINDOW);
         for ended in [99, 100, 199, 200] {
             tally.record(Kind::Get, times(50, 50, ended));
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_loop_counts_what_was_due_inside_it_from_when_it_was_due() {
+    fn open_loop_counts_from_intended_start() {
         let mut tally = Tally::new(Basis::Intended, WINDOW);
         tally.record(Kind::Get, times(99, 100, 150));
         tally.record(Kind::Get, times(150, 100_150, 100_250));

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_know_their_length_and_whether_they_are_late() {
+    fn last_second_is_short_and_later_ones_late() {
         let mut recorder = Recorder::new(5 * SECOND, &[Kind::Get]);
         let intervals = [(-1, 9), (0, 10), (1, 5), (2, 1), (3, 0)];
         let intervals = intervals.map(|(second, ops)| interval(second, ops));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn cpu_time_belongs_to_the_second_that_has_passed() {
+    fn cpu_time_is_booked_to_the_passed_second() {
         let mut recorder = Recorder::new(0, &[Kind::Get]);
         let mut members = ServerProcesses::of_pid(std::process::id());
         let times = [0, SECOND / 2, 2 * SECOND, 2 * SECOND + 1];

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_is_complete_when_no_thread_is_in_it() {
+    fn second_is_complete_when_all_threads_passed_it() {
         let feeds = [Feed::default(), Feed::default()];
         let mut timeline = Timeline::default();
         feeds[0].leave(&mut vec![interval(0, 1_000), interval(1, 2_000)], 3);

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_told_apart() {
+    fn counter_changes_become_events() {
         let all = [
             counted(1, &[("uptime", 1.0), ("max_fsynctime", 30.0), ("cnt_snapshottime", 0.0)]),
             counted(2, &[("uptime", 2.0), ("max_fsynctime", 30.0), ("cnt_snapshottime", 1.0)]),

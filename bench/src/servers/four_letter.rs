@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn servers_introduce_themselves_or_do_not() {
+    fn srvr_answer_gives_version_and_role() {
         let apache = "Zookeeper version: 3.9.5-0123abc, built on 2025-01-01 00:00 UTC\n\
                       Connections: 1\nMode: follower\nNode count: 5\n";
         let said = ServerStatus::parse(apache);

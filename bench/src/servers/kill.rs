@@ -98,7 +98,7 @@ impl Killer {
                 }
             }
         }
-        let Some(leader) = quorum::leader(&target.servers) else {
+        let Some(leader) = quorum::leader(&target.servers, ServerStatus::of) else {
             bail!(
                 "--kill-leader-every: no server says that it leads (to the word srvr; see \
                  4lw.commands.whitelist)"
@@ -211,7 +211,7 @@ impl Killer {
                 self.start(server, pid)?;
             }
         } else if !led {
-            if let Some(leader) = quorum::leader_with_short_timeout(&self.servers) {
+            if let Some(leader) = quorum::leader(&self.servers, ServerStatus::with_short_timeout) {
                 self.state = State::Down { server, pid, since, started, led: true };
                 self.outages.down_s.push(after);
                 self.last().leader_s = Some(after);
@@ -237,7 +237,7 @@ impl Killer {
     }
 
     fn kill(&mut self, now: Nanos, acks: &Acks) -> Result<Option<KillEvent>> {
-        let spared = match quorum::leader(&self.servers) {
+        let spared = match quorum::leader(&self.servers, ServerStatus::of) {
             None => Err("no server leads".to_string()),
             Some(leader) => quorum::can_lose(leader, &self.servers).map(|()| leader),
         };

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_added_is_told_in_three_figures() {
+    fn added_buckets_give_distribution() {
         let before = Commits::parse(&exposition([100, 100, 100, 100])).unwrap();
         let now = Commits::parse(&exposition([150, 198, 200, 200])).unwrap();
         let added = now.seconds.since(&before.seconds).unwrap().distribution();

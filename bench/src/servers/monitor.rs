@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_read_and_refusals_are_none() {
+    fn mntr_refusal_is_none() {
         let text = "zk_server_state\tleader\nzk_cnt_fsynctime\t12\nzk_version\t3.9.5\n";
         let counted = CounterSample::parse(7, text).unwrap();
         assert_eq!(counted.role.as_deref(), Some("leader"));

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_known_without_the_file() {
+    fn missing_mountinfo_is_none() {
         assert_eq!(Mount::of(&Root::new("/nonexistent-root"), Path::new("/")), None);
         assert_eq!(unescape("a\\040b\\9\\"), "a b\\9\\");
     }

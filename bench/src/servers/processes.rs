@@ -65,7 +65,6 @@ impl ServerProcesses {
         ServerProcesses { each, servers: servers.len() }
     }
 
-    /// Those that are known.
     pub(crate) fn pids(&self) -> Vec<u32> {
         self.each.iter().filter_map(|used| used.pid).collect()
     }
@@ -133,7 +132,6 @@ impl Usages {
 
 #[cfg(test)]
 impl ServerProcesses {
-    /// One process that was named.
     pub(crate) fn of_pid(pid: u32) -> ServerProcesses {
         ServerProcesses { each: vec![Used::new(None, Some(pid))], servers: 1 }
     }
@@ -145,7 +143,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn a_successor_on_the_port_is_added_to_the_one_before() {
+    fn successor_process_adds_to_cpu_time() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = listener.local_addr().unwrap();
         let gone = Used { pid: Some(u32::MAX), ..Used::new(Some(server), None) };
@@ -161,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_say_what_they_lack() {
+    fn unknown_processes_are_counted() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let servers = [listener.local_addr().unwrap(), ([127, 0, 0, 1], 1).into()];
         let mut members = ServerProcesses::find(&servers, &[]);

@@ -5,14 +5,12 @@ use std::net::SocketAddr;
 use crate::servers::four_letter::{self, ServerStatus};
 use crate::servers::monitor::CounterSample;
 
-/// The server that orders writes, as it says itself.
-pub(crate) fn leader(servers: &[SocketAddr]) -> Option<SocketAddr> {
-    servers.iter().copied().find(|server| ServerStatus::of(*server).leads())
-}
-
-/// The same while some of them may be silent.
-pub(crate) fn leader_with_short_timeout(servers: &[SocketAddr]) -> Option<SocketAddr> {
-    servers.iter().copied().find(|server| ServerStatus::with_short_timeout(*server).leads())
+/// The server that orders writes, by what each says when `status` asks it.
+pub(crate) fn leader(
+    servers: &[SocketAddr],
+    status: fn(SocketAddr) -> ServerStatus,
+) -> Option<SocketAddr> {
+    servers.iter().copied().find(|server| status(*server).leads())
 }
 
 /// Whether enough others would be left to elect another leader; the reason if not. A server on its
@@ -22,20 +20,20 @@ pub(crate) fn can_lose(leader: SocketAddr, servers: &[SocketAddr]) -> Result<(),
         return Ok(());
     }
     let answer = four_letter::ask(leader, "mntr").unwrap_or_default();
-    let counted = CounterSample::parse(0, &answer);
-    let (left, voters) = counted.as_ref().and_then(voters).unwrap_or_else(|| by_asking(servers));
+    let sample = CounterSample::parse(0, &answer);
+    let (left, voters) = sample.as_ref().and_then(voters).unwrap_or_else(|| by_status(servers));
     enough(left, voters)
 }
 
 /// Followers that are in step, and voters in all, as the leader says.
-fn voters(counted: &CounterSample) -> Option<(u64, u64)> {
-    let value = |name: &str| counted.values.get(name).map(|value| *value as u64);
+fn voters(sample: &CounterSample) -> Option<(u64, u64)> {
+    let value = |name: &str| sample.values.get(name).map(|value| *value as u64);
     let silent = value("synced_non_voting_followers").unwrap_or(0);
     Some((value("synced_followers")?.saturating_sub(silent), value("quorum_size")?))
 }
 
 /// The same of the servers that are known, where the leader does not answer `mntr`.
-fn by_asking(servers: &[SocketAddr]) -> (u64, u64) {
+fn by_status(servers: &[SocketAddr]) -> (u64, u64) {
     let follows =
         |server: &&SocketAddr| ServerStatus::of(**server).role.as_deref() == Some("follower");
     (servers.iter().filter(follows).count() as u64, servers.len() as u64)
@@ -54,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_leader_is_spared_by_a_quorum_of_others() {
+    fn leader_can_be_killed_if_quorum_remains() {
         let said = |followers: u32, silent: u32, size: u32| {
             let answer = format!(
                 "zk_synced_followers\t{followers}\nzk_synced_non_voting_followers\t{silent}\n\

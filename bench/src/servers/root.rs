@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn strange_files_are_no_values() {
+    fn malformed_file_has_no_value() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("proc")).unwrap();
         std::fs::write(directory.path().join("proc/bytes"), b"\xff\xfe12\n").unwrap();

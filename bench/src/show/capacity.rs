@@ -38,7 +38,6 @@ pub(crate) enum Size {
 }
 
 impl Size {
-    /// Sessions and operations per second.
     pub(crate) fn figures(self) -> (u32, f64) {
         match self {
             Size::S => (50, 1_000.0),

@@ -13,13 +13,9 @@ use crate::record::results::{Operation, Run, loads};
 /// What a condition looks at.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Metric {
-    /// Latency at a percentile.
     Percentile(f64),
-    /// Mean latency.
     Mean,
-    /// Operations per second.
     Rate,
-    /// Failed operations.
     Errors,
     /// Everything that the server did wrong.
     Faults,
@@ -31,14 +27,6 @@ enum Metric {
     Memory,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Comparison {
-    Above,
-    AtLeast,
-    Below,
-    AtMost,
-}
-
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Bound {
     /// In microseconds, operations per second, bytes or a count.
@@ -48,13 +36,14 @@ enum Bound {
 }
 
 /// A condition that fails a run if it holds.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Condition {
     text: String,
     /// Kind of operation; all of them as one otherwise.
     operation: Option<String>,
     metric: Metric,
-    comparison: Comparison,
+    /// Of a figure and its bound.
+    holds: fn(&f64, &f64) -> bool,
     bound: Bound,
 }
 
@@ -108,7 +97,7 @@ impl Condition {
                     (base * (1.0 + percent / 100.0), text)
                 }
             };
-            let failed = self.comparison.holds(figure, limit);
+            let failed = (self.holds)(&figure, &limit);
             let word = if failed { "FAIL" } else { "ok  " };
             let (shown, title) = (self.shown(figure), &load.title);
             let text = format!("{word} {:<18} {shown}{against} ({title})", self.text);
@@ -166,17 +155,6 @@ impl Condition {
     }
 }
 
-impl Comparison {
-    fn holds(self, figure: f64, limit: f64) -> bool {
-        match self {
-            Comparison::Above => figure > limit,
-            Comparison::AtLeast => figure >= limit,
-            Comparison::Below => figure < limit,
-            Comparison::AtMost => figure <= limit,
-        }
-    }
-}
-
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -192,11 +170,11 @@ impl FromStr for Condition {
         })?;
         let (left, rest) = text.split_at(at);
         let or_equal = rest[1..].starts_with('=');
-        let comparison = match (rest.starts_with('>'), or_equal) {
-            (true, false) => Comparison::Above,
-            (true, true) => Comparison::AtLeast,
-            (false, false) => Comparison::Below,
-            (false, true) => Comparison::AtMost,
+        let holds = match (rest.starts_with('>'), or_equal) {
+            (true, false) => f64::gt,
+            (true, true) => f64::ge,
+            (false, false) => f64::lt,
+            (false, true) => f64::le,
         };
         let right = rest[1 + usize::from(or_equal)..].trim();
         let left = left.trim();
@@ -213,7 +191,7 @@ impl FromStr for Condition {
             return Err(format!("{left:?}: this is a figure of a whole run, not of one operation"));
         }
         let bound = parse_bound(right, metric)?;
-        Ok(Condition { text: text.trim().into(), operation, metric, comparison, bound })
+        Ok(Condition { text: text.trim().into(), operation, metric, holds, bound })
     }
 }
 
@@ -308,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_read_strictly() {
+    fn malformed_condition_is_rejected() {
         for good in [
             "p99>5ms",
             "get.p99.9>=+10%",
@@ -344,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_kept() {
+    fn condition_holds_by_its_bound() {
         let runs = [Run::sample("get", 10_000.0)];
         assert_eq!(runs[0].total.latency_us.p50.round(), 100.0);
         for (condition, failed) in [
@@ -363,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_against_the_same_load_of_the_baseline() {
+    fn relative_condition_uses_same_load_of_baseline() {
         let runs = [Run::sample("get", 8_000.0), Run::sample("get", 9_000.0)];
         let base = [Run::sample("set", 1.0), Run::sample("get", 10_000.0)];
         assert_eq!(judged("rate<-10%", &runs, Some(&base)).unwrap(), [true]);
@@ -378,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn rulings_say_the_figure() {
+    fn condition_result_shows_figure() {
         let runs = [Run::sample("get", 10_000.0)];
         let conditions = ["get.p50>50us".parse().unwrap()];
         let verdicts = judge(&conditions, &runs, None).unwrap();

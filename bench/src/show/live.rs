@@ -22,7 +22,6 @@ const SPARK_SECONDS: usize = 60;
 /// Where lines go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Screen {
-    /// Nowhere.
     Quiet,
     /// Into a file or a pipe: no escapes.
     Lines,
@@ -55,7 +54,6 @@ impl Live {
         Live { screen, log: None, rates, p99s, drawn: 0 }
     }
 
-    /// Also writes an interval log.
     pub(crate) fn with_log(self, log: Option<HdrLog>) -> Live {
         Live { log, ..self }
     }
@@ -215,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_gets_one_line_without_escapes() {
+    fn pipe_gets_plain_line() {
         assert_eq!(
             line(&summary(3, 0)),
             "    3 s      12,345 ops   p50    61 us   p99  1.23 ms   p99.9  20.0 ms   driver 31 %   \
@@ -226,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_gets_a_drawing_that_fits() {
+    fn terminal_drawing_fits_columns() {
         let lines = drawing(&summary(3, 0), &[1.0, 2.0], &[5.0, 1_234.0], 100, Paint::Plain);
         let expected = "   4 s       12,345/s  p50    61 us  p99  1.23 ms  p99.9  20.0 ms
   rate ▅█  top 2

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kill_is_told_with_what_it_cost() {
+    fn kill_text_has_its_outage() {
         let kill = Kill {
             at_s: 4.0,
             server: "h:3".into(),

@@ -111,7 +111,7 @@ mod tests {
     use crate::show::compare::tests::side;
 
     #[test]
-    fn ratios_are_told_from_noise() {
+    fn ratios_within_noise_are_in_parentheses() {
         let text = table(&[
             side("apache", &[1_000.0, 1_001.0, 1_002.0, 1_003.0]),
             side("ringkeeper", &[4_000.0, 4_001.0, 4_002.0, 4_003.0]),

@@ -14,7 +14,6 @@ pub(crate) struct Acks {
 }
 
 impl Acks {
-    /// A write was acknowledged.
     pub(crate) fn take(&self, now: Nanos) {
         let before = self.last.swap(now, Ordering::Relaxed);
         if before > 0 {
@@ -43,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_counts_from_the_write_before_it() {
+    fn pause_counts_from_previous_write() {
         let acks = Acks::default();
         assert_eq!(acks.last(), None);
         [10, 50].into_iter().for_each(|now| acks.take(now));

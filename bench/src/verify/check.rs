@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn older_states_and_two_contents_at_one_zxid_are_noticed() {
+    fn stale_state_and_changed_content_are_faults() {
         let mut seen = Seen::new(10);
         let mine = Some(Origin { key: 3, writer: 1, seq: 5 });
         let other = Some(Origin { key: 3, writer: 2, seq: 5 });

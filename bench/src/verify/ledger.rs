@@ -60,7 +60,6 @@ impl Bits {
         both
     }
 
-    /// Whether this number holds.
     pub(crate) fn holds(&self, number: u64) -> bool {
         self.words.get((number / 64) as usize).is_some_and(|word| word & (1 << (number % 64)) != 0)
     }
@@ -168,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_acknowledged_state_counts() {
+    fn ledger_keeps_newest_acknowledged_state() {
         let mut ledger = Ledger::new(2);
         let stat = |mzxid, version| Stat { mzxid, version, ..Stat::default() };
         ledger.set(Origin { key: 1, writer: 5, seq: 9 }, &stat(20, 2));
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_acknowledged_once() {
+    fn version_acknowledged_twice_is_counted() {
         let stat = |version| Stat { mzxid: 7, version, ..Stat::default() };
         let origin = Origin { key: 0, writer: 1, seq: 1 };
         let written = |versions: &[i32]| {
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn deleted_nodes_and_doubtful_ones_need_not_be_there() {
+    fn deleted_and_unknown_nodes_are_not_expected() {
         let mut ledger = Ledger::new(0);
         for seq in [1, 2, 70] {
             ledger.node(Op { kind: Kind::Create, key: 3, seq });

@@ -83,7 +83,6 @@ impl Journal {
         self.save()
     }
 
-    /// Forgets a change.
     pub(crate) fn forget(&mut self, path: &str) -> Result<()> {
         self.records.retain(|record| record.path != path);
         self.save()

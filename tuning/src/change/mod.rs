@@ -21,7 +21,6 @@ use ringkeeper_bench::servers::root::{Root, chosen};
 pub(crate) struct Change {
     /// The file, from the root.
     pub(crate) path: String,
-    /// The value.
     pub(crate) to: String,
     /// What makes it last beyond a restart of the host.
     pub(crate) lasting: String,

@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 
 use super::plan::Plan;
 
-/// Writes the script.
 pub(super) fn write(path: &Path, plan: &Plan) -> Result<()> {
     let shown = path.display();
     std::fs::write(path, render(plan)).with_context(|| format!("cannot write {shown}"))?;

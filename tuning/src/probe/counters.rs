@@ -52,7 +52,6 @@ impl Counts {
         self.with(before, u64::saturating_sub)
     }
 
-    /// Both together.
     pub(crate) fn plus(self, other: Counts) -> Counts {
         self.with(other, |one, two| one + two)
     }
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statistics_of_old_and_new_kernels() {
+    fn block_stat_of_old_kernel_has_no_flushes() {
         let new = " 1 2 3 4 5 6 700 8 0 10 11 12 13 14 15 160 17\n";
         assert_eq!(of_stat(new), (Some(700), Some(160)));
         assert_eq!(of_stat("1 2 3 4 5 6 700 8 0 10 11"), (Some(700), None));
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unknown_stays_unknown() {
+    fn unknown_count_stays_unknown() {
         let one = Counts { written_bytes: Some(10), flushes: None, sectors: Some(1) };
         let sum = Counts::ZERO.plus(one.since(Counts { written_bytes: Some(4), ..one }));
         assert_eq!(sum, Counts { written_bytes: Some(6), flushes: None, sectors: Some(0) });

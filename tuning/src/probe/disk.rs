@@ -23,13 +23,11 @@ pub(crate) struct DiskFacts {
     pub(crate) device: Option<String>,
     /// The type of the file system.
     pub(crate) file_system: Option<String>,
-    /// Its mount options.
     pub(crate) options: Vec<String>,
     /// `write back`: what the disk has acknowledged is lost with the power until it is flushed.
     pub(crate) write_cache: Option<String>,
     /// Whether the disk can make a single write durable, without a flush.
     pub(crate) fua: Option<bool>,
-    /// The I/O scheduler.
     pub(crate) scheduler: Option<String>,
     /// Whether it is a disk with moving parts, by what it says.
     pub(crate) rotational: Option<bool>,

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_goes_where_it_may_and_comes_back() {
+    fn pinning_restores_affinity_on_drop() {
         let before = sched_getaffinity(None).unwrap();
         if let Some(pinning) = Pinning::new() {
             assert_eq!(sched_getaffinity(None).unwrap().count(), 1);

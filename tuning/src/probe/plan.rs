@@ -31,7 +31,6 @@ impl Depth {
 /// The bounds of a probe.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Plan {
-    /// How thorough it is.
     pub(crate) depth: Depth,
     /// Bytes of the commits that are measured. 4 KiB and 64 KiB are always among them.
     pub(crate) sizes: Vec<usize>,
@@ -141,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_depth_measures_what_the_choice_needs() {
+    fn every_depth_has_4_and_64_kib() {
         for depth in [Depth::Quick, Depth::Normal, Depth::Thorough] {
             let plan = Plan::of(depth);
             assert!(plan.sizes.contains(&4_096) && plan.sizes.contains(&65_536));

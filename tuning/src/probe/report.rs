@@ -22,9 +22,7 @@ pub(crate) struct Report {
     pub(crate) format: u32,
     /// Where and when.
     pub(crate) taken: Taken,
-    /// The disk.
     pub(crate) disk: DiskFacts,
-    /// The measurements of commits.
     pub(crate) cells: Vec<Cell>,
     /// Strategies that do not work here, and why.
     pub(crate) unusable: Vec<Unusable>,
@@ -45,7 +43,6 @@ pub(crate) struct Report {
 pub(crate) struct Taken {
     /// Seconds since 1970.
     pub(crate) unix_s: u64,
-    /// The version of Ringkeeper.
     pub(crate) version: String,
     /// The directory whose disk was measured.
     pub(crate) directory: String,
@@ -54,7 +51,6 @@ pub(crate) struct Taken {
     /// The priority of the thread that made the commits, as far as it was granted what the server's
     /// asks for.
     pub(crate) priority: String,
-    /// The kernel.
     pub(crate) kernel: String,
     /// Processors that this process may use.
     pub(crate) cpus: usize,
@@ -68,16 +64,13 @@ pub(crate) struct Cell {
     /// The strategy.
     #[serde(with = "StrategyWord")]
     pub(crate) strategy: Strategy,
-    /// Bytes of each commit.
     pub(crate) bytes: usize,
     /// What else went on.
     #[serde(with = "LoadWord")]
     pub(crate) load: Load,
-    /// Commits measured.
     pub(crate) commits: u64,
     /// How long one took.
     pub(crate) micros: Spread,
-    /// Commits per second.
     pub(crate) per_second: f64,
     /// The median of each round: how far they are apart is the noise.
     pub(crate) rounds_p50: Vec<f64>,
@@ -96,7 +89,6 @@ pub(crate) struct Unusable {
     /// The strategy.
     #[serde(with = "StrategyWord")]
     pub(crate) strategy: Strategy,
-    /// Why.
     pub(crate) why: String,
 }
 
@@ -146,7 +138,6 @@ impl Report {
         Ok(report)
     }
 
-    /// The JSON.
     pub(crate) fn to_json(&self) -> String {
         let mut text = serde_json::to_string_pretty(self).expect("it holds numbers and words only");
         text.push('\n');

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leftovers_go_and_two_do_not_share() {
+    fn scratch_removes_leftovers_and_is_exclusive() {
         let directory = tempfile::tempdir().unwrap();
         let left = directory.path().join(NAME);
         std::fs::create_dir(&left).unwrap();

@@ -11,7 +11,6 @@ pub(super) fn histogram() -> Histogram<u64> {
 /// Percentiles, in microseconds.
 #[derive(Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Spread {
-    /// The median.
     pub(crate) p50: f64,
     /// One in ten takes longer.
     pub(crate) p90: f64,
@@ -19,7 +18,6 @@ pub(crate) struct Spread {
     pub(crate) p99: f64,
     /// One in a thousand takes longer.
     pub(crate) p999: f64,
-    /// The longest.
     pub(crate) max: f64,
 }
 

@@ -15,7 +15,6 @@ impl Stop {
         interrupt::listen(Second::Waits).map(|()| Stop::default())
     }
 
-    /// Whether to end.
     pub(crate) fn is_wanted(&self) -> bool {
         self.0.load(Ordering::Relaxed) || interrupt::is_wanted()
     }

@@ -34,7 +34,6 @@ pub(crate) const LOOPBACK: &str = "loopback round trip";
 /// One kind of hand-off under one load.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Wake {
-    /// Its kind.
     pub(crate) kind: String,
     /// What else went on.
     #[serde(with = "LoadWord")]
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_ends_it_at_once() {
+    fn stop_ends_wake_measurement() {
         let stop = Stop::default();
         stop.ask();
         let wakes = measure(Load::Quiet, Duration::from_secs(60), &stop).unwrap();

@@ -17,9 +17,7 @@ const READ_BYTES_MIN: usize = 32 << 10;
 
 /// A connection. Reading and writing go on at the same time.
 pub(crate) enum Socket {
-    /// On io_uring.
     Uring(tokio_uring::net::TcpStream),
-    /// On epoll.
     Epoll(tokio::net::TcpStream),
 }
 

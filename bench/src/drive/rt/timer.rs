@@ -27,7 +27,6 @@ impl Timer {
         Ok(Timer { fd: AsyncFd::new(timerfd_create(TimerfdClockId::Monotonic, flags)?)? })
     }
 
-    /// Waits until `duration` has passed.
     pub(crate) async fn wait(&mut self, duration: Duration) -> io::Result<()> {
         // Zero would disarm the timer.
         let duration = duration.max(Duration::from_nanos(1));

@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_languages_tell_their_lines() {
+    fn toml_and_yaml_items_carry_their_lines() {
         let toml = read_toml("a = 1\n[[phase]]\nmix = { get = 0x10 }\n").unwrap();
         let entries = toml.table().unwrap();
         assert_eq!((entries[0].key.as_str(), entries[0].line), ("a", 1));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_found_where_they_are() {
+    fn syntax_error_has_its_line() {
         assert_eq!(read_toml("a = 1\nb =\n").unwrap_err().line, 2);
         assert_eq!(read_yaml("a: 1\nb: [\n").map_err(|error| error.line > 1), Err(true));
         assert!(read_yaml("").is_err() && read_yaml("a: *b").is_err());

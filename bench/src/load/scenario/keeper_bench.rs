@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_a_counterpart_is_taken_over_and_the_rest_is_named() {
+    fn keeper_bench_settings_are_imported_or_noted() {
         let scenario = read_text(SAMPLE).unwrap();
         let expected = [
             "--connections=20",
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_where_it_is() {
+    fn invalid_keeper_bench_setting_is_rejected_with_its_line() {
         for (good, bad) in [
             ("secure: false", "secure: true"),
             ("remove_factor: 0.5", "remove_factor: 1.5"),

@@ -28,9 +28,7 @@ const BUILT_IN: [(&str, &str); 7] = [
 /// A scenario.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Scenario {
-    /// What it stands for.
     pub about: String,
-    /// One load after the other.
     pub phases: Vec<Phase>,
     /// The servers that it names itself.
     pub servers: Option<String>,
@@ -146,7 +144,7 @@ mod tests {
     use crate::cli::Cli;
 
     #[test]
-    fn every_scenario_that_comes_with_it_can_be_run() {
+    fn every_built_in_scenario_has_loads() {
         for (name, source) in BUILT_IN {
             let scenario = read_text(name, source, false).unwrap();
             assert!(!scenario.about.is_empty() && scenario.about.len() < 88, "{name}");
@@ -156,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_wins() {
+    fn command_line_overrides_scenario() {
         let words = ["bench", "--scenario", "kafka", "-c", "3", "-d", "7s"].map(OsString::from);
         let scenario = read("kafka").unwrap();
         for load in loads(&scenario, &words, Io::Epoll, Cli::parse_load).unwrap() {

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_file_is_words_of_a_command_line() {
+    fn phases_become_command_line_options() {
         let text = "about = 'x'\nconnections = 3\n[[phase]]\nname = 'a'\nmix = { get = 9, set = 1 }\n\
                     rate = 100\nreconnect = true\n[[phase]]\nworkload = 'lock:2'\n";
         let scenario = read_toml(text).and_then(|file| read(&file)).unwrap();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_name_their_line_and_what_was_meant() {
+    fn bad_phase_names_line_and_suggestion() {
         let expected = [
             ("a = 1", "1: a is not known here"),
             ("conections = 1", "1: conections is not known here, did you mean connections?"),

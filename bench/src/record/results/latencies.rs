@@ -47,7 +47,6 @@ impl Operation {
         }
     }
 
-    /// All latencies, in nanoseconds.
     pub(crate) fn histogram(&self) -> Result<Histogram<u64>> {
         let what = || format!("the histogram of {:?}", self.op);
         let bytes = STANDARD.decode(&self.hdr).with_context(what)?;
@@ -108,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn histograms_survive_being_kept() {
+    fn histogram_survives_encoding() {
         let operation = Operation::sample("get", 10.0, 100.0);
         let histogram = operation.histogram().unwrap();
         assert_eq!(histogram.len(), 1_000);

@@ -163,14 +163,14 @@ mod tests {
     use crate::model::error::error_text;
 
     #[test]
-    fn commands_can_be_pasted() {
+    fn command_line_is_shell_quoted() {
         let words = ["/opt/x/ringkeeper", "bench", "--fail-if", "p99>5ms", "it's"];
         let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
         assert_eq!(command_line(&words), r"ringkeeper bench --fail-if 'p99>5ms' 'it'\''s'");
     }
 
     #[test]
-    fn a_write_that_fails_costs_nothing() {
+    fn failed_save_keeps_old_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.json");
         save(&file, "one").unwrap();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_files_are_refused_with_a_reason() {
+    fn foreign_document_is_rejected_with_reason() {
         for (text, reason) in [
             ("x", "no JSON"),
             ("{}", "\"schema\" is missing"),

@@ -23,17 +23,13 @@ pub(crate) struct Run {
     /// Its version, if it is known.
     pub version: Option<String>,
     pub title: String,
-    /// What the sessions did.
     pub workload: String,
     pub connections: u32,
-    /// Requests in flight on each.
     pub pipeline: usize,
     pub threads: u32,
     /// Operations per second that were asked for; none is a closed loop.
     pub rate: Option<f64>,
-    /// Spacing of an open loop.
     pub arrival: Option<String>,
-    /// Time before anything was measured.
     pub warmup_s: f64,
     pub elapsed_s: f64,
     /// Bytes of each value, of the longest if they differ.
@@ -63,7 +59,6 @@ pub(crate) struct Run {
     pub started: String,
     /// The host's load average right before.
     pub load_average: Option<f64>,
-    /// All primary operations as one.
     pub total: Operation,
     /// Kinds of operation.
     pub ops: Vec<Operation>,
@@ -78,7 +73,6 @@ pub(crate) struct Run {
     /// The most memory that the servers ever held.
     pub server_rss_peak_bytes: Option<u64>,
     pub server_facts: Server,
-    /// Replies and events looked at.
     pub checked: u64,
     /// Arrivals of an open loop that were never sent.
     pub unsent: u64,
@@ -86,7 +80,6 @@ pub(crate) struct Run {
     pub partial: bool,
     /// Kinds of fault and their counts.
     pub faults: BTreeMap<String, u64>,
-    /// Stories of some faults.
     pub fault_examples: Vec<String>,
     /// Servers that the sums of CPU and memory lack, since their processes are not known.
     #[serde(skip)]

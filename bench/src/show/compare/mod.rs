@@ -71,7 +71,6 @@ pub(crate) enum Unit {
     Latency,
     /// Microseconds of processor time per operation.
     Cpu,
-    /// Bytes.
     Memory,
 }
 
@@ -374,7 +373,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_differs_is_said() {
+    fn environment_differences_are_warned() {
         let base = side("old", &[1_000.0; 4]);
         let mut new = side("new", &[1_000.0; 4]);
         assert_eq!(compare(&[base.clone(), new.clone()]).unwrap()[0].warnings, [""; 0]);

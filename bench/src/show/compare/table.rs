@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_are_easy_to_read() {
+    fn comparison_table_layout() {
         let old = side("old.json", &[10_000.0, 10_100.0, 10_200.0, 10_300.0]);
         let new = side("new.json", &[20_000.0, 20_100.0, 20_200.0, 20_300.0]);
         let text = table(&compare(&[old, new]).unwrap());
@@ -122,7 +122,7 @@ new.json is faster than old.json in 4 of 4 rates and latencies, slower in none
     }
 
     #[test]
-    fn summaries_do_not_promise() {
+    fn summary_of_few_runs_is_too_few() {
         let few = compare(&[side("a", &[1_000.0]), side("b", &[9_000.0])]).unwrap();
         assert!(table(&few).contains("too few runs to tell"), "{}", table(&few));
         let same = compare(&[side("a", &[1_000.0; 5]), side("b", &[1_000.0; 5])]).unwrap();

@@ -30,7 +30,6 @@ impl Axis {
         Axis { scale: Scale::Linear, low: 0.0, high: steps * step, ticks }
     }
 
-    /// Seconds of a run.
     pub(crate) fn seconds(end: f64) -> Axis {
         let end = end.max(1.0);
         let step = nice_step(end / 6.0).max(1.0);

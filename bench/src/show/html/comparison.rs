@@ -154,7 +154,7 @@ mod tests {
     use crate::show::compare::tests::side;
 
     #[test]
-    fn comparisons_have_a_page() {
+    fn comparison_page_is_well_formed() {
         let sides =
             [side("<old>", &[1_000.0; 5]), side("new", &[2_000.0, 2_001.0, 2_002.0, 2_003.0])];
         let comparisons = compare(&sides).unwrap();

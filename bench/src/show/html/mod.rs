@@ -119,7 +119,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn pages_are_whole_and_refer_to_nothing() {
+    fn page_is_well_formed_and_self_contained() {
         let mut document = Document::begin();
         let mut run = Run::sample("get", 10_000.0);
         run.target = "<script>alert('x')</script> & \"co\"".into();
@@ -146,7 +146,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_empty_run_has_a_page_too() {
+    fn empty_run_has_a_page() {
         let mut document = Document::begin();
         let mut run = Run::sample("get", 10_000.0);
         run.total.ops = 0;
