@@ -1,4 +1,4 @@
-//! One load on one target, from planting to clearing.
+//! One load on one target, from creating its nodes to removing them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -284,6 +284,7 @@ impl Watch {
         live: &mut Live,
     ) -> RunTelemetry {
         let clock = drivers.run_state.clock;
+        self.next_ping = clock.now() + SECOND;
         let from = self.from;
         let mut begin = None;
         loop {
@@ -335,6 +336,7 @@ impl Watch {
     /// waited for.
     fn wait_settled(&mut self, drivers: &DriverThreads, tree: &mut RunTree, live: &mut Live) {
         let clock = drivers.run_state.clock;
+        self.next_ping = clock.now() + SECOND;
         while !drivers.is_settled() || self.is_server_down() {
             let now = clock.now();
             self.look(drivers, live);
@@ -356,7 +358,7 @@ impl Watch {
         if now < self.next_ping {
             return;
         }
-        self.next_ping = now + SECOND;
+        self.next_ping += SECOND;
         if !self.killer.as_ref().is_some_and(Killer::has_no_leader) {
             tree.keep_alive();
         }

@@ -1,4 +1,4 @@
-//! The nodes of a run: planted before the load, removed after it.
+//! The nodes of a run: created before the load, removed after it.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -18,13 +18,13 @@ use crate::model::kind::Kind;
 use crate::record::tally::Tally;
 use crate::verify::audit::Audit;
 
-/// Writes in one multi while planting and removing.
+/// Writes in one multi while creating and removing.
 const BATCH: usize = 200;
-/// Bytes in one multi while planting, about.
+/// Bytes in one multi while creating, about.
 const BATCH_BYTES: usize = 500_000;
-/// How long the session that plants and removes waits for one answer.
+/// How long the session that creates and removes waits for one answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Multis in flight while planting and removing.
+/// Multis in flight while creating and removing.
 const BATCHES_IN_FLIGHT: usize = 8;
 
 /// The nodes of a run, and the session that answers for them.
@@ -44,7 +44,7 @@ impl RunTree {
         let layout = Layout::new(load, run);
         let mut tree =
             RunTree { client, layout, path: load.path.clone(), servers: servers.to_vec(), options };
-        tree.prepare(load).with_context(|| format!("cannot plant below {}", load.path))?;
+        tree.prepare(load).with_context(|| format!("cannot create nodes below {}", load.path))?;
         Ok(tree)
     }
 

@@ -7,7 +7,7 @@ use super::kind::Kind;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Op {
     pub kind: Kind,
-    /// On which of the planted keys; on nodes of a session's own: the number of the session.
+    /// On which of the keys; on nodes of a session's own: the number of the session.
     pub key: u32,
     /// The session's number of this write or of its node: marks values and names nodes.
     pub seq: u64,

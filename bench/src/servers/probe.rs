@@ -74,7 +74,7 @@ impl ServerProbe {
     pub(crate) fn connections_hint(&self, sessions: u32) -> String {
         let limit = self.server.configuration.get("maxClientCnxns");
         match limit.map_or(Some(CONNECTIONS_DEFAULT), |limit| limit.parse().ok()) {
-            // One more plants the nodes.
+            // One more creates the nodes.
             Some(limit) if limit > 0 && sessions >= limit => format!(
                 "; the server takes {limit} connections from one host (maxClientCnxns): ask for \
                  fewer with -c, or raise that"

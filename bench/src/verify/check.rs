@@ -50,7 +50,7 @@ pub(crate) fn length(stat: &Stat, sizes: Sizes) -> Result<(), Fault> {
     Err(Fault::new(FaultKind::Damaged, story))
 }
 
-/// The list holds the planted children and nothing else. It is read where it lies: lists are long.
+/// The list holds the created children and nothing else. It is read where it lies: lists are long.
 pub(crate) fn children(list: Body<'_>, count: u32) -> Result<(), Fault> {
     let mut reader = Reader::new(list.0);
     let listed = readable(reader.vector(4))?.unwrap_or(0);

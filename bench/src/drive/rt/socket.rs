@@ -22,7 +22,7 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Connects to a server, unless it takes longer than `patience`: a host that is gone does not
+    /// Connects to a server, unless it takes longer than `timeout`: a host that is gone does not
     /// even refuse.
     pub(crate) async fn connect(server: SocketAddr, timeout: Duration) -> io::Result<Socket> {
         let mut timer = Timer::new()?;

@@ -12,7 +12,7 @@ const KINDS: [(&str, &str); 5] = [
     ("list", "children"),
     ("multi", "multi"),
 ];
-/// Nodes planted at most.
+/// Nodes created at most.
 const NODES_MAX: u64 = 1_000_000;
 
 /// What has been read so far.
