@@ -47,8 +47,8 @@ pub(crate) fn run(args: &ApplyArgs, configuration: Configuration<'_>) -> Result<
     Ok(if applied.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Makes the changes, one after the other. One that fails is reported, and the next is tried; a record
-/// that cannot be written ends it, before the change.
+/// Makes the changes in turn. One that fails is reported, and the next is tried; a record that
+/// cannot be written ends it, before the change.
 pub(crate) fn apply(root: &Root, plan: &Plan, journal: &mut Journal) -> Result<Applied> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut applied = Applied::default();
