@@ -1,25 +1,27 @@
 //! The command line.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::checkup::{self, Size};
-use crate::clock::nanos;
-use crate::condition::Condition;
-use crate::kill::Keeper;
-use crate::load::{Load, Target};
-use crate::load_args::{LoadArgs, parse_duration};
-use crate::rt::Io;
+use crate::load::args::Load;
+use crate::load::args::{LoadArgs, parse_nanos};
+use crate::model::clock::Nanos;
+use crate::model::io::Io;
 use crate::search::Goal;
-use crate::throw_away::ThrowAway;
+use crate::servers::ephemeral::EphemeralServer;
+use crate::servers::probe::ProbeOptions;
+use crate::servers::target::Supervisor;
+use crate::servers::target::Target;
+use crate::show::capacity::{self, Size};
+use crate::show::condition::Condition;
 
-/// Loads any server that speaks the ZooKeeper protocol, verifies every reply and tells how fast
+/// Loads any server that speaks the ZooKeeper protocol, verifies every reply and reports how fast
 /// it was.
 #[derive(Parser, Debug)]
 #[command(
@@ -57,6 +59,13 @@ Exit codes: 0 all is well, 1 something was wrong or cut short, 2 nothing could b
 condition of --fail-if holds, 130 interrupted by Ctrl-C (what there is has been shown, and the nodes
 have been removed).";
 
+impl Cli {
+    /// The load of a whole command line.
+    pub(crate) fn parse_load(words: Vec<OsString>) -> clap::error::Result<LoadArgs> {
+        Ok(Cli::try_parse_from(words)?.run.load)
+    }
+}
+
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
@@ -66,7 +75,7 @@ pub(crate) enum Command {
     Scenarios(ScenariosArgs),
     /// Compares results of `--json`, and says what differs by more than chance
     Compare(CompareArgs),
-    /// Tells whether a server is good enough for a use of a certain size
+    /// Checks whether a server is good enough for a use of a certain size
     Check(CheckArgs),
 }
 
@@ -80,7 +89,7 @@ pub(crate) struct RunArgs {
     /// Process of the server, for its CPU and memory; found by its port on this host otherwise
     #[arg(long, value_name = "PID", requires = "server")]
     pub server_pid: Vec<u32>,
-    /// Where the server tells its metrics for Prometheus: how its commits are distributed
+    /// Where the server has its metrics for Prometheus: how its commits are distributed
     #[arg(long, value_name = "HOST:PORT", requires = "server")]
     pub metrics: Option<String>,
     /// Starts a killed server again: a shell command, with {server} in the place of HOST:PORT
@@ -165,11 +174,11 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_enum, default_value = "s")]
     pub load: Size,
     /// Time measured
-    #[arg(long, short, default_value = "30s", value_parser = parse_duration)]
-    pub duration: Duration,
+    #[arg(long, short, default_value = "30s", value_parser = parse_nanos)]
+    pub duration: Nanos,
     /// Time before anything is measured
-    #[arg(long, default_value = "3s", value_parser = parse_duration)]
-    pub warmup: Duration,
+    #[arg(long, default_value = "3s", value_parser = parse_nanos)]
+    pub warmup: Nanos,
     /// Node to work under; it is left as it was found
     #[arg(long, default_value = "/ringkeeper-bench")]
     pub path: String,
@@ -221,9 +230,7 @@ pub(crate) struct ScenariosArgs {
 impl CheckArgs {
     /// The target.
     pub(crate) fn target(&self) -> Result<Target> {
-        let servers = resolve(&self.server)?;
-        let (name, pids) = (self.server.clone(), Vec::new());
-        Ok(Target { name, servers, pids, keeper: Keeper::Nobody })
+        Ok(Target::new(&self.server, resolve(&self.server)?, self.output.probe()))
     }
 
     /// The load of the size that was asked for.
@@ -231,15 +238,16 @@ impl CheckArgs {
         let (connections, rate) = self.load.figures();
         let words = [
             "bench".to_string(),
-            format!("mix:{}", checkup::READS),
+            format!("mix:{}", capacity::READS),
             format!("--connections={connections}"),
             format!("--rate={rate}"),
             format!("--path={}", self.path),
         ];
         // The other parameters are those of a plain run.
         let plain = Cli::try_parse_from(words)?;
-        let load = plain.run.load.loads(io)?.pop().expect("one workload is one load");
-        Ok(Load { warmup: nanos(self.warmup), duration: nanos(self.duration), ..load })
+        let mut load = plain.run.load.loads(io)?.pop().expect("one workload is one load");
+        (load.args.warmup, load.args.duration) = (self.warmup, self.duration);
+        Ok(load)
     }
 }
 
@@ -253,58 +261,55 @@ impl VersusArgs {
         if all.len() < 2 {
             bail!("a comparison needs two targets at least: --server NAME=HOST:PORT, twice");
         }
-        let targets = all.iter().map(|text| parse_target(text)).collect::<Result<Vec<_>>>()?;
+        let targets = all
+            .iter()
+            .map(|text| parse_target(text, self.output.probe()))
+            .collect::<Result<Vec<_>>>()?;
         for (at, target) in targets.iter().enumerate() {
             if targets[..at].iter().any(|other| other.name == target.name) {
-                bail!("two targets are called {}: names tell them apart", target.name);
+                bail!("two targets are called {}: names must differ", target.name);
             }
         }
         Ok(targets)
     }
 }
 
-fn parse_target(text: &str) -> Result<Target> {
+fn parse_target(text: &str, probe: ProbeOptions) -> Result<Target> {
     let Some((name, servers)) = text.split_once('=') else {
         bail!("NAME=HOST:PORT expected instead of {text:?}");
     };
-    let (servers, pids) = (resolve(servers)?, Vec::new());
-    Ok(Target { name: name.to_string(), servers, pids, keeper: Keeper::Nobody })
+    Ok(Target::new(name, resolve(servers)?, probe))
 }
 
 impl RunArgs {
     /// The target: the servers asked for, those that a scenario names, or one that is started
     /// for this run.
     pub(crate) fn target(&self, named: Option<String>) -> Result<Target> {
+        let mut probe = self.output.probe();
+        probe.metrics = self.metrics.as_deref().map(resolve_one).transpose()?;
         let Some(servers) = self.server.clone().or(named) else {
-            let own = ThrowAway::start()?;
+            let own = EphemeralServer::start()?;
             let (address, directory) = (own.address(), own.directory().display().to_string());
             if !self.output.quiet {
                 eprintln!("no --server: a Ringkeeper for this run alone, in {directory}");
             }
+            probe.metrics = own.metrics();
+            let target = Target::new(&format!("own server, {address}"), vec![address], probe);
             return Ok(Target {
-                name: format!("own server, {address}"),
-                servers: vec![address],
-                pids: Vec::new(),
-                keeper: Keeper::Own(Rc::new(RefCell::new(own))),
+                supervisor: Supervisor::Own(Rc::new(RefCell::new(own))),
+                ..target
             });
         };
-        Ok(Target {
-            servers: resolve(&servers)?,
-            name: servers,
-            pids: self.server_pid.clone(),
-            keeper: self.restart_cmd.clone().map_or(Keeper::Nobody, Keeper::Command),
-        })
+        let supervisor = self.restart_cmd.clone().map_or(Supervisor::None, Supervisor::Command);
+        let target = Target::new(&servers, resolve(&servers)?, probe);
+        Ok(Target { pids: self.server_pid.clone(), supervisor, ..target })
     }
 }
 
-impl RunArgs {
-    /// Where the metrics of the target are.
-    pub(crate) fn metrics(&self, target: &Target) -> Result<Option<SocketAddr>> {
-        match (&self.metrics, &target.keeper) {
-            (Some(address), _) => resolve_one(address).map(Some),
-            (None, Keeper::Own(own)) => Ok(own.borrow().metrics()),
-            (None, Keeper::Nobody | Keeper::Command(_)) => Ok(None),
-        }
+impl OutputArgs {
+    /// What to find out about the servers beside the load.
+    fn probe(&self) -> ProbeOptions {
+        ProbeOptions { counters: !self.no_counters, probe_disk: self.probe_disk, metrics: None }
     }
 }
 
@@ -335,10 +340,10 @@ fn resolve_one(server: &str) -> Result<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::Workload;
+    use crate::load::workload::Workload;
 
     #[test]
-    fn servers_are_named_as_clients_name_them() {
+    fn server_addresses_default_host_and_port() {
         let expected = ["127.0.0.1:2182", "127.0.0.1:2181", "[::1]:2181", "[::1]:2181", "[::1]:7"];
         let found = resolve(":2182,127.0.0.1, ::1,[::1],[::1]:7").unwrap();
         assert_eq!(found, expected.map(|address| address.parse().unwrap()));
@@ -358,6 +363,9 @@ mod tests {
         let cli = Cli::parse_from(["bench", "versus", "--server", "a=[::1]:1,127.0.0.1:2"]);
         let Some(Command::Versus(versus)) = cli.command else { panic!("versus was asked for") };
         assert!(versus.targets().is_err());
-        assert_eq!(parse_target(&versus.server[0]).unwrap().servers.len(), 2);
+        assert_eq!(
+            parse_target(&versus.server[0], ProbeOptions::default()).unwrap().servers.len(),
+            2
+        );
     }
 }

@@ -1,101 +1,53 @@
 //! A client that counts: loads any server that speaks the ZooKeeper protocol, verifies every
 //! reply while it does, and reports honest figures.
 //!
-//! From the outside in: [`run()`] reads the command line, `scenario` files of it; `run` (the
-//! module) carries one load to one target, `search` carries many; `driver` is one thread of it;
-//! `link` is a session with its socket and `session` is one without, and a `Part` says what the
-//! session is for (`pipelined`, `fanout`, `recipe`; `storm` has a shape of its own). `rt` is what
-//! carries the sockets. `check` decides whether a reply is a good one, `ledger` writes down what was
-//! acknowledged and `audit` looks whether it is there in the end; `tally` counts and times;
-//! `throw_away` is a server for one run, `members` are the processes of servers and `kill` kills
-//! them; `report`, `text`, `live` and
-//! `versus` show.
+//! The folders, lower ones first; none imports from one above it:
+//! - `model`: plain data;
+//! - `load`: what the sessions are to do, and the options and scenarios that say so;
+//! - `verify`: whether replies are right, and whether acknowledged writes are there in the end;
+//! - `servers`: the processes under load, what they report, and how they are killed;
+//! - `record`: what is counted and timed, and the JSON that keeps it;
+//! - `drive`: the threads, sessions and sockets that carry a load;
+//! - `show`: results as text, live lines, pages and comparisons.
+//!
+//! `run` carries one load to one target, `search` looks for the highest rate, `cli` is the command
+//! line, and `result_writer` puts results where they were asked for.
 
-mod acks;
-mod around;
-mod audit;
-mod check;
-mod checkup;
 mod cli;
-mod clock;
-mod compare;
-mod condition;
-mod course;
-mod driver;
-mod events;
-mod fanout;
-mod fault;
-mod hdr;
-mod host;
-mod html;
-mod idle;
-mod inquiry;
-mod interrupt;
-mod keys;
-mod kill;
-mod kind;
-mod ledger;
-mod link;
-mod live;
+mod drive;
+pub mod interrupt;
 mod load;
-mod load_args;
-mod members;
-mod metrics;
-mod mix;
-mod monitor;
-mod notebook;
-mod outage;
-mod pipelined;
-mod presence;
-mod quorum;
-mod recipe;
-mod report;
-mod results;
-mod rt;
+pub mod model;
+mod record;
+mod result_writer;
 mod run;
-mod scenario;
 mod search;
-mod session;
-mod signal;
-mod sizes;
-mod sparkline;
-mod spread;
-mod storage;
-mod storm;
-mod tally;
-mod text;
-mod throw_away;
-mod timeline;
-mod tree;
-mod value;
-mod versus;
-mod word;
-mod workload;
+pub mod servers;
+pub mod show;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use cli::{CheckArgs, Cli, Command, CompareArgs, RunArgs, VersusArgs};
-use compare::Side;
-use live::Live;
-use load::{Load, Target};
-use notebook::Notebook;
-use results::{Document, Run};
-use rt::{Io, IoChoice};
-use search::{Goal, Search};
-
-/// Whether the figures stand.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Outcome {
-    Good,
-    Bad,
-    /// They stand, and one of `--fail-if` holds.
-    ConditionFailed,
-}
+use crate::cli::{CheckArgs, Cli, Command, CompareArgs, OutputArgs, RunArgs, VersusArgs};
+use crate::drive::rt;
+use crate::load::args::Load;
+use crate::load::{scenario, unused_options};
+use crate::model::error::error_text;
+use crate::model::io::{Io, IoChoice};
+use crate::record::results::{self, Document, Run};
+use crate::result_writer::{Outcome, ResultWriter};
+use crate::search::{Goal, Search};
+use crate::servers::probe::ProbeOptions;
+use crate::servers::target::Target;
+use crate::show::compare::{self, Side};
+use crate::show::live::Live;
+use crate::show::{capacity, condition, html, text, versus};
 
 /// Runs `ringkeeper bench` with the arguments behind that word. Exit codes: 0 if every run was
 /// measured and nothing was wrong, 1 if the server did something wrong or a run ended before its
@@ -113,16 +65,22 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let outcome =
-        interrupt::listen().context("cannot listen to signals").and_then(|()| match &cli.command {
+    let outcome = interrupt::listen(interrupt::Second::Kills)
+        .context("cannot listen to signals")
+        .and_then(|()| match &cli.command {
             None => run_plain(&cli.run, &args, &found),
             Some(Command::Versus(versus)) => run_versus(versus),
             Some(Command::Compare(compare)) => run_compare(compare),
             Some(Command::Check(check)) => run_check(check),
-            Some(Command::Scenarios(scenarios)) => scenario::list(scenarios.show.as_deref()),
+            Some(Command::Scenarios(scenarios)) => {
+                scenario::list(scenarios.show.as_deref()).map(|list| {
+                    print(&list);
+                    Outcome::Good
+                })
+            }
         });
     if let Err(error) = &outcome {
-        eprintln!("bench: {}", results::told(error));
+        eprintln!("bench: {}", error_text(error));
     }
     match (interrupt::exit_code(), outcome) {
         (Some(code), _) => ExitCode::from(code),
@@ -133,13 +91,58 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Loads a server with sets for three seconds: the median latency in microseconds, and operations
+/// per second.
+pub fn measure_sets(server: SocketAddr, connections: usize, pipeline: usize) -> Result<(f64, f64)> {
+    let words = ["bench", "set", "--warmup=500ms", "--duration=3s"].map(OsString::from);
+    let counts = [format!("--connections={connections}"), format!("--pipeline={pipeline}")];
+    let words = words.into_iter().chain(counts.map(OsString::from)).collect();
+    let load = Cli::parse_load(words)?.loads(settle_io(IoChoice::Auto)?)?.remove(0);
+    let run = run::run(
+        &Target::new("server", vec![server], ProbeOptions::default()),
+        &load,
+        &mut Live::new(false),
+    )?;
+    ensure!(run.is_good(), "the load was not carried: {}", run.fault_examples.join("; "));
+    Ok((run.total.latency_us.p50, run.total.ops_per_s))
+}
+
 /// Settles what carries the sockets, and says so where it was not what was hoped for.
 fn settle_io(choice: IoChoice) -> Result<Io> {
-    let (io, reason) = Io::choose(choice)?;
+    let (io, reason) = rt::choose(choice)?;
     if let Some(reason) = reason {
         eprintln!("{reason}: sockets on epoll");
     }
     Ok(io)
+}
+
+/// A session of runs: where their results go, and what is shown meanwhile.
+struct Session {
+    results: ResultWriter,
+    live: Live,
+    /// Where tables go: not between the lines of a result on the standard output.
+    print: fn(&str),
+}
+
+impl Session {
+    fn open(output: &OutputArgs) -> Result<Session> {
+        let results = ResultWriter::open(output)?;
+        let print = if results.takes_stdout() { print_aside } else { print };
+        Ok(Session { results, live: output.live()?, print })
+    }
+
+    /// Shows a run and keeps it.
+    fn keep(&mut self, run: Run) {
+        (self.print)(&text::report(&run));
+        self.results.add(run);
+    }
+
+    /// Writes what is only written at the end; `page` makes the HTML.
+    fn close(mut self, page: impl Fn(&Document) -> String) -> Result<Outcome> {
+        self.results.close(page)?;
+        self.live.check()?;
+        self.results.outcome(self.print)
+    }
 }
 
 fn run_plain(args: &RunArgs, words: &[OsString], found: &ArgMatches) -> Result<Outcome> {
@@ -147,31 +150,25 @@ fn run_plain(args: &RunArgs, words: &[OsString], found: &ArgMatches) -> Result<O
     let scenario = args.scenario.as_deref().map(scenario::read).transpose()?;
     let loads = match &scenario {
         None => args.load.loads(io)?,
-        Some(scenario) => scenario::loads(scenario, words, io)?,
+        Some(scenario) => scenario::loads(scenario, words, io, Cli::parse_load)?,
     };
-    let mut notebook = Notebook::open(&args.output)?;
-    let mut live = args.output.live()?;
-    idle::idle(found, &loads).iter().for_each(|said| live.say(said));
+    let mut session = Session::open(&args.output)?;
+    let unused = unused_options::unused(found, &loads);
+    unused.iter().for_each(|sentence| session.live.say(sentence));
     let target = args.target(scenario.and_then(|scenario| scenario.servers))?;
-    live.inquiry.metrics = args.metrics(&target)?;
     if let Some(goal) = &args.search {
-        return run_search(goal, &target, &loads, &mut notebook, &mut live);
+        return run_search(goal, &target, &loads, session);
     }
-    let print = printer(&notebook);
     let repeats = args.repeat;
     let turns = loads.iter().flat_map(|load| (1..=repeats).map(move |repeat| (load, repeat)));
     for (load, repeat) in turns {
-        let title = text::title(load);
-        live.say(&format!("{title} on {}{}", target.name, turn(repeat, repeats)));
-        match run::run(&target, load, &mut live) {
-            Ok(mut report) => {
-                report.repeat = repeat;
-                print(&text::report(&report));
-                notebook.add(Run::of(&report));
-            }
+        let title = load.title();
+        session.live.say(&format!("{title} on {}{}", target.name, turn(repeat, repeats)));
+        match run::run(&target, load, &mut session.live) {
+            Ok(run) => session.keep(Run { repeat, ..run }),
             // The next load would not fare better.
             Err(error) => {
-                notebook.fail(&title, error)?;
+                session.results.fail(&title, error)?;
                 break;
             }
         }
@@ -179,99 +176,88 @@ fn run_plain(args: &RunArgs, words: &[OsString], found: &ArgMatches) -> Result<O
             break;
         }
     }
-    print(&text::repeats(&notebook.document.results));
-    notebook.close(Notebook::page)?;
-    live.check()?;
-    notebook.outcome(print)
+    (session.print)(&text::repeats(&session.results.document.results));
+    session.close(html::report)
 }
 
 fn run_search(
     goal: &Goal,
     target: &Target,
     loads: &[Load],
-    notebook: &mut Notebook,
-    live: &mut Live,
+    mut session: Session,
 ) -> Result<Outcome> {
-    let print = printer(notebook);
     let mut all_found = true;
     for load in loads {
         let is_pipelined = load.workload.is_pipelined();
         ensure!(is_pipelined, "{} has its own rhythm: it has no rate to search", load.workload);
-        live.say(&format!("{} on {}: {goal}", text::title(load), target.name));
+        session.live.say(&format!("{} on {}: {goal}", load.title(), target.name));
         let mut search = Search::new(load.rate.unwrap_or(search::START));
         while let Some(rate) = search.next() {
             let step = search.is_confirming();
             let load = goal.load(load, rate, step);
-            let report = run::run(target, &load, live)?;
+            let run = run::run(target, &load, &mut session.live)?;
             if interrupt::is_wanted() {
                 break;
             }
-            search.take(goal.judge(rate, &report));
-            print(&search.last_line(step));
-            if !report.faults.is_empty() || search.found().is_some() {
-                print(&text::report(&report));
-                notebook.add(Run::of(&report));
+            search.take(goal.judge(rate, &run));
+            (session.print)(&search.last_line(step));
+            let is_bad = !run.faults.is_empty();
+            if is_bad || search.found().is_some() {
+                session.keep(run);
             }
-            if !report.faults.is_empty() {
+            if is_bad {
                 break;
             }
         }
-        print(&search.text(goal));
+        (session.print)(&search.text(goal));
         all_found &= search.found().is_some();
-        notebook.document.searches.push(search.json(goal));
+        session.results.document.searches.push(search.json(goal));
     }
-    notebook.close(Notebook::page)?;
-    live.check()?;
-    let outcome = notebook.outcome(print)?;
+    let outcome = session.close(html::report)?;
     Ok(if all_found { outcome } else { Outcome::Bad })
 }
 
 fn run_versus(args: &VersusArgs) -> Result<Outcome> {
     let io = settle_io(args.load.io)?;
     let targets = args.targets()?;
-    let mut notebook = Notebook::open(&args.output)?;
-    let mut live = args.output.live()?;
-    let print = printer(&notebook);
+    let mut session = Session::open(&args.output)?;
     for load in args.load.loads(io)? {
         for round in 0..args.rounds {
             for which in turns(targets.len(), round) {
                 interrupt::check()?;
-                let (target, title) = (&targets[which], text::title(&load));
-                live.say(&format!("{title} on {}, round {}", target.name, round + 1));
-                let mut report = match run::run(target, &load, &mut live) {
-                    Ok(report) => report,
-                    Err(error) => return give_up(notebook, &title, error),
+                let (target, title) = (&targets[which], load.title());
+                session.live.say(&format!("{title} on {}, round {}", target.name, round + 1));
+                let run = match run::run(target, &load, &mut session.live) {
+                    Ok(run) => Run { repeat: round + 1, ..run },
+                    Err(error) => return give_up(session.results, &title, error),
                 };
-                report.repeat = round + 1;
-                if !report.is_good() {
-                    print(&text::report(&report));
+                if run.is_good() {
+                    session.results.add(run);
+                } else {
+                    session.keep(run);
                 }
-                notebook.add(Run::of(&report));
             }
         }
     }
-    let mut sides = Side::each_target(&notebook.document);
+    let mut sides = Side::each_target(&session.results.document);
     // Who goes first changes from round to round; the first target is the base all the same.
     sides.sort_by_key(|side| targets.iter().position(|target| target.name == side.name));
-    print(&versus::table(&sides));
+    (session.print)(&versus::table(&sides));
     let comparisons = compare::compare(&sides)?;
-    print(&compare::summary(&comparisons));
-    notebook.document.versus = Some(versus::json(&comparisons));
-    let page = |one: &Document| html::comparison(&sides, &comparisons, &one.command_line());
-    notebook.close(page)?;
-    live.check()?;
-    notebook.outcome(print)
+    (session.print)(&compare::summary(&comparisons));
+    session.results.document.versus = Some(versus::json(&comparisons));
+    session.close(|one| html::comparison(&sides, &comparisons, &one.command_line()))
 }
 
 /// A comparison without one of its sides is none; what was measured is kept all the same.
-fn give_up(mut notebook: Notebook, title: &str, error: anyhow::Error) -> Result<Outcome> {
-    notebook.fail(title, error)?;
-    notebook.close(Notebook::page)?;
+fn give_up(mut results: ResultWriter, title: &str, error: anyhow::Error) -> Result<Outcome> {
+    results.fail(title, error)?;
+    results.close(html::report)?;
     Ok(Outcome::Bad)
 }
 
 fn run_compare(args: &CompareArgs) -> Result<Outcome> {
-    let sides = compare::read_sides(args)?;
+    let sides = compare::read_sides(&args.files, &args.base, &args.new)?;
     let comparisons = compare::compare(&sides)?;
     let document = Document::begin();
     if args.json.as_deref().is_none_or(|path| path.as_os_str() != "-") {
@@ -286,9 +272,9 @@ fn run_compare(args: &CompareArgs) -> Result<Outcome> {
     }
     let mut failed = false;
     for side in &sides[1..] {
-        for ruling in condition::judge(&args.fail_if, &side.runs, Some(&sides[0].runs))? {
-            failed |= ruling.failed;
-            print(&format!("{}\n", ruling.text));
+        for verdict in condition::judge(&args.fail_if, &side.runs, Some(&sides[0].runs))? {
+            failed |= verdict.failed;
+            print(&format!("{}\n", verdict.text));
         }
     }
     Ok(match (failed, comparisons.iter().any(compare::Comparison::is_worse)) {
@@ -301,19 +287,13 @@ fn run_compare(args: &CompareArgs) -> Result<Outcome> {
 
 fn run_check(args: &CheckArgs) -> Result<Outcome> {
     let (target, load) = (args.target()?, args.load(settle_io(IoChoice::Auto)?)?);
-    let mut notebook = Notebook::open(&args.output)?;
-    let mut live = args.output.live()?;
-    let print = printer(&notebook);
-    live.say(&format!("{} on {}", checkup::announcement(args.load, &load), target.name));
-    let report = run::run(&target, &load, &mut live)?;
-    print(&text::report(&report));
-    let run = Run::of(&report);
-    let (passed, verdict) = checkup::verdict(args.load, &run);
-    print(&format!("\n{verdict}"));
-    notebook.add(run);
-    notebook.close(Notebook::page)?;
-    live.check()?;
-    let outcome = notebook.outcome(print)?;
+    let mut session = Session::open(&args.output)?;
+    session.live.say(&format!("{} on {}", capacity::announcement(args.load, &load), target.name));
+    let run = run::run(&target, &load, &mut session.live)?;
+    let (passed, verdict) = capacity::verdict(args.load, &run);
+    session.keep(run);
+    (session.print)(&format!("\n{verdict}"));
+    let outcome = session.close(html::report)?;
     Ok(if passed { outcome } else { Outcome::Bad })
 }
 
@@ -330,13 +310,8 @@ fn turns(targets: usize, round: u32) -> Vec<usize> {
     turns
 }
 
-/// Where tables go: not between the lines of a result on the standard output.
-fn printer(notebook: &Notebook) -> fn(&str) {
-    if notebook.takes_stdout() { print_aside } else { print }
-}
-
 fn print(text: &str) {
-    // Whoever closed the terminal does not need the text.
+    // A reader that closed the terminal does not need the text.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 

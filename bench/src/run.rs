@@ -1,4 +1,4 @@
-//! One load on one target, from planting to clearing.
+//! One load on one target, from creating its nodes to removing them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,78 +8,83 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::around::{Around, Recorder};
-use crate::clock::{Clock, Nanos, SECOND};
-use crate::course::Course;
-use crate::driver::Crew;
-use crate::host;
-use crate::inquiry::Inquest;
+use crate::drive::driver::DriverThread;
+use crate::drive::recipe::{HolderSlot, HolderSlots};
+use crate::drive::run_state::RunState;
+use crate::drive::tree::RunTree;
 use crate::interrupt;
-use crate::kill::{Killer, News};
-use crate::live::Live;
-use crate::load::{Load, Target};
-use crate::members::{Members, Usages};
-use crate::outage::{Kill, Outages};
-use crate::recipe::{Place, Places};
-use crate::report::{Report, Sampled};
-use crate::results::{load_average, told};
-use crate::tally::{Tally, Window};
-use crate::text;
-use crate::timeline::{Feed, Timeline};
-use crate::tree::Plot;
-use crate::value::mix;
-use crate::word::{self, Introduction};
+use crate::load::args::Load;
+use crate::load::rng::mix;
+use crate::model::clock::{Clock, Nanos, SECOND, nanos};
+use crate::model::error::error_text;
+use crate::model::interval::Interval;
+use crate::model::outage::Outages;
+use crate::model::server::Server;
+use crate::model::window::Window;
+use crate::record::results::{Run, load_average};
+use crate::record::tally::Tally;
+use crate::record::telemetry::{Recorder, RunTelemetry};
+use crate::record::timeline::{Feed, Timeline};
+use crate::servers::four_letter::{self, ServerStatus};
+use crate::servers::host;
+use crate::servers::kill::{KillEvent, Killer};
+use crate::servers::probe::ServerProbe;
+use crate::servers::processes::{ServerProcesses, Usages};
+use crate::servers::target::Target;
+use crate::show::live::Live;
+use crate::show::outages;
 
 /// How often the course of a run is looked at.
-const LOOK: Nanos = SECOND / 50;
+const POLL: Nanos = SECOND / 50;
 
 /// Runs a load against a target. An error means that nothing was measured; what goes wrong later
 /// is in the report.
-pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Report> {
-    let mut plot = Plot::plant(&target.servers, load, &run_name())?;
-    let version = target.servers.iter().find_map(|server| Introduction::of(*server).version);
-    let gone: Vec<String> = gone(target);
-    gone.iter().for_each(|story| live.say(story));
+pub(crate) fn run(target: &Target, load: &Load, live: &mut Live) -> Result<Run> {
+    let mut tree = RunTree::create_all(&target.servers, load, &run_name())?;
+    let version = target.servers.iter().find_map(|server| ServerStatus::of(*server).version);
+    let unreachable_servers: Vec<String> = unreachable_servers(target);
+    unreachable_servers.iter().for_each(|story| live.say(story));
     let killer = Killer::new(target, load);
-    let measured = killer.and_then(|killer| measure(target, load, &mut plot, killer, live));
-    let mut report = match measured {
-        Ok(report) => report,
+    let measured = killer.and_then(|killer| measure(target, load, &mut tree, killer, live));
+    let mut run = match measured {
+        Ok(run) => run,
         Err(error) => {
-            // The first failure is the one to tell.
-            let _ = plot.clear();
+            // The first failure is the one to report.
+            let _ = tree.clear();
             return Err(error);
         }
     };
-    report.version = version;
-    report.examples.extend(gone);
+    run.version = version;
+    run.fault_examples.extend(unreachable_servers);
     live.end();
-    if let Err(error) = plot.clear() {
-        report.partial = true;
-        let story = told(&error);
-        report.examples.push(format!("left behind: {story}; the next run removes it"));
+    if let Err(error) = tree.clear() {
+        run.partial = true;
+        let story = error_text(&error);
+        run.fault_examples.push(format!("left behind: {story}; the next run removes it"));
     }
-    Ok(report)
+    Ok(run)
 }
 
 /// Servers of several that cannot be reached.
-fn gone(target: &Target) -> Vec<String> {
+fn unreachable_servers(target: &Target) -> Vec<String> {
     let servers = target.servers.iter().filter(|_| target.servers.len() > 1);
-    let gone = servers.filter(|server| !word::is_there(**server));
-    gone.map(|server| format!("{server} cannot be reached: its sessions go to the others"))
+    let unreachable_servers = servers.filter(|server| !four_letter::is_there(**server));
+    unreachable_servers
+        .map(|server| format!("{server} cannot be reached: its sessions go to the others"))
         .collect()
 }
 
 /// Short, and different for runs that overlap.
 fn run_name() -> String {
     let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let word = mix(u64::from(std::process::id()) << 32 ^ crate::clock::nanos(age));
+    let word = mix(u64::from(std::process::id()) << 32 ^ nanos(age));
     format!("{:06x}", word >> 40)
 }
 
 /// The threads of a run, and what they run against.
-struct Team {
+struct DriverThreads {
     load: Arc<Load>,
-    course: Arc<Course>,
+    run_state: Arc<RunState>,
     feeds: Vec<Arc<Feed>>,
     threads: Vec<JoinHandle<io::Result<Tally>>>,
     connected: Arc<Barrier>,
@@ -87,41 +92,42 @@ struct Team {
     failure: Arc<Mutex<Option<io::Error>>>,
 }
 
-impl Team {
-    fn start(target: &Target, load: &Load, plot: &Plot) -> Team {
+impl DriverThreads {
+    fn start(target: &Target, load: &Load, tree: &RunTree) -> DriverThreads {
         let load = Arc::new(load.clone());
-        let course = Arc::new(Course::new(Clock::start(), load.grace, load.count));
+        let run_state = Arc::new(RunState::new(Clock::start(), load.grace, load.count));
         let parties = load.threads as usize + 1;
-        let mut team = Team {
+        let mut drivers = DriverThreads {
             load: load.clone(),
-            course,
+            run_state,
             feeds: Vec::new(),
             threads: Vec::new(),
             connected: Arc::new(Barrier::new(parties)),
             go: Arc::new(Barrier::new(parties)),
             failure: Arc::default(),
         };
-        let layout = Arc::new(plot.layout().clone());
+        let layout = Arc::new(tree.layout().clone());
         let servers: Arc<[SocketAddr]> = target.servers.clone().into();
-        let places: Places = (0..load.workload.queues()).map(|_| Place::default()).collect();
+        let slots: HolderSlots =
+            (0..load.workload.queues()).map(|_| HolderSlot::default()).collect();
         for thread in 0..load.threads {
             let share = |n| load.connections * n / load.threads;
             let feed: Arc<Feed> = Arc::default();
-            team.feeds.push(feed.clone());
-            let crew = Crew {
+            drivers.feeds.push(feed.clone());
+            let driver = DriverThread {
                 thread,
                 lanes: share(thread)..share(thread + 1),
                 load: load.clone(),
                 layout: layout.clone(),
-                course: team.course.clone(),
+                run_state: drivers.run_state.clone(),
                 servers: servers.clone(),
-                places: places.clone(),
+                slots: slots.clone(),
                 feed,
             };
-            let ready = team.gate();
-            team.threads.push(std::thread::spawn(move || crew.work(ready)));
+            let ready = drivers.gate();
+            drivers.threads.push(std::thread::spawn(move || driver.work(ready)));
         }
-        team
+        drivers
     }
 
     /// Where a thread waits when it has connected, and learns whether all have.
@@ -142,14 +148,14 @@ impl Team {
     /// Waits until all sessions are open, and lets the load begin.
     fn begin(&self) -> bool {
         self.connected.wait();
-        let from = self.course.clock.now() + self.load.warmup;
-        self.course.go(Window { from, until: from.saturating_add(self.load.length()) });
+        let from = self.run_state.clock.now() + self.load.warmup;
+        self.run_state.go(Window { from, until: from.saturating_add(self.load.length()) });
         self.go.wait();
         self.failure.lock().expect("no thread panics while it holds this").is_none()
     }
 
     fn is_settled(&self) -> bool {
-        self.course.settled_threads() as usize == self.threads.len()
+        self.run_state.settled_threads() as usize == self.threads.len()
     }
 
     /// Waits for the threads; the seconds that they have not left yet go to the timeline.
@@ -171,112 +177,139 @@ impl Team {
 fn measure(
     target: &Target,
     load: &Load,
-    plot: &mut Plot,
+    tree: &mut RunTree,
     killer: Option<Killer>,
     live: &mut Live,
-) -> Result<Report> {
-    let team = Team::start(target, load, plot);
-    let members = Members::find(target);
-    let inquest = Inquest::begin(live.inquiry, &target.servers, &members, team.course.clock);
+) -> Result<Run> {
+    let drivers = DriverThreads::start(target, load, tree);
+    let members = ServerProcesses::find(&target.servers, &target.pids);
+    let probe =
+        ServerProbe::begin(target.probe, &target.servers, &members, drivers.run_state.clock);
     let load_average = load_average();
-    if !team.begin() {
-        let failure = team.failure.lock().expect("no thread panics while it holds this").take();
+    if !drivers.begin() {
+        let failure = drivers.failure.lock().expect("no thread panics while it holds this").take();
         let failure = failure.unwrap_or_else(|| io::Error::other("unknown"));
-        let hint = inquest.connections_hint(load.connections / target.servers.len() as u32);
+        let hint = probe.connections_hint(load.connections / target.servers.len() as u32);
         let sessions = load.connections;
         bail!("cannot connect {sessions} sessions to {}: {failure}{hint}", target.name);
     }
-    let mut watch = Watch::begin(&team, members, killer);
-    let ahead = watch.from.saturating_sub(team.course.clock.now());
-    let started = SystemTime::now() + Duration::from_nanos(ahead);
-    live.begin(&text::title(load), started, Duration::from_nanos(load.length()));
-    let mut sampled = watch.attend(&team, plot, live);
-    team.course.release();
-    let window = team.course.window();
+    let mut watch = Watch::begin(&drivers, members, killer, load_average);
+    live.begin(&load.title(), watch.started, Duration::from_nanos(load.length()));
+    let mut telemetry = watch.follow(&drivers, tree, live);
+    drivers.run_state.release();
+    let window = drivers.run_state.window();
     let mut timeline = watch.timeline;
-    let mut tally = team.join(&mut timeline)?;
+    let mut tally = drivers.join(&mut timeline)?;
     tally.outages.merge(&watch.outages);
-    plot.audit(load, &mut tally);
+    tree.audit(load, &mut tally);
     if load.count.is_some() {
-        sampled.elapsed = tally.last.saturating_sub(window.from);
+        telemetry.elapsed = tally.last.saturating_sub(window.from);
     }
-    watch.recorder.take(timeline.finish(), window.until, live);
-    let mut report = Report::new(&target.name, load, &tally, &sampled);
-    let mut seconds = watch.recorder.finish(sampled.elapsed);
-    let inquest_missing = inquest.missing.clone();
-    let (mut server, mut events) = inquest.end(window.from, &mut seconds);
-    server.members = sampled.members;
-    events.extend(watch.outages.each.iter().flat_map(Kill::events));
+    show(&mut watch.recorder, &timeline.finish(), window.until, live);
+    telemetry.seconds = watch.recorder.finish(telemetry.elapsed);
+    let missing = probe.missing.clone();
+    let (server, mut events) = probe.end(window.from, &mut telemetry.seconds);
+    events.extend(watch.outages.each.iter().flat_map(outages::events));
     events.sort_by(|one, other| one.at_s.total_cmp(&other.at_s));
-    report.examples.extend(inquest_missing);
-    report.around = Around { started, load_average, seconds, events, server };
-    report.partial = match load.count {
-        Some(count) => report.total.ops + report.total.errors + tally.outages.unknown < count,
-        None => sampled.elapsed < load.duration,
+    telemetry.events = events;
+    telemetry.server = Server { members: telemetry.server.members, ..server };
+    let elapsed = telemetry.elapsed;
+    let mut run = Run::new(&target.name, load, &tally, telemetry);
+    run.fault_examples.extend(missing);
+    run.partial = match load.count {
+        Some(count) => run.total.ops + run.total.errors + tally.outages.unknown < count,
+        None => elapsed < load.duration,
     };
-    if let Some(trouble) = watch.trouble {
-        report.partial = true;
-        report.examples.push(told(&trouble));
+    if let Some(failure) = watch.failure {
+        run.partial = true;
+        run.fault_examples.push(error_text(&failure));
     }
-    Ok(report)
+    Ok(run)
+}
+
+/// Records complete seconds, and shows them.
+fn show(recorder: &mut Recorder, intervals: &[Interval], until: Nanos, live: &mut Live) {
+    recorder.take(intervals, until).iter().for_each(|summary| live.second(summary));
+    intervals.iter().for_each(|interval| live.log(interval));
 }
 
 /// What follows a run while it lasts.
 struct Watch {
     from: Nanos,
+    next_ping: Nanos,
+    started: SystemTime,
+    load_average: Option<f64>,
     timeline: Timeline,
     recorder: Recorder,
-    members: Members,
+    members: ServerProcesses,
     killer: Option<Killer>,
     /// What the killer has done.
     outages: Outages,
     /// Why a killed server did not come back.
-    trouble: Option<anyhow::Error>,
+    failure: Option<anyhow::Error>,
 }
 
 impl Watch {
-    fn begin(team: &Team, members: Members, mut killer: Option<Killer>) -> Watch {
-        let from = team.course.window().from;
-        let recorder = Recorder::new(from, team.load.workload.primary());
+    fn begin(
+        drivers: &DriverThreads,
+        members: ServerProcesses,
+        mut killer: Option<Killer>,
+        load_average: Option<f64>,
+    ) -> Watch {
+        let from = drivers.run_state.window().from;
+        let recorder = Recorder::new(from, drivers.load.workload.primary());
         if let Some(killer) = &mut killer {
             killer.begin(from);
         }
-        let (timeline, outages) = (Timeline::default(), Outages::default());
-        Watch { from, timeline, recorder, members, killer, outages, trouble: None }
+        let ahead = from.saturating_sub(drivers.run_state.clock.now());
+        Watch {
+            from,
+            next_ping: 0,
+            started: SystemTime::now() + Duration::from_nanos(ahead),
+            load_average,
+            timeline: Timeline::default(),
+            recorder,
+            members,
+            killer,
+            outages: Outages::default(),
+            failure: None,
+        }
     }
 
     /// Samples at the begin and at the end of the measured time, and shows what goes on meanwhile.
-    fn attend(&mut self, team: &Team, plot: &mut Plot, live: &mut Live) -> Sampled {
-        let clock = team.course.clock;
+    fn follow(
+        &mut self,
+        drivers: &DriverThreads,
+        tree: &mut RunTree,
+        live: &mut Live,
+    ) -> RunTelemetry {
+        let clock = drivers.run_state.clock;
+        self.next_ping = clock.now() + SECOND;
         let from = self.from;
         let mut begin = None;
-        let mut next_ping = clock.now() + SECOND;
         loop {
             let now = clock.now();
             if interrupt::is_wanted() {
-                team.course.end(now);
+                drivers.run_state.end(now);
             }
-            let until = team.course.window().until;
+            let until = drivers.run_state.window().until;
             if now >= from && begin.is_none() {
                 begin = Some(Sample::take(&mut self.members));
             }
-            self.look(team, live);
-            if now >= until || team.is_settled() {
+            self.look(drivers, live);
+            if now >= until || drivers.is_settled() {
                 break;
             }
-            self.kill(team, true, plot, live);
-            if now >= next_ping {
-                next_ping += SECOND;
-                self.stay(plot);
-            }
+            self.kill(drivers, true, tree, live);
+            self.keep_alive(now, tree);
             let wake = if begin.is_none() { from.min(until) } else { until };
-            clock.sleep_until(wake.min(now + LOOK));
+            clock.sleep_until(wake.min(now + POLL));
         }
         let end = Sample::take(&mut self.members);
         let begin = begin.unwrap_or_else(|| end.clone());
-        let until = team.course.window().until;
-        let elapsed = clock.now().min(until).saturating_sub(from).min(team.load.length());
-        self.wait_settled(team, plot, live);
+        let until = drivers.run_state.window().until;
+        let elapsed = clock.now().min(until).saturating_sub(from).min(drivers.load.length());
+        self.wait_settled(drivers, tree, live);
         let used = end.servers.zip(begin.servers);
         let (members, cpu_ns) = match &used {
             None => (Vec::new(), None),
@@ -285,33 +318,34 @@ impl Watch {
                 Some(end.sum().saturating_sub(begin.sum())),
             ),
         };
-        Sampled {
+        RunTelemetry {
             elapsed,
             driver_cpu_ns: end.driver_ns - begin.driver_ns,
             server_cpu_ns: cpu_ns,
             server_rss: end.rss,
             servers_unknown: self.members.unknown(),
-            members,
+            server: Server { members, ..Server::default() },
+            started: self.started,
+            load_average: self.load_average,
+            seconds: Vec::new(),
+            events: Vec::new(),
         }
     }
 
     /// The threads see to it themselves that this comes to an end; a server that was killed is
     /// waited for.
-    fn wait_settled(&mut self, team: &Team, plot: &mut Plot, live: &mut Live) {
-        let clock = team.course.clock;
-        let mut next_ping = clock.now() + SECOND;
-        while !team.is_settled() || self.is_server_down() {
+    fn wait_settled(&mut self, drivers: &DriverThreads, tree: &mut RunTree, live: &mut Live) {
+        let clock = drivers.run_state.clock;
+        self.next_ping = clock.now() + SECOND;
+        while !drivers.is_settled() || self.is_server_down() {
             let now = clock.now();
-            self.look(team, live);
-            self.kill(team, false, plot, live);
-            if now >= next_ping {
-                next_ping += SECOND;
-                self.stay(plot);
-            }
-            clock.sleep_until(now + LOOK);
+            self.look(drivers, live);
+            self.kill(drivers, false, tree, live);
+            self.keep_alive(now, tree);
+            clock.sleep_until(now + POLL);
         }
         if let Some(killer) = self.killer.take() {
-            (self.outages, self.trouble) = killer.finish(&team.course);
+            (self.outages, self.failure) = killer.finish(&drivers.run_state.acks);
         }
     }
 
@@ -319,29 +353,41 @@ impl Watch {
         self.killer.as_ref().is_some_and(Killer::is_busy)
     }
 
-    /// Keeps the session that answers for the nodes.
-    fn stay(&self, plot: &mut Plot) {
-        if !self.killer.as_ref().is_some_and(Killer::is_headless) {
-            plot.stay();
+    /// Keeps the session of the nodes alive, once a second.
+    fn keep_alive(&mut self, now: Nanos, tree: &mut RunTree) {
+        if now < self.next_ping {
+            return;
+        }
+        self.next_ping += SECOND;
+        if !self.killer.as_ref().is_some_and(Killer::has_no_leader) {
+            tree.keep_alive();
         }
     }
 
     /// Kills a server if it is time, and sees to one that was killed.
-    fn kill(&mut self, team: &Team, may_kill: bool, plot: &mut Plot, live: &mut Live) {
+    fn kill(
+        &mut self,
+        drivers: &DriverThreads,
+        may_kill: bool,
+        tree: &mut RunTree,
+        live: &mut Live,
+    ) {
         let Some(killer) = &mut self.killer else { return };
-        let now = team.course.clock.now();
-        if let Some(News { text, serves }) = killer.look(now, may_kill, &team.course) {
+        let now = drivers.run_state.clock.now();
+        if let Some(KillEvent { text, serves }) =
+            killer.look(now, may_kill, &drivers.run_state.acks)
+        {
             live.tell(now, self.from, &text);
             if serves {
-                plot.revive();
+                tree.reconnect();
             }
         }
     }
 
-    fn look(&mut self, team: &Team, live: &mut Live) {
-        self.recorder.look(team.course.clock.now(), &mut self.members);
-        let complete = self.timeline.collect(team.feeds.iter().map(AsRef::as_ref));
-        self.recorder.take(complete, team.course.window().until, live);
+    fn look(&mut self, drivers: &DriverThreads, live: &mut Live) {
+        self.recorder.look(drivers.run_state.clock.now(), &mut self.members);
+        let complete = self.timeline.collect(drivers.feeds.iter().map(AsRef::as_ref));
+        show(&mut self.recorder, &complete, drivers.run_state.window().until, live);
     }
 }
 
@@ -353,7 +399,7 @@ struct Sample {
 }
 
 impl Sample {
-    fn take(members: &mut Members) -> Sample {
+    fn take(members: &mut ServerProcesses) -> Sample {
         let servers = members.usages();
         Sample { driver_ns: host::own_cpu_ns(), servers, rss: members.rss_bytes() }
     }

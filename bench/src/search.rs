@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-use crate::clock::{Nanos, SECOND, nanos};
-use crate::load::Load;
-use crate::load_args::parse_duration;
-use crate::report::{Quantiles, Report};
-use crate::text::{latency, whole};
+use crate::load::args::{Load, LoadArgs, parse_nanos};
+use crate::model::clock::{Nanos, SECOND};
+use crate::model::numbers::{latency, whole};
+use crate::model::quantiles::Quantiles;
+use crate::record::results::Run;
 
 /// The first rate tried, unless another one was given.
 pub(crate) const START: f64 = 1_000.0;
@@ -30,57 +30,32 @@ const BEYOND: f64 = 100.0;
 const STEP_MAX: Nanos = 60 * SECOND;
 
 /// A bound on latency.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
-    quantile: Quantile,
+    quantile: &'static Quantile,
     bound: Nanos,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Quantile {
-    P50,
-    P90,
-    P99,
-    P999,
-    Max,
+#[derive(Debug)]
+struct Quantile {
+    name: &'static str,
+    of: fn(&Quantiles) -> f64,
+    /// Share of the operations that are slower.
+    beyond: f64,
 }
 
-impl Quantile {
-    const ALL: [(&'static str, Quantile); 5] = [
-        ("p50", Quantile::P50),
-        ("p90", Quantile::P90),
-        ("p99", Quantile::P99),
-        ("p99.9", Quantile::P999),
-        ("max", Quantile::Max),
-    ];
-
-    fn of(self, quantiles: &Quantiles) -> f64 {
-        match self {
-            Quantile::P50 => quantiles.p50,
-            Quantile::P90 => quantiles.p90,
-            Quantile::P99 => quantiles.p99,
-            Quantile::P999 => quantiles.p999,
-            Quantile::Max => quantiles.max,
-        }
-    }
-
-    /// Share of the operations that are slower; the slowest is taken for one of ten thousand.
-    fn beyond(self) -> f64 {
-        match self {
-            Quantile::P50 => 0.5,
-            Quantile::P90 => 0.1,
-            Quantile::P99 => 0.01,
-            Quantile::P999 => 0.001,
-            Quantile::Max => 0.000_1,
-        }
-    }
-}
+/// The slowest is taken for one of ten thousand.
+static QUANTILES: [Quantile; 5] = [
+    Quantile { name: "p50", of: |all| all.p50, beyond: 0.5 },
+    Quantile { name: "p90", of: |all| all.p90, beyond: 0.1 },
+    Quantile { name: "p99", of: |all| all.p99, beyond: 0.01 },
+    Quantile { name: "p99.9", of: |all| all.p999, beyond: 0.001 },
+    Quantile { name: "max", of: |all| all.max, beyond: 0.000_1 },
+];
 
 impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Quantile::ALL.iter().find(|(_, quantile)| *quantile == self.quantile);
-        let name = name.map_or("?", |(name, _)| name);
-        write!(f, "{name} < {}", latency(self.bound as f64 / 1e3))
+        write!(f, "{} < {}", self.quantile.name, latency(self.bound as f64 / 1e3))
     }
 }
 
@@ -91,12 +66,11 @@ impl FromStr for Goal {
         let expected = "a goal such as 'p99<5ms' is expected: p50, p90, p99, p99.9 or max, and a \
                         time";
         let (name, bound) = text.split_once('<').ok_or(expected)?;
-        let quantile = Quantile::ALL.iter().find(|(known, _)| *known == name.trim());
-        let (_, quantile) = *quantile.ok_or(expected)?;
+        let quantile = QUANTILES.iter().find(|known| known.name == name.trim()).ok_or(expected)?;
         if !bound.contains(|c: char| c.is_ascii_alphabetic()) {
             return Err(format!("the unit is missing in {text:?}: us, ms or s"));
         }
-        let bound = nanos(parse_duration(bound.trim())?);
+        let bound = parse_nanos(bound.trim())?;
         if bound == 0 {
             return Err("nothing is faster than that".to_string());
         }
@@ -107,13 +81,10 @@ impl FromStr for Goal {
 /// What one rate came to.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Step {
-    /// The rate asked for.
     pub rate: f64,
-    /// The rate that was reached.
     pub reached: f64,
     /// The quantile of the goal, in microseconds.
     pub us: f64,
-    /// Whether everything held.
     pub holds: bool,
     /// Whether the driver had no time left.
     pub driver_bound: bool,
@@ -122,7 +93,7 @@ pub(crate) struct Step {
 impl Goal {
     /// How long a step at this rate has to be, `least` at least.
     pub(crate) fn duration(&self, rate: f64, least: Nanos) -> Nanos {
-        let operations = BEYOND / self.quantile.beyond();
+        let operations = BEYOND / self.quantile.beyond;
         let needed = operations / rate * SECOND as f64;
         (needed as Nanos).min(STEP_MAX).max(least)
     }
@@ -131,28 +102,28 @@ impl Goal {
     pub(crate) fn load(&self, load: &Load, rate: f64, confirms: bool) -> Load {
         let least = if confirms { load.duration.saturating_mul(2) } else { load.duration };
         let duration = self.duration(rate, least);
-        Load { rate: Some(rate), duration, ..load.clone() }
+        let args = LoadArgs { rate: Some(rate), duration, ..load.args.clone() };
+        Load { args, ..load.clone() }
     }
 
-    /// Judges a run.
-    pub(crate) fn judge(&self, rate: f64, report: &Report) -> Step {
-        let us = self.quantile.of(&report.total.response);
-        let reached = report.total.rate;
+    pub(crate) fn judge(&self, rate: f64, run: &Run) -> Step {
+        let us = (self.quantile.of)(&run.total.latency_us);
+        let reached = run.total.ops_per_s;
         let in_time = us * 1e3 < self.bound as f64;
-        let kept_up = reached >= report.due_per_s() * REACHED && report.unsent == 0;
-        let threads = f64::from(report.load.threads);
+        let kept_up = reached >= run.due_per_s() * REACHED && run.unsent == 0;
+        let threads = f64::from(run.threads);
         Step {
             rate,
             reached,
             us,
-            holds: in_time && kept_up && report.is_good(),
-            driver_bound: report.driver.cpus >= DRIVER_BUSY * threads,
+            holds: in_time && kept_up && run.is_good(),
+            driver_bound: run.driver.cpus >= DRIVER_BUSY * threads,
         }
     }
 }
 
 /// A search under way: which rate is next, from what came of the ones before.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Default, PartialEq, Debug)]
 pub(crate) struct Search {
     next: f64,
     floor: f64,
@@ -160,25 +131,14 @@ pub(crate) struct Search {
     held: Option<f64>,
     failed: Option<f64>,
     confirming: bool,
-    /// All steps so far.
     pub steps: Vec<Step>,
     found: Option<Step>,
     over: bool,
 }
 
 impl Search {
-    /// Begins at a rate.
     pub(crate) fn new(start: f64) -> Search {
-        Search {
-            next: start,
-            floor: start * FLOOR,
-            held: None,
-            failed: None,
-            confirming: false,
-            steps: Vec::new(),
-            found: None,
-            over: false,
-        }
+        Search { next: start, floor: start * FLOOR, ..Search::default() }
     }
 
     /// The rate to try, until all is known.
@@ -191,12 +151,10 @@ impl Search {
         self.confirming
     }
 
-    /// What was found.
     pub(crate) fn found(&self) -> Option<Step> {
         self.found
     }
 
-    /// Takes in a step.
     pub(crate) fn take(&mut self, step: Step) {
         self.steps.push(step);
         if self.confirming && step.holds {
@@ -231,12 +189,10 @@ impl Search {
         held.filter(|held| *held < rate && !failed(*held)).reduce(f64::max)
     }
 
-    /// The last step, for people.
     pub(crate) fn last_line(&self, confirming: bool) -> String {
         self.steps.last().map_or(String::new(), |step| line(step, confirming))
     }
 
-    /// For machines.
     pub(crate) fn json(&self, goal: &Goal) -> Value {
         let step = |step: &Step| {
             json!({
@@ -251,7 +207,6 @@ impl Search {
         })
     }
 
-    /// The verdict, for people.
     pub(crate) fn text(&self, goal: &Goal) -> String {
         let driver = self.steps.iter().any(|step| !step.holds && step.driver_bound);
         let note = if driver {
@@ -308,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_found_from_below_and_from_above() {
+    fn search_finds_limit_from_below_and_above() {
         for start in [100.0, 1_000.0, 200_000.0] {
             let search = search(start, |rate, _| rate <= 7_777.0);
             let found = search.found().unwrap().rate;
@@ -320,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_does_not_hold_twice_is_not_found() {
+    fn rate_that_fails_confirmation_is_not_found() {
         let once = std::cell::Cell::new(true);
         let found =
             search(1_000.0, |rate, _| rate < 3_000.0 && (rate < 2_800.0 || once.replace(false)));
@@ -328,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_held_below_a_failed_confirmation_is_not_forgotten() {
+    fn failed_confirmation_keeps_lower_rates() {
         let goal: Goal = "p99<5ms".parse().unwrap();
         let mut search = Search::new(1_000.0);
         for (rate, holds) in [(1_000.0, true), (2_000.0, true), (4_000.0, false)] {
@@ -348,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn goals_are_read_and_need_their_time() {
+    fn goal_without_unit_is_rejected() {
         let goal: Goal = "p99<5ms".parse().unwrap();
         assert_eq!(goal.to_string(), "p99 < 5.00 ms");
         assert_eq!(goal.duration(1_000.0, SECOND), 10 * SECOND);

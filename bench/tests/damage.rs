@@ -50,7 +50,7 @@ fn is_caught(damage: Damage, op: i32, workload: &str, fault: &str) {
 }
 
 #[test]
-fn a_good_server_passes_every_workload_and_is_left_as_it_was_found() {
+fn good_server_passes_every_workload_and_is_left_clean() {
     let workloads = [
         "create",
         "set",
@@ -114,7 +114,7 @@ fn damaged_data_is_caught() {
 }
 
 #[test]
-fn refusals_and_nonsense_are_caught() {
+fn error_codes_and_malformed_replies_are_caught() {
     is_caught(Damage::ErrorCode, op::GET_DATA, "get", "error codes");
     is_caught(Damage::ErrorCode, op::DELETE, "ephemeral", "error codes");
     is_caught(Damage::ErrorCode, op::MULTI, "multi", "error codes");
@@ -124,7 +124,7 @@ fn refusals_and_nonsense_are_caught() {
 }
 
 #[test]
-fn silence_is_caught() {
+fn missing_replies_are_caught() {
     is_caught(Damage::Swallowed, op::GET_DATA, "get -p 1", "unanswered requests");
     is_caught(Damage::Hangup, op::SET_DATA, "set", "lost sessions");
     is_caught(Damage::BadFrame, op::GET_DATA, "get", "lost sessions");
@@ -143,7 +143,7 @@ fn damaged_events_are_caught() {
 }
 
 #[test]
-fn a_server_that_dies_leaves_partial_results() {
+fn dying_server_leaves_partial_results() {
     let fake = Fake::start(Plan { damage: Damage::Death, op: op::GET_DATA, after: 5_000 });
     let (code, report) = load(&fake, "get -d 60s");
     assert_eq!(code, ExitCode::from(1));
@@ -153,7 +153,7 @@ fn a_server_that_dies_leaves_partial_results() {
 }
 
 #[test]
-fn sessions_are_taken_up_again_and_nothing_is_missing() {
+fn lost_connections_reattach_without_lost_writes() {
     for (damage, op) in [(Damage::Hangup, op::SET_DATA), (Damage::Death, op::CREATE)] {
         let fake = Fake::start(Plan { damage, op, after: 300 });
         let mix = "mix:get=3,set=3,create=2,delete=1,ephemeral=2,multi=1";
@@ -168,20 +168,20 @@ fn sessions_are_taken_up_again_and_nothing_is_missing() {
 }
 
 #[test]
-fn writes_that_are_lost_with_the_connection_are_missed() {
+fn writes_lost_with_connection_are_faults() {
     is_caught(Damage::Amnesia, op::SET_DATA, "set --reconnect", "lost writes");
     is_caught(Damage::ForgottenCreate, op::CREATE, "create --reconnect", "lost writes");
     is_caught(Damage::ForgottenSessions, op::GET_DATA, "get --reconnect", "lost writes");
 }
 
 #[test]
-fn two_holders_of_a_lock_are_caught() {
+fn two_lock_holders_are_caught() {
     is_caught(Damage::JumpedQueue, op::GET_CHILDREN, "lock", "two holders at once");
     is_caught(Damage::JumpedQueue, op::GET_CHILDREN, "election", "two holders at once");
 }
 
 #[test]
-fn a_stall_is_in_the_response_times_of_all_that_was_due_meanwhile() {
+fn stall_counts_in_response_times_of_due_requests() {
     let fake = Fake::start(Plan { damage: Damage::Stall, op: op::GET_DATA, after: 100 });
     let (code, report) = load(&fake, "get --rate 1000 --arrival fixed -d 1s -p 1 -c 2");
     assert_eq!(code, ExitCode::SUCCESS, "{report:#}");
@@ -195,7 +195,7 @@ fn a_stall_is_in_the_response_times_of_all_that_was_due_meanwhile() {
 }
 
 #[test]
-fn a_server_of_the_list_that_is_down_is_done_without() {
+fn unreachable_server_of_list_is_skipped() {
     for workload in ["set", "set --reconnect --rate 2000", "sessions", "watch", "lock"] {
         for io in ["auto", "epoll"] {
             let fake = Fake::start(GOOD);
@@ -213,7 +213,7 @@ fn a_server_of_the_list_that_is_down_is_done_without() {
 }
 
 #[test]
-fn a_goal_that_no_rate_holds_is_not_found() {
+fn unreachable_goal_is_not_found() {
     let fake = Fake::start(GOOD);
     let (code, document) = run(&fake, "get --search p50<1us --rate 20000 -d 20ms");
     assert_eq!(code, ExitCode::from(1), "{document:#}");
@@ -235,7 +235,7 @@ fn scenarios_are_run_phase_by_phase() {
 }
 
 #[test]
-fn an_unreachable_server_is_a_clear_sentence() {
+fn unreachable_server_exits_2() {
     let arguments = ["--server", "127.0.0.1:1", "--quiet"];
     let code = ringkeeper_bench::run(arguments.into_iter().map(OsString::from));
     assert_eq!(code, ExitCode::from(2));

@@ -13,7 +13,7 @@ use ringkeeper_engine::wire::{Acl, Id};
 const ROOT: &str = "/ringkeeper-client-test";
 
 #[test]
-fn every_call_is_understood() {
+fn every_client_call_is_accepted() {
     let Ok(server) = std::env::var("RINGKEEPER_TEST_SERVER") else {
         eprintln!("skipped: RINGKEEPER_TEST_SERVER is not set");
         return;

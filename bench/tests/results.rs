@@ -57,7 +57,7 @@ fn base64_decode(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn series_logs_and_reports_count_the_same() {
+fn series_logs_and_reports_agree() {
     let (fake, folder) = (Fake::start(GOOD), tempfile::tempdir().unwrap());
     let files = "--json @/r.json --html @/r.html --hdr @/r.hlog --hgrm @/r.hgrm";
     for load in ["mix:0.5 -d 2200ms", "mix:0.5 -n 3000 -t 2", "get --rate 900 -d 1100ms"] {
@@ -104,7 +104,7 @@ fn the_server_is_described() {
 }
 
 #[test]
-fn conditions_decide_the_exit_code() {
+fn fail_if_decides_exit_code() {
     let (fake, folder) = (Fake::start(GOOD), tempfile::tempdir().unwrap());
     let load = format!("get -n 400 {SMALL} --server {}", fake.address());
     let run = |more: &str| bench(folder.path(), &format!("{load} {more}"));
@@ -146,7 +146,7 @@ fn results_are_compared() {
 }
 
 #[test]
-fn targets_take_turns() {
+fn versus_targets_alternate() {
     let (one, two) = (Fake::start(GOOD), Fake::start(GOOD));
     let folder = tempfile::tempdir().unwrap();
     let servers = format!("--apache {} --ringkeeper {}", one.address(), two.address());
@@ -165,7 +165,7 @@ fn targets_take_turns() {
 }
 
 #[test]
-fn a_check_fails_on_the_first_fault() {
+fn check_fails_on_first_fault() {
     let fake = Fake::start(Plan { damage: Damage::ErrorCode, op: op::GET_DATA, after: 20 });
     let folder = tempfile::tempdir().unwrap();
     let words = format!("check --server {} -d 300ms --warmup 0 -q --json @/c.json", fake.address());

@@ -100,7 +100,6 @@ impl Chart {
         Some(((value.max(low) / low).ln() / (high / low).ln()).clamp(0.0, 1.0))
     }
 
-    /// The chart in text.
     pub(crate) fn to_text(&self) -> String {
         let Some((low, high)) = self.range() else { return String::new() };
         let width = self.sizes.len() * STEP;
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn points_are_where_they_belong() {
+    fn chart_points_are_placed() {
         let text =
             chart([&[Some(100.0), Some(100.0), Some(200.0)], &[Some(100.0), None, Some(800.0)]])
                 .to_text();
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_one_value_are_charts_too() {
+    fn empty_and_single_value_charts_render() {
         assert_eq!(chart([&[None], &[]]).to_text(), "");
         let one = chart([&[Some(0.0), Some(5.0)], &[]]);
         assert_eq!(one.range(), Some((2.5, 10.0)));

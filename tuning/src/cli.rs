@@ -14,7 +14,7 @@ use crate::probe::Depth;
     max_term_width = 100,
     after_help = EXAMPLES
 )]
-pub(crate) struct Words {
+pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -117,8 +117,9 @@ pub(crate) struct RecommendArgs {
     pub(crate) json: bool,
 }
 
-#[derive(Args, Debug)]
-pub(crate) struct CheckArgs {
+/// What is looked at.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Subject {
     /// The server's zoo.cfg; without it the settings of a start without one.
     #[arg(long, value_name = "ZOO_CFG")]
     pub(crate) config: Option<PathBuf>,
@@ -127,13 +128,19 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     pub(crate) dir: Option<PathBuf>,
 
+    /// Works on a copy of /proc and /sys instead of this host.
+    #[arg(long, hide = true, default_value = "/")]
+    pub(crate) root: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) subject: Subject,
+
     /// For programs: JSON instead of text.
     #[arg(long)]
     pub(crate) json: bool,
-
-    /// Looks at a copy of /proc and /sys instead of this host.
-    #[arg(long, hide = true, default_value = "/")]
-    pub(crate) root: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -161,21 +168,12 @@ const STATE: &str = "/var/lib/ringkeeper/tune-undo.json";
 /// What a change is for.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Target {
-    /// The server's zoo.cfg; without it the settings of a start without one.
-    #[arg(long, value_name = "ZOO_CFG")]
-    pub(crate) config: Option<PathBuf>,
-
-    /// The data directory, instead of the one that the configuration names.
-    #[arg(long, value_name = "DIR", conflicts_with = "config")]
-    pub(crate) dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) subject: Subject,
 
     /// Only changes whose condition contains this word, such as swappiness.
     #[arg(long, value_name = "WORD")]
     pub(crate) only: Option<String>,
-
-    /// Works on a copy of /proc and /sys instead of this host.
-    #[arg(long, hide = true, default_value = "/")]
-    pub(crate) root: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -184,7 +182,7 @@ pub(crate) struct UndoArgs {
     #[arg(long, value_name = "FILE", default_value = STATE)]
     pub(crate) state: PathBuf,
 
-    /// Also forgets changes that somebody else has changed since; they are left as they are.
+    /// Also forgets values that another program has changed since; they are left as they are.
     #[arg(long)]
     pub(crate) forget: bool,
 
@@ -242,6 +240,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Words::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

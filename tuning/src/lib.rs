@@ -8,17 +8,15 @@ mod change;
 mod chart;
 mod check;
 mod cli;
+mod compare;
 mod confirm;
 mod html;
 mod model;
-mod mounts;
-mod paint;
 mod print;
 mod probe;
 mod recommend;
-mod rivals;
-mod root;
 mod run_probe;
+mod terminal;
 mod text;
 mod verify;
 mod watch;
@@ -29,16 +27,16 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use crate::check::{Configuration, Configured};
-use crate::cli::{Command, Words};
-pub use crate::paint::Paint;
+use crate::cli::{Cli, Command};
+pub use ringkeeper_bench::show::paint::Paint;
 
 /// Runs `ringkeeper tune` with its arguments; the first one is the name of the program.
 pub fn run(args: impl Iterator<Item = OsString>, configuration: Configuration<'_>) -> ExitCode {
-    let words = match Words::try_parse_from(args) {
-        Ok(words) => words,
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let done = match &words.command {
+    let done = match &cli.command {
         Command::Probe(args) => run_probe::run(args),
         Command::Recommend(args) => recommend::run(args),
         Command::Check(args) => check::run(args, configuration),

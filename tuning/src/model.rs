@@ -132,7 +132,8 @@ pub(crate) fn knee(report: &Report, strategy: Strategy) -> Option<Knee> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::probe::report::{FORMAT, Spread};
+    use crate::probe::report::FORMAT;
+    use crate::probe::spread::Spread;
     use crate::probe::wake::Wake;
     use crate::probe::{Taken, ring::RingFacts};
 
@@ -197,7 +198,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn one_client_pays_for_everything_once() {
+    fn one_client_latency_is_sum_of_parts() {
         let prediction = predict(&sample(1.0), Strategy::Direct).unwrap();
         assert_eq!(prediction.one_p50_us, 60.0 + 2.0 * 25.0 + 100.0);
         assert_eq!(prediction.one_per_second.round(), 4_762.0);
@@ -219,7 +220,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn between_the_sizes_there_is_a_line() {
+    fn commit_time_is_interpolated_between_sizes() {
         let report = sample(1.0);
         let curve = report.curve(Strategy::Direct, Load::Quiet);
         let us = |bytes| commit_us(&curve, bytes).unwrap();
@@ -229,13 +230,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_knee_is_the_last_size_that_is_nearly_free() {
+    fn knee_is_largest_size_within_half_more() {
         let knee = knee(&sample(1.0), Strategy::Direct).unwrap();
         assert_eq!((knee.bytes, knee.commit_us, knee.least_us), (65_536, 140.0, 100.0));
     }
 
     #[test]
-    fn reports_survive_their_json() {
+    fn report_survives_json() {
         let report = sample(1.5);
         let back = Report::parse(&report.to_json()).unwrap();
         assert_eq!((&back.taken, back.choice()), (&report.taken, report.choice()));

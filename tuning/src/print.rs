@@ -5,16 +5,15 @@ use std::fmt::Write as _;
 use ringkeeper_engine::device::{Load, Strategy};
 
 use crate::chart::charts;
-use crate::paint::Paint;
 use crate::probe::files::{FileFacts, FileState};
-use crate::probe::report::load_name;
+use crate::probe::words::load_name;
 use crate::probe::{Cell, Report};
 use crate::text::{self, micros};
+use ringkeeper_bench::show::paint::Paint;
 
 /// Bytes of a log record that sets a small value: how many of them a commit holds is shown.
 pub(crate) const RECORD_BYTES: usize = 256;
 
-/// The whole report.
 pub(crate) fn report(report: &Report, paint: Paint) -> String {
     let mut out = String::new();
     let taken = &report.taken;
@@ -156,7 +155,7 @@ fn cache(report: &Report) -> String {
             "the disk says that its cache survives a power cut (write through): flushes cost \
              nothing. If a tool has set this on a disk without protected cache, writes are lost"
         }
-        _ => "the kernel does not tell whether the disk has a volatile cache",
+        _ => "the kernel does not say whether the disk has a volatile cache",
     };
     match disk.others_kib_per_second {
         Some(kib) if kib > 64.0 => format!(

@@ -11,11 +11,11 @@ use serde::Serialize;
 use crate::cli::RecommendArgs;
 use crate::confirm::{self, Outcome};
 use crate::model::{self, Knee, Prediction};
-use crate::paint::Paint;
-use crate::probe::report::strategy_word;
+use crate::probe::words::StrategyWord;
 use crate::probe::{Cell, Plan, Report, Stop};
-use crate::run_probe::{INTERRUPTED, announced, save, say};
+use crate::terminal::{INTERRUPTED, print, probe_with_progress, save};
 use crate::text::{self, micros};
+use ringkeeper_bench::show::paint::Paint;
 
 /// What a commit has to take for waiting for clients to be worth a trial.
 const SLOW_COMMIT_US: f64 = 1_000.0;
@@ -30,7 +30,7 @@ const COLUMNS: usize = 96;
 /// What to set, and what to expect.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub(crate) struct Recommendation {
-    #[serde(serialize_with = "strategy_word::serialize")]
+    #[serde(serialize_with = "StrategyWord::serialize")]
     pub(crate) strategy: Strategy,
     pub(crate) settings: Vec<Setting>,
     pub(crate) knee: Option<Knee>,
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &RecommendArgs) -> Result<ExitCode> {
                 std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
             Report::parse(&text).map_err(|why| anyhow!("{shown}: {why}"))?
         }
-        None => announced(&args.dir, &Plan::of(args.depth.depth()), &stop)?,
+        None => probe_with_progress(&args.dir, &Plan::of(args.depth.depth()), &stop)?,
     };
     if stop.is_wanted() {
         return Ok(ExitCode::from(INTERRUPTED));
@@ -72,15 +72,15 @@ pub(crate) fn run(args: &RecommendArgs) -> Result<ExitCode> {
     };
     if args.json {
         let value = serde_json::json!({ "recommendation": &advice, "confirmed": &outcome });
-        say(&format!("{value:#}\n"));
+        print(&format!("{value:#}\n"));
     } else {
-        say(&shown(&advice, Paint::for_stdout()));
+        print(&shown(&advice, Paint::for_stdout()));
         if let Some(outcome) = &outcome {
-            say(&compared(&advice, outcome));
+            print(&compared(&advice, outcome));
         }
         if let Some(path) = &args.output {
             let path = path.display();
-            say(&format!("To use it, write into zoo.cfg: ringkeeper.include={path}\n"));
+            print(&format!("To use it, write into zoo.cfg: ringkeeper.include={path}\n"));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -214,13 +214,13 @@ pub(crate) fn fragment(advice: &Recommendation, report: &Report) -> String {
     }
     if let Some(prediction) = &advice.prediction {
         out.push('\n');
-        prophecy(prediction).iter().for_each(|line| out.push_str(&comment(line)));
+        forecast(prediction).iter().for_each(|line| out.push_str(&comment(line)));
     }
     out
 }
 
 /// What to expect, in sentences.
-fn prophecy(prediction: &Prediction) -> Vec<String> {
+fn forecast(prediction: &Prediction) -> Vec<String> {
     let sum = &prediction.one_sum;
     let bound = if prediction.many_disk_per_second < prediction.many_cpu_per_second {
         "the disk"
@@ -248,14 +248,13 @@ fn prophecy(prediction: &Prediction) -> Vec<String> {
     ]
 }
 
-/// For the terminal.
 pub(crate) fn shown(advice: &Recommendation, paint: Paint) -> String {
     let mut out = String::new();
     for setting in &advice.settings {
         let line = format!("{}={}", setting.key, setting.value);
         let _ = writeln!(out, "{}\n{}", paint.bold(&line), text::wrap(&setting.why, 90, 2));
     }
-    for line in advice.prediction.iter().flat_map(prophecy) {
+    for line in advice.prediction.iter().flat_map(forecast) {
         let _ = writeln!(out, "{}", text::wrap(&line, 90, 0));
     }
     for doubt in &advice.doubts {
@@ -304,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_disk_waits_for_company_and_keeps_the_default_threshold() {
+    fn slow_disk_gets_throughput_target_and_default_threshold() {
         let always = ["ringkeeper.log.device", "flushDelay"];
         let threshold = "fsync.warningthresholdms";
         assert_eq!(keys(&sample(5.0)), [always[0], always[1], threshold]);
@@ -315,7 +314,7 @@ mod tests {
 
     /// Whatever one round more or less says within the noise.
     #[test]
-    fn two_probes_of_one_disk_say_the_same() {
+    fn advice_is_stable_within_noise() {
         for factor in [0.1, 1.0, 4.0, 20.0, 60.0] {
             let said = |factor| {
                 let advice = advise(&sample(factor));
@@ -334,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_from_memory() {
+    fn memory_file_system_gets_no_advice() {
         let mut report = sample(1.0);
         report.disk.file_system = Some("tmpfs".to_owned());
         let advice = advise(&report);
@@ -344,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubtful_probe_is_called_so() {
+    fn busy_or_cut_short_probe_has_doubts() {
         let mut report = sample(1.0);
         report.taken.load_average = Some(6.0);
         report.cut_short = Some("it was interrupted".to_owned());
@@ -352,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_has_one_line_per_setting_and_else_comments() {
+    fn settings_file_is_settings_and_comments() {
         let report = sample(1.0);
         let text = fragment(&advise(&report), &report);
         let plain: Vec<&str> =

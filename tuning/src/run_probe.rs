@@ -1,22 +1,19 @@
-//! `tune probe` as a command: what it says before, while and after it measures.
+//! `tune probe` as a command.
 
-use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::cli::ProbeArgs;
-use crate::paint::Paint;
 use crate::probe::{self, Plan, Report, Stop};
+use crate::terminal::{INTERRUPTED, print, probe_with_progress, save};
 use crate::{html, print, recommend};
-
-/// The exit code of what a signal ended.
-pub(crate) const INTERRUPTED: u8 = 130;
+use ringkeeper_bench::show::paint::Paint;
 
 pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let report = match announced(&args.dir, &Plan::of(args.depth.depth()), &stop) {
+    let report = match probe_with_progress(&args.dir, &Plan::of(args.depth.depth()), &stop) {
         Err(error) if stop.is_wanted() => {
             eprintln!("ringkeeper tune: {error:#}");
             return Ok(ExitCode::from(INTERRUPTED));
@@ -25,7 +22,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode> {
     };
     let to_stdout = args.json.as_deref() == Some(Path::new("-"));
     match &args.json {
-        Some(_) if to_stdout => say(&report.to_json()),
+        Some(_) if to_stdout => print(&report.to_json()),
         Some(path) => save(path, &report.to_json())?,
         None => {}
     }
@@ -34,7 +31,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode> {
     }
     if !to_stdout {
         let paint = Paint::for_stdout();
-        say(&format!("{}\n{}", print::report(&report, paint), advice(&report, paint)));
+        print(&format!("{}\n{}", print::report(&report, paint), advice(&report, paint)));
     }
     Ok(match report.cut_short.as_deref() {
         Some(probe::INTERRUPTED) => ExitCode::from(INTERRUPTED),
@@ -49,38 +46,4 @@ fn advice(report: &Report, paint: Paint) -> String {
     }
     let (strategy, why) = report.choice();
     format!("{}\n{why}\n", paint.bold(&format!("ringkeeper.log.device={strategy}")))
-}
-
-/// A probe that says what it will do and how far it is, on standard error.
-pub(crate) fn announced(directory: &Path, plan: &Plan, stop: &Stop) -> Result<Report> {
-    eprintln!(
-        "Probing the disk of {}: {}. Ctrl-C ends it and leaves nothing behind.",
-        directory.display(),
-        plan.promise()
-    );
-    let terminal = std::io::stderr().is_terminal();
-    let mut tell = |what: &str, share: f64| {
-        if terminal {
-            let cells = (share * 20.0).round() as usize;
-            eprint!("\r\x1b[K[{:<20}] {:3.0}% {what}", "#".repeat(cells), share * 100.0);
-            let _ = std::io::stderr().flush();
-        }
-    };
-    let report = probe::run(directory, plan, stop, &mut tell);
-    if terminal {
-        eprint!("\r\x1b[K");
-    }
-    report
-}
-
-/// To standard output. A reader such as `head` has seen enough and goes; that is no failure.
-pub(crate) fn say(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-}
-
-/// Writes a file and says so.
-pub(crate) fn save(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    eprintln!("Wrote {}.", path.display());
-    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+pub(crate) use ringkeeper_bench::model::numbers::whole as count;
+
 /// Bytes in the largest unit that leaves a short number.
 pub(crate) fn bytes(count: u64) -> String {
     let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
@@ -21,19 +23,6 @@ pub(crate) fn micros(us: f64) -> String {
         us if us < 10_000_000.0 => format!("{:.0} ms", us / 1e3),
         us => format!("{:.0} s", us / 1e6),
     }
-}
-
-/// A count with its thousands apart.
-pub(crate) fn count(number: f64) -> String {
-    let digits = format!("{:.0}", number.max(0.0));
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Breaks a sentence into lines of at most `width` columns, each behind `indent` spaces.

@@ -10,43 +10,32 @@ use anyhow::Result;
 use crate::change::{self, Journal};
 use crate::check::{self, Configuration};
 use crate::cli::VerifyArgs;
-use crate::mounts::existing;
-use crate::paint::Paint;
-use crate::probe::report::load_name;
+use crate::compare::{Change, Comparison, judge};
+use crate::probe::words::load_name;
 use crate::probe::{Cell, Plan, Report, Stop};
-use crate::rivals::Standing;
-use crate::root::Root;
-use crate::run_probe::{INTERRUPTED, announced, say};
+use crate::terminal::{INTERRUPTED, print, probe_with_progress};
 use crate::text::{self, micros};
-
-/// How far two medians have to be apart to be worth a word, where the rounds agree.
-const LEAST: f64 = 0.10;
-
-/// How a measurement changed.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) enum Change {
-    WithinNoise,
-    /// By this share of what it was.
-    Faster(f64),
-    Slower(f64),
-}
+use ringkeeper_bench::servers::mounts::existing;
+use ringkeeper_bench::servers::root::Root;
+use ringkeeper_bench::show::paint::Paint;
 
 pub(crate) fn run(args: &VerifyArgs, configuration: Configuration<'_>) -> Result<ExitCode> {
     let target = &args.check;
     let plan = change::plan(target, configuration)?;
     if plan.steps.is_empty() {
-        say("There is nothing here that this tool would change.\n");
+        print("There is nothing here that this tool would change.\n");
     }
     for step in &plan.steps {
-        say(&format!("{}: {} -> {}\n", step.change.path, step.from, step.change.to));
+        print(&format!("{}: {} -> {}\n", step.change.path, step.from, step.change.to));
     }
     if !args.yes {
-        say("Nothing was changed. With --yes it probes, changes this, probes again, and says \
-             whether the advised setting is at least as good as any other.\n");
+        print(
+            "Nothing was changed. With --yes it probes, changes this, probes again, and says \
+             whether the advised setting is at least as good as any other.\n",
+        );
         return Ok(ExitCode::SUCCESS);
     }
-    let configured =
-        check::configured(target.config.as_deref(), target.dir.as_ref(), configuration)?;
+    let configured = check::configured(&target.subject, configuration)?;
     let directory = existing(&configured.log_dir);
     let (stop, depth) = (Stop::on_signals()?, Plan::of(args.depth.depth()));
     // What must not be recorded is not changed: that shows before anything is measured.
@@ -57,16 +46,16 @@ pub(crate) fn run(args: &VerifyArgs, configuration: Configuration<'_>) -> Result
     let Some(before) = probed(&directory, &depth, &stop)? else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    let root = Root::new(&target.root);
+    let root = Root::new(&target.subject.root);
     let mut all_changed = true;
     if let Some(journal) = &mut journal {
         let applied = change::apply(&root, &plan, journal)?;
-        applied.failed.iter().for_each(|why| say(&format!("Not changed: {why}\n")));
+        applied.failed.iter().for_each(|why| print(&format!("Not changed: {why}\n")));
         all_changed = applied.failed.is_empty();
     }
     let after = probed(&directory, &depth, &stop);
     if let Ok(Some(after)) = &after {
-        say(&compared(&before, after, Paint::for_stdout()));
+        print(&compared(&before, after, Paint::for_stdout()));
     }
     let held = after.as_ref().ok().and_then(Option::as_ref).map(|after| standing(&before, after));
     // However the second probe ended, what was changed can be changed back.
@@ -83,7 +72,7 @@ pub(crate) fn run(args: &VerifyArgs, configuration: Configuration<'_>) -> Result
 
 /// A probe; nothing where it was interrupted.
 fn probed(directory: &Path, depth: &Plan, stop: &Stop) -> Result<Option<Report>> {
-    let report = announced(directory, depth, stop);
+    let report = probe_with_progress(directory, depth, stop);
     if stop.is_wanted() {
         return Ok(None);
     }
@@ -93,11 +82,11 @@ fn probed(directory: &Path, depth: &Plan, stop: &Stop) -> Result<Option<Report>>
 /// Says whether the advice stands, and returns it.
 fn standing(before: &Report, after: &Report) -> bool {
     if after.disk.is_memory() {
-        say("This is memory and no disk: nothing is advised.\n");
+        print("This is memory and no disk: nothing is advised.\n");
         return true;
     }
-    let standing = Standing::of(before, after);
-    say(&standing.shown(Paint::for_stdout()));
+    let standing = Comparison::of(before, after);
+    print(&standing.shown(Paint::for_stdout()));
     standing.holds()
 }
 
@@ -105,18 +94,18 @@ fn standing(before: &Report, after: &Report) -> bool {
 fn offer(root: &Root, journal: &mut Journal, state: &Path, stop: &Stop) -> Result<()> {
     let how = format!("ringkeeper tune undo --state {}", state.display());
     if stop.is_wanted() || !std::io::stdin().is_terminal() {
-        say(&format!("To change it back: {how}\n"));
+        print(&format!("To change it back: {how}\n"));
         return Ok(());
     }
-    say("Change it back? [y/N] ");
+    print("Change it back? [y/N] ");
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     if !matches!(line.trim(), "y" | "yes" | "Y") {
-        say(&format!("It stays. To change it back later: {how}\n"));
+        print(&format!("It stays. To change it back later: {how}\n"));
         return Ok(());
     }
     for (record, what) in change::undo(root, journal)? {
-        say(&format!("{}: {what:?}\n", record.path));
+        print(&format!("{}: {what:?}\n", record.path));
     }
     Ok(())
 }
@@ -166,41 +155,10 @@ fn worded(change: Change, paint: Paint) -> String {
     }
 }
 
-/// Noise is when the rounds of one overlap with those of the other, or hardly differ.
-pub(crate) fn judge(old: &Cell, new: &Cell) -> Change {
-    let range = |cell: &Cell| {
-        let low = cell.rounds_p50.iter().copied().fold(f64::MAX, f64::min);
-        let high = cell.rounds_p50.iter().copied().fold(0.0, f64::max);
-        (low, high)
-    };
-    let ((old_low, old_high), (new_low, new_high)) = (range(old), range(new));
-    let share = (new.micros.p50 - old.micros.p50) / old.micros.p50.max(1e-9);
-    let few = old.rounds_p50.len() < 2 || new.rounds_p50.len() < 2;
-    if few || share.abs() < LEAST || (new_low <= old_high && old_low <= new_high) {
-        Change::WithinNoise
-    } else if share < 0.0 {
-        Change::Faster(-share)
-    } else {
-        Change::Slower(share)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::tests::sample;
-
-    #[test]
-    fn noise_is_called_noise() {
-        let verdict = |factor: f64| judge(&sample(1.0).cells[0], &sample(factor).cells[0]);
-        assert_eq!(verdict(1.0), Change::WithinNoise);
-        assert_eq!(verdict(1.08), Change::WithinNoise);
-        assert!(matches!(verdict(0.5), Change::Faster(share) if (share - 0.5).abs() < 1e-9));
-        assert!(matches!(verdict(2.0), Change::Slower(share) if (share - 1.0).abs() < 1e-9));
-        let mut once = sample(2.0);
-        once.cells[0].rounds_p50.truncate(1);
-        assert_eq!(judge(&sample(1.0).cells[0], &once.cells[0]), Change::WithinNoise);
-    }
 
     #[test]
     fn the_table_has_every_measurement() {

@@ -1,4 +1,4 @@
-//! `tune watch`: what a running server is bound by, from the numbers that it tells (`mntr`).
+//! `tune watch`: what a running server is bound by, from its own numbers (`mntr`).
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -11,15 +11,15 @@ use serde::Serialize;
 
 use crate::cli::WatchArgs;
 use crate::probe::Stop;
-use crate::run_probe::say;
+use crate::terminal::print;
 use crate::text;
 
 /// The longest that a server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
 const ANSWER_BYTES: u64 = 1 << 20;
 /// How often it is looked whether to end.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(50);
 /// Share of the time in commits from which the disk is what bounds a server.
 const DISK_BOUND: f64 = 0.8;
 /// Share of the time in commits up to which it is not.
@@ -33,14 +33,14 @@ const SPIKE: f64 = 10.0;
 
 /// Hundredths of a sync within which writes come where they come because others were answered.
 const SOON: f64 = 50.0;
-/// A sync that is long enough to wait for company.
+/// A sync that is long enough for a batching delay.
 const LONG_SYNC_US: f64 = 1_000.0;
 
 /// The numbers of a server at one moment.
 #[derive(Clone, PartialEq, Default, Debug)]
-pub(crate) struct Numbers {
+pub(crate) struct ServerCounters {
     of: BTreeMap<String, f64>,
-    /// `ringkeeper.commit.target`, where it is told.
+    /// `ringkeeper.commit.target`, where it is known.
     target: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Numbers {
 #[derive(Clone, PartialEq, Default, Debug, Serialize)]
 pub(crate) struct Commits {
     pub(crate) target: String,
-    /// How long a group may wait for company now, microseconds.
+    /// The batching delay now, microseconds.
     pub(crate) wait_us: f64,
     /// What that brought when it was tried, in hundredths.
     pub(crate) gain_percent: f64,
@@ -70,7 +70,7 @@ pub(crate) struct Interval {
     pub(crate) records_per_commit: f64,
     /// Bytes of a commit, on average since the start of the server.
     pub(crate) group_bytes: f64,
-    /// The mean commit of the interval, microseconds; the server tells it in whole milliseconds.
+    /// The mean commit of the interval, microseconds; the server counts whole milliseconds.
     pub(crate) commit_mean_us: f64,
     /// Percentiles since the start of the server, microseconds.
     pub(crate) fsync_p50_us: f64,
@@ -79,28 +79,28 @@ pub(crate) struct Interval {
     pub(crate) disk_share: f64,
     pub(crate) requests_per_second: f64,
     pub(crate) outstanding: f64,
-    /// How groups are committed; a release that does not tell has none.
+    /// How groups are committed; a release that does not say so has none.
     pub(crate) commits: Option<Commits>,
     pub(crate) advice: Vec<String>,
 }
 
 pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let mut before = (ask(&args.server)?, Instant::now());
+    let mut before = (fetch(&args.server)?, Instant::now());
     let mut lines = 0;
     loop {
         if !wait(Duration::from_secs(args.interval), &stop) {
             return Ok(ExitCode::SUCCESS);
         }
-        let now = (ask(&args.server)?, Instant::now());
+        let now = (fetch(&args.server)?, Instant::now());
         let interval = between(&before.0, &now.0, now.1.duration_since(before.1).as_secs_f64())?;
         if args.json {
-            say(&format!("{}\n", serde_json::to_string(&interval)?));
+            print(&format!("{}\n", serde_json::to_string(&interval)?));
         } else {
             if lines % 20 == 0 {
-                say(HEAD);
+                print(HEAD);
             }
-            say(&line(&interval));
+            print(&line(&interval));
         }
         if args.once {
             return Ok(ExitCode::SUCCESS);
@@ -117,29 +117,29 @@ fn wait(time: Duration, stop: &Stop) -> bool {
         if stop.is_wanted() {
             return false;
         }
-        std::thread::sleep(LOOK.min(time.saturating_sub(begun.elapsed())));
+        std::thread::sleep(POLL.min(time.saturating_sub(begun.elapsed())));
     }
     !stop.is_wanted()
 }
 
 /// Asks a server for its numbers, and how it commits: `mntr` has no line for that.
-fn ask(server: &str) -> Result<Numbers> {
-    let numbers = answered(server, b"mntr")?;
+fn fetch(server: &str) -> Result<ServerCounters> {
+    let numbers = query(server, b"mntr")?;
     if !numbers.is_ringkeeper() {
         return Ok(numbers);
     }
     // A release that does not know the word closes the connection.
-    let Ok(pace) = answered(server, b"pace") else { return Ok(numbers) };
+    let Ok(pace) = query(server, b"pace") else { return Ok(numbers) };
     let mut of = numbers.of;
     of.extend(pace.of);
-    Ok(Numbers { of, target: pace.target })
+    Ok(ServerCounters { of, target: pace.target })
 }
 
-fn answered(server: &str, word: &[u8; 4]) -> Result<Numbers> {
+fn query(server: &str, word: &[u8; 4]) -> Result<ServerCounters> {
     let mut last = None;
     for address in server.to_socket_addrs().with_context(|| format!("{server} is no address"))? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => return answer(stream, word).with_context(|| server.to_owned()),
+        match TcpStream::connect_timeout(&address, TIMEOUT) {
+            Ok(stream) => return read_reply(stream, word).with_context(|| server.to_owned()),
             Err(error) => last = Some(error),
         }
     }
@@ -149,9 +149,9 @@ fn answered(server: &str, word: &[u8; 4]) -> Result<Numbers> {
     }
 }
 
-fn answer(mut stream: TcpStream, word: &[u8; 4]) -> Result<Numbers> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn read_reply(mut stream: TcpStream, word: &[u8; 4]) -> Result<ServerCounters> {
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     stream.write_all(word)?;
     let mut bytes = Vec::new();
     stream.take(ANSWER_BYTES).read_to_end(&mut bytes)?;
@@ -167,17 +167,17 @@ fn answer(mut stream: TcpStream, word: &[u8; 4]) -> Result<Numbers> {
 }
 
 /// Lines of a name, a tab and a value; what is no number is left out.
-fn parse(text: &str) -> Numbers {
+fn parse(text: &str) -> ServerCounters {
     let pairs = text.lines().filter_map(|line| line.split_once('\t'));
     let numbers = pairs.filter_map(|(name, value)| {
         let value: f64 = value.trim().parse().ok()?;
         value.is_finite().then(|| (name.to_owned(), value))
     });
     let target = text.lines().find_map(|line| line.strip_prefix("commit_target\t"));
-    Numbers { of: numbers.collect(), target: target.map(str::to_owned) }
+    ServerCounters { of: numbers.collect(), target: target.map(str::to_owned) }
 }
 
-impl Numbers {
+impl ServerCounters {
     fn get(&self, name: &str) -> f64 {
         self.of.get(name).copied().unwrap_or(0.0)
     }
@@ -199,9 +199,9 @@ impl Numbers {
 }
 
 /// What happened between two looks.
-fn between(before: &Numbers, now: &Numbers, seconds: f64) -> Result<Interval> {
+fn between(before: &ServerCounters, now: &ServerCounters, seconds: f64) -> Result<Interval> {
     if !now.is_ringkeeper() {
-        bail!("this is no Ringkeeper: it does not tell how long its commits take");
+        bail!("this is no Ringkeeper: it does not say how long its commits take");
     }
     let seconds = seconds.max(1e-3);
     // A server that was started anew counts from nothing.
@@ -336,7 +336,13 @@ fn line(interval: &Interval) -> String {
 mod tests {
     use super::*;
 
-    fn numbers(commits: u32, records: u32, fsync_ms: u32, waiting: u32, p99: u32) -> Numbers {
+    fn numbers(
+        commits: u32,
+        records: u32,
+        fsync_ms: u32,
+        waiting: u32,
+        p99: u32,
+    ) -> ServerCounters {
         parse(&format!(
             "zk_version\t3.9.5-x\nzk_cnt_sync_processor_batch_size\t{commits}\n\
              zk_sum_sync_processor_batch_size\t{records}\nzk_sum_fsynctime\t{fsync_ms}\n\
@@ -345,12 +351,12 @@ mod tests {
         ))
     }
 
-    fn said(after: &Numbers, seconds: f64) -> String {
+    fn said(after: &ServerCounters, seconds: f64) -> String {
         between(&numbers(0, 0, 0, 0, 0), after, seconds).unwrap().advice.join(" | ")
     }
 
     #[test]
-    fn each_bound_is_told() {
+    fn advice_names_the_bound() {
         assert!(said(&numbers(9_000, 9_100, 950, 1, 300), 1.0).starts_with("disk-bound"));
         assert!(said(&numbers(9_000, 9_100, 950, 1, 300), 1.0).contains("groups are small"));
         assert!(said(&numbers(900, 90_000, 100, 500, 300), 1.0).starts_with("CPU-bound"));
@@ -361,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_of_the_interval_and_survive_a_restart() {
+    fn rates_survive_server_restart() {
         let interval =
             between(&numbers(100, 400, 10, 0, 0), &numbers(300, 1_400, 30, 7, 0), 2.0).unwrap();
         assert_eq!((interval.commits_per_second, interval.records_per_commit), (100.0, 5.0));
@@ -371,7 +377,7 @@ mod tests {
     }
 
     /// A server that answers `mntr` with one text, and then `pace` with the other, if it has one.
-    fn answering(mntr: &'static str, pace: Option<&'static str>) -> Result<Numbers> {
+    fn answering(mntr: &'static str, pace: Option<&'static str>) -> Result<ServerCounters> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let server = std::thread::spawn(move || {
@@ -384,13 +390,13 @@ mod tests {
                 stream.write_all(text.as_bytes()).unwrap();
             }
         });
-        let answer = ask(&address);
+        let read_reply = fetch(&address);
         server.join().unwrap();
-        answer
+        read_reply
     }
 
     #[test]
-    fn servers_that_do_not_tell_are_told_what_to_do() {
+    fn mntr_refusal_names_the_setting() {
         let alone = |text| answering(text, None);
         let refused = alone("mntr is not executed because it is not in the whitelist.\n");
         assert!(format!("{:#}", refused.unwrap_err()).contains("4lw.commands.whitelist"));
@@ -399,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn how_it_commits_is_told() {
+    fn commit_target_is_explained() {
         let own = "zk_ringkeeper_fsync_p50_us\t1200\n";
         let said = |pace| answering(own, Some(pace)).unwrap().commits().unwrap().sentence();
         let waits = "commit_target\tthroughput\ncommit_wait_us\t640\ncommit_gain_percent\t52\n";
@@ -413,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn another_server_is_told_apart() {
+    fn other_server_is_rejected() {
         let other = parse("zk_version\t3.9.5\nzk_znode_count\t5\n");
         assert!(between(&other, &other, 1.0).unwrap_err().to_string().contains("no Ringkeeper"));
     }

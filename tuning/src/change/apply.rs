@@ -4,32 +4,17 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::journal::{Journal, Record, is_ours};
-use super::{Change, current, script, set};
-use crate::check::finding::{Finding, Outcome};
-use crate::check::{self, Configuration};
-use crate::cli::{ApplyArgs, Target};
-use crate::paint::Paint;
-use crate::root::Root;
-use crate::run_probe::say;
+use super::journal::{Journal, Record};
+use super::plan::{Plan, Step, plan};
+use super::{current, script, set};
+use crate::check::Configuration;
+use crate::cli::ApplyArgs;
+use crate::terminal::print;
 use crate::text;
-
-/// A change with what the file holds now.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Step {
-    pub(crate) condition: String,
-    pub(crate) from: String,
-    pub(crate) change: Change,
-}
-
-/// What can be changed, and what is for a person to do.
-pub(crate) struct Plan {
-    pub(crate) steps: Vec<Step>,
-    /// A condition and its fix.
-    pub(crate) by_hand: Vec<(String, String)>,
-}
+use ringkeeper_bench::servers::root::Root;
+use ringkeeper_bench::show::paint::Paint;
 
 /// What became of a plan.
 #[derive(Default)]
@@ -39,10 +24,10 @@ pub(crate) struct Applied {
 }
 
 pub(crate) fn run(args: &ApplyArgs, configuration: Configuration<'_>) -> Result<ExitCode> {
-    let root = Root::new(&args.check.root);
+    let root = Root::new(&args.check.subject.root);
     let plan = plan(&args.check, configuration)?;
     let paint = Paint::for_stdout();
-    say(&shown(&plan, paint));
+    print(&shown(&plan, paint));
     if let Some(path) = &args.output_script {
         script::write(path, &plan)?;
         return Ok(ExitCode::SUCCESS);
@@ -51,46 +36,19 @@ pub(crate) fn run(args: &ApplyArgs, configuration: Configuration<'_>) -> Result<
         return Ok(ExitCode::SUCCESS);
     }
     if !args.yes {
-        say("Nothing was changed. With --yes it is; `ringkeeper tune undo` changes it back.\n");
+        print("Nothing was changed. With --yes it is; `ringkeeper tune undo` changes it back.\n");
         return Ok(ExitCode::SUCCESS);
     }
     let mut journal = Journal::open(&args.state)?;
     let applied = apply(&root, &plan, &mut journal)?;
-    say(&outcome(&applied, paint));
+    print(&outcome(&applied, paint));
     let state = args.state.display();
-    say(&format!("Recorded in {state}. It lasts until the host restarts.\n"));
+    print(&format!("Recorded in {state}. It lasts until the host restarts.\n"));
     Ok(if applied.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What there is to change on a host.
-pub(crate) fn plan(target: &Target, configuration: Configuration<'_>) -> Result<Plan> {
-    let root = Root::new(&target.root);
-    let configured =
-        check::configured(target.config.as_deref(), target.dir.as_ref(), configuration)?;
-    let findings = check::findings(root.clone(), configured);
-    let word = target.only.as_deref().unwrap_or("").to_lowercase();
-    let wanted = |finding: &&Finding| {
-        finding.outcome == Outcome::Failed && finding.condition.to_lowercase().contains(&word)
-    };
-    let mut plan = Plan { steps: Vec::new(), by_hand: Vec::new() };
-    for finding in findings.iter().filter(wanted) {
-        if finding.changes.is_empty() {
-            let fix = finding.fix.clone().unwrap_or_default();
-            plan.by_hand.push((finding.condition.clone(), fix));
-        }
-        for change in &finding.changes {
-            assert!(is_ours(&change.path), "only files of the kernel are changed");
-            let from = current(&root, &change.path)
-                .with_context(|| format!("cannot read {}", change.path))?;
-            let condition = finding.condition.clone();
-            plan.steps.push(Step { condition, from, change: change.clone() });
-        }
-    }
-    Ok(plan)
-}
-
-/// Makes the changes, one after the other. One that fails is told, and the next is tried; a record
-/// that cannot be written ends it, before the change.
+/// Makes the changes in turn. One that fails is reported, and the next is tried; a record that
+/// cannot be written ends it, before the change.
 pub(crate) fn apply(root: &Root, plan: &Plan, journal: &mut Journal) -> Result<Applied> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut applied = Applied::default();
@@ -136,10 +94,10 @@ fn shown(plan: &Plan, paint: Paint) -> String {
         let lasting = text::wrap(&format!("to keep it: {}", change.lasting), 88, 4);
         let _ = writeln!(out, "{}", paint.faint(&lasting));
     }
-    if !plan.by_hand.is_empty() {
+    if !plan.manual.is_empty() {
         out.push_str("\nFor you to decide:\n");
     }
-    for (condition, fix) in &plan.by_hand {
+    for (condition, fix) in &plan.manual {
         let _ = writeln!(out, "  {}\n{}", paint.bold(condition), text::wrap(fix, 88, 4));
     }
     out

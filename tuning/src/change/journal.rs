@@ -76,14 +76,13 @@ impl Journal {
     pub(crate) fn note(&mut self, record: Record) -> Result<()> {
         match self.records.iter_mut().find(|known| known.path == record.path) {
             Some(known) if known.new == record.old => known.new = record.new,
-            // Somebody else changed it in between: what they set is what is brought back.
+            // Another program changed it in between: undo restores what it set.
             Some(known) => *known = record,
             None => self.records.push(record),
         }
         self.save()
     }
 
-    /// Forgets a change.
     pub(crate) fn forget(&mut self, path: &str) -> Result<()> {
         self.records.retain(|record| record.path != path);
         self.save()
@@ -116,7 +115,7 @@ fn parse(text: &str) -> Result<Vec<Record>> {
         bail!("it has format {}, this version knows {FORMAT}", contents.format);
     }
     // Only files of the kernel are ever changed; a record that names another is not ours.
-    let foreign = contents.changes.iter().find(|record| !is_ours(&record.path));
+    let foreign = contents.changes.iter().find(|record| !is_kernel_file(&record.path));
     if let Some(record) = foreign {
         bail!("it names {}, which is no file that this tool changes", record.path);
     }
@@ -124,7 +123,7 @@ fn parse(text: &str) -> Result<Vec<Record>> {
 }
 
 /// Whether a path is one of the kernel's, without a way out.
-pub(crate) fn is_ours(path: &str) -> bool {
+pub(crate) fn is_kernel_file(path: &str) -> bool {
     let below = ["/proc/sys/", "/sys/"].iter().any(|prefix| path.starts_with(prefix));
     below && !path.split('/').any(|part| part == "..")
 }

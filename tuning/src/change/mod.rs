@@ -2,6 +2,7 @@
 
 mod apply;
 mod journal;
+mod plan;
 mod script;
 mod undo;
 
@@ -9,32 +10,27 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::apply::{apply, plan, run as run_apply};
+pub(crate) use self::apply::{apply, run as run_apply};
 pub(crate) use self::journal::Journal;
+pub(crate) use self::plan::plan;
 pub(crate) use self::undo::{run as run_undo, undo};
-use crate::root::{Root, chosen};
+use ringkeeper_bench::servers::root::{Root, chosen};
 
 /// A value that a file of the kernel should have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Change {
     /// The file, from the root.
     pub(crate) path: String,
-    /// The value.
     pub(crate) to: String,
     /// What makes it last beyond a restart of the host.
     pub(crate) lasting: String,
 }
 
 impl Change {
-    /// A file that holds a value.
+    /// A file that holds a value, or shows all choices and takes one.
     pub(crate) fn plain(path: &Path, to: &str, lasting: &str) -> Change {
         let path = path.to_string_lossy().into_owned();
         Change { path, to: to.to_owned(), lasting: lasting.to_owned() }
-    }
-
-    /// A file that shows all choices, the one in force in brackets, and takes one.
-    pub(crate) fn choice(path: &Path, to: &str, lasting: &str) -> Change {
-        Change::plain(path, to, lasting)
     }
 
     /// A value of `sysctl`.

@@ -1,4 +1,4 @@
-//! The same changes as a shell script, for whoever wants to read them first or has no root here.
+//! The same changes as a shell script, to be read first or run by root elsewhere.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
@@ -6,9 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::apply::Plan;
+use super::plan::Plan;
 
-/// Writes the script.
 pub(super) fn write(path: &Path, plan: &Plan) -> Result<()> {
     let shown = path.display();
     std::fs::write(path, render(plan)).with_context(|| format!("cannot write {shown}"))?;
@@ -48,7 +47,7 @@ pub(super) fn render(plan: &Plan) -> String {
         let lasting = one_line(&change.lasting);
         let _ = writeln!(out, "# {condition}; to keep it: {lasting}\nchange {path} {from} {to}\n");
     }
-    for (condition, fix) in &plan.by_hand {
+    for (condition, fix) in &plan.manual {
         let _ = writeln!(out, "# For you to decide: {}: {}", one_line(condition), one_line(fix));
     }
     out

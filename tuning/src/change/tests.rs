@@ -8,7 +8,7 @@ use super::journal::{Journal, Record};
 use super::undo::Undone;
 use super::{apply, current, plan, script, undo};
 use crate::check::tests::{Copy, configured};
-use crate::cli::Target;
+use crate::cli::{Subject, Target};
 
 const SWAPPINESS: &str = "proc/sys/vm/swappiness";
 const QUEUE: &str = "proc/sys/net/core/somaxconn";
@@ -27,13 +27,9 @@ impl Site {
         Site { copy, state: tempfile::tempdir().unwrap() }
     }
 
-    fn plan(&self, only: Option<&str>) -> super::apply::Plan {
-        let target = Target {
-            config: None,
-            dir: None,
-            only: only.map(str::to_owned),
-            root: self.copy.at(""),
-        };
+    fn plan(&self, only: Option<&str>) -> super::plan::Plan {
+        let subject = Subject { config: None, dir: None, root: self.copy.at("") };
+        let target = Target { subject, only: only.map(str::to_owned) };
         plan(&target, &|_| Ok(configured())).unwrap()
     }
 
@@ -67,26 +63,26 @@ fn what_is_applied_is_undone() {
 }
 
 #[test]
-fn only_what_was_asked_for() {
+fn only_matching_conditions_change() {
     let site = Site::new();
     assert_eq!(site.apply(Some("SWAPPINESS")).done.len(), 1);
     assert_eq!((site.value(SWAPPINESS), site.value(QUEUE)), ("1".into(), "128".into()));
 }
 
 #[test]
-fn what_somebody_else_has_set_since_is_left_alone() {
+fn value_changed_by_others_is_not_undone() {
     let site = Site::new();
     site.apply(None);
     site.copy.write(QUEUE, "9000\n");
     site.copy.write(SWAPPINESS, "60\n");
-    assert_eq!(site.undo(), [Undone::NotOurs("9000".to_owned()), Undone::Already]);
+    assert_eq!(site.undo(), [Undone::ChangedByOthers("9000".to_owned()), Undone::Already]);
     assert_eq!(site.value(QUEUE), "9000");
     let left: Vec<String> = site.journal().records.iter().map(|r| r.path.clone()).collect();
     assert_eq!(left, [format!("/{QUEUE}")]);
 }
 
 #[test]
-fn the_oldest_value_is_what_comes_back() {
+fn undo_restores_oldest_value() {
     let site = Site::new();
     let mut journal = site.journal();
     let record = |old: &str, new: &str| Record {
@@ -103,7 +99,7 @@ fn the_oldest_value_is_what_comes_back() {
 }
 
 #[test]
-fn a_change_that_is_recorded_and_not_made_does_no_harm() {
+fn recorded_but_unmade_change_undoes_cleanly() {
     let site = Site::new();
     let mut journal = site.journal();
     // As after a crash between the record and the change.
@@ -116,7 +112,7 @@ fn a_change_that_is_recorded_and_not_made_does_no_harm() {
 }
 
 #[test]
-fn a_change_that_fails_is_told_and_leaves_no_record() {
+fn failed_change_is_reported_and_not_recorded() {
     let site = Site::new();
     let mut plan = site.plan(Some("swappiness"));
     std::fs::remove_file(site.copy.at(SWAPPINESS)).unwrap();
@@ -128,7 +124,7 @@ fn a_change_that_fails_is_told_and_leaves_no_record() {
 }
 
 #[test]
-fn a_record_that_cannot_be_written_stops_the_change() {
+fn unwritable_record_stops_change() {
     let site = Site::new();
     let mut journal = site.journal();
     // Where the new record would be written there is a directory.
@@ -139,7 +135,7 @@ fn a_record_that_cannot_be_written_stops_the_change() {
 }
 
 #[test]
-fn a_damaged_or_foreign_record_is_refused() {
+fn damaged_or_foreign_record_is_rejected() {
     let site = Site::new();
     let path = site.state.path().join("undo.json");
     let foreign = r#"{"format":1,"changes":[{"path":"P","old":"a","new":"b","unix_s":1}]}"#;
@@ -159,7 +155,7 @@ fn a_damaged_or_foreign_record_is_refused() {
 }
 
 #[test]
-fn the_script_does_the_same_and_takes_it_back() {
+fn script_applies_and_undoes() {
     let site = Site::new();
     let mut plan = site.plan(None);
     // The script names files of the host; here they are those of the copy.
@@ -184,7 +180,7 @@ fn the_script_does_the_same_and_takes_it_back() {
 }
 
 #[test]
-fn nothing_in_a_plan_becomes_a_command() {
+fn script_quotes_plan_values() {
     let site = Site::new();
     let mut plan = site.plan(Some("swappiness"));
     plan.steps[0].from = "'; touch /tmp/never; '".to_owned();

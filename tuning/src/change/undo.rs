@@ -1,4 +1,4 @@
-//! `tune undo`: what `apply` changed is changed back, unless somebody else has changed it since.
+//! `tune undo`: what `apply` changed is restored, unless another program has changed it since.
 
 use std::process::ExitCode;
 
@@ -7,8 +7,8 @@ use anyhow::Result;
 use super::journal::{Journal, Record};
 use super::{current, set};
 use crate::cli::UndoArgs;
-use crate::root::Root;
-use crate::run_probe::say;
+use crate::terminal::print;
+use ringkeeper_bench::servers::root::Root;
 
 /// What became of a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,8 +17,8 @@ pub(crate) enum Undone {
     Restored,
     /// It was so already.
     Already,
-    /// Somebody else has set it to this since; it was left alone.
-    NotOurs(String),
+    /// Another program has set it to this since; it was left alone.
+    ChangedByOthers(String),
     /// It could not be changed.
     Failed(String),
 }
@@ -26,21 +26,21 @@ pub(crate) enum Undone {
 pub(crate) fn run(args: &UndoArgs) -> Result<ExitCode> {
     let mut journal = Journal::open(&args.state)?;
     if journal.records.is_empty() {
-        say(&format!("There is nothing to undo in {}.\n", args.state.display()));
+        print(&format!("There is nothing to undo in {}.\n", args.state.display()));
         return Ok(ExitCode::SUCCESS);
     }
     let undone = undo(&Root::new(&args.root), &mut journal)?;
     let mut whole = true;
     for (record, what) in &undone {
-        say(&sentence(record, what));
-        let left = matches!(what, Undone::NotOurs(_));
+        print(&sentence(record, what));
+        let left = matches!(what, Undone::ChangedByOthers(_));
         if left && args.forget {
             journal.forget(&record.path)?;
         }
         whole &= matches!(what, Undone::Restored | Undone::Already) || (left && args.forget);
     }
     if !whole {
-        say("What was not undone stays recorded; --forget drops what somebody else has set.\n");
+        print("What was not undone stays recorded; --forget drops what another program has set.\n");
     }
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -62,7 +62,7 @@ fn one(root: &Root, record: &Record) -> Undone {
     match current(root, &record.path) {
         Err(error) => Undone::Failed(format!("cannot read {}: {error}", record.path)),
         Ok(now) if now == record.old => Undone::Already,
-        Ok(now) if now != record.new => Undone::NotOurs(now),
+        Ok(now) if now != record.new => Undone::ChangedByOthers(now),
         Ok(_) => match set(root, &record.path, &record.old) {
             Ok(()) => Undone::Restored,
             Err(why) => Undone::Failed(why),
@@ -75,7 +75,7 @@ fn sentence(record: &Record, what: &Undone) -> String {
     match what {
         Undone::Restored => format!("{path}: {new} -> {old}\n"),
         Undone::Already => format!("{path}: {old} already\n"),
-        Undone::NotOurs(now) => {
+        Undone::ChangedByOthers(now) => {
             format!("{path}: left alone; we set {new}, but it is {now} now (it was {old})\n")
         }
         Undone::Failed(why) => format!("{path}: {why}\n"),

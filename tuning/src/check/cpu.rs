@@ -1,8 +1,9 @@
 //! Processors: their speed, their sleep, their clock and their share.
 
 use super::finding::{Condition, Finding, Severity};
-use super::host::{GroupLimit, Host, NO_GROUPS};
+use super::host::{Host, NO_GROUPS};
 use crate::change::Change;
+use ringkeeper_bench::servers::groups::GroupLimit;
 
 const FOLDER: &str = "/sys/devices/system/cpu";
 const CLOCK: &str = "/sys/devices/system/clocksource/clocksource0";
@@ -130,13 +131,9 @@ fn share(host: &Host) -> Finding {
         GroupLimit::None => return condition.passes("no quota"),
         GroupLimit::Is(value) => value,
     };
-    let mut numbers = value.split_whitespace().map(str::parse::<f64>);
-    let Some(Ok(quota)) = numbers.next() else {
+    let Some(share) = GroupLimit::cpus(&value) else {
         return condition.unknown(format!("\"{value}\" is no quota"));
     };
-    // The first version keeps the period in a file of its own, which is nearly always this.
-    let period = numbers.next().and_then(Result::ok).unwrap_or(100_000.0);
-    let share = quota / period.max(1.0);
     let current = format!("{share:.1} CPUs");
     match share >= 2.0 {
         true => condition.passes(current),

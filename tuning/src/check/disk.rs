@@ -5,10 +5,10 @@ use std::path::Path;
 use super::finding::{Condition, Finding, Severity};
 use super::host::Host;
 use crate::change::Change;
-use crate::mounts::Mount;
 use crate::probe::disk::BlockDevice;
-use crate::root::chosen;
 use crate::text;
+use ringkeeper_bench::servers::mounts::Mount;
+use ringkeeper_bench::servers::root::chosen;
 
 /// File systems that are gone with the power, or whose sync promises nothing that we know of.
 const NOT_DURABLE: &[(&str, &str)] = &[
@@ -84,7 +84,7 @@ fn file_system(what: &str, mount: &Mount) -> Finding {
         "ext2" | "vfat" | "exfat" | "minix" => {
             "it has no journal, so a power cut can damage its directories; use ext4 or xfs"
         }
-        _ => "nobody has tested the log on it; use ext4 or xfs",
+        _ => "the log was not tested on it; use ext4 or xfs",
     };
     condition.with_severity(Severity::Warning).fails(current, fix)
 }
@@ -114,7 +114,7 @@ fn options(what: &str, mount: &Mount) -> Finding {
         format!("mount options ({what})"),
         "noatime or relatime, data=ordered, no discard, no sync",
         Severity::Advice,
-        "each of the others makes the file system do something at a commit that nobody needs",
+        "each of the others makes the file system do something needless at a commit",
     );
     let mut wrong: Vec<&str> = Vec::new();
     for option in ["strictatime", "discard", "sync", "dirsync"] {
@@ -186,7 +186,7 @@ fn scheduler(host: &Host, disk: &BlockDevice) -> Finding {
     match better {
         Some(to) => condition
             .fails(current, format!("echo {to} > {}", path.display()))
-            .change([Change::choice(&path, to, &udev_rule(&disk.name, to))]),
+            .change([Change::plain(&path, to, &udev_rule(&disk.name, to))]),
         None => condition.fails(current, "load the module of another scheduler (mq-deadline)"),
     }
 }

@@ -4,24 +4,15 @@ use std::path::{Path, PathBuf};
 
 use ringkeeper_engine::device::{Directory, Disk, Durability, Strategy};
 
-use crate::mounts::{Mount, existing};
 use crate::probe::disk::BlockDevice;
 use crate::probe::ring::{self, RingFacts};
-use crate::root::Root;
+use ringkeeper_bench::servers::groups::GroupLimit;
+use ringkeeper_bench::servers::mounts::{Mount, existing};
+use ringkeeper_bench::servers::root::Root;
 
 /// Processes that set the clock.
 const CLOCK_SETTERS: [&str; 7] =
     ["chronyd", "ntpd", "systemd-timesyn", "openntpd", "ptp4l", "phc2sys", "VBoxService"];
-
-/// What a control group allows.
-pub(crate) enum GroupLimit {
-    /// As much as there is.
-    None,
-    /// What its file says.
-    Is(String),
-    /// Its files are not to be seen.
-    Unknown,
-}
 
 /// Why a limit is not known.
 pub(super) const NO_GROUPS: &str = "the files of control groups are not to be seen";
@@ -96,6 +87,11 @@ impl Host {
             .find(|comm| CLOCK_SETTERS.contains(&comm.as_str()))
     }
 
+    /// The limit of a control group.
+    pub(crate) fn group_limit(&self, new: &str, old: (&str, &str)) -> GroupLimit {
+        GroupLimit::of(&self.root, new, old)
+    }
+
     /// A line of `/proc/self/limits`: the soft and the hard limit; `u64::MAX` is none.
     pub(crate) fn limit(&self, name: &str) -> Option<(u64, u64)> {
         let text = self.root.read("/proc/self/limits").ok()?;
@@ -105,56 +101,6 @@ impl Host {
             number => number.parse().ok(),
         });
         Some((words.next()??, words.next()??))
-    }
-
-    /// The smallest limit of a control group and of those above it: `new` is its file in the second
-    /// version of control groups, `old` that of a controller of the first.
-    pub(crate) fn group_limit(&self, new: &str, (controller, old): (&str, &str)) -> GroupLimit {
-        let groups = self.root.read("/proc/self/cgroup").unwrap_or_default();
-        let mut values = Vec::new();
-        let mut at_root = false;
-        for line in groups.lines() {
-            let mut parts = line.splitn(3, ':').skip(1);
-            let (Some(names), Some(path)) = (parts.next(), parts.next()) else { continue };
-            let (base, file) = match names {
-                "" => ("/sys/fs/cgroup".to_owned(), new),
-                names if names.split(',').any(|name| name == controller) => {
-                    (format!("/sys/fs/cgroup/{controller}"), old)
-                }
-                _ => continue,
-            };
-            // The group above all others has no such file, and no limit.
-            at_root |= path == "/" && self.root.has(Path::new(&base).join("cgroup.procs"));
-            // In a container the path is often that of the host, which is not there.
-            for ancestor in Path::new(path).ancestors() {
-                let folder = ancestor.strip_prefix("/").unwrap_or(ancestor);
-                values.extend(self.root.word(Path::new(&base).join(folder).join(file)));
-            }
-        }
-        let seen = at_root || !values.is_empty();
-        let limits = values.into_iter().filter(|value| !unlimited(value));
-        match limits.min_by_key(|value| first_number(value)) {
-            Some(value) => GroupLimit::Is(value),
-            None if seen => GroupLimit::None,
-            None => GroupLimit::Unknown,
-        }
-    }
-}
-
-/// What a group file says where there is no limit.
-fn unlimited(value: &str) -> bool {
-    let first = value.split_whitespace().next().unwrap_or("max");
-    // The first version's memory limit is a number near the largest.
-    first == "max" || first == "-1" || first.parse::<u64>().is_ok_and(|n| n > u64::MAX / 4)
-}
-
-/// A `cpu.max` of two numbers is compared by their quotient, in thousandths.
-fn first_number(value: &str) -> u64 {
-    let mut numbers = value.split_whitespace().map(|word| word.parse::<u64>().unwrap_or(u64::MAX));
-    match (numbers.next(), numbers.next()) {
-        (Some(quota), Some(period)) => quota.saturating_mul(1_000) / period.max(1),
-        (Some(number), None) => number,
-        (None, _) => u64::MAX,
     }
 }
 

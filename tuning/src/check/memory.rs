@@ -1,10 +1,11 @@
 //! Memory: what is paged out, paged together, or not granted.
 
 use super::finding::{Condition, Finding, Severity};
-use super::host::{GroupLimit, Host, NO_GROUPS};
+use super::host::{Host, NO_GROUPS};
 use crate::change::Change;
-use crate::root::chosen;
 use crate::text;
+use ringkeeper_bench::servers::groups::GroupLimit;
+use ringkeeper_bench::servers::root::chosen;
 
 const HUGE_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 const SWAPPINESS: &str = "/proc/sys/vm/swappiness";
@@ -62,7 +63,7 @@ fn huge_pages(host: &Host) -> Finding {
             let lasting = "the kernel's command line: transparent_hugepage=madvise";
             condition
                 .fails("always", format!("echo madvise > {HUGE_PAGES}"))
-                .change([Change::choice(path, "madvise", lasting)])
+                .change([Change::plain(path, "madvise", lasting)])
         }
         other => condition.passes(other),
     }

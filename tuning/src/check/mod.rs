@@ -1,7 +1,7 @@
 //! `tune check`: what of this host keeps a server from being safe or fast.
 //!
 //! Everything is read below a root, so that a copy of `/proc` and `/sys` does as well. What a host
-//! does not tell is neither good nor bad: it is said so, and it is never a pass.
+//! does not say is neither good nor bad: it is reported so, and it is never a pass.
 
 mod cpu;
 mod disk;
@@ -11,7 +11,7 @@ mod kernel;
 mod memory;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
@@ -19,13 +19,13 @@ use anyhow::{Result, anyhow};
 use self::finding::{Finding, Outcome, Severity};
 pub use self::host::Configured;
 use self::host::Host;
-use crate::cli::CheckArgs;
-use crate::paint::Paint;
-use crate::root::Root;
-use crate::run_probe::say;
+use crate::cli::{CheckArgs, Subject};
+use crate::terminal::print;
 use crate::text;
+use ringkeeper_bench::servers::root::Root;
+use ringkeeper_bench::show::paint::Paint;
 
-/// How a configuration is read: by whoever knows all its forms. `None` is a start without any.
+/// How a configuration is read: by the server, which knows its forms. `None` is a start without one.
 pub type Configuration<'a> = &'a dyn Fn(Option<&Path>) -> Result<Configured, String>;
 
 /// Exit codes: nothing failed, something did, something fatal did.
@@ -33,23 +33,23 @@ const WARNED: u8 = 1;
 const UNFIT: u8 = 2;
 
 pub(crate) fn run(args: &CheckArgs, configuration: Configuration<'_>) -> Result<ExitCode> {
-    let configured = configured(args.config.as_deref(), args.dir.as_ref(), configuration)?;
-    let findings = findings(Root::new(&args.root), configured);
+    let configured = configured(&args.subject, configuration)?;
+    let findings = findings(Root::new(&args.subject.root), configured);
     match args.json {
-        true => say(&format!("{:#}\n", as_json(&findings))),
-        false => say(&table(&findings, Paint::for_stdout())),
+        true => print(&format!("{:#}\n", as_json(&findings))),
+        false => print(&table(&findings, Paint::for_stdout())),
     }
     Ok(ExitCode::from(code(&findings)))
 }
 
 /// The configuration to check, or that of a start without one in a directory.
 pub(crate) fn configured(
-    config: Option<&Path>,
-    directory: Option<&PathBuf>,
+    subject: &Subject,
     configuration: Configuration<'_>,
 ) -> Result<Configured> {
-    let mut configured = configuration(config).map_err(|why| anyhow!("{why}"))?;
-    if let Some(directory) = directory {
+    let mut configured =
+        configuration(subject.config.as_deref()).map_err(|why| anyhow!("{why}"))?;
+    if let Some(directory) = &subject.dir {
         configured.data_dir.clone_from(directory);
         configured.log_dir.clone_from(directory);
     }

@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::finding::{Finding, Outcome, Severity};
 use super::{Configured, code, findings, table};
-use crate::paint::Paint;
-use crate::root::Root;
+use ringkeeper_bench::servers::root::Root;
+use ringkeeper_bench::show::paint::Paint;
 
 /// A copy of `/proc` and `/sys`.
 pub(crate) struct Copy {
@@ -115,7 +115,7 @@ pub(crate) fn configured() -> Configured {
 }
 
 #[test]
-fn a_good_host_passes_and_what_cannot_be_seen_is_no_pass() {
+fn good_host_passes_and_unseen_is_no_pass() {
     let all = Copy::good().findings();
     let of = |outcome| {
         let of = all.iter().filter(move |finding| finding.outcome == outcome);
@@ -127,7 +127,7 @@ fn a_good_host_passes_and_what_cannot_be_seen_is_no_pass() {
 }
 
 #[test]
-fn nothing_can_be_told_of_an_empty_root_and_nothing_panics() {
+fn empty_root_gives_only_unknown() {
     let empty = tempfile::tempdir().unwrap();
     let all = findings(Root::new(empty.path()), configured());
     for finding in &all {
@@ -138,7 +138,7 @@ fn nothing_can_be_told_of_an_empty_root_and_nothing_panics() {
 }
 
 #[test]
-fn strange_files_are_no_pass() {
+fn malformed_files_are_no_pass() {
     let paths = [
         "proc/self/mountinfo",
         "proc/self/cgroup",
@@ -198,7 +198,7 @@ fn file_systems_that_are_not_durable_are_fatal() {
 }
 
 #[test]
-fn mount_options_are_looked_at() {
+fn bad_mount_options_fail() {
     let with = |options: &str, word: &str| {
         let mounts = format!("2 1 8:17 / /data {options} - ext4 /dev/sdb1 rw\n");
         Copy::good().with("proc/self/mountinfo", &mounts).find(word)
@@ -215,7 +215,7 @@ fn mount_options_are_looked_at() {
 }
 
 #[test]
-fn what_can_be_changed_says_how() {
+fn changeable_findings_have_changes() {
     for (path, text, word, to) in [
         ("sys/devices/sdb/queue/scheduler", "none [bfq] mq-deadline", "scheduler", "none"),
         ("sys/devices/sdb/queue/scheduler", "mq-deadline [bfq]", "scheduler", "mq-deadline"),
@@ -244,7 +244,7 @@ fn what_can_be_changed_says_how() {
 }
 
 #[test]
-fn governors_and_idle_states() {
+fn slow_governor_and_deep_idle_fail() {
     let governor = "sys/devices/system/cpu/cpu1/cpufreq/scaling_governor";
     let offered = "sys/devices/system/cpu/cpu1/cpufreq/scaling_available_governors";
     let found = Copy::good().with(governor, "powersave").find("governor");
@@ -281,7 +281,7 @@ fn the_smallest_limit_of_all_groups_counts() {
 }
 
 #[test]
-fn a_container_does_not_see_who_sets_its_clock() {
+fn clock_setter_in_container_is_unknown() {
     let copy = Copy::good();
     std::fs::remove_dir_all(copy.at("proc/77")).unwrap();
     assert_eq!(copy.find("time").outcome, Outcome::Failed);
@@ -293,7 +293,7 @@ fn a_container_does_not_see_who_sets_its_clock() {
 }
 
 #[test]
-fn old_kernels_and_limits() {
+fn old_kernel_and_low_limits_fail() {
     let old = Copy::good().with("proc/sys/kernel/osrelease", "4.18.0-553.el8\n");
     assert_eq!(old.find("kernel").outcome, Outcome::Failed);
     assert_eq!(old.find("MEMLOCK").outcome, Outcome::CannotTell);
@@ -308,7 +308,7 @@ fn old_kernels_and_limits() {
 }
 
 #[test]
-fn the_table_says_what_to_do() {
+fn table_has_fixes() {
     let copy = Copy::good().with("proc/sys/net/core/somaxconn", "128\n");
     let text = table(&copy.findings(), Paint::Plain);
     assert!(text.contains("warning  net.core.somaxconn"), "{text}");
@@ -319,7 +319,7 @@ fn the_table_says_what_to_do() {
 }
 
 #[test]
-fn this_very_host_can_be_checked() {
+fn this_host_can_be_checked() {
     let directory = tempfile::tempdir().unwrap();
     let here = Configured {
         data_dir: directory.path().to_owned(),

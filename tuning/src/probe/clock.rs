@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::root::Root;
+use ringkeeper_bench::servers::root::Root;
 
 const ROUNDS: u32 = 20;
 const READS: u32 = 5_000;

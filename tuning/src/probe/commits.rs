@@ -10,12 +10,12 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 use super::counters::{Counters, Counts};
 use super::scratch::Scratch;
+use super::spread::histogram;
 use super::stop::Stop;
-use super::wake::histogram;
 
 /// How the file was made that commits go into.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Made {
+pub(crate) enum FileLayout {
     /// As the server makes its segments.
     AsSegments,
     /// Its blocks reserved but never written.
@@ -51,7 +51,7 @@ impl Target {
         scratch: &Scratch,
         strategy: Strategy,
         bytes: u64,
-        made: Made,
+        made: FileLayout,
     ) -> Result<Target, DiskError> {
         let device = Disk::open(scratch.path(), strategy, Durability::Synced)?;
         let name = format!("{strategy}-{made:?}").to_lowercase();
@@ -61,14 +61,14 @@ impl Target {
             move |source| DiskError { doing, file, source }
         };
         match made {
-            Made::AsSegments => device.preallocate(&name, bytes)?,
-            Made::Reserved => {
+            FileLayout::AsSegments => device.preallocate(&name, bytes)?,
+            FileLayout::Reserved => {
                 let file = File::create(&path).map_err(error("create"))?;
                 fallocate(&file, FallocateFlags::empty(), 0, bytes)
                     .map_err(|errno| error("reserve space for")(errno.into()))?;
                 file.sync_all().map_err(error("sync"))?;
             }
-            Made::LargePieces => fill(&path, bytes).map_err(error("fill"))?,
+            FileLayout::LargePieces => fill(&path, bytes).map_err(error("fill"))?,
         }
         device.sync_dir()?;
         // Whether it works here at all shows when the file is opened.

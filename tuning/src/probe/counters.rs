@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 
 use super::disk::BlockDevice;
-use crate::root::Root;
+use ringkeeper_bench::servers::root::Root;
 
 /// Counts so far; the difference of two is what went on between them.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Counts {
     /// Bytes that this process caused to be written.
     pub(crate) written_bytes: Option<u64>,
-    /// Flushes of the disk's cache, whoever asked for them.
+    /// Flushes of the disk's cache, by all processes.
     pub(crate) flushes: Option<u64>,
-    /// 512-byte sectors written to the disk, whoever wrote them.
+    /// 512-byte sectors written to the disk, by all processes.
     pub(crate) sectors: Option<u64>,
 }
 
@@ -49,21 +49,20 @@ fn of_stat(text: &str) -> (Option<u64>, Option<u64>) {
 impl Counts {
     /// What was counted since `before`.
     pub(crate) fn since(self, before: Counts) -> Counts {
-        let less = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
-        Counts {
-            written_bytes: less(self.written_bytes, before.written_bytes),
-            flushes: less(self.flushes, before.flushes),
-            sectors: less(self.sectors, before.sectors),
-        }
+        self.with(before, u64::saturating_sub)
     }
 
-    /// Both together. What is unknown in one is unknown in all.
     pub(crate) fn plus(self, other: Counts) -> Counts {
-        let more = |one: Option<u64>, two: Option<u64>| Some(one? + two?);
+        self.with(other, |one, two| one + two)
+    }
+
+    /// What is unknown in one is unknown in the result.
+    fn with(self, other: Counts, of: fn(u64, u64) -> u64) -> Counts {
+        let each = |one: Option<u64>, two: Option<u64>| Some(of(one?, two?));
         Counts {
-            written_bytes: more(self.written_bytes, other.written_bytes),
-            flushes: more(self.flushes, other.flushes),
-            sectors: more(self.sectors, other.sectors),
+            written_bytes: each(self.written_bytes, other.written_bytes),
+            flushes: each(self.flushes, other.flushes),
+            sectors: each(self.sectors, other.sectors),
         }
     }
 
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statistics_of_old_and_new_kernels() {
+    fn block_stat_of_old_kernel_has_no_flushes() {
         let new = " 1 2 3 4 5 6 700 8 0 10 11 12 13 14 15 160 17\n";
         assert_eq!(of_stat(new), (Some(700), Some(160)));
         assert_eq!(of_stat("1 2 3 4 5 6 700 8 0 10 11"), (Some(700), None));
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unknown_stays_unknown() {
+    fn unknown_count_stays_unknown() {
         let one = Counts { written_bytes: Some(10), flushes: None, sectors: Some(1) };
         let sum = Counts::ZERO.plus(one.since(Counts { written_bytes: Some(4), ..one }));
         assert_eq!(sum, Counts { written_bytes: Some(6), flushes: None, sectors: Some(0) });

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::mounts::{Mount, existing};
-use crate::root::{Root, chosen};
+use ringkeeper_bench::servers::mounts::{Mount, existing};
+use ringkeeper_bench::servers::root::{Root, chosen};
 
 /// Devices below devices that are followed: a disk below encryption below a volume below a RAID.
 const STACK_MAX: usize = 8;
@@ -23,13 +23,11 @@ pub(crate) struct DiskFacts {
     pub(crate) device: Option<String>,
     /// The type of the file system.
     pub(crate) file_system: Option<String>,
-    /// Its mount options.
     pub(crate) options: Vec<String>,
     /// `write back`: what the disk has acknowledged is lost with the power until it is flushed.
     pub(crate) write_cache: Option<String>,
-    /// Whether the disk can be told to make a single write durable, without a flush.
+    /// Whether the disk can make a single write durable, without a flush.
     pub(crate) fua: Option<bool>,
-    /// The I/O scheduler.
     pub(crate) scheduler: Option<String>,
     /// Whether it is a disk with moving parts, by what it says.
     pub(crate) rotational: Option<bool>,
@@ -71,7 +69,7 @@ impl BlockDevice {
         Some(BlockDevice { name })
     }
 
-    /// Where the kernel tells about it.
+    /// Where the kernel describes it.
     pub(crate) fn folder(&self) -> PathBuf {
         PathBuf::from(format!("/sys/block/{}", self.name))
     }

@@ -4,10 +4,10 @@
 use ringkeeper_engine::device::{Strategy, extents};
 use serde::{Deserialize, Serialize};
 
-use super::commits::{Made, Sample, Target};
+use super::commits::{FileLayout, Sample, Target};
 use super::counters::Counters;
-use super::report::Spread;
 use super::scratch::Scratch;
+use super::spread::Spread;
 use super::stop::Stop;
 
 /// Bytes of each file.
@@ -33,7 +33,7 @@ pub(crate) struct FileFacts {
 /// Commits of 4 KiB into a file in some state.
 #[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct FileState {
-    /// Contiguous pieces of the file, where the file system tells.
+    /// Contiguous pieces of the file, where the file system says.
     pub(crate) pieces: Option<u32>,
     /// KiB of it that were reserved and never written, before the commits.
     pub(crate) unwritten_kib: Option<u64>,
@@ -68,10 +68,10 @@ pub(crate) fn compare(
     let mapped = |made| works.contains(&Strategy::Mmap).then(|| state(Strategy::Mmap, made));
     Some(FileFacts {
         strategy: plain.to_string(),
-        zeroed: state(plain, Made::AsSegments),
-        reserved: state(plain, Made::Reserved),
-        mapped_small_pieces: mapped(Made::AsSegments).flatten(),
-        mapped_large_pieces: mapped(Made::LargePieces).flatten(),
+        zeroed: state(plain, FileLayout::AsSegments),
+        reserved: state(plain, FileLayout::Reserved),
+        mapped_small_pieces: mapped(FileLayout::AsSegments).flatten(),
+        mapped_large_pieces: mapped(FileLayout::LargePieces).flatten(),
     })
 }
 

@@ -1,22 +1,24 @@
 //! `ringkeeper tune probe`: the truth about durable writes on the disk of a directory.
 //!
 //! What is measured is what runs: every strategy of the engine's log device, with commits of
-//! several sizes, on a quiet host and on one whose processors are all wanted by somebody else.
+//! several sizes, on a quiet host and on one whose processors are all busy.
 
-mod apart;
 pub(crate) mod clock;
 mod commits;
 mod counters;
 pub(crate) mod disk;
 pub(crate) mod files;
-mod hogs;
+mod load_generator;
+mod pinning;
 mod plan;
 pub(crate) mod report;
 pub(crate) mod ring;
 pub(crate) mod scratch;
+pub(crate) mod spread;
 mod stop;
 mod tally;
 pub(crate) mod wake;
+pub(crate) mod words;
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -24,17 +26,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail};
 use ringkeeper_engine::device::{Directory, Disk, Durability, Load, Priority, Strategy};
 
-use self::commits::{Bounds, Made, Target};
+use self::commits::{Bounds, FileLayout, Target};
 use self::counters::{Counters, Counts};
-use self::hogs::Hogs;
+use self::load_generator::LoadGenerator;
 pub(crate) use self::plan::{Depth, Plan};
 use self::report::FORMAT;
 pub(crate) use self::report::{Cell, Report, Taken, Unusable};
 use self::scratch::Scratch;
 pub(crate) use self::stop::Stop;
 use self::tally::Tally;
-use crate::root::Root;
+use self::words::load_name;
 use crate::text;
+use ringkeeper_bench::servers::root::Root;
 
 /// What a report says that Ctrl-C has ended.
 pub(crate) const INTERRUPTED: &str = "it was interrupted";
@@ -43,12 +46,12 @@ const WAKE_TIME: Duration = Duration::from_millis(150);
 /// How long it is watched what others write before the probe begins.
 const WATCH_TIME: Duration = Duration::from_millis(200);
 
-/// Measures. `tell` is told what comes next, and how much of everything is done.
+/// Measures. `progress` is called with what comes next, and the share that is done.
 pub(crate) fn run(
     directory: &Path,
     plan: &Plan,
     stop: &Stop,
-    tell: &mut dyn FnMut(&str, f64),
+    progress: &mut dyn FnMut(&str, f64),
 ) -> Result<Report> {
     let root = Root::host();
     let begun = Instant::now();
@@ -59,10 +62,10 @@ pub(crate) fn run(
     let before = counters.read();
     let mut disk = disk::facts(&root, directory);
     let mut taken = taken(&root, directory, plan)?;
-    tell("what others write", 0.0);
-    disk.others_kib_per_second = others(&counters);
+    progress("what others write", 0.0);
+    disk.others_kib_per_second = other_writes(&counters);
     let clock = clock::measure(&root);
-    let mut course = Course {
+    let mut probe = ProbeRun {
         plan,
         stop,
         counters: &counters,
@@ -72,7 +75,7 @@ pub(crate) fn run(
         cut_short: None,
         priority: (Priority::Normal, Priority::Normal),
     };
-    let (targets, unusable) = course.targets(&scratch, tell)?;
+    let (targets, unusable) = probe.targets(&scratch, progress)?;
     if stop.is_wanted() {
         bail!("{INTERRUPTED} before anything was measured, and leaves nothing behind");
     }
@@ -82,17 +85,17 @@ pub(crate) fn run(
         bail!("no way to write works in {}: {}", directory.display(), reasons.join("; "));
     }
     let mut wakes = Vec::new();
-    if let Err(error) = course.rounds(&targets, &mut wakes, tell) {
-        if course.tallies.iter().all(|tally| tally.cell().is_none()) {
+    if let Err(error) = probe.rounds(&targets, &mut wakes, progress) {
+        if probe.tallies.iter().all(|tally| tally.cell().is_none()) {
             return Err(error);
         }
         // What was measured before it is true all the same.
-        course.cut_short = Some(format!("{error:#}"));
+        probe.cut_short = Some(format!("{error:#}"));
     }
     let works: Vec<Strategy> = targets.iter().map(|(strategy, _)| *strategy).collect();
-    tell("states of the file", 0.97);
+    progress("states of the file", 0.97);
     let files = files::compare(&scratch, &counters, stop, &works);
-    let Course { tallies, cut_short, priority, .. } = course;
+    let ProbeRun { tallies, cut_short, priority, .. } = probe;
     taken.priority = match priority {
         (quiet, busy) if quiet == busy => quiet.to_string(),
         (quiet, busy) => format!("{quiet} ({busy} where it is busy)"),
@@ -109,7 +112,7 @@ pub(crate) fn run(
         clock,
         cut_short: if stop.is_wanted() { Some(INTERRUPTED.to_owned()) } else { cut_short },
     };
-    tell("done", 1.0);
+    progress("done", 1.0);
     Ok(report)
 }
 
@@ -143,7 +146,7 @@ fn taken(root: &Root, directory: &Path, plan: &Plan) -> Result<Taken> {
 }
 
 /// KiB per second that others write to the disk while we do nothing.
-fn others(counters: &Counters) -> Option<f64> {
+fn other_writes(counters: &Counters) -> Option<f64> {
     let before = counters.read();
     std::thread::sleep(WATCH_TIME);
     let sectors = counters.read().since(before).sectors?;
@@ -154,7 +157,7 @@ fn others(counters: &Counters) -> Option<f64> {
 type Targets = Vec<(Strategy, Target)>;
 
 /// A probe under way.
-struct Course<'a> {
+struct ProbeRun<'a> {
     plan: &'a Plan,
     stop: &'a Stop,
     counters: &'a Counters,
@@ -166,24 +169,24 @@ struct Course<'a> {
     priority: (Priority, Priority),
 }
 
-impl Course<'_> {
+impl ProbeRun<'_> {
     /// A file for each strategy that works here.
     fn targets(
         &self,
         scratch: &Scratch,
-        tell: &mut dyn FnMut(&str, f64),
+        progress: &mut dyn FnMut(&str, f64),
     ) -> Result<(Targets, Vec<Unusable>)> {
         let (mut targets, mut unusable) = (Vec::new(), Vec::new());
         for strategy in Strategy::ALL {
             if self.stop.is_wanted() {
                 break;
             }
-            tell(&format!("a file for {strategy}"), 0.0);
-            match Target::make(scratch, strategy, self.plan.file_bytes, Made::AsSegments) {
+            progress(&format!("a file for {strategy}"), 0.0);
+            match Target::make(scratch, strategy, self.plan.file_bytes, FileLayout::AsSegments) {
                 Ok(target) => targets.push((strategy, target)),
                 // That says nothing about the strategy.
                 Err(error) if error.is_full() => {
-                    return Err(anyhow!("{error}; somebody else fills the disk, so make space"));
+                    return Err(anyhow!("{error}; the disk is full, so make space"));
                 }
                 Err(error) => unusable.push(Unusable { strategy, why: error.to_string() }),
             }
@@ -196,30 +199,31 @@ impl Course<'_> {
         &mut self,
         targets: &[(Strategy, Target)],
         wakes: &mut Vec<wake::Wake>,
-        tell: &mut dyn FnMut(&str, f64),
+        progress: &mut dyn FnMut(&str, f64),
     ) -> Result<()> {
         let cells = self.plan.cells();
         self.tallies =
             cells.iter().map(|&(way, bytes, load)| Tally::new(way, bytes, load)).collect();
         let all = cells.len() * self.plan.rounds as usize;
         for round in 0..self.plan.rounds as usize {
-            let mut hogs: Option<Hogs> = None;
+            let mut busy: Option<LoadGenerator> = None;
             for (at, &(strategy, bytes, load)) in cells.iter().enumerate() {
                 if self.is_over() {
                     return Ok(());
                 }
-                if load == Load::Busy && hogs.is_none() {
+                if load == Load::Busy && busy.is_none() {
                     if round == 0 {
-                        tell("hand-offs between threads", 0.0);
+                        progress("hand-offs between threads", 0.0);
                         wakes.extend(wake::measure(Load::Quiet, WAKE_TIME, self.stop)?);
                     }
-                    hogs = Some(Hogs::start(self.plan.time_max()));
+                    busy = Some(LoadGenerator::start(self.plan.time_max()));
                     if round == 0 {
                         wakes.extend(wake::measure(Load::Busy, WAKE_TIME, self.stop)?);
                     }
                 }
-                let named = format!("{strategy}, {}, {}", text::bytes(bytes as u64), name(load));
-                tell(&named, (round * cells.len() + at) as f64 / all as f64);
+                let size = text::bytes(bytes as u64);
+                let named = format!("{strategy}, {size}, {}", load_name(load));
+                progress(&named, (round * cells.len() + at) as f64 / all as f64);
                 let target = targets.iter().find(|(way, _)| *way == strategy);
                 if let Some((_, target)) = target {
                     self.measure(at, target)?;
@@ -263,10 +267,6 @@ impl Course<'_> {
         }
         self.cut_short.is_some() || self.stop.is_wanted()
     }
-}
-
-const fn name(load: Load) -> &'static str {
-    report::load_name(load)
 }
 
 #[cfg(test)]

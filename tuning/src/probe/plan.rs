@@ -31,7 +31,6 @@ impl Depth {
 /// The bounds of a probe.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Plan {
-    /// How thorough it is.
     pub(crate) depth: Depth,
     /// Bytes of the commits that are measured. 4 KiB and 64 KiB are always among them.
     pub(crate) sizes: Vec<usize>,
@@ -119,13 +118,13 @@ impl Plan {
         self.slice * slices + Duration::from_secs(3)
     }
 
-    /// When the probe stops whatever is left: a disk may be slower than anybody thought.
+    /// When the probe stops whatever is left: a disk may be slower than expected.
     pub(crate) fn time_max(&self) -> Duration {
         self.expected() * 2 + Duration::from_secs(10)
     }
 
     /// The sentence before it begins.
-    pub(crate) fn promise(&self) -> String {
+    pub(crate) fn announcement(&self) -> String {
         format!(
             "about {} s (never more than {} s), at most {} written, {} of space while it runs",
             self.expected().as_secs(),
@@ -141,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_depth_measures_what_the_choice_needs() {
+    fn every_depth_has_4_and_64_kib() {
         for depth in [Depth::Quick, Depth::Normal, Depth::Thorough] {
             let plan = Plan::of(depth);
             assert!(plan.sizes.contains(&4_096) && plan.sizes.contains(&65_536));

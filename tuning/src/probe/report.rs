@@ -8,7 +8,9 @@ use super::clock::ClockFacts;
 use super::disk::DiskFacts;
 use super::files::FileFacts;
 use super::ring::RingFacts;
+use super::spread::Spread;
 use super::wake::Wake;
+use super::words::{LoadWord, StrategyWord};
 
 /// The version of the form of the report.
 pub(crate) const FORMAT: u32 = 1;
@@ -20,9 +22,7 @@ pub(crate) struct Report {
     pub(crate) format: u32,
     /// Where and when.
     pub(crate) taken: Taken,
-    /// The disk.
     pub(crate) disk: DiskFacts,
-    /// The measurements of commits.
     pub(crate) cells: Vec<Cell>,
     /// Strategies that do not work here, and why.
     pub(crate) unusable: Vec<Unusable>,
@@ -43,7 +43,6 @@ pub(crate) struct Report {
 pub(crate) struct Taken {
     /// Seconds since 1970.
     pub(crate) unix_s: u64,
-    /// The version of Ringkeeper.
     pub(crate) version: String,
     /// The directory whose disk was measured.
     pub(crate) directory: String,
@@ -52,7 +51,6 @@ pub(crate) struct Taken {
     /// The priority of the thread that made the commits, as far as it was granted what the server's
     /// asks for.
     pub(crate) priority: String,
-    /// The kernel.
     pub(crate) kernel: String,
     /// Processors that this process may use.
     pub(crate) cpus: usize,
@@ -64,18 +62,15 @@ pub(crate) struct Taken {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Cell {
     /// The strategy.
-    #[serde(with = "strategy_word")]
+    #[serde(with = "StrategyWord")]
     pub(crate) strategy: Strategy,
-    /// Bytes of each commit.
     pub(crate) bytes: usize,
     /// What else went on.
-    #[serde(with = "load_word")]
+    #[serde(with = "LoadWord")]
     pub(crate) load: Load,
-    /// Commits measured.
     pub(crate) commits: u64,
     /// How long one took.
     pub(crate) micros: Spread,
-    /// Commits per second.
     pub(crate) per_second: f64,
     /// The median of each round: how far they are apart is the noise.
     pub(crate) rounds_p50: Vec<f64>,
@@ -88,42 +83,12 @@ pub(crate) struct Cell {
     pub(crate) flushes: Option<f64>,
 }
 
-/// Percentiles, in microseconds.
-#[derive(Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]
-pub(crate) struct Spread {
-    /// The median.
-    pub(crate) p50: f64,
-    /// One in ten takes longer.
-    pub(crate) p90: f64,
-    /// One in a hundred takes longer.
-    pub(crate) p99: f64,
-    /// One in a thousand takes longer.
-    pub(crate) p999: f64,
-    /// The longest.
-    pub(crate) max: f64,
-}
-
-impl Spread {
-    /// Reads a histogram of nanoseconds.
-    pub(crate) fn of(histogram: &hdrhistogram::Histogram<u64>) -> Spread {
-        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
-        Spread {
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: histogram.max() as f64 / 1e3,
-        }
-    }
-}
-
 /// A strategy that does not work here.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Unusable {
     /// The strategy.
-    #[serde(with = "strategy_word")]
+    #[serde(with = "StrategyWord")]
     pub(crate) strategy: Strategy,
-    /// Why.
     pub(crate) why: String,
 }
 
@@ -173,7 +138,6 @@ impl Report {
         Ok(report)
     }
 
-    /// The JSON.
     pub(crate) fn to_json(&self) -> String {
         let mut text = serde_json::to_string_pretty(self).expect("it holds numbers and words only");
         text.push('\n');
@@ -214,47 +178,5 @@ impl Report {
     /// The hand-off of one kind under a load.
     pub(crate) fn wake(&self, kind: &str, load: Load) -> Option<&Wake> {
         self.wakes.iter().find(|wake| wake.kind == kind && wake.load == load)
-    }
-}
-
-/// The word of a load.
-pub(crate) const fn load_name(load: Load) -> &'static str {
-    match load {
-        Load::Quiet => "quiet",
-        Load::Busy => "busy",
-    }
-}
-
-/// Strategies as the words of the settings.
-pub(crate) mod strategy_word {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use super::Strategy;
-
-    pub(crate) fn serialize<S: Serializer>(strategy: &Strategy, out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_str(strategy.name())
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Strategy, D::Error> {
-        String::deserialize(input)?.parse().map_err(D::Error::custom)
-    }
-}
-
-/// Loads as words.
-pub(super) mod load_word {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use super::{Load, load_name};
-
-    pub(crate) fn serialize<S: Serializer>(load: &Load, out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_str(load_name(*load))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Load, D::Error> {
-        match String::deserialize(input)?.as_str() {
-            "quiet" => Ok(Load::Quiet),
-            "busy" => Ok(Load::Busy),
-            other => Err(D::Error::custom(format!("'{other}' is neither quiet nor busy"))),
-        }
     }
 }

@@ -3,14 +3,13 @@
 use io_uring::{IoUring, Probe, opcode};
 use serde::{Deserialize, Serialize};
 
-use crate::root::Root;
+use ringkeeper_bench::servers::root::Root;
 
 /// io_uring.
 #[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct RingFacts {
     /// Whether a ring can be made.
     pub(crate) works: bool,
-    /// Why not.
     pub(crate) blocked: Option<String>,
     /// Operations of the server that the kernel knows.
     pub(crate) operations: Vec<String>,
@@ -38,7 +37,6 @@ const OPERATIONS: [(&str, u8); 11] = [
     ("futex_wait", opcode::FutexWait::CODE),
 ];
 
-/// Asks the kernel.
 pub(crate) fn ask(root: &Root) -> RingFacts {
     let ring = match Ring::new(8) {
         Ok(ring) => ring,
@@ -75,7 +73,7 @@ fn modes() -> Vec<String> {
     modes
 }
 
-/// The reasons that there are, told apart by what the system says elsewhere.
+/// The reasons, distinguished by what the system says elsewhere.
 pub(crate) fn why(root: &Root, error: &std::io::Error) -> String {
     let seccomp = root
         .read("/proc/self/status")
@@ -84,7 +82,7 @@ pub(crate) fn why(root: &Root, error: &std::io::Error) -> String {
     let errno = rustix::io::Errno::from_io_error(error);
     match (errno, sysctl) {
         (Some(rustix::io::Errno::PERM), Some(2)) => {
-            "kernel.io_uring_disabled=2 forbids it to everybody".to_owned()
+            "kernel.io_uring_disabled=2 forbids it to all users".to_owned()
         }
         (Some(rustix::io::Errno::PERM), Some(1)) => {
             "kernel.io_uring_disabled=1 forbids it to this user, who is not in the group \
@@ -111,7 +109,7 @@ mod tests {
     use std::io::Error;
 
     #[test]
-    fn reasons_are_told_apart() {
+    fn io_uring_failure_has_its_reason() {
         let held = tempfile::tempdir().unwrap();
         let at = |path: &str| held.path().join(path);
         std::fs::create_dir_all(at("proc/self")).unwrap();
@@ -129,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_is_either_or() {
+    fn ring_works_or_is_blocked() {
         let facts = ask(&Root::host());
         assert_eq!(facts.works, facts.blocked.is_none());
         assert!(!facts.works || facts.operations.contains(&"fsync".to_owned()), "{facts:?}");

@@ -10,7 +10,7 @@ use rustix::fs::FlockOperation;
 /// Its name. A probe that was killed leaves it, and the next one takes it away.
 const NAME: &str = "ringkeeper-tune.tmp";
 
-/// A directory for files that nobody needs afterwards.
+/// A directory for temporary files.
 pub(crate) struct Scratch {
     path: PathBuf,
     /// Holds the lock as long as the probe runs.
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leftovers_go_and_two_do_not_share() {
+    fn scratch_removes_leftovers_and_is_exclusive() {
         let directory = tempfile::tempdir().unwrap();
         let left = directory.path().join(NAME);
         std::fs::create_dir(&left).unwrap();

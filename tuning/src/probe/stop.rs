@@ -3,25 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use ringkeeper_bench::interrupt::{self, Second};
 
-/// Whether the user wants it to end.
+/// Whether to end: by a signal, or since it was asked for.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// From now on the usual signals no longer end the process but set this.
+    /// From now on the usual signals no longer end the process.
     pub(crate) fn on_signals() -> std::io::Result<Stop> {
-        let stop = Stop::default();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, stop.0.clone())?;
-        }
-        Ok(stop)
+        interrupt::listen(Second::Waits).map(|()| Stop::default())
     }
 
-    /// Whether to end.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) || interrupt::is_wanted()
     }
 
     /// Asks for the end.

@@ -7,8 +7,8 @@ use ringkeeper_engine::device::{Load, Strategy};
 
 use super::commits::Sample;
 use super::counters::Counts;
-use super::report::{Cell, Spread};
-use super::wake::histogram;
+use super::report::Cell;
+use super::spread::{Spread, histogram};
 
 /// What was measured so far of one strategy with commits of one size under one load.
 pub(crate) struct Tally {

@@ -27,7 +27,7 @@ fn probe(directory: &Path) -> Report {
 }
 
 #[test]
-fn a_probe_measures_everything_and_leaves_nothing() {
+fn probe_measures_all_cells_and_leaves_no_files() {
     let directory = tempfile::tempdir().unwrap();
     let report = probe(directory.path());
     assert_eq!(entries(directory.path()), 0);
@@ -39,7 +39,7 @@ fn a_probe_measures_everything_and_leaves_nothing() {
     assert!(report.clock.read_ns > 0.0 && report.wakes.len() >= 4);
     assert!(report.files.is_some());
 
-    let text = print::report(&report, crate::paint::Paint::Plain);
+    let text = print::report(&report, ringkeeper_bench::show::paint::Paint::Plain);
     assert!(text.contains("Median commit, quiet host") && text.contains("Hand-off"), "{text}");
     let advice = recommend::advise(&report);
     let file = recommend::fragment(&advice, &report);
@@ -53,7 +53,7 @@ fn a_probe_measures_everything_and_leaves_nothing() {
 }
 
 #[test]
-fn an_interrupted_probe_says_so_and_leaves_nothing() {
+fn interrupted_probe_is_marked_and_leaves_no_files() {
     let directory = tempfile::tempdir().unwrap();
     let stop = Stop::default();
     let report = run(directory.path(), &plan(), &stop, &mut |what, _| {
@@ -71,7 +71,7 @@ fn an_interrupted_probe_says_so_and_leaves_nothing() {
 }
 
 #[test]
-fn what_was_measured_before_the_disk_failed_is_kept_and_marked() {
+fn disk_failure_keeps_earlier_cells_and_marks_report() {
     let directory = tempfile::tempdir().unwrap();
     let fail_at = |word: &'static str| {
         let path = directory.path().to_owned();
@@ -96,7 +96,7 @@ fn what_was_measured_before_the_disk_failed_is_kept_and_marked() {
 }
 
 #[test]
-fn what_cannot_be_measured_is_refused_before_anything_is_written() {
+fn unusable_directory_is_rejected_before_writing() {
     let directory = tempfile::tempdir().unwrap();
     let refused = |directory: &Path, plan: &Plan| {
         let error = run(directory, plan, &Stop::default(), &mut |_, _| {}).unwrap_err();
@@ -109,7 +109,7 @@ fn what_cannot_be_measured_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn the_bytes_that_were_promised_are_kept() {
+fn probe_stops_at_its_byte_limit() {
     let directory = tempfile::tempdir().unwrap();
     let tight = Plan { bytes_max: 4 << 20, slice: Duration::from_millis(50), ..plan() };
     let report = run(directory.path(), &tight, &Stop::default(), &mut |_, _| {}).unwrap();

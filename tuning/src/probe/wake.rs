@@ -5,21 +5,21 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use hdrhistogram::Histogram;
 use ringkeeper_engine::device::Load;
 use rustix::event::{EventfdFlags, eventfd};
 use serde::{Deserialize, Serialize};
 
-use super::apart::Apart;
-use super::report::{Spread, load_word};
+use super::pinning::Pinning;
+use super::spread::{Spread, histogram};
 use super::stop::Stop;
+use super::words::LoadWord;
 
 /// Hand-offs of one kind at most.
 const TURNS_MAX: u32 = 3_000;
 /// About what a commit takes.
 const COMMIT: Duration = Duration::from_micros(50);
 /// A reply that takes longer than this never comes.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A thread is woken by parking and unparking it (a futex).
 pub(crate) const FUTEX: &str = "futex";
@@ -34,10 +34,9 @@ pub(crate) const LOOPBACK: &str = "loopback round trip";
 /// One kind of hand-off under one load.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Wake {
-    /// Its kind.
     pub(crate) kind: String,
     /// What else went on.
-    #[serde(with = "load_word")]
+    #[serde(with = "LoadWord")]
     pub(crate) load: Load,
     /// How often it was measured.
     pub(crate) count: u64,
@@ -66,11 +65,6 @@ fn wake(kind: &str, load: Load, turns: &[u64], ways: u64) -> Wake {
     let mut histogram = histogram();
     turns.iter().for_each(|nanos| histogram.saturating_record((nanos / ways).max(1)));
     Wake { kind: kind.to_owned(), load, count: histogram.len(), micros: Spread::of(&histogram) }
-}
-
-/// Nanoseconds up to a minute.
-pub(super) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are in order")
 }
 
 /// How many turns are taken.
@@ -103,10 +97,10 @@ fn futex(turns: &Turns<'_>, pause: Duration) -> Result<Vec<u64>> {
     let turn = AtomicU32::new(0);
     let paused_ns = AtomicU64::new(0);
     let here = std::thread::current();
-    let apart = Apart::new();
+    let pinning = Pinning::new();
     std::thread::scope(|scope| {
         let other = scope.spawn(|| {
-            apart.iter().for_each(Apart::move_over);
+            pinning.iter().for_each(Pinning::move_over);
             loop {
                 match turn.load(Ordering::Acquire) {
                     0 => std::thread::park(),
@@ -142,17 +136,17 @@ fn futex(turns: &Turns<'_>, pause: Duration) -> Result<Vec<u64>> {
 fn eventfds(turns: &Turns<'_>) -> Result<Vec<u64>> {
     let (there, back) = (eventfd(0, EventfdFlags::empty())?, eventfd(0, EventfdFlags::empty())?);
     let (one, end) = (1_u64.to_ne_bytes(), u64::from(u32::MAX).to_ne_bytes());
-    let apart = Apart::new();
+    let pinning = Pinning::new();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            apart.iter().for_each(Apart::move_over);
+            pinning.iter().for_each(Pinning::move_over);
             let mut value = [0; 8];
             while rustix::io::read(&there, &mut value).is_ok() && value == one {
                 if rustix::io::write(&back, &one).is_err() {
                     break;
                 }
             }
-            // Whoever still waits would wait for ever.
+            // Wakes a thread that still waits.
             let _ = rustix::io::write(&back, &one);
         });
         let taken = turns.take(|| {
@@ -172,10 +166,10 @@ fn loopback(turns: &Turns<'_>) -> Result<Vec<u64>> {
     let (mut there, _) = listener.accept()?;
     for end in [&here, &there] {
         end.set_nodelay(true)?;
-        end.set_read_timeout(Some(PATIENCE))?;
+        end.set_read_timeout(Some(TIMEOUT))?;
     }
-    let apart = Apart::new();
-    let move_over = || apart.iter().for_each(Apart::move_over);
+    let pinning = Pinning::new();
+    let move_over = || pinning.iter().for_each(Pinning::move_over);
     std::thread::scope(|scope| {
         scope.spawn(move || {
             move_over();
@@ -205,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_ends_it_at_once() {
+    fn stop_ends_wake_measurement() {
         let stop = Stop::default();
         stop.ask();
         let wakes = measure(Load::Quiet, Duration::from_secs(60), &stop).unwrap();
