@@ -5,16 +5,24 @@
 
 #[path = "tidy/borders.rs"]
 mod borders;
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/files.rs"]
 mod files;
+#[path = "tidy/imports.rs"]
+mod imports;
 #[path = "tidy/mask.rs"]
 mod mask;
+#[path = "tidy/modules.rs"]
+mod modules;
 #[path = "tidy/ratchet.rs"]
 mod ratchet;
 #[path = "tidy/sizes.rs"]
 mod sizes;
 #[path = "tidy/texts.rs"]
 mod texts;
+#[path = "tidy/tokens.rs"]
+mod tokens;
 #[path = "tidy/words.rs"]
 mod words;
 
@@ -86,6 +94,11 @@ fn unsafe_stays_in_its_files() {
 #[test]
 fn the_core_is_pure() {
     everywhere(borders::impure);
+}
+
+#[test]
+fn files_import_in_one_direction() {
+    report(circles::import_circles(circles::KNOWN, &Tree::get().sources));
 }
 
 #[test]
