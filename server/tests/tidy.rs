@@ -9,6 +9,8 @@ mod borders;
 mod circles;
 #[path = "tidy/files.rs"]
 mod files;
+#[path = "tidy/glossary.rs"]
+mod glossary;
 #[path = "tidy/imports.rs"]
 mod imports;
 #[path = "tidy/items.rs"]
@@ -78,6 +80,11 @@ fn lines_are_short() {
 #[test]
 fn names_say_something() {
     report(words::banned(words::STILL, &Tree::get().sources));
+}
+
+#[test]
+fn public_types_use_words_of_the_glossary() {
+    report(glossary::unknown_words(Tree::get()));
 }
 
 #[test]

@@ -190,6 +190,11 @@ pub(crate) fn banned(still: &[(&str, usize)], sources: &[Source]) -> Vec<Finding
     findings
 }
 
+/// Whether a word alone is banned, if only in some folders.
+pub(crate) fn is_banned(word: &str) -> bool {
+    BANNED.iter().any(|ban| ban.is_in(&[word.to_owned()]))
+}
+
 /// The names of a file: its own, and those of its items.
 fn names(source: &Source) -> Vec<Name> {
     let items = items(source).into_iter().map(|item| (item.line, item.kind, item.name));
