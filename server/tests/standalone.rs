@@ -22,8 +22,11 @@ mod lives;
 mod log;
 #[path = "standalone/order.rs"]
 mod order;
+#[path = "program/polluted_host.rs"]
+mod polluted_host;
 #[path = "admin/ports.rs"]
 mod ports;
+mod program;
 #[path = "standalone/refusals.rs"]
 mod refusals;
 #[path = "admin/snapshots.rs"]
@@ -38,3 +41,8 @@ mod throttle;
 mod web;
 #[path = "golden/without_ring.rs"]
 mod without_ring;
+
+#[test]
+fn servers_start_and_stop_on_a_polluted_host() {
+    polluted_host::run_again(&["ports::", "refusals::", "disk_full::", "log::"]);
+}

@@ -11,6 +11,8 @@ mod circles;
 mod files;
 #[path = "tidy/glossary.rs"]
 mod glossary;
+#[path = "tidy/hosts.rs"]
+mod hosts;
 #[path = "tidy/imports.rs"]
 mod imports;
 #[path = "tidy/items.rs"]
@@ -95,6 +97,11 @@ fn nothing_is_left_half_done() {
 #[test]
 fn tests_do_not_sleep() {
     report(ratchet::hold(unfinished::SLEEPS, &Tree::get().sources, unfinished::sleeps));
+}
+
+#[test]
+fn tests_find_the_same_on_every_host() {
+    everywhere(hosts::of_the_host);
 }
 
 #[test]

@@ -8,9 +8,18 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "program/polluted_host.rs"]
+mod polluted_host;
+mod program;
+
+#[test]
+fn a_host_is_checked_and_a_server_watched_on_a_polluted_host() {
+    polluted_host::run_again(&["exit_code", "without_yes", "is_watched"]);
+}
+
 fn ringkeeper(args: &[&str], directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringkeeper"));
-    command.args(args).current_dir(directory).stdin(Stdio::null());
+    let mut command = program::ringkeeper(args);
+    command.current_dir(directory);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -162,6 +171,7 @@ fn a_running_server_is_watched() {
         "data",
         "-D4lw.commands.whitelist=mntr",
         "-DclientPortAddress=127.0.0.1",
+        "-Dzookeeper.admin.enableServer=false",
         "-Dringkeeper.log.device=pwrite",
         "-Dringkeeper.commit.target=throughput",
     ];

@@ -5,7 +5,8 @@ use std::process::Stdio;
 
 use tempfile::tempdir;
 
-use crate::host::{Host, errors, finish, ringkeeper, start};
+use crate::host::{Host, errors, finish, start};
+use crate::program::ringkeeper;
 use crate::web::get;
 
 #[test]

@@ -6,7 +6,8 @@ use ringkeeper_engine::acl::DigestAlg;
 use ringkeeper_engine::wire::{Acl, Id};
 use tempfile::tempdir;
 
-use crate::host::{Host, errors, finish, ringkeeper};
+use crate::host::{Host, errors, finish};
+use crate::program::ringkeeper;
 use crate::web::{get, request};
 
 const SNAPSHOT: &str = "/commands/snapshot";

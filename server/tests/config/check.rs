@@ -4,14 +4,14 @@ use std::path::Path;
 
 use ringkeeper_server::cli::{CheckArgs, Command};
 use ringkeeper_server::config::check::{self, Checked};
-use ringkeeper_server::config::{Env, Paint, page};
+use ringkeeper_server::config::{Paint, page};
 use serde_json::Value;
 
 use super::{Site, parse};
 
 fn checked(site: &Site, json: bool) -> (Checked, String) {
     let args = CheckArgs { start: site.args(&["zookeeper.maxCnxns=5"]), json };
-    let env = Env::from_pairs([("ZOO_TICK_TIME", "3000"), ("ZOO_TICKTIME", "3000")]);
+    let env = site.env(&[("ZOO_TICK_TIME", "3000"), ("ZOO_TICKTIME", "3000")]);
     let mut out = Vec::new();
     let checked = check::run(&args, &env, Paint::Plain, &mut out).unwrap();
     (checked, site.short(&String::from_utf8(out).unwrap()))
@@ -128,7 +128,7 @@ drops clients when all of them reconnect at once)
 #[test]
 fn the_page_of_settings_is_fresh() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/settings.md");
-    if std::env::var_os("UPDATE").is_some() {
+    if std::env::var("UPDATE").is_ok_and(|value| value == "1") {
         std::fs::write(&path, page::markdown()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();

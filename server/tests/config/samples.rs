@@ -75,6 +75,16 @@ fn what_solr_asks_for() {
     );
 }
 
+/// As on a machine where a ZooKeeper was: its directory is named, and what lies there is not read.
+#[test]
+fn a_myid_outside_of_the_directory_of_a_test_is_not_read() {
+    let foreign = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(foreign.path().join("myid"), "not a number").expect("a writable directory");
+    let site = Site::new(&format!("dataDir={}\nclientPort=2181\n", foreign.path().display()));
+    let (settings, said) = site.load().unwrap();
+    assert_eq!((settings.my_id, said), (None, Vec::new()));
+}
+
 #[test]
 fn what_clickhouse_recommends() {
     let site = Site::new(

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::mode::Mode;
+use crate::program::ringkeeper;
 use crate::script::Side;
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -20,7 +21,8 @@ const ATTEMPTS: usize = 3;
 
 /// How servers are started, and which side of a deliberate difference they are on.
 pub(crate) struct Target {
-    command: Vec<String>,
+    /// Another server's command; ours without any.
+    command: Option<Vec<String>>,
     pub(crate) side: Side,
     mode: Mode,
 }
@@ -37,14 +39,19 @@ impl Target {
     pub(crate) fn from_env(mode: Mode) -> Self {
         match env::var("RINGKEEPER_GOLDEN_COMMAND") {
             Ok(line) => {
-                let command = line.split_whitespace().map(String::from).collect();
+                let command = Some(line.split_whitespace().map(String::from).collect());
                 Self { command, side: Side::Apache, mode: Mode::Defaults }
             }
-            Err(_) => {
-                let command = vec![env!("CARGO_BIN_EXE_ringkeeper").into(), "start".into()];
-                Self { command, side: Side::Ringkeeper, mode }
-            }
+            Err(_) => Self { command: None, side: Side::Ringkeeper, mode },
         }
+    }
+
+    /// Another server may need its environment, such as where Java is.
+    fn command(&self) -> Command {
+        let Some(line) = &self.command else { return ringkeeper(&["start"]) };
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).stdin(Stdio::null());
+        command
     }
 
     /// Starts a server; once more if another process took the port in between.
@@ -65,17 +72,12 @@ impl Target {
         let cfg = home.path().join("zoo.cfg");
         fs::write(&cfg, zoo_cfg(&home, address, self.mode, config)).map_err(|e| e.to_string())?;
         let log = File::create(home.path().join("log")).map_err(|e| e.to_string())?;
-        let mut command = Command::new(&self.command[0]);
-        command
-            .args(&self.command[1..])
-            .arg(&cfg)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().map_err(|e| e.to_string())?)
-            .stderr(log);
+        let mut command = self.command();
+        command.arg(&cfg).stdout(log.try_clone().map_err(|e| e.to_string())?).stderr(log);
         let child = self
             .mode
             .spawn(&mut command)
-            .map_err(|e| format!("{} does not start: {e}", self.command[0]))?;
+            .map_err(|e| format!("{:?} does not start: {e}", command.get_program()))?;
         let mut host = Host { address, child, home };
         host.wait_until_serving()?;
         Ok(host)

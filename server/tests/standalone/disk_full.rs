@@ -22,6 +22,8 @@ fn on_a_small_disk(place: &Path, inner: &Command) -> Command {
     command.args(["--user", "--map-root-user", "--mount", "/bin/sh", "-c"]);
     command.arg("mount -t tmpfs -o size=32m none \"$0\" && exec \"$@\"").arg(place);
     command.arg(inner.get_program()).args(inner.get_args());
+    // The shell has to find `mount`.
+    command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     command
 }
 

@@ -9,7 +9,8 @@ use ringkeeper_engine::client::{Client, CreateMode, Options, Session};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::host::{Host, errors, finish, refused, ringkeeper};
+use crate::host::{Host, errors, finish, refused};
+use crate::program::ringkeeper;
 
 /// Everything may be read, clients keep the sessions that ZooKeeper gave them, and nothing goes by
 /// itself.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::tempdir;
 
-use crate::host::{Host, errors, finish, refused, ringkeeper, start};
+use crate::host::{Host, errors, finish, refused, start};
+use crate::program::ringkeeper;
 
 fn log(command: &str, home: &Path, more: &[&str]) -> (Option<i32>, String) {
     let mut arguments = vec!["log", command, home.to_str().unwrap()];

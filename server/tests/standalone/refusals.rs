@@ -7,7 +7,8 @@ use std::process::Stdio;
 
 use tempfile::tempdir;
 
-use crate::host::{Host, errors, finish, refused, ringkeeper, start};
+use crate::host::{Host, errors, finish, refused, start};
+use crate::program::ringkeeper;
 
 #[test]
 fn two_servers_do_not_share_a_directory() {
