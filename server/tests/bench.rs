@@ -111,7 +111,7 @@ fn start(directory: &Path) -> (Child, SocketAddr) {
 }
 
 #[test]
-fn a_restart_command_that_fails_is_told_and_what_was_measured_is_kept() {
+fn failed_restart_command_is_reported_and_the_results_are_kept() {
     let directory = tempfile::tempdir().unwrap();
     let (mut server, address) = start(&directory.path().join("data"));
     let script = "test \"$KILLED_SERVER\" = {server} && test \"$KILLED_PID\" -gt 1 && exit 9";
@@ -197,7 +197,7 @@ fn an_interrupted_run_shows_what_it_has_and_cleans_up() {
 }
 
 #[test]
-fn a_killed_run_takes_its_server_along_and_the_next_one_removes_the_rest() {
+fn killed_run_ends_its_server_and_the_next_run_removes_its_files() {
     let directory = tempfile::tempdir().unwrap();
     let (mut child, address) = begin(directory.path());
     assert!(Client::connect(address, Options::default()).is_ok());

@@ -4,8 +4,6 @@
 mod audit;
 #[path = "admin/commands.rs"]
 mod commands;
-#[path = "standalone/crowd.rs"]
-mod crowd;
 #[path = "standalone/disk_full.rs"]
 mod disk_full;
 #[path = "standalone/host.rs"]
@@ -20,6 +18,8 @@ mod limits;
 mod lives;
 #[path = "standalone/log.rs"]
 mod log;
+#[path = "standalone/many_clients.rs"]
+mod many_clients;
 #[path = "standalone/order.rs"]
 mod order;
 #[path = "program/polluted_host.rs"]

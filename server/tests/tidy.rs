@@ -80,7 +80,7 @@ fn lines_are_short() {
 }
 
 #[test]
-fn names_say_something() {
+fn names_have_no_banned_word() {
     report(words::banned(words::STILL, &Tree::get().sources));
 }
 

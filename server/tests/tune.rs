@@ -54,7 +54,7 @@ impl Drop for Ended {
 }
 
 #[test]
-fn a_server_would_start_with_what_is_recommended() {
+fn recommended_settings_are_accepted_by_a_server() {
     let site = directory();
     let disk = directory();
     let on = disk.path().to_str().unwrap();
@@ -144,7 +144,7 @@ fn a_signal_ends_a_probe_and_leaves_nothing() {
 }
 
 #[test]
-fn what_a_killed_probe_leaves_the_next_one_takes_away() {
+fn files_of_a_killed_probe_are_removed_by_the_next_one() {
     let disk = directory();
     let (mut probe, pid, _said) = begin(disk.path());
     let scratch = disk.path().join("ringkeeper-tune.tmp");

@@ -55,7 +55,7 @@ A server would start with this. It would serve port 2181 and keep its state in /
 }
 
 #[test]
-fn every_reason_is_given() {
+fn every_reason_against_a_start_is_listed() {
     let site = Site::new("clientPort=2181\nserver.1=a:1:2\nserver.2=b:1:2\ntickTime=fast\n");
     let (checked, text) = checked(&site, false);
     assert_eq!(checked, Checked::DoesNotStart);
@@ -83,7 +83,7 @@ A server would not start with this, for 2 reasons.
 }
 
 #[test]
-fn the_same_for_programs() {
+fn json_report_has_every_entry_and_setting() {
     let (_, text) = checked(&Site::new(GOOD), true);
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["starts"], true);

@@ -70,7 +70,7 @@ fn a_bad_configuration_is_refused_with_file_and_line() {
 }
 
 #[test]
-fn a_reader_may_go_before_everything_is_said() {
+fn output_to_a_closed_pipe_is_no_error() {
     let mut child = ringkeeper(&["settings"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));

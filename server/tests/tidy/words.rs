@@ -137,7 +137,7 @@ pub(crate) const STILL: &[(&str, usize)] = &[
     ("throw away", 2),
     ("around", 4),
     ("rank", 6),
-    ("crowd", 8),
+    ("crowd", 4),
     ("everybody", 1),
     ("nobody", 6),
     ("somebody", 1),
