@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn sums_say_what_they_lack() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let servers = vec![listener.local_addr().unwrap(), ([127, 0, 0, 1], 1).into()];
+        let servers = vec![listener.local_addr().unwrap(), ([127, 0, 0, 1], 0).into()];
         let keeper = crate::kill::Keeper::Nobody;
         let target = Target { name: "two".into(), servers, pids: Vec::new(), keeper };
         let mut members = Members::find(&target);
