@@ -10,13 +10,24 @@ use ringkeeper_engine::client::{Client, Options};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+#[path = "program/polluted_host.rs"]
+mod polluted_host;
+mod program;
+
+use program::ringkeeper;
+
 /// How long anything may take on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+#[test]
+fn a_run_cleans_up_on_a_polluted_host() {
+    polluted_host::run_again(&["interrupted", "without_its_data"]);
+}
+
 fn bench(directory: &Path, arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringkeeper"));
-    command.arg("bench").args(arguments.split(' ')).current_dir(directory);
-    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = ringkeeper(&["bench"]);
+    command.args(arguments.split(' ')).current_dir(directory);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -87,8 +98,8 @@ fn no_acknowledged_write_is_lost_when_the_server_is_killed_under_load() {
 
 /// Starts a server that serves until it is killed, for a run with `--server`.
 fn start(directory: &Path) -> (Child, SocketAddr) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringkeeper"));
-    command.args(["start", "0"]).arg(directory).arg("-DclientPortAddress=127.0.0.1");
+    let mut command = ringkeeper(&["start", "0"]);
+    command.arg(directory).arg("-DclientPortAddress=127.0.0.1");
     command.arg("-Dzookeeper.admin.enableServer=false");
     let mut server = command.stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -100,7 +111,7 @@ fn start(directory: &Path) -> (Child, SocketAddr) {
 }
 
 #[test]
-fn a_restart_command_that_fails_is_told_and_what_was_measured_is_kept() {
+fn failed_restart_command_is_reported_and_the_results_are_kept() {
     let directory = tempfile::tempdir().unwrap();
     let (mut server, address) = start(&directory.path().join("data"));
     let script = "test \"$KILLED_SERVER\" = {server} && test \"$KILLED_PID\" -gt 1 && exit 9";
@@ -129,14 +140,16 @@ fn a_server_that_comes_back_without_its_data_is_caught() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let start = |port: u16| {
-        let (program, data) = (env!("CARGO_BIN_EXE_ringkeeper"), data.display());
+        let (program, data) = (ringkeeper(&[]), data.display());
+        let program = program.get_program().display();
         format!(
             "exec {program} start {port} {data} -DclientPortAddress=127.0.0.1 \
                  -Dzookeeper.admin.enableServer=false"
         )
     };
     let mut shell = Command::new("/bin/sh");
-    let mut first = shell.arg("-c").arg(start(0)).stdout(Stdio::piped()).spawn().unwrap();
+    let mut first =
+        shell.env_clear().arg("-c").arg(start(0)).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(first.stdout.take().unwrap()).lines().map_while(Result::ok);
     let mut address = None;
     for line in lines.take_while(|line| !line.starts_with("ready in ")) {
@@ -184,7 +197,7 @@ fn an_interrupted_run_shows_what_it_has_and_cleans_up() {
 }
 
 #[test]
-fn a_killed_run_takes_its_server_along_and_the_next_one_removes_the_rest() {
+fn killed_run_ends_its_server_and_the_next_run_removes_its_files() {
     let directory = tempfile::tempdir().unwrap();
     let (mut child, address) = begin(directory.path());
     assert!(Client::connect(address, Options::default()).is_ok());

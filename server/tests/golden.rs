@@ -23,6 +23,9 @@ mod mode;
 mod pattern;
 #[path = "golden/play.rs"]
 mod play;
+#[path = "program/polluted_host.rs"]
+mod polluted_host;
+mod program;
 #[path = "golden/script.rs"]
 mod script;
 #[path = "golden/without_ring.rs"]
@@ -66,6 +69,11 @@ fn two_shards_over_epoll() {
 #[test]
 fn without_io_uring() {
     replay_share(Mode::WithoutRing);
+}
+
+#[test]
+fn scripts_replay_on_a_polluted_host() {
+    polluted_host::run_again(&["two_shards_over_epoll"]);
 }
 
 fn replay(target: &Target, scripts: &[PathBuf]) {

@@ -4,8 +4,6 @@
 mod audit;
 #[path = "admin/commands.rs"]
 mod commands;
-#[path = "standalone/crowd.rs"]
-mod crowd;
 #[path = "standalone/disk_full.rs"]
 mod disk_full;
 #[path = "standalone/host.rs"]
@@ -20,10 +18,15 @@ mod limits;
 mod lives;
 #[path = "standalone/log.rs"]
 mod log;
+#[path = "standalone/many_clients.rs"]
+mod many_clients;
 #[path = "standalone/order.rs"]
 mod order;
+#[path = "program/polluted_host.rs"]
+mod polluted_host;
 #[path = "admin/ports.rs"]
 mod ports;
+mod program;
 #[path = "standalone/refusals.rs"]
 mod refusals;
 #[path = "admin/snapshots.rs"]
@@ -38,3 +41,8 @@ mod throttle;
 mod web;
 #[path = "golden/without_ring.rs"]
 mod without_ring;
+
+#[test]
+fn servers_start_and_stop_on_a_polluted_host() {
+    polluted_host::run_again(&["ports::", "refusals::", "disk_full::", "log::"]);
+}

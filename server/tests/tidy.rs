@@ -5,18 +5,34 @@
 
 #[path = "tidy/borders.rs"]
 mod borders;
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/files.rs"]
 mod files;
+#[path = "tidy/glossary.rs"]
+mod glossary;
+#[path = "tidy/hosts.rs"]
+mod hosts;
+#[path = "tidy/imports.rs"]
+mod imports;
+#[path = "tidy/items.rs"]
+mod items;
 #[path = "tidy/links.rs"]
 mod links;
 #[path = "tidy/mask.rs"]
 mod mask;
+#[path = "tidy/modules.rs"]
+mod modules;
 #[path = "tidy/ratchet.rs"]
 mod ratchet;
 #[path = "tidy/sizes.rs"]
 mod sizes;
 #[path = "tidy/texts.rs"]
 mod texts;
+#[path = "tidy/tokens.rs"]
+mod tokens;
+#[path = "tidy/unfinished.rs"]
+mod unfinished;
 #[path = "tidy/words.rs"]
 mod words;
 
@@ -66,18 +82,28 @@ fn lines_are_short() {
 }
 
 #[test]
-fn names_say_something() {
-    everywhere(words::empty_names);
+fn names_have_no_banned_word() {
+    report(words::banned(words::STILL, &Tree::get().sources));
+}
+
+#[test]
+fn public_types_use_words_of_the_glossary() {
+    report(glossary::unknown_words(Tree::get()));
 }
 
 #[test]
 fn nothing_is_left_half_done() {
-    everywhere(words::half_done);
+    everywhere(unfinished::half_done);
 }
 
 #[test]
 fn tests_do_not_sleep() {
-    report(ratchet::hold(words::SLEEPS, &Tree::get().sources, words::sleeps));
+    report(ratchet::hold(unfinished::SLEEPS, &Tree::get().sources, unfinished::sleeps));
+}
+
+#[test]
+fn tests_find_the_same_on_every_host() {
+    everywhere(hosts::of_the_host);
 }
 
 #[test]
@@ -88,6 +114,11 @@ fn unsafe_stays_in_its_files() {
 #[test]
 fn the_core_is_pure() {
     everywhere(borders::impure);
+}
+
+#[test]
+fn files_import_in_one_direction() {
+    report(circles::import_circles(circles::KNOWN, &Tree::get().sources));
 }
 
 #[test]

@@ -8,9 +8,18 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "program/polluted_host.rs"]
+mod polluted_host;
+mod program;
+
+#[test]
+fn a_host_is_checked_and_a_server_watched_on_a_polluted_host() {
+    polluted_host::run_again(&["exit_code", "without_yes", "is_watched"]);
+}
+
 fn ringkeeper(args: &[&str], directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringkeeper"));
-    command.args(args).current_dir(directory).stdin(Stdio::null());
+    let mut command = program::ringkeeper(args);
+    command.current_dir(directory);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -45,7 +54,7 @@ impl Drop for Ended {
 }
 
 #[test]
-fn a_server_would_start_with_what_is_recommended() {
+fn recommended_settings_are_accepted_by_a_server() {
     let site = directory();
     let disk = directory();
     let on = disk.path().to_str().unwrap();
@@ -135,7 +144,7 @@ fn a_signal_ends_a_probe_and_leaves_nothing() {
 }
 
 #[test]
-fn what_a_killed_probe_leaves_the_next_one_takes_away() {
+fn files_of_a_killed_probe_are_removed_by_the_next_one() {
     let disk = directory();
     let (mut probe, pid, _said) = begin(disk.path());
     let scratch = disk.path().join("ringkeeper-tune.tmp");
@@ -162,6 +171,7 @@ fn a_running_server_is_watched() {
         "data",
         "-D4lw.commands.whitelist=mntr",
         "-DclientPortAddress=127.0.0.1",
+        "-Dzookeeper.admin.enableServer=false",
         "-Dringkeeper.log.device=pwrite",
         "-Dringkeeper.commit.target=throughput",
     ];

@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn unknown_processes_are_counted() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let servers = [listener.local_addr().unwrap(), ([127, 0, 0, 1], 1).into()];
+        let servers = [listener.local_addr().unwrap(), ([127, 0, 0, 1], 0).into()];
         let mut members = ServerProcesses::find(&servers, &[]);
         assert_eq!((members.pids().len(), members.unknown()), (1, 1));
         let usages = members.usages().unwrap();

@@ -139,7 +139,7 @@ impl<D: Directory> Log<D> {
             return Err(Fatal::Failed);
         }
         if let Some(first) = group.first {
-            assert!(group::follows(self.last, first), "{first} was ordered behind {}", self.last);
+            assert!(first.may_follow(self.last), "{first} was ordered behind {}", self.last);
             self.failed = true;
             self.write(group)?;
             self.failed = false;

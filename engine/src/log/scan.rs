@@ -1,6 +1,5 @@
 //! Reading a segment: pure, over the bytes of a whole file or of parts of it, one after the other.
 
-use super::group::follows;
 use super::header::Header;
 use super::high_water::Waypoint;
 use super::layout;
@@ -66,7 +65,7 @@ impl Scan {
             return Err(Stop::Chain);
         }
         match record.zxid() {
-            Some(zxid) if !follows(self.last, zxid) => Err(Stop::Order(zxid)),
+            Some(zxid) if !zxid.may_follow(self.last) => Err(Stop::Order(zxid)),
             Some(_) | None => Ok(()),
         }
     }

@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn nobody_there_is_told() {
-        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // A port that nobody can take.
+        let gone = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let args = StatusArgs { server: gone.to_string(), json: false, timeout_ms: 5_000 };
         let mut out = Vec::new();
         assert!(!run(&args, &mut out).unwrap());

@@ -1,6 +1,8 @@
 //! The environment: the variables of ZooKeeper's official container image and of its scripts.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::origin::{Origin, Warning, Weight};
 use super::suggest;
@@ -10,6 +12,16 @@ use super::table;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Env {
     variables: BTreeMap<String, String>,
+    files: Files,
+}
+
+/// Which files are read that no setting names. A test must not find what another program left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Files {
+    #[default]
+    None,
+    Below(PathBuf),
+    All,
 }
 
 /// Variables that have a meaning but are not the value of one setting.
@@ -44,13 +56,29 @@ impl Env {
         let text = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
-        Env { variables: text.collect() }
+        Env { variables: text.collect(), files: Files::All }
     }
 
-    /// These variables and no others.
+    /// These variables and no others, and no file that no setting names.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Env {
         let owned = pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Env { variables: owned.collect() }
+        Env { variables: owned.collect(), files: Files::None }
+    }
+
+    /// The same with the files of a directory.
+    #[must_use]
+    pub fn with_files_below(self, directory: &Path) -> Env {
+        Env { files: Files::Below(directory.to_owned()), ..self }
+    }
+
+    /// Reads a file that no setting names.
+    pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let hidden = match &self.files {
+            Files::None => true,
+            Files::Below(directory) => !path.starts_with(directory),
+            Files::All => false,
+        };
+        if hidden { Err(io::ErrorKind::NotFound.into()) } else { std::fs::read(path) }
     }
 
     /// A variable, if it is set to something.
@@ -159,6 +187,20 @@ mod tests {
     fn words_of_a_shell() {
         let words = shell_words("-Xmx1g  -Da='b c' -D\"x\"=y\t''");
         assert_eq!(words, ["-Xmx1g", "-Da=b c", "-Dx=y", ""]);
+    }
+
+    #[test]
+    fn files_outside_of_the_directory_of_a_test_are_not_found() {
+        let [own, other] = [(); 2].map(|()| tempfile::tempdir().expect("a temporary directory"));
+        let found = |env: &Env, directory: &tempfile::TempDir| {
+            std::fs::write(directory.path().join("myid"), "7").expect("a writable directory");
+            env.read(&directory.path().join("myid")).is_ok()
+        };
+        let env = Env::from_pairs([]);
+        assert!(!found(&env, &own) && !found(&env, &other));
+        let env = env.with_files_below(own.path());
+        assert!(found(&env, &own) && !found(&env, &other));
+        assert!(found(&Env::of_process(), &other));
     }
 
     #[test]

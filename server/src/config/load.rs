@@ -194,7 +194,7 @@ fn my_id(values: &Values, env: &Env, problems: &mut Vec<Problem>) -> Option<u64>
     let Value::Text(directory) = &values.held("dataDir").value else { return None };
     let path = Path::new(directory).join("myid");
     let name: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
-    let (text, origin) = match std::fs::read(&path) {
+    let (text, origin) = match env.read(&path) {
         Ok(bytes) => (String::from_utf8_lossy(&bytes).into_owned(), Origin::File(name)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let text = env.get("ZOO_MY_ID")?.to_owned();

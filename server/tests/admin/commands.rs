@@ -129,7 +129,7 @@ fn every_command_has_the_fields_of_zookeeper() {
 }
 
 #[test]
-fn answers_tell_what_is_there() {
+fn admin_answers_report_the_servers_state() {
     let home = tempdir().unwrap();
     let host = host(home.path(), &["admin.commandURL=/zk"]);
     let mut client = like_the_recorded(&host);
@@ -205,7 +205,7 @@ fn the_metrics_are_those_of_zookeeper_and_ours() {
 }
 
 #[test]
-fn health_is_that_of_every_thread() {
+fn health_depends_on_every_thread() {
     let home = tempdir().unwrap();
     let host = host(home.path(), &["ringkeeper.shards=3"]);
     for (path, status) in [("/ready", "ready"), ("/live", "live")] {

@@ -14,7 +14,7 @@ fn host(more: &[&str]) -> (tempfile::TempDir, Host) {
 }
 
 #[test]
-fn strange_requests_are_refused_and_harm_nobody() {
+fn malformed_http_requests_are_refused_and_others_served() {
     let (_home, host) = host(&[]);
     let at = host.http[0];
     for (method, path, status) in [
@@ -63,7 +63,7 @@ fn a_connection_serves_many_requests() {
 }
 
 #[test]
-fn who_says_nothing_or_speaks_too_slowly_is_cut_off() {
+fn silent_or_slow_http_client_is_closed() {
     let (_home, host) = host(&["admin.idleTimeout=200"]);
     let mut silent = connect(host.http[0]);
     let mut halfway = connect(host.http[0]);
@@ -79,11 +79,11 @@ fn who_says_nothing_or_speaks_too_slowly_is_cut_off() {
 }
 
 #[test]
-fn a_crowd_is_turned_away_and_the_others_are_served() {
+fn http_connections_above_the_limit_are_refused_and_others_served() {
     let (_home, host) = host(&[]);
-    let mut crowd: Vec<_> = (0..64).map(|_| connect(host.http[0])).collect();
+    let mut clients: Vec<_> = (0..64).map(|_| connect(host.http[0])).collect();
     // Connections are taken in their order, so that an answer to the last one follows all others.
-    let last = crowd.last_mut().unwrap();
+    let last = clients.last_mut().unwrap();
     last.write_all(b"GET /live HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
     let mut byte = [0];
     last.read_exact(&mut byte).unwrap();
@@ -91,7 +91,7 @@ fn a_crowd_is_turned_away_and_the_others_are_served() {
     assert_eq!(read(&mut over).status, 503);
     let mut client = host.connect();
     client.create("/served", b"").unwrap();
-    drop(crowd);
+    drop(clients);
     // Their places are free as soon as the server has noticed; who asks meanwhile is told so.
     let served = (0..10_000).any(|_| {
         let mut stream = connect(host.http[0]);

@@ -5,7 +5,8 @@ use std::process::Stdio;
 
 use tempfile::tempdir;
 
-use crate::host::{Host, errors, finish, ringkeeper, start};
+use crate::host::{Host, errors, finish, start};
+use crate::program::ringkeeper;
 use crate::web::get;
 
 #[test]
@@ -25,7 +26,7 @@ fn a_server_whose_port_for_commands_is_taken_serves_its_clients() {
 }
 
 #[test]
-fn nothing_listens_that_is_switched_off() {
+fn disabled_http_server_does_not_listen() {
     let home = tempdir().unwrap();
     let host = Host::start(home.path(), &["admin.enableServer=false"]);
     assert!(host.http.is_empty());

@@ -6,7 +6,8 @@ use ringkeeper_engine::acl::DigestAlg;
 use ringkeeper_engine::wire::{Acl, Id};
 use tempfile::tempdir;
 
-use crate::host::{Host, errors, finish, ringkeeper};
+use crate::host::{Host, errors, finish};
+use crate::program::ringkeeper;
 use crate::web::{get, request};
 
 const SNAPSHOT: &str = "/commands/snapshot";
@@ -54,7 +55,7 @@ fn a_snapshot_is_a_backup() {
 }
 
 #[test]
-fn who_may_not_do_everything_to_the_root_gets_none() {
+fn snapshot_without_all_permissions_on_the_root_is_refused() {
     let home = tempdir().unwrap();
     let host = Host::start(home.path(), &[OFTEN]);
     let id = DigestAlg::Sha1.identity("boss:secret");
@@ -77,7 +78,7 @@ fn who_may_not_do_everything_to_the_root_gets_none() {
 }
 
 #[test]
-fn the_address_that_a_proxy_names_counts_only_where_it_is_believed() {
+fn forwarded_address_counts_only_where_it_is_configured() {
     for (believed, status) in [("false", 403), ("true", 200)] {
         let home = tempdir().unwrap();
         let setting = format!("IPAuthenticationProvider.usexforwardedfor={believed}");
@@ -91,7 +92,7 @@ fn the_address_that_a_proxy_names_counts_only_where_it_is_believed() {
 }
 
 #[test]
-fn snapshots_are_rare_or_switched_off() {
+fn snapshot_requests_above_the_rate_or_when_disabled_are_refused() {
     let home = tempdir().unwrap();
     let auth = [("Authorization", "digest any:body")];
     let host = Host::start(home.path(), &[]);

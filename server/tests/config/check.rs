@@ -4,14 +4,14 @@ use std::path::Path;
 
 use ringkeeper_server::cli::{CheckArgs, Command};
 use ringkeeper_server::config::check::{self, Checked};
-use ringkeeper_server::config::{Env, Paint, page};
+use ringkeeper_server::config::{Paint, page};
 use serde_json::Value;
 
 use super::{Site, parse};
 
 fn checked(site: &Site, json: bool) -> (Checked, String) {
     let args = CheckArgs { start: site.args(&["zookeeper.maxCnxns=5"]), json };
-    let env = Env::from_pairs([("ZOO_TICK_TIME", "3000"), ("ZOO_TICKTIME", "3000")]);
+    let env = site.env(&[("ZOO_TICK_TIME", "3000"), ("ZOO_TICKTIME", "3000")]);
     let mut out = Vec::new();
     let checked = check::run(&args, &env, Paint::Plain, &mut out).unwrap();
     (checked, site.short(&String::from_utf8(out).unwrap()))
@@ -55,7 +55,7 @@ A server would start with this. It would serve port 2181 and keep its state in /
 }
 
 #[test]
-fn every_reason_is_given() {
+fn every_reason_against_a_start_is_listed() {
     let site = Site::new("clientPort=2181\nserver.1=a:1:2\nserver.2=b:1:2\ntickTime=fast\n");
     let (checked, text) = checked(&site, false);
     assert_eq!(checked, Checked::DoesNotStart);
@@ -83,7 +83,7 @@ A server would not start with this, for 2 reasons.
 }
 
 #[test]
-fn the_same_for_programs() {
+fn json_report_has_every_entry_and_setting() {
     let (_, text) = checked(&Site::new(GOOD), true);
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["starts"], true);
@@ -128,7 +128,7 @@ drops clients when all of them reconnect at once)
 #[test]
 fn the_page_of_settings_is_fresh() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operate/settings.md");
-    if std::env::var_os("UPDATE").is_some() {
+    if std::env::var("UPDATE").is_ok_and(|value| value == "1") {
         std::fs::write(&path, page::markdown()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();

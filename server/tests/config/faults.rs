@@ -27,7 +27,7 @@ fn an_ensemble_in_its_own_file_is_refused_too() {
 }
 
 #[test]
-fn what_asks_for_more_safety_than_there_is_is_refused() {
+fn settings_for_missing_security_features_are_refused() {
     let site = Site::new(
         "dataDir=@\nclientPort=2181\nsecureClientPort=2281\nssl.keyStore.location=/k.jks\n\
          authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\n\
@@ -75,7 +75,7 @@ fn mistakes_say_where_they_are_and_what_to_write() {
 }
 
 #[test]
-fn a_target_of_group_commit_that_is_none_is_answered_with_one() {
+fn bad_group_commit_target_is_refused_with_a_good_one() {
     let key = "ringkeeper.commit.target";
     for (value, said) in [
         ("p99<0", "no write is durable in no time at all; write ringkeeper.commit.target=p99<2ms"),
@@ -100,7 +100,7 @@ fn a_target_of_group_commit_that_is_none_is_answered_with_one() {
 }
 
 #[test]
-fn settings_that_contradict_each_other() {
+fn contradicting_settings_are_refused() {
     let error = |text: &str| Site::new(&format!("dataDir=@\nclientPort=2181\n{text}")).error();
     assert_eq!(
         error("minSessionTimeout=90000"),
@@ -135,7 +135,7 @@ fn settings_that_contradict_each_other() {
 }
 
 #[test]
-fn what_is_missing() {
+fn missing_settings_and_files_are_reported() {
     assert_eq!(
         Site::new("tickTime=2000\n").error(),
         "zoo.cfg: dataDir: it is not set; write dataDir=/var/lib/ringkeeper\n\
@@ -153,7 +153,7 @@ fn what_is_missing() {
 }
 
 #[test]
-fn remarks_on_a_configuration_that_works() {
+fn working_configuration_loads_with_its_warnings() {
     let site = Site::new(
         "dataDir=@\nclientPort=2181\ntickTme=3000\nconnectionMaxTokens=5\nzookeeper.snapCount=7\n\
          clientPort=2182\nautopurge.snapRetainCount=1\nhouse.colour=blue\nnio.numWorkerThreads=4\n\
@@ -182,7 +182,7 @@ fn remarks_on_a_configuration_that_works() {
 }
 
 #[test]
-fn a_name_of_the_guide_gives_way_to_the_real_one() {
+fn documented_alias_gives_way_to_the_name_that_zookeeper_reads() {
     let site =
         Site::new("dataDir=@\nclientPort=1\nconnectionMaxTokens=5\nconnection_throttle_tokens=6\n");
     let (settings, said) = site.load().unwrap();
@@ -194,7 +194,7 @@ fn a_name_of_the_guide_gives_way_to_the_real_one() {
 }
 
 #[test]
-fn the_number_of_the_server() {
+fn myid_file_wins_over_the_variable() {
     let site = Site::new("dataDir=@\nclientPort=2181\nserver.1=a:1:2\n");
     assert_eq!(site.load().unwrap().0.my_id, None);
     assert_eq!(site.load_with(&[], &[("ZOO_MY_ID", "1")]).unwrap().0.my_id, Some(1));

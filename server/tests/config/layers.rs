@@ -14,7 +14,7 @@ fn origin(settings: &Settings, key: &str) -> String {
 }
 
 #[test]
-fn the_command_line_then_the_file_then_the_environment_then_the_default() {
+fn precedence_is_command_line_file_environment_default() {
     let site = Site::new("dataDir=@\nclientPort=2181\nsnapCount=30\nmaxClientCnxns=31\n");
     let variables = [
         ("SERVER_JVMFLAGS", "-Xmx1g -Dzookeeper.snapCount=20 -Dzookeeper.maxCnxns=21"),
@@ -45,7 +45,7 @@ fn the_command_line_then_the_file_then_the_environment_then_the_default() {
 }
 
 #[test]
-fn a_start_without_anything_is_safe_to_try() {
+fn start_without_configuration_listens_on_loopback() {
     for words in [&[][..], &["start"]] {
         let (settings, said) = start(words, &[]).unwrap();
         assert_eq!(said, [""; 0]);
@@ -61,7 +61,7 @@ fn a_start_without_anything_is_safe_to_try() {
 }
 
 #[test]
-fn the_positional_form_of_zookeeper() {
+fn positional_arguments_are_port_directory_tick_and_limit() {
     let (settings, said) = start(&["start", "2182", "/data"], &[]).unwrap();
     assert_eq!(said, [""; 0]);
     assert_eq!((settings.client_port, settings.client_port_address), (2182, Listen::Any));
@@ -78,7 +78,7 @@ fn the_positional_form_of_zookeeper() {
 }
 
 #[test]
-fn the_variables_of_the_container_image() {
+fn variables_of_the_container_image_are_settings() {
     let variables = [
         ("ZOO_DATA_DIR", "/data"),
         ("ZOO_DATA_LOG_DIR", "/datalog"),
@@ -129,7 +129,7 @@ fn the_variables_of_the_container_image() {
 /// The image has 0 as its own default: whoever has not chosen it gets what keeps the disk from
 /// filling up.
 #[test]
-fn never_to_purge_has_to_be_said_in_the_file() {
+fn purge_interval_zero_disables_purging_only_in_a_file() {
     let (settings, said) = start(&[], &[("ZOO_AUTOPURGE_PURGEINTERVAL", "0")]).unwrap();
     assert_eq!(settings.autopurge_purge_interval, Purge::AfterEachSnapshot);
     assert_eq!(origin(&settings, "autopurge.purgeInterval"), "after each snapshot");
@@ -142,7 +142,7 @@ fn never_to_purge_has_to_be_said_in_the_file() {
 
 /// The image writes a file of its variables only where there is none.
 #[test]
-fn a_file_in_the_place_of_the_image_goes_before_its_variables() {
+fn configuration_file_of_the_image_wins_over_its_variables() {
     let site = Site::new("dataDir=@\nclientPort=2183\nserver.9=a:1:2\n");
     let directory = site.directory.path().to_str().unwrap();
     let servers = ("ZOO_SERVERS", "server.1=a:1:2;2181 server.2=b:1:2;2181");
@@ -156,7 +156,7 @@ fn a_file_in_the_place_of_the_image_goes_before_its_variables() {
 }
 
 #[test]
-fn names_of_properties() {
+fn property_names_are_accepted_with_a_warning_where_zookeeper_differs() {
     let site = Site::new("dataDir=@\nclientPort=2181\n");
     let definitions = [
         "jute.maxbuffer=2000000",
@@ -199,7 +199,7 @@ fn names_of_properties() {
 }
 
 #[test]
-fn options_of_the_command_line() {
+fn command_line_options_override_definitions() {
     let (settings, _) = start(&["--log-format", "json", "--log-level=debug"], &[]).unwrap();
     assert_eq!((settings.log_format, settings.log_level), (LogFormat::Json, LogLevel::Debug));
     let (settings, _) = start(&["start", "-Dringkeeper.log.level=trace"], &[]).unwrap();
@@ -221,7 +221,7 @@ fn options_of_the_command_line() {
 }
 
 #[test]
-fn what_matters_and_what_is_only_good_to_know() {
+fn setting_without_effect_is_a_note_and_an_unknown_one_a_warning() {
     let site = Site::new("dataDir=@\nclientPort=2181\nnio.numWorkerThreads=1\ntickTme=1\n");
     let env = ringkeeper_server::config::Env::default();
     let (_, said) = Settings::load(&site.args(&[]), &env).unwrap();
@@ -230,7 +230,7 @@ fn what_matters_and_what_is_only_good_to_know() {
 }
 
 #[test]
-fn an_included_file_comes_behind_whoever_names_it() {
+fn included_file_loses_to_the_file_that_includes_it() {
     let site = Site::new(
         "dataDir=@\nclientPort=2181\nringkeeper.include=conf/tune.cfg\npreAllocSize=32768\n",
     );
@@ -251,7 +251,7 @@ fn an_included_file_comes_behind_whoever_names_it() {
 }
 
 #[test]
-fn an_included_file_has_to_be_there_and_includes_no_other() {
+fn missing_or_nested_include_is_refused() {
     let site = Site::new("dataDir=@\nclientPort=2181\nringkeeper.include=tune.cfg\n");
     assert!(site.error().starts_with("tune.cfg: it cannot be read"), "{}", site.error());
     site.write("tune.cfg", "\nringkeeper.include=other.cfg\n");

@@ -7,6 +7,8 @@ mod config_target;
 mod faults;
 mod fuzz;
 mod layers;
+#[path = "../program/polluted_host.rs"]
+mod polluted_host;
 #[path = "../../../engine/fuzz/src/properties.rs"]
 mod properties_target;
 mod samples;
@@ -51,10 +53,15 @@ impl Site {
     }
 
     fn load_with(&self, definitions: &[&str], variables: &[(&str, &str)]) -> Loaded {
-        let env = Env::from_pairs(variables.iter().copied());
+        let env = self.env(variables);
         load(&self.args(definitions), &env)
             .map(|(settings, said)| (settings, said.iter().map(|text| self.short(text)).collect()))
             .map_err(|error| self.short(&error))
+    }
+
+    /// These variables, and no files but those of the directory.
+    fn env(&self, variables: &[(&str, &str)]) -> Env {
+        Env::from_pairs(variables.iter().copied()).with_files_below(self.directory.path())
     }
 
     fn load(&self) -> Loaded {
@@ -69,6 +76,11 @@ impl Site {
     fn short(&self, text: &str) -> String {
         text.replace(&format!("{}/", self.directory.path().display()), "")
     }
+}
+
+#[test]
+fn every_configuration_loads_on_a_polluted_host() {
+    polluted_host::run_again(&[]);
 }
 
 fn load(args: &StartArgs, env: &Env) -> Loaded {

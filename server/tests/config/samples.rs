@@ -7,7 +7,7 @@ use ringkeeper_server::config::{Listen, Purge};
 use super::{Site, only};
 
 #[test]
-fn the_sample_of_the_distribution() {
+fn sample_of_the_distribution_loads() {
     let site = Site::new(
         "# The length of a tick\ntickTime=2000\n# How long the first synchronisation may take\n\
          initLimit=10\n# How far behind is too far\nsyncLimit=5\n# Only an example, not for use\n\
@@ -28,7 +28,7 @@ fn the_sample_of_the_distribution() {
 }
 
 #[test]
-fn what_the_container_image_writes() {
+fn configuration_of_the_container_image_loads() {
     let site = Site::new(
         "dataDir=/data\ndataLogDir=/datalog\ntickTime=2000\ninitLimit=5\nsyncLimit=2\n\
          autopurge.snapRetainCount=3\nautopurge.purgeInterval=0\nmaxClientCnxns=60\n\
@@ -43,7 +43,7 @@ fn what_the_container_image_writes() {
 }
 
 #[test]
-fn what_kafka_brings_along() {
+fn configuration_of_kafka_loads() {
     let site = Site::new(
         "# A licence\n# where the snapshots are\ndataDir=/tmp/zookeeper\n\
          # where the clients connect\nclientPort=2181\n# no limit\n\
@@ -58,7 +58,7 @@ fn what_kafka_brings_along() {
 }
 
 #[test]
-fn what_solr_asks_for() {
+fn configuration_of_solr_loads() {
     let site = Site::new(
         "tickTime=2000\ndataDir=/var/lib/zookeeper\nclientPort=2181\n\
          4lw.commands.whitelist=mntr,conf,ruok\nautopurge.snapRetainCount=3\n\
@@ -75,8 +75,18 @@ fn what_solr_asks_for() {
     );
 }
 
+/// As on a machine where a ZooKeeper was: its directory is named, and what lies there is not read.
 #[test]
-fn what_clickhouse_recommends() {
+fn a_myid_outside_of_the_directory_of_a_test_is_not_read() {
+    let foreign = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(foreign.path().join("myid"), "not a number").expect("a writable directory");
+    let site = Site::new(&format!("dataDir={}\nclientPort=2181\n", foreign.path().display()));
+    let (settings, said) = site.load().unwrap();
+    assert_eq!((settings.my_id, said), (None, Vec::new()));
+}
+
+#[test]
+fn configuration_of_clickhouse_loads() {
     let site = Site::new(
         "tickTime=2000\ninitLimit=300\nsyncLimit=10\nmaxClientCnxns=2000\n\
          maxSessionTimeout=60000000\ndataDir=/opt/zookeeper/data\ndataLogDir=/opt/zookeeper/logs\n\
@@ -92,7 +102,7 @@ fn what_clickhouse_recommends() {
 }
 
 #[test]
-fn what_bitnami_writes() {
+fn configuration_of_bitnami_loads() {
     let site = Site::new(
         "tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir=@/data\nclientPort=2181\n\
          maxClientCnxns=60\nmaxCnxns=0\nautopurge.purgeInterval=24\nautopurge.snapRetainCount=3\n\
@@ -107,7 +117,7 @@ fn what_bitnami_writes() {
 }
 
 #[test]
-fn what_zookeeper_leaves_behind_after_moving_the_servers_out() {
+fn dynamic_configuration_of_zookeeper_loads() {
     let site = Site::new(
         "dataDir=@\nreconfigEnabled=true\ndynamicConfigFile=@/zoo.cfg.dynamic.100000000\n",
     );

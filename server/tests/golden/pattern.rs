@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn members_come_in_any_order_but_all_of_them() {
+    fn members_match_in_any_order_if_all_are_there() {
         let mut bound = Bound::new();
         let three = expected("{ 01aa | 01bb | 01bb }");
         assert_eq!(compare(&three, &[1, 0xbb, 1, 0xaa, 1, 0xbb], &mut bound), Ok(()));

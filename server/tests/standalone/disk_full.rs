@@ -22,6 +22,8 @@ fn on_a_small_disk(place: &Path, inner: &Command) -> Command {
     command.args(["--user", "--map-root-user", "--mount", "/bin/sh", "-c"]);
     command.arg("mount -t tmpfs -o size=32m none \"$0\" && exec \"$@\"").arg(place);
     command.arg(inner.get_program()).args(inner.get_args());
+    // The shell has to find `mount`.
+    command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     command
 }
 
@@ -82,7 +84,7 @@ fn write_again(client: &mut Client, number: usize) {
 }
 
 #[test]
-fn writes_are_refused_and_come_back_and_nothing_else_suffers() {
+fn full_disk_refuses_writes_until_there_is_space_and_serves_reads() {
     let home = tempdir().unwrap();
     if !is_possible(home.path()) {
         return;
@@ -115,7 +117,7 @@ fn writes_are_refused_and_come_back_and_nothing_else_suffers() {
 }
 
 #[test]
-fn a_first_start_says_that_there_is_no_space() {
+fn first_start_on_a_full_disk_is_refused_with_the_reason() {
     let home = tempdir().unwrap();
     if !is_possible(home.path()) {
         return;

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use ringkeeper_engine::client::{Client, Options};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::program::ringkeeper;
+
 /// How long a start may take on a machine that is busy with other tests.
 const START: Duration = Duration::from_secs(60);
 /// Segments that are quickly made: no test here writes much.
@@ -29,13 +31,6 @@ pub(crate) struct Host {
 struct Banner {
     clients: Option<SocketAddr>,
     http: Vec<SocketAddr>,
-}
-
-/// The program with these arguments, and nothing of this process's environment.
-pub(crate) fn ringkeeper(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringkeeper"));
-    command.args(arguments).env_clear().stdin(Stdio::null());
-    command
 }
 
 /// The end of a program that ends by itself.

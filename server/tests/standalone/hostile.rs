@@ -30,7 +30,7 @@ fn change(good: &mut Client, path: &str, times: usize) {
 /// Ten thousand events wait for a client that does not read; when it reads, they all come, in
 /// order, and in between nobody else has noticed.
 #[test]
-fn events_wait_for_who_does_not_read() {
+fn events_to_a_client_that_does_not_read_are_kept_until_it_reads() {
     const CHANGES: usize = 10_000;
     in_every_mode(&[], |host, good| {
         let mut watcher = Stranger::connect(host, 40_000);
@@ -54,7 +54,7 @@ fn events_wait_for_who_does_not_read() {
 
 /// Events of which nobody knows whether they will ever be read have an end.
 #[test]
-fn who_never_reads_is_cut_off() {
+fn client_that_never_reads_is_closed() {
     const PATH_BYTES: usize = 250_000;
     in_every_mode(&[], |host, good| {
         let path = format!("/{}", "p".repeat(PATH_BYTES));
@@ -73,7 +73,7 @@ fn who_never_reads_is_cut_off() {
 
 /// Replies that nobody takes stop the reading of what asks for them.
 #[test]
-fn replies_wait_for_who_does_not_read() {
+fn replies_to_a_client_that_does_not_read_are_kept_until_it_reads() {
     const STRANGERS: usize = 20;
     const READS: usize = 2_000;
     in_every_mode(&[], |host, good| {
@@ -113,7 +113,7 @@ fn a_multi_read_of_more_than_memory_is_refused() {
 
 /// Writes that are asked for without end are taken in as far as there is room for their replies.
 #[test]
-fn who_only_writes_is_answered_to_the_end() {
+fn client_that_only_writes_gets_every_reply_in_the_end() {
     const WRITES: usize = 20_000;
     in_every_mode(&[], |host, good| {
         good.create("/flooded", b"").unwrap();
@@ -148,7 +148,7 @@ fn silent_connections_are_closed() {
     in_every_mode(&["maxClientCnxns=0", "nio.sessionlessCnxnTimeout=1000"], |host, good| {
         let before = host.resident_bytes();
         let hello = handshake(4_000);
-        let crowd: Vec<TcpStream> = (0..count)
+        let clients: Vec<TcpStream> = (0..count)
             .map(|number| {
                 let mut stream = TcpStream::connect(host.address).unwrap();
                 stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -160,7 +160,7 @@ fn silent_connections_are_closed() {
         serve(good);
         let grown = host.resident_bytes().saturating_sub(before);
         assert!(grown < 64 * MIB, "{grown} bytes");
-        for mut stream in crowd {
+        for mut stream in clients {
             let said = stream.read(&mut [0; 8]);
             assert!(matches!(said, Ok(0)) || is_reset(&said), "{said:?}");
         }
@@ -173,7 +173,7 @@ fn is_reset(said: &std::io::Result<usize>) -> bool {
 
 /// A request that trickles in is no sign of life: its session ends, and its connection with it.
 #[test]
-fn a_trickling_request_does_not_keep_a_session() {
+fn request_sent_byte_by_byte_does_not_keep_the_session_alive() {
     in_every_mode(&["tickTime=200"], |host, good| {
         let before = host.resident_bytes();
         let mut stranger = Stranger::connect(host, 400);
@@ -201,7 +201,7 @@ fn a_trickling_request_does_not_keep_a_session() {
 
 /// Those who ask and do not wait for the answer leave nothing behind.
 #[test]
-fn a_flood_of_words_leaves_nothing_behind() {
+fn many_four_letter_words_leave_no_connection_behind() {
     const ROUNDS: usize = 600;
     let words = ["ruok", "srvr", "mntr", "stat", "cons", "wchs", "conf", "dump"];
     // Each report of connections lists all of them, and nobody says how many there are.

@@ -9,7 +9,8 @@ use ringkeeper_engine::client::{Client, CreateMode, Options, Session};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::host::{Host, errors, finish, refused, ringkeeper};
+use crate::host::{Host, errors, finish, refused};
+use crate::program::ringkeeper;
 
 /// Everything may be read, clients keep the sessions that ZooKeeper gave them, and nothing goes by
 /// itself.
@@ -177,7 +178,7 @@ fn unhex(text: &str) -> [u8; 16] {
 }
 
 #[test]
-fn a_directory_with_a_fuzzy_snapshot_packed_with_gzip() {
+fn directory_with_a_gzip_fuzzy_snapshot_is_imported() {
     let transactions = &expected("fuzzy")["report"]["transactions"];
     assert!(transactions["left_to_log"].as_u64() > Some(0), "it is not fuzzy");
     assert!(transactions["missed"].as_u64() > Some(0), "it is not fuzzy");
@@ -185,22 +186,22 @@ fn a_directory_with_a_fuzzy_snapshot_packed_with_gzip() {
 }
 
 #[test]
-fn a_directory_that_never_saw_a_snapshot_but_its_first() {
+fn directory_with_its_first_snapshot_only_is_imported_from_the_log() {
     check("log");
 }
 
 #[test]
-fn a_directory_of_an_ensemble() {
+fn directory_of_an_ensemble_is_imported() {
     check("ensemble");
 }
 
 #[test]
-fn a_snapshot_that_is_packed_with_snappy() {
+fn snapshot_packed_with_snappy_is_imported() {
     check("snappy");
 }
 
 #[test]
-fn a_look_changes_nothing() {
+fn dry_run_of_an_import_changes_nothing() {
     let copy = Damaged::of("fuzzy");
     let names = || {
         let entries = fs::read_dir(copy.folder()).unwrap();
@@ -218,7 +219,7 @@ fn a_look_changes_nothing() {
 }
 
 #[test]
-fn a_start_in_such_a_directory_names_the_command() {
+fn start_in_a_directory_of_zookeeper_names_the_import_command() {
     let copy = Damaged::of("log");
     let said = refused(copy.home.path());
     let command = format!("ringkeeper import --from {}", text(copy.home.path()));
@@ -226,7 +227,7 @@ fn a_start_in_such_a_directory_names_the_command() {
 }
 
 #[test]
-fn a_bad_snapshot_is_passed_over() {
+fn import_skips_a_bad_snapshot() {
     let copy = Damaged::of("log");
     let good = copy.look(&[]).unwrap();
     let newer =
@@ -243,7 +244,7 @@ fn a_bad_snapshot_is_passed_over() {
 }
 
 #[test]
-fn a_torn_end_is_cut_off_and_damage_is_not() {
+fn import_cuts_off_a_torn_tail_and_refuses_damage() {
     let copy = Damaged::of("log");
     let good = copy.look(&[]).unwrap();
     let replayed = |found: &Value| found["transactions"]["replayed"].as_u64().unwrap();
@@ -267,7 +268,7 @@ fn a_torn_end_is_cut_off_and_damage_is_not() {
 }
 
 #[test]
-fn a_log_that_is_missing_is_missed() {
+fn import_with_a_missing_log_is_refused() {
     let copy = Damaged::of("fuzzy");
     let elsewhere = copy.home.path().join("elsewhere/version-2");
     fs::create_dir_all(&elsewhere).unwrap();
@@ -290,7 +291,7 @@ fn a_log_that_is_missing_is_missed() {
 }
 
 #[test]
-fn other_directories_are_refused() {
+fn import_from_a_directory_without_a_snapshot_is_refused() {
     let empty = tempdir().unwrap();
     let said = import(empty.path(), &["--dry-run"]).unwrap_err();
     assert!(said.contains("there is no version-2"), "{said}");

@@ -56,7 +56,7 @@ fn a_stop_is_quick_and_loses_nothing() {
 /// Whoever takes a session up has it: the connection that had it is closed, and nothing that it
 /// sends afterwards is carried out, whichever threads the two are on.
 #[test]
-fn a_session_that_moves_leaves_its_old_connection() {
+fn session_that_moves_closes_its_old_connection() {
     for shards in ["ringkeeper.shards=1", "ringkeeper.shards=4"] {
         let home = tempdir().unwrap();
         let host = Host::start(home.path(), &[shards]);
@@ -127,7 +127,7 @@ fn stopped_in_the_middle(definitions: &[&str]) {
 }
 
 #[test]
-fn a_stop_answers_what_it_has_read() {
+fn stop_answers_every_request_that_was_read() {
     stopped_in_the_middle(&[]);
     stopped_in_the_middle(&["ringkeeper.shards=2"]);
     stopped_in_the_middle(&["ringkeeper.io=epoll"]);
@@ -136,7 +136,7 @@ fn a_stop_answers_what_it_has_read() {
 /// Behind an early snapshot, a start after a kill has next to nothing to replay; without it, or
 /// with a damaged one, it comes to the same.
 #[test]
-fn an_early_snapshot_saves_a_start_the_log() {
+fn start_after_an_early_snapshot_replays_less_of_the_log() {
     let home = tempdir().unwrap();
     let definitions = ["ringkeeper.earlySnapshotMb=1", "zookeeper.4lw.commands.whitelist=mntr"];
     let host = Host::start(home.path(), &definitions);

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::tempdir;
 
-use crate::host::{Host, errors, finish, refused, ringkeeper, start};
+use crate::host::{Host, errors, finish, refused, start};
+use crate::program::ringkeeper;
 
 fn log(command: &str, home: &Path, more: &[&str]) -> (Option<i32>, String) {
     let mut arguments = vec!["log", command, home.to_str().unwrap()];
@@ -64,7 +65,7 @@ fn a_damaged_log_is_refused_then_repaired() {
 }
 
 #[test]
-fn what_is_no_servers_directory_stays_untouched() {
+fn log_commands_on_a_foreign_directory_change_nothing() {
     let home = tempdir().unwrap();
     for command in ["dump", "repair"] {
         let (code, said) = log(command, home.path(), &[]);

@@ -7,7 +7,8 @@ use std::process::Stdio;
 
 use tempfile::tempdir;
 
-use crate::host::{Host, errors, finish, refused, ringkeeper, start};
+use crate::host::{Host, errors, finish, refused, start};
+use crate::program::ringkeeper;
 
 #[test]
 fn two_servers_do_not_share_a_directory() {
@@ -69,7 +70,7 @@ fn a_bad_configuration_is_refused_with_file_and_line() {
 }
 
 #[test]
-fn a_reader_may_go_before_everything_is_said() {
+fn output_to_a_closed_pipe_is_no_error() {
     let mut child = ringkeeper(&["settings"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));

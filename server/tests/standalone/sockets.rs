@@ -91,7 +91,7 @@ fn much_to_send(client: &mut Client) {
 }
 
 #[test]
-fn the_defaults() {
+fn default_sockets_serve_clients() {
     smoke(&[]);
 }
 
@@ -130,7 +130,7 @@ fn without_io_uring() {
 
 /// Who asks for io_uring gets it, or a refusal that says what to do.
 #[test]
-fn io_uring_that_is_asked_for_is_not_replaced() {
+fn configured_io_uring_is_not_replaced_by_epoll() {
     for (definition, way_out) in [
         ("ringkeeper.io=io_uring", "use auto or epoll"),
         ("ringkeeper.log.device=uring", "set ringkeeper.log.device to auto"),
@@ -161,7 +161,7 @@ fn out_of_descriptors(definitions: &[&str]) {
     let mut inside = host.connect();
     inside.create("/kept", b"").unwrap();
     // More than it can take; the kernel completes the handshakes of those that wait.
-    let crowd: Vec<TcpStream> =
+    let clients: Vec<TcpStream> =
         (0..100).map(|_| TcpStream::connect(host.address).unwrap()).collect();
     assert!(inside.wait_event(Duration::from_millis(500)).unwrap().is_none());
     let before = host.cpu_seconds();
@@ -171,7 +171,7 @@ fn out_of_descriptors(definitions: &[&str]) {
     }
     let used = host.cpu_seconds() - before;
     assert!(used < 0.5, "it used {used} s of one second");
-    drop(crowd);
+    drop(clients);
     let mut late = eventually(|| Client::connect(host.address, Options::default()).ok());
     assert_eq!(late.get("/kept").unwrap().0.as_deref(), Some(&b"still"[..]));
 }
@@ -196,7 +196,7 @@ fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
 
 /// Where even accepting fails, the listener is left alone for a moment, and nobody else suffers.
 #[test]
-fn a_failed_accept_is_not_tried_at_once() {
+fn failed_accept_is_retried_after_a_pause() {
     let home = tempdir().unwrap();
     // One segment in reserve, and no measurement of the disk: once that segment is ready, nothing
     // in the server opens a file, and the descriptors in use are those that it needs.
@@ -227,7 +227,7 @@ fn a_failed_accept_is_not_tried_at_once() {
 }
 
 #[test]
-fn without_descriptors_those_inside_are_served_and_nothing_spins() {
+fn server_out_of_descriptors_serves_its_clients_without_spinning() {
     out_of_descriptors(&[]);
     out_of_descriptors(&["ringkeeper.io=epoll"]);
 }

@@ -60,7 +60,7 @@ impl Stranger {
     }
 
     /// Many at once.
-    pub(crate) fn crowd(host: &Host, count: usize, timeout_ms: i32) -> Vec<Stranger> {
+    pub(crate) fn connect_many(host: &Host, count: usize, timeout_ms: i32) -> Vec<Stranger> {
         let hello = handshake(timeout_ms);
         let come = |_| {
             let mut stream = TcpStream::connect(host.address).unwrap();
@@ -69,11 +69,11 @@ impl Stranger {
             stream.write_all(&hello).unwrap();
             Stranger { stream }
         };
-        let mut crowd: Vec<Stranger> = (0..count).map(come).collect();
-        for stranger in &mut crowd {
+        let mut clients: Vec<Stranger> = (0..count).map(come).collect();
+        for stranger in &mut clients {
             assert_eq!(stranger.frame().unwrap().len(), 37);
         }
-        crowd
+        clients
     }
 
     pub(crate) fn send(&mut self, requests: &[Request<'_>]) {

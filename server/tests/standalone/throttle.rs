@@ -71,17 +71,17 @@ fn held_back(definitions: &[&str]) {
 }
 
 #[test]
-fn requests_are_held_back_by_one_thread() {
+fn requests_above_the_limit_are_held_back_on_one_shard() {
     held_back(&["ringkeeper.shards=1"]);
 }
 
 #[test]
-fn requests_are_held_back_by_several_threads_together() {
+fn requests_above_the_limit_are_held_back_across_shards() {
     held_back(&["ringkeeper.shards=2"]);
 }
 
 #[test]
-fn a_delayed_sync_answers_everybody() {
+fn delayed_sync_is_answered_to_every_client() {
     let home = tempdir().unwrap();
     let host = Host::start(home.path(), &["flushDelay=30", "4lw.commands.whitelist=*"]);
     let mut client = host.connect();
@@ -100,7 +100,7 @@ fn a_delayed_sync_answers_everybody() {
 }
 
 #[test]
-fn who_gets_no_token_is_counted() {
+fn connection_without_a_token_is_counted() {
     let home = tempdir().unwrap();
     let definitions = [
         "connection_throttle_tokens=2",
@@ -134,7 +134,7 @@ fn who_gets_no_token_is_counted() {
 }
 
 #[test]
-fn a_large_request_too_many_is_counted() {
+fn large_request_above_the_limit_is_counted() {
     let home = tempdir().unwrap();
     let definitions =
         ["largeRequestThreshold=1000", "largeRequestMaxBytes=3000", "4lw.commands.whitelist=*"];
@@ -178,7 +178,7 @@ fn quotas_are_shown_by_namespace() {
 }
 
 #[test]
-fn a_start_says_what_it_has_replayed() {
+fn start_reports_what_was_replayed() {
     let home = tempdir().unwrap();
     let host = Host::start(home.path(), &["4lw.commands.whitelist=*"]);
     assert_eq!(number(&host, "zk_cnt_startup_txns_loaded"), 0);

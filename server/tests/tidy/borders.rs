@@ -171,7 +171,7 @@ fn the_pure_core_names_nothing_impure() {
 }
 
 #[test]
-fn files_that_nobody_names_are_dead() {
+fn files_without_a_mod_declaration_are_dead() {
     let sources = [
         Source::new("a/src/lib.rs", "mod used;\n"),
         Source::new("a/src/used.rs", ""),

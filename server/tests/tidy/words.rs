@@ -1,152 +1,296 @@
-//! Words that say nothing, and marks of unfinished work.
+//! Words that no name may have, each with the words to use in its place.
+//!
+//! Names are the words of ZooKeeper, etcd, Raft and TigerBeetle: `docs/glossary.md` lists them.
 
 use crate::Finding;
 use crate::files::Source;
-use crate::ratchet::{Known, Measured};
+use crate::items::{Kind, items, parts};
 
-/// Words that name no responsibility (glossary, house style).
-const EMPTY: &[&str] = &[
-    "manager",
-    "managers",
-    "helper",
-    "helpers",
-    "util",
-    "utils",
-    "info",
-    "infos",
-    "handler",
-    "handlers",
-    "processor",
-    "processors",
-    "context",
-    "contexts",
+/// A word, or several that follow each other, and what to use instead.
+struct Banned {
+    /// In lower case, as the words of a name; a plural has a row of its own word.
+    word: &'static str,
+    instead: &'static str,
+    /// Folders where it is banned; everywhere without any.
+    under: &'static [&'static str],
+    kinds: Kinds,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kinds {
+    All,
+    /// A verb is fine, a thing is not.
+    TypesAndFiles,
+}
+
+const fn ban(word: &'static str, instead: &'static str) -> Banned {
+    Banned { word, instead, under: &[], kinds: Kinds::All }
+}
+
+const fn ban_under(
+    under: &'static [&'static str],
+    word: &'static str,
+    instead: &'static str,
+) -> Banned {
+    Banned { word, instead, under, kinds: Kinds::All }
+}
+
+const fn ban_type(word: &'static str, instead: &'static str) -> Banned {
+    Banned { word, instead, under: &[], kinds: Kinds::TypesAndFiles }
+}
+
+/// Where connections are served.
+const SHARDS: &[&str] = &["engine/src/shard", "server/src/shards"];
+
+const BANNED: &[Banned] = &[
+    // Words that name no responsibility.
+    ban("manager", "what it owns or decides: Table, Pool, Supervisor, Coordinator"),
+    ban("helper", "the verb that it does"),
+    ban("util", "the name of the type or of the verb that it is about"),
+    ban("info", "Stats, Status, Settings, Description, or the thing itself"),
+    ban("handler", "the event: on_packet, on_timeout; or serve, dispatch"),
+    ban("processor", "the stage: Sequencer, CommitQueue, LogWriter"),
+    ban("context", "what it holds: Turn, State, Settings"),
+    // Words of a household, where the field has its own.
+    ban("desk", "Reporter, as in ShardReporter"),
+    ban("errand", "Task"),
+    ban("seat", "Inbox"),
+    ban_type("gather", "FanIn, or Gathering for the batching of writes"),
+    ban("place", "Permit, Position, Slot or Offset"),
+    ban("turnstile", "ConnectionLimiter"),
+    ban("newcomer", "NewConnection"),
+    ban("greet", "on_first_bytes, or handshake"),
+    ban("hub", "Coordinator, as in ReportCoordinator"),
+    ban("ask", "request, query, call; as a type RequestKind"),
+    ban("asker", "Caller"),
+    ban("asked", "InFlight, ReplyKind, requested"),
+    ban("mail", "Message, Outbox, Mailbox"),
+    ban("post", "send; as a type ShardOutbox"),
+    ban("carry out", "execute, or apply_committed"),
+    ban("take up", "dispatch, or re_attach for a session"),
+    ban("look after", "service"),
+    ban_under(SHARDS, "touch", "mark_ready; as a type ReadyList"),
+    ban_under(SHARDS, "touched", "ready, or dirty"),
+    ban("rush", "Backlog"),
+    ban("wish", "Interest, as in IoInterest"),
+    ban("course", "RunState, Phase, SchedTuner"),
+    ban("keeper", "Supervisor"),
+    ban("notebook", "ResultWriter"),
+    ban("inquiry", "ServerProbe"),
+    ban("throw away", "EphemeralServer"),
+    ban("around", "RunTelemetry"),
+    ban_under(&["engine/", "server/"], "rank", "SchedPolicy, Priority, Precedence"),
+    ban("company", "batching, in_flight"),
+    ban("crowd", "ClosedLoopLoad, Clients"),
+    ban("everybody", "who it is: all_in_flight, all_clients"),
+    ban("nobody", "none, no_owner, no_session"),
+    ban("somebody", "who it is: a session, a client, an identity"),
+    ban("anybody", "anyone of the scheme world, or who it is"),
+    ban("whoever", "who it is: the caller, the client, the owner"),
+    ban("lease", "LastHeard; a lease is an exclusive right for a time"),
+    ban("room", "Capacity, Admission, free bytes"),
+    ban("evict", "CloseConnection"),
+    ban("tell", "report, notify, send"),
+    ban("told", "reported, notified, sent"),
+    ban("vacant", "Empty, as in EmptyDir"),
+    ban("put back", "restore"),
+    ban("rival", "Compare, Competitor"),
+    ban("hog", "LoadGenerator"),
+    ban_under(&["tuning/"], "apart", "Pinning"),
 ];
 
-/// Names that may carry such a word, and why.
-const NAMED_SO: &[(&str, &str)] = &[
+/// Names that have such a word and keep it, and why.
+const EXEMPT: &[(&str, &str)] = &[
     ("info", "the module of `ServerInfo`"),
     ("ServerInfo", "what reports say of the server; a better name is welcome"),
+    ("ZooKeeper", "the product"),
+    ("keeper_bench", "the tool of ClickHouse whose files are read"),
 ];
 
-/// What begins a definition whose name is looked at.
-const ITEMS: &[&str] = &["struct ", "enum ", "trait ", "union ", "type ", "fn ", "mod "];
-
-/// What must not stand in any code, and what to do instead.
-const HALF_DONE: &[(&str, &str)] = &[
-    ("todo!(", "do it, or leave the feature out"),
-    ("unimplemented!(", "do it, or leave the feature out"),
-    ("dbg!(", "take it out"),
-    ("#[ignore", "a test runs or goes"),
-    ("#[should_panic", "look at what is returned, or catch the panic and look at its message"),
+/// How many names still have a banned word. A number may only go down, and at 0 its row goes.
+pub(crate) const STILL: &[(&str, usize)] = &[
+    ("desk", 9),
+    ("errand", 6),
+    ("seat", 7),
+    ("gather", 2),
+    ("place", 30),
+    ("turnstile", 8),
+    ("newcomer", 4),
+    ("greet", 1),
+    ("hub", 10),
+    ("ask", 35),
+    ("asker", 5),
+    ("asked", 8),
+    ("mail", 2),
+    ("post", 4),
+    ("carry out", 8),
+    ("take up", 1),
+    ("look after", 2),
+    ("touch", 3),
+    ("touched", 5),
+    ("rush", 1),
+    ("wish", 2),
+    ("course", 13),
+    ("keeper", 3),
+    ("notebook", 2),
+    ("inquiry", 3),
+    ("throw away", 2),
+    ("around", 4),
+    ("rank", 6),
+    ("crowd", 4),
+    ("everybody", 1),
+    ("nobody", 6),
+    ("somebody", 1),
+    ("anybody", 1),
+    ("lease", 5),
+    ("room", 20),
+    ("evict", 3),
+    ("tell", 8),
+    ("told", 5),
+    ("vacant", 2),
+    ("put back", 2),
+    ("rival", 3),
+    ("hog", 2),
+    ("apart", 2),
 ];
 
-/// Waits in tests: each is a step of a poll with a time limit, or the very thing under test.
-pub(crate) const SLEEPS: &[Known] = &[(
-    "bench/tests/fake/mod.rs",
-    "",
-    1,
-    "the stall of a server, which has to show in the figures",
-)];
+const HERE: &str = "server/tests/tidy/words.rs";
 
-pub(crate) fn empty_names(source: &Source) -> Vec<Finding> {
+/// What something is called, and where.
+struct Name {
+    path: String,
+    line: usize,
+    kind: Kind,
+    name: String,
+    words: Vec<String>,
+}
+
+pub(crate) fn banned(still: &[(&str, usize)], sources: &[Source]) -> Vec<Finding> {
+    let names: Vec<Name> = sources.iter().flat_map(names).collect();
     let mut findings = Vec::new();
-    let mut look_at = |line: usize, name: &str| {
-        let allowed = NAMED_SO.iter().any(|(allowed, _)| *allowed == name);
-        for word in parts(name).iter().filter(|part| EMPTY.contains(&part.as_str()) && !allowed) {
-            let what = format!("`{name}` is called a {word}: say what it does");
-            findings.push(Finding::new(&source.path, line, what));
+    for ban in BANNED {
+        let found: Vec<&Name> = names.iter().filter(|name| ban.is_about(name)).collect();
+        let row = still.iter().find(|(word, _)| *word == ban.word);
+        let limit = row.map_or(0, |(_, limit)| *limit);
+        if found.len() < limit || row.is_some_and(|_| limit == 0) {
+            let what = match found.len() {
+                0 => format!("no name has the word `{}` any more: take its row out", ban.word),
+                left => format!("write (\"{}\", {left}) in place of {limit}", ban.word),
+            };
+            findings.push(Finding::new(HERE, 1, format!("STILL: {what}")));
         }
-    };
-    let stem = source.path.rsplit('/').next().unwrap_or("").trim_end_matches(".rs");
-    look_at(1, stem);
-    for (number, line) in source.lines() {
-        for name in defined(line) {
-            look_at(number, &name);
+        if found.len() > limit {
+            findings.extend(found.iter().map(|name| ban.complaint(name, found.len(), limit)));
         }
+    }
+    for (word, _) in still.iter().filter(|(word, _)| BANNED.iter().all(|ban| ban.word != *word)) {
+        let what = format!("STILL: `{word}` is known, but not banned: take its row out");
+        findings.push(Finding::new(HERE, 1, what));
     }
     findings
 }
 
-/// Names of the items that a line of blanked code defines.
-fn defined(line: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    for item in ITEMS {
-        for (at, _) in line.match_indices(item) {
-            let before = line[..at].chars().next_back();
-            if before.is_none_or(|c| c.is_whitespace()) {
-                let rest = line[at + item.len()..].chars();
-                names.push(rest.take_while(|c| c.is_alphanumeric() || *c == '_').collect());
-            }
-        }
+/// Whether a word alone is banned, if only in some folders.
+pub(crate) fn is_banned(word: &str) -> bool {
+    BANNED.iter().any(|ban| ban.is_in(&[word.to_owned()]))
+}
+
+/// The names of a file: its own, and those of its items.
+fn names(source: &Source) -> Vec<Name> {
+    let items = items(source).into_iter().map(|item| (item.line, item.kind, item.name));
+    let all = [(1, Kind::Module, module(&source.path))].into_iter().chain(items);
+    all.filter(|(_, kind, name)| {
+        *kind != Kind::Test && !EXEMPT.iter().any(|(exempt, _)| exempt == name)
+    })
+    .map(|(line, kind, name)| Name {
+        path: source.path.clone(),
+        line,
+        kind,
+        words: parts(&name),
+        name,
+    })
+    .collect()
+}
+
+/// The name of the module that a file is.
+fn module(path: &str) -> String {
+    let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
+    path.rsplit('/').next().unwrap_or(path).to_owned()
+}
+
+impl Banned {
+    fn is_about(&self, name: &Name) -> bool {
+        let inside = self.under.is_empty() || self.under.iter().any(|u| name.path.starts_with(u));
+        let counts = match self.kinds {
+            Kinds::All => true,
+            Kinds::TypesAndFiles => matches!(name.kind, Kind::Type | Kind::Module),
+        };
+        inside && counts && self.is_in(&name.words)
     }
-    names
-}
 
-/// The words of a name, in lower case: `SessionTable` and `session_table` are the same.
-fn parts(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    for c in name.chars() {
-        let last = words.last_mut().expect("it is never empty");
-        if c == '_' || (c.is_uppercase() && !last.is_empty()) {
-            words.push(String::new());
-        }
-        if c != '_' {
-            words.last_mut().expect("it is never empty").extend(c.to_lowercase());
-        }
+    /// Whether it is among the words of a name, or all of it in a row. Plurals count.
+    fn is_in(&self, words: &[String]) -> bool {
+        let own: Vec<&str> = self.word.split(' ').collect();
+        let same =
+            |(word, own): (&String, &&str)| word == own || word.strip_suffix('s') == Some(own);
+        words.windows(own.len()).any(|window| window.iter().zip(&own).all(same))
     }
-    words
-}
 
-pub(crate) fn half_done(source: &Source) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (number, line) in source.lines() {
-        for (mark, instead) in HALF_DONE.iter().filter(|(mark, _)| line.contains(mark)) {
-            let what = format!("`{mark}`: {instead}");
-            findings.push(Finding::new(&source.path, number, what));
-        }
+    fn complaint(&self, name: &Name, found: usize, limit: usize) -> Finding {
+        let many = match limit {
+            0 => String::new(),
+            _ => format!(" ({found} names have the word, {limit} are known)"),
+        };
+        let what = format!("`{}`: {} is banned, use {}{many}", name.name, self.word, self.instead);
+        Finding::new(&name.path, name.line, what)
     }
-    findings
 }
 
-pub(crate) fn sleeps(source: &Source) -> Vec<Measured> {
-    let from = if source.is_test_file() { 1 } else { source.tests_from };
-    let lines = source.lines().filter(|(number, _)| *number >= from);
-    let found: Vec<usize> =
-        lines.filter(|(_, line)| has_call(line, "sleep(")).map(|(number, _)| number).collect();
-    let Some(first) = found.first() else { return Vec::new() };
-    let what = format!(
-        "{} sleeps in tests: wait for the event itself, or poll for it with a time limit",
-        found.len()
-    );
-    vec![Measured { line: *first, name: String::new(), size: found.len(), what }]
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn has_call(line: &str, call: &str) -> bool {
-    let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    line.match_indices(call).any(|(at, _)| !line[..at].ends_with(is_name))
-}
+    fn found(still: &[(&str, usize)], path: &str, text: &str) -> Vec<String> {
+        let findings = banned(still, &[Source::new(path, text)]);
+        findings.into_iter().map(|finding| finding.what).collect()
+    }
 
-#[test]
-fn names_are_cut_into_words() {
-    assert_eq!(parts("SessionTable"), ["session", "table"]);
-    assert_eq!(parts("read_all"), ["read", "all"]);
-    let count = |text: &str| empty_names(&Source::new("a.rs", text)).len();
-    assert_eq!(count("pub struct EventHandler;\nfn read_util() {}\nmod context;\n"), 3);
-    assert_eq!(count("fn utilise(information: Handler) -> Context {}\n// a manager\n"), 0);
-    assert_eq!(empty_names(&Source::new("engine/src/utils.rs", "")).len(), 1);
-}
+    #[test]
+    fn every_kind_of_name_is_looked_at() {
+        let count = |text: &str| found(&[], "a.rs", text).len();
+        assert_eq!(count("pub struct EventHandler;\nfn read_utils() {}\nmod context {}\n"), 3);
+        assert_eq!(
+            count("struct A { desk: u8 }\nenum B { Mail }\nconst NEWCOMERS_MAX: u8 = 1;"),
+            3
+        );
+        assert_eq!(count("fn carry_out() {}\nfn carry() {}\nfn gather() {}\nstruct Gather;"), 2);
+        assert_eq!(count("fn utilise(information: Handler) -> Context {}\n// a manager\n"), 0);
+        assert_eq!(count("#[test]\nfn nobody_is_asked() {}\nenum A { ZooKeeper }\n"), 0);
+        assert_eq!(found(&[], "engine/src/utils.rs", "").len(), 1);
+        assert_eq!(found(&[], "engine/src/shard/touch/mod.rs", "").len(), 1);
+        assert_eq!(found(&[], "engine/src/session/mod.rs", "fn touch() {}").len(), 0);
+    }
 
-#[test]
-fn unfinished_work_is_seen() {
-    let seen = |text: &str| half_done(&Source::new("a.rs", text)).len();
-    assert_eq!(seen("todo!()\nfn a() { dbg!(1); }\n#[ignore = \"slow\"]\n"), 3);
-    assert_eq!(seen("// todo!()\nlet a = \"dbg!(1)\";\n"), 0);
-}
+    #[test]
+    fn what_to_use_instead_is_said() {
+        assert_eq!(found(&[], "a.rs", "struct Seat;"), ["`Seat`: seat is banned, use Inbox"]);
+        assert_eq!(
+            found(&[("seat", 1)], "a.rs", "struct Seat;\nfn seat() {}"),
+            [
+                "`Seat`: seat is banned, use Inbox (2 names have the word, 1 are known)",
+                "`seat`: seat is banned, use Inbox (2 names have the word, 1 are known)"
+            ]
+        );
+    }
 
-#[test]
-fn sleeps_count_in_tests_only() {
-    let text = "fn a() { thread::sleep(X); }\n#[cfg(test)]\nmod tests {\n    sleep(X);\n}\n";
-    assert_eq!(sleeps(&Source::new("server/src/a.rs", text))[0].size, 1);
-    assert_eq!(sleeps(&Source::new("server/tests/a.rs", text))[0].size, 2);
-    assert!(sleeps(&Source::new("server/src/a.rs", "thread::sleep(X);\n")).is_empty());
+    #[test]
+    fn known_numbers_go_down_only() {
+        let seat = "struct Seat;\n";
+        assert!(found(&[("seat", 1)], "a.rs", seat).is_empty());
+        let said = found(&[("seat", 2)], "a.rs", seat);
+        assert!(said.len() == 1 && said[0].ends_with("write (\"seat\", 1) in place of 2"));
+        let said = found(&[("seat", 2)], "a.rs", "");
+        assert!(said.len() == 1 && said[0].ends_with("`seat` any more: take its row out"));
+        assert!(found(&[("chair", 2)], "a.rs", "")[0].contains("not banned"));
+    }
 }

@@ -9,18 +9,18 @@ use crate::host::Host;
 use crate::stranger::{MODES, PATIENCE, Stranger, in_every_mode, open_files, serve};
 
 /// More than a turn looks after.
-const CROWD: usize = 600;
+const CLIENTS: usize = 600;
 const TIMEOUT_MS: i32 = 40_000;
 const NO_LIMIT: &str = "maxClientCnxns=0";
 
-fn crowd(host: &Host) -> Vec<Stranger> {
-    Stranger::crowd(host, open_files(CROWD), TIMEOUT_MS)
+fn connect(host: &Host) -> Vec<Stranger> {
+    Stranger::connect_many(host, open_files(CLIENTS), TIMEOUT_MS)
 }
 
-fn watch(crowd: &mut [Stranger], path: &str) {
+fn watch(clients: &mut [Stranger], path: &str) {
     let watch = [Request::AddWatch { path, mode: WatchMode::PersistentRecursive }];
-    crowd.iter_mut().for_each(|one| one.send(&watch));
-    crowd.iter_mut().for_each(|one| assert_eq!(xid(&one.frame().unwrap()), 1));
+    clients.iter_mut().for_each(|one| one.send(&watch));
+    clients.iter_mut().for_each(|one| assert_eq!(xid(&one.frame().unwrap()), 1));
 }
 
 fn long(frame: &[u8], at: usize) -> i64 {
@@ -53,19 +53,20 @@ fn set(good: &mut Client, times: usize) {
 /// Everybody watches what changes all the time, and asks for it all the time: each event comes,
 /// once, in order, and before the first reply that shows the change.
 #[test]
-fn a_crowd_hears_of_a_change_before_it_sees_it() {
+fn many_watchers_get_the_event_before_they_read_the_change() {
     const ROUNDS: usize = 8;
     const SETS: usize = 5;
     in_every_mode(&[NO_LIMIT], |host, good| {
-        let mut crowd = crowd(host);
-        watch(&mut crowd, "/good");
+        let mut clients = connect(host);
+        watch(&mut clients, "/good");
         let first = good.exists("/good").unwrap().unwrap().mzxid;
         for round in 0..ROUNDS {
             set(good, SETS);
             let get = Request::GetData { path: "/good", watch: false };
             // Some ask at the beginning, others at the end, the rest not at all: nothing but the
             // change itself brings them their events.
-            for (number, one) in crowd.iter_mut().enumerate().filter(|(n, _)| n % 3 != round % 3) {
+            for (number, one) in clients.iter_mut().enumerate().filter(|(n, _)| n % 3 != round % 3)
+            {
                 one.send(&vec![get; 1 + number % 4]);
             }
         }
@@ -74,7 +75,7 @@ fn a_crowd_hears_of_a_change_before_it_sees_it() {
         for _ in 0..(ROUNDS + 1) * SETS {
             good.receive().unwrap().accepted().unwrap();
         }
-        for (number, one) in crowd.iter_mut().enumerate() {
+        for (number, one) in clients.iter_mut().enumerate() {
             let asked = (0..ROUNDS).filter(|round| number % 3 != round % 3).count();
             let (mut events, mut replies, mut last) = (0, 0, first);
             while events < (ROUNDS + 1) * SETS || replies < asked * (1 + number % 4) {
@@ -94,7 +95,7 @@ fn a_crowd_hears_of_a_change_before_it_sees_it() {
 
 /// A server that stops in the middle of telling everybody tells all of them what it has answered.
 #[test]
-fn a_server_that_stops_owes_a_crowd_nothing() {
+fn server_that_stops_sends_many_watchers_what_it_has_answered() {
     const SETS: usize = 200;
     const ANSWERED: usize = 20;
     for mode in MODES {
@@ -104,8 +105,8 @@ fn a_server_that_stops_owes_a_crowd_nothing() {
         let mut good = host.connect();
         good.set_patience(PATIENCE);
         good.create("/good", b"0").unwrap();
-        let mut crowd = crowd(&host);
-        watch(&mut crowd, "/good");
+        let mut clients = connect(&host);
+        watch(&mut clients, "/good");
         set(&mut good, SETS);
         (0..ANSWERED).for_each(|_| good.receive().unwrap().accepted().map(drop).unwrap());
         let (status, _) = host.terminate();
@@ -114,7 +115,7 @@ fn a_server_that_stops_owes_a_crowd_nothing() {
         while answered < SETS && good.receive().is_ok() {
             answered += 1;
         }
-        for one in &mut crowd {
+        for one in &mut clients {
             let told: Vec<i64> =
                 std::iter::from_fn(|| one.frame()).map(|frame| event(&frame).unwrap()).collect();
             assert!(told.is_sorted());
@@ -125,16 +126,16 @@ fn a_server_that_stops_owes_a_crowd_nothing() {
 
 /// One of many reads nothing: it is cut off in the end, and all others are told everything.
 #[test]
-fn who_never_reads_is_cut_off_among_many() {
+fn client_that_never_reads_is_closed_and_the_others_are_served() {
     const PATH_BYTES: usize = 250_000;
     const ROUNDS: usize = 33;
     const LARGE: usize = 10;
     in_every_mode(&[NO_LIMIT], |host, good| {
         let path = format!("/{}", "p".repeat(PATH_BYTES));
         good.create(&path, b"").unwrap();
-        let mut crowd = crowd(host);
-        watch(&mut crowd, "/good");
-        let mut lazy = crowd.pop().unwrap();
+        let mut clients = connect(host);
+        watch(&mut clients, "/good");
+        let mut lazy = clients.pop().unwrap();
         watch(std::slice::from_mut(&mut lazy), &path);
         let before = host.resident_bytes();
         for _ in 0..ROUNDS {
@@ -146,7 +147,7 @@ fn who_never_reads_is_cut_off_among_many() {
         }
         let grown = host.resident_bytes().saturating_sub(before);
         assert!(grown < 256 << 20, "{grown} bytes");
-        for one in &mut crowd {
+        for one in &mut clients {
             (0..ROUNDS).for_each(|_| assert!(event(&one.frame().unwrap()).is_some()));
         }
         lazy.is_closed();
@@ -155,17 +156,17 @@ fn who_never_reads_is_cut_off_among_many() {
 
 /// Everybody closes the session at once: each is answered, and then its connection is closed.
 #[test]
-fn a_crowd_that_closes_is_answered() {
+fn many_closing_sessions_are_all_answered() {
     in_every_mode(&[NO_LIMIT], |host, good| {
-        let mut crowd = crowd(host);
-        good.create("/crowd", b"").unwrap();
-        create_ephemerals(&mut crowd);
-        assert_eq!(good.children("/crowd").unwrap().len(), crowd.len());
-        watch(&mut crowd, "/good");
+        let mut clients = connect(host);
+        good.create("/clients", b"").unwrap();
+        create_ephemerals(&mut clients);
+        assert_eq!(good.children("/clients").unwrap().len(), clients.len());
+        watch(&mut clients, "/good");
         set(good, 1);
-        crowd.iter_mut().for_each(|one| one.send(&[Request::CloseSession]));
+        clients.iter_mut().for_each(|one| one.send(&[Request::CloseSession]));
         good.receive().unwrap().accepted().unwrap();
-        for one in &mut crowd {
+        for one in &mut clients {
             let mut frame = one.frame().expect("an answer");
             if event(&frame).is_some() {
                 frame = one.frame().expect("an answer behind the event");
@@ -173,38 +174,38 @@ fn a_crowd_that_closes_is_answered() {
             assert_eq!(xid(&frame), 1);
             assert!(one.frame().is_none(), "nothing else comes");
         }
-        assert!(good.children("/crowd").unwrap().is_empty());
+        assert!(good.children("/clients").unwrap().is_empty());
     });
 }
 
-fn create_ephemerals(crowd: &mut [Stranger]) {
+fn create_ephemerals(clients: &mut [Stranger]) {
     let acl = [Acl::open()];
-    for (number, one) in crowd.iter_mut().enumerate() {
-        let path = format!("/crowd/{number}");
+    for (number, one) in clients.iter_mut().enumerate() {
+        let path = format!("/clients/{number}");
         let create = Create { path: &path, data: None, acl: &acl, mode: CreateMode::Ephemeral };
         one.send(&[Request::Create(create)]);
     }
-    crowd.iter_mut().for_each(|one| assert_eq!(xid(&one.frame().unwrap()), 1));
+    clients.iter_mut().for_each(|one| assert_eq!(xid(&one.frame().unwrap()), 1));
 }
 
 /// Everybody goes away without a word, comes back, and expires; others are served meanwhile.
 #[test]
-fn a_crowd_comes_goes_and_expires() {
+fn many_sessions_open_close_and_expire() {
     in_every_mode(&[NO_LIMIT, "tickTime=200"], |host, good| {
-        good.create("/crowd", b"").unwrap();
+        good.create("/clients", b"").unwrap();
         for _ in 0..2 {
-            let crowd = crowd(host);
+            let clients = connect(host);
             serve(good);
-            drop(crowd);
+            drop(clients);
             serve(good);
             until(|| {
                 four_letter_word(host.address, "srvr").is_ok_and(|s| s.contains("Connections: 2\n"))
             });
         }
-        let mut crowd = Stranger::crowd(host, open_files(CROWD), 400);
-        create_ephemerals(&mut crowd);
-        crowd.iter_mut().for_each(Stranger::is_closed);
-        until(|| good.children("/crowd").unwrap().is_empty());
+        let mut clients = Stranger::connect_many(host, open_files(CLIENTS), 400);
+        create_ephemerals(&mut clients);
+        clients.iter_mut().for_each(Stranger::is_closed);
+        until(|| good.children("/clients").unwrap().is_empty());
     });
 }
 
