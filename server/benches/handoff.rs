@@ -38,7 +38,7 @@ fn answer(end: &mut NodeEnd) -> bool {
     let Some(batch) = end.receive() else { return false };
     for request in &batch {
         let answer = Answer { origin: request.origin, zxid: Zxid(1), outcome: Outcome::Synced };
-        end.post(ShardMessage::Answer(answer));
+        end.send(ShardMessage::Answer(answer));
     }
     end.publish();
     end.wake();

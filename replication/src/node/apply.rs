@@ -29,7 +29,7 @@ pub(super) fn apply_committed(
         }
         Committed::CloseConnection(origin, session) => {
             let message = ShardMessage::CloseConnection(origin.conn, session);
-            outbox.post(origin.shard, message);
+            outbox.send(origin.shard, message);
         }
     }
 }
@@ -38,7 +38,7 @@ fn apply(proposal: Proposal, db: &mut Database, outbox: &mut Outbox<'_, impl Sha
     let applied = db.apply(&proposal.txn, outbox.interest());
     if !applied.changes.is_empty() {
         let changes: Arc<[_]> = applied.changes.into();
-        outbox.post_changes(|| ShardMessage::Changes(applied.zxid, changes.clone()));
+        outbox.send_changes(|| ShardMessage::Changes(applied.zxid, changes.clone()));
     }
     let Some(origin) = proposal.origin else { return };
     let outcome = match proposal.attachment {
@@ -55,7 +55,7 @@ fn answer(
     outbox: &mut Outbox<'_, impl ShardPort>,
 ) {
     let answer = Answer { origin, zxid: db.applied(), outcome };
-    outbox.post(origin.shard, ShardMessage::Answer(answer));
+    outbox.send(origin.shard, ShardMessage::Answer(answer));
 }
 
 fn answer_read(caller: &Caller, request: &Read, db: &Database, settings: &OpSettings) -> Outcome {

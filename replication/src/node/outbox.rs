@@ -33,7 +33,7 @@ impl Default for MailboxLimits {
     }
 }
 
-/// Where [`super::Node`] posts messages, for one critical section.
+/// Where [`super::Node`] sends messages, for one critical section.
 pub(crate) struct Outbox<'a, S> {
     shards: &'a mut S,
     limits: MailboxLimits,
@@ -42,7 +42,7 @@ pub(crate) struct Outbox<'a, S> {
 }
 
 impl<'a, S: ShardPort> Outbox<'a, S> {
-    /// Nothing is posted yet.
+    /// Nothing is sent yet.
     pub(super) fn new(shards: &'a mut S, limits: MailboxLimits) -> Outbox<'a, S> {
         Outbox { shards, limits, read_bytes: 0 }
     }
@@ -53,22 +53,22 @@ impl<'a, S: ShardPort> Outbox<'a, S> {
         if any { Interest::Watched } else { Interest::None }
     }
 
-    /// Posts an answer, or the end of a connection.
-    pub(crate) fn post(&mut self, shard: u16, message: ShardMessage) {
+    /// Sends an answer, or the end of a connection.
+    pub(crate) fn send(&mut self, shard: u16, message: ShardMessage) {
         if let ShardMessage::Answer(Answer { outcome: Outcome::Read(reply), .. }) = &message {
             self.read_bytes += reply.body.len();
         }
-        self.shards.post(usize::from(shard), message);
+        self.shards.send(usize::from(shard), message);
     }
 
-    /// Posts changes to every shard that holds watches.
-    pub(crate) fn post_changes(&mut self, message: impl Fn() -> ShardMessage) {
+    /// Sends changes to every shard that holds watches.
+    pub(crate) fn send_changes(&mut self, message: impl Fn() -> ShardMessage) {
         for shard in 0..self.shards.count() {
             if !self.is_interested(shard) {
                 continue;
             }
             if self.shards.waiting(shard) < self.limits.changes_max {
-                self.shards.post(shard, message());
+                self.shards.send(shard, message());
             } else {
                 self.shards.lose_changes(shard);
             }

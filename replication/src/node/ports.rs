@@ -101,8 +101,8 @@ pub trait ShardPort {
     /// Whether a shard holds a watch, or is about to.
     fn interest(&self, shard: usize) -> Interest;
     /// Adds a message to the batch of the critical section under way.
-    fn post(&mut self, shard: usize, message: ShardMessage);
-    /// A change is not posted because too many batches wait: see [`super::MailboxLimits`]. The
+    fn send(&mut self, shard: usize, message: ShardMessage);
+    /// A change is not sent because too many batches wait: see [`super::MailboxLimits`]. The
     /// shard closes its connections before it serves anything else.
     fn lose_changes(&mut self, shard: usize);
     /// Puts the batches into the mailboxes.

@@ -203,7 +203,7 @@ impl ShardPort for Mailboxes {
         if self.each[shard].interest { Interest::Watched } else { Interest::None }
     }
 
-    fn post(&mut self, shard: usize, message: ShardMessage) {
+    fn send(&mut self, shard: usize, message: ShardMessage) {
         self.each[shard].batch.push(message);
     }
 

@@ -110,8 +110,8 @@ impl ShardPort for Mailboxes {
         if self.0[shard].has_interest() { Interest::Watched } else { Interest::None }
     }
 
-    fn post(&mut self, shard: usize, message: ShardMessage) {
-        self.0[shard].post(message);
+    fn send(&mut self, shard: usize, message: ShardMessage) {
+        self.0[shard].send(message);
     }
 
     fn lose_changes(&mut self, shard: usize) {

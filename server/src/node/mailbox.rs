@@ -42,7 +42,7 @@ pub struct NodeEnd {
 struct Messages {
     batches: SegQueue<Vec<ShardMessage>>,
     waiting: AtomicUsize,
-    /// Whether changes were not posted that the shard's watches may concern.
+    /// Whether changes were not sent that the shard's watches may concern.
     changes_lost: AtomicBool,
     /// Whether the shard wants to hear of changes.
     interest: AtomicBool,
@@ -120,7 +120,7 @@ impl NodeEnd {
     }
 
     /// Adds to the batch of the critical section under way.
-    pub fn post(&mut self, message: ShardMessage) {
+    pub fn send(&mut self, message: ShardMessage) {
         self.batch.push(message);
     }
 
@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn publish(node: &mut NodeEnd) {
-        node.post(ShardMessage::CloseConnection(ConnId(0), SessionId(1)));
+        node.send(ShardMessage::CloseConnection(ConnId(0), SessionId(1)));
         node.publish();
     }
 

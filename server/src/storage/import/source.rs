@@ -8,8 +8,6 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 use ringkeeper_engine::Zxid;
 
-use super::unpack::Packing;
-
 /// The folder with the files, in each of the two directories.
 const VERSION_2: &str = "version-2";
 /// Files with the number of an epoch.
@@ -29,6 +27,14 @@ pub(super) struct Source {
     pub(super) epoch: u32,
     /// What is strange about the files.
     pub(super) notes: Vec<String>,
+}
+
+/// How a snapshot is packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Packing {
+    None,
+    Gzip,
+    Snappy,
 }
 
 /// A file that is still there and has not changed since.

@@ -4,15 +4,7 @@ use std::io::{self, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::source::SnapshotFile;
-
-/// How a snapshot is packed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Packing {
-    None,
-    Gzip,
-    Snappy,
-}
+use super::source::{Packing, SnapshotFile};
 
 /// What a stream in Java's framing begins with, before two version numbers.
 const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
