@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::lookup;
 use super::origin::{Origin, Warning, Weight};
 use super::suggest;
-use super::table;
 
 /// The variables of a process, taken once, so that tests can bring their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Env {
     /// The settings in the variables, as name, value and origin.
     pub(super) fn settings(&self) -> Vec<(String, String, Origin)> {
         let mut settings = Vec::new();
-        for row in table::rows().filter(|row| !row.variable.is_empty() && !row.is_family()) {
+        for row in lookup::rows().filter(|row| !row.variable.is_empty() && !row.is_family()) {
             if let Some(value) = self.get(row.variable) {
                 let origin = Origin::Variable(row.variable.to_owned());
                 settings.push((row.key.to_owned(), value.to_owned(), origin));
@@ -133,7 +133,7 @@ impl Env {
 }
 
 fn known() -> impl Iterator<Item = &'static str> {
-    table::rows()
+    lookup::rows()
         .map(|row| row.variable)
         .filter(|name| !name.is_empty())
         .chain(SPECIAL.iter().copied())

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::env::Env;
+use super::lookup;
 use super::origin::{Origin, Problem, Warning, Weight};
 use super::properties;
-use super::table;
 use crate::cli::StartArgs;
 
 /// One thing that was said.
@@ -244,5 +244,5 @@ const INCLUDE: &str = "ringkeeper.include";
 
 /// Whether a name is that of a server line.
 pub(super) fn is_server(name: &str) -> bool {
-    table::find(name).is_some_and(|found| found.row.key == "server.*")
+    lookup::find(name).is_some_and(|found| found.row.key == "server.*")
 }

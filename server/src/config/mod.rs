@@ -9,6 +9,7 @@ mod derive;
 mod env;
 mod layers;
 mod load;
+pub mod lookup;
 mod origin;
 pub mod page;
 pub mod properties;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::layers::Entry;
+use super::lookup::{self, Found};
 use super::origin::{Origin, Problem, Warning, Weight};
 use super::suggest;
-use super::table::{self, Disposition, Found, Kind, Preset, Row, Source, Spelling};
+use super::table::{Disposition, Kind, Preset, Row, Source, Spelling};
 use super::types::FromValue;
 use super::value::{self, Value};
 
@@ -62,7 +63,7 @@ pub(super) struct Values {
 impl Values {
     /// Every setting at its default.
     pub(super) fn presets() -> Values {
-        let rows = table::rows().filter(|row| !row.is_family());
+        let rows = lookup::rows().filter(|row| !row.is_family());
         Values { held: rows.map(|row| (row.key, preset(row))).collect() }
     }
 
@@ -123,7 +124,7 @@ pub(super) fn resolve(entries: Vec<Entry>) -> (Vec<Finding>, Values) {
     let mut winners: BTreeMap<String, Origin> = BTreeMap::new();
     let mut findings: Vec<Finding> = Vec::with_capacity(entries.len());
     for entry in guide_names_last(entries) {
-        let found = table::find(&entry.name);
+        let found = lookup::find(&entry.name);
         let verdict = match &found {
             None => unknown(&entry),
             Some(found) => match winners.get(&found.key) {
@@ -142,7 +143,7 @@ pub(super) fn resolve(entries: Vec<Entry>) -> (Vec<Finding>, Values) {
 /// Where one file has a setting under two names, the one ZooKeeper reads has the last word.
 fn guide_names_last(entries: Vec<Entry>) -> Vec<Entry> {
     let real = |entry: &Entry| {
-        table::find(&entry.name).is_none_or(|found| found.spelling != Spelling::Guide)
+        lookup::find(&entry.name).is_none_or(|found| found.spelling != Spelling::Guide)
     };
     let (mut ordered, guide): (Vec<_>, Vec<_>) = entries.into_iter().partition(real);
     for entry in guide {
@@ -174,7 +175,7 @@ fn unknown(entry: &Entry) -> Verdict {
         return Verdict::NoMeaning("there is no Java virtual machine here");
     }
     let bare = entry.name.strip_prefix("zookeeper.").unwrap_or(&entry.name);
-    let names = table::rows()
+    let names = lookup::rows()
         .filter(|row| !row.is_family())
         .flat_map(|row| [row.key].into_iter().chain(row.aliases.iter().copied()));
     Verdict::Unknown(suggest::nearest(bare, names))

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::lookup::{self, rows};
 use super::settings::{FIELD_KEYS, FIELDS};
-use super::table::{self, Disposition, Kind, Preset, Row, rows};
+use super::table::{Disposition, Kind, Preset, Row};
 use super::{Env, Settings};
 use crate::cli::StartArgs;
 
@@ -69,13 +70,13 @@ fn every_name_is_unique_and_leads_to_its_row() {
         let own = [row.key].into_iter().chain(row.aliases.iter().copied());
         for name in own.filter(|_| !row.is_family()) {
             assert!(seen.insert(name.to_owned()), "{name} is there twice");
-            let found = table::find(name).expect(name);
+            let found = lookup::find(name).expect(name);
             assert_eq!(found.row.key, row.key);
-            let prefixed = table::find(&format!("zookeeper.{name}")).expect(name);
+            let prefixed = lookup::find(&format!("zookeeper.{name}")).expect(name);
             assert_eq!(prefixed.row.key, row.key);
         }
         for property in row.property_names().iter().filter(|_| !row.is_family()) {
-            assert_eq!(table::find(property).expect(property).row.key, row.key);
+            assert_eq!(lookup::find(property).expect(property).row.key, row.key);
         }
     }
 }
@@ -183,7 +184,7 @@ fn every_name_of_zookeeper_has_a_row() {
     let unknown: Vec<&str> = include_str!("zookeeper-names.txt")
         .lines()
         .filter(|name| !name.is_empty() && !name.starts_with('#'))
-        .filter(|name| table::find(name).is_none())
+        .filter(|name| lookup::find(name).is_none())
         .collect();
     assert_eq!(unknown, [""; 0]);
 }

@@ -35,7 +35,6 @@ pub(crate) const KNOWN: &[&[&str]] = &[
         "server/src/admin/http/site.rs",
         "server/src/admin/http/snapshot.rs",
     ],
-    &["server/src/config/rows/mod.rs", "server/src/config/table.rs"],
 ];
 
 /// Files of one crate that reach each other.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::admin::host::Host;
-use crate::config::table::{self, Kind, Source};
+use crate::config::lookup;
+use crate::config::table::{Kind, Source};
 use crate::config::{Origin, Settings};
 
 /// What a secret is shown as.
@@ -56,7 +57,7 @@ fn masked(text: &str) -> String {
 fn is_secret(key: &str) -> bool {
     let lower = key.to_ascii_lowercase();
     lower.contains("password")
-        || table::find(key).is_some_and(|found| found.row.kind == Kind::Secret)
+        || lookup::find(key).is_some_and(|found| found.row.kind == Kind::Secret)
 }
 
 fn properties(settings: &Settings) -> BTreeMap<String, String> {
@@ -76,7 +77,7 @@ fn properties(settings: &Settings) -> BTreeMap<String, String> {
     let mut all: BTreeMap<String, String> =
         of_host.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     for (key, text, origin) in settings.described() {
-        let Some(found) = table::find(key) else { continue };
+        let Some(found) = lookup::find(key) else { continue };
         let said = !matches!(origin, Origin::Default | Origin::Derived(_));
         if said && found.row.source == Source::Property {
             let text = if found.row.kind == Kind::Secret { MASK } else { text };
