@@ -3,7 +3,7 @@
 //! the clock.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,9 @@ const IDLE: Duration = Duration::from_millis(200);
 /// The node's end of the log writer.
 pub struct LogWriter {
     shared: Arc<Shared>,
+    /// Groups submitted that [`LogWriter::poll`] has not returned. Where there are none, the lock
+    /// is not needed to know the answer.
+    submitted: u32,
     /// What it has done so far.
     pub stats: Arc<FlushStats>,
 }
@@ -53,6 +56,8 @@ pub struct LogWriter {
 #[derive(Default)]
 struct Shared {
     queue: Mutex<FlushQueue>,
+    /// Groups that are durable and not polled, for a look without the lock.
+    flushed: AtomicU32,
     changed: Condvar,
 }
 
@@ -77,6 +82,7 @@ impl LogWriter {
                 // waits to submit one finds that it can.
                 (polled, next) = source.finished(flush, durable, micros);
                 if polled {
+                    source.flushed.fetch_add(1, Ordering::Release);
                     waker.wake();
                 }
                 sched.flushed();
@@ -86,42 +92,48 @@ impl LogWriter {
             }
             seal(&mut log);
         })?;
-        Ok((LogWriter { shared, stats }, thread))
+        Ok((LogWriter { shared, submitted: 0, stats }, thread))
     }
 
     /// Whether a group is under way, or was until [`LogWriter::poll`] is called.
     pub fn is_busy(&self) -> bool {
-        self.queue().is_busy()
+        self.submitted > 0
     }
 
     /// Hands a group over and leaves an empty one. The first record of it was ordered at
     /// `since_us`. Only while no other one waits: see [`LogWriter::join`].
     pub fn submit(&mut self, group: &mut Group, since_us: u64) {
         self.queue().submit(group, since_us);
+        self.submitted += 1;
         self.shared.changed.notify_one();
     }
 
     /// Adds a group to the one that waits while another is under way, and empties it.
     pub fn join(&mut self, group: &mut Group) -> Joined {
-        self.queue().join(group)
+        if self.submitted == 0 { Joined::Nothing } else { self.queue().join(group) }
     }
 
     /// Bytes of the group that waits.
     pub fn waiting_bytes(&self) -> usize {
-        self.queue().waiting_bytes()
+        if self.submitted == 0 { 0 } else { self.queue().waiting_bytes() }
     }
 
     /// Whether [`LogWriter::poll`] would return a group.
     pub fn is_done(&self) -> bool {
-        self.queue().is_done()
+        self.shared.flushed.load(Ordering::Acquire) > 0
     }
 
     /// The next group that has become durable.
     pub fn poll(&mut self) -> Option<Flushed> {
+        if !self.is_done() {
+            return None;
+        }
         let (flushed, ready) = {
             let mut queue = self.queue();
             (queue.poll()?, queue.is_ready())
         };
+        self.shared.flushed.fetch_sub(1, Ordering::Relaxed);
+        self.submitted -= 1;
         // The thread may have waited until fewer groups are left to poll.
         if ready {
             self.shared.changed.notify_one();
