@@ -34,7 +34,7 @@ impl<T> ReadyQueue<T> {
         self.changed.notify_all();
     }
 
-    /// Announces that an item is being made; [`Shelf::made`] must follow.
+    /// Announces that an item is being made; [`ReadyQueue::made`] must follow.
     pub fn making(&self) {
         self.lock().making = true;
     }

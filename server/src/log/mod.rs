@@ -1,5 +1,5 @@
 //! The thread that writes the log, and what is tuned about it: the strategy of its disk
-//! ([`device`]) and its scheduling (`sched`).
+//! (`device`) and its scheduling (`sched`).
 
 pub(crate) mod device;
 mod sched;

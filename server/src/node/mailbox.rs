@@ -2,9 +2,8 @@
 //! most one wake.
 //!
 //! Requests have a bounded ring: where it is full they stay with their shard, which stops reading
-//! its sockets. Messages to a shard have a queue whose bounds the node keeps (see
-//! [`ringkeeper_replication::node::Outbox`]), because a shard that does not take them must not hold
-//! up others.
+//! its sockets. Messages to a shard have a queue whose bounds the node keeps, because a shard that
+//! does not take them must not hold up others: [`ringkeeper_replication::node::MailboxLimits`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
