@@ -268,7 +268,6 @@ impl<P: Ports> Node<P> {
         let mut start_us = clock.micros();
         let until_us = start_us + APPLY_US;
         while !self.committed.is_empty() && observer.has_room() && start_us < until_us {
-            let now = clock.now();
             let mut db = database.write();
             let mut outbox = Outbox::new(shards, self.settings.mailboxes);
             for _ in 0..self.settings.apply_batch {
@@ -276,7 +275,7 @@ impl<P: Ports> Node<P> {
                     break;
                 }
                 let Some(next) = self.committed.pop_front() else { break };
-                observer.applying(&next, now);
+                observer.applying(&next);
                 apply_committed(next, &mut db, &self.settings.ops, &mut outbox);
             }
             shards.publish();

@@ -126,7 +126,7 @@ pub trait Observer {
     /// Whether something may be applied now: what listens has room for its lines.
     fn has_room(&self) -> bool;
     /// This is applied next.
-    fn applying(&mut self, next: &Committed, now: Now);
+    fn applying(&mut self, next: &Committed);
     /// One critical section is over, after so many microseconds.
     fn applied(&mut self, micros: u64);
     /// What ordering has to report of quotas.

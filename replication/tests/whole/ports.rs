@@ -253,7 +253,7 @@ impl Observer for History {
         true
     }
 
-    fn applying(&mut self, next: &Committed, _now: Now) {
+    fn applying(&mut self, next: &Committed) {
         let Committed::Apply(proposal) = next else { return };
         let zxid = proposal.txn.zxid;
         assert!(zxid <= self.synced.get(), "{zxid} is applied before it is durable");

@@ -17,7 +17,7 @@ use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{Shard, ShardSettings};
 use ringkeeper_engine::snapshot::LastStart;
-use ringkeeper_replication::node::MailboxLimits;
+use ringkeeper_replication::node::{MailboxLimits, World};
 use ringkeeper_replication::{NodeSettings, Replica, ReplicaSettings, SpentRemoval};
 
 use crate::admin::audit::AuditLog;
@@ -29,7 +29,7 @@ use crate::config::{Io, Listen, SessionPasswords, Settings, Shards};
 use crate::log::device::LogProbe;
 use crate::log::writer::LogWriter;
 use crate::node::clock::{Clock, wall};
-use crate::node::driver::{DriverParts, NodeDriver, ServerLog};
+use crate::node::driver::{Mailboxes, NodeDriver, ServerLog, ServerPorts};
 use crate::node::mailbox::{self, NodeEnd, ShardEnd};
 use crate::node::observer::{Gauges, NodeObserver};
 use crate::node::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
@@ -186,20 +186,18 @@ impl Running {
         let audit_end = audit.as_ref().map(|audit| audit.end(rings.sequencer_waker.clone()));
         let gauges = Arc::new(Gauges::default());
         let observer = NodeObserver::new(gauges.clone(), audit_end);
-        let parts = DriverParts {
-            replica,
-            settings: node_settings(settings, &ops),
+        let world = World::<ServerPorts> {
             clock,
             log: ServerLog { writer: log_writer, gauge: recovered.gauge.clone() },
-            view: view.clone(),
-            shards: node_ends,
+            database: view.clone(),
+            shards: Mailboxes(node_ends),
             observer,
         };
         let hub_parts = HubParts {
             facts: ServerFacts::new(settings, clock, startup(loading, clock)),
             view: view.clone(),
             gauges,
-            commits: parts.log.writer.stats.clone(),
+            commits: world.log.writer.stats.clone(),
             snapshots: Arc::new(SnapshotStats::default()),
             turnstile: Arc::new(turnstile(settings, usize::from(count))?),
             audit_lost: audit.as_ref().map(|audit| audit.lost.clone()),
@@ -218,7 +216,14 @@ impl Running {
         let (turnstile, hub) = (hub_parts.turnstile.clone(), Hub::new(hub_parts));
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
-        let parts = seat(NodeDriver::new(parts), rings, &hub, fused, stop, &mut threads)?;
+        let parts = seat(
+            NodeDriver::new(replica, node_settings(settings, &ops), world),
+            rings,
+            &hub,
+            fused,
+            stop,
+            &mut threads,
+        )?;
         Ok(Running {
             parts,
             view,

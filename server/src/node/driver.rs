@@ -131,24 +131,6 @@ impl ShardPort for Mailboxes {
     }
 }
 
-/// The parts of a node that serves.
-pub struct DriverParts {
-    /// The pure core.
-    pub replica: Replica,
-    /// How the node works.
-    pub settings: NodeSettings,
-    /// The clocks.
-    pub clock: Clock,
-    /// The log's thread.
-    pub log: ServerLog,
-    /// The database.
-    pub view: Arc<View>,
-    /// One end per shard.
-    pub shards: Vec<NodeEnd>,
-    /// Metrics and messages.
-    pub observer: NodeObserver,
-}
-
 /// The node of one server. It runs on a thread of its own, or on the shard's where cores are few.
 pub struct NodeDriver {
     node: Node<ServerPorts>,
@@ -158,11 +140,13 @@ pub struct NodeDriver {
 }
 
 impl NodeDriver {
-    /// Puts the parts together.
-    pub fn new(parts: DriverParts) -> NodeDriver {
-        let DriverParts { replica, settings, clock, log, view, shards, observer } = parts;
-        let gauges = observer.gauges.clone();
-        let world = World { clock, log, database: view, shards: Mailboxes(shards), observer };
+    /// A node that begins with this replica, connected to the server.
+    pub(crate) fn new(
+        replica: Replica,
+        settings: NodeSettings,
+        world: World<ServerPorts>,
+    ) -> NodeDriver {
+        let gauges = world.observer.gauges.clone();
         let node = Node::new(replica, settings, world);
         *gauges.pace.lock() = node.gathering();
         NodeDriver { node, gauges, sharp: false }

@@ -101,7 +101,7 @@ impl Observer for NodeObserver {
         self.audit.as_ref().is_none_or(AuditEnd::has_room)
     }
 
-    fn applying(&mut self, next: &Committed, _now: Now) {
+    fn applying(&mut self, next: &Committed) {
         self.gauges.count(next);
         if let (Some(audit), Committed::Apply(proposal)) = (&self.audit, next) {
             audit.push_session_end(&proposal.txn);
