@@ -26,7 +26,7 @@ use crate::log::writer::FlushStats;
 use crate::node::observer::Gauges;
 use crate::node::view::View;
 use crate::node::waker::Waker;
-use crate::shards::Turnstile;
+use crate::shards::ConnectionLimiter;
 use crate::storage::snapshots::SnapshotStats;
 
 /// Lines of a report up to which it is put into words on the spot.
@@ -47,7 +47,7 @@ pub struct HubParts {
     /// Numbers of snapshots.
     pub snapshots: Arc<SnapshotStats>,
     /// Numbers of connections that were turned away.
-    pub turnstile: Arc<Turnstile>,
+    pub limiter: Arc<ConnectionLimiter>,
     /// Lines that the audit log has lost, where there is one.
     pub audit_lost: Option<Arc<AtomicU64>>,
     /// What wakes each shard, in their order.
@@ -63,7 +63,7 @@ pub struct Hub {
     pub(super) gauges: Arc<Gauges>,
     pub(super) commits: Arc<FlushStats>,
     pub(super) snapshots: Arc<SnapshotStats>,
-    pub(super) turnstile: Arc<Turnstile>,
+    pub(super) limiter: Arc<ConnectionLimiter>,
     pub(super) audit_lost: Option<Arc<AtomicU64>>,
     /// `stmk` sets it and `gtmk` shows it; nothing else looks at it.
     pub(super) trace_mask: AtomicI64,
@@ -117,7 +117,7 @@ impl Hub {
             gauges: parts.gauges,
             commits: parts.commits,
             snapshots: parts.snapshots,
-            turnstile: parts.turnstile,
+            limiter: parts.limiter,
             audit_lost: parts.audit_lost,
             trace_mask: AtomicI64::new(TRACE_MASK),
             client_port: AtomicU16::new(0),

@@ -99,7 +99,7 @@ impl Totals {
         Totals {
             applied: load(&hub.gauges.applied),
             expired: load(&hub.gauges.expired),
-            rejected: load(&hub.turnstile.rejected),
+            rejected: load(&hub.limiter.rejected),
             commits: load(&hub.commits.flushes),
             records: load(&hub.commits.records),
             bytes: load(&hub.commits.bytes),

@@ -18,7 +18,7 @@ use super::{Desk, Hub, HubParts, Reports};
 use crate::config::FourLetterWords;
 use crate::node::view::View;
 use crate::node::waker::Waker;
-use crate::shards::Turnstile;
+use crate::shards::ConnectionLimiter;
 
 /// After which time a text that has not come will not come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,7 +39,7 @@ impl Server {
             gauges: Arc::default(),
             commits: Arc::default(),
             snapshots: Arc::default(),
-            turnstile: Arc::new(Turnstile::new(0, 0)),
+            limiter: Arc::new(ConnectionLimiter::new(0, 0)),
             audit_lost: None,
             shards: (0..shards).map(|_| waker()).collect(),
             sequencer: Some(waker()),

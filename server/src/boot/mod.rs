@@ -1,5 +1,6 @@
 //! From settings to a running server, and from a signal to its end.
 
+mod parts;
 mod throttles;
 
 use std::io;
@@ -8,27 +9,21 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
-use ringkeeper_engine::database::Database;
-use ringkeeper_engine::device::{DirectoryId, DirectoryLock, Disk, Identity};
-use ringkeeper_engine::limits;
+use ringkeeper_engine::device::{DirectoryId, DirectoryLock, Disk};
 use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
-use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
-use ringkeeper_engine::shard::{Shard, ShardSettings};
+use ringkeeper_engine::shard::Shard;
 use ringkeeper_engine::snapshot::LastStart;
-use ringkeeper_replication::node::{MailboxLimits, World};
-use ringkeeper_replication::{NodeSettings, Replica, ReplicaSettings, SpentRemoval};
+use ringkeeper_replication::node::World;
 
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
 use crate::admin::{Hub, HubParts, ServerFacts, Startup};
 use crate::banner::Banner;
-
-use crate::config::{Io, Listen, SessionPasswords, Settings, Shards};
+use crate::config::{Io, Listen, Settings, Shards};
 use crate::log::device::LogProbe;
 use crate::log::writer::LogWriter;
-use crate::node::clock::{Clock, wall};
+use crate::node::clock::Clock;
 use crate::node::driver::{Mailboxes, NodeDriver, ServerLog, ServerPorts};
 use crate::node::mailbox::{self, NodeEnd, ShardEnd};
 use crate::node::observer::{Gauges, NodeObserver};
@@ -36,7 +31,7 @@ use crate::node::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
 use crate::node::view::View;
 use crate::node::waker::Waker;
 use crate::shards::descriptors::{self, connections_max};
-use crate::shards::{self, Admission, Listener, ShardParts, ShardThread, Turnstile};
+use crate::shards::{self, Admission, ConnectionLimiter, Listener, ShardParts, ShardThread};
 use crate::stop::Stop;
 use crate::storage::open::DataDirectories;
 use crate::storage::snapshots::{SnapshotStats, Snapshotter, snapshot_settings};
@@ -105,31 +100,12 @@ fn has_ipv6() -> bool {
     std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
-fn op_settings(settings: &Settings) -> OpSettings {
-    OpSettings {
-        auth: AuthSettings {
-            digest_enabled: settings.digest_auth_enabled,
-            digest_alg: DigestAlg::from_name(&settings.digest_auth_alg)
-                .expect("the table of settings allows known algorithms only"),
-            super_digest: settings.digest_auth_super_digest.as_ref().map(|s| s.reveal().to_owned()),
-            skip_acl: settings.skip_acl,
-            enforce: settings.enforce_auth_enabled.then(|| settings.enforce_auth_schemes.clone()),
-            ensemble_enabled: !settings.ensemble_auth_names.is_empty(),
-            ensemble_names: settings.ensemble_auth_names.clone(),
-            ..AuthSettings::default()
-        },
-        extended_types: settings.extended_types_enabled,
-        enforce_quota: settings.enforce_quota,
-        reconfig_enabled: settings.reconfig_enabled,
-    }
-}
-
 /// What a shard's thread gets; the sequencer where they share one.
-type ShardSeat = (ShardEnd, Arc<Waker>, Option<NodeDriver>);
+type ShardWiring = (ShardEnd, Arc<Waker>, Option<NodeDriver>);
 
 /// The threads behind the sockets.
 struct Running {
-    parts: Vec<ShardSeat>,
+    parts: Vec<ShardWiring>,
     view: Arc<View>,
     ops: OpSettings,
     clock: Clock,
@@ -140,7 +116,7 @@ struct Running {
     _locks: Vec<DirectoryLock>,
     fused: bool,
     hub: Arc<Hub>,
-    turnstile: Arc<Turnstile>,
+    limiter: Arc<ConnectionLimiter>,
     audit: Option<AuditLog>,
 }
 
@@ -176,22 +152,21 @@ impl Running {
     ) -> anyhow::Result<Running> {
         let DataDirectories { locks, identity, dirs, recovered, db, choice, seed, loading } =
             directories;
-        let ops = op_settings(settings);
-        let replica = replica(settings, &identity, &ops, &db, (clock, seed));
+        let ops = parts::op_settings(settings);
+        let replica = parts::replica(settings, &identity, &ops, &db, (clock, seed));
         let view = Arc::new(View::new(db));
         let (rings, node_ends) = Rings::new(count, fused)?;
         let (log_writer, committing) =
             start_log_writer(settings, recovered.log, &rings.sequencer_waker)?;
         let audit = AuditLog::start(settings)?;
-        let audit_end = audit.as_ref().map(|audit| audit.end(rings.sequencer_waker.clone()));
         let gauges = Arc::new(Gauges::default());
-        let observer = NodeObserver::new(gauges.clone(), audit_end);
+        let audit_end = audit.as_ref().map(|audit| audit.end(rings.sequencer_waker.clone()));
         let world = World::<ServerPorts> {
             clock,
             log: ServerLog { writer: log_writer, gauge: recovered.gauge.clone() },
             database: view.clone(),
             shards: Mailboxes(node_ends),
-            observer,
+            observer: NodeObserver::new(gauges.clone(), audit_end),
         };
         let hub_parts = HubParts {
             facts: ServerFacts::new(settings, clock, startup(loading, clock)),
@@ -199,7 +174,7 @@ impl Running {
             gauges,
             commits: world.log.writer.stats.clone(),
             snapshots: Arc::new(SnapshotStats::default()),
-            turnstile: Arc::new(turnstile(settings, usize::from(count))?),
+            limiter: Arc::new(limiter(settings, usize::from(count))?),
             audit_lost: audit.as_ref().map(|audit| audit.lost.clone()),
             shards: rings.wakers.clone(),
             sequencer: (!fused).then(|| rings.sequencer_waker.clone()),
@@ -213,17 +188,11 @@ impl Running {
         };
         let snapshotter = snapshotter(settings, snapshot_parts, &hub_parts, stop);
         let probe = choice.unmeasured.then(|| log_probe(settings, dirs.log, recovered.gauge, stop));
-        let (turnstile, hub) = (hub_parts.turnstile.clone(), Hub::new(hub_parts));
+        let (limiter, hub) = (hub_parts.limiter.clone(), Hub::new(hub_parts));
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
-        let parts = seat(
-            NodeDriver::new(replica, node_settings(settings, &ops), world),
-            rings,
-            &hub,
-            fused,
-            stop,
-            &mut threads,
-        )?;
+        let node = NodeDriver::new(replica, parts::node_settings(settings, &ops), world);
+        let parts = place_node(node, rings, &hub, stop, &mut threads)?;
         Ok(Running {
             parts,
             view,
@@ -236,7 +205,7 @@ impl Running {
             _locks: locks,
             fused,
             hub,
-            turnstile,
+            limiter,
             audit,
         })
     }
@@ -254,7 +223,7 @@ impl Running {
         let admission = if count > 1 { Admission::Shared } else { Admission::Alone };
         let backlog = i32::try_from(settings.listen_backlog).unwrap_or(i32::MAX);
         let mut address = addresses[0];
-        let shard_settings = Arc::new(shard_settings(settings, &self.ops, self.seed, count));
+        let shard_settings = Arc::new(parts::shard_settings(settings, &self.ops, self.seed, count));
         if admission == Admission::Shared {
             // Sharing a port is between the shards of one server: a bind without sharing finds
             // out whether another server has it.
@@ -279,7 +248,7 @@ impl Running {
                 fused,
                 clock: self.clock,
                 waker: waker.clone(),
-                turnstile: self.turnstile.clone(),
+                limiter: self.limiter.clone(),
                 desk: self.hub.desk(index),
                 audit: self.audit.as_ref().map(|audit| audit.end(waker.clone())),
             });
@@ -346,25 +315,25 @@ fn log_probe(settings: &Settings, disk: Disk, gauge: Gauge, stop: &Stop) -> LogP
     LogProbe { path: settings.data_log_dir.clone(), disk, gauge, stop: stop.flag.clone() }
 }
 
-/// Gives the sequencer its place: in the first shard, or on a thread of its own.
-fn seat(
-    sequencer: NodeDriver,
+/// Puts the node on a thread of its own where reports know one, else on the first shard's.
+fn place_node(
+    node: NodeDriver,
     rings: Rings,
     hub: &Arc<Hub>,
-    fused: bool,
     stop: &Stop,
     threads: &mut Vec<JoinHandle<()>>,
-) -> io::Result<Vec<ShardSeat>> {
+) -> io::Result<Vec<ShardWiring>> {
     let Rings { wakers, sequencer_waker, shard_ends } = rings;
-    let mut parts: Vec<_> = shard_ends.into_iter().zip(wakers).map(|(e, w)| (e, w, None)).collect();
-    if fused {
-        parts[0].2 = Some(sequencer);
-    } else {
-        stop.wake(sequencer_waker.clone());
-        let desk = hub.sequencer_desk().expect("the sequencer has a thread of its own");
-        threads.push(run_sequencer(sequencer, desk, sequencer_waker, stop.over.clone())?);
+    let mut shards: Vec<_> =
+        shard_ends.into_iter().zip(wakers).map(|(end, waker)| (end, waker, None)).collect();
+    match hub.sequencer_desk() {
+        None => shards[0].2 = Some(node),
+        Some(desk) => {
+            stop.wake(sequencer_waker.clone());
+            threads.push(run_sequencer(node, desk, sequencer_waker, stop.over.clone())?);
+        }
     }
-    Ok(parts)
+    Ok(shards)
 }
 
 fn join(threads: Vec<JoinHandle<()>>) {
@@ -388,78 +357,9 @@ fn startup(loading: Startup, clock: Clock) -> Startup {
     Startup { total_ms: u64::try_from(clock.now().mono.0).unwrap_or(0), ..loading }
 }
 
-fn turnstile(settings: &Settings, shards: usize) -> io::Result<Turnstile> {
+fn limiter(settings: &Settings, shards: usize) -> io::Result<ConnectionLimiter> {
     let limit = |limit: Option<u32>| limit.map_or(0, |limit| limit as usize);
-    let turnstile = Turnstile::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns));
-    Ok(turnstile.bounded(connections_max(shards)?, shards))
-}
-
-fn node_settings(settings: &Settings, ops: &OpSettings) -> NodeSettings {
-    NodeSettings {
-        ops: ops.clone(),
-        groups: throttles::groups(settings),
-        tick_ms: tick_ms(settings),
-        apply_batch: limits::APPLY_BATCH,
-        mailboxes: MailboxLimits::default(),
-    }
-}
-
-fn tick_ms(settings: &Settings) -> i64 {
-    // Sessions expire at the end of a tick; looking more often than that finds the end in time.
-    i64::from(settings.tick_time_ms / 4).clamp(10, 250)
-}
-
-fn replica(
-    settings: &Settings,
-    identity: &Identity,
-    ops: &OpSettings,
-    db: &Database,
-    (clock, seed): (Clock, u64),
-) -> Replica {
-    let int = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-    let sessions = SessionTable::new(
-        int(settings.tick_time_ms),
-        int(settings.min_session_timeout_ms),
-        int(settings.max_session_timeout_ms),
-    );
-    let passwords = match settings.session_passwords {
-        SessionPasswords::Secret => Passwords::keyed(&identity.secret),
-        SessionPasswords::Java => Passwords::Java,
-    };
-    // A standalone server counts as server 1, as in ZooKeeper.
-    let server = settings.my_id.and_then(|id| u8::try_from(id).ok()).unwrap_or(1);
-    let millis = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    let settings = ReplicaSettings {
-        server: ServerId(server),
-        ops: ops.clone(),
-        hash_seed: seed,
-        passwords,
-        session_ids: SessionIdSource::new(server, wall()),
-        removal: SpentRemoval {
-            interval_ms: millis(settings.container_check_interval_ms),
-            per_minute: settings.container_max_per_minute,
-            never_used_ms: settings.container_max_never_used_interval_ms.map_or(0, millis),
-        },
-        connections: throttles::connections(settings, seed, clock.now().mono),
-    };
-    Replica::new(db, sessions, settings, clock.now())
-}
-
-fn shard_settings(
-    settings: &Settings,
-    ops: &OpSettings,
-    seed: u64,
-    shards: usize,
-) -> ShardSettings {
-    let outstanding = settings.global_outstanding_limit as usize;
-    ShardSettings {
-        ops: ops.clone(),
-        frame_bytes_max: settings.jute_maxbuffer as usize,
-        handshake_ms: i64::try_from(settings.nio_sessionless_cnxn_timeout_ms).unwrap_or(i64::MAX),
-        hash_seed: seed,
-        outstanding_max: (outstanding / shards).max(1),
-        requests: throttles::requests(settings),
-        audits: settings.audit_enable,
-        stmk_allowed: settings.four_letter_whitelist.allow("stmk"),
-    }
+    let limiter =
+        ConnectionLimiter::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns));
+    Ok(limiter.bounded(connections_max(shards)?, shards))
 }

@@ -149,7 +149,7 @@ impl Pause {
 }
 
 /// Counts connections against their limits, for all shards together.
-pub struct Turnstile {
+pub struct ConnectionLimiter {
     per_ip_max: usize,
     total_max: usize,
     descriptors_max: usize,
@@ -167,10 +167,10 @@ struct Open {
     per_ip: HashMap<IpAddr, usize>,
 }
 
-impl Turnstile {
+impl ConnectionLimiter {
     /// Limits of 0 are no limits (`maxClientCnxns`, `maxCnxns`).
-    pub fn new(per_ip_max: usize, total_max: usize) -> Turnstile {
-        Turnstile {
+    pub fn new(per_ip_max: usize, total_max: usize) -> ConnectionLimiter {
+        ConnectionLimiter {
             per_ip_max,
             total_max,
             descriptors_max: usize::MAX,
@@ -182,8 +182,8 @@ impl Turnstile {
 
     /// Lets no more in than there are descriptors for, whatever the settings say. So many shards
     /// take them.
-    pub fn bounded(self, descriptors_max: usize, shards: usize) -> Turnstile {
-        Turnstile { descriptors_max, shards, ..self }
+    pub fn bounded(self, descriptors_max: usize, shards: usize) -> ConnectionLimiter {
+        ConnectionLimiter { descriptors_max, shards, ..self }
     }
 
     /// Whether every shard may take so many connections before one of them is counted. Where that
@@ -195,7 +195,7 @@ impl Turnstile {
     }
 
     /// Lets one connection in, or turns it away. The time is monotonic.
-    pub fn enter(&self, ip: IpAddr, now_ms: i64) -> bool {
+    pub fn acquire(&self, ip: IpAddr, now_ms: i64) -> bool {
         let mut open = self.open.lock();
         let from_ip = open.per_ip.get(&ip).copied().unwrap_or(0);
         let bare = open.total >= self.descriptors_max;
@@ -219,7 +219,7 @@ impl Turnstile {
     }
 
     /// One connection has gone.
-    pub fn leave(&self, ip: IpAddr) {
+    pub fn release(&self, ip: IpAddr) {
         let mut open = self.open.lock();
         open.total -= 1;
         let left = open.per_ip.get_mut(&ip).expect("who leaves has entered");
@@ -243,12 +243,12 @@ mod tests {
 
     const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-    fn let_in(turnstile: &Turnstile, times: usize, now_ms: i64) -> usize {
-        (0..times).filter(|_| turnstile.enter(IP, now_ms)).count()
+    fn acquire_many(limiter: &ConnectionLimiter, times: usize, now_ms: i64) -> usize {
+        (0..times).filter(|_| limiter.acquire(IP, now_ms)).count()
     }
 
     #[test]
-    fn a_port_is_waited_for_until_its_last_owner_lets_go() {
+    fn bind_waits_until_the_last_owner_releases_the_port() {
         let address = SocketAddr::new(IP, 0);
         let mut owner = Some(Listener::bind(address, 1, Admission::Alone).unwrap());
         let address = owner.as_ref().unwrap().address();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_accept_pauses_for_a_moment() {
+    fn failed_accept_pauses_accepting() {
         let mut pause = Pause::default();
         assert!(!pause.lasts(5));
         pause.failed(Errno::CONNABORTED, 10);
@@ -281,23 +281,23 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_bound_what_the_settings_do_not() {
-        let turnstile = Turnstile::new(0, 0).bounded(3, 1);
-        assert!(turnstile.has_descriptors_for(3) && !turnstile.has_descriptors_for(4));
-        assert_eq!(let_in(&turnstile, 5, 0), 3);
-        assert!(!turnstile.has_descriptors_for(1));
-        turnstile.leave(IP);
-        assert_eq!(let_in(&turnstile, 5, 0), 1);
+    fn descriptors_limit_connections_without_a_setting() {
+        let limiter = ConnectionLimiter::new(0, 0).bounded(3, 1);
+        assert!(limiter.has_descriptors_for(3) && !limiter.has_descriptors_for(4));
+        assert_eq!(acquire_many(&limiter, 5, 0), 3);
+        assert!(!limiter.has_descriptors_for(1));
+        limiter.release(IP);
+        assert_eq!(acquire_many(&limiter, 5, 0), 1);
     }
 
     #[test]
-    fn limits_hold_for_an_address_and_for_all() {
-        let turnstile = Turnstile::new(2, 3);
+    fn limits_hold_per_address_and_in_total() {
+        let limiter = ConnectionLimiter::new(2, 3);
         let other = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
-        assert_eq!(let_in(&turnstile, 3, 0), 2);
-        assert!(turnstile.enter(other, 0) && !turnstile.enter(other, 0));
-        turnstile.leave(IP);
-        assert!(turnstile.enter(other, 0));
-        assert_eq!(turnstile.open(), 3);
+        assert_eq!(acquire_many(&limiter, 3, 0), 2);
+        assert!(limiter.acquire(other, 0) && !limiter.acquire(other, 0));
+        limiter.release(IP);
+        assert!(limiter.acquire(other, 0));
+        assert_eq!(limiter.open(), 3);
     }
 }

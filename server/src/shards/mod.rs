@@ -3,11 +3,11 @@
 mod accept;
 pub(crate) mod descriptors;
 mod poll;
-mod portions;
 mod ring;
 mod turn;
+mod work_queue;
 
-pub use accept::{Admission, Listener, Turnstile};
+pub use accept::{Admission, ConnectionLimiter, Listener};
 pub use poll::run as run_poll;
 pub use ring::{probe as probe_ring, run as run_ring};
 pub use turn::{ShardParts, ShardThread};

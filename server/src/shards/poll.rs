@@ -13,8 +13,8 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 
 use super::accept::{Listener, Pause, peer, prepare};
-use super::portions::{ACCEPTS, ARRIVALS, Lingering, Portions, Rush};
-use super::turn::{ShardThread, Wish};
+use super::turn::{IoInterest, ShardThread};
+use super::work_queue::{ACCEPTS, ARRIVALS, Backlog, Lingering, WorkQueue};
 
 const LISTENER: u64 = u64::MAX;
 const WAKER: u64 = u64::MAX - 1;
@@ -38,7 +38,7 @@ struct Sockets {
     keep_alive: bool,
     lingering: Lingering,
     /// Connections that wait for a turn that looks after them.
-    portions: Portions,
+    work: WorkQueue,
     pause: Pause,
     /// Whether the listener is looked at.
     accepting: bool,
@@ -60,7 +60,7 @@ pub fn run(
         open: BTreeMap::new(),
         keep_alive,
         lingering: Lingering::default(),
-        portions: Portions::default(),
+        work: WorkQueue::default(),
         pause: Pause::default(),
         accepting: true,
     };
@@ -78,7 +78,7 @@ pub fn run(
         sockets.wait(&thread, &mut events)?;
         bytes.clear();
         arrivals.clear();
-        let rush = if events.len() < ARRIVALS { Rush::No } else { Rush::Yes };
+        let backlog = if events.len() < ARRIVALS { Backlog::No } else { Backlog::Yes };
         for event in events.drain(..) {
             let (key, flags) = (event.data.u64(), event.flags);
             match key {
@@ -92,8 +92,8 @@ pub fn run(
         }
         thread.turn(arrivals.iter().map(|(conn, range)| (*conn, &bytes[range.clone()])));
         thread.shard.take_ready(&mut ready);
-        sockets.portions.take(&ready, rush, &mut due);
-        due.iter().for_each(|conn| sockets.look_after(*conn, &mut thread));
+        sockets.work.take(&ready, backlog, &mut due);
+        due.iter().for_each(|conn| sockets.service(*conn, &mut thread));
         sockets.cut_off(&thread);
     }
     thread.finish();
@@ -107,13 +107,13 @@ impl Sockets {
         thread.drain(self.open.keys().copied());
         let mut ready = ReadyList::default();
         thread.shard.take_ready(&mut ready);
-        self.portions.add(&ready);
+        self.work.add(&ready);
         Ok(())
     }
 
     fn wait(&mut self, thread: &ShardThread, events: &mut Vec<Event>) -> io::Result<()> {
         thread.waker.about_to_sleep();
-        let ms = if self.portions.is_empty() { thread.sleep_ms() } else { 0 };
+        let ms = if self.work.is_empty() { thread.sleep_ms() } else { 0 };
         let ms = self.pause.cut_sleep(ms, thread.now_ms());
         let timeout = crate::node::clock::timespec(thread.cut_sleep(ms));
         let spare = rustix::buffer::spare_capacity(events);
@@ -157,7 +157,7 @@ impl Sockets {
             let interest = EventFlags::IN;
             if epoll::add(&self.epoll, &fd, data, interest).is_err() {
                 thread.shard.lost(conn);
-                thread.turnstile.leave(address.ip());
+                thread.limiter.release(address.ip());
                 continue;
             }
             let socket = Socket { fd, ip: address.ip(), interest, broken: false, cut_off_ms: None };
@@ -174,7 +174,7 @@ impl Sockets {
         arrivals: &mut Vec<(ConnId, std::ops::Range<usize>)>,
     ) {
         if flags.contains(EventFlags::OUT) {
-            self.look_after(conn, thread);
+            self.service(conn, thread);
         }
         let Some(socket) = self.open.get(&conn) else { return };
         let ended = EventFlags::HUP | EventFlags::ERR;
@@ -191,7 +191,7 @@ impl Sockets {
                 thread.shard.end_input(conn);
                 // Until its turn comes, its end would be reported again and again.
                 let unsent = socket.interest.contains(EventFlags::OUT);
-                self.set_interest(conn, Wish::Pause, unsent);
+                self.set_interest(conn, IoInterest::Pause, unsent);
             }
             Ok(_) => arrivals.push((conn, start..bytes.len())),
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
@@ -204,11 +204,11 @@ impl Sockets {
         if let Some(socket) = self.open.get_mut(&conn) {
             let _ = epoll::delete(&self.epoll, &socket.fd);
             socket.broken = true;
-            self.portions.add_later(conn);
+            self.work.add_later(conn);
         }
     }
 
-    fn look_after(&mut self, conn: ConnId, thread: &mut ShardThread) {
+    fn service(&mut self, conn: ConnId, thread: &mut ShardThread) {
         let Some(socket) = self.open.get_mut(&conn) else { return };
         let Some(pure) = thread.shard.conn_mut(conn) else { return };
         let mut broken = socket.broken;
@@ -224,11 +224,11 @@ impl Sockets {
         }
         let unsent = !pure.out.is_empty();
         // Order: asked for after sending, because the last byte sent may be what ends it.
-        let wish = thread.wish(conn);
-        if broken || (wish == Wish::Close && !unsent) {
+        let wish = thread.io_interest(conn);
+        if broken || (wish == IoInterest::Close && !unsent) {
             return self.lose(conn, thread);
         }
-        if wish == Wish::Close && socket.cut_off_ms.is_none() {
+        if wish == IoInterest::Close && socket.cut_off_ms.is_none() {
             let until = thread.linger_until_ms();
             socket.cut_off_ms = Some(until);
             self.lingering.add(conn, until);
@@ -236,10 +236,10 @@ impl Sockets {
         self.set_interest(conn, wish, unsent);
     }
 
-    fn set_interest(&mut self, conn: ConnId, wish: Wish, unsent: bool) {
+    fn set_interest(&mut self, conn: ConnId, wish: IoInterest, unsent: bool) {
         let Some(socket) = self.open.get_mut(&conn) else { return };
         let mut interest = EventFlags::empty();
-        interest.set(EventFlags::IN, wish == Wish::Read);
+        interest.set(EventFlags::IN, wish == IoInterest::Read);
         interest.set(EventFlags::OUT, unsent);
         if interest != socket.interest {
             socket.interest = interest;
@@ -253,7 +253,7 @@ impl Sockets {
             let _ = epoll::delete(&self.epoll, &socket.fd);
             let _ = rustix::net::shutdown(&socket.fd, rustix::net::Shutdown::Both);
             thread.shard.lost(conn);
-            thread.turnstile.leave(socket.ip);
+            thread.limiter.release(socket.ip);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ringkeeper_engine::shard::{Moment, Phase, Shard};
 use ringkeeper_engine::watch::ConnId;
 
-use super::Turnstile;
+use super::ConnectionLimiter;
 use crate::admin::audit::AuditEnd;
 use crate::admin::{Desk, Reports};
 use crate::node::clock::Clock;
@@ -39,7 +39,7 @@ pub struct ShardParts {
     /// What wakes this thread.
     pub waker: Arc<Waker>,
     /// Limits on connections.
-    pub turnstile: Arc<Turnstile>,
+    pub limiter: Arc<ConnectionLimiter>,
     /// Where reports about this shard are asked for and answered.
     pub desk: Desk,
     /// The audit log, where there is one.
@@ -51,7 +51,7 @@ pub struct ShardThread {
     /// The pure core.
     pub shard: Shard,
     /// Limits on connections.
-    pub turnstile: Arc<Turnstile>,
+    pub limiter: Arc<ConnectionLimiter>,
     /// What wakes this thread.
     pub waker: Arc<Waker>,
     view: Arc<View>,
@@ -67,7 +67,7 @@ pub struct ShardThread {
 
 /// What the sockets have to do for a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wish {
+pub enum IoInterest {
     /// Read when something arrives.
     Read,
     /// Do not read: a bound is reached.
@@ -81,7 +81,7 @@ impl ShardThread {
     pub fn new(parts: ShardParts) -> ShardThread {
         ShardThread {
             shard: parts.shard,
-            turnstile: parts.turnstile,
+            limiter: parts.limiter,
             waker: parts.waker,
             view: parts.view,
             mailbox: parts.mailbox,
@@ -97,7 +97,7 @@ impl ShardThread {
     /// Takes a connection in, or says that it has to be closed at once.
     pub fn accept(&mut self, peer: SocketAddr) -> Option<ConnId> {
         let now = self.clock.now();
-        let welcome = self.turnstile.enter(peer.ip(), now.mono.0);
+        let welcome = self.limiter.acquire(peer.ip(), now.mono.0);
         welcome.then(|| self.shard.open(peer, now))
     }
 
@@ -242,15 +242,15 @@ impl ShardThread {
     }
 
     /// What the socket of a connection has to do.
-    pub fn wish(&self, id: ConnId) -> Wish {
-        let Some(conn) = self.shard.conn(id) else { return Wish::Close };
+    pub fn io_interest(&self, id: ConnId) -> IoInterest {
+        let Some(conn) = self.shard.conn(id) else { return IoInterest::Close };
         match conn.phase {
-            Phase::Closing | Phase::Lost => Wish::Close,
-            _ if conn.input_ended && conn.is_settled() => Wish::Close,
-            _ if conn.input_ended => Wish::Pause,
-            _ if self.shard.wants_input(id) => Wish::Read,
-            _ if conn.input.len() < INPUT_BACKLOG => Wish::Read,
-            _ => Wish::Pause,
+            Phase::Closing | Phase::Lost => IoInterest::Close,
+            _ if conn.input_ended && conn.is_settled() => IoInterest::Close,
+            _ if conn.input_ended => IoInterest::Pause,
+            _ if self.shard.wants_input(id) => IoInterest::Read,
+            _ if conn.input.len() < INPUT_BACKLOG => IoInterest::Read,
+            _ => IoInterest::Pause,
         }
     }
 }

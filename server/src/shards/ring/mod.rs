@@ -19,9 +19,9 @@ use rustix::io::Errno;
 use self::buffers::BufferRing;
 use self::socket::{End, Socket};
 use self::token::Token;
-use super::accept::{Listener, Pause, Turnstile, peer, prepare};
-use super::portions::{ACCEPTS, ARRIVALS, Lingering, Portions, Rush};
+use super::accept::{ConnectionLimiter, Listener, Pause, peer, prepare};
 use super::turn::ShardThread;
+use super::work_queue::{ACCEPTS, ARRIVALS, Backlog, Lingering, WorkQueue};
 
 /// Entries of the submission queue; a full one is submitted in between.
 const SUBMISSIONS: u32 = 1024;
@@ -74,7 +74,7 @@ struct Sockets {
     coming: VecDeque<OwnedFd>,
     pause: Pause,
     keep_alive: bool,
-    turnstile: Arc<Turnstile>,
+    limiter: Arc<ConnectionLimiter>,
     wake_count: Box<[u8; 8]>,
     waking: bool,
     /// Sockets whose bytes were sent, to look at again after the turn.
@@ -83,7 +83,7 @@ struct Sockets {
     /// only then may their connection's id be used again.
     ended: Vec<(u32, End)>,
     /// Connections that wait for a turn that looks after them.
-    portions: Portions,
+    work: WorkQueue,
     lingering: Lingering,
 }
 
@@ -94,7 +94,7 @@ pub fn run(
     keep_alive: bool,
     stop: Arc<AtomicBool>,
 ) -> io::Result<()> {
-    let mut sockets = Sockets::new(listener, keep_alive, thread.turnstile.clone())?;
+    let mut sockets = Sockets::new(listener, keep_alive, thread.limiter.clone())?;
     let mut arrivals = Vec::new();
     let mut ready = ReadyList::default();
     let mut due = Vec::new();
@@ -105,8 +105,8 @@ pub fn run(
         }
         sockets.arm(&thread)?;
         sockets.wait(&thread)?;
-        let rush = sockets.reap(&thread, &mut arrivals)?;
-        sockets.let_in(&mut thread)?;
+        let backlog = sockets.reap(&thread, &mut arrivals)?;
+        sockets.acquire_many(&mut thread)?;
         // A server that stops answers what it had read before.
         let read = if thread.drains() { &[] } else { &arrivals[..] };
         let bytes = read.iter().map(|arrival: &Arrival| {
@@ -119,9 +119,9 @@ pub fn run(
         sockets.buffers.publish();
         sockets.hear_ends(&mut thread);
         thread.shard.take_ready(&mut ready);
-        sockets.portions.take(&ready, rush, &mut due);
+        sockets.work.take(&ready, backlog, &mut due);
         for conn in &due {
-            sockets.look_after(*conn, &mut thread)?;
+            sockets.service(*conn, &mut thread)?;
         }
         sockets.look_again(&mut thread)?;
         sockets.cut_off(&thread);
@@ -151,7 +151,11 @@ struct Arrival {
 }
 
 impl Sockets {
-    fn new(listener: Listener, keep_alive: bool, turnstile: Arc<Turnstile>) -> io::Result<Sockets> {
+    fn new(
+        listener: Listener,
+        keep_alive: bool,
+        limiter: Arc<ConnectionLimiter>,
+    ) -> io::Result<Sockets> {
         let ring = build()?;
         let buffers = BufferRing::register(&ring)?;
         Ok(Sockets {
@@ -166,12 +170,12 @@ impl Sockets {
             coming: VecDeque::new(),
             pause: Pause::default(),
             keep_alive,
-            turnstile,
+            limiter,
             wake_count: Box::new([0; 8]),
             waking: false,
             again: Vec::new(),
             ended: Vec::new(),
-            portions: Portions::default(),
+            work: WorkQueue::default(),
             lingering: Lingering::default(),
         })
     }
@@ -195,7 +199,7 @@ impl Sockets {
     /// need some. So the kernel is let go on by itself only while it cannot take the last ones.
     fn arm_accept(&mut self) -> io::Result<()> {
         let fd = types::Fd(self.listener.fd().as_raw_fd());
-        let (accept, entry) = if self.turnstile.has_descriptors_for(UNCOUNTED_MAX) {
+        let (accept, entry) = if self.limiter.has_descriptors_for(UNCOUNTED_MAX) {
             (Accept::Many, opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build())
         } else {
             let nobody = std::ptr::null_mut();
@@ -221,13 +225,13 @@ impl Sockets {
         thread.drain(self.slots.iter().flatten().filter(|s| !s.over).map(|socket| socket.conn));
         let mut ready = ReadyList::default();
         thread.shard.take_ready(&mut ready);
-        self.portions.add(&ready);
+        self.work.add(&ready);
         Ok(())
     }
 
     fn wait(&mut self, thread: &ShardThread) -> io::Result<()> {
         thread.waker.about_to_sleep();
-        let waits = self.portions.is_empty() && self.coming.is_empty();
+        let waits = self.work.is_empty() && self.coming.is_empty();
         let ms = if waits { thread.sleep_ms() } else { 0 };
         let ms =
             if self.accept != Accept::No { ms } else { self.pause.cut_sleep(ms, thread.now_ms()) };
@@ -253,7 +257,7 @@ impl Sockets {
     }
 
     /// Takes in what has happened, as much as one turn can take, and says whether there is more.
-    fn reap(&mut self, thread: &ShardThread, arrivals: &mut Vec<Arrival>) -> io::Result<Rush> {
+    fn reap(&mut self, thread: &ShardThread, arrivals: &mut Vec<Arrival>) -> io::Result<Backlog> {
         let mut taken = 0;
         for gathered in 0.. {
             self.ring.completion().sync();
@@ -263,7 +267,7 @@ impl Sockets {
                 self.completed(&done, thread, arrivals)?;
                 taken += 1;
                 if arrivals.len() == ARRIVALS || taken == TAKEN_MAX {
-                    return Ok(Rush::Yes);
+                    return Ok(Backlog::Yes);
                 }
             }
             // Newer kernels hand over a few at a time, and a turn has its price. The flag alone is
@@ -274,7 +278,7 @@ impl Sockets {
             }
             self.enter(0, &types::SubmitArgs::new())?;
         }
-        Ok(Rush::No)
+        Ok(Backlog::No)
     }
 
     fn completed(
@@ -309,8 +313,7 @@ impl Sockets {
         }
         self.coming.push_back(fd);
         let full = self.coming.len() >= COMING_MAX;
-        if self.accept == Accept::Many
-            && (full || !self.turnstile.has_descriptors_for(UNCOUNTED_MAX))
+        if self.accept == Accept::Many && (full || !self.limiter.has_descriptors_for(UNCOUNTED_MAX))
         {
             self.accept = Accept::ManyNoMore;
             self.cancel_accept()?;
@@ -319,7 +322,7 @@ impl Sockets {
     }
 
     /// Lets a portion of those in who came.
-    fn let_in(&mut self, thread: &mut ShardThread) -> io::Result<()> {
+    fn acquire_many(&mut self, thread: &mut ShardThread) -> io::Result<()> {
         for _ in 0..ACCEPTS.min(self.coming.len()) {
             let fd = self.coming.pop_front().expect("there are that many");
             let Ok(address) = peer(fd.as_fd()) else { continue };

@@ -10,7 +10,7 @@ use ringkeeper_engine::watch::ConnId;
 use super::buffers::GROUP;
 use super::token::Token;
 use super::{Arrival, Sockets};
-use crate::shards::turn::{ShardThread, Wish};
+use crate::shards::turn::{IoInterest, ShardThread};
 
 /// A send buffer that has grown beyond this is given back to the allocator.
 const SEND_BYTES_KEPT: usize = 64 << 10;
@@ -104,7 +104,7 @@ impl Sockets {
             0 => self.ended.push((slot, End::Input)),
             1.. | NO_BUFFERS | CANCELLED | INTERRUPTED if cqueue::more(done.flags()) => {}
             // The buffers ran out, or it was paused.
-            1.. | NO_BUFFERS | CANCELLED | INTERRUPTED => self.portions.add_soon(conn),
+            1.. | NO_BUFFERS | CANCELLED | INTERRUPTED => self.work.add_soon(conn),
             _ => self.ended.push((slot, End::Broken)),
         }
     }
@@ -133,9 +133,9 @@ impl Sockets {
     }
 
     /// Does what a connection needs: send, close, read, pause.
-    pub(super) fn look_after(&mut self, conn: ConnId, thread: &mut ShardThread) -> io::Result<()> {
+    pub(super) fn service(&mut self, conn: ConnId, thread: &mut ShardThread) -> io::Result<()> {
         let Some(slot) = self.slot_of(conn) else { return Ok(()) };
-        let wish = thread.wish(conn);
+        let wish = thread.io_interest(conn);
         let Some(pure) = thread.shard.conn_mut(conn) else { return Ok(()) };
         let socket = self.slots[slot as usize].as_mut().expect("looked up a line above");
         if socket.broken {
@@ -149,8 +149,8 @@ impl Sockets {
         }
         let socket = self.socket(slot);
         match wish {
-            Wish::Close if !socket.sending => self.lose(slot, thread),
-            Wish::Close => {
+            IoInterest::Close if !socket.sending => self.lose(slot, thread),
+            IoInterest::Close => {
                 // The first look decides, or a connection that is looked at often stays for ever.
                 if socket.cut_off_ms.is_none() {
                     let until = thread.linger_until_ms();
@@ -158,13 +158,13 @@ impl Sockets {
                     self.lingering.add(conn, until);
                 }
             }
-            Wish::Read if !socket.receiving => self.receive(slot)?,
-            Wish::Pause if socket.receiving && !socket.cancelling => {
+            IoInterest::Read if !socket.receiving => self.receive(slot)?,
+            IoInterest::Pause if socket.receiving && !socket.cancelling => {
                 socket.cancelling = true;
                 let cancel = opcode::AsyncCancel::new(Token::Receive(slot).pack()).build();
                 self.push(cancel, Token::Cancel)?;
             }
-            Wish::Read | Wish::Pause => {}
+            IoInterest::Read | IoInterest::Pause => {}
         }
         Ok(())
     }
@@ -211,7 +211,7 @@ impl Sockets {
                 End::Input => thread.shard.end_input(socket.conn),
                 End::Broken => {
                     socket.broken = true;
-                    self.portions.add_later(socket.conn);
+                    self.work.add_later(socket.conn);
                 }
             }
         }
@@ -225,7 +225,7 @@ impl Sockets {
             self.slots[slot as usize] = None;
             self.free.push(slot);
             // Not earlier: until now it has had its descriptor.
-            self.turnstile.leave(ip);
+            self.limiter.release(ip);
         }
     }
 
@@ -234,7 +234,7 @@ impl Sockets {
         let mut again = std::mem::take(&mut self.again);
         for slot in again.drain(..) {
             if let Some(socket) = &self.slots[slot as usize] {
-                self.look_after(socket.conn, thread)?;
+                self.service(socket.conn, thread)?;
             }
         }
         self.again = again;
@@ -249,7 +249,7 @@ impl Sockets {
                 && self.socket(slot).cut_off_ms == Some(until)
             {
                 self.socket(slot).broken = true;
-                self.portions.add_later(conn);
+                self.work.add_later(conn);
             }
         }
     }

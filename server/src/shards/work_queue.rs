@@ -25,7 +25,7 @@ pub(super) const ACCEPTS: usize = 64;
 
 /// Whether the system has more for this thread than it took in with this turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Rush {
+pub(super) enum Backlog {
     /// Nothing is known of.
     No,
     /// Something is: what arrived goes first.
@@ -60,12 +60,12 @@ impl Queue {
 
 /// Connections that wait for a turn that looks after them.
 #[derive(Default, Debug)]
-pub(super) struct Portions {
+pub(super) struct WorkQueue {
     answered: Queue,
     later: Queue,
 }
 
-impl Portions {
+impl WorkQueue {
     /// Adds what was ready, for later turns.
     pub(super) fn add(&mut self, ready: &ReadyList) {
         ready.served.iter().for_each(|id| self.answered.add(*id));
@@ -89,15 +89,15 @@ impl Portions {
 
     /// Adds what was ready, and says whom this turn looks after: all that were served, and
     /// portions of the others.
-    pub(super) fn take(&mut self, ready: &ReadyList, rush: Rush, into: &mut Vec<ConnId>) {
+    pub(super) fn take(&mut self, ready: &ReadyList, backlog: Backlog, into: &mut Vec<ConnId>) {
         self.add_unserved(ready);
         into.clear();
         into.extend(&ready.served);
         self.answered.take(PORTION, into);
-        // In a rush the rest gets as much as those who came: neither waits for the other's end.
-        let share = match rush {
-            Rush::No => PORTION,
-            Rush::Yes => ready.served.len().clamp(SHARE_MIN, PORTION),
+        // In a backlog the rest gets as much as those who came: neither waits for the other's end.
+        let share = match backlog {
+            Backlog::No => PORTION,
+            Backlog::Yes => ready.served.len().clamp(SHARE_MIN, PORTION),
         };
         self.later.take(share, into);
     }
@@ -137,19 +137,19 @@ mod tests {
     }
 
     #[test]
-    fn who_was_served_is_looked_after_at_once_and_the_others_in_portions() {
-        let mut portions = Portions::default();
+    fn served_connections_come_first_and_the_rest_in_portions() {
+        let mut work = WorkQueue::default();
         let ready =
             ReadyList { served: ids(0..300), answered: ids(300..500), later: ids(500..1_500) };
         let mut now = Vec::new();
-        portions.take(&ready, Rush::No, &mut now);
+        work.take(&ready, Backlog::No, &mut now);
         let portion = PORTION as u32;
         assert_eq!(now[..300], ids(0..300));
         assert_eq!(now[300..300 + PORTION], ids(300..300 + portion));
         assert_eq!(now[300 + PORTION..], ids(500..500 + portion));
         let (mut seen, mut turns) = (now.clone(), 1);
-        while !portions.is_empty() {
-            portions.take(&ReadyList::default(), Rush::No, &mut now);
+        while !work.is_empty() {
+            work.take(&ReadyList::default(), Backlog::No, &mut now);
             assert!(!now.is_empty() && now.len() <= 2 * PORTION);
             seen.extend(&now);
             turns += 1;
@@ -160,31 +160,31 @@ mod tests {
     }
 
     #[test]
-    fn in_a_rush_the_rest_gets_as_much_as_those_who_came() {
+    fn with_a_backlog_the_rest_gets_as_much_as_new_arrivals() {
         for (came, share) in [(0, SHARE_MIN as u32), (50, 50), (300, PORTION as u32)] {
-            let mut portions = Portions::default();
+            let mut work = WorkQueue::default();
             let ready = ReadyList { served: ids(0..came), later: ids(1_000..2_000), ..ready() };
             let mut now = Vec::new();
-            portions.take(&ready, Rush::Yes, &mut now);
+            work.take(&ready, Backlog::Yes, &mut now);
             assert_eq!(now[came as usize..], ids(1_000..1_000 + share));
         }
     }
 
     #[test]
-    fn who_waits_already_does_not_wait_twice_and_may_wait_again() {
-        let mut portions = Portions::default();
+    fn connection_waits_once_and_may_wait_again() {
+        let mut work = WorkQueue::default();
         let mut now = Vec::new();
-        portions.add_later(ConnId(7));
+        work.add_later(ConnId(7));
         let again = ReadyList { later: ids(7..8), ..ready() };
-        portions.take(&again, Rush::No, &mut now);
+        work.take(&again, Backlog::No, &mut now);
         assert_eq!(now, ids(7..8));
-        assert!(portions.is_empty());
-        portions.take(&again, Rush::No, &mut now);
+        assert!(work.is_empty());
+        work.take(&again, Backlog::No, &mut now);
         assert_eq!(now, ids(7..8));
     }
 
     #[test]
-    fn who_lingers_is_late_in_the_order_of_the_ends() {
+    fn lingering_connections_are_late_in_order_of_their_deadline() {
         let mut lingering = Lingering::default();
         assert_eq!(lingering.late(|| panic!("nobody has to look at the clock")), None);
         lingering.add(ConnId(1), 100);
@@ -196,11 +196,11 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_stops_forgets_nobody() {
-        let mut portions = Portions::default();
-        portions.add(&ReadyList { served: ids(0..1), answered: ids(1..2), later: ids(2..3) });
+    fn stopping_server_keeps_every_connection() {
+        let mut work = WorkQueue::default();
+        work.add(&ReadyList { served: ids(0..1), answered: ids(1..2), later: ids(2..3) });
         let mut now = Vec::new();
-        portions.take(&ready(), Rush::Yes, &mut now);
+        work.take(&ready(), Backlog::Yes, &mut now);
         assert_eq!(now, ids(0..3));
     }
 

@@ -1,0 +1,103 @@
+//! From settings to the parts of the pure core.
+
+use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
+use ringkeeper_engine::database::Database;
+use ringkeeper_engine::device::Identity;
+use ringkeeper_engine::limits;
+use ringkeeper_engine::op::OpSettings;
+use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
+use ringkeeper_engine::shard::ShardSettings;
+use ringkeeper_replication::node::MailboxLimits;
+use ringkeeper_replication::{NodeSettings, Replica, ReplicaSettings, SpentRemoval};
+
+use crate::config::{SessionPasswords, Settings};
+use crate::node::clock::{Clock, wall};
+
+pub(super) fn op_settings(settings: &Settings) -> OpSettings {
+    OpSettings {
+        auth: AuthSettings {
+            digest_enabled: settings.digest_auth_enabled,
+            digest_alg: DigestAlg::from_name(&settings.digest_auth_alg)
+                .expect("the table of settings allows known algorithms only"),
+            super_digest: settings.digest_auth_super_digest.as_ref().map(|s| s.reveal().to_owned()),
+            skip_acl: settings.skip_acl,
+            enforce: settings.enforce_auth_enabled.then(|| settings.enforce_auth_schemes.clone()),
+            ensemble_enabled: !settings.ensemble_auth_names.is_empty(),
+            ensemble_names: settings.ensemble_auth_names.clone(),
+            ..AuthSettings::default()
+        },
+        extended_types: settings.extended_types_enabled,
+        enforce_quota: settings.enforce_quota,
+        reconfig_enabled: settings.reconfig_enabled,
+    }
+}
+
+pub(super) fn node_settings(settings: &Settings, ops: &OpSettings) -> NodeSettings {
+    NodeSettings {
+        ops: ops.clone(),
+        groups: super::throttles::groups(settings),
+        tick_ms: tick_ms(settings),
+        apply_batch: limits::APPLY_BATCH,
+        mailboxes: MailboxLimits::default(),
+    }
+}
+
+fn tick_ms(settings: &Settings) -> i64 {
+    // Sessions expire at the end of a tick; looking more often than that finds the end in time.
+    i64::from(settings.tick_time_ms / 4).clamp(10, 250)
+}
+
+pub(super) fn replica(
+    settings: &Settings,
+    identity: &Identity,
+    ops: &OpSettings,
+    db: &Database,
+    (clock, seed): (Clock, u64),
+) -> Replica {
+    let int = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    let sessions = SessionTable::new(
+        int(settings.tick_time_ms),
+        int(settings.min_session_timeout_ms),
+        int(settings.max_session_timeout_ms),
+    );
+    let passwords = match settings.session_passwords {
+        SessionPasswords::Secret => Passwords::keyed(&identity.secret),
+        SessionPasswords::Java => Passwords::Java,
+    };
+    // A standalone server counts as server 1, as in ZooKeeper.
+    let server = settings.my_id.and_then(|id| u8::try_from(id).ok()).unwrap_or(1);
+    let millis = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let settings = ReplicaSettings {
+        server: ServerId(server),
+        ops: ops.clone(),
+        hash_seed: seed,
+        passwords,
+        session_ids: SessionIdSource::new(server, wall()),
+        removal: SpentRemoval {
+            interval_ms: millis(settings.container_check_interval_ms),
+            per_minute: settings.container_max_per_minute,
+            never_used_ms: settings.container_max_never_used_interval_ms.map_or(0, millis),
+        },
+        connections: super::throttles::connections(settings, seed, clock.now().mono),
+    };
+    Replica::new(db, sessions, settings, clock.now())
+}
+
+pub(super) fn shard_settings(
+    settings: &Settings,
+    ops: &OpSettings,
+    seed: u64,
+    shards: usize,
+) -> ShardSettings {
+    let outstanding = settings.global_outstanding_limit as usize;
+    ShardSettings {
+        ops: ops.clone(),
+        frame_bytes_max: settings.jute_maxbuffer as usize,
+        handshake_ms: i64::try_from(settings.nio_sessionless_cnxn_timeout_ms).unwrap_or(i64::MAX),
+        hash_seed: seed,
+        outstanding_max: (outstanding / shards).max(1),
+        requests: super::throttles::requests(settings),
+        audits: settings.audit_enable,
+        stmk_allowed: settings.four_letter_whitelist.allow("stmk"),
+    }
+}
