@@ -192,7 +192,7 @@ impl Running {
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
         let node = NodeDriver::new(replica, parts::node_settings(settings, &ops), world);
-        let parts = place_node(node, rings, &hub, stop, &mut threads)?;
+        let parts = attach_node(node, rings, &hub, stop, &mut threads)?;
         Ok(Running {
             parts,
             view,
@@ -316,7 +316,7 @@ fn log_probe(settings: &Settings, disk: Disk, gauge: Gauge, stop: &Stop) -> LogP
 }
 
 /// Puts the node on a thread of its own where reports know one, else on the first shard's.
-fn place_node(
+fn attach_node(
     node: NodeDriver,
     rings: Rings,
     hub: &Arc<Hub>,
