@@ -6,7 +6,7 @@ use ringkeeper_engine::acl::{self, AuthSettings, DigestAlg};
 use ringkeeper_engine::client::Body;
 use ringkeeper_engine::op::set_watches::SetWatches;
 use ringkeeper_engine::op::{OpSettings, OpSpec, Reading, Write, read, watches};
-use ringkeeper_engine::shard::Word;
+use ringkeeper_engine::shard::{FirstBytes, KnownWord};
 use ringkeeper_engine::tree::Tree;
 use ringkeeper_engine::txn::{CreateOp, CreateTxn, DeleteCause, NodeKind, Txn, TxnBody};
 use ringkeeper_engine::wire::connect::{ConnectRequest, ConnectResponse};
@@ -22,7 +22,7 @@ pub fn run(data: &[u8]) {
     requests(data);
     replies(data);
     identities(data);
-    let _ = Word::recognise(data);
+    let _ = FirstBytes::of(data, &[KnownWord { name: *b"stmk", has_argument: true }]);
 }
 
 fn transaction(data: &[u8]) {

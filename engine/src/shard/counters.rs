@@ -53,6 +53,17 @@ pub struct ThrottleCounters {
     pub stale_replies: u64,
 }
 
+impl ThrottleCounters {
+    fn add(&mut self, more: ThrottleCounters) {
+        self.large_rejected += more.large_rejected;
+        self.waits += more.waits;
+        self.throttled += more.throttled;
+        self.stale += more.stale;
+        self.stale_dropped += more.stale_dropped;
+        self.stale_replies += more.stale_replies;
+    }
+}
+
 /// How many watches changes fired. Only changes that fired one count.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Fired {
@@ -67,6 +78,17 @@ pub struct Fired {
 }
 
 impl Fired {
+    fn add(&mut self, more: Fired) {
+        self.min = match (self.changes, more.changes) {
+            (_, 0) => self.min,
+            (0, _) => more.min,
+            (_, _) => self.min.min(more.min),
+        };
+        self.max = self.max.max(more.max);
+        self.changes += more.changes;
+        self.watches += more.watches;
+    }
+
     pub(super) fn note(&mut self, watches: u64) {
         self.min = if self.changes == 0 { watches } else { self.min.min(watches) };
         self.max = self.max.max(watches);
@@ -86,7 +108,38 @@ pub struct ReplyBytes {
     pub max: u64,
 }
 
+impl ReplyBytes {
+    /// Those of two shards. Which of them replied last is not known; the second one counts.
+    fn and(self, more: ReplyBytes) -> ReplyBytes {
+        let (min, max) = (self.min.min(more.min), self.max.max(more.max));
+        ReplyBytes { last: more.last, min, max }
+    }
+}
+
 impl ShardCounters {
+    /// Adds the counters of another shard.
+    pub fn add(&mut self, more: &ShardCounters) {
+        self.received += more.received;
+        self.sent += more.sent;
+        self.received_bytes += more.received_bytes;
+        self.auth_failed += more.auth_failed;
+        self.sessionless_expired += more.sessionless_expired;
+        self.connection_requests += more.connection_requests;
+        self.revalidations += more.revalidations;
+        self.dropped += more.dropped;
+        self.throttle.add(more.throttle);
+        self.reply_bytes_sum += more.reply_bytes_sum;
+        for (sum, more) in self.notifications.iter_mut().zip(more.notifications) {
+            *sum += more;
+        }
+        self.fired.iter_mut().zip(more.fired).for_each(|(sum, more)| sum.add(more));
+        self.reply_bytes = match (self.reply_bytes, more.reply_bytes) {
+            (Some(one), Some(two)) => Some(one.and(two)),
+            (one, two) => one.or(two),
+        };
+        self.ops.add(&more.ops);
+    }
+
     pub(super) fn count_reply_bytes(&mut self, bytes: u64) {
         self.reply_bytes_sum += bytes;
         let first = ReplyBytes { last: bytes, min: bytes, max: bytes };

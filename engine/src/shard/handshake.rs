@@ -3,7 +3,8 @@
 use super::arrival::Reply;
 use super::conn::{Attached, Conn, Phase};
 use super::throttled::HeldKind;
-use super::{Moment, Shard, Turn, Urgency, Word};
+use super::word::FirstBytes;
+use super::{Moment, Shard, Turn, Urgency};
 use crate::request::{Attachment, Request, RequestKind};
 use crate::sequencer::Caller;
 use crate::watch::ConnId;
@@ -38,30 +39,22 @@ impl Shard {
     /// Parses the first bytes: a four-letter word, or the length of a connect request. Returns
     /// the bytes used, or `None` where more are needed.
     pub(super) fn parse_first_bytes(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) -> Option<usize> {
-        match Word::recognise(bytes) {
-            Some(None) if self.settings.stmk_allowed => None,
-            Some(None) => Some(self.word(turn, Word::Stmk(0), bytes.len())),
-            Some(Some(Word::TelnetClose)) => {
+        match FirstBytes::of(bytes, &self.settings.words) {
+            FirstBytes::ArgumentMissing => None,
+            FirstBytes::TelnetClose => {
                 turn.conn.abort();
                 Some(bytes.len())
             }
-            Some(Some(word)) => Some(self.word(turn, word, bytes.len())),
-            None => {
+            FirstBytes::Word(word) => {
+                self.note_word(turn, word);
+                Some(bytes.len())
+            }
+            FirstBytes::Frame => {
                 let (payload, used) = self.frame(turn.conn, bytes)?;
                 self.connect(turn, payload);
                 Some(used)
             }
         }
-    }
-
-    /// Notes a word. Whatever arrived with it is used up.
-    fn word(&mut self, turn: &mut Turn<'_>, word: Word, used: usize) -> usize {
-        turn.conn.phase = Phase::Word;
-        turn.conn.in_flight += 1;
-        turn.conn.stats.received += 1;
-        self.counters.received += 1;
-        self.outputs.words.push((turn.id, word));
-        used
     }
 
     fn connect(&mut self, turn: &mut Turn<'_>, payload: &[u8]) {

@@ -23,7 +23,7 @@ pub use conn::{Attached, Conn, ConnStats, Phase, Replied, Slot};
 pub use counters::{Fired, OpCounts, ReplyBytes, ShardCounters, ThrottleCounters};
 pub use outputs::ShardOutputs;
 pub use ready::{ReadyList, Urgency};
-pub use word::Word;
+pub use word::{FirstBytes, KnownWord, Word, WordEvent};
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -55,8 +55,8 @@ pub struct ShardSettings {
     pub requests: RequestLimits,
     /// Whether writes are noted for the audit log.
     pub audits: bool,
-    /// Whether the word `stmk` is answered: only then its argument is waited for.
-    pub stmk_allowed: bool,
+    /// The four-letter words that the server answers.
+    pub words: Vec<KnownWord>,
 }
 
 /// One moment: the state to read from, and the time.
@@ -242,8 +242,7 @@ impl Shard {
     pub fn lost(&mut self, id: ConnId) {
         let settings = self.settings.clone();
         let Some(conn) = self.conn_mut(id) else { return };
-        let dropped = conn.phase == Phase::Established;
-        conn.phase = Phase::Lost;
+        let phase = std::mem::replace(&mut conn.phase, Phase::Lost);
         conn.input = Vec::new();
         conn.out = Vec::new();
         let local = conn.pipeline.len();
@@ -259,7 +258,10 @@ impl Shard {
         let done = conn.is_done();
         self.end(unserved);
         self.locals_waiting -= unserved;
-        self.counters.dropped += u64::from(dropped);
+        self.counters.dropped += u64::from(phase == Phase::Established);
+        if phase == Phase::Word {
+            self.outputs.words.push(WordEvent::ClientGone(id));
+        }
         self.watches.drop_connection(id);
         if done {
             self.forget(id);
@@ -306,35 +308,6 @@ impl Shard {
             self.counters.sessionless_expired += 1;
             self.with_conn(id, Urgency::Later, |_, conn| conn.abort());
         }
-    }
-
-    /// Gives a four-letter word the beginning of a long text, as far as there is room in the
-    /// output. Returns the number of bytes taken; `None` where the client is gone.
-    pub fn begin_word(&mut self, id: ConnId, text: &[u8]) -> Option<usize> {
-        let mut taken = None;
-        self.with_conn(id, Urgency::Answered, |_, conn| {
-            if conn.phase == Phase::Word {
-                let room = limits::CONN_OUT_BYTES_SOFT.saturating_sub(conn.out.len());
-                let piece = &text[..text.len().min(room)];
-                conn.out.extend_from_slice(piece);
-                taken = Some(piece.len());
-            }
-        });
-        taken
-    }
-
-    /// Gives a four-letter word its text, or the end of it; the connection closes behind it.
-    /// Call it exactly once per word: until then the connection keeps its id.
-    pub fn finish_word(&mut self, id: ConnId, text: &[u8]) {
-        self.with_conn(id, Urgency::Answered, |shard, conn| {
-            conn.in_flight -= 1;
-            if conn.phase == Phase::Word {
-                conn.out.extend_from_slice(text);
-                shard.count_sent(conn);
-                conn.close();
-            }
-        });
-        self.forget_if_done(id);
     }
 
     fn consume_input(&mut self, turn: &mut Turn<'_>) {

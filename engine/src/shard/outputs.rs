@@ -2,18 +2,17 @@
 
 use std::collections::VecDeque;
 
-use super::{Replied, Word};
+use super::{Replied, WordEvent};
 use crate::audit::AuditLine;
 use crate::request::Request;
-use crate::watch::ConnId;
 
 /// What a shard has made since it was last taken; the thread around the shard takes it.
 #[derive(Default, Debug)]
 pub struct ShardOutputs {
     /// What has to go to the sequencer, in order.
     pub requests: Vec<Request>,
-    /// Four-letter words that wait for their text.
-    pub words: Vec<(ConnId, Word)>,
+    /// Four-letter words that have arrived, and those whose clients have gone.
+    pub words: Vec<WordEvent>,
     /// Replies, for the latency histograms.
     pub replied: Vec<Replied>,
     /// Microseconds for which requests were held back.

@@ -28,7 +28,7 @@ fn settings() -> ShardSettings {
         outstanding_max: 10,
         requests: RequestLimits::default(),
         audits: false,
-        stmk_allowed: false,
+        words: vec![KnownWord { name: *b"ruok", has_argument: false }],
     }
 }
 

@@ -13,7 +13,7 @@ use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::log::LogCapacity;
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
-use ringkeeper_engine::shard::{Moment, Phase, Shard, ShardSettings};
+use ringkeeper_engine::shard::{KnownWord, Moment, Phase, Shard, ShardSettings, WordEvent};
 use ringkeeper_engine::throttle::{ConnectionLimits, ConnectionThrottle, RequestLimits};
 use ringkeeper_engine::tree::{Digest, Tree};
 use ringkeeper_engine::txn::Txn;
@@ -173,8 +173,10 @@ impl Server {
         }
         shard.resume_stalled(moment);
         mailbox.interest = shard.has_interest();
-        for (conn, _) in std::mem::take(&mut shard.outputs.words) {
-            shard.finish_word(conn, b"a word\n");
+        for event in std::mem::take(&mut shard.outputs.words) {
+            if let WordEvent::Arrived(conn, _) = event {
+                shard.finish_word(conn, b"a word\n");
+            }
         }
         shard.outputs.replied.clear();
         if !shard.outputs.requests.is_empty() && mailbox.requests.len() < REQUEST_BATCHES_MAX {
@@ -315,6 +317,6 @@ fn shard_settings(settings: &ServerSettings) -> ShardSettings {
         outstanding_max: settings.outstanding_max,
         requests: settings.requests.clone(),
         audits: false,
-        stmk_allowed: true,
+        words: vec![KnownWord { name: *b"stmk", has_argument: true }],
     }
 }

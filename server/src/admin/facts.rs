@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ringkeeper_engine::Millis;
+
 use crate::config::{FourLetterWords, Origin, Settings};
 use crate::node::clock::Clock;
 
@@ -71,6 +73,12 @@ impl ServerFacts {
             handshake_ms: i64::try_from(timeout_ms).unwrap_or(i64::MAX),
             startup,
         }
+    }
+
+    /// The end of the tick in which a moment lies: when a session expires that is heard of until
+    /// then. Monotonic milliseconds.
+    pub(super) fn tick_of(&self, mono_ms: i64) -> Millis {
+        Millis((mono_ms.div_euclid(self.tick_ms) + 1) * self.tick_ms)
     }
 
     /// Milliseconds since the start.

@@ -2,6 +2,9 @@
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+use ringkeeper_engine::op::OpSpec;
+use ringkeeper_engine::op::table::LatencyClass;
+use ringkeeper_engine::shard::Replied;
 
 /// The largest value that is told apart: a minute, in microseconds.
 const VALUE_MAX: u64 = 60_000_000;
@@ -97,6 +100,36 @@ impl Latencies {
             sum: self.sum / unit,
             percentiles: Some(percentiles(&self.histogram).map(|at| at.min(self.max) / unit)),
         }
+    }
+}
+
+/// The latencies of a shard.
+#[derive(Default)]
+pub(super) struct ShardLatencies {
+    /// Of everything that is answered without a transaction.
+    pub reads: Latencies,
+    /// Of transactions.
+    pub updates: Latencies,
+    /// For how long requests were held back.
+    pub held: Latencies,
+}
+
+impl ShardLatencies {
+    /// Records a reply that leaves now.
+    pub(super) fn note(&mut self, replied: Replied, now_us: u64) {
+        let latency_us = now_us.saturating_sub(replied.since_us);
+        match OpSpec::of(replied.op).latency {
+            LatencyClass::Unmeasured => {}
+            LatencyClass::Update => self.updates.record(latency_us),
+            LatencyClass::Read => self.reads.record(latency_us),
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.reads.clear();
+        self.updates.clear();
+        self.held.clear();
     }
 }
 

@@ -1,40 +1,48 @@
-//! Reports about the running server: the four-letter words and the numbers behind them.
+//! Reports about the running server: the four-letter words, HTTP, and the numbers behind them.
 //!
-//! Each shard has a [`Desk`]. A word that concerns one shard's connection only is answered there;
-//! for one about the whole server the [`Hub`] hands an errand to every shard, each adds its part
-//! in slices between its turns, and whoever comes last has the text made. Long texts, and those
-//! that ask the operating system, are made on a thread of their own, so no report holds a shard
-//! up. Only a few reports are under way at a time, so that their memory does not grow with the
-//! square of the connections; the other words wait in the order of arrival. [`http`] asks for the
-//! same reports, and puts them into words itself.
+//! A word is a file and a row in [`words`]. One that concerns the shard of its connection only is
+//! answered there. For one about the whole server the [`ReportCoordinator`], a task on a thread of
+//! its own, sends every shard a job; each makes its part in slices between its turns and sends it
+//! back. Long texts, and those that ask the operating system, are made by workers, so no report
+//! holds a shard up. Only a few reports are under way at a time, so that their memory does not grow
+//! with the square of the connections; the other words wait in the order of arrival. [`http`]
+//! collects the same reports and shows them as JSON.
 
 pub mod audit;
+mod collection;
+mod coordinator;
 mod date;
-mod desk;
 mod facts;
-mod gather;
 mod host;
 pub mod http;
-mod hub;
-mod job;
+mod inbox;
 mod latency;
 mod metrics;
+mod node_reporter;
 mod numbers;
-mod outbox;
-mod part;
-mod places;
-mod reporters;
-mod sequencer_desk;
+mod partial;
+mod pending_texts;
+mod runtime;
+mod shard_reporter;
+mod slices;
+mod sources;
+mod state;
 pub mod status;
+mod totals;
 mod watched;
-mod words;
+mod word;
+pub mod words;
+mod workers;
 
 #[cfg(test)]
 mod tests;
 
-pub use desk::{Desk, Reports};
+pub use coordinator::ReportCoordinator;
 pub use facts::{ServerFacts, Startup, version};
 pub(crate) use host::user;
-pub use hub::{Hub, HubParts};
 pub use latency::{Distribution, Latencies, Summary};
-pub use sequencer_desk::SequencerDesk;
+pub use node_reporter::NodeReporter;
+pub use runtime::{Admin, AdminThread};
+pub use shard_reporter::ShardReporter;
+pub use sources::ReportSources;
+pub use state::ServerState;

@@ -1,4 +1,4 @@
-//! All numbers of the server at one moment, and where they began after a reset.
+//! All numbers of the server at one moment.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -8,10 +8,13 @@ use ringkeeper_engine::tree::QuotaSum;
 
 use super::facts::Startup;
 use super::host::file_descriptors;
-use super::hub::Hub;
 use super::latency::{Latencies, Summary, percentiles};
-use super::part::Counts;
-use super::words::srvr::Standing;
+use super::partial::Counts;
+use super::sources::ReportSources;
+use super::state::{DatabaseSize, ServerState};
+use super::totals::Totals;
+use crate::log::writer::FlushStats;
+use crate::storage::snapshots::SnapshotStats;
 
 /// Everything that `mntr` shows.
 #[derive(Default)]
@@ -23,7 +26,7 @@ pub(super) struct Numbers {
     /// All latencies, in milliseconds.
     pub latency: Summary,
     /// What the database says.
-    pub standing: Standing,
+    pub database: DatabaseSize,
     /// What only grows, since the last reset.
     pub totals: Totals,
     /// Sessions.
@@ -66,113 +69,50 @@ pub(super) struct Numbers {
     pub snapshots_limited: u64,
 }
 
-/// Counters that others need as well, so that they are never set back: a reset is remembered
-/// instead.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Totals {
-    /// Transactions applied.
-    pub applied: u64,
-    /// Sessions that expired.
-    pub expired: u64,
-    /// Connections that were turned away.
-    pub rejected: u64,
-    /// Commits of the log.
-    pub commits: u64,
-    /// Records of the log.
-    pub records: u64,
-    /// Bytes of the log.
-    pub bytes: u64,
-    /// Microseconds of all commits.
-    pub commit_us: u64,
-    /// Snapshots taken.
-    pub snapshots: u64,
-    /// Milliseconds of all snapshots.
-    pub snapshots_ms: u64,
-    /// Snapshots that failed.
-    pub snapshots_failed: u64,
-}
-
-impl Totals {
-    /// What the counters say.
-    pub(super) fn of(hub: &Hub) -> Totals {
-        let load = |counter: &AtomicU64| counter.load(Relaxed);
-        Totals {
-            applied: load(&hub.gauges.applied),
-            expired: load(&hub.gauges.expired),
-            rejected: load(&hub.limiter.rejected),
-            commits: load(&hub.commits.flushes),
-            records: load(&hub.commits.records),
-            bytes: load(&hub.commits.bytes),
-            commit_us: load(&hub.commits.micros_sum),
-            snapshots: load(&hub.snapshots.taken),
-            snapshots_ms: load(&hub.snapshots.sum_ms),
-            snapshots_failed: load(&hub.snapshots.failed),
-        }
-    }
-
-    fn since(self, before: Totals) -> Totals {
-        Totals {
-            applied: self.applied - before.applied,
-            expired: self.expired - before.expired,
-            rejected: self.rejected - before.rejected,
-            commits: self.commits - before.commits,
-            records: self.records - before.records,
-            bytes: self.bytes - before.bytes,
-            commit_us: self.commit_us - before.commit_us,
-            snapshots: self.snapshots - before.snapshots,
-            snapshots_ms: self.snapshots_ms - before.snapshots_ms,
-            snapshots_failed: self.snapshots_failed - before.snapshots_failed,
-        }
-    }
-}
-
 impl Numbers {
     /// Looks everything up. Counting file descriptors takes its time.
-    pub(super) fn of(hub: &Hub, counts: &Counts, before: Totals) -> Numbers {
-        let totals = Totals::of(hub).since(before);
-        let fsync_us = fsync_percentiles(hub);
+    pub(super) fn of(state: &ServerState, counts: &Counts) -> Numbers {
+        let (sources, totals) = (&state.sources, state.totals());
+        let ReportSources { facts, gauges, commits, snapshots, .. } = sources;
+        let fsync_us = commits.times().as_ref().map_or([0; 5], percentiles);
         Numbers {
-            version: hub.facts.version.clone(),
+            version: facts.version.clone(),
             counts: counts.clone(),
             latency: counts.latencies().millis(),
-            standing: hub.standing(),
+            database: state.database_size(),
             totals,
-            sessions: hub.gauges.sessions.load(Relaxed) as u64,
-            uptime_ms: hub.facts.uptime_ms(),
+            sessions: gauges.sessions.load(Relaxed) as u64,
+            uptime_ms: facts.uptime_ms(),
             file_descriptors: file_descriptors(),
-            fsync: fsync(hub, totals, fsync_us),
+            fsync: fsync(commits, totals, fsync_us),
             fsync_us,
-            group: hub.commits.batch.get(),
-            snapshot: snapshot(hub, totals),
-            batch: hub.gauges.batch.get(),
-            prepare: hub.gauges.prepare.get(),
-            gather: hub.gauges.gather.get(),
-            settle: hub.gauges.settle.get(),
-            apply: hub.gauges.apply.get(),
-            startup: hub.facts.startup,
-            quotas: hub.view.read().tree.quota_sums(),
-            quotas_refused: hub.gauges.quotas_refused.lock().clone(),
-            audit_lost: hub.audit_lost.as_ref().map(|lost| lost.load(Relaxed)),
-            connections: *hub.gauges.connections.lock(),
-            drop_chance: f64::from_bits(hub.gauges.drop_chance.load(Relaxed)),
-            snapshots_limited: hub.snapshots.limited.load(Relaxed),
+            group: commits.batch.get(),
+            snapshot: snapshot(snapshots, totals),
+            batch: gauges.batch.get(),
+            prepare: gauges.prepare.get(),
+            gather: gauges.gather.get(),
+            settle: gauges.settle.get(),
+            apply: gauges.apply.get(),
+            startup: facts.startup,
+            quotas: sources.view.read().tree.quota_sums(),
+            quotas_refused: gauges.quotas_refused.lock().clone(),
+            audit_lost: sources.audit_lost.as_ref().map(|lost| lost.load(Relaxed)),
+            connections: *gauges.connections.lock(),
+            drop_chance: f64::from_bits(gauges.drop_chance.load(Relaxed)),
+            snapshots_limited: snapshots.limited.load(Relaxed),
         }
     }
 }
 
-fn fsync_percentiles(hub: &Hub) -> [u64; 5] {
-    hub.commits.times().as_ref().map_or([0; 5], percentiles)
-}
-
-fn fsync(hub: &Hub, totals: Totals, percentiles: [u64; 5]) -> Summary {
+fn fsync(commits: &FlushStats, totals: Totals, percentiles: [u64; 5]) -> Summary {
     if totals.commits == 0 {
         return Summary::default();
     }
     let millis = |counter: &AtomicU64| counter.load(Relaxed) / 1_000;
-    let max = millis(&hub.commits.micros_max);
+    let max = millis(&commits.micros_max);
     Summary {
         avg: totals.commit_us as f64 / 1_000.0 / totals.commits as f64,
-        min: millis(&hub.commits.micros_min).min(max),
+        min: millis(&commits.micros_min).min(max),
         max,
         count: totals.commits,
         sum: totals.commit_us / 1_000,
@@ -180,34 +120,17 @@ fn fsync(hub: &Hub, totals: Totals, percentiles: [u64; 5]) -> Summary {
     }
 }
 
-fn snapshot(hub: &Hub, totals: Totals) -> Summary {
+fn snapshot(snapshots: &SnapshotStats, totals: Totals) -> Summary {
     if totals.snapshots == 0 {
         return Summary::default();
     }
-    let max = hub.snapshots.max_ms.load(Relaxed);
+    let max = snapshots.max_ms.load(Relaxed);
     Summary {
         avg: totals.snapshots_ms as f64 / totals.snapshots as f64,
-        min: hub.snapshots.min_ms.load(Relaxed).min(max),
+        min: snapshots.min_ms.load(Relaxed).min(max),
         max,
         count: totals.snapshots,
         sum: totals.snapshots_ms,
         percentiles: None,
     }
-}
-
-/// Forgets the extremes and the distributions. What only grows goes on: see [`Totals`].
-pub(super) fn clear(hub: &Hub) {
-    let commits = &hub.commits;
-    commits.micros_min.store(u64::MAX, Relaxed);
-    commits.micros_max.store(0, Relaxed);
-    if let Some(histogram) = commits.histogram.lock().as_mut() {
-        histogram.reset();
-    }
-    hub.snapshots.min_ms.store(u64::MAX, Relaxed);
-    hub.snapshots.max_ms.store(0, Relaxed);
-    let gauges = &hub.gauges;
-    gauges.quotas_refused.lock().clear();
-    *gauges.connections.lock() = ConnectionTally::default();
-    let all = [&gauges.batch, &gauges.prepare, &gauges.gather, &gauges.settle, &gauges.apply];
-    all.into_iter().chain([&commits.batch]).for_each(|distribution| distribution.clear());
 }

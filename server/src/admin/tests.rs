@@ -10,11 +10,16 @@ use ringkeeper_engine::throttle::RequestLimits;
 use ringkeeper_engine::tree::Tree;
 use ringkeeper_engine::watch::{ConnId, OneShot};
 use ringkeeper_engine::{Millis, Now, SessionId};
+use tokio::runtime::{Builder, Runtime};
 
-use super::hub::Errand;
-use super::part::Part;
+use super::coordinator::{ReportCoordinator, ShardTask};
+use super::partial::PartialReport;
+use super::shard_reporter::ShardReporter;
+use super::sources::ReportSources;
+use super::state::ServerState;
+use super::words;
 use super::words::conf::tests::facts;
-use super::{Desk, Hub, HubParts, Reports};
+use super::workers::Workers;
 use crate::config::FourLetterWords;
 use crate::node::view::View;
 use crate::node::waker::Waker;
@@ -23,17 +28,22 @@ use crate::shards::ConnectionLimiter;
 /// After which time a text that has not come will not come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Turns of the runtime in which every task goes on as far as it can without other threads.
+const YIELDS: usize = 16;
+
 struct Server {
-    hub: Arc<Hub>,
+    runtime: Runtime,
+    coordinator: Arc<ReportCoordinator>,
     view: Arc<View>,
-    shards: Vec<(Shard, Desk)>,
+    shards: Vec<(Shard, ShardReporter)>,
 }
 
 impl Server {
     fn new(shards: u16, whitelist: FourLetterWords) -> Server {
         let view = Arc::new(View::new(Database::new(Tree::new(0), [])));
         let waker = || Arc::new(Waker::new().unwrap());
-        let hub = Hub::new(HubParts {
+        let words = words::known(&whitelist);
+        let state = Arc::new(ServerState::new(ReportSources {
             facts: facts(whitelist),
             view: view.clone(),
             gauges: Arc::default(),
@@ -41,9 +51,11 @@ impl Server {
             snapshots: Arc::default(),
             limiter: Arc::new(ConnectionLimiter::new(0, 0)),
             audit_lost: None,
-            shards: (0..shards).map(|_| waker()).collect(),
-            sequencer: Some(waker()),
-        });
+        }));
+        let wakers = ((0..shards).map(|_| waker()).collect(), waker());
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let (workers, handle) = (Workers::start().unwrap(), runtime.handle().clone());
+        let coordinator = Arc::new(ReportCoordinator::new(state, workers, wakers, handle));
         let settings = Arc::new(ShardSettings {
             ops: OpSettings::default(),
             frame_bytes_max: 1 << 20,
@@ -52,12 +64,14 @@ impl Server {
             outstanding_max: 1_000,
             requests: RequestLimits::default(),
             audits: false,
-            stmk_allowed: true,
+            words,
         });
-        let shards = (0..shards)
-            .map(|index| (Shard::new(index, settings.clone()), hub.desk(index)))
-            .collect();
-        Server { hub, view, shards }
+        let shard = |index| {
+            let reporter = ShardReporter::new(coordinator.clone(), index);
+            (Shard::new(index, settings.clone()), reporter)
+        };
+        let shards = (0..shards).map(shard).collect();
+        Server { runtime, coordinator, view, shards }
     }
 
     fn connect(&mut self, shard: usize) -> ConnId {
@@ -72,18 +86,31 @@ impl Server {
         self.shards[shard].0.resume_stalled(moment);
     }
 
-    /// One turn of every shard.
-    fn turn(&mut self) {
-        for (shard, desk) in &mut self.shards {
-            desk.note_replies(shard);
-            if !shard.outputs.words.is_empty() || desk.has_work() {
-                desk.serve(shard, &Reports { view: &self.view, sequencer: None });
-            }
+    /// One turn of one shard.
+    fn turn_of(&mut self, shard: usize) {
+        let (shard, reporter) = &mut self.shards[shard];
+        reporter.note_replies(shard);
+        if !shard.outputs.words.is_empty() || reporter.has_work() {
+            reporter.serve(shard);
         }
-        while let Some(errand) = self.hub.sequencer_errand() {
-            let Errand::Sessions(gather) = errand else { panic!("not for the sequencer") };
+    }
+
+    /// Goes on with reports as far as they do not wait for a shard or a worker.
+    fn run_reports(&mut self) {
+        self.runtime.block_on(async {
+            for _ in 0..YIELDS {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    /// One turn of every thread.
+    fn turn(&mut self) {
+        self.run_reports();
+        (0..self.shards.len()).for_each(|shard| self.turn_of(shard));
+        while let Some(job) = self.coordinator.node.pop() {
             let sessions = vec![(SessionId(7), Millis(5_000))];
-            self.hub.add(&gather, Part { sessions, ..Part::default() });
+            job.finish_with(PartialReport { sessions, ..PartialReport::default() });
         }
     }
 
@@ -113,7 +140,7 @@ fn all() -> Server {
 }
 
 #[test]
-fn words_that_concern_nobody_else_are_answered_at_once() {
+fn words_about_one_shard_are_answered_at_once() {
     let mut server = all();
     for (word, text) in [
         (&b"ruok"[..], "imok"),
@@ -152,7 +179,7 @@ fn every_shard_adds_its_part() {
 }
 
 #[test]
-fn dump_asks_the_sequencer_too() {
+fn dump_has_a_part_of_the_node() {
     let text = all().ask(2, b"dump");
     assert!(text.contains("\nSession Sets (1)/(1):\n1 expire at "), "{text}");
     assert!(text.contains(":\n\t0x7\nephemeral nodes dump:\n"), "{text}");
@@ -181,7 +208,7 @@ fn resets_reach_every_shard() {
 #[test]
 fn mntr_and_conf_are_made_on_a_thread_of_their_own() {
     let mut server = all();
-    server.hub.listens_on(2_181);
+    server.coordinator.state.listens_on(2_181);
     let text = server.ask(1, b"mntr");
     assert!(text.contains("\nzk_num_alive_connections\t1\n"), "{text}");
     assert!(server.ask(1, b"conf").starts_with("clientPort=2181\n"));
@@ -207,32 +234,39 @@ fn many_watches_are_listed_in_slices() {
     assert!(text.len() > 2 << 20, "longer than an output may be");
     assert_eq!(text.lines().filter(|line| line.starts_with('/')).count(), 3 * EACH + 1);
     assert!(text.starts_with("/common\n\t0x0\n\t0x0\n\t0x0\n/shard-0/"));
-    assert!(!server.shards[1].1.has_work(), "a desk rests when its texts are handed over");
+    assert!(!server.shards[1].1.has_work(), "a reporter rests when its texts are handed over");
     let text = server.ask(2, b"wchc");
     assert_eq!(text.lines().filter(|line| line.starts_with("\t/")).count(), 3 * EACH + 3);
 }
 
 #[test]
-fn a_client_that_goes_away_keeps_its_id_until_its_text_has_come() {
+fn text_of_a_client_that_has_gone_does_not_reach_the_next_one_with_its_id() {
     let mut server = all();
-    let conn = server.connect(0);
-    server.send(0, conn, b"cons");
-    server.turn();
-    server.shards[0].0.lost(conn);
-    let other = server.connect(0);
-    assert_ne!(conn, other, "the text would be the other one's");
-    for _ in 0..5 {
-        server.turn();
+    for turns in 0..20 {
+        let conn = server.connect(0);
+        server.send(0, conn, b"srvr");
+        server.turn_of(0);
+        // From the third turn on the text is on its way to the shard.
+        for _ in 0..turns % 4 {
+            server.run_reports();
+            (1..3).for_each(|shard| server.turn_of(shard));
+        }
+        server.shards[0].0.lost(conn);
+        let other = server.connect(0);
+        assert_ne!(conn, other, "the id is in use until the shard's next turn");
+        server.turn_of(0);
+        assert!(server.shards[0].0.conn(other).is_some_and(|conn| conn.out.is_empty()));
+        assert_eq!(server.ask(0, b"wchs"), "0 connections watching 0 paths\nTotal watches:0\n");
+        server.shards[0].0.lost(other);
     }
-    assert!(server.shards[0].0.conn(conn).is_none());
-    assert_eq!(server.connect(0), conn, "the id is free again");
+    assert!(server.ask(1, b"srvr").starts_with("Zookeeper version: 3.9.5-"), "permits are back");
 }
 
 #[test]
-fn a_flood_of_words_does_not_become_a_flood_of_threads() {
+fn flood_of_lookups_is_answered_by_few_workers() {
     const FLOOD: usize = 300;
     let mut server = all();
-    server.hub.listens_on(2_181);
+    server.coordinator.state.listens_on(2_181);
     let mut left: Vec<ConnId> = (0..FLOOD).map(|_| server.connect(0)).collect();
     for conn in &left {
         server.send(0, *conn, b"conf");
@@ -241,7 +275,7 @@ fn a_flood_of_words_does_not_become_a_flood_of_threads() {
     while !left.is_empty() {
         assert!(asked.elapsed() < PATIENCE, "{} of {FLOOD} wait", left.len());
         server.turn();
-        assert!(server.hub.reporters().threads() <= 2);
+        assert!(server.coordinator.workers.waiting() <= 8, "as many as there are permits");
         left.retain(|conn| {
             let open = server.shards[0].0.conn(*conn).expect("it waits for its text");
             open.phase != Phase::Closing || !open.out.starts_with(b"clientPort=2181\n")
@@ -259,30 +293,32 @@ fn few_reports_are_under_way_and_the_others_wait_in_order() {
     for conn in &conns {
         server.send(0, *conn, b"cons");
     }
-    // The other shard does not add its part, so that no report is complete.
+    // The other shard does not make its part, so that no report is complete.
     let serve = |server: &mut Server| {
-        let (shard, desk) = &mut server.shards[0];
-        desk.serve(shard, &Reports { view: &server.view, sequencer: None });
+        server.turn_of(0);
+        server.run_reports();
+        server.turn_of(0);
+        server.coordinator.shards[1].len()
     };
-    serve(&mut server);
-    assert_eq!(server.hub.places().waiting(), WORDS - UNDER_WAY);
+    assert_eq!(serve(&mut server), UNDER_WAY);
     let number = server.connect(0);
     server.send(0, number, b"srvr");
-    serve(&mut server);
-    assert_eq!(server.hub.places().waiting(), WORDS - UNDER_WAY, "lists are not in its way");
-    // Every third one goes. Those who wait leave the queue, and their ids are free.
+    assert_eq!(serve(&mut server), UNDER_WAY + 1, "lists are not in its way");
+    // Every third one goes. Those who wait leave the queue, and all their ids are free.
     let (gone, left): (Vec<_>, Vec<_>) = conns.iter().partition(|conn| conn.0 % 3 == 0);
     gone.iter().for_each(|conn| server.shards[0].0.lost(*conn));
-    let waited = |conn: &&ConnId| conns[UNDER_WAY..].contains(conn);
-    let leaving = gone.iter().filter(waited).count();
+    let under_way = gone.iter().filter(|conn| conns[..UNDER_WAY].contains(conn)).count();
+    assert_eq!(serve(&mut server), UNDER_WAY + 1 + under_way, "others have their permits");
+    assert!(gone.iter().all(|conn| server.shards[0].0.conn(*conn).is_none()));
+    assert_eq!(server.shards[0].1.waiting(), left.len() + 1);
     for _ in 0..WORDS {
         let last = server.connect(0);
         server.send(0, last, b"cons");
         serve(&mut server);
         server.shards[0].0.lost(last);
+        serve(&mut server);
+        assert_eq!(server.shards[0].1.waiting(), left.len() + 1);
     }
-    let waiting = server.hub.places().waiting();
-    assert!(waiting < 2 * (WORDS - UNDER_WAY - leaving), "{waiting} wait");
     let asked = Instant::now();
     let mut answered = 0;
     while answered < left.len() {
@@ -297,9 +333,21 @@ fn few_reports_are_under_way_and_the_others_wait_in_order() {
         assert!(ahead <= UNDER_WAY, "{ahead} have overtaken another one");
         std::thread::yield_now();
     }
-    while server.hub.places().waiting() > 0 {
-        assert!(asked.elapsed() < PATIENCE, "those who have gone hold the queue up");
-        server.turn();
-    }
-    assert!(server.ask(1, b"cons").starts_with(" /127.0.0.1:"), "there are places again");
+    assert!(server.ask(1, b"cons").starts_with(" /127.0.0.1:"), "there are permits again");
+}
+
+#[test]
+fn shards_stop_working_on_a_report_that_nothing_waits_for() {
+    let mut server = Server::new(2, FourLetterWords::All);
+    let conn = server.connect(0);
+    server.send(0, conn, b"wchp");
+    server.turn_of(0);
+    server.run_reports();
+    server.shards[0].0.lost(conn);
+    server.turn_of(0);
+    server.run_reports();
+    let Some(ShardTask::Collect(job)) = server.coordinator.shards[1].pop() else {
+        panic!("the other shard has its job")
+    };
+    assert!(job.is_abandoned());
 }

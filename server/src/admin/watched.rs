@@ -25,11 +25,6 @@ impl Watched {
         self.sessions.push(session);
     }
 
-    /// How many watches there are.
-    pub(super) fn len(&self) -> usize {
-        self.sessions.len()
-    }
-
     /// Each path with its watchers.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[SessionId])> {
         let (mut start, mut first) = (0, 0);
@@ -62,6 +57,5 @@ mod tests {
         let ids = |ids: &[i64]| ids.iter().copied().map(SessionId).collect::<Vec<_>>();
         let paths: Vec<_> = watched.iter().map(|(path, by)| (path, by.to_vec())).collect();
         assert_eq!(paths, [("/a", ids(&[1, 2])), ("/a/b", ids(&[1])), ("/a", ids(&[3]))]);
-        assert_eq!(watched.len(), 4);
     }
 }

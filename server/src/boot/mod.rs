@@ -18,7 +18,7 @@ use ringkeeper_replication::node::World;
 
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
-use crate::admin::{Hub, HubParts, ServerFacts, Startup};
+use crate::admin::{Admin, NodeReporter, ReportSources, ServerFacts, ShardReporter, Startup};
 use crate::banner::Banner;
 use crate::config::{Io, Listen, Settings, Shards};
 use crate::log::device::LogProbe;
@@ -27,6 +27,7 @@ use crate::node::clock::Clock;
 use crate::node::driver::{Mailboxes, NodeDriver, ServerLog, ServerPorts};
 use crate::node::mailbox::{self, NodeEnd, ShardEnd};
 use crate::node::observer::{Gauges, NodeObserver};
+use crate::node::reporting::NodeParts;
 use crate::node::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
 use crate::node::view::View;
 use crate::node::waker::Waker;
@@ -101,7 +102,7 @@ fn has_ipv6() -> bool {
 }
 
 /// What a shard's thread gets; the sequencer where they share one.
-type ShardWiring = (ShardEnd, Arc<Waker>, Option<NodeDriver>);
+type ShardWiring = (ShardEnd, Arc<Waker>, Option<NodeParts>);
 
 /// The threads behind the sockets.
 struct Running {
@@ -115,7 +116,7 @@ struct Running {
     probe: Option<LogProbe>,
     _locks: Vec<DirectoryLock>,
     fused: bool,
-    hub: Arc<Hub>,
+    admin: Admin,
     limiter: Arc<ConnectionLimiter>,
     audit: Option<AuditLog>,
 }
@@ -128,6 +129,11 @@ struct Rings {
 }
 
 impl Rings {
+    /// What wakes the shards, and the node.
+    fn wakers(&self) -> (Vec<Arc<Waker>>, Arc<Waker>) {
+        (self.wakers.clone(), self.sequencer_waker.clone())
+    }
+
     fn new(count: u16, fused: bool) -> io::Result<(Rings, Vec<NodeEnd>)> {
         let wakers = (0..count)
             .map(|_| Waker::new().map(Arc::new))
@@ -168,7 +174,7 @@ impl Running {
             shards: Mailboxes(node_ends),
             observer: NodeObserver::new(gauges.clone(), audit_end),
         };
-        let hub_parts = HubParts {
+        let sources = ReportSources {
             facts: ServerFacts::new(settings, clock, startup(loading, clock)),
             view: view.clone(),
             gauges,
@@ -176,8 +182,6 @@ impl Running {
             snapshots: Arc::new(SnapshotStats::default()),
             limiter: Arc::new(limiter(settings, usize::from(count))?),
             audit_lost: audit.as_ref().map(|audit| audit.lost.clone()),
-            shards: rings.wakers.clone(),
-            sequencer: (!fused).then(|| rings.sequencer_waker.clone()),
         };
         let snapshot_parts = SnapshotParts {
             dirs: dirs.clone(),
@@ -186,13 +190,17 @@ impl Running {
             gauge: recovered.gauge.clone(),
             last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
         };
-        let snapshotter = snapshotter(settings, snapshot_parts, &hub_parts, stop);
+        let snapshotter = snapshotter(settings, snapshot_parts, &sources, stop);
         let probe = choice.unmeasured.then(|| log_probe(settings, dirs.log, recovered.gauge, stop));
-        let (limiter, hub) = (hub_parts.limiter.clone(), Hub::new(hub_parts));
+        let limiter = sources.limiter.clone();
+        let admin = Admin::new(sources, (rings.wakers.clone(), rings.sequencer_waker.clone()))?;
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
-        let node = NodeDriver::new(replica, parts::node_settings(settings, &ops), world);
-        let parts = attach_node(node, rings, &hub, stop, &mut threads)?;
+        let node = NodeParts {
+            driver: NodeDriver::new(replica, parts::node_settings(settings, &ops), world),
+            reporter: NodeReporter::new(admin.coordinator.clone()),
+        };
+        let parts = attach_node(node, rings, fused, stop, &mut threads)?;
         Ok(Running {
             parts,
             view,
@@ -204,7 +212,7 @@ impl Running {
             probe,
             _locks: locks,
             fused,
-            hub,
+            admin,
             limiter,
             audit,
         })
@@ -239,7 +247,7 @@ impl Running {
                 .with_context(|| format!("cannot listen on {address}; is another server there?"))?;
             // Where the port was free to choose, the other shards follow the first.
             address = listener.address();
-            self.hub.listens_on(address.port());
+            self.admin.state.listens_on(address.port());
             let index = u16::try_from(index).expect("shards are few");
             let thread = ShardThread::new(ShardParts {
                 shard: Shard::new(index, shard_settings.clone()),
@@ -249,19 +257,20 @@ impl Running {
                 clock: self.clock,
                 waker: waker.clone(),
                 limiter: self.limiter.clone(),
-                desk: self.hub.desk(index),
+                reporter: ShardReporter::new(self.admin.coordinator.clone(), index),
                 audit: self.audit.as_ref().map(|audit| audit.end(waker.clone())),
             });
             stop.wake(waker);
             shards.push(run_shard(thread, listener, io, settings, stop)?);
         }
-        let http = ports.serve(settings, self.hub, self.ops.auth)?;
+        let http = ports.addresses(&settings.admin_command_url);
+        let mut admin = self.admin.start(ports, settings, self.ops.auth)?;
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
         let io = io.name();
         let device = &self.device;
-        let banner =
-            Banner { settings, address, http: http.words.as_deref(), zxid, device, io, ready_ms };
+        let http = http.as_deref();
+        let banner = Banner { settings, address, http, zxid, device, io, ready_ms };
         self.audit.iter().for_each(AuditLog::started);
         banner.print(self.fused);
         let mut threads = self.threads;
@@ -270,8 +279,9 @@ impl Running {
             threads.push(probe.start()?);
         }
         stop.wait();
-        http.stop();
+        admin.stop_http();
         join(shards);
+        admin.stop();
         stop.end();
         join(threads);
         self.audit.into_iter().for_each(AuditLog::finish);
@@ -293,18 +303,18 @@ struct SnapshotParts {
 fn snapshotter(
     settings: &Settings,
     snapshot_parts: SnapshotParts,
-    parts: &HubParts,
+    sources: &ReportSources,
     stop: &Stop,
 ) -> Snapshotter<Disk> {
     let SnapshotParts { dirs, directory, purger, gauge, last_start } = snapshot_parts;
     Snapshotter {
-        view: parts.view.clone(),
+        view: sources.view.clone(),
         dirs,
         directory,
         purger,
         settings: snapshot_settings(settings),
         gauge,
-        stats: parts.snapshots.clone(),
+        stats: sources.snapshots.clone(),
         last_start,
         stop: stop.flag.clone(),
         clock: std::time::Instant::now(),
@@ -315,23 +325,22 @@ fn log_probe(settings: &Settings, disk: Disk, gauge: Gauge, stop: &Stop) -> LogP
     LogProbe { path: settings.data_log_dir.clone(), disk, gauge, stop: stop.flag.clone() }
 }
 
-/// Puts the node on a thread of its own where reports know one, else on the first shard's.
+/// Puts the node on the first shard's thread where they share one, else on its own.
 fn attach_node(
-    node: NodeDriver,
+    node: NodeParts,
     rings: Rings,
-    hub: &Arc<Hub>,
+    fused: bool,
     stop: &Stop,
     threads: &mut Vec<JoinHandle<()>>,
 ) -> io::Result<Vec<ShardWiring>> {
     let Rings { wakers, sequencer_waker, shard_ends } = rings;
     let mut shards: Vec<_> =
         shard_ends.into_iter().zip(wakers).map(|(end, waker)| (end, waker, None)).collect();
-    match hub.sequencer_desk() {
-        None => shards[0].2 = Some(node),
-        Some(desk) => {
-            stop.wake(sequencer_waker.clone());
-            threads.push(run_sequencer(node, desk, sequencer_waker, stop.over.clone())?);
-        }
+    if fused {
+        shards[0].2 = Some(node);
+    } else {
+        stop.wake(sequencer_waker.clone());
+        threads.push(run_sequencer(node, sequencer_waker, stop.over.clone())?);
     }
     Ok(shards)
 }

@@ -98,6 +98,6 @@ pub(super) fn shard_settings(
         outstanding_max: (outstanding / shards).max(1),
         requests: super::throttles::requests(settings),
         audits: settings.audit_enable,
-        stmk_allowed: settings.four_letter_whitelist.allow("stmk"),
+        words: crate::admin::words::known(&settings.four_letter_whitelist),
     }
 }

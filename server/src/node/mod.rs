@@ -5,6 +5,7 @@ pub mod driver;
 pub mod mailbox;
 pub mod observer;
 mod quotas;
+pub mod reporting;
 pub(crate) mod threads;
 pub mod view;
 pub mod waker;

@@ -10,10 +10,9 @@ use ringkeeper_engine::device::Disk;
 use ringkeeper_engine::log::{Preparer, Step};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::admin::SequencerDesk;
 use crate::config::Settings;
 use crate::node::clock::timespec;
-use crate::node::driver::NodeDriver;
+use crate::node::reporting::NodeParts;
 use crate::node::waker::Waker;
 use crate::shards::{self, Listener, ShardThread};
 use crate::stop::Stop;
@@ -58,22 +57,19 @@ pub(crate) fn prepare_segments(
 
 /// Runs the sequencer, where it shares no shard's thread.
 pub(crate) fn run_sequencer(
-    mut sequencer: NodeDriver,
-    mut desk: SequencerDesk,
+    mut node: NodeParts,
     waker: Arc<Waker>,
     stop: Arc<AtomicBool>,
 ) -> io::Result<JoinHandle<()>> {
     Builder::new().name("sequencer".into()).spawn(move || {
         while !stop.load(Ordering::Acquire) {
-            sequencer.release();
-            sequencer.order();
-            sequencer.wake_shards();
-            if desk.has_work() {
-                desk.serve(&sequencer);
-            }
+            node.driver.release();
+            node.driver.order();
+            node.driver.wake_shards();
+            node.report();
             waker.about_to_sleep();
-            if !sequencer.has_work() && !desk.has_work() {
-                let timeout = timespec(sequencer.wait_us());
+            if !node.has_work() {
+                let timeout = timespec(node.driver.wait_us());
                 let mut fds = [PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
                 let _ = poll(&mut fds, Some(&timeout));
                 waker.drain();

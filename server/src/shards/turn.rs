@@ -7,11 +7,11 @@ use ringkeeper_engine::shard::{Moment, Phase, Shard};
 use ringkeeper_engine::watch::ConnId;
 
 use super::ConnectionLimiter;
+use crate::admin::ShardReporter;
 use crate::admin::audit::AuditEnd;
-use crate::admin::{Desk, Reports};
 use crate::node::clock::Clock;
-use crate::node::driver::NodeDriver;
 use crate::node::mailbox::ShardEnd;
+use crate::node::reporting::NodeParts;
 use crate::node::view::View;
 use crate::node::waker::Waker;
 
@@ -32,16 +32,16 @@ pub struct ShardParts {
     pub view: Arc<View>,
     /// The rings to the sequencer.
     pub mailbox: ShardEnd,
-    /// The sequencer, where it shares this thread.
-    pub fused: Option<NodeDriver>,
+    /// The node, where it shares this thread.
+    pub fused: Option<NodeParts>,
     /// The clocks.
     pub clock: Clock,
     /// What wakes this thread.
     pub waker: Arc<Waker>,
     /// Limits on connections.
     pub limiter: Arc<ConnectionLimiter>,
-    /// Where reports about this shard are asked for and answered.
-    pub desk: Desk,
+    /// Its side of reports.
+    pub reporter: ShardReporter,
     /// The audit log, where there is one.
     pub audit: Option<AuditEnd>,
 }
@@ -56,9 +56,9 @@ pub struct ShardThread {
     pub waker: Arc<Waker>,
     view: Arc<View>,
     mailbox: ShardEnd,
-    fused: Option<NodeDriver>,
+    fused: Option<NodeParts>,
     clock: Clock,
-    desk: Desk,
+    reporter: ShardReporter,
     audit: Option<AuditEnd>,
     next_tick_ms: i64,
     /// Set when the server stops: until when answers are waited for.
@@ -87,7 +87,7 @@ impl ShardThread {
             mailbox: parts.mailbox,
             fused: parts.fused,
             clock: parts.clock,
-            desk: parts.desk,
+            reporter: parts.reporter,
             audit: parts.audit,
             next_tick_ms: 0,
             drained_by_ms: None,
@@ -107,13 +107,13 @@ impl ShardThread {
     /// Order: the mailbox is emptied under the guard before a byte is parsed, so no reply shows a
     /// state whose events were not sent (see [`ringkeeper_engine::request::ShardMessage`]).
     pub fn turn<'b>(&mut self, arrivals: impl Iterator<Item = (ConnId, &'b [u8])>) {
-        if let Some(sequencer) = &mut self.fused {
-            sequencer.release();
+        if let Some(node) = &mut self.fused {
+            node.driver.release();
         }
         self.serve(arrivals);
         self.mailbox.send(&mut self.shard.outputs.requests);
-        if let Some(sequencer) = &mut self.fused {
-            sequencer.order();
+        if let Some(node) = &mut self.fused {
+            node.driver.order();
             if self.mailbox.has_messages() {
                 self.serve(std::iter::empty());
                 self.mailbox.send(&mut self.shard.outputs.requests);
@@ -166,37 +166,38 @@ impl ShardThread {
         }
     }
 
-    /// Answers four-letter words, and gives other shards what they ask for.
+    /// Answers four-letter words, and makes this thread's part of reports.
     fn report(&mut self) {
-        self.desk.note_replies(&mut self.shard);
-        if self.shard.outputs.words.is_empty() && !self.desk.has_work() {
-            return;
+        self.reporter.note_replies(&mut self.shard);
+        if !self.shard.outputs.words.is_empty() || self.reporter.has_work() {
+            self.reporter.serve(&mut self.shard);
         }
-        let reports = Reports { view: &self.view, sequencer: self.fused.as_ref() };
-        self.desk.serve(&mut self.shard, &reports);
+        if let Some(node) = &mut self.fused {
+            node.report();
+        }
     }
 
     /// Milliseconds that the thread may sleep; 0 where there is work. Call it between
     /// [`Waker::about_to_sleep`] and the sleep.
     pub fn sleep_ms(&self) -> i64 {
         let work = self.mailbox.has_messages()
-            || self.desk.has_work()
+            || self.reporter.has_work()
             || self.shard.can_resume()
             || self.can_audit()
-            || self.fused.as_ref().is_some_and(NodeDriver::has_work);
+            || self.fused.as_ref().is_some_and(NodeParts::has_work);
         if work {
             return 0;
         }
         let tick = (self.next_tick_ms - self.clock.now().mono.0).clamp(0, TICK_MS);
         let tick = self.shard.held_ms().map_or(tick, |held| tick.min(held));
         let node_ms = |us: u64| i64::try_from(us.div_ceil(1_000)).unwrap_or(TICK_MS);
-        self.fused.as_ref().map_or(tick, |node| tick.min(node_ms(node.wait_us())))
+        self.fused.as_ref().map_or(tick, |node| tick.min(node_ms(node.driver.wait_us())))
     }
 
     /// The same as microseconds, where something is due sooner than in so many milliseconds.
     pub fn cut_sleep(&self, ms: i64) -> u64 {
         let us = u64::try_from(ms).unwrap_or(0) * 1_000;
-        self.fused.as_ref().map_or(us, |node| us.min(node.wait_us()))
+        self.fused.as_ref().map_or(us, |node| us.min(node.driver.wait_us()))
     }
 
     /// Monotonic milliseconds.

@@ -10,32 +10,7 @@ use crate::imports::{Imports, imports};
 const FOLDERS: &[&str] = &["engine/src/", "replication/src/", "server/src/", "bench/src/"];
 
 /// Circles that are known, by their files. A circle may lose files and go, and none may be added.
-pub(crate) const KNOWN: &[&[&str]] = &[
-    &[
-        "server/src/admin/desk.rs",
-        "server/src/admin/gather.rs",
-        "server/src/admin/hub.rs",
-        "server/src/admin/job.rs",
-        "server/src/admin/numbers.rs",
-        "server/src/admin/outbox.rs",
-        "server/src/admin/part.rs",
-        "server/src/admin/places.rs",
-        "server/src/admin/reporters.rs",
-        "server/src/admin/sequencer_desk.rs",
-        "server/src/admin/words/conns.rs",
-        "server/src/admin/words/dump.rs",
-        "server/src/admin/words/mntr.rs",
-        "server/src/admin/words/mntr_rows.rs",
-        "server/src/admin/words/srvr.rs",
-        "server/src/admin/words/watches.rs",
-    ],
-    &["server/src/admin/http/answers.rs", "server/src/admin/http/command.rs"],
-    &[
-        "server/src/admin/http/auth.rs",
-        "server/src/admin/http/site.rs",
-        "server/src/admin/http/snapshot.rs",
-    ],
-];
+pub(crate) const KNOWN: &[&[&str]] = &[];
 
 /// Files of one crate that reach each other.
 type Circle = BTreeSet<usize>;

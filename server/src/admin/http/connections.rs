@@ -4,7 +4,7 @@ use ringkeeper_engine::SessionId;
 use ringkeeper_engine::op::OpSpec;
 
 use super::fields::Fields;
-use crate::admin::part::ConnLine;
+use crate::admin::partial::ConnLine;
 use crate::admin::words::conns::{address, avg_latency, min_latency};
 
 /// What `stats` tells.

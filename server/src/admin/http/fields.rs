@@ -5,21 +5,13 @@ use serde::ser::{Serialize, Serializer};
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Json {
-    /// Nothing.
     Null,
-    /// True or false.
     Flag(bool),
-    /// A whole number.
     Integer(i64),
-    /// A whole number that may be larger.
     Unsigned(u64),
-    /// A number with a fraction.
     Number(f64),
-    /// Text.
     Text(String),
-    /// Values.
     List(Vec<Json>),
-    /// Named values.
     Object(Fields),
 }
 

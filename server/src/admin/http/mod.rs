@@ -1,8 +1,8 @@
 //! The administration over HTTP: ZooKeeper's commands, the metrics, and the health of the server.
 //!
-//! One thread with an event loop of its own answers. What a report needs of the shards it gets as
-//! the four-letter words do, through the hub; what takes time is done on a few threads beside it.
-//! So nothing here holds a shard up, whoever asks and however often.
+//! The thread of the reports answers. What a report needs of the shards it collects as the
+//! four-letter words do; what takes time is left to the workers. So nothing here holds a shard up,
+//! whatever is requested and however often.
 
 mod answers;
 mod auth;
@@ -10,11 +10,13 @@ mod command;
 mod configuration;
 mod connections;
 mod fields;
-mod idle;
+mod input;
 mod ports;
+mod reply;
 mod server;
 mod site;
 mod snapshot;
 
 pub use ports::Ports;
-pub use server::HttpServer;
+pub(super) use server::serve;
+pub(super) use site::Site;

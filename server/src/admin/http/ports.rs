@@ -20,7 +20,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Takes the ports. The one of the commands may be taken by somebody else: it is on by
+    /// Takes the ports. The one of the commands may be taken by another program: it is on by
     /// default, and a server that serves clients is worth more than none. The one of the metrics
     /// was asked for by name, so that a start without it would surprise.
     pub fn bind(settings: &Settings) -> anyhow::Result<Ports> {
@@ -48,7 +48,7 @@ impl Ports {
     }
 
     /// Where to find what, for people; nothing where there is nothing.
-    pub(super) fn words(&self, commands: &str) -> Option<String> {
+    pub fn addresses(&self, commands: &str) -> Option<String> {
         let admin = address(self.admin.as_ref()).map(|at| format!("http://{at}{commands}"));
         let metrics = address(self.metrics.as_ref()).map(|at| format!("http://{at}/metrics"));
         let all: Vec<String> = admin.into_iter().chain(metrics).collect();

@@ -4,28 +4,28 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE};
+use hyper::body::Incoming;
+use hyper::header::ALLOW;
 use hyper::{Method, Request, Response, StatusCode};
-use parking_lot::Mutex;
 use ringkeeper_engine::acl::AuthSettings;
-use ringkeeper_engine::shard::Word;
-use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
-use super::command::{self, Command, Query, Work};
+use super::auth::Authorizer;
+use super::command::{self, Command, Work};
 use super::configuration::Configuration;
-use super::fields::{Fields, Json};
-use super::{auth, snapshot};
-use crate::admin::gather::Caller;
-use crate::admin::hub::Hub;
+use super::fields::Fields;
+use super::input::{CommandInput, Query, query};
+use super::reply::{
+    ALLOWED, HTML, JSON, METRICS, Reply, TEXT, finish, not_found, plain, refusal, too_long,
+    wrong_method,
+};
+use super::snapshot::SnapshotCommand;
+use crate::admin::collection::{COUNTS, Collection, PRESENCE};
+use crate::admin::coordinator::ReportCoordinator;
 use crate::admin::metrics;
-use crate::admin::part::Part;
+use crate::admin::partial::PartialReport;
 use crate::config::Settings;
-
-/// The body of an answer.
-pub(super) type Reply = BoxBody<Bytes, std::io::Error>;
 
 /// Reports that are made at a time; more of them wait.
 const REPORTS_MAX: usize = 4;
@@ -35,14 +35,9 @@ const REPORT: Duration = Duration::from_secs(60);
 const READY: Duration = Duration::from_secs(2);
 const LIVE: Duration = Duration::from_secs(20);
 
-const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
-const HTML: &str = "text/html; charset=utf-8";
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
-
 /// Which port a request came by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Door {
+pub(super) enum Port {
     /// That of the commands.
     Admin,
     /// That of the metrics alone.
@@ -50,39 +45,38 @@ pub(super) enum Door {
 }
 
 /// Everything that is answered over HTTP.
-pub(super) struct Site {
-    pub(super) hub: Arc<Hub>,
-    pub(super) auth: AuthSettings,
-    pub(super) believes_forwarded: bool,
-    pub(super) snapshot_enabled: bool,
-    pub(super) snapshot_interval: Duration,
-    pub(super) last_snapshot: Mutex<Option<Instant>>,
+pub(in crate::admin) struct Site {
+    coordinator: Arc<ReportCoordinator>,
+    authorizer: Authorizer,
+    snapshot: SnapshotCommand,
     /// The path of the commands, without a slash at its end.
     commands: String,
     configuration: Arc<Configuration>,
-    reports: Semaphore,
+    reports: Arc<Semaphore>,
 }
 
 impl Site {
     /// Puts the parts together.
-    pub(super) fn new(settings: &Settings, hub: Arc<Hub>, auth: AuthSettings) -> Site {
+    pub(in crate::admin) fn new(
+        settings: &Settings,
+        coordinator: Arc<ReportCoordinator>,
+        auth: AuthSettings,
+    ) -> Site {
+        let believes_forwarded = settings.ip_auth_use_x_forwarded_for;
         Site {
-            hub,
-            auth,
-            believes_forwarded: settings.ip_auth_use_x_forwarded_for,
-            snapshot_enabled: settings.admin_snapshot_enabled,
-            snapshot_interval: Duration::from_millis(settings.admin_rate_limiter_interval_ms),
-            last_snapshot: Mutex::new(None),
+            coordinator,
+            authorizer: Authorizer { settings: auth, believes_forwarded },
+            snapshot: SnapshotCommand::new(settings),
             commands: settings.admin_command_url.trim_end_matches('/').to_owned(),
             configuration: Arc::new(Configuration::of(settings)),
-            reports: Semaphore::new(REPORTS_MAX),
+            reports: Arc::new(Semaphore::new(REPORTS_MAX)),
         }
     }
 
     /// Answers a request.
     pub(super) async fn answer(
         &self,
-        door: Door,
+        port: Port,
         request: Request<Incoming>,
         peer: IpAddr,
     ) -> Response<Reply> {
@@ -100,8 +94,8 @@ impl Site {
         if path == "/metrics" {
             return self.metrics(request.method()).await;
         }
-        if door == Door::Metrics {
-            return nothing_there("/metrics");
+        if port == Port::Metrics {
+            return not_found("/metrics");
         }
         match path.as_str() {
             "/ready" => self.health("ready", READY).await,
@@ -109,10 +103,10 @@ impl Site {
             _ => match path.strip_prefix(&self.commands) {
                 Some("" | "/") => plain(StatusCode::OK, HTML, command::links(&self.commands)),
                 Some(name) if name.starts_with('/') => {
-                    let asked = request.map(|_| ());
-                    self.command(&name[1..], &asked, peer).await
+                    let head = request.map(|_| ());
+                    self.command(&name[1..], &head, peer).await
                 }
-                _ => nothing_there(&format!("{}, /metrics, /ready, /live", self.commands)),
+                _ => not_found(&format!("{}, /metrics, /ready, /live", self.commands)),
             },
         }
     }
@@ -122,8 +116,9 @@ impl Site {
             let text = format!("Unknown command: {name}");
             return refusal(StatusCode::OK, name, &text);
         };
+        let sources = &self.coordinator.state.sources;
         if matches!(command.work, Work::Snapshot | Work::Restore)
-            && let Err((status, text)) = auth::check(self, request, peer)
+            && let Err((status, text)) = self.authorizer.check(&sources.view, request, peer)
         {
             return refusal(status, name, text);
         }
@@ -136,9 +131,12 @@ impl Site {
                 &format!("it takes {right} only"),
             );
         }
-        let query = command::query(request.uri().query());
+        let query = query(request.uri().query());
         match command.work {
-            Work::Snapshot => snapshot::take(self, &query).await,
+            Work::Snapshot => {
+                let files = (&*sources.facts.data_dir, &self.coordinator.workers);
+                self.snapshot.take(&sources.snapshots, files, &query).await
+            }
             Work::Restore => refusal(
                 StatusCode::NOT_IMPLEMENTED,
                 "restore",
@@ -146,33 +144,33 @@ impl Site {
                  state. Use \"ringkeeper snapshot restore\" with an empty data directory, and \
                  start a server there",
             ),
-            Work::Look(_) | Work::Gather(..) => self.report(command, query).await,
+            Work::Lookup(lookup) => {
+                let answer = move |input: &CommandInput<'_>, _: &PartialReport| lookup(input);
+                self.report(command, query, None, answer).await
+            }
+            Work::Report(collection, answer) => {
+                self.report(command, query, Some(collection), answer).await
+            }
         }
     }
 
-    /// Puts an answer into words, beside the event loop: it can be long, and it can need files.
-    async fn report(&self, command: &'static Command, query: Query) -> Response<Reply> {
-        let late = || too_long(command.name());
-        let Ok(_place) = self.reports.acquire().await else { return late() };
-        let part = match command.work {
-            Work::Gather(word, _) => self.collect(word, REPORT).await,
-            Work::Look(_) | Work::Snapshot | Work::Restore => Some(Part::default()),
+    /// Makes the text of an answer, beside the event loop: it can be long, and it can need files.
+    async fn report(
+        &self,
+        command: &'static Command,
+        query: Query,
+        collection: Option<&'static Collection>,
+        answer: impl FnOnce(&CommandInput<'_>, &PartialReport) -> Fields + Send + 'static,
+    ) -> Response<Reply> {
+        let configuration = self.configuration.clone();
+        let make = move |coordinator: &ReportCoordinator, report: &PartialReport| {
+            let (state, configuration) = (&coordinator.state, &configuration);
+            let input = CommandInput { state, configuration, query: &query };
+            finish(answer(&input, report), command.name()).to_text()
         };
-        let Some(part) = part else { return late() };
-        let (hub, configuration) = (self.hub.clone(), self.configuration.clone());
-        let make = move || {
-            let asked = command::Asked { hub: &hub, configuration: &configuration, query: &query };
-            let fields = match command.work {
-                Work::Look(answer) => answer(&asked),
-                Work::Gather(_, answer) => answer(&asked, &part),
-                Work::Snapshot | Work::Restore => unreachable!("they are no reports"),
-            };
-            finish(fields, command.name()).to_text()
-        };
-        match tokio::task::spawn_blocking(make).await {
-            Ok(text) => plain(StatusCode::OK, JSON, text),
-            // Only the end of the server takes a task's thread away.
-            Err(_) => late(),
+        match self.text(collection, make).await {
+            Some(text) => plain(StatusCode::OK, JSON, text),
+            None => too_long(command.name()),
         }
     }
 
@@ -180,21 +178,41 @@ impl Site {
         if *method == Method::POST {
             return wrong_method();
         }
-        let Ok(_place) = self.reports.acquire().await else { return too_long("metrics") };
-        let Some(part) = self.collect(Word::Mntr, REPORT).await else { return too_long("metrics") };
-        let hub = self.hub.clone();
-        match tokio::task::spawn_blocking(move || metrics::text(&hub, &part)).await {
-            Ok(text) => plain(StatusCode::OK, METRICS, text),
-            Err(_) => too_long("metrics"),
+        let make = |coordinator: &ReportCoordinator, report: &PartialReport| {
+            metrics::text(&coordinator.state, report)
+        };
+        match self.text(Some(&COUNTS), make).await {
+            Some(text) => plain(StatusCode::OK, METRICS, text),
+            None => too_long("metrics"),
         }
+    }
+
+    /// A text that a worker makes from a report; `None` where the shards take too long. The permit
+    /// stays with it, so that requests that are cut off make no more than others.
+    async fn text(
+        &self,
+        collection: Option<&'static Collection>,
+        make: impl FnOnce(&ReportCoordinator, &PartialReport) -> String + Send + 'static,
+    ) -> Option<String> {
+        let permit = self.reports.clone().acquire_owned().await;
+        let report = match collection {
+            Some(collection) => self.collect(collection, REPORT).await?,
+            None => PartialReport::default(),
+        };
+        let coordinator = self.coordinator.clone();
+        let job = move || {
+            let _permit = permit;
+            make(&coordinator, &report)
+        };
+        Some(self.coordinator.workers.run(job).await)
     }
 
     /// Whether every thread that serves clients or orders writes answers in time.
     async fn health(&self, status: &str, patience: Duration) -> Response<Reply> {
         let fields = Fields::new();
-        let (code, fields) = match self.collect(Word::Ruok, patience).await {
+        let (code, fields) = match self.collect(&PRESENCE, patience).await {
             Some(_) => {
-                let zxid = self.hub.standing().applied.to_string();
+                let zxid = self.coordinator.state.database_size().applied.to_string();
                 (StatusCode::OK, fields.with("status", status).with("zxid", zxid))
             }
             None => {
@@ -207,56 +225,12 @@ impl Site {
         plain(code, JSON, fields.to_text())
     }
 
-    /// What the shards say, and the sequencer where the word needs it.
-    async fn collect(&self, word: Word, patience: Duration) -> Option<Part> {
-        let (caller, parts) = oneshot::channel();
-        self.hub.ask(word, Caller::Http(caller));
-        let parts = timeout(patience, parts).await.ok()?.ok()?;
-        let mut all = Part::default();
-        parts.into_iter().for_each(|part| all.add(part));
-        Some(all)
+    /// What the shards answer within a time.
+    async fn collect(
+        &self,
+        collection: &'static Collection,
+        patience: Duration,
+    ) -> Option<PartialReport> {
+        timeout(patience, self.coordinator.collect(collection)).await.ok()
     }
-}
-
-const ALLOWED: hyper::header::HeaderValue =
-    hyper::header::HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
-
-/// Which command was meant, and what went wrong, close every answer.
-fn finish(fields: Fields, name: &str) -> Fields {
-    let has_error = fields.has("error");
-    let fields = fields.with("command", name);
-    if has_error { fields } else { fields.with("error", Json::Null) }
-}
-
-/// The answer of a command without fields of its own.
-pub(super) fn empty(status: StatusCode, name: &str) -> Response<Reply> {
-    plain(status, JSON, finish(Fields::new(), name).to_text())
-}
-
-/// The answer of a command that was not carried out.
-pub(super) fn refusal(status: StatusCode, name: &str, error: &str) -> Response<Reply> {
-    let fields = Fields::new().with("command", name).with("error", error);
-    plain(status, JSON, fields.to_text())
-}
-
-fn too_long(name: &str) -> Response<Reply> {
-    refusal(StatusCode::SERVICE_UNAVAILABLE, name, "the server did not answer in time")
-}
-
-fn nothing_there(paths: &str) -> Response<Reply> {
-    plain(StatusCode::NOT_FOUND, TEXT, format!("there is nothing here; there is {paths}\n"))
-}
-
-fn wrong_method() -> Response<Reply> {
-    let mut reply = plain(StatusCode::METHOD_NOT_ALLOWED, TEXT, String::new());
-    reply.headers_mut().insert(ALLOW, ALLOWED);
-    reply
-}
-
-fn plain(status: StatusCode, content: &'static str, text: String) -> Response<Reply> {
-    let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed();
-    let mut reply = Response::new(body);
-    *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content));
-    reply
 }

@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::exposition::{Exposition, Kind};
-use crate::admin::hub::Hub;
+use crate::admin::sources::ReportSources;
 
-pub(super) fn write(hub: &Hub, out: &mut Exposition) {
-    let pace = *hub.gauges.pace.lock();
+pub(super) fn write(sources: &ReportSources, out: &mut Exposition) {
+    let pace = *sources.gauges.pace.lock();
     let name = "ringkeeper_commit_target";
     out.described(name, Kind::Gauge, "Always 1; its label is ringkeeper.commit.target.");
     out.sample(name, &[("target", &pace.target.to_string())], "1");
@@ -14,7 +14,7 @@ pub(super) fn write(hub: &Hub, out: &mut Exposition) {
     let help = "Groups committed at once, after a wait that everybody was back to end, and after \
                 as long a wait as there may be.";
     out.described(name, Kind::Counter, help);
-    let all = hub.commits.flushes.load(Relaxed);
+    let all = sources.commits.flushes.load(Relaxed);
     let at_once = all.saturating_sub(pace.complete + pace.bounded);
     for (wait, groups) in [("none", at_once), ("complete", pace.complete), ("bound", pace.bounded)]
     {

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::exposition::{Exposition, Kind};
 use crate::admin::host::memory_in_use;
-use crate::admin::hub::Hub;
 use crate::admin::latency::{Latencies, within};
 use crate::admin::numbers::Numbers;
+use crate::admin::sources::ReportSources;
 
 /// Bounds of times, in microseconds.
 const TIMES_US: &[u64] = &[
@@ -19,13 +19,13 @@ const TIMES_US: &[u64] = &[
 const SIZES: &[u64] = &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000];
 
 /// Appends them all.
-pub(super) fn write(hub: &Hub, numbers: &Numbers, out: &mut Exposition) {
+pub(super) fn write(sources: &ReportSources, numbers: &Numbers, out: &mut Exposition) {
     identity(numbers, out);
-    log(hub, numbers, out);
+    log(sources, numbers, out);
     requests(numbers, out);
-    snapshots(hub, numbers, out);
-    disks(hub, out);
-    process(hub, numbers, out);
+    snapshots(sources, numbers, out);
+    disks(sources, out);
+    process(sources, numbers, out);
 }
 
 fn identity(numbers: &Numbers, out: &mut Exposition) {
@@ -37,13 +37,13 @@ fn identity(numbers: &Numbers, out: &mut Exposition) {
     ];
     out.sample(name, &labels, "1");
     let about = ("ringkeeper_last_zxid", "The last transaction applied.");
-    out.one(about, Kind::Gauge, numbers.standing.applied.0);
+    out.one(about, Kind::Gauge, numbers.database.applied.0);
 }
 
-fn log(hub: &Hub, numbers: &Numbers, out: &mut Exposition) {
+fn log(sources: &ReportSources, numbers: &Numbers, out: &mut Exposition) {
     let about = ("ringkeeper_fsync_seconds", "How long one commit of the log took.");
     let empty = (vec![0; TIMES_US.len()], 0);
-    let times = hub.commits.times();
+    let times = sources.commits.times();
     let (counts, count) = times.map_or(empty, |all| (within(&all, TIMES_US), all.len()));
     let sum = seconds(numbers.totals.commit_us);
     out.histogram(about, bounds(TIMES_US, seconds).zip(counts), (count, sum));
@@ -55,7 +55,7 @@ fn log(hub: &Hub, numbers: &Numbers, out: &mut Exposition) {
         (
             "ringkeeper_log_slow_commits_total",
             "Commits that took longer than fsync.warningthresholdms.",
-            hub.commits.slow.load(Relaxed),
+            sources.commits.slow.load(Relaxed),
         ),
     ] {
         out.one((name, help), Kind::Counter, value);
@@ -93,19 +93,19 @@ fn requests(numbers: &Numbers, out: &mut Exposition) {
     }
 }
 
-fn snapshots(hub: &Hub, numbers: &Numbers, out: &mut Exposition) {
+fn snapshots(sources: &ReportSources, numbers: &Numbers, out: &mut Exposition) {
     let totals = &numbers.totals;
     let about = ("ringkeeper_snapshots_total", "Snapshots taken.");
     out.one(about, Kind::Counter, totals.snapshots);
     let about = ("ringkeeper_snapshot_failures_total", "Snapshots that failed.");
     out.one(about, Kind::Counter, totals.snapshots_failed);
     let about = ("ringkeeper_snapshot_last_seconds", "How long the last snapshot took.");
-    out.one(about, Kind::Gauge, hub.snapshots.last_ms.load(Relaxed) as f64 / 1_000.0);
+    out.one(about, Kind::Gauge, sources.snapshots.last_ms.load(Relaxed) as f64 / 1_000.0);
 }
 
 /// A full disk is what an operator should hear of before the server does.
-fn disks(hub: &Hub, out: &mut Exposition) {
-    let facts = &hub.facts;
+fn disks(sources: &ReportSources, out: &mut Exposition) {
+    let facts = &sources.facts;
     let name = "ringkeeper_disk_free_bytes";
     out.described(name, Kind::Gauge, "Bytes that the server may still use, by directory.");
     for (directory, path) in [("data", &facts.data_dir), ("log", &facts.data_log_dir)] {
@@ -121,9 +121,9 @@ fn free_bytes(path: &Path) -> Option<u64> {
 }
 
 /// Under the names that Prometheus's own libraries use.
-fn process(hub: &Hub, numbers: &Numbers, out: &mut Exposition) {
+fn process(sources: &ReportSources, numbers: &Numbers, out: &mut Exposition) {
     let (open, most) = numbers.file_descriptors;
-    let now = hub.facts.clock.now();
+    let now = sources.facts.clock.now();
     let started_ms = now.wall.0 - now.mono.0;
     for (name, help, value) in [
         ("process_open_fds", "Open file descriptors.", open as f64),

@@ -1,18 +1,17 @@
 //! `conf` and `dirs`: the settings that tell servers apart, and what their directories hold.
 
 use crate::admin::facts::ServerFacts;
+use crate::admin::state::DirBytes;
+use crate::admin::word::{Answer, Word};
 
-/// Bytes of the files in the two directories.
-#[derive(Clone, Copy, Default, Debug)]
-pub(in crate::admin) struct DirBytes {
-    /// Where snapshots are.
-    pub data: u64,
-    /// Where the log is.
-    pub log: u64,
-}
+pub(super) static CONF: Word = Word::new(
+    b"conf",
+    Answer::Lookup(|state| conf(&state.sources.facts, state.client_port(), state.dir_bytes())),
+);
+pub(super) static DIRS: Word = Word::new(b"dirs", Answer::Lookup(|state| dirs(state.dir_bytes())));
 
 /// The text of `conf`.
-pub(in crate::admin) fn conf(facts: &ServerFacts, port: u16, bytes: DirBytes) -> String {
+fn conf(facts: &ServerFacts, port: u16, bytes: DirBytes) -> String {
     let rows = [
         ("clientPort", port.to_string()),
         ("secureClientPort", "-1".to_owned()),
@@ -31,7 +30,7 @@ pub(in crate::admin) fn conf(facts: &ServerFacts, port: u16, bytes: DirBytes) ->
 }
 
 /// The text of `dirs`.
-pub(in crate::admin) fn dirs(bytes: DirBytes) -> String {
+fn dirs(bytes: DirBytes) -> String {
     format!("datadir_size: {}\nlogdir_size: {}\n", bytes.data, bytes.log)
 }
 

@@ -1,4 +1,4 @@
-//! `cons`: every connection on one line.
+//! `cons` and `crst`: every connection on one line, and their counters reset.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -7,12 +7,26 @@ use ringkeeper_engine::SessionId;
 use ringkeeper_engine::op::OpSpec;
 use ringkeeper_engine::shard::ConnStats;
 
-use crate::admin::part::{ConnLine, Part};
+use crate::admin::collection::Collection;
+use crate::admin::partial::{ConnLine, PartialReport};
+use crate::admin::word::{Answer, Text, Word};
+
+pub(super) static CONS: Word =
+    Word::new(b"cons", Answer::Report(&CONNECTIONS, Text::Long(|_, report| cons(report))));
+pub(super) static CRST: Word = Word::new(
+    b"crst",
+    Answer::Report(&RESET, Text::Short(|_, _| "Connection stats reset.\n".to_owned())),
+);
+
+/// The connections.
+pub(in crate::admin) static CONNECTIONS: Collection = Collection::list(|slice| slice.list_conns());
+/// Resets the counters of the connections.
+pub(in crate::admin) static RESET: Collection = Collection::fixed(|slice| slice.reset_conns());
 
 /// The text of `cons`.
-pub(in crate::admin) fn cons(part: &Part) -> String {
-    let mut text = String::with_capacity(part.conns.len() * 192 + 1);
-    for conn in &part.conns {
+fn cons(report: &PartialReport) -> String {
+    let mut text = String::with_capacity(report.conns.len() * 192 + 1);
+    for conn in &report.conns {
         full(conn, &mut text);
     }
     text.push('\n');
@@ -129,22 +143,22 @@ pub(in crate::admin) mod tests {
                     /127.0.0.1:49570[1](queued=0,recved=3,sent=3,sid=0x100002ca9e90002,lop=PING,\
                     est=1795227465622,to=30000,lcxid=0x1,lzxid=0x133,lresp=2928656,llat=0,\
                     minlat=0,avglat=0,maxlat=1)\n\n";
-        assert_eq!(cons(&Part { conns, ..Part::default() }), text);
+        assert_eq!(cons(&PartialReport { conns, ..PartialReport::default() }), text);
     }
 
     #[test]
     fn after_a_reset_there_is_no_cxid() {
         let mut conn = line(1, 1, SessionId(0x10));
         conn.stats.reset();
-        let text = cons(&Part { conns: vec![conn], ..Part::default() });
+        let text = cons(&PartialReport { conns: vec![conn], ..PartialReport::default() });
         let end = "recved=0,sent=0,sid=0x10,lop=NA,est=1795227465622,to=30000,\
                    lzxid=0xffffffffffffffff,lresp=0,llat=0,minlat=0,avglat=0,maxlat=0)\n\n";
         assert!(text.ends_with(end), "{text}");
     }
 
     #[test]
-    fn nobody_is_an_empty_line() {
-        assert_eq!(cons(&Part::default()), "\n");
+    fn cons_without_connections_is_an_empty_line() {
+        assert_eq!(cons(&PartialReport::default()), "\n");
     }
 
     #[test]

@@ -6,58 +6,56 @@ use std::fmt::Write;
 use ringkeeper_engine::{Millis, Now, SessionId};
 
 use super::conns::address;
+use crate::admin::collection::{Collection, NodeShare};
 use crate::admin::date;
-use crate::admin::part::{ConnLine, Part};
+use crate::admin::facts::ServerFacts;
+use crate::admin::partial::{ConnLine, PartialReport};
+use crate::admin::state::Ephemerals;
+use crate::admin::word::{Answer, Text, Word};
 
-/// Sessions with the paths of their ephemeral nodes.
-pub(in crate::admin) type Ephemerals = BTreeMap<SessionId, Vec<String>>;
+pub(super) static DUMP: Word = Word::new(
+    b"dump",
+    Answer::Report(
+        &SESSIONS,
+        Text::Long(|state, report| {
+            let facts = &state.sources.facts;
+            dump(report, &state.ephemerals(), facts, facts.clock.now())
+        }),
+    ),
+);
 
-/// What the times of a dump are counted with.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::admin) struct Times {
-    /// Both clocks.
-    pub now: Now,
-    /// The unit of expiry, milliseconds.
-    pub tick_ms: i64,
-    /// How long a connection may stay without a session, milliseconds.
-    pub handshake_ms: i64,
-}
+/// The sessions and the connections.
+pub(in crate::admin) static SESSIONS: Collection =
+    Collection { node: NodeShare::Sessions, ..Collection::list(|slice| slice.list_conns()) };
 
 /// The text of `dump`.
-pub(in crate::admin) fn dump(part: &Part, ephemerals: &Ephemerals, times: Times) -> String {
+fn dump(report: &PartialReport, ephemerals: &Ephemerals, facts: &ServerFacts, now: Now) -> String {
     let mut text = String::from("SessionTracker dump:\n");
-    let sessions = part.sessions.iter().map(|(session, at)| (times.tick_of(at.0), session));
+    let sessions = report.sessions.iter().map(|(session, at)| (facts.tick_of(at.0), session));
     let line = |session: &SessionId, text: &mut String| writeln!(text, "\t{session}");
-    sets("Session Sets", by_time(sessions), times, line, &mut text);
+    sets("Session Sets", by_time(sessions), now, line, &mut text);
     dump_ephemerals(ephemerals, &mut text);
     text.push_str("Connections dump:\n");
-    let conns = part.conns.iter().map(|conn| (times.end_of(conn), conn));
+    let conns = report.conns.iter().map(|conn| (end_of(conn, facts), conn));
     let line = |conn: &ConnLine, text: &mut String| {
         let peer = address(conn.peer);
         writeln!(text, "\tip: /{peer} sessionId: {}", conn.session)
     };
-    sets("Connections Sets", by_time(conns), times, line, &mut text);
+    sets("Connections Sets", by_time(conns), now, line, &mut text);
     text
 }
 
-impl Times {
-    /// When a connection would be cut off if nothing is heard of it.
-    fn end_of(self, conn: &ConnLine) -> Millis {
-        let lives_ms = match conn.session {
-            SessionId::NONE => self.handshake_ms,
-            _ => i64::from(conn.timeout_ms),
-        };
-        self.tick_of(conn.heard.0 + lives_ms)
-    }
+/// When a connection would be cut off if nothing is heard of it.
+fn end_of(conn: &ConnLine, facts: &ServerFacts) -> Millis {
+    let lives_ms = match conn.session {
+        SessionId::NONE => facts.handshake_ms,
+        _ => i64::from(conn.timeout_ms),
+    };
+    facts.tick_of(conn.heard.0 + lives_ms)
+}
 
-    /// The end of the tick in which a moment lies.
-    pub(in crate::admin) fn tick_of(self, mono_ms: i64) -> Millis {
-        Millis((mono_ms.div_euclid(self.tick_ms) + 1) * self.tick_ms)
-    }
-
-    fn date(self, mono: Millis) -> String {
-        date::full(self.now.wall.0 + (mono.0 - self.now.mono.0))
-    }
+fn date(mono: Millis, now: Now) -> String {
+    date::full(now.wall.0 + (mono.0 - now.mono.0))
 }
 
 fn by_time<T>(all: impl Iterator<Item = (Millis, T)>) -> BTreeMap<Millis, Vec<T>> {
@@ -69,7 +67,7 @@ fn by_time<T>(all: impl Iterator<Item = (Millis, T)>) -> BTreeMap<Millis, Vec<T>
 fn sets<T>(
     title: &str,
     buckets: BTreeMap<Millis, Vec<&T>>,
-    times: Times,
+    now: Now,
     line: impl Fn(&T, &mut String) -> std::fmt::Result,
     text: &mut String,
 ) {
@@ -77,7 +75,7 @@ fn sets<T>(
     let all: usize = buckets.values().map(Vec::len).sum();
     writeln!(text, "{title} ({})/({all}):", buckets.len()).expect(FITS);
     for (at, bucket) in buckets {
-        writeln!(text, "{} expire at {}:", bucket.len(), times.date(at)).expect(FITS);
+        writeln!(text, "{} expire at {}:", bucket.len(), date(at, now)).expect(FITS);
         bucket.into_iter().try_for_each(|one| line(one, text)).expect(FITS);
     }
 }
@@ -97,23 +95,22 @@ fn dump_ephemerals(ephemerals: &Ephemerals, text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::words::conf::tests::facts;
     use crate::admin::words::conns::tests::line;
+    use crate::config::FourLetterWords;
 
-    fn times() -> Times {
-        let now = Now { wall: Millis(1_795_227_467_000), mono: Millis(100_500) };
-        Times { now, tick_ms: 2_000, handshake_ms: 10_000 }
-    }
+    const NOW: Now = Now { wall: Millis(1_795_227_467_000), mono: Millis(100_500) };
 
     #[test]
-    fn a_fresh_server_knows_the_asker_only() {
+    fn dump_of_a_fresh_server_lists_the_caller_only() {
         let mut caller = line(49_484, 0, SessionId::NONE);
         caller.heard = Millis(100_400);
-        let part = Part { conns: vec![caller], ..Part::default() };
+        let part = PartialReport { conns: vec![caller], ..PartialReport::default() };
         let text = "SessionTracker dump:\nSession Sets (0)/(0):\nephemeral nodes dump:\n\
                     Sessions with Ephemerals (0):\nConnections dump:\nConnections Sets (1)/(1):\n\
                     1 expire at Sat Nov 21 02:17:58 UTC 2026:\n\
                     \tip: /127.0.0.1:49484 sessionId: 0x0\n";
-        assert_eq!(dump(&part, &Ephemerals::new(), times()), text);
+        assert_eq!(dump(&part, &Ephemerals::new(), &facts(FourLetterWords::All), NOW), text);
     }
 
     #[test]
@@ -123,7 +120,7 @@ mod tests {
             vec![(one, Millis(110_500)), (two, Millis(109_999)), (three, Millis(111_999))];
         let mut conn = line(49_568, 1, one);
         conn.heard = Millis(100_000);
-        let part = Part { sessions, conns: vec![conn], ..Part::default() };
+        let part = PartialReport { sessions, conns: vec![conn], ..PartialReport::default() };
         let paths = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
         let ephemerals = [(one, paths(&["/a/e1", "/a/e2"])), (two, paths(&["/b-e"]))].into();
         let text = "SessionTracker dump:\nSession Sets (2)/(3):\n\
@@ -133,6 +130,6 @@ mod tests {
                     0x10:\n\t/a/e1\n\t/a/e2\n0x11:\n\t/b-e\nConnections dump:\n\
                     Connections Sets (1)/(1):\n1 expire at Sat Nov 21 02:18:18 UTC 2026:\n\
                     \tip: /127.0.0.1:49568 sessionId: 0x10\n";
-        assert_eq!(dump(&part, &ephemerals, times()), text);
+        assert_eq!(dump(&part, &ephemerals, &facts(FourLetterWords::All), NOW), text);
     }
 }

@@ -1,12 +1,16 @@
 //! `envi`: where the server runs.
 
 use crate::admin::host::Host;
+use crate::admin::word::{Answer, Word};
+
+pub(super) static ENVI: Word =
+    Word::new(b"envi", Answer::Lookup(|state| envi(&state.sources.facts.version, &Host::look())));
 
 /// What Java says where there is nothing. It stands for everything about a virtual machine.
 const NONE: &str = "<NA>";
 
 /// The text of `envi`.
-pub(in crate::admin) fn envi(version: &str, host: &Host) -> String {
+fn envi(version: &str, host: &Host) -> String {
     let rows = rows(version, host);
     let rows = rows.iter().map(|(key, value)| format!("{key}={value}\n"));
     std::iter::once("Environment:\n".to_owned()).chain(rows).collect()

@@ -2,33 +2,19 @@
 
 use std::fmt::Write;
 
-use super::mntr_rows::ROWS;
+use super::mntr_rows::{ROWS, Show};
+use crate::admin::collection::COUNTS;
 use crate::admin::latency::{PERCENTILES, Summary, decimal};
 use crate::admin::numbers::Numbers;
+use crate::admin::word::{Answer, Text, Word};
 
-/// How a number is shown, and where it comes from.
-#[derive(Clone, Copy)]
-pub(in crate::admin) enum Show {
-    /// One line.
-    One(fn(&Numbers) -> String),
-    /// One line of something that does not exist here.
-    Zero,
-    /// One line where the thing is switched on, none where it is not.
-    Maybe(fn(&Numbers) -> Option<u64>),
-    /// One line per namespace that has such a number: the namespace, an underscore, the name.
-    Each(fn(&Numbers) -> Vec<(&str, String)>),
-    /// A mean, the extremes, a count and a sum.
-    Basic(fn(&Numbers) -> Summary),
-    /// The same of something that does not exist here.
-    NoBasic,
-    /// As `Basic`, and percentiles.
-    Advanced(fn(&Numbers) -> Summary),
-    /// The same of something that does not exist here.
-    NoAdvanced,
-}
+pub(super) static MNTR: Word = Word::new(
+    b"mntr",
+    Answer::Report(&COUNTS, Text::Long(|state, report| mntr(&Numbers::of(state, &report.counts)))),
+);
 
 /// The text of `mntr`.
-pub(in crate::admin) fn mntr(numbers: &Numbers) -> String {
+fn mntr(numbers: &Numbers) -> String {
     let mut text = String::with_capacity(24 << 10);
     each(numbers, |name, value| {
         writeln!(text, "zk_{name}\t{value}").expect("writing to a string cannot fail");

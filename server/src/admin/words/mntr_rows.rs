@@ -8,20 +8,41 @@ use ringkeeper_engine::shard::{ReplyBytes, ThrottleCounters};
 use ringkeeper_engine::tree::QuotaSum;
 use ringkeeper_engine::wire::event::EventType;
 
-use super::mntr::Show::{self, Advanced, Basic, Each, Maybe, NoAdvanced, NoBasic, One, Zero};
-use super::srvr::MODE;
+use self::Show::{Advanced, Basic, Each, Maybe, NoAdvanced, NoBasic, One, Zero};
 use crate::admin::latency::{Latencies, Summary, decimal};
 use crate::admin::numbers::Numbers;
+use crate::admin::state::MODE;
+
+/// How a number is shown, and where it comes from.
+#[derive(Clone, Copy)]
+pub(in crate::admin) enum Show {
+    /// One line.
+    One(fn(&Numbers) -> String),
+    /// One line of something that does not exist here.
+    Zero,
+    /// One line where the thing is switched on, none where it is not.
+    Maybe(fn(&Numbers) -> Option<u64>),
+    /// One line per namespace that has such a number: the namespace, an underscore, the name.
+    Each(fn(&Numbers) -> Vec<(&str, String)>),
+    /// A mean, the extremes, a count and a sum.
+    Basic(fn(&Numbers) -> Summary),
+    /// The same of something that does not exist here.
+    NoBasic,
+    /// As `Basic`, and percentiles.
+    Advanced(fn(&Numbers) -> Summary),
+    /// The same of something that does not exist here.
+    NoAdvanced,
+}
 
 /// Every row. Our own ones come last.
 pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("version", One(|n| n.version.clone())),
     ("server_state", One(|_| MODE.to_owned())),
-    ("ephemerals_count", One(|n| n.standing.ephemerals.to_string())),
+    ("ephemerals_count", One(|n| n.database.ephemerals.to_string())),
     ("num_alive_connections", One(|n| n.counts.conns.to_string())),
     ("avg_latency", One(|n| decimal(n.latency.avg))),
     ("outstanding_requests", One(|n| n.counts.outstanding.to_string())),
-    ("znode_count", One(|n| n.standing.nodes.to_string())),
+    ("znode_count", One(|n| n.database.nodes.to_string())),
     ("global_sessions", One(|n| n.sessions.to_string())),
     ("non_mtls_remote_conn_count", Zero),
     ("last_client_response_size", One(|n| reply_bytes(n, |bytes| bytes.last))),
@@ -33,7 +54,7 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("auth_failed_count", One(|n| n.counts.shard.auth_failed.to_string())),
     ("min_latency", One(|n| n.latency.min.to_string())),
     ("max_file_descriptor_count", One(|n| n.file_descriptors.1.to_string())),
-    ("approximate_data_size", One(|n| n.standing.data_bytes.to_string())),
+    ("approximate_data_size", One(|n| n.database.data_bytes.to_string())),
     ("open_file_descriptor_count", One(|n| n.file_descriptors.0.to_string())),
     ("local_sessions", Zero),
     ("uptime", One(|n| n.uptime_ms.to_string())),

@@ -1,9 +1,24 @@
 //! `pace`: how commits are paced. A word of our own, since `mntr` has no line to spare.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use ringkeeper_engine::log::gathering::PaceReport;
 
+use crate::admin::word::{Access, Answer, Word};
+
+pub(super) static PACE: Word = Word {
+    access: Access::Always,
+    ..Word::new(
+        b"pace",
+        Answer::Now(|state, _| {
+            let sources = &state.sources;
+            pace(&sources.gauges.pace.lock(), sources.commits.flushes.load(Relaxed))
+        }),
+    )
+};
+
 /// The text: a name and a value in each line, as in `mntr`.
-pub(in crate::admin) fn pace(pace: &PaceReport, commits: u64) -> String {
+fn pace(pace: &PaceReport, commits: u64) -> String {
     let at_once = commits.saturating_sub(pace.complete + pace.bounded);
     let rows = [
         ("wait_us", pace.wait_us),

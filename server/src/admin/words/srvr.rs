@@ -1,47 +1,67 @@
-//! `srvr` and `stat`: the server in a few lines, and `stat` its clients as well.
+//! `srvr`, `stat` and `srst`: the server in a few lines, `stat` with its clients, and its
+//! counters reset.
 
 use std::fmt::Write;
 
-use ringkeeper_engine::Zxid;
-
 use super::conns;
+use crate::admin::collection::{COUNTS, Collection};
 use crate::admin::latency::decimal;
-use crate::admin::part::Part;
+use crate::admin::partial::PartialReport;
+use crate::admin::state::{DatabaseSize, MODE, ServerState};
+use crate::admin::word::{Answer, Text, Word};
 
-/// What the database says about itself.
-#[derive(Clone, Copy, Default, Debug)]
-pub(in crate::admin) struct Standing {
-    /// The last zxid applied.
-    pub applied: Zxid,
-    /// Nodes, as ZooKeeper counts them.
-    pub nodes: u64,
-    /// Ephemeral nodes.
-    pub ephemerals: u64,
-    /// Bytes of paths and data.
-    pub data_bytes: u64,
+pub(super) static SRVR: Word = Word::new(
+    b"srvr",
+    Answer::Report(
+        &COUNTS,
+        Text::Short(|state, report| srvr(version(state), state.database_size(), report)),
+    ),
+);
+pub(super) static STAT: Word = Word::new(
+    b"stat",
+    Answer::Report(
+        &CLIENTS,
+        Text::Long(|state, report| stat(version(state), state.database_size(), report)),
+    ),
+);
+pub(super) static SRST: Word = Word::new(b"srst", Answer::Report(&RESET, Text::Short(srst)));
+
+/// The numbers, and the clients.
+pub(in crate::admin) static CLIENTS: Collection = Collection::list(|slice| {
+    slice.count();
+    slice.list_conns()
+});
+/// Resets the numbers of the shards.
+pub(in crate::admin) static RESET: Collection = Collection::fixed(|slice| slice.reset());
+
+fn version(state: &ServerState) -> &str {
+    &state.sources.facts.version
 }
 
-/// What a server without company is called.
-pub(in crate::admin) const MODE: &str = "standalone";
+/// The counters of the connections stay.
+fn srst(state: &ServerState, _: &PartialReport) -> String {
+    state.reset();
+    "Server stats reset.\n".to_owned()
+}
 
 /// The text of `srvr`.
-pub(in crate::admin) fn srvr(version: &str, standing: Standing, part: &Part) -> String {
-    format!("Zookeeper version: {version}\n{}", numbers(standing, part))
+fn srvr(version: &str, size: DatabaseSize, report: &PartialReport) -> String {
+    format!("Zookeeper version: {version}\n{}", numbers(size, report))
 }
 
 /// The text of `stat`.
-pub(in crate::admin) fn stat(version: &str, standing: Standing, part: &Part) -> String {
+fn stat(version: &str, size: DatabaseSize, report: &PartialReport) -> String {
     let mut text = format!("Zookeeper version: {version}\nClients:\n");
-    for conn in &part.conns {
+    for conn in &report.conns {
         conns::brief(conn, &mut text);
     }
     text.push('\n');
-    text.push_str(&numbers(standing, part));
+    text.push_str(&numbers(size, report));
     text
 }
 
-fn numbers(standing: Standing, part: &Part) -> String {
-    let counts = &part.counts;
+fn numbers(size: DatabaseSize, report: &PartialReport) -> String {
+    let counts = &report.counts;
     let latency = counts.latencies().millis();
     let mut text = String::new();
     let written = write!(
@@ -55,8 +75,8 @@ fn numbers(standing: Standing, part: &Part) -> String {
         counts.shard.sent,
         counts.conns,
         counts.outstanding,
-        standing.applied,
-        standing.nodes,
+        size.applied,
+        size.nodes,
     );
     written.expect("writing to a string cannot fail");
     text
@@ -64,16 +84,16 @@ fn numbers(standing: Standing, part: &Part) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ringkeeper_engine::SessionId;
+    use ringkeeper_engine::{SessionId, Zxid};
 
     use super::*;
     use crate::admin::words::conns::tests::line;
 
     const VERSION: &str = "3.9.5-293c895a, built on 2026-02-11 20:18 UTC";
 
-    fn busy() -> (Standing, Part) {
-        let standing = Standing { applied: Zxid(0x133), nodes: 309, ..Standing::default() };
-        let mut part = Part::default();
+    fn busy() -> (DatabaseSize, PartialReport) {
+        let standing = DatabaseSize { applied: Zxid(0x133), nodes: 309, ..DatabaseSize::default() };
+        let mut part = PartialReport::default();
         part.counts.shard.received = 334;
         part.counts.shard.sent = 334;
         part.counts.conns = 4;
@@ -96,8 +116,8 @@ mod tests {
 
     #[test]
     fn a_fresh_server_has_the_root_twice_and_no_latency() {
-        let standing = Standing { nodes: 5, ..Standing::default() };
-        let text = srvr(VERSION, standing, &Part::default());
+        let standing = DatabaseSize { nodes: 5, ..DatabaseSize::default() };
+        let text = srvr(VERSION, standing, &PartialReport::default());
         assert!(text.contains("\nLatency min/avg/max: 0/0.0/0\n"), "{text}");
         assert!(text.ends_with("\nZxid: 0x0\nMode: standalone\nNode count: 5\n"), "{text}");
     }

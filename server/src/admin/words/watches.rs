@@ -1,17 +1,36 @@
 //! `wchs`, `wchc`, `wchp`: who watches what.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write;
 
-use ringkeeper_engine::SessionId;
+use crate::admin::collection::Collection;
+use crate::admin::partial::PartialReport;
+use crate::admin::slices::Progress;
+use crate::admin::word::{Answer, Text, Word};
 
-use crate::admin::part::Part;
+pub(super) static WCHS: Word =
+    Word::new(b"wchs", Answer::Report(&SUMMARY, Text::Long(|_, report| summary(report))));
+pub(super) static WCHC: Word =
+    Word::new(b"wchc", Answer::Report(&BY_SESSION, Text::Long(|_, report| by_session(report))));
+pub(super) static WCHP: Word =
+    Word::new(b"wchp", Answer::Report(&BY_PATH, Text::Long(|_, report| by_path(report))));
+
+/// The numbers of watches. A path that several shards watch is one path.
+pub(in crate::admin) static SUMMARY: Collection = Collection::list(|slice| {
+    slice.count();
+    if slice.shards > 1 { slice.list_watches() } else { Progress::Done }
+});
+/// The watches, and the sessions that have, or have had, one.
+pub(in crate::admin) static BY_SESSION: Collection =
+    Collection::list(|slice| slice.list_watchers());
+/// The watches.
+pub(in crate::admin) static BY_PATH: Collection = Collection::list(|slice| slice.list_watches());
 
 /// The text of `wchs`. Where the watches are listed, paths that several shards watch count once.
-pub(in crate::admin) fn summary(part: &Part) -> String {
-    let counts = &part.counts;
+fn summary(report: &PartialReport) -> String {
+    let counts = &report.counts;
     let listed: HashSet<&str> =
-        part.watched.iter().flat_map(|watched| watched.iter()).map(|(path, _)| path).collect();
+        report.watched.iter().flat_map(|watched| watched.iter()).map(|(path, _)| path).collect();
     let paths = if listed.is_empty() { counts.watched_paths } else { listed.len() as u64 };
     format!(
         "{} connections watching {paths} paths\nTotal watches:{}\n",
@@ -20,11 +39,8 @@ pub(in crate::admin) fn summary(part: &Part) -> String {
 }
 
 /// The text of `wchp`: each path with its watchers.
-pub(in crate::admin) fn by_path(part: &Part) -> String {
-    let mut paths: BTreeMap<&str, Vec<SessionId>> = BTreeMap::new();
-    for (path, sessions) in part.watched.iter().flat_map(|watched| watched.iter()) {
-        paths.entry(path).or_default().extend_from_slice(sessions);
-    }
+fn by_path(report: &PartialReport) -> String {
+    let mut paths = report.watches_by_path();
     let mut text = String::new();
     for (path, sessions) in &mut paths {
         sessions.sort_unstable();
@@ -39,16 +55,8 @@ pub(in crate::admin) fn by_path(part: &Part) -> String {
 }
 
 /// The text of `wchc`: each watcher with its paths, also those whose watches are gone.
-pub(in crate::admin) fn by_session(part: &Part) -> String {
-    let mut watchers: BTreeMap<SessionId, Vec<&str>> = BTreeMap::new();
-    for session in &part.watchers {
-        watchers.entry(*session).or_default();
-    }
-    for (path, sessions) in part.watched.iter().flat_map(|watched| watched.iter()) {
-        for session in sessions {
-            watchers.entry(*session).or_default().push(path);
-        }
-    }
+fn by_session(report: &PartialReport) -> String {
+    let mut watchers = report.watches_by_session();
     let mut text = String::new();
     for (session, paths) in &mut watchers {
         paths.sort_unstable();
@@ -65,20 +73,22 @@ pub(in crate::admin) fn by_session(part: &Part) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ringkeeper_engine::SessionId;
+
     use super::*;
-    use crate::admin::part::Counts;
+    use crate::admin::partial::Counts;
     use crate::admin::watched::Watched;
 
     const ONE: SessionId = SessionId(0x100_002c_a9e9_0000);
     const TWO: SessionId = SessionId(0x100_002c_a9e9_0001);
 
-    fn part() -> Part {
+    fn part() -> PartialReport {
         let slice = |watches: &[(&str, SessionId)]| {
             let mut watched = Watched::default();
             watches.iter().for_each(|(path, session)| watched.push(path, *session));
             watched
         };
-        let mut part = Part::default();
+        let mut part = PartialReport::default();
         part.watched.push(slice(&[("/p", TWO), ("/a", TWO), ("/r", TWO)]));
         part.watched.push(slice(&[("/a", ONE), ("/zz", ONE)]));
         part.watchers = vec![ONE, TWO, SessionId(0x7)];
@@ -89,7 +99,7 @@ mod tests {
     fn wchs_is_as_zookeepers() {
         let counts =
             Counts { watching_conns: 2, watched_paths: 5, data_watches: 5, ..Counts::default() };
-        let mut all = Part { counts, ..Part::default() };
+        let mut all = PartialReport { counts, ..PartialReport::default() };
         assert_eq!(summary(&all), "2 connections watching 5 paths\nTotal watches:5\n");
         all.watched = part().watched;
         assert_eq!(summary(&all), "2 connections watching 4 paths\nTotal watches:5\n");
@@ -111,7 +121,10 @@ mod tests {
     #[test]
     fn nobody_is_an_empty_line() {
         assert_eq!(
-            (by_path(&Part::default()).as_str(), by_session(&Part::default()).as_str()),
+            (
+                by_path(&PartialReport::default()).as_str(),
+                by_session(&PartialReport::default()).as_str()
+            ),
             ("\n", "\n")
         );
     }

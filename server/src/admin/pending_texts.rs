@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ringkeeper_engine::shard::Shard;
 use ringkeeper_engine::watch::ConnId;
 
-use super::places::Place;
+use super::coordinator::WordText;
 
 /// Bytes up to which a text is handed over as a whole.
 const WHOLE_BYTES: usize = 64 << 10;
@@ -16,46 +16,37 @@ const PIECE_BYTES: usize = 256 << 10;
 const TURN_BYTES: usize = 1 << 20;
 /// How long a client may take no byte of its text.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Bytes that a client has to take in a second, once that time is over: others wait for its place.
+/// Bytes that a client has to take in a second, once that time is over: others wait for its permit.
 const BYTES_PER_SECOND: usize = 64 << 10;
 
 /// Texts that are not handed over yet.
 #[derive(Default)]
-pub(super) struct Outbox {
+pub(super) struct PendingTexts {
     texts: VecDeque<Text>,
-    /// Whether the next turn may hand over more, as far as anybody knows.
+    /// Whether the next turn may be able to hand over more.
     pub eager: bool,
 }
 
 struct Text {
     conn: ConnId,
-    bytes: Vec<u8>,
+    text: WordText,
     given: usize,
     begun: Instant,
     since: Instant,
-    /// It is free when this text is handed over.
-    _place: Option<Place>,
 }
 
-impl Outbox {
+impl PendingTexts {
     /// Hands a text over, or begins to.
-    pub(super) fn give(
-        &mut self,
-        shard: &mut Shard,
-        conn: ConnId,
-        bytes: Vec<u8>,
-        place: Option<Place>,
-    ) {
-        if bytes.len() <= WHOLE_BYTES {
-            return shard.finish_word(conn, &bytes);
+    pub(super) fn push(&mut self, shard: &mut Shard, conn: ConnId, text: WordText) {
+        if text.bytes.len() <= WHOLE_BYTES {
+            return shard.finish_word(conn, &text.bytes);
         }
         let now = Instant::now();
-        let text = Text { conn, bytes, given: 0, begun: now, since: now, _place: place };
-        self.texts.push_back(text);
+        self.texts.push_back(Text { conn, text, given: 0, begun: now, since: now });
         self.eager = true;
     }
 
-    /// Goes on with what there is room for.
+    /// Goes on with what the outputs of the clients have capacity for.
     pub(super) fn go_on(&mut self, shard: &mut Shard) {
         let mut left = TURN_BYTES;
         for _ in 0..self.texts.len() {
@@ -70,7 +61,7 @@ impl Outbox {
                 break;
             }
         }
-        // Where nothing was taken, room comes with the sockets' next turn.
+        // Where nothing was taken, the sockets' next turn has to send first.
         self.eager = left < TURN_BYTES && !self.texts.is_empty();
     }
 
@@ -82,7 +73,7 @@ impl Outbox {
 
 impl Text {
     fn go_on(&mut self, shard: &mut Shard) -> usize {
-        let rest = &self.bytes[self.given..];
+        let rest = &self.text.bytes[self.given..];
         let piece = &rest[..rest.len().min(PIECE_BYTES)];
         match shard.begin_word(self.conn, piece) {
             Some(0) => 0,
@@ -91,9 +82,9 @@ impl Text {
                 self.since = Instant::now();
                 given
             }
-            // The client has gone: what is left is for nobody.
+            // The client has gone.
             None => {
-                self.given = self.bytes.len();
+                self.given = self.text.bytes.len();
                 0
             }
         }
@@ -101,7 +92,7 @@ impl Text {
 
     fn is_over(&self) -> bool {
         let due = PATIENCE + Duration::from_secs((self.given / BYTES_PER_SECOND) as u64);
-        self.given == self.bytes.len()
+        self.given == self.text.bytes.len()
             || self.since.elapsed() > PATIENCE
             || self.begun.elapsed() > due
     }

@@ -1,20 +1,17 @@
-//! What one shard, or the sequencer, adds to a report.
+//! What one shard, or the node, adds to a report.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use ringkeeper_engine::shard::{
-    Conn, Fired, Phase, ReplyBytes, Shard, ShardCounters, ThrottleCounters,
-};
+use ringkeeper_engine::shard::{Conn, Phase, Shard, ShardCounters};
 use ringkeeper_engine::{Millis, SessionId};
 
-use super::job::ShardLatencies;
-use super::latency::Latencies;
+use super::latency::{Latencies, ShardLatencies};
 use super::watched::Watched;
 
-/// A part of a report. Parts are put together by adding them up, so one that has nothing to say
-/// about something is empty there.
+/// A part of a report, or all of it: parts are added up. What a report does not need is empty.
 #[derive(Default)]
-pub(super) struct Part {
+pub(super) struct PartialReport {
     /// Numbers.
     pub counts: Counts,
     /// Connections.
@@ -23,7 +20,7 @@ pub(super) struct Part {
     pub sessions: Vec<(SessionId, Millis)>,
     /// Watches of the data table, as they were copied: a slice at a time.
     pub watched: Vec<Watched>,
-    /// Everybody who has, or has had, a watch of the data table.
+    /// The sessions that have, or have had, a watch of the data table.
     pub watchers: Vec<SessionId>,
 }
 
@@ -71,9 +68,9 @@ pub(super) struct ConnLine {
     pub heard: Millis,
 }
 
-impl Part {
+impl PartialReport {
     /// Adds another part to this one.
-    pub(super) fn add(&mut self, other: Part) {
+    pub(super) fn add(&mut self, other: PartialReport) {
         self.counts.add(&other.counts);
         append(&mut self.conns, other.conns);
         append(&mut self.sessions, other.sessions);
@@ -81,10 +78,27 @@ impl Part {
         append(&mut self.watchers, other.watchers);
     }
 
-    /// How much there is to be put into words, in lines.
-    pub(super) fn lines(&self) -> usize {
-        let watched: usize = self.watched.iter().map(Watched::len).sum();
-        self.conns.len() + self.sessions.len() + self.watchers.len() + watched
+    /// The watched paths with their watchers, in order.
+    pub(super) fn watches_by_path(&self) -> BTreeMap<&str, Vec<SessionId>> {
+        let mut paths: BTreeMap<&str, Vec<SessionId>> = BTreeMap::new();
+        for (path, sessions) in self.watched.iter().flat_map(Watched::iter) {
+            paths.entry(path).or_default().extend_from_slice(sessions);
+        }
+        paths
+    }
+
+    /// The watchers with their paths, also those whose watches are gone.
+    pub(super) fn watches_by_session(&self) -> BTreeMap<SessionId, Vec<&str>> {
+        let mut watchers: BTreeMap<SessionId, Vec<&str>> = BTreeMap::new();
+        for session in &self.watchers {
+            watchers.entry(*session).or_default();
+        }
+        for (path, sessions) in self.watched.iter().flat_map(Watched::iter) {
+            for session in sessions {
+                watchers.entry(*session).or_default().push(path);
+            }
+        }
+        watchers
     }
 }
 
@@ -112,7 +126,7 @@ impl Counts {
     }
 
     fn add(&mut self, other: &Counts) {
-        add_counters(&mut self.shard, &other.shard);
+        self.shard.add(&other.shard);
         self.conns += other.conns;
         self.outstanding += other.outstanding;
         self.watches += other.watches;
@@ -130,54 +144,6 @@ impl Counts {
         all.add(&self.updates);
         all
     }
-}
-
-fn add_counters(sum: &mut ShardCounters, more: &ShardCounters) {
-    sum.received += more.received;
-    sum.sent += more.sent;
-    sum.received_bytes += more.received_bytes;
-    sum.auth_failed += more.auth_failed;
-    sum.sessionless_expired += more.sessionless_expired;
-    sum.connection_requests += more.connection_requests;
-    sum.revalidations += more.revalidations;
-    sum.dropped += more.dropped;
-    add_throttle(&mut sum.throttle, more.throttle);
-    sum.reply_bytes_sum += more.reply_bytes_sum;
-    for (sum, more) in sum.notifications.iter_mut().zip(more.notifications) {
-        *sum += more;
-    }
-    for (sum, more) in sum.fired.iter_mut().zip(more.fired) {
-        *sum = add_fired(*sum, more);
-    }
-    sum.reply_bytes = add_reply_bytes(sum.reply_bytes, more.reply_bytes);
-    sum.ops.add(&more.ops);
-}
-
-fn add_throttle(sum: &mut ThrottleCounters, more: ThrottleCounters) {
-    sum.large_rejected += more.large_rejected;
-    sum.waits += more.waits;
-    sum.throttled += more.throttled;
-    sum.stale += more.stale;
-    sum.stale_dropped += more.stale_dropped;
-    sum.stale_replies += more.stale_replies;
-}
-
-fn add_fired(one: Fired, two: Fired) -> Fired {
-    if one.changes == 0 || two.changes == 0 {
-        return if one.changes == 0 { two } else { one };
-    }
-    Fired {
-        changes: one.changes + two.changes,
-        watches: one.watches + two.watches,
-        min: one.min.min(two.min),
-        max: one.max.max(two.max),
-    }
-}
-
-/// Nobody knows which of two shards replied last; the later part wins.
-fn add_reply_bytes(one: Option<ReplyBytes>, two: Option<ReplyBytes>) -> Option<ReplyBytes> {
-    let (Some(one), Some(two)) = (one, two) else { return one.or(two) };
-    Some(ReplyBytes { last: two.last, min: one.min.min(two.min), max: one.max.max(two.max) })
 }
 
 impl ConnLine {
@@ -200,15 +166,17 @@ impl ConnLine {
 
 #[cfg(test)]
 mod tests {
+    use ringkeeper_engine::shard::{Fired, ReplyBytes};
+
     use super::*;
 
     #[test]
     fn counts_add_up() {
         let reply = |last, min, max| Some(ReplyBytes { last, min, max });
         let fired = |min, max| Fired { changes: 1, watches: max, min, max };
-        let mut all = Part::default();
+        let mut all = PartialReport::default();
         for (bytes, fire) in [(reply(16, 16, 90), fired(3, 3)), (reply(20, 8, 20), fired(1, 1))] {
-            let mut part = Part::default();
+            let mut part = PartialReport::default();
             part.counts.shard.reply_bytes = bytes;
             part.counts.shard.fired[1] = fire;
             part.counts.shard.ops.note(4);

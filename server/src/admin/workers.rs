@@ -1,0 +1,62 @@
+//! The threads on which long texts are made, and on which the disk is waited for.
+
+use std::io;
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use tokio::sync::oneshot;
+
+/// Threads. They are started with the server: one that is started on demand may be refused by the
+/// system just then.
+const THREADS: usize = 2;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that run one job after the other. They end when the last handle is dropped.
+///
+/// What waits is bounded by the permits of reports and the connections over HTTP, each of which
+/// has one job at the most.
+#[derive(Clone)]
+pub(super) struct Workers {
+    jobs: Sender<Job>,
+}
+
+impl Workers {
+    /// Starts the threads.
+    pub(super) fn start() -> io::Result<Workers> {
+        let (jobs, waiting) = unbounded();
+        for _ in 0..THREADS {
+            let waiting: Receiver<Job> = waiting.clone();
+            let work = move || waiting.iter().for_each(|job| job());
+            std::thread::Builder::new().name("report".into()).spawn(work)?;
+        }
+        Ok(Workers { jobs })
+    }
+
+    /// Has a job run. One whose result is not waited for any more is run all the same.
+    pub(super) fn submit<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (result, finished) = oneshot::channel();
+        let job = Box::new(move || {
+            // The one that waited may have gone.
+            let _ = result.send(job());
+        });
+        self.jobs.send(job).expect("the threads live as long as this handle");
+        finished
+    }
+
+    /// Has a job run, and returns its result.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        self.submit(job).await.expect("a job that panics ends the process")
+    }
+
+    /// How many jobs wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.jobs.len()
+    }
+}
