@@ -35,8 +35,8 @@ use self::apply::apply_committed;
 use self::gathering::Gathering;
 pub use self::gathering::GroupSettings;
 use self::outbox::Backpressure;
+pub use self::outbox::MailboxLimits;
 use self::outbox::Outbox;
-pub use self::outbox::{MAILBOX_BATCHES_FULL, MailboxLimits};
 pub use self::ports::{ClockPort, DatabasePort, LogPort, Observer, Ports, ShardPort};
 use crate::{Committed, Input, Outputs, Replica};
 

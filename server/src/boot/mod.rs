@@ -14,7 +14,7 @@ use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::shard::Shard;
 use ringkeeper_engine::snapshot::LastStart;
-use ringkeeper_replication::node::World;
+use ringkeeper_replication::node::{MailboxLimits, World};
 
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
@@ -128,14 +128,14 @@ struct Rings {
 }
 
 impl Rings {
-    fn new(count: u16, fused: bool) -> io::Result<(Rings, Vec<NodeEnd>)> {
+    fn new(count: u16, fused: bool, mailboxes: MailboxLimits) -> io::Result<(Rings, Vec<NodeEnd>)> {
         let wakers = (0..count)
             .map(|_| Waker::new().map(Arc::new))
             .collect::<io::Result<Vec<Arc<Waker>>>>()?;
         let sequencer_waker = if fused { wakers[0].clone() } else { Arc::new(Waker::new()?) };
         let (shard_ends, sequencer_ends) = wakers
             .iter()
-            .map(|waker| mailbox::pair(waker.clone(), sequencer_waker.clone()))
+            .map(|waker| mailbox::pair(waker.clone(), sequencer_waker.clone(), mailboxes.full))
             .unzip();
         Ok((Rings { wakers, sequencer_waker, shard_ends }, sequencer_ends))
     }
@@ -155,7 +155,8 @@ impl Running {
         let ops = parts::op_settings(settings);
         let replica = parts::replica(settings, &identity, &ops, &db, (clock, seed));
         let view = Arc::new(View::new(db));
-        let (rings, node_ends) = Rings::new(count, fused)?;
+        let node_settings = parts::node_settings(settings, &ops);
+        let (rings, node_ends) = Rings::new(count, fused, node_settings.mailboxes)?;
         let (log_writer, committing) =
             start_log_writer(settings, recovered.log, &rings.sequencer_waker)?;
         let audit = AuditLog::start(settings)?;
@@ -191,7 +192,7 @@ impl Running {
         let (limiter, hub) = (hub_parts.limiter.clone(), Hub::new(hub_parts));
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
-        let node = NodeDriver::new(replica, parts::node_settings(settings, &ops), world);
+        let node = NodeDriver::new(replica, node_settings, world);
         let parts = attach_node(node, rings, &hub, stop, &mut threads)?;
         Ok(Running {
             parts,
