@@ -11,9 +11,9 @@ pub(crate) struct Server {
     /// Each of the servers, as they were when the load was over.
     #[serde(default)]
     pub members: Vec<Member>,
-    /// Which of them was asked for configuration and counters.
-    #[serde(default)]
-    pub asked: Option<String>,
+    /// The one that configuration and counters were read from. `asked` in older results.
+    #[serde(default, alias = "asked")]
+    pub source: Option<String>,
     pub configuration: BTreeMap<String, String>,
     /// Where its log lies, if it runs on this host.
     pub storage: Option<Storage>,

@@ -39,7 +39,7 @@ use crate::storage::snapshots::{SnapshotStats, Snapshotter, snapshot_settings};
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served.
 pub fn serve(settings: &Settings) -> anyhow::Result<()> {
     let clock = Clock::start();
-    descriptors::make_room();
+    descriptors::grow_table();
     let stop = Stop::on_signals()?;
     let addresses = addresses(settings)?;
     let directories = DataDirectories::open(settings)?;
@@ -115,7 +115,7 @@ struct Running {
     probe: Option<LogProbe>,
     _locks: Vec<DirectoryLock>,
     fused: bool,
-    hub: Arc<Hub>,
+    coordinator: Arc<Hub>,
     limiter: Arc<ConnectionLimiter>,
     audit: Option<AuditLog>,
 }
@@ -205,7 +205,7 @@ impl Running {
             probe,
             _locks: locks,
             fused,
-            hub,
+            coordinator: hub,
             limiter,
             audit,
         })
@@ -240,7 +240,7 @@ impl Running {
                 .with_context(|| format!("cannot listen on {address}; is another server there?"))?;
             // Where the port was free to choose, the other shards follow the first.
             address = listener.address();
-            self.hub.listens_on(address.port());
+            self.coordinator.listens_on(address.port());
             let index = u16::try_from(index).expect("shards are few");
             let thread = ShardThread::new(ShardParts {
                 shard: Shard::new(index, shard_settings.clone()),
@@ -250,13 +250,13 @@ impl Running {
                 clock: self.clock,
                 waker: waker.clone(),
                 limiter: self.limiter.clone(),
-                desk: self.hub.desk(index),
+                reporter: self.coordinator.desk(index),
                 audit: self.audit.as_ref().map(|audit| audit.end(waker.clone())),
             });
             stop.wake(waker);
             shards.push(run_shard(thread, listener, io, settings, stop)?);
         }
-        let http = ports.serve(settings, self.hub, self.ops.auth)?;
+        let http = ports.serve(settings, self.coordinator, self.ops.auth)?;
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
         let io = io.name();

@@ -97,7 +97,7 @@ impl Observer for NodeObserver {
         *self.gauges.pace.lock() = gathering;
     }
 
-    fn has_room(&self) -> bool {
+    fn has_capacity(&self) -> bool {
         self.audit.as_ref().is_none_or(AuditEnd::has_room)
     }
 

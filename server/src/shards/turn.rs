@@ -41,7 +41,7 @@ pub struct ShardParts {
     /// Limits on connections.
     pub limiter: Arc<ConnectionLimiter>,
     /// Where reports about this shard are asked for and answered.
-    pub desk: Desk,
+    pub reporter: Desk,
     /// The audit log, where there is one.
     pub audit: Option<AuditEnd>,
 }
@@ -58,7 +58,7 @@ pub struct ShardThread {
     mailbox: ShardEnd,
     fused: Option<NodeDriver>,
     clock: Clock,
-    desk: Desk,
+    reporter: Desk,
     audit: Option<AuditEnd>,
     next_tick_ms: i64,
     /// Set when the server stops: until when answers are waited for.
@@ -87,7 +87,7 @@ impl ShardThread {
             mailbox: parts.mailbox,
             fused: parts.fused,
             clock: parts.clock,
-            desk: parts.desk,
+            reporter: parts.reporter,
             audit: parts.audit,
             next_tick_ms: 0,
             drained_by_ms: None,
@@ -168,19 +168,19 @@ impl ShardThread {
 
     /// Answers four-letter words, and gives other shards what they ask for.
     fn report(&mut self) {
-        self.desk.note_replies(&mut self.shard);
-        if self.shard.outputs.words.is_empty() && !self.desk.has_work() {
+        self.reporter.note_replies(&mut self.shard);
+        if self.shard.outputs.words.is_empty() && !self.reporter.has_work() {
             return;
         }
         let reports = Reports { view: &self.view, sequencer: self.fused.as_ref() };
-        self.desk.serve(&mut self.shard, &reports);
+        self.reporter.serve(&mut self.shard, &reports);
     }
 
     /// Milliseconds that the thread may sleep; 0 where there is work. Call it between
     /// [`Waker::about_to_sleep`] and the sleep.
     pub fn sleep_ms(&self) -> i64 {
         let work = self.mailbox.has_messages()
-            || self.desk.has_work()
+            || self.reporter.has_work()
             || self.shard.can_resume()
             || self.can_audit()
             || self.fused.as_ref().is_some_and(NodeDriver::has_work);
