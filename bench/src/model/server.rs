@@ -95,3 +95,17 @@ pub(crate) struct Counters {
     pub snapshot_ms: Option<f64>,
     pub elections: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_is_read_under_its_older_name_and_written_under_the_new_one() {
+        let server = Server { source: Some("127.0.0.1:2181".to_owned()), ..Server::default() };
+        let text = serde_json::to_string(&server).unwrap();
+        assert!(text.contains("\"source\":\"127.0.0.1:2181\""), "{text}");
+        let older = text.replace("\"source\"", "\"asked\"");
+        assert_eq!(serde_json::from_str::<Server>(&older).unwrap(), server);
+    }
+}

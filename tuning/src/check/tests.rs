@@ -123,6 +123,7 @@ fn good_host_passes_and_unseen_is_no_pass() {
     };
     assert_eq!(of(Outcome::Failed), [""; 0]);
     assert_eq!(of(Outcome::Unknown), ["free space", "io_uring works"]);
+    assert_eq!(serde_json::json!(Outcome::Unknown), "cannot-tell", "readers of JSON know it so");
     assert_eq!(code(&all), 0);
 }
 
