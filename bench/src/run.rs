@@ -377,7 +377,7 @@ impl Watch {
         if let Some(KillEvent { text, serves }) =
             killer.look(now, may_kill, &drivers.run_state.acks)
         {
-            live.tell(now, self.from, &text);
+            live.report_event(now, self.from, &text);
             if serves {
                 tree.reconnect();
             }

@@ -206,7 +206,7 @@ fn unreachable_server_of_list_is_skipped() {
             assert_eq!(code, ExitCode::SUCCESS, "{workload}: {report:#}");
             let notes = report["fault_examples"].to_string();
             assert!(notes.contains("127.0.0.1:1 cannot be reached"), "{workload}: {notes}");
-            assert_eq!(report["server_facts"]["asked"], fake.address(), "{workload}");
+            assert_eq!(report["server_facts"]["source"], fake.address(), "{workload}");
             assert_eq!(fake.paths(), ["/"], "{workload}");
         }
     }

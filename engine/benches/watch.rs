@@ -7,7 +7,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use ringkeeper_engine::watch::{ChangeKind, ConnId, OneShot, WatchMode, WatchTable};
 
 const OTHERS: u32 = 100_000;
-const CROWD: u32 = 10_000;
+const WATCHERS: u32 = 10_000;
 
 fn crowded() -> WatchTable {
     let mut table = WatchTable::new(1);
@@ -49,10 +49,10 @@ fn one(c: &mut Criterion) {
 
 fn many(c: &mut Criterion) {
     let mut group = c.benchmark_group("watch, 10,000 connections on one node");
-    group.throughput(Throughput::Elements(u64::from(CROWD)));
+    group.throughput(Throughput::Elements(u64::from(WATCHERS)));
     let watched = || {
         let mut table = WatchTable::new(1);
-        for conn in 0..CROWD {
+        for conn in 0..WATCHERS {
             table.add_one_shot(ConnId(conn), "/hot", OneShot::Data);
         }
         table
@@ -61,7 +61,7 @@ fn many(c: &mut Criterion) {
         b.iter_batched_ref(watched, |table| fire(table, "/hot"), BatchSize::PerIteration);
     });
     let mut table = WatchTable::new(1);
-    for conn in 0..CROWD {
+    for conn in 0..WATCHERS {
         table.add(ConnId(conn), "/hot", WatchMode::Persistent);
     }
     group.bench_function("persistent watches fire", |b| b.iter(|| fire(&mut table, "/hot")));

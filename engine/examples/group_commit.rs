@@ -24,7 +24,7 @@ fn main() {
             let (mean, p99) = (base.mean_us(), base.p99_us());
             print!("{:34} ", situation.name);
             print!("{:9.0} {mean:9.0} {p99:9.0} {:6.1}", base.rate(), base.size());
-            print!(" {:5.2}", base.pace.place as f64 / 100.0);
+            print!(" {:5.2}", base.pace.arrival_percent as f64 / 100.0);
             for target in targets {
                 let with = grid::run(&situation, target, seed);
                 print!(

@@ -12,6 +12,7 @@ use ringkeeper_engine::request::{Answer, Origin, Outcome, Request, RequestKind, 
 use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::{SessionId, Zxid};
+use ringkeeper_replication::node::MailboxLimits;
 use ringkeeper_server::node::mailbox::{self, NodeEnd, ShardEnd};
 use ringkeeper_server::node::waker::Waker;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -46,7 +47,7 @@ fn answer(end: &mut NodeEnd) -> bool {
 }
 
 fn ends(shard: &Arc<Waker>, sequencer: &Arc<Waker>) -> (ShardEnd, NodeEnd) {
-    mailbox::pair(shard.clone(), sequencer.clone())
+    mailbox::pair(shard.clone(), sequencer.clone(), MailboxLimits::default().full)
 }
 
 fn waker() -> Arc<Waker> {

@@ -26,11 +26,11 @@ fn main() -> ExitCode {
         }
         Command::Check(args) => match check::run(&args, &env, Paint::for_stdout(), &mut out) {
             Ok(checked) => checked.exit_code(),
-            Err(error) => unless_nobody_reads(&error),
+            Err(error) => unless_pipe_closed(&error),
         },
         Command::Settings(args) => match page::run(&args, Paint::for_stdout(), &mut out) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => unless_nobody_reads(&error),
+            Err(error) => unless_pipe_closed(&error),
         },
         Command::Log { command } => look_at_log(&command, &mut out),
         Command::Import(args) => done(import::import(&args, &mut out)),
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Command::Status(args) => match status::run(&args, &mut out) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
-            Err(error) => unless_nobody_reads(&error),
+            Err(error) => unless_pipe_closed(&error),
         },
         Command::Version => {
             // Nobody reads it: nobody minds.
@@ -70,7 +70,7 @@ fn done(outcome: anyhow::Result<()>) -> ExitCode {
 }
 
 /// A reader such as `head` has seen enough and goes; that is no failure.
-fn unless_nobody_reads(error: &io::Error) -> ExitCode {
+fn unless_pipe_closed(error: &io::Error) -> ExitCode {
     if error.kind() == ErrorKind::BrokenPipe {
         return ExitCode::SUCCESS;
     }

@@ -79,7 +79,7 @@ pub(crate) fn predict(report: &Report, strategy: Strategy) -> Option<Prediction>
     let fused = report.taken.cpus <= FUSED_CPUS_MAX;
     let hand_offs = if fused { 2 } else { 4 };
     let median = |kind| Some(report.wake(kind, Load::Quiet)?.micros.p50);
-    let hand_off_us = median(wake::AROUND)?;
+    let hand_off_us = median(wake::WAITED)?;
     let one_sum = Sum {
         loopback_us: median(wake::LOOPBACK)?,
         hand_offs,
@@ -167,7 +167,7 @@ pub(crate) mod tests {
                 }
             }
         }
-        let kinds = [(wake::FUTEX, 2.0), (wake::AROUND, 25.0), (wake::LOOPBACK, 60.0)];
+        let kinds = [(wake::FUTEX, 2.0), (wake::WAITED, 25.0), (wake::LOOPBACK, 60.0)];
         let wakes = kinds.map(|(kind, us)| Wake {
             kind: kind.to_owned(),
             load: Load::Quiet,

@@ -97,7 +97,8 @@ pub(crate) fn advise(report: &Report) -> Recommendation {
         key: "ringkeeper.log.device",
         value: strategy.to_string(),
         why: format!(
-            "the usual way (direct, or pwrite where that does not work) unless another is clearly better: {why}"
+            "the default strategy (direct, or pwrite where that does not work) unless another is \
+             clearly better: {why}"
         ),
     };
     let mut settings = vec![device];
@@ -135,9 +136,9 @@ fn flush_delay(knee: Knee) -> Setting {
         key: "flushDelay",
         value: "0".to_owned(),
         why: format!(
-            "a commit of {} takes {}, the smallest {}: up to there company is nearly free, so a \
-             group is what gathers during the commit before it, and waiting longer would only \
-             delay it",
+            "a commit of {} takes {}, the smallest {}: up to that size more writes in a commit \
+             are nearly free, so a group is what arrives during the commit before it, and a delay \
+             would only add latency",
             text::bytes(knee.bytes as u64),
             micros(knee.commit_us),
             micros(knee.least_us)

@@ -290,7 +290,7 @@ impl Commits {
         if self.wait_us > 0.0 {
             let what = if target == "throughput" { "more writes" } else { "fewer syncs" };
             return format!(
-                "commit target {target}: groups wait up to {} for company, which brought {:.0} % \
+                "commit target {target}: a group waits up to {} for more writes, which gave {:.0} % \
                  {what} when it was tried",
                 text::micros(self.wait_us),
                 self.gain_percent
@@ -304,7 +304,7 @@ impl Commits {
                 text::micros(self.sync_us)
             );
         }
-        format!("commit target {target}: no group waits for company")
+        format!("commit target {target}: no group waits for more writes")
     }
 }
 
@@ -409,12 +409,12 @@ mod tests {
         let own = "zk_ringkeeper_fsync_p50_us\t1200\n";
         let said = |pace| answering(own, Some(pace)).unwrap().commits().unwrap().sentence();
         let waits = "commit_target\tthroughput\ncommit_wait_us\t640\ncommit_gain_percent\t52\n";
-        assert!(said(waits).contains("up to 640 us for company, which brought 52 % more writes"));
+        assert!(said(waits).contains("up to 640 us for more writes, which gave 52 % more writes"));
         let long = "commit_target\tlatency\ncommit_wait_us\t0\ncommit_sync_mean_us\t1300\n\
                     commit_writes_under_way\t8\ncommit_arrival_percent\t20\n";
         assert!(said(long).contains("try ringkeeper.commit.target=throughput"));
         let short = "commit_target\tlatency\ncommit_wait_us\t0\ncommit_sync_mean_us\t90\n";
-        assert_eq!(said(short), "commit target latency: no group waits for company");
+        assert_eq!(said(short), "commit target latency: no group waits for more writes");
         assert_eq!(answering(own, Some("")).unwrap().commits(), None);
     }
 

@@ -11,9 +11,9 @@ pub(crate) struct Server {
     /// Each of the servers, as they were when the load was over.
     #[serde(default)]
     pub members: Vec<Member>,
-    /// Which of them was asked for configuration and counters.
-    #[serde(default)]
-    pub asked: Option<String>,
+    /// The one that configuration and counters were read from. `asked` in older results.
+    #[serde(default, alias = "asked")]
+    pub source: Option<String>,
     pub configuration: BTreeMap<String, String>,
     /// Where its log lies, if it runs on this host.
     pub storage: Option<Storage>,
@@ -94,4 +94,18 @@ pub(crate) struct Counters {
     /// Milliseconds that one took, on average.
     pub snapshot_ms: Option<f64>,
     pub elections: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_is_read_under_its_older_name_and_written_under_the_new_one() {
+        let server = Server { source: Some("127.0.0.1:2181".to_owned()), ..Server::default() };
+        let text = serde_json::to_string(&server).unwrap();
+        assert!(text.contains("\"source\":\"127.0.0.1:2181\""), "{text}");
+        let older = text.replace("\"source\"", "\"asked\"");
+        assert_eq!(serde_json::from_str::<Server>(&older).unwrap(), server);
+    }
 }

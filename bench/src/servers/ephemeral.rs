@@ -13,8 +13,9 @@ use std::sync::{Mutex, Once, PoisonError, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use ringkeeper_engine::device::die_with_parent;
 use rustix::process::getpid;
+
+use super::child::die_with_parent;
 
 /// How the directories are called, before the number of the process that made them.
 const PREFIX: &str = "ringkeeper-bench-";

@@ -13,8 +13,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// it answers.
 const SHORT_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Asks a server one word and returns all it says.
-pub(crate) fn ask(server: SocketAddr, word: &str) -> io::Result<String> {
+/// Sends a four-letter word to a server and returns all of its answer.
+pub(crate) fn query(server: SocketAddr, word: &str) -> io::Result<String> {
     exchange(server, word, ANSWER_TIMEOUT)
 }
 
@@ -97,6 +97,6 @@ mod tests {
         let idle = "This ZooKeeper instance is not currently serving requests\n";
         assert_eq!(ServerStatus::parse(idle), ServerStatus::default());
         let nobody = TcpStream::connect(("127.0.0.1", 0)).and_then(|stream| stream.peer_addr());
-        assert!(nobody.is_err() && ask(([127, 0, 0, 1], 0).into(), "srvr").is_err());
+        assert!(nobody.is_err() && query(([127, 0, 0, 1], 0).into(), "srvr").is_err());
     }
 }

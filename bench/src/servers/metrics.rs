@@ -21,8 +21,8 @@ pub(crate) struct Commits {
 }
 
 impl Commits {
-    /// Asks a server; none if it does not answer, or says other things.
-    pub(crate) fn ask(address: SocketAddr) -> Option<Commits> {
+    /// Reads the metrics of a server; none if it does not answer, or says other things.
+    pub(crate) fn fetch(address: SocketAddr) -> Option<Commits> {
         let request = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
         Commits::parse(&exchange(address, &request, TIMEOUT).ok()?)
     }

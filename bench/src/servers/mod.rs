@@ -1,5 +1,6 @@
 //! The servers under load: their processes, what they report, how they are killed.
 
+mod child;
 pub mod ephemeral;
 pub(crate) mod events;
 pub(crate) mod four_letter;

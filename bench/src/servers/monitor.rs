@@ -52,14 +52,14 @@ impl CounterSample {
     }
 }
 
-/// Who is asked.
+/// Where the counters are read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
     pub server: SocketAddr,
     pub metrics: Option<SocketAddr>,
 }
 
-/// The thread that asks.
+/// The thread that reads them.
 #[derive(Debug)]
 pub(crate) struct Monitor {
     stop: Sender<()>,
@@ -67,20 +67,20 @@ pub(crate) struct Monitor {
 }
 
 impl Monitor {
-    /// Asks once, waits for the answer, so that the first one is from before the load, and goes on
-    /// asking.
+    /// Reads once and waits for the answer, so that the first one is from before the load, and goes
+    /// on reading.
     pub(crate) fn start(source: Source, clock: Clock) -> Monitor {
         let (stop, stopped) = mpsc::channel();
         let (answer, answers) = mpsc::channel();
-        let first = ask(source, clock);
+        let first = sample(source, clock);
         std::thread::spawn(move || {
             // The receiver is gone if this fails.
-            let _ = answer.send(ask_until(source, clock, first, &stopped));
+            let _ = answer.send(sample_until(source, clock, first, &stopped));
         });
         Monitor { stop, answers }
     }
 
-    /// Asks a last time and hands out all answers. A server that does not answer in time leaves
+    /// Reads a last time and hands out all answers. A server that does not answer in time leaves
     /// none.
     pub(crate) fn stop(self) -> Vec<CounterSample> {
         drop(self.stop);
@@ -88,7 +88,7 @@ impl Monitor {
     }
 }
 
-fn ask_until(
+fn sample_until(
     source: Source,
     clock: Clock,
     first: Option<CounterSample>,
@@ -101,9 +101,9 @@ fn ask_until(
         let wait = Duration::from_nanos(due.saturating_sub(clock.now())).min(PERIOD);
         match stopped.recv_timeout(wait) {
             // It has answered before, so it may come back.
-            Err(RecvTimeoutError::Timeout) => all.extend(ask(source, clock)),
+            Err(RecvTimeoutError::Timeout) => all.extend(sample(source, clock)),
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                all.extend(ask(source, clock));
+                all.extend(sample(source, clock));
                 break;
             }
         }
@@ -111,10 +111,10 @@ fn ask_until(
     all
 }
 
-fn ask(source: Source, clock: Clock) -> Option<CounterSample> {
-    let answer = four_letter::ask(source.server, "mntr").unwrap_or_default();
+fn sample(source: Source, clock: Clock) -> Option<CounterSample> {
+    let answer = four_letter::query(source.server, "mntr").unwrap_or_default();
     let counted = CounterSample::parse(clock.now(), &answer);
-    let commits = source.metrics.and_then(Commits::ask);
+    let commits = source.metrics.and_then(Commits::fetch);
     // Where the word is not allowed, metrics may be.
     let silent =
         || CounterSample { at: clock.now(), values: BTreeMap::new(), role: None, commits: None };

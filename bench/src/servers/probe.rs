@@ -48,21 +48,21 @@ impl ServerProbe {
         let mut server = Server { pids: members.pids(), ..Server::default() };
         let mut missing = Vec::new();
         let answers =
-            |server: &SocketAddr| Some((*server, four_letter::ask(*server, "conf").ok()?));
-        let (asked, answer) = servers.iter().find_map(answers).unzip();
-        server.asked = asked.map(|asked| asked.to_string());
+            |server: &SocketAddr| Some((*server, four_letter::query(*server, "conf").ok()?));
+        let (source, answer) = servers.iter().find_map(answers).unzip();
+        server.source = source.map(|source| source.to_string());
         server.configuration = answer.as_deref().map(storage::configuration).unwrap_or_default();
-        let pid = asked.and_then(|asked| members.pid_of(asked));
+        let pid = source.and_then(|source| members.pid_of(source));
         server.storage = pid.and_then(|pid| storage::of_server(pid, &server.configuration));
         if options.probe_disk {
             probe(pid, &mut server, &mut missing);
         }
         if let Some(address) = options.metrics
-            && Commits::ask(address).is_none()
+            && Commits::fetch(address).is_none()
         {
             missing.push(format!("http://{address}/metrics tells nothing of commits"));
         }
-        let watched = asked.filter(|_| options.counters);
+        let watched = source.filter(|_| options.counters);
         let monitor = watched.map(|address| {
             let metrics = options.metrics;
             Monitor::start(Source { server: address, metrics }, clock)

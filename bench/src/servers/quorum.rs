@@ -19,7 +19,7 @@ pub(crate) fn can_lose(leader: SocketAddr, servers: &[SocketAddr]) -> Result<(),
     if ServerStatus::of(leader).role.as_deref() == Some("standalone") {
         return Ok(());
     }
-    let answer = four_letter::ask(leader, "mntr").unwrap_or_default();
+    let answer = four_letter::query(leader, "mntr").unwrap_or_default();
     let sample = CounterSample::parse(0, &answer);
     let (left, voters) = sample.as_ref().and_then(voters).unwrap_or_else(|| by_status(servers));
     enough(left, voters)

@@ -66,8 +66,8 @@ impl Live {
         }
     }
 
-    /// Says what has just happened to the servers; the drawing goes on below it.
-    pub(crate) fn tell(&mut self, now: Nanos, from: Nanos, text: &str) {
+    /// Reports what has just happened to the servers; the drawing goes on below it.
+    pub(crate) fn report_event(&mut self, now: Nanos, from: Nanos, text: &str) {
         let at_s = (i128::from(now) - i128::from(from)) as f64 / SECOND as f64;
         match self.screen {
             Screen::Quiet => {}

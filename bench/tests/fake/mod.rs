@@ -202,7 +202,7 @@ impl Connection {
         let mut world = self.world.lock().unwrap();
         let mut body = Vec::new();
         let who = (self.number, self.session);
-        let mut code = world.carry_out(who, header.op, &mut reader, &mut body);
+        let mut code = world.execute(who, header.op, &mut reader, &mut body);
         let (mut xid, mut zxid, mut copies) = (header.xid, world.zxid, 1);
         let mut hold = false;
         match world.strike(header.op) {

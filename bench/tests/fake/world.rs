@@ -79,8 +79,8 @@ impl World {
         true
     }
 
-    /// Carries out a request of a connection and its session.
-    pub(super) fn carry_out(
+    /// Executes a request of a connection and its session.
+    pub(super) fn execute(
         &mut self,
         who: (usize, i64),
         op: i32,

@@ -63,7 +63,7 @@ pub struct AuthSettings {
     /// Whether the `sasl` scheme is offered.
     pub sasl_enabled: bool,
     /// `letAnySaslUserDoX`: an identity in lists that every SASL user matches.
-    pub sasl_anybody: Option<String>,
+    pub sasl_any_user: Option<String>,
     /// Whether the `x509` scheme is offered.
     pub x509_enabled: bool,
     /// `X509AuthenticationProvider.superUser`: a subject that matches every `x509` entry.
@@ -84,7 +84,7 @@ impl Default for AuthSettings {
             skip_acl: false,
             enforce: None,
             sasl_enabled: false,
-            sasl_anybody: None,
+            sasl_any_user: None,
             x509_enabled: false,
             x509_super_user: None,
             ensemble_enabled: false,
@@ -134,7 +134,7 @@ impl AuthSettings {
     }
 
     fn sasl_matches(&self, held: &str, listed: &str) -> bool {
-        held == "super" || held == listed || self.sasl_anybody.as_deref() == Some(listed)
+        held == "super" || held == listed || self.sasl_any_user.as_deref() == Some(listed)
     }
 }
 

@@ -127,7 +127,7 @@ fn sasl_and_x509_users_match_their_names() {
     let settings = AuthSettings {
         sasl_enabled: true,
         x509_enabled: true,
-        sasl_anybody: Some("all".into()),
+        sasl_any_user: Some("all".into()),
         x509_super_user: Some("CN=root".into()),
         ..AuthSettings::default()
     };

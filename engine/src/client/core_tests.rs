@@ -40,7 +40,7 @@ fn request(core: &mut Core<u32>, tag: u32) -> i32 {
     core.request(&Request::Exists { path: "/a", watch: false }, tag, &mut Vec::new())
 }
 
-fn ask_all(core: &mut Core<u32>, tags: std::ops::Range<u32>) {
+fn request_all(core: &mut Core<u32>, tags: std::ops::Range<u32>) {
     for tag in tags {
         request(core, tag);
     }
@@ -79,7 +79,7 @@ fn replies_are_paired_in_order_and_split_anywhere() {
 #[test]
 fn a_reply_out_of_order_counts_once() {
     let mut core = open();
-    ask_all(&mut core, 0..3);
+    request_all(&mut core, 0..3);
     let bytes = [reply(1, 5), reply(9, 5), reply(3, 5), reply(4, 5)].concat();
     assert_eq!(receive_all(&mut core, &bytes), 4);
     let expected = [Violation::XidOrder { expected: 2, got: 9 }, Violation::Stray { got: 4 }];
@@ -89,7 +89,7 @@ fn a_reply_out_of_order_counts_once() {
 #[test]
 fn an_older_zxid_is_a_violation() {
     let mut core = open();
-    ask_all(&mut core, 0..2);
+    request_all(&mut core, 0..2);
     receive_all(&mut core, &[reply(1, 9), reply(2, 8)].concat());
     assert_eq!(core.take_violations(), [Violation::ZxidBack { seen: 9, got: 8 }]);
     assert_eq!(core.session().last_zxid, 9);
@@ -98,7 +98,7 @@ fn an_older_zxid_is_a_violation() {
 #[test]
 fn events_come_before_the_replies_that_show_them() {
     let mut core = open();
-    ask_all(&mut core, 0..2);
+    request_all(&mut core, 0..2);
     receive_all(&mut core, &[event(6), reply(1, 5), reply(2, 6), event(-1)].concat());
     assert!(core.take_violations().is_empty());
     receive_all(&mut core, &event(6));
@@ -119,7 +119,7 @@ fn auth_and_pings_overtake() {
 #[test]
 fn a_lost_connection_hands_back_what_waited() {
     let mut core = open();
-    ask_all(&mut core, 5..7);
+    request_all(&mut core, 5..7);
     let mut sent = Vec::new();
     let lost: Vec<u32> = core.connect(Millis(1), &mut sent).iter().map(|lost| lost.tag).collect();
     assert_eq!(lost, [5, 6]);

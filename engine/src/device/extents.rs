@@ -58,7 +58,7 @@ pub fn extents(path: &Path) -> Result<Extents, DiskError> {
     let read = || -> io::Result<Extents> { walk(&File::open(path)?) };
     read().map_err(|source| {
         let file = path.display().to_string();
-        DiskError { doing: "ask for the extents of", file, source }
+        DiskError { doing: "read the extents of", file, source }
     })
 }
 
@@ -66,7 +66,7 @@ fn walk(file: &File) -> io::Result<Extents> {
     let mut found = Extents::default();
     let mut start = 0;
     for _ in 0..CALLS_MAX {
-        let map = ask(file, start)?;
+        let map = query(file, start)?;
         let mapped = usize::try_from(map.mapped).map_or(0, |count| count.min(BATCH));
         for extent in &map.extents[..mapped] {
             found.pieces += 1;
@@ -83,7 +83,7 @@ fn walk(file: &File) -> io::Result<Extents> {
     Ok(found)
 }
 
-fn ask(file: &File, start: u64) -> io::Result<Map> {
+fn query(file: &File, start: u64) -> io::Result<Map> {
     let mut map = Map {
         start,
         length: u64::MAX - start,

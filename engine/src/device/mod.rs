@@ -10,7 +10,6 @@
 //! `disk/*`), measuring them ([`probe()`]), thread priorities ([`Priority`]), and where a file lies
 //! on its disk ([`Extents`]).
 
-mod child;
 mod disk;
 mod extents;
 mod identity;
@@ -25,7 +24,6 @@ mod strategy;
 
 use std::io;
 
-pub use child::die_with_parent;
 pub use disk::{Disk, DiskSegment};
 pub use extents::{Extents, extents};
 pub use identity::{BadIdentity, DirectoryId, Identity, Life};

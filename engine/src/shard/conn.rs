@@ -196,8 +196,8 @@ impl Conn {
         self.attached.as_ref().map_or(SessionId::NONE, |attached| attached.session)
     }
 
-    /// Whether another frame may be taken in now.
-    pub fn has_room(&self) -> bool {
+    /// Whether another frame may be read now.
+    pub fn accepts_frame(&self) -> bool {
         self.pipeline.len() + self.held < limits::CONN_PIPELINE_MAX
             && self.out.len() < limits::CONN_OUT_BYTES_SOFT
     }
@@ -220,7 +220,7 @@ impl Conn {
 
     /// Any bytes keep the session of a client whose write waits for the audit log: its pings wait
     /// behind the write, and a slow disk of the audit log must not end its session.
-    pub(super) fn touch_while_waiting(&self, now: Millis) {
+    pub(super) fn extend_session_while_waiting(&self, now: Millis) {
         if let Some(attached) = self.attached.as_ref().filter(|_| self.awaits_audit) {
             attached.last_heard.touch(now);
         }

@@ -207,7 +207,7 @@ impl Shard {
                 turn.conn.input.extend_from_slice(bytes);
                 shard.consume_input(turn);
             }
-            turn.conn.touch_while_waiting(moment.now.mono);
+            turn.conn.extend_session_while_waiting(moment.now.mono);
         });
     }
 
@@ -225,7 +225,7 @@ impl Shard {
     fn may_take(&self, conn: &Conn) -> bool {
         let shard_full = self.outstanding + self.held.len() >= self.settings.outstanding_max;
         let audit = conn.awaits_audit && self.audit_is_behind();
-        conn.has_room() && !audit && (!shard_full || conn.is_idle())
+        conn.accepts_frame() && !audit && (!shard_full || conn.is_idle())
     }
 
     /// Whether so many lines wait for the audit log that no write is taken in.

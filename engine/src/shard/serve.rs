@@ -79,7 +79,7 @@ impl Shard {
             return None;
         }
         // The body of a large request is not even waited for where it would be refused.
-        if !self.settings.requests.has_room_for(length) {
+        if !self.settings.requests.admits_bytes(length) {
             self.counters.throttle.large_rejected += 1;
             conn.abort();
             return None;

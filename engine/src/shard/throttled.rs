@@ -74,7 +74,7 @@ impl Shard {
 
     /// Whether [`Shard::release_held`] would go on.
     pub(super) fn can_release(&self) -> bool {
-        !self.held.is_empty() && self.settings.requests.has_room()
+        !self.held.is_empty() && self.settings.requests.admits_request()
     }
 
     /// Goes on with what is held back, as far as the limit allows.
@@ -113,7 +113,7 @@ impl Shard {
         if limits.drop_stale && self.is_stale(held, conn, moment) {
             return Fate::Drop;
         }
-        if limits.has_room() { Fate::Pass } else { Fate::Wait }
+        if limits.admits_request() { Fate::Pass } else { Fate::Wait }
     }
 
     fn is_stale(&self, held: &Held, conn: &Conn, moment: Moment<'_>) -> bool {

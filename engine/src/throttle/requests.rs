@@ -47,9 +47,9 @@ impl RequestLimits {
 
     /// Whether one more may be in process.
     ///
-    /// Two shards may both find the last place free: the limit protects the server and counts
+    /// Two shards may both find the last slot free: the limit protects the server and counts
     /// nothing exactly, in ZooKeeper either.
-    pub fn has_room(&self) -> bool {
+    pub fn admits_request(&self) -> bool {
         let in_process = self.in_process.requests.load(Relaxed);
         self.in_process_max.is_none_or(|max| in_process < max)
     }
@@ -73,7 +73,7 @@ impl RequestLimits {
     }
 
     /// Whether a request of this size would be admitted, without admitting it.
-    pub fn has_room_for(&self, bytes: usize) -> bool {
+    pub fn admits_bytes(&self, bytes: usize) -> bool {
         let taken = || self.in_process.large_bytes.load(Relaxed);
         !self.is_large(bytes) || taken().saturating_add(bytes) <= self.large_bytes_max
     }
@@ -107,7 +107,9 @@ mod tests {
     fn nothing_is_limited_by_default() {
         let limits = RequestLimits::default();
         (0..10).for_each(|_| limits.begin());
-        assert!(limits.has_room() && limits.has_room_for(1 << 30) && limits.take_bytes(1 << 30));
+        assert!(
+            limits.admits_request() && limits.admits_bytes(1 << 30) && limits.take_bytes(1 << 30)
+        );
         assert_eq!(
             limits.in_process.requests.load(Relaxed),
             0,
@@ -124,11 +126,11 @@ mod tests {
         };
         assert!(limits.take_bytes(1_000) && limits.take_bytes(1_000), "these are not large");
         assert!(limits.take_bytes(1_001) && limits.take_bytes(1_999));
-        assert!(!limits.has_room_for(1_001) && !limits.take_bytes(1_001));
-        assert!(limits.has_room_for(1_000) && limits.take_bytes(1_000));
+        assert!(!limits.admits_bytes(1_001) && !limits.take_bytes(1_001));
+        assert!(limits.admits_bytes(1_000) && limits.take_bytes(1_000));
         limits.free_bytes(1_999);
         assert!(limits.take_bytes(1_500) && !limits.take_bytes(1_500));
-        assert!(!limits.has_room_for(usize::MAX));
+        assert!(!limits.admits_bytes(usize::MAX));
     }
 
     #[test]
@@ -137,8 +139,8 @@ mod tests {
         let other_shard = limits.clone();
         limits.begin();
         other_shard.begin();
-        assert!(!limits.has_room() && !other_shard.has_room());
+        assert!(!limits.admits_request() && !other_shard.admits_request());
         other_shard.end(1);
-        assert!(limits.has_room());
+        assert!(limits.admits_request());
     }
 }

@@ -97,7 +97,7 @@ impl Tree {
         assert!(!matches!(parent_kind, NodeKind::Ephemeral(_)), "{parent_path} is ephemeral");
 
         self.leave(parent, parent_path);
-        let id = self.place(&new, name, parent);
+        let id = self.insert_node(&new, name, parent);
         self.pass_over_new(id);
         self.index.insert(hash, id.slot());
         let dir = self.store.dir_mut(parent);
@@ -229,7 +229,7 @@ impl Tree {
         grown
     }
 
-    fn place(&mut self, new: &NewNode<'_>, name: &str, parent: NodeId) -> NodeId {
+    fn insert_node(&mut self, new: &NewNode<'_>, name: &str, parent: NodeId) -> NodeId {
         let parts = Parts {
             aversion: 0,
             owner: new.kind.to_owner(),

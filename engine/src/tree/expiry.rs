@@ -24,8 +24,8 @@ pub(super) struct Expiry {
 }
 
 /// Where a node belongs among the candidates.
-enum Place {
-    Nowhere,
+enum Slot {
+    None,
     Emptied,
     Unused(Millis),
     Timed(Millis),
@@ -49,11 +49,11 @@ impl Tree {
     /// Takes a node out of the candidates, before it changes.
     pub(super) fn forget_candidate(&mut self, id: NodeId) {
         let expiry = &mut self.expiry;
-        let was_there = match Place::of(&self.store, id) {
-            Place::Nowhere => true,
-            Place::Emptied => expiry.emptied.remove(&id),
-            Place::Unused(mtime) => expiry.unused.remove(&(mtime, id)),
-            Place::Timed(last) => expiry.timed.remove(&(last, id)),
+        let was_there = match Slot::of(&self.store, id) {
+            Slot::None => true,
+            Slot::Emptied => expiry.emptied.remove(&id),
+            Slot::Unused(mtime) => expiry.unused.remove(&(mtime, id)),
+            Slot::Timed(last) => expiry.timed.remove(&(last, id)),
         };
         assert!(was_there, "every change notes its candidates");
     }
@@ -61,27 +61,27 @@ impl Tree {
     /// Puts a node among the candidates if it belongs there, after it has changed.
     pub(super) fn note_candidate(&mut self, id: NodeId) {
         let expiry = &mut self.expiry;
-        let is_new = match Place::of(&self.store, id) {
-            Place::Nowhere => true,
-            Place::Emptied => expiry.emptied.insert(id),
-            Place::Unused(mtime) => expiry.unused.insert((mtime, id)),
-            Place::Timed(last) => expiry.timed.insert((last, id)),
+        let is_new = match Slot::of(&self.store, id) {
+            Slot::None => true,
+            Slot::Emptied => expiry.emptied.insert(id),
+            Slot::Unused(mtime) => expiry.unused.insert((mtime, id)),
+            Slot::Timed(last) => expiry.timed.insert((last, id)),
         };
         assert!(is_new, "every change forgets its candidates first");
     }
 }
 
-impl Place {
-    fn of(store: &Store, id: NodeId) -> Place {
+impl Slot {
+    fn of(store: &Store, id: NodeId) -> Slot {
         if store.children(id) > 0 {
-            return Place::Nowhere;
+            return Slot::None;
         }
         let mtime = || store.last_change(id).mtime;
         match store.kind(id) {
-            NodeKind::Persistent | NodeKind::Ephemeral(_) | NodeKind::Ttl(0) => Place::Nowhere,
-            NodeKind::Container if store.created(id) > 0 => Place::Emptied,
-            NodeKind::Container => Place::Unused(mtime()),
-            NodeKind::Ttl(ms) => Place::Timed(Millis(mtime().0.saturating_add(ms))),
+            NodeKind::Persistent | NodeKind::Ephemeral(_) | NodeKind::Ttl(0) => Slot::None,
+            NodeKind::Container if store.created(id) > 0 => Slot::Emptied,
+            NodeKind::Container => Slot::Unused(mtime()),
+            NodeKind::Ttl(ms) => Slot::Timed(Millis(mtime().0.saturating_add(ms))),
         }
     }
 }

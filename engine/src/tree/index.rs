@@ -5,7 +5,7 @@
 //! in a fraction of a millisecond. Entries carry the low half, so that doubling reads no node.
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Place;
+use hashbrown::hash_table::Entry as TableEntry;
 
 /// Tables of one index. At ten million entries each holds ten thousand.
 const TABLES: usize = 1_024;
@@ -46,8 +46,8 @@ impl Index {
         let entry = Entry { hash: hash as u32, slot };
         let table = &mut self.tables[table_of(hash)];
         match table.entry(spread(entry.hash), |e| *e == entry, |e| spread(e.hash)) {
-            Place::Occupied(place) => place.remove(),
-            Place::Vacant(_) => panic!("slot {slot} is not in the index under its hash"),
+            TableEntry::Occupied(entry) => entry.remove(),
+            TableEntry::Vacant(_) => panic!("slot {slot} is not in the index under its hash"),
         };
     }
 }

@@ -8,7 +8,7 @@ use ringkeeper_engine::log::{Recovered, Refusal, Replay, recover};
 use ringkeeper_engine::snapshot::Start;
 use ringkeeper_engine::txn::Txn;
 
-use crate::world::{NOBODY, Random, State, World, dirs, live, open, settings};
+use crate::world::{NO_LEARNER, Random, State, World, dirs, live, open, settings};
 
 /// A whole segment at once, on this thread.
 const WHOLE: (usize, usize) = (1, 1 << 20);
@@ -22,7 +22,7 @@ fn reading(disk: &MemoryDisk, (threads, piece_bytes): (usize, usize)) -> MemoryD
 /// Everything that a recovery says, and everything that it leaves on the disk.
 #[derive(PartialEq, Debug)]
 struct Outcome {
-    told: Result<String, String>,
+    result: Result<String, String>,
     txns: Vec<Txn>,
     files: Vec<(String, Option<Vec<u8>>)>,
 }
@@ -30,13 +30,13 @@ struct Outcome {
 fn outcome(disk: &MemoryDisk) -> Outcome {
     let mut replayed = State::default();
     let mut identity = Identity::open(disk, 3).unwrap();
-    let told = recover(&dirs(disk), &mut identity, &settings(), &mut replayed)
+    let result = recover(&dirs(disk), &mut identity, &settings(), &mut replayed)
         .map(|Recovered { last, snapshot, replayed, notes, .. }| {
             format!("{last} {snapshot:?} {replayed} {notes:?}")
         })
         .map_err(|refusal| refusal.to_string());
     let files = disk.names().into_iter().map(|name| (name.clone(), disk.contents(&name)));
-    Outcome { told, txns: replayed.txns, files: files.collect() }
+    Outcome { result, txns: replayed.txns, files: files.collect() }
 }
 
 /// A directory that something happened to, or nothing.
@@ -77,15 +77,15 @@ fn random_history_recovers_the_same_on_any_thread_count() {
         let mut random = Random::new(seed);
         let disk = random_directory(&mut random, seed);
         let expected = outcome(&reading(&disk, WHOLE));
-        *if expected.told.is_ok() { &mut good } else { &mut refused } += 1;
+        *if expected.result.is_ok() { &mut good } else { &mut refused } += 1;
         for threads in [1, 2, 3] {
             let piece_bytes = [1, 7, 24, 100, 999, 4_096, 5_003, 30_000][random.below(8)];
             let found = outcome(&reading(&disk, (threads, piece_bytes)));
             assert!(
                 found == expected,
                 "seed {seed}, {threads} threads, {piece_bytes} bytes: {:?} instead of {:?}",
-                found.told,
-                expected.told
+                found.result,
+                expected.result
             );
         }
     }
@@ -184,7 +184,7 @@ fn damage_found_ahead_is_reported_in_log_order() {
         assert!(file.ends_with(&names[2]) && offset <= 10_000 && offset > 9_000);
         // Every good transaction before it was applied, and none behind it.
         assert_eq!(last.0, state.txns.len() as u64);
-        assert!(last < NOBODY && state.txns == world.ordered[..state.txns.len()]);
+        assert!(last < NO_LEARNER && state.txns == world.ordered[..state.txns.len()]);
     }
 }
 

@@ -35,8 +35,8 @@ use self::apply::apply_committed;
 use self::gathering::Gathering;
 pub use self::gathering::GroupSettings;
 use self::outbox::Backpressure;
+pub use self::outbox::MailboxLimits;
 use self::outbox::Outbox;
-pub use self::outbox::{MAILBOX_BATCHES_FULL, MailboxLimits};
 pub use self::ports::{ClockPort, DatabasePort, LogPort, Observer, Ports, ShardPort};
 use crate::{Committed, Input, Outputs, Replica};
 
@@ -126,7 +126,7 @@ impl<P: Ports> Node<P> {
     /// Whether a turn would find something to do. Every queue that wakes the node's thread is
     /// looked at, so that it can look after it has said that it sleeps.
     pub fn has_work(&self) -> bool {
-        let apply = !self.committed.is_empty() && self.world.observer.has_room();
+        let apply = !self.committed.is_empty() && self.world.observer.has_capacity();
         let order = self.world.shards.has_requests() && self.can_order();
         apply || order || self.world.log.is_flushed()
     }
@@ -267,7 +267,7 @@ impl<P: Ports> Node<P> {
         }
         let mut start_us = clock.micros();
         let until_us = start_us + APPLY_US;
-        while !self.committed.is_empty() && observer.has_room() && start_us < until_us {
+        while !self.committed.is_empty() && observer.has_capacity() && start_us < until_us {
             let mut db = database.write();
             let mut outbox = Outbox::new(shards, self.settings.mailboxes);
             for _ in 0..self.settings.apply_batch {

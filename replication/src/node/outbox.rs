@@ -12,9 +12,6 @@ use ringkeeper_engine::request::{Answer, Outcome, ShardMessage};
 
 use super::ShardPort;
 
-/// Batches in one shard's mailbox from which on no request is ordered.
-pub const MAILBOX_BATCHES_FULL: usize = 256;
-
 /// How far a shard may be behind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MailboxLimits {
@@ -28,7 +25,7 @@ pub struct MailboxLimits {
 
 impl Default for MailboxLimits {
     fn default() -> MailboxLimits {
-        let full = MAILBOX_BATCHES_FULL;
+        let full = 256;
         MailboxLimits { full, changes_max: 64 * full, stopped_us: 1_000_000 }
     }
 }

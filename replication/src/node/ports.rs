@@ -123,8 +123,8 @@ pub trait Observer {
     fn ordered(&mut self, requests: u64, micros: u64);
     /// A group became durable, so many microseconds after its first request.
     fn flushed(&mut self, group: Flushed, settle_us: u64, gathering: PaceReport);
-    /// Whether something may be applied now: what listens has room for its lines.
-    fn has_room(&self) -> bool;
+    /// Whether something may be applied now: what listens has capacity for its lines.
+    fn has_capacity(&self) -> bool;
     /// This is applied next.
     fn applying(&mut self, next: &Committed);
     /// One critical section is over, after so many microseconds.

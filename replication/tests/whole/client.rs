@@ -105,7 +105,7 @@ impl Client {
     }
 
     /// Appends one random request.
-    pub(crate) fn ask(&mut self, random: &mut Random) {
+    pub(crate) fn request(&mut self, random: &mut Random) {
         let (path, other) = (*random.pick(&PATHS), *random.pick(&PATHS));
         let (watch, version) = (random.percent(50), random.below(4) as i32 - 1);
         let data = [random.below(256) as u8];

@@ -83,7 +83,7 @@ impl Session {
         panic!("no answer");
     }
 
-    fn ask<T>(&mut self, request: &Request<'_>, read: impl Fn(&Reply<'_, ()>) -> T) -> T {
+    fn call<T>(&mut self, request: &Request<'_>, read: impl Fn(&Reply<'_, ()>) -> T) -> T {
         let mut bytes = Vec::new();
         self.core.request(request, (), &mut bytes);
         self.exchange(&bytes, |message| match message {
@@ -93,17 +93,17 @@ impl Session {
     }
 
     fn code(&mut self, request: &Request<'_>) -> i32 {
-        self.ask(request, |reply| reply.err)
+        self.call(request, |reply| reply.err)
     }
 
     fn stat(&mut self, path: &str) -> Stat {
-        self.ask(&Request::Exists { path, watch: false }, |reply| reply.body.stat().unwrap())
+        self.call(&Request::Exists { path, watch: false }, |reply| reply.body.stat().unwrap())
     }
 
     fn create_sequential(&mut self) -> String {
         let (acl, mode) = ([Acl::open()], CreateMode::PersistentSequential);
         let create = Create { path: "/s/n-", data: None, acl: &acl, mode };
-        self.ask(&Request::Create(create), |reply| reply.body.path().unwrap().into_owned())
+        self.call(&Request::Create(create), |reply| reply.body.path().unwrap().into_owned())
     }
 
     fn set(&mut self, version: i32) -> i32 {
@@ -139,7 +139,7 @@ fn a_multi_passes_the_largest_sequence_number() {
     let (acl, mode) = ([Acl::open()], CreateMode::PersistentSequential);
     let create = Request::Create(Create { path: "/s/m-", data: None, acl: &acl, mode });
     let paths = session
-        .ask(&Request::Multi(&[create; 3]), |reply| format!("{:?}", reply.body.multi().unwrap()));
+        .call(&Request::Multi(&[create; 3]), |reply| format!("{:?}", reply.body.multi().unwrap()));
     for path in ["/s/m-2147483646", "/s/m-2147483647", "/s/m--2147483648"] {
         assert!(paths.contains(&format!("{path:?}")), "{paths}");
     }

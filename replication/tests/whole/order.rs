@@ -75,7 +75,7 @@ impl World {
     fn step(&mut self) {
         let client = self.random.below(self.clients.len());
         match self.random.below(100) {
-            0..=29 => self.ask(client),
+            0..=29 => self.request(client),
             30..=54 => self.upload(client),
             55..=74 => self.download(client),
             75..=82 => self.server.release(),
@@ -90,14 +90,14 @@ impl World {
         }
     }
 
-    fn ask(&mut self, client: usize) {
+    fn request(&mut self, client: usize) {
         let client = &mut self.clients[client];
         if client.at.is_none() {
             let shard = self.random.below(self.server.shards.len());
             return client.connect(&mut self.server, shard);
         }
         if client.is_open() {
-            (0..1 + self.random.below(4)).for_each(|_| client.ask(&mut self.random));
+            (0..1 + self.random.below(4)).for_each(|_| client.request(&mut self.random));
         }
     }
 

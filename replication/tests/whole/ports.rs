@@ -249,7 +249,7 @@ impl Observer for History {
 
     fn flushed(&mut self, _group: Flushed, _settle_us: u64, _gathering: PaceReport) {}
 
-    fn has_room(&self) -> bool {
+    fn has_capacity(&self) -> bool {
         true
     }
 

@@ -22,11 +22,11 @@ pub(crate) fn run(host: &Host, sessions: usize, table: &mut Table) {
         herd.extend((0..sessions).map(connect));
         let mut bytes = Vec::new();
         handshake().write_frame(&mut bytes);
-        ask(&mut herd, |_, out| out.extend_from_slice(&bytes));
+        call_all(&mut herd, |_, out| out.extend_from_slice(&bytes));
     }));
     table.add(Phase::of("each creates one node", || {
         let acl = [Acl::open()];
-        ask(&mut herd, |number, out| {
+        call_all(&mut herd, |number, out| {
             let path = format!("/herd/{number:05}");
             let mode = CreateMode::Ephemeral;
             let create = Create { path: &path, data: Some(b""), acl: &acl, mode };
@@ -52,8 +52,8 @@ fn handshake() -> ConnectRequest {
     }
 }
 
-/// All ask, and then all listen.
-fn ask(herd: &mut [TcpStream], what: impl Fn(usize, &mut Vec<u8>)) {
+/// All send a request, and then all read the reply.
+fn call_all(herd: &mut [TcpStream], what: impl Fn(usize, &mut Vec<u8>)) {
     let mut bytes = Vec::new();
     for (number, stream) in herd.iter_mut().enumerate() {
         bytes.clear();

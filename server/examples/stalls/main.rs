@@ -6,7 +6,7 @@
 //! target/release/examples/stalls                          # 1 M znodes, then 1 M more
 //! target/release/examples/stalls --nodes 1000000 --grow 9000000 --bytes 10
 //! target/release/examples/stalls --watches                # 1 M watches, 10,000 sessions
-//! target/release/examples/stalls --crowd                  # 10,000 sessions alone
+//! target/release/examples/stalls --herd                  # 10,000 sessions alone
 //! ```
 //!
 //! One client asks for 500 reads and 200 writes a second. Each request has a moment at which it is
@@ -51,7 +51,7 @@ struct Args {
     watches: bool,
     /// Looks at the 10,000 sessions without the million watches.
     #[arg(long)]
-    crowd: bool,
+    herd: bool,
     /// Sessions that watch one node, as far as open files are allowed.
     #[arg(long, default_value_t = 10_000)]
     sessions: usize,
@@ -73,7 +73,7 @@ fn main() {
     settings.push("maxSessionTimeout=600000".into());
     settings.push(format!("snapCount={}", phases::snap_count(&args)));
     let host = Host::start(args.server.clone(), args.dir.clone(), &settings);
-    if args.watches || args.crowd {
+    if args.watches || args.herd {
         watches::run(&args, &host);
     } else {
         phases::run(&args, &host);

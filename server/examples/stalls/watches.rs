@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Args, host: &Host) {
         million(host, &mut client, &mut table);
     }
     let sessions = sessions(args);
-    crowd(sessions, host, &mut client, &mut table);
+    watch_one_node(sessions, host, &mut client, &mut table);
     herd::run(host, sessions, &mut table);
     table.print(&paced.stop());
 }
@@ -46,7 +46,7 @@ fn path(n: u32) -> String {
 
 fn create(client: &mut Client) {
     client.create("/watched", b"").expect("it can be created");
-    client.create("/crowded", b"").expect("it can be created");
+    client.create("/herd", b"").expect("it can be created");
     let acl = [Acl::open()];
     Multis { client, window: 4 }.send(WATCHED / OPS, |client, multi| {
         let paths: Vec<_> = (multi * OPS..(multi + 1) * OPS).map(path).collect();
@@ -117,7 +117,7 @@ fn sessions(args: &Args) -> usize {
 }
 
 /// Many sessions watch one node, which changes.
-fn crowd(sessions: usize, host: &Host, client: &mut Client, table: &mut Table) {
+fn watch_one_node(sessions: usize, host: &Host, client: &mut Client, table: &mut Table) {
     let before = host.resident_bytes();
     let start = Instant::now();
     let mut all = Vec::with_capacity(sessions);
@@ -127,7 +127,7 @@ fn crowd(sessions: usize, host: &Host, client: &mut Client, table: &mut Table) {
     let took = start.elapsed();
     table.add(Phase::of("they watch", || {
         all.iter_mut().for_each(|session| {
-            session.exists_watch("/crowded").expect("the node is there");
+            session.exists_watch("/herd").expect("the node is there");
         });
     }));
     let bytes = host.resident_bytes().saturating_sub(before);
@@ -140,15 +140,15 @@ fn crowd(sessions: usize, host: &Host, client: &mut Client, table: &mut Table) {
         let mut told = Duration::ZERO;
         table.add(Phase::of("the node changes", || {
             let start = Instant::now();
-            client.set("/crowded", b"").expect("it can be written");
+            client.set("/herd", b"").expect("it can be written");
             let set = start.elapsed();
-            all.iter_mut().for_each(|session| hear(session, "/crowded"));
+            all.iter_mut().for_each(|session| hear(session, "/herd"));
             told = start.elapsed();
             println!("set answered after {:.2} ms", set.as_secs_f64() * 1e3);
         }));
         println!("all {sessions} told after {:.1} ms", told.as_secs_f64() * 1e3);
         all.iter_mut().for_each(|session| {
-            session.exists_watch("/crowded").expect("the node is there");
+            session.exists_watch("/herd").expect("the node is there");
         });
     }
     table.add(Phase::of("they all go at once", || {

@@ -90,16 +90,16 @@ pub fn run(args: &StatusArgs, out: &mut dyn Write) -> io::Result<bool> {
 /// beginning of a request, so it is not asked.
 fn look(server: &str, patience: Duration) -> Result<Status, String> {
     let since = Instant::now();
-    let mut status = read(&ask(server, b"srvr", patience)?)?;
+    let mut status = read(&query(server, b"srvr", patience)?)?;
     if status.version.contains("ringkeeper") {
         let left = patience.saturating_sub(since.elapsed());
-        status.commits = ask(server, b"pace", left).ok().and_then(|text| commits(&text));
+        status.commits = query(server, b"pace", left).ok().and_then(|text| commits(&text));
     }
     Ok(status)
 }
 
 /// The answer of the first address that takes a connection, within this time altogether.
-fn ask(server: &str, word: &[u8; 4], patience: Duration) -> Result<String, String> {
+fn query(server: &str, word: &[u8; 4], patience: Duration) -> Result<String, String> {
     let since = Instant::now();
     let left = || patience.saturating_sub(since.elapsed()).max(Duration::from_millis(1));
     let addresses = server.to_socket_addrs().map_err(|error| error.to_string())?;

@@ -115,7 +115,7 @@ impl Server {
     }
 
     /// The answer to a word, as a client reads it: whatever is there, each turn.
-    fn ask(&mut self, shard: usize, word: &[u8]) -> String {
+    fn answer_to(&mut self, shard: usize, word: &[u8]) -> String {
         let conn = self.connect(shard);
         self.send(shard, conn, word);
         let mut text = Vec::new();
@@ -150,7 +150,7 @@ fn words_about_one_shard_are_answered_at_once() {
         (b"gtmk", "5"),
         (b"hash", ""),
     ] {
-        assert_eq!(server.ask(1, word), text);
+        assert_eq!(server.answer_to(1, word), text);
     }
 }
 
@@ -159,8 +159,8 @@ fn what_is_not_in_the_whitelist_is_refused() {
     let only = FourLetterWords::Only(["srvr".to_owned()].into());
     let mut server = Server::new(1, only);
     let text = "mntr is not executed because it is not in the whitelist.\n";
-    assert_eq!(server.ask(0, b"mntr"), text);
-    assert!(server.ask(0, b"srvr").starts_with("Zookeeper version: 3.9.5-"));
+    assert_eq!(server.answer_to(0, b"mntr"), text);
+    assert!(server.answer_to(0, b"srvr").starts_with("Zookeeper version: 3.9.5-"));
 }
 
 #[test]
@@ -169,18 +169,18 @@ fn every_shard_adds_its_part() {
     for shard in [0, 1, 1, 2, 2, 2] {
         server.connect(shard);
     }
-    let text = server.ask(1, b"srvr");
+    let text = server.answer_to(1, b"srvr");
     assert!(text.contains("\nReceived: 1\nSent: 0\nConnections: 7\n"), "{text}");
-    let text = server.ask(2, b"stat");
+    let text = server.answer_to(2, b"stat");
     assert_eq!(text.matches("\n /127.0.0.1:").count(), 7, "{text}");
-    let text = server.ask(0, b"cons");
+    let text = server.answer_to(0, b"cons");
     assert_eq!(text.lines().filter(|line| line.starts_with(" /127.0.0.1:400")).count(), 7);
     assert!(text.ends_with(")\n\n"));
 }
 
 #[test]
 fn dump_has_a_part_of_the_node() {
-    let text = all().ask(2, b"dump");
+    let text = all().answer_to(2, b"dump");
     assert!(text.contains("\nSession Sets (1)/(1):\n1 expire at "), "{text}");
     assert!(text.contains(":\n\t0x7\nephemeral nodes dump:\n"), "{text}");
     assert!(text.contains("\nConnections Sets (1)/(1):\n"), "{text}");
@@ -196,12 +196,12 @@ fn resets_reach_every_shard() {
         server.shards[shard].0.counters.sent = 1_000;
         others.push(conn);
     }
-    assert_eq!(server.ask(0, b"crst"), "Connection stats reset.\n");
+    assert_eq!(server.answer_to(0, b"crst"), "Connection stats reset.\n");
     assert!(others.iter().zip(&server.shards).all(|(conn, (shard, _))| {
         shard.conn(*conn).is_some_and(|conn| conn.stats.received == 0)
     }));
-    assert_eq!(server.ask(1, b"srst"), "Server stats reset.\n");
-    let text = server.ask(2, b"srvr");
+    assert_eq!(server.answer_to(1, b"srst"), "Server stats reset.\n");
+    let text = server.answer_to(2, b"srvr");
     assert!(text.contains("\nReceived: 1\nSent: 1\n"), "{text}");
 }
 
@@ -209,10 +209,10 @@ fn resets_reach_every_shard() {
 fn mntr_and_conf_are_made_on_a_thread_of_their_own() {
     let mut server = all();
     server.coordinator.state.listens_on(2_181);
-    let text = server.ask(1, b"mntr");
+    let text = server.answer_to(1, b"mntr");
     assert!(text.contains("\nzk_num_alive_connections\t1\n"), "{text}");
-    assert!(server.ask(1, b"conf").starts_with("clientPort=2181\n"));
-    assert!(server.ask(1, b"envi").starts_with("Environment:\n"));
+    assert!(server.answer_to(1, b"conf").starts_with("clientPort=2181\n"));
+    assert!(server.answer_to(1, b"envi").starts_with("Environment:\n"));
 }
 
 #[test]
@@ -229,13 +229,13 @@ fn many_watches_are_listed_in_slices() {
     }
     let summary =
         format!("3 connections watching {} paths\nTotal watches:{}\n", 3 * EACH + 1, 3 * EACH + 3);
-    assert_eq!(server.ask(1, b"wchs"), summary);
-    let text = server.ask(1, b"wchp");
+    assert_eq!(server.answer_to(1, b"wchs"), summary);
+    let text = server.answer_to(1, b"wchp");
     assert!(text.len() > 2 << 20, "longer than an output may be");
     assert_eq!(text.lines().filter(|line| line.starts_with('/')).count(), 3 * EACH + 1);
     assert!(text.starts_with("/common\n\t0x0\n\t0x0\n\t0x0\n/shard-0/"));
     assert!(!server.shards[1].1.has_work(), "a reporter rests when its texts are handed over");
-    let text = server.ask(2, b"wchc");
+    let text = server.answer_to(2, b"wchc");
     assert_eq!(text.lines().filter(|line| line.starts_with("\t/")).count(), 3 * EACH + 3);
 }
 
@@ -256,10 +256,16 @@ fn text_of_a_client_that_has_gone_does_not_reach_the_next_one_with_its_id() {
         assert_ne!(conn, other, "the id is in use until the shard's next turn");
         server.turn_of(0);
         assert!(server.shards[0].0.conn(other).is_some_and(|conn| conn.out.is_empty()));
-        assert_eq!(server.ask(0, b"wchs"), "0 connections watching 0 paths\nTotal watches:0\n");
+        assert_eq!(
+            server.answer_to(0, b"wchs"),
+            "0 connections watching 0 paths\nTotal watches:0\n"
+        );
         server.shards[0].0.lost(other);
     }
-    assert!(server.ask(1, b"srvr").starts_with("Zookeeper version: 3.9.5-"), "permits are back");
+    assert!(
+        server.answer_to(1, b"srvr").starts_with("Zookeeper version: 3.9.5-"),
+        "permits are back"
+    );
 }
 
 #[test]
@@ -333,7 +339,7 @@ fn few_reports_are_under_way_and_the_others_wait_in_order() {
         assert!(ahead <= UNDER_WAY, "{ahead} have overtaken another one");
         std::thread::yield_now();
     }
-    assert!(server.ask(1, b"cons").starts_with(" /127.0.0.1:"), "there are permits again");
+    assert!(server.answer_to(1, b"cons").starts_with(" /127.0.0.1:"), "there are permits again");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::shard::Shard;
 use ringkeeper_engine::snapshot::LastStart;
-use ringkeeper_replication::node::World;
+use ringkeeper_replication::node::{MailboxLimits, World};
 
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
@@ -40,7 +40,7 @@ use crate::storage::snapshots::{SnapshotStats, Snapshotter, snapshot_settings};
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served.
 pub fn serve(settings: &Settings) -> anyhow::Result<()> {
     let clock = Clock::start();
-    descriptors::make_room();
+    descriptors::grow_table();
     let stop = Stop::on_signals()?;
     let addresses = addresses(settings)?;
     let directories = DataDirectories::open(settings)?;
@@ -134,14 +134,14 @@ impl Rings {
         (self.wakers.clone(), self.sequencer_waker.clone())
     }
 
-    fn new(count: u16, fused: bool) -> io::Result<(Rings, Vec<NodeEnd>)> {
+    fn new(count: u16, fused: bool, mailboxes: MailboxLimits) -> io::Result<(Rings, Vec<NodeEnd>)> {
         let wakers = (0..count)
             .map(|_| Waker::new().map(Arc::new))
             .collect::<io::Result<Vec<Arc<Waker>>>>()?;
         let sequencer_waker = if fused { wakers[0].clone() } else { Arc::new(Waker::new()?) };
         let (shard_ends, sequencer_ends) = wakers
             .iter()
-            .map(|waker| mailbox::pair(waker.clone(), sequencer_waker.clone()))
+            .map(|waker| mailbox::pair(waker.clone(), sequencer_waker.clone(), mailboxes.full))
             .unzip();
         Ok((Rings { wakers, sequencer_waker, shard_ends }, sequencer_ends))
     }
@@ -161,7 +161,8 @@ impl Running {
         let ops = parts::op_settings(settings);
         let replica = parts::replica(settings, &identity, &ops, &db, (clock, seed));
         let view = Arc::new(View::new(db));
-        let (rings, node_ends) = Rings::new(count, fused)?;
+        let node_settings = parts::node_settings(settings, &ops);
+        let (rings, node_ends) = Rings::new(count, fused, node_settings.mailboxes)?;
         let (log_writer, committing) =
             start_log_writer(settings, recovered.log, &rings.sequencer_waker)?;
         let audit = AuditLog::start(settings)?;
@@ -193,11 +194,11 @@ impl Running {
         let snapshotter = snapshotter(settings, snapshot_parts, &sources, stop);
         let probe = choice.unmeasured.then(|| log_probe(settings, dirs.log, recovered.gauge, stop));
         let limiter = sources.limiter.clone();
-        let admin = Admin::new(sources, (rings.wakers.clone(), rings.sequencer_waker.clone()))?;
+        let admin = Admin::new(sources, rings.wakers())?;
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
         let node = NodeParts {
-            driver: NodeDriver::new(replica, parts::node_settings(settings, &ops), world),
+            driver: NodeDriver::new(replica, node_settings, world),
             reporter: NodeReporter::new(admin.coordinator.clone()),
         };
         let parts = attach_node(node, rings, fused, stop, &mut threads)?;

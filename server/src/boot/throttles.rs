@@ -128,7 +128,7 @@ mod tests {
             "largeRequestMaxBytes=10",
             "requestThrottleStallTime=20",
         ]));
-        assert!(limits.holds() && limits.has_room());
+        assert!(limits.holds() && limits.admits_request());
         assert_eq!((limits.wait_us_max, limits.stall_ms), (Some(7_000), 20));
         assert!(limits.take_bytes(10) && !limits.take_bytes(1));
         assert!(limits.drop_stale && limits.stale_by_connection && !limits.stale_by_latency);

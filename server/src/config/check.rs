@@ -66,8 +66,8 @@ fn group(origin: &Origin) -> String {
     }
 }
 
-/// What stands before an entry under its heading.
-fn place(origin: &Origin) -> String {
+/// What is printed before an entry under its heading.
+fn position(origin: &Origin) -> String {
     match origin {
         Origin::Line { line, .. } => line.to_string(),
         Origin::Argument | Origin::Bare => String::new(),
@@ -111,9 +111,9 @@ impl Report<'_> {
             Verdict::NotYet(_) | Verdict::Unknown(_) => self.paint.warning(&label),
             Verdict::Refused(_) | Verdict::PartOf(_) | Verdict::Bad(_) => self.paint.bad(&label),
         };
-        let place = place(&finding.entry.origin);
+        let position = position(&finding.entry.origin);
         let (name, value) = (&finding.entry.name, finding.shown());
-        writeln!(self.out, "{place:>5}  {painted}  {name}={value}")?;
+        writeln!(self.out, "{position:>5}  {painted}  {name}={value}")?;
         match finding.reason() {
             Some(reason) => writeln!(self.out, "{:19}{reason}", ""),
             None => Ok(()),

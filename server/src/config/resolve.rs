@@ -147,7 +147,7 @@ fn guide_names_last(entries: Vec<Entry>) -> Vec<Entry> {
     };
     let (mut ordered, guide): (Vec<_>, Vec<_>) = entries.into_iter().partition(real);
     for entry in guide {
-        let after = |other: &Entry| rank(&other.origin) <= rank(&entry.origin);
+        let after = |other: &Entry| precedence(&other.origin) <= precedence(&entry.origin);
         let at = ordered.iter().rposition(after).map_or(0, |last| last + 1);
         ordered.insert(at, entry);
     }
@@ -155,7 +155,7 @@ fn guide_names_last(entries: Vec<Entry>) -> Vec<Entry> {
 }
 
 /// Who has the last word; the smallest number has.
-fn rank(origin: &Origin) -> u8 {
+fn precedence(origin: &Origin) -> u8 {
     match origin {
         Origin::Option(_) => 0,
         Origin::Property => 1,

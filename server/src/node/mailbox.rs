@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam::queue::SegQueue;
 use ringkeeper_engine::request::{Request, ShardMessage};
-use ringkeeper_replication::node::MAILBOX_BATCHES_FULL;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::node::waker::Waker;
@@ -24,6 +23,8 @@ pub struct ShardEnd {
     requests: Producer<Vec<Request>>,
     messages: Arc<Messages>,
     node: Arc<Waker>,
+    /// Batches in the mailbox from which on the node orders no request.
+    full: usize,
 }
 
 /// The node's end for one shard.
@@ -47,11 +48,12 @@ struct Messages {
     interest: AtomicBool,
 }
 
-/// Both ends of the rings between one shard and the node.
-pub fn pair(shard: Arc<Waker>, node: Arc<Waker>) -> (ShardEnd, NodeEnd) {
+/// Both ends of the rings between one shard and the node. `full` is that of the node's
+/// [`ringkeeper_replication::node::MailboxLimits`]: batches in the mailbox from which on it waits.
+pub fn pair(shard: Arc<Waker>, node: Arc<Waker>, full: usize) -> (ShardEnd, NodeEnd) {
     let (to_node, requests) = RingBuffer::new(BATCHES);
     let messages = Arc::new(Messages::default());
-    let end = ShardEnd { requests: to_node, messages: messages.clone(), node };
+    let end = ShardEnd { requests: to_node, messages: messages.clone(), node, full };
     let other = NodeEnd { requests, messages, shard, batch: Vec::new(), published: 0 };
     (end, other)
 }
@@ -74,7 +76,7 @@ impl ShardEnd {
     pub fn receive(&mut self) -> Option<Vec<ShardMessage>> {
         let batch = self.messages.batches.pop()?;
         let before = self.messages.waiting.fetch_sub(1, Ordering::SeqCst);
-        if before == MAILBOX_BATCHES_FULL {
+        if before == self.full {
             self.node.wake();
         }
         Some(batch)
@@ -169,10 +171,13 @@ mod tests {
         poll(&mut fds, Some(&now)).expect("an eventfd can be polled") > 0
     }
 
+    /// Not the default: the threshold is what the ends were made with.
+    const FULL: usize = 3;
+
     fn ends() -> (ShardEnd, NodeEnd, Arc<Waker>) {
         let waker = || Arc::new(Waker::new().expect("an eventfd"));
         let node = waker();
-        let (shard, end) = pair(waker(), node.clone());
+        let (shard, end) = pair(waker(), node.clone(), FULL);
         (shard, end, node)
     }
 
@@ -184,13 +189,13 @@ mod tests {
     #[test]
     fn full_mailbox_wakes_the_sleeping_node_when_the_shard_catches_up() {
         let (mut shard, mut node, waker) = ends();
-        (0..MAILBOX_BATCHES_FULL + 1).for_each(|_| publish(&mut node));
+        (0..FULL + 1).for_each(|_| publish(&mut node));
         waker.about_to_sleep();
         shard.receive().expect("batches wait");
         assert!(!is_woken(&waker), "it is still full");
         shard.receive().expect("batches wait");
-        assert!(is_woken(&waker) && node.waiting() == MAILBOX_BATCHES_FULL - 1);
-        assert_eq!(node.published(), MAILBOX_BATCHES_FULL as u64 + 1);
+        assert!(is_woken(&waker) && node.waiting() == FULL - 1);
+        assert_eq!(node.published(), FULL as u64 + 1);
     }
 
     #[test]

@@ -97,8 +97,8 @@ impl Observer for NodeObserver {
         *self.gauges.pace.lock() = gathering;
     }
 
-    fn has_room(&self) -> bool {
-        self.audit.as_ref().is_none_or(AuditEnd::has_room)
+    fn has_capacity(&self) -> bool {
+        self.audit.as_ref().is_none_or(AuditEnd::has_capacity)
     }
 
     fn applying(&mut self, next: &Committed) {

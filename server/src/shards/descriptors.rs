@@ -15,16 +15,16 @@ const HTTP: usize = 72;
 /// Descriptors of each shard besides its connections.
 const PER_SHARD: usize = 4;
 
-/// Descriptors for which the kernel's table of this process has room from the start: a mebibyte.
+/// Descriptors for which the kernel's table of this process has slots from the start: a mebibyte.
 const TABLE: usize = 1 << 17;
 
 /// Lets the kernel's table of open files grow now rather than while clients come: in a process of
 /// several threads, each growth makes the thread that needs it wait for all processors, for ten
 /// milliseconds and more. Call it before the first thread is started.
-pub(crate) fn make_room() {
+pub(crate) fn grow_table() {
     let last = raise_limit().min(TABLE).saturating_sub(1);
     let Ok(null) = std::fs::File::open("/dev/null") else { return };
-    // Nothing depends on it: without room now, there is some later.
+    // Nothing depends on it: if it does not grow now, it grows later.
     let _ = rustix::io::fcntl_dupfd_cloexec(&null, i32::try_from(last).unwrap_or(i32::MAX));
 }
 

@@ -137,7 +137,7 @@ impl ShardThread {
     /// Whether lines wait that the audit log takes now. It wakes this thread where it does not.
     fn can_audit(&self) -> bool {
         let waits = !self.shard.outputs.audit_lines.is_empty();
-        waits && self.audit.as_ref().is_some_and(AuditEnd::has_room)
+        waits && self.audit.as_ref().is_some_and(AuditEnd::has_capacity)
     }
 
     fn serve<'b>(&mut self, arrivals: impl Iterator<Item = (ConnId, &'b [u8])>) {

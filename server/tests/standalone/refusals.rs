@@ -30,10 +30,10 @@ fn a_directory_of_zookeeper_is_left_alone() {
     assert_eq!(left, 1, "nothing was written there");
 }
 
-/// Root may write everywhere, so where root runs the tests somebody else runs the server.
+/// Root may write everywhere, so where root runs the tests another user runs the server.
 #[test]
 fn a_directory_that_cannot_be_written_is_refused() {
-    const NOBODY: u32 = 65_534;
+    const UNPRIVILEGED: u32 = 65_534;
     let home = tempdir().unwrap();
     let closed = home.path().join("closed");
     fs::create_dir(&closed).unwrap();
@@ -42,7 +42,7 @@ fn a_directory_that_cannot_be_written_is_refused() {
     }
     let mut command = start(&closed, &[]);
     if rustix::process::geteuid().is_root() {
-        command.uid(NOBODY).gid(NOBODY);
+        command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
     }
     let output = match command.output() {
         Ok(output) => output,

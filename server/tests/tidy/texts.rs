@@ -7,7 +7,7 @@ use crate::files::Tree;
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Paths that exist on one machine only. They are cut in two so that this file does not hold them.
-const PLACES: &[(&str, &str)] =
+const MACHINE_PATHS: &[(&str, &str)] =
     &[("../sha", "red"), ("/wo", "rk/"), ("/ho", "me/"), ("/ro", "ot/"), ("/Us", "ers/")];
 
 /// A path that belongs to nobody, as an example.
@@ -16,8 +16,8 @@ const EXAMPLES: &[&str] = &["/home/ringkeeper", "/home/user"];
 pub(crate) fn of_one_machine(path: &str, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, line) in text.lines().enumerate() {
-        for place in PLACES.iter().map(|(head, tail)| format!("{head}{tail}")) {
-            let found = line.match_indices(&place).any(|(at, _)| is_place(line, at));
+        for place in MACHINE_PATHS.iter().map(|(head, tail)| format!("{head}{tail}")) {
+            let found = line.match_indices(&place).any(|(at, _)| is_absolute(line, at));
             if found && !EXAMPLES.iter().any(|example| line.contains(example)) {
                 let what = format!("{place} is a path of one machine: use a relative or made one");
                 findings.push(Finding::new(path, index + 1, what));
@@ -28,7 +28,7 @@ pub(crate) fn of_one_machine(path: &str, text: &str) -> Vec<Finding> {
 }
 
 /// An absolute path begins where no other path goes on.
-fn is_place(line: &str, at: usize) -> bool {
+fn is_absolute(line: &str, at: usize) -> bool {
     let before = line[..at].chars().next_back();
     !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '}' | '/' | '.'))
 }

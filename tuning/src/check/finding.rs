@@ -23,7 +23,8 @@ pub(crate) enum Outcome {
     Passed,
     Failed,
     /// The host does not say, as often in a container: neither good nor bad.
-    CannotTell,
+    #[serde(rename = "cannot-tell")]
+    Unknown,
 }
 
 /// A condition and what was found of it.
@@ -79,9 +80,9 @@ impl Condition {
         self.found(Outcome::Failed, current.into(), Some(fix.into()))
     }
 
-    /// `reason` says why it cannot be told.
+    /// `reason` says why it is unknown.
     pub(crate) fn unknown(self, reason: impl Into<String>) -> Finding {
-        self.found(Outcome::CannotTell, format!("cannot tell: {}", reason.into()), None)
+        self.found(Outcome::Unknown, format!("cannot tell: {}", reason.into()), None)
     }
 
     pub(crate) fn with_severity(mut self, severity: Severity) -> Condition {

@@ -52,7 +52,7 @@ impl Host {
         Host {
             free_log: free(&configured.log_dir),
             free_data: free(&configured.data_dir),
-            ring: live.then(|| ring::ask(&root)),
+            ring: live.then(|| ring::query(&root)),
             root,
             configured,
         }

@@ -82,7 +82,7 @@ fn as_json(findings: &[Finding]) -> serde_json::Value {
 fn word(finding: &Finding) -> &'static str {
     match (finding.outcome, finding.severity) {
         (Outcome::Passed, _) => "ok",
-        (Outcome::CannotTell, _) => "?",
+        (Outcome::Unknown, _) => "?",
         (Outcome::Failed, Severity::Advice) => "advice",
         (Outcome::Failed, Severity::Warning) => "warning",
         (Outcome::Failed, Severity::Fatal) => "FATAL",
@@ -93,7 +93,7 @@ fn coloured(finding: &Finding, paint: Paint) -> String {
     let word = format!("{:8}", word(finding));
     match (finding.outcome, finding.severity) {
         (Outcome::Passed, _) => paint.good(&word),
-        (Outcome::CannotTell, _) => paint.faint(&word),
+        (Outcome::Unknown, _) => paint.faint(&word),
         (Outcome::Failed, Severity::Advice) => word,
         (Outcome::Failed, Severity::Warning) => paint.warning(&word),
         (Outcome::Failed, Severity::Fatal) => paint.bad(&word),
@@ -127,7 +127,7 @@ fn table(findings: &[Finding], paint: Paint) -> String {
         "\n{} passed, {} failed, {} cannot be told from here.",
         count(Outcome::Passed),
         count(Outcome::Failed),
-        count(Outcome::CannotTell)
+        count(Outcome::Unknown)
     );
     let changes: usize = findings.iter().map(|finding| finding.changes.len()).sum();
     if changes > 0 {

@@ -122,7 +122,8 @@ fn good_host_passes_and_unseen_is_no_pass() {
         of.map(|finding| finding.condition.as_str()).collect::<Vec<_>>()
     };
     assert_eq!(of(Outcome::Failed), [""; 0]);
-    assert_eq!(of(Outcome::CannotTell), ["free space", "io_uring works"]);
+    assert_eq!(of(Outcome::Unknown), ["free space", "io_uring works"]);
+    assert_eq!(serde_json::json!(Outcome::Unknown), "cannot-tell", "readers of JSON know it so");
     assert_eq!(code(&all), 0);
 }
 
@@ -131,7 +132,7 @@ fn empty_root_gives_only_unknown() {
     let empty = tempfile::tempdir().unwrap();
     let all = findings(Root::new(empty.path()), configured());
     for finding in &all {
-        assert_eq!(finding.outcome, Outcome::CannotTell, "{finding:?}");
+        assert_eq!(finding.outcome, Outcome::Unknown, "{finding:?}");
         assert!(finding.current.starts_with("cannot tell: ") && finding.changes.is_empty());
     }
     assert_eq!((all.len(), code(&all)), (22, 0));
@@ -178,7 +179,7 @@ fn malformed_files_are_no_pass() {
         ("proc/self/limits", "NOFILE"),
     ] {
         let found = Copy::good().with(path, "what?\n").find(word);
-        assert_eq!(found.outcome, Outcome::CannotTell, "{found:?}");
+        assert_eq!(found.outcome, Outcome::Unknown, "{found:?}");
     }
 }
 
@@ -267,7 +268,7 @@ fn the_smallest_limit_of_all_groups_counts() {
     assert_eq!((found.outcome, found.current.as_str()), (Outcome::Failed, "1.5 CPUs"));
     assert_eq!(copy.find("group: memory").current, "256 MiB");
     let hidden = Copy::good().with("proc/self/cgroup", "0::/elsewhere\n");
-    assert_eq!(hidden.find("group: CPU").outcome, Outcome::CannotTell);
+    assert_eq!(hidden.find("group: CPU").outcome, Outcome::Unknown);
     let top = hidden.with("proc/self/cgroup", "0::/\n").with("sys/fs/cgroup/cgroup.procs", "");
     assert_eq!(top.find("group: CPU").current, "no quota");
     let old = Copy::good()
@@ -286,17 +287,17 @@ fn clock_setter_in_container_is_unknown() {
     std::fs::remove_dir_all(copy.at("proc/77")).unwrap();
     assert_eq!(copy.find("time").outcome, Outcome::Failed);
     copy.write("sys/class/ptp/ptp0/clock_name", "KVM virtual PTP");
-    assert_eq!(copy.find("time").outcome, Outcome::CannotTell);
+    assert_eq!(copy.find("time").outcome, Outcome::Unknown);
     std::fs::remove_dir_all(copy.at("sys/class/ptp")).unwrap();
     copy.write(".dockerenv", "");
-    assert_eq!(copy.find("time").outcome, Outcome::CannotTell);
+    assert_eq!(copy.find("time").outcome, Outcome::Unknown);
 }
 
 #[test]
 fn old_kernel_and_low_limits_fail() {
     let old = Copy::good().with("proc/sys/kernel/osrelease", "4.18.0-553.el8\n");
     assert_eq!(old.find("kernel").outcome, Outcome::Failed);
-    assert_eq!(old.find("MEMLOCK").outcome, Outcome::CannotTell);
+    assert_eq!(old.find("MEMLOCK").outcome, Outcome::Unknown);
     let limits = "Max open files  1024  4096  files\nMax locked memory  65536  65536  bytes\n";
     let old = old.with("proc/self/limits", limits);
     assert_eq!(old.find("MEMLOCK").outcome, Outcome::Failed);
@@ -328,6 +329,6 @@ fn this_host_can_be_checked() {
     };
     let all = findings(Root::host(), here);
     let space = all.iter().find(|finding| finding.condition == "free space").unwrap();
-    assert_ne!(space.outcome, Outcome::CannotTell, "{space:?}");
+    assert_ne!(space.outcome, Outcome::Unknown, "{space:?}");
     assert!(Path::new("/proc/self/mountinfo").exists());
 }

@@ -107,7 +107,7 @@ pub(crate) fn run(
         cells: tallies.iter().filter_map(Tally::cell).collect(),
         unusable,
         files,
-        ring: ring::ask(&root),
+        ring: ring::query(&root),
         wakes,
         clock,
         cut_short: if stop.is_wanted() { Some(INTERRUPTED.to_owned()) } else { cut_short },

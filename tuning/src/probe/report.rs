@@ -152,7 +152,7 @@ impl Report {
         cells
     }
 
-    /// The strategy that the server's own rule takes from these measurements, and why: the usual
+    /// The strategy that the server's own rule takes from these measurements, and why: the default
     /// one, unless another is clearly better in every round.
     pub(crate) fn choice(&self) -> (Strategy, String) {
         let all: Vec<Measured> = self.cells.iter().map(Cell::measured).collect();

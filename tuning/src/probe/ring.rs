@@ -37,7 +37,7 @@ const OPERATIONS: [(&str, u8); 11] = [
     ("futex_wait", opcode::FutexWait::CODE),
 ];
 
-pub(crate) fn ask(root: &Root) -> RingFacts {
+pub(crate) fn query(root: &Root) -> RingFacts {
     let ring = match Ring::new(8) {
         Ok(ring) => ring,
         Err(error) => {
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn ring_works_or_is_blocked() {
-        let facts = ask(&Root::host());
+        let facts = query(&Root::host());
         assert_eq!(facts.works, facts.blocked.is_none());
         assert!(!facts.works || facts.operations.contains(&"fsync".to_owned()), "{facts:?}");
     }

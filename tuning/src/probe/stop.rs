@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringkeeper_bench::interrupt::{self, Second};
 
-/// Whether to end: by a signal, or since it was asked for.
+/// Whether to end: by a signal, or since it was requested.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Stop(Arc<AtomicBool>);
 
@@ -19,9 +19,9 @@ impl Stop {
         self.0.load(Ordering::Relaxed) || interrupt::is_wanted()
     }
 
-    /// Asks for the end.
+    /// Requests the end.
     #[cfg(test)]
-    pub(crate) fn ask(&self) {
+    pub(crate) fn request(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -58,7 +58,7 @@ fn interrupted_probe_is_marked_and_leaves_no_files() {
     let stop = Stop::default();
     let report = run(directory.path(), &plan(), &stop, &mut |what, _| {
         if what.contains("64 KiB") {
-            stop.ask();
+            stop.request();
         }
     })
     .unwrap();

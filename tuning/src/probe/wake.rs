@@ -27,7 +27,7 @@ pub(crate) const FUTEX: &str = "futex";
 pub(crate) const EVENTFD: &str = "eventfd";
 /// A thread is handed something that takes a while, as a commit does, and hands it back: by futex,
 /// with the waiting one asleep in between, as it is when it waits for a commit.
-pub(crate) const AROUND: &str = "around a wait";
+pub(crate) const WAITED: &str = "around a wait";
 /// A byte goes to another thread through TCP on the loopback address, and back.
 pub(crate) const LOOPBACK: &str = "loopback round trip";
 
@@ -49,7 +49,7 @@ pub(crate) fn measure(load: Load, time: Duration, stop: &Stop) -> Result<Vec<Wak
     let clock = Turns { time, stop };
     let kinds = [
         (FUTEX, futex(&clock, Duration::ZERO)?, 2),
-        (AROUND, futex(&clock, COMMIT)?, 2),
+        (WAITED, futex(&clock, COMMIT)?, 2),
         (EVENTFD, eventfds(&clock)?, 2),
     ];
     let mut wakes: Vec<Wake> =
@@ -194,14 +194,14 @@ mod tests {
     fn every_kind_is_measured() {
         let wakes = measure(Load::Quiet, Duration::from_millis(20), &Stop::default()).unwrap();
         let kinds: Vec<&str> = wakes.iter().map(|wake| wake.kind.as_str()).collect();
-        assert_eq!(kinds, [FUTEX, AROUND, EVENTFD, LOOPBACK]);
+        assert_eq!(kinds, [FUTEX, WAITED, EVENTFD, LOOPBACK]);
         assert!(wakes.iter().all(|wake| wake.count > 0 && wake.micros.p50 > 0.0), "{wakes:?}");
     }
 
     #[test]
     fn stop_ends_wake_measurement() {
         let stop = Stop::default();
-        stop.ask();
+        stop.request();
         let wakes = measure(Load::Quiet, Duration::from_secs(60), &stop).unwrap();
         assert!(wakes.iter().all(|wake| wake.count == 0));
     }

@@ -92,7 +92,7 @@ impl Axis {
     }
 
     /// Where a value lies, from 0 to 1; values outside lie on the edge.
-    pub(crate) fn place(&self, value: f64) -> f64 {
+    pub(crate) fn position(&self, value: f64) -> f64 {
         let (value, low, high) = match self.scale {
             Scale::Linear => (value, self.low, self.high),
             Scale::Log => (value.max(self.low).ln(), self.low.ln(), self.high.ln()),
@@ -181,8 +181,8 @@ mod tests {
     #[test]
     fn values_lie_between_the_ends() {
         let axis = Axis::latency(100.0, 10_000.0);
-        assert!((axis.place(1_000.0) - 0.5).abs() < 1e-9);
-        assert_eq!((axis.place(0.0), axis.place(1e9)), (0.0, 1.0));
+        assert!((axis.position(1_000.0) - 0.5).abs() < 1e-9);
+        assert_eq!((axis.position(0.0), axis.position(1e9)), (0.0, 1.0));
         assert_eq!((nines(100.0, 5.0), nines(0.0, 5.0)), (5.0, 0.0));
         assert!((nines(99.9, 5.0) - 3.0).abs() < 1e-9);
     }

@@ -35,11 +35,11 @@ impl Chart {
     }
 
     fn px(&self, x: f64) -> f64 {
-        LEFT + self.x.place(x) * (WIDTH - LEFT - RIGHT)
+        LEFT + self.x.position(x) * (WIDTH - LEFT - RIGHT)
     }
 
     fn py(&self, y: f64) -> f64 {
-        HEIGHT - BOTTOM - self.y.place(y) * (HEIGHT - TOP - BOTTOM)
+        HEIGHT - BOTTOM - self.y.position(y) * (HEIGHT - TOP - BOTTOM)
     }
 
     /// Names a class of lines.

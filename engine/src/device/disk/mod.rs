@@ -62,7 +62,7 @@ impl Disk {
             source,
         })?;
         let path = path.to_owned();
-        let strategy = AtomicUsize::new(place(strategy));
+        let strategy = AtomicUsize::new(index_of(strategy));
         Ok(Disk { inner: Arc::new(Inner { path, directory, strategy, durability }) })
     }
 
@@ -73,7 +73,7 @@ impl Disk {
 
     /// Segments that are opened from now on, through any clone, are written with another strategy.
     pub fn set_strategy(&self, strategy: Strategy) {
-        self.inner.strategy.store(place(strategy), Relaxed);
+        self.inner.strategy.store(index_of(strategy), Relaxed);
     }
 
     /// What tells the file system of the directory from others, as far as the system knows it.
@@ -125,9 +125,10 @@ impl Disk {
     }
 }
 
-fn place(strategy: Strategy) -> usize {
-    let place = Strategy::ALL.iter().position(|other| *other == strategy);
-    place.expect("the list has every strategy")
+/// Its index in [`Strategy::ALL`].
+fn index_of(strategy: Strategy) -> usize {
+    let index = Strategy::ALL.iter().position(|other| *other == strategy);
+    index.expect("the list has every strategy")
 }
 
 /// Writes zeros through the page cache and leaves them there, so that a partly overwritten block

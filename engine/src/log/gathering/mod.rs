@@ -83,7 +83,7 @@ pub struct PaceReport {
     /// Writes in flight, on average.
     pub under_way: u64,
     /// When writes arrive during a sync, on average, in percent of its duration.
-    pub place: u64,
+    pub arrival_percent: u64,
 }
 
 /// Decides when groups are flushed. One per log.
@@ -99,7 +99,7 @@ pub struct Pace {
     size: Mean,
     ages: Ages,
     /// When writes arrive during a sync, on average: 0 is its begin, 1 its end.
-    place: Mean,
+    arrival: Mean,
     /// Arrivals since the last flush ended, each counted once however many writes it brought, and
     /// the sum of their distances to that end, microseconds.
     turns: u32,
@@ -123,7 +123,7 @@ impl Pace {
             under_way: Mean::new(1.0 / 16.0),
             between: Mean::new(1.0 / 16.0),
             size: Mean::new(1.0 / 16.0),
-            place: Mean::new(1.0 / 64.0),
+            arrival: Mean::new(1.0 / 64.0),
             turns: 0,
             lags_us: 0,
             ages: Ages::new(),
@@ -193,7 +193,7 @@ impl Pace {
         let pause_us = now_us.saturating_sub(self.free_since_us).min(PAUSE_US);
         self.between.note(pause_us as f64);
         self.size.note(f64::from(writes));
-        self.note_place(sync_us);
+        self.note_arrival(sync_us);
         self.free_since_us = now_us;
         let bound_us = match self.target {
             Target::Within(Quantile { micros, .. }) => micros,
@@ -202,16 +202,16 @@ impl Pace {
         let left = self.ages.left(now_us, writes, bound_us);
         let flush = Flushed { writes, delay_us: left.delay_us, late: left.late };
         let load =
-            ClosedLoopLoad { under_way: self.under_way.get(), returns: self.place.get() < SOON };
+            ClosedLoopLoad { under_way: self.under_way.get(), returns: self.arrival.get() < SOON };
         self.trial.note(now_us, flush, load);
     }
 
     /// When writes arrived during the sync that is over. Those that arrived while the disk was
     /// free are no sign of a closed loop.
-    fn note_place(&mut self, sync_us: u64) {
+    fn note_arrival(&mut self, sync_us: u64) {
         let latest_us = u64::from(self.turns) * sync_us;
         if latest_us > 0 {
-            self.place.note((self.lags_us as f64 / latest_us as f64).min(1.0));
+            self.arrival.note((self.lags_us as f64 / latest_us as f64).min(1.0));
         }
         (self.turns, self.lags_us) = (0, 0);
     }
@@ -229,7 +229,7 @@ impl Pace {
             sync_high_us: self.sync_high.micros(),
             writes_per_second: rate as u64,
             under_way: self.under_way.get().round() as u64,
-            place: (self.place.get() * 100.0) as u64,
+            arrival_percent: (self.arrival.get() * 100.0) as u64,
         }
     }
 }

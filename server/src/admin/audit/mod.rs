@@ -90,7 +90,7 @@ impl AuditEnd {
     ///
     /// Order: the mark is set before the second look, and the writer looks for it behind its
     /// counting down, so one of the two sees the other.
-    pub fn has_room(&self) -> bool {
+    pub fn has_capacity(&self) -> bool {
         let keeps_up = || self.backlog.lines.load(Ordering::SeqCst) < LINES_MAX;
         if keeps_up() {
             return true;
@@ -109,7 +109,7 @@ impl AuditEnd {
 
     /// Hands lines over while the writer keeps up; the others stay.
     pub fn take(&self, lines: &mut VecDeque<AuditLine>) {
-        while !lines.is_empty() && self.has_room() {
+        while !lines.is_empty() && self.has_capacity() {
             lines.pop_front().into_iter().for_each(|line| self.push(line));
         }
     }

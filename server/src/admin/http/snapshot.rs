@@ -60,7 +60,7 @@ impl SnapshotCommand {
             let text = "Snapshot request was rate limited; see admin.rateLimiterIntervalInMS";
             return refusal(StatusCode::TOO_MANY_REQUESTS, NAME, text);
         }
-        let finished = match timeout(PATIENCE, snapshots.requests.ask()).await {
+        let finished = match timeout(PATIENCE, snapshots.requests.request()).await {
             Ok(Ok(Ok(finished))) => finished,
             Ok(Ok(Err(reason))) => return failed(&reason),
             Ok(Err(_)) => return failed("the server stops"),

@@ -39,7 +39,7 @@ pub(super) fn write(sources: &ReportSources, out: &mut Exposition) {
     out.one(about, Kind::Gauge, pace.under_way);
     let help = "Where in a sync writes arrive, on average: 0 is its begin, 1 its end or later.";
     let about = ("ringkeeper_commit_arrival_ratio", help);
-    out.one(about, Kind::Gauge, pace.place as f64 / 100.0);
+    out.one(about, Kind::Gauge, pace.arrival_percent as f64 / 100.0);
 }
 
 fn seconds(micros: u64) -> f64 {

@@ -5,8 +5,8 @@
 use super::exposition::{Exposition, Kind};
 use crate::admin::latency::{PERCENTILES, Summary};
 use crate::admin::numbers::Numbers;
-use crate::admin::words::mntr::Show;
 use crate::admin::words::mntr_rows::ROWS;
+use crate::admin::words::mntr_rows::Show;
 
 /// Rows that are no numbers, or that have better names among our own.
 const LEFT_OUT: &[&str] = &["version", "server_state"];

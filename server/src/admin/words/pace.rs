@@ -27,7 +27,7 @@ fn pace(pace: &PaceReport, commits: u64) -> String {
         ("sync_p95_us", pace.sync_high_us),
         ("writes_per_second", pace.writes_per_second),
         ("writes_under_way", pace.under_way),
-        ("arrival_percent", pace.place),
+        ("arrival_percent", pace.arrival_percent),
         ("groups_at_once", at_once),
         ("groups_complete", pace.complete),
         ("groups_bound", pace.bounded),

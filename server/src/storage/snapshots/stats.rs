@@ -40,7 +40,7 @@ pub struct SnapshotRequests(SegQueue<oneshot::Sender<Answer>>);
 impl SnapshotRequests {
     /// Requests one. The answer is the snapshot, or why there is none. A server that stops sends
     /// no answer.
-    pub fn ask(&self) -> oneshot::Receiver<Answer> {
+    pub fn request(&self) -> oneshot::Receiver<Answer> {
         let (caller, finished) = oneshot::channel();
         self.0.push(caller);
         finished

@@ -8,7 +8,7 @@ use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 
 /// The kernel ends the process of this command when the one that starts it ends, however that
 /// comes about: a tool that is killed leaves no server and no load behind.
-pub fn die_with_parent(command: &mut Command) {
+pub(super) fn die_with_parent(command: &mut Command) {
     let parent = getpid();
     let in_child = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
