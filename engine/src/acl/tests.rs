@@ -167,7 +167,7 @@ fn digest_users_without_password_or_name() {
 }
 
 #[test]
-fn what_operation_100_refuses() {
+fn auth_with_an_unknown_scheme_or_bad_credentials_is_refused() {
     let settings = AuthSettings::default();
     let mut ids = vec![ip_identity(HERE)];
     for scheme in ["world", "auth", "super", "sasl", "x509", "ensemble", "key", "", "DIGEST"] {

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_tree_is_refused() {
+    fn nodes_that_make_no_tree_are_refused() {
         let mut tree = Tree::new(1);
         let acl = super::super::testing::open();
         let mut put = |path, kind| {

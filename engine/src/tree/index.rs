@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_hashes_are_told_apart_by_the_caller() {
+    fn equal_hashes_are_distinguished_by_the_caller() {
         let mut index = Index::new();
         for slot in 0..100 {
             index.insert(7, slot);

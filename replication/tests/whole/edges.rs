@@ -210,7 +210,7 @@ fn stats(session: &mut Session) -> (Stat, Stat) {
 
 /// Nobody's pings could be noticed while the process did not run.
 #[test]
-fn a_pause_of_the_process_expires_nobody_and_the_silent_expire_after_it() {
+fn pause_of_the_process_expires_no_session_and_silent_ones_expire_after_it() {
     let mut session = Session::on(Vec::new());
     let id = session.core.session().id;
     let timeout_ms = i64::from(session.core.timeout_ms());

@@ -100,7 +100,7 @@ fn version(server: &Server) -> i32 {
 }
 
 #[test]
-fn who_waits_for_too_long_is_refused() {
+fn request_held_for_too_long_is_refused() {
     let wait_us_max = Some(5_000);
     let limits = RequestLimits { in_process_max: Some(1), wait_us_max, ..RequestLimits::default() };
     let mut server = server(limits);
@@ -161,7 +161,7 @@ fn abandoned(limits: RequestLimits) -> Server {
 }
 
 #[test]
-fn what_nobody_waits_for_is_dropped() {
+fn held_request_of_a_lost_connection_is_dropped() {
     let limits =
         RequestLimits { drop_stale: true, stale_by_connection: true, ..RequestLimits::default() };
     let server = abandoned(limits);
@@ -170,7 +170,7 @@ fn what_nobody_waits_for_is_dropped() {
 }
 
 #[test]
-fn what_nobody_waits_for_is_done_where_the_settings_say_so() {
+fn held_request_of_a_lost_connection_is_served_where_configured() {
     let limits = RequestLimits { stale_by_connection: true, ..RequestLimits::default() };
     let server = abandoned(limits);
     let throttle = counters(&server);
@@ -202,7 +202,7 @@ fn a_close_outlives_its_connection() {
 }
 
 #[test]
-fn who_waits_longer_than_its_session_lasts_loses_its_connection() {
+fn connection_held_longer_than_its_session_lasts_is_closed() {
     let limits = RequestLimits {
         in_process_max: Some(1),
         drop_stale: true,
@@ -256,7 +256,7 @@ fn large_requests_share_their_bytes() {
 }
 
 #[test]
-fn who_gets_no_token_is_closed() {
+fn connection_without_a_token_is_closed() {
     let connections = ConnectionLimits {
         tokens_max: 1,
         fill_ms: 100,

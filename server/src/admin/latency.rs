@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn means_look_as_in_java() {
+    fn mean_is_formatted_as_in_java() {
         for (value, text) in [
             (0.0, "0.0"),
             (0.428_571, "0.4286"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_all_zeros() {
+    fn latencies_without_values_are_zero() {
         assert_eq!(Latencies::default().millis(), Summary::default());
     }
 
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn two_are_as_one() {
+    fn sum_of_two_latencies_equals_one_with_all_values() {
         let (mut one, mut two, mut both) = Default::default();
         for value in 0..1_000_u64 {
             let half: &mut Latencies = if value % 2 == 0 { &mut one } else { &mut two };

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn how_it_commits_is_told_where_it_is_known() {
+    fn status_shows_the_commit_target_where_the_server_reports_it() {
         let said = |text: &str| commits(text).map(|commits| commits.to_string());
         let text = |wait: u32, gain: u32| {
             format!("commit_target\tp99<2ms\ncommit_wait_us\t{wait}\ncommit_gain_percent\t{gain}\n")
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_quoted() {
+    fn status_quotes_an_answer_that_it_does_not_understand() {
         let text = "This ZooKeeper instance is not currently serving requests\n";
         let reason = read(text).unwrap_err();
         assert!(reason.contains("not currently serving"), "{reason}");
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_there_is_told() {
+    fn status_of_an_unreachable_server_says_that_it_does_not_serve() {
         // A port that nobody can take.
         let gone = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let args = StatusArgs { server: gone.to_string(), json: false, timeout_ms: 5_000 };

@@ -155,7 +155,7 @@ fn words_about_one_shard_are_answered_at_once() {
 }
 
 #[test]
-fn what_is_not_in_the_whitelist_is_refused() {
+fn word_outside_the_whitelist_is_refused() {
     let only = FourLetterWords::Only(["srvr".to_owned()].into());
     let mut server = Server::new(1, only);
     let text = "mntr is not executed because it is not in the whitelist.\n";

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn near_misses_are_told() {
+    fn misspelt_setting_gets_a_suggestion() {
         let env = Env::from_pairs([
             ("ZOO_TICKTIME", "1"),
             ("ZOO_SERVER_ID", "1"),

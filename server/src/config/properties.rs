@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_two_wins_and_the_first_is_told() {
+    fn last_of_two_equal_settings_wins_and_a_warning_names_the_first() {
         let read = read(b"a=1\nb=2\na=3");
         let in_effect: Vec<_> = read.properties.iter().map(|p| (p.key.as_str(), p.line)).collect();
         assert_eq!(in_effect, [("b", 2), ("a", 3)]);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bytes_make_it_panic() {
+    fn random_bytes_do_not_panic() {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut random = move || {
             state ^= state << 13;

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_path_is_told_of_once_a_second() {
+    fn warning_of_a_quota_is_limited_to_one_a_second_and_path() {
         let mut log = QuotaLog::default();
         assert_eq!(log.is_due("/a", 0), Some(0));
         assert_eq!((log.is_due("/a", 1), log.is_due("/a", 999)), (None, None));

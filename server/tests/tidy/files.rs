@@ -111,7 +111,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn tests_at_the_end_are_told_apart() {
+fn tests_at_the_end_of_a_file_do_not_count_as_its_code() {
     let text = "fn a() {}\n\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\n";
     let source = Source::new("engine/src/a.rs", text);
     assert_eq!(source.tests_from, 3);

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_to_use_instead_is_said() {
+    fn finding_names_the_word_to_use() {
         assert_eq!(found(&[], "a.rs", "struct Seat;"), ["`Seat`: seat is banned, use Inbox"]);
         assert_eq!(
             found(&[("seat", 1)], "a.rs", "struct Seat;\nfn seat() {}"),

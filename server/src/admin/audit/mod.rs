@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_counted() {
+    fn lines_that_cannot_be_written_are_counted() {
         let file = AuditFile::open("/dev/full".into(), None, 1).expect("it can be opened");
         let (log, end) = log(Target::File(file));
         (0..5).for_each(|number| end.push(line(number)));

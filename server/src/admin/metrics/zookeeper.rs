@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_are_totals_and_quantiles() {
+    fn prometheus_has_totals_and_quantiles_beyond_zookeepers() {
         for line in exported().iter().filter(|own| !RECORDED.lines().any(|line| line == *own)) {
             let total = line.strip_suffix("_total counter");
             let known = |name: &str| RECORDED.contains(&format!("{name} counter\n"));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_is_told_once_and_every_number_is_one() {
+    fn prometheus_family_is_described_once_and_every_value_is_a_number() {
         let mut names: Vec<_> =
             exported().into_iter().filter(|line| !line.contains("quantile")).collect();
         let count = names.len();

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_an_empty_line() {
+    fn wchc_and_wchp_without_watches_are_an_empty_line() {
         assert_eq!(
             (
                 by_path(&PartialReport::default()).as_str(),
