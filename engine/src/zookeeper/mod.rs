@@ -15,7 +15,7 @@ mod rebuild;
 mod snapshot;
 mod stream;
 
-pub use entry::{Entry, EntryDigest};
+pub use entry::Entry;
 pub use log::{Behind, End, Ending, Item, LogReader};
 pub use rebuild::{Counts, DigestCheck, Imported, Rebuild, Unusable};
 pub use snapshot::{Loaded, load_snapshot};

@@ -23,16 +23,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::entry::{Entry, EntryDigest};
+use super::entry::Entry;
 use crate::tree::{Corrupt, Digest, ForeignNode, NewNode, NodeId, Tree};
-use crate::txn::{AclList, CreateTxn, NodeKind, Txn, TxnBody};
+use crate::txn::{AclList, CONFIG_NODE, CreateTxn, NodeKind, Txn, TxnBody, TxnDigest};
 use crate::wire::{Acl, Id, Stat};
 use crate::{Millis, SessionId, Zxid, path};
 
-/// Where ZooKeeper shows the members of the ensemble.
-const CONFIG: &str = "/zookeeper/config";
 /// Nodes that are never deleted.
-const KEPT: [&str; 5] = ["", "/", "/zookeeper", "/zookeeper/quota", CONFIG];
+const KEPT: [&str; 5] = ["", "/", "/zookeeper", "/zookeeper/quota", CONFIG_NODE];
 
 /// A node of a snapshot.
 #[derive(Clone, Copy)]
@@ -194,7 +192,7 @@ impl Rebuild {
     pub(super) fn node(&mut self, node: &RawNode<'_>) -> Result<(), Corrupt> {
         let zxid = Zxid::from_wire;
         let created = zxid(node.stat.czxid);
-        if node.path != CONFIG {
+        if node.path != CONFIG_NODE {
             let newest = zxid(node.stat.mzxid).max(zxid(node.stat.pzxid)).max(created);
             self.reach = self.reach.max(newest);
         }
@@ -253,12 +251,8 @@ impl Rebuild {
         match body {
             TxnBody::Create(create) => self.create(txn.zxid, txn.time, create),
             TxnBody::Delete { path, .. } => self.delete(txn.zxid, path),
-            TxnBody::SetData { path, data, version } => match self.tree.find(path) {
-                Some(id) => {
-                    self.tree.set_data(id, data.as_deref(), *version, txn.zxid, txn.time);
-                }
-                None => self.missed(txn.zxid),
-            },
+            TxnBody::SetData { path, data, version } => self.set_data(txn, path, data, *version),
+            TxnBody::Reconfig { data, version } => self.set_data(txn, CONFIG_NODE, data, *version),
             TxnBody::SetAcl { path, acl, version } => match self.tree.find(path) {
                 Some(id) => {
                     self.tree.set_acl(id, acl, *version);
@@ -270,6 +264,13 @@ impl Rebuild {
             TxnBody::Error(_) => self.counts.refusals += 1,
             // A reader does not put these into a multi, and they were seen to outside of one.
             TxnBody::Multi(_) | TxnBody::CreateSession { .. } | TxnBody::CloseSession { .. } => {}
+        }
+    }
+
+    fn set_data(&mut self, txn: &Txn, path: &str, data: &Option<Box<[u8]>>, version: i32) {
+        match self.tree.find(path) {
+            Some(id) => self.tree.set_data(id, data.as_deref(), version, txn.zxid, txn.time),
+            None => self.missed(txn.zxid),
         }
     }
 
@@ -370,8 +371,8 @@ impl Rebuild {
         self.counts.first_misfit.get_or_insert(zxid);
     }
 
-    fn compare(&mut self, digest: Option<EntryDigest>) {
-        let Some(EntryDigest { version: 2, digest }) = digest else { return };
+    fn compare(&mut self, digest: Option<TxnDigest>) {
+        let Some(TxnDigest { version: TxnDigest::VERSION, digest }) = digest else { return };
         self.last_digest = Some((self.last, digest));
         if self.is_exact {
             self.compared(digest);
@@ -440,7 +441,7 @@ impl Rebuild {
     /// Clients that follow the members of their ensemble would follow them back to where they
     /// come from.
     fn forget_members(&mut self) {
-        let config = self.tree.find(CONFIG).expect("every tree has it");
+        let config = self.tree.find(CONFIG_NODE).expect("every tree has it");
         self.counts.config_bytes = self.tree.data(config).map_or(0, <[u8]>::len) as u64;
         self.tree.clear_foreign(config);
     }
