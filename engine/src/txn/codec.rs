@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    AclList, CONFIG_NODE, CreateOp, CreateRef, CreateTxn, DeleteCause, Depth, NodeKind, Txn, TxnBody,
+    AclList, CONFIG_NODE, CreateOp, CreateRef, CreateTxn, DeleteCause, Depth, NodeKind, Txn,
+    TxnBody,
 };
 use crate::wire::opcode::op;
 use crate::wire::{Acl, Malformed, Put, Reader};

@@ -1,4 +1,5 @@
-//! From a fuzzy snapshot and the log behind it to the state at the end of the log.
+//! From a fuzzy snapshot and the log behind it to the state at the end of the log. What a leader
+//! sends to a learner behind SNAP is such a snapshot too, and the proposals behind it are its log.
 //!
 //! Call Z the zxid that the snapshot is named after, and *reach* the newest zxid in it. A node of
 //! the snapshot is as it was at some moment between the two, and another node as it was at
@@ -43,8 +44,20 @@ pub(super) struct RawNode<'a> {
     pub(super) stat: &'a Stat,
 }
 
+/// What a state is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A server that goes on alone with the files of another one.
+    Import,
+    /// A learner, which is to have exactly what its leader has. NEWLEADER says where the state is
+    /// exact: the leader sends it when the state is written, behind everything that it had
+    /// committed until then.
+    Learner,
+}
+
 /// A state that is being made.
 pub struct Rebuild {
+    purpose: Purpose,
     tree: Tree,
     sessions: BTreeMap<SessionId, i32>,
     /// What the snapshot is named after.
@@ -160,10 +173,11 @@ pub enum Unusable {
 impl Rebuild {
     /// Begins with what the snapshot that is named after `from` holds; `seed` keys the tree's hash
     /// tables.
-    pub(super) fn new(from: Zxid, seed: u64) -> Rebuild {
+    pub(super) fn new(from: Zxid, seed: u64, purpose: Purpose) -> Rebuild {
         let mut tree = Tree::new(seed);
         tree.keep_digest(Digest::Kept);
         Rebuild {
+            purpose,
             tree,
             sessions: BTreeMap::new(),
             from,
@@ -177,6 +191,12 @@ impl Rebuild {
             digests: DigestCheck::default(),
             counts: Counts::default(),
         }
+    }
+
+    /// The newest zxid that was found in the snapshot: the state is none before a transaction
+    /// with at least this zxid was taken.
+    pub fn reach(&self) -> Zxid {
+        self.reach
     }
 
     /// The last transaction that is in the state.
@@ -386,7 +406,7 @@ impl Rebuild {
             && zxid == self.last
             && zxid > Zxid::ZERO
             && !self.is_exact
-            && self.is_reach_said
+            && (self.is_reach_said || self.purpose == Purpose::Learner)
         {
             self.compared(digest);
         }
@@ -404,7 +424,7 @@ impl Rebuild {
 
 /// The end.
 impl Rebuild {
-    /// The state behind the log. New zxids will be larger than any in it, and of no epoch before
+    /// The state behind the log, or at NEWLEADER. New zxids will be larger than any in it, and of no epoch before
     /// `epoch`: clients may have seen the first zxid of an epoch that saw no change.
     pub fn finish(mut self, epoch: u32) -> Result<Imported, Unusable> {
         if self.reach > self.last {
@@ -418,9 +438,11 @@ impl Rebuild {
             return Err(Unusable::NoZxid { zxid: applied });
         }
         self.compare_at_end();
-        self.remove_orphans();
+        if self.purpose == Purpose::Import {
+            self.remove_orphans();
+            self.forget_members();
+        }
         self.counts.closed_nodes = self.unlisted.len() as u64;
-        self.forget_members();
         self.tree.recount_quotas();
         if applied > Zxid::ZERO {
             self.tree.set_applied(applied);
