@@ -95,6 +95,8 @@ pub enum NotForwarded {
     Refused(Code),
     /// The leader's own removal of a spent node.
     Removal,
+    /// Its record is longer than the leader takes: it would cost the link.
+    TooLong,
 }
 
 impl Write {

@@ -19,12 +19,12 @@ use crate::limits::SNAP_FIELD_BYTES_MAX;
 const SIGNATURE: &[u8] = b"BenWasHere";
 
 /// Reads the state behind a SNAP packet with this zxid; `seed` keys the tree's hash tables. Nothing
-/// behind the state is read. Many fields are a few bytes long, so a socket wants a buffer.
+/// behind the state is read. Many fields are a few bytes long, so a socket needs a buffer.
 ///
 /// The state is fuzzy. [`Rebuild::take`] adds the transactions that the leader commits up to
 /// NEWLEADER; then [`Rebuild::finish`] gives the state. The configuration in it is the leader's
-/// own text. A leader that has ordered nothing in its epoch sends the epoch with counter 0, which is
-/// the zxid of no transaction.
+/// own text. A leader that has ordered nothing in its epoch sends the epoch with counter 0, which
+/// is the zxid of no transaction.
 pub fn load_stream(from: impl Read, zxid: Zxid, seed: u64) -> Result<Loaded, Bad> {
     let mut stream = Stream::bounded(from, SNAP_FIELD_BYTES_MAX);
     let mut rebuild = Rebuild::new(zxid, seed, Purpose::Learner);

@@ -1,5 +1,5 @@
-//! Fields of a state, one after the other, with the checksum over all of them: a snapshot, or what a
-//! leader sends behind a SNAP packet.
+//! Fields of a state, one after the other, with the checksum over all of them: a snapshot, or what
+//! a leader sends behind a SNAP packet.
 
 use std::io::{ErrorKind, Read};
 

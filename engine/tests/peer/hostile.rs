@@ -139,7 +139,8 @@ proptest! {
             let whole = each.iter().scan(0, |at, packet| { *at += packet.len(); Some(*at) });
             let count = whole.take_while(|end| *end <= cut).count();
             let left = cut - each[..count].iter().map(Vec::len).sum::<usize>();
-            prop_assert_eq!(decode(&stream[..cut], piece, LIMITS), (each[..count].to_vec(), Ok(left)));
+            let expected = (each[..count].to_vec(), Ok(left));
+            prop_assert_eq!(decode(&stream[..cut], piece, LIMITS), expected);
         }
     }
 
