@@ -29,7 +29,7 @@ pub fn load_stream(from: impl Read, zxid: Zxid, seed: u64) -> Result<Loaded, Bad
     let mut stream = Stream::bounded(from, SNAP_FIELD_BYTES_MAX);
     let mut rebuild = Rebuild::new(zxid, seed, Purpose::Learner);
     read_state(&mut stream, &mut rebuild)?;
-    if stream.buffer()? != Some(SIGNATURE) {
+    if stream.int()? != SIGNATURE.len() as i32 || stream.bytes(SIGNATURE.len())? != SIGNATURE {
         return Err(stream.damaged("the signature behind its nodes is missing"));
     }
     rebuild.loaded(None, None);

@@ -24,7 +24,10 @@ fn identities() -> impl Strategy<Value = Option<Vec<Id>>> {
     proptest::option::of(vec(id, 0..=3))
 }
 
-fn packets() -> impl Strategy<Value = Vec<(i32, i64, Option<Vec<u8>>, Option<Vec<Id>>)>> {
+/// Type, zxid, data and identities.
+type Parts = (i32, i64, Option<Vec<u8>>, Option<Vec<Id>>);
+
+fn packets() -> impl Strategy<Value = Vec<Parts>> {
     vec((1..=19, any::<i64>(), proptest::option::of(bytes()), identities()), 1..6)
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::limits::SNAP_FIELD_BYTES_MAX;
 use ringkeeper_engine::wire::Put;
+use ringkeeper_engine::wire::peer::{BadPacket, StateScan};
 use ringkeeper_engine::zookeeper::{Bad, load_stream};
 
 use crate::conversation::quorum;
@@ -48,6 +49,64 @@ fn state_without_its_signature_is_refused() {
         let said = load_stream(&state[..], ZXID, 1).err().unwrap().to_string();
         assert!(said.contains("signature"), "{said}");
     }
+}
+
+/// Where a scan in pieces finds the end.
+fn scanned(mut bytes: &[u8], piece: usize) -> Result<Option<usize>, BadPacket> {
+    let mut scan = StateScan::default();
+    let mut passed = 0;
+    while !bytes.is_empty() {
+        let (head, tail) = bytes.split_at(piece.min(bytes.len()));
+        if let Some(end) = scan.advance(head)? {
+            return Ok(Some(passed + end));
+        }
+        passed += head.len();
+        bytes = tail;
+    }
+    Ok(None)
+}
+
+#[test]
+fn scan_finds_the_end_of_a_state_in_pieces_of_any_size() {
+    for state in states() {
+        let longer = [&state[..], &[0; 40]].concat();
+        for piece in 1..longer.len() {
+            assert_eq!(scanned(&longer, piece), Ok(Some(state.len())), "{piece}");
+        }
+        for cut in 0..state.len() {
+            assert_eq!(scanned(&state[..cut], 5), Ok(None), "{cut}");
+        }
+        let mut unsigned = state.clone();
+        unsigned[state.len() - 1] = b'f';
+        assert_eq!(scanned(&unsigned, 7), Err(BadPacket::Signature));
+    }
+}
+
+/// Where both are content, they agree; what the loader takes, the scan has found.
+#[test]
+fn scan_of_a_damaged_state_agrees_with_the_loader() {
+    let mut agreed = 0;
+    for state in states() {
+        for bit in 0..state.len() * 8 {
+            let mut bytes = state.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let found = scanned(&bytes, bytes.len());
+            assert_eq!(scanned(&bytes, 3), found, "{bit}");
+            let mut rest = &bytes[..];
+            match load_stream(&mut rest, ZXID, 1) {
+                Ok(loaded) => {
+                    assert_eq!(found, Ok(Some(loaded.bytes as usize)), "{bit}");
+                    agreed += 1;
+                }
+                Err(Bad::CutOff { .. }) => assert_eq!(found, Ok(None), "{bit}"),
+                Err(Bad::Damaged { what, .. }) => assert!(found.is_err(), "{bit}: {what}"),
+                // The scan does not look at what nodes are.
+                Err(Bad::Node { .. }) => {}
+                Err(other) => panic!("{bit}: {other}"),
+            }
+        }
+    }
+    assert!(agreed > 1_000, "{agreed}");
 }
 
 /// A flipped bit may pass, for there is no checksum; it may not panic.
@@ -113,6 +172,8 @@ fn lengths_that_are_not_true_are_refused_before_anything_is_taken_for_them() {
             let bad = load_stream(&mut endless, ZXID, 1).err().expect("it is refused");
             assert!(matches!(bad, Bad::Damaged { .. }), "{bad}");
             assert_eq!(endless.taken, sent);
+            let found = scanned(&endless.begin, 1);
+            assert!(matches!(found, Err(BadPacket::Length { .. })), "{found:?}");
         }
     }
 }

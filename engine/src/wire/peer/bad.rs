@@ -31,6 +31,9 @@ pub enum BadPacket {
     /// Something that must be there is null.
     #[error("{0} is null")]
     Null(&'static str),
+    /// A state does not end with what ends every state.
+    #[error("the signature behind a state is missing")]
+    Signature,
     /// A number outside the values that the field knows.
     #[error("{what} is {value}, which means nothing")]
     Value {

@@ -3,7 +3,8 @@
 //! - On the quorum port a learner (a follower or an observer) and its leader exchange
 //!   [`QuorumPacket`]s. [`PacketDecoder`] cuts them out of a stream of bytes; [`LearnerPacket`] and
 //!   [`LeaderPacket`] say what they mean, by their direction. Behind a SNAP packet stands a state
-//!   that is no packet: [`crate::zookeeper::load_stream`] reads it.
+//!   that is no packet: [`crate::zookeeper::load_stream`] reads it, and [`StateScan`] finds its end
+//!   where it comes in pieces.
 //! - On the election port a connection begins with an [`InitialMessage`], and [`Notification`]s
 //!   follow in both directions.
 //!
@@ -19,6 +20,7 @@ mod election;
 mod leader;
 mod learner;
 mod packet;
+mod state;
 
 pub use bad::BadPacket;
 pub use decoder::{PacketDecoder, PacketLimits};
@@ -26,3 +28,4 @@ pub use election::{ElectionProtocol, InitialMessage, Notification, PeerState};
 pub use leader::LeaderPacket;
 pub use learner::{LearnerInfo, LearnerPacket};
 pub use packet::{PROTOCOL_VERSION, QuorumPacket, packet_name, packet_type};
+pub use state::StateScan;
