@@ -424,8 +424,8 @@ impl Rebuild {
 
 /// The end.
 impl Rebuild {
-    /// The state behind the log, or at NEWLEADER. New zxids will be larger than any in it, and of no
-    /// epoch before `epoch`: clients may have seen the first zxid of an epoch without a change.
+    /// The state behind the log, or at NEWLEADER. New zxids will be larger than any in it, and of
+    /// no epoch before `epoch`: clients may have seen the first zxid of an epoch without a change.
     pub fn finish(mut self, epoch: u32) -> Result<Imported, Unusable> {
         if self.reach > self.last {
             return Err(Unusable::Ahead { reach: self.reach, last: self.last });
