@@ -179,7 +179,7 @@ impl Shape for LearnerPacket<'_> {
     }
 }
 
-/// No recording has a reconfig: these packets are written by hand, in the form that ZooKeeper sends.
+/// No recording has a reconfig: these packets are written by hand, in the form of ZooKeeper.
 #[test]
 fn commits_of_a_reconfig_name_the_designated_leader() {
     let mut decoder = PacketDecoder::new(PacketLimits::default());
