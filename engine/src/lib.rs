@@ -11,6 +11,7 @@ pub mod client;
 pub mod code;
 pub mod database;
 pub mod device;
+pub mod forward;
 pub mod limits;
 pub mod log;
 pub mod op;

@@ -11,6 +11,10 @@ use ringkeeper_engine::tree::Tree;
 use ringkeeper_engine::txn::{CreateOp, CreateTxn, DeleteCause, NodeKind, Txn, TxnBody};
 use ringkeeper_engine::wire::connect::{ConnectRequest, ConnectResponse};
 use ringkeeper_engine::wire::opcode::op;
+use ringkeeper_engine::wire::peer::{
+    InitialMessage, LeaderPacket, LearnerPacket, Notification, PacketDecoder, PacketLimits,
+    StateScan,
+};
 use ringkeeper_engine::wire::{Acl, Reader, Stat};
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
@@ -23,6 +27,31 @@ pub fn run(data: &[u8]) {
     replies(data);
     identities(data);
     let _ = FirstBytes::of(data, &[KnownWord { name: *b"stmk", has_argument: true }]);
+    peers(data);
+}
+
+/// What other servers say.
+fn peers(data: &[u8]) {
+    let mut decoder = PacketDecoder::new(PacketLimits::default());
+    decoder.push(data);
+    while let Ok(Some(packet)) = decoder.decode() {
+        let mut bytes = Vec::new();
+        if let Ok(said) = LeaderPacket::read(&packet) {
+            said.encode(&mut bytes);
+            let mut again = PacketDecoder::new(PacketLimits::default());
+            again.push(&bytes);
+            let packet = again.decode().expect("it was encoded here").expect("it is whole");
+            assert_eq!(LeaderPacket::read(&packet), Ok(said));
+        }
+        let _ = LearnerPacket::read(packet);
+    }
+    let _ = StateScan::default().advance(data);
+    let _ = InitialMessage::decode(data);
+    let Ok(Some((note, used))) = Notification::decode(data) else { return };
+    assert!(used <= data.len());
+    let mut bytes = Vec::new();
+    note.encode(&mut bytes);
+    assert_eq!(Notification::decode(&bytes), Ok(Some((note, bytes.len()))));
 }
 
 fn transaction(data: &[u8]) {
@@ -123,6 +152,7 @@ pub fn samples() -> Vec<Vec<u8>> {
     ];
     bodies.push(TxnBody::Multi(bodies.clone()));
     bodies.push(TxnBody::CreateSession { timeout_ms: 4_000 });
+    bodies.push(TxnBody::Reconfig { data: Some(Box::from(*b"version=1")), version: -1 });
     bodies.push(TxnBody::CloseSession { paths: vec!["/a/b".into(), "/c".into()] });
     let txn = |body| Txn { session: SessionId(5), cxid: 9, zxid: Zxid(77), time: Millis(1), body };
     let written = bodies.into_iter().map(|body| {

@@ -103,6 +103,10 @@ const BANNED: &[Banned] = &[
 const EXEMPT: &[(&str, &str)] = &[
     ("info", "the module of `ServerInfo`"),
     ("ServerInfo", "what reports say of the server; a better name is welcome"),
+    ("LearnerInfo", "ZooKeeper's record of this name"),
+    ("FollowerInfo", "ZooKeeper's packet of this name"),
+    ("ObserverInfo", "ZooKeeper's packet of this name"),
+    ("LeaderInfo", "ZooKeeper's packet of this name"),
     ("ZooKeeper", "the product"),
     ("keeper_bench", "the tool of ClickHouse whose files are read"),
 ];
