@@ -15,11 +15,13 @@ pub mod layout;
 pub mod record;
 pub mod scan;
 
+mod cut;
 pub mod gathering;
 mod gauge;
 mod group;
 mod high_water;
 mod inspect;
+mod install;
 mod note;
 mod open;
 mod prepare;
@@ -49,7 +51,10 @@ use self::high_water::{HighWater, Waypoint};
 use crate::Zxid;
 pub use crate::snapshot::Replay;
 
-use crate::device::{BLOCK_BYTES, Directory, DirectoryId, DiskError, Durability, Segment};
+use crate::device::{BLOCK_BYTES, Directory, DiskError, Durability, Epochs, Identity, Segment};
+
+/// Zeros written at once when the end of a segment is cut off.
+const CUT_BYTES: usize = 1 << 20;
 
 /// Sizes of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,15 +107,31 @@ pub enum Fatal {
          acknowledged is safe. Make some space and start it again"
     )]
     Full(DiskError),
+    /// A leader wants something undone that is known to be committed.
+    #[error(
+        "the ensemble has lost what it acknowledged: its leader's history ends with {after}, but \
+         {committed} is committed here. The server stops, with nothing changed; stop all members \
+         and find the one whose log has it"
+    )]
+    Committed {
+        /// Where the leader's history ends.
+        after: Zxid,
+        /// What was committed.
+        committed: Zxid,
+    },
+    /// What is in the directories does not allow it. Nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// An earlier flush failed, and this one was tried nevertheless.
     #[error("the log has failed before and takes no more")]
     Failed,
 }
 
-/// The end of the log, owned by the thread that flushes.
+/// The end of the log, owned by the thread that flushes, and the identity of the directory, which
+/// nothing else changes once the log is open.
 pub struct Log<D: Directory> {
-    dir: D,
-    directory: DirectoryId,
+    dirs: Dirs<D>,
+    identity: Identity,
     active: Active<D::Segment>,
     /// The newest durable zxid, and the checksum of its record.
     last: Zxid,
@@ -165,6 +186,21 @@ impl<D: Directory> Log<D> {
             self.gauge.shared.set_left(self.left());
             self.failed = false;
         }
+        Ok(())
+    }
+
+    /// Makes the epochs durable. A history must be durable before an epoch that says so.
+    pub fn save_epochs(&mut self, epochs: Epochs) -> Result<(), Fatal> {
+        let before = self.identity.epochs;
+        let grows = epochs.promised >= before.promised && epochs.current >= before.current;
+        assert!(grows && epochs.current <= epochs.promised, "{epochs:?} behind {before:?}");
+        if self.failed {
+            return Err(Fatal::Failed);
+        }
+        self.failed = true;
+        self.identity.epochs = epochs;
+        self.identity.save(&self.dirs.snapshots)?;
+        self.failed = false;
         Ok(())
     }
 
@@ -234,17 +270,17 @@ impl<D: Directory> Log<D> {
             .capacity
             .max((need + layout::RECORDS_AT as u64).next_multiple_of(BLOCK_BYTES as u64));
         let header = Header {
-            synced: self.dir.durability() == Durability::Synced,
+            synced: self.dirs.log.durability() == Durability::Synced,
             capacity,
             salt: 0,
             first,
             prev: self.last,
             chain: self.chain,
-            directory: self.directory,
+            directory: self.identity.directory,
         };
         // Where flushes do not wait for the disk, a segment at least is whole before the next one.
         self.active.segment.sync()?;
-        self.active = Active::begin(&self.dir, header, &self.gauge.shared)?;
+        self.active = Active::begin(&self.dirs.log, header, &self.gauge.shared)?;
         Ok(())
     }
 

@@ -161,7 +161,10 @@ mod tests {
             if !number.is_empty() {
                 std::fs::write(&myid, number).expect("a writable directory");
             }
-            let settings = settings(&[&format!("dataDir={path}"), "preAllocSize=64"]);
+            let definitions = vec![format!("dataDir={path}"), "preAllocSize=64".to_owned()];
+            let args = StartArgs { definitions, ..StartArgs::default() };
+            let env = Env::default().with_files_below(directory.path());
+            let settings = Settings::load(&args, &env).expect("good settings").0;
             let opened = DataDirectories::open(&settings).expect("nothing else has changed");
             assert_eq!(opened.recovered.notes.len(), notes, "{:?}", opened.recovered.notes);
             secrets.push(opened.identity.secret);
