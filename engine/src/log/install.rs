@@ -19,7 +19,7 @@ use super::gauge::Gauge;
 use super::header::{self, Header};
 use super::refusal::Refusal;
 use super::survey::End;
-use super::{Active, Dirs, Each, Fatal, Log, Settings};
+use super::{Active, Dirs, Each, Fatal, Log, Settings, refuse};
 use crate::Zxid;
 use crate::device::{Directory, DiskError, Durability, Identity, Intent};
 use crate::snapshot;
@@ -70,7 +70,7 @@ pub(super) fn resume<D: Directory>(
     replace(dirs, zxid)?;
     let gauge = Gauge::new(settings);
     gauge.adopt_all(&dirs.log)?;
-    begin(&dirs.log, identity, &gauge, zxid).map_err(super::recover::refuse)?;
+    begin(&dirs.log, identity, &gauge, zxid).map_err(refuse)?;
     Ok(())
 }
 

@@ -15,6 +15,7 @@ pub mod layout;
 pub mod record;
 pub mod scan;
 
+mod command;
 mod cut;
 pub mod gathering;
 mod gauge;
@@ -33,6 +34,7 @@ mod refusal;
 mod repair;
 mod survey;
 
+pub use command::{Completion, Flushed, Generation, LogCommand, LogEvent};
 pub use gauge::{Gauge, LogCapacity, Stats};
 pub use group::Group;
 pub use inspect::{Each, read_log};
@@ -40,7 +42,7 @@ pub use note::Note;
 pub use open::{INITIALIZE, OpenError, OpenSettings, Opened, open};
 pub use prepare::{Preparer, Step};
 pub use purge::{Purged, Purger};
-pub use queue::{Flush, FlushQueue, Flushed, Idle, Joined};
+pub use queue::{Flush, FlushQueue, Idle, Joined, Task};
 pub use recover::{Recovered, recover};
 pub use refusal::{BadSnapshots, Proof, Refusal};
 pub use repair::{Repaired, repair_plan, repair_truncate};
@@ -331,6 +333,14 @@ impl<S: Segment> Active<S> {
 
 fn full_or_failed(error: DiskError) -> Fatal {
     if error.is_full() { Fatal::Full(error) } else { Fatal::Disk(error) }
+}
+
+fn refuse(fatal: Fatal) -> Refusal {
+    match fatal {
+        Fatal::Disk(error) | Fatal::Full(error) => Refusal::Disk(error),
+        Fatal::Refused(refusal) => refusal,
+        Fatal::Committed { .. } | Fatal::Failed => unreachable!("the log has just been opened"),
+    }
 }
 
 /// The checksum of everything here: CRC-32C.

@@ -10,7 +10,7 @@ use super::note::Note;
 use super::purge::Purger;
 use super::refusal::Refusal;
 use super::survey::{End, Lost, Newest, Survey};
-use super::{Active, Dirs, Fatal, Log, Preparer, Settings, cut, install, prepare};
+use super::{Active, Dirs, Fatal, Log, Preparer, Settings, cut, install, prepare, refuse};
 use crate::Zxid;
 use crate::device::{Directory, DiskError, Durability, Identity, Intent, Life};
 use crate::snapshot::{self, Replay};
@@ -198,12 +198,4 @@ pub(super) fn cut<D: Directory>(
         Lost::Nothing => Note::TornTail { file, offset, last },
         Lost::Unsynced => Note::UnsyncedDamage { file, offset, last },
     }))
-}
-
-pub(super) fn refuse(fatal: Fatal) -> Refusal {
-    match fatal {
-        Fatal::Disk(error) | Fatal::Full(error) => Refusal::Disk(error),
-        Fatal::Refused(refusal) => refusal,
-        Fatal::Committed { .. } | Fatal::Failed => unreachable!("the log has just been opened"),
-    }
 }

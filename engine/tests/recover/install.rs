@@ -74,8 +74,8 @@ fn installed_state_replaces_everything_and_goes_on() {
     }
 }
 
-/// Wherever the process dies, with whatever part of what was not synced, the old state is there as a
-/// whole, or the new one.
+/// Wherever the process dies, with whatever part of what was not synced, the old state is there as
+/// a whole, or the new one.
 #[test]
 fn install_ended_by_a_crash_at_any_operation_is_done_or_not_begun() {
     for zxid in [40, 200] {
