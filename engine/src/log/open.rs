@@ -7,7 +7,7 @@ use super::note::Note;
 use super::recover::{Recovered, recover};
 use super::refusal::Refusal;
 use super::{Dirs, Settings};
-use crate::database::Database;
+use crate::database::{CommitStatus, Database};
 use crate::device::{BadIdentity, Directory, DiskError, Epochs, Identity, Life, Membership};
 use crate::snapshot::{self, Loading, Stage, keep_digest};
 use crate::tree::Digest;
@@ -85,6 +85,9 @@ pub fn open<D: Directory>(
         dirs.snapshots.remove(INITIALIZE)?;
     }
     keep_digest(&mut db.tree, settings.digest, dirs.snapshots.threads());
+    if matches!(settings.membership, Membership::Member(_)) {
+        db.set_commit_status(CommitStatus::Unknown);
+    }
     let epochs = identity.epochs.recovered(recovered.last);
     Ok(Opened { identity, epochs, recovered, db })
 }
@@ -138,6 +141,7 @@ mod tests {
         assert_eq!((opened.recovered.last, opened.recovered.replayed), (Zxid(1), 1));
         assert_eq!(opened.db.sessions().collect::<Vec<_>>(), [(session, 4_000)]);
         assert_eq!(opened.db.tree.digest_mode(), Digest::Kept);
+        assert_eq!(opened.db.commit_status(), CommitStatus::Unknown, "of a member");
         use Stage::{Empty, Log, Recovered};
         assert_eq!(stages, [Empty, Recovered, Empty, Log, Recovered]);
         let other = OpenSettings { membership: Membership::Member(4), ..settings() };
@@ -147,6 +151,7 @@ mod tests {
         let [note] = &opened.recovered.notes[..] else { panic!("{:?}", opened.recovered.notes) };
         assert!(note.to_string().contains("was server 3 and is server 4 from now on"), "{note}");
         assert_eq!((opened.recovered.last, opened.epochs), (Zxid(1), Epochs::default()));
+        assert_eq!(opened.db.commit_status(), CommitStatus::Committed, "its own quorum");
     }
 
     #[test]
