@@ -35,5 +35,7 @@ mod shapes;
 mod target;
 #[path = "recover/targets.rs"]
 mod targets;
+#[path = "recover/unmissed.rs"]
+mod unmissed;
 #[path = "recover/world.rs"]
 mod world;

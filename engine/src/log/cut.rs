@@ -166,7 +166,8 @@ impl Cut {
         let Cut { last, header, end, traces_end, chain, mut high_water, .. } = self;
         erase(&dirs.log, &header, end..traces_end, &mut high_water)?;
         let (tail, lost) = (Tail::default(), Lost::Nothing);
-        let newest = Newest { header, end, tail, high_water, sealed: false, lost };
+        let said = high_water.clone();
+        let newest = Newest { header, end, tail, high_water, said, sealed: false, lost };
         Ok(End { last, chain, replayed: 0, newest: Some(newest) })
     }
 }

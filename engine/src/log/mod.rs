@@ -175,13 +175,14 @@ impl<D: Directory> Log<D> {
     /// Writes, where there is no next group to do it, what proves that the last one was durable:
     /// damage to it is then found, where otherwise it would be taken for a flush that was cut
     /// short. To be called when there has been nothing to flush for a while, and at the end; costs
-    /// one sync after each flush that it seals, and nothing after that.
+    /// two syncs after each flush that it seals, and nothing after that.
     pub fn seal(&mut self) -> Result<(), Fatal> {
         if self.failed {
             return Err(Fatal::Failed);
         }
         if !self.active.sealed && self.left() >= record::HEADER_BYTES as u64 {
             self.failed = true;
+            self.active.note_seal(self.last, self.chain)?;
             self.write_part(&mut [0; record::HEADER_BYTES])?;
             self.active.segment.sync()?;
             self.active.sealed = true;
@@ -282,7 +283,13 @@ impl<D: Directory> Log<D> {
         };
         // Where flushes do not wait for the disk, a segment at least is whole before the next one.
         self.active.segment.sync()?;
-        self.active = Active::begin(&self.dirs.log, header, &self.gauge.shared)?;
+        let next = Active::begin(&self.dirs.log, header, &self.gauge.shared)?;
+        let mut full = std::mem::replace(&mut self.active, next);
+        // Order: the next segment must be there before this one says so, and nothing may be in it
+        // that could be lost with it before.
+        if full.header.first != header.first {
+            full.note_follower(self.last, self.chain)?;
+        }
         Ok(())
     }
 
@@ -324,10 +331,33 @@ impl<S: Segment> Active<S> {
     /// Makes sure, durably, that the second block covers the next group, of so many bytes.
     fn raise_high_water(&mut self, group: Waypoint, bytes: u64) -> Result<(), DiskError> {
         if self.high_water.raise(group, bytes, self.header.capacity) {
-            let block = self.high_water.encode(&self.header);
-            self.segment.rewrite(layout::HIGH_WATER_AT as u64, &block)?;
+            self.write_high_water()?;
         }
         Ok(())
+    }
+
+    /// Notes, durably, that everything before the seal that comes next is durable.
+    fn note_seal(&mut self, last: Zxid, chain: u32) -> Result<(), DiskError> {
+        if !self.header.synced {
+            return Ok(());
+        }
+        let offset = u32::try_from(self.end).expect("segments are smaller than 4 GiB");
+        self.high_water.seal(Waypoint { offset, chain, last }, self.header.capacity);
+        self.write_high_water()
+    }
+
+    /// Notes, durably, that the next segment has begun.
+    fn note_follower(&mut self, last: Zxid, chain: u32) -> Result<(), DiskError> {
+        if !self.header.synced {
+            return Ok(());
+        }
+        self.high_water.follow(last, chain, self.header.capacity);
+        self.write_high_water()
+    }
+
+    fn write_high_water(&mut self) -> Result<(), DiskError> {
+        let block = self.high_water.encode(&self.header);
+        self.segment.rewrite(layout::HIGH_WATER_AT as u64, &block)
     }
 }
 

@@ -6,13 +6,14 @@
 
 use super::gauge::Gauge;
 use super::header::{self, Header};
+use super::high_water::HighWater;
 use super::note::Note;
 use super::purge::Purger;
 use super::refusal::Refusal;
 use super::survey::{End, Lost, Newest, Survey};
-use super::{Active, Dirs, Fatal, Log, Preparer, Settings, cut, install, prepare, refuse};
+use super::{Active, Dirs, Fatal, Log, Preparer, Settings, cut, install, layout, prepare, refuse};
 use crate::Zxid;
-use crate::device::{Directory, DiskError, Durability, Identity, Intent, Life};
+use crate::device::{Directory, DiskError, Durability, Identity, Intent, Life, Segment};
 use crate::snapshot::{self, Replay};
 
 /// A log that goes on where it ended, and what happened on the way.
@@ -60,6 +61,9 @@ pub fn recover<D: Directory>(
     }
     tidy(dirs, &gauge)?;
     let mut log = open(dirs, identity, &gauge, &end, &mut notes).map_err(refuse)?;
+    if let (Some((header, said)), Some(newest)) = (&survey.previous, &end.newest) {
+        note_follower(&dirs.log, header, said, (newest.header.prev, newest.header.chain))?;
+    }
     if identity.life == Life::New {
         identity.life = Life::Live;
         identity.save(&dirs.snapshots)?;
@@ -162,7 +166,13 @@ fn open<D: Directory>(
                 chain: end.chain,
                 directory: identity.directory,
             };
-            Active::begin(dir, header, &gauge.shared)?
+            let active = Active::begin(dir, header, &gauge.shared)?;
+            if let Some(Newest { header: previous, high_water, .. }) = &end.newest
+                && previous.first != header.first
+            {
+                note_follower(dir, previous, high_water, (end.last, end.chain))?;
+            }
+            active
         }
     };
     let mut log = Log {
@@ -180,6 +190,25 @@ fn open<D: Directory>(
     Ok(log)
 }
 
+/// Makes sure, durably, that a segment says that another one goes on behind this transaction: the
+/// process may have died between the two, or be of a version that did not say it. Where flushes do
+/// not wait for the disk, nothing is said.
+fn note_follower<D: Directory>(
+    dir: &D,
+    header: &Header,
+    said: &HighWater,
+    (last, chain): (Zxid, u32),
+) -> Result<(), DiskError> {
+    if !header.synced || said.is_followed(header.capacity) {
+        return Ok(());
+    }
+    let mut said = said.clone();
+    said.follow(last, chain, header.capacity);
+    let mut segment = dir.segment(&header::name(header.first), layout::RECORDS_AT as u64)?;
+    segment.rewrite(layout::HIGH_WATER_AT as u64, &said.encode(header))?;
+    segment.sync()
+}
+
 /// Cuts off what the last flush left, durably, before anything new is acknowledged. A good prefix
 /// of that flush stays: it is a prefix of the order, no client got an error for it, and it is on
 /// the disk (it was read from there). What goes is overwritten up to the last trace of a record,
@@ -189,9 +218,12 @@ pub(super) fn cut<D: Directory>(
     newest: &Newest,
     last: Zxid,
 ) -> Result<Option<Note>, DiskError> {
-    let Some(traces_end) = newest.tail.traces_end else { return Ok(None) };
-    let behind = newest.end..traces_end;
-    cut::erase(dir, &newest.header, behind, &mut newest.high_water.clone())?;
+    let lost = newest.said.lost(newest.end, newest.header.capacity);
+    if newest.tail.traces_end.is_none() && lost.is_none() {
+        return Ok(None);
+    }
+    let behind = newest.end..newest.tail.traces_end.unwrap_or(newest.end);
+    cut::erase(dir, &newest.header, behind, &mut newest.said.clone())?;
     let name = header::name(newest.header.first);
     let (file, offset) = (dir.path_of(&name), newest.end as u64);
     Ok(Some(match newest.lost {

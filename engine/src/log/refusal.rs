@@ -64,6 +64,17 @@ pub enum Refusal {
         /// The zxid behind which the segment goes on.
         prev: Zxid,
     },
+    /// The newest segment is not the last one that there was.
+    #[error(
+        "transactions are missing: {file} ends with {last}, and says that the log goes on in \
+         another segment, which is not there. Bring it back. {REPAIR}"
+    )]
+    NextMissing {
+        /// The segment before the one that is missing.
+        file: String,
+        /// The last zxid in it.
+        last: Zxid,
+    },
     /// There are snapshots or segments missing from the beginning.
     #[error(
         "the log begins behind {prev} ({file}) and there is no usable snapshot that reaches so \
@@ -150,6 +161,7 @@ impl Refusal {
             | Refusal::Length { .. }
             | Refusal::Damaged { .. }
             | Refusal::Gap { .. }
+            | Refusal::NextMissing { .. }
             | Refusal::LogTooShort { .. } => true,
             Refusal::Disk(_)
             | Refusal::NoBeginning { .. }
@@ -176,6 +188,8 @@ pub enum Proof {
     Chain,
     /// The record there has this zxid, which may not follow.
     Order(Zxid),
+    /// The segment notes that this transaction was durable.
+    Waypoint(Zxid),
     /// The log was being cut behind this transaction, which was there when that was decided.
     Intent(Zxid),
 }
@@ -187,6 +201,7 @@ impl std::fmt::Display for Proof {
             Proof::LaterSegment(prev) => write!(f, "the next segment goes on behind {prev}"),
             Proof::Chain => f.write_str("the record there does not continue the chain"),
             Proof::Order(zxid) => write!(f, "the record there is {zxid}, which is out of order"),
+            Proof::Waypoint(zxid) => write!(f, "the segment notes that {zxid} was durable"),
             Proof::Intent(zxid) => write!(f, "the log was being cut behind {zxid}"),
         }
     }

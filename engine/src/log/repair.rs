@@ -66,7 +66,9 @@ pub fn repair_plan<D: Directory>(dirs: &Dirs<D>, identity: &Identity) -> Result<
         Some(_) | None => true,
     };
     for entry in dirs.snapshots.list()? {
-        if snapshot::parse_name(&entry.name).is_some_and(|zxid| zxid > plan.last) {
+        let zxid = snapshot::parse_name(&entry.name);
+        let zxid = zxid.or_else(|| snapshot::parse_unfinished(&entry.name));
+        if zxid.is_some_and(|zxid| zxid > plan.last) {
             plan.aside.push(dirs.snapshots.path_of(&entry.name));
         }
     }
@@ -110,7 +112,9 @@ fn examine<D: Directory>(dirs: &Dirs<D>, identity: &Identity) -> Result<Examined
     let last = end.last.max(base);
     // A segment begins behind what its name says, so that much was there at least.
     let segments = survey.segments.iter().map(|header| header.prev);
-    let spoken_of = segments.chain(survey.snapshots.iter().copied()).max();
+    let noted = end.newest.as_ref().and_then(|it| it.said.lost(it.end, it.header.capacity));
+    let spoken_of = segments.chain(survey.snapshots.iter().copied());
+    let spoken_of = spoken_of.chain(noted.map(|waypoint| waypoint.last)).max();
     let lost_to = spoken_of.filter(|zxid| *zxid > last);
     let plan = Repaired { last, trouble, lost_to, aside: Vec::new(), notes };
     Ok(Examined { plan, base, early: survey.early, end })
@@ -143,6 +147,7 @@ impl<D: Directory> Repair<'_, D> {
     fn run(&mut self, base: Zxid, end: &End) -> Result<(), Fatal> {
         let last = self.repaired.last;
         self.move_newer(&self.dirs.snapshots, last, snapshot::parse_name)?;
+        self.move_newer(&self.dirs.snapshots, last, snapshot::parse_unfinished)?;
         if end.last < base || end.newest.is_none() {
             return self.begin_anew(base);
         }

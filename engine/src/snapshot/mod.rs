@@ -79,4 +79,9 @@ pub(crate) fn is_unfinished(name: &str) -> bool {
     name.starts_with("snapshot.") && name.ends_with(TEMPORARY) && name != EARLY
 }
 
+/// The zxid of a snapshot that was never finished. It was durable in the log when that was begun.
+pub(crate) fn parse_unfinished(name: &str) -> Option<Zxid> {
+    parse_name(name.strip_suffix(TEMPORARY)?)
+}
+
 const TEMPORARY: &str = ".tmp";
