@@ -102,6 +102,48 @@ fn locked_directory_is_refused_to_a_second_server() {
     DirectoryLock::acquire(&path).unwrap();
 }
 
+fn empty_file(path: &Path) -> std::fs::File {
+    std::fs::OpenOptions::new().write(true).create_new(true).open(path).unwrap()
+}
+
+/// The lock does not hang on a file that anyone may remove.
+#[test]
+fn locked_directory_stays_locked_whatever_is_done_to_the_lock_file() {
+    type Treatment = fn(&Path);
+    let removed: Treatment = |file| std::fs::remove_file(file).unwrap();
+    let renamed: Treatment = |file| std::fs::rename(file, file.with_extension("old")).unwrap();
+    let replaced: Treatment = |file| {
+        std::fs::remove_file(file).unwrap();
+        drop(empty_file(file));
+    };
+    for treatment in [removed, renamed, replaced] {
+        let parent = directory();
+        let home = DirectoryLock::acquire(parent.path()).unwrap();
+        let file = parent.path().join("ringkeeper.lock");
+        treatment(&file);
+        let there = file.exists();
+        for _ in 0..2 {
+            let error = DirectoryLock::acquire(parent.path()).unwrap_err();
+            assert!(matches!(error, DirectoryLockError::InUse { .. }), "{error}");
+            assert_eq!(file.exists(), there, "a refusal writes nothing");
+        }
+        drop(home);
+        DirectoryLock::acquire(parent.path()).unwrap();
+    }
+}
+
+/// A version that knows only the file, and has it.
+#[test]
+fn directory_whose_lock_file_is_locked_is_refused() {
+    let parent = directory();
+    let file = empty_file(&parent.path().join("ringkeeper.lock"));
+    file.lock().unwrap();
+    let error = DirectoryLock::acquire(parent.path()).unwrap_err();
+    assert!(matches!(error, DirectoryLockError::InUse { .. }), "{error}");
+    drop(file);
+    DirectoryLock::acquire(parent.path()).unwrap();
+}
+
 #[test]
 fn directory_of_zookeeper_is_refused_and_unchanged() {
     let parent = directory();
