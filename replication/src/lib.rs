@@ -13,5 +13,5 @@ mod step;
 
 pub use admission::WriteAdmission;
 pub use node::{Node, NodeSettings};
-pub use replica::{Replica, ReplicaSettings, SpentRemoval};
-pub use step::{Committed, Input, Outputs, Proposal};
+pub use replica::{LearningSettings, Replica, ReplicaSettings, SpentRemoval};
+pub use step::{Committed, Input, LeaderEvent, LeaderFault, Outputs, Proposal, SessionLife};

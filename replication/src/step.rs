@@ -5,7 +5,8 @@ use ringkeeper_engine::log::{Group, LogCapacity};
 use ringkeeper_engine::op::Read;
 use ringkeeper_engine::request::{Attachment, Origin, Outcome, Request};
 use ringkeeper_engine::sequencer::Caller;
-use ringkeeper_engine::txn::Txn;
+use ringkeeper_engine::txn::{Txn, TxnDigest};
+use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Now, SessionId, Zxid};
 
 /// One event for [`super::Replica::step`]. Only what orders takes the database.
@@ -30,6 +31,65 @@ pub enum Input<'a> {
     },
     /// What the log can still take.
     Capacity(LogCapacity),
+    /// What the leader of a learner has sent, in its order.
+    Leader {
+        /// What it is.
+        event: LeaderEvent,
+        /// The time.
+        now: Now,
+    },
+    /// The state was replaced by one that the leader has sent. Nothing that was ordered or learned
+    /// before is in the queues any more.
+    Replaced {
+        /// The new state.
+        db: &'a Database,
+        /// The time.
+        now: Now,
+    },
+}
+
+/// What happens on the link to the leader, behind the protocol.
+#[derive(Debug)]
+pub enum LeaderEvent {
+    /// The next transaction.
+    ///
+    /// Order: its zxid may follow that of the last one.
+    Learned(Box<Entry>),
+    /// Everything up to here is committed. It was learned before.
+    Committed(Zxid),
+    /// The oldest sync that was forwarded is answered: what was committed before it is here.
+    Synced,
+    /// A session that a client takes up here lives, or does not.
+    Revalidated(SessionId, SessionLife),
+    /// The leader of this epoch takes requests from now on: this server is as far as it is.
+    Serving(u32),
+    /// The link is lost. What is not answered waits for the next leader.
+    Lost,
+    /// The log was cut behind this zxid: what was learned behind it is gone.
+    Cut(Zxid),
+}
+
+/// Whether a session lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SessionLife {
+    /// It does.
+    Lives,
+    /// It has ended, or there never was one.
+    Ended,
+}
+
+/// What a leader has done that no leader does. The link to it has to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LeaderFault {
+    /// The answer to one request came before that to an earlier one of the same session.
+    #[error("the leader answered {0} out of order")]
+    OutOfOrder(&'static str),
+    /// The end of a session does not say which nodes go with it.
+    #[error(
+        "the leader does not list the ephemeral nodes of sessions that end: its setting \
+         zookeeper.closeSessionTxn.enabled must be true"
+    )]
+    PathsMissing,
 }
 
 /// The effects of the steps since it was last emptied.
@@ -42,6 +102,13 @@ pub struct Outputs {
     /// Order: a proposal is in here only after its log record was durable on a quorum, and a
     /// client is answered only after its proposal was applied.
     pub committed: Vec<Committed>,
+    /// Packets for the leader, in order. Empty where this server has none.
+    pub to_leader: Vec<u8>,
+    /// What the leader has done wrong.
+    pub fault: Option<LeaderFault>,
+    /// Every connection of this server has to be closed: waiting for a leader took too long, or
+    /// the state was replaced, so that watches would miss changes.
+    pub close_connections: bool,
 }
 
 /// One thing that is due: a commit, or what waited behind one.
@@ -55,6 +122,24 @@ pub enum Committed {
     Read(Origin, Caller, Box<Read>),
     /// Close this connection if it still owns the session, which has ended or moved.
     CloseConnection(Origin, SessionId),
+    /// Compare the state with the digest that stood behind the transaction applied last.
+    Verify(TxnDigest),
+}
+
+impl Committed {
+    /// What is left of it where its change is not made any more: a client that waits for the
+    /// change is cut off.
+    pub(crate) fn without_change(self) -> Option<Committed> {
+        match self {
+            Committed::Apply(proposal) => {
+                proposal.origin.map(|origin| Committed::Answer(origin, Outcome::Moved))
+            }
+            Committed::Verify(_) => None,
+            Committed::Answer(..) | Committed::Read(..) | Committed::CloseConnection(..) => {
+                Some(self)
+            }
+        }
+    }
 }
 
 /// An ordered transaction, and who waits for it.

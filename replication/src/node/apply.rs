@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ringkeeper_engine::database::Database;
+use ringkeeper_engine::Zxid;
+use ringkeeper_engine::database::{Database, DigestComparison};
 use ringkeeper_engine::op::{OpSettings, Read, Reading, read_owned};
 use ringkeeper_engine::request::{Answer, Origin, Outcome, ShardMessage};
 use ringkeeper_engine::sequencer::Caller;
@@ -10,7 +11,18 @@ use ringkeeper_engine::sequencer::Caller;
 use super::{Outbox, ShardPort};
 use crate::{Committed, Proposal};
 
-/// Applies one committed step.
+/// The state here is another one than the leader's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Divergence {
+    /// The transaction behind which they were compared.
+    pub zxid: Zxid,
+    /// The leader's digest.
+    pub expected: u64,
+    /// Our own.
+    pub found: u64,
+}
+
+/// Applies one committed step. An error is a state that is not the leader's.
 ///
 /// Order: changes reach the shards before the answer of the request that made them, so a
 /// notification precedes the writer's own reply.
@@ -19,7 +31,7 @@ pub(super) fn apply_committed(
     db: &mut Database,
     settings: &OpSettings,
     outbox: &mut Outbox<'_, impl ShardPort>,
-) {
+) -> Result<(), Divergence> {
     match committed {
         Committed::Apply(proposal) => apply(proposal, db, outbox),
         Committed::Answer(origin, outcome) => answer(origin, outcome, db, outbox),
@@ -31,7 +43,14 @@ pub(super) fn apply_committed(
             let message = ShardMessage::CloseConnection(origin.conn, session);
             outbox.send(origin.shard, message);
         }
+        Committed::Verify(digest) => {
+            let compared = db.compare_digest(Some(digest));
+            if let DigestComparison::Different { expected, found } = compared {
+                return Err(Divergence { zxid: db.applied(), expected, found });
+            }
+        }
     }
+    Ok(())
 }
 
 fn apply(proposal: Proposal, db: &mut Database, outbox: &mut Outbox<'_, impl ShardPort>) {

@@ -10,7 +10,8 @@
 //! | | commit | releases what a quorum holds |
 //! | | tick | lets time pass: sessions expire, spent nodes go |
 //! | | apply | changes the database, reports, answers |
-//! | [`Node::order`] | order | gives requests their place |
+//! | [`Node::order`] | learn | takes what the leader has sent, where there is one |
+//! | | order | gives requests their place, or sends them to the leader |
 //! | | flush | hands the group to the log |
 //! | | apply | answers what waits behind no commit |
 //!
@@ -26,18 +27,22 @@ mod ports;
 
 use std::collections::VecDeque;
 
+use ringkeeper_engine::database::Database;
 use ringkeeper_engine::log::gathering::{Decision, DiskState, PaceReport};
 use ringkeeper_engine::log::{Generation, Joined, LogCommand, LogEvent};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::{Millis, Zxid, limits};
 
+pub use self::apply::Divergence;
 use self::apply::apply_committed;
 use self::gathering::Gathering;
 pub use self::gathering::GroupSettings;
 use self::outbox::Backpressure;
 pub use self::outbox::MailboxLimits;
 use self::outbox::Outbox;
-pub use self::ports::{ClockPort, DatabasePort, LogPort, Observer, Ports, ShardPort};
+pub use self::ports::{
+    ClockPort, DatabasePort, LeaderPort, LogPort, NoLeader, Observer, Ports, ShardPort,
+};
 use crate::{Committed, Input, Outputs, Replica};
 
 /// Microseconds after which a stage applies nothing more until the next turn: groups may have
@@ -71,6 +76,8 @@ pub struct World<P: Ports> {
     pub database: P::Database,
     /// The rings between the node and its shards.
     pub shards: P::Shards,
+    /// The link to the leader.
+    pub leader: P::Leader,
     /// Metrics and messages.
     pub observer: P::Observer,
 }
@@ -88,6 +95,8 @@ pub struct Node<P: Ports> {
     log_events: VecDeque<LogEvent>,
     backpressure: Backpressure,
     next_tick: Millis,
+    /// The state is not the leader's: nothing is applied until it is replaced.
+    has_diverged: bool,
     world: World<P>,
 }
 
@@ -105,6 +114,7 @@ impl<P: Ports> Node<P> {
             log_events: VecDeque::new(),
             backpressure,
             next_tick: world.clock.now().mono,
+            has_diverged: false,
             settings,
             world,
         }
@@ -124,6 +134,7 @@ impl<P: Ports> Node<P> {
 
     /// Second half of a turn: what has arrived is ordered.
     pub fn order(&mut self) {
+        self.learn();
         self.order_requests();
         self.flush();
         self.apply();
@@ -145,12 +156,37 @@ impl<P: Ports> Node<P> {
         self.log_events.pop_front()
     }
 
+    /// Replaces the state by one that the leader has sent and that the log begins behind; its
+    /// command has ended. Every connection is closed: watches would miss changes.
+    pub fn install(&mut self, state: Database) {
+        let World { database, shards, clock, .. } = &mut self.world;
+        {
+            let mut db = database.write();
+            *db = state;
+            // Order: before a reader can see the new state.
+            (0..shards.count()).for_each(|shard| shards.lose_changes(shard));
+        }
+        self.committed = std::mem::take(&mut self.committed)
+            .into_iter()
+            .filter_map(|committed| committed.without_change())
+            .collect();
+        self.has_diverged = false;
+        let now = clock.now();
+        {
+            let db = self.world.database.read();
+            self.replica.step(Input::Replaced { db: &db, now }, &mut self.outputs);
+        }
+        self.end_step(self.outputs.group.records());
+    }
+
     /// Whether a turn would find something to do. Every queue that wakes the node's thread is
     /// looked at, so that it can look after it has said that it sleeps.
     pub fn has_work(&self) -> bool {
-        let apply = !self.committed.is_empty() && self.world.observer.has_capacity();
+        let apply =
+            !self.committed.is_empty() && !self.has_diverged && self.world.observer.has_capacity();
         let order = self.world.shards.has_requests() && self.can_order();
-        apply || order || self.world.log.is_flushed()
+        let learn = self.world.leader.has_events() && self.can_learn();
+        apply || order || learn || self.world.log.is_flushed()
     }
 
     /// Microseconds until time has to pass, or a group that waits is due.
@@ -245,6 +281,7 @@ impl<P: Ports> Node<P> {
     /// Releases what a quorum holds, now that our own log is durable up to `durable`.
     fn commit(&mut self, durable: Zxid) {
         self.replica.step(Input::Flushed(durable), &mut self.outputs);
+        self.world.leader.flushed(durable);
         self.committed.extend(self.outputs.committed.drain(..));
     }
 
@@ -264,6 +301,16 @@ impl<P: Ports> Node<P> {
         self.end_step(records);
         if self.replica.wants_tick() {
             self.next_tick = now.mono;
+        }
+    }
+
+    /// Takes what the leader has sent, as much as there is room for.
+    fn learn(&mut self) {
+        while self.can_learn() {
+            let Some(event) = self.world.leader.receive() else { break };
+            let (now, records) = (self.world.clock.now(), self.begin_step());
+            self.replica.step(Input::Leader { event, now }, &mut self.outputs);
+            self.end_step(records);
         }
     }
 
@@ -291,13 +338,17 @@ impl<P: Ports> Node<P> {
     /// Applies and answers what is committed: in critical sections of a bounded number of steps,
     /// and not longer than [`APPLY_US`].
     fn apply(&mut self) {
-        let World { clock, database, shards, observer, .. } = &mut self.world;
-        if self.committed.is_empty() {
+        let World { clock, database, shards, leader, observer, .. } = &mut self.world;
+        if self.committed.is_empty() || self.has_diverged {
             return;
         }
         let mut start_us = clock.micros();
         let until_us = start_us + APPLY_US;
-        while !self.committed.is_empty() && observer.has_capacity() && start_us < until_us {
+        while !self.committed.is_empty()
+            && !self.has_diverged
+            && observer.has_capacity()
+            && start_us < until_us
+        {
             let mut db = database.write();
             let mut outbox = Outbox::new(shards, self.settings.mailboxes);
             for _ in 0..self.settings.apply_batch {
@@ -306,7 +357,12 @@ impl<P: Ports> Node<P> {
                 }
                 let Some(next) = self.committed.pop_front() else { break };
                 observer.applying(&next);
-                apply_committed(next, &mut db, &self.settings.ops, &mut outbox);
+                let applied = apply_committed(next, &mut db, &self.settings.ops, &mut outbox);
+                if let Err(divergence) = applied {
+                    leader.diverged(divergence);
+                    self.has_diverged = true;
+                    break;
+                }
             }
             shards.publish();
             drop(db);
@@ -329,6 +385,13 @@ impl<P: Ports> Node<P> {
             && !self.backpressure.holds(shards)
     }
 
+    /// As [`Node::can_order`], for what the leader sends: that does not wait for shards, whose
+    /// clients ask for nothing there.
+    fn can_learn(&self) -> bool {
+        self.outputs.group.bytes() + self.world.log.waiting_bytes() < limits::GROUP_BYTES_MAX
+            && self.committed.len() < COMMITTED_MAX
+    }
+
     /// Before a step that may add records to the group. Returns how many it has.
     fn begin_step(&mut self) -> u32 {
         let group = &self.outputs.group;
@@ -340,12 +403,21 @@ impl<P: Ports> Node<P> {
 
     /// After it: takes over what it released.
     fn end_step(&mut self, records_before: u32) {
-        let World { clock, observer, .. } = &mut self.world;
+        let World { clock, observer, leader, shards, .. } = &mut self.world;
         let added = self.outputs.group.records() - records_before;
         if added > 0 {
             self.gathering.added(added, clock.micros());
         }
         self.committed.extend(self.outputs.committed.drain(..));
+        if !self.outputs.to_leader.is_empty() {
+            leader.send(&mut self.outputs.to_leader);
+        }
+        if let Some(fault) = self.outputs.fault.take() {
+            leader.fault(fault);
+        }
+        if std::mem::take(&mut self.outputs.close_connections) {
+            (0..shards.count()).for_each(|shard| shards.lose_changes(shard));
+        }
         if let Some(notes) = self.replica.take_quota_notes() {
             observer.quotas(notes, clock.now());
         }

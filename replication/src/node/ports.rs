@@ -4,7 +4,6 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use ringkeeper_engine::Now;
 use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::log::gathering::PaceReport;
 use ringkeeper_engine::log::{
@@ -12,8 +11,10 @@ use ringkeeper_engine::log::{
 };
 use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::sequencer::QuotaNotes;
+use ringkeeper_engine::{Now, Zxid};
 
-use crate::{Committed, WriteAdmission};
+use super::apply::Divergence;
+use crate::{Committed, LeaderEvent, LeaderFault, WriteAdmission};
 
 /// All that a node is connected to.
 pub trait Ports {
@@ -25,6 +26,8 @@ pub trait Ports {
     type Database: DatabasePort;
     /// The rings between the node and its shards.
     type Shards: ShardPort;
+    /// The link to the leader; [`NoLeader`] in a server that orders.
+    type Leader: LeaderPort;
     /// What listens for metrics and messages.
     type Observer: Observer;
 }
@@ -93,6 +96,46 @@ impl<T: DatabasePort> DatabasePort for Arc<T> {
     fn write(&self) -> T::Write<'_> {
         (**self).write()
     }
+}
+
+/// The link to the leader, behind the protocol that finds one and synchronizes with it.
+pub trait LeaderPort {
+    /// What has come next.
+    fn receive(&mut self) -> Option<LeaderEvent>;
+    /// Whether [`LeaderPort::receive`] has something.
+    fn has_events(&self) -> bool;
+    /// Takes packets for the leader, and leaves none.
+    fn send(&mut self, packets: &mut Vec<u8>);
+    /// Our own log is durable up to here. Acknowledgements wait for it.
+    fn flushed(&mut self, durable: Zxid);
+    /// The leader is not followed any more: it has done what no leader does.
+    fn fault(&mut self, fault: LeaderFault);
+    /// The leader is not followed any more: the state here has to be replaced by its own.
+    fn diverged(&mut self, divergence: Divergence);
+}
+
+/// The link of a server that has no leader.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct NoLeader;
+
+impl LeaderPort for NoLeader {
+    fn receive(&mut self) -> Option<LeaderEvent> {
+        None
+    }
+
+    fn has_events(&self) -> bool {
+        false
+    }
+
+    fn send(&mut self, packets: &mut Vec<u8>) {
+        assert!(packets.is_empty(), "a server that orders has no leader");
+    }
+
+    fn flushed(&mut self, _: Zxid) {}
+
+    fn fault(&mut self, _: LeaderFault) {}
+
+    fn diverged(&mut self, _: Divergence) {}
 }
 
 /// The rings between the node and its shards. Both directions keep their order.

@@ -29,6 +29,35 @@ impl CommitQueue {
         self.waiting.push_back(Committed::Apply(proposal));
     }
 
+    /// Adds what is due when everything that is ordered by now is applied.
+    pub(crate) fn push(&mut self, due: Committed) {
+        self.waiting.push_back(due);
+    }
+
+    /// Drops the proposals behind `upto`, which are not committed and never will be. What waits
+    /// between them is due all the same; a client whose write is dropped is cut off.
+    pub(crate) fn cut(&mut self, upto: Zxid) {
+        assert!(upto >= self.committed, "what is committed is cut");
+        self.drop_proposals(|zxid| zxid > upto);
+    }
+
+    /// The state was replaced by one at `committed`. What was learned before is in it, or is not:
+    /// a client whose write is dropped is cut off.
+    pub(crate) fn restart(&mut self, committed: Zxid) {
+        self.drop_proposals(|_| true);
+        self.committed = committed;
+    }
+
+    fn drop_proposals(&mut self, is_dropped: impl Fn(Zxid) -> bool) {
+        let mut drops = false;
+        for due in std::mem::take(&mut self.waiting) {
+            if let Committed::Apply(proposal) = &due {
+                drops = is_dropped(proposal.txn.zxid);
+            }
+            self.waiting.extend(if drops { due.without_change() } else { Some(due) });
+        }
+    }
+
     /// Answers after everything that is ordered by now.
     pub(crate) fn answer(&mut self, origin: Origin, outcome: Outcome) {
         self.waiting.push_back(Committed::Answer(origin, outcome));

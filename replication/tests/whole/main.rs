@@ -6,6 +6,8 @@ mod edges;
 #[path = "../../../engine/fuzz/src/frames.rs"]
 mod frames;
 mod golden;
+mod leader;
+mod learning;
 mod model;
 mod mutate;
 mod order;

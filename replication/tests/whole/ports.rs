@@ -17,6 +17,8 @@ use ringkeeper_engine::{Millis, Now, Zxid};
 use ringkeeper_replication::node::{ClockPort, DatabasePort, LogPort, Observer, Ports, ShardPort};
 use ringkeeper_replication::{Committed, WriteAdmission};
 
+use crate::leader::MemoryLeader;
+
 /// Connects a node to memory.
 pub(crate) struct MemoryPorts;
 
@@ -25,6 +27,7 @@ impl Ports for MemoryPorts {
     type Log = MemoryLog;
     type Database = MemoryDatabase;
     type Shards = Mailboxes;
+    type Leader = MemoryLeader;
     type Observer = History;
 }
 

@@ -18,16 +18,19 @@ use ringkeeper_engine::throttle::{ConnectionLimits, ConnectionThrottle, RequestL
 use ringkeeper_engine::tree::{Digest, Tree};
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::watch::ConnId;
-use ringkeeper_engine::{Millis, Now, SessionId};
+use ringkeeper_engine::{Millis, Now, SessionId, Zxid};
 use ringkeeper_replication::node::{ClockPort, DatabasePort, GroupSettings, MailboxLimits, World};
 use ringkeeper_replication::{
-    Node, NodeSettings, Replica, ReplicaSettings, SpentRemoval, WriteAdmission,
+    LearningSettings, Node, NodeSettings, Replica, ReplicaSettings, SpentRemoval, WriteAdmission,
 };
 
+use crate::leader::{MemoryLeader, Wire};
 use crate::ports::{
     Event, History, Mailbox, Mailboxes, MemoryClock, MemoryDatabase, MemoryLog, MemoryPorts,
 };
 
+/// The time at which every server starts.
+const NOW: Now = Now { wall: Millis(1_700_000_000_000), mono: Millis(1_000) };
 /// Seed of the hash tables; any will do.
 pub(crate) const HASH_SEED: u64 = 7;
 /// Batches of requests that fit between a shard and the node.
@@ -112,11 +115,29 @@ impl Server {
 
     /// A server that was started on a log.
     pub(crate) fn after(history: Vec<Txn>, settings: ServerSettings) -> Server {
-        let (mut db, events) = (empty_database(), Rc::new(RefCell::new(Vec::new())));
+        let mut db = empty_database();
         history.iter().for_each(|txn| drop(db.apply(txn, Interest::None)));
-        let now = Now { wall: Millis(1_700_000_000_000), mono: Millis(1_000) };
-        let clock = MemoryClock::at(now);
-        let replica = replica(&db, &settings, now);
+        let replica = replica(&db, &settings, NOW, None);
+        Server::with(replica, (db, history), settings, MemoryLeader::default())
+    }
+
+    /// A server that was just started for the first time, and that has a leader. Its clients wait
+    /// for one no longer than `hold_ms`.
+    pub(crate) fn learner(settings: ServerSettings, link: MemoryLeader, hold_ms: i64) -> Server {
+        let db = empty_database();
+        let learning = LearningSettings { record_bytes_max: settings.frame_bytes_max, hold_ms };
+        let replica = replica(&db, &settings, NOW, Some(learning));
+        Server::with(replica, (db, Vec::new()), settings, link)
+    }
+
+    fn with(
+        replica: Replica,
+        (db, history): (Database, Vec<Txn>),
+        settings: ServerSettings,
+        leader: MemoryLeader,
+    ) -> Server {
+        let events = Rc::new(RefCell::new(Vec::new()));
+        let clock = MemoryClock::at(NOW);
         let log = MemoryLog::new(events.clone());
         let synced = log.synced.clone();
         let world = World {
@@ -124,6 +145,7 @@ impl Server {
             log,
             database: MemoryDatabase(RefCell::new(db)),
             shards: Mailboxes::new(usize::from(settings.shards), events.clone()),
+            leader,
             observer: History::new(synced),
         };
         let node_settings = NodeSettings {
@@ -141,7 +163,17 @@ impl Server {
             })
             .collect();
         let node = Node::new(replica, node_settings, world);
-        Server { history, shards, now, events, node, clock }
+        Server { history, shards, now: NOW, events, node, clock }
+    }
+
+    /// The last zxid given, or learned.
+    pub(crate) fn last(&self) -> Zxid {
+        self.node.replica().last()
+    }
+
+    /// The link to the leader.
+    pub(crate) fn wire(&self) -> Ref<'_, Wire> {
+        self.node.world().leader.0.borrow()
     }
 
     /// The committed state.
@@ -303,7 +335,12 @@ fn take_messages(thread: &mut ShardThread, mailbox: &mut Mailbox, moment: Moment
     }
 }
 
-fn replica(db: &Database, settings: &ServerSettings, now: Now) -> Replica {
+fn replica(
+    db: &Database,
+    settings: &ServerSettings,
+    now: Now,
+    learning: Option<LearningSettings>,
+) -> Replica {
     let sessions = SessionTable::new(2_000, 4_000, 40_000);
     let connections = settings.connections.clone();
     let settings = ReplicaSettings {
@@ -315,7 +352,10 @@ fn replica(db: &Database, settings: &ServerSettings, now: Now) -> Replica {
         hash_seed: HASH_SEED,
         connections: connections.map(|limits| ConnectionThrottle::new(limits, now.mono)),
     };
-    Replica::new(db, sessions, settings, now)
+    match learning {
+        None => Replica::new(db, sessions, settings, now),
+        Some(learning) => Replica::learner(db, sessions, (settings, learning), now),
+    }
 }
 
 fn shard_settings(settings: &ServerSettings) -> ShardSettings {

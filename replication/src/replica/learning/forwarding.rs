@@ -1,0 +1,441 @@
+//! Requests of this server's clients that the leader has to answer, and what waits behind them.
+//!
+//! The answers of one session leave in the order of its requests. So a read or a refusal behind a
+//! write that is on its way waits here until that write has come back as a transaction, and goes
+//! into the commit queue right behind it. Sessions do not wait for each other.
+//!
+//! What is not answered yet is kept, to be sent again to the next leader: see
+//! [`Forwarding::resend`].
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ringkeeper_engine::request::Origin;
+use ringkeeper_engine::txn::{Txn, TxnBody};
+use ringkeeper_engine::{Millis, SessionId};
+
+use crate::Committed;
+
+/// What a request on its way waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Awaited {
+    /// The transaction that creates its session, with this timeout in milliseconds.
+    Opened(i32),
+    /// The transaction with the client's number, be it a refusal.
+    Written(i32),
+    /// The end of its session, by the client's number.
+    Closed(i32),
+    /// The leader's SYNC, which comes in the order of the requests on a link.
+    Synced,
+}
+
+/// A request on its way to the leader.
+#[derive(Debug)]
+pub(crate) struct Forwarded {
+    /// The connection that is answered.
+    pub(crate) origin: Origin,
+    /// What answers it.
+    pub(crate) awaited: Awaited,
+    /// The order of all requests of this server.
+    number: u64,
+    /// The packet, to send it again.
+    packet: Box<[u8]>,
+    /// The epoch of the leader that it was sent to last.
+    sent: Option<u32>,
+}
+
+/// What a session waits for, in order.
+#[derive(Debug)]
+enum Waiting {
+    Forwarded(Forwarded),
+    Local(Committed),
+}
+
+/// A session that a client takes up here; the leader has to say whether it lives.
+#[derive(Debug)]
+pub(crate) struct Revalidation {
+    /// The connection that is answered.
+    pub(crate) origin: Origin,
+    /// The timeout agreed, milliseconds.
+    pub(crate) timeout_ms: i32,
+    number: u64,
+    packet: Box<[u8]>,
+}
+
+/// The leader has answered something else than what was due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct OutOfOrder;
+
+/// A request that is answered, and what has waited behind it alone.
+pub(crate) type Answered = (Forwarded, Vec<Committed>);
+
+/// What is on its way, by session.
+#[derive(Default)]
+pub(crate) struct Forwarding {
+    sessions: BTreeMap<SessionId, VecDeque<Waiting>>,
+    /// The sessions whose SYNC is due, in order.
+    syncs: VecDeque<SessionId>,
+    revalidations: BTreeMap<SessionId, VecDeque<Revalidation>>,
+    next_number: u64,
+    len: usize,
+    /// Since when the oldest request waits that was forwarded when nothing else was.
+    since: Option<Millis>,
+}
+
+impl Forwarding {
+    /// Requests and what waits behind them.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Since when something waits without a break.
+    pub(crate) fn since(&self) -> Option<Millis> {
+        self.since
+    }
+
+    /// Keeps a request of a session until it is answered.
+    pub(crate) fn forward(
+        &mut self,
+        session: SessionId,
+        (origin, awaited): (Origin, Awaited),
+        (packet, sent): (&[u8], Option<u32>),
+        now: Millis,
+    ) {
+        let (number, packet) = (self.number(now), packet.into());
+        if awaited == Awaited::Synced {
+            self.syncs.push_back(session);
+        }
+        let forwarded = Forwarded { origin, awaited, number, packet, sent };
+        self.sessions.entry(session).or_default().push_back(Waiting::Forwarded(forwarded));
+    }
+
+    /// Keeps a session that a client takes up until the leader has said whether it lives.
+    pub(crate) fn revalidate(
+        &mut self,
+        session: SessionId,
+        (origin, timeout_ms): (Origin, i32),
+        packet: &[u8],
+        now: Millis,
+    ) {
+        let (number, packet) = (self.number(now), packet.into());
+        let revalidation = Revalidation { origin, timeout_ms, number, packet };
+        self.revalidations.entry(session).or_default().push_back(revalidation);
+    }
+
+    /// Puts something behind what its session waits for. It comes back where the session waits
+    /// for nothing.
+    pub(crate) fn behind(&mut self, session: SessionId, local: Committed) -> Option<Committed> {
+        let Some(waiting) = self.sessions.get_mut(&session) else { return Some(local) };
+        waiting.push_back(Waiting::Local(local));
+        self.len += 1;
+        None
+    }
+
+    /// The request that a transaction answers, and what has waited behind it. None where it is of
+    /// another server, or of the leader itself.
+    pub(crate) fn answered_by(&mut self, txn: &Txn) -> Result<Option<Answered>, OutOfOrder> {
+        match self.position(txn) {
+            None => Ok(None),
+            Some(0) => Ok(self.pop(txn.session)),
+            Some(_) => Err(OutOfOrder),
+        }
+    }
+
+    /// The syncs whose answers were lost with a link, and that come before the request which a
+    /// transaction answers: the leader has ordered that request later, so everything that they
+    /// wait for is learned by now. Requests before it that are no syncs are out of order.
+    pub(crate) fn answered_before(&mut self, txn: &Txn) -> Vec<Answered> {
+        let mut all = Vec::new();
+        while self.position(txn).is_some_and(|position| position > 0) {
+            let waiting = self.sessions.get(&txn.session).and_then(VecDeque::front);
+            let Some(Waiting::Forwarded(Forwarded { awaited: Awaited::Synced, .. })) = waiting
+            else {
+                break;
+            };
+            let first = self.syncs.iter().position(|session| *session == txn.session);
+            self.syncs.remove(first.expect("every sync is in the list"));
+            all.extend(self.pop(txn.session));
+        }
+        all
+    }
+
+    /// Where the request stands in its session that a transaction answers.
+    fn position(&self, txn: &Txn) -> Option<usize> {
+        self.sessions.get(&txn.session)?.iter().position(|waiting| match waiting {
+            Waiting::Forwarded(forwarded) => answers(txn, forwarded.awaited),
+            Waiting::Local(_) => false,
+        })
+    }
+
+    /// The leader has answered the oldest sync.
+    pub(crate) fn synced(&mut self) -> Result<Answered, OutOfOrder> {
+        let session = self.syncs.front().copied().ok_or(OutOfOrder)?;
+        match self.sessions.get(&session).and_then(VecDeque::front) {
+            Some(Waiting::Forwarded(Forwarded { awaited: Awaited::Synced, .. })) => {}
+            _ => return Err(OutOfOrder),
+        }
+        self.syncs.pop_front();
+        self.pop(session).ok_or(OutOfOrder)
+    }
+
+    /// The leader has said whether a session lives.
+    pub(crate) fn revalidated(&mut self, session: SessionId) -> Result<Revalidation, OutOfOrder> {
+        let waiting = self.revalidations.get_mut(&session).ok_or(OutOfOrder)?;
+        let first = waiting.pop_front().ok_or(OutOfOrder)?;
+        if waiting.is_empty() {
+            self.revalidations.remove(&session);
+        }
+        self.ended(1);
+        Ok(first)
+    }
+
+    /// Appends everything that is not answered, in the order in which it was forwarded, for the
+    /// leader of an epoch. Returns what is given up.
+    ///
+    /// A write takes effect once. When the leader of a later epoch is established, the history
+    /// before it is final: a write that is in there was answered from it, and one that is not never
+    /// will be, because the leader before it has dropped what it had not ordered. But a write that
+    /// was sent to the same leader over a link that is lost may still be ordered there, or may not:
+    /// it is not sent again, and its session's requests are given up. Whatever else is sent twice
+    /// does no more than once.
+    pub(crate) fn resend(&mut self, epoch: u32, out: &mut Vec<u8>) -> Vec<GivenUp> {
+        let given_up = self.give_up_unknown(epoch);
+        let mut packets: Vec<(u64, &[u8], Option<SessionId>)> = Vec::with_capacity(self.len);
+        for (session, waiting) in &mut self.sessions {
+            for waiting in waiting {
+                let Waiting::Forwarded(forwarded) = waiting else { continue };
+                forwarded.sent = Some(epoch);
+                let sync = (forwarded.awaited == Awaited::Synced).then_some(*session);
+                packets.push((forwarded.number, &forwarded.packet, sync));
+            }
+        }
+        let revalidations = self.revalidations.values().flatten();
+        packets.extend(revalidations.map(|waiting| (waiting.number, &*waiting.packet, None)));
+        packets.sort_unstable_by_key(|(number, ..)| *number);
+        packets.iter().for_each(|(_, packet, _)| out.extend_from_slice(packet));
+        self.syncs = packets.into_iter().filter_map(|(.., sync)| sync).collect();
+        given_up
+    }
+
+    /// Gives up the sessions with a write that this leader has got before.
+    fn give_up_unknown(&mut self, epoch: u32) -> Vec<GivenUp> {
+        let is_unknown = |waiting: &Waiting| match waiting {
+            Waiting::Forwarded(Forwarded { awaited: Awaited::Written(_), sent, .. }) => {
+                *sent == Some(epoch)
+            }
+            Waiting::Forwarded(_) | Waiting::Local(_) => false,
+        };
+        let sessions = std::mem::take(&mut self.sessions);
+        let (unknown, kept): (BTreeMap<_, _>, _) =
+            sessions.into_iter().partition(|(_, all)| all.iter().any(is_unknown));
+        self.sessions = kept;
+        let given_up: Vec<_> = unknown.into_values().flatten().map(GivenUp::of).collect();
+        self.ended(given_up.len());
+        given_up
+    }
+
+    /// Gives up everything: the connections that wait, and what was due behind.
+    pub(crate) fn give_up(&mut self) -> Vec<GivenUp> {
+        let mut all = Vec::with_capacity(self.len);
+        let sessions = std::mem::take(&mut self.sessions);
+        all.extend(sessions.into_values().flatten().map(GivenUp::of));
+        let revalidations = std::mem::take(&mut self.revalidations).into_values().flatten();
+        all.extend(revalidations.map(|waiting| GivenUp::Revalidation(waiting.origin)));
+        self.syncs.clear();
+        self.ended(all.len());
+        all
+    }
+
+    fn number(&mut self, now: Millis) -> u64 {
+        self.since.get_or_insert(now);
+        self.len += 1;
+        self.next_number += 1;
+        self.next_number
+    }
+
+    fn ended(&mut self, count: usize) {
+        self.len -= count;
+        if self.len == 0 {
+            self.since = None;
+        }
+    }
+
+    /// Takes the first request of a session, and what waits behind no other one.
+    fn pop(&mut self, session: SessionId) -> Option<Answered> {
+        let waiting = self.sessions.get_mut(&session)?;
+        let Some(Waiting::Forwarded(first)) = waiting.pop_front() else {
+            panic!("nothing waits that is behind no request")
+        };
+        let mut behind = Vec::new();
+        while let Some(Waiting::Local(_)) = waiting.front() {
+            if let Some(Waiting::Local(local)) = waiting.pop_front() {
+                behind.push(local);
+            }
+        }
+        if waiting.is_empty() {
+            self.sessions.remove(&session);
+        }
+        self.ended(1 + behind.len());
+        Some((first, behind))
+    }
+}
+
+/// Something that is given up.
+pub(crate) enum GivenUp {
+    /// A request.
+    Forwarded(Origin, Awaited),
+    /// A session that was to be taken up.
+    Revalidation(Origin),
+    /// What was due behind a request.
+    Local(Committed),
+}
+
+impl GivenUp {
+    fn of(waiting: Waiting) -> GivenUp {
+        match waiting {
+            Waiting::Forwarded(Forwarded { origin, awaited, .. }) => {
+                GivenUp::Forwarded(origin, awaited)
+            }
+            Waiting::Local(local) => GivenUp::Local(local),
+        }
+    }
+}
+
+/// Whether a transaction of the same session is what a request waits for. A refusal answers
+/// whatever has its number.
+fn answers(txn: &Txn, awaited: Awaited) -> bool {
+    match (&txn.body, awaited) {
+        (TxnBody::CreateSession { .. }, Awaited::Opened(_)) => true,
+        (TxnBody::CreateSession { .. }, _) | (_, Awaited::Opened(_) | Awaited::Synced) => false,
+        (TxnBody::CloseSession { .. }, Awaited::Closed(cxid)) => txn.cxid == cxid,
+        (TxnBody::CloseSession { .. }, Awaited::Written(_)) => false,
+        (TxnBody::Error(_), Awaited::Closed(cxid)) => txn.cxid == cxid,
+        (_, Awaited::Closed(_)) => false,
+        (_, Awaited::Written(cxid)) => txn.cxid == cxid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringkeeper_engine::Zxid;
+    use ringkeeper_engine::request::Outcome;
+    use ringkeeper_engine::watch::ConnId;
+
+    use super::*;
+
+    const A: SessionId = SessionId(0xa);
+    const B: SessionId = SessionId(0xb);
+
+    fn origin(conn: u32) -> Origin {
+        Origin { shard: 0, conn: ConnId(conn) }
+    }
+
+    fn txn(session: SessionId, cxid: i32, body: TxnBody) -> Txn {
+        Txn { session, cxid, zxid: Zxid(1), time: Millis(0), body }
+    }
+
+    fn check(session: SessionId, cxid: i32) -> Txn {
+        txn(session, cxid, TxnBody::Check { path: "/".into(), version: 0 })
+    }
+
+    fn forward(all: &mut Forwarding, session: SessionId, awaited: Awaited) {
+        let packet = [all.next_number as u8];
+        all.forward(session, (origin(session.0 as u32), awaited), (&packet, None), Millis(5));
+    }
+
+    fn read(all: &mut Forwarding, session: SessionId) -> bool {
+        all.behind(session, Committed::Answer(origin(9), Outcome::Synced)).is_none()
+    }
+
+    #[test]
+    fn answer_of_a_request_releases_what_waits_behind_it_alone() {
+        let mut all = Forwarding::default();
+        forward(&mut all, A, Awaited::Written(1));
+        assert!(read(&mut all, A) && read(&mut all, A) && !read(&mut all, B));
+        forward(&mut all, A, Awaited::Written(2));
+        assert!(read(&mut all, A));
+        assert!(all.answered_by(&check(B, 1)).is_ok_and(|found| found.is_none()));
+        let (first, behind) = all.answered_by(&check(A, 1)).unwrap().unwrap();
+        assert_eq!((first.awaited, behind.len(), all.len()), (Awaited::Written(1), 2, 2));
+        assert_eq!(all.since(), Some(Millis(5)));
+        let (second, behind) = all.answered_by(&check(A, 2)).unwrap().unwrap();
+        assert_eq!((second.origin, behind.len(), all.len()), (origin(0xa), 1, 0));
+        assert_eq!(all.since(), None);
+        assert!(!read(&mut all, A));
+    }
+
+    #[test]
+    fn answer_to_a_later_request_is_out_of_order() {
+        let mut all = Forwarding::default();
+        forward(&mut all, A, Awaited::Written(1));
+        forward(&mut all, A, Awaited::Written(2));
+        assert_eq!(all.answered_by(&check(A, 2)).map(|_| ()), Err(OutOfOrder));
+        forward(&mut all, A, Awaited::Synced);
+        assert_eq!(all.synced().map(|_| ()), Err(OutOfOrder));
+        assert_eq!(all.revalidated(A).map(|_| ()), Err(OutOfOrder));
+    }
+
+    #[test]
+    fn write_that_the_same_leader_has_got_is_given_up_with_its_session() {
+        let mut all = Forwarding::default();
+        forward(&mut all, A, Awaited::Synced);
+        assert!(all.resend(7, &mut Vec::new()).is_empty());
+        forward(&mut all, B, Awaited::Written(1));
+        assert!(read(&mut all, B));
+        let mut out = Vec::new();
+        assert!(all.resend(7, &mut out).is_empty(), "it was not sent before");
+        forward(&mut all, B, Awaited::Synced);
+        out.clear();
+        assert_eq!(all.resend(7, &mut out).len(), 3);
+        assert_eq!((out, all.len()), (vec![0], 1));
+    }
+
+    #[test]
+    fn lost_answer_of_a_sync_is_implied_by_a_later_write() {
+        let mut all = Forwarding::default();
+        forward(&mut all, B, Awaited::Synced);
+        forward(&mut all, A, Awaited::Synced);
+        assert!(read(&mut all, A));
+        forward(&mut all, A, Awaited::Written(3));
+        assert!(all.answered_before(&check(A, 2)).is_empty());
+        let [(sync, behind)] = &all.answered_before(&check(A, 3))[..] else { panic!("it is one") };
+        assert_eq!((sync.origin, behind.len()), (origin(0xa), 1));
+        assert!(all.answered_by(&check(A, 3)).is_ok_and(|found| found.is_some()));
+        assert_eq!(all.synced().map(|(sync, _)| sync.origin), Ok(origin(0xb)));
+        forward(&mut all, A, Awaited::Written(4));
+        forward(&mut all, A, Awaited::Written(5));
+        assert!(all.answered_before(&check(A, 5)).is_empty(), "a write is not implied");
+    }
+
+    #[test]
+    fn end_of_a_session_by_the_leader_answers_no_request() {
+        let mut all = Forwarding::default();
+        forward(&mut all, A, Awaited::Written(0));
+        let ended = txn(A, 0, TxnBody::CloseSession { paths: Vec::new() });
+        assert!(all.answered_by(&ended).is_ok_and(|found| found.is_none()));
+        forward(&mut all, B, Awaited::Closed(3));
+        let closed = txn(B, 3, TxnBody::CloseSession { paths: Vec::new() });
+        assert!(all.answered_by(&closed).is_ok_and(|found| found.is_some()));
+    }
+
+    #[test]
+    fn resent_requests_keep_their_order_and_syncs_with_them() {
+        let mut all = Forwarding::default();
+        forward(&mut all, B, Awaited::Synced);
+        forward(&mut all, A, Awaited::Written(1));
+        all.revalidate(B, (origin(3), 4_000), &[2], Millis(7));
+        forward(&mut all, A, Awaited::Synced);
+        forward(&mut all, B, Awaited::Written(4));
+        let mut out = Vec::new();
+        assert!(all.resend(1, &mut out).is_empty());
+        assert_eq!(out, [0, 1, 2, 3, 4]);
+        assert_eq!(all.synced().unwrap().0.origin, origin(0xb));
+        assert!(all.answered_by(&check(A, 1)).unwrap().is_some());
+        out.clear();
+        assert!(all.resend(2, &mut out).is_empty());
+        assert_eq!(out, [2, 3, 4]);
+        assert_eq!(all.synced().unwrap().0.origin, origin(0xa));
+        assert_eq!(all.revalidated(B).unwrap().timeout_ms, 4_000);
+        assert_eq!(all.give_up().len(), 1);
+        assert_eq!((all.len(), all.since()), (0, None));
+    }
+}

@@ -1,0 +1,305 @@
+//! A server that has a leader: it learns transactions in the leader's order, and sends its clients'
+//! writes there.
+
+mod forwarding;
+mod state;
+
+use ringkeeper_engine::database::Database;
+use ringkeeper_engine::request::{Origin, Outcome, Request, RequestKind};
+use ringkeeper_engine::session::SessionTable;
+use ringkeeper_engine::throttle::NewConnection;
+use ringkeeper_engine::wire::connect::Password;
+use ringkeeper_engine::zookeeper::Entry;
+use ringkeeper_engine::{Millis, Now, SessionId, Zxid};
+
+use self::forwarding::{Awaited, GivenUp, OutOfOrder};
+use self::state::{LearnerState, Released};
+use super::Common;
+use super::serving::connection_of;
+use crate::step::{LeaderEvent, LeaderFault, SessionLife};
+use crate::{Committed, Input, Outputs, Proposal};
+
+/// How a server has a leader.
+#[derive(Clone, Copy, Debug)]
+pub struct LearningSettings {
+    /// Bytes of a record that the leader takes: its `jute.maxbuffer`.
+    pub record_bytes_max: usize,
+    /// How long clients may wait for a leader, milliseconds. Then all connections are closed, so
+    /// that they look for another server.
+    pub hold_ms: i64,
+}
+
+/// The part of a replica that has a leader.
+pub(super) struct Learning {
+    state: LearnerState,
+    hold_ms: i64,
+    /// The leader has done what no leader does, and the link has not ended yet.
+    is_faulty: bool,
+}
+
+impl Learning {
+    /// Begins behind what was recovered, without a leader.
+    pub(super) fn new(
+        db: &Database,
+        sessions: SessionTable,
+        settings: LearningSettings,
+        now: Millis,
+    ) -> Learning {
+        let state = LearnerState::new(db, sessions, settings.record_bytes_max, now);
+        Learning { state, hold_ms: settings.hold_ms, is_faulty: false }
+    }
+
+    /// The sessions of the ensemble, as far as they are learned.
+    pub(super) fn sessions(&self) -> &SessionTable {
+        self.state.sessions()
+    }
+
+    /// The last transaction that the leader has sent.
+    pub(super) fn last(&self) -> Zxid {
+        self.state.last()
+    }
+
+    /// Requests that the leader has to answer, and what waits behind them.
+    pub(super) fn outstanding(&self) -> usize {
+        self.state.outstanding()
+    }
+
+    /// See [`super::Replica::step`].
+    pub(super) fn step(&mut self, common: &mut Common, input: Input<'_>, out: &mut Outputs) {
+        match input {
+            Input::Requests { requests, db, now } => {
+                common.assert_applied(db);
+                self.state.pass(now.mono);
+                for request in requests.drain(..) {
+                    self.on_request(common, request, now, out);
+                }
+            }
+            Input::Flushed(upto) => self.state.flushed(upto),
+            Input::Tick { db, now } => {
+                common.assert_applied(db);
+                self.state.pass(now.mono);
+                self.on_tick(common, now, out);
+            }
+            // A leader that a learner's log holds up does not wait: the link ends.
+            Input::Capacity(_) => {}
+            Input::Leader { event, now } => {
+                self.state.pass(now.mono);
+                self.on_link(common, event, out);
+            }
+            Input::Replaced { db, now } => {
+                self.state.pass(now.mono);
+                self.on_replaced(common, db, out);
+            }
+        }
+        self.release(common, out);
+    }
+
+    fn on_request(&mut self, common: &mut Common, request: Request, now: Now, out: &mut Outputs) {
+        let Request { origin, caller, kind } = request;
+        let (state, packets) = (&mut self.state, &mut out.to_leader);
+        let session = caller.session;
+        let refused = match kind {
+            RequestKind::Open { .. } if !common.serving.admits(NewConnection::Open, now) => {
+                return common.queue.answer(origin, Outcome::Unavailable);
+            }
+            RequestKind::Attach { .. } if !common.serving.admits(NewConnection::Renew, now) => {
+                return common.queue.answer(origin, Outcome::Unavailable);
+            }
+            RequestKind::Open { timeout_ms } => {
+                let session = common.serving.new_session(state.sessions());
+                let timeout_ms = state.sessions().clamp(timeout_ms);
+                return state.open(session, (origin, timeout_ms), packets);
+            }
+            RequestKind::Attach { session, password, timeout_ms } => {
+                let attach = (session, password, timeout_ms);
+                return self.attach(common, origin, attach, packets);
+            }
+            RequestKind::Read(read) => {
+                let read = Committed::Read(origin, caller, read);
+                return self.behind(common, session, read);
+            }
+            RequestKind::Sync => return state.sync(&caller, origin, packets),
+            RequestKind::Close => state.close(&caller, origin, packets),
+            RequestKind::Write(write) => state.write(&caller, origin, &write, packets),
+        };
+        if let Err(outcome) = refused {
+            self.behind(common, session, Committed::Answer(origin, outcome));
+        }
+    }
+
+    /// Puts an answer or a read behind what its session waits for, be it an answer of the leader
+    /// or the commit of what was learned by now.
+    fn behind(&mut self, common: &mut Common, session: SessionId, local: Committed) {
+        if let Some(local) = self.state.behind(session, local) {
+            common.queue.push(local);
+        }
+    }
+
+    /// The password is verified here: a stranger who guesses an id gets no further.
+    fn attach(
+        &mut self,
+        common: &mut Common,
+        origin: Origin,
+        (session, password, timeout_ms): (SessionId, Option<Password>, i32),
+        packets: &mut Vec<u8>,
+    ) {
+        if !common.serving.verify(session, password.as_ref()) {
+            return common.queue.answer(origin, Outcome::Gone);
+        }
+        let timeout_ms = self.state.sessions().clamp(timeout_ms);
+        self.state.revalidate(session, (origin, timeout_ms), packets);
+    }
+
+    /// What follows a fault is not looked at: the link ends.
+    fn on_link(&mut self, common: &mut Common, event: LeaderEvent, out: &mut Outputs) {
+        match event {
+            LeaderEvent::Lost => self.is_faulty = false,
+            _ if self.is_faulty => return,
+            _ => {}
+        }
+        if let Err(fault) = self.on_event(common, event, out) {
+            self.is_faulty = true;
+            out.fault = Some(fault);
+        }
+    }
+
+    fn on_event(
+        &mut self,
+        common: &mut Common,
+        event: LeaderEvent,
+        out: &mut Outputs,
+    ) -> Result<(), LeaderFault> {
+        match event {
+            LeaderEvent::Learned(entry) => self.learn(common, *entry, out)?,
+            LeaderEvent::Committed(upto) => self.state.commit(upto),
+            LeaderEvent::Synced => {
+                let (first, behind) = self.state.synced().map_err(fault("a sync"))?;
+                common.queue.answer(first.origin, Outcome::Synced);
+                behind.into_iter().for_each(|local| common.queue.push(local));
+            }
+            LeaderEvent::Revalidated(session, life) => self.revalidated(common, session, life)?,
+            LeaderEvent::Serving(epoch) => {
+                let given_up = self.state.serve(epoch, &mut out.to_leader);
+                answer_given_up(common, given_up);
+            }
+            LeaderEvent::Lost => self.state.lose(),
+            LeaderEvent::Cut(upto) => {
+                common.queue.cut(upto);
+                self.state.cut(upto);
+            }
+        }
+        Ok(())
+    }
+
+    fn learn(
+        &mut self,
+        common: &mut Common,
+        entry: Entry,
+        out: &mut Outputs,
+    ) -> Result<(), LeaderFault> {
+        let Entry { txn, lists_paths, digest } = entry;
+        if !lists_paths {
+            return Err(LeaderFault::PathsMissing);
+        }
+        let (syncs, answered) = self.state.learn(&txn).map_err(fault("a write"))?;
+        for (sync, behind) in syncs {
+            common.queue.answer(sync.origin, Outcome::Synced);
+            behind.into_iter().for_each(|local| common.queue.push(local));
+        }
+        let (origin, behind) = match answered {
+            None => (None, Vec::new()),
+            Some((forwarded, behind)) => (Some(forwarded.origin), behind),
+        };
+        let proposal = Proposal { txn, origin, attachment: None };
+        common.queue.propose(proposal, &mut out.group);
+        digest.into_iter().for_each(|digest| common.queue.push(Committed::Verify(digest)));
+        behind.into_iter().for_each(|local| common.queue.push(local));
+        Ok(())
+    }
+
+    fn revalidated(
+        &mut self,
+        common: &mut Common,
+        session: SessionId,
+        life: SessionLife,
+    ) -> Result<(), LeaderFault> {
+        let found = self.state.revalidated(session, life);
+        let (waiting, attached) = found.map_err(fault("a session's renewal"))?;
+        let Some(attached) = attached else {
+            common.queue.answer(waiting.origin, Outcome::Gone);
+            return Ok(());
+        };
+        let previous = attached.previous.and_then(connection_of);
+        if let Some(previous) = previous.filter(|previous| *previous != waiting.origin) {
+            common.queue.close_connection(previous, session);
+        }
+        let timeout_ms = waiting.timeout_ms;
+        let attachment = common.serving.attachment(session, timeout_ms, attached.last_heard);
+        common.queue.answer(waiting.origin, Outcome::Granted(attachment));
+        Ok(())
+    }
+
+    /// Clients that wait for a leader for too long are sent to look for another server.
+    fn on_tick(&mut self, common: &mut Common, now: Now, out: &mut Outputs) {
+        let waits = self.state.waits_since();
+        if waits.is_some_and(|since| now.mono.0 - since.0 >= self.hold_ms) {
+            self.close_connections(common, out);
+        }
+    }
+
+    fn on_replaced(&mut self, common: &mut Common, db: &Database, out: &mut Outputs) {
+        common.queue.restart(db.applied());
+        self.close_connections(common, out);
+        self.state.replaced(db);
+    }
+
+    /// Gives up what waits for the leader. Each request is answered once, also where its
+    /// connection is closed.
+    fn close_connections(&mut self, common: &mut Common, out: &mut Outputs) {
+        answer_given_up(common, self.state.give_up());
+        out.close_connections = true;
+    }
+
+    /// Moves on what the leader has committed and our own log has.
+    fn release(&mut self, common: &mut Common, out: &mut Outputs) {
+        let first = out.committed.len();
+        common.queue.release(self.state.committed(), &mut out.committed);
+        for mut released in out.committed.split_off(first) {
+            let mut ended = None;
+            if let Committed::Apply(proposal) = &mut released {
+                match self.state.released(&proposal.txn, proposal.origin) {
+                    Released::Nothing => {}
+                    Released::Opened(timeout_ms, last_heard) => {
+                        let (session, serving) = (proposal.txn.session, &common.serving);
+                        let attachment = serving.attachment(session, timeout_ms, last_heard);
+                        proposal.attachment = Some(attachment);
+                    }
+                    Released::Ended(owner) => {
+                        ended = connection_of(owner).map(|origin| (origin, proposal.txn.session));
+                    }
+                }
+            }
+            out.committed.push(released);
+            if let Some((origin, session)) = ended {
+                out.committed.push(Committed::CloseConnection(origin, session));
+            }
+        }
+    }
+}
+
+/// Answers each request that is given up: what could change something cuts its connection off.
+fn answer_given_up(common: &mut Common, all: Vec<GivenUp>) {
+    for given_up in all {
+        match given_up {
+            GivenUp::Forwarded(origin, Awaited::Opened(_)) | GivenUp::Revalidation(origin) => {
+                common.queue.answer(origin, Outcome::Unavailable);
+            }
+            GivenUp::Forwarded(origin, _) => common.queue.answer(origin, Outcome::Moved),
+            GivenUp::Local(local) => common.queue.push(local),
+        }
+    }
+}
+
+fn fault(what: &'static str) -> impl FnOnce(OutOfOrder) -> LeaderFault {
+    move |OutOfOrder| LeaderFault::OutOfOrder(what)
+}

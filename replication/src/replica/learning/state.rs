@@ -1,0 +1,332 @@
+//! How far a server has learned, which sessions there are, and what its clients wait for.
+//!
+//! Nothing is applied before the leader has said that it is committed and our own log has it: a
+//! restart finds everything that a client has seen.
+
+use ringkeeper_engine::database::Database;
+use ringkeeper_engine::forward::{forward_close, forward_open, forward_sync, forward_write};
+use ringkeeper_engine::op::{NotForwarded, Write};
+use ringkeeper_engine::request::{Origin, Outcome};
+use ringkeeper_engine::sequencer::Caller;
+use ringkeeper_engine::session::{Attached, LastHeard, Owner, SessionTable};
+use ringkeeper_engine::txn::{Txn, TxnBody};
+use ringkeeper_engine::wire::peer::LearnerPacket;
+use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
+
+use super::forwarding::{Answered, Awaited, Forwarding, GivenUp, OutOfOrder, Revalidation};
+use crate::Committed;
+use crate::step::SessionLife;
+
+/// The path that a forwarded sync carries; the leader does not look at it.
+const SYNC_PATH: &str = "/";
+
+/// Whether the leader takes requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Link {
+    /// That of this epoch does.
+    Serving(u32),
+    /// There is none, or it is not synchronized with this server yet; since this moment.
+    Lost(Millis),
+}
+
+/// What a server that has a leader keeps of it and for it.
+pub(crate) struct LearnerState {
+    sessions: SessionTable,
+    forwarding: Forwarding,
+    link: Link,
+    /// The last transaction that the leader has sent.
+    learned: Zxid,
+    /// What the leader has said of.
+    committed: Zxid,
+    /// What our own log has on the disk.
+    durable: Zxid,
+    /// Bytes of a record that the leader takes.
+    record_bytes_max: usize,
+    /// The time of the last input that had one, monotonic clock.
+    now: Millis,
+}
+
+/// What the commit of a transaction means to the sessions here.
+pub(crate) enum Released {
+    /// A session of a connection here begins, with this timeout in milliseconds.
+    Opened(i32, LastHeard),
+    /// A session ends without its client's doing; this is its owner.
+    Ended(Owner),
+    /// Nothing.
+    Nothing,
+}
+
+impl LearnerState {
+    /// Begins behind what was recovered, without a leader.
+    pub(crate) fn new(
+        db: &Database,
+        mut sessions: SessionTable,
+        record_bytes_max: usize,
+        now: Millis,
+    ) -> LearnerState {
+        // Only a leader lets sessions expire.
+        sessions.disarm();
+        for (id, timeout_ms) in db.sessions() {
+            sessions.open(id, timeout_ms, now);
+        }
+        let applied = db.applied();
+        LearnerState {
+            sessions,
+            forwarding: Forwarding::default(),
+            link: Link::Lost(now),
+            learned: applied,
+            committed: applied,
+            durable: applied,
+            record_bytes_max,
+            now,
+        }
+    }
+
+    /// Time passes.
+    pub(crate) fn pass(&mut self, now: Millis) {
+        self.now = now;
+    }
+
+    /// The sessions of the ensemble, as far as they are learned.
+    pub(crate) fn sessions(&self) -> &SessionTable {
+        &self.sessions
+    }
+
+    /// The last transaction that the leader has sent.
+    pub(crate) fn last(&self) -> Zxid {
+        self.learned
+    }
+
+    /// What may be applied.
+    pub(crate) fn committed(&self) -> Zxid {
+        self.committed.min(self.durable)
+    }
+
+    /// Requests that the leader has to answer, and what waits behind them.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.forwarding.len()
+    }
+
+    /// Since when something waits while there is no leader that serves.
+    pub(crate) fn waits_since(&self) -> Option<Millis> {
+        match self.link {
+            Link::Serving(_) => None,
+            Link::Lost(since) => self.forwarding.since().map(|first| Millis(first.0.max(since.0))),
+        }
+    }
+
+    /// A client's write. Where it comes back as a refusal, it does not go to the leader.
+    pub(crate) fn write(
+        &mut self,
+        caller: &Caller,
+        origin: Origin,
+        write: &Write,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Outcome> {
+        if self.sessions.check(caller.session, Owner::Connection(origin)) == Err(Code::SessionMoved)
+        {
+            return Err(Outcome::Moved);
+        }
+        let mut packet = Vec::new();
+        match forward_write(caller, write, self.record_bytes_max, &mut packet) {
+            Ok(()) => {}
+            Err(NotForwarded::Refused(code)) => return Err(Outcome::Refused(code)),
+            Err(NotForwarded::TooLong) => return Err(Outcome::Refused(Code::BadArguments)),
+            Err(NotForwarded::Removal) => unreachable!("clients do not remove spent nodes"),
+        }
+        let awaited = Awaited::Written(caller.cxid);
+        self.forward(caller.session, (origin, awaited), &packet, out);
+        Ok(())
+    }
+
+    /// A client ends its session.
+    pub(crate) fn close(
+        &mut self,
+        caller: &Caller,
+        origin: Origin,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Outcome> {
+        if self.sessions.check(caller.session, Owner::Connection(origin)) == Err(Code::SessionMoved)
+        {
+            return Err(Outcome::Moved);
+        }
+        let mut packet = Vec::new();
+        forward_close(caller, &mut packet);
+        let awaited = Awaited::Closed(caller.cxid);
+        self.forward(caller.session, (origin, awaited), &packet, out);
+        Ok(())
+    }
+
+    /// A client wants an answer when everything that was committed before is applied here.
+    pub(crate) fn sync(&mut self, caller: &Caller, origin: Origin, out: &mut Vec<u8>) {
+        let mut packet = Vec::new();
+        forward_sync(caller, SYNC_PATH, &mut packet);
+        self.forward(caller.session, (origin, Awaited::Synced), &packet, out);
+    }
+
+    /// A client begins a session, whose id this server has made.
+    pub(crate) fn open(
+        &mut self,
+        session: SessionId,
+        (origin, timeout_ms): (Origin, i32),
+        out: &mut Vec<u8>,
+    ) {
+        let mut packet = Vec::new();
+        forward_open(session, timeout_ms, &mut packet);
+        self.forward(session, (origin, Awaited::Opened(timeout_ms)), &packet, out);
+    }
+
+    /// A client that has proved that a session is its own takes it up here.
+    pub(crate) fn revalidate(
+        &mut self,
+        session: SessionId,
+        waiting: (Origin, i32),
+        out: &mut Vec<u8>,
+    ) {
+        let mut packet = Vec::new();
+        LearnerPacket::Revalidate { session, timeout_ms: waiting.1 }.encode(&mut packet);
+        self.forwarding.revalidate(session, waiting, &packet, self.now);
+        if let Link::Serving(_) = self.link {
+            out.extend_from_slice(&packet);
+        }
+    }
+
+    /// Puts an answer or a read behind what its session waits for; it comes back where that is
+    /// nothing.
+    pub(crate) fn behind(&mut self, session: SessionId, local: Committed) -> Option<Committed> {
+        self.forwarding.behind(session, local)
+    }
+
+    fn forward(
+        &mut self,
+        session: SessionId,
+        waiting: (Origin, Awaited),
+        packet: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        let sent = match self.link {
+            Link::Serving(epoch) => Some(epoch),
+            Link::Lost(_) => None,
+        };
+        self.forwarding.forward(session, waiting, (packet, sent), self.now);
+        if sent.is_some() {
+            out.extend_from_slice(packet);
+        }
+    }
+
+    /// The leader's next transaction, which goes to the log: the request of ours that it answers,
+    /// behind the syncs that it answers as well.
+    pub(crate) fn learn(
+        &mut self,
+        txn: &Txn,
+    ) -> Result<(Vec<Answered>, Option<Answered>), OutOfOrder> {
+        assert!(txn.zxid.may_follow(self.learned), "the link has let a gap through");
+        let syncs = match self.link {
+            Link::Serving(_) => Vec::new(),
+            Link::Lost(_) => self.forwarding.answered_before(txn),
+        };
+        let answered = self.forwarding.answered_by(txn)?;
+        self.learned = txn.zxid;
+        Ok((syncs, answered))
+    }
+
+    /// A transaction is committed and applied next. `origin` is the connection that waits for it.
+    pub(crate) fn released(&mut self, txn: &Txn, origin: Option<Origin>) -> Released {
+        match txn.body {
+            TxnBody::CreateSession { timeout_ms } => {
+                self.sessions.open(txn.session, timeout_ms, self.now);
+                let Some(origin) = origin else { return Released::Nothing };
+                let owner = Owner::Connection(origin);
+                let attached = self.sessions.attach(txn.session, timeout_ms, owner, self.now);
+                let attached = attached.expect("the session was opened a line above");
+                Released::Opened(timeout_ms, attached.last_heard)
+            }
+            TxnBody::CloseSession { .. } => {
+                let owner = self.sessions.get(txn.session).and_then(|session| session.owner);
+                self.sessions.close(txn.session);
+                match owner.filter(|_| origin.is_none()) {
+                    Some(owner) => Released::Ended(owner),
+                    None => Released::Nothing,
+                }
+            }
+            _ => Released::Nothing,
+        }
+    }
+
+    /// The leader says that everything up to here is committed.
+    pub(crate) fn commit(&mut self, upto: Zxid) {
+        assert!(upto <= self.learned, "the link has let a commit of nothing through");
+        self.committed = self.committed.max(upto);
+    }
+
+    /// Our own log is durable up to here.
+    pub(crate) fn flushed(&mut self, upto: Zxid) {
+        assert!(upto <= self.learned, "the log holds what was never learned");
+        self.durable = self.durable.max(upto);
+    }
+
+    /// The leader has answered the oldest sync.
+    pub(crate) fn synced(&mut self) -> Result<Answered, OutOfOrder> {
+        self.forwarding.synced()
+    }
+
+    /// The leader has said whether a session lives that a client takes up here.
+    pub(crate) fn revalidated(
+        &mut self,
+        session: SessionId,
+        life: SessionLife,
+    ) -> Result<(Revalidation, Option<Attached>), OutOfOrder> {
+        let waiting = self.forwarding.revalidated(session)?;
+        if life == SessionLife::Ended {
+            return Ok((waiting, None));
+        }
+        if self.sessions.get(session).is_none() {
+            // It began at another server, and the transaction that says so is on its way.
+            self.sessions.open(session, waiting.timeout_ms, self.now);
+        }
+        let owner = Owner::Connection(waiting.origin);
+        let attached = self.sessions.attach(session, waiting.timeout_ms, owner, self.now);
+        Ok((waiting, attached))
+    }
+
+    /// The leader of this epoch serves this server from now on: what is not answered goes to it.
+    /// Returns what is given up, because nothing says whether it takes effect.
+    pub(crate) fn serve(&mut self, epoch: u32, out: &mut Vec<u8>) -> Vec<GivenUp> {
+        assert!(matches!(self.link, Link::Lost(_)), "it serves already");
+        self.link = Link::Serving(epoch);
+        self.forwarding.resend(epoch, out)
+    }
+
+    /// There is no leader any more. Requests are kept for the next one.
+    pub(crate) fn lose(&mut self) {
+        if let Link::Serving(_) = self.link {
+            self.link = Link::Lost(self.now);
+        }
+    }
+
+    /// The log was cut: what was learned behind it is gone. It was not committed.
+    pub(crate) fn cut(&mut self, upto: Zxid) {
+        assert!(upto >= self.committed(), "the leader cuts what it has said is committed");
+        self.learned = self.learned.min(upto);
+        self.durable = self.durable.min(upto);
+        self.committed = self.committed.min(upto);
+    }
+
+    /// Gives up what waits for a leader. All connections are closed with it.
+    pub(crate) fn give_up(&mut self) -> Vec<GivenUp> {
+        self.forwarding.give_up()
+    }
+
+    /// The whole state was replaced by one that the leader has sent.
+    pub(crate) fn replaced(&mut self, db: &Database) {
+        let known: Vec<SessionId> = self.sessions.iter_after(None).map(|(id, _)| id).collect();
+        for id in known {
+            self.sessions.close(id);
+        }
+        for (id, timeout_ms) in db.sessions() {
+            self.sessions.open(id, timeout_ms, self.now);
+        }
+        let applied = db.applied();
+        (self.learned, self.committed, self.durable) = (applied, applied, applied);
+    }
+}
