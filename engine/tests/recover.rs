@@ -35,6 +35,8 @@ mod shapes;
 mod target;
 #[path = "recover/targets.rs"]
 mod targets;
+#[path = "recover/two_disks.rs"]
+mod two_disks;
 #[path = "recover/unmissed.rs"]
 mod unmissed;
 #[path = "recover/world.rs"]
