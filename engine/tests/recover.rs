@@ -17,6 +17,8 @@ mod disk;
 mod early;
 #[path = "recover/faults.rs"]
 mod faults;
+#[path = "recover/feed.rs"]
+mod feed;
 #[path = "recover/flips.rs"]
 mod flips;
 #[path = "recover/fuzz.rs"]
