@@ -16,6 +16,18 @@ pub struct Database {
     sessions: BTreeMap<SessionId, i32>,
     digests: VecDeque<(Zxid, u64)>,
     acls: AclMemo,
+    commit_status: CommitStatus,
+}
+
+/// Whether what is applied is committed. A member that starts has applied its whole log, of which
+/// the end may be in no other one; until its leader has said what is committed, no snapshot may be
+/// taken, for the log cannot be cut behind a snapshot that holds what is cut off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CommitStatus {
+    /// All of it is. From then on nothing is applied before it is committed.
+    Committed,
+    /// Perhaps not the end.
+    Unknown,
 }
 
 /// Every so many zxids the digest of the tree is noted, for comparison between servers.
@@ -54,7 +66,23 @@ impl Database {
     /// A fresh server's state, or a loaded one.
     pub fn new(tree: Tree, sessions: impl IntoIterator<Item = (SessionId, i32)>) -> Database {
         let sessions = sessions.into_iter().collect();
-        Database { tree, sessions, digests: VecDeque::new(), acls: AclMemo::default() }
+        Database {
+            tree,
+            sessions,
+            digests: VecDeque::new(),
+            acls: AclMemo::default(),
+            commit_status: CommitStatus::Committed,
+        }
+    }
+
+    /// Whether everything up to [`Database::applied`] is committed.
+    pub fn commit_status(&self) -> CommitStatus {
+        self.commit_status
+    }
+
+    /// Notes whether it is.
+    pub fn set_commit_status(&mut self, status: CommitStatus) {
+        self.commit_status = status;
     }
 
     /// The last zxid applied.

@@ -7,6 +7,8 @@
 
 #[path = "recover/crashes.rs"]
 mod crashes;
+#[path = "recover/cut_log.rs"]
+mod cut_log;
 #[path = "recover/cuts.rs"]
 mod cuts;
 #[path = "recover/disk.rs"]
@@ -15,12 +17,16 @@ mod disk;
 mod early;
 #[path = "recover/faults.rs"]
 mod faults;
+#[path = "recover/feed.rs"]
+mod feed;
 #[path = "recover/flips.rs"]
 mod flips;
 #[path = "recover/fuzz.rs"]
 mod fuzz;
 #[path = "recover/high_water.rs"]
 mod high_water;
+#[path = "recover/install.rs"]
+mod install;
 #[path = "recover/read_ahead.rs"]
 mod read_ahead;
 #[path = "recover/refusals.rs"]
@@ -31,5 +37,9 @@ mod shapes;
 mod target;
 #[path = "recover/targets.rs"]
 mod targets;
+#[path = "recover/two_disks.rs"]
+mod two_disks;
+#[path = "recover/unmissed.rs"]
+mod unmissed;
 #[path = "recover/world.rs"]
 mod world;

@@ -1,4 +1,7 @@
 //! The lock of a directory: it is ours, we can write it, and no other process does.
+//!
+//! The directory itself is locked, which no one can remove without removing what is in it; and a
+//! file in it, which says who has it, and which versions that know only the file look at.
 #![expect(clippy::disallowed_methods, reason = "this is the edge that opens files")]
 
 use std::fs::{File, OpenOptions};
@@ -7,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 const LOCK: &str = "ringkeeper.lock";
 /// Where Apache ZooKeeper keeps its snapshots and logs.
@@ -56,8 +60,9 @@ pub enum DirectoryLockError {
 #[derive(Debug)]
 pub struct DirectoryLock {
     path: PathBuf,
-    /// Holds the lock; the kernel lets go of it when the process ends, however it ends.
-    _lock: File,
+    /// They hold the lock; the kernel lets go of it when the process ends, however it ends.
+    _directory: File,
+    _file: File,
 }
 
 impl DirectoryLock {
@@ -76,17 +81,25 @@ impl DirectoryLock {
             return Err(DirectoryLockError::ZooKeeper { directory: path.display().to_string() });
         }
         std::fs::read_dir(path).map_err(unusable("list it"))?;
+        // Order: the directory first. The file is not made for a directory that is in use.
+        let directory = File::open(path).map_err(unusable("open it"))?;
+        match lock(&directory) {
+            // Some network file systems lock only what can be written; there the file has to do.
+            Ok(()) | Err(Errno::BADF | Errno::INVAL | Errno::NOTSUP | Errno::NOLCK) => {}
+            Err(Errno::WOULDBLOCK) => return Err(in_use(path, File::open(path.join(LOCK)).ok())),
+            Err(errno) => return Err(unusable("lock it")(errno.into())),
+        }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut lock = options.open(path.join(LOCK)).map_err(unusable("create a file in it"))?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        let mut file = options.open(path.join(LOCK)).map_err(unusable("create a file in it"))?;
+        match lock(&file) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(in_use(path, &mut lock)),
+            Err(Errno::WOULDBLOCK) => return Err(in_use(path, Some(file))),
             Err(errno) => return Err(unusable("lock it")(errno.into())),
         }
         // Only for the message that a second process prints; a full disk may have no room for it.
-        let _ = note_holder(&mut lock);
-        Ok(DirectoryLock { path: path.to_owned(), _lock: lock })
+        let _ = note_holder(&mut file);
+        Ok(DirectoryLock { path: path.to_owned(), _directory: directory, _file: file })
     }
 
     /// The directory.
@@ -123,10 +136,16 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-fn in_use(path: &Path, lock: &mut File) -> DirectoryLockError {
+fn lock(file: &File) -> Result<(), Errno> {
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
+}
+
+fn in_use(path: &Path, file: Option<File>) -> DirectoryLockError {
     let mut holder = String::new();
-    // Only for the message: a lock file without a number is as locked as one with it.
-    let _ = lock.take(32).read_to_string(&mut holder);
+    // Only for the message: a lock without a number is as good as one with it.
+    if let Some(file) = file {
+        let _ = file.take(32).read_to_string(&mut holder);
+    }
     let holder = match holder.trim().parse::<u32>() {
         Ok(pid) => format!(" (process {pid})"),
         Err(_) => String::new(),

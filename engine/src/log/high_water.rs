@@ -10,10 +10,14 @@
 //! looked at to the last byte, as if the file ended there.
 //!
 //! The group that goes beyond a limit leaves a waypoint: where it begins, and the zxid and the
-//! checksum of the record before it. What a snapshot holds need not be read to find the rest.
+//! checksum of the record before it. So do a seal, and the end of a segment, once the next one has
+//! begun: its waypoint stands at the end of the file. What a snapshot holds need not be read to
+//! find the rest.
 //!
-//! Nothing depends on any of this. Where it cannot be read, or where records reach the limit, the
-//! whole file is read; where nothing stands at a waypoint, reading begins at the beginning.
+//! Where the block cannot be read, or where records reach the limit, the whole file is read; where
+//! nothing stands at a waypoint, reading begins at the beginning. But a waypoint is written only
+//! after everything before it was durable: one that lies behind the last good record proves that
+//! records are lost, and one at the end of the file that another segment is.
 
 use super::crc;
 use super::header::Header;
@@ -38,6 +42,9 @@ pub(super) struct HighWater {
     pub(super) limit: u64,
     /// Oldest first.
     waypoints: Vec<Waypoint>,
+    /// Whether the newest one is of a seal. The next seal replaces it, so that seals do not drive
+    /// all others out.
+    sealed: bool,
 }
 
 /// Where a group begins, and what comes before it.
@@ -54,7 +61,8 @@ pub(super) struct Waypoint {
 impl HighWater {
     /// Of a segment in which nothing stands yet.
     pub(super) fn fresh(capacity: u64) -> HighWater {
-        HighWater { limit: limit_for(RECORDS_AT as u64, capacity), waypoints: Vec::new() }
+        let limit = limit_for(RECORDS_AT as u64, capacity);
+        HighWater { limit, ..HighWater::default() }
     }
 
     /// Raises the limit for a group of so many bytes, and says whether that was needed.
@@ -64,11 +72,47 @@ impl HighWater {
             return false;
         }
         self.limit = limit;
+        self.push(group);
+        true
+    }
+
+    /// A seal will stand here: everything before it is durable.
+    pub(super) fn seal(&mut self, seal: Waypoint, capacity: u64) {
+        if self.sealed {
+            self.waypoints.pop();
+        }
+        let end = u64::from(seal.offset) + super::record::HEADER_BYTES as u64;
+        self.limit = self.limit.max(limit_for(end, capacity));
+        self.push(seal);
+        self.sealed = true;
+    }
+
+    /// The next segment has begun, behind this transaction.
+    pub(super) fn follow(&mut self, last: Zxid, chain: u32, capacity: u64) {
+        let offset = u32::try_from(capacity).expect("segments are smaller than 4 GiB");
+        if self.limit == 0 {
+            self.limit = capacity;
+        }
+        self.push(Waypoint { offset, chain, last });
+    }
+
+    fn push(&mut self, waypoint: Waypoint) {
         if self.waypoints.len() == WAYPOINTS_MAX {
             self.waypoints.remove(0);
         }
-        self.waypoints.push(group);
-        true
+        self.waypoints.push(waypoint);
+        self.sealed = false;
+    }
+
+    /// Whether it says that another segment has begun behind this one.
+    pub(super) fn is_followed(&self, capacity: u64) -> bool {
+        self.waypoints.last().is_some_and(|last| u64::from(last.offset) == capacity)
+    }
+
+    /// What proves that there was more than what is good up to `end`.
+    pub(super) fn lost(&self, end: usize, capacity: u64) -> Option<Waypoint> {
+        let beyond = |last: &&Waypoint| last.offset as usize > end || self.is_followed(capacity);
+        self.waypoints.last().filter(beyond).copied()
     }
 
     /// The last place in front of everything behind `base`.
@@ -76,9 +120,19 @@ impl HighWater {
         self.waypoints.iter().rev().find(|waypoint| waypoint.last <= base).copied()
     }
 
-    /// Of a segment that ends here now.
-    pub(super) fn cut(&mut self, end: usize) {
+    /// Of a segment that ends here now, and has nothing but zeros behind that. Returns whether the
+    /// block says something else.
+    pub(super) fn cut(&mut self, end: usize, capacity: u64) -> bool {
+        if self.limit == 0 {
+            return false;
+        }
+        // A waypoint at the end itself is of a group that never came.
+        let stale = self.lost(end, capacity).is_some();
+        self.sealed &= !stale;
         self.waypoints.retain(|waypoint| (waypoint.offset as usize) < end);
+        let limit = self.limit.max(limit_for(end as u64, capacity));
+        let raised = limit > std::mem::replace(&mut self.limit, limit);
+        stale || raised
     }
 
     /// As it is written.
@@ -125,7 +179,7 @@ impl HighWater {
             let last = Zxid(u64_at(bytes, 8)?);
             Some(Waypoint { offset: u32_at(bytes, 0)?, chain: u32_at(bytes, 4)?, last })
         });
-        Some(HighWater { limit, waypoints: waypoints.collect::<Option<_>>()? })
+        Some(HighWater { limit, waypoints: waypoints.collect::<Option<_>>()?, sealed: false })
     }
 }
 
@@ -169,7 +223,8 @@ mod tests {
     }
 
     fn written(waypoints: &[u32]) -> HighWater {
-        HighWater { limit: 9_000, waypoints: waypoints.iter().map(|at| group(*at)).collect() }
+        let waypoints = waypoints.iter().map(|at| group(*at)).collect();
+        HighWater { limit: 9_000, waypoints, sealed: false }
     }
 
     #[test]
@@ -213,9 +268,20 @@ mod tests {
         assert_eq!(found(9_999), None);
         assert_eq!((found(10_000), found(11_999)), (Some(1_000_000), Some(1_000_000)));
         assert_eq!((found(12_000), found(u64::MAX)), (Some(1_200_000), Some(1_200_000)));
-        let mut cut = said.clone();
-        cut.cut(1_200_000);
-        assert_eq!(cut.waypoint(Zxid(u64::MAX)), Some(group(1_000_000)));
+        for (end, left, changed) in [
+            (1_200_001, 1_200_000, false),
+            (1_200_000, 1_000_000, false),
+            (1_199_999, 1_000_000, true),
+        ] {
+            let mut cut = said.clone();
+            assert_eq!(cut.cut(end, 16 * MIB), changed);
+            assert_eq!(cut.waypoint(Zxid(u64::MAX)), Some(group(left)));
+            assert_eq!(cut.limit, said.limit);
+        }
+        let mut low = HighWater { limit: MIB, ..said.clone() };
+        assert!(low.cut(MIB as usize, 16 * MIB), "what is below the end is not below the limit");
+        assert_eq!(low.limit, 2 * MIB);
+        assert!(!HighWater::default().cut(9_000, 16 * MIB), "an unreadable block says nothing");
     }
 
     #[test]

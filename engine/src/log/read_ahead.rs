@@ -44,6 +44,24 @@ impl Piece {
         let window = Window::new(self.base, &self.bytes);
         self.offsets.iter().map(move |&offset| record::at(window, offset as usize))
     }
+
+    /// Where each transaction stands in the segment.
+    pub(super) fn records(&self) -> impl Iterator<Item = Position> {
+        let window = Window::new(self.base, &self.bytes);
+        self.offsets.iter().map(move |&offset| {
+            let offset = offset as usize;
+            let (zxid, _) = record::at(window, offset);
+            Position { zxid, offset, prev: record::prev(window, offset) }
+        })
+    }
+}
+
+/// Where a transaction stands.
+pub(super) struct Position {
+    pub(super) zxid: Zxid,
+    pub(super) offset: usize,
+    /// The checksum of the record before it.
+    pub(super) prev: u32,
 }
 
 /// A segment whose first blocks were read.
@@ -58,8 +76,10 @@ pub(super) struct Found {
     pub(super) header: Header,
     pub(super) scan: Scan,
     pub(super) tail: Tail,
-    /// What its second block says, where that can be relied on.
+    /// What its second block says, where that can be relied on for what is written next.
     pub(super) high_water: HighWater,
+    /// What it says in any case.
+    pub(super) said: HighWater,
 }
 
 /// Why reading ends early.
@@ -145,25 +165,22 @@ impl<R: ReadAt> Segment<R> {
 
     /// Reads as far as anything was ever written. Where that does not end in the way a log ends
     /// that nothing happened to, the rest of the file is looked at as well.
-    fn read(
-        mut self,
-        base: Zxid,
-        mut said: HighWater,
-        pieces: &mut Pieces<'_>,
-    ) -> Result<(), Halt> {
+    fn read(mut self, base: Zxid, said: HighWater, pieces: &mut Pieces<'_>) -> Result<(), Halt> {
         pieces.hand(Part::Begin(self.header))?;
         self.piece = pieces.fresh(layout::RECORDS_AT);
         self.read_behind(base, &said, pieces)?;
         if said.limit < self.header.capacity {
             let tail = self.judge_tail();
             if self.ends_below(said.limit, &tail) {
-                return pieces.hand(Part::End(self.found(tail, said)));
+                return pieces.hand(Part::End(self.found(tail, said.clone(), said)));
             }
-            said = HighWater::default();
+            self.read_to(self.header.capacity, pieces)?;
+            let tail = self.judge_tail();
+            return pieces.hand(Part::End(self.found(tail, HighWater::default(), said)));
         }
         self.read_to(self.header.capacity, pieces)?;
         let tail = self.judge_tail();
-        pieces.hand(Part::End(self.found(tail, said)))
+        pieces.hand(Part::End(self.found(tail, said.clone(), said)))
     }
 
     /// Reads what is below the limit, from the last waypoint on that is early enough.
@@ -234,7 +251,7 @@ impl<R: ReadAt> Segment<R> {
         clear && self.scan.stop == Stop::NoRecord && tail.traces_end.is_none()
     }
 
-    fn found(self, tail: Tail, high_water: HighWater) -> Found {
-        Found { header: self.header, scan: self.scan, tail, high_water }
+    fn found(self, tail: Tail, high_water: HighWater, said: HighWater) -> Found {
+        Found { header: self.header, scan: self.scan, tail, high_water, said }
     }
 }

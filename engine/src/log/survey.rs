@@ -31,10 +31,14 @@ pub(super) struct Survey<'a, D: Directory> {
     opened: BTreeMap<Zxid, Opened<D::Reader>>,
     /// Oldest first.
     pub(super) snapshots: Vec<Zxid>,
+    /// The newest one that was never finished.
+    unfinished: Option<(Zxid, String)>,
     /// The early one, where it is newer than all others.
     pub(super) early: Option<Zxid>,
     /// The first segment whose header is unusable, and what is wrong with it.
     pub(super) trouble: Option<(Zxid, Refusal)>,
+    /// The segment before the newest one, and what its second block says.
+    pub(super) previous: Option<(Header, HighWater)>,
 }
 
 /// Where the history ends.
@@ -53,8 +57,10 @@ pub(super) struct Newest {
     /// Where its good records end.
     pub(super) end: usize,
     pub(super) tail: Tail,
-    /// What its second block says, where that can be relied on.
+    /// What its second block says, where that can be relied on for what is written next.
     pub(super) high_water: HighWater,
+    /// What it says in any case.
+    pub(super) said: HighWater,
     pub(super) sealed: bool,
     pub(super) lost: Lost,
 }
@@ -74,6 +80,10 @@ impl<'a, D: Directory> Survey<'a, D> {
         let mut snapshots: Vec<Zxid> =
             names.iter().filter_map(|entry| snapshot::parse_name(&entry.name)).collect();
         snapshots.sort_unstable();
+        let unfinished = names.iter().filter_map(|entry| {
+            snapshot::parse_unfinished(&entry.name).map(|zxid| (zxid, entry.name.clone()))
+        });
+        let unfinished = unfinished.max();
         let early = names.iter().find(|entry| entry.name == snapshot::EARLY);
         let early = early.and_then(|_| snapshot::early(&dirs.snapshots, identity.directory));
         let early = early.filter(|zxid| snapshots.last().is_none_or(|newest| zxid > newest));
@@ -82,9 +92,11 @@ impl<'a, D: Directory> Survey<'a, D> {
             names.iter().filter_map(|entry| header::parse_name(&entry.name)).collect();
         firsts.sort_unstable();
         let (mut segments, mut opened, mut trouble) = (Vec::new(), BTreeMap::new(), None);
+        let (mut newest, mut previous) = (None, None);
         for first in firsts {
-            match read_header(&dirs.log, first, identity) {
+            match read_header(&dirs.log, first, identity, Source::Disk) {
                 Ok((header, segment)) => {
+                    previous = newest.replace((header, segment.high_water.clone()));
                     segments.push(header);
                     opened.insert(first, segment);
                     if opened.len() > OPENED_MAX {
@@ -100,7 +112,8 @@ impl<'a, D: Directory> Survey<'a, D> {
         if segments.is_empty() && trouble.is_none() && identity.life == Life::Live {
             return Err(Refusal::LogGone { directory: dirs.log.path_of("") });
         }
-        let survey = Survey { dirs, segments, opened, snapshots, early, trouble };
+        let survey =
+            Survey { dirs, segments, opened, snapshots, unfinished, early, trouble, previous };
         survey.expect_log();
         Ok(survey)
     }
@@ -252,10 +265,10 @@ impl<'a, D: Directory> Survey<'a, D> {
 
     /// Ends a segment whose records were replayed.
     fn finish(&self, found: Found, end: &mut End) -> Result<(), Refusal> {
-        let Found { header, scan, tail, high_water } = found;
+        let Found { header, scan, tail, high_water, said } = found;
         (end.last, end.chain) = (scan.last, scan.chain);
         let (sealed, lost) = (scan.sealed, Lost::Nothing);
-        let newest = Newest { header, end: scan.end, tail, high_water, sealed, lost };
+        let newest = Newest { header, end: scan.end, tail, high_water, said, sealed, lost };
         let newest = end.newest.insert(newest);
         let proof = match scan.stop {
             Stop::NoRecord => return Ok(()),
@@ -299,16 +312,25 @@ impl<'a, D: Directory> Survey<'a, D> {
     fn judge_newest(&self, end: &mut End) -> Result<(), Refusal> {
         let last = end.last;
         let Some(newest) = &mut end.newest else { return Ok(()) };
-        match newest.tail.later_group {
-            None => Ok(()),
-            Some(group) => self.judge(newest, last, Proof::LaterGroup(group as u64)),
+        if let Some(group) = newest.tail.later_group {
+            return self.judge(newest, last, Proof::LaterGroup(group as u64));
         }
+        let Some(waypoint) = newest.said.lost(newest.end, newest.header.capacity) else {
+            return Ok(());
+        };
+        if waypoint.last == last && newest.said.is_followed(newest.header.capacity) {
+            return Err(Refusal::NextMissing { file: self.path_of(&newest.header), last });
+        }
+        self.judge(newest, last, Proof::Waypoint(waypoint.last))
     }
 
-    /// The log must reach every snapshot: each was taken of what was durable.
+    /// The log must reach every snapshot: each was taken of what was durable. One that was never
+    /// finished says so as well, but where flushes did not wait for the disk that is no news.
     pub(super) fn check_end(&self, end: &End) -> Result<(), Refusal> {
         let newest = self.snapshots.last().map(|&zxid| (zxid, snapshot::name(zxid)));
         let newest = self.early.map(|zxid| (zxid, snapshot::EARLY.to_owned())).or(newest);
+        let synced = end.newest.as_ref().is_some_and(|newest| newest.header.synced);
+        let newest = newest.max(self.unfinished.clone().filter(|_| synced));
         match newest {
             Some((zxid, name)) if zxid > end.last => {
                 let file = self.dirs.snapshots.path_of(&name);
@@ -324,14 +346,15 @@ impl<'a, D: Directory> Survey<'a, D> {
 }
 
 /// Reads the header of a segment and checks that it is the one that belongs there.
-fn read_header<D: Directory>(
+pub(super) fn read_header<D: Directory>(
     dir: &D,
     first: Zxid,
     identity: &Identity,
+    source: Source,
 ) -> Result<(Header, Opened<D::Reader>), Refusal> {
     let name = header::name(first);
     let file = dir.path_of(&name);
-    let reader = dir.read(&name, Source::Disk)?;
+    let reader = dir.read(&name, source)?;
     let bytes = layout::RECORDS_AT.min(usize::try_from(reader.bytes()).unwrap_or(usize::MAX));
     let blocks = reader.read_at(0, bytes)?;
     let header = match Header::decode(&blocks) {

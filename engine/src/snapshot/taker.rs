@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::schedule::{Intervals, LastStart, LogGrowth, Schedule, SnapshotKind, Taken};
 use super::{Finished, Meta, Writer};
-use crate::database::Database;
+use crate::database::{CommitStatus, Database};
 use crate::device::{Directory, DirectoryId, DiskError};
 use crate::limits;
 use crate::tree::Progress;
@@ -80,14 +80,16 @@ impl Taker {
         due
     }
 
-    /// The snapshot that is due now. `tree_bytes` is about what one would hold.
+    /// The snapshot that is due now: none while it could hold what is not committed. `tree_bytes`
+    /// is about what one would hold.
     pub fn due(
         &mut self,
+        status: CommitStatus,
         growth: LogGrowth,
         now: Duration,
         tree_bytes: impl FnOnce() -> u64,
     ) -> Option<SnapshotKind> {
-        if now < self.resume_at {
+        if status != CommitStatus::Committed || now < self.resume_at {
             return None;
         }
         let kind = self.schedule.due(growth, now)?;
@@ -143,9 +145,11 @@ pub struct SnapshotRun {
 }
 
 impl SnapshotRun {
-    /// Begins a snapshot of the database as it is now. There is one at a time; it ends with the
-    /// last block or with [`SnapshotRun::abandon`].
+    /// Begins a snapshot of the database as it is now: only where all of it is committed. There is
+    /// one at a time; it ends with the last block or with [`SnapshotRun::abandon`].
     pub fn begin(kind: SnapshotKind, db: &mut Database, now: Duration) -> (SnapshotRun, Meta) {
+        let status = db.commit_status();
+        assert!(status == CommitStatus::Committed, "a snapshot holds only what is committed");
         let sessions = db.sessions().collect();
         let header = db.tree.begin_snapshot().encode();
         let meta = Meta { zxid: db.applied(), sessions, header };
@@ -314,18 +318,44 @@ mod tests {
     #[test]
     fn early_snapshot_of_a_large_tree_is_put_off() {
         let mut taker = taker(PurgeWhen::Always);
-        assert_eq!(taker.due(growth(50), MS, || EARLY_TREE_BYTES_MAX + 1), None);
-        assert_eq!(taker.due(growth(50), 2 * MS, || 0), None, "not looked at again so soon");
-        assert_eq!(taker.due(growth(50), 40_000 * MS, || 0), Some(SnapshotKind::Early));
-        assert_eq!(taker.due(growth(51), MS, || u64::MAX), Some(SnapshotKind::Regular));
+        assert_eq!(
+            taker.due(CommitStatus::Committed, growth(50), MS, || EARLY_TREE_BYTES_MAX + 1),
+            None
+        );
+        assert_eq!(
+            taker.due(CommitStatus::Committed, growth(50), 2 * MS, || 0),
+            None,
+            "not looked at again so soon"
+        );
+        assert_eq!(
+            taker.due(CommitStatus::Committed, growth(50), 40_000 * MS, || 0),
+            Some(SnapshotKind::Early)
+        );
+        assert_eq!(
+            taker.due(CommitStatus::Committed, growth(51), MS, || u64::MAX),
+            Some(SnapshotKind::Regular)
+        );
+    }
+
+    #[test]
+    fn no_snapshot_is_due_while_it_could_hold_what_is_not_committed() {
+        let mut taker = taker(PurgeWhen::Always);
+        let mut due = |status, records| taker.due(status, growth(records), MS, || 0);
+        assert_eq!(due(CommitStatus::Unknown, 50), None, "an early one");
+        assert_eq!(due(CommitStatus::Unknown, 900), None, "a regular one");
+        assert_eq!(due(CommitStatus::Committed, 50), Some(SnapshotKind::Early));
+        assert_eq!(due(CommitStatus::Committed, 900), Some(SnapshotKind::Regular));
     }
 
     #[test]
     fn failed_regular_snapshot_is_due_again_after_a_while() {
         let mut taker = taker(PurgeWhen::Never);
         taker.failed(SnapshotKind::Regular, 10 * MS);
-        assert_eq!(taker.due(growth(100), 30_009 * MS, || 0), None);
-        assert_eq!(taker.due(growth(100), 30_010 * MS, || 0), Some(SnapshotKind::Regular));
+        assert_eq!(taker.due(CommitStatus::Committed, growth(100), 30_009 * MS, || 0), None);
+        assert_eq!(
+            taker.due(CommitStatus::Committed, growth(100), 30_010 * MS, || 0),
+            Some(SnapshotKind::Regular)
+        );
     }
 
     #[test]

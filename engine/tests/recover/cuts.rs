@@ -8,6 +8,7 @@ use crate::world::{World, goes_on, open, repaired};
 /// Groups of a history that fills one segment and a part of the next.
 const GROUPS: [usize; 14] = [1, 3, 7, 1, 1, 12, 4, 2, 9, 1, 6, 3, 8, 5];
 const HEADER: usize = 8_192;
+const BLOCK: std::ops::Range<usize> = 4_096..HEADER;
 
 struct Image {
     disk: MemoryDisk,
@@ -15,6 +16,8 @@ struct Image {
     /// Name of a segment, its end, and how many transactions are durable with it; a line for each
     /// flush.
     ends: Vec<(String, usize, usize)>,
+    /// The second block of that segment, as each flush left it.
+    blocks: Vec<Vec<u8>>,
     segments: Vec<String>,
 }
 
@@ -22,17 +25,18 @@ struct Image {
 fn image(seed: u64) -> Image {
     let (disk, mut world) = (MemoryDisk::new(seed), World::default());
     let mut server = world.start(&disk).unwrap();
-    let mut ends = Vec::new();
+    let (mut ends, mut blocks) = (Vec::new(), Vec::new());
     for records in GROUPS {
         world.flush(&mut server, records).unwrap();
         let segments = segments(&disk);
         let name = segments.last().unwrap().clone();
         let used = disk.contents(&name).unwrap().iter().rposition(|&byte| byte != 0).unwrap() + 1;
+        blocks.push(disk.contents(&name).unwrap()[BLOCK].to_vec());
         ends.push((name, used, world.acked));
     }
     let segments = segments(&disk);
     assert_eq!(segments.len(), 2);
-    Image { disk, world, ends, segments }
+    Image { disk, world, ends, blocks, segments }
 }
 
 fn segments(disk: &MemoryDisk) -> Vec<String> {
@@ -50,6 +54,12 @@ impl Image {
         let name = &self.segments[segment];
         let mut bytes = disk.contents(name).unwrap();
         bytes[cut..].copy_from_slice(&before[cut..]);
+        // What the flush that ends there, or the last one in this segment, has left.
+        let here = |(at, _, _): &&(String, usize, usize)| at == name;
+        let first = self.ends.iter().position(|line| line.0 == *name).unwrap();
+        let ended = self.ends.iter().filter(here).take_while(|(_, end, _)| *end < cut).count();
+        let last = self.ends.iter().filter(here).count() - 1;
+        bytes[BLOCK].copy_from_slice(&self.blocks[first + ended.min(last)]);
         disk.put(name, bytes);
         for later in &self.segments[segment + 1..] {
             disk.take(later);

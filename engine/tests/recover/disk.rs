@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::{
-    DirectoryLock, DirectoryLockError, Disk, Durability, ProbeReport, Strategy, default_strategy,
-    probe, probe_while,
+    DirectoryLock, DirectoryLockError, Disk, Durability, Identity, ProbeReport, Strategy,
+    default_strategy, probe, probe_while,
 };
+use ringkeeper_engine::snapshot::Writer;
 
-use crate::world::World;
+use crate::world::{World, txn};
 
 fn directory() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
@@ -100,6 +102,79 @@ fn locked_directory_is_refused_to_a_second_server() {
     assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
     drop(home);
     DirectoryLock::acquire(&path).unwrap();
+}
+
+#[test]
+fn log_of_each_strategy_is_cut_and_replaced_by_a_received_state() {
+    let home = directory();
+    for strategy in supported(home.path()) {
+        let home = directory();
+        let disk = Disk::open(home.path(), strategy, Durability::Synced).unwrap();
+        let mut world = World::default();
+        let mut server = world.start(&disk).unwrap();
+        for records in [30, 1, 7, 40, 2, 50, 9] {
+            world.flush(&mut server, records).unwrap();
+        }
+        for last in [138, 100, 33, 5] {
+            server.recovered.log.cut(Zxid(last), Zxid(5)).unwrap();
+            world.ordered.truncate(last as usize);
+            world.acked = last as usize;
+            world.life += 1;
+            world.flush(&mut server, 3).unwrap();
+            world.clone().start(&disk).unwrap();
+        }
+        let identity = Identity::open(&disk, 3).unwrap();
+        let ordered: Vec<_> = (1..=60).map(|n| txn(n, 77)).collect();
+        let mut leader = World { acked: 60, ordered, life: 77 };
+        let writer = Writer::begin_received(&disk, identity.directory, &leader.meta()).unwrap();
+        leader.fill(writer).unwrap();
+        server.recovered.log.install(Zxid(60), Zxid(8)).unwrap();
+        leader.flush(&mut server, 30).unwrap();
+        drop(server);
+        leader.start(&disk).unwrap();
+    }
+}
+
+fn empty_file(path: &Path) -> std::fs::File {
+    std::fs::OpenOptions::new().write(true).create_new(true).open(path).unwrap()
+}
+
+/// The lock does not hang on a file that anyone may remove.
+#[test]
+fn locked_directory_stays_locked_whatever_is_done_to_the_lock_file() {
+    type Treatment = fn(&Path);
+    let removed: Treatment = |file| std::fs::remove_file(file).unwrap();
+    let renamed: Treatment = |file| std::fs::rename(file, file.with_extension("old")).unwrap();
+    let replaced: Treatment = |file| {
+        std::fs::remove_file(file).unwrap();
+        drop(empty_file(file));
+    };
+    for treatment in [removed, renamed, replaced] {
+        let parent = directory();
+        let home = DirectoryLock::acquire(parent.path()).unwrap();
+        let file = parent.path().join("ringkeeper.lock");
+        treatment(&file);
+        let there = file.exists();
+        for _ in 0..2 {
+            let error = DirectoryLock::acquire(parent.path()).unwrap_err();
+            assert!(matches!(error, DirectoryLockError::InUse { .. }), "{error}");
+            assert_eq!(file.exists(), there, "a refusal writes nothing");
+        }
+        drop(home);
+        DirectoryLock::acquire(parent.path()).unwrap();
+    }
+}
+
+/// A version that knows only the file, and has it.
+#[test]
+fn directory_whose_lock_file_is_locked_is_refused() {
+    let parent = directory();
+    let file = empty_file(&parent.path().join("ringkeeper.lock"));
+    file.lock().unwrap();
+    let error = DirectoryLock::acquire(parent.path()).unwrap_err();
+    assert!(matches!(error, DirectoryLockError::InUse { .. }), "{error}");
+    drop(file);
+    DirectoryLock::acquire(parent.path()).unwrap();
 }
 
 #[test]

@@ -74,9 +74,17 @@ fn log_without_its_begin_needs_a_snapshot() {
 #[test]
 fn snapshot_newer_than_the_log_is_refused() {
     let (disk, world) = world(1);
-    for name in &segments(&disk)[1..] {
+    let names = segments(&disk);
+    for name in &names[1..] {
         disk.take(name);
     }
+    let refused = refusal(&disk);
+    assert!(matches!(refused, Refusal::NextMissing { .. }), "{refused}");
+    assert!(repaired(&disk.fork()) == world.ordered[..0x69]);
+    // Where the segment that is left says nothing of others, the snapshot does.
+    let mut bytes = disk.contents(&names[0]).unwrap();
+    bytes[4_096..8_192].fill(0);
+    disk.put(&names[0], bytes);
     let refusal = refusal(&disk);
     assert!(matches!(refusal, Refusal::LogTooShort { .. }), "{refusal}");
     // The snapshot is newer than all that is left of the log, so the log begins anew behind it.

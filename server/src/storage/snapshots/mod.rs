@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::database::CommitStatus;
 use ringkeeper_engine::device::{Directory, DirectoryId, DiskError, Priority};
 use ringkeeper_engine::log::{Dirs, Gauge, Purger};
 use ringkeeper_engine::snapshot::{
@@ -30,6 +31,9 @@ const BLOCKS_WAITING: usize = 2;
 /// The nice value of the thread that compresses and writes. Not the lowest priority there is: on a
 /// machine that is always busy a snapshot has to end, too.
 const NICE: i32 = 10;
+/// Why a member takes none before its leader has synchronized it.
+const NOT_COMMITTED: &str = "this server is not synchronized yet, so its state may hold what the \
+                             ensemble has not committed; try again when it serves";
 /// How often the thread looks whether a snapshot is due.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -94,8 +98,12 @@ impl<D: Directory> Snapshotter<D> {
             }
             std::thread::park_timeout(LOOK);
             let growth = self.gauge.growth();
-            let requests = self.stats.requests.take();
-            let due = taker.due(growth, self.now(), || tree_bytes(&self.view.read()));
+            let mut requests = self.stats.requests.take();
+            let status = self.view.read().commit_status();
+            let due = taker.due(status, growth, self.now(), || tree_bytes(&self.view.read()));
+            if status != CommitStatus::Committed {
+                answer(std::mem::take(&mut requests), &Err(NOT_COMMITTED.to_owned()));
+            }
             let kind = if requests.is_empty() { due } else { Some(SnapshotKind::Regular) };
             let Some(kind) = kind else { continue };
             let result = self.take(kind, growth);
@@ -278,8 +286,10 @@ fn no_thread(source: std::io::Error) -> DiskError {
 
 #[cfg(test)]
 mod tests {
-    use ringkeeper_engine::device::MemoryDisk;
+    use ringkeeper_engine::device::{Membership, MemoryDisk};
+    use ringkeeper_engine::log::{OpenSettings, open};
     use ringkeeper_engine::snapshot::{EARLY, Writer};
+    use ringkeeper_engine::tree::Digest;
 
     use super::*;
 
@@ -302,5 +312,47 @@ mod tests {
             assert_eq!(disk.names() == [EARLY], !abandoned);
             assert!(!abandoned || disk.names().is_empty());
         }
+    }
+
+    /// A member that is not synchronized yet.
+    fn member(disk: &MemoryDisk) -> Snapshotter<MemoryDisk> {
+        let dirs = Dirs { snapshots: disk.clone(), log: disk.clone() };
+        let settings = OpenSettings {
+            membership: Membership::Member(3),
+            autocreate: true,
+            digest: Digest::Off,
+            seed: 1,
+            log: ringkeeper_engine::log::Settings::default(),
+        };
+        let opened = open(&dirs, &settings, |_| ()).unwrap();
+        let intervals = Intervals { records: 2, bytes: 1 << 30, early_bytes: u64::MAX };
+        Snapshotter {
+            view: Arc::new(View::new(opened.db)),
+            dirs,
+            directory: opened.identity.directory,
+            purger: opened.recovered.purger,
+            settings: SnapshotSettings { intervals, keep: 1, purge: PurgeWhen::Never },
+            gauge: opened.recovered.gauge,
+            stats: Arc::default(),
+            last_start: LastStart::default(),
+            stop: Arc::default(),
+            clock: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn snapshot_requested_before_the_state_is_committed_is_refused() {
+        let disk = MemoryDisk::new(1);
+        let snapshotter = member(&disk);
+        let (view, stats) = (snapshotter.view.clone(), snapshotter.stats.clone());
+        let stop = snapshotter.stop.clone();
+        let thread = snapshotter.start().unwrap();
+        let refused = stats.requests.request().blocking_recv().unwrap();
+        assert_eq!(refused.unwrap_err(), NOT_COMMITTED);
+        assert!(disk.names().iter().all(|name| !name.starts_with("snapshot.")));
+        view.write().set_commit_status(CommitStatus::Committed);
+        assert_eq!(stats.requests.request().blocking_recv().unwrap().unwrap().zxid, Zxid::ZERO);
+        stop.store(true, Ordering::Release);
+        thread.join().unwrap();
     }
 }
