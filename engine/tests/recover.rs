@@ -17,6 +17,8 @@ mod disk;
 mod early;
 #[path = "recover/faults.rs"]
 mod faults;
+#[path = "recover/feed.rs"]
+mod feed;
 #[path = "recover/flips.rs"]
 mod flips;
 #[path = "recover/fuzz.rs"]
@@ -35,6 +37,8 @@ mod shapes;
 mod target;
 #[path = "recover/targets.rs"]
 mod targets;
+#[path = "recover/two_disks.rs"]
+mod two_disks;
 #[path = "recover/unmissed.rs"]
 mod unmissed;
 #[path = "recover/world.rs"]

@@ -30,6 +30,10 @@ fn segments(disk: &MemoryDisk) -> Vec<String> {
     disk.names().into_iter().filter(|name| name.starts_with("log.")).collect()
 }
 
+fn first(segment: &str) -> u64 {
+    u64::from_str_radix(&segment[4..], 16).unwrap()
+}
+
 /// Transactions in the history above.
 const ALL: u64 = 156;
 /// Where its snapshot and its early snapshot are.
@@ -87,7 +91,14 @@ fn snapshots_behind_a_cut_go_and_others_stay() {
 /// up to the cut and nothing else; before the intent is durable, it may have the whole of it.
 #[test]
 fn cut_ended_by_a_crash_at_any_operation_is_done_or_not_begun() {
-    for last in [SNAPSHOT, SNAPSHOT + 1, 80, EARLY, 120, ALL - 1] {
+    let mut places = vec![SNAPSHOT, SNAPSHOT + 1, 80, EARLY, 120, ALL - 1];
+    // Before the first record of each segment, too: nothing of it stays.
+    let (disk, mut world) = (MemoryDisk::new(1), World::default());
+    drop(history(&mut world, &disk));
+    let ends = segments(&disk).into_iter().map(|name| first(&name) - 1);
+    places.extend(ends.filter(|last| (SNAPSHOT..ALL).contains(last)));
+    assert!(places.len() > 7, "{places:?}");
+    for last in places {
         let operations = {
             let (disk, mut world) = (MemoryDisk::new(1), World::default());
             let mut server = history(&mut world, &disk);
@@ -222,10 +233,9 @@ fn cut_of_a_log_damaged_before_it_is_refused() {
     let (disk, mut world) = (MemoryDisk::new(1), World::default());
     let mut server = history(&mut world, &disk);
     let after = Zxid(120);
-    let holding = segments(&disk).into_iter().filter_map(|name| {
-        let first = u64::from_str_radix(&name[4..], 16).unwrap();
-        (first <= after.0).then_some((first, name))
-    });
+    let holding = segments(&disk)
+        .into_iter()
+        .filter_map(|name| (first(&name) <= after.0).then_some((first(&name), name)));
     let (_, name) = holding.max().unwrap();
     let mut damaged = disk.contents(&name).unwrap();
     damaged[8_300] ^= 1;

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::{
-    DirectoryLock, DirectoryLockError, Disk, Durability, ProbeReport, Strategy, default_strategy,
-    probe, probe_while,
+    DirectoryLock, DirectoryLockError, Disk, Durability, Identity, ProbeReport, Strategy,
+    default_strategy, probe, probe_while,
 };
+use ringkeeper_engine::snapshot::Writer;
 
-use crate::world::World;
+use crate::world::{World, txn};
 
 fn directory() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
@@ -100,6 +102,37 @@ fn locked_directory_is_refused_to_a_second_server() {
     assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
     drop(home);
     DirectoryLock::acquire(&path).unwrap();
+}
+
+#[test]
+fn log_of_each_strategy_is_cut_and_replaced_by_a_received_state() {
+    let home = directory();
+    for strategy in supported(home.path()) {
+        let home = directory();
+        let disk = Disk::open(home.path(), strategy, Durability::Synced).unwrap();
+        let mut world = World::default();
+        let mut server = world.start(&disk).unwrap();
+        for records in [30, 1, 7, 40, 2, 50, 9] {
+            world.flush(&mut server, records).unwrap();
+        }
+        for last in [138, 100, 33, 5] {
+            server.recovered.log.cut(Zxid(last), Zxid(5)).unwrap();
+            world.ordered.truncate(last as usize);
+            world.acked = last as usize;
+            world.life += 1;
+            world.flush(&mut server, 3).unwrap();
+            world.clone().start(&disk).unwrap();
+        }
+        let identity = Identity::open(&disk, 3).unwrap();
+        let ordered: Vec<_> = (1..=60).map(|n| txn(n, 77)).collect();
+        let mut leader = World { acked: 60, ordered, life: 77 };
+        let writer = Writer::begin_received(&disk, identity.directory, &leader.meta()).unwrap();
+        leader.fill(writer).unwrap();
+        server.recovered.log.install(Zxid(60), Zxid(8)).unwrap();
+        leader.flush(&mut server, 30).unwrap();
+        drop(server);
+        leader.start(&disk).unwrap();
+    }
 }
 
 fn empty_file(path: &Path) -> std::fs::File {

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::device::{Fault, Identity, Intent, MemoryDisk};
+use ringkeeper_engine::device::{Directory, Fault, Identity, Intent, MemoryDisk, Sink};
 use ringkeeper_engine::log::{Fatal, Note, Refusal};
 use ringkeeper_engine::snapshot::{RECEIVED, Writer};
 
@@ -134,6 +134,27 @@ fn install_resumed_and_ended_again_at_any_operation_is_done() {
         }
     }
     assert!(tried > 500, "{tried}");
+}
+
+/// Whoever received it may have left it to the install to make file and name durable.
+#[test]
+fn state_received_without_a_sync_is_durable_when_it_is_installed() {
+    for operation in 0.. {
+        let (disk, world, mut server, leader) = received(100);
+        let bytes = disk.contents(RECEIVED).unwrap();
+        disk.take(RECEIVED);
+        disk.create("incoming").unwrap().write(&bytes).unwrap();
+        disk.rename("incoming", RECEIVED).unwrap();
+        disk.fail_at(disk.operations() + operation, Fault::Crash);
+        let done = server.recovered.log.install(Zxid(100), Zxid(78)).is_ok();
+        survives_power_loss(&disk, operation, |disk| {
+            let txns = open(disk).unwrap_or_else(|refusal| panic!("{refusal}")).1;
+            assert!(txns == leader.ordered || (!done && txns == world.ordered));
+        });
+        if done {
+            break;
+        }
+    }
 }
 
 /// Nothing that was received is taken for a state before it was taken over.
