@@ -14,7 +14,7 @@ use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::shard::Shard;
 use ringkeeper_engine::snapshot::LastStart;
-use ringkeeper_replication::node::{MailboxLimits, World};
+use ringkeeper_replication::node::{MailboxLimits, NoLeader, World};
 
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
@@ -173,6 +173,7 @@ impl Running {
             log: ServerLog { writer: log_writer, gauge: recovered.gauge.clone() },
             database: view.clone(),
             shards: Mailboxes(node_ends),
+            leader: NoLeader,
             observer: NodeObserver::new(gauges.clone(), audit_end),
         };
         let sources = ReportSources {

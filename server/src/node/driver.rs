@@ -11,7 +11,9 @@ use ringkeeper_engine::log::{
     Completion, Gauge, Generation, Group, Joined, LogCapacity, LogCommand,
 };
 use ringkeeper_engine::request::{Request, ShardMessage};
-use ringkeeper_replication::node::{ClockPort, DatabasePort, LogPort, Ports, ShardPort, World};
+use ringkeeper_replication::node::{
+    ClockPort, DatabasePort, LogPort, NoLeader, Ports, ShardPort, World,
+};
 use ringkeeper_replication::{Node, NodeSettings, Replica};
 
 use super::observer::{Gauges, NodeObserver};
@@ -28,6 +30,7 @@ impl Ports for ServerPorts {
     type Log = ServerLog;
     type Database = Arc<View>;
     type Shards = Mailboxes;
+    type Leader = NoLeader;
     type Observer = NodeObserver;
 }
 
