@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::op::{self, Applying, create};
 pub use crate::op::{Change, Interest, OpResult};
 use crate::tree::{Digest, Tree};
-use crate::txn::{AclMemo, BodyRef, Txn, TxnBody, TxnRef};
+use crate::txn::{AclMemo, BodyRef, Txn, TxnBody, TxnDigest, TxnRef};
 use crate::wire::Malformed;
 use crate::{SessionId, Zxid};
 
@@ -34,6 +34,22 @@ pub struct Applied {
     pub changes: Vec<Change>,
 }
 
+/// How the digest behind the transaction that was applied last compares with that of the tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DigestComparison {
+    /// The tree is what the leader has.
+    Equal,
+    /// It is not: this replica, or the leader, has diverged.
+    Different {
+        /// What the leader has.
+        expected: u64,
+        /// What this tree has.
+        found: u64,
+    },
+    /// The leader sent none, or counts otherwise, or digests are off here.
+    NotCompared,
+}
+
 impl Database {
     /// A fresh server's state, or a loaded one.
     pub fn new(tree: Tree, sessions: impl IntoIterator<Item = (SessionId, i32)>) -> Database {
@@ -55,6 +71,20 @@ impl Database {
     /// oldest first. None where digests are not kept.
     pub fn digests(&self) -> impl Iterator<Item = (Zxid, u64)> {
         self.digests.iter().copied()
+    }
+
+    /// Compares with what stood behind the transaction that was applied last.
+    pub fn compare_digest(&self, digest: Option<TxnDigest>) -> DigestComparison {
+        let Some(TxnDigest { version: TxnDigest::VERSION, digest: expected }) = digest else {
+            return DigestComparison::NotCompared;
+        };
+        if self.tree.digest_mode() == Digest::Off {
+            return DigestComparison::NotCompared;
+        }
+        match self.tree.digest() {
+            found if found == expected => DigestComparison::Equal,
+            found => DigestComparison::Different { expected, found },
+        }
     }
 
     fn note_digest(&mut self, zxid: Zxid) {
@@ -128,7 +158,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::txn::{AclList, CreateOp, CreateTxn, DeleteCause, NodeKind};
+    use crate::txn::{AclList, CONFIG_NODE, CreateOp, CreateTxn, DeleteCause, NodeKind};
+    use crate::watch::ChangeKind;
     use crate::wire::{Acl, Id, Stat};
     use crate::{Code, Millis};
 
@@ -149,6 +180,34 @@ mod tests {
         assert_eq!((noted[0], noted[DIGESTS_MAX - 1]), (Zxid(3 * DIGEST_INTERVAL), Zxid(last)));
         assert!(db.digests().all(|(_, digest)| digest == db.tree.digest()));
     }
+
+    #[test]
+    fn reconfig_sets_the_text_fires_watches_and_leaves_the_digest() {
+        let mut tree = Tree::new(0);
+        tree.keep_digest(Digest::Kept);
+        let mut db = Database::new(tree, []);
+        let digest = db.tree.digest();
+        let text: Box<[u8]> = (*b"server.1=a:1:2\nversion=1").into();
+        let body = TxnBody::Reconfig { data: Some(text.clone()), version: -1 };
+        let session = SessionId(1);
+        let txn = Txn { session, cxid: 4, zxid: Zxid(1), time: Millis(7), body };
+        let applied = db.apply(&txn, Interest::Watched);
+        let [change] = &applied.changes[..] else { panic!("{applied:?}") };
+        assert_eq!((change.kind, &*change.path), (ChangeKind::DataChanged, CONFIG_NODE));
+        let OpResult::Reconfigured { data, stat } = applied.result else { panic!("it is not") };
+        assert_eq!(data.as_ref(), Some(&text));
+        assert_eq!((stat.version, stat.mzxid, stat.mtime, stat.data_length), (-1, 1, 7, 24));
+        assert_eq!(db.tree.data(db.tree.find(CONFIG_NODE).unwrap()), Some(&text[..]));
+        let behind = |version, digest| Some(TxnDigest { version, digest });
+        let other = DigestComparison::Different { expected: digest ^ 1, found: digest };
+        assert_eq!(db.compare_digest(behind(2, digest)), DigestComparison::Equal);
+        assert_eq!(db.compare_digest(behind(2, digest ^ 1)), other);
+        assert_eq!(db.compare_digest(behind(3, digest ^ 1)), DigestComparison::NotCompared);
+        assert_eq!(db.compare_digest(None), DigestComparison::NotCompared);
+        let off = Database::new(Tree::new(0), []);
+        assert_eq!(off.compare_digest(behind(2, digest)), DigestComparison::NotCompared);
+    }
+
     /// A history with every kind of transaction, and some that look alike.
     fn history() -> Vec<Txn> {
         let own = Acl { perms: 31, id: Id { scheme: "digest".into(), id: "me".into() } };
@@ -191,6 +250,7 @@ mod tests {
                 bodies.push(TxnBody::Delete { path: path.clone(), cause });
             }
         }
+        bodies.push(TxnBody::Reconfig { data: Some([8; 30].into()), version: -1 });
         bodies.push(TxnBody::Error(Code::NoNode));
         let txn = |(n, body)| {
             let (zxid, time) = (Zxid(n as u64 + 1), Millis(n as i64 * 3));

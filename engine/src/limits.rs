@@ -33,3 +33,14 @@ pub const CONN_PIPELINE_MAX: usize = 4_096;
 pub const WATCH_SWEEP: usize = 16_384;
 /// Auth identities one connection may collect.
 pub const CONN_IDENTITIES_MAX: usize = 1_024;
+/// Bytes of data in one packet of a peer: a transaction of another leader may be far larger than a
+/// request (the end of a session names all its nodes).
+pub const PEER_DATA_BYTES_MAX: usize = 64 << 20;
+/// Bytes of all identities in one packet of a peer.
+pub const PEER_IDENTITY_BYTES_MAX: usize = 4 << 20;
+/// Bytes of one election message, ZooKeeper's `PACKETMAXSIZE`.
+pub const ELECTION_BYTES_MAX: usize = 512 << 10;
+/// Bytes of the addresses that an election connection begins with, ZooKeeper's `maxBuffer`.
+pub const ELECTION_ADDRESS_BYTES_MAX: usize = 2_048;
+/// Bytes of one field of a state that another leader sends: a path, data, an identity.
+pub const SNAP_FIELD_BYTES_MAX: usize = 64 << 20;

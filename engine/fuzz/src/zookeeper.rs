@@ -2,7 +2,7 @@
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::tree::Progress;
-use ringkeeper_engine::zookeeper::{Item, LogReader, Rebuild, load_snapshot};
+use ringkeeper_engine::zookeeper::{Entry, Item, LogReader, Rebuild, load_snapshot, load_stream};
 
 /// What the snapshot is named after.
 pub const FROM: Zxid = Zxid::new(1, 20);
@@ -22,11 +22,29 @@ pub fn run(data: &[u8]) {
         return;
     }
     let (snapshot, data) = cut(data);
+    stream(snapshot, data);
     let mut snapshot = snapshot.to_vec();
     snapshot.extend(u64::from(simd_adler32::adler32(&&snapshot[..])).to_be_bytes());
     snapshot.extend(b"\0\0\0\x01/");
     let loaded = load_snapshot(&snapshot[..], FROM, 1);
     read_log(&framed(data), loaded.ok().map(|loaded| loaded.rebuild));
+}
+
+/// The same as what a leader sends to a learner: the snapshot without its header, then proposals.
+fn stream(snapshot: &[u8], mut data: &[u8]) {
+    let state = snapshot.get(LOG_HEADER.len()..).unwrap_or_default();
+    let state = [state, b"\0\0\0\x0aBenWasHere"].concat();
+    let Ok(loaded) = load_stream(&state[..], FROM, 1) else { return };
+    let mut rebuild = loaded.rebuild;
+    while !data.is_empty() {
+        let (proposal, rest) = cut(data);
+        data = rest;
+        let Ok(entry) = Entry::read(proposal) else { return };
+        if rebuild.take(&entry).is_err() {
+            return;
+        }
+    }
+    finish(rebuild);
 }
 
 /// The bytes behind a length, and the rest.

@@ -24,6 +24,13 @@ pub enum OpResult {
     Deleted,
     /// Data was set.
     Set(Box<Stat>),
+    /// The members of the ensemble were changed; the reply is that of a getData.
+    Reconfigured {
+        /// The configuration as text.
+        data: Option<Box<[u8]>>,
+        /// The stat of the node that shows it.
+        stat: Box<Stat>,
+    },
     /// An ACL was set.
     AclSet(Box<Stat>),
     /// A version was checked.

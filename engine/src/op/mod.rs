@@ -159,6 +159,7 @@ pub(crate) fn apply(body: &TxnBody, applying: &mut Applying<'_>) -> OpResult {
         TxnBody::SetData { path, data, version } => {
             set_data::apply(path, data.as_deref(), *version, applying)
         }
+        TxnBody::Reconfig { data, version } => reconfig::apply(data.as_deref(), *version, applying),
         TxnBody::SetAcl { path, acl, version } => set_acl::apply(path, acl, *version, applying),
         TxnBody::Check { .. } => OpResult::Checked,
         TxnBody::Multi(bodies) => multi::apply(bodies, applying),
@@ -177,6 +178,10 @@ pub fn write_reply(shape: ReplyShape, result: &OpResult, out: &mut Vec<u8>) {
             stat.write(out);
         }
         (ReplyShape::Stat, OpResult::Set(stat) | OpResult::AclSet(stat)) => stat.write(out),
+        (ReplyShape::DataAndStat, OpResult::Reconfigured { data, stat }) => {
+            out.put_buffer(data.as_deref());
+            stat.write(out);
+        }
         (ReplyShape::Multi, OpResult::Multi(results)) => multi::write_results(results, out),
         (ReplyShape::Empty, OpResult::Deleted | OpResult::Checked) => {}
         (shape, result) => panic!("a write with the reply {shape:?} was applied as {result:?}"),

@@ -144,11 +144,14 @@ pub(crate) fn apply(bodies: &[TxnBody], applying: &mut Applying<'_>) -> OpResult
     OpResult::Multi(bodies.iter().map(each).collect())
 }
 
-/// Sessions and other multis cannot be part of a multi.
+/// Sessions, members of the ensemble and other multis cannot be part of a multi.
 fn is_allowed(body: &TxnBody) -> bool {
     !matches!(
         body,
-        TxnBody::Multi(_) | TxnBody::CreateSession { .. } | TxnBody::CloseSession { .. }
+        TxnBody::Multi(_)
+            | TxnBody::Reconfig { .. }
+            | TxnBody::CreateSession { .. }
+            | TxnBody::CloseSession { .. }
     )
 }
 
@@ -168,7 +171,10 @@ pub fn write_results(results: &[OpResult], out: &mut Vec<u8>) {
             OpResult::Set(_) => (op::SET_DATA, ReplyShape::Stat),
             OpResult::AclSet(_) => (op::SET_ACL, ReplyShape::Stat),
             OpResult::Checked => (op::CHECK, ReplyShape::Empty),
-            OpResult::Multi(_) | OpResult::SessionOpened | OpResult::SessionClosed => {
+            OpResult::Multi(_)
+            | OpResult::Reconfigured { .. }
+            | OpResult::SessionOpened
+            | OpResult::SessionClosed => {
                 panic!("a multi was applied with an operation that it cannot hold")
             }
         };

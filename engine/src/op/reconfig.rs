@@ -1,9 +1,12 @@
-//! reconfig (16), as a standalone server answers it.
+//! reconfig (16), as a standalone server answers it, and as another leader has ordered it.
 
-use super::Write;
+use std::sync::Arc;
+
+use super::apply::{Applying, OpResult};
 use super::prepare::Prepare;
+use super::{Write, set_data};
 use crate::Code;
-use crate::txn::TxnBody;
+use crate::txn::{CONFIG_NODE, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Put, Reader};
 
@@ -51,4 +54,12 @@ pub fn prepare(prepare: &Prepare<'_>) -> Result<TxnBody, Code> {
         return Err(Code::ReconfigDisabled);
     }
     Err(Code::Unimplemented)
+}
+
+/// Applies a change of the members: new data of the node that shows them, with its watches.
+pub(crate) fn apply(data: Option<&[u8]>, version: i32, applying: &mut Applying<'_>) -> OpResult {
+    set_data::apply(&Arc::from(CONFIG_NODE), data, version, applying);
+    let id = applying.tree.find(CONFIG_NODE).expect("every tree has it");
+    let stat = Box::new(applying.tree.stat(id));
+    OpResult::Reconfigured { data: data.map(Box::from), stat }
 }

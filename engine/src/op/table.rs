@@ -4,7 +4,7 @@
 //! index, because every request needs one.
 
 use OpClass::{Auth, Internal, Local, Ordered, Read, Write};
-use ReplyShape::{Empty, Multi, Path, PathAndStat, Stat};
+use ReplyShape::{DataAndStat, Empty, Multi, Path, PathAndStat, Stat};
 
 use super::audited::Operation;
 use crate::wire::opcode::op;
@@ -55,6 +55,8 @@ pub enum ReplyShape {
     PathAndStat,
     /// A stat.
     Stat,
+    /// Data and a stat, as getData answers.
+    DataAndStat,
     /// The results of a multi.
     Multi,
 }
@@ -86,7 +88,7 @@ const TABLE: [OpSpec; ROWS] = [
     update(op::SET_DATA, "setData", "SETD", Write(Stat, Operation::SetData)),
     update(op::SET_ACL, "setACL", "SETA", Write(Stat, Operation::SetAcl)),
     update(op::MULTI, "multi", "MULT", Write(Multi, Operation::Multi)),
-    update(op::RECONFIG, "reconfig", "RECO", Write(Empty, Operation::Reconfig)),
+    update(op::RECONFIG, "reconfig", "RECO", Write(DataAndStat, Operation::Reconfig)),
     read(op::EXISTS, "exists", "EXIS", Read),
     read(op::GET_DATA, "getData", "GETD", Read),
     read(op::GET_ACL, "getACL", "GETA", Read),

@@ -171,6 +171,7 @@ mod tests {
         bodies.push(TxnBody::Multi(bodies.clone()));
         bodies.push(TxnBody::CloseSession { paths: vec!["/x".into()] });
         bodies.push(TxnBody::CreateSession { timeout_ms: 4_000 });
+        bodies.push(TxnBody::Reconfig { data: Some([7; 9].into()), version: -1 });
         bodies
     }
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{AclList, CreateOp, CreateRef, CreateTxn, DeleteCause, Depth, NodeKind, Txn, TxnBody};
+use super::{
+    AclList, CONFIG_NODE, CreateOp, CreateRef, CreateTxn, DeleteCause, Depth, NodeKind, Txn,
+    TxnBody,
+};
 use crate::wire::opcode::op;
 use crate::wire::{Acl, Malformed, Put, Reader};
 use crate::{Code, Millis, SessionId, Zxid};
@@ -38,6 +41,9 @@ pub(crate) struct TxnHeader {
 }
 
 impl TxnHeader {
+    /// Bytes of a header.
+    pub(crate) const BYTES: usize = 32;
+
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<TxnHeader, Malformed> {
         Ok(TxnHeader {
             session: SessionId(reader.long()?),
@@ -63,6 +69,7 @@ impl TxnBody {
             TxnBody::Delete { cause: DeleteCause::Client, .. } => op::DELETE,
             TxnBody::Delete { cause: DeleteCause::Expiry, .. } => op::DELETE_CONTAINER,
             TxnBody::SetData { .. } => op::SET_DATA,
+            TxnBody::Reconfig { .. } => op::RECONFIG,
             TxnBody::SetAcl { .. } => op::SET_ACL,
             TxnBody::Check { .. } => op::CHECK,
             TxnBody::Multi(_) => op::MULTI,
@@ -78,6 +85,11 @@ impl TxnBody {
             TxnBody::Delete { path, .. } => out.put_string(path),
             TxnBody::SetData { path, data, version } => {
                 out.put_string(path);
+                out.put_buffer(data.as_deref());
+                out.put_int(*version);
+            }
+            TxnBody::Reconfig { data, version } => {
+                out.put_string(CONFIG_NODE);
                 out.put_buffer(data.as_deref());
                 out.put_int(*version);
             }
@@ -128,6 +140,7 @@ impl TxnBody {
                 data: reader.buffer()?.map(Box::from),
                 version: reader.int()?,
             },
+            op::RECONFIG if depth == Depth::Outer => read_reconfig(reader)?,
             op::SET_ACL => {
                 TxnBody::SetAcl { path: path(reader)?, acl: acl(reader)?, version: reader.int()? }
             }
@@ -192,6 +205,14 @@ impl CreateTxn {
             parent_cversion: create.parent_cversion,
         })
     }
+}
+
+/// A record of setData, which is about one node only.
+fn read_reconfig(reader: &mut Reader<'_>) -> Result<TxnBody, Malformed> {
+    if reader.string()? != CONFIG_NODE {
+        return Err(Malformed::Value);
+    }
+    Ok(TxnBody::Reconfig { data: reader.buffer()?.map(Box::from), version: reader.int()? })
 }
 
 /// A multi is a vector of (type, buffer that holds the record).
@@ -262,6 +283,8 @@ mod tests {
             TxnBody::Multi(Vec::new()),
             TxnBody::CreateSession { timeout_ms: 4_000 },
             TxnBody::CloseSession { paths: vec![path] },
+            TxnBody::Reconfig { data: Some(Box::from(*b"version=1")), version: -1 },
+            TxnBody::Reconfig { data: None, version: 0 },
         ];
         for body in bodies.into_iter().chain(outer) {
             let txn = Txn { session, cxid: 9, zxid: Zxid(77), time: Millis(1), body };
@@ -269,6 +292,21 @@ mod tests {
             txn.write(&mut bytes);
             assert_eq!(Txn::read(&bytes), Ok(txn));
         }
+    }
+
+    #[test]
+    fn reconfig_of_another_node_or_inside_a_multi_is_malformed() {
+        let session = SessionId(1);
+        let body = TxnBody::Reconfig { data: None, version: -1 };
+        let mut bytes = Vec::new();
+        body.write(&mut bytes);
+        let read = |bytes: &[u8], depth| {
+            TxnBody::read(op::RECONFIG, &mut Reader::new(bytes), session, depth)
+        };
+        assert_eq!(read(&bytes, Depth::Outer), Ok(body));
+        assert_eq!(read(&bytes, Depth::InMulti), Err(Malformed::Value));
+        bytes[5] = b'x';
+        assert_eq!(read(&bytes, Depth::Outer), Err(Malformed::Value));
     }
 
     #[test]

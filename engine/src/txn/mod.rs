@@ -6,14 +6,19 @@
 
 mod borrowed;
 mod codec;
+mod digest;
 
 use std::sync::Arc;
 
 pub(crate) use borrowed::{AclMemo, BodyRef, CreateRef, TxnRef};
 pub(crate) use codec::TxnHeader;
+pub use digest::TxnDigest;
 
 use crate::wire::Acl;
 use crate::{Code, Millis, SessionId, Zxid};
+
+/// The node that shows the members of the ensemble: `ZooDefs.CONFIG_NODE`.
+pub const CONFIG_NODE: &str = "/zookeeper/config";
 
 /// An access control list, shared between the nodes that carry it.
 pub type AclList = Arc<[Acl]>;
@@ -62,6 +67,14 @@ pub enum TxnBody {
         /// The new list.
         acl: AclList,
         /// The resulting aversion.
+        version: i32,
+    },
+    /// The members of the ensemble change (type 16): new data of [`CONFIG_NODE`]. Its record is that
+    /// of a setData on this path.
+    Reconfig {
+        /// The configuration as text, its version in the last line.
+        data: Option<Box<[u8]>>,
+        /// The resulting version of the node; ZooKeeper always sets -1.
         version: i32,
     },
     /// Inside a multi: a version was as expected. Changes nothing.

@@ -5,6 +5,7 @@ pub mod event;
 pub mod header;
 pub mod jute;
 pub mod opcode;
+pub mod peer;
 pub mod record;
 
 pub use jute::{Malformed, Put, Reader};

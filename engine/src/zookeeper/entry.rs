@@ -1,14 +1,13 @@
-//! One entry of a transaction log: the transaction, and the digest that the tree has behind it.
+//! One entry of a transaction log, and of a proposal: the transaction, and the digest that the tree
+//! has behind it.
 
 use crate::Zxid;
-use crate::txn::{Txn, TxnBody, TxnHeader};
+use crate::txn::{Txn, TxnBody, TxnDigest, TxnHeader};
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Reader};
 
-/// Bytes of a digest behind a transaction.
-const DIGEST_BYTES: usize = 12;
-
-/// A transaction as it stands in a log of ZooKeeper's.
+/// A transaction as it stands in a log of ZooKeeper's, and in the data of a proposal: `TxnHeader`,
+/// the record of its type, `TxnDigest`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Entry {
     /// The transaction. The end of a session has no paths where [`Entry::lists_paths`] is false.
@@ -16,30 +15,47 @@ pub struct Entry {
     /// Whether the end of a session says which nodes go with it, as it does from 3.6 on.
     pub lists_paths: bool,
     /// What the leader expected the tree to be.
-    pub digest: Option<EntryDigest>,
-}
-
-/// The digest behind a transaction, from 3.6 on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct EntryDigest {
-    /// How it was counted; ours is version 2.
-    pub version: i32,
-    /// The digest.
-    pub digest: u64,
+    pub digest: Option<TxnDigest>,
 }
 
 impl Entry {
-    /// Reads the bytes between the length and the mark at the end.
+    /// Reads the bytes between the length and the mark at the end. What is left behind the record
+    /// and is no digest is ignored, as ZooKeeper does.
     pub fn read(bytes: &[u8]) -> Result<Entry, Malformed> {
+        let (txn, lists_paths, mut reader) = Entry::read_txn(bytes)?;
+        let digest = TxnDigest::read_behind(&mut reader).unwrap_or(None);
+        Ok(Entry { txn, lists_paths, digest })
+    }
+
+    /// Reads what a leader proposes as `zxid`. The transaction says its zxid too; another one is
+    /// refused, and so is a digest that is cut off.
+    pub fn read_proposal(zxid: Zxid, bytes: &[u8]) -> Result<Entry, Malformed> {
+        let (txn, lists_paths, mut reader) = Entry::read_txn(bytes)?;
+        if txn.zxid != zxid {
+            return Err(Malformed::Value);
+        }
+        let digest = TxnDigest::read_behind(&mut reader)?;
+        Ok(Entry { txn, lists_paths, digest })
+    }
+
+    /// Appends the bytes that [`Entry::read`] reads.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.txn.write(out);
+        if !self.lists_paths {
+            out.truncate(start + TxnHeader::BYTES);
+        }
+        self.digest.into_iter().for_each(|digest| digest.write(out));
+    }
+
+    fn read_txn(bytes: &[u8]) -> Result<(Txn, bool, Reader<'_>), Malformed> {
         let mut reader = Reader::new(bytes);
         let header = TxnHeader::read(&mut reader)?;
         let (body, lists_paths) = match header.type_code {
             op::CLOSE_SESSION => close(&mut reader, header)?,
-            // A new membership is written as new data of the node that shows it.
-            op::RECONFIG => (record(op::SET_DATA, &mut reader, header)?, true),
             type_code => (record(type_code, &mut reader, header)?, true),
         };
-        Ok(Entry { txn: header.with(body), lists_paths, digest: digest(&mut reader) })
+        Ok((header.with(body), lists_paths, reader))
     }
 
     /// The zxid of the entry in these bytes, whatever else is in them.
@@ -65,19 +81,12 @@ fn close(reader: &mut Reader<'_>, header: TxnHeader) -> Result<(TxnBody, bool), 
     }
     let mut ahead = reader.clone();
     if let Ok(body) = record(header.type_code, &mut ahead, header)
-        && (ahead.rest().is_empty() || ahead.rest().len() == DIGEST_BYTES)
+        && (ahead.rest().is_empty() || ahead.rest().len() == TxnDigest::BYTES)
     {
         *reader = ahead;
         return Ok((body, true));
     }
-    if reader.rest().len() == DIGEST_BYTES { Ok(unlisted) } else { Err(Malformed::Value) }
-}
-
-/// A log that was written without digests has none.
-fn digest(reader: &mut Reader<'_>) -> Option<EntryDigest> {
-    let version = reader.int().ok()?;
-    let digest = reader.long().ok()? as u64;
-    Some(EntryDigest { version, digest })
+    if reader.rest().len() == TxnDigest::BYTES { Ok(unlisted) } else { Err(Malformed::Value) }
 }
 
 #[cfg(test)]
@@ -94,6 +103,28 @@ mod tests {
         bytes.put_long(1);
         bytes.put_int(type_code);
         bytes
+    }
+
+    #[test]
+    fn proposal_with_another_zxid_or_half_a_digest_is_refused() {
+        let mut bytes = header(op::CREATE_SESSION);
+        bytes.put_int(4_000);
+        let bare = bytes.len();
+        bytes.put_int(2);
+        bytes.put_long(-3);
+        for cut in bare..=bytes.len() {
+            let read = Entry::read_proposal(Zxid(77), &bytes[..cut]);
+            let digest = TxnDigest { version: 2, digest: -3_i64 as u64 };
+            match cut - bare {
+                0 => assert_eq!(read.unwrap().digest, None),
+                TxnDigest::BYTES => assert_eq!(read.unwrap().digest, Some(digest)),
+                _ => assert_eq!(read, Err(Malformed::Truncated)),
+            }
+            assert_eq!(Entry::read_proposal(Zxid(78), &bytes[..cut]), Err(Malformed::Value));
+        }
+        let mut written = Vec::new();
+        Entry::read(&bytes).unwrap().write(&mut written);
+        assert_eq!(written, bytes);
     }
 
     fn paths(entry: &Entry) -> usize {
@@ -115,8 +146,11 @@ mod tests {
         let mut digested = bare.clone();
         digest(&mut digested);
         let entry = Entry::read(&digested).unwrap();
-        let expected = EntryDigest { version: 2, digest: 0x2f00_0000_0000 };
+        let expected = TxnDigest { version: 2, digest: 0x2f00_0000_0000 };
         assert_eq!((entry.lists_paths, entry.digest), (false, Some(expected)));
+        let mut written = Vec::new();
+        entry.write(&mut written);
+        assert_eq!(written, digested);
         let mut listed = bare.clone();
         listed.put_count(2);
         listed.put_string("/a");
@@ -134,15 +168,15 @@ mod tests {
     }
 
     #[test]
-    fn a_new_membership_is_new_data() {
+    fn new_membership_is_read() {
         let mut bytes = header(op::RECONFIG);
         bytes.put_string("/zookeeper/config");
         bytes.put_buffer(Some(b"server.1=a"));
         bytes.put_int(-1);
         let entry = Entry::read(&bytes).unwrap();
         assert_eq!((entry.txn.session, entry.txn.time), (SessionId(5), Millis(1)));
-        let TxnBody::SetData { path, .. } = &entry.txn.body else { panic!("{entry:?}") };
-        assert_eq!(&**path, "/zookeeper/config");
+        let data = Some(Box::from(*b"server.1=a"));
+        assert_eq!(entry.txn.body, TxnBody::Reconfig { data, version: -1 });
         assert_eq!(Entry::peek_zxid(&bytes), Some(Zxid(77)));
         assert!(Entry::read(&header(99)).is_err());
     }

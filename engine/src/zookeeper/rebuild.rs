@@ -1,4 +1,5 @@
-//! From a fuzzy snapshot and the log behind it to the state at the end of the log.
+//! From a fuzzy snapshot and the log behind it to the state at the end of the log. What a leader
+//! sends to a learner behind SNAP is such a snapshot too, and the proposals behind it are its log.
 //!
 //! Call Z the zxid that the snapshot is named after, and *reach* the newest zxid in it. A node of
 //! the snapshot is as it was at some moment between the two, and another node as it was at
@@ -23,16 +24,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::entry::{Entry, EntryDigest};
+use super::entry::Entry;
 use crate::tree::{Corrupt, Digest, ForeignNode, NewNode, NodeId, Tree};
-use crate::txn::{AclList, CreateTxn, NodeKind, Txn, TxnBody};
+use crate::txn::{AclList, CONFIG_NODE, CreateTxn, NodeKind, Txn, TxnBody, TxnDigest};
 use crate::wire::{Acl, Id, Stat};
 use crate::{Millis, SessionId, Zxid, path};
 
-/// Where ZooKeeper shows the members of the ensemble.
-const CONFIG: &str = "/zookeeper/config";
 /// Nodes that are never deleted.
-const KEPT: [&str; 5] = ["", "/", "/zookeeper", "/zookeeper/quota", CONFIG];
+const KEPT: [&str; 5] = ["", "/", "/zookeeper", "/zookeeper/quota", CONFIG_NODE];
 
 /// A node of a snapshot.
 #[derive(Clone, Copy)]
@@ -45,8 +44,20 @@ pub(super) struct RawNode<'a> {
     pub(super) stat: &'a Stat,
 }
 
+/// What a state is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A server that goes on alone with the files of another one.
+    Import,
+    /// A learner, which is to have exactly what its leader has. NEWLEADER says where the state is
+    /// exact: the leader sends it when the state is written, behind everything that it had
+    /// committed until then.
+    Learner,
+}
+
 /// A state that is being made.
 pub struct Rebuild {
+    purpose: Purpose,
     tree: Tree,
     sessions: BTreeMap<SessionId, i32>,
     /// What the snapshot is named after.
@@ -162,10 +173,11 @@ pub enum Unusable {
 impl Rebuild {
     /// Begins with what the snapshot that is named after `from` holds; `seed` keys the tree's hash
     /// tables.
-    pub(super) fn new(from: Zxid, seed: u64) -> Rebuild {
+    pub(super) fn new(from: Zxid, seed: u64, purpose: Purpose) -> Rebuild {
         let mut tree = Tree::new(seed);
         tree.keep_digest(Digest::Kept);
         Rebuild {
+            purpose,
             tree,
             sessions: BTreeMap::new(),
             from,
@@ -181,6 +193,12 @@ impl Rebuild {
         }
     }
 
+    /// The newest zxid that was found in the snapshot: the state is none before a transaction
+    /// with at least this zxid was taken.
+    pub fn reach(&self) -> Zxid {
+        self.reach
+    }
+
     /// The last transaction that is in the state.
     pub fn last(&self) -> Zxid {
         self.last
@@ -194,7 +212,7 @@ impl Rebuild {
     pub(super) fn node(&mut self, node: &RawNode<'_>) -> Result<(), Corrupt> {
         let zxid = Zxid::from_wire;
         let created = zxid(node.stat.czxid);
-        if node.path != CONFIG {
+        if node.path != CONFIG_NODE {
             let newest = zxid(node.stat.mzxid).max(zxid(node.stat.pzxid)).max(created);
             self.reach = self.reach.max(newest);
         }
@@ -253,12 +271,8 @@ impl Rebuild {
         match body {
             TxnBody::Create(create) => self.create(txn.zxid, txn.time, create),
             TxnBody::Delete { path, .. } => self.delete(txn.zxid, path),
-            TxnBody::SetData { path, data, version } => match self.tree.find(path) {
-                Some(id) => {
-                    self.tree.set_data(id, data.as_deref(), *version, txn.zxid, txn.time);
-                }
-                None => self.missed(txn.zxid),
-            },
+            TxnBody::SetData { path, data, version } => self.set_data(txn, path, data, *version),
+            TxnBody::Reconfig { data, version } => self.set_data(txn, CONFIG_NODE, data, *version),
             TxnBody::SetAcl { path, acl, version } => match self.tree.find(path) {
                 Some(id) => {
                     self.tree.set_acl(id, acl, *version);
@@ -270,6 +284,13 @@ impl Rebuild {
             TxnBody::Error(_) => self.counts.refusals += 1,
             // A reader does not put these into a multi, and they were seen to outside of one.
             TxnBody::Multi(_) | TxnBody::CreateSession { .. } | TxnBody::CloseSession { .. } => {}
+        }
+    }
+
+    fn set_data(&mut self, txn: &Txn, path: &str, data: &Option<Box<[u8]>>, version: i32) {
+        match self.tree.find(path) {
+            Some(id) => self.tree.set_data(id, data.as_deref(), version, txn.zxid, txn.time),
+            None => self.missed(txn.zxid),
         }
     }
 
@@ -370,8 +391,8 @@ impl Rebuild {
         self.counts.first_misfit.get_or_insert(zxid);
     }
 
-    fn compare(&mut self, digest: Option<EntryDigest>) {
-        let Some(EntryDigest { version: 2, digest }) = digest else { return };
+    fn compare(&mut self, digest: Option<TxnDigest>) {
+        let Some(TxnDigest { version: TxnDigest::VERSION, digest }) = digest else { return };
         self.last_digest = Some((self.last, digest));
         if self.is_exact {
             self.compared(digest);
@@ -385,7 +406,7 @@ impl Rebuild {
             && zxid == self.last
             && zxid > Zxid::ZERO
             && !self.is_exact
-            && self.is_reach_said
+            && (self.is_reach_said || self.purpose == Purpose::Learner)
         {
             self.compared(digest);
         }
@@ -403,7 +424,7 @@ impl Rebuild {
 
 /// The end.
 impl Rebuild {
-    /// The state behind the log. New zxids will be larger than any in it, and of no epoch before
+    /// The state behind the log, or at NEWLEADER. New zxids will be larger than any in it, and of no epoch before
     /// `epoch`: clients may have seen the first zxid of an epoch that saw no change.
     pub fn finish(mut self, epoch: u32) -> Result<Imported, Unusable> {
         if self.reach > self.last {
@@ -417,9 +438,11 @@ impl Rebuild {
             return Err(Unusable::NoZxid { zxid: applied });
         }
         self.compare_at_end();
-        self.remove_orphans();
+        if self.purpose == Purpose::Import {
+            self.remove_orphans();
+            self.forget_members();
+        }
         self.counts.closed_nodes = self.unlisted.len() as u64;
-        self.forget_members();
         self.tree.recount_quotas();
         if applied > Zxid::ZERO {
             self.tree.set_applied(applied);
@@ -440,7 +463,7 @@ impl Rebuild {
     /// Clients that follow the members of their ensemble would follow them back to where they
     /// come from.
     fn forget_members(&mut self) {
-        let config = self.tree.find(CONFIG).expect("every tree has it");
+        let config = self.tree.find(CONFIG_NODE).expect("every tree has it");
         self.counts.config_bytes = self.tree.data(config).map_or(0, <[u8]>::len) as u64;
         self.tree.clear_foreign(config);
     }

@@ -12,7 +12,7 @@ use std::io::Read;
 
 use simd_adler32::Adler32;
 
-use super::rebuild::{RawNode, Rebuild};
+use super::rebuild::{Purpose, RawNode, Rebuild};
 use super::stream::Stream;
 use super::{Bad, SNAPSHOT_MAGIC};
 use crate::txn::AclList;
@@ -36,13 +36,8 @@ pub struct Loaded {
 pub fn load_snapshot(from: impl Read, zxid: Zxid, seed: u64) -> Result<Loaded, Bad> {
     let mut stream = Stream::new(from);
     stream.header()?.check(SNAPSHOT_MAGIC, "snapshot")?;
-    let mut rebuild = Rebuild::new(zxid, seed);
-    for _ in 0..stream.count()? {
-        let session = SessionId(stream.long()?);
-        rebuild.session(session, stream.int()?);
-    }
-    let lists = read_lists(&mut stream)?;
-    read_nodes(&mut stream, &lists, &mut rebuild)?;
+    let mut rebuild = Rebuild::new(zxid, seed, Purpose::Import);
+    read_state(&mut stream, &mut rebuild)?;
     let sum = stream.sum();
     if stream.long()? != i64::from(sum.finish()) {
         return Err(stream.damaged("its checksum is wrong"));
@@ -55,6 +50,16 @@ pub fn load_snapshot(from: impl Read, zxid: Zxid, seed: u64) -> Result<Loaded, B
     let trailer = trailer.ok_or_else(|| stream.damaged("what follows its nodes"))?;
     rebuild.loaded(trailer.digest, trailer.last);
     Ok(Loaded { rebuild, bytes: stream.at() })
+}
+
+/// Sessions, access control lists, nodes, and the "/" behind them.
+pub(super) fn read_state(stream: &mut Stream<impl Read>, rebuild: &mut Rebuild) -> Result<(), Bad> {
+    for _ in 0..stream.count()? {
+        let session = SessionId(stream.long()?);
+        rebuild.session(session, stream.int()?);
+    }
+    let lists = read_lists(stream)?;
+    read_nodes(stream, &lists, rebuild)
 }
 
 fn read_lists(stream: &mut Stream<impl Read>) -> Result<BTreeMap<i64, AclList>, Bad> {

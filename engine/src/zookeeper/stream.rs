@@ -1,4 +1,5 @@
-//! Fields of a snapshot, one after the other, with the checksum over all of them.
+//! Fields of a state, one after the other, with the checksum over all of them: a snapshot, or what a
+//! leader sends behind a SNAP packet.
 
 use std::io::{ErrorKind, Read};
 
@@ -13,11 +14,19 @@ pub(super) struct Stream<R> {
     sum: Adler32,
     at: u64,
     field: Vec<u8>,
+    /// Longer fields are refused; how long they are is not believed either way.
+    field_bytes_max: usize,
 }
 
 impl<R: Read> Stream<R> {
+    /// A file, where the disk bounds what a field can be.
     pub(super) fn new(inner: R) -> Stream<R> {
-        Stream { inner, sum: Adler32::new(), at: 0, field: Vec::new() }
+        Stream::bounded(inner, usize::MAX)
+    }
+
+    /// A sender that is not to be trusted with the memory.
+    pub(super) fn bounded(inner: R, field_bytes_max: usize) -> Stream<R> {
+        Stream { inner, sum: Adler32::new(), at: 0, field: Vec::new(), field_bytes_max }
     }
 
     /// Bytes read so far.
@@ -99,6 +108,9 @@ impl<R: Read> Stream<R> {
         match self.int()? {
             -1 => Ok(None),
             len => match usize::try_from(len) {
+                Ok(len) if len > self.field_bytes_max => {
+                    Err(self.damaged("a field that is longer than any can be"))
+                }
                 Ok(len) => self.bytes(len).map(Some),
                 Err(_) => Err(self.damaged("a negative length")),
             },

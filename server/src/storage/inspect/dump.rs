@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use ringkeeper_engine::log;
 use ringkeeper_engine::op::OpSpec;
-use ringkeeper_engine::txn::{DeleteCause, NodeKind, Txn, TxnBody};
+use ringkeeper_engine::txn::{CONFIG_NODE, DeleteCause, NodeKind, Txn, TxnBody};
 use ringkeeper_engine::wire::opcode::op;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -56,7 +56,9 @@ fn text_of(body: &TxnBody) -> String {
             NodeKind::Ttl(ms) => format!("{text} (ttl {ms} ms)"),
         },
         TxnBody::Delete { cause: DeleteCause::Expiry, .. } => format!("{text} (by the server)"),
-        TxnBody::SetData { version, .. } | TxnBody::SetAcl { version, .. } => {
+        TxnBody::SetData { version, .. }
+        | TxnBody::Reconfig { version, .. }
+        | TxnBody::SetAcl { version, .. } => {
             format!("{text} (version {version})")
         }
         TxnBody::CreateSession { timeout_ms } => format!("{text} (timeout {timeout_ms} ms)"),
@@ -91,7 +93,7 @@ fn json_of(body: &TxnBody) -> Value {
             object["ephemeral"] = json!(matches!(create.kind, NodeKind::Ephemeral(_)));
             object["dataBytes"] = json!(create.data.as_ref().map(|data| data.len()));
         }
-        TxnBody::SetData { data, version, .. } => {
+        TxnBody::SetData { data, version, .. } | TxnBody::Reconfig { data, version } => {
             object["version"] = json!(version);
             object["dataBytes"] = json!(data.as_ref().map(|data| data.len()));
         }
@@ -126,6 +128,7 @@ fn path(body: &TxnBody) -> Option<&str> {
         | TxnBody::SetData { path, .. }
         | TxnBody::SetAcl { path, .. }
         | TxnBody::Check { path, .. } => Some(path),
+        TxnBody::Reconfig { .. } => Some(CONFIG_NODE),
         TxnBody::Multi(_)
         | TxnBody::CreateSession { .. }
         | TxnBody::CloseSession { .. }
