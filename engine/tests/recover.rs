@@ -7,6 +7,8 @@
 
 #[path = "recover/crashes.rs"]
 mod crashes;
+#[path = "recover/cut_log.rs"]
+mod cut_log;
 #[path = "recover/cuts.rs"]
 mod cuts;
 #[path = "recover/disk.rs"]
@@ -21,6 +23,8 @@ mod flips;
 mod fuzz;
 #[path = "recover/high_water.rs"]
 mod high_water;
+#[path = "recover/install.rs"]
+mod install;
 #[path = "recover/read_ahead.rs"]
 mod read_ahead;
 #[path = "recover/refusals.rs"]

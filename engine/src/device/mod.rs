@@ -26,7 +26,9 @@ use std::io;
 
 pub use disk::{Disk, DiskSegment};
 pub use extents::{Extents, extents};
-pub use identity::{BadIdentity, DirectoryId, Identity, Life};
+pub use identity::{
+    BadIdentity, DirectoryId, EnsembleId, Epochs, Identity, Intent, Life, Membership, Renumbered,
+};
 pub use lock::{DirectoryLock, DirectoryLockError};
 pub use memory::{Fault, MemoryDisk, Unsynced};
 pub use parallel::map_in_order;

@@ -76,9 +76,18 @@ impl HighWater {
         self.waypoints.iter().rev().find(|waypoint| waypoint.last <= base).copied()
     }
 
-    /// Of a segment that ends here now.
-    pub(super) fn cut(&mut self, end: usize) {
+    /// Of a segment that ends here now, and has nothing but zeros behind that. Returns whether the
+    /// block says something else.
+    pub(super) fn cut(&mut self, end: usize, capacity: u64) -> bool {
+        if self.limit == 0 {
+            return false;
+        }
+        // A waypoint at the end itself is of a group that never came.
+        let stale = self.waypoints.last().is_some_and(|last| last.offset as usize > end);
         self.waypoints.retain(|waypoint| (waypoint.offset as usize) < end);
+        let limit = self.limit.max(limit_for(end as u64, capacity));
+        let raised = limit > std::mem::replace(&mut self.limit, limit);
+        stale || raised
     }
 
     /// As it is written.
@@ -213,9 +222,20 @@ mod tests {
         assert_eq!(found(9_999), None);
         assert_eq!((found(10_000), found(11_999)), (Some(1_000_000), Some(1_000_000)));
         assert_eq!((found(12_000), found(u64::MAX)), (Some(1_200_000), Some(1_200_000)));
-        let mut cut = said.clone();
-        cut.cut(1_200_000);
-        assert_eq!(cut.waypoint(Zxid(u64::MAX)), Some(group(1_000_000)));
+        for (end, left, changed) in [
+            (1_200_001, 1_200_000, false),
+            (1_200_000, 1_000_000, false),
+            (1_199_999, 1_000_000, true),
+        ] {
+            let mut cut = said.clone();
+            assert_eq!(cut.cut(end, 16 * MIB), changed);
+            assert_eq!(cut.waypoint(Zxid(u64::MAX)), Some(group(left)));
+            assert_eq!(cut.limit, said.limit);
+        }
+        let mut low = HighWater { limit: MIB, ..said.clone() };
+        assert!(low.cut(MIB as usize, 16 * MIB), "what is below the end is not below the limit");
+        assert_eq!(low.limit, 2 * MIB);
+        assert!(!HighWater::default().cut(9_000, 16 * MIB), "an unreadable block says nothing");
     }
 
     #[test]

@@ -15,11 +15,14 @@ pub mod layout;
 pub mod record;
 pub mod scan;
 
+mod command;
+mod cut;
 pub mod gathering;
 mod gauge;
 mod group;
 mod high_water;
 mod inspect;
+mod install;
 mod note;
 mod open;
 mod prepare;
@@ -31,6 +34,7 @@ mod refusal;
 mod repair;
 mod survey;
 
+pub use command::{Completion, Flushed, Generation, LogCommand, LogEvent};
 pub use gauge::{Gauge, LogCapacity, Stats};
 pub use group::Group;
 pub use inspect::{Each, read_log};
@@ -38,7 +42,7 @@ pub use note::Note;
 pub use open::{INITIALIZE, OpenError, OpenSettings, Opened, open};
 pub use prepare::{Preparer, Step};
 pub use purge::{Purged, Purger};
-pub use queue::{Flush, FlushQueue, Flushed, Idle, Joined};
+pub use queue::{Flush, FlushQueue, Idle, Joined, Task};
 pub use recover::{Recovered, recover};
 pub use refusal::{BadSnapshots, Proof, Refusal};
 pub use repair::{Repaired, repair_plan, repair_truncate};
@@ -49,7 +53,10 @@ use self::high_water::{HighWater, Waypoint};
 use crate::Zxid;
 pub use crate::snapshot::Replay;
 
-use crate::device::{BLOCK_BYTES, Directory, DirectoryId, DiskError, Durability, Segment};
+use crate::device::{BLOCK_BYTES, Directory, DiskError, Durability, Epochs, Identity, Segment};
+
+/// Zeros written at once when the end of a segment is cut off.
+const CUT_BYTES: usize = 1 << 20;
 
 /// Sizes of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,15 +109,31 @@ pub enum Fatal {
          acknowledged is safe. Make some space and start it again"
     )]
     Full(DiskError),
+    /// A leader wants something undone that is known to be committed.
+    #[error(
+        "the ensemble has lost what it acknowledged: its leader's history ends with {after}, but \
+         {committed} is committed here. The server stops, with nothing changed; stop all members \
+         and find the one whose log has it"
+    )]
+    Committed {
+        /// Where the leader's history ends.
+        after: Zxid,
+        /// What was committed.
+        committed: Zxid,
+    },
+    /// What is in the directories does not allow it. Nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// An earlier flush failed, and this one was tried nevertheless.
     #[error("the log has failed before and takes no more")]
     Failed,
 }
 
-/// The end of the log, owned by the thread that flushes.
+/// The end of the log, owned by the thread that flushes, and the identity of the directory, which
+/// nothing else changes once the log is open.
 pub struct Log<D: Directory> {
-    dir: D,
-    directory: DirectoryId,
+    dirs: Dirs<D>,
+    identity: Identity,
     active: Active<D::Segment>,
     /// The newest durable zxid, and the checksum of its record.
     last: Zxid,
@@ -165,6 +188,21 @@ impl<D: Directory> Log<D> {
             self.gauge.shared.set_left(self.left());
             self.failed = false;
         }
+        Ok(())
+    }
+
+    /// Makes the epochs durable. A history must be durable before an epoch that says so.
+    pub fn save_epochs(&mut self, epochs: Epochs) -> Result<(), Fatal> {
+        let before = self.identity.epochs;
+        let grows = epochs.promised >= before.promised && epochs.current >= before.current;
+        assert!(grows && epochs.current <= epochs.promised, "{epochs:?} behind {before:?}");
+        if self.failed {
+            return Err(Fatal::Failed);
+        }
+        self.failed = true;
+        self.identity.epochs = epochs;
+        self.identity.save(&self.dirs.snapshots)?;
+        self.failed = false;
         Ok(())
     }
 
@@ -234,17 +272,17 @@ impl<D: Directory> Log<D> {
             .capacity
             .max((need + layout::RECORDS_AT as u64).next_multiple_of(BLOCK_BYTES as u64));
         let header = Header {
-            synced: self.dir.durability() == Durability::Synced,
+            synced: self.dirs.log.durability() == Durability::Synced,
             capacity,
             salt: 0,
             first,
             prev: self.last,
             chain: self.chain,
-            directory: self.directory,
+            directory: self.identity.directory,
         };
         // Where flushes do not wait for the disk, a segment at least is whole before the next one.
         self.active.segment.sync()?;
-        self.active = Active::begin(&self.dir, header, &self.gauge.shared)?;
+        self.active = Active::begin(&self.dirs.log, header, &self.gauge.shared)?;
         Ok(())
     }
 
@@ -295,6 +333,14 @@ impl<S: Segment> Active<S> {
 
 fn full_or_failed(error: DiskError) -> Fatal {
     if error.is_full() { Fatal::Full(error) } else { Fatal::Disk(error) }
+}
+
+fn refuse(fatal: Fatal) -> Refusal {
+    match fatal {
+        Fatal::Disk(error) | Fatal::Full(error) => Refusal::Disk(error),
+        Fatal::Refused(refusal) => refusal,
+        Fatal::Committed { .. } | Fatal::Failed => unreachable!("the log has just been opened"),
+    }
 }
 
 /// The checksum of everything here: CRC-32C.

@@ -1,6 +1,7 @@
 //! What recovery reports although it starts the server.
 
 use crate::Zxid;
+use crate::device::{Intent, Renumbered};
 
 /// Something that recovery did and that an operator should know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +22,10 @@ pub enum Note {
         /// What is wrong.
         why: String,
     },
+    /// The directory has another number than at the last start.
+    Renumbered(Renumbered),
+    /// A change of the log that the last process did not live to finish is finished now.
+    Resumed(Intent),
     /// Flushes do not wait for the disk (`forceSync=no`).
     Unsynced,
     /// The log was written without waiting for the disk, and its end is damaged. Acknowledged
@@ -46,6 +51,19 @@ impl std::fmt::Display for Note {
             Note::BadSnapshot { file, why } => {
                 write!(f, "{file}: {why}; an older state and the log were used instead")
             }
+            Note::Renumbered(Renumbered { from, to }) => write!(
+                f,
+                "the data directory was {} and is {} from now on: its myid changed",
+                numbered(*from),
+                numbered(*to)
+            ),
+            Note::Resumed(Intent::Cut(zxid)) => {
+                write!(f, "the last process ended while it cut the log behind {zxid}; that is done")
+            }
+            Note::Resumed(Intent::Install(zxid)) => write!(
+                f,
+                "the last process ended while it took over a state received at {zxid}; that is done"
+            ),
             Note::Unsynced => f.write_str(
                 "forceSync=no: writes are acknowledged before they are on the disk, and a power \
                  failure loses them",
@@ -57,4 +75,8 @@ impl std::fmt::Display for Note {
             ),
         }
     }
+}
+
+fn numbered(server: u64) -> String {
+    if server == 0 { "a server without a number".to_owned() } else { format!("server {server}") }
 }

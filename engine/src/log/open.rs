@@ -3,11 +3,12 @@
 //! The order is the same for a server and for a simulation. Locking the directories comes before
 //! and is the caller's: another process can hold only real ones.
 
+use super::note::Note;
 use super::recover::{Recovered, recover};
 use super::refusal::Refusal;
 use super::{Dirs, Settings};
 use crate::database::Database;
-use crate::device::{BadIdentity, Directory, DiskError, Identity, Life};
+use crate::device::{BadIdentity, Directory, DiskError, Epochs, Identity, Life, Membership};
 use crate::snapshot::{self, Loading, Stage, keep_digest};
 use crate::tree::Digest;
 
@@ -18,8 +19,8 @@ pub const INITIALIZE: &str = "initialize";
 /// How directories are opened.
 #[derive(Clone, Debug)]
 pub struct OpenSettings {
-    /// The server that they have to belong to (`myid`; 0 where there is none).
-    pub server: u64,
+    /// The server that they have to belong to.
+    pub membership: Membership,
     /// Whether a directory without any state is taken as an empty database (`db.autocreate`).
     pub autocreate: bool,
     /// Whether the tree keeps its digest.
@@ -34,6 +35,8 @@ pub struct OpenSettings {
 pub struct Opened<D: Directory> {
     /// Whose they are.
     pub identity: Identity,
+    /// What a member may not fall behind, now that the end of the log is known.
+    pub epochs: Epochs,
     /// The log, which goes on where it ended.
     pub recovered: Recovered<D>,
     /// The state.
@@ -70,18 +73,20 @@ pub fn open<D: Directory>(
     settings: &OpenSettings,
     on_stage: impl FnMut(Stage),
 ) -> Result<Opened<D>, OpenError> {
-    let mut identity = Identity::open(&dirs.snapshots, settings.server)?;
+    let (mut identity, renumbered) = Identity::open_as(&dirs.snapshots, settings.membership)?;
     if !settings.autocreate && identity.life == Life::New {
         forbid_empty(dirs)?;
     }
     let mut loading = Loading::new(settings.seed, on_stage);
-    let recovered = recover(dirs, &mut identity, &settings.log, &mut loading)?;
+    let mut recovered = recover(dirs, &mut identity, &settings.log, &mut loading)?;
+    recovered.notes.extend(renumbered.map(Note::Renumbered));
     let mut db = loading.finish();
     if dirs.snapshots.list()?.iter().any(|entry| entry.name == INITIALIZE) {
         dirs.snapshots.remove(INITIALIZE)?;
     }
     keep_digest(&mut db.tree, settings.digest, dirs.snapshots.threads());
-    Ok(Opened { identity, recovered, db })
+    let epochs = identity.epochs.recovered(recovered.last);
+    Ok(Opened { identity, epochs, recovered, db })
 }
 
 fn forbid_empty<D: Directory>(dirs: &Dirs<D>) -> Result<(), OpenError> {
@@ -104,7 +109,7 @@ mod tests {
 
     fn settings() -> OpenSettings {
         OpenSettings {
-            server: 3,
+            membership: Membership::Member(3),
             autocreate: true,
             digest: Digest::Kept,
             seed: 9,
@@ -135,8 +140,13 @@ mod tests {
         assert_eq!(opened.db.tree.digest_mode(), Digest::Kept);
         use Stage::{Empty, Log, Recovered};
         assert_eq!(stages, [Empty, Recovered, Empty, Log, Recovered]);
-        let other = OpenSettings { server: 4, ..settings() };
+        let other = OpenSettings { membership: Membership::Member(4), ..settings() };
         assert!(matches!(open(&dirs, &other, |_| ()), Err(OpenError::Identity(_))));
+        let alone = OpenSettings { membership: Membership::Alone(4), ..settings() };
+        let opened = open(&dirs, &alone, |_| ()).unwrap();
+        let [note] = &opened.recovered.notes[..] else { panic!("{:?}", opened.recovered.notes) };
+        assert!(note.to_string().contains("was server 3 and is server 4 from now on"), "{note}");
+        assert_eq!((opened.recovered.last, opened.epochs), (Zxid(1), Epochs::default()));
     }
 
     #[test]

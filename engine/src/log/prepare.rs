@@ -104,6 +104,16 @@ impl Gauge {
         Ok(())
     }
 
+    /// Takes over all spares that are there.
+    pub(super) fn adopt_all<D: Directory>(&self, dir: &D) -> Result<(), DiskError> {
+        for entry in dir.list()? {
+            if let Some(number) = parse_spare(&entry.name) {
+                self.adopt(dir, entry, number)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A segment that is not needed any more becomes a spare, or is removed.
     pub(crate) fn retire<D: Directory>(&self, dir: &D, name: &str) -> Result<(), DiskError> {
         let entry = dir.list()?.into_iter().find(|entry| entry.name == name);

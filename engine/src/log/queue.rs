@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use super::command::{Completion, Flushed, Generation, LogCommand, LogEvent};
 use super::group::Group;
 use crate::{Zxid, limits};
 
@@ -14,13 +15,19 @@ use crate::{Zxid, limits};
 const SPARES_MAX: usize = 3;
 /// Flushed groups that the orderer has not heard of. Beyond that, the log's side waits.
 const DONE_MAX: usize = 4;
+/// Commands that were given and not begun. A member gives one at a time and waits for its outcome.
+const COMMANDS_MAX: usize = 4;
 
 /// The waiting place for one group, the group that is being flushed, and what has been flushed.
+/// Commands come between: before the group that waits, and after the one in the flush.
 #[derive(Default, Debug)]
 pub struct FlushQueue {
+    generation: Generation,
+    commands: VecDeque<LogCommand>,
     waiting: Option<Flush>,
-    flushing: bool,
-    done: VecDeque<Flushed>,
+    /// Whether a task was taken and is not finished.
+    busy: bool,
+    done: VecDeque<Completion>,
     spares: Vec<Group>,
     /// Whether the log was sealed behind its last group.
     sealed: bool,
@@ -28,28 +35,26 @@ pub struct FlushQueue {
     closed: bool,
 }
 
+/// What the log's side does next.
+#[derive(Debug)]
+pub enum Task {
+    /// It makes a group durable: [`FlushQueue::finished`] must follow.
+    Flush(Flush),
+    /// It executes a command: [`FlushQueue::executed`] must follow.
+    Command(Generation, LogCommand),
+}
+
 /// A group on its way to the disk.
 #[derive(Debug)]
 pub struct Flush {
+    /// The history that it belongs to.
+    pub generation: Generation,
     /// Its transactions.
     pub group: Group,
     /// How many there are.
     pub records: u32,
     /// When the first of them was ordered, as it was submitted.
     pub since_us: u64,
-}
-
-/// A group that is durable.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Flushed {
-    /// The log is durable up to here.
-    pub durable: Zxid,
-    /// Records of the group.
-    pub records: u32,
-    /// When the first of them was ordered, as it was submitted.
-    pub since_us: u64,
-    /// Microseconds that the flush took.
-    pub micros: u64,
 }
 
 /// What became of a group that was to join the one that waits.
@@ -86,7 +91,29 @@ impl FlushQueue {
         assert!(self.waiting.is_none(), "one group waits at a time");
         let empty = self.spares.pop().unwrap_or_default();
         let group = std::mem::replace(group, empty);
-        self.waiting = Some(Flush { records: group.records(), group, since_us });
+        let (generation, records) = (self.generation, group.records());
+        self.waiting = Some(Flush { generation, records, group, since_us });
+    }
+
+    /// Gives a command, and returns the generation in which its outcome is reported. One that
+    /// begins a generation drops the group that waits: it must not reach the disk after what is
+    /// going to be removed. The group that is being flushed is finished first, and reported with
+    /// the generation that has ended.
+    pub fn command(&mut self, command: LogCommand) -> Generation {
+        assert!(self.commands.len() < COMMANDS_MAX, "a command follows the outcome of the last");
+        if command.begins_generation() {
+            self.generation.0 += 1;
+            if let Some(flush) = self.waiting.take() {
+                self.recycle(flush.group);
+            }
+        }
+        self.commands.push_back(command);
+        self.generation
+    }
+
+    /// The history that what is submitted now belongs to.
+    pub fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// Adds a group to the one that waits, and empties it.
@@ -106,10 +133,19 @@ impl FlushQueue {
         }
     }
 
-    /// Whether a group waits, is being flushed, or is durable without [`FlushQueue::poll`] having
-    /// returned it.
+    /// Whether a group or a command waits, is under way, or is done without [`FlushQueue::poll`]
+    /// having returned it.
     pub fn is_busy(&self) -> bool {
-        self.waiting.is_some() || self.flushing || !self.done.is_empty()
+        self.waits() || self.busy || !self.done.is_empty()
+    }
+
+    /// Whether a group waits.
+    pub fn has_group(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    fn waits(&self) -> bool {
+        self.waiting.is_some() || !self.commands.is_empty()
     }
 
     /// Bytes of the group that waits.
@@ -117,13 +153,13 @@ impl FlushQueue {
         self.waiting.as_ref().map_or(0, |flush| flush.group.bytes())
     }
 
-    /// Whether [`FlushQueue::poll`] would return a group.
+    /// Whether [`FlushQueue::poll`] would return something.
     pub fn is_done(&self) -> bool {
         !self.done.is_empty()
     }
 
-    /// The next group that has become durable.
-    pub fn poll(&mut self) -> Option<Flushed> {
+    /// What has become durable next, also where its generation has ended.
+    pub fn poll(&mut self) -> Option<Completion> {
         self.done.pop_front()
     }
 
@@ -133,39 +169,62 @@ impl FlushQueue {
         self.done.clear();
     }
 
-    /// Whether [`FlushQueue::take`] would return a group.
+    /// Whether [`FlushQueue::take`] would return a task.
     pub fn is_ready(&self) -> bool {
-        self.waiting.is_some() && !self.flushing && self.done.len() < DONE_MAX
+        self.waits() && !self.busy && self.done.len() < DONE_MAX
     }
 
-    /// The group to flush next. [`FlushQueue::finished`] must follow.
-    pub fn take(&mut self) -> Option<Flush> {
+    /// What to do next.
+    pub fn take(&mut self) -> Option<Task> {
         if !self.is_ready() {
             return None;
         }
-        self.flushing = true;
-        self.waiting.take()
+        self.busy = true;
+        match self.commands.pop_front() {
+            Some(command) => Some(Task::Command(self.generation_of_next(), command)),
+            None => self.waiting.take().map(Task::Flush),
+        }
     }
 
     /// The group that was taken is durable, with everything up to `durable`; its flush took
     /// `micros`. Returns whether the orderer is there to poll it.
     pub fn finished(&mut self, flush: Flush, durable: Zxid, micros: u64) -> bool {
-        assert!(self.flushing, "a group is finished after it was taken");
-        (self.flushing, self.sealed) = (false, false);
-        let Flush { mut group, records, since_us } = flush;
-        if self.spares.len() < SPARES_MAX {
-            group.clear();
-            self.spares.push(group);
-        }
+        let Flush { generation, group, records, since_us } = flush;
+        self.recycle(group);
+        let flushed = Flushed { durable, records, since_us, micros };
+        self.complete(Completion { generation, event: LogEvent::Flushed(flushed) })
+    }
+
+    /// The command that was taken was executed. Returns whether the orderer is there to poll that.
+    pub fn executed(&mut self, generation: Generation, event: LogEvent) -> bool {
+        self.complete(Completion { generation, event })
+    }
+
+    fn complete(&mut self, completion: Completion) -> bool {
+        assert!(self.busy, "a task is finished after it was taken");
+        (self.busy, self.sealed) = (false, false);
         if !self.closed {
-            self.done.push_back(Flushed { durable, records, since_us, micros });
+            self.done.push_back(completion);
         }
         !self.closed
     }
 
+    /// The generation of the command that was taken: those that wait have begun theirs since.
+    fn generation_of_next(&self) -> Generation {
+        let later = self.commands.iter().filter(|command| command.begins_generation()).count();
+        Generation(self.generation.0 - later as u64)
+    }
+
+    fn recycle(&mut self, mut group: Group) {
+        if self.spares.len() < SPARES_MAX {
+            group.clear();
+            self.spares.push(group);
+        }
+    }
+
     /// What the log's side does now that [`FlushQueue::take`] returned nothing.
     pub fn when_idle(&self) -> Idle {
-        if self.closed && self.waiting.is_none() {
+        if self.closed && !self.waits() {
             Idle::End
         } else if self.sealed {
             Idle::Sleep
@@ -176,7 +235,7 @@ impl FlushQueue {
 
     /// Nothing came for a while. Returns whether to seal the log: once behind each group.
     pub fn idle(&mut self) -> bool {
-        let seal = !self.sealed && self.waiting.is_none() && !self.flushing;
+        let seal = !self.sealed && !self.waits() && !self.busy;
         self.sealed |= seal;
         seal
     }
@@ -185,6 +244,7 @@ impl FlushQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::Epochs;
     use crate::txn::{Txn, TxnBody};
     use crate::{Code, Millis, SessionId};
 
@@ -198,9 +258,20 @@ mod tests {
         group
     }
 
+    fn take(queue: &mut FlushQueue) -> Flush {
+        match queue.take() {
+            Some(Task::Flush(flush)) => flush,
+            other => panic!("a group waits, not {other:?}"),
+        }
+    }
+
+    fn polled(queue: &mut FlushQueue) -> Option<(u64, LogEvent)> {
+        queue.poll().map(|completion| (completion.generation.0, completion.event))
+    }
+
     /// Takes the next group and finishes it at once; returns its last zxid.
     fn flush(queue: &mut FlushQueue) -> Option<Zxid> {
-        let flush = queue.take()?;
+        let Some(Task::Flush(flush)) = queue.take() else { return None };
         let last = flush.group.last().expect("groups are not empty");
         queue.finished(flush, last, 7);
         Some(last)
@@ -210,7 +281,7 @@ mod tests {
     fn waiting_group_joined_while_another_is_flushed_becomes_one_flush() {
         let mut queue = FlushQueue::new();
         queue.submit(&mut group([1]), 10);
-        let first = queue.take().expect("it waits");
+        let first = take(&mut queue);
         assert_eq!(queue.join(&mut group([2])), Joined::Nothing);
         queue.submit(&mut group([2]), 20);
         let mut more = group([3, 4]);
@@ -223,7 +294,9 @@ mod tests {
         let one = Flushed { durable: Zxid(1), records: 1, since_us: 10, micros: 5 };
         let two = Flushed { durable: Zxid(4), records: 3, since_us: 20, micros: 7 };
         assert!(queue.is_busy() && queue.is_done());
-        assert_eq!((queue.poll(), queue.poll(), queue.poll()), (Some(one), Some(two), None));
+        let (one, two) = (LogEvent::Flushed(one), LogEvent::Flushed(two));
+        let polled = [polled(&mut queue), polled(&mut queue), polled(&mut queue)];
+        assert_eq!(polled, [Some((0, one)), Some((0, two)), None]);
         assert!(!queue.is_busy());
     }
 
@@ -242,7 +315,7 @@ mod tests {
     fn closed_queue_flushes_what_was_submitted_and_reports_nothing() {
         let mut queue = FlushQueue::new();
         queue.submit(&mut group([1]), 0);
-        let first = queue.take().expect("it waits");
+        let first = take(&mut queue);
         queue.submit(&mut group([2]), 0);
         queue.close();
         assert!(!queue.finished(first, Zxid(1), 5), "the orderer is gone");
@@ -286,5 +359,59 @@ mod tests {
         gathering = group([4]);
         queue.submit(&mut gathering, 0);
         assert!(gathering.is_empty() && gathering.buffer.capacity() > 0);
+    }
+
+    const CUT: LogCommand = LogCommand::Cut { after: Zxid(3), committed: Zxid(2) };
+
+    /// The group in the flush may be durable before the cut, never after it; the one that waits
+    /// goes.
+    #[test]
+    fn cut_drops_the_waiting_group_and_ends_the_generation_of_the_one_in_the_flush() {
+        let mut queue = FlushQueue::new();
+        queue.submit(&mut group([4]), 0);
+        let first = take(&mut queue);
+        queue.submit(&mut group([5]), 0);
+        assert_eq!(queue.command(CUT), Generation(1));
+        assert!(queue.is_busy() && !queue.has_group() && queue.waiting_bytes() == 0);
+        assert!(queue.take().is_none(), "the flush is under way");
+        queue.submit(&mut group([4]), 0);
+        queue.finished(first, Zxid(4), 7);
+        let Some(Task::Command(generation, CUT)) = queue.take() else { panic!("the cut is next") };
+        assert!(queue.take().is_none() && !queue.idle(), "the cut is under way");
+        queue.executed(generation, LogEvent::Cut(Zxid(3)));
+        assert_eq!(flush(&mut queue), Some(Zxid(4)));
+        let events: Vec<_> = std::iter::from_fn(|| polled(&mut queue)).collect();
+        assert!(matches!(events[0], (0, LogEvent::Flushed(Flushed { durable: Zxid(4), .. }))));
+        assert_eq!(events[1], (1, LogEvent::Cut(Zxid(3))));
+        assert!(matches!(events[2], (1, LogEvent::Flushed(_))));
+        assert!(events.len() == 3 && !queue.is_busy());
+    }
+
+    #[test]
+    fn promise_is_saved_before_the_waiting_group_and_drops_nothing() {
+        let mut queue = FlushQueue::new();
+        queue.submit(&mut group([1]), 0);
+        let save = LogCommand::Save(Epochs { promised: 2, current: 1 });
+        assert_eq!(queue.command(save), Generation(0));
+        assert_eq!(queue.join(&mut group([2])), Joined::Yes);
+        assert!(
+            matches!(queue.take(), Some(Task::Command(Generation(0), command)) if command == save)
+        );
+        queue.executed(Generation(0), LogEvent::Saved(Epochs { promised: 2, current: 1 }));
+        assert_eq!(flush(&mut queue), Some(Zxid(2)));
+    }
+
+    #[test]
+    fn commands_given_together_are_executed_in_order_each_in_its_generation() {
+        let mut queue = FlushQueue::new();
+        let install = LogCommand::Install { zxid: Zxid(9), committed: Zxid(2) };
+        assert_eq!((queue.command(CUT), queue.command(install)), (Generation(1), Generation(2)));
+        for (expected, command) in [(1, CUT), (2, install)] {
+            let Some(Task::Command(generation, taken)) = queue.take() else { panic!("it waits") };
+            assert_eq!((generation, taken), (Generation(expected), command));
+            queue.executed(generation, LogEvent::Cut(Zxid(3)));
+        }
+        queue.close();
+        assert_eq!(queue.when_idle(), Idle::End);
     }
 }

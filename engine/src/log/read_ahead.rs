@@ -44,6 +44,24 @@ impl Piece {
         let window = Window::new(self.base, &self.bytes);
         self.offsets.iter().map(move |&offset| record::at(window, offset as usize))
     }
+
+    /// Where each transaction stands in the segment.
+    pub(super) fn records(&self) -> impl Iterator<Item = Position> {
+        let window = Window::new(self.base, &self.bytes);
+        self.offsets.iter().map(move |&offset| {
+            let offset = offset as usize;
+            let (zxid, _) = record::at(window, offset);
+            Position { zxid, offset, prev: record::prev(window, offset) }
+        })
+    }
+}
+
+/// Where a transaction stands.
+pub(super) struct Position {
+    pub(super) zxid: Zxid,
+    pub(super) offset: usize,
+    /// The checksum of the record before it.
+    pub(super) prev: u32,
 }
 
 /// A segment whose first blocks were read.

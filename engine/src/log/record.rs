@@ -216,3 +216,8 @@ pub(super) fn at(window: Window<'_>, offset: usize) -> (Zxid, &[u8]) {
     let payload = &record[HEADER_BYTES..HEADER_BYTES + u32_at(record, 4) as usize];
     (zxid_of(payload), payload)
 }
+
+/// The checksum of the record before the one at `offset`, which was verified before.
+pub(super) fn prev(window: Window<'_>, offset: usize) -> u32 {
+    u32_at(window.behind(offset).expect("it was verified"), 20)
+}

@@ -10,13 +10,10 @@ use super::note::Note;
 use super::purge::Purger;
 use super::refusal::Refusal;
 use super::survey::{End, Lost, Newest, Survey};
-use super::{Active, Dirs, Fatal, Log, Preparer, Settings, prepare};
+use super::{Active, Dirs, Fatal, Log, Preparer, Settings, cut, install, prepare, refuse};
 use crate::Zxid;
-use crate::device::{Directory, DiskError, Durability, Identity, Life, Segment};
+use crate::device::{Directory, DiskError, Durability, Identity, Intent, Life};
 use crate::snapshot::{self, Replay};
-
-/// Zeros written at once when a torn tail is cut off.
-const CUT_BYTES: usize = 1 << 20;
 
 /// A log that goes on where it ended, and what happened on the way.
 pub struct Recovered<D: Directory> {
@@ -38,7 +35,8 @@ pub struct Recovered<D: Directory> {
     pub notes: Vec<Note>,
 }
 
-/// Brings a state back and opens the log behind it.
+/// Brings a state back and opens the log behind it. A change of the log that was cut short is
+/// finished before anything else.
 pub fn recover<D: Directory>(
     dirs: &Dirs<D>,
     identity: &mut Identity,
@@ -46,6 +44,7 @@ pub fn recover<D: Directory>(
     replay: &mut impl Replay,
 ) -> Result<Recovered<D>, Refusal> {
     let mut notes = Vec::new();
+    resume(dirs, identity, settings, &mut notes)?;
     let mut survey = Survey::take(dirs, identity)?;
     if let Some((_, refusal)) = survey.trouble.take() {
         return Err(refusal);
@@ -60,11 +59,11 @@ pub fn recover<D: Directory>(
         snapshot::keep_early(&dirs.snapshots, zxid)?;
     }
     tidy(dirs, &gauge)?;
-    let log = open(dirs, identity, &gauge, &end, &mut notes).map_err(refuse)?;
-    gauge.shared.set_left(log.left());
+    let mut log = open(dirs, identity, &gauge, &end, &mut notes).map_err(refuse)?;
     if identity.life == Life::New {
         identity.life = Life::Live;
         identity.save(&dirs.snapshots)?;
+        log.identity.life = Life::Live;
     }
     Ok(Recovered {
         preparer: Preparer::new(dirs.log.clone(), gauge.clone(), settings),
@@ -76,6 +75,32 @@ pub fn recover<D: Directory>(
         gauge,
         log,
     })
+}
+
+/// Finishes what the identity says is under way.
+fn resume<D: Directory>(
+    dirs: &Dirs<D>,
+    identity: &mut Identity,
+    settings: &Settings,
+    notes: &mut Vec<Note>,
+) -> Result<(), Refusal> {
+    let Some(intent) = identity.intent else { return Ok(()) };
+    match intent {
+        Intent::Cut(last) => cut::resume(dirs, identity, last)?,
+        Intent::Install(zxid) => install::resume(dirs, identity, settings, zxid)?,
+    }
+    identity.intent = None;
+    identity.save(&dirs.snapshots)?;
+    notes.push(Note::Resumed(intent));
+    Ok(())
+}
+
+impl<D: Directory> Log<D> {
+    /// Goes on at another end, in which everything is durable.
+    pub(super) fn reopen(&mut self, end: &End) -> Result<(), Fatal> {
+        *self = open(&self.dirs, &self.identity, &self.gauge, end, &mut Vec::new())?;
+        Ok(())
+    }
 }
 
 /// Removes what was never finished, and takes spare segments over.
@@ -123,7 +148,7 @@ fn open<D: Directory>(
             let segment = dir.segment(&name, at)?;
             let (header, sealed) = (newest.header, newest.sealed);
             let mut high_water = newest.high_water.clone();
-            high_water.cut(newest.end);
+            high_water.cut(newest.end, header.capacity);
             Active { segment, header, end: at, high_water, sealed }
         }
         // The flag in the header holds for a whole segment, so another mode needs another one.
@@ -141,8 +166,8 @@ fn open<D: Directory>(
         }
     };
     let mut log = Log {
-        dir: dir.clone(),
-        directory: identity.directory,
+        dirs: dirs.clone(),
+        identity: identity.clone(),
         active,
         last: end.last,
         chain: end.chain,
@@ -151,6 +176,7 @@ fn open<D: Directory>(
     };
     // What was recovered will be read by clients: from now on its loss is damage.
     log.seal()?;
+    gauge.shared.set_left(log.left());
     Ok(log)
 }
 
@@ -164,26 +190,12 @@ pub(super) fn cut<D: Directory>(
     last: Zxid,
 ) -> Result<Option<Note>, DiskError> {
     let Some(traces_end) = newest.tail.traces_end else { return Ok(None) };
+    let behind = newest.end..traces_end;
+    cut::erase(dir, &newest.header, behind, &mut newest.high_water.clone())?;
     let name = header::name(newest.header.first);
-    let mut segment = dir.segment(&name, newest.end as u64)?;
-    let zeros = vec![0; CUT_BYTES];
-    let mut at = newest.end;
-    while at < traces_end {
-        let count = CUT_BYTES.min(traces_end - at);
-        segment.write(at as u64, &zeros[..count])?;
-        at += count;
-    }
-    segment.sync()?;
     let (file, offset) = (dir.path_of(&name), newest.end as u64);
     Ok(Some(match newest.lost {
         Lost::Nothing => Note::TornTail { file, offset, last },
         Lost::Unsynced => Note::UnsyncedDamage { file, offset, last },
     }))
-}
-
-pub(super) fn refuse(fatal: Fatal) -> Refusal {
-    match fatal {
-        Fatal::Disk(error) | Fatal::Full(error) => Refusal::Disk(error),
-        Fatal::Failed => unreachable!("the log has just been opened"),
-    }
 }

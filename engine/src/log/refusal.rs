@@ -103,6 +103,28 @@ pub enum Refusal {
         /// The snapshots that are there, and what is wrong with each.
         bad: BadSnapshots,
     },
+    /// Behind a cut there would be nothing to start from.
+    #[error(
+        "the log in {directory} cannot be cut behind {after}: it does not begin at the beginning, \
+         and no snapshot is so old. Take the state over from the leader as a whole"
+    )]
+    CutTooFar {
+        /// The directory of the snapshots.
+        directory: String,
+        /// The transaction that would be the last.
+        after: Zxid,
+    },
+    /// A state that was received and taken over cannot be used.
+    #[error(
+        "the state that was received at {zxid} cannot be used ({why}); start on an empty \
+         directory, to receive it again"
+    )]
+    Received {
+        /// The last transaction in it.
+        zxid: Zxid,
+        /// Why not.
+        why: String,
+    },
     /// A record is right, but what it holds is not.
     #[error("transaction {zxid} in {file} cannot be replayed: {why}")]
     Replay {
@@ -133,6 +155,8 @@ impl Refusal {
             | Refusal::NoBeginning { .. }
             | Refusal::LogGone { .. }
             | Refusal::Snapshot { .. }
+            | Refusal::CutTooFar { .. }
+            | Refusal::Received { .. }
             | Refusal::Replay { .. } => false,
         }
     }
@@ -152,6 +176,8 @@ pub enum Proof {
     Chain,
     /// The record there has this zxid, which may not follow.
     Order(Zxid),
+    /// The log was being cut behind this transaction, which was there when that was decided.
+    Intent(Zxid),
 }
 
 impl std::fmt::Display for Proof {
@@ -161,6 +187,7 @@ impl std::fmt::Display for Proof {
             Proof::LaterSegment(prev) => write!(f, "the next segment goes on behind {prev}"),
             Proof::Chain => f.write_str("the record there does not continue the chain"),
             Proof::Order(zxid) => write!(f, "the record there is {zxid}, which is out of order"),
+            Proof::Intent(zxid) => write!(f, "the log was being cut behind {zxid}"),
         }
     }
 }

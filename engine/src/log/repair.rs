@@ -1,15 +1,15 @@
 //! What an operator may decide when recovery refuses: to keep what is good and lose the rest.
 
 use super::gauge::Gauge;
-use super::header::{self, Header};
+use super::header;
 use super::inspect::Each;
 use super::note::Note;
-use super::recover::{cut, refuse};
+use super::recover::cut;
 use super::refusal::Refusal;
 use super::survey::{End, Newest, Survey};
-use super::{Active, Dirs, Fatal, Settings};
+use super::{Dirs, Fatal, Settings, install, refuse};
 use crate::Zxid;
-use crate::device::{Directory, DiskError, Durability, Identity, ReadAt, Sink, Source};
+use crate::device::{Directory, DiskError, Identity, ReadAt, Sink, Source};
 use crate::snapshot::{self, Replay};
 
 /// Bytes copied at once.
@@ -33,7 +33,8 @@ pub struct Repaired {
 
 /// Ends the log behind its last good transaction. Acknowledged transactions are lost by this; the
 /// files that hold them are kept aside. Where the log is damaged before the newest good snapshot,
-/// it begins anew behind that snapshot.
+/// it begins anew behind that snapshot. A change of the log that was under way is void then: what
+/// it should have removed and is left was not committed, and a leader has it removed again.
 pub fn repair_truncate<D: Directory>(
     dirs: &Dirs<D>,
     identity: &Identity,
@@ -45,6 +46,9 @@ pub fn repair_truncate<D: Directory>(
         Repair { dirs, identity, settings, repaired: &mut repaired }
             .run(base, &end)
             .map_err(refuse)?;
+        if identity.intent.is_some() {
+            Identity { intent: None, ..identity.clone() }.save(&dirs.snapshots)?;
+        }
     }
     Ok(repaired)
 }
@@ -200,21 +204,8 @@ impl<D: Directory> Repair<'_, D> {
         }
         dir.sync_dir()?;
         let gauge = Gauge::new(self.settings);
-        for entry in dir.list()? {
-            if let Some(number) = super::prepare::parse_spare(&entry.name) {
-                gauge.adopt(dir, entry, number)?;
-            }
-        }
-        let header = Header {
-            synced: dir.durability() == Durability::Synced,
-            capacity: self.settings.capacity(),
-            salt: 0,
-            first: Zxid(base.0 + 1),
-            prev: base,
-            chain: 0,
-            directory: self.identity.directory,
-        };
-        Active::begin(dir, header, &gauge.shared)?;
+        gauge.adopt_all(dir)?;
+        install::begin(dir, self.identity, &gauge, base)?;
         self.repaired.last = base;
         Ok(())
     }

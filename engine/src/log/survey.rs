@@ -324,7 +324,7 @@ impl<'a, D: Directory> Survey<'a, D> {
 }
 
 /// Reads the header of a segment and checks that it is the one that belongs there.
-fn read_header<D: Directory>(
+pub(super) fn read_header<D: Directory>(
     dir: &D,
     first: Zxid,
     identity: &Identity,

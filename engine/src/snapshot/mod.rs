@@ -17,7 +17,7 @@ pub use copy::copy;
 pub use format::BadSnapshot;
 pub use loading::{Loading, Stage, keep_digest};
 pub use read::LoadError;
-pub(crate) use read::{early, load, load_early};
+pub(crate) use read::{check_on_disk, early, load, load_early};
 pub use replay::{Replay, Start};
 pub use schedule::{Intervals, LastStart, LogGrowth, SnapshotKind, Taken};
 pub use taker::{
@@ -68,6 +68,11 @@ pub(crate) fn parse_hex(text: &str) -> Option<Zxid> {
 /// removes it. Otherwise it would be there still after they have cut the log and gone on, and a
 /// start would take it for a part of the new history.
 pub const EARLY: &str = "snapshot.early.tmp";
+
+/// The name of a state that was received from a leader and not taken over yet: see
+/// [`crate::log::Log::install`]. A start that finds it without an intent to take it over removes
+/// it, as versions do that do not know it.
+pub const RECEIVED: &str = "snapshot.received.tmp";
 
 /// Whether the file is a snapshot that was never finished.
 pub(crate) fn is_unfinished(name: &str) -> bool {

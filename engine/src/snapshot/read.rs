@@ -48,6 +48,17 @@ pub(crate) fn load_early<D: Directory>(
     load_file(dir, super::EARLY, (zxid, directory), replay)
 }
 
+/// Loads the snapshot in a file from the disk, not from the page cache; what is read is durable.
+pub(crate) fn check_on_disk<D: Directory>(
+    dir: &D,
+    file: &str,
+    whose: (Zxid, DirectoryId),
+    replay: &mut impl Replay,
+) -> Result<(), LoadError> {
+    drop(dir.read(file, Source::Disk)?);
+    load_file(dir, file, whose, replay)
+}
+
 /// Loads the snapshot in a file that has to be of this zxid and directory.
 pub(super) fn load_file<D: Directory>(
     dir: &D,

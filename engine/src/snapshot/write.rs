@@ -63,6 +63,15 @@ impl<D: Directory> Writer<D> {
         Writer::begin_as(super::EARLY.to_owned(), dir, directory, meta)
     }
 
+    /// Begins a state that is received (see [`super::RECEIVED`]). Nothing need be in the log.
+    pub fn begin_received(
+        dir: &D,
+        directory: DirectoryId,
+        meta: &Meta,
+    ) -> Result<Writer<D>, DiskError> {
+        Writer::begin_as(super::RECEIVED.to_owned(), dir, directory, meta)
+    }
+
     fn begin_as(
         name: String,
         dir: &D,

@@ -177,14 +177,14 @@ impl World {
         writer.and_then(|writer| self.fill(writer)).map_err(|error| error.to_string())
     }
 
-    fn meta(&self) -> Meta {
+    pub(crate) fn meta(&self) -> Meta {
         let zxid = Zxid(self.acked as u64);
         let sessions = vec![(SessionId(5), 4_000), (SessionId(-6), 30_000)];
         Meta { zxid, sessions, header: zxid.0.to_string().into_bytes() }
     }
 
     /// Everything that was acknowledged.
-    fn fill<D: Directory>(&self, mut writer: Writer<D>) -> Result<(), DiskError> {
+    pub(crate) fn fill<D: Directory>(&self, mut writer: Writer<D>) -> Result<(), DiskError> {
         for txns in self.ordered[..self.acked].chunks(10) {
             let mut block = Vec::new();
             for txn in txns {

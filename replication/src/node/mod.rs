@@ -26,8 +26,8 @@ mod ports;
 
 use std::collections::VecDeque;
 
-use ringkeeper_engine::log::Joined;
 use ringkeeper_engine::log::gathering::{Decision, DiskState, PaceReport};
+use ringkeeper_engine::log::{Generation, Joined, LogCommand, LogEvent};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::{Millis, Zxid, limits};
 
@@ -82,6 +82,10 @@ pub struct Node<P: Ports> {
     outputs: Outputs,
     committed: VecDeque<Committed>,
     gathering: Gathering,
+    /// The history of the log that the node goes by.
+    generation: Generation,
+    /// What came of commands to the log.
+    log_events: VecDeque<LogEvent>,
     backpressure: Backpressure,
     next_tick: Millis,
     world: World<P>,
@@ -97,6 +101,8 @@ impl<P: Ports> Node<P> {
             outputs: Outputs::default(),
             committed: VecDeque::new(),
             gathering: Gathering::new(settings.groups),
+            generation: Generation::default(),
+            log_events: VecDeque::new(),
             backpressure,
             next_tick: world.clock.now().mono,
             settings,
@@ -121,6 +127,22 @@ impl<P: Ports> Node<P> {
         self.order_requests();
         self.flush();
         self.apply();
+    }
+
+    /// Gives the log a command, whose outcome [`Node::log_event`] reports after a turn. One that
+    /// begins a generation drops the group under construction and the one that waits; what becomes
+    /// durable of the generation before commits nothing any more.
+    pub fn command(&mut self, command: LogCommand) {
+        if command.begins_generation() {
+            self.outputs.group.clear();
+            self.gathering.rest();
+        }
+        self.generation = self.world.log.command(command);
+    }
+
+    /// The outcome of the oldest command that was not returned yet.
+    pub fn log_event(&mut self) -> Option<LogEvent> {
+        self.log_events.pop_front()
     }
 
     /// Whether a turn would find something to do. Every queue that wakes the node's thread is
@@ -180,11 +202,19 @@ impl<P: Ports> Node<P> {
 
 /// The stages. None calls another.
 impl<P: Ports> Node<P> {
-    /// Hears up to where the log has become durable since the last turn.
+    /// Hears up to where the log has become durable since the last turn. What a generation that has
+    /// ended made durable is not there any more, or will not be.
     fn flushed(&mut self) -> Option<Zxid> {
         let World { log, clock, observer, .. } = &mut self.world;
         let mut durable = None;
-        while let Some(group) = log.poll() {
+        while let Some(done) = log.poll() {
+            let LogEvent::Flushed(group) = done.event else {
+                self.log_events.push_back(done.event);
+                continue;
+            };
+            if done.generation != self.generation {
+                continue;
+            }
             let now_us = clock.micros();
             self.gathering.flushed(group, now_us);
             let settle_us = now_us.saturating_sub(group.since_us);

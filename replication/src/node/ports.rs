@@ -7,7 +7,9 @@ use std::sync::Arc;
 use ringkeeper_engine::Now;
 use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::log::gathering::PaceReport;
-use ringkeeper_engine::log::{Flushed, Group, Joined, LogCapacity};
+use ringkeeper_engine::log::{
+    Completion, Flushed, Generation, Group, Joined, LogCapacity, LogCommand,
+};
 use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::sequencer::QuotaNotes;
 
@@ -45,12 +47,15 @@ pub trait LogPort {
     fn join(&mut self, group: &mut Group) -> Joined;
     /// Bytes of the group that waits.
     fn waiting_bytes(&self) -> usize;
-    /// Whether a group was submitted of which [`LogPort::poll`] has not reported the end.
+    /// Gives a command, which is executed between two flushes; returns the generation in which its
+    /// outcome is reported. One that begins a generation drops the group that waits.
+    fn command(&mut self, command: LogCommand) -> Generation;
+    /// Whether a group or a command was given of which [`LogPort::poll`] has not reported the end.
     fn is_busy(&self) -> bool;
     /// Whether [`LogPort::poll`] has something to report.
     fn is_flushed(&self) -> bool;
-    /// The next group that has become durable.
-    fn poll(&mut self) -> Option<Flushed>;
+    /// What has become durable next. It may be of a generation that has ended.
+    fn poll(&mut self) -> Option<Completion>;
     /// What the log can still take.
     fn capacity(&self) -> LogCapacity;
 }

@@ -6,7 +6,10 @@ use std::rc::Rc;
 
 use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::log::gathering::PaceReport;
-use ringkeeper_engine::log::{Flush, FlushQueue, Flushed, Group, Joined, LogCapacity};
+use ringkeeper_engine::log::{
+    Completion, FlushQueue, Flushed, Generation, Group, Joined, LogCapacity, LogCommand, LogEvent,
+    Task,
+};
 use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::txn::Txn;
@@ -64,7 +67,7 @@ pub(crate) enum Event {
 /// The log's queue, and a device whose flushes end when [`MemoryLog::sync`] is called.
 pub(crate) struct MemoryLog {
     queue: FlushQueue,
-    under_way: Option<Flush>,
+    under_way: Option<Task>,
     /// Durable up to here.
     pub(crate) synced: Rc<Cell<Zxid>>,
     /// What it says that it can take.
@@ -86,10 +89,27 @@ impl MemoryLog {
 
     /// The device is done with the group under way, and begins the one that waits.
     pub(crate) fn sync(&mut self) {
-        if let Some(flush) = self.under_way.take() {
-            let last = flush.group.last().expect("a group that is submitted has records");
-            self.synced.set(last);
-            self.queue.finished(flush, last, 100);
+        match self.under_way.take() {
+            Some(Task::Flush(flush)) => {
+                let last = flush.group.last().expect("a group that is submitted has records");
+                self.synced.set(last);
+                self.queue.finished(flush, last, 100);
+            }
+            Some(Task::Command(generation, command)) => {
+                let event = match command {
+                    LogCommand::Cut { after, .. } => {
+                        self.synced.set(self.synced.get().min(after));
+                        LogEvent::Cut(self.synced.get())
+                    }
+                    LogCommand::Install { zxid, .. } => {
+                        self.synced.set(zxid);
+                        LogEvent::Installed(zxid)
+                    }
+                    LogCommand::Save(epochs) => LogEvent::Saved(epochs),
+                };
+                self.queue.executed(generation, event);
+            }
+            None => {}
         }
         self.under_way = self.queue.take();
     }
@@ -121,7 +141,15 @@ impl LogPort for MemoryLog {
         self.queue.is_done()
     }
 
-    fn poll(&mut self) -> Option<Flushed> {
+    fn command(&mut self, command: LogCommand) -> Generation {
+        let generation = self.queue.command(command);
+        if self.under_way.is_none() {
+            self.under_way = self.queue.take();
+        }
+        generation
+    }
+
+    fn poll(&mut self) -> Option<Completion> {
         let flushed = self.queue.poll();
         if self.under_way.is_none() {
             self.under_way = self.queue.take();

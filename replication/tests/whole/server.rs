@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ringkeeper_engine::database::{Database, Interest};
-use ringkeeper_engine::log::LogCapacity;
+use ringkeeper_engine::log::{LogCapacity, LogCommand, LogEvent};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{KnownWord, Moment, Phase, Shard, ShardSettings, WordEvent};
@@ -195,6 +195,16 @@ impl Server {
         self.node.world_mut().shards.takes = batches_max;
         self.node.order();
         self.take_history();
+    }
+
+    /// Gives the log a command.
+    pub(crate) fn command(&mut self, command: LogCommand) {
+        self.node.command(command);
+    }
+
+    /// What came of it.
+    pub(crate) fn log_event(&mut self) -> Option<LogEvent> {
+        self.node.log_event()
     }
 
     /// The log's device is done with the group that it was given.

@@ -1,6 +1,7 @@
 //! The order of the stages of a node's turn, and what a shard that has stopped may delay.
 
 use ringkeeper_engine::client::{Core, Message, Options, Request, WatchMode};
+use ringkeeper_engine::log::{LogCommand, LogEvent};
 use ringkeeper_engine::shard::Phase;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::{SessionId, Zxid};
@@ -94,6 +95,35 @@ fn next_group_is_submitted_before_the_answers_of_the_last_are_published() {
     let (first, second) = (Zxid(2), Zxid(3));
     let order = [Event::Submitted(first), Event::Submitted(second), Event::Published(0)];
     assert_eq!(*server.events.borrow(), order);
+}
+
+/// What the old role has on its way to the disk means nothing behind a cut.
+#[test]
+fn group_made_durable_in_a_generation_that_ended_commits_nothing() {
+    let mut server = Server::new(ServerSettings::default());
+    let mut peer = Peer::connect(&mut server, 0);
+    let committed = server.db().applied();
+    peer.send(&mut server, &SET);
+    server.order(usize::MAX);
+    peer.send(&mut server, &SET);
+    server.order(usize::MAX);
+    let submitted = server.events.borrow().last().cloned();
+    assert_eq!(submitted, Some(Event::Submitted(Zxid(committed.0 + 2))), "the second one waits");
+    server.command(LogCommand::Cut { after: committed, committed });
+    assert_eq!(server.log_event(), None);
+    // The flush under way, then the cut.
+    server.sync();
+    server.sync();
+    assert!(server.has_work());
+    server.release();
+    assert_eq!(server.log_event(), Some(LogEvent::Cut(committed)));
+    assert_eq!(server.log_event(), None);
+    assert_eq!(server.db().applied(), committed);
+    server.sync();
+    server.release();
+    assert_eq!(peer.receive(&mut server), (0, 0));
+    assert_eq!(server.db().applied(), committed);
+    assert!(!server.has_work(), "the group that waited is gone");
 }
 
 fn two_shards() -> Server {

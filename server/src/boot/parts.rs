@@ -65,7 +65,8 @@ pub(super) fn replica(
         SessionPasswords::Java => Passwords::Java,
     };
     // A standalone server counts as server 1, as in ZooKeeper.
-    let server = settings.my_id.and_then(|id| u8::try_from(id).ok()).unwrap_or(1);
+    let server = settings.my_id.unwrap_or(1);
+    let server = u8::try_from(server).expect("the configuration refuses larger numbers");
     let millis = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let settings = ReplicaSettings {
         server: ServerId(server),

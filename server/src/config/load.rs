@@ -206,13 +206,33 @@ fn my_id(values: &Values, env: &Env, problems: &mut Vec<Problem>) -> Option<u64>
             return None;
         }
     };
-    let id = text.trim().parse().ok();
-    if id.is_none() {
-        let shown: String = text.trim().chars().take(40).collect();
-        let text = format!("\"{shown}\" is not the number of a server; write a number such as 1");
-        problems.push(Problem { origin, text });
+    let extended = values.get("extendedTypesEnabled");
+    match parse_id(text.trim(), extended) {
+        Ok(id) => Some(id),
+        Err(text) => {
+            problems.push(Problem { origin, text });
+            None
+        }
     }
-    id
+}
+
+/// A server's number is one byte of the sessions that it makes, and one value of that byte is taken
+/// where ephemeral nodes carry their type.
+fn parse_id(text: &str, extended: bool) -> Result<u64, String> {
+    let shown: String = text.chars().take(40).collect();
+    let id = text.parse::<i64>().map_err(|_| {
+        format!("\"{shown}\" is not the number of a server; write a number such as 1")
+    })?;
+    let (max, why) = match extended {
+        true => (254, " with extendedTypesEnabled=true"),
+        false => (255, ""),
+    };
+    if !(1..=max).contains(&id) {
+        return Err(format!(
+            "{id} is no server's number: it is 1 to {max}{why}; write one of these"
+        ));
+    }
+    Ok(id.unsigned_abs())
 }
 
 /// A number that is not that of the only server line is perhaps a file of another server.

@@ -10,14 +10,16 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::Disk;
-use ringkeeper_engine::log::{Fatal, Flush, FlushQueue, Group, Idle, Log};
+use ringkeeper_engine::log::{
+    Completion, Fatal, Flush, FlushQueue, Generation, Group, Idle, Log, LogCommand, LogEvent, Task,
+};
 
 use crate::config::LogPriority;
 use crate::log::sched::SchedTuner;
 use crate::node::waker::Waker;
 
 pub use crate::log::stats::FlushStats;
-pub use ringkeeper_engine::log::{Flushed, Joined};
+pub use ringkeeper_engine::log::Joined;
 
 /// What makes groups durable: the log, or something else in tests.
 pub trait DurableLog: Send + 'static {
@@ -27,6 +29,8 @@ pub trait DurableLog: Send + 'static {
     /// Called when there has been nothing to flush for a while, and at the end. From then on the
     /// last group can be told from one whose flush was cut short.
     fn seal(&mut self) -> Result<(), Fatal>;
+    /// Returns when what the command says is durable. An error stops the process.
+    fn execute(&mut self, command: LogCommand) -> Result<LogEvent, Fatal>;
 }
 
 impl DurableLog for Log<Disk> {
@@ -37,6 +41,10 @@ impl DurableLog for Log<Disk> {
     fn seal(&mut self) -> Result<(), Fatal> {
         Log::seal(self)
     }
+
+    fn execute(&mut self, command: LogCommand) -> Result<LogEvent, Fatal> {
+        Log::execute(self, command)
+    }
 }
 
 /// How long nothing has to be flushed before the log is sealed.
@@ -45,7 +53,7 @@ const IDLE: Duration = Duration::from_millis(200);
 /// The node's end of the log writer.
 pub struct LogWriter {
     shared: Arc<Shared>,
-    /// Groups submitted that [`LogWriter::poll`] has not returned. Where there are none, the lock
+    /// Groups and commands given that [`LogWriter::poll`] has not returned. Where there are none, the lock
     /// is not needed to know the answer.
     submitted: u32,
     /// What it has done so far.
@@ -56,13 +64,13 @@ pub struct LogWriter {
 #[derive(Default)]
 struct Shared {
     queue: Mutex<FlushQueue>,
-    /// Groups that are durable and not polled, for a look without the lock.
+    /// What is done and not polled, for a look without the lock.
     flushed: AtomicU32,
     changed: Condvar,
 }
 
 impl LogWriter {
-    /// Starts the thread. `waker` is woken whenever a group has become durable.
+    /// Starts the thread. `waker` is woken whenever something has become durable.
     pub fn start(
         mut log: impl DurableLog,
         waker: Arc<Waker>,
@@ -75,12 +83,19 @@ impl LogWriter {
         let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
             let mut sched = SchedTuner::start(priority);
             let mut next = source.wait(&mut log);
-            while let Some(mut flush) = next {
-                let (durable, micros) = flush_group(&mut log, &mut flush, &counted, slow_us);
+            while let Some(task) = next {
                 let polled;
-                // Order: the next group is taken before the node is woken, so that a node which
-                // waits to submit one finds that it can.
-                (polled, next) = source.finished(flush, durable, micros);
+                // Order: the next task is taken before the node is woken, so that a node which
+                // waits to submit a group finds that it can.
+                (polled, next) = match task {
+                    Task::Flush(mut flush) => {
+                        let done = flush_group(&mut log, &mut flush, &counted, slow_us);
+                        source.finished(flush, done)
+                    }
+                    Task::Command(generation, command) => {
+                        source.executed(generation, execute(&mut log, command))
+                    }
+                };
                 if polled {
                     source.flushed.fetch_add(1, Ordering::Release);
                     waker.wake();
@@ -95,7 +110,7 @@ impl LogWriter {
         Ok((LogWriter { shared, submitted: 0, stats }, thread))
     }
 
-    /// Whether a group is under way, or was until [`LogWriter::poll`] is called.
+    /// Whether something is under way, or was until [`LogWriter::poll`] is called.
     pub fn is_busy(&self) -> bool {
         self.submitted > 0
     }
@@ -113,18 +128,31 @@ impl LogWriter {
         if self.submitted == 0 { Joined::Nothing } else { self.queue().join(group) }
     }
 
+    /// Gives a command; returns the generation in which its outcome is reported. One that begins a
+    /// generation drops the group that waits.
+    pub fn command(&mut self, command: LogCommand) -> Generation {
+        let (generation, dropped) = {
+            let mut queue = self.queue();
+            let waited = queue.has_group();
+            (queue.command(command), waited && !queue.has_group())
+        };
+        self.submitted = self.submitted + 1 - u32::from(dropped);
+        self.shared.changed.notify_one();
+        generation
+    }
+
     /// Bytes of the group that waits.
     pub fn waiting_bytes(&self) -> usize {
         if self.submitted == 0 { 0 } else { self.queue().waiting_bytes() }
     }
 
-    /// Whether [`LogWriter::poll`] would return a group.
+    /// Whether [`LogWriter::poll`] would return something.
     pub fn is_done(&self) -> bool {
         self.shared.flushed.load(Ordering::Acquire) > 0
     }
 
-    /// The next group that has become durable.
-    pub fn poll(&mut self) -> Option<Flushed> {
+    /// What has become durable next.
+    pub fn poll(&mut self) -> Option<Completion> {
         if !self.is_done() {
             return None;
         }
@@ -154,17 +182,22 @@ impl Drop for LogWriter {
 }
 
 impl Shared {
-    fn finished(&self, flush: Flush, durable: Zxid, micros: u64) -> (bool, Option<Flush>) {
+    fn finished(&self, flush: Flush, (durable, micros): (Zxid, u64)) -> (bool, Option<Task>) {
         let mut queue = self.queue.lock();
         (queue.finished(flush, durable, micros), queue.take())
     }
 
-    /// Waits for the next group; `None` when the server stops.
-    fn wait(&self, log: &mut impl DurableLog) -> Option<Flush> {
+    fn executed(&self, generation: Generation, event: LogEvent) -> (bool, Option<Task>) {
+        let mut queue = self.queue.lock();
+        (queue.executed(generation, event), queue.take())
+    }
+
+    /// Waits for the next task; `None` when the server stops.
+    fn wait(&self, log: &mut impl DurableLog) -> Option<Task> {
         let mut queue = self.queue.lock();
         loop {
-            if let Some(flush) = queue.take() {
-                return Some(flush);
+            if let Some(task) = queue.take() {
+                return Some(task);
             }
             match queue.when_idle() {
                 Idle::End => return None,
@@ -183,6 +216,20 @@ impl Shared {
 fn seal(log: &mut impl DurableLog) {
     if let Err(fatal) = log.seal() {
         crate::fatal::stop_on_log(&fatal);
+    }
+}
+
+fn execute(log: &mut impl DurableLog, command: LogCommand) -> LogEvent {
+    match command {
+        LogCommand::Cut { after, .. } => tracing::info!("the log is cut behind {after}"),
+        LogCommand::Install { zxid, .. } => {
+            tracing::info!("the log begins anew behind the state that was received at {zxid}");
+        }
+        LogCommand::Save(_) => {}
+    }
+    match log.execute(command) {
+        Ok(event) => event,
+        Err(fatal) => crate::fatal::stop_on_log(&fatal),
     }
 }
 
@@ -215,7 +262,9 @@ fn flush_group(
 mod tests {
     use std::sync::mpsc;
 
+    use ringkeeper_engine::device::Epochs;
     use ringkeeper_engine::limits;
+    use ringkeeper_engine::log::Flushed;
     use ringkeeper_engine::txn::{Txn, TxnBody};
     use ringkeeper_engine::{Code, Millis, SessionId};
 
@@ -239,6 +288,14 @@ mod tests {
             // At the end of a test the receiver is gone.
             let _ = self.begun.send(None);
             Ok(())
+        }
+
+        fn execute(&mut self, command: LogCommand) -> Result<LogEvent, Fatal> {
+            match command {
+                LogCommand::Cut { after, .. } => Ok(LogEvent::Cut(after)),
+                LogCommand::Install { zxid, .. } => Ok(LogEvent::Installed(zxid)),
+                LogCommand::Save(epochs) => Ok(LogEvent::Saved(epochs)),
+            }
         }
     }
 
@@ -267,6 +324,13 @@ mod tests {
         }
 
         fn poll(&mut self) -> Flushed {
+            match self.completion().event {
+                LogEvent::Flushed(flushed) => flushed,
+                other => panic!("a flush is next, not {other:?}"),
+            }
+        }
+
+        fn completion(&mut self) -> Completion {
             loop {
                 match self.log_writer.poll() {
                     Some(done) => return done,
@@ -365,5 +429,29 @@ mod tests {
             bench.go.send(()).expect("the log writer lives");
             assert_eq!(bench.poll().durable, Zxid(zxid));
         }
+    }
+
+    #[test]
+    fn cut_waits_for_the_flush_under_way_and_drops_the_group_that_waits() {
+        let mut bench = start();
+        bench.log_writer.submit(&mut group([1]), 0);
+        bench.next_flush();
+        bench.log_writer.submit(&mut group([2]), 0);
+        let cut = LogCommand::Cut { after: Zxid(1), committed: Zxid(1) };
+        assert_eq!(bench.log_writer.command(cut), Generation(1));
+        assert!(bench.log_writer.is_busy() && bench.log_writer.waiting_bytes() == 0);
+        bench.go.send(()).expect("the log writer lives");
+        let first = bench.completion();
+        assert!(matches!(first.event, LogEvent::Flushed(_)) && first.generation == Generation(0));
+        let cut = Completion { generation: Generation(1), event: LogEvent::Cut(Zxid(1)) };
+        assert_eq!(bench.completion(), cut);
+        assert!(!bench.log_writer.is_busy(), "the group that waited is not counted any more");
+        let epochs = Epochs { promised: 3, current: 2 };
+        bench.log_writer.command(LogCommand::Save(epochs));
+        assert_eq!(bench.completion().event, LogEvent::Saved(epochs));
+        bench.log_writer.submit(&mut group([2]), 0);
+        assert_eq!(bench.next_flush(), Zxid(2));
+        bench.go.send(()).expect("the log writer lives");
+        assert_eq!(bench.completion().generation, Generation(1));
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use ringkeeper_engine::Now;
 use ringkeeper_engine::database::{Database, Interest};
-use ringkeeper_engine::log::{Flushed, Gauge, Group, Joined, LogCapacity};
+use ringkeeper_engine::log::{
+    Completion, Gauge, Generation, Group, Joined, LogCapacity, LogCommand,
+};
 use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_replication::node::{ClockPort, DatabasePort, LogPort, Ports, ShardPort, World};
 use ringkeeper_replication::{Node, NodeSettings, Replica};
@@ -68,7 +70,11 @@ impl LogPort for ServerLog {
         self.writer.is_done()
     }
 
-    fn poll(&mut self) -> Option<Flushed> {
+    fn command(&mut self, command: LogCommand) -> Generation {
+        self.writer.command(command)
+    }
+
+    fn poll(&mut self) -> Option<Completion> {
         self.writer.poll()
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::device::{DirectoryLock, Disk, Durability, Identity};
+use ringkeeper_engine::device::{DirectoryLock, Disk, Durability, Identity, Membership};
 use ringkeeper_engine::log::{self, Dirs, OpenSettings, Opened, Recovered};
 use ringkeeper_engine::tree::Digest;
 
@@ -57,7 +57,7 @@ impl DataDirectories {
         let seed = random_seed()?;
         let mut times = LoadTimes::default();
         let opened = log::open(&dirs, &open_settings(settings, seed), |stage| times.note(stage))?;
-        let Opened { identity, recovered, db } = opened;
+        let Opened { identity, recovered, db, epochs: _ } = opened;
         let loading = times.startup(recovered.replayed);
         for note in &recovered.notes {
             tracing::warn!("{note}");
@@ -68,7 +68,7 @@ impl DataDirectories {
 
 fn open_settings(settings: &Settings, seed: u64) -> OpenSettings {
     OpenSettings {
-        server: settings.my_id.unwrap_or(0),
+        membership: Membership::Alone(settings.my_id.unwrap_or(0)),
         autocreate: settings.db_autocreate,
         digest: if settings.digest_enabled { Digest::Kept } else { Digest::Off },
         seed,
@@ -148,5 +148,28 @@ mod tests {
         drop(DataDirectories::open(&forbidding).expect("it is meant to be empty"));
         assert!(!mark.exists(), "the permission is used up");
         drop(DataDirectories::open(&forbidding).expect("it is not empty any more"));
+    }
+
+    #[test]
+    fn directory_opens_again_after_its_myid_came_changed_and_went() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().to_str().expect("a path in UTF-8");
+        let myid = directory.path().join("myid");
+        let mut secrets = Vec::new();
+        for (number, notes) in [("", 0), ("1", 1), ("1", 0), ("7", 1), ("", 1), ("", 0)] {
+            let _ = std::fs::remove_file(&myid);
+            if !number.is_empty() {
+                std::fs::write(&myid, number).expect("a writable directory");
+            }
+            let definitions = vec![format!("dataDir={path}"), "preAllocSize=64".to_owned()];
+            let args = StartArgs { definitions, ..StartArgs::default() };
+            let env = Env::default().with_files_below(directory.path());
+            let settings = Settings::load(&args, &env).expect("good settings").0;
+            let opened = DataDirectories::open(&settings).expect("nothing else has changed");
+            assert_eq!(opened.recovered.notes.len(), notes, "{:?}", opened.recovered.notes);
+            secrets.push(opened.identity.secret);
+        }
+        secrets.dedup();
+        assert_eq!(secrets.len(), 1, "sessions keep their passwords");
     }
 }

@@ -210,6 +210,34 @@ fn myid_file_wins_over_the_variable() {
 }
 
 #[test]
+fn server_number_outside_one_byte_is_refused() {
+    let site = Site::new("dataDir=@\nclientPort=2181\n");
+    let extended = Site::new("dataDir=@\nclientPort=2181\nextendedTypesEnabled=true\n");
+    for (text, good, good_extended) in
+        [("1", true, true), ("254", true, true), ("255", true, false), ("256", false, false)]
+    {
+        for (site, good) in [(&site, good), (&extended, good_extended)] {
+            site.write("myid", text);
+            assert_eq!(site.load().is_ok(), good, "{text}");
+        }
+    }
+    for text in ["0", "-1", "300"] {
+        site.write("myid", text);
+        let expected =
+            format!("myid: {text} is no server's number: it is 1 to 255; write one of these");
+        assert_eq!(site.error(), expected);
+    }
+    assert_eq!(
+        {
+            extended.write("myid", "255");
+            extended.error()
+        },
+        "myid: 255 is no server's number: it is 1 to 254 with extendedTypesEnabled=true; write \
+         one of these"
+    );
+}
+
+#[test]
 fn a_secret_is_never_shown() {
     let site = Site::new(
         "dataDir=@\nclientPort=2181\nDigestAuthenticationProvider.superDigest=super:c2VjcmV0\n",

@@ -1,0 +1,206 @@
+//! The identity as text.
+//!
+//! ```text
+//! ringkeeper directory
+//! format=1 | 2
+//! directory=<16 bytes in hex>
+//! server=<id>
+//! life=new | live
+//! secret=<32 bytes in hex>
+//! promised=<epoch>                         from here on only in format 2
+//! current=<epoch>
+//! ensemble=<16 bytes in hex>               where it is known
+//! intent=cut <zxid> | install <zxid>       where a change of the log is under way
+//! crc32c=<of the lines above>
+//! ```
+//! Format 2 is written only where format 1 cannot say it, so that a version which knows only the
+//! first one starts from every directory that it understands, and refuses the others.
+
+use super::{BadIdentity, DirectoryId, EnsembleId, Epochs, Identity, Intent, Life};
+use crate::Zxid;
+
+const TITLE: &str = "ringkeeper directory";
+const FORMAT_ALONE: u32 = 1;
+const FORMAT_MEMBER: u32 = 2;
+
+impl Identity {
+    pub(super) fn text(&self) -> String {
+        let life = match self.life {
+            Life::New => "new",
+            Life::Live => "live",
+        };
+        let format = self.format();
+        let mut text = format!(
+            "{TITLE}\nformat={format}\ndirectory={}\nserver={}\nlife={life}\nsecret={}\n",
+            hex(&self.directory.0),
+            self.server,
+            hex(&self.secret),
+        );
+        if format == FORMAT_MEMBER {
+            let Epochs { promised, current } = self.epochs;
+            text.push_str(&format!("promised={promised}\ncurrent={current}\n"));
+        }
+        if let Some(EnsembleId(id)) = self.ensemble {
+            text.push_str(&format!("ensemble={}\n", hex(&id)));
+        }
+        match self.intent {
+            Some(Intent::Cut(zxid)) => text.push_str(&format!("intent=cut {zxid}\n")),
+            Some(Intent::Install(zxid)) => text.push_str(&format!("intent=install {zxid}\n")),
+            None => {}
+        }
+        let sum = crc_fast::crc32_iscsi(text.as_bytes());
+        text.push_str(&format!("crc32c={sum:08x}\n"));
+        text
+    }
+
+    fn format(&self) -> u32 {
+        if self.is_member() || self.intent.is_some() { FORMAT_MEMBER } else { FORMAT_ALONE }
+    }
+
+    pub(super) fn parse(bytes: &[u8], file: &str) -> Result<Identity, BadIdentity> {
+        let damaged = |what| BadIdentity::Damaged { file: file.to_owned(), what };
+        let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is no text"))?;
+        let (fields, sum) = text.rsplit_once("crc32c=").ok_or(damaged("its end is missing"))?;
+        let expected = format!("{:08x}\n", crc_fast::crc32_iscsi(fields.as_bytes()));
+        if sum != expected || !fields.starts_with(TITLE) {
+            return Err(damaged("its checksum is wrong"));
+        }
+        let optional =
+            |name: &str| fields.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let field = |name: &str| optional(name).ok_or(damaged("a line is missing"));
+        let epoch = |name: &str| field(name)?.parse().map_err(|_| damaged("a bad number"));
+        let format = field("format")?.parse().map_err(|_| damaged("its format is no number"))?;
+        let mut identity = Identity {
+            directory: DirectoryId(unhex(field("directory")?).ok_or(damaged("a bad number"))?),
+            server: field("server")?.parse().map_err(|_| damaged("a bad number"))?,
+            life: match field("life")? {
+                "new" => Life::New,
+                "live" => Life::Live,
+                _ => return Err(damaged("a bad word")),
+            },
+            secret: unhex(field("secret")?).ok_or(damaged("a bad number"))?,
+            epochs: Epochs::default(),
+            ensemble: None,
+            intent: None,
+        };
+        match format {
+            FORMAT_ALONE => Ok(identity),
+            FORMAT_MEMBER => {
+                identity.epochs =
+                    Epochs { promised: epoch("promised")?, current: epoch("current")? };
+                if let Some(id) = optional("ensemble") {
+                    identity.ensemble = Some(EnsembleId(unhex(id).ok_or(damaged("a bad number"))?));
+                }
+                if let Some(intent) = optional("intent") {
+                    identity.intent = Some(parse_intent(intent).ok_or(damaged("a bad intent"))?);
+                }
+                Ok(identity)
+            }
+            format => Err(BadIdentity::Version { file: file.to_owned(), format }),
+        }
+    }
+}
+
+fn parse_intent(text: &str) -> Option<Intent> {
+    let (word, zxid) = text.split_once(" 0x")?;
+    let zxid = Zxid(u64::from_str_radix(zxid, 16).ok()?);
+    match word {
+        "cut" => Some(Intent::Cut(zxid)),
+        "install" => Some(Intent::Install(zxid)),
+        _ => None,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if text.len() != 2 * N {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alone() -> Identity {
+        Identity {
+            directory: DirectoryId([0xab; 16]),
+            server: 3,
+            life: Life::Live,
+            secret: [0x0c; 32],
+            epochs: Epochs::default(),
+            ensemble: None,
+            intent: None,
+        }
+    }
+
+    fn signed(fields: &str) -> String {
+        format!("{fields}crc32c={:08x}\n", crc_fast::crc32_iscsi(fields.as_bytes()))
+    }
+
+    /// Byte for byte what versions without ensembles write and read.
+    #[test]
+    fn identity_of_a_standalone_server_is_format_1() {
+        let fields = format!(
+            "ringkeeper directory\nformat=1\ndirectory={}\nserver=3\nlife=live\nsecret={}\n",
+            "ab".repeat(16),
+            "0c".repeat(32)
+        );
+        assert_eq!(alone().text(), signed(&fields));
+        assert_eq!(Identity::parse(alone().text().as_bytes(), "meta").unwrap(), alone());
+    }
+
+    #[test]
+    fn every_identity_is_read_as_it_was_written() {
+        let intents =
+            [None, Some(Intent::Cut(Zxid::new(1, 0xab))), Some(Intent::Install(Zxid::ZERO))];
+        for intent in intents {
+            for ensemble in [None, Some(EnsembleId([7; 16]))] {
+                for (promised, current) in [(0, 0), (4, 0), (u32::MAX, 7)] {
+                    let epochs = Epochs { promised, current };
+                    let identity = Identity { epochs, ensemble, intent, ..alone() };
+                    let text = identity.text();
+                    assert_eq!(text.contains("format=1\n"), identity == alone(), "{text}");
+                    assert_eq!(Identity::parse(text.as_bytes(), "meta").unwrap(), identity);
+                }
+            }
+        }
+        let cut = Identity { intent: Some(Intent::Cut(Zxid::new(1, 0xab))), ..alone() };
+        assert!(cut.text().contains("\nintent=cut 0x1000000ab\n"), "{}", cut.text());
+    }
+
+    #[test]
+    fn later_format_or_bad_line_is_refused() {
+        let member = Identity { epochs: Epochs { promised: 4, current: 3 }, ..alone() };
+        let (fields, _) = member
+            .text()
+            .rsplit_once("crc32c=")
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .unwrap();
+        let parse = |fields: String| Identity::parse(signed(&fields).as_bytes(), "meta");
+        assert_eq!(parse(fields.clone()).unwrap(), member);
+        let later = parse(fields.replace("format=2", "format=3")).unwrap_err();
+        assert!(matches!(later, BadIdentity::Version { format: 3, .. }), "{later}");
+        assert!(later.to_string().contains("later version of Ringkeeper (format 3)"), "{later}");
+        for (good, bad) in [
+            ("promised=4\n", ""),
+            ("current=3\n", "current=-3\n"),
+            ("current=3\n", "current=3\nintent=cut\n"),
+            ("current=3\n", "current=3\nintent=cut 0x\n"),
+            ("current=3\n", "current=3\nintent=paste 0x1\n"),
+            ("current=3\n", "current=3\nensemble=77\n"),
+            ("life=live\n", "life=long\n"),
+        ] {
+            let refused = parse(fields.replace(good, bad)).unwrap_err();
+            assert!(matches!(refused, BadIdentity::Damaged { .. }), "{bad}: {refused}");
+        }
+    }
+}
