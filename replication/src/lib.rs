@@ -7,6 +7,7 @@
 //! through the same steps.
 
 mod admission;
+pub mod learner;
 pub mod node;
 mod replica;
 mod step;
