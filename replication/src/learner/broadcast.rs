@@ -160,7 +160,9 @@ impl LearnerLink {
             Phase::Flushing(_) | Phase::Saving | Phase::Acknowledged | Phase::Serving => {
                 Ok(Part::Epoch)
             }
-            Phase::Connected | Phase::Promising | Phase::Promised => Err(self.unexpected(packet)),
+            Phase::Connected | Phase::Promising(_) | Phase::Promised => {
+                Err(self.unexpected(packet))
+            }
             Phase::Cutting(_) | Phase::Installing(..) | Phase::Ended => {
                 unreachable!("{packet} came while none was wanted")
             }

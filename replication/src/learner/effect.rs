@@ -79,7 +79,7 @@ pub enum LinkEffect {
     ///
     /// Order: each one may follow the one before, a cut or an installed state.
     Append(LeaderTxn),
-    /// Everything up to here is committed, durable here, and may be applied.
+    /// Everything up to this transaction is committed, durable here, and may be applied.
     ///
     /// Order: only grows; not before the leader has said that a quorum has its history.
     Committed(Zxid),
@@ -91,7 +91,7 @@ pub enum LinkEffect {
     /// Serve clients: the history of the leader is here. The text is the leader's configuration.
     ///
     /// Order: once per link, behind the [`LinkEffect::Committed`] of the whole history, which is to be
-    /// applied first.
+    /// applied first. A state without a transaction in it has none.
     Serve(Option<Box<[u8]>>),
     /// Answer the leader's ping with its zxid and the sessions of [`super::TouchedSessions`].
     AnswerPing(Zxid),

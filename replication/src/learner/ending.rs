@@ -66,8 +66,8 @@ pub enum LinkEnd {
         /// What is known to be committed.
         committed: Zxid,
     },
-    /// The log does not reach back to where it is to be cut. The next link should report
-    /// [`Zxid::ZERO`], so that the state comes as a whole.
+    /// The log does not reach back to where it is to be cut. The next link offers nothing,
+    /// so that the state comes as a whole.
     CutTooFar(Zxid),
     /// The state behind SNAP is damaged, or does not fit what followed it.
     NotInstalled,

@@ -22,7 +22,8 @@ pub(super) struct History {
     durable: Zxid,
     /// What the leader has committed, as far as it said so.
     committed: Zxid,
-    /// What may be applied.
+    /// The last transaction that may be applied. Never the beginning of an epoch: a state at such a
+    /// zxid may hold no more than one at a smaller zxid, and no leader is behind because of it.
     released: Zxid,
     /// Proposals that the leader has not committed.
     uncommitted: ZxidRuns,
@@ -171,7 +172,7 @@ impl History {
     /// Releases what is committed and durable.
     pub(super) fn release(&mut self, out: &mut Vec<LinkEffect>) {
         let upto = self.committed.min(self.durable);
-        if upto <= self.released {
+        if upto <= self.released || upto.counter() == 0 {
             return;
         }
         self.released = upto;

@@ -32,16 +32,29 @@ pub struct Learner {
     pub config_version: i64,
 }
 
+/// What a learner offers a leader to go on from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LearnerOffer {
+    /// What is in its log.
+    Log,
+    /// Nothing: the leader sends its state as a whole. So it is after a cut that the log does not
+    /// reach back to, and for a server that cannot trust what it has.
+    Nothing,
+}
+
 /// What a learner has when a link begins. The log is durable as a whole: nothing is under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LearnerPosition {
     /// Where the log ends; for a state that came from a leader which had ordered nothing in its
-    /// epoch, the beginning of that epoch. [`Zxid::ZERO`] to get the state as a whole.
+    /// epoch, the beginning of that epoch.
     pub last: Zxid,
-    /// What is known to be committed. Nothing before is ever given up.
+    /// What the leader may go on from.
+    pub offer: LearnerOffer,
+    /// The last transaction that is known to be committed. Nothing up to it is ever given up.
     pub committed: Zxid,
-    /// As they are on the disk, see [`Epochs::recovered`].
-    pub epochs: Epochs,
+    /// The epochs that are on the disk, as the last [`LinkEffect::Save`] left them. What follows
+    /// from the end of the log besides ([`Epochs::recovered`]) the link adds itself.
+    pub saved: Epochs,
 }
 
 /// What a link is doing: ZooKeeper's `QuorumPeer.ZabState`.
@@ -74,8 +87,8 @@ impl fmt::Display for ZabState {
 pub(super) enum Phase {
     /// LEADERINFO.
     Connected,
-    /// The promise to be durable.
-    Promising,
+    /// The promise to be durable; then ACKEPOCH carries this epoch.
+    Promising(Option<u32>),
     /// DIFF, TRUNC or SNAP; ACKEPOCH was sent.
     Promised,
     /// The log to be cut behind this transaction.
@@ -109,9 +122,12 @@ pub struct LearnerLink {
     pub(super) phase: Phase,
     /// The leader's; 0 until LEADERINFO has come.
     pub(super) epoch: u32,
-    /// What is durable of the epochs.
-    pub(super) epochs: Epochs,
+    /// What is on the disk of the epochs.
+    pub(super) saved: Epochs,
+    /// What held of them when the link began: the log can be ahead of what is noted.
+    pub(super) recovered: Epochs,
     pub(super) history: History,
+    pub(super) offer: LearnerOffer,
     /// The leader's configuration, from NEWLEADER to UPTODATE.
     pub(super) config: Option<Box<[u8]>>,
     invariants: LinkInvariants,
@@ -124,9 +140,9 @@ impl LearnerLink {
         position: LearnerPosition,
         out: &mut Vec<LinkEffect>,
     ) -> LearnerLink {
-        let LearnerPosition { last, committed, epochs } = position;
-        let epochs = epochs.recovered(last);
-        let zxid = Zxid::new(epochs.promised, 0);
+        let LearnerPosition { last, offer, committed, saved } = position;
+        let recovered = saved.recovered(last);
+        let zxid = Zxid::new(recovered.promised, 0);
         let description = LearnerInfo {
             sid: learner.server.0.into(),
             protocol: PROTOCOL_VERSION,
@@ -141,10 +157,12 @@ impl LearnerLink {
             learner,
             phase: Phase::Connected,
             epoch: 0,
-            epochs,
+            saved,
+            recovered,
             history: History::new(learner.kind, last, committed),
+            offer,
             config: None,
-            invariants: LinkInvariants::new(last, committed, epochs),
+            invariants: LinkInvariants::new(last, committed, saved),
         }
     }
 
@@ -165,7 +183,7 @@ impl LearnerLink {
     pub fn wants_packets(&self) -> bool {
         match self.phase {
             Phase::Cutting(_) | Phase::Installing(..) | Phase::Ended => false,
-            Phase::Connected | Phase::Promising | Phase::Promised => true,
+            Phase::Connected | Phase::Promising(_) | Phase::Promised => true,
             Phase::Receiving(_) | Phase::ReceivingState(_) | Phase::Flushing(_) => true,
             Phase::Saving | Phase::Acknowledged | Phase::Serving => true,
         }
@@ -174,7 +192,7 @@ impl LearnerLink {
     /// What the link is doing.
     pub fn state(&self) -> ZabState {
         match self.phase {
-            Phase::Connected | Phase::Promising | Phase::Promised => ZabState::Discovery,
+            Phase::Connected | Phase::Promising(_) | Phase::Promised => ZabState::Discovery,
             Phase::Cutting(_) | Phase::Receiving(_) | Phase::ReceivingState(_) => {
                 ZabState::Synchronization
             }
@@ -194,8 +212,8 @@ impl LearnerLink {
     /// What the next link begins with, once nothing is under way at the log.
     pub fn position(&self) -> LearnerPosition {
         let last = self.history.durable();
-        let (committed, epochs) = (self.history.released(), self.epochs.recovered(last));
-        LearnerPosition { last, committed, epochs }
+        let (offer, committed, saved) = (self.offer, self.history.released(), self.saved);
+        LearnerPosition { last, offer, committed, saved }
     }
 
     fn on_input(&mut self, input: LinkInput<'_>, out: &mut Vec<LinkEffect>) -> Result<(), LinkEnd> {

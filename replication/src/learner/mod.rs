@@ -24,5 +24,5 @@ mod zxid_runs;
 pub use effect::{LeaderTxn, LinkEffect, LinkInput};
 pub use ending::LinkEnd;
 pub use leader_search::{FoundLeader, LeaderSearch};
-pub use link::{Learner, LearnerKind, LearnerLink, LearnerPosition, ZabState};
+pub use link::{Learner, LearnerKind, LearnerLink, LearnerOffer, LearnerPosition, ZabState};
 pub use touched::{TOUCHED_SESSIONS_MAX, TouchedPortion, TouchedSessions};

@@ -100,3 +100,32 @@ impl ReceivedState {
         if follows { Ok(()) } else { Err(LinkEnd::DoesNotFollow { zxid, last }) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ringkeeper_engine::txn::Txn;
+    use ringkeeper_engine::zookeeper::Entry;
+    use ringkeeper_engine::{Code, Millis, SessionId};
+
+    use super::*;
+
+    fn txn(counter: u32, bytes: usize) -> LeaderTxn {
+        let body = TxnBody::Error(Code::NoNode);
+        let (session, zxid, time) = (SessionId(1), Zxid::new(1, counter), Millis(1));
+        let txn = Txn { session, cxid: 1, zxid, time, body };
+        let entry = Entry { txn, lists_paths: true, digest: None };
+        LeaderTxn { entry, payload: vec![0; bytes].into() }
+    }
+
+    #[test]
+    fn proposals_that_wait_are_bounded_by_their_bytes_and_committed_ones_do_not_count() {
+        let (mut state, mut out) = (ReceivedState::new(Zxid::ZERO), Vec::new());
+        let quarter = PROPOSED_BYTES_MAX / 4;
+        (1..=4).for_each(|counter| state.propose(txn(counter, quarter)).unwrap());
+        state.commit(Zxid::new(1, 2), &mut out).unwrap();
+        assert_eq!((out.len(), state.end()), (2, Zxid::new(1, 2)));
+        (5..=6).for_each(|counter| state.propose(txn(counter, quarter)).unwrap());
+        let refused = state.propose(txn(7, 1));
+        assert_eq!(refused, Err(LinkEnd::TooMuchProposed(PROPOSED_BYTES_MAX + 1)));
+    }
+}

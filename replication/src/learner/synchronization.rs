@@ -11,7 +11,7 @@ use ringkeeper_engine::wire::peer::{LearnerPacket, PROTOCOL_VERSION};
 
 use super::link::Phase;
 use super::received_state::ReceivedState;
-use super::{LearnerLink, LinkEffect, LinkEnd};
+use super::{LearnerLink, LearnerOffer, LinkEffect, LinkEnd};
 
 /// Discovery.
 impl LearnerLink {
@@ -22,7 +22,7 @@ impl LearnerLink {
         out: &mut Vec<LinkEffect>,
     ) -> Result<(), LinkEnd> {
         let Phase::Connected = self.phase else { return Err(self.unexpected("LEADERINFO")) };
-        let (epoch, promised) = (zxid.epoch(), self.epochs.promised);
+        let (epoch, promised) = (zxid.epoch(), self.recovered.promised);
         if protocol < PROTOCOL_VERSION {
             return Err(LinkEnd::Protocol(protocol));
         }
@@ -34,12 +34,12 @@ impl LearnerLink {
             return Err(LinkEnd::EpochOver { epoch, promised });
         }
         self.epoch = epoch;
-        if epoch == promised {
-            self.acknowledge_epoch(None, out);
+        let current = (epoch != promised).then_some(self.recovered.current);
+        if self.saved.promised >= epoch {
+            self.acknowledge_epoch(current, out);
         } else {
-            self.phase = Phase::Promising;
-            let current = self.epochs.current;
-            out.push(LinkEffect::Save(Epochs { promised: epoch, current }));
+            self.phase = Phase::Promising(current);
+            out.push(LinkEffect::Save(Epochs { promised: epoch, current: self.saved.current }));
         }
         Ok(())
     }
@@ -49,7 +49,10 @@ impl LearnerLink {
     /// comes as a whole.
     fn acknowledge_epoch(&mut self, current: Option<u32>, out: &mut Vec<LinkEffect>) {
         let last = self.history.last();
-        let zxid = if last.counter() == 0 { Zxid::ZERO } else { last };
+        let zxid = match self.offer {
+            LearnerOffer::Log if last.counter() != 0 => last,
+            LearnerOffer::Log | LearnerOffer::Nothing => Zxid::ZERO,
+        };
         let int = |epoch| i32::try_from(epoch).expect("it is smaller than the leader's epoch");
         self.phase = Phase::Promised;
         let packet = LearnerPacket::AckEpoch { zxid, current_epoch: current.map(int) };
@@ -57,9 +60,9 @@ impl LearnerLink {
     }
 
     pub(super) fn on_saved(&mut self, epochs: Epochs, out: &mut Vec<LinkEffect>) {
-        self.epochs = epochs;
+        self.saved = epochs;
         match self.phase {
-            Phase::Promising => self.acknowledge_epoch(Some(epochs.current), out),
+            Phase::Promising(current) => self.acknowledge_epoch(current, out),
             Phase::Saving => self.acknowledge_new_leader(out),
             Phase::Ended => {}
             ref other => unreachable!("no epochs are saved in {other:?}"),
@@ -114,6 +117,7 @@ impl LearnerLink {
     }
 
     pub(super) fn on_cut_too_far(&mut self) -> Result<(), LinkEnd> {
+        self.offer = LearnerOffer::Nothing;
         if let Phase::Cutting(zxid) = self.phase { Err(LinkEnd::CutTooFar(zxid)) } else { Ok(()) }
     }
 
@@ -177,6 +181,7 @@ impl LearnerLink {
         out: &mut Vec<LinkEffect>,
     ) -> Result<(), LinkEnd> {
         self.history.reset(zxid);
+        self.offer = LearnerOffer::Log;
         if let Phase::Ended = self.phase {
             return Ok(());
         }
@@ -198,11 +203,11 @@ impl LearnerLink {
         if let Phase::Flushing(end) = self.phase
             && self.history.durable() >= end
         {
-            if self.epochs.current == self.epoch {
+            if self.saved.current == self.epoch {
                 self.acknowledge_new_leader(out);
             } else {
                 self.phase = Phase::Saving;
-                let (promised, current) = (self.epochs.promised, self.epoch);
+                let (promised, current) = (self.saved.promised, self.epoch);
                 out.push(LinkEffect::Save(Epochs { promised, current }));
             }
         }
