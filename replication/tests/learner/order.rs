@@ -242,6 +242,33 @@ fn cut_or_install_that_fails_ends_the_link_and_what_was_there_is_reported_again(
     assert_eq!(member.link().position().last, z(1, 3));
 }
 
+/// What it reports to the next leader.
+fn reported(member: &mut Member, epoch: u32) -> Zxid {
+    member.hears(LeaderInfo(epoch));
+    while member.complete_save() {}
+    match member.sent().last() {
+        Some(LearnerPacket::AckEpoch { zxid, .. }) => *zxid,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn learner_whose_log_could_not_be_cut_offers_nothing_until_a_state_is_installed() {
+    let mut member = promised(LearnerKind::Observer);
+    member.hears(Trunc(z(1, 2)));
+    member.step(LinkInput::CutTooFar);
+    member.forget_log_tasks();
+    let mut member = member.reconnect();
+    assert_eq!(reported(&mut member, 3), Zxid::ZERO);
+    let mut member = member.reconnect();
+    assert_eq!(reported(&mut member, 3), Zxid::ZERO, "it is not forgotten with the link");
+    member.hears_all(&[Snap(z(1, 2)), NewLeader(3)]);
+    while member.complete_log(1) || member.complete_save() {}
+    member.hears(UpToDate);
+    assert_eq!(member.end(), None);
+    assert_eq!(reported(&mut member.reconnect(), 4), z(1, 2));
+}
+
 #[test]
 fn what_the_log_finishes_behind_the_end_of_a_link_counts_for_the_next_one() {
     let mut member = promised(LearnerKind::Follower);
