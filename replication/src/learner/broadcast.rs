@@ -1,5 +1,5 @@
-//! What a leader sends from the synchronization on: transactions and their commits; and, once clients
-//! are served, pings and answers.
+//! What a leader sends from the synchronization on: transactions and their commits; and, once
+//! clients are served, pings and answers.
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::txn::TxnBody;

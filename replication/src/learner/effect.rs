@@ -50,8 +50,8 @@ pub enum LinkEffect {
     /// Send this packet.
     ///
     /// Order: ACKEPOCH comes after the promise was saved; the ACK of NEWLEADER after everything
-    /// before NEWLEADER is durable and then the current epoch saved; the ACK of a proposal after the
-    /// proposal is durable, once per zxid, and after the ACK of NEWLEADER. The leader takes
+    /// before NEWLEADER is durable and then the current epoch saved; the ACK of a proposal after
+    /// the proposal is durable, once per zxid, and after the ACK of NEWLEADER. The leader takes
     /// anything else in front of that one for a broken learner.
     Send(LearnerPacket<'static>),
     /// Make the epochs durable, then feed [`LinkInput::Saved`].
@@ -90,8 +90,8 @@ pub enum LinkEffect {
     Activate(Zxid, i64),
     /// Serve clients: the history of the leader is here. The text is the leader's configuration.
     ///
-    /// Order: once per link, behind the [`LinkEffect::Committed`] of the whole history, which is to be
-    /// applied first. A state without a transaction in it has none.
+    /// Order: once per link, behind the [`LinkEffect::Committed`] of the whole history, which is to
+    /// be applied first. A state without a transaction in it has none.
     Serve(Option<Box<[u8]>>),
     /// Answer the leader's ping with its zxid and the sessions of [`super::TouchedSessions`].
     AnswerPing(Zxid),

@@ -3,8 +3,8 @@
 //! It sends a LOOKING notification to the election port of every voter. A voter answers a server
 //! that has no vote at once, with its own vote and with what it is doing. ZooKeeper's rule
 //! (`FastLeaderElection`) is that a quorum of voters outside of an election names the same leader
-//! in the same epoch, and that the leader says itself that it leads. Round and zxid are not compared:
-//! they differ between servers that joined at different times.
+//! in the same epoch, and that the leader says itself that it leads. Round and zxid are not
+//! compared: they differ between servers that joined at different times.
 
 use std::collections::BTreeMap;
 

@@ -1,86 +1,16 @@
 //! One link to a leader: what came, what is to be done about it.
 
-use std::fmt;
-
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::Epochs;
-use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerInfo, LearnerPacket, PROTOCOL_VERSION};
 
 use super::history::History;
 use super::invariant::LinkInvariants;
 use super::received_state::ReceivedState;
-use super::{LeaderTxn, LinkEffect, LinkEnd, LinkInput};
-
-/// How a learner takes part.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LearnerKind {
-    /// It acknowledges proposals, and the leader counts that.
-    Follower,
-    /// It hears of what is committed.
-    Observer,
-}
-
-/// Who connects to a leader.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Learner {
-    /// How it takes part.
-    pub kind: LearnerKind,
-    /// Its number.
-    pub server: ServerId,
-    /// The version of its configuration; a leader refuses a newer one than its own.
-    pub config_version: i64,
-}
-
-/// What a learner offers a leader to go on from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LearnerOffer {
-    /// What is in its log.
-    Log,
-    /// Nothing: the leader sends its state as a whole. So it is after a cut that the log does not
-    /// reach back to, and for a server that cannot trust what it has.
-    Nothing,
-}
-
-/// What a learner has when a link begins. The log is durable as a whole: nothing is under way.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LearnerPosition {
-    /// Where the log ends; for a state that came from a leader which had ordered nothing in its
-    /// epoch, the beginning of that epoch.
-    pub last: Zxid,
-    /// What the leader may go on from.
-    pub offer: LearnerOffer,
-    /// The last transaction that is known to be committed. Nothing up to it is ever given up.
-    pub committed: Zxid,
-    /// The epochs that are on the disk, as the last [`LinkEffect::Save`] left them. What follows
-    /// from the end of the log besides ([`Epochs::recovered`]) the link adds itself.
-    pub saved: Epochs,
-}
-
-/// What a link is doing: ZooKeeper's `QuorumPeer.ZabState`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ZabState {
-    /// The link has ended: a leader is to be found.
-    Election,
-    /// It agrees with the leader on an epoch.
-    Discovery,
-    /// It takes over the leader's history.
-    Synchronization,
-    /// It follows what the leader orders.
-    Broadcast,
-}
-
-/// ZooKeeper's name.
-impl fmt::Display for ZabState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ZabState::Election => "election",
-            ZabState::Discovery => "discovery",
-            ZabState::Synchronization => "synchronization",
-            ZabState::Broadcast => "broadcast",
-        })
-    }
-}
+use super::{
+    LeaderTxn, Learner, LearnerKind, LearnerOffer, LearnerPosition, LinkEffect, LinkEnd, LinkInput,
+    ZabState,
+};
 
 /// What a link waits for.
 #[derive(Debug)]
@@ -178,8 +108,8 @@ impl LearnerLink {
         self.invariants.on_effects(&out[begun..]);
     }
 
-    /// Whether a packet may be the next input. While the log is cut or begun anew, packets are to be
-    /// left where they are: the leader waits.
+    /// Whether a packet may be the next input. While the log is cut or begun anew, packets are to
+    /// be left where they are: the leader waits.
     pub fn wants_packets(&self) -> bool {
         match self.phase {
             Phase::Cutting(_) | Phase::Installing(..) | Phase::Ended => false,
@@ -244,7 +174,7 @@ impl LearnerLink {
     ) -> Result<(), LinkEnd> {
         match packet {
             LeaderPacket::LeaderInfo { zxid, protocol, .. } => {
-                self.on_leader_info(zxid, protocol, out)
+                self.on_leader_epoch(zxid, protocol, out)
             }
             LeaderPacket::Diff { zxid } => self.on_diff(zxid),
             LeaderPacket::Trunc { zxid } => self.on_trunc(zxid, out),

@@ -6,8 +6,8 @@
 //!   loses its leader drops the link and begins another one with [`LearnerLink::position`].
 //! - [`TouchedSessions`] is what the answer to a ping says of the clients of this server.
 //!
-//! All three are values: no socket, no clock, no thread. `docs/understand/learner.md` has the states
-//! and the order rules.
+//! All three are values: no socket, no clock, no thread. `docs/understand/learner.md` has the
+//! states and the order rules.
 
 mod broadcast;
 mod effect;
@@ -16,13 +16,17 @@ mod history;
 mod invariant;
 mod leader_search;
 mod link;
+mod position;
 mod received_state;
 mod synchronization;
 mod touched;
+mod zab_state;
 mod zxid_runs;
 
 pub use effect::{LeaderTxn, LinkEffect, LinkInput};
 pub use ending::LinkEnd;
 pub use leader_search::{FoundLeader, LeaderSearch};
-pub use link::{Learner, LearnerKind, LearnerLink, LearnerOffer, LearnerPosition, ZabState};
+pub use link::LearnerLink;
+pub use position::{Learner, LearnerKind, LearnerOffer, LearnerPosition};
 pub use touched::{TOUCHED_SESSIONS_MAX, TouchedPortion, TouchedSessions};
+pub use zab_state::ZabState;

@@ -1,5 +1,5 @@
-//! From the first packet of a link to the last one before clients are served: the epoch, the history
-//! that the learner lacks, and the acknowledgement that it is here.
+//! From the first packet of a link to the last one before clients are served: the epoch, the
+//! history that the learner lacks, and the acknowledgement that it is here.
 //!
 //! The order of a start, from which everything else follows: the promise is durable, then ACKEPOCH;
 //! the history is durable, then the current epoch, then the ACK of NEWLEADER. So a learner whose
@@ -15,7 +15,7 @@ use super::{LearnerLink, LearnerOffer, LinkEffect, LinkEnd};
 
 /// Discovery.
 impl LearnerLink {
-    pub(super) fn on_leader_info(
+    pub(super) fn on_leader_epoch(
         &mut self,
         zxid: Zxid,
         protocol: i32,
@@ -44,9 +44,9 @@ impl LearnerLink {
         Ok(())
     }
 
-    /// Reports what is here. The beginning of an epoch is no transaction, and a leader that does not
-    /// know it could take it for more than this learner has: then nothing is reported, and the state
-    /// comes as a whole.
+    /// Reports what is here. The beginning of an epoch is no transaction, and a leader that does
+    /// not know it could take it for more than this learner has: then nothing is reported, and the
+    /// state comes as a whole.
     fn acknowledge_epoch(&mut self, current: Option<u32>, out: &mut Vec<LinkEffect>) {
         let last = self.history.last();
         let zxid = match self.offer {

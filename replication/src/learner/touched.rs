@@ -1,5 +1,5 @@
-//! Which clients of this server were heard of: what the answer to a ping carries, so that the leader
-//! does not let their sessions expire.
+//! Which clients of this server were heard of: what the answer to a ping carries, so that the
+//! leader does not let their sessions expire.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -47,8 +47,8 @@ impl TouchedSessions {
         TouchedSessions::default()
     }
 
-    /// A connection of this server owns the session now, with this timeout in milliseconds. The next
-    /// round reports it in any case.
+    /// A connection of this server owns the session now, with this timeout in milliseconds. The
+    /// next round reports it in any case.
     pub fn attach(&mut self, session: SessionId, timeout_ms: i32, last_heard: LastHeard) {
         self.sessions.insert(session, Entry { timeout_ms, last_heard, reported: None });
     }
@@ -74,13 +74,12 @@ impl TouchedSessions {
     pub fn next_portion(&mut self) -> Option<TouchedPortion> {
         let from = self.round?;
         let mut touched = Vec::new();
-        let mut looked_at = 0;
         self.round = None;
-        for (session, entry) in self.sessions.range_mut((from, Bound::Unbounded)) {
+        let behind = self.sessions.range_mut((from, Bound::Unbounded));
+        for (looked_at, (session, entry)) in behind.enumerate() {
             if looked_at == TOUCHED_SESSIONS_MAX {
                 return Some(TouchedPortion { touched, is_last: false });
             }
-            looked_at += 1;
             self.round = Some(Bound::Excluded(*session));
             let heard = entry.last_heard.get();
             if entry.reported != Some(heard) {

@@ -1,5 +1,5 @@
-//! How a leader synchronizes a learner, row by row of what ZooKeeper's leader was seen to choose, as the
-//! learner hears it: right, and slightly wrong.
+//! How a leader synchronizes a learner, row by row of what ZooKeeper's leader was seen to choose,
+//! as the learner hears it: right, and slightly wrong.
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_replication::learner::{LearnerKind, LinkEffect, LinkEnd, ZabState};
@@ -25,7 +25,7 @@ fn rest(from: Zxid) -> Vec<Said> {
 fn connected(kind: LearnerKind, log: &[Zxid]) -> Member {
     let epoch = log.last().map_or(0, |last| last.epoch());
     let mut member = Member::of(kind, log, (epoch, epoch));
-    member.hears(LeaderInfo(epoch.max(4)));
+    member.hears(LeaderEpoch(epoch.max(4)));
     member
 }
 
@@ -107,8 +107,8 @@ fn diff_that_ends_before_the_learner_ends_the_link() {
     }
 }
 
-/// Ahead in the leader's last epoch, or in one that the leader does not know, or a fresh leader whose
-/// history ends in an older one.
+/// Ahead in the leader's last epoch, or in one that the leader does not know, or a fresh leader
+/// whose history ends in an older one.
 #[test]
 fn learner_ahead_is_cut_also_across_epochs() {
     for kind in KINDS {
@@ -168,7 +168,7 @@ fn state_of_a_leader_that_ordered_nothing_is_taken_and_not_reported_as_a_transac
         member.hears_all(&[Snap(z(4, 0)), NewLeader(4), UpToDate]);
         assert_eq!((member.end(), member.disk.base, member.committed), (None, z(4, 0), Zxid::ZERO));
         let mut member = member.reconnect();
-        member.hears(LeaderInfo(5));
+        member.hears(LeaderEpoch(5));
         let reported = member.sent().into_iter().nth(1).unwrap();
         assert_eq!(format!("{reported:?}"), "AckEpoch { zxid: 0x0, current_epoch: Some(4) }");
         member.hears_all(&[Snap(z(5, 3)), NewLeader(5), UpToDate, Ping(z(5, 3))]);
@@ -245,7 +245,7 @@ fn beginning_of_an_epoch_is_not_taken_for_something_committed_that_a_later_leade
         let mut member = connected(kind, &[]);
         member.hears_all(&[Snap(z(4, 0)), NewLeader(4), UpToDate]);
         let mut member = member.reconnect();
-        member.hears_all(&[LeaderInfo(5), Snap(z(2, 6)), NewLeader(5), UpToDate]);
+        member.hears_all(&[LeaderEpoch(5), Snap(z(2, 6)), NewLeader(5), UpToDate]);
         assert_eq!((member.end(), member.is_serving), (None, true));
         assert_eq!((member.disk.base, member.committed), (z(2, 6), z(2, 6)));
     }
@@ -260,7 +260,7 @@ fn leader_that_has_lost_what_was_committed_ends_the_link_and_nothing_is_changed(
         assert_eq!(member.committed, z(2, 6));
         for said in [&[Trunc(z(2, 5))][..], &[Snap(z(2, 5)), NewLeader(5)]] {
             let mut next = member.reconnect();
-            next.hears(LeaderInfo(5 + u32::from(said.len() == 2)));
+            next.hears(LeaderEpoch(5 + u32::from(said.len() == 2)));
             let said: Vec<Said> = said
                 .iter()
                 .map(|said| match said {

@@ -116,7 +116,8 @@ fn every_ping_of_a_recorded_leader_is_answered_with_its_zxid() {
     assert!(answered > 10, "{answered}");
 }
 
-/// The leader of this recording was stopped by a malformed request, and gives 0x200000006 out twice.
+/// The leader of this recording was stopped by a malformed request, and gives 0x200000006 out
+/// twice.
 #[test]
 fn leader_that_gives_a_zxid_out_twice_is_left() {
     let member = replay(&named("quorum-leader-rejoins-by-trunc"));

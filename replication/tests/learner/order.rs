@@ -17,7 +17,7 @@ fn slow(kind: LearnerKind) -> Member {
 /// The same, with the epoch 2 of its leader promised.
 fn promised(kind: LearnerKind) -> Member {
     let mut member = slow(kind);
-    member.hears(LeaderInfo(2));
+    member.hears(LeaderEpoch(2));
     assert!(member.complete_save());
     member
 }
@@ -34,7 +34,7 @@ fn serving(kind: LearnerKind) -> Member {
 #[test]
 fn promise_is_durable_before_it_is_sent() {
     let mut member = slow(LearnerKind::Observer);
-    member.hears(LeaderInfo(2));
+    member.hears(LeaderEpoch(2));
     assert_eq!(member.effects[1..], [LinkEffect::Save(Epochs { promised: 2, current: 1 })]);
     assert!(member.complete_save());
     let packet = LearnerPacket::AckEpoch { zxid: z(1, 3), current_epoch: Some(1) };
@@ -44,7 +44,7 @@ fn promise_is_durable_before_it_is_sent() {
 #[test]
 fn epoch_that_was_promised_before_is_not_saved_again() {
     let mut member = slow(LearnerKind::Observer);
-    member.hears(LeaderInfo(1));
+    member.hears(LeaderEpoch(1));
     let packet = LearnerPacket::AckEpoch { zxid: z(1, 3), current_epoch: None };
     assert_eq!(member.effects[1..], [LinkEffect::Send(packet)]);
 }
@@ -53,7 +53,7 @@ fn epoch_that_was_promised_before_is_not_saved_again() {
 fn leader_of_an_earlier_epoch_than_promised_is_left() {
     let disk = Disk::new(&[z(1, 1)], (3, 1));
     let mut member = Member::new(learner(LearnerKind::Follower), disk, z(1, 1), Pace::OnDemand);
-    member.hears(LeaderInfo(2));
+    member.hears(LeaderEpoch(2));
     assert_eq!(member.end(), Some(LinkEnd::EpochOver { epoch: 2, promised: 3 }));
     assert!(!member.complete_save());
 }
@@ -76,7 +76,7 @@ fn first_packet_names_the_promised_epoch() {
 fn log_that_is_ahead_of_the_epochs_on_the_disk_raises_them() {
     let disk = Disk::new(&[z(1, 1), z(2, 1)], (1, 1));
     let mut member = Member::new(learner(LearnerKind::Follower), disk, Zxid::ZERO, Pace::AtOnce);
-    member.hears(LeaderInfo(3));
+    member.hears(LeaderEpoch(3));
     let sent = member.sent();
     let LearnerPacket::FollowerInfo { zxid, .. } = sent[0] else { panic!("{sent:?}") };
     let packet = LearnerPacket::AckEpoch { zxid: z(2, 1), current_epoch: Some(2) };
@@ -115,7 +115,7 @@ fn what_comes_behind_newleader_does_not_hold_its_acknowledgement_up() {
 #[test]
 fn epoch_that_is_current_already_is_acknowledged_without_being_saved() {
     let mut member = slow(LearnerKind::Observer);
-    member.hears_all(&[LeaderInfo(1), Diff(z(1, 3)), NewLeader(1)]);
+    member.hears_all(&[LeaderEpoch(1), Diff(z(1, 3)), NewLeader(1)]);
     assert!(!member.complete_save());
     assert_eq!(member.acks(), [z(1, 0)]);
 }
@@ -244,7 +244,7 @@ fn cut_or_install_that_fails_ends_the_link_and_what_was_there_is_reported_again(
 
 /// What it reports to the next leader.
 fn reported(member: &mut Member, epoch: u32) -> Zxid {
-    member.hears(LeaderInfo(epoch));
+    member.hears(LeaderEpoch(epoch));
     while member.complete_save() {}
     match member.sent().last() {
         Some(LearnerPacket::AckEpoch { zxid, .. }) => *zxid,
@@ -276,7 +276,7 @@ fn what_the_log_finishes_behind_the_end_of_a_link_counts_for_the_next_one() {
     assert!(member.end().is_some());
     let mut next = member.reconnect();
     assert_eq!(next.disk.last(), z(2, 2));
-    next.hears(LeaderInfo(2));
+    next.hears(LeaderEpoch(2));
     let packet = LearnerPacket::AckEpoch { zxid: z(2, 2), current_epoch: None };
     assert_eq!(next.sent()[1], packet, "not acknowledged, and not current");
     let mut member = promised(LearnerKind::Follower);
@@ -348,7 +348,7 @@ fn end_of(member: &Member) -> usize {
 fn states_of_a_link_have_the_names_of_zookeeper() {
     let mut member = slow(LearnerKind::Observer);
     assert_eq!((member.link().state(), member.link().epoch()), (ZabState::Discovery, None));
-    member.hears(LeaderInfo(2));
+    member.hears(LeaderEpoch(2));
     member.complete_save();
     assert_eq!((member.link().state(), member.link().epoch()), (ZabState::Discovery, Some(2)));
     member.hears_all(&[Diff(z(1, 3)), NewLeader(2)]);

@@ -17,7 +17,8 @@ use crate::script::*;
 struct Leader {
     epoch: u32,
     history: Vec<Zxid>,
-    /// How much of the history it calls committed. Before a quorum has acknowledged it, that is all.
+    /// How much of the history it calls committed. Before a quorum has acknowledged it, that is
+    /// all.
     committed: usize,
     /// Whether a quorum has its history.
     is_established: bool,
@@ -32,7 +33,7 @@ impl Leader {
     fn choose(&self, last: Zxid, random: &mut Random) -> (Said, Zxid) {
         let committed = self.committed();
         let end = committed.last().copied().unwrap_or(Zxid::ZERO);
-        let before = committed.iter().copied().filter(|zxid| *zxid < last).next_back();
+        let before = committed.iter().copied().rfind(|zxid| *zxid < last);
         let begun =
             if random.percent(30) && end.epoch() < self.epoch { z(self.epoch, 0) } else { end };
         if (last == Zxid::ZERO && end != Zxid::ZERO) || random.percent(20) {
@@ -117,7 +118,7 @@ impl Run {
     /// The member has begun a new link; it is to this leader.
     fn connect(&mut self, leader: usize) {
         (self.leader, self.state) = (leader, LinkState::Discovery);
-        self.queue = [LeaderInfo(self.leaders[leader].epoch)].into();
+        self.queue = [LeaderEpoch(self.leaders[leader].epoch)].into();
     }
 
     fn reconnect(&mut self) {

@@ -8,7 +8,7 @@ use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 /// A packet of a leader, without its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Said {
-    LeaderInfo(u32),
+    LeaderEpoch(u32),
     Diff(Zxid),
     Trunc(Zxid),
     Snap(Zxid),
@@ -29,7 +29,7 @@ pub(crate) enum Said {
 }
 
 pub(crate) use Said::{
-    Commit, CommitAndActivate, Diff, Inform, InformAndActivate, LeaderInfo, NewLeader, Ping,
+    Commit, CommitAndActivate, Diff, Inform, InformAndActivate, LeaderEpoch, NewLeader, Ping,
     Proposal, Reconfig, Revalidate, Snap, Sync, Trunc, UpToDate,
 };
 
@@ -63,7 +63,7 @@ impl Said {
         let protocol = PROTOCOL_VERSION;
         let txn;
         take(match self {
-            LeaderInfo(epoch) => {
+            LeaderEpoch(epoch) => {
                 LeaderPacket::LeaderInfo { zxid: z(epoch, 0), protocol, extension: &[] }
             }
             Diff(zxid) => LeaderPacket::Diff { zxid },

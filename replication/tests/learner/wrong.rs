@@ -44,7 +44,7 @@ fn at(stage: Stage, kind: LearnerKind) -> Member {
     let disk = Disk::new(&[z(1, 1), z(1, 2), z(1, 3)], (1, 1));
     let mut member = Member::new(learner(kind), disk, Zxid::ZERO, Pace::OnDemand);
     if stage >= Promising {
-        member.hears(LeaderInfo(2));
+        member.hears(LeaderEpoch(2));
     }
     if stage >= Promised {
         assert!(member.complete_save());
@@ -72,7 +72,7 @@ fn at(stage: Stage, kind: LearnerKind) -> Member {
 
 /// A packet of every type, with a zxid that fits, and its name.
 const PACKETS: [(Said, &str); 15] = [
-    (LeaderInfo(2), "LEADERINFO"),
+    (LeaderEpoch(2), "LEADERINFO"),
     (Diff(z(2, 1)), "DIFF"),
     (Trunc(z(1, 2)), "TRUNC"),
     (Snap(z(2, 1)), "SNAP"),
