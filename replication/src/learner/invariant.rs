@@ -165,7 +165,8 @@ impl LinkInvariants {
     fn on_send(&mut self, packet: &LearnerPacket<'_>) {
         match packet {
             LearnerPacket::AckEpoch { zxid, .. } => {
-                assert!(self.saved.promised >= self.epoch, "epoch {} was not saved", self.epoch);
+                let promised = self.saved.promised;
+                assert_eq!(promised, self.epoch, "that is not the epoch that was promised");
                 assert!(*zxid <= self.durable, "{zxid} is reported, which is not durable");
                 let is_txn = zxid.counter() != 0 || *zxid == Zxid::ZERO;
                 assert!(is_txn, "{zxid} is reported, which is no transaction");
