@@ -7,6 +7,7 @@
 //! through the same steps.
 
 mod admission;
+pub mod learner;
 pub mod node;
 mod replica;
 mod step;
@@ -14,4 +15,6 @@ mod step;
 pub use admission::WriteAdmission;
 pub use node::{Node, NodeSettings};
 pub use replica::{LearningSettings, Replica, ReplicaSettings, SpentRemoval};
-pub use step::{Committed, Input, LeaderEvent, LeaderFault, Outputs, Proposal, SessionLife};
+pub use step::{
+    Committed, Divergence, Input, LeaderEvent, LeaderFault, Outputs, Proposal, SessionLife,
+};

@@ -79,17 +79,35 @@ pub enum SessionLife {
 }
 
 /// What a leader has done that no leader does. The link to it has to end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LeaderFault {
     /// The answer to one request came before that to an earlier one of the same session.
-    #[error("the leader answered {0} out of order")]
     OutOfOrder(&'static str),
     /// The end of a session does not say which nodes go with it.
-    #[error(
-        "the leader does not list the ephemeral nodes of sessions that end: its setting \
-         zookeeper.closeSessionTxn.enabled must be true"
-    )]
     PathsMissing,
+}
+
+impl std::fmt::Display for LeaderFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LeaderFault::OutOfOrder(what) => write!(f, "the leader answered {what} out of order"),
+            LeaderFault::PathsMissing => f.write_str(
+                "the leader does not list the ephemeral nodes of sessions that end: its setting \
+                 zookeeper.closeSessionTxn.enabled must be true",
+            ),
+        }
+    }
+}
+
+/// The state here is another one than the leader's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Divergence {
+    /// The transaction behind which they were compared.
+    pub zxid: Zxid,
+    /// The leader's digest.
+    pub expected: u64,
+    /// Our own.
+    pub found: u64,
 }
 
 /// The effects of the steps since it was last emptied.

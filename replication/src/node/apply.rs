@@ -2,25 +2,13 @@
 
 use std::sync::Arc;
 
-use ringkeeper_engine::Zxid;
 use ringkeeper_engine::database::{Database, DigestComparison};
 use ringkeeper_engine::op::{OpSettings, Read, Reading, read_owned};
 use ringkeeper_engine::request::{Answer, Origin, Outcome, ShardMessage};
 use ringkeeper_engine::sequencer::Caller;
 
 use super::{Outbox, ShardPort};
-use crate::{Committed, Proposal};
-
-/// The state here is another one than the leader's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Divergence {
-    /// The transaction behind which they were compared.
-    pub zxid: Zxid,
-    /// The leader's digest.
-    pub expected: u64,
-    /// Our own.
-    pub found: u64,
-}
+use crate::{Committed, Divergence, Proposal};
 
 /// Applies one committed step. An error is a state that is not the leader's.
 ///

@@ -33,7 +33,6 @@ use ringkeeper_engine::log::{Generation, Joined, LogCommand, LogEvent};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::{Millis, Zxid, limits};
 
-pub use self::apply::Divergence;
 use self::apply::apply_committed;
 use self::gathering::Gathering;
 pub use self::gathering::GroupSettings;

@@ -13,8 +13,7 @@ use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::{Now, Zxid};
 
-use super::apply::Divergence;
-use crate::{Committed, LeaderEvent, LeaderFault, WriteAdmission};
+use crate::{Committed, Divergence, LeaderEvent, LeaderFault, WriteAdmission};
 
 /// All that a node is connected to.
 pub trait Ports {

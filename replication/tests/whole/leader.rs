@@ -15,8 +15,8 @@ use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::peer::{LearnerPacket, PacketDecoder, PacketLimits};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
-use ringkeeper_replication::node::{Divergence, LeaderPort};
-use ringkeeper_replication::{LeaderEvent, LeaderFault, SessionLife};
+use ringkeeper_replication::node::LeaderPort;
+use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, SessionLife};
 
 use crate::random::Random;
 use crate::server::{HASH_SEED, empty_database, op_settings};

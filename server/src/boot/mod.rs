@@ -194,8 +194,7 @@ impl Running {
         };
         let snapshotter = snapshotter(settings, snapshot_parts, &sources, stop);
         let probe = choice.unmeasured.then(|| log_probe(settings, dirs.log, recovered.gauge, stop));
-        let limiter = sources.limiter.clone();
-        let admin = Admin::new(sources, rings.wakers())?;
+        let (limiter, admin) = (sources.limiter.clone(), Admin::new(sources, rings.wakers())?);
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
         let node = NodeParts {

@@ -1,0 +1,206 @@
+//! One link to a leader: what came, what is to be done about it.
+
+use ringkeeper_engine::Zxid;
+use ringkeeper_engine::device::Epochs;
+use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerInfo, LearnerPacket, PROTOCOL_VERSION};
+
+use super::history::History;
+use super::invariant::LinkInvariants;
+use super::received_state::ReceivedState;
+use super::{
+    LeaderTxn, Learner, LearnerKind, LearnerOffer, LearnerPosition, LinkEffect, LinkEnd, LinkInput,
+    ZabState,
+};
+
+/// What a link waits for.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// LEADERINFO.
+    Connected,
+    /// The promise to be durable; then ACKEPOCH carries this epoch.
+    Promising(Option<u32>),
+    /// DIFF, TRUNC or SNAP; ACKEPOCH was sent.
+    Promised,
+    /// The log to be cut behind this transaction.
+    Cutting(Zxid),
+    /// NEWLEADER, behind a history that ends no earlier than here.
+    Receiving(Zxid),
+    /// NEWLEADER, behind a state.
+    ReceivingState(ReceivedState),
+    /// The state to be durable; then these follow it.
+    Installing(Zxid, Vec<LeaderTxn>),
+    /// The history up to here to be durable; NEWLEADER has come.
+    Flushing(Zxid),
+    /// The current epoch to be durable.
+    Saving,
+    /// UPTODATE; NEWLEADER is acknowledged.
+    Acknowledged,
+    /// More to follow.
+    Serving,
+    /// Nothing.
+    Ended,
+}
+
+/// The learner's end of one link to a leader.
+///
+/// [`LearnerLink::step`] is the only way in; every effect leaves through its vector, in the order
+/// in which it is to be begun. What the leader does wrong ends the link with a [`LinkEnd`]; what
+/// would be wrong of this side is asserted for every effect.
+#[derive(Debug)]
+pub struct LearnerLink {
+    pub(super) learner: Learner,
+    pub(super) phase: Phase,
+    /// The leader's; 0 until LEADERINFO has come.
+    pub(super) epoch: u32,
+    /// What is on the disk of the epochs.
+    pub(super) saved: Epochs,
+    /// What held of them when the link began: the log can be ahead of what is noted.
+    pub(super) recovered: Epochs,
+    pub(super) history: History,
+    pub(super) offer: LearnerOffer,
+    /// The leader's configuration, from NEWLEADER to UPTODATE.
+    pub(super) config: Option<Box<[u8]>>,
+    invariants: LinkInvariants,
+}
+
+impl LearnerLink {
+    /// Begins to talk to a leader over a new connection.
+    pub fn new(
+        learner: Learner,
+        position: LearnerPosition,
+        out: &mut Vec<LinkEffect>,
+    ) -> LearnerLink {
+        let LearnerPosition { last, offer, committed, saved } = position;
+        let recovered = saved.recovered(last);
+        let zxid = Zxid::new(recovered.promised, 0);
+        let description = LearnerInfo {
+            sid: learner.server.0.into(),
+            protocol: PROTOCOL_VERSION,
+            config_version: learner.config_version,
+            extension: &[],
+        };
+        out.push(LinkEffect::Send(match learner.kind {
+            LearnerKind::Follower => LearnerPacket::FollowerInfo { zxid, learner: description },
+            LearnerKind::Observer => LearnerPacket::ObserverInfo { zxid, learner: description },
+        }));
+        LearnerLink {
+            learner,
+            phase: Phase::Connected,
+            epoch: 0,
+            saved,
+            recovered,
+            history: History::new(learner.kind, last, committed),
+            offer,
+            config: None,
+            invariants: LinkInvariants::new(last, committed, saved),
+        }
+    }
+
+    /// Takes one input. Packets behind the end of the link are ignored; what the log completes then
+    /// still counts for [`LearnerLink::position`].
+    pub fn step(&mut self, input: LinkInput<'_>, out: &mut Vec<LinkEffect>) {
+        let begun = out.len();
+        self.invariants.on_input(&input);
+        if let Err(end) = self.on_input(input, out) {
+            self.phase = Phase::Ended;
+            out.push(LinkEffect::End(end));
+        }
+        self.invariants.on_effects(&out[begun..]);
+    }
+
+    /// Whether a packet may be the next input. While the log is cut or begun anew, packets are to
+    /// be left where they are: the leader waits.
+    pub fn wants_packets(&self) -> bool {
+        match self.phase {
+            Phase::Cutting(_) | Phase::Installing(..) | Phase::Ended => false,
+            Phase::Connected | Phase::Promising(_) | Phase::Promised => true,
+            Phase::Receiving(_) | Phase::ReceivingState(_) | Phase::Flushing(_) => true,
+            Phase::Saving | Phase::Acknowledged | Phase::Serving => true,
+        }
+    }
+
+    /// What the link is doing.
+    pub fn state(&self) -> ZabState {
+        match self.phase {
+            Phase::Connected | Phase::Promising(_) | Phase::Promised => ZabState::Discovery,
+            Phase::Cutting(_) | Phase::Receiving(_) | Phase::ReceivingState(_) => {
+                ZabState::Synchronization
+            }
+            Phase::Installing(..) | Phase::Flushing(_) | Phase::Saving | Phase::Acknowledged => {
+                ZabState::Synchronization
+            }
+            Phase::Serving => ZabState::Broadcast,
+            Phase::Ended => ZabState::Election,
+        }
+    }
+
+    /// The leader's epoch; `None` until it has said it.
+    pub fn epoch(&self) -> Option<u32> {
+        (self.epoch != 0).then_some(self.epoch)
+    }
+
+    /// What the next link begins with, once nothing is under way at the log.
+    pub fn position(&self) -> LearnerPosition {
+        let last = self.history.durable();
+        let (offer, committed, saved) = (self.offer, self.history.released(), self.saved);
+        LearnerPosition { last, offer, committed, saved }
+    }
+
+    fn on_input(&mut self, input: LinkInput<'_>, out: &mut Vec<LinkEffect>) -> Result<(), LinkEnd> {
+        let is_ended = matches!(self.phase, Phase::Ended);
+        match input {
+            LinkInput::Packet(_) | LinkInput::Malformed(_) if is_ended => return Ok(()),
+            LinkInput::Malformed(bad) => return Err(LinkEnd::Malformed(bad)),
+            LinkInput::Packet(packet) => {
+                assert!(self.wants_packets(), "{packet:?} came while the log changes");
+                self.on_packet(packet, out)?;
+            }
+            LinkInput::Saved(epochs) => self.on_saved(epochs, out),
+            LinkInput::Cut(last) => self.on_cut(last)?,
+            LinkInput::CutTooFar => self.on_cut_too_far()?,
+            LinkInput::Installed(zxid) => self.on_installed(zxid, out)?,
+            LinkInput::NotInstalled if is_ended => {}
+            LinkInput::NotInstalled => return Err(LinkEnd::NotInstalled),
+            LinkInput::Flushed(upto) => self.history.flushed(upto),
+        }
+        self.settle(out);
+        Ok(())
+    }
+
+    fn on_packet(
+        &mut self,
+        packet: LeaderPacket<'_>,
+        out: &mut Vec<LinkEffect>,
+    ) -> Result<(), LinkEnd> {
+        match packet {
+            LeaderPacket::LeaderInfo { zxid, protocol, .. } => {
+                self.on_leader_epoch(zxid, protocol, out)
+            }
+            LeaderPacket::Diff { zxid } => self.on_diff(zxid),
+            LeaderPacket::Trunc { zxid } => self.on_trunc(zxid, out),
+            LeaderPacket::Snap { zxid } => self.on_snap(zxid, out),
+            LeaderPacket::NewLeader { zxid, config } => self.on_new_leader(zxid, config, out),
+            LeaderPacket::UpToDate => self.on_up_to_date(out),
+            LeaderPacket::Proposal { zxid, txn } => self.on_proposal(zxid, txn, out),
+            LeaderPacket::Commit { zxid } => self.on_commit(zxid, out),
+            LeaderPacket::CommitAndActivate { zxid, designated } => {
+                self.on_commit_and_activate(zxid, designated, out)
+            }
+            LeaderPacket::Inform { zxid, txn } => self.on_inform(zxid, txn, out),
+            LeaderPacket::InformAndActivate { zxid, designated, txn } => {
+                self.on_inform_and_activate(zxid, designated, txn, out)
+            }
+            LeaderPacket::Ping { zxid } => self.on_ping(zxid, out),
+            LeaderPacket::Revalidate { session, valid } => {
+                let answer = LinkEffect::AnswerRevalidate(session, valid);
+                self.on_answer("REVALIDATE", answer, out)
+            }
+            LeaderPacket::Sync => self.on_answer("SYNC", LinkEffect::AnswerSync, out),
+        }
+    }
+
+    /// A packet at a time when it means nothing.
+    pub(super) fn unexpected(&self, packet: &'static str) -> LinkEnd {
+        LinkEnd::Unexpected { packet, state: self.state() }
+    }
+}

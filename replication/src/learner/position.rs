@@ -1,0 +1,50 @@
+//! Who a learner is, and what it has when a link begins.
+
+use ringkeeper_engine::Zxid;
+use ringkeeper_engine::device::Epochs;
+use ringkeeper_engine::session::ServerId;
+
+/// How a learner takes part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LearnerKind {
+    /// It acknowledges proposals, and the leader counts that.
+    Follower,
+    /// It hears of what is committed.
+    Observer,
+}
+
+/// Who connects to a leader.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Learner {
+    /// How it takes part.
+    pub kind: LearnerKind,
+    /// Its number.
+    pub server: ServerId,
+    /// The version of its configuration; a leader refuses a newer one than its own.
+    pub config_version: i64,
+}
+
+/// What a learner offers a leader to go on from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LearnerOffer {
+    /// What is in its log.
+    Log,
+    /// Nothing: the leader sends its state as a whole. So it is after a cut that the log does not
+    /// reach back to, and for a server that cannot trust what it has.
+    Nothing,
+}
+
+/// What a learner has when a link begins. The log is durable as a whole: nothing is under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LearnerPosition {
+    /// Where the log ends; for a state that came from a leader which had ordered nothing in its
+    /// epoch, the beginning of that epoch.
+    pub last: Zxid,
+    /// What the leader may go on from.
+    pub offer: LearnerOffer,
+    /// The last transaction that is known to be committed. Nothing up to it is ever given up.
+    pub committed: Zxid,
+    /// The epochs that are on the disk, as the last [`super::LinkEffect::Save`] left them. What
+    /// follows from the end of the log besides ([`Epochs::recovered`]) the link adds itself.
+    pub saved: Epochs,
+}

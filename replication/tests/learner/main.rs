@@ -1,0 +1,14 @@
+//! Tests of the learner's end of a link: recorded leaders, scripted ones, and random ones.
+
+mod choices;
+#[path = "../../../engine/tests/peer/conversation.rs"]
+mod conversation;
+mod golden;
+mod member;
+mod order;
+#[path = "../whole/random.rs"]
+mod random;
+mod random_leader;
+mod script;
+mod search;
+mod wrong;
