@@ -8,6 +8,7 @@ mod frames;
 mod golden;
 mod leader;
 mod learning;
+mod learning_edges;
 mod model;
 mod mutate;
 mod order;

@@ -239,6 +239,11 @@ impl Server {
         self.node.log_event()
     }
 
+    /// The leader's state takes the place of ours; the log begins behind it.
+    pub(crate) fn install(&mut self, state: Database) {
+        self.node.install(state);
+    }
+
     /// The log's device is done with the group that it was given.
     pub(crate) fn sync(&mut self) {
         self.node.world_mut().log.sync();
