@@ -17,8 +17,6 @@ mod disk;
 mod early;
 #[path = "recover/faults.rs"]
 mod faults;
-#[path = "recover/feed.rs"]
-mod feed;
 #[path = "recover/flips.rs"]
 mod flips;
 #[path = "recover/fuzz.rs"]

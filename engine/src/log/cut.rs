@@ -23,7 +23,7 @@ use super::scan::Tail;
 use super::survey::{End, Lost, Newest, read_header};
 use super::{CUT_BYTES, Dirs, Fatal, Log, layout};
 use crate::Zxid;
-use crate::device::{Demand, Directory, DiskError, Identity, Intent, Segment, Source};
+use crate::device::{Demand, Directory, DiskError, Identity, Intent, Segment};
 use crate::snapshot;
 
 /// What a cut is going to do.
@@ -105,7 +105,7 @@ impl Cut {
         let mut later = Vec::new();
         let mut next: Option<Header> = None;
         for &first in firsts.iter().rev() {
-            let (header, opened) = read_header(&dirs.log, first, identity, Source::Disk)?;
+            let (header, opened) = read_header(&dirs.log, first, identity)?;
             if header.prev > after {
                 later.push(first);
                 next = Some(header);

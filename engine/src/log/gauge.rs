@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::{Settings, layout};
-use crate::Zxid;
 use crate::device::ReadyQueue;
 use crate::snapshot::LogGrowth;
 
@@ -65,8 +64,6 @@ pub(super) struct Shared {
     /// Numbers of spare files, each used once.
     pub(super) number: AtomicU64,
     pub(super) full: AtomicBool,
-    /// The first zxid that is read from segments.
-    needed_from: AtomicU64,
     left: AtomicU64,
     flushes: AtomicU64,
     records: AtomicU64,
@@ -87,7 +84,6 @@ impl Gauge {
             ready: ReadyQueue::default(),
             number: AtomicU64::new(0),
             full: AtomicBool::new(false),
-            needed_from: AtomicU64::new(u64::MAX),
             left: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             records: AtomicU64::new(0),
@@ -134,14 +130,6 @@ impl Gauge {
 }
 
 impl Shared {
-    pub(super) fn set_needed_from(&self, zxid: Zxid) {
-        self.needed_from.store(zxid.0, Relaxed);
-    }
-
-    pub(super) fn needed_from(&self) -> Zxid {
-        Zxid(self.needed_from.load(Relaxed))
-    }
-
     pub(super) fn set_left(&self, left: u64) {
         self.left.store(left, Relaxed);
     }

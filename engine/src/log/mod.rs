@@ -17,7 +17,6 @@ pub mod scan;
 
 mod command;
 mod cut;
-mod feed;
 pub mod gathering;
 mod gauge;
 mod group;
@@ -36,7 +35,6 @@ mod repair;
 mod survey;
 
 pub use command::{Completion, Flushed, Generation, LogCommand, LogEvent};
-pub use feed::{Feed, FeedError};
 pub use gauge::{Gauge, LogCapacity, Stats};
 pub use group::Group;
 pub use inspect::{Each, read_log};

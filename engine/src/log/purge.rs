@@ -29,8 +29,7 @@ impl<D: Directory> Purger<D> {
     }
 
     /// Keeps the newest `keep` snapshots (at least one) and every segment with a record behind the
-    /// oldest of these, or with `needed_from` or a later one, or with what a feed still reads (see
-    /// [`Gauge::need_from`]).
+    /// oldest of these, or with `needed_from` or a later one (a learner may still be reading).
     ///
     /// Order: names go oldest first and each removal is durable before the next, so that a crash
     /// never leaves a gap in the log.
@@ -47,7 +46,6 @@ impl<D: Directory> Purger<D> {
         let segments = zxids(&self.dirs.log, header::parse_name)?;
         for pair in segments.windows(2) {
             // Everything in a segment is older than the first record of the next one.
-            let needed_from = needed_from.min(self.gauge.shared.needed_from());
             if pair[1].0 > oldest.0 + 1 || pair[1] > needed_from {
                 break;
             }

@@ -94,7 +94,7 @@ impl<'a, D: Directory> Survey<'a, D> {
         let (mut segments, mut opened, mut trouble) = (Vec::new(), BTreeMap::new(), None);
         let (mut newest, mut previous) = (None, None);
         for first in firsts {
-            match read_header(&dirs.log, first, identity, Source::Disk) {
+            match read_header(&dirs.log, first, identity) {
                 Ok((header, segment)) => {
                     previous = newest.replace((header, segment.high_water.clone()));
                     segments.push(header);
@@ -350,11 +350,10 @@ pub(super) fn read_header<D: Directory>(
     dir: &D,
     first: Zxid,
     identity: &Identity,
-    source: Source,
 ) -> Result<(Header, Opened<D::Reader>), Refusal> {
     let name = header::name(first);
     let file = dir.path_of(&name);
-    let reader = dir.read(&name, source)?;
+    let reader = dir.read(&name, Source::Disk)?;
     let bytes = layout::RECORDS_AT.min(usize::try_from(reader.bytes()).unwrap_or(usize::MAX));
     let blocks = reader.read_at(0, bytes)?;
     let header = match Header::decode(&blocks) {

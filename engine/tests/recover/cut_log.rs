@@ -92,7 +92,7 @@ fn snapshots_behind_a_cut_go_and_others_stay() {
 #[test]
 fn cut_ended_by_a_crash_at_any_operation_is_done_or_not_begun() {
     let mut places = vec![SNAPSHOT, SNAPSHOT + 1, 80, EARLY, 120, ALL - 1];
-    // Before the first record of each segment, too: nothing of it stays.
+    // The last transaction of each segment, too: nothing has to be overwritten then.
     let (disk, mut world) = (MemoryDisk::new(1), World::default());
     drop(history(&mut world, &disk));
     let ends = segments(&disk).into_iter().map(|name| first(&name) - 1);
