@@ -17,6 +17,12 @@ mod disk;
 mod early;
 #[path = "recover/faults.rs"]
 mod faults;
+#[path = "recover/feed.rs"]
+mod feed;
+#[path = "recover/feed_changes.rs"]
+mod feed_changes;
+#[path = "recover/feed_damage.rs"]
+mod feed_damage;
 #[path = "recover/flips.rs"]
 mod flips;
 #[path = "recover/fuzz.rs"]

@@ -239,7 +239,7 @@ impl<D: Directory> Snapshotter<D> {
     }
 
     fn purge(&self) {
-        match self.purger.purge(self.settings.keep, Zxid(u64::MAX)) {
+        match self.purger.purge(self.settings.keep) {
             Ok(purged) => tracing::debug!(
                 snapshots = purged.snapshots.len(),
                 segments = purged.segments.len(),
