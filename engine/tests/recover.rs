@@ -23,6 +23,8 @@ mod feed;
 mod feed_changes;
 #[path = "recover/feed_damage.rs"]
 mod feed_damage;
+#[path = "recover/feed_disk.rs"]
+mod feed_disk;
 #[path = "recover/flips.rs"]
 mod flips;
 #[path = "recover/fuzz.rs"]

@@ -1,8 +1,8 @@
 //! Reading a log that is being written, for a member that lags behind.
 //!
-//! A feed begins behind a transaction and hands out what follows, in portions, up to what its caller
-//! knows to be durable (or committed: whatever is not later). It runs on any thread, beside the one
-//! that writes the log, the one that prepares segments and the one that purges:
+//! A feed begins behind a transaction and hands out what follows, in portions, up to what its
+//! caller knows to be durable (or committed, which is never later). It runs on any thread, beside
+//! the one that writes the log, the one that prepares segments and the one that purges:
 //!
 //! - it never looks at what is behind the durable end, so a flush that is under way is nothing to
 //!   it. What should be there and is not is damage, for it was durable;
@@ -96,7 +96,7 @@ impl<D: Directory> Feed<D> {
         gauge: &Gauge,
         after: Zxid,
     ) -> Result<Feed<D>, FeedError> {
-        let registration = Registration::new(gauge.shared.clone(), after)?;
+        let registration = Registration::new(gauge.shared.feeds.clone(), after)?;
         let found = locate(dir, directory, registration.readable_from, after);
         // Order: a change that begins before this is seen, and one that begins later has changed
         // nothing of what was read.
@@ -109,8 +109,8 @@ impl<D: Directory> Feed<D> {
     /// Replaces the portion with what comes next and is not later than `durable`; with nothing if
     /// the reader has all of that. `durable` is a transaction that the log has reported as durable.
     ///
-    /// After an error of the disk the same may be tried again. Every other one stays: the feed is of
-    /// no more use.
+    /// After an error of the disk the same may be tried again. Every other one stays: the feed is
+    /// of no more use.
     pub fn read(
         &mut self,
         durable: Zxid,
@@ -169,7 +169,7 @@ impl<D: Directory> Feed<D> {
             if zxid <= self.after {
                 continue;
             }
-            if zxid > durable || !portion.has_room(payload, limit) {
+            if zxid > durable || !portion.takes(payload, limit) {
                 self.at.scan = before;
                 break;
             }

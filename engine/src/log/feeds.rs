@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::gauge::Shared;
 use crate::Zxid;
 
 /// Feeds at one time: more than an ensemble has members.
@@ -39,15 +38,15 @@ pub(super) enum Unregistered {
 /// The entry of one feed, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Registration {
-    shared: Arc<Shared>,
+    feeds: Arc<Feeds>,
     number: u64,
     /// No segment that begins before it may be read.
     pub(super) readable_from: Zxid,
 }
 
 impl Feeds {
-    /// Whether every segment that begins before this zxid may go, for all that feeds need. If so, no
-    /// later feed reads one of them.
+    /// Whether every segment that begins before this zxid may go, for all that feeds need. If so,
+    /// no later feed reads one of them.
     pub(super) fn give_up_before(&self, first: Zxid) -> bool {
         let mut state = self.lock();
         let free = state.feeds.iter().all(|(_, after)| *after >= first);
@@ -83,8 +82,8 @@ impl Feeds {
 
 impl Registration {
     /// Registers a feed that has everything up to `after`, and needs what is behind it.
-    pub(super) fn new(shared: Arc<Shared>, after: Zxid) -> Result<Registration, Unregistered> {
-        let mut state = shared.feeds.lock();
+    pub(super) fn new(feeds: Arc<Feeds>, after: Zxid) -> Result<Registration, Unregistered> {
+        let mut state = feeds.lock();
         if state.changing {
             return Err(Unregistered::Changing);
         }
@@ -95,13 +94,13 @@ impl Registration {
         let (number, readable_from) = (state.numbers, state.purged_before);
         state.feeds.push((number, after));
         drop(state);
-        Ok(Registration { shared, number, readable_from })
+        Ok(Registration { feeds, number, readable_from })
     }
 
     /// The feed has everything up to `after` now. Returns whether the history that it reads still
     /// is the one of the log: what was read before the call is part of that.
     pub(super) fn advance(&self, after: Zxid) -> bool {
-        let mut state = self.shared.feeds.lock();
+        let mut state = self.feeds.lock();
         let entry = state.feeds.iter_mut().find(|(number, _)| *number == self.number);
         entry.map(|(_, has)| *has = after.max(*has)).is_some()
     }
@@ -109,31 +108,26 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.shared.feeds.lock().feeds.retain(|(number, _)| *number != self.number);
+        self.feeds.lock().feeds.retain(|(number, _)| *number != self.number);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{Gauge, Settings};
 
-    fn shared() -> Arc<Shared> {
-        Gauge::new(&Settings::default()).shared
-    }
-
-    fn register(shared: &Arc<Shared>, after: u64) -> Registration {
-        Registration::new(shared.clone(), Zxid(after)).unwrap()
+    fn register(feeds: &Arc<Feeds>, after: u64) -> Registration {
+        Registration::new(feeds.clone(), Zxid(after)).unwrap()
     }
 
     #[test]
     fn purge_stops_before_the_slowest_feed_until_it_advances_or_is_dropped() {
-        let shared = shared();
-        let frees = |first| shared.feeds.give_up_before(Zxid(first));
-        let (slow, fast) = (register(&shared, 10), register(&shared, 30));
+        let feeds = Arc::new(Feeds::default());
+        let frees = |first| feeds.give_up_before(Zxid(first));
+        let (slow, fast) = (register(&feeds, 10), register(&feeds, 30));
         assert!(frees(10) && !frees(11));
         assert!(slow.advance(Zxid(20)) && frees(20) && !frees(21));
-        assert_eq!(register(&shared, 3).readable_from, Zxid(20), "what was given up is gone");
+        assert_eq!(register(&feeds, 3).readable_from, Zxid(20), "what was given up is gone");
         drop(slow);
         assert!(frees(30) && !frees(31));
         drop(fast);
@@ -142,14 +136,14 @@ mod tests {
 
     #[test]
     fn history_that_ends_keeps_nothing_and_takes_no_feed_until_the_next_begins() {
-        let shared = shared();
-        let feed = register(&shared, 1);
-        shared.feeds.end_history();
-        assert!(!feed.advance(Zxid(2)) && shared.feeds.give_up_before(Zxid(9)));
-        let refused = Registration::new(shared.clone(), Zxid(1)).unwrap_err();
+        let feeds = Arc::new(Feeds::default());
+        let feed = register(&feeds, 1);
+        feeds.end_history();
+        assert!(!feed.advance(Zxid(2)) && feeds.give_up_before(Zxid(9)));
+        let refused = Registration::new(feeds.clone(), Zxid(1)).unwrap_err();
         assert_eq!(refused, Unregistered::Changing);
-        shared.feeds.begin_history();
-        let later = register(&shared, 1);
+        feeds.begin_history();
+        let later = register(&feeds, 1);
         assert!(!feed.advance(Zxid(3)) && later.advance(Zxid(1)));
         drop(feed);
         assert!(later.advance(Zxid(1)), "an ended feed takes no other one with it");
@@ -157,11 +151,11 @@ mod tests {
 
     #[test]
     fn feeds_at_their_bound_are_refused_until_one_is_dropped() {
-        let shared = shared();
-        let mut feeds: Vec<Registration> = (0..FEEDS_MAX).map(|_| register(&shared, 1)).collect();
-        let refused = Registration::new(shared.clone(), Zxid(1)).unwrap_err();
+        let feeds = Arc::new(Feeds::default());
+        let mut all: Vec<Registration> = (0..FEEDS_MAX).map(|_| register(&feeds, 1)).collect();
+        let refused = Registration::new(feeds.clone(), Zxid(1)).unwrap_err();
         assert_eq!(refused, Unregistered::TooMany);
-        feeds.pop();
-        register(&shared, 1);
+        all.pop();
+        register(&feeds, 1);
     }
 }

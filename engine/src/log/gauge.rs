@@ -66,7 +66,7 @@ pub(super) struct Shared {
     pub(super) number: AtomicU64,
     pub(super) full: AtomicBool,
     /// Who reads the log.
-    pub(super) feeds: Feeds,
+    pub(super) feeds: Arc<Feeds>,
     left: AtomicU64,
     flushes: AtomicU64,
     records: AtomicU64,
@@ -87,7 +87,7 @@ impl Gauge {
             ready: ReadyQueue::default(),
             number: AtomicU64::new(0),
             full: AtomicBool::new(false),
-            feeds: Feeds::default(),
+            feeds: Arc::default(),
             left: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             records: AtomicU64::new(0),

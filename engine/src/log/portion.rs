@@ -59,7 +59,7 @@ impl Portion {
         (self.first, self.last, self.records) = (None, None, 0);
     }
 
-    pub(super) fn has_room(&self, payload: &[u8], limit: PortionLimit) -> bool {
+    pub(super) fn takes(&self, payload: &[u8], limit: PortionLimit) -> bool {
         let bytes = self.bytes.len() + record::framed(payload.len());
         self.is_empty() || (self.records < limit.records && bytes <= limit.bytes)
     }
