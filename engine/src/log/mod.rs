@@ -36,6 +36,7 @@ mod recover;
 mod refusal;
 mod repair;
 mod survey;
+mod txn_window;
 
 pub use command::{Completion, Flushed, Generation, LogCommand, LogEvent};
 pub use feed::{Feed, FeedError};
@@ -51,6 +52,7 @@ pub use queue::{Flush, FlushQueue, Idle, Joined, Task};
 pub use recover::{Recovered, recover};
 pub use refusal::{BadSnapshots, Proof, Refusal};
 pub use repair::{Repaired, repair_plan, repair_truncate};
+pub use txn_window::{Coverage, TxnChunk, TxnWindow, WindowLimit};
 
 use self::gauge::Shared;
 use self::header::Header;

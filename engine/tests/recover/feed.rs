@@ -3,7 +3,7 @@
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::{Directory, Fault, Identity, MemoryDisk};
-use ringkeeper_engine::log::{Feed, FeedError, Gauge, Portion, PortionLimit};
+use ringkeeper_engine::log::{Feed, FeedError, Gauge, Group, Portion, PortionLimit, TxnChunk};
 use ringkeeper_engine::txn::Txn;
 
 use crate::world::{Random, Server, World};
@@ -100,9 +100,10 @@ fn bytes_of_a_portion_are_those_of_the_group_that_was_flushed() {
     let mut portion = Portion::new();
     let mut feed = feed(&disk, &server.recovered.gauge, 0).unwrap();
     feed.read(Zxid(world.acked as u64), ALL, &mut portion).unwrap();
-    let mut group = ringkeeper_engine::log::Group::new();
+    let mut group = Group::new();
     world.ordered.iter().for_each(|txn| group.push(txn));
-    assert_eq!(portion.bytes().len(), group.bytes());
+    let (handed, given) = (TxnChunk::of_portion(&portion), TxnChunk::of_group(&group));
+    assert!(handed.is_some() && handed == given);
     for (txn, (_, payload)) in world.ordered.iter().zip(portion.txns()) {
         let mut written = Vec::new();
         txn.write(&mut written);

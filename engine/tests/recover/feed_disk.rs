@@ -21,12 +21,11 @@ const LIFE: u64 = 3;
 /// Reads from where a feed stands to the end that is known, and checks every transaction.
 fn read_on(feed: &mut Feed<Disk>, durable: u64, limit: PortionLimit, portion: &mut Portion) {
     loop {
-        let mut next = feed.after().0 + 1;
+        let before = feed.after().0;
         feed.read(Zxid(durable), limit, portion).unwrap_or_else(|error| panic!("{error}"));
-        for (zxid, payload) in portion.txns() {
+        for (next, (zxid, payload)) in (before + 1..).zip(portion.txns()) {
             assert_eq!(zxid.0, next);
             assert!(Txn::read(payload).unwrap() == txn(next, LIFE), "{next}");
-            next += 1;
         }
         if portion.is_empty() {
             assert_eq!(feed.after().0, durable.max(feed.after().0));
