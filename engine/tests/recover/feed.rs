@@ -265,3 +265,42 @@ fn feed_of_a_log_that_does_not_wait_for_the_disk_hands_out_everything() {
         assert!(txns == world.ordered[after..]);
     }
 }
+
+/// Wherever a purge fails, a feed either reads all of the log or begins behind what the purge was
+/// about to take, also where that is there yet.
+#[test]
+fn segment_that_a_purge_has_begun_to_take_is_not_read() {
+    let (mut whole, mut refused, mut there_yet) = (0, 0, 0);
+    for operation in 0.. {
+        let (disk, mut world) = (MemoryDisk::new(1), World::default());
+        let mut server = history(&mut world, &disk);
+        world.snapshot_only(&server).unwrap();
+        disk.fail_at(disk.operations() + operation, Fault::Error(std::io::ErrorKind::Other));
+        let done = server.recovered.purger.purge(1).is_ok();
+        disk.fail_at(u64::MAX, Fault::Crash);
+        let oldest = match feed(&disk, &server.recovered.gauge, 0) {
+            Ok(mut feed) => {
+                assert!(drain(&mut feed, world.acked as u64, ALL).unwrap() == world.ordered);
+                whole += 1;
+                0
+            }
+            Err(FeedError::NotReached { oldest, .. }) => {
+                refused += 1;
+                let first = segments(&disk).remove(0);
+                there_yet += usize::from(first != format!("log.{:x}", oldest.0 + 1));
+                oldest.0
+            }
+            Err(error) => panic!("{error}"),
+        };
+        world.flush(&mut server, 60).unwrap();
+        for after in oldest..=world.acked as u64 {
+            let mut feed = feed(&disk, &server.recovered.gauge, after).unwrap();
+            let txns = drain(&mut feed, world.acked as u64, ALL).unwrap();
+            assert!(txns == world.ordered[after as usize..]);
+        }
+        if done {
+            break;
+        }
+    }
+    assert!(whole > 1 && refused > 5 && there_yet > 1, "{whole} {refused} {there_yet}");
+}
