@@ -15,7 +15,7 @@ use crate::feed::feed;
 use crate::world::{Random, World, open, txn, write_snapshot};
 
 /// Transactions that the writer orders.
-const END: u64 = 2_500;
+const END: u64 = 1_500;
 const LIFE: u64 = 3;
 
 /// Reads from where a feed stands to the end that is known, and checks every transaction.
