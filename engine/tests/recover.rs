@@ -17,6 +17,14 @@ mod disk;
 mod early;
 #[path = "recover/faults.rs"]
 mod faults;
+#[path = "recover/feed.rs"]
+mod feed;
+#[path = "recover/feed_changes.rs"]
+mod feed_changes;
+#[path = "recover/feed_damage.rs"]
+mod feed_damage;
+#[path = "recover/feed_disk.rs"]
+mod feed_disk;
 #[path = "recover/flips.rs"]
 mod flips;
 #[path = "recover/fuzz.rs"]

@@ -1,8 +1,12 @@
 //! Any bytes as a segment of the log, as a whole directory, and as the tree of a snapshot.
 
+use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::{Identity, MemoryDisk};
 use ringkeeper_engine::log::header::Header;
-use ringkeeper_engine::log::{Dirs, Each, Settings, recover, repair_truncate, scan};
+use ringkeeper_engine::log::{
+    Dirs, Each, Feed, FeedError, Gauge, Portion, PortionLimit, Settings, recover, repair_truncate,
+    scan,
+};
 use ringkeeper_engine::tree::TreeLoader;
 
 /// A segment: its header, its records, and what its torn end is taken for.
@@ -32,11 +36,31 @@ pub fn directory(data: &[u8]) {
     let dirs = |disk: &MemoryDisk| Dirs { snapshots: disk.clone(), log: disk.clone() };
     let settings = Settings { segment_bytes: 16 << 10, ..Settings::default() };
     let copy = disk.fork();
-    let _ = recover(&dirs(&disk), &mut identity.clone(), &settings, &mut Each(|_| Ok(())));
+    let started = recover(&dirs(&disk), &mut identity.clone(), &settings, &mut Each(|_| Ok(())));
+    if let Ok(recovered) = started {
+        feed(&disk, &identity, &recovered.gauge, recovered.last);
+    }
     if repair_truncate(&dirs(&copy), &identity, &settings).is_ok() {
         let started =
             recover(&dirs(&copy), &mut identity.clone(), &settings, &mut Each(|_| Ok(())));
         assert!(started.is_ok(), "repaired, and yet: {:?}", started.err());
+    }
+}
+
+/// What a feed hands out of a log from its beginning on is in order and ends where the log does.
+/// Recovery may not have looked at all of it, so anything may be wrong with the rest.
+fn feed(disk: &MemoryDisk, identity: &Identity, gauge: &Gauge, last: Zxid) {
+    let open = |after| Feed::open(disk, identity.directory, gauge, after);
+    let feed = match open(Zxid::ZERO) {
+        Err(FeedError::NotReached { oldest, .. }) => open(oldest),
+        opened => opened,
+    };
+    let (Ok(mut feed), mut portion) = (feed, Portion::new()) else { return };
+    let limit = PortionLimit { bytes: 4_096, records: 16 };
+    while feed.read(last, limit, &mut portion).is_ok() && !portion.is_empty() {
+        assert!(
+            feed.after() <= last && portion.range().is_some_and(|(_, end)| end == feed.after())
+        );
     }
 }
 

@@ -62,12 +62,14 @@ impl<D: Directory> Log<D> {
         let cut = Cut::plan(&self.dirs, &self.identity, after)?;
         assert!(cut.last >= committed, "the log holds everything that is committed");
         self.failed = true;
+        self.gauge.shared.feeds.end_history();
         self.identity.intent = Some(Intent::Cut(cut.last));
         self.identity.save(&self.dirs.snapshots)?;
         let end = cut.execute(&self.dirs, &self.identity)?;
         self.identity.intent = None;
         self.identity.save(&self.dirs.snapshots)?;
         self.reopen(&end)?;
+        self.gauge.shared.feeds.begin_history();
         Ok(self.last)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use super::feeds::Feeds;
 use super::{Settings, layout};
 use crate::device::ReadyQueue;
 use crate::snapshot::LogGrowth;
@@ -64,6 +65,8 @@ pub(super) struct Shared {
     /// Numbers of spare files, each used once.
     pub(super) number: AtomicU64,
     pub(super) full: AtomicBool,
+    /// Who reads the log.
+    pub(super) feeds: Arc<Feeds>,
     left: AtomicU64,
     flushes: AtomicU64,
     records: AtomicU64,
@@ -84,6 +87,7 @@ impl Gauge {
             ready: ReadyQueue::default(),
             number: AtomicU64::new(0),
             full: AtomicBool::new(false),
+            feeds: Arc::default(),
             left: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             records: AtomicU64::new(0),

@@ -40,6 +40,7 @@ impl<D: Directory> Log<D> {
         }
         check_received(&self.dirs.snapshots, snapshot::RECEIVED, &self.identity, zxid)?;
         self.failed = true;
+        self.gauge.shared.feeds.end_history();
         // Order: an intent without what it speaks of would leave neither state.
         self.dirs.snapshots.sync_dir()?;
         self.identity.intent = Some(Intent::Install(zxid));
@@ -51,6 +52,7 @@ impl<D: Directory> Log<D> {
         self.active = active;
         (self.last, self.chain) = (zxid, End::default().chain);
         self.gauge.shared.set_left(self.left());
+        self.gauge.shared.feeds.begin_history_at(self.active.header.first);
         self.failed = false;
         Ok(())
     }

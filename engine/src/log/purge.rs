@@ -28,12 +28,12 @@ impl<D: Directory> Purger<D> {
         Purger { dirs, gauge }
     }
 
-    /// Keeps the newest `keep` snapshots (at least one) and every segment with a record behind the
-    /// oldest of these, or with `needed_from` or a later one (a learner may still be reading).
+    /// Keeps the newest `keep` snapshots (at least one), every segment with a record behind the
+    /// oldest of these, and all that a [`Feed`](super::Feed) reads or is going to read.
     ///
     /// Order: names go oldest first and each removal is durable before the next, so that a crash
     /// never leaves a gap in the log.
-    pub fn purge(&self, keep: usize, needed_from: Zxid) -> Result<Purged, DiskError> {
+    pub fn purge(&self, keep: usize) -> Result<Purged, DiskError> {
         let mut purged = Purged::default();
         let mut snapshots = zxids(&self.dirs.snapshots, snapshot::parse_name)?;
         let kept = snapshots.split_off(snapshots.len().saturating_sub(keep.max(1)));
@@ -46,7 +46,8 @@ impl<D: Directory> Purger<D> {
         let segments = zxids(&self.dirs.log, header::parse_name)?;
         for pair in segments.windows(2) {
             // Everything in a segment is older than the first record of the next one.
-            if pair[1].0 > oldest.0 + 1 || pair[1] > needed_from {
+            let needed = pair[1].0 > oldest.0 + 1;
+            if needed || !self.gauge.shared.feeds.give_up_before(pair[1]) {
                 break;
             }
             let name = header::name(pair[0]);

@@ -192,6 +192,13 @@ pub(super) fn group_of(window: Window<'_>, offset: usize, salt: u64) -> Option<u
     (same_sector && plausible).then_some(group)
 }
 
+/// The most bytes that the record at `offset` may have, as far as its head says.
+pub(super) fn claimed_bytes(window: Window<'_>, offset: usize, salt: u64) -> Option<usize> {
+    let head = window.behind(offset)?.get(..HEADER_BYTES)?;
+    let len = u32_at(head, 4) as usize;
+    is_marked(window, offset, salt).then(|| len.saturating_add(HEADER_BYTES + ALIGN - 1))
+}
+
 fn zxid_of(payload: &[u8]) -> Zxid {
     let bytes = payload[ZXID_AT..ZXID_AT + 8].try_into().expect("eight bytes");
     Zxid(u64::from_be_bytes(bytes))
@@ -220,4 +227,17 @@ pub(super) fn at(window: Window<'_>, offset: usize) -> (Zxid, &[u8]) {
 /// The checksum of the record before the one at `offset`, which was verified before.
 pub(super) fn prev(window: Window<'_>, offset: usize) -> u32 {
     u32_at(window.behind(offset).expect("it was verified"), 20)
+}
+
+/// The zxid and the payload of each record of a group's buffer.
+pub(super) fn txns(mut buffer: &[u8]) -> impl Iterator<Item = (Zxid, &[u8])> {
+    std::iter::from_fn(move || {
+        (!buffer.is_empty()).then(|| {
+            let len = u32_at(buffer, 4) as usize;
+            let (record, rest) = buffer.split_at(framed(len));
+            buffer = rest;
+            let payload = &record[HEADER_BYTES..HEADER_BYTES + len];
+            (zxid_of(payload), payload)
+        })
+    })
 }

@@ -190,6 +190,8 @@ pub enum Proof {
     Order(Zxid),
     /// The segment notes that this transaction was durable.
     Waypoint(Zxid),
+    /// This transaction was reported as durable.
+    Durable(Zxid),
     /// The log was being cut behind this transaction, which was there when that was decided.
     Intent(Zxid),
 }
@@ -202,6 +204,7 @@ impl std::fmt::Display for Proof {
             Proof::Chain => f.write_str("the record there does not continue the chain"),
             Proof::Order(zxid) => write!(f, "the record there is {zxid}, which is out of order"),
             Proof::Waypoint(zxid) => write!(f, "the segment notes that {zxid} was durable"),
+            Proof::Durable(zxid) => write!(f, "{zxid} was durable"),
             Proof::Intent(zxid) => write!(f, "the log was being cut behind {zxid}"),
         }
     }

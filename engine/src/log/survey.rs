@@ -11,7 +11,7 @@ use super::read_ahead::{Found, Opened, Part, Piece, read};
 use super::refusal::{BadSnapshots, Proof, Refusal};
 use super::scan::{Stop, Tail};
 use crate::Zxid;
-use crate::device::{Directory, DiskError, Identity, Life, ReadAt, Source, pipeline};
+use crate::device::{Directory, DirectoryId, DiskError, Identity, Life, ReadAt, Source, pipeline};
 use crate::snapshot::{self, Replay};
 
 /// Pieces of the log that were read and wait to be applied.
@@ -351,16 +351,26 @@ pub(super) fn read_header<D: Directory>(
     first: Zxid,
     identity: &Identity,
 ) -> Result<(Header, Opened<D::Reader>), Refusal> {
+    open_segment(dir, first, identity.directory, Source::Disk)
+}
+
+/// The same, from where its bytes are to be read.
+pub(super) fn open_segment<D: Directory>(
+    dir: &D,
+    first: Zxid,
+    directory: DirectoryId,
+    source: Source,
+) -> Result<(Header, Opened<D::Reader>), Refusal> {
     let name = header::name(first);
     let file = dir.path_of(&name);
-    let reader = dir.read(&name, Source::Disk)?;
+    let reader = dir.read(&name, source)?;
     let bytes = layout::RECORDS_AT.min(usize::try_from(reader.bytes()).unwrap_or(usize::MAX));
     let blocks = reader.read_at(0, bytes)?;
     let header = match Header::decode(&blocks) {
         Ok(header) => header,
         Err(why) => return Err(Refusal::Header { file, why }),
     };
-    if header.directory != identity.directory {
+    if header.directory != directory {
         return Err(Refusal::Stranger { file, why: "it is of another directory" });
     }
     if header.first != first {

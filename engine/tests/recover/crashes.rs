@@ -3,7 +3,7 @@
 
 use ringkeeper_engine::device::{Fault, MemoryDisk, Unsynced};
 
-use crate::world::{NO_LEARNER, Random, World, goes_on, live};
+use crate::world::{Random, World, goes_on, live};
 
 const ROUNDS: usize = 32;
 /// Up to this many unsynced things, every subset is tried.
@@ -45,7 +45,7 @@ fn recycled_segment_survives_a_crash_at_any_operation() {
             disk.fail_at(before + last, Fault::Crash);
         }
         let mut go_on = || {
-            let purged = server.recovered.purger.purge(1, NO_LEARNER).map_err(|e| e.to_string())?;
+            let purged = server.recovered.purger.purge(1).map_err(|e| e.to_string())?;
             assert!(purged.segments.len() >= 2);
             (0..8).try_for_each(|_| world.flush(&mut server, 15))
         };

@@ -8,7 +8,7 @@ use ringkeeper_engine::log::{Fatal, Note, Refusal, read_log, recover};
 use ringkeeper_engine::txn::Txn;
 
 use crate::crashes::survives_power_loss;
-use crate::world::{NO_LEARNER, Server, State, World, dirs, open, repaired, settings};
+use crate::world::{Server, State, World, dirs, open, repaired, settings};
 
 /// Several segments, two snapshots and an early one.
 fn history(world: &mut World, disk: &MemoryDisk) -> Server<MemoryDisk> {
@@ -218,7 +218,7 @@ fn cut_without_anything_behind_it_changes_nothing() {
 fn cut_that_leaves_nothing_to_start_from_is_refused() {
     let (disk, mut world) = (MemoryDisk::new(1), World::default());
     let mut server = history(&mut world, &disk);
-    server.recovered.purger.purge(1, NO_LEARNER).unwrap();
+    server.recovered.purger.purge(1).unwrap();
     let fatal = server.recovered.log.cut(Zxid(SNAPSHOT - 1), Zxid::ZERO).unwrap_err();
     assert!(matches!(fatal, Fatal::Refused(Refusal::CutTooFar { .. })), "{fatal}");
     let cut = server.recovered.log.cut(Zxid(SNAPSHOT), Zxid::ZERO).unwrap();

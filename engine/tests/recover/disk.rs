@@ -11,12 +11,12 @@ use ringkeeper_engine::snapshot::Writer;
 
 use crate::world::{World, txn};
 
-fn directory() -> tempfile::TempDir {
+pub(crate) fn directory() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
 /// A system may forbid `io_uring` or direct writes; that is shown, not hidden.
-fn supported(path: &Path) -> Vec<Strategy> {
+pub(crate) fn supported(path: &Path) -> Vec<Strategy> {
     let works = |strategy: &Strategy| {
         let probe = tempfile::tempdir_in(path).unwrap();
         let disk = Disk::open(probe.path(), *strategy, Durability::Synced).unwrap();

@@ -109,7 +109,7 @@ fn recycled_segments_end_the_full_disk_state() {
     disk.set_capacity(None);
     world.snapshot_only(&server).unwrap();
     disk.set_capacity(Some(0));
-    server.recovered.purger.purge(1, crate::world::NO_LEARNER).unwrap();
+    server.recovered.purger.purge(1).unwrap();
     assert_eq!(server.recovered.preparer.step().unwrap(), Step::Enough);
     assert_eq!(server.recovered.gauge.capacity(), LogCapacity::UNBOUNDED);
     world.flush(&mut server, 60).unwrap();

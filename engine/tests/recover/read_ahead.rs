@@ -3,12 +3,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::{Fault, Identity, MemoryDisk};
 use ringkeeper_engine::log::{Recovered, Refusal, Replay, recover};
 use ringkeeper_engine::snapshot::Start;
 use ringkeeper_engine::txn::Txn;
 
-use crate::world::{NO_LEARNER, Random, State, World, dirs, live, open, settings};
+use crate::world::{Random, State, World, dirs, live, open, settings};
 
 /// A whole segment at once, on this thread.
 const WHOLE: (usize, usize) = (1, 1 << 20);
@@ -184,7 +185,7 @@ fn damage_found_ahead_is_reported_in_log_order() {
         assert!(file.ends_with(&names[2]) && offset <= 10_000 && offset > 9_000);
         // Every good transaction before it was applied, and none behind it.
         assert_eq!(last.0, state.txns.len() as u64);
-        assert!(last < NO_LEARNER && state.txns == world.ordered[..state.txns.len()]);
+        assert!(last < Zxid(u64::MAX) && state.txns == world.ordered[..state.txns.len()]);
     }
 }
 

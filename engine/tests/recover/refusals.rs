@@ -4,7 +4,7 @@ use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::{BadIdentity, Identity, MemoryDisk};
 use ringkeeper_engine::log::{Proof, Refusal};
 
-use crate::world::{NO_LEARNER, World, open, repaired};
+use crate::world::{World, open, repaired};
 
 /// Several segments and two snapshots.
 fn world(seed: u64) -> (MemoryDisk, World) {
@@ -238,10 +238,11 @@ fn purge_keeps_the_segments_of_the_oldest_kept_snapshot() {
     let (disk, mut world) = world(1);
     let server = world.start(&disk).unwrap();
     let before = segments(&disk);
-    // Somebody still reads from the beginning.
-    assert!(server.recovered.purger.purge(1, Zxid(1)).unwrap().segments.is_empty());
+    let feed = crate::feed::feed(&disk, &server.recovered.gauge, 0).unwrap();
+    assert!(server.recovered.purger.purge(1).unwrap().segments.is_empty());
     assert!(!disk.names().contains(&"snapshot.41".to_owned()));
-    let purged = server.recovered.purger.purge(1, NO_LEARNER).unwrap();
+    drop(feed);
+    let purged = server.recovered.purger.purge(1).unwrap();
     assert!(!purged.segments.is_empty() && purged.segments.len() < before.len());
     assert!(world.start(&disk).unwrap().recovered.snapshot == Some(Zxid(0x69)));
 }
@@ -255,7 +256,7 @@ fn purge_keeps_every_record_behind_the_oldest_kept_snapshot() {
     for _ in 0..150 {
         world.flush(&mut server, 1).unwrap();
         world.snapshot_only(&server).unwrap();
-        purged += server.recovered.purger.purge(2, NO_LEARNER).unwrap().segments.len();
+        purged += server.recovered.purger.purge(2).unwrap().segments.len();
         let newest = format!("snapshot.{:x}", world.acked);
         let disk = disk.fork();
         disk.put(&newest, Vec::new());

@@ -8,9 +8,6 @@ use ringkeeper_engine::snapshot::{Meta, Start, Writer};
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Millis, SessionId, Zxid};
 
-/// Purging keeps no segment for a learner.
-pub(crate) const NO_LEARNER: Zxid = Zxid(u64::MAX);
-
 pub(crate) fn settings() -> Settings {
     Settings { segment_bytes: 20 << 10, spares_max: 2, ..Settings::default() }
 }
@@ -160,7 +157,7 @@ impl World {
         keep: usize,
     ) -> Result<(), String> {
         self.snapshot_only(server)?;
-        let purged = server.recovered.purger.purge(keep, NO_LEARNER);
+        let purged = server.recovered.purger.purge(keep);
         purged.map(|_| ()).map_err(|error| error.to_string())
     }
 

@@ -10,7 +10,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use ringkeeper_engine::Zxid;
 use ringkeeper_engine::database::CommitStatus;
 use ringkeeper_engine::device::{Directory, DirectoryId, DiskError, Priority};
 use ringkeeper_engine::log::{Dirs, Gauge, Purger};
@@ -239,7 +238,7 @@ impl<D: Directory> Snapshotter<D> {
     }
 
     fn purge(&self) {
-        match self.purger.purge(self.settings.keep, Zxid(u64::MAX)) {
+        match self.purger.purge(self.settings.keep) {
             Ok(purged) => tracing::debug!(
                 snapshots = purged.snapshots.len(),
                 segments = purged.segments.len(),
@@ -286,6 +285,7 @@ fn no_thread(source: std::io::Error) -> DiskError {
 
 #[cfg(test)]
 mod tests {
+    use ringkeeper_engine::Zxid;
     use ringkeeper_engine::device::{Membership, MemoryDisk};
     use ringkeeper_engine::log::{OpenSettings, open};
     use ringkeeper_engine::snapshot::{EARLY, Writer};
