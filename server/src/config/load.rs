@@ -25,8 +25,8 @@ pub struct Explanation {
     pub findings: Vec<Finding>,
     /// What there is to tell without stopping.
     pub warnings: Vec<Warning>,
-    /// The ensemble that is configured, if one is and it has no fault of its own. This release
-    /// may still refuse to be a part of it.
+    /// The ensemble that is configured, if one is and the configuration has no fault. This
+    /// release may still refuse to be a part of it.
     pub ensemble: Option<Ensemble>,
     /// The settings, or every reason why there are none.
     pub settings: Result<Settings, ConfigError>,
@@ -81,8 +81,12 @@ pub fn explain(args: &StartArgs, env: &Env) -> Explanation {
         }
         .assemble(),
     };
-    whole.require_port(&values, &mut problems);
+    // The line of an unknown member may say the port.
+    if matches!(servers, Servers::One(_)) || servers.own(&my_id).is_some() {
+        whole.require_port(&values, &mut problems);
+    }
     Rules { values: &mut values, warnings: &mut warnings, problems: &mut problems }.apply();
+    let ensemble = ensemble.filter(|_| problems.is_empty());
     if let Servers::Several(lines) = &servers {
         refuse_unsupported(lines, &my_id, &mut findings, &mut problems);
     }

@@ -4,6 +4,7 @@
 mod check;
 #[path = "../../../engine/fuzz/src/config.rs"]
 mod config_target;
+mod ensemble;
 mod faults;
 mod fuzz;
 mod layers;

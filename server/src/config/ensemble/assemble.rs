@@ -26,9 +26,9 @@ pub(in crate::config) struct Assembly<'a> {
 }
 
 impl Assembly<'_> {
-    /// The ensemble, unless something about it adds a reason not to start.
+    /// The ensemble, unless a member is missing from it. Whatever is wrong adds a reason not to
+    /// start.
     pub(in crate::config) fn assemble(mut self) -> Option<Ensemble> {
-        let before = self.problems.len();
         let last_id = if self.values.get("extendedTypesEnabled") { 254 } else { 255 };
         let multi_address = self.values.get("multiAddress.enabled");
         let rules = Rules { last_id, multi_address, own: self.my_id.number() };
@@ -44,10 +44,7 @@ impl Assembly<'_> {
             self.check_clients(own);
         }
         self.limits();
-        if !complete || self.problems.len() > before {
-            return None;
-        }
-        let own = own?;
+        let own = own.filter(|_| complete)?;
         let (id, role) = (own.id, own.role);
         let settings = EnsembleSettings::from_values(self.values);
         Some(Ensemble { id, role, version: self.version(), members, settings })
@@ -71,10 +68,9 @@ impl Assembly<'_> {
         let (number, origin) = match self.my_id {
             MyId::Known(number, origin) => (*number, origin.clone()),
             MyId::Missing(file) => {
-                let text = "it is missing, and says which of the servers this one is; write the \
-                            number behind server. into it"
-                    .to_owned();
-                self.problem(Origin::File(file.clone()), text);
+                let text = "it is missing, and a server of an ensemble needs it; write the number \
+                            of this server into it, such as 1";
+                self.problem(Origin::File(file.clone()), text.to_owned());
                 return None;
             }
             MyId::Unknown => return None,
