@@ -22,9 +22,9 @@ check zoo.cfg` says the same about each line of a configuration.
 - **not yet**: it has no effect in this release, and the start says so.
 - **no meaning**: there is nothing here that it could change.
 
-That holds for one server on its own. What holds where several servers are listed follows behind \"in
-an ensemble\", where it differs. This release does not start with such a configuration: honoured there
-means that it is checked, and shown by `ringkeeper check`.
+That holds for one server on its own. What holds where several servers are listed follows behind
+\"in an ensemble\", where it differs. This release does not start with such a configuration: honoured
+there means that it is checked, and shown by `ringkeeper check`.
 
 A value is looked for in this order: options such as `--log-level`; `-Dname=value` on the command
 line; the same in `JVMFLAGS`, then in `SERVER_JVMFLAGS`; `zoo.cfg`, or the arguments `clientPort

@@ -12,7 +12,8 @@ pub(in crate::config) fn text(ensemble: &Ensemble) -> String {
     let Ensemble { id, role, members, version, settings } = ensemble;
     let (id, role) = (id.0, role.word());
     let mut text = format!(
-        "server {id} of {}, {role}; {} vote; version {version:x}; initLimit {} ms, syncLimit {} ms\n",
+        "server {id} of {}, {role}; {} vote; version {version:x}; initLimit {} ms, \
+         syncLimit {} ms\n",
         members.len(),
         ensemble.voters().count(),
         settings.init_limit.as_millis(),

@@ -6,8 +6,8 @@ use super::{INT_MAX, LONG_MAX, PORT, count, millis, ticks};
 
 pub(super) const TOPIC: Topic = Topic {
     title: "Ensemble",
-    about: "Several servers as one service. This release reads and checks such a configuration, and \
-            runs one server on its own.",
+    about: "Several servers as one service. This release reads and checks such a configuration, \
+            and runs one server on its own.",
     rows: ROWS,
 };
 
@@ -17,8 +17,8 @@ const NO_ENSEMBLE: &str = "this release runs one server on its own";
 const NO_SASL: &str = "this release runs one server on its own and has no SASL";
 const NO_PEER_SASL: &str = "servers do not authenticate to each other in this release; remove it, \
                             or stay with ZooKeeper until they do";
-const NO_GROUPS: &str = "every vote counts the same in this release; remove the groups and weights, \
-                         or stay with ZooKeeper";
+const NO_GROUPS: &str = "every vote counts the same in this release; remove the groups and \
+                         weights, or stay with ZooKeeper";
 const NO_OBSERVER_MASTER: &str = "followers feed no observers in this release; remove it";
 const NO_ORACLE: &str = "a majority decides here, and no oracle; remove it and list three servers \
                          that vote";
