@@ -23,8 +23,8 @@ check zoo.cfg` says the same about each line of a configuration.
 - **no meaning**: there is nothing here that it could change.
 
 That holds for one server on its own. What holds where several servers are listed follows behind
-\"in an ensemble\", where it differs. This release does not start with such a configuration: honoured
-there means that it is checked, and shown by `ringkeeper check`.
+\"in an ensemble\", where it differs. This release does not start with such a configuration:
+honoured there means that it is checked, and shown by `ringkeeper check`.
 
 A value is looked for in this order: options such as `--log-level`; `-Dname=value` on the command
 line; the same in `JVMFLAGS`, then in `SERVER_JVMFLAGS`; `zoo.cfg`, or the arguments `clientPort

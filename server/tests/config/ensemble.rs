@@ -8,13 +8,20 @@ use serde_json::Value;
 use super::Site;
 
 /// The file of ZooKeeper's own guide, for three servers and an observer.
-pub(super) const GUIDE: &str = "tickTime=2000\ndataDir=@\nclientPort=2181\ninitLimit=5\n\
-                     syncLimit=2\nserver.1=zoo1:2888:3888\nserver.2=zoo2:2888:3888\nserver.3=zoo3:2888:3888\n\
-                     server.4=zoo4:2888:3888:observer\n";
+pub(super) const GUIDE: &str = "\
+tickTime=2000
+dataDir=@
+clientPort=2181
+initLimit=5
+syncLimit=2
+server.1=zoo1:2888:3888
+server.2=zoo2:2888:3888
+server.3=zoo3:2888:3888
+server.4=zoo4:2888:3888:observer
+";
 
-pub(super) const VOTER: &str = "it is this server, one of 4, and would vote, and voting membership is \
-                     not supported yet; keep one server line, or none, or stay with ZooKeeper for an \
-                     ensemble";
+pub(super) const VOTER: &str = "it is this server, one of 4, and would vote, and voting membership is not supported yet; \
+     keep one server line, or none, or stay with ZooKeeper for an ensemble";
 const OBSERVER: &str = "it is this server, one of 4, and observers are not supported yet; keep one \
                         server line, or none, or stay with ZooKeeper for an ensemble";
 
