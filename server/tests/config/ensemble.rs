@@ -20,8 +20,9 @@ server.3=zoo3:2888:3888
 server.4=zoo4:2888:3888:observer
 ";
 
-pub(super) const VOTER: &str = "it is this server, one of 4, and would vote, and voting membership is not supported yet; \
-     keep one server line, or none, or stay with ZooKeeper for an ensemble";
+pub(super) const VOTER: &str = "\
+it is this server, one of 4, and would vote, and voting membership is not supported yet; keep one \
+server line, or none, or stay with ZooKeeper for an ensemble";
 const OBSERVER: &str = "it is this server, one of 4, and observers are not supported yet; keep one \
                         server line, or none, or stay with ZooKeeper for an ensemble";
 
