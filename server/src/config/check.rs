@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::Paint;
+use super::ensemble::report;
 use super::env::Env;
 use super::load::{Explanation, explain};
 use super::origin::{Origin, Problem, Warning};
@@ -92,6 +93,10 @@ impl Report<'_> {
             }
             self.entry(finding)?;
         }
+        if let Some(ensemble) = &self.explanation.ensemble {
+            let heading = self.paint.bold("ensemble");
+            write!(self.out, "{heading}\n{}", report::text(ensemble))?;
+        }
         for warning in loose_warnings(self.explanation) {
             writeln!(self.out, "{} {warning}", self.paint.warning("warning:"))?;
         }
@@ -109,7 +114,7 @@ impl Report<'_> {
                 self.paint.faint(&label)
             }
             Verdict::NotYet(_) | Verdict::Unknown(_) => self.paint.warning(&label),
-            Verdict::Refused(_) | Verdict::PartOf(_) | Verdict::Bad(_) => self.paint.bad(&label),
+            Verdict::Refused(_) | Verdict::Bad(_) => self.paint.bad(&label),
         };
         let position = position(&finding.entry.origin);
         let (name, value) = (&finding.entry.name, finding.shown());
@@ -173,6 +178,7 @@ fn as_json(explanation: &Explanation) -> serde_json::Value {
         "warnings": warnings,
         "problems": problems,
         "settings": settings,
+        "ensemble": explanation.ensemble.as_ref().map(report::json),
     })
 }
 

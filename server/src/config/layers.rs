@@ -26,6 +26,17 @@ pub struct Entry {
     pub origin: Origin,
 }
 
+/// A line of a server that a later line of the same file replaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Replaced {
+    /// The name, as written.
+    pub(super) name: String,
+    /// The line without effect.
+    pub(super) origin: Origin,
+    /// The line that has the last word.
+    pub(super) by: Origin,
+}
+
 /// All that was said.
 #[derive(Debug, Default)]
 pub(super) struct Layers {
@@ -33,6 +44,8 @@ pub(super) struct Layers {
     pub(super) entries: Vec<Entry>,
     pub(super) warnings: Vec<Warning>,
     pub(super) problems: Vec<Problem>,
+    /// Lines of servers that a later line of the same file replaces.
+    pub(super) replaced: Vec<Replaced>,
     /// What a missing setting is blamed on.
     pub(super) whole: Option<Arc<str>>,
 }
@@ -187,6 +200,13 @@ impl Layers {
         for duplicate in read.duplicates {
             let (key, at) = (&duplicate.shadowed.key, duplicate.line);
             let text = format!("{key}: line {at} sets it again and wins; remove one of them");
+            if is_server(key.trim()) {
+                self.replaced.push(Replaced {
+                    name: key.trim().to_owned(),
+                    origin: line(duplicate.shadowed.line),
+                    by: line(at),
+                });
+            }
             self.warn(line(duplicate.shadowed.line), text);
         }
         let mut dynamic = None;

@@ -1,15 +1,19 @@
 //! From the command line, the files and the environment to settings, or to all that is wrong.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::derive::Rules;
+use super::ensemble::assemble::Assembly;
+use super::ensemble::lines::{self, Listed};
+use super::ensemble::{Ensemble, PeerRole, membership};
 use super::env::Env;
 use super::layers::{self, Layers};
+use super::my_id::{self, MyId};
 use super::origin::{ConfigError, Origin, Problem, Warning, Weight};
 use super::resolve::{self, Finding, Held, Values, Verdict};
-use super::servers::{self, Client, Role, ServerLine};
+use super::servers::{self, ServerLine};
 use super::settings::Settings;
+use super::table::Deployment;
 use super::types::Listen;
 use super::value::Value;
 use crate::cli::StartArgs;
@@ -21,6 +25,9 @@ pub struct Explanation {
     pub findings: Vec<Finding>,
     /// What there is to tell without stopping.
     pub warnings: Vec<Warning>,
+    /// The ensemble that is configured, if one is and the configuration has no fault. This
+    /// release may still refuse to be a part of it.
+    pub ensemble: Option<Ensemble>,
     /// The settings, or every reason why there are none.
     pub settings: Result<Settings, ConfigError>,
 }
@@ -36,28 +43,104 @@ impl Settings {
 
 /// Loads the settings and says of each entry what became of it.
 pub fn explain(args: &StartArgs, env: &Env) -> Explanation {
-    let Layers { entries, mut warnings, mut problems, whole } = layers::gather(args, env);
-    let (mut findings, mut values) = resolve::resolve(entries);
+    let Layers { entries, mut warnings, mut problems, replaced, whole } = layers::gather(args, env);
+    let deployment = resolve::deployment(&entries);
+    let (mut findings, mut values) = resolve::resolve(entries, deployment);
     refuse_classes(&mut findings);
-    refuse_ensembles(&mut findings);
-    let server = server_line(&mut findings);
+    let servers = match deployment {
+        Deployment::Standalone => Servers::One(server_line(&mut findings)),
+        Deployment::Ensemble => {
+            lines::refuse_replaced(replaced, &mut warnings, &mut problems);
+            Servers::Several(lines::read(&mut findings, &values))
+        }
+    };
     problems.extend(findings.iter().filter_map(Finding::problem));
     warnings.extend(findings.iter().filter_map(Finding::warning));
     let whole = Whole { file: whole, clean: problems.is_empty() };
     whole.require_directory(&values, &mut problems);
-    let my_id = my_id(&values, env, &mut problems);
-    if let Some(server) = &server {
-        clients_of(server, &mut values, &mut problems);
-        warnings.extend(compare_ids(server, my_id));
+    let my_id = my_id::read(&values, env).unwrap_or_else(|problem| {
+        problems.push(problem);
+        MyId::Unknown
+    });
+    if let Some(own) = servers.own(&my_id) {
+        clients_of(own, &mut values, &mut problems);
     }
-    whole.require_port(&values, &mut problems);
+    let ensemble = match &servers {
+        Servers::One(server) => {
+            warnings.extend(server.as_ref().and_then(|server| compare_ids(server, &my_id)));
+            None
+        }
+        Servers::Several(lines) => Assembly {
+            lines,
+            unreadable: findings.iter().filter(|finding| is_refused_server(finding)).count(),
+            my_id: &my_id,
+            values: &mut values,
+            whole: whole.origin(),
+            warnings: &mut warnings,
+            problems: &mut problems,
+        }
+        .assemble(),
+    };
+    // The line of an unknown member may say the port.
+    if matches!(servers, Servers::One(_)) || servers.own(&my_id).is_some() {
+        whole.require_port(&values, &mut problems);
+    }
     Rules { values: &mut values, warnings: &mut warnings, problems: &mut problems }.apply();
+    let ensemble = ensemble.filter(|_| problems.is_empty());
+    if let Servers::Several(lines) = &servers {
+        refuse_unsupported(lines, &my_id, &mut findings, &mut problems);
+    }
     let settings = if problems.is_empty() {
-        Ok(Settings::from_values(&values, my_id))
+        Ok(Settings::from_values(&values, my_id.number(), ensemble.clone()))
     } else {
         Err(ConfigError { problems })
     };
-    Explanation { findings, warnings, settings }
+    Explanation { findings, warnings, ensemble, settings }
+}
+
+/// The server lines of a configuration.
+enum Servers {
+    /// The line of a server on its own, if there is one and it is good.
+    One(Option<(ServerLine, Origin)>),
+    /// Those of an ensemble that can be read.
+    Several(Vec<Listed>),
+}
+
+impl Servers {
+    /// The line of this server.
+    fn own(&self, my_id: &MyId) -> Option<(&ServerLine, &Origin)> {
+        match self {
+            Servers::One(server) => server.as_ref().map(|(line, origin)| (line, origin)),
+            Servers::Several(lines) => lines
+                .iter()
+                .find(|listed| my_id.number() == Some(listed.line.id))
+                .map(|listed| (&listed.line, &listed.origin)),
+        }
+    }
+}
+
+/// A server line that is no [`Listed`] one.
+fn is_refused_server(finding: &Finding) -> bool {
+    let server = finding.found.as_ref().is_some_and(|found| found.row.key == "server.*");
+    server && matches!(finding.verdict, Verdict::Bad(_) | Verdict::Refused(_))
+}
+
+/// What is beyond this release is refused at the line of this server, or at the first line.
+fn refuse_unsupported(
+    lines: &[Listed],
+    my_id: &MyId,
+    findings: &mut [Finding],
+    problems: &mut Vec<Problem>,
+) {
+    let own = lines.iter().find(|listed| my_id.number() == Some(listed.line.id));
+    let count = lines.len() + findings.iter().filter(|finding| is_refused_server(finding)).count();
+    let Some(why) = membership::unsupported(own.map(|own| own.line.role), count) else { return };
+    let first = lines.iter().min_by_key(|listed| listed.finding);
+    if let Some(blamed) = own.or(first) {
+        let finding = &mut findings[blamed.finding];
+        finding.verdict = Verdict::Refused(why);
+        problems.extend(finding.problem());
+    }
 }
 
 /// What the configuration as a whole has to have.
@@ -67,12 +150,16 @@ struct Whole {
 }
 
 impl Whole {
+    fn origin(&self) -> Origin {
+        self.file.clone().map_or(Origin::Bare, Origin::File)
+    }
+
     /// A configuration that has other faults may lack the setting only because of them.
     fn lacks(&self, problems: &mut Vec<Problem>, key: &str, example: &str) {
         if !self.clean {
             return;
         }
-        let origin = self.file.clone().map_or(Origin::Bare, Origin::File);
+        let origin = self.origin();
         let text = format!("{key}: it is not set; write {key}={example}");
         problems.push(Problem { origin, text });
     }
@@ -121,33 +208,12 @@ fn in_family(finding: &Finding, key: &str) -> bool {
         && finding.found.as_ref().is_some_and(|found| found.row.key == key)
 }
 
-/// More than one server is an ensemble. To run one of them alone would split it in two.
-fn refuse_ensembles(findings: &mut [Finding]) {
-    let servers: Vec<&mut Finding> =
-        findings.iter_mut().filter(|finding| in_family(finding, "server.*")).collect();
-    let count = servers.len();
-    if count < 2 {
-        return;
-    }
-    let mut first: Option<Origin> = None;
-    for finding in servers {
-        finding.verdict = match &first {
-            Some(first) => Verdict::PartOf(first.clone()),
-            None => Verdict::Refused(format!(
-                "{count} servers are listed, and this release runs one server on its own; keep \
-                 one server line, or none, or stay with ZooKeeper for an ensemble"
-            )),
-        };
-        first.get_or_insert_with(|| finding.entry.origin.clone());
-    }
-}
-
 /// The server line, with its origin, where there is a good one.
 fn server_line(findings: &mut [Finding]) -> Option<(ServerLine, Origin)> {
     let finding = findings.iter_mut().find(|finding| in_family(finding, "server.*"))?;
     let key = finding.found.as_ref().map(|found| found.key.clone())?;
     match servers::parse(&key, &finding.entry.value) {
-        Ok(server) if server.role == Role::Observer => {
+        Ok(server) if server.role == PeerRole::Observer => {
             let why = "a server on its own cannot be an observer; remove \":observer\"";
             finding.verdict = Verdict::Refused(why.to_owned());
             None
@@ -162,12 +228,12 @@ fn server_line(findings: &mut [Finding]) -> Option<(ServerLine, Origin)> {
 
 /// A server line may say where the clients connect. A port said elsewhere has to be the same.
 fn clients_of(
-    (server, origin): &(ServerLine, Origin),
+    (server, origin): (&ServerLine, &Origin),
     values: &mut Values,
     problems: &mut Vec<Problem>,
 ) {
-    let Client::At(listen, port) = &server.client else { return };
-    let port = i64::from(*port);
+    let Some(client) = &server.client else { return };
+    let port = i64::from(client.port);
     match values.number("clientPort") {
         Some(other) if other != port => {
             let said = values.origin("clientPort");
@@ -182,62 +248,18 @@ fn clients_of(
         Some(_) => {}
         None => values.set_number("clientPort", port, origin.clone()),
     }
-    if let (Listen::Host(host), Value::Absent) = (listen, &values.held("clientPortAddress").value) {
+    if let (Listen::Host(host), Value::Absent) =
+        (&client.listen, &values.held("clientPortAddress").value)
+    {
         let value = Value::Text(host.clone());
         let held = Held { value, text: host.clone(), origin: origin.clone() };
         values.set("clientPortAddress", held);
     }
 }
 
-/// The number of this server: that of the file in the data directory, or else of the image.
-fn my_id(values: &Values, env: &Env, problems: &mut Vec<Problem>) -> Option<u64> {
-    let Value::Text(directory) = &values.held("dataDir").value else { return None };
-    let path = Path::new(directory).join("myid");
-    let name: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
-    let (text, origin) = match env.read(&path) {
-        Ok(bytes) => (String::from_utf8_lossy(&bytes).into_owned(), Origin::File(name)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let text = env.get("ZOO_MY_ID")?.to_owned();
-            (text, Origin::Variable("ZOO_MY_ID".to_owned()))
-        }
-        Err(error) => {
-            let text = format!("it cannot be read: {error}; make it readable or remove it");
-            problems.push(Problem { origin: Origin::File(name), text });
-            return None;
-        }
-    };
-    let extended = values.get("extendedTypesEnabled");
-    match parse_id(text.trim(), extended) {
-        Ok(id) => Some(id),
-        Err(text) => {
-            problems.push(Problem { origin, text });
-            None
-        }
-    }
-}
-
-/// A server's number is one byte of the sessions that it makes, and one value of that byte is taken
-/// where ephemeral nodes carry their type.
-fn parse_id(text: &str, extended: bool) -> Result<u64, String> {
-    let shown: String = text.chars().take(40).collect();
-    let id = text.parse::<i64>().map_err(|_| {
-        format!("\"{shown}\" is not the number of a server; write a number such as 1")
-    })?;
-    let (max, why) = match extended {
-        true => (254, " with extendedTypesEnabled=true"),
-        false => (255, ""),
-    };
-    if !(1..=max).contains(&id) {
-        return Err(format!(
-            "{id} is no server's number: it is 1 to {max}{why}; write one of these"
-        ));
-    }
-    Ok(id.unsigned_abs())
-}
-
 /// A number that is not that of the only server line is perhaps a file of another server.
-fn compare_ids((server, origin): &(ServerLine, Origin), my_id: Option<u64>) -> Option<Warning> {
-    let mine = my_id.filter(|mine| *mine != server.id)?;
+fn compare_ids((server, origin): &(ServerLine, Origin), my_id: &MyId) -> Option<Warning> {
+    let mine = my_id.number().filter(|mine| *mine != server.id)?;
     let text = format!("server.{}: this server is number {mine} by its myid", server.id);
     Some(Warning { weight: Weight::Warning, origin: origin.clone(), text })
 }

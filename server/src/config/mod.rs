@@ -6,10 +6,12 @@
 
 pub mod check;
 mod derive;
+pub mod ensemble;
 mod env;
 mod layers;
 mod load;
 pub mod lookup;
+mod my_id;
 mod origin;
 pub mod page;
 pub mod properties;
@@ -23,6 +25,7 @@ pub mod tuned;
 mod types;
 mod value;
 
+pub use ensemble::Ensemble;
 pub use env::Env;
 pub use layers::Entry;
 pub use load::{Explanation, explain};

@@ -22,6 +22,10 @@ check zoo.cfg` says the same about each line of a configuration.
 - **not yet**: it has no effect in this release, and the start says so.
 - **no meaning**: there is nothing here that it could change.
 
+That holds for one server on its own. What holds where several servers are listed follows behind
+\"in an ensemble\", where it differs. This release does not start with such a configuration:
+honoured there means that it is checked, and shown by `ringkeeper check`.
+
 A value is looked for in this order: options such as `--log-level`; `-Dname=value` on the command
 line; the same in `JVMFLAGS`, then in `SERVER_JVMFLAGS`; `zoo.cfg`, or the arguments `clientPort
 dataDir [tickTime] [maxClientCnxns]` in its place; the file that `ringkeeper.include` names; the
@@ -51,9 +55,9 @@ pub fn markdown() -> String {
 const ALL_TEXT: &str = "a string takes all text";
 
 fn markdown_row(page: &mut String, row: &Row) {
-    let mut here = format!("**{}**", row.disposition.label());
-    if !row.disposition.reason().is_empty() {
-        write!(here, ": {}", row.disposition.reason()).expect(ALL_TEXT);
+    let mut here = disposition_cell(row.disposition);
+    if let Some(ensemble) = row.ensemble {
+        write!(here, "; in an ensemble {}", disposition_cell(ensemble)).expect(ALL_TEXT);
     }
     let cells = [
         format!("`{}`", row.key),
@@ -64,6 +68,12 @@ fn markdown_row(page: &mut String, row: &Row) {
     ];
     let escaped: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
     writeln!(page, "| {} |", escaped.join(" | ")).expect(ALL_TEXT);
+}
+
+fn disposition_cell(disposition: Disposition) -> String {
+    let (label, reason) = (disposition.label(), disposition.reason());
+    let separator = if reason.is_empty() { "" } else { ": " };
+    format!("**{label}**{separator}{reason}")
 }
 
 fn apache_default(row: &Row) -> String {
@@ -126,11 +136,26 @@ fn write_row(row: &Row, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let default = format!("{}{}", row.default_text(), apache_default(row));
     writeln!(out, "  {}  {}, default {default}", paint.good(row.key), row.kind.describe())?;
     writeln!(out, "      {}{}", row.doc, other_names(row))?;
-    match row.disposition {
-        Disposition::Honoured => Ok(()),
+    write_disposition("", row.disposition, paint, out)?;
+    match row.ensemble {
+        Some(ensemble) => write_disposition("in an ensemble ", ensemble, paint, out),
+        None => Ok(()),
+    }
+}
+
+/// A setting that is honoured by a server on its own needs no word of it.
+fn write_disposition(
+    prefix: &str,
+    disposition: Disposition,
+    paint: Paint,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match disposition {
+        Disposition::Honoured if prefix.is_empty() => Ok(()),
+        Disposition::Honoured => writeln!(out, "      {prefix}{}", disposition.label()),
         Disposition::Refused(why) | Disposition::NotYet(why) | Disposition::NoMeaning(why) => {
-            let label = format!("{}:", row.disposition.label());
-            writeln!(out, "      {} {why}", paint.warning(&label))
+            let label = format!("{}:", disposition.label());
+            writeln!(out, "      {prefix}{} {why}", paint.warning(&label))
         }
     }
 }
@@ -153,5 +178,8 @@ fn as_json(topic: &Topic, row: &Row) -> serde_json::Value {
         "meaning": row.doc,
         "disposition": row.disposition.label(),
         "reason": row.disposition.reason(),
+        "ensemble": row.ensemble.map(|disposition| {
+            json!({ "disposition": disposition.label(), "reason": disposition.reason() })
+        }),
     })
 }

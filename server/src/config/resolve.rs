@@ -1,13 +1,13 @@
 //! From what was said to what holds: each entry gets a verdict, each setting a value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::layers::Entry;
 use super::lookup::{self, Found};
 use super::origin::{Origin, Problem, Warning, Weight};
 use super::suggest;
-use super::table::{Disposition, Kind, Preset, Row, Source, Spelling};
+use super::table::{Deployment, Disposition, Kind, Preset, Row, Source, Spelling};
 use super::types::FromValue;
 use super::value::{self, Value};
 
@@ -27,8 +27,6 @@ pub struct Finding {
 pub enum Verdict {
     /// It is in effect.
     Used,
-    /// It belongs to a list that is refused where it begins.
-    PartOf(Origin),
     /// It is in effect and says what holds anyway.
     Default,
     /// Somebody else had the last word.
@@ -118,8 +116,19 @@ fn preset(row: &Row) -> Held {
     }
 }
 
+/// Whether the entries list several servers. A server counts once, however often it is listed.
+pub(super) fn deployment(entries: &[Entry]) -> Deployment {
+    let servers: BTreeSet<String> = entries
+        .iter()
+        .filter_map(|entry| lookup::find(&entry.name))
+        .filter(|found| found.row.key == "server.*")
+        .map(|found| found.key)
+        .collect();
+    if servers.len() < 2 { Deployment::Standalone } else { Deployment::Ensemble }
+}
+
 /// Gives each entry its verdict, and the values that follow.
-pub(super) fn resolve(entries: Vec<Entry>) -> (Vec<Finding>, Values) {
+pub(super) fn resolve(entries: Vec<Entry>, deployment: Deployment) -> (Vec<Finding>, Values) {
     let mut values = Values::presets();
     let mut winners: BTreeMap<String, Origin> = BTreeMap::new();
     let mut findings: Vec<Finding> = Vec::with_capacity(entries.len());
@@ -131,7 +140,7 @@ pub(super) fn resolve(entries: Vec<Entry>) -> (Vec<Finding>, Values) {
                 Some(winner) => Verdict::Overridden(winner.clone()),
                 None => {
                     winners.insert(found.key.clone(), entry.origin.clone());
-                    judge(&entry, found, &mut values)
+                    judge(&entry, found, deployment, &mut values)
                 }
             },
         };
@@ -181,9 +190,10 @@ fn unknown(entry: &Entry) -> Verdict {
     Verdict::Unknown(suggest::nearest(bare, names))
 }
 
-fn judge(entry: &Entry, found: &Found, values: &mut Values) -> Verdict {
+fn judge(entry: &Entry, found: &Found, deployment: Deployment, values: &mut Values) -> Verdict {
     let row = found.row;
-    match row.disposition {
+    let disposition = row.disposition_in(deployment);
+    match disposition {
         Disposition::NoMeaning(why) => return no_meaning(entry, row, why),
         Disposition::Refused(why) => return refused(entry, row, why),
         Disposition::Honoured | Disposition::NotYet(_) => {}
@@ -192,7 +202,7 @@ fn judge(entry: &Entry, found: &Found, values: &mut Values) -> Verdict {
         Ok(value) => value,
         Err(text) => return Verdict::Bad(text),
     };
-    if let Disposition::NotYet(why) = row.disposition {
+    if let Disposition::NotYet(why) = disposition {
         return if is_preset(row, &value) { Verdict::Default } else { Verdict::NotYet(why) };
     }
     if row.is_family() {
@@ -238,7 +248,6 @@ impl Finding {
             Verdict::Refused(why) | Verdict::Bad(why) => why,
             Verdict::Used
             | Verdict::Default
-            | Verdict::PartOf(_)
             | Verdict::Overridden(_)
             | Verdict::NotYet(_)
             | Verdict::NoMeaning(_)
@@ -251,7 +260,7 @@ impl Finding {
     /// What there is to tell the user about this entry.
     pub fn warning(&self) -> Option<Warning> {
         let (weight, said) = match &self.verdict {
-            Verdict::Refused(_) | Verdict::PartOf(_) | Verdict::Bad(_) => return None,
+            Verdict::Refused(_) | Verdict::Bad(_) => return None,
             Verdict::Overridden(by) => (Weight::Warning, self.overruled(by)?),
             Verdict::Used | Verdict::Default => self.spelling()?,
             Verdict::NotYet(why) => (Weight::Warning, format!("it has no effect: {why}")),
@@ -316,7 +325,7 @@ impl Finding {
             Verdict::Used => "used",
             Verdict::Default => "default",
             Verdict::Overridden(_) => "overridden",
-            Verdict::Refused(_) | Verdict::PartOf(_) => "refused",
+            Verdict::Refused(_) => "refused",
             Verdict::NotYet(_) => "not yet",
             Verdict::NoMeaning(_) => "no meaning",
             Verdict::Unknown(_) => "unknown",
@@ -329,7 +338,6 @@ impl Finding {
         match &self.verdict {
             Verdict::Used | Verdict::Default => self.spelling().map(|(_, text)| text),
             Verdict::Overridden(by) => Some(format!("{by} has the last word")),
-            Verdict::PartOf(first) => Some(format!("the list that begins at {first} is refused")),
             Verdict::Refused(why) | Verdict::Bad(why) => Some(why.clone()),
             Verdict::NotYet(why) | Verdict::NoMeaning(why) => Some((*why).to_owned()),
             Verdict::Unknown(near) => near.map(|near| format!("did you mean {near}?")),

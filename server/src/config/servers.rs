@@ -1,5 +1,6 @@
-//! The lines of `zoo.cfg` that name servers, and why this release takes at most one of them.
+//! The lines of `zoo.cfg` that name servers, as ZooKeeper 3.9 writes them.
 
+use super::ensemble::{ClientAddress, PeerAddress, PeerRole};
 use super::types::Listen;
 
 /// A server of the ensemble, from a line such as `server.1=host:2888:3888;2181`.
@@ -7,30 +8,14 @@ use super::types::Listen;
 pub(super) struct ServerLine {
     /// The number behind `server.`.
     pub(super) id: u64,
-    /// The addresses between servers, as written.
-    pub(super) addresses: Vec<String>,
-    /// Whether the server votes.
-    pub(super) role: Role,
-    /// Where the line says its clients connect.
-    pub(super) client: Client,
-}
-
-/// Whether a server votes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// It votes.
-    Participant,
-    /// It only listens.
-    Observer,
-}
-
-/// Where a server line says its clients connect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Client {
-    /// It does not say.
-    Unsaid,
-    /// To this address and port.
-    At(Listen, u16),
+    /// The addresses between servers, as written; never empty.
+    pub(super) addresses: Vec<PeerAddress>,
+    /// Whether the server votes, by the last of its addresses that says so.
+    pub(super) role: PeerRole,
+    /// Another role that an address before says; ZooKeeper refuses such a line.
+    pub(super) contradicted: Option<PeerRole>,
+    /// Where the line says its clients connect, if it does.
+    pub(super) client: Option<ClientAddress>,
 }
 
 const FORM: &str = "the form is server.1=host:2888:3888 and, if wanted, ;2181";
@@ -47,31 +32,33 @@ pub(super) fn parse(key: &str, text: &str) -> Result<ServerLine, String> {
     if parts.next().is_some_and(|secure| !secure.trim().is_empty()) {
         return Err("a second ; gives a TLS port, and this release has no TLS; remove it".into());
     }
-    let mut role = Role::Participant;
+    let mut roles = Vec::new();
     let mut addresses = Vec::new();
-    for address in servers.split('|') {
-        let (host, said) = quorum_address(address.trim())?;
-        role = said.unwrap_or(role);
-        addresses.push(host);
+    for text in servers.split('|') {
+        let (address, said) = quorum_address(text.trim())?;
+        roles.extend(said);
+        addresses.push(address);
     }
-    let client = client.map_or(Ok(Client::Unsaid), |text| client_address(text.trim()))?;
-    Ok(ServerLine { id, addresses, role, client })
+    let role = roles.last().copied().unwrap_or(PeerRole::Participant);
+    let contradicted = roles.into_iter().find(|said| *said != role);
+    let client = client.map_or(Ok(None), |text| client_address(text.trim()))?;
+    Ok(ServerLine { id, addresses, role, contradicted, client })
 }
 
-fn quorum_address(text: &str) -> Result<(String, Option<Role>), String> {
+fn quorum_address(text: &str) -> Result<(PeerAddress, Option<PeerRole>), String> {
     let (host, rest) = split_host(text)?;
     let mut parts = rest.split(':');
     let (Some(quorum), Some(election)) = (parts.next(), parts.next()) else {
         return Err(format!("\"{text}\" has not both ports between servers; {FORM}"));
     };
-    let (quorum, election) = (port(quorum)?, port(election)?);
-    if quorum == election {
-        return Err(format!("both ports between servers are {quorum}; they must differ"));
+    let (quorum_port, election_port) = (port(quorum)?, port(election)?);
+    if quorum_port == election_port {
+        return Err(format!("both ports between servers are {quorum_port}; they must differ"));
     }
     let role = match parts.next() {
         None => None,
-        Some(word) if word.eq_ignore_ascii_case("participant") => Some(Role::Participant),
-        Some(word) if word.eq_ignore_ascii_case("observer") => Some(Role::Observer),
+        Some(word) if word.eq_ignore_ascii_case("participant") => Some(PeerRole::Participant),
+        Some(word) if word.eq_ignore_ascii_case("observer") => Some(PeerRole::Observer),
         Some(word) => {
             return Err(format!("\"{word}\" is neither participant nor observer; {FORM}"));
         }
@@ -79,23 +66,23 @@ fn quorum_address(text: &str) -> Result<(String, Option<Role>), String> {
     if parts.next().is_some() {
         return Err(format!("\"{text}\" has too many parts; {FORM}"));
     }
-    Ok((host.to_owned(), role))
+    Ok((PeerAddress { host: host.to_owned(), quorum_port, election_port }, role))
 }
 
 /// `2181`, `host:2181` or `[address]:2181`.
-fn client_address(text: &str) -> Result<Client, String> {
+fn client_address(text: &str) -> Result<Option<ClientAddress>, String> {
     if text.is_empty() {
-        return Ok(Client::Unsaid);
+        return Ok(None);
     }
     if !text.contains(':') {
-        return Ok(Client::At(Listen::Any, port(text)?));
+        return Ok(Some(ClientAddress { listen: Listen::Any, port: port(text)? }));
     }
     let (host, number) = split_host(text)?;
     let listen = match host {
         "*" | "" => Listen::Any,
         host => Listen::Host(host.to_owned()),
     };
-    Ok(Client::At(listen, port(number)?))
+    Ok(Some(ClientAddress { listen, port: port(number)? }))
 }
 
 /// Splits off the host, which is in brackets where it has colons itself.
@@ -117,18 +104,36 @@ fn port(text: &str) -> Result<u16, String> {
 mod tests {
     use super::*;
 
+    fn address(host: &str, quorum_port: u16, election_port: u16) -> PeerAddress {
+        PeerAddress { host: host.to_owned(), quorum_port, election_port }
+    }
+
+    fn client(host: Option<&str>, port: u16) -> Option<ClientAddress> {
+        let listen = host.map_or(Listen::Any, |host| Listen::Host(host.to_owned()));
+        Some(ClientAddress { listen, port })
+    }
+
     #[test]
     fn forms_of_a_server_line() {
         let plain = parse("server.1", "zoo1:2888:3888").unwrap();
-        assert_eq!((plain.id, plain.role, plain.client), (1, Role::Participant, Client::Unsaid));
+        assert_eq!((plain.id, plain.role, plain.client), (1, PeerRole::Participant, None));
+        assert_eq!(plain.addresses, [address("zoo1", 2888, 3888)]);
         let full = parse("server.2", "[::1]:2888:3888:observer;[fe80::1]:2181").unwrap();
-        assert_eq!(full.addresses, ["::1"]);
-        assert_eq!(full.role, Role::Observer);
-        assert_eq!(full.client, Client::At(Listen::Host("fe80::1".into()), 2181));
+        assert_eq!(full.addresses, [address("::1", 2888, 3888)]);
+        assert_eq!(full.role, PeerRole::Observer);
+        assert_eq!(full.client, client(Some("fe80::1"), 2181));
         let any = parse("server.3", "a:1:2|b:3:4:participant;*:2181").unwrap();
-        assert_eq!(any.addresses, ["a", "b"]);
-        assert_eq!(any.client, Client::At(Listen::Any, 2181));
-        assert_eq!(parse("server.4", "a:1:2;2181").unwrap().client, Client::At(Listen::Any, 2181));
+        assert_eq!(any.addresses, [address("a", 1, 2), address("b", 3, 4)]);
+        assert_eq!((any.contradicted, any.client), (None, client(None, 2181)));
+        assert_eq!(parse("server.4", "a:1:2;2181").unwrap().client, client(None, 2181));
+        assert_eq!(parse("server.4", "a:1:2;").unwrap().client, None);
+    }
+
+    #[test]
+    fn addresses_with_two_roles_leave_a_contradiction() {
+        let line = parse("server.1", "a:1:2:observer|b:3:4:PARTICIPANT").unwrap();
+        assert_eq!(line.role, PeerRole::Participant);
+        assert_eq!(line.contradicted, Some(PeerRole::Observer));
     }
 
     #[test]
@@ -142,5 +147,7 @@ mod tests {
         assert!(said("server.1", "a:1:2:boss").contains("neither participant nor observer"));
         assert!(said("server.1", "a:1:2:observer:3").contains("too many parts"));
         assert!(said("server.1", "a:1:2;2181;2182").contains("TLS"));
+        assert!(said("server.1", "[::1:1:2").contains("is not an address with a port"));
+        assert!(said("server.1", "a:1:2|").contains("is not an address with a port"));
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use ringkeeper_engine::log::gathering::Target;
 
+use super::ensemble::Ensemble;
 use super::origin::Origin;
 use super::resolve::Values;
 use super::types::{
@@ -20,15 +21,22 @@ macro_rules! settings {
             $($(#[$doc])* pub $field: $type,)*
             /// The number in the file `myid`, or of `ZOO_MY_ID`; a server on its own needs none.
             pub my_id: Option<u64>,
+            /// The ensemble that the server is a member of; a server on its own has none.
+            pub ensemble: Option<Ensemble>,
             pub(super) origins: BTreeMap<&'static str, Origin>,
             pub(super) texts: BTreeMap<&'static str, String>,
         }
 
         impl Settings {
-            pub(super) fn from_values(values: &Values, my_id: Option<u64>) -> Settings {
+            pub(super) fn from_values(
+                values: &Values,
+                my_id: Option<u64>,
+                ensemble: Option<Ensemble>,
+            ) -> Settings {
                 Settings {
                     $($field: values.get($key),)*
                     my_id,
+                    ensemble,
                     origins: values.said().map(|(key, held)| (key, held.origin.clone())).collect(),
                     texts: values.said().map(|(key, held)| (key, held.text.clone())).collect(),
                 }

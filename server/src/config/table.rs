@@ -24,6 +24,8 @@ pub struct Row {
     pub apache: Apache,
     /// What Ringkeeper does with the setting.
     pub disposition: Disposition,
+    /// What it does with it where several servers are listed, unless that is the same.
+    pub ensemble: Option<Disposition>,
     /// What the setting means, in one sentence.
     pub doc: &'static str,
 }
@@ -202,6 +204,15 @@ pub enum Disposition {
     NoMeaning(&'static str),
 }
 
+/// Whether a configuration lists several servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deployment {
+    /// One server, or none, is listed: a server on its own.
+    Standalone,
+    /// Several servers are listed.
+    Ensemble,
+}
+
 impl Disposition {
     /// One word or two, for tables.
     pub fn label(self) -> &'static str {
@@ -262,6 +273,7 @@ impl Row {
             preset: Preset::Is(preset),
             apache: Apache::Same,
             disposition: Disposition::Honoured,
+            ensemble: None,
             doc: "",
         }
     }
@@ -311,6 +323,12 @@ impl Row {
         self
     }
 
+    /// What the setting does where several servers are listed.
+    pub(super) const fn in_ensemble(mut self, disposition: Disposition) -> Row {
+        self.ensemble = Some(disposition);
+        self
+    }
+
     pub(super) const fn doc(mut self, doc: &'static str) -> Row {
         self.doc = doc;
         self
@@ -319,6 +337,14 @@ impl Row {
     /// Whether the row stands for many keys, such as `server.1`, `server.2`.
     pub fn is_family(&self) -> bool {
         self.key.ends_with('*')
+    }
+
+    /// What Ringkeeper does with the setting in a configuration of this kind.
+    pub fn disposition_in(&self, deployment: Deployment) -> Disposition {
+        match deployment {
+            Deployment::Standalone => self.disposition,
+            Deployment::Ensemble => self.ensemble.unwrap_or(self.disposition),
+        }
     }
 
     /// The default, for a table.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::lookup::{self, rows};
 use super::settings::{FIELD_KEYS, FIELDS};
 use super::table::{Disposition, Kind, Preset, Row};
-use super::{Env, Settings};
+use super::{Env, Finding, Settings, ensemble, explain};
 use crate::cli::StartArgs;
 
 /// Settings the loader itself acts on, so that the server needs no field for them.
@@ -37,18 +37,93 @@ fn every_honoured_setting_has_a_field_and_the_other_way_round() {
 /// A setting that is said to be honoured and that nobody reads would be a lie.
 #[test]
 fn every_field_is_read_outside_of_the_configuration() {
+    assert_eq!(unread(FIELDS), [""; 0]);
+}
+
+/// The fields that no source but the configuration itself reads.
+fn unread(fields: &[&'static str]) -> Vec<&'static str> {
     let mut text = String::new();
     read_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
     assert!(text.len() > 10_000, "the sources are there");
-    let is_read = |field: &&&str| {
+    let is_read = |field: &&str| {
         let reading = format!("settings.{field}");
         text.match_indices(&reading).any(|(at, _)| {
             let behind = text[at + reading.len()..].chars().next();
             behind.is_none_or(|c| !c.is_alphanumeric() && c != '_')
         })
     };
-    let unread: Vec<_> = FIELDS.iter().filter(|field| !is_read(field)).collect();
-    assert_eq!(unread, [&""; 0]);
+    fields.iter().copied().filter(|field| !is_read(field)).collect()
+}
+
+/// Settings of an ensemble that the loader itself acts on.
+const ENSEMBLE_LOADER_KEYS: &[&str] = &["standaloneEnabled", "peerType"];
+
+#[test]
+fn every_setting_honoured_in_an_ensemble_has_a_field_and_the_other_way_round() {
+    let honoured: BTreeSet<&str> = rows()
+        .filter(|row| row.ensemble == Some(Disposition::Honoured))
+        .map(|row| row.key)
+        .filter(|key| !ENSEMBLE_LOADER_KEYS.contains(key))
+        .collect();
+    let fields: BTreeSet<&str> = ensemble::FIELD_KEYS.iter().copied().collect();
+    assert_eq!(honoured, fields);
+}
+
+/// Fields of an ensemble that nobody reads yet, since none starts. One that the server comes to
+/// read leaves the list; none is added.
+const UNREAD_OF_ENSEMBLE: &[&str] = &[
+    "init_limit",
+    "sync_limit",
+    "connect_to_learner_master_limit",
+    "listen_on_all_ips",
+    "sync_enabled",
+    "multi_address",
+    "reachability_check",
+    "reachability_check_timeout",
+    "leader_serves",
+    "leader_nodelay",
+    "follower_nodelay",
+    "cnx_timeout",
+    "quorum_cnxn_timeout",
+    "tcp_keep_alive",
+    "election_port_bind_retry",
+    "min_notification_interval",
+    "max_notification_interval",
+    "max_time_to_wait_for_epoch",
+    "max_concurrent_snap_syncs",
+    "max_concurrent_diff_syncs",
+    "leader_connect_delay",
+    "observer_reconnect_delay",
+    "observer_election_delay",
+    "commit_log_count",
+    "snapshot_size_factor",
+    "force_snapshot_sync",
+];
+
+#[test]
+fn every_unread_field_of_an_ensemble_is_known() {
+    assert_eq!(unread(ensemble::FIELDS), UNREAD_OF_ENSEMBLE);
+}
+
+#[test]
+fn every_number_of_an_ensemble_takes_both_ends_of_its_range() {
+    let servers = ["server.1=a:1:2", "server.2=b:1:2"].map(str::to_owned);
+    for row in rows().filter(|row| row.ensemble == Some(Disposition::Honoured)) {
+        let Kind::Integer { min, max, .. } = row.kind else { continue };
+        for end in [min, max] {
+            let mut definitions = servers.to_vec();
+            definitions.push(format!("{}={end}", row.key));
+            // So short a tick leaves every number of ticks below the 32 bits of ZooKeeper.
+            definitions.push("tickTime=1".to_owned());
+            let args = StartArgs { definitions, ..StartArgs::default() };
+            let said = explain(&args, &Env::from_pairs([("ZOO_MY_ID", "1")]));
+            let bad = said.findings.iter().filter_map(Finding::problem);
+            assert!(bad.clone().all(|problem| problem.text.starts_with("server.")), "{}", row.key);
+            // No time at all is in the range of ZooKeeper, which refuses it later, too.
+            let none = end == 0 && ["initLimit", "syncLimit"].contains(&row.key);
+            assert_eq!(said.ensemble.is_some(), !none, "{}={end}", row.key);
+        }
+    }
 }
 
 /// Everything below a directory but the configuration itself.

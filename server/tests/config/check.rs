@@ -67,8 +67,7 @@ zoo.cfg
     2  refused     server.1=a:1:2
                    2 servers are listed, and this release runs one server on its own; keep one \
 server line, or none, or stay with ZooKeeper for an ensemble
-    3  refused     server.2=b:1:2
-                   the list that begins at zoo.cfg:2 is refused
+    3  used        server.2=b:1:2
     4  bad value   tickTime=fast
                    \"fast\" is not a number of milliseconds; write tickTime=3000
 command line
@@ -77,6 +76,9 @@ environment
 ZOO_TICK_TIME  overridden  tickTime=3000
                    zoo.cfg:4 has the last word
 warning: ZOO_TICKTIME: it is not known; did you mean ZOO_TICK_TIME?
+warning: zoo.cfg:2: server.*: 2 servers vote, so that neither may fail; list a third one
+warning: zoo.cfg: initLimit: it is not set, and counts as 10; ZooKeeper does not start without it
+warning: zoo.cfg: syncLimit: it is not set, and counts as 5; ZooKeeper does not start without it
 A server would not start with this, for 2 reasons.
 "
     );

@@ -10,7 +10,9 @@ fn an_ensemble_is_refused_where_it_begins() {
     );
     assert_eq!(
         site.error(),
-        "zoo.cfg:3: server.1: 3 servers are listed, and this release runs one server on its own; \
+        "myid: it is missing, and a server of an ensemble needs it; write the number of this \
+         server into it, such as 1\n\
+         zoo.cfg:3: server.1: 3 servers are listed, and this release runs one server on its own; \
          keep one server line, or none, or stay with ZooKeeper for an ensemble"
     );
 }
@@ -19,8 +21,12 @@ fn an_ensemble_is_refused_where_it_begins() {
 fn an_ensemble_in_its_own_file_is_refused_too() {
     let site = Site::new("dataDir=@\nclientPort=2181\ndynamicConfigFile=@/zoo.cfg.dynamic\n");
     site.write("zoo.cfg.dynamic", "server.1=a:1:2;2181\nserver.2=b:1:2;2181\n");
+    site.write("myid", "1");
     let error = site.error();
-    assert!(error.starts_with("zoo.cfg.dynamic:1: server.1: 2 servers are listed"), "{error}");
+    assert!(
+        error.starts_with("zoo.cfg.dynamic:1: server.1: it is this server, one of 2"),
+        "{error}"
+    );
     std::fs::remove_file(site.path("zoo.cfg.dynamic")).unwrap();
     let error = site.error();
     assert!(error.starts_with("zoo.cfg.dynamic: it cannot be read: No such file"), "{error}");
@@ -224,7 +230,7 @@ fn server_number_outside_one_byte_is_refused() {
     for text in ["0", "-1", "300"] {
         site.write("myid", text);
         let expected =
-            format!("myid: {text} is no server's number: it is 1 to 255; write one of these");
+            format!("myid: {text} cannot be the number of a server; use one from 1 to 255");
         assert_eq!(site.error(), expected);
     }
     assert_eq!(
@@ -232,8 +238,8 @@ fn server_number_outside_one_byte_is_refused() {
             extended.write("myid", "255");
             extended.error()
         },
-        "myid: 255 is no server's number: it is 1 to 254 with extendedTypesEnabled=true; write \
-         one of these"
+        "myid: 255 cannot be the number of a server while extendedTypesEnabled=true; use one \
+         from 1 to 254"
     );
 }
 

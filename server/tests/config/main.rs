@@ -4,6 +4,8 @@
 mod check;
 #[path = "../../../engine/fuzz/src/config.rs"]
 mod config_target;
+mod ensemble;
+mod ensemble_faults;
 mod faults;
 mod fuzz;
 mod layers;

@@ -1,5 +1,6 @@
 //! TLS.
 
+use super::super::table::Disposition::Refused;
 use super::super::table::{Kind, Row, Topic};
 use super::PORT;
 
@@ -11,6 +12,9 @@ pub(super) const TOPIC: Topic = Topic {
 
 const NO_TLS: &str = "this release has no TLS; put a TLS proxy before it, or stay with ZooKeeper \
                       until it does";
+
+const NO_PEER_TLS: &str = "servers have no TLS between each other in this release; keep them in a \
+                           network of their own without it, or stay with ZooKeeper until they do";
 
 const ROWS: &[Row] = &[
     Row::parsed("secureClientPort", PORT, "0").refused(NO_TLS).doc("The TCP port for TLS clients."),
@@ -31,16 +35,20 @@ const ROWS: &[Row] = &[
     Row::property("ssl.quorum.*", Kind::Text, "")
         .unset()
         .refused(NO_TLS)
+        .in_ensemble(Refused(NO_PEER_TLS))
         .doc("Keys, certificates, protocols and checks of TLS between servers."),
     Row::parsed("sslQuorum", Kind::Switch, "false")
         .properties(&["zookeeper.sslQuorum"])
         .refused(NO_TLS)
+        .in_ensemble(Refused(NO_PEER_TLS))
         .doc("Whether servers talk TLS to each other."),
     Row::parsed("portUnification", Kind::Switch, "false")
         .refused(NO_TLS)
+        .in_ensemble(Refused(NO_PEER_TLS))
         .doc("Whether the ports between servers take both plain and TLS connections."),
     Row::parsed("sslQuorumReloadCertFiles", Kind::Switch, "false")
         .refused(NO_TLS)
+        .in_ensemble(Refused(NO_PEER_TLS))
         .doc("Whether changed certificates between servers are loaded while running."),
     Row::property("fips-mode", Kind::Switch, "true")
         .no_meaning("it restricts TLS and the DIGEST-MD5 exchange, and this release has neither")
