@@ -58,13 +58,34 @@ impl Collection {
     }
 }
 
+/// A part of a report, and where it goes when it is complete.
+pub(super) struct Part {
+    report: PartialReport,
+    complete: oneshot::Sender<PartialReport>,
+}
+
+impl Part {
+    fn new(complete: oneshot::Sender<PartialReport>) -> Part {
+        Part { report: PartialReport::default(), complete }
+    }
+
+    /// Whether nothing waits for the report any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.complete.is_closed()
+    }
+
+    fn finish(self) {
+        // The one that waited may have gone.
+        let _ = self.complete.send(self.report);
+    }
+}
+
 /// The part of one shard, while it is made.
 pub(super) struct ShardJob {
     collection: &'static Collection,
     shards: usize,
     cursor: Cursor,
-    report: PartialReport,
-    complete: oneshot::Sender<PartialReport>,
+    pub(super) part: Part,
 }
 
 impl ShardJob {
@@ -74,51 +95,44 @@ impl ShardJob {
         shards: usize,
         complete: oneshot::Sender<PartialReport>,
     ) -> ShardJob {
-        let (cursor, report) = (Cursor::default(), PartialReport::default());
-        ShardJob { collection, shards, cursor, report, complete }
+        ShardJob { collection, shards, cursor: Cursor::default(), part: Part::new(complete) }
     }
 
     /// Reads one slice. A report that nothing waits for any more is done.
     pub(super) fn step(&mut self, shard: &mut Shard, latencies: &mut ShardLatencies) -> Progress {
-        if self.is_abandoned() {
+        if self.part.is_abandoned() {
             return Progress::Done;
         }
-        let ShardJob { collection, shards, cursor, report, .. } = self;
-        (collection.shard)(&mut Slice { shard, latencies, shards: *shards, cursor, report })
-    }
-
-    /// Whether nothing waits for the report any more.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.complete.is_closed()
+        let ShardJob { collection, shards, cursor, part } = self;
+        let (shards, report) = (*shards, &mut part.report);
+        (collection.shard)(&mut Slice { shard, latencies, shards, cursor, report })
     }
 
     /// Hands the part over.
     pub(super) fn finish(self) {
-        // The one that waited may have gone.
-        let _ = self.complete.send(self.report);
+        self.part.finish();
     }
 }
 
 /// The part of the node, while it is made.
 pub(super) struct NodeJob {
     share: NodeShare,
-    report: PartialReport,
     after: Option<SessionId>,
-    complete: oneshot::Sender<PartialReport>,
+    part: Part,
 }
 
 impl NodeJob {
     /// Nothing is done yet.
     pub(super) fn new(share: NodeShare, complete: oneshot::Sender<PartialReport>) -> NodeJob {
-        NodeJob { share, report: PartialReport::default(), after: None, complete }
+        NodeJob { share, after: None, part: Part::new(complete) }
     }
 
     /// Reads one slice. A report that nothing waits for any more is done.
     pub(super) fn step(&mut self, replica: &Replica) -> Progress {
-        if self.complete.is_closed() || self.share != NodeShare::Sessions {
+        if self.part.is_abandoned() || self.share != NodeShare::Sessions {
             return Progress::Done;
         }
-        let (table, sessions) = (replica.sessions(), &mut self.report.sessions);
+        let (table, sessions) = (replica.sessions(), &mut self.part.report.sessions);
         if self.after.is_none() {
             sessions.reserve(table.len());
         }
@@ -134,13 +148,13 @@ impl NodeJob {
 
     /// Hands the part over.
     pub(super) fn finish(self) {
-        // The one that waited may have gone.
-        let _ = self.complete.send(self.report);
+        self.part.finish();
     }
 
     /// Hands another part over.
     #[cfg(test)]
-    pub(super) fn finish_with(self, report: PartialReport) {
-        NodeJob { report, ..self }.finish();
+    pub(super) fn finish_with(mut self, report: PartialReport) {
+        self.part.report = report;
+        self.finish();
     }
 }

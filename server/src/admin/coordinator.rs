@@ -11,7 +11,7 @@ use super::collection::{Collection, NodeJob, NodeShare, ShardJob, Size};
 use super::inbox::Inbox;
 use super::partial::PartialReport;
 use super::state::ServerState;
-use super::word::{Answer, Text, Word};
+use super::words::{Answer, Text, Word};
 use super::workers::Workers;
 use crate::node::waker::Waker;
 

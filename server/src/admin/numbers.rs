@@ -10,9 +10,7 @@ use super::facts::Startup;
 use super::host::file_descriptors;
 use super::latency::{Latencies, Summary, percentiles};
 use super::partial::Counts;
-use super::sources::ReportSources;
-use super::state::{DatabaseSize, ServerState};
-use super::totals::Totals;
+use super::state::{DatabaseSize, ReportSources, ServerState, Totals};
 use crate::log::writer::FlushStats;
 use crate::storage::snapshots::SnapshotStats;
 

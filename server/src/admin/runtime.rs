@@ -10,8 +10,7 @@ use tokio::sync::oneshot;
 
 use super::coordinator::ReportCoordinator;
 use super::http::{self, Ports};
-use super::sources::ReportSources;
-use super::state::ServerState;
+use super::state::{ReportSources, ServerState};
 use super::workers::Workers;
 use crate::config::Settings;
 use crate::node::waker::Waker;

@@ -13,8 +13,8 @@ use super::coordinator::{ReportCoordinator, ShardTask, TextReceiver};
 use super::latency::ShardLatencies;
 use super::pending_texts::PendingTexts;
 use super::slices::Progress;
-use super::word::Answer;
 use super::words;
+use super::words::Answer;
 
 /// Jobs that are completed in one turn at the most.
 const JOBS_PER_TURN: usize = 8;

@@ -15,8 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::coordinator::{ReportCoordinator, ShardTask};
 use super::partial::PartialReport;
 use super::shard_reporter::ShardReporter;
-use super::sources::ReportSources;
-use super::state::ServerState;
+use super::state::{ReportSources, ServerState};
 use super::words;
 use super::words::conf::tests::facts;
 use super::workers::Workers;
@@ -355,5 +354,5 @@ fn shards_stop_working_on_a_report_that_nothing_waits_for() {
     let Some(ShardTask::Collect(job)) = server.coordinator.shards[1].pop() else {
         panic!("the other shard has its job")
     };
-    assert!(job.is_abandoned());
+    assert!(job.part.is_abandoned());
 }

@@ -32,26 +32,17 @@ impl Workers {
         Ok(Workers { jobs })
     }
 
-    /// Has a job run. One whose result is not waited for any more is run all the same.
-    pub(super) fn submit<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> oneshot::Receiver<T> {
-        let (result, finished) = oneshot::channel();
-        let job = Box::new(move || {
-            // The one that waited may have gone.
-            let _ = result.send(job());
-        });
-        self.jobs.send(job).expect("the threads live as long as this handle");
-        finished
-    }
-
-    /// Has a job run, and returns its result.
+    /// Runs a job, and returns its result. One whose result is not waited for any more is run all
+    /// the same.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> T {
-        self.submit(job).await.expect("a job that panics ends the process")
+        let (result, finished) = oneshot::channel();
+        // The one that waited may have gone.
+        let job = Box::new(move || drop(result.send(job())));
+        self.jobs.send(job).expect("the threads live as long as this handle");
+        finished.await.expect("a job that panics ends the process")
     }
 
     /// How many jobs wait.

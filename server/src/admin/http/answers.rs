@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::UNIX_EPOCH;
 
-use ringkeeper_engine::{Millis, snapshot};
+use ringkeeper_engine::op::OpSpec;
+use ringkeeper_engine::{Millis, SessionId, snapshot};
 
-use super::connections;
 use super::fields::{Fields, Json};
 use super::input::{CommandInput, value};
 use crate::admin::host::Host;
 use crate::admin::numbers::Numbers;
-use crate::admin::partial::PartialReport;
+use crate::admin::partial::{ConnLine, PartialReport};
 use crate::admin::state::{MODE, ServerState};
+use crate::admin::words::conns::{address, avg_latency, min_latency};
 use crate::admin::words::{envi, mntr};
 
 /// An answer that the shards contribute to.
@@ -46,8 +47,38 @@ pub(super) fn configuration(input: &CommandInput<'_>) -> Fields {
 }
 
 pub(super) fn connections(_: &CommandInput<'_>, report: &PartialReport) -> Fields {
-    let all: Vec<Json> = report.conns.iter().map(|conn| connections::full(conn).into()).collect();
+    let all: Vec<Json> = report.conns.iter().map(|conn| full(conn).into()).collect();
     with_connections(Fields::new(), all)
+}
+
+/// A connection in `stats`.
+fn brief(conn: &ConnLine) -> Fields {
+    Fields::new()
+        .with("remote_socket_address", address(conn.peer).to_string())
+        .with("interest_ops", i64::from(conn.interest))
+        .with("outstanding_requests", u64::try_from(conn.queued).unwrap_or(u64::MAX))
+        .with("packets_received", conn.stats.received)
+        .with("packets_sent", conn.stats.sent)
+}
+
+/// A connection in `connections`: without a session, as in `stats`.
+fn full(conn: &ConnLine) -> Fields {
+    let (fields, stats) = (brief(conn), &conn.stats);
+    if conn.session == SessionId::NONE {
+        return fields;
+    }
+    fields
+        .with("session_id", conn.session.0)
+        .with("last_operation", OpSpec::of(stats.last_op).short)
+        .with("established", stats.established.0)
+        .with("session_timeout", conn.timeout_ms)
+        .with("last_cxid", stats.last_cxid)
+        .with("last_zxid", stats.last_zxid)
+        .with("last_response_time", stats.last_response)
+        .with("last_latency", stats.last_latency)
+        .with("min_latency", min_latency(stats))
+        .with("avg_latency", avg_latency(stats))
+        .with("max_latency", stats.max_latency)
 }
 
 /// There are no connections under TLS.
@@ -204,7 +235,7 @@ fn signed(number: impl TryInto<i64>) -> i64 {
 }
 
 pub(super) fn stats(input: &CommandInput<'_>, report: &PartialReport) -> Fields {
-    let all: Vec<Json> = report.conns.iter().map(|conn| connections::brief(conn).into()).collect();
+    let all: Vec<Json> = report.conns.iter().map(|conn| brief(conn).into()).collect();
     with_connections(server_stats(input, report), all)
 }
 

@@ -8,7 +8,6 @@ mod answers;
 mod auth;
 mod command;
 mod configuration;
-mod connections;
 mod fields;
 mod input;
 mod ports;

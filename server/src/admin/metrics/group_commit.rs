@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::exposition::{Exposition, Kind};
-use crate::admin::sources::ReportSources;
+use crate::admin::state::ReportSources;
 
 pub(super) fn write(sources: &ReportSources, out: &mut Exposition) {
     let pace = *sources.gauges.pace.lock();

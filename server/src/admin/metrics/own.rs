@@ -8,7 +8,7 @@ use super::exposition::{Exposition, Kind};
 use crate::admin::host::memory_in_use;
 use crate::admin::latency::{Latencies, within};
 use crate::admin::numbers::Numbers;
-use crate::admin::sources::ReportSources;
+use crate::admin::state::ReportSources;
 
 /// Bounds of times, in microseconds.
 const TIMES_US: &[u64] = &[

@@ -1,8 +1,8 @@
 //! `conf` and `dirs`: the settings that tell servers apart, and what their directories hold.
 
+use super::{Answer, Word};
 use crate::admin::facts::ServerFacts;
 use crate::admin::state::DirBytes;
-use crate::admin::word::{Answer, Word};
 
 pub(super) static CONF: Word = Word::new(
     b"conf",

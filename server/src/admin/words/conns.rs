@@ -7,9 +7,9 @@ use ringkeeper_engine::SessionId;
 use ringkeeper_engine::op::OpSpec;
 use ringkeeper_engine::shard::ConnStats;
 
+use super::{Answer, Text, Word};
 use crate::admin::collection::Collection;
 use crate::admin::partial::{ConnLine, PartialReport};
-use crate::admin::word::{Answer, Text, Word};
 
 pub(super) static CONS: Word =
     Word::new(b"cons", Answer::Report(&CONNECTIONS, Text::Long(|_, report| cons(report))));

@@ -6,12 +6,12 @@ use std::fmt::Write;
 use ringkeeper_engine::{Millis, Now, SessionId};
 
 use super::conns::address;
+use super::{Answer, Text, Word};
 use crate::admin::collection::{Collection, NodeShare};
 use crate::admin::date;
 use crate::admin::facts::ServerFacts;
 use crate::admin::partial::{ConnLine, PartialReport};
 use crate::admin::state::Ephemerals;
-use crate::admin::word::{Answer, Text, Word};
 
 pub(super) static DUMP: Word = Word::new(
     b"dump",

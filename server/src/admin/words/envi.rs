@@ -1,7 +1,7 @@
 //! `envi`: where the server runs.
 
+use super::{Answer, Word};
 use crate::admin::host::Host;
-use crate::admin::word::{Answer, Word};
 
 pub(super) static ENVI: Word =
     Word::new(b"envi", Answer::Lookup(|state| envi(&state.sources.facts.version, &Host::look())));

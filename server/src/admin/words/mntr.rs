@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use super::mntr_rows::{ROWS, Show};
+use super::{Answer, Text, Word};
 use crate::admin::collection::COUNTS;
 use crate::admin::latency::{PERCENTILES, Summary, decimal};
 use crate::admin::numbers::Numbers;
-use crate::admin::word::{Answer, Text, Word};
 
 pub(super) static MNTR: Word = Word::new(
     b"mntr",

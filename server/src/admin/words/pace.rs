@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use ringkeeper_engine::log::gathering::PaceReport;
 
-use crate::admin::word::{Access, Answer, Word};
+use super::{Access, Answer, Word};
 
 pub(super) static PACE: Word = Word {
     access: Access::Always,

@@ -4,11 +4,11 @@
 use std::fmt::Write;
 
 use super::conns;
+use super::{Answer, Text, Word};
 use crate::admin::collection::{COUNTS, Collection};
 use crate::admin::latency::decimal;
 use crate::admin::partial::PartialReport;
 use crate::admin::state::{DatabaseSize, MODE, ServerState};
-use crate::admin::word::{Answer, Text, Word};
 
 pub(super) static SRVR: Word = Word::new(
     b"srvr",

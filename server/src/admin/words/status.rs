@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use ringkeeper_engine::Zxid;
 
-use crate::admin::word::{Answer, Word};
+use super::{Answer, Word};
 
 pub(super) static RUOK: Word = Word::new(b"ruok", Answer::Now(|_, _| "imok".to_owned()));
 pub(super) static ISRO: Word = Word::new(b"isro", Answer::Now(|_, _| "rw".to_owned()));

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
+use super::{Answer, Text, Word};
 use crate::admin::collection::Collection;
 use crate::admin::partial::PartialReport;
 use crate::admin::slices::Progress;
-use crate::admin::word::{Answer, Text, Word};
 
 pub(super) static WCHS: Word =
     Word::new(b"wchs", Answer::Report(&SUMMARY, Text::Long(|_, report| summary(report))));
