@@ -98,6 +98,11 @@ impl ShardJob {
         ShardJob { collection, shards, cursor: Cursor::default(), part: Part::new(complete) }
     }
 
+    /// How much it may be.
+    pub(super) fn size(&self) -> Size {
+        self.collection.size
+    }
+
     /// Reads one slice. A report that nothing waits for any more is done.
     pub(super) fn step(&mut self, shard: &mut Shard, latencies: &mut ShardLatencies) -> Progress {
         if self.part.is_abandoned() {

@@ -21,8 +21,8 @@ const LISTS_MAX: usize = 4;
 /// Reports of numbers at a time. They have permits of their own because no client can hold them up:
 /// their texts are short.
 const NUMBERS_MAX: usize = 8;
-/// Lookups at a time. A disk that does not answer holds up no other words.
-const LOOKUPS_MAX: usize = 8;
+/// Words at a time that read the data directories. A disk that does not answer holds up no others.
+const FILES_MAX: usize = 8;
 
 /// Asks the threads of the server for their parts of reports. There is one per server.
 pub struct ReportCoordinator {
@@ -38,7 +38,7 @@ pub struct ReportCoordinator {
 struct Permits {
     lists: Arc<Semaphore>,
     numbers: Arc<Semaphore>,
-    lookups: Arc<Semaphore>,
+    files: Arc<Semaphore>,
 }
 
 /// The client that a word's text is for. Numbers are not used again while the server runs, so a
@@ -82,7 +82,7 @@ impl ReportCoordinator {
         let permits = Permits {
             lists: semaphore(LISTS_MAX),
             numbers: semaphore(NUMBERS_MAX),
-            lookups: semaphore(LOOKUPS_MAX),
+            files: semaphore(FILES_MAX),
         };
         ReportCoordinator {
             state,
@@ -114,10 +114,15 @@ impl ReportCoordinator {
         let state = self.state.clone();
         match word.answer {
             Answer::Now(_) => unreachable!("the shard answers {}", word.text()),
-            Answer::Lookup(lookup) => {
-                let permit = acquire(&self.permits.lookups).await;
+            Answer::Host(lookup) => {
+                let permit = acquire(&self.permits.numbers).await;
                 let make = move || WordText::new(lookup(&state), permit);
-                self.workers.run(make).await
+                self.workers.texts.run(make).await
+            }
+            Answer::Files(lookup) => {
+                let permit = acquire(&self.permits.files).await;
+                let make = move || WordText::new(lookup(&state), permit);
+                self.workers.files.run(make).await
             }
             Answer::Report(collection, text) => {
                 let permit = acquire(self.permits.of(collection.size)).await;
@@ -126,7 +131,7 @@ impl ReportCoordinator {
                     Text::Short(text) => WordText::new(text(&state, &report), permit),
                     Text::Long(text) => {
                         let make = move || WordText::new(text(&state, &report), permit);
-                        self.workers.run(make).await
+                        self.workers.texts.run(make).await
                     }
                 }
             }

@@ -8,7 +8,7 @@ use ringkeeper_engine::shard::{self, Shard, WordEvent};
 use ringkeeper_engine::watch::ConnId;
 use tokio::task::AbortHandle;
 
-use super::collection::ShardJob;
+use super::collection::{ShardJob, Size};
 use super::coordinator::{ReportCoordinator, ShardTask, TextReceiver};
 use super::latency::ShardLatencies;
 use super::pending_texts::PendingTexts;
@@ -88,6 +88,8 @@ impl ShardReporter {
         }
         while let Some(task) = self.coordinator.shards[usize::from(self.shard)].pop() {
             match task {
+                // Numbers do not wait for lists.
+                ShardTask::Collect(job) if job.size() == Size::Fixed => self.jobs.push_front(job),
                 ShardTask::Collect(job) => self.jobs.push_back(job),
                 ShardTask::Send(receiver, text) => {
                     if self.is_waiting(receiver) {

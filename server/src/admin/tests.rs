@@ -280,13 +280,35 @@ fn flood_of_lookups_is_answered_by_few_workers() {
     while !left.is_empty() {
         assert!(asked.elapsed() < PATIENCE, "{} of {FLOOD} wait", left.len());
         server.turn();
-        assert!(server.coordinator.workers.waiting() <= 8, "as many as there are permits");
+        assert!(server.coordinator.workers.files.waiting() <= 8, "as many as there are permits");
         left.retain(|conn| {
             let open = server.shards[0].0.conn(*conn).expect("it waits for its text");
             open.phase != Phase::Closing || !open.out.starts_with(b"clientPort=2181\n")
         });
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn disk_that_does_not_answer_holds_up_no_other_word() {
+    let mut server = all();
+    server.coordinator.state.listens_on(2_181);
+    let (release, waits) = crossbeam::channel::bounded::<()>(0);
+    for _ in 0..2 {
+        let (coordinator, waits) = (server.coordinator.clone(), waits.clone());
+        server
+            .runtime
+            .spawn(async move { coordinator.workers.files.run(move || waits.recv()).await });
+    }
+    let conn = server.connect(0);
+    server.send(0, conn, b"conf");
+    server.turn();
+    for word in [b"cons", b"dump", b"envi", b"mntr", b"wchp"] {
+        assert!(!server.answer_to(1, word).is_empty());
+    }
+    assert!(server.shards[0].0.conn(conn).is_some_and(|conn| conn.out.is_empty()));
+    drop(release);
+    assert!(server.answer_to(1, b"dirs").starts_with("datadir_size: "));
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl Site {
         let query = query(request.uri().query());
         match command.work {
             Work::Snapshot => {
-                let files = (&*sources.facts.data_dir, &self.coordinator.workers);
+                let files = (&*sources.facts.data_dir, &self.coordinator.workers.files);
                 self.snapshot.take(&sources.snapshots, files, &query).await
             }
             Work::Restore => refusal(
@@ -204,7 +204,7 @@ impl Site {
             let _permit = permit;
             make(&coordinator, &report)
         };
-        Some(self.coordinator.workers.run(job).await)
+        Some(self.coordinator.workers.http.run(job).await)
     }
 
     /// Whether every thread that serves clients or orders writes answers in time.

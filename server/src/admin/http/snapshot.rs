@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use super::input::{Query, value};
 use super::reply::{Reply, empty, refusal};
-use crate::admin::workers::Workers;
+use crate::admin::workers::Pool;
 use crate::config::Settings;
 use crate::storage::snapshots::SnapshotStats;
 
@@ -48,7 +48,7 @@ impl SnapshotCommand {
     pub(super) async fn take(
         &self,
         snapshots: &SnapshotStats,
-        (dir, workers): (&Path, &Workers),
+        (dir, workers): (&Path, &Pool),
         query: &Query,
     ) -> Response<Reply> {
         if !self.enabled {
@@ -101,7 +101,7 @@ fn note(headers: &mut HeaderMap, finished: Finished) {
     headers.insert("snapshot_size", HeaderValue::from(finished.bytes));
 }
 
-async fn open(dir: &Path, workers: &Workers, finished: Finished) -> io::Result<Response<Reply>> {
+async fn open(dir: &Path, workers: &Pool, finished: Finished) -> io::Result<Response<Reply>> {
     let path = dir.join(name(finished.zxid));
     // A file that is open can be read to the end, also when it is removed meanwhile.
     let file = workers.run(move || File::open(path)).await?;
@@ -116,7 +116,7 @@ async fn open(dir: &Path, workers: &Workers, finished: Finished) -> io::Result<R
 
 /// Sends so many bytes of a file. Workers read them a piece at a time, so that slow clients hold
 /// none of them. It ends when the client has gone.
-async fn send(workers: Workers, mut file: File, bytes: u64, mut body: Sender<Bytes, io::Error>) {
+async fn send(workers: Pool, mut file: File, bytes: u64, mut body: Sender<Bytes, io::Error>) {
     let mut left = bytes;
     while left > 0 {
         let (rest, piece) = workers.run(move || read_piece(file, left)).await;

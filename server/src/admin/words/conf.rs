@@ -6,9 +6,9 @@ use crate::admin::state::DirBytes;
 
 pub(super) static CONF: Word = Word::new(
     b"conf",
-    Answer::Lookup(|state| conf(&state.sources.facts, state.client_port(), state.dir_bytes())),
+    Answer::Files(|state| conf(&state.sources.facts, state.client_port(), state.dir_bytes())),
 );
-pub(super) static DIRS: Word = Word::new(b"dirs", Answer::Lookup(|state| dirs(state.dir_bytes())));
+pub(super) static DIRS: Word = Word::new(b"dirs", Answer::Files(|state| dirs(state.dir_bytes())));
 
 /// The text of `conf`.
 fn conf(facts: &ServerFacts, port: u16, bytes: DirBytes) -> String {

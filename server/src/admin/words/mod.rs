@@ -44,8 +44,10 @@ pub(in crate::admin) enum Access {
 pub(in crate::admin) enum Answer {
     /// From the shard that was asked, in the same turn.
     Now(fn(&ServerState, i64) -> String),
-    /// From what every thread can see. It may wait for the disk.
-    Lookup(fn(&ServerState) -> String),
+    /// From the operating system.
+    Host(fn(&ServerState) -> String),
+    /// From the data directories. It may wait for the disk.
+    Files(fn(&ServerState) -> String),
     /// From all shards.
     Report(&'static Collection, Text),
 }
