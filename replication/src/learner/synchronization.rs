@@ -76,7 +76,9 @@ impl LearnerLink {
     pub(super) fn on_diff(&mut self, zxid: Zxid) -> Result<(), LinkEnd> {
         self.check_choice("DIFF", zxid)?;
         let last = self.history.last();
-        if zxid < last {
+        // Where nothing was offered, what is here cannot be trusted.
+        let is_kept = last == Zxid::ZERO || self.offer == LearnerOffer::Log;
+        if zxid < last || !is_kept {
             return Err(LinkEnd::OtherHistory { zxid, last });
         }
         self.history.joined(last);

@@ -281,6 +281,9 @@ impl<P: Ports> Node<P> {
     fn commit(&mut self, durable: Zxid) {
         self.replica.step(Input::Flushed(durable), &mut self.outputs);
         self.world.leader.flushed(durable);
+        if !self.outputs.sessions.is_empty() {
+            self.world.leader.sessions(&mut self.outputs.sessions);
+        }
         self.committed.extend(self.outputs.committed.drain(..));
     }
 
@@ -413,6 +416,9 @@ impl<P: Ports> Node<P> {
         }
         if let Some(fault) = self.outputs.fault.take() {
             leader.fault(fault);
+        }
+        if !self.outputs.sessions.is_empty() {
+            leader.sessions(&mut self.outputs.sessions);
         }
         if std::mem::take(&mut self.outputs.close_connections) {
             (0..shards.count()).for_each(|shard| shards.lose_changes(shard));

@@ -2,7 +2,10 @@
 #![expect(unreachable_pub, reason = "the fuzz targets take some of these modules as a library")]
 
 mod client;
+mod disk;
 mod edges;
+mod ensemble;
+mod following;
 #[path = "../../../engine/fuzz/src/frames.rs"]
 mod frames;
 mod golden;
@@ -16,6 +19,7 @@ mod random;
 #[path = "../../../engine/fuzz/src/records.rs"]
 mod records;
 mod server;
+mod state_bytes;
 mod strangers;
 mod throttle;
 mod turns;

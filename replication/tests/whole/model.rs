@@ -12,7 +12,7 @@ use ringkeeper_engine::wire::event::EventType;
 use ringkeeper_engine::wire::header::ReplyHeader;
 use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::{Id, Put, Reader};
-use ringkeeper_engine::{Code, SessionId};
+use ringkeeper_engine::{Code, SessionId, Zxid};
 
 use crate::server::{HASH_SEED, empty_database, op_settings};
 
@@ -80,7 +80,8 @@ impl Model {
     /// Moves on to a zxid: applies what lies between and notes which watches fire.
     pub(crate) fn advance(&mut self, zxid: i64, history: &[Txn]) {
         while self.db.applied().to_wire() < zxid {
-            let next = usize::try_from(self.db.applied().0).expect("histories are short");
+            let applied = self.db.applied();
+            let next = history.partition_point(|txn| txn.zxid <= applied);
             let txn = history.get(next).expect("the server showed a zxid that it never applied");
             let applied = self.db.apply(txn, Interest::Watched);
             self.result = Some(applied.result);
@@ -195,7 +196,9 @@ impl Model {
         if header.err == Code::SystemError.to_wire() {
             return;
         }
-        let txn = &history[usize::try_from(header.zxid - 1).expect("writes have a zxid")];
+        let zxid = Zxid::from_wire(header.zxid);
+        let found = history.binary_search_by_key(&zxid, |txn| txn.zxid);
+        let txn = &history[found.expect("a write has the zxid of a transaction")];
         let asked = (session, header.xid);
         assert_eq!((txn.session, txn.cxid), asked, "a write is answered at its own zxid");
         let result = self.result.as_ref().expect("a transaction was applied");
