@@ -16,6 +16,6 @@ pub use admission::WriteAdmission;
 pub use node::{Node, NodeSettings};
 pub use replica::{LearningSettings, Replica, ReplicaSettings, SpentRemoval};
 pub use step::{
-    Committed, Divergence, Input, LeaderEvent, LeaderFault, LocalSession, Outputs, Proposal,
+    Committed, Divergence, Input, LeaderEvent, LeaderFault, Outputs, Proposal, SessionAttachment,
     SessionLife,
 };

@@ -6,7 +6,7 @@ use ringkeeper_engine::op::Read;
 use ringkeeper_engine::request::{Attachment, Origin, Outcome, Request};
 use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::session::LastHeard;
-use ringkeeper_engine::txn::{Txn, TxnDigest};
+use ringkeeper_engine::txn::{Txn, TxnBody, TxnDigest};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Now, SessionId, Zxid};
 
@@ -81,7 +81,7 @@ pub enum SessionLife {
 
 /// What the leader's pings are answered from: the sessions of clients that are connected here.
 #[derive(Clone, Debug)]
-pub enum LocalSession {
+pub enum SessionAttachment {
     /// A connection here owns the session, with this timeout in milliseconds.
     Attached(SessionId, i32, LastHeard),
     /// The session has ended.
@@ -134,7 +134,7 @@ pub struct Outputs {
     pub to_leader: Vec<u8>,
     /// Sessions that connections of this server own from now on, and sessions that have ended.
     /// Empty where this server has no leader.
-    pub sessions: Vec<LocalSession>,
+    pub sessions: Vec<SessionAttachment>,
     /// What the leader has done wrong.
     pub fault: Option<LeaderFault>,
     /// Every connection of this server has to be closed: waiting for a leader took too long, or
@@ -163,7 +163,11 @@ impl Committed {
     pub(crate) fn without_change(self) -> Option<Committed> {
         match self {
             Committed::Apply(proposal) => {
-                proposal.origin.map(|origin| Committed::Answer(origin, Outcome::Moved))
+                let outcome = match proposal.txn.body {
+                    TxnBody::CreateSession { .. } => Outcome::Unavailable,
+                    _ => Outcome::Moved,
+                };
+                proposal.origin.map(|origin| Committed::Answer(origin, outcome))
             }
             Committed::Verify(_) => None,
             Committed::Answer(..) | Committed::Read(..) | Committed::CloseConnection(..) => {

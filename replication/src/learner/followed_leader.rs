@@ -44,7 +44,7 @@ pub(super) enum FollowTask {
 
 /// What the leader says of the members.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum MembersNews {
+pub enum ConfigEvent {
     /// The leader's configuration as text, when clients are served; none from old leaders.
     Config(Option<Box<[u8]>>),
     /// The transaction has changed the members, and this server should lead, -1 if the leader does
@@ -106,7 +106,7 @@ pub struct FollowedLeader {
     pub(super) touched: TouchedSessions,
     /// That of the last ping.
     ping: Zxid,
-    members: VecDeque<MembersNews>,
+    members: VecDeque<ConfigEvent>,
     end: Option<FollowEnd>,
 }
 
@@ -217,7 +217,7 @@ impl FollowedLeader {
     }
 
     /// What the leader has said of the members, in order.
-    pub fn next_news(&mut self) -> Option<MembersNews> {
+    pub fn next_config_event(&mut self) -> Option<ConfigEvent> {
         self.members.pop_front()
     }
 
@@ -385,10 +385,10 @@ impl FollowedLeader {
             }
             LinkEffect::Committed(upto) => self.events.push(LeaderEvent::Committed(upto), 0),
             LinkEffect::Activate(zxid, designated) => {
-                self.members.push_back(MembersNews::Activated(zxid, designated));
+                self.members.push_back(ConfigEvent::Activated(zxid, designated));
             }
             LinkEffect::Serve(config) => {
-                self.members.push_back(MembersNews::Config(config));
+                self.members.push_back(ConfigEvent::Config(config));
                 self.is_newly_established = true;
                 let epoch = self.link.as_ref().and_then(LearnerLink::epoch);
                 let epoch = epoch.expect("a link that serves has an epoch");

@@ -4,7 +4,7 @@ use ringkeeper_engine::Zxid;
 
 use super::{FollowEnd, FollowedLeader, LinkInput};
 use crate::node::LeaderPort;
-use crate::{Divergence, LeaderEvent, LeaderFault, LocalSession};
+use crate::{Divergence, LeaderEvent, LeaderFault, SessionAttachment};
 
 impl LeaderPort for FollowedLeader {
     fn receive(&mut self) -> Option<LeaderEvent> {
@@ -26,13 +26,13 @@ impl LeaderPort for FollowedLeader {
         packets.clear();
     }
 
-    fn sessions(&mut self, changes: &mut Vec<LocalSession>) {
+    fn sessions(&mut self, changes: &mut Vec<SessionAttachment>) {
         for change in changes.drain(..) {
             match change {
-                LocalSession::Attached(session, timeout_ms, last_heard) => {
+                SessionAttachment::Attached(session, timeout_ms, last_heard) => {
                     self.touched.attach(session, timeout_ms, last_heard);
                 }
-                LocalSession::Ended(session) => self.touched.detach(session),
+                SessionAttachment::Ended(session) => self.touched.detach(session),
             }
         }
     }

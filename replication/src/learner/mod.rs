@@ -35,7 +35,7 @@ pub use effect::{LeaderTxn, LinkEffect, LinkInput};
 pub use ending::LinkEnd;
 pub use follow::follow;
 pub use follow_end::FollowEnd;
-pub use followed_leader::{FollowLimits, FollowedLeader, MembersNews};
+pub use followed_leader::{ConfigEvent, FollowLimits, FollowedLeader};
 pub use leader_search::{FoundLeader, LeaderSearch};
 pub use link::LearnerLink;
 pub use position::{Learner, LearnerKind, LearnerOffer, LearnerPosition};

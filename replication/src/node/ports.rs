@@ -13,7 +13,7 @@ use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::{Now, Zxid};
 
-use crate::{Committed, Divergence, LeaderEvent, LeaderFault, LocalSession, WriteAdmission};
+use crate::{Committed, Divergence, LeaderEvent, LeaderFault, SessionAttachment, WriteAdmission};
 
 /// All that a node is connected to.
 pub trait Ports {
@@ -106,7 +106,7 @@ pub trait LeaderPort {
     /// Takes packets for the leader, and leaves none.
     fn send(&mut self, packets: &mut Vec<u8>);
     /// Takes which clients are connected here, for the answers to the leader's pings; leaves none.
-    fn sessions(&mut self, changes: &mut Vec<LocalSession>);
+    fn sessions(&mut self, changes: &mut Vec<SessionAttachment>);
     /// Our own log is durable up to here. Acknowledgements wait for it.
     fn flushed(&mut self, durable: Zxid);
     /// The leader is not followed any more: it has done what no leader does.
@@ -132,7 +132,7 @@ impl LeaderPort for NoLeader {
         assert!(packets.is_empty(), "a server that orders has no leader");
     }
 
-    fn sessions(&mut self, changes: &mut Vec<LocalSession>) {
+    fn sessions(&mut self, changes: &mut Vec<SessionAttachment>) {
         assert!(changes.is_empty(), "a server that orders has no leader");
     }
 

@@ -11,7 +11,7 @@ use ringkeeper_replication::learner::{
     FollowedLeader, StateOutcome, StatePort, StateTask, whole_state,
 };
 use ringkeeper_replication::node::LeaderPort;
-use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, LocalSession};
+use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, SessionAttachment};
 
 use crate::server::{HASH_SEED, database_of};
 
@@ -117,7 +117,7 @@ impl LeaderPort for RecordedLeader {
         self.leader.send(packets);
     }
 
-    fn sessions(&mut self, changes: &mut Vec<LocalSession>) {
+    fn sessions(&mut self, changes: &mut Vec<SessionAttachment>) {
         self.leader.sessions(changes);
     }
 

@@ -141,7 +141,8 @@ impl Ensemble {
     /// Another server leads, which may have some of what was not committed.
     pub(crate) fn change_leader(&mut self, random: &mut Random) {
         let (truth, all) = (self.truth.len(), self.history.borrow().len());
-        let kept = truth + random.below(all - truth + 1);
+        let more = if random.percent(50) { 0 } else { all - truth };
+        let kept = truth + random.below(more + 1);
         self.history.borrow_mut().truncate(kept);
         self.lead(self.epoch + 1 + random.below(2) as u32);
     }
@@ -394,7 +395,7 @@ impl Ensemble {
         let behind = zxids.partition_point(|zxid| *zxid <= last);
         let is_known = behind > 0 && zxids[behind - 1] == last;
         let choice = match last {
-            _ if random.percent(15) => Choice::Snap,
+            _ if random.percent(25) => Choice::Snap,
             Zxid::ZERO if random.percent(70) && !zxids.is_empty() => Choice::Snap,
             Zxid::ZERO => Choice::Diff,
             _ if is_known => Choice::Diff,

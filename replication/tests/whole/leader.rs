@@ -16,7 +16,9 @@ use ringkeeper_engine::wire::peer::{LearnerPacket, PacketDecoder, PacketLimits};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 use ringkeeper_replication::node::LeaderPort;
-use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, LocalSession, SessionLife};
+use ringkeeper_replication::{
+    Divergence, LeaderEvent, LeaderFault, SessionAttachment, SessionLife,
+};
 
 use crate::random::Random;
 use crate::server::{HASH_SEED, empty_database, op_settings};
@@ -53,7 +55,7 @@ impl LeaderPort for MemoryLeader {
         self.0.borrow_mut().to_leader.append(packets);
     }
 
-    fn sessions(&mut self, changes: &mut Vec<LocalSession>) {
+    fn sessions(&mut self, changes: &mut Vec<SessionAttachment>) {
         changes.clear();
     }
 

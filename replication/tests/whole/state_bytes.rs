@@ -39,7 +39,7 @@ fn put_nodes(db: &Database, lists: &mut Vec<AclList>, out: &mut Vec<u8>) {
         out.put_string(&path);
         out.put_buffer(tree.data(id));
         out.put_long(number(tree.acl(id), lists));
-        put_stat(&tree.stat(id), out);
+        put_stat(&tree.stat(id), tree.kind(id).to_owner(), out);
     }
 }
 
@@ -55,13 +55,14 @@ fn number(list: &AclList, lists: &mut Vec<AclList>) -> i64 {
     at as i64 + 1
 }
 
-/// A node counts the creations of children; clients see creations and deletions.
-fn put_stat(stat: &Stat, out: &mut Vec<u8>) {
+/// A node counts the creations of children; clients see creations and deletions. The internal owner
+/// says what kind of node it is.
+fn put_stat(stat: &Stat, owner: i64, out: &mut Vec<u8>) {
     let numbers = [stat.czxid, stat.mzxid, stat.ctime, stat.mtime];
     numbers.into_iter().for_each(|number| out.put_long(number));
     out.put_int(stat.version);
     out.put_int((stat.cversion + stat.num_children) / 2);
     out.put_int(stat.aversion);
-    out.put_long(stat.ephemeral_owner);
+    out.put_long(owner);
     out.put_long(stat.pzxid);
 }

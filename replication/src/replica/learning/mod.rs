@@ -17,7 +17,7 @@ use self::forwarding::{Awaited, GivenUp, OutOfOrder};
 use self::state::{LearnerState, Released};
 use super::Common;
 use super::serving::connection_of;
-use crate::step::{LeaderEvent, LeaderFault, LocalSession, SessionLife};
+use crate::step::{LeaderEvent, LeaderFault, SessionAttachment, SessionLife};
 use crate::{Committed, Input, Outputs, Proposal};
 
 /// How a server has a leader.
@@ -238,7 +238,7 @@ impl Learning {
         }
         let timeout_ms = waiting.timeout_ms;
         let last_heard = attached.last_heard.clone();
-        out.sessions.push(LocalSession::Attached(session, timeout_ms, last_heard));
+        out.sessions.push(SessionAttachment::Attached(session, timeout_ms, last_heard));
         let attachment = common.serving.attachment(session, timeout_ms, attached.last_heard);
         common.queue.answer(waiting.origin, Outcome::Granted(attachment));
         Ok(())
@@ -273,14 +273,14 @@ impl Learning {
             let mut ended = None;
             if let Committed::Apply(proposal) = &mut released {
                 if let TxnBody::CloseSession { .. } = proposal.txn.body {
-                    out.sessions.push(LocalSession::Ended(proposal.txn.session));
+                    out.sessions.push(SessionAttachment::Ended(proposal.txn.session));
                 }
                 match self.state.released(&proposal.txn, proposal.origin) {
                     Released::Nothing => {}
                     Released::Opened(timeout_ms, last_heard) => {
                         let (session, serving) = (proposal.txn.session, &common.serving);
                         let heard = last_heard.clone();
-                        out.sessions.push(LocalSession::Attached(session, timeout_ms, heard));
+                        out.sessions.push(SessionAttachment::Attached(session, timeout_ms, heard));
                         let attachment = serving.attachment(session, timeout_ms, last_heard);
                         proposal.attachment = Some(attachment);
                     }
