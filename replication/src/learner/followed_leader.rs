@@ -14,6 +14,7 @@ use super::{
     FollowEnd, Learner, LearnerLink, LearnerOffer, LearnerPosition, LinkEffect, LinkInput,
     StateTask, TouchedSessions, ZabState,
 };
+use crate::plant::{Bug, is_planted};
 use crate::{LeaderEvent, SessionLife};
 
 /// How much of a leader is kept in memory.
@@ -153,7 +154,7 @@ impl FollowedLeader {
         self.decoder = PacketDecoder::new(self.limits.packets);
         self.touched.forget_reports();
         // Events of the link before may have been dropped that said so.
-        if position.committed > Zxid::ZERO {
+        if position.committed > Zxid::ZERO && !is_planted(Bug::CommitForgotten) {
             self.events.push(LeaderEvent::Committed(position.committed), 0);
         }
         self.take_effects();
@@ -260,7 +261,9 @@ impl FollowedLeader {
 
     /// The log was cut and ends here; the node's tree holds no more than that.
     pub(super) fn on_cut(&mut self, last: Zxid) {
-        self.events.push(LeaderEvent::Cut(last), 0);
+        if !is_planted(Bug::CutUnheard) {
+            self.events.push(LeaderEvent::Cut(last), 0);
+        }
         self.on_log_ends(last);
         self.step(LinkInput::Cut(last));
     }

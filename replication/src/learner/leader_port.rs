@@ -4,6 +4,7 @@ use ringkeeper_engine::Zxid;
 
 use super::{FollowEnd, FollowedLeader, LinkInput};
 use crate::node::LeaderPort;
+use crate::plant::{Bug, is_planted};
 use crate::{Divergence, LeaderEvent, LeaderFault, SessionAttachment};
 
 impl LeaderPort for FollowedLeader {
@@ -20,7 +21,7 @@ impl LeaderPort for FollowedLeader {
     }
 
     fn send(&mut self, packets: &mut Vec<u8>) {
-        if self.is_serving {
+        if self.is_serving || is_planted(Bug::StaleRequests) {
             self.outgoing.append(packets);
         }
         packets.clear();

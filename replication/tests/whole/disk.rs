@@ -27,6 +27,8 @@ pub(crate) struct MemberDisk {
     received: Option<Vec<Txn>>,
     /// The epochs.
     pub(crate) epochs: Epochs,
+    /// What is durable, as of when the leader was heard or spoken to last.
+    pub(crate) durable: Zxid,
     /// What must be durable before the epoch is current.
     pub(crate) history_end: Zxid,
     /// The next install finds what was received damaged.

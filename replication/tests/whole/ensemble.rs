@@ -233,7 +233,10 @@ impl Ensemble {
             }
             LearnerPacket::Ack { zxid } if zxid == begin => match stage {
                 Stage::Synchronizing => {
-                    assert_eq!(self.disk.borrow().epochs.current, self.epoch);
+                    let disk = self.disk.borrow();
+                    assert_eq!(disk.epochs.current, self.epoch, "before it is saved");
+                    assert!(disk.durable >= disk.history_end, "before the history is durable");
+                    drop(disk);
                     self.enter(Stage::Acknowledged);
                 }
                 _ => assert_eq!(stage, Stage::Serving),

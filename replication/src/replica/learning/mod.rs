@@ -17,6 +17,7 @@ use self::forwarding::{Awaited, GivenUp, OutOfOrder};
 use self::state::{LearnerState, Released};
 use super::Common;
 use super::serving::connection_of;
+use crate::plant::{Bug, is_planted};
 use crate::step::{LeaderEvent, LeaderFault, SessionAttachment, SessionLife};
 use crate::{Committed, Input, Outputs, Proposal};
 
@@ -182,6 +183,7 @@ impl Learning {
                 self.revalidated(common, (session, life), out)?;
             }
             LeaderEvent::Serving(epoch) => {
+                out.close_connections |= is_planted(Bug::DiffCloses);
                 let given_up = self.state.serve(epoch, &mut out.to_leader);
                 answer_given_up(common, given_up);
             }
@@ -262,7 +264,7 @@ impl Learning {
     /// connection is closed.
     fn close_connections(&mut self, common: &mut Common, out: &mut Outputs) {
         answer_given_up(common, self.state.give_up());
-        out.close_connections = true;
+        out.close_connections = !is_planted(Bug::SnapLeavesOpen);
     }
 
     /// Moves on what the leader has committed and our own log has.
