@@ -95,6 +95,10 @@ pub(crate) struct Ensemble {
     lingering: Vec<(PacketDecoder, Vec<u8>)>,
     /// The next transaction that is sent has a digest that is not true.
     pub(crate) spoils_digest: bool,
+    /// How often of a hundred times the whole state is sent without need.
+    pub(crate) states: usize,
+    /// Every learner gets the whole state.
+    pub(crate) always_sends_state: bool,
     pub(crate) seen: Seen,
 }
 
@@ -115,6 +119,8 @@ impl Ensemble {
             link: None,
             lingering: Vec::new(),
             spoils_digest: false,
+            states: 25,
+            always_sends_state: false,
             seen: Seen::default(),
         };
         ensemble.lead(1);
@@ -292,6 +298,13 @@ impl Ensemble {
         }
     }
 
+    /// Answers a sync that was not requested.
+    pub(crate) fn answer_nothing(&mut self) {
+        if self.link.as_ref().is_some_and(|link| link.stage == Stage::Serving) {
+            self.send(LeaderPacket::Sync);
+        }
+    }
+
     fn has_session(&self, session: SessionId) -> bool {
         self.db.sessions().any(|(id, _)| id == session)
     }
@@ -398,7 +411,7 @@ impl Ensemble {
         let behind = zxids.partition_point(|zxid| *zxid <= last);
         let is_known = behind > 0 && zxids[behind - 1] == last;
         let choice = match last {
-            _ if random.percent(25) => Choice::Snap,
+            _ if self.always_sends_state || random.percent(self.states) => Choice::Snap,
             Zxid::ZERO if random.percent(70) && !zxids.is_empty() => Choice::Snap,
             Zxid::ZERO => Choice::Diff,
             _ if is_known => Choice::Diff,

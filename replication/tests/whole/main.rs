@@ -6,11 +6,13 @@ mod disk;
 mod edges;
 mod ensemble;
 mod following;
+mod following_cases;
 #[path = "../../../engine/fuzz/src/frames.rs"]
 mod frames;
 mod golden;
 mod leader;
 mod learning;
+mod member;
 mod model;
 mod mutate;
 mod order;
