@@ -3,6 +3,10 @@
 
 /// A bug. `docs/understand/testing.md` says what catches each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(
+    not(feature = "plant"),
+    expect(unreachable_pub, reason = "tests with the feature use it")
+)]
 pub enum Bug {
     /// ACKEPOCH is sent before the promise is on the disk.
     PromiseAfterAck,

@@ -127,7 +127,9 @@ fn garbage_of_a_leader_ends_the_link_alone() {
 #[test]
 fn node_that_is_behind_stops_the_reading_of_the_link() {
     let mut world = served(LearnerKind::Observer);
-    (0..100).for_each(|_| drop(write(&mut world.ensemble)));
+    for _ in 0..100 {
+        write(&mut world.ensemble);
+    }
     world.ensemble.commit(100);
     let limit = world.limits.event_bytes_max;
     world.deliver_all();
