@@ -9,12 +9,16 @@
 mod admission;
 pub mod learner;
 pub mod node;
+mod plant;
 mod replica;
 mod step;
 
 pub use admission::WriteAdmission;
 pub use node::{Node, NodeSettings};
+#[cfg(feature = "plant")]
+pub use plant::{Bug, plant};
 pub use replica::{LearningSettings, Replica, ReplicaSettings, SpentRemoval};
 pub use step::{
-    Committed, Divergence, Input, LeaderEvent, LeaderFault, Outputs, Proposal, SessionLife,
+    Committed, Divergence, Input, LeaderEvent, LeaderFault, Outputs, Proposal, SessionAttachment,
+    SessionLife,
 };

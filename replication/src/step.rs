@@ -5,7 +5,8 @@ use ringkeeper_engine::log::{Group, LogCapacity};
 use ringkeeper_engine::op::Read;
 use ringkeeper_engine::request::{Attachment, Origin, Outcome, Request};
 use ringkeeper_engine::sequencer::Caller;
-use ringkeeper_engine::txn::{Txn, TxnDigest};
+use ringkeeper_engine::session::LastHeard;
+use ringkeeper_engine::txn::{Txn, TxnBody, TxnDigest};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Now, SessionId, Zxid};
 
@@ -78,6 +79,15 @@ pub enum SessionLife {
     Ended,
 }
 
+/// What the leader's pings are answered from: the sessions of clients that are connected here.
+#[derive(Clone, Debug)]
+pub enum SessionAttachment {
+    /// A connection here owns the session, with this timeout in milliseconds.
+    Attached(SessionId, i32, LastHeard),
+    /// The session has ended.
+    Ended(SessionId),
+}
+
 /// What a leader has done that no leader does. The link to it has to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LeaderFault {
@@ -122,6 +132,9 @@ pub struct Outputs {
     pub committed: Vec<Committed>,
     /// Packets for the leader, in order. Empty where this server has none.
     pub to_leader: Vec<u8>,
+    /// Sessions that connections of this server own from now on, and sessions that have ended.
+    /// Empty where this server has no leader.
+    pub sessions: Vec<SessionAttachment>,
     /// What the leader has done wrong.
     pub fault: Option<LeaderFault>,
     /// Every connection of this server has to be closed: waiting for a leader took too long, or
@@ -150,7 +163,11 @@ impl Committed {
     pub(crate) fn without_change(self) -> Option<Committed> {
         match self {
             Committed::Apply(proposal) => {
-                proposal.origin.map(|origin| Committed::Answer(origin, Outcome::Moved))
+                let outcome = match proposal.txn.body {
+                    TxnBody::CreateSession { .. } => Outcome::Unavailable,
+                    _ => Outcome::Moved,
+                };
+                proposal.origin.map(|origin| Committed::Answer(origin, outcome))
             }
             Committed::Verify(_) => None,
             Committed::Answer(..) | Committed::Read(..) | Committed::CloseConnection(..) => {

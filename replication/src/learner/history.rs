@@ -8,6 +8,7 @@ use ringkeeper_engine::wire::peer::LearnerPacket;
 
 use super::zxid_runs::ZxidRuns;
 use super::{LeaderTxn, LearnerKind, LinkEffect, LinkEnd};
+use crate::plant::{Bug, is_planted};
 
 /// Positions in the order. Each is a number: acknowledgements and commits are compared with it, and
 /// a queue is kept only where each zxid counts.
@@ -171,7 +172,10 @@ impl History {
 
     /// Releases what is committed and durable.
     pub(super) fn release(&mut self, out: &mut Vec<LinkEffect>) {
-        let upto = self.committed.min(self.durable);
+        let upto = match () {
+            () if is_planted(Bug::ApplyBeforeFlush) => self.committed,
+            () => self.committed.min(self.durable),
+        };
         if upto <= self.released || upto.counter() == 0 {
             return;
         }

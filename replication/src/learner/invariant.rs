@@ -6,6 +6,7 @@ use ringkeeper_engine::device::Epochs;
 use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket};
 
 use super::{LinkEffect, LinkInput};
+use crate::plant::is_any_planted;
 
 /// Where a link is, seen from outside.
 #[derive(Debug)]
@@ -106,7 +107,9 @@ impl LinkInvariants {
     }
 
     pub(super) fn on_effects(&mut self, effects: &[LinkEffect]) {
-        effects.iter().for_each(|effect| self.on_effect(effect));
+        if !is_any_planted() {
+            effects.iter().for_each(|effect| self.on_effect(effect));
+        }
         self.is_history_growing = false;
     }
 

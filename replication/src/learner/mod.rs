@@ -5,19 +5,27 @@
 //! - [`LearnerLink`] is one link to a leader, from the first packet to the last. A learner that
 //!   loses its leader drops the link and begins another one with [`LearnerLink::position`].
 //! - [`TouchedSessions`] is what the answer to a ping says of the clients of this server.
+//! - [`FollowedLeader`] is all of that in one, between the bytes of a connection and a
+//!   [`crate::Node`]; [`follow`] moves it on.
 //!
-//! All three are values: no socket, no clock, no thread. `docs/understand/learner.md` has the
+//! All are values: no socket, no clock, no thread. `docs/understand/learner.md` has the
 //! states and the order rules.
 
 mod broadcast;
 mod effect;
 mod ending;
+mod follow;
+mod follow_end;
+mod followed_leader;
 mod history;
 mod invariant;
+mod leader_events;
+mod leader_port;
 mod leader_search;
 mod link;
 mod position;
 mod received_state;
+mod state_transfer;
 mod synchronization;
 mod touched;
 mod zab_state;
@@ -25,8 +33,12 @@ mod zxid_runs;
 
 pub use effect::{LeaderTxn, LinkEffect, LinkInput};
 pub use ending::LinkEnd;
+pub use follow::follow;
+pub use follow_end::FollowEnd;
+pub use followed_leader::{ConfigEvent, FollowLimits, FollowedLeader};
 pub use leader_search::{FoundLeader, LeaderSearch};
 pub use link::LearnerLink;
 pub use position::{Learner, LearnerKind, LearnerOffer, LearnerPosition};
+pub use state_transfer::{StateBytes, StateOutcome, StatePort, StateTask, whole_state};
 pub use touched::{TOUCHED_SESSIONS_MAX, TouchedPortion, TouchedSessions};
 pub use zab_state::ZabState;

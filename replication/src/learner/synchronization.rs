@@ -12,6 +12,7 @@ use ringkeeper_engine::wire::peer::{LearnerPacket, PROTOCOL_VERSION};
 use super::link::Phase;
 use super::received_state::ReceivedState;
 use super::{LearnerLink, LearnerOffer, LinkEffect, LinkEnd};
+use crate::plant::{Bug, is_planted};
 
 /// Discovery.
 impl LearnerLink {
@@ -35,7 +36,7 @@ impl LearnerLink {
         }
         self.epoch = epoch;
         let current = (epoch != promised).then_some(self.recovered.current);
-        if self.saved.promised >= epoch {
+        if self.saved.promised >= epoch || is_planted(Bug::PromiseAfterAck) {
             self.acknowledge_epoch(current, out);
         } else {
             self.phase = Phase::Promising(current);
@@ -76,7 +77,9 @@ impl LearnerLink {
     pub(super) fn on_diff(&mut self, zxid: Zxid) -> Result<(), LinkEnd> {
         self.check_choice("DIFF", zxid)?;
         let last = self.history.last();
-        if zxid < last {
+        // Where nothing was offered, what is here cannot be trusted.
+        let is_kept = last == Zxid::ZERO || self.offer == LearnerOffer::Log;
+        if zxid < last || !is_kept {
             return Err(LinkEnd::OtherHistory { zxid, last });
         }
         self.history.joined(last);
@@ -97,6 +100,10 @@ impl LearnerLink {
         }
         if zxid < committed {
             return Err(LinkEnd::LostCommitted { zxid, committed });
+        }
+        if is_planted(Bug::TailKept) {
+            self.phase = Phase::Receiving(zxid);
+            return Ok(());
         }
         self.phase = Phase::Cutting(zxid);
         out.push(LinkEffect::Cut(zxid));
@@ -201,9 +208,9 @@ impl LearnerLink {
     /// What is due after any input.
     pub(super) fn settle(&mut self, out: &mut Vec<LinkEffect>) {
         if let Phase::Flushing(end) = self.phase
-            && self.history.durable() >= end
+            && (self.history.durable() >= end || self.is_history_awaited_by_none())
         {
-            if self.saved.current == self.epoch {
+            if self.saved.current == self.epoch || is_planted(Bug::AckBeforeEpoch) {
                 self.acknowledge_new_leader(out);
             } else {
                 self.phase = Phase::Saving;
@@ -217,6 +224,13 @@ impl LearnerLink {
         if let Phase::Serving = self.phase {
             self.history.release(out);
         }
+    }
+
+    /// Whether a planted bug does not wait for the history.
+    fn is_history_awaited_by_none(&self) -> bool {
+        let is_saved = self.saved.current == self.epoch;
+        let bug = if is_saved { Bug::AckBeforeHistory } else { Bug::EpochBeforeHistory };
+        is_planted(bug)
     }
 
     fn acknowledge_new_leader(&mut self, out: &mut Vec<LinkEffect>) {

@@ -42,6 +42,7 @@ use self::outbox::Outbox;
 pub use self::ports::{
     ClockPort, DatabasePort, LeaderPort, LogPort, NoLeader, Observer, Ports, ShardPort,
 };
+use crate::plant::{Bug, is_planted};
 use crate::{Committed, Input, Outputs, Replica};
 
 /// Microseconds after which a stage applies nothing more until the next turn: groups may have
@@ -163,7 +164,8 @@ impl<P: Ports> Node<P> {
             let mut db = database.write();
             *db = state;
             // Order: before a reader can see the new state.
-            (0..shards.count()).for_each(|shard| shards.lose_changes(shard));
+            let count = if is_planted(Bug::SnapLeavesOpen) { 0 } else { shards.count() };
+            (0..count).for_each(|shard| shards.lose_changes(shard));
         }
         self.committed = std::mem::take(&mut self.committed)
             .into_iter()
@@ -281,6 +283,9 @@ impl<P: Ports> Node<P> {
     fn commit(&mut self, durable: Zxid) {
         self.replica.step(Input::Flushed(durable), &mut self.outputs);
         self.world.leader.flushed(durable);
+        if !self.outputs.sessions.is_empty() {
+            self.world.leader.sessions(&mut self.outputs.sessions);
+        }
         self.committed.extend(self.outputs.committed.drain(..));
     }
 
@@ -413,6 +418,9 @@ impl<P: Ports> Node<P> {
         }
         if let Some(fault) = self.outputs.fault.take() {
             leader.fault(fault);
+        }
+        if !self.outputs.sessions.is_empty() {
+            leader.sessions(&mut self.outputs.sessions);
         }
         if std::mem::take(&mut self.outputs.close_connections) {
             (0..shards.count()).for_each(|shard| shards.lose_changes(shard));

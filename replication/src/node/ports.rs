@@ -13,7 +13,7 @@ use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::{Now, Zxid};
 
-use crate::{Committed, Divergence, LeaderEvent, LeaderFault, WriteAdmission};
+use crate::{Committed, Divergence, LeaderEvent, LeaderFault, SessionAttachment, WriteAdmission};
 
 /// All that a node is connected to.
 pub trait Ports {
@@ -105,6 +105,8 @@ pub trait LeaderPort {
     fn has_events(&self) -> bool;
     /// Takes packets for the leader, and leaves none.
     fn send(&mut self, packets: &mut Vec<u8>);
+    /// Takes which clients are connected here, for the answers to the leader's pings; leaves none.
+    fn sessions(&mut self, changes: &mut Vec<SessionAttachment>);
     /// Our own log is durable up to here. Acknowledgements wait for it.
     fn flushed(&mut self, durable: Zxid);
     /// The leader is not followed any more: it has done what no leader does.
@@ -128,6 +130,10 @@ impl LeaderPort for NoLeader {
 
     fn send(&mut self, packets: &mut Vec<u8>) {
         assert!(packets.is_empty(), "a server that orders has no leader");
+    }
+
+    fn sessions(&mut self, changes: &mut Vec<SessionAttachment>) {
+        assert!(changes.is_empty(), "a server that orders has no leader");
     }
 
     fn flushed(&mut self, _: Zxid) {}

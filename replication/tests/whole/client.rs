@@ -8,6 +8,7 @@ use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::wire::Acl;
 use ringkeeper_engine::wire::opcode::op;
+use ringkeeper_replication::node::LeaderPort;
 
 use crate::model::{Model, Seen};
 use crate::random::Random;
@@ -51,7 +52,7 @@ impl Client {
     }
 
     /// Connects, and sets again what it watched before.
-    pub(crate) fn connect(&mut self, server: &mut Server, shard: usize) {
+    pub(crate) fn connect<L: LeaderPort>(&mut self, server: &mut Server<L>, shard: usize) {
         if matches!(self.core.phase(), Phase::Expired | Phase::Closed) {
             let (replies, events) = (self.replies, self.events);
             *self = Client { replies, events, ..Client::new() };
@@ -199,7 +200,7 @@ impl Client {
     }
 
     /// Nothing is under way any more: all events have arrived, and the state is the server's.
-    pub(crate) fn finish(&mut self, server: &Server) {
+    pub(crate) fn finish<L: LeaderPort>(&mut self, server: &Server<L>) {
         self.model.advance(server.db().applied().to_wire(), &server.history);
         assert_eq!(self.model.digest(), server.db().tree.digest(), "the log gives another tree");
         if self.core.phase() == Phase::Open {

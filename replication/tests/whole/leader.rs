@@ -16,7 +16,9 @@ use ringkeeper_engine::wire::peer::{LearnerPacket, PacketDecoder, PacketLimits};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 use ringkeeper_replication::node::LeaderPort;
-use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, SessionLife};
+use ringkeeper_replication::{
+    Divergence, LeaderEvent, LeaderFault, SessionAttachment, SessionLife,
+};
 
 use crate::random::Random;
 use crate::server::{HASH_SEED, empty_database, op_settings};
@@ -51,6 +53,10 @@ impl LeaderPort for MemoryLeader {
 
     fn send(&mut self, packets: &mut Vec<u8>) {
         self.0.borrow_mut().to_leader.append(packets);
+    }
+
+    fn sessions(&mut self, changes: &mut Vec<SessionAttachment>) {
+        changes.clear();
     }
 
     fn flushed(&mut self, durable: Zxid) {

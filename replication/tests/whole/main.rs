@@ -2,13 +2,18 @@
 #![expect(unreachable_pub, reason = "the fuzz targets take some of these modules as a library")]
 
 mod client;
+mod disk;
 mod edges;
+mod ensemble;
+mod following;
+mod following_cases;
 #[path = "../../../engine/fuzz/src/frames.rs"]
 mod frames;
 mod golden;
 mod leader;
 mod learning;
 mod learning_edges;
+mod member;
 mod model;
 mod mutate;
 mod order;
@@ -17,6 +22,7 @@ mod random;
 #[path = "../../../engine/fuzz/src/records.rs"]
 mod records;
 mod server;
+mod state_bytes;
 mod strangers;
 mod throttle;
 mod turns;

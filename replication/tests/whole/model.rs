@@ -12,7 +12,7 @@ use ringkeeper_engine::wire::event::EventType;
 use ringkeeper_engine::wire::header::ReplyHeader;
 use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::{Id, Put, Reader};
-use ringkeeper_engine::{Code, SessionId};
+use ringkeeper_engine::{Code, SessionId, Zxid};
 
 use crate::server::{HASH_SEED, empty_database, op_settings};
 
@@ -80,7 +80,8 @@ impl Model {
     /// Moves on to a zxid: applies what lies between and notes which watches fire.
     pub(crate) fn advance(&mut self, zxid: i64, history: &[Txn]) {
         while self.db.applied().to_wire() < zxid {
-            let next = usize::try_from(self.db.applied().0).expect("histories are short");
+            let applied = self.db.applied();
+            let next = history.partition_point(|txn| txn.zxid <= applied);
             let txn = history.get(next).expect("the server showed a zxid that it never applied");
             let applied = self.db.apply(txn, Interest::Watched);
             self.result = Some(applied.result);
@@ -146,7 +147,8 @@ impl Model {
         let mut body = Vec::new();
         let done = read(reply.op, &mut Reader::new(record), reading, &mut body);
         assert_eq!(reply.err, done.code.to_wire(), "the code of a read at {:#x}", reply.zxid);
-        assert_eq!(reply.body.0, body, "the body of a read at {:#x}", reply.zxid);
+        let (found, expected) = (ordered(reply.op, reply.body.0), ordered(reply.op, &body));
+        assert_eq!(found, expected, "the body of a read at {:#x}", reply.zxid);
         let Some((path, kind)) = done.watch else { return };
         self.table.add_one_shot(ME, &path, kind);
         let held = match (kind, done.code) {
@@ -195,7 +197,9 @@ impl Model {
         if header.err == Code::SystemError.to_wire() {
             return;
         }
-        let txn = &history[usize::try_from(header.zxid - 1).expect("writes have a zxid")];
+        let zxid = Zxid::from_wire(header.zxid);
+        let found = history.binary_search_by_key(&zxid, |txn| txn.zxid);
+        let txn = &history[found.expect("a write has the zxid of a transaction")];
         let asked = (session, header.xid);
         assert_eq!((txn.session, txn.cxid), asked, "a write is answered at its own zxid");
         let result = self.result.as_ref().expect("a transaction was applied");
@@ -251,6 +255,21 @@ impl Held {
             .iter()
             .all(|paths| paths.is_empty())
     }
+}
+
+/// The body of a read, with names in their order: a state that was received lists the same ones in
+/// another order.
+fn ordered(op_code: i32, body: &[u8]) -> (Vec<String>, &[u8]) {
+    let is_list = [op::GET_CHILDREN, op::GET_CHILDREN2, op::GET_EPHEMERALS].contains(&op_code);
+    if !is_list || body.is_empty() {
+        return (Vec::new(), body);
+    }
+    let mut reader = Reader::new(body);
+    let count = reader.int().expect("a list has a count");
+    let name = |_| reader.string().expect("a name").into_owned();
+    let mut names: Vec<String> = (0..count).map(name).collect();
+    names.sort_unstable();
+    (names, reader.rest())
 }
 
 /// The events in frames that are notifications.

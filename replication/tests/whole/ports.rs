@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::rc::Rc;
 
 use ringkeeper_engine::database::{Database, Interest};
@@ -14,20 +15,22 @@ use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::{Millis, Now, Zxid};
-use ringkeeper_replication::node::{ClockPort, DatabasePort, LogPort, Observer, Ports, ShardPort};
+use ringkeeper_replication::node::{
+    ClockPort, DatabasePort, LeaderPort, LogPort, Observer, Ports, ShardPort,
+};
 use ringkeeper_replication::{Committed, WriteAdmission};
 
-use crate::leader::MemoryLeader;
+use crate::disk::MemberDisk;
 
-/// Connects a node to memory.
-pub(crate) struct MemoryPorts;
+/// Connects a node to memory, and to what it has for a leader.
+pub(crate) struct MemoryPorts<L>(PhantomData<L>);
 
-impl Ports for MemoryPorts {
+impl<L: LeaderPort> Ports for MemoryPorts<L> {
     type Clock = MemoryClock;
     type Log = MemoryLog;
     type Database = MemoryDatabase;
     type Shards = Mailboxes;
-    type Leader = MemoryLeader;
+    type Leader = L;
     type Observer = History;
 }
 
@@ -73,6 +76,8 @@ pub(crate) struct MemoryLog {
     under_way: Option<Task>,
     /// Durable up to here.
     pub(crate) synced: Rc<Cell<Zxid>>,
+    /// What a member has on its disk; without it, commands leave the records alone.
+    pub(crate) disk: Option<Rc<RefCell<MemberDisk>>>,
     /// What it says that it can take.
     pub(crate) capacity: LogCapacity,
     events: Rc<RefCell<Vec<Event>>>,
@@ -85,6 +90,7 @@ impl MemoryLog {
             queue: FlushQueue::new(),
             under_way: None,
             synced: Rc::default(),
+            disk: None,
             capacity: LogCapacity::UNBOUNDED,
             events,
         }
@@ -99,22 +105,26 @@ impl MemoryLog {
                 self.queue.finished(flush, last, 100);
             }
             Some(Task::Command(generation, command)) => {
-                let event = match command {
-                    LogCommand::Cut { after, .. } => {
-                        self.synced.set(self.synced.get().min(after));
-                        LogEvent::Cut(self.synced.get())
-                    }
-                    LogCommand::Install { zxid, .. } => {
-                        self.synced.set(zxid);
-                        LogEvent::Installed(zxid)
-                    }
-                    LogCommand::Save(epochs) => LogEvent::Saved(epochs),
+                let event = match &self.disk {
+                    Some(disk) => disk.borrow_mut().execute(command, self.synced.get()),
+                    None => self.execute(command),
                 };
+                if let LogEvent::Cut(last) | LogEvent::Installed(last) = event {
+                    self.synced.set(last);
+                }
                 self.queue.executed(generation, event);
             }
             None => {}
         }
         self.under_way = self.queue.take();
+    }
+
+    fn execute(&self, command: LogCommand) -> LogEvent {
+        match command {
+            LogCommand::Cut { after, .. } => LogEvent::Cut(self.synced.get().min(after)),
+            LogCommand::Install { zxid, .. } => LogEvent::Installed(zxid),
+            LogCommand::Save(epochs) => LogEvent::Saved(epochs),
+        }
     }
 }
 

@@ -19,18 +19,21 @@ use ringkeeper_engine::tree::{Digest, Tree};
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::{Millis, Now, SessionId, Zxid};
-use ringkeeper_replication::node::{ClockPort, DatabasePort, GroupSettings, MailboxLimits, World};
+use ringkeeper_replication::node::{
+    ClockPort, DatabasePort, GroupSettings, LeaderPort, MailboxLimits, World,
+};
 use ringkeeper_replication::{
     LearningSettings, Node, NodeSettings, Replica, ReplicaSettings, SpentRemoval, WriteAdmission,
 };
 
+use crate::disk::MemberDisk;
 use crate::leader::{MemoryLeader, Wire};
 use crate::ports::{
     Event, History, Mailbox, Mailboxes, MemoryClock, MemoryDatabase, MemoryLog, MemoryPorts,
 };
 
 /// The time at which every server starts.
-const NOW: Now = Now { wall: Millis(1_700_000_000_000), mono: Millis(1_000) };
+pub(crate) const NOW: Now = Now { wall: Millis(1_700_000_000_000), mono: Millis(1_000) };
 /// Seed of the hash tables; any will do.
 pub(crate) const HASH_SEED: u64 = 7;
 /// Batches of requests that fit between a shard and the node.
@@ -81,8 +84,8 @@ pub(crate) struct ShardThread {
     pub(crate) resets: usize,
 }
 
-/// A server.
-pub(crate) struct Server {
+/// A server, and what it has for a leader.
+pub(crate) struct Server<L: LeaderPort = MemoryLeader> {
     /// Everything applied, in order; what the log would give back.
     pub(crate) history: Vec<Txn>,
     /// The shards.
@@ -91,7 +94,7 @@ pub(crate) struct Server {
     pub(crate) now: Now,
     /// What the node did, in order.
     pub(crate) events: Rc<RefCell<Vec<Event>>>,
-    node: Node<MemoryPorts>,
+    node: Node<MemoryPorts<L>>,
     clock: MemoryClock,
 }
 
@@ -100,6 +103,13 @@ pub(crate) fn empty_database() -> Database {
     let mut tree = Tree::new(HASH_SEED);
     tree.keep_digest(Digest::Kept);
     Database::new(tree, [])
+}
+
+/// The state that transactions make.
+pub(crate) fn database_of(history: &[Txn]) -> Database {
+    let mut db = empty_database();
+    history.iter().for_each(|txn| drop(db.apply(txn, Interest::None)));
+    db
 }
 
 /// The rules that every server here has.
@@ -115,8 +125,7 @@ impl Server {
 
     /// A server that was started on a log.
     pub(crate) fn after(history: Vec<Txn>, settings: ServerSettings) -> Server {
-        let mut db = empty_database();
-        history.iter().for_each(|txn| drop(db.apply(txn, Interest::None)));
+        let db = database_of(&history);
         let replica = replica(&db, &settings, NOW, None);
         Server::with(replica, (db, history), settings, MemoryLeader::default())
     }
@@ -130,12 +139,58 @@ impl Server {
         Server::with(replica, (db, Vec::new()), settings, link)
     }
 
+    /// The link to the leader.
+    pub(crate) fn wire(&self) -> Ref<'_, Wire> {
+        self.node.world().leader.0.borrow()
+    }
+}
+
+impl<L: LeaderPort> Server<L> {
+    /// A member that starts on what is on its disk, and that follows what is there for a leader.
+    pub(crate) fn member(
+        disk: &Rc<RefCell<MemberDisk>>,
+        settings: ServerSettings,
+        leader: L,
+        now: Now,
+    ) -> Server<L> {
+        let (hold_ms, history) = (1_000_000, disk.borrow().txns.clone());
+        let db = database_of(&history);
+        let learning = LearningSettings { record_bytes_max: settings.frame_bytes_max, hold_ms };
+        let replica = replica(&db, &settings, now, Some(learning));
+        let mut server = Server::with(replica, (db, history), settings, leader);
+        let log = &mut server.node.world_mut().log;
+        log.synced.set(disk.borrow().last());
+        log.disk = Some(disk.clone());
+        server.skip(now.mono.0 - server.now.mono.0);
+        server
+    }
+
+    /// The node, for what drives it besides its turns.
+    pub(crate) fn node(&mut self) -> &mut Node<MemoryPorts<L>> {
+        &mut self.node
+    }
+
+    /// The node, to look at.
+    pub(crate) fn node_ref(&self) -> &Node<MemoryPorts<L>> {
+        &self.node
+    }
+
+    /// Up to where the log is durable.
+    pub(crate) fn durable(&self) -> Zxid {
+        self.node.world().log.synced.get()
+    }
+
+    /// Whether a shard is to close its connections, because it missed changes.
+    pub(crate) fn has_lost_changes(&self) -> bool {
+        self.node.world().shards.each.iter().any(|mailbox| mailbox.changes_lost)
+    }
+
     fn with(
         replica: Replica,
         (db, history): (Database, Vec<Txn>),
         settings: ServerSettings,
-        leader: MemoryLeader,
-    ) -> Server {
+        leader: L,
+    ) -> Server<L> {
         let events = Rc::new(RefCell::new(Vec::new()));
         let clock = MemoryClock::at(NOW);
         let log = MemoryLog::new(events.clone());
@@ -169,11 +224,6 @@ impl Server {
     /// The last zxid given, or learned.
     pub(crate) fn last(&self) -> Zxid {
         self.node.replica().last()
-    }
-
-    /// The link to the leader.
-    pub(crate) fn wire(&self) -> Ref<'_, Wire> {
-        self.node.world().leader.0.borrow()
     }
 
     /// The committed state.

@@ -14,6 +14,7 @@ use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Millis, SessionId};
 
 use crate::Committed;
+use crate::plant::{Bug, is_planted};
 
 /// What a request on its way waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -220,7 +221,7 @@ impl Forwarding {
     fn give_up_unknown(&mut self, epoch: u32) -> Vec<GivenUp> {
         let is_unknown = |waiting: &Waiting| match waiting {
             Waiting::Forwarded(Forwarded { awaited: Awaited::Written(_), sent, .. }) => {
-                *sent == Some(epoch)
+                *sent == Some(epoch) && !is_planted(Bug::ResentToSameLeader)
             }
             Waiting::Forwarded(_) | Waiting::Local(_) => false,
         };

@@ -8,6 +8,7 @@ use ringkeeper_engine::database::Database;
 use ringkeeper_engine::request::{Origin, Outcome, Request, RequestKind};
 use ringkeeper_engine::session::SessionTable;
 use ringkeeper_engine::throttle::NewConnection;
+use ringkeeper_engine::txn::TxnBody;
 use ringkeeper_engine::wire::connect::Password;
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Millis, Now, SessionId, Zxid};
@@ -16,7 +17,8 @@ use self::forwarding::{Awaited, GivenUp, OutOfOrder};
 use self::state::{LearnerState, Released};
 use super::Common;
 use super::serving::connection_of;
-use crate::step::{LeaderEvent, LeaderFault, SessionLife};
+use crate::plant::{Bug, is_planted};
+use crate::step::{LeaderEvent, LeaderFault, SessionAttachment, SessionLife};
 use crate::{Committed, Input, Outputs, Proposal};
 
 /// How a server has a leader.
@@ -177,8 +179,11 @@ impl Learning {
                 common.queue.answer(first.origin, Outcome::Synced);
                 behind.into_iter().for_each(|local| common.queue.push(local));
             }
-            LeaderEvent::Revalidated(session, life) => self.revalidated(common, session, life)?,
+            LeaderEvent::Revalidated(session, life) => {
+                self.revalidated(common, (session, life), out)?;
+            }
             LeaderEvent::Serving(epoch) => {
+                out.close_connections |= is_planted(Bug::DiffCloses);
                 let given_up = self.state.serve(epoch, &mut out.to_leader);
                 answer_given_up(common, given_up);
             }
@@ -220,8 +225,8 @@ impl Learning {
     fn revalidated(
         &mut self,
         common: &mut Common,
-        session: SessionId,
-        life: SessionLife,
+        (session, life): (SessionId, SessionLife),
+        out: &mut Outputs,
     ) -> Result<(), LeaderFault> {
         let found = self.state.revalidated(session, life);
         let (waiting, attached) = found.map_err(fault("a session's renewal"))?;
@@ -234,6 +239,8 @@ impl Learning {
             common.queue.close_connection(previous, session);
         }
         let timeout_ms = waiting.timeout_ms;
+        let last_heard = attached.last_heard.clone();
+        out.sessions.push(SessionAttachment::Attached(session, timeout_ms, last_heard));
         let attachment = common.serving.attachment(session, timeout_ms, attached.last_heard);
         common.queue.answer(waiting.origin, Outcome::Granted(attachment));
         Ok(())
@@ -257,7 +264,7 @@ impl Learning {
     /// connection is closed.
     fn close_connections(&mut self, common: &mut Common, out: &mut Outputs) {
         answer_given_up(common, self.state.give_up());
-        out.close_connections = true;
+        out.close_connections = !is_planted(Bug::SnapLeavesOpen);
     }
 
     /// Moves on what the leader has committed and our own log has.
@@ -267,10 +274,15 @@ impl Learning {
         for mut released in out.committed.split_off(first) {
             let mut ended = None;
             if let Committed::Apply(proposal) = &mut released {
+                if let TxnBody::CloseSession { .. } = proposal.txn.body {
+                    out.sessions.push(SessionAttachment::Ended(proposal.txn.session));
+                }
                 match self.state.released(&proposal.txn, proposal.origin) {
                     Released::Nothing => {}
                     Released::Opened(timeout_ms, last_heard) => {
                         let (session, serving) = (proposal.txn.session, &common.serving);
+                        let heard = last_heard.clone();
+                        out.sessions.push(SessionAttachment::Attached(session, timeout_ms, heard));
                         let attachment = serving.attachment(session, timeout_ms, last_heard);
                         proposal.attachment = Some(attachment);
                     }

@@ -15,6 +15,7 @@ use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
 use super::forwarding::{Answered, Awaited, Forwarding, GivenUp, OutOfOrder, Revalidation};
 use crate::Committed;
+use crate::plant::{Bug, is_planted};
 use crate::step::SessionLife;
 
 /// The path that a forwarded sync carries; the leader does not look at it.
@@ -99,7 +100,11 @@ impl LearnerState {
 
     /// What may be applied.
     pub(crate) fn committed(&self) -> Zxid {
-        self.committed.min(self.durable)
+        match () {
+            () if is_planted(Bug::ApplyBeforeCommit) => self.durable,
+            () if is_planted(Bug::ApplyBeforeFlush) => self.committed,
+            () => self.committed.min(self.durable),
+        }
     }
 
     /// Requests that the leader has to answer, and what waits behind them.
@@ -194,6 +199,9 @@ impl LearnerState {
     /// Puts an answer or a read behind what its session waits for; it comes back where that is
     /// nothing.
     pub(crate) fn behind(&mut self, session: SessionId, local: Committed) -> Option<Committed> {
+        if is_planted(Bug::ReadOvertakes) {
+            return Some(local);
+        }
         self.forwarding.behind(session, local)
     }
 

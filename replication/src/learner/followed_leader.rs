@@ -1,0 +1,490 @@
+//! The leader as its node has it: events in, packets out, and bytes on the other side.
+
+use std::collections::VecDeque;
+
+use ringkeeper_engine::Zxid;
+use ringkeeper_engine::database::Database;
+use ringkeeper_engine::log::LogCommand;
+use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket, PacketDecoder, PacketLimits};
+use ringkeeper_engine::zookeeper::{Bad, Entry, Rebuild};
+
+use super::leader_events::LeaderEvents;
+use super::state_transfer::IncomingState;
+use super::{
+    FollowEnd, Learner, LearnerLink, LearnerOffer, LearnerPosition, LinkEffect, LinkInput,
+    StateTask, TouchedSessions, ZabState,
+};
+use crate::plant::{Bug, is_planted};
+use crate::{LeaderEvent, SessionLife};
+
+/// How much of a leader is kept in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FollowLimits {
+    /// What a packet may hold.
+    pub packets: PacketLimits,
+    /// Bytes of events that the node has not taken, from which on nothing more is read.
+    pub event_bytes_max: usize,
+    /// Bytes of a whole state.
+    pub state_bytes_max: usize,
+}
+
+impl Default for FollowLimits {
+    fn default() -> FollowLimits {
+        let packets = PacketLimits::default();
+        FollowLimits { packets, event_bytes_max: 4 << 20, state_bytes_max: 16 << 30 }
+    }
+}
+
+/// What [`super::follow`] does with the node, in order.
+pub(super) enum FollowTask {
+    /// [`crate::Node::command`].
+    Command(LogCommand),
+    /// [`super::StatePort::begin`].
+    State(StateTask),
+}
+
+/// What the leader says of the members.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConfigEvent {
+    /// The leader's configuration as text, when clients are served; none from old leaders.
+    Config(Option<Box<[u8]>>),
+    /// The transaction has changed the members, and this server should lead, -1 if the leader does
+    /// not say.
+    Activated(Zxid, i64),
+}
+
+/// Where a state is on its way from the leader to the node.
+enum Transfer {
+    /// There is none.
+    None,
+    /// Its bytes come.
+    Receiving(IncomingState),
+    /// It is made of its bytes.
+    Loading,
+    /// What is committed behind it is added.
+    Loaded(Box<Rebuild>),
+    /// What is committed behind it does not fit it.
+    Unusable,
+    /// It is written to the disk.
+    Writing,
+    /// The log begins anew behind it.
+    Installing(Box<Database>),
+    /// The state is read again from a log that was cut.
+    Reloading(Zxid),
+}
+
+/// The link of a node to its leader, one after the other, and everything between the link's bytes
+/// and the node.
+///
+/// The side of the socket: [`FollowedLeader::connect`], then [`FollowedLeader::received`] with what
+/// has come while [`FollowedLeader::wants_bytes`], and [`FollowedLeader::outgoing`] to be sent; at
+/// last [`FollowedLeader::disconnect`], or [`FollowedLeader::take_end`] says why the socket is to be
+/// closed. The side of the node is [`crate::node::LeaderPort`]. Commands to the log and whole states go through
+/// [`super::follow`], once in every turn.
+///
+/// Events reach the node in the order in which the leader sent what they are about. What the node
+/// sends before it has taken [`LeaderEvent::Serving`] of the current link was meant for the one
+/// before, and is dropped: the node sends again what is not answered.
+pub struct FollowedLeader {
+    limits: FollowLimits,
+    /// Before the first link.
+    begin: LearnerPosition,
+    link: Option<LearnerLink>,
+    pub(super) is_connected: bool,
+    decoder: PacketDecoder,
+    transfer: Transfer,
+    effects: Vec<LinkEffect>,
+    pub(super) events: LeaderEvents,
+    pub(super) outgoing: Vec<u8>,
+    tasks: VecDeque<FollowTask>,
+    /// A command to the log is under way.
+    is_log_changing: bool,
+    /// The node has taken [`LeaderEvent::Serving`] of this link.
+    pub(super) is_serving: bool,
+    /// Clients are served, and the node's driver has not heard of it.
+    is_newly_established: bool,
+    pub(super) offers_nothing: bool,
+    pub(super) touched: TouchedSessions,
+    /// That of the last ping.
+    ping: Zxid,
+    members: VecDeque<ConfigEvent>,
+    end: Option<FollowEnd>,
+}
+
+/// The side of the socket.
+impl FollowedLeader {
+    /// There is no leader yet, and nothing under way at the log.
+    pub fn new(position: LearnerPosition, limits: FollowLimits) -> FollowedLeader {
+        FollowedLeader {
+            limits,
+            begin: position,
+            link: None,
+            is_connected: false,
+            decoder: PacketDecoder::new(limits.packets),
+            transfer: Transfer::None,
+            effects: Vec::new(),
+            events: LeaderEvents::new(position.last),
+            outgoing: Vec::new(),
+            tasks: VecDeque::new(),
+            is_log_changing: false,
+            is_serving: false,
+            is_newly_established: false,
+            offers_nothing: false,
+            touched: TouchedSessions::new(),
+            ping: Zxid::ZERO,
+            members: VecDeque::new(),
+            end: None,
+        }
+    }
+
+    /// Whether the next link can begin: there is none, and everything that came over the one before
+    /// is on the disk.
+    pub fn can_connect(&self) -> bool {
+        let is_log_still = !self.is_log_changing && self.tasks.is_empty();
+        let is_free = matches!(self.transfer, Transfer::None);
+        !self.is_connected && is_log_still && is_free && self.events.is_at_rest()
+    }
+
+    /// A connection to a leader is there. Only where [`FollowedLeader::can_connect`].
+    pub fn connect(&mut self, learner: Learner) {
+        assert!(self.can_connect(), "the link before has not come to rest");
+        let position = self.position();
+        self.link = Some(LearnerLink::new(learner, position, &mut self.effects));
+        (self.is_connected, self.end) = (true, None);
+        self.decoder = PacketDecoder::new(self.limits.packets);
+        self.touched.forget_reports();
+        // Events of the link before may have been dropped that said so.
+        if position.committed > Zxid::ZERO && !is_planted(Bug::CommitForgotten) {
+            self.events.push(LeaderEvent::Committed(position.committed), 0);
+        }
+        self.take_effects();
+    }
+
+    /// Whether the leader's bytes are to be read. Otherwise they wait in the socket: while the log
+    /// changes, while a state is made, and while the node is behind.
+    pub fn wants_bytes(&self) -> bool {
+        self.is_connected
+            && (matches!(self.transfer, Transfer::Receiving(_)) || self.wants_packets())
+    }
+
+    /// Takes the leader's next bytes. Only while [`FollowedLeader::wants_bytes`].
+    pub fn received(&mut self, bytes: &[u8]) {
+        assert!(self.wants_bytes(), "bytes came that should have waited");
+        match self.transfer {
+            Transfer::Receiving(_) => self.receive_state(bytes),
+            _ => self.decoder.push(bytes),
+        }
+        self.step_packets();
+    }
+
+    /// What is to be sent.
+    pub fn outgoing(&self) -> &[u8] {
+        &self.outgoing
+    }
+
+    /// So much of it was sent.
+    pub fn sent(&mut self, bytes: usize) {
+        self.outgoing.drain(..bytes);
+    }
+
+    /// The connection is gone, or is to be given up. Nothing happens where there is none.
+    pub fn disconnect(&mut self) {
+        self.end_link(FollowEnd::Disconnected);
+    }
+
+    /// Whether there is a link that has not ended.
+    pub fn is_connected(&self) -> bool {
+        self.is_connected
+    }
+
+    /// Why the last link has ended, once. The socket is to be closed.
+    pub fn take_end(&mut self) -> Option<FollowEnd> {
+        self.end.take()
+    }
+
+    /// What the link is doing.
+    pub fn state(&self) -> ZabState {
+        let link = self.link.as_ref().filter(|_| self.is_connected);
+        link.map_or(ZabState::Election, LearnerLink::state)
+    }
+
+    /// What the next link begins with, where it can.
+    pub fn position(&self) -> LearnerPosition {
+        let mut position = self.link.as_ref().map_or(self.begin, LearnerLink::position);
+        if self.offers_nothing {
+            position.offer = LearnerOffer::Nothing;
+        }
+        position
+    }
+
+    /// What the leader has said of the members, in order.
+    pub fn next_config_event(&mut self) -> Option<ConfigEvent> {
+        self.members.pop_front()
+    }
+
+    fn wants_packets(&self) -> bool {
+        let is_free = matches!(self.transfer, Transfer::None | Transfer::Loaded(_));
+        self.is_connected
+            && is_free
+            && self.events.bytes() < self.limits.event_bytes_max
+            && self.link.as_ref().is_some_and(LearnerLink::wants_packets)
+    }
+}
+
+/// The side of the log and of whole states: see [`super::follow`].
+impl FollowedLeader {
+    /// Packets that have waited for the node, and what of a ping's answer is left.
+    pub(super) fn resume(&mut self) {
+        self.step_packets();
+        if self.is_connected {
+            self.answer_ping();
+        }
+    }
+
+    pub(super) fn next_task(&mut self) -> Option<FollowTask> {
+        self.tasks.pop_front()
+    }
+
+    /// Whether clients are served since the last call.
+    pub(super) fn take_established(&mut self) -> bool {
+        std::mem::take(&mut self.is_newly_established)
+    }
+
+    /// The log is done with a command that changes nothing but what is noted, or has not changed.
+    pub(super) fn on_command_done(&mut self, input: LinkInput<'_>) {
+        self.is_log_changing = false;
+        if let LinkInput::NotInstalled = input {
+            self.transfer = Transfer::None;
+        }
+        self.step(input);
+    }
+
+    /// The log was cut and ends here; the node's tree holds no more than that.
+    pub(super) fn on_cut(&mut self, last: Zxid) {
+        if !is_planted(Bug::CutUnheard) {
+            self.events.push(LeaderEvent::Cut(last), 0);
+        }
+        self.on_log_ends(last);
+        self.step(LinkInput::Cut(last));
+    }
+
+    /// The log was cut, and the tree holds more.
+    pub(super) fn reload(&mut self, last: Zxid) {
+        self.transfer = Transfer::Reloading(last);
+        self.tasks.push_back(FollowTask::State(StateTask::Reload { zxid: last }));
+    }
+
+    /// The node has the tree of the log that was cut.
+    pub(super) fn on_reloaded(&mut self, applied: Zxid) {
+        let transfer = std::mem::replace(&mut self.transfer, Transfer::None);
+        let Transfer::Reloading(last) = transfer else { panic!("no state was to be read again") };
+        assert_eq!(applied, last, "the state is not that of the log");
+        self.events.drop_cuts();
+        self.on_log_ends(last);
+        self.step(LinkInput::Cut(last));
+    }
+
+    pub(super) fn on_loaded(&mut self, loaded: Result<Box<Rebuild>, Bad>) {
+        assert!(matches!(self.transfer, Transfer::Loading), "no state was to be loaded");
+        self.transfer = Transfer::None;
+        match loaded {
+            _ if !self.is_connected => {}
+            Ok(rebuild) => self.transfer = Transfer::Loaded(rebuild),
+            Err(_) => self.step(LinkInput::NotInstalled),
+        }
+    }
+
+    pub(super) fn on_written(&mut self, written: Option<Box<Database>>) {
+        assert!(matches!(self.transfer, Transfer::Writing), "no state was to be written");
+        self.transfer = Transfer::None;
+        match written {
+            // The link that it came over has ended: the next leader may have another history.
+            Some(_) if !self.is_connected => self.step(LinkInput::NotInstalled),
+            Some(state) => {
+                let (zxid, committed) = (state.applied(), self.position().committed);
+                self.transfer = Transfer::Installing(state);
+                self.push_command(LogCommand::Install { zxid, committed });
+            }
+            None => self.step(LinkInput::NotInstalled),
+        }
+    }
+
+    /// The log begins behind the state that was received, which the node gets next.
+    pub(super) fn take_installed(&mut self) -> Database {
+        match std::mem::replace(&mut self.transfer, Transfer::None) {
+            Transfer::Installing(state) => *state,
+            _ => panic!("no state was to be installed"),
+        }
+    }
+
+    /// The node has it.
+    pub(super) fn on_installed(&mut self, zxid: Zxid) {
+        self.events.drop_cuts();
+        self.on_log_ends(zxid);
+        self.offers_nothing = false;
+        self.touched = TouchedSessions::new();
+        self.step(LinkInput::Installed(zxid));
+    }
+
+    fn on_log_ends(&mut self, last: Zxid) {
+        self.is_log_changing = false;
+        self.events.reset(last);
+    }
+}
+
+/// The link.
+impl FollowedLeader {
+    pub(super) fn step(&mut self, input: LinkInput<'_>) {
+        let Some(link) = &mut self.link else { return };
+        link.step(input, &mut self.effects);
+        self.take_effects();
+    }
+
+    /// Takes packets out of the bytes that are here, as many as are wanted.
+    fn step_packets(&mut self) {
+        while self.wants_packets() {
+            let FollowedLeader { decoder, effects, link, .. } = self;
+            let Some(link) = link else { return };
+            let packet = match decoder.decode() {
+                Ok(None) => return,
+                Ok(Some(packet)) => LeaderPacket::read(&packet),
+                Err(bad) => Err(bad),
+            };
+            let input = packet.map_or_else(LinkInput::Malformed, LinkInput::Packet);
+            link.step(input, effects);
+            self.take_effects();
+        }
+    }
+
+    fn take_effects(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.drain(..).for_each(|effect| self.on_effect(effect));
+        self.effects = effects;
+        if let Transfer::Unusable = self.transfer {
+            self.transfer = Transfer::None;
+            self.step(LinkInput::NotInstalled);
+        }
+    }
+
+    fn on_effect(&mut self, effect: LinkEffect) {
+        match effect {
+            LinkEffect::Send(packet) => self.send_packet(&packet),
+            LinkEffect::Save(epochs) => self.push_command(LogCommand::Save(epochs)),
+            LinkEffect::Cut(after) => {
+                let committed = self.position().committed;
+                self.push_command(LogCommand::Cut { after, committed });
+            }
+            LinkEffect::ReceiveState(zxid) => {
+                let state = IncomingState::new(zxid, self.limits.state_bytes_max);
+                self.transfer = Transfer::Receiving(state);
+                let pending = self.decoder.take_pending();
+                self.receive_state(&pending);
+            }
+            LinkEffect::AddToState(txn) => self.add_to_state(&txn.entry),
+            LinkEffect::InstallState(zxid) => self.write_state(zxid),
+            LinkEffect::Append(txn) => {
+                let bytes = txn.payload.len();
+                self.events.push(LeaderEvent::Learned(Box::new(txn.entry)), bytes);
+            }
+            LinkEffect::Committed(upto) => self.events.push(LeaderEvent::Committed(upto), 0),
+            LinkEffect::Activate(zxid, designated) => {
+                self.members.push_back(ConfigEvent::Activated(zxid, designated));
+            }
+            LinkEffect::Serve(config) => {
+                self.members.push_back(ConfigEvent::Config(config));
+                self.is_newly_established = true;
+                let epoch = self.link.as_ref().and_then(LearnerLink::epoch);
+                let epoch = epoch.expect("a link that serves has an epoch");
+                self.events.push(LeaderEvent::Serving(epoch), 0);
+            }
+            LinkEffect::AnswerPing(zxid) => {
+                self.ping = zxid;
+                self.touched.begin();
+                self.answer_ping();
+            }
+            LinkEffect::AnswerRevalidate(session, is_valid) => {
+                let life = if is_valid { SessionLife::Lives } else { SessionLife::Ended };
+                self.events.push(LeaderEvent::Revalidated(session, life), 0);
+            }
+            LinkEffect::AnswerSync => self.events.push(LeaderEvent::Synced, 0),
+            LinkEffect::End(end) => self.end_link(FollowEnd::Link(end)),
+        }
+    }
+
+    fn receive_state(&mut self, bytes: &[u8]) {
+        let Transfer::Receiving(state) = &mut self.transfer else {
+            unreachable!("a state is received");
+        };
+        match state.push(bytes) {
+            Ok(None) => {}
+            Ok(Some(end)) => {
+                self.decoder.push(&bytes[end..]);
+                let transfer = std::mem::replace(&mut self.transfer, Transfer::Loading);
+                let Transfer::Receiving(state) = transfer else { unreachable!("see above") };
+                self.tasks.push_back(FollowTask::State(state.into_task()));
+            }
+            Err(bad) => {
+                self.transfer = Transfer::None;
+                self.step(LinkInput::Malformed(bad));
+            }
+        }
+    }
+
+    /// What is committed behind a state that does not fit it ends the link.
+    fn add_to_state(&mut self, entry: &Entry) {
+        if let Transfer::Loaded(rebuild) = &mut self.transfer
+            && rebuild.take(entry).is_err()
+        {
+            self.transfer = Transfer::Unusable;
+        }
+    }
+
+    fn write_state(&mut self, zxid: Zxid) {
+        let transfer = std::mem::replace(&mut self.transfer, Transfer::Writing);
+        let Transfer::Loaded(rebuild) = transfer else { unreachable!("no packet came before") };
+        self.tasks.push_back(FollowTask::State(StateTask::Write { zxid, rebuild }));
+    }
+
+    /// The next part of what is to be said of sessions here: the first is the answer.
+    fn answer_ping(&mut self) {
+        if let Some(portion) = self.touched.next_portion() {
+            let (zxid, touched) = (self.ping, portion.touched);
+            self.send_packet(&LearnerPacket::Ping { zxid, touched });
+        }
+    }
+
+    fn send_packet(&mut self, packet: &LearnerPacket<'_>) {
+        if self.is_connected {
+            packet.encode(&mut self.outgoing);
+        }
+    }
+
+    fn push_command(&mut self, command: LogCommand) {
+        self.is_log_changing = true;
+        self.tasks.push_back(FollowTask::Command(command));
+    }
+
+    /// The link is over. What the leader has sent is still learned.
+    fn end_link(&mut self, end: FollowEnd) {
+        if !self.is_connected {
+            return;
+        }
+        (self.is_connected, self.is_serving) = (false, false);
+        self.end = Some(end);
+        self.outgoing.clear();
+        if let Transfer::Receiving(_) | Transfer::Loaded(_) = self.transfer {
+            self.transfer = Transfer::None;
+        }
+        self.events.push(LeaderEvent::Lost, 0);
+    }
+
+    /// As [`FollowedLeader::end_link`], but what the node has not taken is not learned.
+    pub(super) fn drop_link(&mut self, end: FollowEnd) {
+        self.events.drop_learned();
+        if self.is_connected {
+            self.end_link(end);
+        } else {
+            self.events.push(LeaderEvent::Lost, 0);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The leader as its node has it: the side of the node.
+
+use ringkeeper_engine::Zxid;
+
+use super::{FollowEnd, FollowedLeader, LinkInput};
+use crate::node::LeaderPort;
+use crate::plant::{Bug, is_planted};
+use crate::{Divergence, LeaderEvent, LeaderFault, SessionAttachment};
+
+impl LeaderPort for FollowedLeader {
+    fn receive(&mut self) -> Option<LeaderEvent> {
+        let event = self.events.pop()?;
+        if let LeaderEvent::Serving(_) = event {
+            self.is_serving = self.is_connected;
+        }
+        Some(event)
+    }
+
+    fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    fn send(&mut self, packets: &mut Vec<u8>) {
+        if self.is_serving || is_planted(Bug::StaleRequests) {
+            self.outgoing.append(packets);
+        }
+        packets.clear();
+    }
+
+    fn sessions(&mut self, changes: &mut Vec<SessionAttachment>) {
+        for change in changes.drain(..) {
+            match change {
+                SessionAttachment::Attached(session, timeout_ms, last_heard) => {
+                    self.touched.attach(session, timeout_ms, last_heard);
+                }
+                SessionAttachment::Ended(session) => self.touched.detach(session),
+            }
+        }
+    }
+
+    fn flushed(&mut self, durable: Zxid) {
+        self.events.flushed(durable);
+        self.step(LinkInput::Flushed(durable));
+    }
+
+    /// The transaction that was wrong was not learned.
+    fn fault(&mut self, fault: LeaderFault) {
+        self.events.give_back();
+        self.drop_link(FollowEnd::Fault(fault));
+    }
+
+    fn diverged(&mut self, divergence: Divergence) {
+        self.offers_nothing = true;
+        self.drop_link(FollowEnd::Diverged(divergence));
+    }
+}
+
+impl AsMut<FollowedLeader> for FollowedLeader {
+    fn as_mut(&mut self) -> &mut FollowedLeader {
+        self
+    }
+}

@@ -1,0 +1,85 @@
+//! Bugs that a test plants, each at the line that prevents it, to see that the tests catch it. With
+//! the feature `plant` one may be planted per thread; without it nothing of this is compiled in.
+
+/// A bug. `docs/understand/testing.md` says what catches each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(
+    not(feature = "plant"),
+    expect(unreachable_pub, reason = "tests with the feature use it")
+)]
+pub enum Bug {
+    /// ACKEPOCH is sent before the promise is on the disk.
+    PromiseAfterAck,
+    /// The epoch is current before its history is on the disk.
+    EpochBeforeHistory,
+    /// NEWLEADER is acknowledged before the history is on the disk.
+    AckBeforeHistory,
+    /// NEWLEADER is acknowledged before the epoch is current.
+    AckBeforeEpoch,
+    /// What the leader does not have stays in the log.
+    TailKept,
+    /// The node does not hear that the log was cut.
+    CutUnheard,
+    /// A next link does not say again what the one before had said is committed.
+    CommitForgotten,
+    /// What was meant for the link before is sent to the next one.
+    StaleRequests,
+    /// What is on the disk is applied, be it committed or not.
+    ApplyBeforeCommit,
+    /// What is committed is applied, be it on the disk or not.
+    ApplyBeforeFlush,
+    /// Writes that a leader has got are sent to it again.
+    ResentToSameLeader,
+    /// A read does not wait for the write before it.
+    ReadOvertakes,
+    /// A state that is not the leader's is kept.
+    DivergenceIgnored,
+    /// A leader that is found closes connections.
+    DiffCloses,
+    /// A state that is replaced leaves connections open.
+    SnapLeavesOpen,
+}
+
+#[cfg(feature = "plant")]
+mod planted {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Plants a bug in this thread in place of the one before. The link's own assertions are off
+    /// meanwhile: others have to catch it.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.set(bug);
+    }
+
+    /// Whether this one is planted.
+    pub(crate) fn is_planted(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+
+    /// Whether any is.
+    pub(crate) fn is_any_planted() -> bool {
+        PLANTED.get().is_some()
+    }
+}
+
+#[cfg(feature = "plant")]
+pub use self::planted::plant;
+#[cfg(feature = "plant")]
+pub(crate) use self::planted::{is_any_planted, is_planted};
+
+/// Nothing is planted.
+#[cfg(not(feature = "plant"))]
+pub(crate) const fn is_planted(_: Bug) -> bool {
+    false
+}
+
+/// Nothing is planted.
+#[cfg(not(feature = "plant"))]
+pub(crate) const fn is_any_planted() -> bool {
+    false
+}
