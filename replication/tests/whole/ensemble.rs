@@ -97,6 +97,8 @@ pub(crate) struct Ensemble {
     pub(crate) spoils_digest: bool,
     /// How often of a hundred times the whole state is sent without need.
     pub(crate) states: usize,
+    /// The next state has a node without its parent.
+    pub(crate) spoils_state: bool,
     /// Every learner gets the whole state.
     pub(crate) always_sends_state: bool,
     pub(crate) seen: Seen,
@@ -120,6 +122,7 @@ impl Ensemble {
             lingering: Vec::new(),
             spoils_digest: false,
             states: 25,
+            spoils_state: false,
             always_sends_state: false,
             seen: Seen::default(),
         };
@@ -436,7 +439,7 @@ impl Ensemble {
             self.propose(index);
             self.send(LeaderPacket::Commit { zxid });
         }
-        self.disk.borrow_mut().history_end = end;
+        self.disk.borrow_mut().history_end = zxids.last().copied().unwrap_or_default();
         if self.kind == LearnerKind::Follower {
             let all = self.digests.len();
             (self.committed..all).for_each(|index| self.propose(index));
@@ -455,7 +458,13 @@ impl Ensemble {
         self.send(LeaderPacket::Snap { zxid });
         let db = database_of(&self.history.borrow()[..zxids.len()]);
         let link = self.link.as_mut().expect("it is connected");
+        let begin = link.bytes.len();
         put_state(&db, &mut link.bytes);
+        if std::mem::take(&mut self.spoils_state) {
+            let state = &mut link.bytes[begin..];
+            let at = state.windows(10).position(|bytes| bytes == b"/zookeeper");
+            state[at.expect("every state has it") + 3] = b'/';
+        }
         from
     }
 }

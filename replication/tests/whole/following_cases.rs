@@ -172,3 +172,40 @@ fn clients_stay_connected_through_a_change_of_leaders() {
     let after: Vec<_> = world.clients.iter().map(|client| client.at).collect();
     assert_eq!(before, after);
 }
+
+/// A state that is none ends the link, and the one before stays.
+#[test]
+fn state_that_is_damaged_is_not_installed() {
+    let mut world = served(LearnerKind::Follower);
+    let digest = world.server.db().tree.digest();
+    world.has_accidents = true;
+    world.lose();
+    world.ensemble.always_sends_state = true;
+    world.ensemble.spoils_state = true;
+    turn_until(&mut world, |world| world.met.not_installed == 1);
+    assert_eq!(world.server.db().tree.digest(), digest);
+    assert_eq!(world.met.installs, 1, "the one of the first link");
+    world.finish();
+    assert_eq!(world.met.installs, 2);
+}
+
+/// The leader of an empty ensemble sends the beginning of its epoch, which is no transaction.
+#[test]
+fn empty_ensemble_is_followed_into_later_epochs() {
+    for kind in [LearnerKind::Observer, LearnerKind::Follower] {
+        for always_sends_state in [false, true] {
+            let mut world = World::of_empty(kind);
+            world.ensemble.always_sends_state = always_sends_state;
+            world.finish();
+            assert_eq!(world.met.installs, usize::from(always_sends_state));
+            world.lose();
+            world.finish();
+            world.change_leader();
+            world.finish();
+            let zxid = write(&mut world.ensemble);
+            world.finish();
+            assert_eq!((zxid.counter(), world.server.db().applied()), (1, zxid));
+            assert!(zxid.epoch() > 1, "{zxid}");
+        }
+    }
+}

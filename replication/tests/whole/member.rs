@@ -149,6 +149,18 @@ impl World {
         world
     }
 
+    /// A member of an ensemble that has ordered nothing.
+    pub(crate) fn of_empty(kind: LearnerKind) -> World {
+        let is_wanted = |world: &World| world.kind == kind;
+        let mut world = (0..).map(World::new).find(is_wanted).expect("there are enough seeds");
+        world.ensemble = Ensemble::new(kind, world.disk.clone());
+        world.ensemble.states = 0;
+        world.states = MemoryStates::new(world.disk.clone(), world.ensemble.history.clone());
+        world.has_accidents = false;
+        world.clients.clear();
+        world
+    }
+
     /// The leader gets all bytes that are on their way.
     pub(crate) fn take_all(&mut self) {
         self.disk.borrow_mut().durable = self.server.durable();
