@@ -2,11 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread;
 
 use ringkeeper_engine::acl::AuthSettings;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::coordinator::ReportCoordinator;
 use super::http::{self, Ports};
@@ -28,7 +29,7 @@ pub struct Admin {
 pub struct AdminThread {
     http: Option<oneshot::Sender<()>>,
     all: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
+    thread: thread::JoinHandle<()>,
 }
 
 impl Admin {
@@ -52,19 +53,20 @@ impl Admin {
         let Admin { runtime, coordinator, .. } = self;
         let (http, http_stopped) = oneshot::channel::<()>();
         let (all, all_stopped) = oneshot::channel::<()>();
-        let site = Arc::new(http::Site::new(settings, coordinator, auth));
+        // Without a port nothing is looked up for HTTP.
+        let site = ports.any().then(|| Arc::new(http::Site::new(settings, coordinator, auth)));
         let idle_ms = settings.admin_idle_timeout_ms;
         let serve = move || {
             runtime.block_on(async {
-                let http = tokio::spawn(http::serve(ports, site, idle_ms));
+                let http = site.map(|site| tokio::spawn(http::serve(ports, site, idle_ms)));
                 // A sender that was dropped is an end as well.
                 let _ = http_stopped.await;
-                http.abort();
+                http.iter().for_each(JoinHandle::abort);
                 let _ = all_stopped.await;
             });
             runtime.shutdown_background();
         };
-        let thread = std::thread::Builder::new().name("admin".into()).spawn(serve)?;
+        let thread = thread::Builder::new().name("admin".into()).spawn(serve)?;
         Ok(AdminThread { http: Some(http), all, thread })
     }
 }

@@ -22,7 +22,7 @@ pub(super) enum Progress {
 }
 
 /// How far a shard was read.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Cursor {
     slot: u32,
     scan: ScanCursor,
@@ -43,9 +43,11 @@ pub(super) struct Slice<'a> {
 }
 
 impl Slice<'_> {
-    /// The numbers of the shard.
+    /// The numbers of the shard, once: they hold its histograms.
     pub(super) fn count(&mut self) -> Progress {
-        self.report.counts = Counts::of(self.shard, self.latencies);
+        if *self.cursor == Cursor::default() {
+            self.report.counts = Counts::of(self.shard, self.latencies);
+        }
         Progress::Done
     }
 

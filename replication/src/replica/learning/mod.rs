@@ -82,7 +82,8 @@ impl Learning {
                 self.state.pass(now.mono);
                 self.on_tick(common, now, out);
             }
-            // A leader that a learner's log holds up does not wait: the link ends.
+            // What the leader has ordered goes to the log, whatever is left there. A disk that is
+            // full fails the flush, and that stops the process.
             Input::Capacity(_) => {}
             Input::Leader { event, now } => {
                 self.state.pass(now.mono);

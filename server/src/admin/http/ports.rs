@@ -47,6 +47,11 @@ impl Ports {
         Ok(ports)
     }
 
+    /// Whether there is one.
+    pub(in crate::admin) fn any(&self) -> bool {
+        self.admin.is_some() || self.metrics.is_some()
+    }
+
     /// Where to find what, for people; nothing where there is nothing.
     pub fn addresses(&self, commands: &str) -> Option<String> {
         let admin = address(self.admin.as_ref()).map(|at| format!("http://{at}{commands}"));
