@@ -14,6 +14,7 @@ mod replica;
 mod step;
 
 pub use admission::WriteAdmission;
+pub use learner::ZabState;
 pub use node::{Node, NodeSettings};
 #[cfg(feature = "plant")]
 pub use plant::{Bug, plant};

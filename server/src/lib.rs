@@ -9,6 +9,7 @@ pub mod fatal;
 pub mod log;
 pub mod logging;
 pub mod node;
+pub mod peers;
 pub mod shards;
 mod stop;
 pub mod storage;

@@ -13,6 +13,7 @@ use super::host::dir_bytes;
 use crate::log::writer::FlushStats;
 use crate::node::observer::Gauges;
 use crate::node::view::View;
+use crate::peers::status::MemberStatus;
 use crate::shards::ConnectionLimiter;
 use crate::storage::snapshots::SnapshotStats;
 
@@ -38,6 +39,8 @@ pub struct ReportSources {
     pub snapshots: Arc<SnapshotStats>,
     /// Numbers of connections that were turned away.
     pub limiter: Arc<ConnectionLimiter>,
+    /// What this server is doing as a member of an ensemble, where it is one.
+    pub member: Option<Arc<MemberStatus>>,
     /// Lines that the audit log has lost, where there is one.
     pub audit_lost: Option<Arc<AtomicU64>>,
 }

@@ -49,6 +49,7 @@ impl Server {
             commits: Arc::default(),
             snapshots: Arc::default(),
             limiter: Arc::new(ConnectionLimiter::new(0, 0)),
+            member: None,
             audit_lost: None,
         }));
         let wakers = ((0..shards).map(|_| waker()).collect(), waker());

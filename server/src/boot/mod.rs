@@ -31,6 +31,7 @@ use crate::node::reporting::NodeParts;
 use crate::node::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
 use crate::node::view::View;
 use crate::node::waker::Waker;
+use crate::peers::status::MemberStatus;
 use crate::shards::descriptors::{self, connections_max};
 use crate::shards::{self, Admission, ConnectionLimiter, Listener, ShardParts, ShardThread};
 use crate::stop::Stop;
@@ -183,6 +184,7 @@ impl Running {
             commits: world.log.writer.stats.clone(),
             snapshots: Arc::new(SnapshotStats::default()),
             limiter: Arc::new(limiter(settings, usize::from(count))?),
+            member: settings.ensemble.as_ref().map(|own| Arc::new(MemberStatus::new(own.role))),
             audit_lost: audit.as_ref().map(|audit| audit.lost.clone()),
         };
         let snapshot_parts = SnapshotParts {
