@@ -49,7 +49,7 @@ pub(super) struct MemberSources {
 pub(super) fn learning(settings: &Settings, ensemble: &Ensemble) -> LearningSettings {
     LearningSettings {
         record_bytes_max: settings.jute_maxbuffer as usize,
-        hold_ms: i64::try_from(ensemble.settings.sync_limit.as_millis()).unwrap_or(i64::MAX),
+        hold_ms: i64::try_from(ensemble.settings.leaderless.as_millis()).unwrap_or(i64::MAX),
     }
 }
 
@@ -76,13 +76,12 @@ pub(super) fn start(
     let status = Arc::new(MemberStatus::new(ensemble.role));
     let (dialer, dialing) = Dialer::start(ensemble, waker.clone())?;
     let (state_thread, states) = StateThread::start(store, waker)?;
-    let learning = learning(settings, ensemble);
     let parts = FollowingParts {
         settings: FollowingSettings {
             learner: learner(ensemble),
             init_limit: ensemble.settings.init_limit,
             sync_limit: ensemble.settings.sync_limit,
-            hold: std::time::Duration::from_millis(learning.hold_ms.unsigned_abs()),
+            hold: ensemble.settings.leaderless,
         },
         dialer,
         states: state_thread,

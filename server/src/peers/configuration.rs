@@ -1,7 +1,7 @@
 //! The members of the ensemble as its leader has them.
 //!
 //! `/zookeeper/config` is no part of what is replicated: each server writes it itself when it is
-//! synchronized, from what its leader says. A change of the members is a transaction like any other.
+//! synchronized, from what its leader says. A change of the members is a transaction as any other.
 
 use ringkeeper_engine::txn::CONFIG_NODE;
 use ringkeeper_engine::{Millis, Zxid};

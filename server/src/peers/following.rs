@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::database::CommitStatus;
-use ringkeeper_replication::learner::{ConfigEvent, FollowEnd, FollowedLeader, Learner, follow};
+use ringkeeper_replication::learner::{
+    ConfigEvent, FollowEnd, FollowedLeader, Learner, SyncKind, follow,
+};
 use ringkeeper_replication::node::Ports;
 use ringkeeper_replication::{Node, ZabState};
 
@@ -105,9 +107,9 @@ impl Following {
         self.connect(leader(node));
         if self.read(leader(node)) {
             follow(node, &mut self.parts.states);
-            self.end(leader(node));
         }
         self.watch_silence(leader(node));
+        self.end(leader(node));
         self.take_config(leader(node));
         self.publish(leader(node));
     }
@@ -215,7 +217,6 @@ impl Following {
         let silent = self.now().0 - self.heard.0;
         if u128::try_from(silent).is_ok_and(|silent| silent >= limit.as_millis()) {
             self.give_up(leader, format!("the leader has been silent for {silent} ms"));
-            self.end(leader);
         }
     }
 
@@ -240,9 +241,6 @@ impl Following {
             crate::fatal::stop(&format!("the link to server {number} has ended: {text}"));
         }
         tracing::warn!("the link to server {number} has ended: {text}; looking for the leader");
-        if self.zab == ZabState::Broadcast {
-            self.lost = Some(self.now());
-        }
         self.parts.status.update(|report| report.last_end = Some(text));
     }
 
@@ -266,6 +264,9 @@ impl Following {
     fn publish(&mut self, leader: &FollowedLeader) {
         let (zab, now) = (leader.state(), self.now());
         let changed = zab != self.zab;
+        if changed && self.zab == ZabState::Broadcast {
+            self.lost = Some(now);
+        }
         if changed && zab == ZabState::Broadcast {
             self.lost = None;
             let sync_ms = now.0 - self.connected.0;
@@ -276,6 +277,7 @@ impl Following {
             self.parts.status.update(|report| {
                 report.sync_ms = Some(sync_ms);
                 report.synced += 1;
+                report.states_installed += u64::from(by == SyncKind::Snap);
             });
         }
         let clients = self.clients(zab, now);
