@@ -72,8 +72,6 @@ fn every_setting_honoured_in_an_ensemble_has_a_field_and_the_other_way_round() {
 /// Fields of an ensemble that nobody reads yet, since none starts. One that the server comes to
 /// read leaves the list; none is added.
 const UNREAD_OF_ENSEMBLE: &[&str] = &[
-    "init_limit",
-    "sync_limit",
     "connect_to_learner_master_limit",
     "listen_on_all_ips",
     "sync_enabled",
