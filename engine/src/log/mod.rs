@@ -34,6 +34,7 @@ mod queue;
 mod read_ahead;
 mod recover;
 mod refusal;
+mod reload;
 mod repair;
 mod survey;
 mod txn_window;
@@ -51,6 +52,7 @@ pub use purge::{Purged, Purger};
 pub use queue::{Flush, FlushQueue, Idle, Joined, Task};
 pub use recover::{Recovered, recover};
 pub use refusal::{BadSnapshots, Proof, Refusal};
+pub use reload::reload;
 pub use repair::{Repaired, repair_plan, repair_truncate};
 pub use txn_window::{Coverage, TxnChunk, TxnWindow, WindowLimit};
 

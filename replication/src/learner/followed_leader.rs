@@ -12,7 +12,7 @@ use super::leader_events::LeaderEvents;
 use super::state_transfer::IncomingState;
 use super::{
     FollowEnd, Learner, LearnerLink, LearnerOffer, LearnerPosition, LinkEffect, LinkInput,
-    StateTask, TouchedSessions, ZabState,
+    StateTask, SyncKind, TouchedSessions, ZabState,
 };
 use crate::plant::{Bug, is_planted};
 use crate::{LeaderEvent, SessionLife};
@@ -107,6 +107,9 @@ pub struct FollowedLeader {
     pub(super) touched: TouchedSessions,
     /// That of the last ping.
     ping: Zxid,
+    /// Packets may be left in the decoder.
+    is_cut_short: bool,
+    sync_kind: SyncKind,
     members: VecDeque<ConfigEvent>,
     end: Option<FollowEnd>,
 }
@@ -132,6 +135,8 @@ impl FollowedLeader {
             offers_nothing: false,
             touched: TouchedSessions::new(),
             ping: Zxid::ZERO,
+            is_cut_short: false,
+            sync_kind: SyncKind::Diff,
             members: VecDeque::new(),
             end: None,
         }
@@ -151,6 +156,7 @@ impl FollowedLeader {
         let position = self.position();
         self.link = Some(LearnerLink::new(learner, position, &mut self.effects));
         (self.is_connected, self.end) = (true, None);
+        self.sync_kind = SyncKind::Diff;
         self.decoder = PacketDecoder::new(self.limits.packets);
         self.touched.forget_reports();
         // Events of the link before may have been dropped that said so.
@@ -200,6 +206,18 @@ impl FollowedLeader {
     /// Why the last link has ended, once. The socket is to be closed.
     pub fn take_end(&mut self) -> Option<FollowEnd> {
         self.end.take()
+    }
+
+    /// Whether [`super::follow`] would find something to do that nothing has to come for.
+    pub fn has_work(&self) -> bool {
+        let packets = self.is_cut_short && self.wants_packets();
+        let portion = self.is_connected && self.touched.has_portion();
+        packets || portion || !self.tasks.is_empty()
+    }
+
+    /// How the leader brings, or brought, this server's history in line with its own.
+    pub fn synchronized_by(&self) -> SyncKind {
+        self.sync_kind
     }
 
     /// What the link is doing.
@@ -342,11 +360,15 @@ impl FollowedLeader {
 
     /// Takes packets out of the bytes that are here, as many as are wanted.
     fn step_packets(&mut self) {
+        self.is_cut_short = true;
         while self.wants_packets() {
             let FollowedLeader { decoder, effects, link, .. } = self;
             let Some(link) = link else { return };
             let packet = match decoder.decode() {
-                Ok(None) => return,
+                Ok(None) => {
+                    self.is_cut_short = false;
+                    return;
+                }
                 Ok(Some(packet)) => LeaderPacket::read(&packet),
                 Err(bad) => Err(bad),
             };
@@ -371,10 +393,12 @@ impl FollowedLeader {
             LinkEffect::Send(packet) => self.send_packet(&packet),
             LinkEffect::Save(epochs) => self.push_command(LogCommand::Save(epochs)),
             LinkEffect::Cut(after) => {
+                self.sync_kind = SyncKind::Trunc;
                 let committed = self.position().committed;
                 self.push_command(LogCommand::Cut { after, committed });
             }
             LinkEffect::ReceiveState(zxid) => {
+                self.sync_kind = SyncKind::Snap;
                 let state = IncomingState::new(zxid, self.limits.state_bytes_max);
                 self.transfer = Transfer::Receiving(state);
                 let pending = self.decoder.take_pending();

@@ -55,6 +55,12 @@ impl LeaderPort for FollowedLeader {
     }
 }
 
+impl AsRef<FollowedLeader> for FollowedLeader {
+    fn as_ref(&self) -> &FollowedLeader {
+        self
+    }
+}
+
 impl AsMut<FollowedLeader> for FollowedLeader {
     fn as_mut(&mut self) -> &mut FollowedLeader {
         self

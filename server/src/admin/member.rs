@@ -6,7 +6,7 @@ use ringkeeper_engine::Millis;
 use ringkeeper_replication::ZabState;
 
 use super::latency::Summary;
-use super::state::ReportSources;
+use super::state::ServerState;
 use crate::config::PeerRole;
 use crate::peers::status::{LeaderAddress, MemberReport};
 
@@ -26,12 +26,11 @@ pub(super) struct MemberNumbers {
 
 impl MemberNumbers {
     /// Those of this server, if it is a member.
-    pub(super) fn of(sources: &ReportSources) -> Option<MemberNumbers> {
-        let member = sources.member.as_ref()?;
-        let ensemble = sources.facts.ensemble.as_ref();
+    pub(super) fn of(state: &ServerState) -> Option<MemberNumbers> {
+        let member = state.sources.member.as_ref()?;
         Some(MemberNumbers {
             report: member.report(),
-            voters: ensemble.map_or(0, |ensemble| ensemble.voters().count()),
+            voters: state.voters().len(),
             looks: member.looks.load(Relaxed),
             syncs: member.syncs.get().sizes(),
             unavailable: member.unavailable.get().sizes(),

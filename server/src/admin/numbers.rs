@@ -84,7 +84,7 @@ impl Numbers {
             version: facts.version.clone(),
             mode: state.mode(),
             server_id: facts.server_id,
-            member: MemberNumbers::of(sources),
+            member: MemberNumbers::of(state),
             counts: counts.clone(),
             latency: counts.latencies().millis(),
             database: state.database_size(),

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use ringkeeper_engine::throttle::ConnectionTally;
+use ringkeeper_engine::txn::CONFIG_NODE;
 use ringkeeper_engine::{SessionId, Zxid};
 
 use super::facts::ServerFacts;
 use super::host::dir_bytes;
-use crate::config::PeerRole;
+use crate::config::{Member, NamedMembers, PeerRole};
 use crate::log::writer::FlushStats;
 use crate::node::observer::Gauges;
 use crate::node::view::View;
@@ -139,6 +140,23 @@ impl ServerState {
     /// The sessions of the ensemble, with their timeouts in milliseconds.
     pub(super) fn global_sessions(&self) -> Vec<(SessionId, i32)> {
         self.sources.view.read().sessions().collect()
+    }
+
+    /// The members of the ensemble as text: those that its leader has named, or, before one has,
+    /// those of the configuration file. A server on its own has none.
+    pub(super) fn members(&self) -> Option<String> {
+        let ensemble = self.sources.facts.ensemble.as_ref()?;
+        let db = self.sources.view.read();
+        let data = db.tree.find(CONFIG_NODE).and_then(|node| db.tree.data(node));
+        let named = data.and_then(|data| String::from_utf8(data.to_vec()).ok());
+        Some(named.filter(|text| !text.is_empty()).unwrap_or_else(|| ensemble.text()))
+    }
+
+    /// The members that vote, by their numbers.
+    pub(super) fn voters(&self) -> Vec<Member> {
+        let text = self.members().unwrap_or_default();
+        let named = NamedMembers::parse(&text).map(|named| named.members).unwrap_or_default();
+        named.into_iter().filter(|member| member.role == PeerRole::Participant).collect()
     }
 
     /// Waits for the disk.

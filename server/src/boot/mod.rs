@@ -1,8 +1,10 @@
 //! From settings to a running server, and from a signal to its end.
 
+mod member;
 mod parts;
 mod throttles;
 
+use self::member::MemberSources;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -10,11 +12,11 @@ use std::thread::JoinHandle;
 
 use anyhow::Context;
 use ringkeeper_engine::device::{DirectoryId, DirectoryLock, Disk};
-use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
+use ringkeeper_engine::log::{Dirs, Gauge, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::shard::Shard;
 use ringkeeper_engine::snapshot::LastStart;
-use ringkeeper_replication::node::{MailboxLimits, NoLeader, World};
+use ringkeeper_replication::node::{MailboxLimits, World};
 
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
@@ -22,7 +24,7 @@ use crate::admin::{Admin, NodeReporter, ReportSources, ServerFacts, ShardReporte
 use crate::banner::Banner;
 use crate::config::{Io, Listen, Settings, Shards};
 use crate::log::device::LogProbe;
-use crate::log::writer::LogWriter;
+use crate::log::writer::{LogWriter, MemberLog};
 use crate::node::clock::Clock;
 use crate::node::driver::{Mailboxes, NodeDriver, ServerLog, ServerPorts};
 use crate::node::mailbox::{self, NodeEnd, ShardEnd};
@@ -31,11 +33,13 @@ use crate::node::reporting::NodeParts;
 use crate::node::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
 use crate::node::view::View;
 use crate::node::waker::Waker;
-use crate::peers::status::MemberStatus;
+use crate::peers::dialer::DialerThread;
+use crate::peers::states::StateStore;
 use crate::shards::descriptors::{self, connections_max};
 use crate::shards::{self, Admission, ConnectionLimiter, Listener, ShardParts, ShardThread};
 use crate::stop::Stop;
-use crate::storage::open::DataDirectories;
+use crate::storage::exclusion::SnapshotExclusion;
+use crate::storage::open::{DataDirectories, digest};
 use crate::storage::snapshots::{SnapshotStats, Snapshotter, snapshot_settings};
 
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served.
@@ -115,6 +119,7 @@ struct Running {
     device: String,
     threads: Vec<JoinHandle<()>>,
     probe: Option<LogProbe>,
+    dialing: Option<DialerThread>,
     _locks: Vec<DirectoryLock>,
     fused: bool,
     admin: Admin,
@@ -161,20 +166,33 @@ impl Running {
             directories;
         let ops = parts::op_settings(settings);
         let replica = parts::replica(settings, &identity, &ops, &db, (clock, seed));
+        let position = member::position(&identity, &db);
         let view = Arc::new(View::new(db));
         let node_settings = parts::node_settings(settings, &ops);
         let (rings, node_ends) = Rings::new(count, fused, node_settings.mailboxes)?;
-        let (log_writer, committing) =
-            start_log_writer(settings, recovered.log, &rings.sequencer_waker)?;
+        let exclusion = Arc::new(SnapshotExclusion::default());
+        let log = MemberLog { log: recovered.log, exclusion: exclusion.clone() };
+        let (log_writer, committing) = start_log_writer(settings, log, &rings.sequencer_waker)?;
+        let gauge = recovered.gauge.clone();
+        let store = StateStore {
+            dirs: dirs.clone(),
+            directory: identity.directory,
+            gauge: gauge.clone(),
+            digest: digest(settings),
+            seed,
+        };
+        let waker = rings.sequencer_waker.clone();
+        let member = MemberSources { view: view.clone(), clock, waker };
+        let member = member::start(settings, (position, store), member)?;
         let audit = AuditLog::start(settings)?;
         let gauges = Arc::new(Gauges::default());
         let audit_end = audit.as_ref().map(|audit| audit.end(rings.sequencer_waker.clone()));
         let world = World::<ServerPorts> {
             clock,
-            log: ServerLog { writer: log_writer, gauge: recovered.gauge.clone() },
+            log: ServerLog { writer: log_writer, gauge: gauge.clone() },
             database: view.clone(),
             shards: Mailboxes(node_ends),
-            leader: NoLeader,
+            leader: member.leader,
             observer: NodeObserver::new(gauges.clone(), audit_end),
         };
         let sources = ReportSources {
@@ -184,23 +202,25 @@ impl Running {
             commits: world.log.writer.stats.clone(),
             snapshots: Arc::new(SnapshotStats::default()),
             limiter: Arc::new(limiter(settings, usize::from(count))?),
-            member: settings.ensemble.as_ref().map(|own| Arc::new(MemberStatus::new(own.role))),
+            member: member.status,
             audit_lost: audit.as_ref().map(|audit| audit.lost.clone()),
         };
         let snapshot_parts = SnapshotParts {
             dirs: dirs.clone(),
             directory: identity.directory,
             purger: recovered.purger,
-            gauge: recovered.gauge.clone(),
+            gauge: gauge.clone(),
+            exclusion,
             last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
         };
         let snapshotter = snapshotter(settings, snapshot_parts, &sources, stop);
-        let probe = choice.unmeasured.then(|| log_probe(settings, dirs.log, recovered.gauge, stop));
+        let probe = choice.unmeasured.then(|| log_probe(settings, dirs.log, gauge, stop));
         let (limiter, admin) = (sources.limiter.clone(), Admin::new(sources, rings.wakers())?);
         let background = prepare_segments(recovered.preparer, stop.over.clone())?;
         let mut threads = vec![background, snapshotter.start()?, committing];
+        threads.extend(member.states);
         let node = NodeParts {
-            driver: NodeDriver::new(replica, node_settings, world),
+            driver: NodeDriver::new(replica, node_settings, world, member.following),
             reporter: NodeReporter::new(admin.coordinator.clone()),
         };
         let parts = attach_node(node, rings, fused, stop, &mut threads)?;
@@ -213,6 +233,7 @@ impl Running {
             device: choice.words,
             threads,
             probe,
+            dialing: member.dialing,
             _locks: locks,
             fused,
             admin,
@@ -286,6 +307,7 @@ impl Running {
         join(shards);
         admin.stop();
         stop.end();
+        drop(self.dialing);
         join(threads);
         self.audit.into_iter().for_each(AuditLog::finish);
         tracing::info!("stopped");
@@ -299,6 +321,7 @@ struct SnapshotParts {
     directory: DirectoryId,
     purger: Purger<Disk>,
     gauge: Gauge,
+    exclusion: Arc<SnapshotExclusion>,
     /// What the start knows of the last one.
     last_start: LastStart,
 }
@@ -309,7 +332,7 @@ fn snapshotter(
     sources: &ReportSources,
     stop: &Stop,
 ) -> Snapshotter<Disk> {
-    let SnapshotParts { dirs, directory, purger, gauge, last_start } = snapshot_parts;
+    let SnapshotParts { dirs, directory, purger, gauge, exclusion, last_start } = snapshot_parts;
     Snapshotter {
         view: sources.view.clone(),
         dirs,
@@ -317,6 +340,7 @@ fn snapshotter(
         purger,
         settings: snapshot_settings(settings),
         gauge,
+        exclusion,
         stats: sources.snapshots.clone(),
         last_start,
         stop: stop.flag.clone(),
@@ -358,7 +382,7 @@ fn join(threads: Vec<JoinHandle<()>>) {
 
 fn start_log_writer(
     settings: &Settings,
-    log: Log<Disk>,
+    log: MemberLog,
     waker: &Arc<Waker>,
 ) -> io::Result<(LogWriter, JoinHandle<()>)> {
     let slow_us = settings.fsync_warning_threshold_ms.saturating_mul(1_000);

@@ -30,9 +30,8 @@ fn leader_of(report: &MemberReport, own: u64) -> Fields {
 }
 
 pub(super) fn voting_view(input: &CommandInput<'_>) -> Fields {
-    let ensemble = input.state.sources.facts.ensemble.as_ref();
-    let voters = ensemble.into_iter().flat_map(|ensemble| ensemble.voters());
-    let view = voters.map(|voter| (voter.id.0.to_string(), member(voter).into()));
+    let voters = input.state.voters();
+    let view = voters.iter().map(|voter| (voter.id.0.to_string(), member(voter).into()));
     Fields::new().with("current_config", view.collect::<Fields>())
 }
 

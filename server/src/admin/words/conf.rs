@@ -11,9 +11,11 @@ pub(super) static CONF: Word = Word::new(
     b"conf",
     Answer::Files(|state| {
         let facts = &state.sources.facts;
-        let members = facts.ensemble.as_ref().map(|ensemble| members(ensemble, facts.tick_ms));
-        let text = conf(facts, state.client_port(), state.dir_bytes());
-        text + &members.unwrap_or_default()
+        let mut text = conf(facts, state.client_port(), state.dir_bytes());
+        if let (Some(ensemble), Some(named)) = (&facts.ensemble, state.members()) {
+            text.push_str(&members(ensemble, &named, facts.tick_ms));
+        }
+        text
     }),
 );
 pub(super) static DIRS: Word = Word::new(b"dirs", Answer::Files(|state| dirs(state.dir_bytes())));
@@ -38,8 +40,8 @@ fn conf(facts: &ServerFacts, port: u16, bytes: DirBytes) -> String {
 }
 
 /// What a member of an ensemble adds. ZooKeeper does not end the last line.
-fn members(ensemble: &Ensemble, tick_ms: i64) -> String {
-    let Ensemble { role, settings, members, version, .. } = ensemble;
+fn members(ensemble: &Ensemble, named: &str, tick_ms: i64) -> String {
+    let Ensemble { role, settings, .. } = ensemble;
     let ticks = |limit: Duration| limit.as_millis() / u128::from(tick_ms.unsigned_abs().max(1));
     let own = &ensemble.own().addresses;
     let ports = |port: fn(&PeerAddress) -> u16| {
@@ -53,11 +55,8 @@ fn members(ensemble: &Ensemble, tick_ms: i64) -> String {
         ("quorumPort", ports(|address| address.quorum_port)),
         ("peerType", u8::from(*role == PeerRole::Observer).to_string()),
     ];
-    let mut text: String = rows.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
-    text.push_str("membership: \n");
-    let lines = members.iter().map(|member| format!("server.{}={member}\n", member.id.0));
-    text.extend(lines);
-    text + &format!("version={version:x}")
+    let rows: String = rows.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+    format!("{rows}membership: \n{named}")
 }
 
 /// The text of `dirs`.
@@ -112,7 +111,8 @@ pub(in crate::admin) mod tests {
                     server.2=127.0.0.1:24022:24032:participant\n\
                     server.3=127.0.0.1:24023:24033:participant\n\
                     server.4=127.0.0.1:24024:24034:observer\nversion=0";
-        assert_eq!(members(&observer_of_three(), 2_000), text);
+        let ensemble = observer_of_three();
+        assert_eq!(members(&ensemble, &ensemble.text(), 2_000), text);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(super) mod membership;
 mod ports;
 pub(super) mod report;
 mod settings;
+mod text;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -24,6 +25,7 @@ pub use settings::EnsembleSettings;
 pub(super) use settings::FIELD_KEYS;
 #[cfg(test)]
 pub(super) use settings::FIELDS;
+pub use text::NamedMembers;
 
 /// An ensemble as its configuration describes it. It has been checked as a whole: this server is
 /// one of its members, every member has a number, addresses and ports of its own, and one votes.
