@@ -92,6 +92,13 @@ pub fn run(args: &StatusArgs, out: &mut dyn Write) -> io::Result<bool> {
 }
 
 impl Found {
+    /// Why it does not serve. A member says more than that.
+    fn reason(&self, reason: &str) -> String {
+        let Some(member) = &self.member else { return reason.to_owned() };
+        let value = |name| member.value(name).unwrap_or("?");
+        format!("{} {} is {}", value("role"), value("id"), member.sentence())
+    }
+
     fn text(&self) -> String {
         let member = self.member.as_ref();
         match &self.status {
@@ -108,14 +115,7 @@ impl Found {
                 status.commits.as_ref().map(|commits| format!(", {commits}")).unwrap_or_default(),
                 member.map(|member| format!("; {}", member.sentence())).unwrap_or_default(),
             ),
-            Err(reason) => match member {
-                Some(member) => {
-                    let value = |name| member.value(name).unwrap_or("?");
-                    let (role, id) = (value("role"), value("id"));
-                    format!("does not serve: {role} {id} is {}", member.sentence())
-                }
-                None => format!("does not serve: {reason}"),
-            },
+            Err(reason) => format!("does not serve: {}", self.reason(reason)),
         }
     }
 
@@ -138,7 +138,10 @@ impl Found {
                     })),
                 })
             }
-            Err(reason) => json!({ "server": server, "serves": false, "reason": reason }),
+            Err(reason) => {
+                let reason = self.reason(reason);
+                json!({ "server": server, "serves": false, "reason": reason })
+            }
         };
         if let Some(member) = &self.member {
             fields["member"] = member.fields();
@@ -283,6 +286,7 @@ mod tests {
         let fields = waiting.fields("a:1");
         assert_eq!((&fields["serves"], &fields["member"]["id"]), (&json!(false), &json!(4)));
         assert_eq!(fields["member"]["clients"], json!("none"));
+        assert_eq!(fields["reason"], json!("observer 4 is looking for 9 s"));
     }
 
     #[test]

@@ -21,8 +21,8 @@ use super::state::{ReportSources, ServerState};
 use super::words;
 use super::words::conf::tests::facts;
 use super::workers::Workers;
-use crate::config::FourLetterWords;
 use crate::config::ensemble::tests::observer_of_three;
+use crate::config::{FourLetterWords, Listen};
 use crate::node::view::View;
 use crate::node::waker::Waker;
 use crate::peers::status::{ClientService, MemberStatus};
@@ -41,6 +41,39 @@ struct Server {
     shards: Vec<(Shard, ShardReporter)>,
 }
 
+/// The state of a server that has done nothing yet.
+fn state(facts: ServerFacts, view: Arc<View>, member: Option<Arc<MemberStatus>>) -> ServerState {
+    ServerState::new(ReportSources {
+        facts,
+        view,
+        gauges: Arc::default(),
+        commits: Arc::default(),
+        snapshots: Arc::default(),
+        limiter: Arc::new(ConnectionLimiter::new(0, 0)),
+        member,
+        audit_lost: None,
+    })
+}
+
+/// The facts of server 4 of four, an observer.
+fn facts_of_observer() -> ServerFacts {
+    ServerFacts {
+        server_id: 4,
+        client_address: Listen::Host("127.0.0.1".to_owned()),
+        ensemble: Some(observer_of_three()),
+        ..facts(FourLetterWords::All)
+    }
+}
+
+/// The state of an observer that follows server 3.
+pub(super) fn state_of_observer() -> (ServerState, Arc<MemberStatus>) {
+    let member = Arc::new(observing());
+    let view = Arc::new(View::new(Database::new(Tree::new(0), [])));
+    let state = state(facts_of_observer(), view, Some(member.clone()));
+    state.listens_on(24_004);
+    (state, member)
+}
+
 impl Server {
     fn new(shards: u16, whitelist: FourLetterWords) -> Server {
         Server::of(shards, facts(whitelist), None)
@@ -50,16 +83,7 @@ impl Server {
         let view = Arc::new(View::new(Database::new(Tree::new(0), [])));
         let waker = || Arc::new(Waker::new().unwrap());
         let words = words::known(&facts.whitelist);
-        let state = Arc::new(ServerState::new(ReportSources {
-            facts,
-            view: view.clone(),
-            gauges: Arc::default(),
-            commits: Arc::default(),
-            snapshots: Arc::default(),
-            limiter: Arc::new(ConnectionLimiter::new(0, 0)),
-            member,
-            audit_lost: None,
-        }));
+        let state = Arc::new(state(facts, view.clone(), member));
         let wakers = ((0..shards).map(|_| waker()).collect(), waker());
         let runtime = Builder::new_current_thread().build().unwrap();
         let (workers, handle) = (Workers::start().unwrap(), runtime.handle().clone());
@@ -391,12 +415,7 @@ fn shards_stop_working_on_a_report_that_nothing_waits_for() {
 /// Server 4, an observer that follows server 3.
 fn observer() -> (Server, Arc<MemberStatus>) {
     let member = Arc::new(observing());
-    let facts = ServerFacts {
-        server_id: 4,
-        ensemble: Some(observer_of_three()),
-        ..facts(FourLetterWords::All)
-    };
-    (Server::of(1, facts, Some(member.clone())), member)
+    (Server::of(1, facts_of_observer(), Some(member.clone())), member)
 }
 
 #[test]

@@ -95,3 +95,66 @@ fn addresses(all: Vec<(String, u16, &PeerAddress)>) -> Fields {
         .with("reachable_or_one", first())
         .with("one", first())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::admin::http::answers::Lookup;
+    use crate::admin::http::configuration::Configuration;
+    use crate::admin::tests::state_of_observer;
+
+    fn answer(lookup: Lookup, state: &ServerState) -> String {
+        let configuration = Configuration { text: String::new(), properties: BTreeMap::new() };
+        let input = CommandInput { state, configuration: &configuration, query: &Vec::new() };
+        serde_json::to_string(&lookup(&input)).unwrap()
+    }
+
+    /// An address as ZooKeeper 3.9.5 shows it.
+    fn shown(port: u16) -> String {
+        let (text, wild) = (format!("\"127.0.0.1:{port}\""), format!("\"0.0.0.0:{port}\""));
+        format!(
+            "{{\"empty\":false,\"all_addresses\":[{text}],\"wildcard_addresses\":[{wild}],\
+             \"all_ports\":[{port}],\"all_host_strings\":[\"127.0.0.1\"],\
+             \"reachable_address\":{text},\"all_reachable_addresses\":[{text}],\
+             \"all_reachable_addresses_or_all\":[{text}],\"reachable_or_one\":{text},\
+             \"one\":{text}}}"
+        )
+    }
+
+    #[test]
+    fn observer_answers_what_was_recorded_of_zookeepers() {
+        let (state, _) = state_of_observer();
+        let leads = r#"{"is_leader":false,"leader_id":3,"leader_ip":"127.0.0.1"}"#;
+        assert_eq!(answer(leader, &state), leads);
+        let voter = |id: u16| {
+            format!(
+                "\"{id}\":{{\"server_addresses\":[\"127.0.0.1:{}\"],\
+                 \"election_addresses\":[\"127.0.0.1:{}\"],\"client_address\":\"\",\
+                 \"learner_type\":\"participant\"}}",
+                24_020 + id,
+                24_030 + id
+            )
+        };
+        let view = format!("{{\"current_config\":{{{},{},{}}}}}", voter(1), voter(2), voter(3));
+        assert_eq!(answer(voting_view, &state), view);
+        let zab = format!(
+            "{{\"myid\":4,\"is_leader\":false,\"quorum_address\":{},\"election_address\":{},\
+             \"client_address\":\"127.0.0.1:24004\",\"voting\":false,\"last_zxid\":\"0x0\",\
+             \"zab_epoch\":0,\"zab_counter\":0,\"zabstate\":\"broadcast\"}}",
+            shown(24_024),
+            shown(24_034)
+        );
+        assert_eq!(answer(zab_state, &state), zab);
+    }
+
+    #[test]
+    fn without_a_leader_there_is_none_and_without_clients_no_state() {
+        let (state, member) = state_of_observer();
+        member.update(|report| (report.leader, report.clients) = (None, ClientService::None));
+        let none = r#"{"is_leader":false,"leader_id":-1,"leader_ip":""}"#;
+        assert_eq!(answer(leader, &state), none);
+        assert_eq!(answer(zab_state, &state), r#"{"voting":false,"zabstate":""}"#);
+    }
+}

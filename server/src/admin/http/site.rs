@@ -279,3 +279,23 @@ impl Site {
         timeout(patience, self.coordinator.collect(collection)).await.ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::member::tests::observing;
+
+    #[test]
+    fn member_that_serves_nobody_lives_and_is_not_ready() {
+        let mut member = observing().report();
+        let now = Millis(2_620);
+        for clients in [ClientService::All, ClientService::Reads] {
+            member.clients = clients;
+            assert_eq!(Health::Ready.objection(&member, now), None);
+        }
+        member.clients = ClientService::None;
+        let reason = "following server 3 at 127.0.0.1:24023 for 1 s";
+        assert_eq!(Health::Ready.objection(&member, now).as_deref(), Some(reason));
+        assert_eq!(Health::Live.objection(&member, now), None);
+    }
+}
