@@ -65,7 +65,7 @@ fn member(ensemble: &Ensemble) -> String {
     });
     let asked: Vec<String> = asked.collect();
     let (id, role) = (ensemble.id.0, ensemble.role.word());
-    format!("{id}, {role}; the leader is known to {}", asked.join(", "))
+    format!("{id}, {role}; asks {} who leads", asked.join(", "))
 }
 
 #[cfg(test)]
@@ -75,8 +75,8 @@ mod tests {
 
     #[test]
     fn member_names_its_role_and_whom_it_asks() {
-        let text = "4, observer; the leader is known to 1 at 127.0.0.1:24031, 2 at \
-                    127.0.0.1:24032, 3 at 127.0.0.1:24033";
+        let text = "4, observer; asks 1 at 127.0.0.1:24031, 2 at 127.0.0.1:24032, 3 at \
+                    127.0.0.1:24033 who leads";
         assert_eq!(member(&observer_of_three()), text);
     }
 }
