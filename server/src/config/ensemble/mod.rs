@@ -114,6 +114,16 @@ impl PeerRole {
 }
 
 impl PeerAddress {
+    /// Where a leader takes learners, as `host:port`.
+    pub fn quorum(&self) -> String {
+        format!("{}:{}", bracketed(&self.host), self.quorum_port)
+    }
+
+    /// Where notifications of an election are taken, as `host:port`.
+    pub fn election(&self) -> String {
+        format!("{}:{}", bracketed(&self.host), self.election_port)
+    }
+
     /// Whether it names every address of a host, which only the host itself can use.
     pub fn is_wildcard(&self) -> bool {
         self.host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
@@ -171,4 +181,4 @@ fn unmapped(address: Ipv6Addr) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
