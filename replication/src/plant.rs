@@ -38,6 +38,8 @@ pub enum Bug {
     DiffCloses,
     /// A state that is replaced leaves connections open.
     SnapLeavesOpen,
+    /// The next link does not wait for the end of a load that was abandoned.
+    LoadForgotten,
 }
 
 #[cfg(feature = "plant")]

@@ -3,16 +3,14 @@
 use std::collections::VecDeque;
 
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::database::Database;
 use ringkeeper_engine::log::LogCommand;
 use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket, PacketDecoder, PacketLimits};
-use ringkeeper_engine::zookeeper::{Bad, Entry, Rebuild};
 
 use super::leader_events::LeaderEvents;
-use super::state_transfer::IncomingState;
+use super::transfer::Transfer;
 use super::{
-    FollowEnd, Learner, LearnerLink, LearnerOffer, LearnerPosition, LinkEffect, LinkInput,
-    StateTask, TouchedSessions, ZabState,
+    DiscardedState, FollowEnd, Learner, LearnerLink, LearnerOffer, LearnerPosition, LinkEffect,
+    LinkInput, StateTask, TouchedSessions, ZabState,
 };
 use crate::plant::{Bug, is_planted};
 use crate::{LeaderEvent, SessionLife};
@@ -25,7 +23,7 @@ pub struct FollowLimits {
     /// Bytes of events that the node has not taken, from which on nothing more is read.
     pub event_bytes_max: usize,
     /// Bytes of a whole state.
-    pub state_bytes_max: usize,
+    pub state_bytes_max: u64,
 }
 
 impl Default for FollowLimits {
@@ -53,26 +51,6 @@ pub enum ConfigEvent {
     Activated(Zxid, i64),
 }
 
-/// Where a state is on its way from the leader to the node.
-enum Transfer {
-    /// There is none.
-    None,
-    /// Its bytes come.
-    Receiving(IncomingState),
-    /// It is made of its bytes.
-    Loading,
-    /// What is committed behind it is added.
-    Loaded(Box<Rebuild>),
-    /// What is committed behind it does not fit it.
-    Unusable,
-    /// It is written to the disk.
-    Writing,
-    /// The log begins anew behind it.
-    Installing(Box<Database>),
-    /// The state is read again from a log that was cut.
-    Reloading(Zxid),
-}
-
 /// The link of a node to its leader, one after the other, and everything between the link's bytes
 /// and the node.
 ///
@@ -86,19 +64,19 @@ enum Transfer {
 /// sends before it has taken [`LeaderEvent::Serving`] of the current link was meant for the one
 /// before, and is dropped: the node sends again what is not answered.
 pub struct FollowedLeader {
-    limits: FollowLimits,
+    pub(super) limits: FollowLimits,
     /// Before the first link.
     begin: LearnerPosition,
     link: Option<LearnerLink>,
     pub(super) is_connected: bool,
-    decoder: PacketDecoder,
-    transfer: Transfer,
+    pub(super) decoder: PacketDecoder,
+    pub(super) transfer: Transfer,
     effects: Vec<LinkEffect>,
     pub(super) events: LeaderEvents,
     pub(super) outgoing: Vec<u8>,
-    tasks: VecDeque<FollowTask>,
-    /// A command to the log is under way.
-    is_log_changing: bool,
+    pub(super) tasks: VecDeque<FollowTask>,
+    /// Commands to the log that are under way.
+    commands: usize,
     /// The node has taken [`LeaderEvent::Serving`] of this link.
     pub(super) is_serving: bool,
     /// Clients are served, and the node's driver has not heard of it.
@@ -109,6 +87,8 @@ pub struct FollowedLeader {
     ping: Zxid,
     members: VecDeque<ConfigEvent>,
     end: Option<FollowEnd>,
+    /// States that nothing needs any more.
+    pub(super) discarded: Vec<DiscardedState>,
 }
 
 /// The side of the socket.
@@ -126,7 +106,7 @@ impl FollowedLeader {
             events: LeaderEvents::new(position.last),
             outgoing: Vec::new(),
             tasks: VecDeque::new(),
-            is_log_changing: false,
+            commands: 0,
             is_serving: false,
             is_newly_established: false,
             offers_nothing: false,
@@ -134,13 +114,14 @@ impl FollowedLeader {
             ping: Zxid::ZERO,
             members: VecDeque::new(),
             end: None,
+            discarded: Vec::new(),
         }
     }
 
     /// Whether the next link can begin: there is none, and everything that came over the one before
     /// is on the disk.
     pub fn can_connect(&self) -> bool {
-        let is_log_still = !self.is_log_changing && self.tasks.is_empty();
+        let is_log_still = self.commands == 0 && self.tasks.is_empty();
         let is_free = matches!(self.transfer, Transfer::None);
         !self.is_connected && is_log_still && is_free && self.events.is_at_rest()
     }
@@ -164,14 +145,17 @@ impl FollowedLeader {
     /// changes, while a state is made, and while the node is behind.
     pub fn wants_bytes(&self) -> bool {
         self.is_connected
-            && (matches!(self.transfer, Transfer::Receiving(_)) || self.wants_packets())
+            && match &self.transfer {
+                Transfer::Incoming(state) => state.wants_bytes(),
+                _ => self.wants_packets(),
+            }
     }
 
     /// Takes the leader's next bytes. Only while [`FollowedLeader::wants_bytes`].
     pub fn received(&mut self, bytes: &[u8]) {
         assert!(self.wants_bytes(), "bytes came that should have waited");
         match self.transfer {
-            Transfer::Receiving(_) => self.receive_state(bytes),
+            Transfer::Incoming(_) => self.receive_state(bytes),
             _ => self.decoder.push(bytes),
         }
         self.step_packets();
@@ -252,9 +236,9 @@ impl FollowedLeader {
 
     /// The log is done with a command that changes nothing but what is noted, or has not changed.
     pub(super) fn on_command_done(&mut self, input: LinkInput<'_>) {
-        self.is_log_changing = false;
+        self.commands -= 1;
         if let LinkInput::NotInstalled = input {
-            self.transfer = Transfer::None;
+            self.discard_transfer();
         }
         self.step(input);
     }
@@ -268,66 +252,8 @@ impl FollowedLeader {
         self.step(LinkInput::Cut(last));
     }
 
-    /// The log was cut, and the tree holds more.
-    pub(super) fn reload(&mut self, last: Zxid) {
-        self.transfer = Transfer::Reloading(last);
-        self.tasks.push_back(FollowTask::State(StateTask::Reload { zxid: last }));
-    }
-
-    /// The node has the tree of the log that was cut.
-    pub(super) fn on_reloaded(&mut self, applied: Zxid) {
-        let transfer = std::mem::replace(&mut self.transfer, Transfer::None);
-        let Transfer::Reloading(last) = transfer else { panic!("no state was to be read again") };
-        assert_eq!(applied, last, "the state is not that of the log");
-        self.events.drop_cuts();
-        self.on_log_ends(last);
-        self.step(LinkInput::Cut(last));
-    }
-
-    pub(super) fn on_loaded(&mut self, loaded: Result<Box<Rebuild>, Bad>) {
-        assert!(matches!(self.transfer, Transfer::Loading), "no state was to be loaded");
-        self.transfer = Transfer::None;
-        match loaded {
-            _ if !self.is_connected => {}
-            Ok(rebuild) => self.transfer = Transfer::Loaded(rebuild),
-            Err(_) => self.step(LinkInput::NotInstalled),
-        }
-    }
-
-    pub(super) fn on_written(&mut self, written: Option<Box<Database>>) {
-        assert!(matches!(self.transfer, Transfer::Writing), "no state was to be written");
-        self.transfer = Transfer::None;
-        match written {
-            // The link that it came over has ended: the next leader may have another history.
-            Some(_) if !self.is_connected => self.step(LinkInput::NotInstalled),
-            Some(state) => {
-                let (zxid, committed) = (state.applied(), self.position().committed);
-                self.transfer = Transfer::Installing(state);
-                self.push_command(LogCommand::Install { zxid, committed });
-            }
-            None => self.step(LinkInput::NotInstalled),
-        }
-    }
-
-    /// The log begins behind the state that was received, which the node gets next.
-    pub(super) fn take_installed(&mut self) -> Database {
-        match std::mem::replace(&mut self.transfer, Transfer::None) {
-            Transfer::Installing(state) => *state,
-            _ => panic!("no state was to be installed"),
-        }
-    }
-
-    /// The node has it.
-    pub(super) fn on_installed(&mut self, zxid: Zxid) {
-        self.events.drop_cuts();
-        self.on_log_ends(zxid);
-        self.offers_nothing = false;
-        self.touched = TouchedSessions::new();
-        self.step(LinkInput::Installed(zxid));
-    }
-
-    fn on_log_ends(&mut self, last: Zxid) {
-        self.is_log_changing = false;
+    pub(super) fn on_log_ends(&mut self, last: Zxid) {
+        self.commands -= 1;
         self.events.reset(last);
     }
 }
@@ -374,12 +300,7 @@ impl FollowedLeader {
                 let committed = self.position().committed;
                 self.push_command(LogCommand::Cut { after, committed });
             }
-            LinkEffect::ReceiveState(zxid) => {
-                let state = IncomingState::new(zxid, self.limits.state_bytes_max);
-                self.transfer = Transfer::Receiving(state);
-                let pending = self.decoder.take_pending();
-                self.receive_state(&pending);
-            }
+            LinkEffect::ReceiveState(zxid) => self.begin_state(zxid),
             LinkEffect::AddToState(txn) => self.add_to_state(&txn.entry),
             LinkEffect::InstallState(zxid) => self.write_state(zxid),
             LinkEffect::Append(txn) => {
@@ -411,40 +332,6 @@ impl FollowedLeader {
         }
     }
 
-    fn receive_state(&mut self, bytes: &[u8]) {
-        let Transfer::Receiving(state) = &mut self.transfer else {
-            unreachable!("a state is received");
-        };
-        match state.push(bytes) {
-            Ok(None) => {}
-            Ok(Some(end)) => {
-                self.decoder.push(&bytes[end..]);
-                let transfer = std::mem::replace(&mut self.transfer, Transfer::Loading);
-                let Transfer::Receiving(state) = transfer else { unreachable!("see above") };
-                self.tasks.push_back(FollowTask::State(state.into_task()));
-            }
-            Err(bad) => {
-                self.transfer = Transfer::None;
-                self.step(LinkInput::Malformed(bad));
-            }
-        }
-    }
-
-    /// What is committed behind a state that does not fit it ends the link.
-    fn add_to_state(&mut self, entry: &Entry) {
-        if let Transfer::Loaded(rebuild) = &mut self.transfer
-            && rebuild.take(entry).is_err()
-        {
-            self.transfer = Transfer::Unusable;
-        }
-    }
-
-    fn write_state(&mut self, zxid: Zxid) {
-        let transfer = std::mem::replace(&mut self.transfer, Transfer::Writing);
-        let Transfer::Loaded(rebuild) = transfer else { unreachable!("no packet came before") };
-        self.tasks.push_back(FollowTask::State(StateTask::Write { zxid, rebuild }));
-    }
-
     /// The next part of what is to be said of sessions here: the first is the answer.
     fn answer_ping(&mut self) {
         if let Some(portion) = self.touched.next_portion() {
@@ -459,8 +346,8 @@ impl FollowedLeader {
         }
     }
 
-    fn push_command(&mut self, command: LogCommand) {
-        self.is_log_changing = true;
+    pub(super) fn push_command(&mut self, command: LogCommand) {
+        self.commands += 1;
         self.tasks.push_back(FollowTask::Command(command));
     }
 
@@ -472,9 +359,7 @@ impl FollowedLeader {
         (self.is_connected, self.is_serving) = (false, false);
         self.end = Some(end);
         self.outgoing.clear();
-        if let Transfer::Receiving(_) | Transfer::Loaded(_) = self.transfer {
-            self.transfer = Transfer::None;
-        }
+        self.give_up_state();
         self.events.push(LeaderEvent::Lost, 0);
     }
 

@@ -157,12 +157,13 @@ impl<P: Ports> Node<P> {
     }
 
     /// Replaces the state by one that the leader has sent and that the log begins behind; its
-    /// command has ended. Every connection is closed: watches would miss changes.
-    pub fn install(&mut self, state: Database) {
+    /// command has ended. Every connection is closed: watches would miss changes. The state before
+    /// comes back: to give up its memory takes as long as it has nodes, and belongs elsewhere.
+    pub fn install(&mut self, mut state: Box<Database>) -> Box<Database> {
         let World { database, shards, clock, .. } = &mut self.world;
         {
             let mut db = database.write();
-            *db = state;
+            std::mem::swap(&mut *db, &mut *state);
             // Order: before a reader can see the new state.
             let count = if is_planted(Bug::SnapLeavesOpen) { 0 } else { shards.count() };
             (0..count).for_each(|shard| shards.lose_changes(shard));
@@ -178,6 +179,7 @@ impl<P: Ports> Node<P> {
             self.replica.step(Input::Replaced { db: &db, now }, &mut self.outputs);
         }
         self.end_step(self.outputs.group.records());
+        state
     }
 
     /// Whether a turn would find something to do. Every queue that wakes the node's thread is

@@ -95,6 +95,7 @@ fn every_planted_bug_is_caught() {
         Bug::DivergenceIgnored,
         Bug::DiffCloses,
         Bug::SnapLeavesOpen,
+        Bug::LoadForgotten,
     ];
     let mut missed = Vec::new();
     for bug in bugs {

@@ -2,7 +2,9 @@
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_replication::LeaderFault;
-use ringkeeper_replication::learner::{FollowEnd, LearnerKind, LearnerOffer, LinkEnd, ZabState};
+use ringkeeper_replication::learner::{
+    FollowEnd, LearnerKind, LearnerOffer, LinkEnd, StateProgress, ZabState,
+};
 
 use crate::ensemble::{Ensemble, Stage};
 use crate::member::{World, set_data};
@@ -82,11 +84,120 @@ fn divergence_is_followed_by_a_state() {
     assert_eq!(world.server.db().applied(), zxid);
 }
 
+/// The link is lost in the middle of a state. What makes a tree of it ends first; then the next link
+/// gets a whole one.
+fn abandoned_state_ends_before_the_next_link_begins() {
+    let mut world = served(LearnerKind::Observer);
+    world.lose();
+    world.ensemble.always_sends_state = true;
+    turn_until_receiving(&mut world);
+    world.lose();
+    turn_without_states(&mut world);
+    assert!(!world.leader().can_connect(), "a load is under way");
+    assert_eq!(world.leader().state_progress(), Some(StateProgress::Loading));
+    world.connect();
+    assert!(world.ensemble.link.is_none());
+    world.states.work();
+    world.follow();
+    assert_eq!(world.leader().state_progress(), None);
+    assert!(world.leader().can_connect());
+    assert_eq!(world.met.installs, 1, "the one of the first link");
+    world.finish();
+    assert_eq!(world.met.installs, 2);
+    assert_eq!(world.states.discarded, 2, "the states before");
+}
+
+/// Some bytes of a state have come, and not all.
+fn turn_until_receiving(world: &mut World) {
+    for _ in 0..100 {
+        turn_without_states(world);
+        let limits = (world.leader().state_progress(), world.leader().wants_bytes());
+        if let (Some(StateProgress::Receiving(_, bytes)), true) = limits
+            && bytes > 100
+        {
+            return;
+        }
+        world.deliver(60);
+    }
+    panic!("no state comes");
+}
+
+/// As [`turn`], but the bytes of a state come only as the test delivers them, and nothing takes
+/// them.
+fn turn_without_states(world: &mut World) {
+    world.connect();
+    world.ensemble.serve();
+    world.take_all();
+    if world.leader().state_progress().is_none() {
+        world.deliver(60);
+    }
+    world.server.release();
+    world.follow();
+    world.server.order(usize::MAX);
+    world.server.sync();
+}
+
 /// All cases, for planted bugs.
 #[cfg(feature = "plant")]
 pub(crate) fn run_all() {
     commit_behind_a_wrong_answer_is_applied_with_the_next_leader();
     divergence_is_followed_by_a_state();
+    abandoned_state_ends_before_the_next_link_begins();
+}
+
+#[test]
+fn link_lost_within_a_state_leaves_nothing_of_it() {
+    abandoned_state_ends_before_the_next_link_begins();
+}
+
+/// A state is not kept in memory as bytes: what the tree is not made of yet waits in the socket.
+#[test]
+fn bytes_of_a_state_wait_in_the_socket_while_nothing_takes_them() {
+    let mut world = served(LearnerKind::Follower);
+    world.lose();
+    world.ensemble.write(set_data("/", &vec![7; 5 << 20]), crate::server::NOW.wall);
+    world.ensemble.commit(1);
+    world.ensemble.always_sends_state = true;
+    turn_until_receiving(&mut world);
+    let is_received = |world: &mut World| {
+        !matches!(world.leader().state_progress(), Some(StateProgress::Receiving(..)))
+    };
+    let mut stops = Vec::new();
+    while !is_received(&mut world) {
+        let mut steps = 0;
+        while world.leader().wants_bytes() && !is_received(&mut world) {
+            let link = world.ensemble.link.as_mut().expect("it is connected");
+            let bytes: Vec<u8> = link.bytes.drain(..60_000.min(link.bytes.len())).collect();
+            world.leader().received(&bytes);
+            world.follow();
+            steps += 1;
+        }
+        assert!(steps > 0, "what is staged moves on when there is space");
+        stops.push(steps * 60_000);
+        world.states.work();
+        world.follow();
+    }
+    let most = 2 * (1 << 20);
+    assert!(stops.len() > 3 && stops.iter().all(|bytes| *bytes < most), "{stops:?}");
+    world.finish();
+    assert_eq!(world.server.db().tree.digest(), world.ensemble.db.tree.digest());
+}
+
+/// What makes a tree of the state finds out before all of it has come.
+#[test]
+fn load_that_fails_before_the_end_of_a_state_ends_the_link() {
+    let mut world = served(LearnerKind::Observer);
+    world.has_accidents = true;
+    world.lose();
+    world.ensemble.always_sends_state = true;
+    turn_until_receiving(&mut world);
+    turn_without_states(&mut world);
+    world.states.breaks_load = true;
+    world.states.work();
+    world.follow();
+    assert_eq!((world.met.not_installed, world.leader().state_progress()), (1, None));
+    world.finish();
+    assert_eq!(world.met.installs, 2);
 }
 
 #[test]

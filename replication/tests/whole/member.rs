@@ -415,6 +415,7 @@ impl World {
             1 => self.states.is_full = true,
             2 => self.disk.borrow_mut().spoils_install = true,
             3..=6 => self.ensemble.answer_nothing(),
+            7 => self.states.breaks_load = true,
             _ => {}
         }
     }
