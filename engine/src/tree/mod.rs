@@ -6,7 +6,8 @@
 //! everything at once, because a pause of a second expires sessions.
 //!
 //! The tree is changed by applied transactions only, and they cannot be refused: whoever ordered
-//! them has checked them, so a broken precondition is a bug of ours and stops the process.
+//! them has checked them, so one that does not fit ([`Misfit`]) is a bug of ours and stops the
+//! process, or comes from a leader with another state.
 
 mod acls;
 mod change;
@@ -16,6 +17,7 @@ mod foreign;
 mod image;
 mod index;
 mod load;
+mod misfit;
 mod node;
 mod payload;
 mod quota;
@@ -32,6 +34,7 @@ pub use digest::Digest;
 pub use foreign::ForeignNode;
 pub use image::{Corrupt, SnapshotHeader};
 pub use load::TreeLoader;
+pub use misfit::Misfit;
 pub use node::NodeId;
 pub use quota::{QuotaExcess, QuotaLimit, QuotaOf, QuotaSum, QuotaVerdict};
 pub use snapshot::Progress;

@@ -54,6 +54,7 @@ where
     match event {
         LogEvent::Flushed(_) => unreachable!("the node takes it"),
         LogEvent::Saved(epochs) => leader(node).on_command_done(LinkInput::Saved(epochs)),
+        LogEvent::MarkedDiverged(_) => leader(node).on_marked(),
         LogEvent::CutTooFar(_) => leader(node).on_command_done(LinkInput::CutTooFar),
         LogEvent::NotInstalled(_) => leader(node).on_command_done(LinkInput::NotInstalled),
         LogEvent::Cut(last) => {

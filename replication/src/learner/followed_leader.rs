@@ -10,10 +10,10 @@ use super::leader_events::LeaderEvents;
 use super::transfer::Transfer;
 use super::{
     DiscardedState, FollowEnd, Learner, LearnerLink, LearnerOffer, LearnerPosition, LinkEffect,
-    LinkInput, StateTask, TouchedSessions, ZabState,
+    LinkEnd, LinkInput, StateTask, TouchedSessions, ZabState,
 };
 use crate::plant::{Bug, is_planted};
-use crate::{LeaderEvent, SessionLife};
+use crate::{LeaderEvent, LogSpace, SessionLife};
 
 /// How much of a leader is kept in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,11 +82,18 @@ pub struct FollowedLeader {
     /// Clients are served, and the node's driver has not heard of it.
     is_newly_established: bool,
     pub(super) offers_nothing: bool,
+    /// The state is not the leader's from here on, and the disk does not say so yet.
+    pub(super) unmarked: Option<Zxid>,
     pub(super) touched: TouchedSessions,
     /// That of the last ping.
     ping: Zxid,
     members: VecDeque<ConfigEvent>,
     end: Option<FollowEnd>,
+    /// Links in a row over which no state came although nothing was offered.
+    pub(super) withheld: u32,
+    /// What the log said last, and whether a link has ended because of it.
+    pub(super) space: LogSpace,
+    pub(super) is_full: bool,
     /// States that nothing needs any more.
     pub(super) discarded: Vec<DiscardedState>,
 }
@@ -110,20 +117,25 @@ impl FollowedLeader {
             is_serving: false,
             is_newly_established: false,
             offers_nothing: false,
+            unmarked: None,
             touched: TouchedSessions::new(),
             ping: Zxid::ZERO,
             members: VecDeque::new(),
             end: None,
+            withheld: 0,
+            space: LogSpace::Enough,
+            is_full: false,
             discarded: Vec::new(),
         }
     }
 
-    /// Whether the next link can begin: there is none, and everything that came over the one before
-    /// is on the disk.
+    /// Whether the next link can begin: there is none, everything that came over the one before is
+    /// on the disk, and there is space for more.
     pub fn can_connect(&self) -> bool {
         let is_log_still = self.commands == 0 && self.tasks.is_empty();
-        let is_free = matches!(self.transfer, Transfer::None);
-        !self.is_connected && is_log_still && is_free && self.events.is_at_rest()
+        let is_free = matches!(self.transfer, Transfer::None) && self.unmarked.is_none();
+        let is_wanted = !self.is_connected && !self.is_full;
+        is_wanted && is_log_still && is_free && self.events.is_at_rest()
     }
 
     /// A connection to a leader is there. Only where [`FollowedLeader::can_connect`].
@@ -226,6 +238,13 @@ impl FollowedLeader {
     }
 
     pub(super) fn next_task(&mut self) -> Option<FollowTask> {
+        // A state that is being installed takes the note with the old one.
+        if !matches!(self.transfer, Transfer::Installing(_))
+            && let Some(zxid) = self.unmarked.take()
+            && !is_planted(Bug::DivergenceForgotten)
+        {
+            self.push_command(LogCommand::MarkDiverged(zxid));
+        }
         self.tasks.pop_front()
     }
 
@@ -241,6 +260,11 @@ impl FollowedLeader {
             self.discard_transfer();
         }
         self.step(input);
+    }
+
+    /// The disk says that the state is not the leader's.
+    pub(super) fn on_marked(&mut self) {
+        self.commands -= 1;
     }
 
     /// The log was cut and ends here; the node's tree holds no more than that.
@@ -328,6 +352,10 @@ impl FollowedLeader {
                 self.events.push(LeaderEvent::Revalidated(session, life), 0);
             }
             LinkEffect::AnswerSync => self.events.push(LeaderEvent::Synced, 0),
+            LinkEffect::End(LinkEnd::NoState) => {
+                self.withheld = self.withheld.saturating_add(1);
+                self.end_link(FollowEnd::NoState(self.withheld));
+            }
             LinkEffect::End(end) => self.end_link(FollowEnd::Link(end)),
         }
     }
@@ -361,6 +389,12 @@ impl FollowedLeader {
         self.outgoing.clear();
         self.give_up_state();
         self.events.push(LeaderEvent::Lost, 0);
+    }
+
+    /// There is no space for what the leader sends.
+    pub(super) fn leave_full(&mut self) {
+        self.is_full = true;
+        self.drop_link(FollowEnd::Full);
     }
 
     /// As [`FollowedLeader::end_link`], but what the node has not taken is not learned.

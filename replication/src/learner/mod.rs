@@ -37,7 +37,7 @@ mod zxid_runs;
 pub use effect::{LeaderTxn, LinkEffect, LinkInput};
 pub use ending::LinkEnd;
 pub use follow::follow;
-pub use follow_end::FollowEnd;
+pub use follow_end::{FollowEnd, RetryDelay};
 pub use followed_leader::{ConfigEvent, FollowLimits, FollowedLeader};
 pub use leader_search::{FoundLeader, LeaderSearch};
 pub use link::LearnerLink;

@@ -8,6 +8,7 @@ use ringkeeper_engine::zookeeper::{Bad, Entry, Rebuild};
 use super::followed_leader::{FollowTask, FollowedLeader};
 use super::incoming_state::{IncomingState, IntakeEnd};
 use super::{DiscardedState, LinkInput, StatePort, StateTask};
+use crate::LogSpace;
 use crate::plant::{Bug, is_planted};
 
 /// Where a state is.
@@ -138,7 +139,11 @@ impl FollowedLeader {
             }
             // The link that it came over has ended: the next leader may have another history.
             written => {
+                let has_no_space = written.is_none() && self.space == LogSpace::Full;
                 self.discarded.extend(written.map(DiscardedState::Whole));
+                if has_no_space && self.is_connected {
+                    self.leave_full();
+                }
                 self.step(LinkInput::NotInstalled);
             }
         }
@@ -156,7 +161,7 @@ impl FollowedLeader {
     pub(super) fn on_installed(&mut self, zxid: Zxid) {
         self.events.drop_cuts();
         self.on_log_ends(zxid);
-        self.offers_nothing = false;
+        (self.offers_nothing, self.unmarked, self.withheld) = (false, None, 0);
         self.touched = super::TouchedSessions::new();
         self.step(LinkInput::Installed(zxid));
     }

@@ -13,7 +13,7 @@ use ringkeeper_replication::learner::{
     whole_state,
 };
 use ringkeeper_replication::node::LeaderPort;
-use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, SessionAttachment};
+use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
 
 use crate::server::{HASH_SEED, database_of};
 
@@ -36,6 +36,8 @@ pub(crate) struct MemberDisk {
     pub(crate) durable: Zxid,
     /// What must be durable before the epoch is current.
     pub(crate) history_end: Zxid,
+    /// It is noted that the state is not the leader's.
+    pub(crate) diverged: Option<Zxid>,
     /// The next install finds what was received damaged.
     pub(crate) spoils_install: bool,
 }
@@ -69,7 +71,7 @@ impl MemberDisk {
                 if std::mem::take(&mut self.spoils_install) {
                     return LogEvent::NotInstalled(zxid);
                 }
-                (self.base, self.txns) = (zxid, received);
+                (self.base, self.txns, self.diverged) = (zxid, received, None);
                 LogEvent::Installed(zxid)
             }
             LogCommand::Save(epochs) => {
@@ -79,6 +81,10 @@ impl MemberDisk {
                 assert!(is_here, "the epoch is current before its history is durable");
                 self.epochs = epochs;
                 LogEvent::Saved(epochs)
+            }
+            LogCommand::MarkDiverged(zxid) => {
+                self.diverged = Some(zxid);
+                LogEvent::MarkedDiverged(zxid)
             }
         }
     }
@@ -130,6 +136,10 @@ impl LeaderPort for RecordedLeader {
 
     fn flushed(&mut self, durable: Zxid) {
         self.leader.flushed(durable);
+    }
+
+    fn space(&mut self, space: LogSpace) {
+        self.leader.space(space);
     }
 
     fn fault(&mut self, fault: LeaderFault) {

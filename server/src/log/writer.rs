@@ -225,6 +225,9 @@ fn execute(log: &mut impl DurableLog, command: LogCommand) -> LogEvent {
         LogCommand::Install { zxid, .. } => {
             tracing::info!("the log begins anew behind the state that was received at {zxid}");
         }
+        LogCommand::MarkDiverged(zxid) => {
+            tracing::warn!("the state behind {zxid} is noted as not being the leader's");
+        }
         LogCommand::Save(_) => {}
     }
     match log.execute(command) {
@@ -295,6 +298,7 @@ mod tests {
                 LogCommand::Cut { after, .. } => Ok(LogEvent::Cut(after)),
                 LogCommand::Install { zxid, .. } => Ok(LogEvent::Installed(zxid)),
                 LogCommand::Save(epochs) => Ok(LogEvent::Saved(epochs)),
+                LogCommand::MarkDiverged(zxid) => Ok(LogEvent::MarkedDiverged(zxid)),
             }
         }
     }
