@@ -321,6 +321,73 @@ mod tests {
         nodes
     }
 
+    fn create(path: &str, kind: NodeKind) -> TxnBody {
+        let acl = AclList::from([Acl::open()]);
+        let (op, path) = (CreateOp::Create, path.into());
+        TxnBody::Create(CreateTxn { op, path, data: None, acl, kind, parent_cversion: 1 })
+    }
+
+    #[test]
+    fn transaction_of_another_state_is_refused_and_changes_nothing() {
+        use Misfit::*;
+        use NodeKind::{Container, Ephemeral, Persistent};
+        let delete = |path: &str| TxnBody::Delete { path: path.into(), cause: DeleteCause::Client };
+        let set = |path: &str| TxnBody::SetData { path: path.into(), data: None, version: 1 };
+        let acl = AclList::from([Acl::open()]);
+        let close = |path: &str| TxnBody::CloseSession { paths: vec![path.into()] };
+        let refused = TxnBody::Error(Code::NoNode);
+        let misfits = [
+            (create("/a", Persistent), NodeExists),
+            (create("/none/b", Persistent), NoParent),
+            (create("/a/", Persistent), NoSuchKind),
+            (create("nowhere", Persistent), NoSuchKind),
+            (create("", Persistent), NoSuchKind),
+            (create("/", Persistent), NoSuchKind),
+            (create("/e/child", Container), EphemeralParent),
+            (delete("/none"), NoNode),
+            (delete("/a"), NotEmpty),
+            (delete("/"), BuiltIn),
+            (delete("/zookeeper/config"), BuiltIn),
+            (set("/none"), NoNode),
+            (TxnBody::SetAcl { path: "/none".into(), acl, version: 1 }, NoNode),
+            (close("/none"), NoNode),
+            (TxnBody::Multi(vec![set("/a"), refused]), Multi),
+            (TxnBody::Multi(vec![close("/e")]), Multi),
+        ];
+        let mut tree = Tree::new(0);
+        tree.keep_digest(Digest::Kept);
+        let mut db = Database::new(tree, []);
+        let txn = |zxid, body| Txn {
+            session: SessionId(9),
+            cxid: 1,
+            zxid: Zxid(zxid),
+            time: Millis(1),
+            body,
+        };
+        let nodes = [("/a", Persistent), ("/a/b", Persistent), ("/e", Ephemeral(SessionId(9)))];
+        for ((path, kind), zxid) in nodes.into_iter().zip(1..) {
+            db.apply(&txn(zxid, create(path, kind)), Interest::None);
+        }
+        let before = (contents(&db), db.tree.digest());
+        for (body, misfit) in misfits {
+            let txn = txn(4, body);
+            assert_eq!(db.try_apply(&txn, Interest::Watched).err(), Some(misfit), "{txn:?}");
+            let mut bytes = Vec::new();
+            txn.write(&mut bytes);
+            let refused = match db.replay(&bytes) {
+                Err(NotReplayed::Malformed(_)) => misfit,
+                Err(NotReplayed::Misfit(Zxid(4), found)) => found,
+                other => panic!("{other:?} of {txn:?}"),
+            };
+            assert_eq!(refused, misfit, "{txn:?}");
+            assert_eq!((contents(&db), db.tree.digest()), before, "{txn:?}");
+        }
+        // Bytes cannot say it: they would mean a node of another kind.
+        let unowned = txn(4, create("/b", Ephemeral(SessionId::NONE)));
+        assert_eq!(db.try_apply(&unowned, Interest::None).err(), Some(NoSuchKind));
+        db.apply(&txn(4, delete("/a/b")), Interest::None);
+    }
+
     #[test]
     fn replay_and_apply_give_the_same_database() {
         for digest in [Digest::Kept, Digest::Off] {

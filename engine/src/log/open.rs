@@ -134,7 +134,7 @@ fn directory<D: Directory>(dirs: &Dirs<D>) -> String {
 mod tests {
     use super::*;
     use crate::device::MemoryDisk;
-    use crate::log::Group;
+    use crate::log::{Group, LogCommand, LogEvent};
     use crate::txn::{Txn, TxnBody};
     use crate::{Millis, SessionId};
 
@@ -180,6 +180,48 @@ mod tests {
         assert!(note.to_string().contains("was server 3 and is server 4 from now on"), "{note}");
         assert_eq!((opened.recovered.last, opened.epochs), (Zxid(1), Epochs::default()));
         assert_eq!(opened.db.commit_status(), CommitStatus::Committed, "its own quorum");
+    }
+
+    /// The log of a member holds what its leader has sent, be it for another state.
+    #[test]
+    fn member_whose_log_does_not_fit_its_state_ends_before_that_and_says_so() {
+        let dirs = dirs();
+        let mut group = Group::new();
+        let txn = |zxid, body| {
+            let (session, time) = (SessionId(5), Millis(1));
+            Txn { session, cxid: 0, zxid: Zxid(zxid), time, body }
+        };
+        let opens = || TxnBody::CreateSession { timeout_ms: 4_000 };
+        let path = "/none".into();
+        group.push(&txn(1, opens()));
+        group.push(&txn(2, TxnBody::SetData { path, data: None, version: 1 }));
+        group.push(&txn(3, opens()));
+        let alone = OpenSettings { membership: Membership::Alone(3), ..settings() };
+        let mut opened = open(&dirs, &alone, |_| ()).unwrap();
+        opened.recovered.log.flush(&mut group).unwrap();
+        drop(opened);
+        let refused = open(&dirs, &alone, |_| ()).err().expect("it is refused");
+        assert!(matches!(refused, OpenError::Refused(Refusal::Replay { .. })), "{refused}");
+        for notes in [1, 1] {
+            let opened = open(&dirs, &settings(), |_| ()).unwrap();
+            assert_eq!((opened.db.applied(), opened.recovered.last), (Zxid(1), Zxid(3)));
+            assert_eq!(opened.identity.diverged, Some(Zxid(2)));
+            assert_eq!(opened.recovered.notes.len(), notes, "{:?}", opened.recovered.notes);
+        }
+        let refused = open(&dirs, &alone, |_| ()).err().expect("its state is not to be served");
+        assert!(matches!(refused, OpenError::Diverged { zxid: Zxid(2), .. }), "{refused}");
+    }
+
+    #[test]
+    fn divergence_that_is_noted_is_known_at_the_next_start() {
+        let dirs = dirs();
+        let mut opened = open(&dirs, &settings(), |_| ()).unwrap();
+        let event = opened.recovered.log.execute(LogCommand::MarkDiverged(Zxid(7))).unwrap();
+        assert_eq!(event, LogEvent::MarkedDiverged(Zxid(7)));
+        opened.recovered.log.save_epochs(Epochs { promised: 2, current: 1 }).unwrap();
+        let opened = open(&dirs, &settings(), |_| ()).unwrap();
+        assert_eq!(opened.identity.diverged, Some(Zxid(7)));
+        assert_eq!(opened.epochs, Epochs { promised: 2, current: 1 });
     }
 
     #[test]
