@@ -208,7 +208,7 @@ pub struct Reading<'a> {
 impl Reading<'_> {
     /// The zxid that the reply carries.
     pub fn zxid(&self) -> Zxid {
-        self.tree.applied()
+        self.tree.reply_zxid()
     }
 
     /// Whether the connection has one of the permissions on a node.

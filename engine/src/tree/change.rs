@@ -65,6 +65,7 @@ impl Tree {
     pub(super) fn bare(seed: u64) -> Tree {
         Tree {
             applied: Zxid::ZERO,
+            reply_zxid: Zxid::ZERO,
             store: Store::new(),
             index: Index::new(),
             secrets: RapidSecrets::seed(seed),

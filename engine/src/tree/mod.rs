@@ -57,6 +57,8 @@ const BUILT_IN: [&str; 3] = ["/zookeeper", "/zookeeper/quota", "/zookeeper/confi
 /// All znodes at one zxid.
 pub struct Tree {
     applied: Zxid,
+    /// What replies say: see [`Tree::reply_zxid`].
+    reply_zxid: Zxid,
     store: Store,
     index: Index,
     secrets: RapidSecrets,
@@ -86,6 +88,32 @@ impl Tree {
     pub fn set_applied(&mut self, zxid: Zxid) {
         assert!(zxid > self.applied, "{zxid} is applied after {}", self.applied);
         self.applied = zxid;
+        match zxid.counter() {
+            0 => self.note_newest(),
+            _ => self.reply_zxid = zxid,
+        }
+    }
+
+    /// The zxid that replies carry: that of the last transaction, as far as it is known.
+    ///
+    /// A state that came from a leader which had ordered nothing in its epoch is at the beginning
+    /// of that epoch. That is no transaction, and the next leader's state may be the same at a
+    /// smaller zxid: a client that had seen it would be refused as one from the future. So the
+    /// newest zxid in such a state stands for it, and what a client has seen elsewhere.
+    pub fn reply_zxid(&self) -> Zxid {
+        self.reply_zxid
+    }
+
+    /// Looks at every node: for the beginning of an epoch only.
+    fn note_newest(&mut self) {
+        let (mut newest, mut nodes) = (self.reply_zxid, vec![NodeId::ROOT]);
+        while let Some(id) = nodes.pop() {
+            nodes.extend(self.child_nodes(id));
+            let stat = self.stat(id);
+            let zxids = [stat.czxid, stat.mzxid, stat.pzxid].map(Zxid::from_wire);
+            newest = zxids.into_iter().filter(|zxid| *zxid <= self.applied).fold(newest, Zxid::max);
+        }
+        self.reply_zxid = newest;
     }
 
     /// The node of a path; `""` is the root as well, which clients may ask for.

@@ -72,7 +72,7 @@ fn answer(
     db: &Database,
     outbox: &mut Outbox<'_, impl ShardPort>,
 ) {
-    let answer = Answer { origin, zxid: db.applied(), outcome };
+    let answer = Answer { origin, zxid: db.tree.reply_zxid(), outcome };
     outbox.send(origin.shard, ShardMessage::Answer(answer));
 }
 
