@@ -145,8 +145,8 @@ impl Database {
     }
 
     /// As [`Database::apply`], for a transaction of another server. One that does not fit says that
-    /// this state is not that server's. Some of it may have been applied then: the state must not be
-    /// shown to anybody, and has to be replaced.
+    /// this state is not that server's. Some of it may have been applied then: the state must not
+    /// be shown to anybody, and has to be replaced.
     pub fn try_apply(&mut self, txn: &Txn, interest: Interest) -> Result<Applied, Misfit> {
         self.check_follows(txn.zxid);
         let mut applying = Applying::new(&mut self.tree, txn.zxid, txn.time, interest);

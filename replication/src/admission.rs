@@ -30,8 +30,8 @@ impl WriteAdmission {
     }
 }
 
-/// Whether the log of a server that has a leader can take what the leader sends. There is nothing to
-/// refuse: the leader has ordered it.
+/// Whether the log of a server that has a leader can take what the leader sends. There is nothing
+/// to refuse: the leader has ordered it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogSpace {
     /// It can.

@@ -214,8 +214,8 @@ impl<D: Directory> Log<D> {
         Ok(())
     }
 
-    /// Notes durably that the state is another one than the leader's from this transaction on. A start
-    /// offers nothing of it then; [`Log::install`] erases the note.
+    /// Notes durably that the state is another one than the leader's from this transaction on. A
+    /// start offers nothing of it then; [`Log::install`] erases the note.
     pub fn mark_diverged(&mut self, zxid: Zxid) -> Result<(), Fatal> {
         if self.failed {
             return Err(Fatal::Failed);

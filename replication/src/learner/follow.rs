@@ -3,7 +3,8 @@
 use ringkeeper_engine::database::CommitStatus;
 use ringkeeper_engine::log::LogEvent;
 
-use super::followed_leader::{FollowTask, FollowedLeader};
+use super::followed_leader::FollowedLeader;
+use super::transfer::FollowTask;
 use super::{DiscardedState, LinkInput, StateOutcome, StatePort};
 use crate::Node;
 use crate::node::{DatabasePort, Ports};

@@ -7,10 +7,10 @@ use ringkeeper_engine::log::LogCommand;
 use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket, PacketDecoder, PacketLimits};
 
 use super::leader_events::LeaderEvents;
-use super::transfer::Transfer;
+use super::transfer::{FollowTask, Transfer};
 use super::{
     DiscardedState, FollowEnd, Learner, LearnerLink, LearnerOffer, LearnerPosition, LinkEffect,
-    LinkEnd, LinkInput, StateTask, TouchedSessions, ZabState,
+    LinkEnd, LinkInput, TouchedSessions, ZabState,
 };
 use crate::plant::{Bug, is_planted};
 use crate::{LeaderEvent, LogSpace, SessionLife};
@@ -31,14 +31,6 @@ impl Default for FollowLimits {
         let packets = PacketLimits::default();
         FollowLimits { packets, event_bytes_max: 4 << 20, state_bytes_max: 16 << 30 }
     }
-}
-
-/// What [`super::follow`] does with the node, in order.
-pub(super) enum FollowTask {
-    /// [`crate::Node::command`].
-    Command(LogCommand),
-    /// [`super::StatePort::begin`].
-    State(StateTask),
 }
 
 /// What the leader says of the members.
@@ -196,6 +188,11 @@ impl FollowedLeader {
     /// Why the last link has ended, once. The socket is to be closed.
     pub fn take_end(&mut self) -> Option<FollowEnd> {
         self.end.take()
+    }
+
+    /// Whether no link begins because the disk has no space for what a leader sends.
+    pub fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// What the link is doing.

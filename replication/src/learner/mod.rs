@@ -26,6 +26,7 @@ mod leader_search;
 mod link;
 mod position;
 mod received_state;
+mod receiving;
 mod state_reader;
 mod state_transfer;
 mod synchronization;

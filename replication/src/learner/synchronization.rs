@@ -142,10 +142,10 @@ impl LearnerLink {
 
     /// Whether the leader's history, which ends with `zxid`, has what is known to be committed.
     ///
-    /// A leader of ZooKeeper's goes by what it has applied, and tells its learners of a commit before
-    /// it applies it. So one that is asked within that moment wants what it has committed itself to
-    /// be cut off, and sends it again behind. What it has committed is of its own epoch. Everything
-    /// of earlier epochs was in its state before it took its first learner, or is lost.
+    /// A leader of ZooKeeper's goes by what it has applied, and tells its learners of a commit
+    /// before it applies it. So one that is asked within that moment wants what it has committed
+    /// itself to be cut off, and sends it again behind. What it has committed is of its own epoch.
+    /// Everything of earlier epochs was in its state before it took its first learner, or is lost.
     fn check_lost(&self, zxid: Zxid, committed: Zxid) -> Result<(), LinkEnd> {
         match () {
             () if zxid >= committed => Ok(()),

@@ -17,8 +17,8 @@
 //!
 //! Between the halves a server whose shard shares the node's thread serves its sockets.
 //!
-//! Time is never held up: neither by a shard that does not take its messages (see [`MailboxLimits`]) nor
-//! by what is committed and not applied yet.
+//! Time is never held up: neither by a shard that does not take its messages (see
+//! [`MailboxLimits`]) nor by what is committed and not applied yet.
 
 mod apply;
 mod gathering;
@@ -406,8 +406,8 @@ impl<P: Ports> Node<P> {
             && self.committed.len() < COMMITTED_MAX
     }
 
-    /// Whether the log can take what the leader sends next: what was learned and is not flushed comes
-    /// first, of which a group may be on its way to the device.
+    /// Whether the log can take what the leader sends next: what was learned and is not flushed
+    /// comes first, of which a group may be on its way to the device.
     fn log_space(&self) -> LogSpace {
         let log = &self.world.log;
         let capacity = log.capacity();

@@ -97,8 +97,8 @@ pub(crate) struct Ensemble {
     pub(crate) spoils_digest: bool,
     /// The next transaction that is sent deletes a node that is not there.
     pub(crate) spoils_txn: bool,
-    /// So many transactions are committed that the leader has not applied itself, as far as the next
-    /// learner hears of it.
+    /// So many transactions are committed that the leader has not applied itself, as far as the
+    /// next learner hears of it.
     pub(crate) lag: usize,
     /// No learner gets the whole state.
     pub(crate) never_sends_state: bool,

@@ -84,8 +84,8 @@ fn divergence_is_followed_by_a_state() {
     assert_eq!(world.server.db().applied(), zxid);
 }
 
-/// The link is lost in the middle of a state. What makes a tree of it ends first; then the next link
-/// gets a whole one.
+/// The link is lost in the middle of a state. What makes a tree of it ends first; then the next
+/// link gets a whole one.
 fn abandoned_state_ends_before_the_next_link_begins() {
     let mut world = served(LearnerKind::Observer);
     world.lose();
@@ -130,8 +130,8 @@ fn divergence_is_not_forgotten_in_a_restart() {
     world.finish();
 }
 
-/// A transaction that does not fit the state is not applied, no client sees what there is of it, and
-/// the leader's state comes.
+/// A transaction that does not fit the state is not applied, no client sees what there is of it,
+/// and the leader's state comes.
 fn misfit_is_followed_by_a_state() {
     let mut world = served(LearnerKind::Follower);
     world.connect_clients();

@@ -77,8 +77,8 @@ pub struct Identity {
     pub ensemble: Option<EnsembleId>,
     /// What is being done to the log.
     pub intent: Option<Intent>,
-    /// The transaction behind which the state was found to be another one than the leader's: nothing
-    /// of log and snapshots can be trusted until another state is installed.
+    /// The transaction behind which the state was found to be another one than the leader's:
+    /// nothing of log and snapshots can be trusted until another state is installed.
     pub diverged: Option<Zxid>,
 }
 

@@ -15,8 +15,8 @@
 //! crc32c=<of the lines above>
 //! ```
 //! A format is written only where the one before cannot say it, so that a version which knows only
-//! earlier ones starts from every directory that it understands, and refuses the others. A line that
-//! is not listed here is refused.
+//! earlier ones starts from every directory that it understands, and refuses the others. A line
+//! that is not listed here is refused.
 
 use super::{BadIdentity, DirectoryId, EnsembleId, Epochs, Identity, Intent, Life};
 use crate::Zxid;
