@@ -38,6 +38,16 @@ pub enum Bug {
     DiffCloses,
     /// A state that is replaced leaves connections open.
     SnapLeavesOpen,
+    /// The next link does not wait for the end of a load that was abandoned.
+    LoadForgotten,
+    /// Clients go on reading a state that is not the leader's.
+    DivergenceServed,
+    /// A divergence is forgotten in a restart.
+    DivergenceForgotten,
+    /// What the leader sends is appended, be there space or not.
+    FullIgnored,
+    /// A leader that is behind its own commits counts as one that has lost them.
+    LagIsLoss,
 }
 
 #[cfg(feature = "plant")]

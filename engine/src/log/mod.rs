@@ -216,6 +216,19 @@ impl<D: Directory> Log<D> {
         Ok(())
     }
 
+    /// Notes durably that the state is another one than the leader's from this transaction on. A
+    /// start offers nothing of it then; [`Log::install`] erases the note.
+    pub fn mark_diverged(&mut self, zxid: Zxid) -> Result<(), Fatal> {
+        if self.failed {
+            return Err(Fatal::Failed);
+        }
+        self.failed = true;
+        self.identity.diverged = Some(zxid);
+        self.identity.save(&self.dirs.snapshots)?;
+        self.failed = false;
+        Ok(())
+    }
+
     /// What is left of the log; the same for all clones of [`Log::gauge`].
     pub fn capacity(&self) -> LogCapacity {
         self.gauge.capacity()

@@ -1,6 +1,7 @@
 //! What a member has on its disk, and who works with whole states.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use ringkeeper_engine::Zxid;
@@ -8,12 +9,16 @@ use ringkeeper_engine::device::Epochs;
 use ringkeeper_engine::log::{LogCommand, LogEvent};
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_replication::learner::{
-    FollowedLeader, StateOutcome, StatePort, StateTask, whole_state,
+    DiscardedState, FollowedLeader, StateOutcome, StatePiece, StatePort, StateReader, StateTask,
+    whole_state,
 };
 use ringkeeper_replication::node::LeaderPort;
-use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, SessionAttachment};
+use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
 
 use crate::server::{HASH_SEED, database_of};
+
+/// Pieces of a state that wait for the thread that loads it.
+const PIECES_MAX: usize = 2;
 
 /// A directory.
 #[derive(Default, Debug)]
@@ -31,6 +36,8 @@ pub(crate) struct MemberDisk {
     pub(crate) durable: Zxid,
     /// What must be durable before the epoch is current.
     pub(crate) history_end: Zxid,
+    /// It is noted that the state is not the leader's.
+    pub(crate) diverged: Option<Zxid>,
     /// The next install finds what was received damaged.
     pub(crate) spoils_install: bool,
 }
@@ -64,7 +71,7 @@ impl MemberDisk {
                 if std::mem::take(&mut self.spoils_install) {
                     return LogEvent::NotInstalled(zxid);
                 }
-                (self.base, self.txns) = (zxid, received);
+                (self.base, self.txns, self.diverged) = (zxid, received, None);
                 LogEvent::Installed(zxid)
             }
             LogCommand::Save(epochs) => {
@@ -74,6 +81,10 @@ impl MemberDisk {
                 assert!(is_here, "the epoch is current before its history is durable");
                 self.epochs = epochs;
                 LogEvent::Saved(epochs)
+            }
+            LogCommand::MarkDiverged(zxid) => {
+                self.diverged = Some(zxid);
+                LogEvent::MarkedDiverged(zxid)
             }
         }
     }
@@ -127,6 +138,10 @@ impl LeaderPort for RecordedLeader {
         self.leader.flushed(durable);
     }
 
+    fn space(&mut self, space: LogSpace) {
+        self.leader.space(space);
+    }
+
     fn fault(&mut self, fault: LeaderFault) {
         if std::mem::take(&mut self.is_learning) {
             self.disk.borrow_mut().txns.pop();
@@ -145,6 +160,15 @@ pub(crate) struct MemoryStates {
     /// The history of the leader that sends states.
     history: Rc<RefCell<Vec<Txn>>>,
     task: Option<StateTask>,
+    /// Pieces of a state that the thread has not taken.
+    pieces: VecDeque<StatePiece>,
+    /// What it has taken.
+    taken: VecDeque<StatePiece>,
+    is_abandoned: bool,
+    /// The next load ends before the state does.
+    pub(crate) breaks_load: bool,
+    /// States that nothing needs any more.
+    pub(crate) discarded: usize,
     outcome: Option<StateOutcome>,
     /// The disk has no space for the next state.
     pub(crate) is_full: bool,
@@ -158,17 +182,45 @@ impl MemoryStates {
         disk: Rc<RefCell<MemberDisk>>,
         history: Rc<RefCell<Vec<Txn>>>,
     ) -> MemoryStates {
-        let (task, outcome) = (None, None);
-        MemoryStates { disk, history, task, outcome, is_full: false, reloads: 0 }
+        MemoryStates {
+            disk,
+            history,
+            task: None,
+            pieces: VecDeque::new(),
+            taken: VecDeque::new(),
+            is_abandoned: false,
+            breaks_load: false,
+            discarded: 0,
+            outcome: None,
+            is_full: false,
+            reloads: 0,
+        }
+    }
+
+    /// Takes the pieces that wait. A load ends with the last one, or when it is abandoned.
+    fn load(&mut self, zxid: Zxid) -> Option<StateOutcome> {
+        self.taken.append(&mut self.pieces);
+        let is_broken = !self.taken.is_empty() && std::mem::take(&mut self.breaks_load);
+        let is_whole = self.taken.back() == Some(&StatePiece::End);
+        if !is_whole && !self.is_abandoned && !is_broken {
+            return None;
+        }
+        let mut taken = std::mem::take(&mut self.taken);
+        if is_broken {
+            taken.clear();
+        }
+        let loaded = StateReader::new(|| taken.pop_front()).load(zxid, HASH_SEED);
+        Some(StateOutcome::Loaded(loaded.map(Box::new)))
     }
 
     /// Does what was begun.
     pub(crate) fn work(&mut self) {
         let Some(task) = self.task.take() else { return };
         let outcome = match task {
-            StateTask::Load { zxid, bytes } => {
-                StateOutcome::Loaded(bytes.load(zxid, HASH_SEED).map(Box::new))
-            }
+            StateTask::Load { zxid } => match self.load(zxid) {
+                Some(outcome) => outcome,
+                None => return self.task = Some(StateTask::Load { zxid }),
+            },
             StateTask::Write { .. } if std::mem::take(&mut self.is_full) => {
                 StateOutcome::Written(None)
             }
@@ -190,10 +242,43 @@ impl MemoryStates {
     }
 }
 
+impl MemoryStates {
+    /// A load that has ended takes nothing any more.
+    fn push_piece(&mut self, piece: StatePiece) {
+        match &self.task {
+            Some(StateTask::Load { .. }) => self.pieces.push_back(piece),
+            Some(_) => panic!("a piece comes while no state is loaded"),
+            None => assert!(self.outcome.is_some(), "a piece comes while no state is loaded"),
+        }
+    }
+}
+
 impl StatePort for MemoryStates {
     fn begin(&mut self, task: StateTask) {
         assert!(self.task.is_none() && self.outcome.is_none(), "one task is under way at a time");
         self.task = Some(task);
+        (self.is_abandoned, self.pieces, self.taken) = Default::default();
+    }
+
+    fn has_space(&self) -> bool {
+        self.pieces.len() < PIECES_MAX
+    }
+
+    fn push(&mut self, piece: Vec<u8>) {
+        assert!(self.has_space() && !self.is_abandoned);
+        self.push_piece(StatePiece::Bytes(piece));
+    }
+
+    fn end_of_state(&mut self) {
+        self.push_piece(StatePiece::End);
+    }
+
+    fn abandon(&mut self) {
+        self.is_abandoned = true;
+    }
+
+    fn discard(&mut self, _: DiscardedState) {
+        self.discarded += 1;
     }
 
     fn poll(&mut self) -> Option<StateOutcome> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::op::Write;
 use ringkeeper_engine::sequencer::{Caller, Sequencer};
-use ringkeeper_engine::txn::{Txn, TxnDigest};
+use ringkeeper_engine::txn::{DeleteCause, Txn, TxnBody, TxnDigest};
 use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::peer::{
     LeaderPacket, LearnerPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits,
@@ -95,6 +95,13 @@ pub(crate) struct Ensemble {
     lingering: Vec<(PacketDecoder, Vec<u8>)>,
     /// The next transaction that is sent has a digest that is not true.
     pub(crate) spoils_digest: bool,
+    /// The next transaction that is sent deletes a node that is not there.
+    pub(crate) spoils_txn: bool,
+    /// So many transactions are committed that the leader has not applied itself, as far as the
+    /// next learner hears of it.
+    pub(crate) lag: usize,
+    /// No learner gets the whole state.
+    pub(crate) never_sends_state: bool,
     /// How often of a hundred times the whole state is sent without need.
     pub(crate) states: usize,
     /// The next state has a node without its parent.
@@ -121,6 +128,9 @@ impl Ensemble {
             link: None,
             lingering: Vec::new(),
             spoils_digest: false,
+            spoils_txn: false,
+            lag: 0,
+            never_sends_state: false,
             states: 25,
             spoils_state: false,
             always_sends_state: false,
@@ -395,7 +405,10 @@ impl Ensemble {
     fn payload(&mut self, index: usize) -> Vec<u8> {
         let mut digest = self.digests[index];
         digest.digest ^= u64::from(std::mem::take(&mut self.spoils_digest));
-        let txn = self.history.borrow()[index].clone();
+        let mut txn = self.history.borrow()[index].clone();
+        if std::mem::take(&mut self.spoils_txn) {
+            txn.body = TxnBody::Delete { path: "/none".into(), cause: DeleteCause::Client };
+        }
         let mut bytes = Vec::new();
         Entry { txn, lists_paths: true, digest: Some(digest) }.write(&mut bytes);
         bytes
@@ -410,10 +423,14 @@ impl Ensemble {
     /// Sends what a learner lacks that has this, in one of the ways in which leaders do.
     fn synchronize(&mut self, last: Zxid, random: &mut Random) {
         let zxids: Vec<Zxid> = self.history.borrow().iter().map(|txn| txn.zxid).collect();
-        let zxids = &zxids[..self.committed];
+        let all = &zxids[..self.committed];
+        // What it has not applied is of its own epoch.
+        let own = all.iter().rev().take_while(|zxid| zxid.epoch() == self.epoch).count();
+        let zxids = &all[..all.len() - std::mem::take(&mut self.lag).min(own)];
         let behind = zxids.partition_point(|zxid| *zxid <= last);
         let is_known = behind > 0 && zxids[behind - 1] == last;
         let choice = match last {
+            _ if self.never_sends_state => Choice::Diff,
             _ if self.always_sends_state || random.percent(self.states) => Choice::Snap,
             Zxid::ZERO if random.percent(70) && !zxids.is_empty() => Choice::Snap,
             Zxid::ZERO => Choice::Diff,
@@ -435,11 +452,11 @@ impl Ensemble {
             }
             Choice::Snap => self.send_state(zxids, random),
         };
-        for (index, zxid) in zxids.iter().copied().enumerate().skip(from) {
+        for (index, zxid) in all.iter().copied().enumerate().skip(from) {
             self.propose(index);
             self.send(LeaderPacket::Commit { zxid });
         }
-        self.disk.borrow_mut().history_end = zxids.last().copied().unwrap_or_default();
+        self.disk.borrow_mut().history_end = all.last().copied().unwrap_or_default();
         if self.kind == LearnerKind::Follower {
             let all = self.digests.len();
             (self.committed..all).for_each(|index| self.propose(index));

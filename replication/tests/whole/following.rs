@@ -55,7 +55,9 @@ fn run_seeds() {
         sum(|met| met.diverged),
         sum(|met| met.faults),
         sum(|met| met.too_far),
-        sum(|met| met.holes),
+        sum(|met| met.withheld),
+        sum(|met| met.full),
+        sum(|met| met.behind),
         sum(|met| met.not_installed),
         sum(|met| met.ahead),
     ];
@@ -95,6 +97,11 @@ fn every_planted_bug_is_caught() {
         Bug::DivergenceIgnored,
         Bug::DiffCloses,
         Bug::SnapLeavesOpen,
+        Bug::LoadForgotten,
+        Bug::DivergenceServed,
+        Bug::DivergenceForgotten,
+        Bug::FullIgnored,
+        Bug::LagIsLoss,
     ];
     let mut missed = Vec::new();
     for bug in bugs {

@@ -5,6 +5,8 @@ use ringkeeper_engine::client::Request;
 use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::log::{LogCommand, LogEvent};
 
+use ringkeeper_replication::Divergence;
+
 use crate::client::Client;
 use crate::leader::{Leader, MemoryLeader};
 use crate::server::{Server, ServerSettings, empty_database};
@@ -108,7 +110,9 @@ fn nothing_is_applied_behind_a_state_that_is_not_the_leaders() {
     (0..5_u8).for_each(|data| world.set(&[data]));
     world.turns();
     let divergence = world.server.wire().divergence.expect("the digest is wrong");
-    assert_eq!((divergence.zxid, divergence.expected ^ 1), (Zxid(3), divergence.found));
+    let Divergence::Digest { zxid, expected, found } = divergence else { panic!("{divergence}") };
+    assert_eq!((zxid, expected ^ 1), (Zxid(3), found));
+    assert!(world.is_cut_off(), "nobody reads a state that is not the leader's");
     assert_eq!(world.server.db().applied(), Zxid(3));
     assert!(!world.client.is_settled() && world.server.last() == Zxid(6));
 }

@@ -1,6 +1,7 @@
 //! Tests of a whole server in memory: shards, replica, database and a log that takes its time.
 #![expect(unreachable_pub, reason = "the fuzz targets take some of these modules as a library")]
 
+mod at_rest;
 mod client;
 mod disk;
 mod edges;

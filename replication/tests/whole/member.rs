@@ -1,21 +1,21 @@
 //! A member between its clients and an ensemble, everything in memory and in any order.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use ringkeeper_engine::op::Write;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::shard::Phase;
-use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::{Put, Reader};
-use ringkeeper_engine::{Code, Millis, Now, SessionId, Zxid};
+use ringkeeper_engine::{Millis, Now, SessionId, Zxid};
 use ringkeeper_replication::learner::{
     FollowEnd, FollowLimits, FollowedLeader, Learner, LearnerKind, LearnerOffer, LearnerPosition,
     LinkEnd, follow,
 };
+
+use ringkeeper_replication::{Divergence, WriteAdmission};
 
 use crate::client::Client;
 use crate::disk::{MemberDisk, MemoryStates, RecordedLeader};
@@ -43,6 +43,10 @@ pub(crate) struct World {
     pub(crate) losses: usize,
     /// Whether leaders send digests that are not true and answers to nothing, and disks fill.
     pub(crate) has_accidents: bool,
+    /// Connections were closed because the state is not the leader's.
+    is_cut_off: bool,
+    /// How often shards have closed their connections, as far as the reason is known.
+    resets_met: usize,
     pub(crate) met: Met,
 }
 
@@ -60,6 +64,10 @@ pub(crate) struct Met {
     pub(crate) too_far: usize,
     pub(crate) holes: usize,
     pub(crate) not_installed: usize,
+    pub(crate) full: usize,
+    pub(crate) withheld: usize,
+    pub(crate) behind: usize,
+    pub(crate) last_end: Option<FollowEnd>,
     pub(crate) diffs: usize,
     pub(crate) cuts: usize,
     pub(crate) snaps: usize,
@@ -69,11 +77,6 @@ pub(crate) struct Met {
     pub(crate) touched: usize,
     /// States that were installed before they were committed.
     pub(crate) ahead: usize,
-}
-
-/// A close that is sent twice is refused the second time.
-fn is_close(txn: &Txn) -> bool {
-    matches!(txn.body, TxnBody::CloseSession { .. } | TxnBody::Error(Code::SessionExpired))
 }
 
 /// A setData of another server's client.
@@ -125,6 +128,8 @@ impl World {
             quorums,
             losses,
             has_accidents,
+            is_cut_off: false,
+            resets_met: 0,
             met,
         }
     }
@@ -242,14 +247,25 @@ impl World {
     }
 
     /// What the node has applied is committed, in its order.
-    fn check(&mut self) {
+    pub(crate) fn check(&mut self) {
         let history = &self.server.history;
         for (at, txn) in history.iter().enumerate().skip(self.compared) {
             let committed = self.ensemble.truth.get(at);
             assert_eq!(Some(txn), committed, "{} is applied before it is committed", txn.zxid);
         }
         self.compared = history.len();
-        assert!(!self.server.has_lost_changes(), "connections are closed without a reason");
+        self.close_diverged();
+    }
+
+    /// Connections are closed where the state is not the leader's, and for no other reason but that
+    /// it was replaced.
+    fn close_diverged(&mut self) {
+        if self.server.has_lost_changes() {
+            let offer = self.leader().position().offer;
+            assert_eq!(offer, LearnerOffer::Nothing, "connections are closed without a reason");
+            self.close_all();
+            self.is_cut_off = true;
+        }
     }
 
     fn request(&mut self, client: usize) {
@@ -263,14 +279,14 @@ impl World {
         }
     }
 
-    fn upload(&mut self, client: usize) {
+    pub(crate) fn upload(&mut self, client: usize) {
         let client = &mut self.clients[client];
         let Some((shard, conn)) = client.at else { return };
         let bytes = std::mem::take(&mut client.to_server);
         self.server.serve(shard, std::iter::once((conn, &bytes[..])));
     }
 
-    fn download(&mut self, client: usize) {
+    pub(crate) fn download(&mut self, client: usize) {
         let client = &mut self.clients[client];
         let Some((shard, at)) = client.at else { return };
         let conn = self.server.shards[shard].shard.conn_mut(at).expect("the client is connected");
@@ -340,6 +356,11 @@ impl World {
         drop(disk);
         self.compared = self.server.history.len();
         self.met.ahead += usize::from(self.compared > self.ensemble.truth.len());
+        self.close_all();
+    }
+
+    /// Every connection of before closes.
+    fn close_all(&mut self) {
         let open: Vec<(usize, ConnId)> = self.clients.iter().filter_map(|c| c.at).collect();
         self.serve_all();
         for (shard, conn) in open {
@@ -347,23 +368,50 @@ impl World {
             let is_closed = matches!(conn.phase, Phase::Closing | Phase::Lost);
             assert!(is_closed, "a connection outlives its state");
         }
+        self.resets_met = self.resets();
+    }
+
+    /// How often shards have closed their connections.
+    fn resets(&self) -> usize {
+        self.server.shards.iter().map(|thread| thread.resets).sum()
     }
 
     /// The member has given its link up.
     fn take_end(&mut self) {
         let Some(end) = self.leader().take_end() else { return };
+        self.met.last_end = Some(end);
         match end {
             FollowEnd::Disconnected => {}
-            FollowEnd::Diverged(_) if self.has_accidents => self.met.diverged += 1,
+            FollowEnd::Diverged(divergence) if self.has_accidents => {
+                if let Divergence::Misfit(zxid, _) = divergence {
+                    let last = self.server.history.pop().map(|txn| txn.zxid);
+                    assert_eq!(last, Some(zxid), "something was applied behind it");
+                    self.compared = self.compared.min(self.server.history.len());
+                }
+                self.close_diverged();
+                let is_cut_off = std::mem::take(&mut self.is_cut_off);
+                assert!(
+                    is_cut_off || self.resets() > self.resets_met,
+                    "clients read a state that is not the leader's"
+                );
+                self.met.diverged += 1;
+            }
             FollowEnd::Fault(_) if self.has_accidents => self.met.faults += 1,
+            FollowEnd::Full if self.has_accidents => self.met.full += 1,
+            FollowEnd::NoState(_) => self.met.withheld += 1,
             FollowEnd::Link(LinkEnd::NotInstalled) if self.has_accidents => {
                 self.met.not_installed += 1;
             }
             FollowEnd::Link(LinkEnd::OtherHistory { .. }) => self.met.holes += 1,
             FollowEnd::Link(LinkEnd::CutTooFar(_)) => self.met.too_far += 1,
+            FollowEnd::Link(LinkEnd::LeaderBehind { .. }) if self.has_accidents => {
+                self.met.behind += 1;
+                self.ensemble.lag = 0;
+            }
             FollowEnd::Link(_) | FollowEnd::Fault(_) | FollowEnd::Diverged(_) => {
                 panic!("an honest leader is left: {end}")
             }
+            FollowEnd::Full => panic!("without a reason: {end}"),
         }
         self.ensemble.disconnect(&[]);
     }
@@ -407,6 +455,7 @@ impl World {
         let now = Now { wall: Millis(wall.0 + 1_000), mono: Millis(mono.0 + 1_000) };
         self.server = start(&self.disk, &self.settings, self.limits, now);
         self.compared = self.server.history.len();
+        (self.is_cut_off, self.resets_met) = (false, 0);
     }
 
     fn accident(&mut self) {
@@ -415,65 +464,15 @@ impl World {
             1 => self.states.is_full = true,
             2 => self.disk.borrow_mut().spoils_install = true,
             3..=6 => self.ensemble.answer_nothing(),
+            7 => self.states.breaks_load = true,
+            8..=9 => self.server.set_admission(WriteAdmission::CloseOnly),
+            10..=12 => self.server.set_admission(WriteAdmission::All),
+            13 => self.ensemble.lag = self.random.below(3),
             _ => {}
         }
     }
 
-    /// Everything comes to rest: all that was requested is answered, and both states are one.
-    pub(crate) fn finish(&mut self) {
-        let mut rounds = 0;
-        self.ensemble.establish();
-        while !self.is_at_rest() {
-            rounds += 1;
-            assert!(rounds < 10_000, "something waits for ever: {:?}", self.leader().state());
-            self.connect();
-            (0..self.clients.len()).for_each(|client| self.upload(client));
-            self.ensemble.serve();
-            self.take(1 << 20);
-            self.ensemble.commit(usize::MAX);
-            self.deliver(1 << 20);
-            self.states.work();
-            self.server.release();
-            self.follow();
-            self.server.order(usize::MAX);
-            self.server.sync();
-            self.serve_all();
-            (0..self.clients.len()).for_each(|client| self.download(client));
-            self.check();
-        }
-        self.check_end();
-    }
-
-    fn check_end(&mut self) {
-        assert_eq!(self.server.outstanding(), 0);
-        let truth = &self.ensemble.truth;
-        assert!(self.server.history == *truth, "the member has applied what is committed");
-        assert_eq!(self.server.db().tree.digest(), self.ensemble.db.tree.digest());
-        assert!(self.disk.borrow().txns == *truth, "the log has what is committed");
-        let mut writes = BTreeSet::new();
-        for txn in truth.iter().filter(|txn| txn.session.0 >> 56 == 1 && txn.cxid > 0) {
-            let is_new = writes.insert((txn.session, txn.cxid));
-            assert!(is_new || is_close(txn), "a write was ordered twice: {txn:?}");
-        }
-        self.clients.iter_mut().for_each(|client| client.finish(&self.server));
-    }
-
-    fn is_at_rest(&self) -> bool {
-        let leader = &self.server_leader().leader;
-        let is_linked = leader.is_connected() && leader.outgoing().is_empty();
-        is_linked
-            && self.ensemble.is_quiet()
-            && self.server.is_quiet()
-            && !self.server.has_work()
-            && self.clients.iter().all(|client| {
-                let Some((shard, at)) = client.at else { return true };
-                let conn = self.server.shards[shard].shard.conn(at);
-                let sent = conn.is_none_or(|conn| conn.out.is_empty() && conn.input.is_empty());
-                sent && client.to_server.is_empty() && client.is_settled()
-            })
-    }
-
-    fn server_leader(&self) -> &RecordedLeader {
+    pub(crate) fn server_leader(&self) -> &RecordedLeader {
         &self.server.node_ref().world().leader
     }
 }
@@ -485,7 +484,11 @@ fn start(
     now: Now,
 ) -> Server<RecordedLeader> {
     let (last, saved) = (disk.borrow().last(), disk.borrow().epochs);
-    let (offer, committed) = (LearnerOffer::Log, Zxid::ZERO);
+    let offer = match disk.borrow().diverged {
+        None => LearnerOffer::Log,
+        Some(_) => LearnerOffer::Nothing,
+    };
+    let committed = Zxid::ZERO;
     let leader = FollowedLeader::new(LearnerPosition { last, offer, committed, saved }, limits);
     Server::member(disk, settings.clone(), RecordedLeader::new(leader, disk.clone()), now)
 }

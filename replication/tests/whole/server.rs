@@ -291,7 +291,7 @@ impl<L: LeaderPort> Server<L> {
 
     /// The leader's state takes the place of ours; the log begins behind it.
     pub(crate) fn install(&mut self, state: Database) {
-        self.node.install(state);
+        drop(self.node.install(Box::new(state)));
     }
 
     /// The log's device is done with the group that it was given.

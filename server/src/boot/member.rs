@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use ringkeeper_engine::database::Database;
-use ringkeeper_engine::device::Identity;
 use ringkeeper_engine::limits;
 use ringkeeper_engine::wire::peer::PacketLimits;
 use ringkeeper_replication::LearningSettings;
 use ringkeeper_replication::learner::{
-    FollowLimits, FollowedLeader, Learner, LearnerKind, LearnerOffer, LearnerPosition,
+    FollowLimits, FollowedLeader, Learner, LearnerKind, LearnerPosition,
 };
 use ringkeeper_replication::node::NoLeader;
 
@@ -51,14 +49,6 @@ pub(super) fn learning(settings: &Settings, ensemble: &Ensemble) -> LearningSett
         record_bytes_max: settings.jute_maxbuffer as usize,
         hold_ms: i64::try_from(ensemble.settings.leaderless.as_millis()).unwrap_or(i64::MAX),
     }
-}
-
-/// What a link begins with, behind what was recovered.
-pub(super) fn position(identity: &Identity, db: &Database) -> LearnerPosition {
-    let last = db.applied();
-    // Of what was recovered nothing is known to be committed, before a leader says so.
-    let committed = ringkeeper_engine::Zxid::ZERO;
-    LearnerPosition { last, offer: LearnerOffer::Log, committed, saved: identity.epochs }
 }
 
 /// Starts the threads of a member, if the server is one.

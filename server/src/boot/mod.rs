@@ -16,6 +16,7 @@ use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::shard::Shard;
 use ringkeeper_engine::snapshot::LastStart;
+use ringkeeper_replication::learner::LearnerPosition;
 use ringkeeper_replication::node::{MailboxLimits, World};
 
 use crate::admin::audit::AuditLog;
@@ -171,7 +172,7 @@ impl Running {
         let DataDirectories { identity, dirs, recovered, db, choice, seed, loading, .. } =
             directories;
         let replica = parts::replica(settings, &identity, &ops, &db, (clock, seed));
-        let position = member::position(&identity, &db);
+        let position = LearnerPosition::at_start(db.applied(), &identity);
         let (view, exclusion) = (Arc::new(View::new(db)), Arc::<SnapshotExclusion>::default());
         let node_settings = parts::node_settings(settings, &ops);
         let (rings, node_ends) = Rings::new(count, node_settings.mailboxes)?;

@@ -69,7 +69,7 @@ impl DurableLog for MemberLog {
     fn execute(&mut self, command: LogCommand) -> Result<LogEvent, Fatal> {
         let _change = match command {
             LogCommand::Cut { .. } | LogCommand::Install { .. } => Some(self.exclusion.change()),
-            LogCommand::Save(_) => None,
+            LogCommand::Save(_) | LogCommand::MarkDiverged(_) => None,
         };
         self.log.execute(command)
     }
@@ -253,6 +253,9 @@ fn execute(log: &mut impl DurableLog, command: LogCommand) -> LogEvent {
         LogCommand::Install { zxid, .. } => {
             tracing::info!("the log begins anew behind the state that was received at {zxid}");
         }
+        LogCommand::MarkDiverged(zxid) => {
+            tracing::warn!("the state behind {zxid} is noted as not being the leader's");
+        }
         LogCommand::Save(_) => {}
     }
     match log.execute(command) {
@@ -323,6 +326,7 @@ mod tests {
                 LogCommand::Cut { after, .. } => Ok(LogEvent::Cut(after)),
                 LogCommand::Install { zxid, .. } => Ok(LogEvent::Installed(zxid)),
                 LogCommand::Save(epochs) => Ok(LogEvent::Saved(epochs)),
+                LogCommand::MarkDiverged(zxid) => Ok(LogEvent::MarkedDiverged(zxid)),
             }
         }
     }

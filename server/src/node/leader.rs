@@ -3,7 +3,7 @@
 use ringkeeper_engine::Zxid;
 use ringkeeper_replication::learner::FollowedLeader;
 use ringkeeper_replication::node::{LeaderPort, NoLeader};
-use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, SessionAttachment};
+use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
 
 /// Whether this server has a leader.
 pub(crate) enum ServerLeader {
@@ -46,6 +46,13 @@ impl LeaderPort for ServerLeader {
         match self {
             ServerLeader::None(none) => none.flushed(durable),
             ServerLeader::Followed(leader) => leader.flushed(durable),
+        }
+    }
+
+    fn space(&mut self, space: LogSpace) {
+        match self {
+            ServerLeader::None(none) => none.space(space),
+            ServerLeader::Followed(leader) => leader.space(space),
         }
     }
 

@@ -23,14 +23,35 @@ use crate::node::waker::Waker;
 const CONNECT_ATTEMPTS: u32 = 5;
 /// Between two attempts to listen on the election port.
 const BIND_PAUSE: Duration = Duration::from_secs(1);
+/// Before the third link in a row over which no clients were served. It doubles with each one.
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+/// No longer than this.
+const LAST_DELAY: Duration = Duration::from_secs(5);
+/// Before a link that most likely ends as the one before.
+const HOPELESS_DELAY: Duration = Duration::from_secs(30);
 
 /// What a search is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SearchCause {
     /// The server has started.
     Start,
-    /// The leader was lost, or could not be followed.
-    Lost,
+    /// The leader was lost. So many links in a row have ended before clients were served.
+    Lost(u32),
+    /// The leader could not be followed, and most likely cannot be the next time.
+    Hopeless,
+}
+
+impl SearchCause {
+    /// How long to wait because of it, beside what the settings say.
+    fn delay(self) -> Duration {
+        match self {
+            SearchCause::Start | SearchCause::Lost(0 | 1) => Duration::ZERO,
+            SearchCause::Lost(failures) => {
+                (FIRST_DELAY * 2_u32.saturating_pow(failures - 2)).min(LAST_DELAY)
+            }
+            SearchCause::Hopeless => HOPELESS_DELAY,
+        }
+    }
 }
 
 /// A connection to the leader.
@@ -173,10 +194,10 @@ impl Searching {
     /// All observers of an ensemble lose their leader at the same moment: they come back one after
     /// the other.
     async fn delay(&self, cause: SearchCause) {
-        if cause == SearchCause::Lost {
+        if cause != SearchCause::Start {
             let settings = &self.ensemble.settings;
             let most = settings.observer_reconnect_delay + settings.observer_election_delay;
-            tokio::time::sleep(most.mul_f64(random_part())).await;
+            tokio::time::sleep(most.mul_f64(random_part()) + cause.delay()).await;
         }
     }
 

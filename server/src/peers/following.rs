@@ -7,7 +7,7 @@ use std::time::Duration;
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::database::CommitStatus;
 use ringkeeper_replication::learner::{
-    ConfigEvent, FollowEnd, FollowedLeader, Learner, SyncKind, follow,
+    ConfigEvent, FollowEnd, FollowedLeader, Learner, RetryDelay, SyncKind, follow,
 };
 use ringkeeper_replication::node::Ports;
 use ringkeeper_replication::{Node, ZabState};
@@ -63,6 +63,10 @@ pub(crate) struct Following {
     /// When clients lost their leader; nothing while they have one, and before the first.
     lost: Option<Millis>,
     received_bytes: u64,
+    /// Links in a row that have ended before clients were served.
+    failures: u32,
+    /// Why the next leader is searched for.
+    cause: SearchCause,
     /// Why this side has given the link up, if it has.
     given_up: Option<String>,
 }
@@ -81,6 +85,8 @@ impl Following {
             connected: Millis(0),
             lost: None,
             received_bytes: 0,
+            failures: 0,
+            cause: SearchCause::Start,
             given_up: None,
         })
     }
@@ -149,7 +155,7 @@ impl Following {
             return;
         }
         if !self.is_searching {
-            self.parts.dialer.search(SearchCause::Lost);
+            self.parts.dialer.search(self.cause);
             self.is_searching = true;
         }
         let Some(Dialed { stream, leader: address, search }) = self.parts.dialer.poll() else {
@@ -240,7 +246,17 @@ impl Following {
         if end.is_fatal() {
             crate::fatal::stop(&format!("the link to server {number} has ended: {text}"));
         }
-        tracing::warn!("the link to server {number} has ended: {text}; looking for the leader");
+        self.failures += 1;
+        self.cause = match end.retry_delay() {
+            RetryDelay::Usual => SearchCause::Lost(self.failures),
+            RetryDelay::Long => SearchCause::Hopeless,
+        };
+        let again = self.parts.status.report().last_end.as_ref() == Some(&text);
+        if end.is_repeated() || (again && self.failures > 1) {
+            tracing::debug!("the link to server {number} has ended: {text}");
+        } else {
+            tracing::warn!("the link to server {number} has ended: {text}; looking for the leader");
+        }
         self.parts.status.update(|report| report.last_end = Some(text));
     }
 
@@ -269,6 +285,7 @@ impl Following {
         }
         if changed && zab == ZabState::Broadcast {
             self.lost = None;
+            self.failures = 0;
             let sync_ms = now.0 - self.connected.0;
             let number = self.leader.as_ref().map_or(0, |leader| leader.id.0);
             let zxid = leader.position().last;

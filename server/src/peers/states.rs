@@ -6,16 +6,21 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use crossbeam::channel::{Receiver, Sender, unbounded};
+use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::{DirectoryId, Disk};
 use ringkeeper_engine::log::{Dirs, Gauge, reload};
 use ringkeeper_engine::snapshot::{keep_digest, write_received};
 use ringkeeper_engine::tree::Digest;
 use ringkeeper_engine::{Zxid, zookeeper};
-use ringkeeper_replication::learner::{StateOutcome, StatePort, StateTask, whole_state};
+use ringkeeper_replication::learner::{
+    DiscardedState, StateOutcome, StatePiece, StatePort, StateReader, StateTask, whole_state,
+};
 
 use crate::node::waker::Waker;
+
+/// Pieces of a state that wait to be read.
+const PIECES_WAITING: usize = 16;
 
 /// Where states are written and read, and how they are kept.
 pub(crate) struct StateStore {
@@ -33,40 +38,100 @@ pub(crate) struct StateStore {
 
 /// The node's end.
 pub(crate) struct StateThread {
-    tasks: Sender<StateTask>,
+    work: Sender<Work>,
     outcomes: Receiver<StateOutcome>,
+    /// To the load under way.
+    pieces: Option<Sender<StatePiece>>,
+}
+
+/// What the thread does, one after the other.
+enum Work {
+    /// Makes a state of the pieces that come.
+    Load(Zxid, Receiver<StatePiece>),
+    /// Another task.
+    Task(StateTask),
+    /// Gives memory back.
+    Discard(DiscardedState),
 }
 
 impl StateThread {
-    /// Starts the thread, which ends with this. `waker` is woken when a task is done.
+    /// Starts the thread, which ends with this. `waker` is woken when a task is done, and when a
+    /// load takes another piece.
     pub(crate) fn start(
         store: StateStore,
         waker: Arc<Waker>,
     ) -> io::Result<(StateThread, JoinHandle<()>)> {
-        let (tasks, to_do) = unbounded();
+        let (work, to_do) = unbounded();
         let (done, outcomes) = unbounded();
         let run = move || {
-            while let Ok(task) = to_do.recv() {
-                if done.send(store.perform(task)).is_err() {
+            while let Ok(work) = to_do.recv() {
+                let outcome = match work {
+                    Work::Load(zxid, pieces) => store.load(zxid, &pieces, &waker),
+                    Work::Task(task) => store.perform(task),
+                    Work::Discard(state) => {
+                        drop(state);
+                        continue;
+                    }
+                };
+                if done.send(outcome).is_err() {
                     return;
                 }
                 waker.wake();
             }
         };
         let thread = thread::Builder::new().name("peer-state".into()).spawn(run)?;
-        Ok((StateThread { tasks, outcomes }, thread))
+        Ok((StateThread { work, outcomes, pieces: None }, thread))
     }
 
     /// Whether a task is done that [`StatePort::poll`] has not returned.
     pub(super) fn is_done(&self) -> bool {
         !self.outcomes.is_empty()
     }
+
+    fn send(&self, work: Work) {
+        // Without the thread the server is about to end.
+        let _ = self.work.send(work);
+    }
+
+    fn send_piece(&self, piece: StatePiece) {
+        if let Some(pieces) = &self.pieces {
+            // A load that has ended wants no more.
+            let _ = pieces.try_send(piece);
+        }
+    }
 }
 
 impl StatePort for StateThread {
     fn begin(&mut self, task: StateTask) {
-        // Without the thread the server is about to end.
-        let _ = self.tasks.send(task);
+        match task {
+            StateTask::Load { zxid } => {
+                let (to_load, pieces) = bounded(PIECES_WAITING);
+                self.pieces = Some(to_load);
+                self.send(Work::Load(zxid, pieces));
+            }
+            task => self.send(Work::Task(task)),
+        }
+    }
+
+    /// One place is kept for the end.
+    fn has_space(&self) -> bool {
+        self.pieces.as_ref().is_some_and(|pieces| pieces.len() + 1 < PIECES_WAITING)
+    }
+
+    fn push(&mut self, piece: Vec<u8>) {
+        self.send_piece(StatePiece::Bytes(piece));
+    }
+
+    fn end_of_state(&mut self) {
+        self.send_piece(StatePiece::End);
+    }
+
+    fn abandon(&mut self) {
+        self.pieces = None;
+    }
+
+    fn discard(&mut self, state: DiscardedState) {
+        self.send(Work::Discard(state));
     }
 
     fn poll(&mut self) -> Option<StateOutcome> {
@@ -75,14 +140,24 @@ impl StatePort for StateThread {
 }
 
 impl StateStore {
+    fn load(&self, zxid: Zxid, pieces: &Receiver<StatePiece>, waker: &Waker) -> StateOutcome {
+        let (start, mut bytes) = (Instant::now(), 0);
+        let next = || {
+            let piece = pieces.recv().ok();
+            if let Some(StatePiece::Bytes(piece)) = &piece {
+                bytes += piece.len();
+            }
+            waker.wake();
+            piece
+        };
+        let loaded = StateReader::new(next).load(zxid, self.seed);
+        note_loaded(zxid, bytes, start, loaded.as_ref().err());
+        StateOutcome::Loaded(loaded.map(Box::new))
+    }
+
     fn perform(&self, task: StateTask) -> StateOutcome {
         match task {
-            StateTask::Load { zxid, bytes } => {
-                let (start, count) = (Instant::now(), bytes.len());
-                let loaded = bytes.load(zxid, self.seed);
-                self.note_loaded(zxid, count, start, loaded.as_ref().err());
-                StateOutcome::Loaded(loaded.map(Box::new))
-            }
+            StateTask::Load { .. } => unreachable!("it comes with its pieces"),
             StateTask::Write { zxid, rebuild } => {
                 let state = match whole_state(*rebuild, zxid) {
                     Ok(state) => state,
@@ -96,14 +171,6 @@ impl StateStore {
                 StateOutcome::Written(self.write(state).map(Box::new))
             }
             StateTask::Reload { zxid } => StateOutcome::Reloaded(Box::new(self.reload(zxid))),
-        }
-    }
-
-    fn note_loaded(&self, zxid: Zxid, bytes: usize, start: Instant, bad: Option<&zookeeper::Bad>) {
-        let ms = start.elapsed().as_millis() as u64;
-        match bad {
-            None => tracing::info!(zxid = %zxid, bytes, ms, "the leader's state was read"),
-            Some(bad) => tracing::error!("the leader's state cannot be read: {bad}"),
         }
     }
 
@@ -139,6 +206,14 @@ impl StateStore {
                 "the log was cut behind {zxid}, and what is left cannot be read: {refusal}"
             )),
         }
+    }
+}
+
+fn note_loaded(zxid: Zxid, bytes: usize, start: Instant, bad: Option<&zookeeper::Bad>) {
+    let ms = start.elapsed().as_millis() as u64;
+    match bad {
+        None => tracing::info!(zxid = %zxid, bytes, ms, "the leader's state was read"),
+        Some(bad) => tracing::warn!(bytes, "the leader's state was not read to its end: {bad}"),
     }
 }
 

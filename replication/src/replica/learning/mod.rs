@@ -82,8 +82,8 @@ impl Learning {
                 self.state.pass(now.mono);
                 self.on_tick(common, now, out);
             }
-            // What the leader has ordered goes to the log, whatever is left there. A disk that is
-            // full fails the flush, and that stops the process.
+            // What the leader has ordered goes to the log. Where that has no space, the node closes
+            // the link: see [`crate::LogSpace`].
             Input::Capacity(_) => {}
             Input::Leader { event, now } => {
                 self.state.pass(now.mono);

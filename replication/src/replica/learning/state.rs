@@ -133,13 +133,13 @@ impl LearnerState {
             return Err(Outcome::Moved);
         }
         let mut packet = Vec::new();
-        match forward_write(caller, write, self.record_bytes_max, &mut packet) {
-            Ok(()) => {}
+        let shape = match forward_write(caller, write, self.record_bytes_max, &mut packet) {
+            Ok(shape) => shape,
             Err(NotForwarded::Refused(code)) => return Err(Outcome::Refused(code)),
             Err(NotForwarded::TooLong) => return Err(Outcome::Refused(Code::BadArguments)),
             Err(NotForwarded::Removal) => unreachable!("clients do not remove spent nodes"),
-        }
-        let awaited = Awaited::Written(caller.cxid);
+        };
+        let awaited = Awaited::Written(caller.cxid, shape);
         self.forward(caller.session, (origin, awaited), &packet, out);
         Ok(())
     }
