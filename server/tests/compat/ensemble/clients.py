@@ -84,7 +84,11 @@ class Session:
 
     def receive(self):
         """The next reply. Zxids of one client never go back, whichever server answers."""
+        first = len(self.link.events)
         reply = self.link.receive()
+        # ZooKeeper 3.9 sends the zxid of the change; none for what setWatches finds.
+        for zxid, kind, path in self.link.events[first:]:
+            self.seen(zxid, f"'{kind}' event of {path}")
         self.seen(reply.zxid, "reply")
         return reply
 

@@ -53,7 +53,7 @@ class Load:
         """Some of them end in order; the others are left to expire, with their ephemerals."""
         link = Link(port, SHORT_SESSION_MS)
         try:
-            for _ in range(draws.random.randrange(20, 200)):
+            for _ in range(draws.random.randrange(5, 60)):
                 if self.stopped.is_set():
                     break
                 requests = [draws.request() for _ in range(WINDOW)]
