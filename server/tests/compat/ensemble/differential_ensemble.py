@@ -13,23 +13,16 @@ Left out is what stops a Java leader for everybody: a create without an ACL list
 """
 
 import bisect
-import os
+import struct
 import sys
 import time
 
 import ensemble as e
+import differential as alone
+import differential_ops as ops
 import report
-
-sys.path.insert(0, os.path.join(e.HERE, ".."))
-# Not this file: the one above, which has the same name.
-import importlib.util  # noqa: E402
-
-import differential_ops as ops  # noqa: E402
-import zkwire  # noqa: E402
-
-SPEC = importlib.util.spec_from_file_location("alone", os.path.join(e.HERE, "..", "differential.py"))
-alone = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(alone)
+import zkwire
+from clients import ensure, one
 
 JAVA = ("-Dznode.container.checkIntervalMs=86400000",)
 
@@ -48,48 +41,21 @@ def check(options, report):
     with e.Ensemble(options, (), JAVA) as ensemble:
         ensemble.start()
         follower, observer = ensemble.follower(), ensemble.observer
-        sides = [Side(follower.address, b"A"), Side(observer.address, b"B", options.plant)]
+        sides = [Side(follower.address, "A"), Side(observer.address, "B", options.plant)]
+        one(observer.port, lambda c: ensure(c, "/A", "/B"))
         roots, same = alone.Roots(), 0
         for seed in range(options.seed, options.seed + options.rounds):
             history = EnsembleGenerator(seed).history(options.ops)
             begun_s = time.monotonic()
-            found = run(sides, history, roots.take())
+            found = alone.run(sides, history, roots.take(), Round)
             if found:
-                report.violation(f"seed {seed}: different at operation {found[2]}\n{found[0]}")
-                tell(sides, history, found, roots, options)
+                report.violation(f"seed {seed}: different at operation {found[2]}")
+                alone.report(sides, seed, history, found, roots, not options.no_minimise, Round)
                 break
             same += 1
             report.note(f"seed {seed}: the same ({time.monotonic() - begun_s:.1f} s)")
         report.value("seeds that were the same", same)
         report.value("operations each", options.ops)
-
-
-def tell(sides, history, found, roots, options):
-    text, shown, steps = found
-    history = history[:steps]
-    if not options.no_minimise:
-        history = minimise(sides, history, roots)
-        text, shown, _ = run(sides, history, roots.take()) or found
-    print(f"a history of {len(history)} operations:\n{text}", file=sys.stderr)
-    print("\n".join(f"  {line}" for line in shown[-60:]), file=sys.stderr)
-
-
-def minimise(sides, history, roots):
-    found = alone.run
-    alone.run = run
-    try:
-        return alone.minimise(sides, history, roots)
-    finally:
-        alone.run = found
-
-
-def run(sides, history, root):
-    play = Round(sides, root)
-    try:
-        play.play(history)
-    except alone.Difference as difference:
-        return str(difference), play.shown, play.steps
-    return None
 
 
 class EnsembleGenerator(ops.Generator):
@@ -128,23 +94,73 @@ class Side(alone.Server):
         self.own = []
 
     def root(self, root):
-        """Of the same length on both sides."""
-        return root[:-1] + self.mark.decode()
+        """In a folder of its side, for the numbers of sequential nodes beside it."""
+        return f"/{self.mark}{root}"
 
     def wrote(self, zxid):
         if not self.own:
             self.first = zxid
-        if zxid not in self.own[-1:]:
+        if zxid > self.newest():
             self.own.append(zxid)
 
-    def rank(self, zxid):
-        return bisect.bisect_right(self.own, zxid)
+    def newest(self, zxid=1 << 63):
+        """Its last transaction up to `zxid`."""
+        at = bisect.bisect_right(self.own, zxid)
+        return self.own[at - 1] if at else 0
 
     def relative(self, zxid):
-        """Of a stat or an event."""
         if zxid <= 0:
             return zxid
         at = bisect.bisect_left(self.own, zxid)
         if at < len(self.own) and self.own[at] == zxid:
             return at + 1
-        return f"{zxid:#x}, no transaction of its own"
+        return "no transaction of its own"
+
+
+class Session(alone.Session):
+    """Its frames look as if its side was alone."""
+
+    opening = False
+    awaited = None
+
+    def open(self):
+        self.opening = True
+        found = super().open()
+        self.opening = False
+        return found
+
+    def request(self, request):
+        self.awaited = request.op
+        return super().request(request)
+
+    def frame(self):
+        data, side = super().frame(), self.server
+        if self.opening:
+            return data
+        xid, zxid, error = struct.unpack(">iqi", data[:16])
+        if xid == zkwire.NOTIFICATION_XID:
+            # Only its own nodes are watched. An event comes before the reply to its cause.
+            if zxid > 0:
+                side.wrote(zxid)
+        else:
+            if self.awaited in zkwire.WRITES and not error:
+                side.wrote(zxid)
+            zxid = side.newest(zxid)
+        data = struct.pack(">iqi", xid, zxid, error) + data[16:]
+        return data.replace(side.path.encode(), side.shown_path.encode())
+
+
+class Round(alone.Round):
+    session = Session
+
+    def __init__(self, sides, root):
+        super().__init__(sides, root)
+        for side in sides:
+            side.path, side.shown_path = side.root(root), f"/S{root}"
+
+    def place(self, side):
+        return ops.Place(side.path, OwnZxid(side))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
