@@ -48,12 +48,14 @@ def check(options, report):
         one(leader.port, lambda c: ensure(c, FOLDER, *nodes))
         sides = {"observer": ensemble.observer, "java": ensemble.members[BESIDE]}
         found = {name: [] for name in sides}
-        for phase in range(options.phases):
+        # The first one warms up and does not count.
+        for phase in range(options.phases + 1):
             for name, member in sides.items():
                 run = Run(member, leader, nodes, options, report)
                 result = run.measure()
-                found[name].append(result)
-                report.note(f"phase {phase + 1}, {name}: " + ", ".join(
+                if phase:
+                    found[name].append(result)
+                report.note(f"phase {phase}, {name}: " + ", ".join(
                     f"{key} {value:.2f}" for key, value in result.items()))
         report.value("watches", options.sessions * options.nodes)
         for name, results in found.items():

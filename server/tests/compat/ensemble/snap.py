@@ -12,6 +12,7 @@ the end the trees are equal.
     snap.py --observer target/release/ringkeeper --nodes 500000
 """
 
+import re
 import statistics
 import sys
 import threading
@@ -22,10 +23,13 @@ import report
 import trees
 import wire
 from clients import Session, await_true, bulk, create, ensure, one, put
+from harness import four_letter
 from model import Violation
 
 FOLDERS, BATCH, DATA = 100, 200, 100
 PATIENCE_S = 300
+# Longer than the pause and the writes take.
+SESSION_MS = 240_000
 
 
 def main():
@@ -40,7 +44,10 @@ def main():
 def check(options, report):
     # No fsync on the voters: the load is not what is measured. Logs that end often: a leader
     # serves any DIFF from its last one, however long.
-    settings = (f"snapCount={max(options.writes // 4, 1000)}", "initLimit=60", "syncLimit=10")
+    settings = (
+        f"snapCount={max(options.writes // 4, 1000)}", "initLimit=60", "syncLimit=2",
+        f"maxSessionTimeout={SESSION_MS}",
+    )
     with e.Ensemble(options, settings) as ensemble:
         for voter in ensemble.voters:
             voter.own_settings = ("forceSync=no",)
@@ -71,16 +78,16 @@ class Reader:
     """Reads one node after the other on the observer; notes latencies and gaps."""
 
     def __init__(self, name, port, pause_s):
-        self.session = Session(name, [port], timeout_ms=30_000)
+        self.session = Session(name, [port], timeout_ms=SESSION_MS)
         self.pause_s = pause_s
-        self.latencies_ms, self.gaps_s = [], []
+        # Begin and end of each read, seconds.
+        self.reads = []
         self.closed = 0
         self.failure = None
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def run(self):
-        last_s = time.monotonic()
         try:
             while not self.stopped.is_set():
                 try:
@@ -88,15 +95,12 @@ class Reader:
                         self.session.connect(time.monotonic() + PATIENCE_S)
                         self.session.link.socket.settimeout(PATIENCE_S)
                     begun_s = time.monotonic()
-                    number = len(self.latencies_ms) % FOLDERS
+                    number = len(self.reads) % FOLDERS
                     path = wire.string(f"/big/{number}/n{number}") + b"\0"
                     reply = self.session.call(wire.GET_DATA, path)
                     if reply.error:
                         raise Violation(f"{self.session.name}: error {reply.error} for a read")
-                    now_s = time.monotonic()
-                    self.latencies_ms.append((now_s - begun_s) * 1000)
-                    self.gaps_s.append(now_s - last_s)
-                    last_s = now_s
+                    self.reads.append((begun_s, time.monotonic()))
                     time.sleep(self.pause_s)
                 except (OSError, EOFError):
                     self.closed += 1
@@ -105,17 +109,23 @@ class Reader:
         except (Violation, AssertionError) as failure:
             self.failure = failure
 
-    def tell(self, report, name):
+    def stop(self, report):
         self.stopped.set()
         self.thread.join(30)
         if self.failure:
             report.violation(self.failure)
-        spread = sorted(self.latencies_ms)
-        report.value(f"{name}: reads", len(spread))
-        if spread:
-            report.value(f"{name}: latency ms, median", round(statistics.median(spread), 2))
-            report.value(f"{name}: latency ms, 99 %", round(spread[len(spread) * 99 // 100], 2))
-            report.value(f"{name}: longest without one, s", round(max(self.gaps_s), 2))
+
+    def tell(self, report, name, since_s):
+        """Of the time from `since_s` on."""
+        latencies = sorted((end - begin) * 1000 for begin, end in self.reads if begin >= since_s)
+        ends = [since_s] + [end for _, end in self.reads if end >= since_s]
+        report.value(f"{name}: reads since then", len(latencies))
+        if latencies:
+            report.value(f"{name}: latency ms, median", round(statistics.median(latencies), 2))
+            worst = latencies[len(latencies) * 99 // 100]
+            report.value(f"{name}: latency ms, 99 %", round(worst, 2))
+            gap_s = max(b - a for a, b in zip(ends, ends[1:]))
+            report.value(f"{name}: longest without one, s", round(gap_s, 2))
         report.value(f"{name}: closed, expired", (self.closed, self.session.expiries))
 
 
@@ -134,7 +144,7 @@ def first(ensemble, options, report):
 
 
 def again(ensemble, options, report):
-    observer = ensemble.observer
+    observer, leader = ensemble.observer, ensemble.leader()
     readers = {
         "busy reader": Reader("busy", observer.port, 0.001),
         "slow reader": Reader("slow", observer.port, 0.5),
@@ -146,11 +156,13 @@ def again(ensemble, options, report):
     mark, cpu_s = observer.mark(), observer.cpu_s()
     paused_s = time.monotonic()
     observer.pause()
+    dropped = await_true(lambda: not synced_observers(leader), 60)
+    assert dropped, "the leader keeps its link to a paused observer"
     requests = (put(f"/big/{n % FOLDERS}/n{n % options.nodes}", b"new" * 20)
                 for n in range(options.writes))
-    errors, _ = bulk(ensemble.leader().port, requests, window=256)
+    errors, _ = bulk(leader.port, requests, window=256)
     assert not errors, f"errors while writing: {errors}"
-    goal = ensemble.leader().zxid()
+    goal = leader.zxid()
     report.note(f"again: {options.writes} writes without it")
     resumed_s = time.monotonic()
     observer.resume()
@@ -165,10 +177,10 @@ def again(ensemble, options, report):
     report.value("again: memory then, MiB", observer.memory_kib() // 1024)
     report.value("again: CPU, s", round(observer.cpu_s() - cpu_s, 1))
     time.sleep(2)
-    # Which is part of the longest gap without a read.
-    report.value("again: paused for the writes, s", round(resumed_s - paused_s, 2))
+    report.value("again: was paused, s", round(resumed_s - paused_s, 2))
     for name, reader in readers.items():
-        reader.tell(report, name)
+        reader.stop(report)
+        reader.tell(report, name, resumed_s)
 
 
 def compare(ensemble, options, report):
@@ -182,6 +194,11 @@ def compare(ensemble, options, report):
     counts = [member.stats().get("Node count") for member in (observer, leader)]
     report.value("nodes on observer, leader", counts)
     report.check(counts[0] == counts[1], f"node counts differ: {counts}")
+
+
+def synced_observers(leader):
+    found = re.search(r"zk_synced_observers\s+(\d+)", four_letter(leader.port, "mntr"))
+    return int(found.group(1)) if found else 0
 
 
 def reset_peak(member):
