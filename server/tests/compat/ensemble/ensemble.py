@@ -57,10 +57,16 @@ class Member(harness.Server):
         self.ensemble, self.kind, self.server_id = ensemble, kind, number
         self.own_settings = tuple(settings)
         self.paused = False
+        self.log_directory = directory
+
+    @property
+    def log_path(self):
+        return os.path.join(self.log_directory, "server.log")
 
     @property
     def observes(self):
-        return self.server_id not in VOTERS
+        """Whatever its directory says."""
+        return self is self.ensemble.members.get(OBSERVER) or self.server_id not in VOTERS
 
     @property
     def data(self):
