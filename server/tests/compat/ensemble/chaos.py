@@ -49,6 +49,7 @@ def main():
     parser.set_defaults(tick_ms=500)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=None, help="default: a random one, printed")
+    parser.add_argument("--rate", type=float, default=100, help="writes/s of each (default: 100)")
     parser.add_argument("--writers", type=int, default=2, help="of each of three kinds")
     return report.run("chaos", parser, check)
 
@@ -81,7 +82,7 @@ class Chaos:
         observer, voters = [ensemble.observer.port], [m.port for m in ensemble.voters]
         kinds = {"observer": observer, "voter": voters, "any": everyone}
         self.writers = [
-            Writer(f"{kind}{n}", ports, options.seed, self.zxids)
+            Writer(f"{kind}{n}", ports, options.seed, self.zxids, options.rate)
             for kind, ports in kinds.items() for n in range(options.writers)
         ]
         self.watchers = [Watcher(f"watcher{n}", observer, options.seed) for n in range(2)]

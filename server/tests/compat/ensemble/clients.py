@@ -69,7 +69,7 @@ class Session:
             except (OSError, EOFError):
                 if time.monotonic() > deadline_s:
                     raise Violation(f"{self.name}: no server of {self.ports} takes it") from None
-                time.sleep(0.05)
+                time.sleep(0.2)
         new = self.session is None
         if not new and self.link.session != self.session:
             raise Violation(f"{self.name}: asked for {self.session}, got {self.link.session}")

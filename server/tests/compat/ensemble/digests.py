@@ -32,7 +32,7 @@ REST_S = 20
 
 def main():
     parser = e.parser(__doc__)
-    parser.add_argument("--zxids", type=int, default=1000, help="digests to compare (default: 1000)")
+    parser.add_argument("--zxids", type=int, default=1000, help="to compare (default: 1000)")
     parser.add_argument("--seconds", type=int, default=1200, help="at most (default: 1200)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sessions", type=int, default=1, help="through each server (default: 1)")

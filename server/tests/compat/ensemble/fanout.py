@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Fan-out of watches: one write on the leader, many notifications from an observer.
 
---sessions sessions have a persistent watch on each of --nodes nodes of the observer under test, and
-then of a Java observer of the same ensemble: 10,000 watches by default. A writer on a voter sets the
-nodes in turn, as fast as it is answered, for --seconds; the two observers take turns, --phases each.
-Counted are the notifications that arrive, and the CPU time of the observer's process while they do,
-less what it takes for the same writes without any watch.
+--sessions sessions have a persistent watch on each of --nodes nodes of the observer under test,
+and then of a Java observer of the same ensemble: 10,000 watches by default. A writer on a voter
+sets the nodes in turn, as fast as it is answered, for --seconds; the two observers take turns,
+--phases each, after one that warms them up. Counted are the notifications that arrive, and the CPU
+time of the observer's process while they do, less what it takes for the same writes without any
+watch.
 
     fanout.py --observer target/release/ringkeeper
 """

@@ -4,16 +4,16 @@
   wiped           its directory is gone: it comes back by SNAP
   wrong-id        its myid is that of a voter: it does not start, and the ensemble does not notice
   no-such-id      its myid has no server line: it does not start
-  other-ensemble  its directory comes from another ensemble, whose history is longer: it must end
-                  with the tree of this one, and may never show a mixture as if it were up to date
+  other-ensemble  its directory comes from another ensemble with a longer history: it must end with
+                  the tree of this one, or not start
   garbage         bytes that are no messages, on its ports: its clients do not notice
   fake-leader     one voter is replaced by a liar, which says that it leads and then sends garbage
-  full-disk       its disk fills up while the ensemble goes on; reads go on; it catches up when there
-                  is space again (needs root, for a tmpfs)
+  full-disk       its disk fills up while the ensemble goes on; reads go on; it catches up when
+                  there is space again (needs root, for a tmpfs)
   no-such-host    names of voters that do not resolve: of one, and of all
 
 After each of them, unless it must not start, the observer's tree is the leader's and a write goes
-through it. No message may come more than --said-max times (of Java, only warnings and errors count).
+through it. No message may come more than --said-max times; of Java, only warnings and errors count.
 
     hostile.py --observer target/release/ringkeeper
 """

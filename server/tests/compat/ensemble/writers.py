@@ -1,8 +1,9 @@
 """Writers that move between servers while these are killed, with the model of kill_loop.
 
-A writer has several requests in flight. When its connection is lost it takes up its session on one
-of its servers, writes once more (behind that write, all of its earlier requests are decided), and
-finds which prefix of what it sent is in the tree. A session that expired takes its ephemerals along.
+A writer has several requests in flight. When its connection is lost it takes up its session on
+one of its servers and writes once more: behind that write, all of its earlier requests are
+decided. Then it finds which prefix of what it sent is in the tree. A session that expired takes
+its ephemerals along.
 """
 
 import threading
@@ -51,8 +52,10 @@ class Zxids:
 class Writer:
     """One session at a time, and its part of the tree."""
 
-    def __init__(self, name, ports, seed, zxids):
+    def __init__(self, name, ports, seed, zxids, rate):
         self.name, self.zxids = name, zxids
+        # Seconds for each write: more of them would measure the machine, not the servers.
+        self.pace_s, self.next_s = 1 / rate, 0.0
         self.session = Session(name, ports, seed=seed)
         self.script = BoundedScript(name, f"{seed}/{name}")
         self.known, self.future = State(), State()
@@ -110,6 +113,10 @@ class Writer:
         time.sleep(0.05)
 
     def receive_one(self):
+        now_s = time.monotonic()
+        if now_s < self.next_s:
+            time.sleep(self.next_s - now_s)
+        self.next_s = max(self.next_s, now_s) + self.pace_s
         reply = self.session.receive()
         write = self.in_flight[0]
         if reply.error in LOST:
