@@ -51,6 +51,9 @@ def main():
     parser.add_argument("--seed", type=int, default=None, help="default: a random one, printed")
     parser.add_argument("--rate", type=float, default=100, help="writes/s of each (default: 100)")
     parser.add_argument("--writers", type=int, default=2, help="of each of three kinds")
+    parser.add_argument(
+        "--plant", choices=("lost", "watch", "zxid"), help="a fault of the observer: must fail"
+    )
     return report.run("chaos", parser, check)
 
 
@@ -78,14 +81,15 @@ class Chaos:
         self.ensemble, self.options, self.report = ensemble, options, report
         self.random = random.Random(options.seed)
         self.zxids = Zxids()
+        plant = options.plant
         everyone = [member.port for member in ensemble.members.values()]
         observer, voters = [ensemble.observer.port], [m.port for m in ensemble.voters]
         kinds = {"observer": observer, "voter": voters, "any": everyone}
         self.writers = [
-            Writer(f"{kind}{n}", ports, options.seed, self.zxids, options.rate)
+            Writer(f"{kind}{n}", ports, options.seed, self.zxids, options.rate, plant)
             for kind, ports in kinds.items() for n in range(options.writers)
         ]
-        self.watchers = [Watcher(f"watcher{n}", observer, options.seed) for n in range(2)]
+        self.watchers = [Watcher(f"watcher{n}", observer, options.seed, plant) for n in range(2)]
         self.watchers.append(Watcher("watcher-any", everyone, options.seed))
         self.toggler = Toggler("toggler", everyone, options.seed)
         self.back = collections.Counter()
@@ -173,7 +177,9 @@ class Chaos:
             if not writer.check_quiet():
                 raise Violation(f"{writer.name}: requests are never answered")
         toggled = self.toggler.count
-        time.sleep(0.5)
+        verified = [writer.verified for writer in self.writers]
+        await_true(lambda: all(w.verified > n or w.failure for w, n in zip(self.writers, verified)),
+                   PROGRESS_S_MAX)
         self.failed()
         assert self.toggler.count <= toggled + 1, "the toggler does not rest"
         one(self.ensemble.observer.port, self.check_shared)
@@ -232,6 +238,7 @@ class Chaos:
             total["writes acknowledged"] += writer.acknowledged
             total["writes in flight"] += writer.unknown
             total["of them kept"] += writer.kept
+            total["trees compared with the model"] += writer.verified
         for watcher in self.watchers:
             total["one-shot watches fired"] += watcher.fired
             total["watches set again"] += watcher.reset

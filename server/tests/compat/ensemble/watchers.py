@@ -84,8 +84,9 @@ class Toggler(Roamer):
 class Watcher(Roamer):
     """One-shot watches on all nodes, and a persistent one."""
 
-    def __init__(self, name, ports, seed):
+    def __init__(self, name, ports, seed, plant=None):
         super().__init__(name, ports, seed)
+        self.plant = plant
         self.armed = {}
         self.fired = self.persistent_fired = self.reset = 0
         self.offset = None
@@ -112,6 +113,8 @@ class Watcher(Roamer):
         self.drain()
 
     def step(self):
+        if self.plant == "zxid" and self.fired > 20:
+            self.session.last_zxid += 1000  # As if another server had shown so much more.
         for path in NODES:
             if path not in self.armed:
                 self.armed[path] = self.read_checked(path, b"\1").mzxid
@@ -140,7 +143,9 @@ class Watcher(Roamer):
         for _, kind, path in self.session.link.events:
             if kind != "data":
                 raise Violation(f"{self.name}: event {kind} of {path}")
-            if path == PERSISTENT:
+            if self.plant == "watch" and self.fired == 20 and path != PERSISTENT:
+                self.fired += 1     # As if this event had never come.
+            elif path == PERSISTENT:
                 self.persistent_fired += 1
             elif path not in self.armed:
                 raise Violation(f"{self.name}: an event of {path}, which is not watched")

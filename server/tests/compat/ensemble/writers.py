@@ -52,15 +52,15 @@ class Zxids:
 class Writer:
     """One session at a time, and its part of the tree."""
 
-    def __init__(self, name, ports, seed, zxids, rate):
-        self.name, self.zxids = name, zxids
+    def __init__(self, name, ports, seed, zxids, rate, plant=None):
+        self.name, self.zxids, self.plant = name, zxids, plant
         # Seconds for each write: more of them would measure the machine, not the servers.
         self.pace_s, self.next_s = 1 / rate, 0.0
         self.session = Session(name, ports, seed=seed)
         self.script = BoundedScript(name, f"{seed}/{name}")
         self.known, self.future = State(), State()
         self.in_flight, self.xids = [], []
-        self.acknowledged = self.unknown = self.kept = 0
+        self.acknowledged = self.unknown = self.kept = self.verified = 0
         self.failure = None
         self.quiet = threading.Event()
         self.stopped = threading.Event()
@@ -100,17 +100,22 @@ class Writer:
                 self.xids.append(self.session.link.send(*write.request()))
             if self.in_flight:
                 self.receive_one()
-            elif self.stopped.is_set():
-                self.session.end()
-                return
             else:
-                self.idle()
+                self.verify()
+                if self.stopped.is_set():
+                    self.session.end()
+                    return
+                time.sleep(0.2)
 
-    def idle(self):
-        """Quiet, but alive."""
-        reply = self.session.call(wire.GET_CHILDREN2, wire.string(self.script.folder) + b"\0")
-        assert reply.error == 0, f"{self.name}: error {reply.error} for a read"
-        time.sleep(0.05)
+    def verify(self):
+        """Nothing is in flight: the tree is that of all that was acknowledged."""
+        if self.plant == "lost":
+            # As if it had been sent and acknowledged.
+            self.script.create(self.known).apply(self.known, None, None)
+        found = self.match([self.known], self.session.session[0])
+        if isinstance(found, str):
+            raise Violation(found)
+        self.verified += 1
 
     def receive_one(self):
         now_s = time.monotonic()
