@@ -8,6 +8,9 @@ use ringkeeper_engine::log::Fatal;
 /// Exit code of a server that stopped because going on could lose data.
 pub const EXIT_FATAL: i32 = 70;
 
+/// Exit code of a server that could not start.
+const EXIT_UNSTARTED: i32 = 1;
+
 /// From now on a panic of any thread ends the process. A server that has lost one of its threads
 /// would go on without it, deaf to its clients, and no supervisor would restart it.
 pub fn stop_on_panic() {
@@ -25,9 +28,18 @@ pub fn stop_on_panic() {
 /// Ends the process now. Nothing is flushed on purpose: what the disk holds is the truth that the
 /// next start recovers from.
 pub fn stop(reason: &str) -> ! {
+    stop_with(EXIT_FATAL, reason)
+}
+
+/// Ends the process because it cannot do its work as it was started: no data is in danger.
+pub fn stop_unstarted(reason: &str) -> ! {
+    stop_with(EXIT_UNSTARTED, reason)
+}
+
+fn stop_with(code: i32, reason: &str) -> ! {
     tracing::error!("{reason}");
     eprintln!("ringkeeper: stopped: {reason}");
-    std::process::exit(EXIT_FATAL)
+    std::process::exit(code)
 }
 
 /// Ends the process because the log cannot be written.

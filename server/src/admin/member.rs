@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use ringkeeper_engine::Millis;
 use ringkeeper_replication::ZabState;
+use ringkeeper_replication::learner::StateProgress;
 
 use super::latency::Summary;
 use super::state::ServerState;
@@ -58,11 +59,16 @@ pub(super) fn doing(report: &MemberReport, now: Millis) -> String {
     let leader = report.leader.as_ref().map_or_else(|| "its leader".to_owned(), server);
     let seconds = (now.0 - report.since.0).max(0) / 1_000;
     let mut text = match report.zab {
+        ZabState::Election if report.is_full => {
+            format!("waiting for space on the disk of the log for {seconds} s")
+        }
         ZabState::Election => format!("looking for a leader for {seconds} s"),
         ZabState::Discovery => format!("agreeing on an epoch with {leader} for {seconds} s"),
         ZabState::Synchronization => {
             let megabytes = report.received_bytes as f64 / 1e6;
-            format!("synchronizing with {leader} for {seconds} s, {megabytes:.1} MB received")
+            let progress = progress(report.progress);
+            let received = format!("{megabytes:.1} MB received{progress}");
+            format!("synchronizing with {leader} for {seconds} s, {received}")
         }
         ZabState::Broadcast => format!("following {leader} for {seconds} s"),
     };
@@ -71,6 +77,16 @@ pub(super) fn doing(report: &MemberReport, now: Millis) -> String {
         text.push_str(reason.trim_end_matches('.'));
     }
     text
+}
+
+fn progress(state: Option<StateProgress>) -> &'static str {
+    match state {
+        None => "",
+        Some(StateProgress::Receiving(..)) => ", its state comes",
+        Some(StateProgress::Loading) => ", its state is read",
+        Some(StateProgress::Writing) => ", its state is written to the disk",
+        Some(StateProgress::Reloading) => ", the log was cut and is read again",
+    }
 }
 
 fn server(leader: &LeaderAddress) -> String {
@@ -119,7 +135,11 @@ pub(in crate::admin) mod tests {
         let text = "synchronizing with server 3 at 127.0.0.1:24023 for 12 s, 12.3 MB received; \
                     the last link ended: the leader closed it";
         assert_eq!(doing(&report, now), text);
+        report.progress = Some(StateProgress::Writing);
+        assert!(doing(&report, now).contains("12.3 MB received, its state is written"));
         (report.zab, report.leader, report.last_end) = (ZabState::Election, None, None);
         assert_eq!(doing(&report, now), "looking for a leader for 12 s");
+        report.is_full = true;
+        assert_eq!(doing(&report, now), "waiting for space on the disk of the log for 12 s");
     }
 }

@@ -247,7 +247,7 @@ impl Searching {
             let port = self.ensemble.own().addresses[0].election_port;
             let text = format!("cannot {doing} the election port {port}: {error}");
             if self.ensemble.settings.election_port_bind_retry.is_some_and(|most| failures > most) {
-                crate::fatal::stop(&format!(
+                crate::fatal::stop_unstarted(&format!(
                     "{text}; tried {failures} times; free the port, or correct the line server.{}",
                     self.ensemble.id.0
                 ));

@@ -31,7 +31,9 @@ const READ_BYTES: usize = 8 << 10;
 /// Bytes of a notification that has not come whole. The largest one has fewer.
 const PENDING_BYTES_MAX: usize = 1 << 20;
 /// Connections of servers that have not said who they are.
-const UNIDENTIFIED_MAX: usize = 16;
+const UNIDENTIFIED_MAX: usize = 64;
+/// How long one of them may take to do so.
+const IDENTIFY: Duration = Duration::from_secs(3);
 /// The request is sent again no later than after this time: a voter answers it at once, and does
 /// not tell when an election has ended.
 const RESEND_MAX: Duration = Duration::from_secs(1);
@@ -287,7 +289,7 @@ impl Election {
                     return None;
                 }
             }
-            let came = timeout(self.settings.silence, stream.read_buf(&mut pending)).await;
+            let came = timeout(IDENTIFY, stream.read_buf(&mut pending)).await;
             if !matches!(came, Ok(Ok(count)) if count > 0) {
                 return None;
             }

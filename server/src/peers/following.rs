@@ -301,6 +301,7 @@ impl Following {
         let (address, received_bytes) = (&self.leader, self.received_bytes);
         self.parts.status.update(|report| {
             report.clients = clients;
+            (report.progress, report.is_full) = (leader.state_progress(), leader.is_full());
             report.received_bytes = received_bytes;
             if changed || report.leader != *address {
                 report.leader.clone_from(address);

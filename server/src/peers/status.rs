@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_replication::ZabState;
+use ringkeeper_replication::learner::StateProgress;
 
 use crate::admin::Distribution;
 use crate::config::PeerRole;
@@ -46,6 +47,10 @@ pub struct MemberReport {
     pub clients: ClientService,
     /// Since when `zab` and `leader` are what they are. Monotonic milliseconds.
     pub since: Millis,
+    /// How far a whole state is on its way, if there is one.
+    pub progress: Option<StateProgress>,
+    /// No link begins because the disk has no space for what a leader sends.
+    pub is_full: bool,
     /// Bytes that have come over the link.
     pub received_bytes: u64,
     /// Milliseconds that the last search for a leader took, if one has ended.
@@ -88,6 +93,8 @@ impl MemberStatus {
             leader: None,
             clients: ClientService::None,
             since: Millis(0),
+            progress: None,
+            is_full: false,
             received_bytes: 0,
             search_ms: None,
             sync_ms: None,
