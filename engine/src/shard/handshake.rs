@@ -58,18 +58,20 @@ impl Shard {
     }
 
     fn connect(&mut self, turn: &mut Turn<'_>, payload: &[u8]) {
+        self.counters.received += 1;
+        turn.conn.stats.received += 1;
+        self.counters.connection_requests += 1;
+        match ConnectRequest::read(payload) {
+            Ok(request) => self.connect_caught_up(turn, request),
+            Err(_) => turn.conn.abort(),
+        }
+    }
+
+    /// Requests the session that a client wants.
+    pub(super) fn open_session(&mut self, turn: &mut Turn<'_>, request: ConnectRequest) {
         let Turn { id, moment, .. } = *turn;
         let conn = &mut *turn.conn;
-        self.counters.received += 1;
-        conn.stats.received += 1;
-        self.counters.connection_requests += 1;
-        let Ok(request) = ConnectRequest::read(payload) else { return conn.abort() };
-        // A server must not show a client a state older than one that it has already seen.
-        let seen = Zxid::from_wire(request.last_zxid_seen.max(0));
-        if seen > moment.db.applied() {
-            return conn.abort();
-        }
-        conn.seen = seen;
+        conn.seen = Zxid::from_wire(request.last_zxid_seen.max(0));
         conn.read_only = request.read_only;
         conn.phase = Phase::Opening;
         let timeout_ms = request.timeout_ms;

@@ -6,6 +6,7 @@
 
 mod arrival;
 mod auth;
+mod catching_up;
 mod conn;
 mod counters;
 mod deliver;
@@ -29,6 +30,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use self::catching_up::CatchingUp;
 use self::throttled::Held;
 use crate::database::Database;
 use crate::op::OpSettings;
@@ -47,6 +49,9 @@ pub struct ShardSettings {
     pub frame_bytes_max: usize,
     /// How long a connection may take for its handshake, milliseconds.
     pub handshake_ms: i64,
+    /// How long a client may wait for the state that it has seen, milliseconds; 0 where the server
+    /// has every state that there is.
+    pub catch_up_ms: i64,
     /// Seed of the hash tables, random per process.
     pub hash_seed: u64,
     /// Requests under way on this shard above which only idle connections are read.
@@ -101,6 +106,8 @@ pub struct Shard {
     outstanding: usize,
     /// What is held back until fewer requests are in process, in order.
     held: VecDeque<Held>,
+    /// Connections whose clients have seen a later state.
+    catching_up: VecDeque<CatchingUp>,
     /// Reads with a watch that are at the sequencer.
     watches_in_flight: usize,
     /// Local requests behind a request that is at the sequencer; any of them may set a watch.
@@ -123,6 +130,7 @@ impl Shard {
             new_connections: VecDeque::new(),
             outstanding: 0,
             held: VecDeque::new(),
+            catching_up: VecDeque::new(),
             watches_in_flight: 0,
             locals_waiting: 0,
             settings,
@@ -263,6 +271,7 @@ impl Shard {
             self.outputs.words.push(WordEvent::ClientGone(id));
         }
         self.watches.drop_connection(id);
+        self.forget_catching_up(id);
         if done {
             self.forget(id);
         }
@@ -328,6 +337,7 @@ impl Shard {
     /// Goes on with new connections, with what is held back, and with input that waited for a
     /// session to open, or until a bound allowed it. Call it at the end of every moment.
     pub fn resume_stalled(&mut self, moment: Moment<'_>) {
+        self.resume_caught_up(moment);
         self.serve_new_connections(moment);
         self.release_held(moment);
         if self.stalled.is_empty() {

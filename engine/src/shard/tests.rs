@@ -6,13 +6,15 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::client::Request as Sent;
+use crate::database::Interest;
 use crate::op::OpSpec;
 use crate::request::{Answer, Attachment, Grant, Outcome, ShardMessage};
 use crate::session::SessionTable;
 use crate::throttle::RequestLimits;
 use crate::tree::{NewNode, Tree};
-use crate::txn::NodeKind;
-use crate::{Millis, Zxid};
+use crate::txn::{NodeKind, Txn, TxnBody};
+use crate::wire::connect::ConnectRequest;
+use crate::{Code, Millis, Zxid};
 
 const NOW: Now = Now { wall: Millis(0), mono: Millis(0) };
 
@@ -25,6 +27,7 @@ fn settings() -> ShardSettings {
         ops: OpSettings::default(),
         frame_bytes_max: 1_024,
         handshake_ms: 1_000,
+        catch_up_ms: 0,
         hash_seed: 0,
         outstanding_max: 10,
         requests: RequestLimits::default(),
@@ -68,6 +71,51 @@ fn send(shard: &mut Shard, id: ConnId, request: Sent<'_>, moment: Moment<'_>) {
 fn answer(shard: &mut Shard, conn: ConnId, outcome: Outcome, moment: Moment<'_>) {
     let origin = Origin { shard: 0, conn };
     shard.deliver(ShardMessage::Answer(Answer { origin, zxid: Zxid(1), outcome }), moment);
+}
+
+/// Connects with a client that has seen this zxid.
+fn connect(shard: &mut Shard, id: ConnId, seen: Zxid, moment: Moment<'_>) {
+    let mut bytes = Vec::new();
+    ConnectRequest {
+        protocol_version: 0,
+        last_zxid_seen: seen.0 as i64,
+        timeout_ms: 4_000,
+        session: 0,
+        password: None,
+        read_only: None,
+    }
+    .write_frame(&mut bytes);
+    shard.received(id, &bytes, moment);
+    shard.resume_stalled(moment);
+}
+
+#[test]
+fn client_that_has_seen_a_later_state_waits_for_it_where_it_can_come() {
+    let (old, mut later) = (Database::new(Tree::new(0), []), Database::new(Tree::new(0), []));
+    let body = TxnBody::Error(Code::NoNode);
+    let txn = Txn { session: SessionId(1), cxid: 1, zxid: Zxid(1), time: Millis(1), body };
+    later.apply(&txn, Interest::None);
+    let mut alone = shard();
+    let id = open(&mut alone);
+    connect(&mut alone, id, Zxid(1), at(&old, 0));
+    assert_eq!(alone.conn(id).expect("open").phase, Phase::Closing, "no state comes there");
+
+    let mut shard = Shard::new(0, Arc::new(ShardSettings { catch_up_ms: 100, ..settings() }));
+    let ids: [ConnId; 3] = std::array::from_fn(|_| open(&mut shard));
+    ids.iter().for_each(|id| connect(&mut shard, *id, Zxid(1), at(&old, 0)));
+    assert!(shard.outputs.requests.is_empty() && shard.held_ms() == Some(5));
+    shard.lost(ids[2]);
+    assert_eq!(open(&mut shard), ids[2], "the id is free");
+    shard.resume_stalled(at(&later, 99));
+    assert_eq!(shard.outputs.requests.len(), 2);
+    assert_eq!(shard.held_ms(), None);
+
+    let id = open(&mut shard);
+    connect(&mut shard, id, Zxid(2), at(&later, 100));
+    shard.resume_stalled(at(&later, 199));
+    assert_eq!(shard.conn(id).expect("open").phase, Phase::Opening);
+    shard.resume_stalled(at(&later, 200));
+    assert_eq!(shard.conn(id).expect("open").phase, Phase::Closing);
 }
 
 fn lists(shard: &mut Shard) -> [usize; 3] {

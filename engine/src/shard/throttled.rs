@@ -61,10 +61,11 @@ impl Shard {
         self.held.push_back(Held { conn: conn_id, kind, since_us });
     }
 
-    /// Milliseconds after which held requests have to be tried again, since requests of
-    /// another shard may have ended.
+    /// Milliseconds after which what is held back has to be tried again: requests, since those of
+    /// another shard may have ended, and clients that have seen a later state.
     pub fn held_ms(&self) -> Option<i64> {
-        (!self.held.is_empty()).then_some(self.settings.requests.stall_ms)
+        let requests = (!self.held.is_empty()).then_some(self.settings.requests.stall_ms);
+        requests.into_iter().chain(self.catching_up_ms()).min()
     }
 
     /// Requests that are held back.

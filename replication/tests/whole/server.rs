@@ -418,6 +418,7 @@ fn shard_settings(settings: &ServerSettings) -> ShardSettings {
         ops: op_settings(),
         frame_bytes_max: settings.frame_bytes_max,
         handshake_ms: 10_000,
+        catch_up_ms: 0,
         hash_seed: HASH_SEED,
         outstanding_max: settings.outstanding_max,
         requests: settings.requests.clone(),

@@ -92,6 +92,7 @@ impl Server {
             ops: OpSettings::default(),
             frame_bytes_max: 1 << 20,
             handshake_ms: 10_000,
+            catch_up_ms: 0,
             hash_seed: 0,
             outstanding_max: 1_000,
             requests: RequestLimits::default(),

@@ -13,6 +13,10 @@ use ringkeeper_replication::{NodeSettings, Replica, ReplicaSettings, SpentRemova
 use crate::config::{SessionPasswords, Settings};
 use crate::node::clock::{Clock, wall};
 
+/// How long a client of a member may wait for a state that it has seen elsewhere. Clients try the
+/// next server after about a second.
+const CATCH_UP_MS: i64 = 1_000;
+
 pub(super) fn op_settings(settings: &Settings) -> OpSettings {
     OpSettings {
         auth: AuthSettings {
@@ -102,6 +106,7 @@ pub(super) fn shard_settings(
         ops: ops.clone(),
         frame_bytes_max: settings.jute_maxbuffer as usize,
         handshake_ms: i64::try_from(settings.nio_sessionless_cnxn_timeout_ms).unwrap_or(i64::MAX),
+        catch_up_ms: if settings.ensemble.is_some() { CATCH_UP_MS } else { 0 },
         hash_seed: seed,
         outstanding_max: (outstanding / shards).max(1),
         requests: super::throttles::requests(settings),
