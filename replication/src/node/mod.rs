@@ -27,7 +27,7 @@ mod ports;
 
 use std::collections::VecDeque;
 
-use ringkeeper_engine::database::Database;
+use ringkeeper_engine::database::{CommitStatus, Database};
 use ringkeeper_engine::log::gathering::{Decision, DiskState, PaceReport};
 use ringkeeper_engine::log::{Generation, Joined, LogCapacity, LogCommand, LogEvent};
 use ringkeeper_engine::op::OpSettings;
@@ -372,6 +372,8 @@ impl<P: Ports> Node<P> {
                 if let Err(divergence) = applied {
                     leader.diverged(divergence);
                     self.has_diverged = true;
+                    // A snapshot of it would be worth nothing.
+                    db.set_commit_status(CommitStatus::Unknown);
                     // Order: before a reader can see what there is of the transaction.
                     let count = if is_planted(Bug::DivergenceServed) { 0 } else { shards.count() };
                     (0..count).for_each(|shard| shards.lose_changes(shard));

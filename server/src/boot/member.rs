@@ -1,7 +1,6 @@
 //! What a server of an ensemble has beside one that is on its own.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use ringkeeper_engine::limits;
 use ringkeeper_engine::wire::peer::PacketLimits;
@@ -30,8 +29,6 @@ pub(super) struct MemberParts {
     pub(super) following: Option<Box<Following>>,
     /// For reports.
     pub(super) status: Option<Arc<MemberStatus>>,
-    /// The thread that works with whole states.
-    pub(super) states: Option<JoinHandle<()>>,
     /// The thread that dials.
     pub(super) dialing: Option<DialerThread>,
 }
@@ -59,13 +56,12 @@ pub(super) fn start(
 ) -> anyhow::Result<MemberParts> {
     let Some(ensemble) = &settings.ensemble else {
         let leader = ServerLeader::None(NoLeader);
-        let (following, status, states, dialing) = (None, None, None, None);
-        return Ok(MemberParts { leader, following, status, states, dialing });
+        let (following, status, dialing) = (None, None, None);
+        return Ok(MemberParts { leader, following, status, dialing });
     };
     let MemberSources { view, clock, waker } = sources;
     let status = Arc::new(MemberStatus::new(ensemble.role));
     let (dialer, dialing) = Dialer::start(ensemble, waker.clone())?;
-    let (state_thread, states) = StateThread::start(store, waker)?;
     let parts = FollowingParts {
         settings: FollowingSettings {
             learner: learner(ensemble),
@@ -74,7 +70,7 @@ pub(super) fn start(
             hold: ensemble.settings.leaderless,
         },
         dialer,
-        states: state_thread,
+        states: StateThread::start(store, waker)?,
         configuration: Configuration::new(ensemble.clone()),
         status: status.clone(),
         view,
@@ -85,7 +81,6 @@ pub(super) fn start(
         leader: ServerLeader::Followed(Box::new(leader)),
         following: Some(Box::new(Following::new(parts)?)),
         status: Some(status),
-        states: Some(states),
         dialing: Some(dialing),
     })
 }

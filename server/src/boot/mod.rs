@@ -208,7 +208,6 @@ impl Running {
         let admin = Admin::new(sources, rings.wakers())?;
         let mut threads = vec![snapshotter.start()?, committing];
         threads.push(prepare_segments(recovered.preparer, stop.over.clone())?);
-        threads.extend(member.states);
         let node = NodeParts {
             driver: NodeDriver::new(replica, node_settings, world, member.following),
             reporter: NodeReporter::new(admin.coordinator.clone()),

@@ -68,7 +68,10 @@ pub(crate) fn run_sequencer(
             node.driver.wake_shards();
             node.report();
             waker.about_to_sleep();
-            if !node.has_work() {
+            if node.has_work() {
+                // However busy it is, the leader is heard.
+                node.driver.note_socket();
+            } else {
                 let timeout = timespec(node.driver.wait_us());
                 let woken = PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN);
                 let link = node.driver.socket().map(|it| it.fd());

@@ -7,7 +7,8 @@ use std::time::Duration;
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::database::CommitStatus;
 use ringkeeper_replication::learner::{
-    ConfigEvent, FollowEnd, FollowedLeader, Learner, RetryDelay, SyncKind, follow,
+    ConfigEvent, FollowEnd, FollowedLeader, Learner, LinkEnd, RetryDelay, StateProgress, SyncKind,
+    follow,
 };
 use ringkeeper_replication::node::Ports;
 use ringkeeper_replication::{Node, ZabState};
@@ -22,6 +23,10 @@ use crate::node::view::View;
 
 /// Bytes of the leader that one turn takes in.
 const TURN_BYTES: usize = 1 << 20;
+/// A link over which clients were served for so long went well, milliseconds.
+const WENT_WELL_MS: i64 = 300_000;
+/// As which failure in a row a full disk counts: it is looked at every few seconds.
+const FAILURES_FULL: u32 = 20;
 
 /// How a leader is followed.
 #[derive(Clone, Copy, Debug)]
@@ -60,11 +65,15 @@ pub(crate) struct Following {
     heard: Millis,
     /// When the link began.
     connected: Millis,
+    /// When clients were served with it.
+    served: Millis,
     /// When clients lost their leader; nothing while they have one, and before the first.
     lost: Option<Millis>,
     received_bytes: u64,
     /// Links in a row that have ended before clients were served.
     failures: u32,
+    /// Links that have ended in a way that costs the leader a whole state, since one went well.
+    setbacks: u32,
     /// Why the next leader is searched for.
     cause: SearchCause,
     /// Why this side has given the link up, if it has.
@@ -83,9 +92,11 @@ impl Following {
             zab: ZabState::Election,
             heard: Millis(0),
             connected: Millis(0),
+            served: Millis(0),
             lost: None,
             received_bytes: 0,
             failures: 0,
+            setbacks: 0,
             cause: SearchCause::Start,
             given_up: None,
         })
@@ -163,16 +174,17 @@ impl Following {
         };
         self.is_searching = false;
         let search_ms = i64::try_from(search.as_millis()).unwrap_or(i64::MAX);
-        tracing::info!(
-            epoch = address.epoch,
-            search_ms,
-            "server {} leads; connected to it at {}",
-            address.id.0,
-            address.address
-        );
+        let LeaderAddress { id, epoch, address: at } = &address;
+        if self.failures > 1 {
+            tracing::debug!(epoch, search_ms, "server {} leads; connected to it at {at}", id.0);
+        } else {
+            tracing::info!(epoch, search_ms, "server {} leads; connected to it at {at}", id.0);
+        }
         self.parts.status.update(|report| report.search_ms = Some(search_ms));
         if let Err(error) = self.socket.open(stream) {
             tracing::error!("the connection to the leader cannot be used: {error}");
+            self.failures += 1;
+            self.cause = SearchCause::Lost(self.failures);
             return;
         }
         self.leader = Some(address);
@@ -247,7 +259,9 @@ impl Following {
             crate::fatal::stop(&format!("the link to server {number} has ended: {text}"));
         }
         self.failures += 1;
+        self.count_setback(end);
         self.cause = match end.retry_delay() {
+            RetryDelay::Usual if self.setbacks > 1 => SearchCause::Hopeless,
             RetryDelay::Usual => SearchCause::Lost(self.failures),
             RetryDelay::Long => SearchCause::Hopeless,
         };
@@ -258,6 +272,22 @@ impl Following {
             tracing::warn!("the link to server {number} has ended: {text}; looking for the leader");
         }
         self.parts.status.update(|report| report.last_end = Some(text));
+    }
+
+    /// Counts links that have ended in a way that costs the leader a whole state: the same may
+    /// happen again and again.
+    fn count_setback(&mut self, end: FollowEnd) {
+        match end {
+            FollowEnd::Diverged(_) => {
+                self.setbacks += 1;
+                // Every connection was closed, and nothing is served.
+                self.lost = None;
+            }
+            FollowEnd::Link(LinkEnd::NotInstalled) => self.setbacks += 1,
+            FollowEnd::Full => self.failures = FAILURES_FULL,
+            FollowEnd::Disconnected | FollowEnd::Link(_) | FollowEnd::Fault(_) => {}
+            FollowEnd::NoState(_) => {}
+        }
     }
 
     fn take_config(&mut self, leader: &mut FollowedLeader) {
@@ -286,6 +316,7 @@ impl Following {
         if changed && zab == ZabState::Broadcast {
             self.lost = None;
             self.failures = 0;
+            self.served = now;
             let sync_ms = now.0 - self.connected.0;
             let number = self.leader.as_ref().map_or(0, |leader| leader.id.0);
             let zxid = leader.position().last;
@@ -296,6 +327,13 @@ impl Following {
                 report.synced += 1;
                 report.states_installed += u64::from(by == SyncKind::Snap);
             });
+        }
+        if !changed && zab == ZabState::Broadcast && now.0 - self.served.0 > WENT_WELL_MS {
+            self.setbacks = 0;
+        }
+        if leader.state_progress() == Some(StateProgress::Writing) {
+            // Connections are closed with the state that they have read.
+            self.lost = None;
         }
         let clients = self.clients(zab, now);
         let (address, received_bytes) = (&self.leader, self.received_bytes);

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Instant;
 
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
@@ -55,12 +55,10 @@ enum Work {
 }
 
 impl StateThread {
-    /// Starts the thread, which ends with this. `waker` is woken when a task is done, and when a
-    /// load takes another piece.
-    pub(crate) fn start(
-        store: StateStore,
-        waker: Arc<Waker>,
-    ) -> io::Result<(StateThread, JoinHandle<()>)> {
+    /// Starts the thread, which ends with this and need not be waited for: a state is taken over by
+    /// the log, and one that was not leaves nothing that matters. `waker` is woken when a task is
+    /// done, and when a load takes another piece.
+    pub(crate) fn start(store: StateStore, waker: Arc<Waker>) -> io::Result<StateThread> {
         let (work, to_do) = unbounded();
         let (done, outcomes) = unbounded();
         let run = move || {
@@ -79,8 +77,8 @@ impl StateThread {
                 waker.wake();
             }
         };
-        let thread = thread::Builder::new().name("peer-state".into()).spawn(run)?;
-        Ok((StateThread { work, outcomes, pieces: None }, thread))
+        thread::Builder::new().name("peer-state".into()).spawn(run)?;
+        Ok(StateThread { work, outcomes, pieces: None })
     }
 
     /// Whether a task is done that [`StatePort::poll`] has not returned.
@@ -141,9 +139,10 @@ impl StatePort for StateThread {
 
 impl StateStore {
     fn load(&self, zxid: Zxid, pieces: &Receiver<StatePiece>, waker: &Waker) -> StateOutcome {
-        let (start, mut bytes) = (Instant::now(), 0);
+        let (start, mut bytes, mut is_cut_off) = (Instant::now(), 0, false);
         let next = || {
             let piece = pieces.recv().ok();
+            is_cut_off = piece.is_none();
             if let Some(StatePiece::Bytes(piece)) = &piece {
                 bytes += piece.len();
             }
@@ -151,7 +150,10 @@ impl StateStore {
             piece
         };
         let loaded = StateReader::new(next).load(zxid, self.seed);
-        note_loaded(zxid, bytes, start, loaded.as_ref().err());
+        // Why the link has ended is said there.
+        if !is_cut_off {
+            note_loaded(zxid, bytes, start, loaded.as_ref().err());
+        }
         StateOutcome::Loaded(loaded.map(Box::new))
     }
 
