@@ -100,7 +100,7 @@ impl Shared {
 
     pub(crate) fn next_script(&self) -> Script {
         let script = self.lock().scripts.pop_front();
-        script.unwrap_or_else(|| Box::new(Link::follow_usual_course))
+        script.unwrap_or_else(|| Box::new(Link::synchronize_and_serve))
     }
 }
 
@@ -253,6 +253,12 @@ impl Ensemble {
             let waited = self.shared.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// What the server has said so far is not waited for.
+    pub(crate) fn forget(&self) {
+        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        *cursor = self.lock().met.len();
     }
 
     /// Waits for a link, and returns what it offers: the epoch promised, the last transaction, and

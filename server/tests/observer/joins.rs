@@ -24,7 +24,8 @@ fn join(ensemble: &Ensemble, definitions: &[(&str, &str)]) -> Member {
     assert!(!ready && why.contains("looking for a leader"), "{why}");
     assert_eq!(member.get("/live").status, 200);
     let (serves, text) = member.status();
-    assert!(!serves && text.starts_with("does not serve: "), "{text}");
+    let reason = "does not serve: observer";
+    assert!(!serves && text.contains(reason) && text.contains("looking for a leader"), "{text}");
     ensemble.lead(2);
     let (sid, version) = ensemble.wait(|met| match met {
         Met::ObserverInfo(Zxid::ZERO, sid, version) => Some((*sid, *version)),

@@ -1,4 +1,4 @@
-//! A leader's end of a link: its steps, one by one, and the usual course of them.
+//! A leader's end of a link: its steps, one by one, and the usual order of them.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -56,7 +56,7 @@ pub(crate) fn listen(voter: u8, listener: TcpListener, shared: Arc<Shared>) {
 
 impl Link {
     /// The learner gets what it lacks, by the way that its last transaction allows, and is served.
-    pub(crate) fn follow_usual_course(&mut self) -> Result<(), Gone> {
+    pub(crate) fn synchronize_and_serve(&mut self) -> Result<(), Gone> {
         let last = self.discover()?;
         self.synchronize(|state, bytes| put_history(state, last, bytes))?;
         self.serve()

@@ -39,6 +39,7 @@ fn observer_that_was_killed_offers_its_log_and_gets_a_diff() {
     let ensemble = Ensemble::of_server_4();
     let member = synchronized(&ensemble);
     let before = last(&ensemble);
+    ensemble.forget();
     member.kill();
     // The same leader: its epoch was promised before.
     ensemble.write(set("/a", b"3"));
@@ -47,6 +48,7 @@ fn observer_that_was_killed_offers_its_log_and_gets_a_diff() {
     member.wait_line("synchronized with server 2 by DIFF", 1);
     see(&member, b"3");
     let before = last(&ensemble);
+    ensemble.forget();
     member.kill();
     // And the next one.
     ensemble.lose_leader();
@@ -68,6 +70,7 @@ fn observer_with_a_tail_of_its_own_cuts_it_after_a_restart() {
     ensemble.write(set("/a", b"lost"));
     see(&member, b"lost");
     let before = last(&ensemble);
+    ensemble.forget();
     member.kill();
     ensemble.lose_leader();
     ensemble.lock().history.begin_epoch_without(kept, 2);
@@ -79,13 +82,14 @@ fn observer_with_a_tail_of_its_own_cuts_it_after_a_restart() {
     member.wait_line("synchronized with server 3 by TRUNC", 1);
     see(&member, b"2");
     let before = last(&ensemble);
+    ensemble.forget();
     member.kill();
     let member = ensemble.start(&[]);
     assert_eq!(ensemble.wait_offer(), (2, before, None));
     see(&member, b"2");
 }
 
-/// Whoever is connected has seen what is not there any more.
+/// Clients that are connected have seen what is not there any more.
 #[test]
 fn state_replaces_everything_and_closes_connections() {
     let ensemble = Ensemble::of_server_4();
@@ -107,6 +111,7 @@ fn state_replaces_everything_and_closes_connections() {
     let mut client = member.resume(client.session()).expect("its session lives");
     assert_eq!(client.children("/").unwrap(), ["a", "new", "seen", "zookeeper"]);
     let before = last(&ensemble);
+    ensemble.forget();
     member.kill();
     let member = ensemble.start(&[]);
     assert_eq!(ensemble.wait_offer().1, before);

@@ -183,7 +183,7 @@ impl Member {
 
     /// What `ringkeeper status` says, and whether it ends well.
     pub(crate) fn status(&self) -> (bool, String) {
-        let output = ringkeeper(&["status", &self.address.to_string()]).output();
+        let output = ringkeeper(&["status", "--server", &self.address.to_string()]).output();
         let output = output.expect("the binary runs");
         (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
     }
