@@ -50,6 +50,14 @@ pub(crate) enum Requests {
     Held,
 }
 
+/// The hosts of the voters, all of which lose their power together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Hosts {
+    /// How often they have been started.
+    pub(crate) lives: u32,
+    pub(crate) are_up: bool,
+}
+
 /// What a leader does with its next link.
 pub(crate) type Script = Box<dyn FnOnce(&mut Link) -> Result<(), Gone> + Send>;
 
@@ -67,6 +75,7 @@ pub(crate) struct State {
     pub(crate) requests: Requests,
     /// What a voter sends instead of its vote.
     pub(crate) garbage: Vec<(u8, Vec<u8>)>,
+    pub(crate) hosts: Hosts,
     /// Connections of elections, with the voter at this side.
     pub(crate) elections: Vec<(u8, TcpStream)>,
     /// The newest link that is synchronized.
@@ -155,6 +164,7 @@ impl Ensemble {
             epoch: 1,
             requests: Requests::Executed,
             garbage: Vec::new(),
+            hosts: Hosts { lives: 1, are_up: true },
             elections: Vec::new(),
             link: None,
             scripts: VecDeque::new(),
@@ -226,6 +236,20 @@ impl Ensemble {
         SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
         // This ends the script, and with its descriptor the connection.
         let _ = stream.shutdown(Shutdown::Read);
+    }
+
+    /// The hosts of all voters lose their power. Connections of elections stay open, and whatever
+    /// comes over them is lost.
+    pub(crate) fn cut_power(&self) {
+        self.lose_leader();
+        let mut state = self.lock();
+        state.hosts = Hosts { lives: state.hosts.lives + 1, are_up: false };
+        state.elections.clear();
+    }
+
+    /// And are started again.
+    pub(crate) fn restore_power(&self) {
+        self.lock().hosts.are_up = true;
     }
 
     /// A client of another server writes.

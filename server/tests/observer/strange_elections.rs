@@ -76,6 +76,27 @@ fn strangers_at_the_election_port_are_closed_and_a_leader_is_found() {
     assert!((1..=24).contains(&said), "{:#?}", member.lines());
 }
 
+/// The connections that voters have opened are half open after that. They are given up when their
+/// voters answer nothing, and not kept for as long as the system thinks that they may come back.
+#[test]
+fn voters_that_have_lost_their_power_are_dialled_until_they_are_back() {
+    let ensemble = Ensemble::of_server_1();
+    let member = ensemble.start(&[("quorumCnxnTimeoutMs", "400")]);
+    ensemble.lead(5);
+    member.wait_line("synchronized with server 5", 1);
+    // Votes that nothing waits for, as voters send them to each other.
+    ensemble.lead(5);
+    member.connect().close().unwrap();
+    ensemble.cut_power();
+    ensemble.forget();
+    for voter in [2, 3, 5] {
+        ensemble.wait(|met| matches!(met, Met::Dialled(_, _)).then_some(voter));
+    }
+    ensemble.restore_power();
+    ensemble.lead_next_epoch(2);
+    member.wait_line("synchronized with server 2", 1);
+}
+
 /// A minority of the voters makes no sense; a connection of theirs is closed, which is said once.
 #[test]
 fn votes_that_make_no_sense_are_said_once_and_the_others_count() {

@@ -33,6 +33,9 @@ fn meet(voter: u8, mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         }
     };
     shared.push(Met::Dialled(voter, hello.clone()));
+    if !shared.lock().hosts.are_up {
+        return Ok(());
+    }
     if hello.sid > i64::from(voter) {
         return answer(voter, stream, pending, shared);
     }
@@ -57,13 +60,18 @@ fn answer(
     mut pending: Vec<u8>,
     shared: &Shared,
 ) -> io::Result<()> {
-    shared.lock().elections.push((voter, stream.try_clone()?));
+    let lives = {
+        let mut state = shared.lock();
+        state.elections.push((voter, stream.try_clone()?));
+        state.hosts.lives
+    };
     loop {
         while let Some((seen, used)) = Notification::decode(&pending).map_err(io::Error::other)? {
             let is_looking = seen.state == PeerState::Looking;
             pending.drain(..used);
-            if is_looking {
-                vote(&shared.lock(), voter, &stream)?;
+            let state = shared.lock();
+            if is_looking && state.hosts.lives == lives {
+                vote(&state, voter, &stream)?;
             }
         }
         read(&mut stream, &mut pending)?;
