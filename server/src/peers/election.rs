@@ -332,11 +332,7 @@ enum Received {
 }
 
 /// Reads what comes next.
-async fn receive(
-    reader: &mut OwnedReadHalf,
-    pending: &mut Vec<u8>,
-    silence: Duration,
-) -> Received {
+async fn receive(reader: &mut OwnedReadHalf, pending: &mut Vec<u8>, silence: Duration) -> Received {
     pending.reserve(READ_BYTES);
     match timeout(silence, reader.read_buf(pending)).await {
         Err(_) => Received::Nothing,

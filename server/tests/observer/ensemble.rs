@@ -173,9 +173,8 @@ impl Ensemble {
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let mut lines = String::new();
         for voter in voters {
-            let [quorum, election] = [(); 2].map(|()| {
-                TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free")
-            });
+            let [quorum, election] = [(); 2]
+                .map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free"));
             let port = |listener: &TcpListener| listener.local_addr().expect("it listens").port();
             let ports = (port(&quorum), port(&election));
             lines += &format!("server.{voter}=127.0.0.1:{}:{}:participant\n", ports.0, ports.1);

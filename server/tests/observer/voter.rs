@@ -5,9 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-use ringkeeper_engine::wire::peer::{
-    ElectionProtocol, InitialMessage, Notification, PeerState,
-};
+use ringkeeper_engine::wire::peer::{ElectionProtocol, InitialMessage, Notification, PeerState};
 
 use crate::ensemble::{Met, Shared, State};
 
