@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn change_of_the_members_counts_when_it_is_applied_and_once() {
         let (mut configuration, view) = parts();
-        let zxid = Zxid::new(1, 5);
+        let zxid = Zxid::new(1, 1);
         configuration.changes_at(zxid);
         assert_eq!(configuration.take_change(&view), None);
         let body = TxnBody::SetData {

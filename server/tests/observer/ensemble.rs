@@ -48,6 +48,8 @@ pub(crate) enum Requests {
     Executed,
     /// Until the leader changes.
     Held,
+    /// Neither are they read, and nothing is sent: the leader's host is gone, and nothing says so.
+    Unread,
 }
 
 /// The hosts of the voters, all of which lose their power together.
@@ -235,6 +237,12 @@ impl Ensemble {
         SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
         // This ends the script, and with its descriptor the connection.
         let _ = stream.shutdown(Shutdown::Read);
+    }
+
+    /// The leader falls silent, and none leads.
+    pub(crate) fn silence_leader(&self) {
+        let mut state = self.lock();
+        (state.leader, state.requests) = (None, Requests::Unread);
     }
 
     /// The hosts of all voters lose their power. Connections of elections stay open, and whatever

@@ -107,12 +107,16 @@ impl Link {
         loop {
             let Some(met) = self.receive()? else {
                 let mut state = self.shared.lock();
+                if state.requests == Requests::Unread {
+                    continue;
+                }
                 let zxid = state.history.last();
                 state.send(&LeaderPacket::Ping { zxid });
                 continue;
             };
             let mut state = self.shared.lock();
             match met {
+                _ if state.requests == Requests::Unread => {}
                 Met::Revalidate(session, _) => {
                     let valid = state.history.has_session(session);
                     state.send(&LeaderPacket::Revalidate { session, valid });
