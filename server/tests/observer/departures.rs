@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use ringkeeper_engine::client::Error;
+use ringkeeper_engine::client::{Error, Request};
+use ringkeeper_engine::wire::opcode::op;
 
-use crate::ensemble::{Ensemble, Met};
+use crate::ensemble::{Ensemble, Met, Requests};
 use crate::history::create;
 use crate::link::put_snap;
 use crate::member::Member;
@@ -92,5 +93,28 @@ fn observer_that_serves_clients_ends_within_a_second() {
         let member = ensemble.start(&[]);
         let mut client = member.resume(client.session()).expect("its session lives");
         assert!(client.exists("/a").unwrap().is_some());
+    }
+}
+
+/// A write that no leader answers does not hold up the end. Its client hears nothing of it.
+#[test]
+fn observer_with_writes_that_wait_ends_within_a_second() {
+    for (shards, keeps_leader) in [("1", true), ("1", false), ("2", true), ("2", false)] {
+        let ensemble = Ensemble::of_server_4();
+        ensemble.lock().history.write(create("/a", b""));
+        let settings = [("ringkeeper.shards", shards), ("ringkeeper.leaderlessMs", "60000")];
+        let member = ensemble.start(&settings);
+        ensemble.lead(2);
+        let mut client = member.connect();
+        ensemble.lock().requests = Requests::Held;
+        client.queue(&Request::SetData { path: "/a", data: None, version: -1 });
+        client.flush().unwrap();
+        ensemble.wait_request(op::SET_DATA);
+        if !keeps_leader {
+            ensemble.lose_leader();
+            member.wait_line("the leader has closed the connection", 1);
+        }
+        ends_within_a_second(member);
+        assert!(matches!(client.receive(), Err(Error::Closed)));
     }
 }

@@ -5,7 +5,7 @@ use ringkeeper_engine::client::Error;
 
 use crate::ensemble::Ensemble;
 use crate::history::{create, set};
-use crate::link::Link;
+use crate::link::{Link, put_snap};
 use crate::member::Member;
 
 /// A server that has taken over a state with one node, and two transactions behind it.
@@ -117,4 +117,62 @@ fn state_replaces_everything_and_closes_connections() {
     assert_eq!(ensemble.wait_offer().1, before);
     member.wait_line("synchronized with server 1 by DIFF", 1);
     see(&member, b"2");
+}
+
+/// Half of a state has come; what is on the disk is what was there before.
+#[test]
+fn observer_that_was_killed_within_a_state_offers_what_it_had() {
+    let ensemble = Ensemble::of_server_4();
+    let member = synchronized(&ensemble);
+    let before = last(&ensemble);
+    ensemble.lose_leader();
+    ensemble.wait_gone();
+    ensemble.lock().history.write(create("/large", &[b'x'; 300_000]));
+    ensemble.script(|link| {
+        link.discover()?;
+        let mut bytes = Vec::new();
+        put_snap(&link.shared.lock(), &mut bytes);
+        link.send_bytes(&bytes[..bytes.len() / 2])?;
+        link.be_silent()
+    });
+    ensemble.forget();
+    ensemble.lead_next_epoch(3);
+    ensemble.wait_offer();
+    while !member.word("role").contains("0.2 MB received") {
+        assert_eq!(member.count_lines("server 3 has ended"), 0, "{:#?}", member.lines());
+    }
+    member.kill();
+    let member = ensemble.start(&[]);
+    assert_eq!(ensemble.wait_offer(), (2, before, None));
+    member.wait_line("synchronized with server 3 by DIFF", 1);
+    see(&member, b"2");
+}
+
+/// What is on the disk is known not to be the leader's, also after a restart.
+#[test]
+fn observer_that_has_diverged_and_was_killed_offers_nothing() {
+    let ensemble = Ensemble::of_server_4();
+    let member = synchronized(&ensemble);
+    ensemble.script(|link| {
+        link.discover()?;
+        link.be_silent()
+    });
+    ensemble.forget();
+    {
+        let mut state = ensemble.lock();
+        state.history.write(set("/a", b"3"));
+        state.inform(1);
+    }
+    assert_eq!(ensemble.wait_offer().1, Zxid::ZERO);
+    member.kill();
+    let member = ensemble.start(&[]);
+    assert_eq!(ensemble.wait_offer().1, Zxid::ZERO);
+    member.wait_line("synchronized with server 2 by SNAP", 1);
+    see(&member, b"3");
+    let before = last(&ensemble);
+    ensemble.forget();
+    member.kill();
+    let member = ensemble.start(&[]);
+    assert_eq!(ensemble.wait_offer().1, before, "the note went with the old state");
+    see(&member, b"3");
 }
