@@ -35,14 +35,20 @@ mod high_water;
 mod install;
 #[path = "recover/read_ahead.rs"]
 mod read_ahead;
+#[path = "recover/received.rs"]
+mod received;
 #[path = "recover/refusals.rs"]
 mod refusals;
+#[path = "recover/reload.rs"]
+mod reload;
 #[path = "recover/shapes.rs"]
 mod shapes;
 #[path = "../fuzz/src/log.rs"]
 mod target;
 #[path = "recover/targets.rs"]
 mod targets;
+#[path = "recover/tree_world.rs"]
+mod tree_world;
 #[path = "recover/two_disks.rs"]
 mod two_disks;
 #[path = "recover/unmissed.rs"]

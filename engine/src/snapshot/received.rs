@@ -26,6 +26,8 @@ pub fn write_received<D: Directory>(
     let written = write(dir, directory, state, &meta);
     if written.is_err() {
         state.tree.abandon_snapshot();
+        // It has its name where the last sync has failed.
+        let _ = dir.remove(RECEIVED);
     }
     written
 }

@@ -98,3 +98,82 @@ fn write(view: &View, text: &str, named: &NamedMembers, now: Millis) {
         db.tree.set_data(node, Some(text.as_bytes()), -1, Zxid(named.version), now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ringkeeper_engine::SessionId;
+    use ringkeeper_engine::database::{Database, Interest};
+    use ringkeeper_engine::tree::Tree;
+    use ringkeeper_engine::txn::{Txn, TxnBody};
+
+    use super::*;
+    use crate::config::ensemble::tests::observer_of_three;
+
+    const NEWER: &str = "server.1=a:1:2:participant\nserver.4=d:1:2:observer\nversion=100000005";
+
+    fn parts() -> (Configuration, View) {
+        let view = View::new(Database::new(Tree::new(0), []));
+        (Configuration::new(observer_of_three()), view)
+    }
+
+    fn data(view: &View) -> Option<String> {
+        let db = view.read();
+        let node = db.tree.find(CONFIG_NODE).expect("every tree has it");
+        db.tree.data(node).map(|data| String::from_utf8(data.to_vec()).unwrap())
+    }
+
+    fn ids(voters: Option<Vec<Member>>) -> Option<Vec<u8>> {
+        voters.map(|voters| voters.iter().map(|voter| voter.id.0).collect())
+    }
+
+    #[test]
+    fn leader_that_says_nothing_leaves_what_the_file_says() {
+        let own = observer_of_three().text();
+        for said in [None, Some(&b""[..]), Some(b"\xff\xfe")] {
+            let (mut configuration, view) = parts();
+            assert_eq!(configuration.adopt(said, &view), None);
+            assert_eq!(data(&view), Some(own.clone()));
+        }
+    }
+
+    #[test]
+    fn newer_members_of_the_leader_are_written_and_their_voters_returned_once() {
+        let (mut configuration, view) = parts();
+        assert_eq!(ids(configuration.adopt(Some(NEWER.as_bytes()), &view)), Some(vec![1]));
+        assert_eq!(data(&view).as_deref(), Some(NEWER));
+        let node = view.read().tree.find(CONFIG_NODE).unwrap();
+        let stat = view.read().tree.stat(node);
+        assert_eq!((stat.version, stat.mzxid), (-1, 0x1_0000_0005));
+        assert_eq!(configuration.adopt(Some(NEWER.as_bytes()), &view), None);
+        // The next leader's word counts for clients, whatever it is.
+        assert_eq!(configuration.adopt(None, &view), None);
+        assert_eq!(data(&view), Some(observer_of_three().text()));
+    }
+
+    #[test]
+    fn members_that_cannot_be_read_or_among_whom_none_votes_change_no_voters() {
+        let (mut configuration, view) = parts();
+        let before = data(&view);
+        assert_eq!(configuration.adopt(Some(b"no members"), &view), None);
+        assert_eq!(data(&view), before);
+        let observers = b"server.1=a:1:2:observer\nversion=7";
+        assert_eq!(configuration.adopt(Some(observers), &view), None);
+    }
+
+    #[test]
+    fn change_of_the_members_counts_when_it_is_applied_and_once() {
+        let (mut configuration, view) = parts();
+        let zxid = Zxid::new(1, 1);
+        configuration.changes_at(zxid);
+        assert_eq!(configuration.take_change(&view), None);
+        let body = TxnBody::SetData {
+            path: CONFIG_NODE.into(),
+            data: Some(NEWER.as_bytes().into()),
+            version: -1,
+        };
+        let (session, time) = (SessionId(1), Millis(0));
+        view.write().apply(&Txn { session, cxid: 0, zxid, time, body }, Interest::None);
+        assert_eq!(ids(configuration.take_change(&view)), Some(vec![1]));
+        assert_eq!(configuration.take_change(&view), None);
+    }
+}

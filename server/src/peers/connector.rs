@@ -121,3 +121,72 @@ async fn within<T>(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+    use crate::config::ensemble::tests::observer_of_three;
+    use crate::config::{Ensemble, PeerAddress};
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_io().enable_time().build().unwrap()
+    }
+
+    /// A member with these quorum ports, whose election ports are these too.
+    fn member(ensemble: &Ensemble, ports: &[(&str, u16)]) -> Member {
+        let address = |(host, port): &(&str, u16)| PeerAddress {
+            host: (*host).to_owned(),
+            quorum_port: *port,
+            election_port: *port,
+        };
+        Member { addresses: ports.iter().map(address).collect(), ..ensemble.own().clone() }
+    }
+
+    fn listener() -> (TcpListener, u16) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        (listener, port)
+    }
+
+    #[test]
+    fn first_address_that_can_be_reached_is_taken() {
+        let (ensemble, (listener, port)) = (observer_of_three(), listener());
+        // Nothing listens at the first one.
+        let closed = { self::listener().1 };
+        let ports = [("127.0.0.1", closed), ("localhost", port)];
+        let member = member(&ensemble, &ports);
+        let connector = Connector::new(&ensemble.settings);
+        runtime().block_on(async {
+            let stream = connector.election_port(&member).await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap().port(), port);
+            assert!(stream.nodelay().unwrap());
+            let limit = Duration::from_secs(30);
+            connector.quorum_port(&member, limit).await.unwrap();
+        });
+        drop(listener);
+    }
+
+    #[test]
+    fn failure_names_the_address() {
+        let ensemble = observer_of_three();
+        let closed = { listener().1 };
+        let member = member(&ensemble, &[("127.0.0.1", closed)]);
+        let connector = Connector::new(&ensemble.settings);
+        let failure = runtime().block_on(connector.election_port(&member)).unwrap_err();
+        assert_eq!(failure.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(failure.to_string().starts_with(&format!("127.0.0.1:{closed}: ")), "{failure}");
+    }
+
+    #[test]
+    fn attempt_that_takes_too_long_ends_at_its_limit() {
+        let never = std::future::pending::<io::Result<()>>();
+        let limit = Duration::from_millis(1);
+        let failure = runtime().block_on(within(Some(limit), never)).unwrap_err();
+        assert_eq!(failure.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(failure.to_string(), "it could not be reached within 1 ms");
+    }
+}

@@ -283,3 +283,22 @@ fn random_part() -> f64 {
     let _ = getrandom::fill(&mut bytes);
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pause_before_a_search_grows_with_links_that_fail_and_has_a_limit() {
+        let delay = |failures| SearchCause::Lost(failures).delay().as_millis();
+        assert_eq!([0, 1, 2, 3, 4, 8, 9].map(delay), [0, 0, 50, 100, 200, 3_200, 5_000]);
+        assert_eq!(delay(u32::MAX), 5_000);
+        assert_eq!(SearchCause::Start.delay(), Duration::ZERO);
+        assert_eq!(SearchCause::Hopeless.delay(), HOPELESS_DELAY);
+    }
+
+    #[test]
+    fn random_part_is_a_part() {
+        assert!((0..100).map(|_| random_part()).all(|part| (0.0..=1.0).contains(&part)));
+    }
+}

@@ -124,8 +124,8 @@ impl Election {
         loop {
             match self.settings.connector.election_port(&voter).await {
                 Ok(stream) => {
-                    let hello = self.hello(&stream);
-                    self.clone().converse(stream, voter.id, hello).await;
+                    let begin = Begin { hello: self.hello(&stream), received: Vec::new() };
+                    self.clone().converse(stream, voter.id, begin).await;
                 }
                 Err(error) => self.log.warn(
                     (voter.id.0.into(), "dial"),
@@ -159,11 +159,11 @@ impl Election {
     }
 
     /// Sends requests while a leader is searched for, and takes answers, until the connection ends.
-    async fn converse(self: Arc<Election>, stream: TcpStream, voter: ServerId, hello: Vec<u8>) {
+    async fn converse(self: Arc<Election>, stream: TcpStream, voter: ServerId, begin: Begin) {
         let (reader, writer) = stream.into_split();
         let mut both = JoinSet::new();
-        both.spawn(self.clone().send_requests(writer, hello));
-        both.spawn(self.take_answers(reader, voter));
+        both.spawn(self.clone().send_requests(writer, begin.hello));
+        both.spawn(self.take_answers(reader, voter, begin.received));
         both.join_next().await;
     }
 
@@ -195,14 +195,13 @@ impl Election {
         }
     }
 
-    async fn take_answers(self: Arc<Election>, mut reader: OwnedReadHalf, voter: ServerId) {
-        let mut pending = Vec::new();
+    async fn take_answers(
+        self: Arc<Election>,
+        mut reader: OwnedReadHalf,
+        voter: ServerId,
+        mut pending: Vec<u8>,
+    ) {
         loop {
-            // Nobody answers what was not asked.
-            let silence = if *self.round.borrow() > 0 { Some(self.settings.silence) } else { None };
-            if !receive(&mut reader, &mut pending, silence).await {
-                return;
-            }
             if let Err(bad) = self.take_notifications(voter, &mut pending) {
                 let text = format!(
                     "server {} sends on the election port what is no notification: {bad}; the \
@@ -211,14 +210,25 @@ impl Election {
                 );
                 return self.log.warn((voter.0.into(), "notification"), &text);
             }
+            let was_searching = self.is_searching();
+            match receive(&mut reader, &mut pending, self.settings.silence).await {
+                Received::Bytes => {}
+                // No voter answers what was not requested.
+                Received::Nothing if !was_searching || !self.is_searching() => {}
+                Received::Nothing | Received::End => return,
+            }
         }
+    }
+
+    fn is_searching(&self) -> bool {
+        *self.round.borrow() > 0
     }
 
     fn take_notifications(&self, voter: ServerId, pending: &mut Vec<u8>) -> Result<(), BadPacket> {
         let mut used = 0;
         while let Some((notification, bytes)) = Notification::decode(&pending[used..])? {
             used += bytes;
-            if *self.round.borrow() == 0 {
+            if !self.is_searching() {
                 continue;
             }
             let found = self.search.lock().on_notification(voter, &notification);
@@ -296,30 +306,41 @@ impl Election {
         }
     }
 
-    /// The newest connection of a voter is the one that counts.
-    fn take_over(self: Arc<Election>, stream: TcpStream, voter: ServerId, mut pending: Vec<u8>) {
-        if self.take_notifications(voter, &mut pending).is_err() {
-            return;
-        }
-        let task = tokio::spawn(self.clone().converse(stream, voter, Vec::new()));
+    /// The newest connection of a voter is the one that counts. Some of its first notification may
+    /// have come with what the voter says of itself.
+    fn take_over(self: Arc<Election>, stream: TcpStream, voter: ServerId, received: Vec<u8>) {
+        let begin = Begin { hello: Vec::new(), received };
+        let task = tokio::spawn(self.clone().converse(stream, voter, begin));
         let before = self.inbound.lock().insert(voter, task.abort_handle());
         before.iter().for_each(AbortHandle::abort);
     }
 }
 
-/// Reads what comes next. False is the end, or a silence that is too long, or far too many bytes.
-async fn receive(
-    reader: &mut OwnedReadHalf,
-    pending: &mut Vec<u8>,
-    silence: Option<Duration>,
-) -> bool {
+/// What a connection begins with.
+struct Begin {
+    /// What this side says of itself, where it has dialled.
+    hello: Vec<u8>,
+    /// What has come already.
+    received: Vec<u8>,
+}
+
+/// What came of a read.
+enum Received {
+    Bytes,
+    /// Nothing for as long as a connection may be silent.
+    Nothing,
+    /// The end, or far too many bytes.
+    End,
+}
+
+/// Reads what comes next.
+async fn receive(reader: &mut OwnedReadHalf, pending: &mut Vec<u8>, silence: Duration) -> Received {
     pending.reserve(READ_BYTES);
-    let read = reader.read_buf(pending);
-    let count = match silence {
-        Some(silence) => timeout(silence, read).await.unwrap_or(Ok(0)),
-        None => read.await,
-    };
-    count.is_ok_and(|count| count > 0) && pending.len() <= PENDING_BYTES_MAX
+    match timeout(silence, reader.read_buf(pending)).await {
+        Err(_) => Received::Nothing,
+        Ok(Ok(count)) if count > 0 && pending.len() <= PENDING_BYTES_MAX => Received::Bytes,
+        Ok(_) => Received::End,
+    }
 }
 
 /// Whether the failure is that of a connection, and not of the listener.

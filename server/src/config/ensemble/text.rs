@@ -58,3 +58,52 @@ fn member(key: &str, value: &str) -> Result<Member, String> {
         origin: Origin::Default,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PeerRole;
+    use crate::config::ensemble::tests::observer_of_three;
+
+    #[test]
+    fn text_of_an_ensemble_names_its_members_and_version() {
+        let ensemble = Ensemble { version: 0x1_0000_0002, ..observer_of_three() };
+        let text = ensemble.text();
+        assert!(text.starts_with("server.1=127.0.0.1:24021:24031:participant\n"), "{text}");
+        assert!(text.ends_with("server.4=127.0.0.1:24024:24034:observer\nversion=100000002"));
+        let named = NamedMembers::parse(&text).unwrap();
+        assert_eq!(named.version, ensemble.version);
+        let same = |(one, other): (&Member, &Member)| {
+            let member = Member { origin: one.origin.clone(), ..other.clone() };
+            *one == member
+        };
+        assert!(ensemble.members.iter().zip(&named.members).all(same), "{named:?}");
+        assert_eq!(named.members.len(), 4);
+    }
+
+    #[test]
+    fn members_are_in_the_order_of_their_numbers_and_other_lines_are_passed_over() {
+        let text = " server.10=a:1:2;0.0.0.0:2181\r\n\nserver.2=[::1]:1:2:observer\nweight.2=1\n";
+        let named = NamedMembers::parse(text).unwrap();
+        let ids: Vec<u8> = named.members.iter().map(|member| member.id.0).collect();
+        assert_eq!((ids, named.version), (vec![2, 10], 0));
+        assert_eq!(named.members[0].role, PeerRole::Observer);
+        assert_eq!(named.members[0].addresses[0].host, "::1");
+        assert_eq!(NamedMembers::parse("").unwrap().members, []);
+    }
+
+    #[test]
+    fn text_that_is_wrong_is_refused_with_a_sentence() {
+        for (text, sentence) in [
+            ("no line", "\"no line\" is no line of a configuration"),
+            ("version=xyz", "\"xyz\" is no version of a configuration"),
+            ("version=11111111111111111", "is no version of a configuration"),
+            ("server.256=a:1:2", "server.256: the number is too large"),
+            ("server.=a:1:2", "server.: \"\" is not the number of a server"),
+            ("server.1=a", "server.1: \"a\" is not an address with a port"),
+        ] {
+            let refused = NamedMembers::parse(text).unwrap_err();
+            assert!(refused.contains(sentence), "{refused}");
+        }
+    }
+}
