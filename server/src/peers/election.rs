@@ -263,7 +263,8 @@ impl Election {
         let refuse = |what: &str| {
             let text =
                 format!("{peer} has connected to the election port and {what}; it is closed");
-            self.log.warn((-1, "unidentified"), &text);
+            // Each connection has another port, and may bring other bytes.
+            self.log.warn_of((-1, "unidentified"), &peer.ip().to_string(), &text);
         };
         loop {
             match InitialMessage::decode(&pending) {
