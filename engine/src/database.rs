@@ -1,5 +1,7 @@
 //! The replicated state: the tree and the sessions, changed by [`Database::apply`] alone.
 
+mod leaders_digest;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::op::{self, Applying, create};
@@ -15,6 +17,8 @@ pub struct Database {
     pub tree: Tree,
     sessions: BTreeMap<SessionId, i32>,
     digests: VecDeque<(Zxid, u64)>,
+    /// How far off the leader's digests are: see [`Database::compare_leaders_digest`].
+    leader_is_off: u64,
     acls: AclMemo,
     commit_status: CommitStatus,
 }
@@ -69,6 +73,8 @@ pub enum DigestComparison {
         /// What this tree has.
         found: u64,
     },
+    /// The leader's is not that of its own tree, for a reason that is known.
+    LeaderIsOff,
     /// The leader sent none, or counts otherwise, or digests are off here.
     NotCompared,
 }
@@ -81,6 +87,7 @@ impl Database {
             tree,
             sessions,
             digests: VecDeque::new(),
+            leader_is_off: 0,
             acls: AclMemo::default(),
             commit_status: CommitStatus::Committed,
         }

@@ -1,5 +1,7 @@
 //! What reaches a replica, and what it wants done.
 
+use std::sync::Arc;
+
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::log::{Group, LogCapacity};
 use ringkeeper_engine::op::Read;
@@ -184,7 +186,14 @@ pub enum Committed {
     /// Close this connection if it still owns the session, which has ended or moved.
     CloseConnection(Origin, SessionId),
     /// Compare the state with the digest that stood behind the transaction applied last.
-    Verify(TxnDigest),
+    Verify {
+        /// The digest.
+        digest: TxnDigest,
+        /// The session of the transaction.
+        session: SessionId,
+        /// The nodes that it has created.
+        created: Vec<Arc<str>>,
+    },
 }
 
 impl Committed {
@@ -199,7 +208,7 @@ impl Committed {
                 };
                 proposal.origin.map(|origin| Committed::Answer(origin, outcome))
             }
-            Committed::Verify(_) => None,
+            Committed::Verify { .. } => None,
             Committed::Answer(..) | Committed::Read(..) | Committed::CloseConnection(..) => {
                 Some(self)
             }

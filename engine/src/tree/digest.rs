@@ -85,13 +85,25 @@ impl Tree {
         sum
     }
 
+    /// How much more the digest would be, wrapping, if this node had another internal owner. None
+    /// if the last transaction has not created it.
+    pub fn digest_with_owner(&self, path: &str, owner: i64) -> Option<u64> {
+        let id = self.find(path).filter(|id| self.node(*id).czxid == self.applied)?;
+        let other = self.digest_of(id, path, owner);
+        Some(other.wrapping_sub(self.node_digest(id, path)))
+    }
+
     /// What one node adds to the digest.
     pub(super) fn node_digest(&self, id: NodeId, path: &str) -> u64 {
+        self.digest_of(id, path, self.node(id).payload.parts().owner)
+    }
+
+    fn digest_of(&self, id: NodeId, path: &str, owner: i64) -> u64 {
         if path.starts_with("/zookeeper/") {
             return 0;
         }
         let path = if path == "/" { "" } else { path };
-        let (data, stat) = (self.data(id).unwrap_or_default(), self.persisted(id));
+        let (data, stat) = (self.data(id).unwrap_or_default(), self.persisted(id, owner));
         if data.len() > COPIED_BYTES_MAX {
             let mut crc = Hasher::new();
             [path.as_bytes(), data, &stat].iter().for_each(|part| crc.update(part));
@@ -105,7 +117,7 @@ impl Tree {
 
     /// The stat as ZooKeeper stores it: with the internal count of children created and the
     /// internal owner, and without what can be derived.
-    fn persisted(&self, id: NodeId) -> [u8; 60] {
+    fn persisted(&self, id: NodeId, owner: i64) -> [u8; 60] {
         let (node, change) = (self.node(id), self.store.last_change(id));
         let parts = node.payload.parts();
         let longs = [
@@ -123,7 +135,7 @@ impl Tree {
         for (place, int) in out[40..52].chunks_exact_mut(4).zip(ints) {
             place.copy_from_slice(&int.to_be_bytes());
         }
-        out[52..].copy_from_slice(&parts.owner.to_be_bytes());
+        out[52..].copy_from_slice(&owner.to_be_bytes());
         out
     }
 }

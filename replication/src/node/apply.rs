@@ -32,8 +32,8 @@ pub(super) fn apply_committed(
             let message = ShardMessage::CloseConnection(origin.conn, session);
             outbox.send(origin.shard, message);
         }
-        Committed::Verify(digest) => {
-            let compared = db.compare_digest(Some(digest));
+        Committed::Verify { digest, session, created } => {
+            let compared = db.compare_leaders_digest(digest, session, &created);
             if let DigestComparison::Different { expected, found } = compared
                 && !is_planted(Bug::DivergenceIgnored)
             {

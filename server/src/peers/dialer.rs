@@ -1,8 +1,11 @@
 //! The thread that finds the leader and connects to it: whatever takes long about other servers.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,10 +16,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use super::connector::Connector;
-use super::election::{Election, ElectionSettings};
+use super::election::{Election, ElectionSettings, Search};
 use super::logged_once::LoggedOnce;
 use super::status::LeaderAddress;
-use crate::config::{Ensemble, Member};
+use crate::config::{Ensemble, Member, PeerAddress};
 use crate::node::waker::Waker;
 
 /// Attempts to connect to a leader before another search begins: ZooKeeper's.
@@ -42,6 +45,11 @@ pub(super) enum SearchCause {
 }
 
 impl SearchCause {
+    /// Whether what failed before is worth saying again.
+    fn is_new(self) -> bool {
+        matches!(self, SearchCause::Start | SearchCause::Lost(0 | 1))
+    }
+
     /// How long to wait because of it, beside what the settings say.
     fn delay(self) -> Duration {
         match self {
@@ -151,7 +159,9 @@ fn run(
 ) {
     let searching = Arc::new(searching);
     runtime.block_on(async {
-        tokio::spawn(searching.clone().listen());
+        for address in searching.ensemble.own().addresses.clone() {
+            tokio::spawn(searching.clone().listen(address));
+        }
         tokio::spawn(searching.serve(requests));
         // A sender that was dropped is an end as well.
         let _ = stopped.await;
@@ -174,20 +184,36 @@ impl Searching {
         let mut round = 0;
         while let Some(cause) = requests.recv().await {
             self.delay(cause).await;
-            let start = Instant::now();
-            let (stream, leader, search) = loop {
-                round += 1;
-                let found = self.election.find(round).await;
-                let search = start.elapsed();
-                if let Some((stream, leader)) = self.connect(found).await {
-                    break (stream, leader, search);
-                }
-            };
-            self.log.forget();
-            if self.done.send(Dialed { stream, leader, search }).is_err() {
+            if cause.is_new() {
+                self.log.forget();
+                self.election.forget_failures();
+            }
+            round += 1;
+            let dialed = self.dial(self.election.search(round)).await;
+            if self.done.send(dialed).is_err() {
                 return;
             }
             self.waker.wake();
+        }
+    }
+
+    /// Connects to the leader that the voters name, or to another one as soon as they name that.
+    async fn dial(&self, mut search: Search) -> Dialed {
+        let start = Instant::now();
+        let mut pause = FIRST_DELAY;
+        loop {
+            let found = search.leader().await;
+            let took = start.elapsed();
+            match first(self.connect(found), search.is_over(found)).await {
+                First::Left(Some((stream, leader))) => {
+                    return Dialed { stream, leader, search: took };
+                }
+                First::Left(None) => {
+                    first(tokio::time::sleep(pause), search.is_over(found)).await;
+                    pause = (pause * 2).min(LAST_DELAY);
+                }
+                First::Right(()) => {}
+            }
         }
     }
 
@@ -206,13 +232,9 @@ impl Searching {
         let settings = &self.ensemble.settings;
         let voters = self.election.voters();
         let member = voters.iter().find(|voter| voter.id == found.leader)?;
-        let until = Instant::now() + settings.connect_to_learner_master_limit;
+        let limit = settings.connect_to_learner_master_limit / CONNECT_ATTEMPTS;
         for attempt in 1..=CONNECT_ATTEMPTS {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            match self.connector.quorum_port(member, left).await.and_then(into_std) {
+            match self.connector.quorum_port(member, limit).await.and_then(into_std) {
                 Ok(stream) => {
                     let address = stream.peer_addr().map(|address| address.to_string());
                     let (id, epoch) = (found.leader, found.epoch);
@@ -232,11 +254,11 @@ impl Searching {
         None
     }
 
-    /// Listens on the election port for as long as the server runs.
-    async fn listen(self: Arc<Searching>) {
+    /// Listens on an election port for as long as the server runs.
+    async fn listen(self: Arc<Searching>, own: PeerAddress) {
         let mut failures = 0;
         loop {
-            let (doing, error) = match self.bind().await {
+            let (doing, error) = match self.bind(&own).await {
                 Ok(listener) => {
                     failures = 0;
                     ("accept on", self.election.clone().accept(listener).await)
@@ -244,9 +266,10 @@ impl Searching {
                 Err(error) => ("listen on", error),
             };
             failures += 1;
-            let port = self.ensemble.own().addresses[0].election_port;
+            let port = own.election_port;
             let text = format!("cannot {doing} the election port {port}: {error}");
-            if self.ensemble.settings.election_port_bind_retry.is_some_and(|most| failures > most) {
+            if self.ensemble.settings.election_port_bind_retry.is_some_and(|most| failures >= most)
+            {
                 crate::fatal::stop_unstarted(&format!(
                     "{text}; tried {failures} times; free the port, or correct the line server.{}",
                     self.ensemble.id.0
@@ -257,8 +280,7 @@ impl Searching {
         }
     }
 
-    async fn bind(&self) -> io::Result<TcpListener> {
-        let own = &self.ensemble.own().addresses[0];
+    async fn bind(&self, own: &PeerAddress) -> io::Result<TcpListener> {
         let port = own.election_port;
         if !self.ensemble.settings.listen_on_all_ips {
             let address = self.connector.own_address(&own.host, port).await?;
@@ -270,6 +292,24 @@ impl Searching {
             Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await,
         }
     }
+}
+
+/// Which of two futures was ready first.
+enum First<A, B> {
+    Left(A),
+    Right(B),
+}
+
+/// Waits for the first of two, and drops the other one.
+async fn first<A, B>(left: impl Future<Output = A>, right: impl Future<Output = B>) -> First<A, B> {
+    let (mut left, mut right) = (pin!(left), pin!(right));
+    poll_fn(|context| {
+        if let Poll::Ready(value) = left.as_mut().poll(context) {
+            return Poll::Ready(First::Left(value));
+        }
+        right.as_mut().poll(context).map(First::Right)
+    })
+    .await
 }
 
 fn into_std(stream: tokio::net::TcpStream) -> io::Result<TcpStream> {

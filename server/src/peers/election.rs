@@ -39,6 +39,10 @@ const IDENTIFY: Duration = Duration::from_secs(3);
 const RESEND_MAX: Duration = Duration::from_secs(1);
 /// Between two attempts to dial a voter.
 const REDIAL: Duration = Duration::from_millis(100);
+/// How long a voter may take to dial back.
+const DIAL_BACK: Duration = Duration::from_secs(1);
+/// Without a leader the votes are counted anew after this time.
+const VOTES_COUNT: Duration = Duration::from_secs(30);
 
 /// How requests are sent.
 #[derive(Clone, Debug)]
@@ -96,27 +100,29 @@ impl Election {
         self.voters.lock().clone()
     }
 
-    /// Finds the leader, for as long as it takes. `round` is the number of the search, from 1.
-    pub(super) async fn find(self: &Arc<Election>, round: i64) -> FoundLeader {
+    /// Begins to search for the leader. `round` is the number of the search, from 1.
+    pub(super) fn search(self: &Arc<Election>, round: i64) -> Search {
         let voters = self.voters();
-        *self.search.lock() = LeaderSearch::new(voters.iter().map(|voter| voter.id));
-        self.found.send_replace(None);
+        self.forget_votes();
         self.round.send_replace(round);
-        let mut found = self.found.subscribe();
+        let found = self.found.subscribe();
         let mut dialling = JoinSet::new();
         for voter in voters {
             dialling.spawn(self.clone().dial(voter));
         }
-        loop {
-            if let Some(leader) = *found.borrow_and_update() {
-                self.round.send_replace(0);
-                self.log.forget();
-                return leader;
-            }
-            if found.changed().await.is_err() {
-                unreachable!("this side holds the sender");
-            }
-        }
+        Search { election: self.clone(), found, _dialling: dialling }
+    }
+
+    /// What voters have said so far does not count.
+    fn forget_votes(&self) {
+        let voters = self.voters.lock();
+        *self.search.lock() = LeaderSearch::new(voters.iter().map(|voter| voter.id));
+        self.found.send_replace(None);
+    }
+
+    /// All is well: what fails from now on is said again.
+    pub(super) fn forget_failures(&self) {
+        self.log.forget();
     }
 
     /// Sends requests to a voter, again and again.
@@ -126,6 +132,9 @@ impl Election {
                 Ok(stream) => {
                     let begin = Begin { hello: self.hello(&stream), received: Vec::new() };
                     self.clone().converse(stream, voter.id, begin).await;
+                    if voter.id > self.settings.own.id {
+                        self.await_inbound(voter.id).await;
+                    }
                 }
                 Err(error) => self.log.warn(
                     (voter.id.0.into(), "dial"),
@@ -137,6 +146,15 @@ impl Election {
             while self.is_inbound(voter.id) {
                 tokio::time::sleep(REDIAL).await;
             }
+        }
+    }
+
+    /// A voter with a larger number has closed the connection, and dials back. To dial it again
+    /// would close that connection.
+    async fn await_inbound(&self, voter: ServerId) {
+        let until = tokio::time::Instant::now() + DIAL_BACK;
+        while !self.is_inbound(voter) && tokio::time::Instant::now() < until {
+            tokio::time::sleep(REDIAL / 10).await;
         }
     }
 
@@ -232,9 +250,7 @@ impl Election {
                 continue;
             }
             let found = self.search.lock().on_notification(voter, &notification);
-            if let Some(found) = found {
-                self.found.send_replace(Some(found));
-            }
+            self.found.send_if_modified(|before| std::mem::replace(before, found) != found);
         }
         pending.drain(..used);
         Ok(())
@@ -255,9 +271,8 @@ impl Election {
             let Ok(permit) = self.unidentified.clone().try_acquire_owned() else { continue };
             let election = self.clone();
             tokio::spawn(async move {
-                let Some((stream, voter, pending)) = election.meet(stream, peer).await else {
-                    return;
-                };
+                let met = timeout(IDENTIFY, election.meet(stream, peer)).await;
+                let Ok(Some((stream, voter, pending))) = met else { return };
                 drop(permit);
                 election.take_over(stream, voter, pending);
             });
@@ -275,7 +290,8 @@ impl Election {
         let refuse = |what: &str| {
             let text =
                 format!("{peer} has connected to the election port and {what}; it is closed");
-            self.log.warn((-1, "unidentified"), &text);
+            // Each connection has another port, and may bring other bytes.
+            self.log.warn_of((-1, "unidentified"), &peer.ip().to_string(), &text);
         };
         loop {
             match InitialMessage::decode(&pending) {
@@ -299,8 +315,7 @@ impl Election {
                     return None;
                 }
             }
-            let came = timeout(IDENTIFY, stream.read_buf(&mut pending)).await;
-            if !matches!(came, Ok(Ok(count)) if count > 0) {
+            if !stream.read_buf(&mut pending).await.is_ok_and(|count| count > 0) {
                 return None;
             }
         }
@@ -313,6 +328,43 @@ impl Election {
         let task = tokio::spawn(self.clone().converse(stream, voter, begin));
         let before = self.inbound.lock().insert(voter, task.abort_handle());
         before.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// A search that is under way until it is dropped.
+pub(super) struct Search {
+    election: Arc<Election>,
+    found: watch::Receiver<Option<FoundLeader>>,
+    _dialling: JoinSet<()>,
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        self.election.round.send_replace(0);
+    }
+}
+
+impl Search {
+    /// The leader by what the voters say, as soon as there is one.
+    pub(super) async fn leader(&mut self) -> FoundLeader {
+        loop {
+            if let Some(leader) = *self.found.borrow_and_update() {
+                return leader;
+            }
+            // A word that is not true counts no longer than so.
+            if timeout(VOTES_COUNT, self.found.changed()).await.is_err() {
+                self.election.forget_votes();
+            }
+        }
+    }
+
+    /// Returns when the voters do not say any more that this server leads.
+    pub(super) async fn is_over(&mut self, leader: FoundLeader) {
+        while *self.found.borrow_and_update() == Some(leader) {
+            if self.found.changed().await.is_err() {
+                unreachable!("this side holds the sender");
+            }
+        }
     }
 }
 

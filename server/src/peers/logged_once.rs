@@ -19,7 +19,12 @@ pub(super) struct LoggedOnce {
 impl LoggedOnce {
     /// Warns, unless the same was the last warning of this cause.
     pub(super) fn warn(&self, cause: Cause, text: &str) {
-        if self.is_new(cause, text) {
+        self.warn_of(cause, text, text);
+    }
+
+    /// Warns, unless the last warning of this cause was about the same, whatever it said.
+    pub(super) fn warn_of(&self, cause: Cause, what: &str, text: &str) {
+        if self.is_new(cause, what) {
             tracing::warn!("{text}");
         }
     }

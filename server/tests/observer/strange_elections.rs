@@ -166,7 +166,7 @@ fn election_port_that_is_taken_ends_the_server_after_its_attempts() {
     let ensemble = Ensemble::of_server_4();
     let _taken = TcpListener::bind((ensemble.host, 21_889)).expect("it is free");
     let since = Instant::now();
-    let (status, said) = ensemble.start_in_vain(&[("electionPortBindRetry", "1")]);
+    let (status, said) = ensemble.start_in_vain(&[("electionPortBindRetry", "2")]);
     assert_eq!(status.code(), Some(70), "{said}");
     assert!(since.elapsed() >= Duration::from_secs(1), "it is tried twice");
     assert!(said.contains("cannot listen on the election port 21889"), "{said}");

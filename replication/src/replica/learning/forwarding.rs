@@ -42,8 +42,6 @@ pub(crate) struct Forwarded {
     number: u64,
     /// The packet, to send it again.
     packet: Box<[u8]>,
-    /// The epoch of the leader that it was sent to last.
-    sent: Option<u32>,
 }
 
 /// What a session waits for, in order.
@@ -62,6 +60,15 @@ pub(crate) struct Revalidation {
     pub(crate) timeout_ms: i32,
     number: u64,
     packet: Box<[u8]>,
+}
+
+/// Whose link it is that requests are sent over from now on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NewLink {
+    /// A leader that has got nothing of this server yet.
+    OtherLeader,
+    /// The leader that the link before was to.
+    SameLeader,
 }
 
 /// The leader has answered something else than what was due.
@@ -100,14 +107,14 @@ impl Forwarding {
         &mut self,
         session: SessionId,
         (origin, awaited): (Origin, Awaited),
-        (packet, sent): (&[u8], Option<u32>),
+        packet: &[u8],
         now: Millis,
     ) {
         let (number, packet) = (self.number(now), packet.into());
         if awaited == Awaited::Synced {
             self.syncs.push_back(session);
         }
-        let forwarded = Forwarded { origin, awaited, number, packet, sent };
+        let forwarded = Forwarded { origin, awaited, number, packet };
         self.sessions.entry(session).or_default().push_back(Waiting::Forwarded(forwarded));
     }
 
@@ -202,22 +209,24 @@ impl Forwarding {
         Ok(first)
     }
 
-    /// Appends everything that is not answered, in the order in which it was forwarded, for the
-    /// leader of an epoch. Returns what is given up.
+    /// Appends everything that is not answered, in the order in which it was forwarded. Returns
+    /// what is given up.
     ///
     /// A write takes effect once. When the leader of a later epoch is established, the history
     /// before it is final: a write that is in there was answered from it, and one that is not never
     /// will be, because the leader before it has dropped what it had not ordered. But a write that
-    /// was sent to the same leader over a link that is lost may still be ordered there, or may not:
-    /// it is not sent again, and its session's requests are given up. Whatever else is sent twice
-    /// does no more than once.
-    pub(crate) fn resend(&mut self, epoch: u32, out: &mut Vec<u8>) -> Vec<GivenUp> {
-        let given_up = self.give_up_unknown(epoch);
+    /// was sent to the same leader over a link that is lost may still be ordered there, or may not;
+    /// and one that was not sent yet would be refused there, because the session is that link's.
+    /// So sessions with a write are given up. Whatever else is sent twice does no more than once.
+    pub(crate) fn resend(&mut self, link: NewLink, out: &mut Vec<u8>) -> Vec<GivenUp> {
+        let given_up = match link {
+            NewLink::OtherLeader => Vec::new(),
+            NewLink::SameLeader => self.give_up_writes(),
+        };
         let mut packets: Vec<(u64, &[u8], Option<SessionId>)> = Vec::with_capacity(self.len);
-        for (session, waiting) in &mut self.sessions {
+        for (session, waiting) in &self.sessions {
             for waiting in waiting {
                 let Waiting::Forwarded(forwarded) = waiting else { continue };
-                forwarded.sent = Some(epoch);
                 let sync = (forwarded.awaited == Awaited::Synced).then_some(*session);
                 packets.push((forwarded.number, &forwarded.packet, sync));
             }
@@ -230,19 +239,19 @@ impl Forwarding {
         given_up
     }
 
-    /// Gives up the sessions with a write that this leader has got before.
-    fn give_up_unknown(&mut self, epoch: u32) -> Vec<GivenUp> {
-        let is_unknown = |waiting: &Waiting| match waiting {
-            Waiting::Forwarded(Forwarded { awaited: Awaited::Written(..), sent, .. }) => {
-                *sent == Some(epoch) && !is_planted(Bug::ResentToSameLeader)
+    /// Gives up the sessions with a write.
+    fn give_up_writes(&mut self) -> Vec<GivenUp> {
+        let is_write = |waiting: &Waiting| match waiting {
+            Waiting::Forwarded(Forwarded { awaited: Awaited::Written(..), .. }) => {
+                !is_planted(Bug::ResentToSameLeader)
             }
             Waiting::Forwarded(_) | Waiting::Local(_) => false,
         };
         let sessions = std::mem::take(&mut self.sessions);
-        let (unknown, kept): (BTreeMap<_, _>, _) =
-            sessions.into_iter().partition(|(_, all)| all.iter().any(is_unknown));
+        let (writing, kept): (BTreeMap<_, _>, _) =
+            sessions.into_iter().partition(|(_, all)| all.iter().any(is_write));
         self.sessions = kept;
-        let given_up: Vec<_> = unknown.into_values().flatten().map(GivenUp::of).collect();
+        let given_up: Vec<_> = writing.into_values().flatten().map(GivenUp::of).collect();
         self.ended(given_up.len());
         given_up
     }
@@ -353,7 +362,7 @@ mod tests {
 
     fn forward(all: &mut Forwarding, session: SessionId, awaited: Awaited) {
         let packet = [all.next_number as u8];
-        all.forward(session, (origin(session.0 as u32), awaited), (&packet, None), Millis(5));
+        all.forward(session, (origin(session.0 as u32), awaited), &packet, Millis(5));
     }
 
     fn read(all: &mut Forwarding, session: SessionId) -> bool {
@@ -402,17 +411,18 @@ mod tests {
     }
 
     #[test]
-    fn write_that_the_same_leader_has_got_is_given_up_with_its_session() {
+    fn session_with_a_write_is_given_up_when_the_same_leader_is_followed_again() {
         let mut all = Forwarding::default();
         forward(&mut all, A, Awaited::Synced);
-        assert!(all.resend(7, &mut Vec::new()).is_empty());
+        assert!(all.resend(NewLink::SameLeader, &mut Vec::new()).is_empty());
         forward(&mut all, B, Awaited::Written(1, ReplyShape::Empty));
         assert!(read(&mut all, B));
         let mut out = Vec::new();
-        assert!(all.resend(7, &mut out).is_empty(), "it was not sent before");
+        assert!(all.resend(NewLink::OtherLeader, &mut out).is_empty());
+        assert_eq!(out, [0, 1], "a leader that has not got it gets it");
         forward(&mut all, B, Awaited::Synced);
         out.clear();
-        assert_eq!(all.resend(7, &mut out).len(), 3);
+        assert_eq!(all.resend(NewLink::SameLeader, &mut out).len(), 3);
         assert_eq!((out, all.len()), (vec![0], 1));
     }
 
@@ -453,12 +463,12 @@ mod tests {
         forward(&mut all, A, Awaited::Synced);
         forward(&mut all, B, Awaited::Written(4, ReplyShape::Empty));
         let mut out = Vec::new();
-        assert!(all.resend(1, &mut out).is_empty());
+        assert!(all.resend(NewLink::OtherLeader, &mut out).is_empty());
         assert_eq!(out, [0, 1, 2, 3, 4]);
         assert_eq!(all.synced().unwrap().0.origin, origin(0xb));
         assert!(all.answered_by(&check(A, 1)).unwrap().is_some());
         out.clear();
-        assert!(all.resend(2, &mut out).is_empty());
+        assert!(all.resend(NewLink::OtherLeader, &mut out).is_empty());
         assert_eq!(out, [2, 3, 4]);
         assert_eq!(all.synced().unwrap().0.origin, origin(0xa));
         assert_eq!(all.revalidated(B).unwrap().timeout_ms, 4_000);

@@ -4,6 +4,8 @@
 mod forwarding;
 mod state;
 
+use std::sync::Arc;
+
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::request::{Origin, Outcome, Request, RequestKind};
 use ringkeeper_engine::session::SessionTable;
@@ -216,9 +218,14 @@ impl Learning {
             None => (None, Vec::new()),
             Some((forwarded, behind)) => (Some(forwarded.origin), behind),
         };
+        let verify = digest.map(|digest| Committed::Verify {
+            digest,
+            session: txn.session,
+            created: created(&txn.body),
+        });
         let proposal = Proposal { txn, origin, attachment: None };
         common.queue.propose(proposal, &mut out.group);
-        digest.into_iter().for_each(|digest| common.queue.push(Committed::Verify(digest)));
+        verify.into_iter().for_each(|verify| common.queue.push(verify));
         behind.into_iter().for_each(|local| common.queue.push(local));
         Ok(())
     }
@@ -311,6 +318,22 @@ fn answer_given_up(common: &mut Common, all: Vec<GivenUp>) {
             GivenUp::Forwarded(origin, _) => common.queue.answer(origin, Outcome::Moved),
             GivenUp::Local(local) => common.queue.push(local),
         }
+    }
+}
+
+/// The nodes that a transaction creates.
+fn created(body: &TxnBody) -> Vec<Arc<str>> {
+    match body {
+        TxnBody::Create(create) => vec![create.path.clone()],
+        TxnBody::Multi(bodies) => bodies.iter().flat_map(created).collect(),
+        TxnBody::Delete { .. }
+        | TxnBody::SetData { .. }
+        | TxnBody::SetAcl { .. }
+        | TxnBody::Reconfig { .. }
+        | TxnBody::Check { .. }
+        | TxnBody::CreateSession { .. }
+        | TxnBody::CloseSession { .. }
+        | TxnBody::Error(_) => Vec::new(),
     }
 }
 

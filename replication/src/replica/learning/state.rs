@@ -3,6 +3,8 @@
 //! Nothing is applied before the leader has said that it is committed and our own log has it: a
 //! restart finds everything that a client has seen.
 
+use std::collections::BTreeSet;
+
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::forward::{forward_close, forward_open, forward_sync, forward_write};
 use ringkeeper_engine::op::{NotForwarded, Write};
@@ -13,7 +15,9 @@ use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::peer::LearnerPacket;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
-use super::forwarding::{Answered, Awaited, Forwarding, GivenUp, OutOfOrder, Revalidation};
+use super::forwarding::{
+    Answered, Awaited, Forwarding, GivenUp, NewLink, OutOfOrder, Revalidation,
+};
 use crate::Committed;
 use crate::plant::{Bug, is_planted};
 use crate::step::SessionLife;
@@ -24,8 +28,8 @@ const SYNC_PATH: &str = "/";
 /// Whether the leader takes requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Link {
-    /// That of this epoch does.
-    Serving(u32),
+    /// It does.
+    Serving,
     /// There is none, or it is not synchronized with this server yet; since this moment.
     Lost(Millis),
 }
@@ -37,6 +41,11 @@ pub(crate) struct LearnerState {
     link: Link,
     /// Since when clients that were served have no leader. They read on for a while.
     readers_since: Option<Millis>,
+    /// The epoch of the leader that served this server last.
+    served: Option<u32>,
+    /// Sessions of connections here whose owner is an earlier link, as their leader has it. It
+    /// refuses their writes until their clients connect again.
+    disowned: BTreeSet<SessionId>,
     /// The last transaction that the leader has sent.
     learned: Zxid,
     /// What the leader has said of.
@@ -78,6 +87,8 @@ impl LearnerState {
             forwarding: Forwarding::default(),
             link: Link::Lost(now),
             readers_since: None,
+            served: None,
+            disowned: BTreeSet::new(),
             learned: applied,
             committed: applied,
             durable: applied,
@@ -136,8 +147,8 @@ impl LearnerState {
         write: &Write,
         out: &mut Vec<u8>,
     ) -> Result<(), Outcome> {
-        if self.sessions.check(caller.session, Owner::Connection(origin)) == Err(Code::SessionMoved)
-        {
+        let checked = self.sessions.check(caller.session, Owner::Connection(origin));
+        if checked == Err(Code::SessionMoved) || self.disowned.contains(&caller.session) {
             return Err(Outcome::Moved);
         }
         let mut packet = Vec::new();
@@ -199,7 +210,7 @@ impl LearnerState {
         let mut packet = Vec::new();
         LearnerPacket::Revalidate { session, timeout_ms: waiting.1 }.encode(&mut packet);
         self.forwarding.revalidate(session, waiting, &packet, self.now);
-        if let Link::Serving(_) = self.link {
+        if let Link::Serving = self.link {
             out.extend_from_slice(&packet);
         }
     }
@@ -220,12 +231,8 @@ impl LearnerState {
         packet: &[u8],
         out: &mut Vec<u8>,
     ) {
-        let sent = match self.link {
-            Link::Serving(epoch) => Some(epoch),
-            Link::Lost(_) => None,
-        };
-        self.forwarding.forward(session, waiting, (packet, sent), self.now);
-        if sent.is_some() {
+        self.forwarding.forward(session, waiting, packet, self.now);
+        if let Link::Serving = self.link {
             out.extend_from_slice(packet);
         }
     }
@@ -238,7 +245,7 @@ impl LearnerState {
     ) -> Result<(Vec<Answered>, Option<Answered>), OutOfOrder> {
         assert!(txn.zxid.may_follow(self.learned), "the link has let a gap through");
         let syncs = match self.link {
-            Link::Serving(_) => Vec::new(),
+            Link::Serving => Vec::new(),
             Link::Lost(_) => self.forwarding.answered_before(txn),
         };
         let answered = self.forwarding.answered_by(txn)?;
@@ -255,11 +262,13 @@ impl LearnerState {
                 let owner = Owner::Connection(origin);
                 let attached = self.sessions.attach(txn.session, timeout_ms, owner, self.now);
                 let attached = attached.expect("the session was opened a line above");
+                self.disowned.remove(&txn.session);
                 Released::Opened(timeout_ms, attached.last_heard)
             }
             TxnBody::CloseSession { .. } => {
                 let owner = self.sessions.get(txn.session).and_then(|session| session.owner);
                 self.sessions.close(txn.session);
+                self.disowned.remove(&txn.session);
                 match owner.filter(|_| origin.is_none()) {
                     Some(owner) => Released::Ended(owner),
                     None => Released::Nothing,
@@ -302,21 +311,41 @@ impl LearnerState {
         }
         let owner = Owner::Connection(waiting.origin);
         let attached = self.sessions.attach(session, waiting.timeout_ms, owner, self.now);
+        self.disowned.remove(&session);
         Ok((waiting, attached))
     }
 
     /// The leader of this epoch serves this server from now on: what is not answered goes to it.
     /// Returns what is given up, because nothing says whether it takes effect.
+    ///
+    /// A leader remembers over which link a session was used, and refuses its writes over any
+    /// other until its client connects again (`SessionTracker.checkSession`). It has to: a client
+    /// that went to another server in between must not see its earlier writes take effect later.
+    /// A new leader remembers nothing.
     pub(crate) fn serve(&mut self, epoch: u32, out: &mut Vec<u8>) -> Vec<GivenUp> {
         assert!(matches!(self.link, Link::Lost(_)), "it serves already");
-        self.link = Link::Serving(epoch);
+        self.link = Link::Serving;
         self.readers_since = None;
-        self.forwarding.resend(epoch, out)
+        let link = match self.served.replace(epoch) {
+            Some(before) if before == epoch => NewLink::SameLeader,
+            Some(_) | None => NewLink::OtherLeader,
+        };
+        self.disowned = match link {
+            NewLink::SameLeader => self.attached_sessions(),
+            NewLink::OtherLeader => BTreeSet::new(),
+        };
+        self.forwarding.resend(link, out)
+    }
+
+    /// The sessions that connections here have.
+    fn attached_sessions(&self) -> BTreeSet<SessionId> {
+        let all = self.sessions.iter_after(None).map(|(id, _)| id);
+        all.filter(|id| self.sessions.get(*id).is_some_and(|found| found.owner.is_some())).collect()
     }
 
     /// There is no leader any more. Requests are kept for the next one.
     pub(crate) fn lose(&mut self) {
-        if let Link::Serving(_) = self.link {
+        if let Link::Serving = self.link {
             self.link = Link::Lost(self.now);
             self.readers_since = Some(self.now);
         }
@@ -341,6 +370,7 @@ impl LearnerState {
         for id in known {
             self.sessions.close(id);
         }
+        self.disowned.clear();
         for (id, timeout_ms) in db.sessions() {
             self.sessions.open(id, timeout_ms, self.now);
         }

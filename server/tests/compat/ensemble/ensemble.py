@@ -30,6 +30,9 @@ from harness import HOST, ServerFailed, four_letter  # noqa: E402
 
 VOTERS = (1, 2, 3)
 OBSERVER = 4
+# With --observer-first: a voter with a larger number dials back.
+VOTERS_BEHIND = (2, 3, 4)
+OBSERVER_FIRST = 1
 FIRST_PORT = 26000
 # Ports of one ensemble: clients, then quorum, then election, each by server number.
 PORTS_EACH = 20
@@ -66,7 +69,9 @@ class Member(harness.Server):
     @property
     def observes(self):
         """Whatever its directory says."""
-        return self is self.ensemble.members.get(OBSERVER) or self.server_id not in VOTERS
+        ensemble = self.ensemble
+        return self is ensemble.members.get(ensemble.observer_number) or (
+            self.server_id not in ensemble.voter_numbers)
 
     @property
     def data(self):
@@ -77,7 +82,8 @@ class Member(harness.Server):
         path = os.path.join(self.directory, "zoo.cfg")
         if self.ensemble.reconfigures and os.path.exists(path) and os.path.isdir(self.data):
             return path
-        self.settings = self.ensemble.settings_of(self) + self.own_settings
+        given = tuple(self.ensemble.options.setting) if self.kind == "ringkeeper" else ()
+        self.settings = self.ensemble.settings_of(self) + given + self.own_settings
         return super().write_config()
 
     def launch(self):
@@ -162,7 +168,8 @@ class Member(harness.Server):
 
 
 class Ensemble:
-    """Servers 1 to 3 vote and are Java; server 4 is the observer under test."""
+    """Servers 1 to 3 vote and are Java; server 4 is the observer under test. With
+    --observer-first it is server 1, before servers 2 to 4."""
 
     def __init__(self, options, settings=(), java_options=(), beside=()):
         """`beside`: more observers, as (number, kind)."""
@@ -173,10 +180,14 @@ class Ensemble:
         self.java = java_command(options, java_options)
         kind, command = observer_command(options.observer, self.java)
         self.members = {}
-        self.numbers = VOTERS + (OBSERVER,) + tuple(number for number, _ in beside)
-        for number in VOTERS:
+        first = options.observer_first
+        self.voter_numbers = VOTERS_BEHIND if first else VOTERS
+        self.observer_number = OBSERVER_FIRST if first else OBSERVER
+        own = self.voter_numbers + (self.observer_number,)
+        self.numbers = own + tuple(number for number, _ in beside)
+        for number in self.voter_numbers:
             self.add(number, "java", self.java)
-        self.add(OBSERVER, kind, command)
+        self.add(self.observer_number, kind, command)
         for number, other in beside:
             assert other == "java"
             self.add(number, "java", self.java)
@@ -195,11 +206,11 @@ class Ensemble:
 
     @property
     def observer(self):
-        return self.members[OBSERVER]
+        return self.members[self.observer_number]
 
     @property
     def voters(self):
-        return [self.members[number] for number in VOTERS]
+        return [self.members[number] for number in self.voter_numbers]
 
     def client_port(self, number):
         return self.options.first_port + number
@@ -210,8 +221,9 @@ class Ensemble:
     def election_port(self, number):
         return self.options.first_port + 2 * PORTS_EACH + number
 
-    def line(self, number, host=HOST):
-        role = "" if number in VOTERS else ":observer"
+    def line(self, number, host=None):
+        host = host or self.options.host
+        role = "" if number in self.voter_numbers else ":observer"
         address = f"{host}:{self.quorum_port(number)}:{self.election_port(number)}{role}"
         # With reconfiguration the clients' port is part of the line, and of no other setting.
         return address + (f";{HOST}:{self.client_port(number)}" if self.reconfigures else "")
@@ -315,6 +327,11 @@ def parser(doc):
     )
     found.add_argument("--heap", default="-Xmx512m", help="of each Java server")
     found.add_argument("--first-port", type=int, default=FIRST_PORT, help="60 from here are used")
+    found.add_argument("--host", default=HOST, help="of the server lines, e.g. localhost")
+    found.add_argument("--observer-first", action="store_true", help="it is server 1 of 4")
+    found.add_argument(
+        "--setting", action="append", default=[], help="of a Ringkeeper observer; may be repeated"
+    )
     found.add_argument("--tick-ms", type=int, default=2000, help="tickTime (default: 2000)")
     found.add_argument("--directory", help="where the servers' directories are made")
     found.add_argument("--keep", action="store_true", help="leave them there after a failure")

@@ -156,7 +156,7 @@ def start_with_id(trial, number):
     observer.launch()
     trial.refused()
     trial.undisturbed(leader)
-    observer.server_id, observer.own_settings = e.OBSERVER, ()
+    observer.server_id, observer.own_settings = trial.ensemble.observer_number, ()
     observer.launch()
     trial.serving()
 
@@ -213,8 +213,8 @@ def garbage_on_ports(trial):
     ensemble, observer = trial.ensemble, trial.observer
     client = Client(trial)
     for name, port in (
-        ("election port", ensemble.election_port(e.OBSERVER)),
-        ("quorum port", ensemble.quorum_port(e.OBSERVER)),
+        ("election port", ensemble.election_port(ensemble.observer_number)),
+        ("quorum port", ensemble.quorum_port(ensemble.observer_number)),
         ("client port", observer.port),
     ):
         taken = garbage(port, 40) if listens(port) else "not open"
@@ -311,7 +311,7 @@ def no_such_host(trial):
     trial.tell("without one, serving after, s", round(trial.serving(), 1))
     observer.kill()
     observer.own_settings = tuple(
-        f"server.{n}={ensemble.line(n, f'no-such-host{n}.invalid')}" for n in e.VOTERS
+        f"server.{n}={ensemble.line(n, f'no-such-host{n}.invalid')}" for n in ensemble.voter_numbers
     )
     observer.launch()
     time.sleep(15)
