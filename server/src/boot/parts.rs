@@ -12,6 +12,7 @@ use ringkeeper_replication::{NodeSettings, Replica, ReplicaSettings, SpentRemova
 
 use crate::config::{SessionPasswords, Settings};
 use crate::node::clock::{Clock, wall};
+use crate::shards::WriteOrder;
 
 pub(super) fn op_settings(settings: &Settings) -> OpSettings {
     OpSettings {
@@ -40,6 +41,10 @@ pub(super) fn node_settings(settings: &Settings, ops: &OpSettings) -> NodeSettin
         apply_batch: limits::APPLY_BATCH,
         mailboxes: MailboxLimits::default(),
     }
+}
+
+pub(super) fn write_order(settings: &Settings) -> WriteOrder {
+    if settings.ensemble.is_some() { WriteOrder::Leader } else { WriteOrder::Own }
 }
 
 fn tick_ms(settings: &Settings) -> i64 {
