@@ -26,7 +26,7 @@ const LINGER_MS: i64 = 2_000;
 /// Milliseconds that a server which stops has to answer what it has read, where it does so itself.
 const DRAIN_MS: i64 = 5_000;
 /// And where a leader answers, which may be lost or held up.
-const LEADER_DRAIN_MS: i64 = 500;
+const LEADER_DRAIN_MS: i64 = 300;
 
 /// Who answers writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -208,7 +208,8 @@ impl ShardThread {
         if work {
             return 0;
         }
-        let tick = (self.next_tick_ms - self.clock.now().mono.0).clamp(0, TICK_MS);
+        let due_ms = self.drained_by_ms.unwrap_or(i64::MAX).min(self.next_tick_ms);
+        let tick = (due_ms - self.clock.now().mono.0).clamp(0, TICK_MS);
         let tick = self.shard.held_ms().map_or(tick, |held| tick.min(held));
         let node_ms = |us: u64| i64::try_from(us.div_ceil(1_000)).unwrap_or(TICK_MS);
         self.fused.as_ref().map_or(tick, |node| tick.min(node_ms(node.driver.wait_us())))
