@@ -273,7 +273,7 @@ impl Running {
                 limiter: self.limiter.clone(),
                 reporter: ShardReporter::new(self.admin.coordinator.clone(), index),
                 audit: self.audit.as_ref().map(|audit| audit.end(waker.clone())),
-                order: parts::write_order(settings),
+                leader: parts::write_leader(settings),
             });
             stop.wake(waker);
             shards.push(run_shard(thread, listener, io, settings, stop)?);

@@ -12,7 +12,7 @@ use ringkeeper_replication::{NodeSettings, Replica, ReplicaSettings, SpentRemova
 
 use crate::config::{SessionPasswords, Settings};
 use crate::node::clock::{Clock, wall};
-use crate::shards::WriteOrder;
+use crate::shards::WriteLeader;
 
 pub(super) fn op_settings(settings: &Settings) -> OpSettings {
     OpSettings {
@@ -43,8 +43,8 @@ pub(super) fn node_settings(settings: &Settings, ops: &OpSettings) -> NodeSettin
     }
 }
 
-pub(super) fn write_order(settings: &Settings) -> WriteOrder {
-    if settings.ensemble.is_some() { WriteOrder::Leader } else { WriteOrder::Own }
+pub(super) fn write_leader(settings: &Settings) -> WriteLeader {
+    if settings.ensemble.is_some() { WriteLeader::Followed } else { WriteLeader::Own }
 }
 
 fn tick_ms(settings: &Settings) -> i64 {

@@ -28,13 +28,13 @@ const DRAIN_MS: i64 = 5_000;
 /// And where a leader answers, which may be lost or held up.
 const LEADER_DRAIN_MS: i64 = 300;
 
-/// Who answers writes.
+/// The server that orders writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WriteOrder {
-    /// This server.
+pub enum WriteLeader {
+    /// This one.
     Own,
     /// The leader that it follows.
-    Leader,
+    Followed,
 }
 
 /// What a shard's thread is made of.
@@ -57,8 +57,8 @@ pub struct ShardParts {
     pub reporter: ShardReporter,
     /// The audit log, where there is one.
     pub audit: Option<AuditEnd>,
-    /// Who answers writes.
-    pub order: WriteOrder,
+    /// The server that orders writes.
+    pub leader: WriteLeader,
 }
 
 /// A shard's thread, without its sockets.
@@ -105,9 +105,9 @@ impl ShardThread {
             clock: parts.clock,
             reporter: parts.reporter,
             audit: parts.audit,
-            drain_ms: match parts.order {
-                WriteOrder::Own => DRAIN_MS,
-                WriteOrder::Leader => LEADER_DRAIN_MS,
+            drain_ms: match parts.leader {
+                WriteLeader::Own => DRAIN_MS,
+                WriteLeader::Followed => LEADER_DRAIN_MS,
             },
             next_tick_ms: 0,
             drained_by_ms: None,
