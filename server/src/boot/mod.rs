@@ -272,6 +272,7 @@ impl Running {
                 limiter: self.limiter.clone(),
                 reporter: ShardReporter::new(self.admin.coordinator.clone(), index),
                 audit: self.audit.as_ref().map(|audit| audit.end(waker.clone())),
+                leader: parts::write_leader(settings),
             });
             stop.wake(waker);
             shards.push(run_shard(thread, listener, io, settings, stop)?);

@@ -12,6 +12,7 @@ use ringkeeper_replication::{NodeSettings, Replica, ReplicaSettings, SpentRemova
 
 use crate::config::{SessionPasswords, Settings};
 use crate::node::clock::{Clock, wall};
+use crate::shards::WriteLeader;
 
 /// How long a client of a member may wait for a state that it has seen elsewhere. Clients try the
 /// next server after about a second.
@@ -44,6 +45,10 @@ pub(super) fn node_settings(settings: &Settings, ops: &OpSettings) -> NodeSettin
         apply_batch: limits::APPLY_BATCH,
         mailboxes: MailboxLimits::default(),
     }
+}
+
+pub(super) fn write_leader(settings: &Settings) -> WriteLeader {
+    if settings.ensemble.is_some() { WriteLeader::Followed } else { WriteLeader::Own }
 }
 
 fn tick_ms(settings: &Settings) -> i64 {

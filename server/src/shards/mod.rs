@@ -10,4 +10,4 @@ mod work_queue;
 pub use accept::{Admission, ConnectionLimiter, Listener};
 pub use poll::run as run_poll;
 pub use ring::{probe as probe_ring, run as run_ring};
-pub use turn::{ShardParts, ShardThread};
+pub use turn::{ShardParts, ShardThread, WriteLeader};

@@ -23,8 +23,19 @@ const INPUT_BACKLOG: usize = 64 << 10;
 const TICK_MS: i64 = 500;
 /// Milliseconds that a closing connection has to take its last bytes.
 const LINGER_MS: i64 = 2_000;
-/// Milliseconds that a server which stops has to answer what it has read.
+/// Milliseconds that a server which stops has to answer what it has read, where it does so itself.
 const DRAIN_MS: i64 = 5_000;
+/// And where a leader answers, which may be lost or held up.
+const LEADER_DRAIN_MS: i64 = 300;
+
+/// The server that orders writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WriteLeader {
+    /// This one.
+    Own,
+    /// The leader that it follows.
+    Followed,
+}
 
 /// What a shard's thread is made of.
 pub struct ShardParts {
@@ -46,6 +57,8 @@ pub struct ShardParts {
     pub reporter: ShardReporter,
     /// The audit log, where there is one.
     pub audit: Option<AuditEnd>,
+    /// The server that orders writes.
+    pub leader: WriteLeader,
 }
 
 /// A shard's thread, without its sockets.
@@ -62,6 +75,7 @@ pub struct ShardThread {
     clock: Clock,
     reporter: ShardReporter,
     audit: Option<AuditEnd>,
+    drain_ms: i64,
     next_tick_ms: i64,
     /// Set when the server stops: until when answers are waited for.
     drained_by_ms: Option<i64>,
@@ -91,6 +105,10 @@ impl ShardThread {
             clock: parts.clock,
             reporter: parts.reporter,
             audit: parts.audit,
+            drain_ms: match parts.leader {
+                WriteLeader::Own => DRAIN_MS,
+                WriteLeader::Followed => LEADER_DRAIN_MS,
+            },
             next_tick_ms: 0,
             drained_by_ms: None,
         }
@@ -190,7 +208,8 @@ impl ShardThread {
         if work {
             return 0;
         }
-        let tick = (self.next_tick_ms - self.clock.now().mono.0).clamp(0, TICK_MS);
+        let due_ms = self.drained_by_ms.unwrap_or(i64::MAX).min(self.next_tick_ms);
+        let tick = (due_ms - self.clock.now().mono.0).clamp(0, TICK_MS);
         let tick = self.shard.held_ms().map_or(tick, |held| tick.min(held));
         let node_ms = |us: u64| i64::try_from(us.div_ceil(1_000)).unwrap_or(TICK_MS);
         self.fused.as_ref().map_or(tick, |node| tick.min(node_ms(node.driver.wait_us())))
@@ -227,7 +246,7 @@ impl ShardThread {
     /// The server stops: nothing more is read from these connections. What was read is answered,
     /// after the next turns, and then they are closed.
     pub fn drain(&mut self, conns: impl Iterator<Item = ConnId>) {
-        self.drained_by_ms = Some(self.now_ms() + DRAIN_MS);
+        self.drained_by_ms = Some(self.now_ms() + self.drain_ms);
         conns.for_each(|conn| self.shard.end_input(conn));
     }
 

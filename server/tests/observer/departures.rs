@@ -1,11 +1,12 @@
 //! SIGTERM, whatever the observer is doing.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use ringkeeper_engine::client::{Error, Request};
+use ringkeeper_engine::client::{Client, Error, Options, Request};
 use ringkeeper_engine::wire::opcode::op;
 
-use crate::ensemble::{Ensemble, Met, Requests};
+use crate::ensemble::{Ensemble, Met, PATIENCE, Requests};
 use crate::history::create;
 use crate::link::put_snap;
 use crate::member::Member;
@@ -116,5 +117,23 @@ fn observer_with_writes_that_wait_ends_within_a_second() {
         }
         ends_within_a_second(member);
         assert!(matches!(client.receive(), Err(Error::Closed)));
+    }
+}
+
+/// Nor does a client that waits for its session.
+#[test]
+fn observer_with_clients_that_wait_for_a_leader_ends_within_a_second() {
+    for shards in SHARDS {
+        let ensemble = Ensemble::of_server_4();
+        let member = ensemble.start(&[("ringkeeper.shards", shards)]);
+        let address = member.address;
+        let waiting = thread::spawn(move || Client::connect(address, Options::default()));
+        let until = Instant::now() + PATIENCE;
+        let metrics = || member.get("/metrics").text();
+        while !metrics().contains("\nnum_alive_connections 1") {
+            assert!(Instant::now() < until, "{}", metrics());
+        }
+        ends_within_a_second(member);
+        assert!(matches!(waiting.join().unwrap(), Err(Error::Closed)));
     }
 }
