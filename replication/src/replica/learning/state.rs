@@ -15,7 +15,9 @@ use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::peer::LearnerPacket;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
-use super::forwarding::{Answered, Awaited, Forwarding, GivenUp, NewLink, OutOfOrder, Revalidation};
+use super::forwarding::{
+    Answered, Awaited, Forwarding, GivenUp, NewLink, OutOfOrder, Revalidation,
+};
 use crate::Committed;
 use crate::plant::{Bug, is_planted};
 use crate::step::SessionLife;
