@@ -83,9 +83,12 @@ def fresh(port, timeout_ms=SESSION_MS):
 
 def move(session, port):
     """To another server, as a client does that lost its connection; False if the session is new."""
+    # As clients do: servers find the answers of a session by its numbers.
+    xid = session.link.xid
     session.lose()
     session.ports = [port]
     is_new = session.connect(time.monotonic() + WAIT_S)
+    session.link.xid = xid
     session.link.socket.settimeout(WAIT_S)
     return not is_new
 
