@@ -236,9 +236,10 @@ fn read_multi(reader: &mut Reader<'_>, session: SessionId) -> Result<Vec<TxnBody
     Ok(bodies)
 }
 
-/// A leader of ZooKeeper's that applies a multi with a refusal makes refusals of the parts before it
-/// and leaves their records as they are (`DataTree.processTxn`). From then on it sends and logs them
-/// so: what stands in the place of the code is the length of a path. Codes are never positive.
+/// A leader of ZooKeeper's that applies a multi with a refusal makes refusals of the parts before
+/// it and leaves their records as they are (`DataTree.processTxn`). From then on it sends and logs
+/// them so: what stands in the position of the code is the length of a path. Codes are never
+/// positive.
 fn refusal(raw: i32, depth: Depth) -> Code {
     match Code::from_wire(raw) {
         Some(code) => code,
