@@ -154,9 +154,7 @@ impl TxnBody {
                 let paths = (0..count).map(|_| path(reader)).collect::<Result<_, _>>()?;
                 TxnBody::CloseSession { paths }
             }
-            op::ERROR => {
-                TxnBody::Error(Code::from_wire(reader.int()?).unwrap_or(Code::SystemError))
-            }
+            op::ERROR => TxnBody::Error(refusal(reader.int()?, depth)),
             _ => return Err(Malformed::Value),
         })
     }
@@ -238,6 +236,18 @@ fn read_multi(reader: &mut Reader<'_>, session: SessionId) -> Result<Vec<TxnBody
     Ok(bodies)
 }
 
+/// A leader of ZooKeeper's that applies a multi with a refusal makes refusals of the parts before
+/// it and leaves their records as they are (`DataTree.processTxn`). From then on it sends and logs
+/// them so: what stands in the position of the code is the length of a path. Codes are never
+/// positive.
+fn refusal(raw: i32, depth: Depth) -> Code {
+    match Code::from_wire(raw) {
+        Some(code) => code,
+        None if raw > 0 && depth == Depth::InMulti => Code::Ok,
+        None => Code::SystemError,
+    }
+}
+
 fn path(reader: &mut Reader<'_>) -> Result<Arc<str>, Malformed> {
     Ok(Arc::from(reader.string()?))
 }
@@ -292,6 +302,26 @@ mod tests {
             txn.write(&mut bytes);
             assert_eq!(Txn::read(&bytes), Ok(txn));
         }
+    }
+
+    /// Seen from Apache ZooKeeper 3.9.5, in the DIFF behind a leader change.
+    #[test]
+    fn refusal_in_a_multi_with_the_record_of_another_type_is_one_without_a_reason() {
+        let session = SessionId(1);
+        let mut bytes = Vec::new();
+        bytes.put_int(2);
+        let mut record = Vec::new();
+        record.put_string("/a");
+        record.put_int(3);
+        for (type_code, record) in [(op::ERROR, &record[..]), (op::ERROR, &[255, 255, 255, 153])] {
+            bytes.put_int(type_code);
+            bytes.put_buffer(Some(record));
+        }
+        let read = TxnBody::read_whole(op::MULTI, &mut Reader::new(&bytes), session);
+        let codes = [Code::Ok, Code::BadVersion].map(TxnBody::Error);
+        assert_eq!(read, Ok(TxnBody::Multi(codes.into())));
+        let alone = TxnBody::read_whole(op::ERROR, &mut Reader::new(&record), session);
+        assert_eq!(alone, Ok(TxnBody::Error(Code::SystemError)));
     }
 
     #[test]

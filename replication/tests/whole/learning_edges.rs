@@ -85,6 +85,46 @@ fn lost_link_closes_no_connection_and_writes_wait_for_the_next_leader() {
 }
 
 #[test]
+fn same_leader_gets_no_write_of_a_session_before_its_client_connects_again() {
+    let mut world = World::new();
+    world.leader.disconnect();
+    world.leader.connect(world.server.last());
+    world.client.send(&Request::GetData { path: "/", watch: false });
+    world.turns();
+    assert!(world.client.is_settled() && !world.is_cut_off(), "reads go on");
+    world.set(b"1");
+    world.set(b"2");
+    world.turns();
+    assert!(world.is_cut_off());
+    assert_eq!(world.leader.history.len(), 1, "nothing but the session");
+    world.client.connect(&mut world.server, 0);
+    world.turns();
+    world.set(b"3");
+    world.turns();
+    assert!(world.client.is_settled() && !world.is_cut_off());
+    assert_eq!(world.leader.history.len(), 2);
+    world.leader.disconnect();
+    world.leader.begin_epoch();
+    world.leader.connect(world.server.last());
+    world.set(b"4");
+    world.turns();
+    assert!(world.client.is_settled() && !world.is_cut_off(), "a new leader remembers no link");
+}
+
+#[test]
+fn write_that_waited_for_a_leader_is_not_sent_to_the_same_one() {
+    let mut world = World::new();
+    world.leader.disconnect();
+    world.set(b"1");
+    world.turns();
+    assert!(!world.is_cut_off());
+    world.leader.connect(world.server.last());
+    world.turns();
+    assert!(world.is_cut_off());
+    assert_eq!(world.leader.history.len(), 1);
+}
+
+#[test]
 fn connections_are_closed_when_clients_are_without_a_leader_for_too_long() {
     let mut world = World::new();
     world.leader.disconnect();

@@ -128,13 +128,6 @@ fn leader_that_does_not_listen_is_said_once_and_the_next_one_is_found() {
     ensemble.lead(3);
     let sentence = "server 3 leads, and cannot be reached where it takes learners";
     member.wait_line(sentence, 1);
-    // Searches begin again and again.
-    let votes = ensemble.count(|met| matches!(met, Met::Dialled(..)));
-    ensemble.wait(|met| matches!(met, Met::Dialled(..)).then_some(()));
-    let until = Instant::now() + PATIENCE;
-    while ensemble.count(|met| matches!(met, Met::Dialled(..))) < votes + 6 {
-        assert!(Instant::now() < until, "no search begins");
-    }
     assert!(member.ready().1.contains("looking for a leader"), "{:?}", member.ready());
     ensemble.lead(2);
     member.wait_line("synchronized with server 2", 1);
@@ -167,7 +160,7 @@ fn election_port_that_is_taken_ends_the_server_after_its_attempts() {
     let _taken = TcpListener::bind((ensemble.host, 21_889)).expect("it is free");
     let since = Instant::now();
     let (status, said) = ensemble.start_in_vain(&[("electionPortBindRetry", "2")]);
-    assert_eq!(status.code(), Some(70), "{said}");
+    assert_eq!(status.code(), Some(1), "{said}");
     assert!(since.elapsed() >= Duration::from_secs(1), "it is tried twice");
     assert!(said.contains("cannot listen on the election port 21889"), "{said}");
     assert!(said.contains("it is tried again"), "{said}");

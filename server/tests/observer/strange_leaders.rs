@@ -142,7 +142,7 @@ fn states_that_are_none_are_not_taken_over() {
         link.send_bytes(&cut)?;
         link.close()
     };
-    let sentence = "the leader's state was not read to its end: it is cut off at byte";
+    let sentence = "the leader has closed the connection";
     is_survived((&ensemble, &member, &mut client), closes_within, sentence);
     let mut unsigned = state.clone();
     let end = unsigned.len() - 1;

@@ -77,14 +77,20 @@ class Told:
 def fresh(port, timeout_ms=SESSION_MS):
     session = Session("mover", [port], timeout_ms=timeout_ms)
     session.connect(time.monotonic() + WAIT_S)
+    session.link.socket.settimeout(WAIT_S)
     return session
 
 
 def move(session, port):
     """To another server, as a client does that lost its connection; False if the session is new."""
+    # As clients do: servers find the answers of a session by its numbers.
+    xid = session.link.xid
     session.lose()
     session.ports = [port]
-    return not session.connect(time.monotonic() + WAIT_S)
+    is_new = session.connect(time.monotonic() + WAIT_S)
+    session.link.xid = xid
+    session.link.socket.settimeout(WAIT_S)
+    return not is_new
 
 
 def set_watch_again(session, path):
