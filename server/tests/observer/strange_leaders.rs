@@ -120,7 +120,7 @@ fn packets_at_the_wrong_time_or_with_wrong_contents_end_the_link_alone() {
     let cases = [
         (packet(&LeaderPacket::UpToDate), "the leader sent UPTODATE during broadcast"),
         (packet(&LeaderPacket::Commit { zxid: next }), "which is no proposal that waits"),
-        (packet(&LeaderPacket::Inform { zxid: next, txn: b"no" }), "transaction 0x1000003e8"),
+        (packet(&LeaderPacket::Inform { zxid: next, txn: b"no" }), "and goes on with 0x1000003e8"),
         (packet(&LeaderPacket::Sync), "a sync"),
     ];
     for (bytes, sentence) in cases {
