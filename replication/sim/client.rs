@@ -4,15 +4,18 @@ use ringkeeper_engine::SessionId;
 use ringkeeper_engine::client::{
     Core, Create, CreateMode, Message, Options, Phase, Request, WatchMode, WatcherType,
 };
+use ringkeeper_engine::database::Database;
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::wire::Acl;
 use ringkeeper_engine::wire::opcode::op;
-use ringkeeper_replication::node::LeaderPort;
+use ringkeeper_replication::node::{LeaderPort, LogPort};
 
-use crate::model::{Model, Seen};
-use crate::random::Random;
-use crate::server::Server;
+use super::check::replies::{Checked, Model};
+use super::check::watches::SeenEvent;
+use super::check::zxids::SeenZxid;
+use super::random::Random;
+use super::server::Server;
 
 const PATHS: [&str; 7] = ["/a", "/b", "/a/x", "/a/y", "/b/z", "/a/x/q", "/"];
 
@@ -25,10 +28,13 @@ pub(crate) struct Client {
     core: Core<Vec<u8>>,
     from_server: Vec<u8>,
     model: Model,
-    seen: Vec<Seen>,
+    seen: Vec<SeenEvent>,
+    zxids: SeenZxid,
     /// The server may cut it off while its session lives: closeSession was refused because the disk
     /// is full, or a connection that it has left takes the session up behind its back.
     pub(crate) may_be_cut_off: bool,
+    /// Writes that were answered, with session, number and zxid, until the caller takes them.
+    pub(crate) written: Vec<(SessionId, i32, i64)>,
     /// Replies that were checked, for statistics.
     pub(crate) replies: usize,
     /// Events that arrived.
@@ -45,6 +51,8 @@ impl Client {
             from_server: Vec::new(),
             model: Model::new(),
             seen: Vec::new(),
+            zxids: SeenZxid::default(),
+            written: Vec::new(),
             may_be_cut_off: false,
             replies: 0,
             events: 0,
@@ -52,7 +60,11 @@ impl Client {
     }
 
     /// Connects, and sets again what it watched before.
-    pub(crate) fn connect<L: LeaderPort>(&mut self, server: &mut Server<L>, shard: usize) {
+    pub(crate) fn connect<L: LeaderPort, G: LogPort>(
+        &mut self,
+        server: &mut Server<L, G>,
+        shard: usize,
+    ) {
         if matches!(self.core.phase(), Phase::Expired | Phase::Closed) {
             let (replies, events) = (self.replies, self.events);
             *self = Client { replies, events, ..Client::new() };
@@ -73,8 +85,7 @@ impl Client {
     /// The connection is gone; what was seen of it must be the beginning of what had to come.
     pub(crate) fn disconnect(&mut self, history: &[Txn]) {
         let last = self.seen.iter().map(|seen| seen.0).max().unwrap_or(0);
-        self.model.advance(last, history);
-        let expected = self.model.take_expected();
+        let expected = self.model.take_expected_until(last, history);
         let made_up = self.seen.iter().any(|seen| seen.0 == -1);
         if !made_up {
             let begins = expected.starts_with(&self.seen);
@@ -173,14 +184,19 @@ impl Client {
                     if reply.zxid > 0 {
                         let asked = reply.tag.clone();
                         let session = self.core.session().id;
+                        self.zxids.reply(session, reply.zxid);
                         self.model.advance(reply.zxid, history);
-                        self.model.check(session, &asked, &reply, history);
+                        let checked = self.model.check(session, &asked, &reply, history);
+                        if checked == Checked::Write {
+                            self.written.push((session, reply.xid, reply.zxid));
+                        }
                         self.compare_events(reply.zxid);
                     }
                 }
                 Message::Event(event) => {
                     self.events += 1;
-                    self.model.note_event(event.kind, &event.path);
+                    self.zxids.event(self.core.session().id, event.zxid);
+                    self.model.watches().note_event(event.kind, &event.path);
                     self.seen.push((event.zxid, event.kind, event.path.into_owned()));
                 }
                 Message::Stray(header) => panic!("a reply to nothing: {header:?}"),
@@ -199,12 +215,13 @@ impl Client {
         self.seen.clear();
     }
 
-    /// Nothing is under way any more: all events have arrived, and the state is the server's.
-    pub(crate) fn finish<L: LeaderPort>(&mut self, server: &Server<L>) {
-        self.model.advance(server.db().applied().to_wire(), &server.history);
-        assert_eq!(self.model.digest(), server.db().tree.digest(), "the log gives another tree");
-        if self.core.phase() == Phase::Open {
-            self.compare_events(server.db().applied().to_wire());
+    /// Nothing is under way any more: all events have arrived where the client is connected, and
+    /// the state is the server's.
+    pub(crate) fn finish(&mut self, db: &Database, history: &[Txn], is_connected: bool) {
+        self.model.advance(db.applied().to_wire(), history);
+        assert_eq!(self.model.digest(), db.tree.digest(), "the log gives another tree");
+        if is_connected && self.core.phase() == Phase::Open {
+            self.compare_events(db.applied().to_wire());
         }
     }
 }

@@ -1,0 +1,142 @@
+//! Does a restart find exactly what was there? What a member was given for its log is recorded; of
+//! that, a start must find a beginning with everything that was reported as durable, and the state
+//! that it makes, also where a cut or an install was under way.
+
+use ringkeeper_engine::Zxid;
+use ringkeeper_engine::database::Database;
+use ringkeeper_engine::device::Epochs;
+use ringkeeper_engine::log::{LogCommand, LogEvent};
+use ringkeeper_engine::txn::Txn;
+
+use super::super::server::database_of;
+use super::promises::Promises;
+
+/// What a member must have on its disk.
+#[derive(Clone, Default)]
+pub(crate) struct MemberRecord {
+    /// What it has sent and saved.
+    pub(crate) promises: Promises,
+    log: Contents,
+    /// What is reported as durable.
+    durable: Zxid,
+    /// The history of the leader that is followed.
+    offered: Vec<Txn>,
+    /// What a command makes of the log that is under way.
+    change: Option<Contents>,
+}
+
+/// What a log holds.
+#[derive(Clone, Default)]
+struct Contents {
+    /// It begins behind this transaction.
+    base: Zxid,
+    /// What the state at `base` holds, and what is behind it.
+    txns: Vec<Txn>,
+}
+
+impl Contents {
+    fn last(&self) -> Zxid {
+        self.txns.last().map_or(self.base, |txn| txn.zxid.max(self.base))
+    }
+
+    fn cut(&mut self, after: Zxid) {
+        self.txns.retain(|txn| txn.zxid <= after);
+    }
+
+    fn is_at(&self, last: Zxid, db: &Database) -> bool {
+        let expected = database_of(&self.txns);
+        let is_same = expected.tree.digest() == db.tree.digest();
+        self.last() == last && is_same && expected.sessions().eq(db.sessions())
+    }
+}
+
+impl MemberRecord {
+    /// Everything that the member has, with what is not durable.
+    pub(crate) fn txns(&self) -> &[Txn] {
+        &self.log.txns
+    }
+
+    /// Up to where that goes.
+    pub(crate) fn last(&self) -> Zxid {
+        self.log.last()
+    }
+
+    /// A leader sends its history, committed up to `end`.
+    pub(crate) fn offered(&mut self, history: Vec<Txn>, end: Option<Zxid>) {
+        self.offered = history;
+        self.promises.offered(end.unwrap_or_default());
+    }
+
+    /// A transaction goes to the log.
+    pub(crate) fn learned(&mut self, txn: Txn) {
+        self.log.txns.push(txn);
+    }
+
+    /// It does not.
+    pub(crate) fn unlearned(&mut self) {
+        self.log.txns.pop();
+    }
+
+    /// The log has reported what is durable.
+    pub(crate) fn flushed(&mut self, durable: Zxid) {
+        self.durable = durable;
+    }
+
+    /// What is reported as durable.
+    pub(crate) fn durable(&self) -> Zxid {
+        self.durable
+    }
+
+    /// The log was given a command.
+    pub(crate) fn commanded(&mut self, command: LogCommand) {
+        match command {
+            LogCommand::Cut { after, committed } => {
+                assert!(after >= committed, "what is committed is cut");
+                let mut contents = self.log.clone();
+                contents.cut(after);
+                self.change = Some(contents);
+            }
+            LogCommand::Install { zxid, committed } => {
+                assert!(zxid >= committed, "what is committed is replaced by less");
+                let mut contents = Contents { base: zxid, txns: self.offered.clone() };
+                contents.cut(zxid);
+                self.change = Some(contents);
+            }
+            LogCommand::Save(epochs) => self.promises.saving(epochs, self.durable),
+        }
+    }
+
+    /// The log has reported what came of it.
+    pub(crate) fn executed(&mut self, event: LogEvent) {
+        match event {
+            LogEvent::Cut(last) | LogEvent::Installed(last) => {
+                self.log = self.change.take().expect("a change was under way");
+                assert_eq!(self.log.last(), last, "the log ends elsewhere");
+                self.durable = last;
+                self.promises.log_ends(last);
+            }
+            LogEvent::CutTooFar(_) | LogEvent::NotInstalled(_) => self.change = None,
+            LogEvent::Saved(epochs) => self.promises.saved(epochs),
+            LogEvent::Flushed(_) => unreachable!("it is no command's"),
+        }
+    }
+
+    /// A process has started and has recovered this.
+    pub(crate) fn recovered(&mut self, last: Zxid, db: &Database, epochs: Epochs) {
+        assert_eq!(db.applied(), last, "the state is not that of the log");
+        let change = self.change.take();
+        let mut as_was = self.log.clone();
+        as_was.cut(last);
+        if last >= self.durable && as_was.is_at(last, db) {
+            self.log = as_was;
+        } else if let Some(changed) = change.filter(|changed| changed.is_at(last, db)) {
+            self.log = changed;
+            self.promises.log_ends(last);
+        } else {
+            let (durable, end) = (self.durable, self.log.last());
+            panic!("a log with {durable} durable and {end} at its end is found to end with {last}");
+        }
+        self.durable = last;
+        self.promises.restarted(epochs, last);
+    }
+}
