@@ -106,6 +106,11 @@ impl Client {
         self.core.phase() == Phase::Connecting
     }
 
+    /// Requests that are not answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.core.in_flight()
+    }
+
     /// Whether everything is answered.
     pub(crate) fn is_settled(&self) -> bool {
         self.core.in_flight() == 0 && self.from_server.is_empty()

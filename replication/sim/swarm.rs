@@ -61,7 +61,7 @@ pub(crate) struct FaultWeights {
 }
 
 impl FaultWeights {
-    /// Names and weights, in the order of [`super::world::Fault::ALL`].
+    /// Names and weights, in the order of [`super::world::faults::Fault::ALL`].
     pub(crate) fn all(&self) -> [usize; 14] {
         [
             self.lose_link,
@@ -92,7 +92,7 @@ impl Swarm {
         Swarm {
             kinds: (0..members).map(|_| *streams.crash.pick(&kinds)).collect(),
             clients: 2 + workload.below(4),
-            fault_us: *workload.pick(&[2_000_000, 4_000_000, 10_000_000]),
+            fault_us: *workload.pick(&[1_000_000, 2_000_000, 5_000_000]),
             writes_before: leader.below(6),
             shards: 1 + workload.below(3) as u16,
             apply_batch: 1 + workload.below(6),
@@ -105,10 +105,10 @@ impl Swarm {
             },
             flush_us: *streams.disk.pick(&[100, 2_000, 20_000]),
             think_us: *workload.pick(&[2_000, 10_000, 50_000]),
-            leader_us: *leader.pick(&[1_000, 5_000, 20_000]),
-            failure_us: *streams.crash.pick(&[50_000, 300_000, 1_000_000]),
-            commits: *leader.pick(&[5, 30, 100]),
-            quorums: *leader.pick(&[15, 100]),
+            leader_us: *leader.pick(&[500, 2_000, 10_000]),
+            failure_us: *streams.crash.pick(&[60_000, 300_000, 1_000_000]),
+            commits: *leader.pick(&[10, 40, 100]),
+            quorums: *leader.pick(&[30, 100]),
             states: *leader.pick(&[0, 25]),
             snapshot_us: *streams.disk.pick(&[50_000, 500_000, 5_000_000]),
             faults,

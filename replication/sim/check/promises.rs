@@ -78,13 +78,13 @@ impl Promises {
     }
 
     /// A process has started.
-    pub(super) fn restarted(&mut self, epochs: Epochs, last: Zxid) {
-        let Epochs { promised, current } = epochs;
+    pub(super) fn restarted(&mut self, (saved, recovered): (Epochs, Epochs), last: Zxid) {
+        let Epochs { promised, current } = recovered;
         assert!(promised >= self.promised, "{} was promised and is forgotten", self.promised);
         assert!(current >= self.current, "{} was current and is forgotten", self.current);
         let acknowledged = self.acknowledged;
         assert!(last >= acknowledged, "{acknowledged} was acknowledged and is lost: {last}");
-        self.saved = epochs;
+        self.saved = saved;
     }
 }
 

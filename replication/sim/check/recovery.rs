@@ -122,7 +122,8 @@ impl MemberRecord {
     }
 
     /// A process has started and has recovered this.
-    pub(crate) fn recovered(&mut self, last: Zxid, db: &Database, epochs: Epochs) {
+    /// The epochs are those on the disk, and those with what the log says.
+    pub(crate) fn recovered(&mut self, last: Zxid, db: &Database, epochs: (Epochs, Epochs)) {
         assert_eq!(db.applied(), last, "the state is not that of the log");
         let change = self.change.take();
         let mut as_was = self.log.clone();

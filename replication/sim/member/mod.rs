@@ -105,7 +105,7 @@ impl Member {
         let Opened { identity, epochs, recovered, db } =
             open(&dirs(&self.disk), &open_settings(Membership::Member(number)), |_| ())?;
         let last = recovered.last;
-        self.record.borrow_mut().recovered(last, &db, epochs);
+        self.record.borrow_mut().recovered(last, &db, (identity.epochs, epochs));
         self.incarnation += 1;
         let (offer, committed, saved) = (LearnerOffer::Log, Zxid::ZERO, identity.epochs);
         let position = LearnerPosition { last, offer, committed, saved };

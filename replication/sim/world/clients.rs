@@ -9,6 +9,9 @@ use super::super::net::Stream;
 use super::super::schedule::Event;
 use super::World;
 
+/// Requests that a client has under way before it waits.
+const IN_FLIGHT_MAX: usize = 12;
+
 /// A client, and where it is connected.
 pub(crate) struct SimClient {
     pub(crate) client: Client,
@@ -97,7 +100,7 @@ impl World {
         let chance = &mut self.streams.workload;
         let count = 1 + chance.below(4);
         let sim_client = &mut self.clients[client].client;
-        if sim_client.is_open() {
+        if sim_client.is_open() && sim_client.in_flight() < IN_FLIGHT_MAX {
             (0..count).for_each(|_| sim_client.request(chance));
         }
         self.upload(client);

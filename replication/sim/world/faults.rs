@@ -80,7 +80,7 @@ impl World {
             Fault::PowerLoss if runs => self.crash(member, Crash::Power),
             Fault::CrashAt if runs => self.crash_at(member),
             Fault::Pause => {
-                let pause_us = self.streams.crash.micros(3_000_000);
+                let pause_us = self.streams.crash.micros(500_000);
                 self.members[member].paused_us = now_us + pause_us;
             }
             Fault::Clock => self.turn_clock(member),
@@ -91,7 +91,7 @@ impl World {
             }
             Fault::DiskFull => self.fill(member),
             Fault::Stall => {
-                let stall_us = self.streams.disk.micros(2_000_000);
+                let stall_us = self.streams.disk.micros(300_000);
                 self.members[member].stalled_us = now_us + stall_us;
             }
             Fault::Rot if runs => self.rot(member),
@@ -111,7 +111,7 @@ impl World {
 
     /// Nothing passes in one direction for a while.
     fn clog(&mut self, member: MemberId) {
-        let until_us = self.schedule.now_us() + self.streams.network.micros(2_000_000);
+        let until_us = self.schedule.now_us() + self.streams.network.micros(400_000);
         let is_up = self.streams.network.percent(50);
         let Some(link) = &mut self.members[member].link else { return };
         if is_up {
@@ -161,7 +161,7 @@ impl World {
     /// The disk takes little more than it has, for a while.
     fn fill(&mut self, member: MemberId) {
         let chance = &mut self.streams.disk;
-        let (more, until_us) = (chance.micros(60 << 10), 1 + chance.micros(1_500_000));
+        let (more, until_us) = (chance.micros(60 << 10), 1 + chance.micros(300_000));
         let member_state = &mut self.members[member];
         member_state.disk.set_capacity(Some(member_state.used_bytes() + more));
         member_state.is_full = true;

@@ -10,7 +10,7 @@ use super::super::net::Stream;
 use super::super::schedule::Event;
 
 /// The longest time between two attempts to find a leader.
-const DIAL_US: u64 = 100_000;
+const DIAL_US: u64 = 20_000;
 
 impl World {
     /// What the leader has to send is on its way.
@@ -46,10 +46,13 @@ impl World {
         let now_us = self.schedule.now_us();
         let Some(link) = &mut self.members[member].link else { return };
         link.to_leader.is_awaited = false;
+        if !link.is_open {
+            return;
+        }
         let bytes = link.to_leader.arrive(now_us);
         let event = Event::ToLeader(member);
         World::await_stream(&mut self.schedule, &mut link.to_leader, event);
-        if bytes.is_empty() || !link.is_open {
+        if bytes.is_empty() {
             return;
         }
         self.schedule.trace_bytes(&bytes);
@@ -130,7 +133,7 @@ impl World {
             return self.ensemble.disconnect(member, &[]);
         };
         link.is_open = false;
-        let late_us = if chance.percent(30) { chance.micros(2_000_000) } else { 0 };
+        let late_us = if chance.percent(30) { chance.micros(500_000) } else { 0 };
         let to_member = link.to_member.under_way();
         link.to_member.reset(chance.below(to_member + 1), now_us + late_us);
         let bytes = link.to_leader.reset(0, now_us);

@@ -12,7 +12,7 @@ use super::World;
 /// The longest time from what wakes a thread until it runs.
 const WAKE_US: u64 = 200;
 /// The longest time until a process is started again.
-const RESTART_US: u64 = 400_000;
+const RESTART_US: u64 = 50_000;
 
 /// What is left of a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

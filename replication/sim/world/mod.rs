@@ -2,7 +2,7 @@
 //! without faults, until everything is at rest.
 
 mod clients;
-mod faults;
+pub(crate) mod faults;
 mod links;
 mod members;
 mod rest;
@@ -13,7 +13,6 @@ use ringkeeper_engine::{Millis, Zxid};
 use ringkeeper_replication::learner::LearnerKind;
 
 pub(crate) use self::clients::{Connection, SimClient};
-pub(crate) use self::faults::Fault;
 use super::check::acknowledged::Acknowledged;
 use super::leader::{Ensemble, set_data};
 use super::member::{Member, MemberId, MemberSettings};
@@ -178,8 +177,8 @@ impl World {
             0..=4 if chance.percent(self.swarm.commits) || self.is_healed => {
                 self.ensemble.commit(1 + chance.below(3));
             }
-            5 if chance.percent(self.swarm.quorums) || self.is_healed => self.ensemble.establish(),
-            6..=9 => self.ensemble.serve(),
+            5..=6 if chance.percent(self.swarm.quorums) => self.ensemble.establish(),
+            7..=9 => self.ensemble.serve(),
             10 if !self.is_healed => {
                 self.ensemble.write(set_data("/a", &[chance.below(9) as u8]), now);
             }
