@@ -1,6 +1,6 @@
 //! The thread of a member that works with whole states, on its disk in memory.
 
-use ringkeeper_engine::device::{DirectoryId, DiskError, MemoryDisk};
+use ringkeeper_engine::device::{Directory, DirectoryId, DiskError, MemoryDisk};
 use ringkeeper_engine::snapshot::{Meta, Writer};
 use ringkeeper_engine::tree::Progress;
 use ringkeeper_engine::database::Database;
@@ -65,7 +65,10 @@ impl DeviceStates {
                 },
             },
             StateTask::Reload { zxid } => {
-                self.reloads += 1;
+                if let Err(error) = self.disk.list() {
+                    self.failed = Some(error);
+                    return;
+                }
                 let opened = open_copy(&self.disk).expect("a log that was cut can be read");
                 assert_eq!(opened.recovered.last, zxid, "the log was cut");
                 StateOutcome::Reloaded(Box::new(opened.db))
@@ -105,6 +108,8 @@ impl StatePort for DeviceStates {
     }
 
     fn poll(&mut self) -> Option<StateOutcome> {
-        self.outcome.take()
+        let outcome = self.outcome.take();
+        self.reloads += usize::from(matches!(outcome, Some(StateOutcome::Reloaded(_))));
+        outcome
     }
 }

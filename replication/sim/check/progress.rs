@@ -19,7 +19,10 @@ pub(crate) fn check_member(
     (db, leader): (&Database, &Database),
 ) {
     assert_eq!(outstanding, 0, "requests wait");
-    assert_eq!(history.len(), truth.len(), "the member has applied what is committed");
+    let differs = history.iter().zip(truth).position(|(found, expected)| found != expected);
+    let end = |all: &[Txn]| all.last().map(|txn| txn.zxid);
+    let ends = (end(history), end(truth), differs);
+    assert_eq!(history.len(), truth.len(), "what the member has applied: {ends:?}");
     assert!(history == truth, "the member has applied what is committed");
     assert_eq!(db.tree.digest(), leader.tree.digest(), "the states differ");
 }

@@ -21,6 +21,8 @@ pub(crate) struct MemberRecord {
     durable: Zxid,
     /// The history of the leader that is followed.
     offered: Vec<Txn>,
+    /// How often the log began anew behind a state.
+    installs: usize,
     /// What a command makes of the log that is under way.
     change: Option<Contents>,
 }
@@ -56,9 +58,9 @@ impl MemberRecord {
         &self.log.txns
     }
 
-    /// Up to where that goes.
-    pub(crate) fn last(&self) -> Zxid {
-        self.log.last()
+    /// How often the log began anew behind a state.
+    pub(crate) fn installs(&self) -> usize {
+        self.installs
     }
 
     /// A leader sends its history, committed up to `end`.
@@ -110,6 +112,7 @@ impl MemberRecord {
     pub(crate) fn executed(&mut self, event: LogEvent) {
         match event {
             LogEvent::Cut(last) | LogEvent::Installed(last) => {
+                self.installs += usize::from(matches!(event, LogEvent::Installed(_)));
                 self.log = self.change.take().expect("a change was under way");
                 assert_eq!(self.log.last(), last, "the log ends elsewhere");
                 self.durable = last;

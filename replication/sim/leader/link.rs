@@ -131,7 +131,6 @@ impl Ensemble {
                 assert_eq!(stage, Stage::Discovery);
                 self.synchronize(member, zxid, random);
                 self.link(member).stage = Stage::Synchronizing;
-                self.do_wrong_behind_new_leader(member);
             }
             LearnerPacket::Ack { zxid } if zxid == begin => match stage {
                 Stage::Synchronizing => self.link(member).stage = Stage::Acknowledged,

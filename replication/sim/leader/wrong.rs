@@ -25,13 +25,11 @@ pub(crate) enum Wrong {
     CommitOfNothing,
     /// LEADERINFO of an epoch that is over.
     EarlierEpoch,
-    /// UPTODATE before NEWLEADER is acknowledged.
-    EarlyUpToDate,
 }
 
 impl Wrong {
     /// All of it.
-    pub(crate) const ALL: [Wrong; 9] = [
+    pub(crate) const ALL: [Wrong; 8] = [
         Wrong::Digest,
         Wrong::State,
         Wrong::Sync,
@@ -40,7 +38,6 @@ impl Wrong {
         Wrong::RepeatedProposal,
         Wrong::CommitOfNothing,
         Wrong::EarlierEpoch,
-        Wrong::EarlyUpToDate,
     ];
 }
 
@@ -62,12 +59,6 @@ impl Ensemble {
             self.link(member).is_wrong = true;
         }
         does
-    }
-
-    pub(super) fn do_wrong_behind_new_leader(&mut self, member: MemberId) {
-        if self.does_wrong_to(member, Wrong::EarlyUpToDate) {
-            self.send(member, LeaderPacket::UpToDate);
-        }
     }
 
     /// Does at once what needs no occasion.

@@ -123,8 +123,8 @@ impl Member {
         });
         let states = DeviceStates::new(self.disk.clone(), identity.directory);
         let (purger, directory) = (recovered.purger, identity.directory);
-        let process =
-            Process::new(server, states, compared, (purger, directory, self.disk.clone()));
+        let seen = (compared, self.record.borrow().installs());
+        let process = Process::new(server, states, seen, (purger, directory, self.disk.clone()));
         self.process = Some(process);
         Ok(())
     }
@@ -149,6 +149,7 @@ impl Member {
 pub(crate) fn open_copy(disk: &MemoryDisk) -> Result<Opened<MemoryDisk>, OpenError> {
     use ringkeeper_engine::device::Identity;
     let copy = disk.fork();
+    copy.process_death();
     let identity = Identity::read(&copy)?.expect("the directory is used");
     open(&dirs(&copy), &open_settings(Membership::Member(identity.server)), |_| ())
 }

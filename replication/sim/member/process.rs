@@ -65,6 +65,8 @@ pub(crate) struct Process {
     pub(crate) turn_us: Option<u64>,
     /// Steps until it ends.
     pub(crate) steps_left: Option<usize>,
+    /// How often the log has begun anew, as far as the node knows.
+    installs: usize,
     /// A dial is under way.
     pub(crate) is_dialling: bool,
     /// The connections that are open, also those whose client is gone.
@@ -78,7 +80,7 @@ impl Process {
     pub(super) fn new(
         server: Server<RecordedLeader, DeviceLog>,
         states: DeviceStates,
-        compared: Compared,
+        (compared, installs): (Compared, usize),
         (purger, directory, disk): (Purger<MemoryDisk>, DirectoryId, MemoryDisk),
     ) -> Process {
         Process {
@@ -91,6 +93,7 @@ impl Process {
             arrivals: Vec::new(),
             turn_us: None,
             steps_left: None,
+            installs,
             is_dialling: false,
             connections: BTreeSet::new(),
             ends: Vec::new(),
@@ -196,12 +199,11 @@ impl Process {
     }
 
     fn follow(&mut self, record: &RefCell<MemberRecord>) {
-        let before = self.server.has_lost_changes();
-        let reloads = self.states.reloads;
+        let (reloads, installs) = (self.states.reloads, record.borrow().installs());
         follow(self.server.node(), &mut self.states);
-        let is_replaced = self.server.has_lost_changes() && !before;
-        if is_replaced {
-            self.met.installs += usize::from(self.states.reloads == reloads);
+        let installed = installs - std::mem::replace(&mut self.installs, installs);
+        self.met.installs += installed;
+        if installed > 0 || self.states.reloads > reloads {
             self.on_replaced(record);
         }
         self.take_end();

@@ -139,6 +139,8 @@ impl World {
         let has_ended = connection.to_server.has_ended(now_us);
         let (member, incarnation) = (connection.member, connection.incarnation);
         let (shard, conn) = connection.at;
+        // What is sent to a connection that the server has closed is lost.
+        let is_lost = connection.is_closed;
         if has_ended {
             connection.is_closed = true;
         } else {
@@ -146,7 +148,7 @@ impl World {
             World::await_stream(&mut self.schedule, &mut connection.to_server, event);
         }
         self.schedule.trace_bytes(&bytes);
-        if let Some(process) = self.process_of(member, incarnation) {
+        if let Some(process) = self.process_of(member, incarnation).filter(|_| !is_lost) {
             if !bytes.is_empty() {
                 process.arrivals.push(Arrival { shard, conn, bytes: Some(bytes) });
             }

@@ -4,7 +4,6 @@ use ringkeeper_engine::snapshot::SnapshotKind;
 use ringkeeper_replication::learner::{FollowEnd, LinkEnd, ZabState};
 
 use super::super::check::applied::check_digest;
-use super::super::device_log::DeviceLog;
 use super::super::member::{Ended, Incarnation, MemberId, Process};
 use super::super::schedule::Event;
 use super::World;
@@ -286,8 +285,4 @@ impl World {
         self.met.reloads += process.states.reloads;
     }
 
-    /// The log of a running member.
-    pub(crate) fn log_of(&mut self, member: MemberId) -> Option<&mut DeviceLog> {
-        self.members[member].process.as_mut().map(Process::log)
-    }
 }

@@ -9,13 +9,13 @@ mod rest;
 
 use std::collections::BTreeMap;
 
-use ringkeeper_engine::{Millis, Zxid};
+use ringkeeper_engine::Millis;
 use ringkeeper_replication::learner::LearnerKind;
 
 pub(crate) use self::clients::{Connection, SimClient};
 use super::check::acknowledged::Acknowledged;
 use super::leader::{Ensemble, set_data};
-use super::member::{Member, MemberId, MemberSettings};
+use super::member::{Member, MemberSettings};
 use super::net::Stream;
 use super::random::Streams;
 use super::schedule::{Event, Schedule};
@@ -211,8 +211,4 @@ impl World {
         }
     }
 
-    /// Where a member's log ends, as far as it was given anything.
-    pub(crate) fn last_of(&self, member: MemberId) -> Zxid {
-        self.members[member].record.borrow().last()
-    }
 }
