@@ -51,10 +51,10 @@ impl World {
         let chance = &mut self.streams.workload;
         let (is_leaving, action) = (chance.percent(3), chance.below(3));
         let delay_us = 1 + chance.micros(self.swarm.think_us);
-        self.schedule.after(delay_us, Event::Client(client));
         if self.is_healed {
             return;
         }
+        self.schedule.after(delay_us, Event::Client(client));
         match self.clients[client].connection {
             None if action < 2 => self.connect_client(client),
             None => {}

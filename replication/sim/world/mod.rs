@@ -197,7 +197,8 @@ impl World {
             self.next_ping_us = self.schedule.now_us() + 300_000;
         }
         self.send_from_leader();
-        let delay_us = 1 + self.streams.leader.micros(self.swarm.leader_us);
+        let pace_us = if self.is_healed { 4_000 } else { self.swarm.leader_us };
+        let delay_us = 1 + self.streams.leader.micros(pace_us);
         self.schedule.after(delay_us, Event::Leader);
     }
 

@@ -4,6 +4,9 @@ use super::super::check::{progress, sessions};
 use super::super::server::database_of;
 use super::World;
 
+/// How long everything must be at rest.
+const RESTS_US: u64 = 250_000;
+
 impl World {
     /// Everything that is broken works again, and no client requests anything new.
     pub(crate) fn heal(&mut self) {
@@ -28,16 +31,18 @@ impl World {
         self.heal();
         let end_us = self.now_us() + progress::REST_US;
         let mut next_look_us = 0;
-        loop {
+        let mut rests_since_us = None;
+        // Packets that wait for their node are taken with its next tick at the latest.
+        while rests_since_us.is_none_or(|since_us| self.now_us() < since_us + RESTS_US) {
             let Some(event) = self.schedule.next(end_us) else {
                 progress::never_rests(&self.what_moves());
             };
             self.on_event(event);
             if self.now_us() >= next_look_us {
-                if self.is_at_rest() {
-                    break;
-                }
-                next_look_us = self.now_us() + 5_000;
+                let now_us = self.now_us();
+                let since_us = *rests_since_us.get_or_insert(now_us);
+                rests_since_us = self.is_at_rest().then_some(since_us);
+                next_look_us = now_us + 5_000;
             }
         }
         self.check_end();
