@@ -14,6 +14,40 @@ pub(crate) struct Outcome {
     pub(crate) seen: super::leader::Seen,
 }
 
+/// What a failure is of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum FailureClass {
+    /// Something was seen that must never be.
+    Safety,
+    /// Something never came.
+    Liveness,
+    /// The product has panicked: one of its own assertions, or worse.
+    Panic,
+}
+
+impl FailureClass {
+    /// The class of a panic in this file.
+    pub(crate) fn of(file: &str) -> FailureClass {
+        let file = file.replace('\\', "/");
+        if file.ends_with("sim/check/progress.rs") {
+            FailureClass::Liveness
+        } else if file.contains("/sim/") {
+            FailureClass::Safety
+        } else {
+            FailureClass::Panic
+        }
+    }
+
+    /// Its name in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            FailureClass::Safety => "safety",
+            FailureClass::Liveness => "liveness",
+            FailureClass::Panic => "panic",
+        }
+    }
+}
+
 /// Plays a seed. A failure is a panic.
 pub(crate) fn run(seed: u64) -> Outcome {
     let mut world = World::new(seed);
