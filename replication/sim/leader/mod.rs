@@ -141,6 +141,15 @@ impl Ensemble {
         self.lead(self.epoch + 1 + random.below(2) as u32);
     }
 
+    /// A server leads that has lost so much of what is committed.
+    pub(crate) fn forget_committed(&mut self, count: usize) {
+        let kept = self.truth.len() - count;
+        self.history.truncate(kept);
+        self.truth.truncate(kept);
+        self.truth_digests.truncate(kept);
+        self.lead(self.epoch + 1);
+    }
+
     /// A quorum has the leader's history.
     pub(crate) fn establish(&mut self) {
         if self.is_established {

@@ -165,6 +165,8 @@ impl Process {
         self.serve_all();
         self.step_ends()?;
         self.server.order(usize::MAX);
+        // Connections are closed where a state is replaced, or where clients have waited for long.
+        assert!(!self.server.has_lost_changes(), "connections are closed without a reason");
         self.step_ends()?;
         self.send(link, record, outgoing);
         self.step_ends()?;
@@ -231,9 +233,9 @@ impl Process {
         record: &RefCell<MemberRecord>,
         outgoing: &mut Vec<u8>,
     ) {
+        let Some(link) = link else { return };
         let bytes = self.leader().outgoing().to_vec();
         self.leader().sent(bytes.len());
-        let Some(link) = link else { return };
         let mut record = record.borrow_mut();
         let durable = record.durable();
         link.sent.look(&bytes, &mut record.promises, durable);

@@ -143,6 +143,12 @@ impl World {
         self.met.losses += 1;
     }
 
+    /// A leader takes over that has lost so much of what was committed.
+    pub(crate) fn forget_committed(&mut self, count: usize) {
+        (0..self.members.len()).for_each(|member| self.lose(member));
+        self.ensemble.forget_committed(count);
+    }
+
     /// Another leader takes over.
     pub(crate) fn change_leader(&mut self) {
         (0..self.members.len()).for_each(|member| self.lose(member));

@@ -10,7 +10,7 @@ mod rest;
 use std::collections::BTreeMap;
 
 use ringkeeper_engine::Millis;
-use ringkeeper_replication::learner::LearnerKind;
+use ringkeeper_replication::learner::{FollowEnd, LearnerKind};
 
 pub(crate) use self::clients::{Connection, SimClient};
 use super::check::acknowledged::Acknowledged;
@@ -36,6 +36,8 @@ pub(crate) struct Met {
     pub(crate) wipes: usize,
     pub(crate) snapshots: usize,
     pub(crate) reloads: usize,
+    /// Why links were given up by members.
+    pub(crate) ends: Vec<FollowEnd>,
     pub(crate) faults: BTreeMap<&'static str, usize>,
     pub(crate) links: super::member::Met,
 }
@@ -52,8 +54,10 @@ pub(crate) struct World {
     pub(crate) acknowledged: Acknowledged,
     /// Whether things still fail and clients still request.
     pub(crate) is_healed: bool,
-    /// The first panic of a link's end that no honest leader makes is a failure.
+    /// Whether a link that is given up for what its leader did is a failure.
     pub(crate) is_honest: bool,
+    /// A leader commits only what the test commits.
+    pub(crate) holds_commits: bool,
     connections_made: usize,
     next_ping_us: u64,
     pub(crate) met: Met,
@@ -70,6 +74,18 @@ impl World {
     /// A world in which nothing fails by itself.
     pub(crate) fn calm(kind: LearnerKind) -> World {
         World::with(Swarm::calm(kind), Streams::new(1))
+    }
+
+    /// As that, with clients that do nothing by themselves.
+    pub(crate) fn calm_with_clients(kind: LearnerKind, clients: usize) -> World {
+        let swarm = Swarm { clients, ..Swarm::calm(kind) };
+        World::with(swarm, Streams::new(1))
+    }
+
+    /// As [`World::calm`], where nothing was ever ordered.
+    pub(crate) fn calm_of_empty(kind: LearnerKind) -> World {
+        let swarm = Swarm { writes_before: 0, ..Swarm::calm(kind) };
+        World::with(swarm, Streams::new(1))
     }
 
     /// A world as the swarm says.
@@ -93,6 +109,7 @@ impl World {
         (0..swarm.writes_before)
             .for_each(|n| ensemble.write(set_data("/", &[n as u8]), NOW.wall));
         ensemble.commit(usize::MAX);
+        let is_healed = swarm.fault_us == 0;
         let mut world = World {
             is_honest: swarm.faults.wrong == 0,
             swarm,
@@ -103,7 +120,8 @@ impl World {
             clients,
             connections: BTreeMap::new(),
             acknowledged: Acknowledged::default(),
-            is_healed: false,
+            is_healed,
+            holds_commits: false,
             connections_made: 0,
             next_ping_us: 0,
             met: Met::default(),
@@ -174,7 +192,7 @@ impl World {
         let (now, chance) = (self.leader_time(), &mut self.streams.leader);
         let is_wrong = self.swarm.faults.wrong > 0 && !self.is_healed;
         match chance.below(20) {
-            0..=4 if chance.percent(self.swarm.commits) || self.is_healed => {
+            0..=4 if chance.percent(self.swarm.commits) && !self.holds_commits => {
                 self.ensemble.commit(1 + chance.below(3));
             }
             5..=6 if chance.percent(self.swarm.quorums) => self.ensemble.establish(),
@@ -187,7 +205,7 @@ impl World {
             12 if is_wrong => self.ensemble.do_wrong(),
             _ => {}
         }
-        if self.is_healed {
+        if self.is_healed && !self.holds_commits {
             self.ensemble.establish();
             self.ensemble.serve();
             self.ensemble.commit(usize::MAX);

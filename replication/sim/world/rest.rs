@@ -44,8 +44,17 @@ impl World {
                 rests_since_us = self.is_at_rest().then_some(since_us);
                 next_look_us = now_us + 5_000;
             }
+            if !self.is_at_rest_behind(rests_since_us) {
+                rests_since_us = None;
+            }
         }
         self.check_end();
+    }
+
+    /// Whether it is at rest still, at the moment at which that counts.
+    fn is_at_rest_behind(&self, since_us: Option<u64>) -> bool {
+        let is_due = since_us.is_some_and(|since_us| self.now_us() >= since_us + RESTS_US);
+        !is_due || self.is_at_rest()
     }
 
     fn is_at_rest(&self) -> bool {

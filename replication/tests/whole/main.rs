@@ -4,6 +4,7 @@
 
 mod edges;
 mod following;
+mod following_cases;
 #[path = "../../../engine/fuzz/src/frames.rs"]
 mod frames;
 mod golden;
