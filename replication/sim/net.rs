@@ -29,7 +29,13 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// Sends bytes, in pieces. Behind an end they are lost.
-    pub(crate) fn send(&mut self, bytes: &[u8], now_us: u64, latency: Latency, chance: &mut Random) {
+    pub(crate) fn send(
+        &mut self,
+        bytes: &[u8],
+        now_us: u64,
+        latency: Latency,
+        chance: &mut Random,
+    ) {
         if self.end_us.is_some() {
             return;
         }

@@ -20,10 +20,7 @@ pub(crate) struct RecordedLeader {
 
 impl RecordedLeader {
     /// Records what is learned.
-    pub(crate) fn new(
-        leader: FollowedLeader,
-        record: Rc<RefCell<MemberRecord>>,
-    ) -> RecordedLeader {
+    pub(crate) fn new(leader: FollowedLeader, record: Rc<RefCell<MemberRecord>>) -> RecordedLeader {
         RecordedLeader { leader, record, is_learning: false }
     }
 }

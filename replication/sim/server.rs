@@ -136,7 +136,6 @@ impl Server {
 }
 
 impl<L: LeaderPort> Server<L> {
-
     /// A server that was just started for the first time, and that has a leader. Its clients wait
     /// for one no longer than `hold_ms`.
     pub(crate) fn learner(settings: ServerSettings, link: L, hold_ms: i64) -> Server<L> {

@@ -1,10 +1,10 @@
 //! The thread of a member that works with whole states, on its disk in memory.
 
+use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::{Directory, DirectoryId, DiskError, MemoryDisk};
+use ringkeeper_engine::limits;
 use ringkeeper_engine::snapshot::{Meta, Writer};
 use ringkeeper_engine::tree::Progress;
-use ringkeeper_engine::database::Database;
-use ringkeeper_engine::limits;
 use ringkeeper_replication::learner::{StateOutcome, StatePort, StateTask, whole_state};
 
 use super::member::open_copy;

@@ -35,6 +35,8 @@ impl Compared {
 
 /// The state behind the last transaction of a history has the leader's digest.
 pub(crate) fn check_digest(history: &[Txn], digests: &[u64], db: &Database) {
-    let Some(expected) = history.len().checked_sub(1).and_then(|at| digests.get(at)) else { return };
+    let Some(expected) = history.len().checked_sub(1).and_then(|at| digests.get(at)) else {
+        return;
+    };
     assert_eq!(db.tree.digest(), *expected, "the digest at {}", db.applied());
 }

@@ -142,7 +142,11 @@ impl Model {
         let found = history.binary_search_by_key(&zxid, |txn| txn.zxid);
         let txn = &history[found.expect("a write has the zxid of a transaction")];
         let asked = (session, header.xid);
-        assert_eq!((txn.session, txn.cxid), asked, "a write is answered at its own zxid: {header:?}");
+        assert_eq!(
+            (txn.session, txn.cxid),
+            asked,
+            "a write is answered at its own zxid: {header:?}"
+        );
         let result = self.result.as_ref().expect("a transaction was applied");
         let mut body = Vec::new();
         let code = match result {

@@ -168,9 +168,8 @@ impl Ensemble {
     /// Whether all that was ordered is committed and has been sent to so many members.
     pub(crate) fn is_quiet(&self, members: usize) -> bool {
         let mut links = self.links.values();
-        let is_sent = links.all(|link| {
-            link.stage == Stage::Serving && link.bytes.is_empty() && link.pings == 0
-        });
+        let is_sent = links
+            .all(|link| link.stage == Stage::Serving && link.bytes.is_empty() && link.pings == 0);
         let is_committed = self.is_established && self.truth.len() == self.history.len();
         is_committed && is_sent && self.links.len() == members && self.lingering.is_empty()
     }

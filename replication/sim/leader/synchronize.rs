@@ -45,8 +45,7 @@ pub(crate) fn exact_choice(zxids: &[Zxid], last: Zxid) -> Choice {
 impl Ensemble {
     /// Sends what a learner lacks whose log ends with `last`.
     pub(super) fn synchronize(&mut self, member: MemberId, last: Zxid, random: &mut Random) {
-        let zxids: Vec<Zxid> =
-            self.history[..self.committed].iter().map(|txn| txn.zxid).collect();
+        let zxids: Vec<Zxid> = self.history[..self.committed].iter().map(|txn| txn.zxid).collect();
         let choice = match () {
             () if self.always_sends_state || random.percent(self.states) => Choice::Snap,
             () if random.percent(50) && !zxids.is_empty() => apache_choice(&zxids, last),

@@ -175,7 +175,7 @@ impl Process {
     }
 
     /// Reads what the node wants of what has arrived.
-    fn read(&mut self, link: &mut Option<MemberLink>) {
+    pub(crate) fn read(&mut self, link: &mut Option<MemberLink>) {
         if let Some(link) = link {
             while self.leader().wants_bytes() && !link.arrived.is_empty() {
                 let count = link.arrived.len().min(READ_BYTES);
@@ -200,7 +200,8 @@ impl Process {
         self.ends.push(end);
     }
 
-    fn follow(&mut self, record: &RefCell<MemberRecord>) {
+    /// What lies between node, log and leader moves on.
+    pub(crate) fn follow(&mut self, record: &RefCell<MemberRecord>) {
         let (reloads, installs) = (self.states.reloads, record.borrow().installs());
         follow(self.server.node(), &mut self.states);
         let installed = installs - std::mem::replace(&mut self.installs, installs);

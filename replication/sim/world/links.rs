@@ -3,11 +3,11 @@
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_replication::learner::Learner;
 
-use super::World;
 use super::super::check::promises::SentPackets;
 use super::super::member::{Incarnation, Member, MemberId, MemberLink};
 use super::super::net::Stream;
 use super::super::schedule::Event;
+use super::World;
 
 /// The longest time between two attempts to find a leader.
 const DIAL_US: u64 = 20_000;
@@ -74,13 +74,21 @@ impl World {
         }
         self.schedule.trace_bytes(&bytes);
         if has_ended {
-            // What was not read is lost with the socket, as behind a reset.
-            self.members[member].link = None;
-            if let Some(process) = &mut self.members[member].process {
-                process.leader().disconnect();
-            }
+            self.end_link_of(member);
         }
         self.wake(member, 1);
+    }
+
+    /// The end of a link has arrived. Behind a reset, what was not read is lost with the socket;
+    /// otherwise it is read first.
+    fn end_link_of(&mut self, member: MemberId) {
+        let is_read = self.streams.network.percent(50);
+        let mut link = self.members[member].link.take();
+        let Some(process) = &mut self.members[member].process else { return };
+        if is_read {
+            process.read(&mut link);
+        }
+        process.leader().disconnect();
     }
 
     /// A process looks for the leader. It finds one sooner or later.
@@ -135,7 +143,8 @@ impl World {
         link.is_open = false;
         let late_us = if chance.percent(30) { chance.micros(500_000) } else { 0 };
         let to_member = link.to_member.under_way();
-        link.to_member.reset(chance.below(to_member + 1), now_us + late_us);
+        let arriving = if chance.percent(30) { to_member } else { chance.below(to_member + 1) };
+        link.to_member.reset(arriving, now_us + late_us);
         let bytes = link.to_leader.reset(0, now_us);
         let got = chance.below(bytes.len() + 1);
         World::await_stream(&mut self.schedule, &mut link.to_member, Event::ToMember(member));

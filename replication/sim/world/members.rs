@@ -282,5 +282,4 @@ impl World {
         all.not_installed += met.not_installed;
         self.met.reloads += process.states.reloads;
     }
-
 }

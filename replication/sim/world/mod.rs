@@ -106,8 +106,7 @@ impl World {
         let clients = (0..swarm.clients).map(|_| SimClient::new()).collect();
         let mut ensemble = Ensemble::new();
         ensemble.states = swarm.states;
-        (0..swarm.writes_before)
-            .for_each(|n| ensemble.write(set_data("/", &[n as u8]), NOW.wall));
+        (0..swarm.writes_before).for_each(|n| ensemble.write(set_data("/", &[n as u8]), NOW.wall));
         ensemble.commit(usize::MAX);
         let is_healed = swarm.fault_us == 0;
         let mut world = World {
@@ -229,5 +228,4 @@ impl World {
             schedule.at(at_us, event);
         }
     }
-
 }

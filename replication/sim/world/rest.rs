@@ -63,7 +63,9 @@ impl World {
             && self.members.iter().all(|member| {
                 let Some(process) = &member.process else { return false };
                 let is_still = member.link.as_ref().is_some_and(|link| {
-                    link.to_leader.is_still() && link.to_member.is_still() && link.arrived.is_empty()
+                    link.to_leader.is_still()
+                        && link.to_member.is_still()
+                        && link.arrived.is_empty()
                 });
                 let leader = process.leader_ref();
                 let is_linked = leader.is_connected() && leader.outgoing().is_empty();

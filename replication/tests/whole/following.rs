@@ -65,6 +65,9 @@ fn check_met(all: &[Outcome]) {
         sum(|all| all.met.links.not_installed),
         sum(|all| all.seen.moved),
     ];
+    let (events, virtual_us) =
+        all.iter().fold((0, 0), |sum, all| (sum.0 + all.events, sum.1 + all.virtual_us));
+    assert!(events > 1_000_000 && virtual_us > 1_000_000_000, "{events} {virtual_us}");
     assert!(seldom.iter().all(|count| *count > 5), "too little was met: {seldom:?}");
 }
 
@@ -104,6 +107,8 @@ fn class_of_a_failure_is_that_of_the_file_that_noticed_it() {
     assert_eq!(of("replication/tests/whole/../../sim/check/replies.rs"), FailureClass::Safety);
     assert_eq!(of("replication/src/learner/link.rs"), FailureClass::Panic);
     assert_eq!(of("engine/src/tree/change.rs"), FailureClass::Panic);
+    let names = [FailureClass::Safety, FailureClass::Liveness, FailureClass::Panic];
+    assert_eq!(names.map(FailureClass::name), ["safety", "liveness", "panic"]);
 }
 
 /// Each planted bug is caught, with the link's own assertions off.

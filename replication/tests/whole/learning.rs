@@ -164,7 +164,9 @@ impl World {
             let is_new = writes.insert((txn.session, txn.cxid));
             assert!(is_new || is_close(txn), "a write was ordered twice: {txn:?}");
         }
-        self.clients.iter_mut().for_each(|client| client.finish(&self.server.db(), &self.server.history, true));
+        self.clients
+            .iter_mut()
+            .for_each(|client| client.finish(&self.server.db(), &self.server.history, true));
     }
 
     fn is_at_rest(&self) -> bool {

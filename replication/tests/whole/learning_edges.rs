@@ -107,7 +107,8 @@ fn nothing_is_applied_behind_a_state_that_is_not_the_leaders() {
     world.leader.wrong_digest = Some(2);
     (0..5_u8).for_each(|data| world.set(&[data]));
     world.turns();
-    let divergence = world.server.node_ref().world().leader.0.borrow().divergence.expect("the digest is wrong");
+    let divergence =
+        world.server.node_ref().world().leader.0.borrow().divergence.expect("the digest is wrong");
     assert_eq!((divergence.zxid, divergence.expected ^ 1), (Zxid(3), divergence.found));
     assert_eq!(world.server.db().applied(), Zxid(3));
     assert!(!world.client.is_settled() && world.server.last() == Zxid(6));

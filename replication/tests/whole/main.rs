@@ -2,6 +2,9 @@
 //! modules of the simulator are in `replication/sim`.
 #![expect(unreachable_pub, reason = "the fuzz targets take some of these modules as a library")]
 
+#[allow(dead_code, reason = "no elections are played here")]
+#[path = "../../../engine/tests/peer/conversation.rs"]
+mod conversation;
 mod edges;
 mod following;
 mod following_cases;
@@ -13,6 +16,7 @@ mod learning;
 mod learning_edges;
 mod mutate;
 mod order;
+mod recorded;
 #[path = "../../../engine/fuzz/src/records.rs"]
 mod records;
 #[path = "../../sim/mod.rs"]

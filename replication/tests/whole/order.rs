@@ -192,7 +192,9 @@ impl World {
         for shard in &self.server.shards {
             assert_eq!(shard.shard.outstanding(), 0, "requests are counted as under way");
         }
-        self.clients.iter_mut().for_each(|client| client.finish(&self.server.db(), &self.server.history, true));
+        self.clients
+            .iter_mut()
+            .for_each(|client| client.finish(&self.server.db(), &self.server.history, true));
     }
 
     fn is_at_rest(&self) -> bool {
