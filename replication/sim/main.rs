@@ -1,5 +1,10 @@
 //! `ringkeeper-sim`: plays seeds of the simulator, any number of them.
 #![allow(dead_code, reason = "the tests of this crate use more of these modules")]
+#![expect(clippy::disallowed_types, reason = "the program's threads share a summary")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the program measures itself; the simulation does not"
+)]
 
 mod args;
 #[path = "mod.rs"]
@@ -52,7 +57,10 @@ fn install_hook(json: bool) {
         let location = panic.location();
         let file = location.map_or("", |location| location.file());
         let line = location.map_or(0, |location| location.line());
-        let what = panic.payload_as_str().unwrap_or("a panic without a text").to_owned();
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        let what = text.unwrap_or("a panic without a text").to_owned();
         let (seed, class) = (SEED.get(), FailureClass::of(file));
         let failure = Failure { seed, class, what, at: format!("{file}:{line}") };
         eprintln!("{}", if json { failure.json() } else { failure.text() });

@@ -18,5 +18,6 @@ pub(crate) mod schedule;
 pub(crate) mod server;
 pub(crate) mod state_bytes;
 pub(crate) mod states;
+pub(crate) mod streams;
 pub(crate) mod swarm;
 pub(crate) mod world;

@@ -22,11 +22,6 @@ impl Random {
         (self.next() % end.max(1) as u64) as usize
     }
 
-    /// A time below `end_us`; 0 where there is none.
-    pub(crate) fn micros(&mut self, end_us: u64) -> u64 {
-        self.next() % end_us.max(1)
-    }
-
     /// Whether something happens that happens `in_100` times in a hundred.
     pub(crate) fn percent(&mut self, in_100: usize) -> bool {
         self.below(100) < in_100
@@ -35,36 +30,5 @@ impl Random {
     /// One of several.
     pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
-    }
-}
-
-/// One stream of chance for each concern, so that more of one does not change the others.
-pub(crate) struct Streams {
-    /// What clients request, and when.
-    pub(crate) workload: Random,
-    /// How long bytes are under way, and in which pieces.
-    pub(crate) network: Random,
-    /// How long disks take, what fails, and what survives without power.
-    pub(crate) disk: Random,
-    /// What clocks show.
-    pub(crate) clock: Random,
-    /// When processes end, stop and start, and other faults.
-    pub(crate) crash: Random,
-    /// What the leader does.
-    pub(crate) leader: Random,
-}
-
-impl Streams {
-    /// The streams of a seed.
-    pub(crate) fn new(seed: u64) -> Streams {
-        let stream = |concern: u64| Random::new(seed.wrapping_mul(8).wrapping_add(concern));
-        Streams {
-            workload: stream(1),
-            network: stream(2),
-            disk: stream(3),
-            clock: stream(4),
-            crash: stream(5),
-            leader: stream(6),
-        }
     }
 }

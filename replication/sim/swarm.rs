@@ -5,7 +5,7 @@
 use ringkeeper_replication::learner::LearnerKind;
 
 use super::net::Latency;
-use super::random::Streams;
+use super::streams::Streams;
 
 /// One choice of everything.
 #[derive(Clone, Debug)]

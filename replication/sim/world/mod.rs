@@ -17,9 +17,9 @@ use super::check::acknowledged::Acknowledged;
 use super::leader::{Ensemble, set_data};
 use super::member::{Member, MemberSettings};
 use super::net::Stream;
-use super::random::Streams;
 use super::schedule::{Event, Schedule};
 use super::server::{NOW, ServerSettings};
+use super::streams::Streams;
 use super::swarm::Swarm;
 
 /// What was met.

@@ -197,7 +197,8 @@ fn ping_is_answered_with_the_sessions_of_clients_here() {
     world.run_while(|world| world.ensemble.seen.pings == 0);
     let mut sessions: Vec<_> = world.clients.iter().map(|client| client.session()).collect();
     let mut touched = std::mem::take(&mut world.ensemble.seen.touched);
-    (sessions.sort_unstable(), touched.sort_unstable());
+    sessions.sort_unstable();
+    touched.sort_unstable();
     assert_eq!(touched, sessions);
     world.ensemble.ping();
     world.run_while(|world| world.ensemble.seen.pings == 1);
