@@ -92,6 +92,8 @@ pub struct FollowedLeader {
     link: Option<LearnerLink>,
     pub(super) is_connected: bool,
     decoder: PacketDecoder,
+    /// Packets may be among its bytes that were not wanted when they came.
+    pub(super) has_unread: bool,
     transfer: Transfer,
     effects: Vec<LinkEffect>,
     pub(super) events: LeaderEvents,
@@ -121,6 +123,7 @@ impl FollowedLeader {
             link: None,
             is_connected: false,
             decoder: PacketDecoder::new(limits.packets),
+            has_unread: false,
             transfer: Transfer::None,
             effects: Vec::new(),
             events: LeaderEvents::new(position.last),
@@ -222,7 +225,7 @@ impl FollowedLeader {
         self.members.pop_front()
     }
 
-    fn wants_packets(&self) -> bool {
+    pub(super) fn wants_packets(&self) -> bool {
         let is_free = matches!(self.transfer, Transfer::None | Transfer::Loaded(_));
         self.is_connected
             && is_free
@@ -346,7 +349,10 @@ impl FollowedLeader {
             let FollowedLeader { decoder, effects, link, .. } = self;
             let Some(link) = link else { return };
             let packet = match decoder.decode() {
-                Ok(None) => return,
+                Ok(None) => {
+                    self.has_unread = false;
+                    return;
+                }
                 Ok(Some(packet)) => LeaderPacket::read(&packet),
                 Err(bad) => Err(bad),
             };
@@ -354,6 +360,7 @@ impl FollowedLeader {
             link.step(input, effects);
             self.take_effects();
         }
+        self.has_unread = self.decoder.pending_bytes() > 0;
     }
 
     fn take_effects(&mut self) {

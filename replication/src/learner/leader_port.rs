@@ -17,7 +17,8 @@ impl LeaderPort for FollowedLeader {
     }
 
     fn has_events(&self) -> bool {
-        !self.events.is_empty()
+        // A turn of `follow` takes the packets that have waited.
+        !self.events.is_empty() || (self.has_unread && self.wants_packets())
     }
 
     fn send(&mut self, packets: &mut Vec<u8>) {

@@ -101,7 +101,7 @@ impl<T: DatabasePort> DatabasePort for Arc<T> {
 pub trait LeaderPort {
     /// What has come next.
     fn receive(&mut self) -> Option<LeaderEvent>;
-    /// Whether [`LeaderPort::receive`] has something.
+    /// Whether [`LeaderPort::receive`] has something, or will have after the link's own turn.
     fn has_events(&self) -> bool;
     /// Takes packets for the leader, and leaves none.
     fn send(&mut self, packets: &mut Vec<u8>);

@@ -11,7 +11,10 @@ const SEEDS: u64 = 300;
 /// Seeds that have failed once, and why.
 const KEPT: [(u64, &str); 5] = [
     (21, "a connection got what was sent to the one before it, which its server had closed"),
-    (28, "packets waited in the link of a node that was behind until its next tick: no rest yet"),
+    (
+        28,
+        "packets waited in the link of a node that was behind until its next tick, each batch one",
+    ),
     (8, "what a restart adds to the epochs from its log was taken for what is on the disk"),
     (23, "a fault that was set before the end came at the end: the disk failed while at rest"),
     (93, "a state that was replaced while connections were being closed was not noticed"),

@@ -161,6 +161,26 @@ fn first_link_of_an_empty_member_installs_the_leaders_state() {
     world.finish();
 }
 
+/// The link stops reading while its node is behind. What has come by then goes on as soon as the node
+/// has caught up: it does not wait for the next tick, and for no flush.
+#[test]
+fn packets_that_waited_for_their_node_wake_it() {
+    let mut world = served(LearnerKind::Follower);
+    world.holds_commits = true;
+    let last = (0..200).map(|_| write(&mut world)).last().expect("there are some");
+    world.run_while(|world| world.members[0].record.borrow().durable() < last);
+    let begin_us = world.now_us();
+    // Each ping takes the link further, and its answer none of the node's work.
+    (0..200).for_each(|_| world.ensemble.ping());
+    let last = (0..200).map(|_| write(&mut world)).last().expect("there are some");
+    world.ensemble.commit(usize::MAX);
+    world.run_while(|world| applied(world) < last);
+    let took_us = world.now_us() - begin_us;
+    assert!(took_us < 45_000, "{took_us} us");
+    world.holds_commits = false;
+    world.finish();
+}
+
 /// Bytes that are no packet end the link, and nothing else.
 #[test]
 fn garbage_of_a_leader_ends_the_link_alone() {
