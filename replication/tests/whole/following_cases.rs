@@ -161,8 +161,8 @@ fn first_link_of_an_empty_member_installs_the_leaders_state() {
     world.finish();
 }
 
-/// The link stops reading while its node is behind. What has come by then goes on as soon as the node
-/// has caught up: it does not wait for the next tick, and for no flush.
+/// The link stops reading while its node is behind. What has come by then goes on as soon as the
+/// node has caught up: it does not wait for the next tick, and for no flush.
 #[test]
 fn packets_that_waited_for_their_node_wake_it() {
     let mut world = served(LearnerKind::Follower);
