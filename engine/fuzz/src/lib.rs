@@ -12,4 +12,4 @@ pub mod properties;
 pub mod records;
 pub mod zookeeper;
 
-use sim::{ports, random, server};
+use sim::server;
