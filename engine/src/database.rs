@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::op::{self, Applying, create};
 pub use crate::op::{Change, Interest, OpResult};
-use crate::tree::{Digest, Tree};
+use crate::tree::{Digest, Misfit, Tree};
 use crate::txn::{AclMemo, BodyRef, Txn, TxnBody, TxnDigest, TxnRef};
 use crate::wire::Malformed;
 use crate::{SessionId, Zxid};
@@ -44,6 +44,17 @@ pub struct Applied {
     pub result: OpResult,
     /// What watches may fire on, in order; empty without watches.
     pub changes: Vec<Change>,
+}
+
+/// Why a record of the log is not replayed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotReplayed {
+    /// It is no transaction.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// It does not fit the state: see [`Database::try_apply`].
+    #[error("{1}")]
+    Misfit(Zxid, Misfit),
 }
 
 /// How the digest behind the transaction that was applied last compares with that of the tree.
@@ -125,13 +136,21 @@ impl Database {
         self.digests.push_back((zxid, self.tree.digest()));
     }
 
-    /// Applies one committed transaction. It cannot be refused any more.
+    /// Applies one committed transaction of this server's own order. It cannot be refused any more.
     ///
     /// Invariant: zxids arrive in order and without a gap; see [`Zxid::may_follow`].
     pub fn apply(&mut self, txn: &Txn, interest: Interest) -> Applied {
+        self.try_apply(txn, interest)
+            .unwrap_or_else(|why| panic!("{} does not fit: {why}", txn.zxid))
+    }
+
+    /// As [`Database::apply`], for a transaction of another server. One that does not fit says that
+    /// this state is not that server's. Some of it may have been applied then: the state must not
+    /// be shown to anybody, and has to be replaced.
+    pub fn try_apply(&mut self, txn: &Txn, interest: Interest) -> Result<Applied, Misfit> {
         self.check_follows(txn.zxid);
         let mut applying = Applying::new(&mut self.tree, txn.zxid, txn.time, interest);
-        let result = op::apply(&txn.body, &mut applying);
+        let result = op::apply(&txn.body, &mut applying)?;
         let changes = applying.into_changes();
         match txn.body {
             TxnBody::CreateSession { timeout_ms } => {
@@ -143,27 +162,27 @@ impl Database {
             _ => {}
         }
         self.note_applied(txn.zxid);
-        Applied { zxid: txn.zxid, result, changes }
+        Ok(Applied { zxid: txn.zxid, result, changes })
     }
 
     /// Applies a committed transaction as it stands in the log: there are no watches yet, and its
-    /// result is not needed. It does the same as [`Database::apply`], which a test holds.
-    pub fn replay(&mut self, payload: &[u8]) -> Result<(), Malformed> {
+    /// result is not needed. It does the same as [`Database::try_apply`], which a test holds.
+    pub fn replay(&mut self, payload: &[u8]) -> Result<(), NotReplayed> {
         let TxnRef { session, cxid, zxid, time, body } = TxnRef::read(payload, &mut self.acls)?;
+        let misfit = |why| NotReplayed::Misfit(zxid, why);
         match body {
             BodyRef::Create(create) => {
                 self.check_follows(zxid);
-                create::replay(&create, &mut self.tree, zxid, time);
+                create::replay(&create, &mut self.tree, zxid, time).map_err(misfit)?;
             }
             BodyRef::SetData { path, data, version } => {
                 self.check_follows(zxid);
-                let id = self.tree.find(&path).expect("a change is in the log for a node there is");
+                let id = self.tree.find(&path).ok_or(misfit(Misfit::NoNode))?;
                 self.tree.set_data(id, data, version, zxid, time);
             }
             BodyRef::Other(body) => {
                 let txn = Txn { session, cxid, zxid, time, body };
-                self.apply(&txn, Interest::None);
-                return Ok(());
+                return self.try_apply(&txn, Interest::None).map(drop).map_err(misfit);
             }
         }
         self.note_applied(zxid);
@@ -300,6 +319,73 @@ mod tests {
         }
         nodes.sort_by(|a, b| a.0.cmp(&b.0));
         nodes
+    }
+
+    fn create(path: &str, kind: NodeKind) -> TxnBody {
+        let acl = AclList::from([Acl::open()]);
+        let (op, path) = (CreateOp::Create, path.into());
+        TxnBody::Create(CreateTxn { op, path, data: None, acl, kind, parent_cversion: 1 })
+    }
+
+    #[test]
+    fn transaction_of_another_state_is_refused_and_changes_nothing() {
+        use Misfit::*;
+        use NodeKind::{Container, Ephemeral, Persistent};
+        let delete = |path: &str| TxnBody::Delete { path: path.into(), cause: DeleteCause::Client };
+        let set = |path: &str| TxnBody::SetData { path: path.into(), data: None, version: 1 };
+        let acl = AclList::from([Acl::open()]);
+        let close = |path: &str| TxnBody::CloseSession { paths: vec![path.into()] };
+        let refused = TxnBody::Error(Code::NoNode);
+        let misfits = [
+            (create("/a", Persistent), NodeExists),
+            (create("/none/b", Persistent), NoParent),
+            (create("/a/", Persistent), NoSuchKind),
+            (create("nowhere", Persistent), NoSuchKind),
+            (create("", Persistent), NoSuchKind),
+            (create("/", Persistent), NoSuchKind),
+            (create("/e/child", Container), EphemeralParent),
+            (delete("/none"), NoNode),
+            (delete("/a"), NotEmpty),
+            (delete("/"), BuiltIn),
+            (delete("/zookeeper/config"), BuiltIn),
+            (set("/none"), NoNode),
+            (TxnBody::SetAcl { path: "/none".into(), acl, version: 1 }, NoNode),
+            (close("/none"), NoNode),
+            (TxnBody::Multi(vec![set("/a"), refused]), Multi),
+            (TxnBody::Multi(vec![close("/e")]), Multi),
+        ];
+        let mut tree = Tree::new(0);
+        tree.keep_digest(Digest::Kept);
+        let mut db = Database::new(tree, []);
+        let txn = |zxid, body| Txn {
+            session: SessionId(9),
+            cxid: 1,
+            zxid: Zxid(zxid),
+            time: Millis(1),
+            body,
+        };
+        let nodes = [("/a", Persistent), ("/a/b", Persistent), ("/e", Ephemeral(SessionId(9)))];
+        for ((path, kind), zxid) in nodes.into_iter().zip(1..) {
+            db.apply(&txn(zxid, create(path, kind)), Interest::None);
+        }
+        let before = (contents(&db), db.tree.digest());
+        for (body, misfit) in misfits {
+            let txn = txn(4, body);
+            assert_eq!(db.try_apply(&txn, Interest::Watched).err(), Some(misfit), "{txn:?}");
+            let mut bytes = Vec::new();
+            txn.write(&mut bytes);
+            let refused = match db.replay(&bytes) {
+                Err(NotReplayed::Malformed(_)) => misfit,
+                Err(NotReplayed::Misfit(Zxid(4), found)) => found,
+                other => panic!("{other:?} of {txn:?}"),
+            };
+            assert_eq!(refused, misfit, "{txn:?}");
+            assert_eq!((contents(&db), db.tree.digest()), before, "{txn:?}");
+        }
+        // Bytes cannot say it: they would mean a node of another kind.
+        let unowned = txn(4, create("/b", Ephemeral(SessionId::NONE)));
+        assert_eq!(db.try_apply(&unowned, Interest::None).err(), Some(NoSuchKind));
+        db.apply(&txn(4, delete("/a/b")), Interest::None);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use crate::SessionId;
-use crate::op::{NotForwarded, Write};
+use crate::op::{NotForwarded, OpSpec, ReplyShape, Write};
 use crate::sequencer::Caller;
 use crate::wire::Put;
 use crate::wire::opcode::op;
@@ -20,19 +20,20 @@ use crate::wire::peer::LearnerPacket;
 /// again), and the link would be closed. Where it fails, `out` is as it was.
 ///
 /// The list of identities is never null, which the leader would answer with MarshallingError.
+/// Returns what the client is answered with.
 pub fn forward_write(
     caller: &Caller,
     write: &Write,
     record_bytes_max: usize,
     out: &mut Vec<u8>,
-) -> Result<(), NotForwarded> {
+) -> Result<ReplyShape, NotForwarded> {
     let mut record = Vec::new();
     let op = write.encode(&mut record)?;
     if record.len() > record_bytes_max {
         return Err(NotForwarded::TooLong);
     }
     put_request(caller, op, &record, out);
-    Ok(())
+    Ok(OpSpec::of(op).reply_shape().expect("a write has a reply"))
 }
 
 /// Appends the REQUEST for a client's sync. The leader answers with SYNC, in order.

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::MemoryDisk;
 use ringkeeper_engine::log::{
-    Completion, Fatal, Flush, FlushQueue, Generation, Group, Joined, Log, LogCapacity, LogCommand,
-    LogEvent, Preparer, Task,
+    Completion, Fatal, Flush, FlushQueue, Gauge, Generation, Group, Joined, Log, LogCapacity,
+    LogCommand, LogEvent, Preparer, Task,
 };
 use ringkeeper_replication::node::LogPort;
 
@@ -63,6 +63,11 @@ impl DeviceLog {
     /// Why the process must stop, if it must.
     pub(crate) fn failed(&self) -> Option<&Fatal> {
         self.failed.as_ref()
+    }
+
+    /// Its gauge.
+    pub(crate) fn gauge(&self) -> Gauge {
+        self.log.gauge()
     }
 
     /// Whether nothing is under way.

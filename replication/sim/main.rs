@@ -11,6 +11,7 @@ mod args;
 mod sim;
 mod summary;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
             return ExitCode::from(summary::USAGE);
         }
     };
-    install_hook(args.json);
+    install_hook(args.json, args.is_replay);
     let summary = play_all(&args);
     let exit = summary.exit_code();
     println!("{}", if args.json { summary.json() } else { summary.text() });
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
 }
 
 /// What a panic means is decided where it happens. Where panics abort, this is the end.
-fn install_hook(json: bool) {
+fn install_hook(json: bool, shows_backtrace: bool) {
     std::panic::set_hook(Box::new(move |panic| {
         let location = panic.location();
         let file = location.map_or("", |location| location.file());
@@ -64,6 +65,10 @@ fn install_hook(json: bool) {
         let (seed, class) = (SEED.get(), FailureClass::of(file));
         let failure = Failure { seed, class, what, at: format!("{file}:{line}") };
         eprintln!("{}", if json { failure.json() } else { failure.text() });
+        let backtrace = Backtrace::capture();
+        if shows_backtrace && backtrace.status() == BacktraceStatus::Captured {
+            eprintln!("{backtrace}");
+        }
         if cfg!(panic = "abort") {
             std::process::exit(i32::from(summary::exit_code(class)));
         }

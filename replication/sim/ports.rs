@@ -131,6 +131,7 @@ impl MemoryLog {
             LogCommand::Cut { after, .. } => LogEvent::Cut(self.synced.get().min(after)),
             LogCommand::Install { zxid, .. } => LogEvent::Installed(zxid),
             LogCommand::Save(epochs) => LogEvent::Saved(epochs),
+            LogCommand::MarkDiverged(zxid) => LogEvent::MarkedDiverged(zxid),
         }
     }
 }

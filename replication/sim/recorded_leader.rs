@@ -6,7 +6,7 @@ use std::rc::Rc;
 use ringkeeper_engine::Zxid;
 use ringkeeper_replication::learner::FollowedLeader;
 use ringkeeper_replication::node::LeaderPort;
-use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, SessionAttachment};
+use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
 
 use super::check::recovery::MemberRecord;
 
@@ -56,6 +56,10 @@ impl LeaderPort for RecordedLeader {
 
     fn flushed(&mut self, durable: Zxid) {
         self.leader.flushed(durable);
+    }
+
+    fn space(&mut self, space: LogSpace) {
+        self.leader.space(space);
     }
 
     fn fault(&mut self, fault: LeaderFault) {

@@ -308,7 +308,7 @@ impl<L: LeaderPort, G: LogPort> Server<L, G> {
 
     /// The leader's state takes the place of ours; the log begins behind it.
     pub(crate) fn install(&mut self, state: Database) {
-        self.node.install(state);
+        drop(self.node.install(Box::new(state)));
     }
 
     /// Sets the clocks, and nothing notices.

@@ -35,6 +35,9 @@ pub(crate) struct Swarm {
     pub(crate) quorums: usize,
     /// How often of a hundred times whole states are sent without need.
     pub(crate) states: usize,
+    /// How often of a hundred times a leader has not applied what it has committed when it
+    /// synchronizes a learner.
+    pub(crate) lags: usize,
     pub(crate) snapshot_us: u64,
     pub(crate) faults: FaultWeights,
 }
@@ -110,6 +113,7 @@ impl Swarm {
             commits: *leader.pick(&[10, 40, 100]),
             quorums: *leader.pick(&[30, 100]),
             states: *leader.pick(&[0, 25]),
+            lags: *leader.pick(&[0, 0, 10]),
             snapshot_us: *streams.disk.pick(&[50_000, 500_000, 5_000_000]),
             faults,
         }
@@ -135,6 +139,7 @@ impl Swarm {
             commits: 100,
             quorums: 100,
             states: 0,
+            lags: 0,
             snapshot_us: 5_000_000,
             faults: FaultWeights::default(),
         }

@@ -30,9 +30,39 @@ impl WriteAdmission {
     }
 }
 
+/// Whether the log of a server that has a leader can take what the leader sends. There is nothing
+/// to refuse: the leader has ordered it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogSpace {
+    /// It can.
+    Enough,
+    /// Perhaps not the next transaction.
+    Full,
+}
+
+impl LogSpace {
+    /// What a log with this capacity can take. So many bytes were learned that it has not flushed.
+    /// A transaction that takes more than [`TURN_BYTES`] may still find no space; then the flush
+    /// fails, and with it the process.
+    pub(crate) fn of(capacity: LogCapacity, unflushed: usize) -> LogSpace {
+        let wanted = TURN_BYTES + unflushed as u64;
+        if capacity.writes > wanted { LogSpace::Enough } else { LogSpace::Full }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_has_space_for_what_was_learned_and_one_transaction_more() {
+        let of =
+            |writes, unflushed| LogSpace::of(LogCapacity { writes, closes: writes }, unflushed);
+        assert_eq!(LogSpace::of(LogCapacity::UNBOUNDED, usize::MAX >> 1), LogSpace::Enough);
+        assert_eq!(of(TURN_BYTES + 501, 500), LogSpace::Enough);
+        assert_eq!(of(TURN_BYTES + 500, 500), LogSpace::Full);
+        assert_eq!(of(0, 0), LogSpace::Full);
+    }
 
     #[test]
     fn a_log_that_fills_up_first_refuses_writes_then_closes() {

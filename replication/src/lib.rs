@@ -13,7 +13,7 @@ mod plant;
 mod replica;
 mod step;
 
-pub use admission::WriteAdmission;
+pub use admission::{LogSpace, WriteAdmission};
 pub use learner::ZabState;
 pub use node::{Node, NodeSettings};
 #[cfg(feature = "plant")]

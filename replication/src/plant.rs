@@ -38,12 +38,22 @@ pub enum Bug {
     DiffCloses,
     /// A state that is replaced leaves connections open.
     SnapLeavesOpen,
+    /// The next link does not wait for the end of a load that was abandoned.
+    LoadForgotten,
+    /// Clients go on reading a state that is not the leader's.
+    DivergenceServed,
+    /// A divergence is forgotten in a restart.
+    DivergenceForgotten,
+    /// What the leader sends is appended, be there space or not.
+    FullIgnored,
+    /// A leader that is behind its own commits counts as one that has lost them.
+    LagIsLoss,
 }
 
 #[cfg(feature = "plant")]
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 15] = [
+    pub const ALL: [Bug; 20] = [
         Bug::PromiseAfterAck,
         Bug::EpochBeforeHistory,
         Bug::AckBeforeHistory,
@@ -59,6 +69,11 @@ impl Bug {
         Bug::DivergenceIgnored,
         Bug::DiffCloses,
         Bug::SnapLeavesOpen,
+        Bug::LoadForgotten,
+        Bug::DivergenceServed,
+        Bug::DivergenceForgotten,
+        Bug::FullIgnored,
+        Bug::LagIsLoss,
     ];
 }
 

@@ -6,6 +6,7 @@ use ringkeeper_engine::op::Read;
 use ringkeeper_engine::request::{Attachment, Origin, Outcome, Request};
 use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::session::LastHeard;
+use ringkeeper_engine::tree::Misfit;
 use ringkeeper_engine::txn::{Txn, TxnBody, TxnDigest};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Now, SessionId, Zxid};
@@ -111,13 +112,42 @@ impl std::fmt::Display for LeaderFault {
 
 /// The state here is another one than the leader's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Divergence {
-    /// The transaction behind which they were compared.
-    pub zxid: Zxid,
-    /// The leader's digest.
-    pub expected: u64,
-    /// Our own.
-    pub found: u64,
+pub enum Divergence {
+    /// The digests differ.
+    Digest {
+        /// The transaction behind which they were compared.
+        zxid: Zxid,
+        /// The leader's digest.
+        expected: u64,
+        /// Our own.
+        found: u64,
+    },
+    /// A transaction of the leader does not fit the state before it.
+    Misfit(Zxid, Misfit),
+}
+
+impl Divergence {
+    /// The transaction that showed it.
+    pub fn zxid(self) -> Zxid {
+        match self {
+            Divergence::Digest { zxid, .. } | Divergence::Misfit(zxid, _) => zxid,
+        }
+    }
+}
+
+impl std::fmt::Display for Divergence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Divergence::Digest { zxid, expected, found } => write!(
+                f,
+                "behind {zxid} the leader's state has the digest {expected:#x}, and this server's \
+                 has {found:#x}"
+            ),
+            Divergence::Misfit(zxid, why) => {
+                write!(f, "the leader's transaction {zxid} does not fit this server's state: {why}")
+            }
+        }
+    }
 }
 
 /// The effects of the steps since it was last emptied.

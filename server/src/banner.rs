@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use ringkeeper_engine::Zxid;
 
-use crate::config::{Paint, Settings};
+use crate::config::{Ensemble, Paint, PeerAddress, Settings};
 
 /// What a person sees when the server is ready.
 pub(crate) struct Banner<'a> {
@@ -26,7 +26,7 @@ pub(crate) struct Banner<'a> {
 }
 
 impl Banner<'_> {
-    /// At most eight lines. To a terminal or a pipe alike, on standard output.
+    /// At most nine lines. To a terminal or a pipe alike, on standard output.
     pub(crate) fn print(&self, fused: bool) {
         let out = io::stdout();
         let paint = Paint::for_stdout();
@@ -40,10 +40,43 @@ impl Banner<'_> {
         let _ = writeln!(out, "  log      {}", self.device);
         let _ = writeln!(out, "  sockets  {io}, {threads}");
         let _ = writeln!(out, "  clients  {}", self.address);
+        if let Some(ensemble) = &self.settings.ensemble {
+            let _ = writeln!(out, "  member   {}", member(ensemble));
+        }
         if let Some(http) = self.http {
             let _ = writeln!(out, "  http     {http}");
         }
-        let _ = writeln!(out, "{}", paint.bold(&format!("ready in {} ms", self.ready_ms)));
+        let ready_ms = self.ready_ms;
+        let last = match self.settings.ensemble {
+            Some(_) => format!("started in {ready_ms} ms, looking for the leader"),
+            None => format!("ready in {ready_ms} ms"),
+        };
+        let _ = writeln!(out, "{}", paint.bold(&last));
         let _ = out.flush();
+    }
+}
+
+/// What this server is in its ensemble, and which servers it will ask.
+fn member(ensemble: &Ensemble) -> String {
+    let others = ensemble.voters().filter(|voter| voter.id != ensemble.id);
+    let asked = others.map(|voter| {
+        let addresses: Vec<String> = voter.addresses.iter().map(PeerAddress::election).collect();
+        format!("{} at {}", voter.id.0, addresses.join(" or "))
+    });
+    let asked: Vec<String> = asked.collect();
+    let (id, role) = (ensemble.id.0, ensemble.role.word());
+    format!("{id}, {role}; asks {} who leads", asked.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ensemble::tests::observer_of_three;
+
+    #[test]
+    fn member_names_its_role_and_whom_it_asks() {
+        let text = "4, observer; asks 1 at 127.0.0.1:24031, 2 at 127.0.0.1:24032, 3 at \
+                    127.0.0.1:24033 who leads";
+        assert_eq!(member(&observer_of_three()), text);
     }
 }

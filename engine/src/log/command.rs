@@ -30,6 +30,8 @@ pub enum LogCommand {
     },
     /// See [`Log::save_epochs`].
     Save(Epochs),
+    /// See [`Log::mark_diverged`].
+    MarkDiverged(Zxid),
 }
 
 impl LogCommand {
@@ -37,7 +39,7 @@ impl LogCommand {
     pub fn begins_generation(self) -> bool {
         match self {
             LogCommand::Cut { .. } | LogCommand::Install { .. } => true,
-            LogCommand::Save(_) => false,
+            LogCommand::Save(_) | LogCommand::MarkDiverged(_) => false,
         }
     }
 }
@@ -71,6 +73,8 @@ pub enum LogEvent {
     NotInstalled(Zxid),
     /// The epochs are noted.
     Saved(Epochs),
+    /// It is noted that the state behind this transaction is not the leader's.
+    MarkedDiverged(Zxid),
 }
 
 /// An event, and the history that it is about.
@@ -95,6 +99,9 @@ impl<D: Directory> Log<D> {
                 result => result.map(|()| LogEvent::Installed(zxid)),
             },
             LogCommand::Save(epochs) => self.save_epochs(epochs).map(|()| LogEvent::Saved(epochs)),
+            LogCommand::MarkDiverged(zxid) => {
+                self.mark_diverged(zxid).map(|()| LogEvent::MarkedDiverged(zxid))
+            }
         }
     }
 }

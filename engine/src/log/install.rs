@@ -11,7 +11,7 @@
 //! 4. all snapshots but the received one are removed;
 //! 5. the received one gets the name of a snapshot;
 //! 6. an empty segment behind it begins the new log;
-//! 7. the intent is erased.
+//! 7. the intent is erased, and with it a note that the old state was not the leader's.
 
 use std::io::ErrorKind;
 
@@ -47,7 +47,7 @@ impl<D: Directory> Log<D> {
         self.identity.save(&self.dirs.snapshots)?;
         replace(&self.dirs, zxid)?;
         let active = begin(&self.dirs.log, &self.identity, &self.gauge, zxid)?;
-        self.identity.intent = None;
+        (self.identity.intent, self.identity.diverged) = (None, None);
         self.identity.save(&self.dirs.snapshots)?;
         self.active = active;
         (self.last, self.chain) = (zxid, End::default().chain);

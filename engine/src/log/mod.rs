@@ -34,6 +34,7 @@ mod queue;
 mod read_ahead;
 mod recover;
 mod refusal;
+mod reload;
 mod repair;
 mod survey;
 mod txn_window;
@@ -51,6 +52,7 @@ pub use purge::{Purged, Purger};
 pub use queue::{Flush, FlushQueue, Idle, Joined, Task};
 pub use recover::{Recovered, recover};
 pub use refusal::{BadSnapshots, Proof, Refusal};
+pub use reload::reload;
 pub use repair::{Repaired, repair_plan, repair_truncate};
 pub use txn_window::{Coverage, TxnChunk, TxnWindow, WindowLimit};
 
@@ -209,6 +211,19 @@ impl<D: Directory> Log<D> {
         }
         self.failed = true;
         self.identity.epochs = epochs;
+        self.identity.save(&self.dirs.snapshots)?;
+        self.failed = false;
+        Ok(())
+    }
+
+    /// Notes durably that the state is another one than the leader's from this transaction on. A
+    /// start offers nothing of it then; [`Log::install`] erases the note.
+    pub fn mark_diverged(&mut self, zxid: Zxid) -> Result<(), Fatal> {
+        if self.failed {
+            return Err(Fatal::Failed);
+        }
+        self.failed = true;
+        self.identity.diverged = Some(zxid);
         self.identity.save(&self.dirs.snapshots)?;
         self.failed = false;
         Ok(())

@@ -2,6 +2,7 @@
 
 use crate::Zxid;
 use crate::device::{Intent, Renumbered};
+use crate::tree::Misfit;
 
 /// Something that recovery did and that an operator should know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +27,13 @@ pub enum Note {
     Renumbered(Renumbered),
     /// A change of the log that the last process did not live to finish is finished now.
     Resumed(Intent),
+    /// A transaction of the log does not fit the state before it, which ends there.
+    Diverged {
+        /// The transaction.
+        zxid: Zxid,
+        /// Why.
+        why: Misfit,
+    },
     /// Flushes do not wait for the disk (`forceSync=no`).
     Unsynced,
     /// The log was written without waiting for the disk, and its end is damaged. Acknowledged
@@ -63,6 +71,11 @@ impl std::fmt::Display for Note {
             Note::Resumed(Intent::Install(zxid)) => write!(
                 f,
                 "the last process ended while it took over a state received at {zxid}; that is done"
+            ),
+            Note::Diverged { zxid, why } => write!(
+                f,
+                "transaction {zxid} of the log does not fit the state of this server ({why}): the \
+                 state of the leader is taken over as a whole before clients are served"
             ),
             Note::Unsynced => f.write_str(
                 "forceSync=no: writes are acknowledged before they are on the disk, and a power \

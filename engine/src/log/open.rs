@@ -6,7 +6,8 @@
 use super::note::Note;
 use super::recover::{Recovered, recover};
 use super::refusal::Refusal;
-use super::{Dirs, Settings};
+use super::{Dirs, Settings, refuse};
+use crate::Zxid;
 use crate::database::{CommitStatus, Database};
 use crate::device::{BadIdentity, Directory, DiskError, Epochs, Identity, Life, Membership};
 use crate::snapshot::{self, Loading, Stage, keep_digest};
@@ -33,7 +34,8 @@ pub struct OpenSettings {
 
 /// Directories that were opened.
 pub struct Opened<D: Directory> {
-    /// Whose they are.
+    /// Whose they are. Where [`Identity::diverged`] says so, a member offers its leader nothing; its
+    /// database may end before its log.
     pub identity: Identity,
     /// What a member may not fall behind, now that the end of the log is known.
     pub epochs: Epochs,
@@ -62,6 +64,17 @@ pub enum OpenError {
         /// The directory of the snapshots.
         directory: String,
     },
+    /// A server on its own would serve a state that its ensemble does not have.
+    #[error(
+        "the state in {directory} is not that of its ensemble since transaction {zxid}; start it as \
+         a member, to take the ensemble's over, or on an empty directory"
+    )]
+    Diverged {
+        /// The directory of the snapshots.
+        directory: String,
+        /// The transaction.
+        zxid: Zxid,
+    },
     /// The log or the snapshots are not usable.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -77,15 +90,27 @@ pub fn open<D: Directory>(
     if !settings.autocreate && identity.life == Life::New {
         forbid_empty(dirs)?;
     }
+    let is_member = matches!(settings.membership, Membership::Member(_));
+    if let (Some(zxid), false) = (identity.diverged, is_member) {
+        return Err(OpenError::Diverged { directory: directory(dirs), zxid });
+    }
     let mut loading = Loading::new(settings.seed, on_stage);
+    if is_member {
+        loading = loading.ending_before_misfit();
+    }
     let mut recovered = recover(dirs, &mut identity, &settings.log, &mut loading)?;
     recovered.notes.extend(renumbered.map(Note::Renumbered));
+    if let Some((zxid, why)) = loading.misfit() {
+        recovered.log.mark_diverged(zxid).map_err(refuse)?;
+        identity.diverged = Some(zxid);
+        recovered.notes.push(Note::Diverged { zxid, why });
+    }
     let mut db = loading.finish();
     if dirs.snapshots.list()?.iter().any(|entry| entry.name == INITIALIZE) {
         dirs.snapshots.remove(INITIALIZE)?;
     }
     keep_digest(&mut db.tree, settings.digest, dirs.snapshots.threads());
-    if matches!(settings.membership, Membership::Member(_)) {
+    if is_member {
         db.set_commit_status(CommitStatus::Unknown);
     }
     let epochs = identity.epochs.recovered(recovered.last);
@@ -98,17 +123,20 @@ fn forbid_empty<D: Directory>(dirs: &Dirs<D>) -> Result<(), OpenError> {
     if entries.iter().any(|entry| state(&entry.name)) {
         return Ok(());
     }
-    let directory = dirs.snapshots.path_of("").trim_end_matches('/').to_owned();
-    Err(OpenError::Empty { directory })
+    Err(OpenError::Empty { directory: directory(dirs) })
+}
+
+fn directory<D: Directory>(dirs: &Dirs<D>) -> String {
+    dirs.snapshots.path_of("").trim_end_matches('/').to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::device::MemoryDisk;
-    use crate::log::Group;
+    use crate::log::{Group, LogCommand, LogEvent};
     use crate::txn::{Txn, TxnBody};
-    use crate::{Millis, SessionId, Zxid};
+    use crate::{Millis, SessionId};
 
     fn settings() -> OpenSettings {
         OpenSettings {
@@ -152,6 +180,48 @@ mod tests {
         assert!(note.to_string().contains("was server 3 and is server 4 from now on"), "{note}");
         assert_eq!((opened.recovered.last, opened.epochs), (Zxid(1), Epochs::default()));
         assert_eq!(opened.db.commit_status(), CommitStatus::Committed, "its own quorum");
+    }
+
+    /// The log of a member holds what its leader has sent, be it for another state.
+    #[test]
+    fn member_whose_log_does_not_fit_its_state_ends_before_that_and_says_so() {
+        let dirs = dirs();
+        let mut group = Group::new();
+        let txn = |zxid, body| {
+            let (session, time) = (SessionId(5), Millis(1));
+            Txn { session, cxid: 0, zxid: Zxid(zxid), time, body }
+        };
+        let opens = || TxnBody::CreateSession { timeout_ms: 4_000 };
+        let path = "/none".into();
+        group.push(&txn(1, opens()));
+        group.push(&txn(2, TxnBody::SetData { path, data: None, version: 1 }));
+        group.push(&txn(3, opens()));
+        let alone = OpenSettings { membership: Membership::Alone(3), ..settings() };
+        let mut opened = open(&dirs, &alone, |_| ()).unwrap();
+        opened.recovered.log.flush(&mut group).unwrap();
+        drop(opened);
+        let refused = open(&dirs, &alone, |_| ()).err().expect("it is refused");
+        assert!(matches!(refused, OpenError::Refused(Refusal::Replay { .. })), "{refused}");
+        for notes in [1, 1] {
+            let opened = open(&dirs, &settings(), |_| ()).unwrap();
+            assert_eq!((opened.db.applied(), opened.recovered.last), (Zxid(1), Zxid(3)));
+            assert_eq!(opened.identity.diverged, Some(Zxid(2)));
+            assert_eq!(opened.recovered.notes.len(), notes, "{:?}", opened.recovered.notes);
+        }
+        let refused = open(&dirs, &alone, |_| ()).err().expect("its state is not to be served");
+        assert!(matches!(refused, OpenError::Diverged { zxid: Zxid(2), .. }), "{refused}");
+    }
+
+    #[test]
+    fn divergence_that_is_noted_is_known_at_the_next_start() {
+        let dirs = dirs();
+        let mut opened = open(&dirs, &settings(), |_| ()).unwrap();
+        let event = opened.recovered.log.execute(LogCommand::MarkDiverged(Zxid(7))).unwrap();
+        assert_eq!(event, LogEvent::MarkedDiverged(Zxid(7)));
+        opened.recovered.log.save_epochs(Epochs { promised: 2, current: 1 }).unwrap();
+        let opened = open(&dirs, &settings(), |_| ()).unwrap();
+        assert_eq!(opened.identity.diverged, Some(Zxid(7)));
+        assert_eq!(opened.epochs, Epochs { promised: 2, current: 1 });
     }
 
     #[test]

@@ -91,7 +91,10 @@ fn resume<D: Directory>(
     let Some(intent) = identity.intent else { return Ok(()) };
     match intent {
         Intent::Cut(last) => cut::resume(dirs, identity, last)?,
-        Intent::Install(zxid) => install::resume(dirs, identity, settings, zxid)?,
+        Intent::Install(zxid) => {
+            install::resume(dirs, identity, settings, zxid)?;
+            identity.diverged = None;
+        }
     }
     identity.intent = None;
     identity.save(&dirs.snapshots)?;

@@ -7,7 +7,7 @@ use super::apply::{Applying, OpResult};
 use super::audited::{Action, Operation};
 use super::outstanding::Znode;
 use super::prepare::Prepare;
-use crate::tree::{NewNode, Tree};
+use crate::tree::{Misfit, NewNode, Tree};
 use crate::txn::{CreateOp, CreateRef, CreateTxn, NodeKind, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
@@ -223,8 +223,8 @@ fn numbered(prefix: &str, sequence: i32) -> Arc<str> {
 }
 
 /// Applies a creation that was prepared.
-pub(crate) fn apply(create: &CreateTxn, applying: &mut Applying<'_>) -> OpResult {
-    let id = applying.tree.create(NewNode {
+pub(crate) fn apply(create: &CreateTxn, applying: &mut Applying<'_>) -> Result<OpResult, Misfit> {
+    let id = applying.tree.try_create(NewNode {
         path: &create.path,
         data: create.data.as_deref(),
         acl: &create.acl,
@@ -232,16 +232,21 @@ pub(crate) fn apply(create: &CreateTxn, applying: &mut Applying<'_>) -> OpResult
         zxid: applying.zxid,
         time: applying.time,
         parent_cversion: create.parent_cversion,
-    });
+    })?;
     applying.created(&create.path, id);
     let stat = applying.tree.stat(id);
-    OpResult::Created { op: create.op, path: create.path.clone(), stat: Box::new(stat) }
+    Ok(OpResult::Created { op: create.op, path: create.path.clone(), stat: Box::new(stat) })
 }
 
 /// Applies a creation that stands in the log, where its result is not needed. It does the same to
 /// the tree as [`apply`]; a test of [`crate::database`] compares the two.
-pub(crate) fn replay(create: &CreateRef<'_>, tree: &mut Tree, zxid: Zxid, time: Millis) {
-    tree.create(NewNode {
+pub(crate) fn replay(
+    create: &CreateRef<'_>,
+    tree: &mut Tree,
+    zxid: Zxid,
+    time: Millis,
+) -> Result<(), Misfit> {
+    tree.try_create(NewNode {
         path: &create.path,
         data: create.data,
         acl: &create.acl,
@@ -249,5 +254,6 @@ pub(crate) fn replay(create: &CreateRef<'_>, tree: &mut Tree, zxid: Zxid, time: 
         zxid,
         time,
         parent_cversion: create.parent_cversion,
-    });
+    })?;
+    Ok(())
 }

@@ -6,6 +6,7 @@ use super::Write;
 use super::apply::{Applying, OpResult};
 use super::audited::{Action, Operation};
 use super::prepare::Prepare;
+use crate::tree::Misfit;
 use crate::txn::{DeleteCause, NodeKind, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
@@ -102,9 +103,9 @@ pub(crate) fn remove(path: &Arc<str>, prepare: &mut Prepare<'_>) -> Result<(), C
 }
 
 /// Applies a deletion that was prepared.
-pub(crate) fn apply(path: &Arc<str>, applying: &mut Applying<'_>) -> OpResult {
-    let id = applying.tree.find(path).expect("a deletion was prepared for a node that exists");
+pub(crate) fn apply(path: &Arc<str>, applying: &mut Applying<'_>) -> Result<OpResult, Misfit> {
+    let id = applying.tree.deletable(path)?;
     applying.deleted(path, id);
     applying.tree.delete(id, applying.zxid);
-    OpResult::Deleted
+    Ok(OpResult::Deleted)
 }

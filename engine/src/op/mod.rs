@@ -46,6 +46,7 @@ pub use read::{Read, ReadDone, ReadReply, read, read_owned};
 pub use table::{OpClass, OpSpec, ReplyShape};
 
 use crate::acl::AuthSettings;
+use crate::tree::Misfit;
 use crate::txn::TxnBody;
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Put, Reader};
@@ -153,8 +154,9 @@ impl Write {
     }
 }
 
-/// Applies what was prepared. It cannot be refused any more.
-pub(crate) fn apply(body: &TxnBody, applying: &mut Applying<'_>) -> OpResult {
+/// Applies what was prepared. It cannot be refused any more; where it does not fit, some of it may
+/// have been applied.
+pub(crate) fn apply(body: &TxnBody, applying: &mut Applying<'_>) -> Result<OpResult, Misfit> {
     match body {
         TxnBody::Create(create) => create::apply(create, applying),
         TxnBody::Delete { path, .. } => delete::apply(path, applying),
@@ -163,11 +165,11 @@ pub(crate) fn apply(body: &TxnBody, applying: &mut Applying<'_>) -> OpResult {
         }
         TxnBody::Reconfig { data, version } => reconfig::apply(data.as_deref(), *version, applying),
         TxnBody::SetAcl { path, acl, version } => set_acl::apply(path, acl, *version, applying),
-        TxnBody::Check { .. } => OpResult::Checked,
+        TxnBody::Check { .. } => Ok(OpResult::Checked),
         TxnBody::Multi(bodies) => multi::apply(bodies, applying),
-        TxnBody::CreateSession { .. } => OpResult::SessionOpened,
+        TxnBody::CreateSession { .. } => Ok(OpResult::SessionOpened),
         TxnBody::CloseSession { paths } => session::apply_close(paths, applying),
-        TxnBody::Error(code) => OpResult::Refused(*code),
+        TxnBody::Error(code) => Ok(OpResult::Refused(*code)),
     }
 }
 
@@ -206,7 +208,7 @@ pub struct Reading<'a> {
 impl Reading<'_> {
     /// The zxid that the reply carries.
     pub fn zxid(&self) -> Zxid {
-        self.tree.applied()
+        self.tree.reply_zxid()
     }
 
     /// Whether the connection has one of the permissions on a node.

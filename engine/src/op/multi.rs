@@ -3,6 +3,7 @@
 use super::apply::{Applying, OpResult};
 use super::prepare::Prepare;
 use super::{NotForwarded, ReplyShape, Write, check, create, delete, set_data, write_reply};
+use crate::tree::Misfit;
 use crate::txn::TxnBody;
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Put, Reader};
@@ -135,13 +136,15 @@ fn refusals(count: usize, failed: usize, code: Code) -> Vec<TxnBody> {
     (0..count).map(|index| TxnBody::Error(at(index))).collect()
 }
 
-/// Applies a multi that was prepared.
-pub(crate) fn apply(bodies: &[TxnBody], applying: &mut Applying<'_>) -> OpResult {
-    let each = |body| {
-        assert!(is_allowed(body), "a multi was prepared with an operation that it cannot hold");
-        super::apply(body, applying)
-    };
-    OpResult::Multi(bodies.iter().map(each).collect())
+/// Applies a multi that was prepared: all of its parts are refusals, or none is.
+pub(crate) fn apply(bodies: &[TxnBody], applying: &mut Applying<'_>) -> Result<OpResult, Misfit> {
+    let refusals = bodies.iter().filter(|body| matches!(body, TxnBody::Error(_))).count();
+    if !bodies.iter().all(is_allowed) || (refusals > 0 && refusals < bodies.len()) {
+        return Err(Misfit::Multi);
+    }
+    let results: Result<Vec<OpResult>, Misfit> =
+        bodies.iter().map(|body| super::apply(body, applying)).collect();
+    results.map(OpResult::Multi)
 }
 
 /// Sessions, members of the ensemble and other multis cannot be part of a multi.

@@ -6,6 +6,7 @@ use super::apply::{Applying, OpResult};
 use super::prepare::Prepare;
 use super::{Write, set_data};
 use crate::Code;
+use crate::tree::Misfit;
 use crate::txn::{CONFIG_NODE, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Put, Reader};
@@ -57,9 +58,13 @@ pub fn prepare(prepare: &Prepare<'_>) -> Result<TxnBody, Code> {
 }
 
 /// Applies a change of the members: new data of the node that shows them, with its watches.
-pub(crate) fn apply(data: Option<&[u8]>, version: i32, applying: &mut Applying<'_>) -> OpResult {
-    set_data::apply(&Arc::from(CONFIG_NODE), data, version, applying);
+pub(crate) fn apply(
+    data: Option<&[u8]>,
+    version: i32,
+    applying: &mut Applying<'_>,
+) -> Result<OpResult, Misfit> {
+    set_data::apply(&Arc::from(CONFIG_NODE), data, version, applying)?;
     let id = applying.tree.find(CONFIG_NODE).expect("every tree has it");
     let stat = Box::new(applying.tree.stat(id));
-    OpResult::Reconfigured { data: data.map(Box::from), stat }
+    Ok(OpResult::Reconfigured { data: data.map(Box::from), stat })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::apply::{Applying, OpResult};
 use super::delete;
 use super::prepare::Prepare;
+use crate::tree::Misfit;
 use crate::txn::{NodeKind, TxnBody};
 
 /// The transaction that ends a session: every ephemeral node that it will own goes in one zxid.
@@ -25,9 +26,12 @@ pub fn prepare_close(prepare: &mut Prepare<'_>) -> TxnBody {
 }
 
 /// Applies the end of a session.
-pub(crate) fn apply_close(paths: &[Arc<str>], applying: &mut Applying<'_>) -> OpResult {
+pub(crate) fn apply_close(
+    paths: &[Arc<str>],
+    applying: &mut Applying<'_>,
+) -> Result<OpResult, Misfit> {
     for path in paths {
-        delete::apply(path, applying);
+        delete::apply(path, applying)?;
     }
-    OpResult::SessionClosed
+    Ok(OpResult::SessionClosed)
 }

@@ -6,6 +6,7 @@ use super::Write;
 use super::apply::{Applying, OpResult};
 use super::audited::{Action, Operation, acl_text};
 use super::prepare::Prepare;
+use crate::tree::Misfit;
 use crate::txn::{AclList, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
@@ -76,8 +77,8 @@ pub(crate) fn apply(
     acl: &AclList,
     version: i32,
     applying: &mut Applying<'_>,
-) -> OpResult {
-    let id = applying.tree.find(path).expect("a change was prepared for a node that exists");
+) -> Result<OpResult, Misfit> {
+    let id = applying.tree.find(path).ok_or(Misfit::NoNode)?;
     applying.tree.set_acl(id, acl, version);
-    OpResult::AclSet(Box::new(applying.tree.stat(id)))
+    Ok(OpResult::AclSet(Box::new(applying.tree.stat(id))))
 }

@@ -6,6 +6,7 @@ use super::Write;
 use super::apply::{Applying, OpResult};
 use super::audited::{Action, Operation};
 use super::prepare::Prepare;
+use crate::tree::Misfit;
 use crate::txn::TxnBody;
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
@@ -78,9 +79,9 @@ pub(crate) fn apply(
     data: Option<&[u8]>,
     version: i32,
     applying: &mut Applying<'_>,
-) -> OpResult {
-    let id = applying.tree.find(path).expect("a change was prepared for a node that exists");
+) -> Result<OpResult, Misfit> {
+    let id = applying.tree.find(path).ok_or(Misfit::NoNode)?;
     applying.tree.set_data(id, data, version, applying.zxid, applying.time);
     applying.data_changed(path, id);
-    OpResult::Set(Box::new(applying.tree.stat(id)))
+    Ok(OpResult::Set(Box::new(applying.tree.stat(id))))
 }

@@ -7,6 +7,7 @@ use OpClass::{Auth, Internal, Local, Ordered, Read, Write};
 use ReplyShape::{DataAndStat, Empty, Multi, Path, PathAndStat, Stat};
 
 use super::audited::Operation;
+use crate::txn::TxnBody;
 use crate::wire::opcode::op;
 
 /// What is known of one operation.
@@ -59,6 +60,22 @@ pub enum ReplyShape {
     DataAndStat,
     /// The results of a multi.
     Multi,
+}
+
+impl ReplyShape {
+    /// Whether a transaction is what a request with such a reply can come to. A leader may send
+    /// anything; a refusal answers everything.
+    pub fn is_answered_by(self, body: &TxnBody) -> bool {
+        match body {
+            TxnBody::Error(_) => true,
+            TxnBody::Create(_) => matches!(self, ReplyShape::Path | ReplyShape::PathAndStat),
+            TxnBody::Delete { .. } | TxnBody::Check { .. } => self == ReplyShape::Empty,
+            TxnBody::SetData { .. } | TxnBody::SetAcl { .. } => self == ReplyShape::Stat,
+            TxnBody::Reconfig { .. } => self == ReplyShape::DataAndStat,
+            TxnBody::Multi(_) => self == ReplyShape::Multi,
+            TxnBody::CreateSession { .. } | TxnBody::CloseSession { .. } => false,
+        }
+    }
 }
 
 /// The histograms of latencies.

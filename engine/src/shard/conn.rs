@@ -11,7 +11,7 @@ use crate::op::{OpClass, OpSpec, ReplyShape};
 use crate::session::LastHeard;
 use crate::wire::Id;
 use crate::wire::header::RequestHeader;
-use crate::{Code, Millis, SessionId, limits};
+use crate::{Code, Millis, SessionId, Zxid, limits};
 
 /// How far the conversation has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,6 +138,8 @@ pub struct Conn {
     pub attached: Option<Attached>,
     /// The identities that the client has proven.
     pub ids: Arc<[Id]>,
+    /// The last zxid that the client had seen when it connected. The state here is not older.
+    pub seen: Zxid,
     /// The flag of the connect request, echoed in its answer.
     pub read_only: Option<bool>,
     /// Monotonic milliseconds of the accept.
@@ -177,6 +179,7 @@ impl Conn {
             in_flight: 0,
             attached: None,
             ids: Arc::from([ip]),
+            seen: Zxid::ZERO,
             read_only: None,
             accepted: now.mono,
             opening_us: None,

@@ -65,11 +65,11 @@ impl Shard {
         self.counters.connection_requests += 1;
         let Ok(request) = ConnectRequest::read(payload) else { return conn.abort() };
         // A server must not show a client a state older than one that it has already seen.
-        if request.last_zxid_seen > 0
-            && Zxid::from_wire(request.last_zxid_seen) > moment.db.applied()
-        {
+        let seen = Zxid::from_wire(request.last_zxid_seen.max(0));
+        if seen > moment.db.applied() {
             return conn.abort();
         }
+        conn.seen = seen;
         conn.read_only = request.read_only;
         conn.phase = Phase::Opening;
         let timeout_ms = request.timeout_ms;

@@ -55,7 +55,7 @@ impl Shard {
             ids: &conn.ids,
             session: conn.session(),
         };
-        let (start, zxid) = (conn.out.len(), reading.zxid());
+        let (start, zxid) = (conn.out.len(), reading.zxid().max(conn.seen));
         let frame = ReplyFrame::begin(&mut conn.out, arrival.header.xid, zxid, Code::Ok);
         let answer = read(arrival.header.op, &mut arrival.reader(), reading, &mut conn.out);
         if let Some((path, kind)) = answer.watch {

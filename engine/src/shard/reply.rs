@@ -7,13 +7,14 @@ use crate::Millis;
 use crate::wire::header::ReplyFrame;
 
 impl Shard {
-    /// Appends a reply and counts it.
+    /// Appends a reply and counts it. Its zxid is not before what the client has seen elsewhere.
     pub(super) fn reply(
         &mut self,
         turn: &mut Turn<'_>,
-        reply: Reply,
+        mut reply: Reply,
         body: impl FnOnce(&mut Vec<u8>),
     ) {
+        reply.zxid = reply.zxid.max(turn.conn.seen);
         let out = &mut turn.conn.out;
         let start = out.len();
         let frame = ReplyFrame::begin(out, reply.header.xid, reply.zxid, reply.code);

@@ -203,7 +203,7 @@ impl Shard {
     /// Answers a request here, now or in its turn.
     fn serve_in_turn(&mut self, turn: &mut Turn<'_>, arrival: Arrival<'_>) {
         if turn.conn.pipeline.is_empty() {
-            self.serve(turn, arrival, turn.moment.db.applied());
+            self.serve(turn, arrival, turn.moment.db.tree.reply_zxid());
             return self.settings.requests.free_bytes(arrival.bytes());
         }
         self.in_turn(turn.conn, Slot::Local(arrival.to_waiting()));
@@ -214,7 +214,7 @@ impl Shard {
         self.settings.requests.free_bytes(arrival.bytes());
         let Arrival { header, since_us, .. } = arrival;
         if turn.conn.pipeline.is_empty() {
-            return self.reply_refusal(turn, arrival.reply(turn.moment.db.applied(), code));
+            return self.reply_refusal(turn, arrival.reply(turn.moment.db.tree.reply_zxid(), code));
         }
         self.in_turn(turn.conn, Slot::Refused { header, code, since_us });
     }

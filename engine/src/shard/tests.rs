@@ -10,7 +10,8 @@ use crate::op::OpSpec;
 use crate::request::{Answer, Attachment, Grant, Outcome, ShardMessage};
 use crate::session::SessionTable;
 use crate::throttle::RequestLimits;
-use crate::tree::Tree;
+use crate::tree::{NewNode, Tree};
+use crate::txn::NodeKind;
 use crate::{Millis, Zxid};
 
 const NOW: Now = Now { wall: Millis(0), mono: Millis(0) };
@@ -156,5 +157,35 @@ fn an_operation_without_a_record_is_answered_ordered_or_ends_the_connection() {
         let conn = shard.conn(id).expect("open");
         let served = !conn.out.is_empty() || conn.in_flight > 0;
         assert!(served || conn.phase == Phase::Closing, "{}", spec.name);
+    }
+}
+
+/// A state at the beginning of an epoch says the newest zxid in it, or what its client has seen.
+#[test]
+fn replies_at_the_beginning_of_an_epoch_carry_a_zxid_that_a_next_state_has_as_well() {
+    let mut tree = Tree::new(0);
+    let (acl, kind) = (crate::txn::AclList::from([crate::wire::Acl::open()]), NodeKind::Container);
+    let (zxid, time) = (Zxid::new(1, 7), Millis(1));
+    let new = NewNode { path: "/a", data: None, acl: &acl, kind, zxid, time, parent_cversion: 1 };
+    tree.create(new);
+    tree.set_applied(Zxid::new(1, 9));
+    assert_eq!(tree.reply_zxid(), Zxid::new(1, 9));
+    let mut received = Tree::new(0);
+    received.create(new);
+    received.set_applied(Zxid::new(2, 0));
+    assert_eq!(received.reply_zxid(), zxid);
+    tree.set_applied(Zxid::new(2, 0));
+    assert_eq!(tree.reply_zxid(), Zxid::new(1, 9), "it was the last transaction");
+    let db = Database::new(received, []);
+    for (seen, said) in [(Zxid::ZERO, zxid), (Zxid::new(1, 9), Zxid::new(1, 9))] {
+        let mut shard = shard();
+        let id = established(&mut shard, at(&db, 0));
+        shard.conn_mut(id).expect("open").seen = seen;
+        for request in [Sent::Exists { path: "/a", watch: false }, Sent::WhoAmI] {
+            send(&mut shard, id, request, at(&db, 1));
+            let out = std::mem::take(&mut shard.conn_mut(id).expect("open").out);
+            let carried = i64::from_be_bytes(out[8..16].try_into().expect("a reply"));
+            assert_eq!(Zxid::from_wire(carried), said);
+        }
     }
 }

@@ -3,11 +3,11 @@
 use std::convert::Infallible;
 
 use super::{Replay, Start};
-use crate::SessionId;
-use crate::database::{Database, Interest};
+use crate::database::{Database, Interest, NotReplayed};
 use crate::device::map_in_order;
-use crate::tree::{Digest, Tree, TreeLoader};
+use crate::tree::{Digest, Misfit, Tree, TreeLoader};
 use crate::txn::Txn;
+use crate::{SessionId, Zxid};
 
 /// Slots whose digest one thread counts at once.
 const SLOTS_AT_ONCE: u32 = 4_096;
@@ -36,13 +36,45 @@ pub struct Loading<S> {
     sessions: Vec<(SessionId, i32)>,
     db: Option<Database>,
     replays: bool,
+    on_misfit: OnMisfit,
+    misfit: Option<(Zxid, Misfit)>,
     on_stage: S,
+}
+
+/// What is done about a transaction of the log that does not fit the state before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum OnMisfit {
+    Refuse,
+    Stop,
 }
 
 impl<S: FnMut(Stage)> Loading<S> {
     /// Nothing is known yet. `seed` keys the tree's hash table.
     pub fn new(seed: u64, on_stage: S) -> Loading<S> {
-        Loading { seed, loader: None, sessions: Vec::new(), db: None, replays: false, on_stage }
+        Loading {
+            seed,
+            loader: None,
+            sessions: Vec::new(),
+            db: None,
+            replays: false,
+            on_misfit: OnMisfit::Refuse,
+            misfit: None,
+            on_stage,
+        }
+    }
+
+    /// For a member, whose log comes from its leader: it may hold transactions for another state
+    /// than this one. The database ends before the first one that does not fit, and
+    /// [`Loading::misfit`] says so; otherwise it is refused.
+    #[must_use]
+    pub fn ending_before_misfit(mut self) -> Loading<S> {
+        self.on_misfit = OnMisfit::Stop;
+        self
+    }
+
+    /// The first transaction that does not fit the state before it, in which the database ends.
+    pub fn misfit(&self) -> Option<(Zxid, Misfit)> {
+        self.misfit
     }
 
     /// The database, after a recovery that succeeded.
@@ -58,12 +90,30 @@ impl<S: FnMut(Stage)> Loading<S> {
         }
         self.db.as_mut().ok_or_else(|| "a transaction stands before any state".to_owned())
     }
+
+    /// Replays one transaction, unless the database has ended.
+    fn replay(
+        &mut self,
+        one: impl FnOnce(&mut Database) -> Result<(), NotReplayed>,
+    ) -> Result<(), String> {
+        if self.misfit.is_some() {
+            return Ok(());
+        }
+        match (one(self.replaying()?), self.on_misfit) {
+            (Ok(()), _) => Ok(()),
+            (Err(NotReplayed::Misfit(zxid, why)), OnMisfit::Stop) => {
+                self.misfit = Some((zxid, why));
+                Ok(())
+            }
+            (Err(error), _) => Err(error.to_string()),
+        }
+    }
 }
 
 impl<S: FnMut(Stage)> Replay for Loading<S> {
     fn begin(&mut self, start: Start<'_>) -> Result<(), String> {
         (self.on_stage)(Stage::Snapshot);
-        self.db = None;
+        (self.db, self.misfit) = (None, None);
         self.sessions = start.sessions.to_vec();
         let loader = TreeLoader::new(self.seed, start.header).map_err(|e| e.to_string())?;
         self.loader = Some(loader);
@@ -90,12 +140,15 @@ impl<S: FnMut(Stage)> Replay for Loading<S> {
     }
 
     fn txn(&mut self, txn: Txn) -> Result<(), String> {
-        self.replaying()?.apply(&txn, Interest::None);
-        Ok(())
+        let zxid = txn.zxid;
+        self.replay(|db| {
+            let applied = db.try_apply(&txn, Interest::None);
+            applied.map(drop).map_err(|why| NotReplayed::Misfit(zxid, why))
+        })
     }
 
     fn record(&mut self, payload: &[u8]) -> Result<(), String> {
-        self.replaying()?.replay(payload).map_err(|error| error.to_string())
+        self.replay(|db| db.replay(payload))
     }
 }
 

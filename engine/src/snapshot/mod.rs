@@ -8,6 +8,7 @@ mod copy;
 mod format;
 mod loading;
 mod read;
+mod received;
 mod replay;
 mod schedule;
 mod taker;
@@ -18,6 +19,7 @@ pub use format::BadSnapshot;
 pub use loading::{Loading, Stage, keep_digest};
 pub use read::LoadError;
 pub(crate) use read::{check_on_disk, early, load, load_early};
+pub use received::write_received;
 pub use replay::{Replay, Start};
 pub use schedule::{Intervals, LastStart, LogGrowth, SnapshotKind, Taken};
 pub use taker::{

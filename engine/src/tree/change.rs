@@ -8,7 +8,7 @@ use super::index::Index;
 use super::node::{Change, Node, NodeId};
 use super::payload::{Parts, Payload};
 use super::store::Store;
-use super::{BUILT_IN, Tree};
+use super::{BUILT_IN, Misfit, Tree};
 use crate::txn::{AclList, NodeKind};
 use crate::wire::record::perms;
 use crate::wire::{Acl, Id};
@@ -65,6 +65,7 @@ impl Tree {
     pub(super) fn bare(seed: u64) -> Tree {
         Tree {
             applied: Zxid::ZERO,
+            reply_zxid: Zxid::ZERO,
             store: Store::new(),
             index: Index::new(),
             secrets: RapidSecrets::seed(seed),
@@ -83,19 +84,34 @@ impl Tree {
 
     /// Creates a node. Its parent exists and is not ephemeral, and its path is free.
     pub fn create(&mut self, new: NewNode<'_>) -> NodeId {
-        let (parent_path, name) = new.path.rsplit_once('/').expect("a path has a slash");
-        assert!(!name.is_empty(), "a name is not empty");
-        assert!(
-            NodeKind::from_owner(new.kind.to_owner()) == new.kind,
-            "{:?} reads back as another kind",
-            new.kind
-        );
-        let hash = self.hash(new.path);
-        assert!(self.find_hashed(hash, new.path).is_none(), "{} exists", new.path);
-        let parent = self.find(parent_path).expect("the parent exists");
-        let parent_kind = self.kind(parent);
-        assert!(!matches!(parent_kind, NodeKind::Ephemeral(_)), "{parent_path} is ephemeral");
+        self.try_create(new)
+            .unwrap_or_else(|misfit| panic!("{} at {}: {misfit}", new.path, new.zxid))
+    }
 
+    /// As [`Tree::create`]. A node that does not fit changes nothing.
+    pub fn try_create(&mut self, new: NewNode<'_>) -> Result<NodeId, Misfit> {
+        let (parent_path, name) = new.path.rsplit_once('/').ok_or(Misfit::NoSuchKind)?;
+        if name.is_empty() || NodeKind::from_owner(new.kind.to_owner()) != new.kind {
+            return Err(Misfit::NoSuchKind);
+        }
+        let hash = self.hash(new.path);
+        if self.find_hashed(hash, new.path).is_some() {
+            return Err(Misfit::NodeExists);
+        }
+        let parent = self.find(parent_path).ok_or(Misfit::NoParent)?;
+        if let NodeKind::Ephemeral(_) = self.kind(parent) {
+            return Err(Misfit::EphemeralParent);
+        }
+        Ok(self.create_below((parent, parent_path), hash, name, new))
+    }
+
+    fn create_below(
+        &mut self,
+        (parent, parent_path): (NodeId, &str),
+        hash: u64,
+        name: &str,
+        new: NewNode<'_>,
+    ) -> NodeId {
         self.leave(parent, parent_path);
         let id = self.insert_node(&new, name, parent);
         self.pass_over_new(id);
@@ -113,6 +129,16 @@ impl Tree {
         self.enter(id, new.path);
         self.quota_created(new.path, bytes);
         id
+    }
+
+    /// The node of a path that can be deleted.
+    pub fn deletable(&self, path: &str) -> Result<NodeId, Misfit> {
+        let id = self.find(path).ok_or(Misfit::NoNode)?;
+        match () {
+            () if id == NodeId::ROOT || BUILT_IN.contains(&path) => Err(Misfit::BuiltIn),
+            () if self.child_count(id) > 0 => Err(Misfit::NotEmpty),
+            () => Ok(id),
+        }
     }
 
     /// Deletes a node that has no children. The parent's pzxid moves too.

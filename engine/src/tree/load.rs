@@ -70,7 +70,9 @@ impl TreeLoader {
         }
         check(tree.approximate_data_size() == approximate_data_size, "the size differs")?;
         check(tree.kept_digest() == digest, "the digest differs")?;
-        tree.applied = zxid;
+        if zxid > crate::Zxid::ZERO {
+            tree.set_applied(zxid);
+        }
         Ok(tree)
     }
 

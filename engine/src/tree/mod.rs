@@ -6,7 +6,8 @@
 //! everything at once, because a pause of a second expires sessions.
 //!
 //! The tree is changed by applied transactions only, and they cannot be refused: whoever ordered
-//! them has checked them, so a broken precondition is a bug of ours and stops the process.
+//! them has checked them, so one that does not fit ([`Misfit`]) is a bug of ours and stops the
+//! process, or comes from a leader with another state.
 
 mod acls;
 mod change;
@@ -16,6 +17,7 @@ mod foreign;
 mod image;
 mod index;
 mod load;
+mod misfit;
 mod node;
 mod payload;
 mod quota;
@@ -32,6 +34,7 @@ pub use digest::Digest;
 pub use foreign::ForeignNode;
 pub use image::{Corrupt, SnapshotHeader};
 pub use load::TreeLoader;
+pub use misfit::Misfit;
 pub use node::NodeId;
 pub use quota::{QuotaExcess, QuotaLimit, QuotaOf, QuotaSum, QuotaVerdict};
 pub use snapshot::Progress;
@@ -54,6 +57,8 @@ const BUILT_IN: [&str; 3] = ["/zookeeper", "/zookeeper/quota", "/zookeeper/confi
 /// All znodes at one zxid.
 pub struct Tree {
     applied: Zxid,
+    /// What replies say: see [`Tree::reply_zxid`].
+    reply_zxid: Zxid,
     store: Store,
     index: Index,
     secrets: RapidSecrets,
@@ -83,6 +88,32 @@ impl Tree {
     pub fn set_applied(&mut self, zxid: Zxid) {
         assert!(zxid > self.applied, "{zxid} is applied after {}", self.applied);
         self.applied = zxid;
+        match zxid.counter() {
+            0 => self.note_newest(),
+            _ => self.reply_zxid = zxid,
+        }
+    }
+
+    /// The zxid that replies carry: that of the last transaction, as far as it is known.
+    ///
+    /// A state that came from a leader which had ordered nothing in its epoch is at the beginning
+    /// of that epoch. That is no transaction, and the next leader's state may be the same at a
+    /// smaller zxid: a client that had seen it would be refused as one from the future. So the
+    /// newest zxid in such a state stands for it, and what a client has seen elsewhere.
+    pub fn reply_zxid(&self) -> Zxid {
+        self.reply_zxid
+    }
+
+    /// Looks at every node: for the beginning of an epoch only.
+    fn note_newest(&mut self) {
+        let (mut newest, mut nodes) = (self.reply_zxid, vec![NodeId::ROOT]);
+        while let Some(id) = nodes.pop() {
+            nodes.extend(self.child_nodes(id));
+            let stat = self.stat(id);
+            let zxids = [stat.czxid, stat.mzxid, stat.pzxid].map(Zxid::from_wire);
+            newest = zxids.into_iter().filter(|zxid| *zxid <= self.applied).fold(newest, Zxid::max);
+        }
+        self.reply_zxid = newest;
     }
 
     /// The node of a path; `""` is the root as well, which clients may ask for.

@@ -1,10 +1,10 @@
 //! One entry of a transaction log, and of a proposal: the transaction, and the digest that the tree
 //! has behind it.
 
-use crate::Zxid;
 use crate::txn::{Txn, TxnBody, TxnDigest, TxnHeader};
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Reader};
+use crate::{Code, Zxid};
 
 /// A transaction as it stands in a log of ZooKeeper's, and in the data of a proposal: `TxnHeader`,
 /// the record of its type, `TxnDigest`.
@@ -55,6 +55,10 @@ impl Entry {
             op::CLOSE_SESSION => close(&mut reader, header)?,
             type_code => (record(type_code, &mut reader, header)?, true),
         };
+        let body = match body {
+            TxnBody::Multi(bodies) => TxnBody::Multi(as_applied(bodies)),
+            body => body,
+        };
         Ok((header.with(body), lists_paths, reader))
     }
 
@@ -70,6 +74,18 @@ fn record(
     header: TxnHeader,
 ) -> Result<TxnBody, Malformed> {
     TxnBody::read_whole(type_code, reader, header.session)
+}
+
+/// A leader notes in front of the first refusal of a multi what it had prepared by then. None of it
+/// is applied: `DataTree.processTxn` takes it for a refusal without a reason.
+fn as_applied(mut bodies: Vec<TxnBody>) -> Vec<TxnBody> {
+    let is_refusal = |body: &TxnBody| matches!(body, TxnBody::Error(_));
+    let Some(refused) = bodies.iter().position(is_refusal) else { return bodies };
+    for (index, body) in bodies.iter_mut().enumerate().filter(|(_, body)| !is_refusal(body)) {
+        let code = if index < refused { Code::Ok } else { Code::RuntimeInconsistency };
+        *body = TxnBody::Error(code);
+    }
+    bodies
 }
 
 /// Before 3.6, and where it is switched off, there is no record; a digest may stand in its place,
@@ -125,6 +141,32 @@ mod tests {
         let mut written = Vec::new();
         Entry::read(&bytes).unwrap().write(&mut written);
         assert_eq!(written, bytes);
+    }
+
+    /// Seen from Apache ZooKeeper 3.9.5: an observer that applied the create had another tree.
+    #[test]
+    fn nothing_of_a_multi_with_a_refusal_is_applied() {
+        let check = |path: &str| TxnBody::Check { path: path.into(), version: 1 };
+        let refused = |code| TxnBody::Error(code);
+        let bodies = vec![
+            check("/a"),
+            refused(Code::NoNode),
+            refused(Code::RuntimeInconsistency),
+            check("/b"),
+        ];
+        let txn = Txn {
+            session: SessionId(5),
+            cxid: 9,
+            zxid: Zxid(77),
+            time: Millis(1),
+            body: TxnBody::Multi(bodies),
+        };
+        let mut bytes = Vec::new();
+        txn.write(&mut bytes);
+        let TxnBody::Multi(read) = Entry::read(&bytes).unwrap().txn.body else { panic!("a multi") };
+        let codes =
+            [Code::Ok, Code::NoNode, Code::RuntimeInconsistency, Code::RuntimeInconsistency];
+        assert_eq!(read, codes.map(refused));
     }
 
     fn paths(entry: &Entry) -> usize {

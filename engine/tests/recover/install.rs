@@ -82,9 +82,12 @@ fn install_ended_by_a_crash_at_any_operation_is_done_or_not_begun() {
         let (mut finished, mut untouched) = (0, 0);
         for operation in 0.. {
             let (disk, world, mut server, leader) = received(zxid);
+            server.recovered.log.mark_diverged(Zxid(35)).unwrap();
             disk.fail_at(disk.operations() + operation, Fault::Crash);
             if server.recovered.log.install(Zxid(zxid), Zxid(40)).is_ok() {
                 assert!(operation > 40, "{operation}");
+                disk.power_loss(|_| false);
+                assert_eq!(Identity::open(&disk, 3).unwrap().diverged, None);
                 break;
             }
             survives_power_loss(&disk, operation, |disk| {
@@ -93,6 +96,9 @@ fn install_ended_by_a_crash_at_any_operation_is_done_or_not_begun() {
                 let resumed = recovered.notes.contains(&Note::Resumed(Intent::Install(Zxid(zxid))));
                 assert_eq!(resumed, begun.is_some());
                 assert!(txns == leader.ordered || (!resumed && txns == world.ordered));
+                // The note goes with the state that it is about, and not before.
+                let diverged = Identity::open(disk, 3).unwrap().diverged;
+                assert_eq!(diverged, (txns == world.ordered).then_some(Zxid(35)));
                 finished += usize::from(resumed);
                 untouched += usize::from(txns == world.ordered);
                 assert!(disk.contents(RECEIVED).is_none());

@@ -3,12 +3,12 @@
 //! that it makes, also where a cut or an install was under way.
 
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::database::Database;
+use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::device::Epochs;
 use ringkeeper_engine::log::{LogCommand, LogEvent};
 use ringkeeper_engine::txn::Txn;
 
-use super::super::server::database_of;
+use super::super::server::empty_database;
 use super::promises::Promises;
 
 /// What a member must have on its disk.
@@ -23,6 +23,10 @@ pub(crate) struct MemberRecord {
     offered: Vec<Txn>,
     /// How often the log began anew behind a state.
     installs: usize,
+    /// The transaction at which it is noted that the state is not the leader's, and one that is
+    /// being noted.
+    diverged: Option<Zxid>,
+    marking: Option<Zxid>,
     /// What a command makes of the log that is under way.
     change: Option<Contents>,
 }
@@ -45,8 +49,16 @@ impl Contents {
         self.txns.retain(|txn| txn.zxid <= after);
     }
 
-    fn is_at(&self, last: Zxid, db: &Database) -> bool {
-        let expected = database_of(&self.txns);
+    /// Whether a start has found this: a log that ends with `last`, and the state that it makes,
+    /// which ends before a transaction that does not fit it.
+    fn is_at(&self, (last, misfit): (Zxid, Option<Zxid>), db: &Database) -> bool {
+        let fitting = self.txns.iter().take_while(|txn| misfit.is_none_or(|it| txn.zxid < it));
+        let mut expected = empty_database();
+        for txn in fitting.filter(|_| self.last() == last) {
+            if expected.try_apply(txn, Interest::None).is_err() {
+                return false;
+            }
+        }
         let is_same = expected.tree.digest() == db.tree.digest();
         self.last() == last && is_same && expected.sessions().eq(db.sessions())
     }
@@ -56,6 +68,12 @@ impl MemberRecord {
     /// Everything that the member has, with what is not durable.
     pub(crate) fn txns(&self) -> &[Txn] {
         &self.log.txns
+    }
+
+    /// As that, up to a transaction.
+    pub(crate) fn txns_until(&self, zxid: Zxid) -> Vec<Txn> {
+        let count = self.log.txns.partition_point(|txn| txn.zxid <= zxid);
+        self.log.txns[..count].to_vec()
     }
 
     /// How often the log began anew behind a state.
@@ -105,6 +123,7 @@ impl MemberRecord {
                 self.change = Some(contents);
             }
             LogCommand::Save(epochs) => self.promises.saving(epochs, self.durable),
+            LogCommand::MarkDiverged(zxid) => self.marking = Some(zxid),
         }
     }
 
@@ -112,7 +131,10 @@ impl MemberRecord {
     pub(crate) fn executed(&mut self, event: LogEvent) {
         match event {
             LogEvent::Cut(last) | LogEvent::Installed(last) => {
-                self.installs += usize::from(matches!(event, LogEvent::Installed(_)));
+                if let LogEvent::Installed(_) = event {
+                    self.installs += 1;
+                    self.diverged = None;
+                }
                 self.log = self.change.take().expect("a change was under way");
                 assert_eq!(self.log.last(), last, "the log ends elsewhere");
                 self.durable = last;
@@ -120,27 +142,41 @@ impl MemberRecord {
             }
             LogEvent::CutTooFar(_) | LogEvent::NotInstalled(_) => self.change = None,
             LogEvent::Saved(epochs) => self.promises.saved(epochs),
+            LogEvent::MarkedDiverged(zxid) => (self.diverged, self.marking) = (Some(zxid), None),
             LogEvent::Flushed(_) => unreachable!("it is no command's"),
         }
     }
 
     /// A process has started and has recovered this.
     /// The epochs are those on the disk, and those with what the log says.
-    pub(crate) fn recovered(&mut self, last: Zxid, db: &Database, epochs: (Epochs, Epochs)) {
-        assert_eq!(db.applied(), last, "the state is not that of the log");
+    pub(crate) fn recovered(
+        &mut self,
+        (last, diverged): (Zxid, Option<Zxid>),
+        db: &Database,
+        epochs: (Epochs, Epochs),
+    ) {
+        let misfit = diverged.filter(|_| db.applied() < last);
+        assert!(db.applied() == last || misfit.is_some(), "the state is not that of the log");
         let change = self.change.take();
         let mut as_was = self.log.clone();
         as_was.cut(last);
-        if last >= self.durable && as_was.is_at(last, db) {
+        // Only an install erases the note, which may leave the log as it was.
+        let is_forgotten = self.diverged.is_some() && diverged.is_none();
+        if last >= self.durable && !is_forgotten && as_was.is_at((last, misfit), db) {
             self.log = as_was;
-        } else if let Some(changed) = change.filter(|changed| changed.is_at(last, db)) {
+        } else if let Some(changed) = change.filter(|changed| changed.is_at((last, misfit), db)) {
             self.log = changed;
             self.promises.log_ends(last);
         } else {
             let (durable, end) = (self.durable, self.log.last());
-            panic!("a log with {durable} durable and {end} at its end is found to end with {last}");
+            panic!(
+                "a log with {durable} durable and {end} at its end, noted as not the leader's from \
+                 {:?} on, is found to end with {last}, noted from {diverged:?} on",
+                self.diverged
+            );
         }
         self.durable = last;
+        (self.diverged, self.marking) = (diverged, None);
         self.promises.restarted(epochs, last);
     }
 }

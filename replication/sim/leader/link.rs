@@ -198,7 +198,8 @@ impl Ensemble {
             if self.does_wrong_to(member, Wrong::SkippedProposal) {
                 continue;
             }
-            self.propose(member, index);
+            let txn = self.broadcast(member, index);
+            self.send_proposal(member, index, &txn);
             if self.does_wrong_to(member, Wrong::RepeatedProposal) {
                 self.propose(member, index);
             }
@@ -206,9 +207,13 @@ impl Ensemble {
     }
 
     pub(super) fn propose(&mut self, member: MemberId, index: usize) {
-        let zxid = self.history[index].zxid;
         let txn = self.payload(index);
-        self.send(member, LeaderPacket::Proposal { zxid, txn: &txn });
+        self.send_proposal(member, index, &txn);
+    }
+
+    fn send_proposal(&mut self, member: MemberId, index: usize, txn: &[u8]) {
+        let zxid = self.history[index].zxid;
+        self.send(member, LeaderPacket::Proposal { zxid, txn });
     }
 
     pub(super) fn commit_to_all(&mut self, index: usize) {
@@ -220,7 +225,7 @@ impl Ensemble {
             if self.does_wrong_to(member, Wrong::SkippedProposal) {
                 continue;
             }
-            let txn = &self.payload(index);
+            let txn = &self.broadcast(member, index);
             self.send(member, LeaderPacket::Inform { zxid, txn });
             if self.does_wrong_to(member, Wrong::RepeatedProposal) {
                 self.send(member, LeaderPacket::Inform { zxid, txn });

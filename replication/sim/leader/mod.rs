@@ -14,7 +14,7 @@ use std::sync::Arc;
 use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::op::Write;
 use ringkeeper_engine::sequencer::{Caller, Sequencer};
-use ringkeeper_engine::txn::{Txn, TxnDigest};
+use ringkeeper_engine::txn::{DeleteCause, Txn, TxnBody, TxnDigest};
 use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket, PacketDecoder};
 use ringkeeper_engine::wire::{Id, Put, Reader};
@@ -76,6 +76,13 @@ pub(crate) struct Ensemble {
     pub(crate) wrong: Option<Wrong>,
     /// How often of a hundred times the whole state is sent without need.
     pub(crate) states: usize,
+    /// As [`super::swarm::Swarm::lags`].
+    pub(crate) lags: usize,
+    /// So many transactions are committed that the leader has not applied itself, as far as the
+    /// next learner hears of it.
+    pub(crate) lag: usize,
+    /// No learner gets the whole state.
+    pub(crate) never_sends_state: bool,
     /// Every learner gets the whole state.
     pub(crate) always_sends_state: bool,
     pub(crate) seen: Seen,
@@ -108,6 +115,9 @@ impl Ensemble {
             lingering: Vec::new(),
             wrong: None,
             states: 25,
+            lags: 0,
+            lag: 0,
+            never_sends_state: false,
             always_sends_state: false,
             seen: Seen::default(),
         };
@@ -271,7 +281,20 @@ impl Ensemble {
     fn payload(&mut self, index: usize) -> Vec<u8> {
         let mut digest = self.digests[index];
         digest.digest ^= u64::from(self.does_wrong(Wrong::Digest));
-        let txn = self.history[index].clone();
+        self.entry(self.history[index].clone(), digest)
+    }
+
+    /// As [`Ensemble::payload`], while a leader is followed: it may not fit the state there.
+    fn broadcast(&mut self, member: MemberId, index: usize) -> Vec<u8> {
+        if !self.does_wrong_to(member, Wrong::Misfit) {
+            return self.payload(index);
+        }
+        let mut txn = self.history[index].clone();
+        txn.body = TxnBody::Delete { path: "/none".into(), cause: DeleteCause::Client };
+        self.entry(txn, self.digests[index])
+    }
+
+    fn entry(&self, txn: Txn, digest: TxnDigest) -> Vec<u8> {
         let mut bytes = Vec::new();
         Entry { txn, lists_paths: true, digest: Some(digest) }.write(&mut bytes);
         bytes

@@ -45,11 +45,13 @@ pub(crate) fn exact_choice(zxids: &[Zxid], last: Zxid) -> Choice {
 impl Ensemble {
     /// Sends what a learner lacks whose log ends with `last`.
     pub(super) fn synchronize(&mut self, member: MemberId, last: Zxid, random: &mut Random) {
-        let zxids: Vec<Zxid> = self.history[..self.committed].iter().map(|txn| txn.zxid).collect();
+        let all: Vec<Zxid> = self.history[..self.committed].iter().map(|txn| txn.zxid).collect();
+        let zxids = &all[..all.len() - self.lag(&all, random)];
         let choice = match () {
+            () if self.never_sends_state => exact_choice(zxids, last),
             () if self.always_sends_state || random.percent(self.states) => Choice::Snap,
-            () if random.percent(50) && !zxids.is_empty() => apache_choice(&zxids, last),
-            () => exact_choice(&zxids, last),
+            () if random.percent(50) && !zxids.is_empty() => apache_choice(zxids, last),
+            () => exact_choice(zxids, last),
         };
         let end = zxids.last().copied().unwrap_or(Zxid::new(self.epoch, 0));
         let from = match choice {
@@ -64,20 +66,29 @@ impl Ensemble {
                 self.send(member, LeaderPacket::Trunc { zxid });
                 behind
             }
-            Choice::Snap => self.send_state(member, &zxids, random),
+            Choice::Snap => self.send_state(member, zxids, random),
         };
-        for (index, zxid) in zxids.iter().copied().enumerate().skip(from) {
+        for (index, zxid) in all.iter().copied().enumerate().skip(from) {
             self.propose(member, index);
             self.send(member, LeaderPacket::Commit { zxid });
         }
         let sent = self.history.clone();
-        self.link(member).record.borrow_mut().offered(sent, zxids.last().copied());
+        self.link(member).record.borrow_mut().offered(sent, all.last().copied());
         if self.is_follower(member) {
             let all = self.digests.len();
             (self.committed..all).for_each(|index| self.propose(member, index));
         }
         let (zxid, config) = (Zxid::new(self.epoch, 0), Some(CONFIG));
         self.send(member, LeaderPacket::NewLeader { zxid, config });
+    }
+
+    /// How many of its own transactions it has committed and not applied, for this learner.
+    fn lag(&mut self, all: &[Zxid], random: &mut Random) -> usize {
+        if random.percent(self.lags) {
+            self.lag = 1 + random.below(2);
+        }
+        let own = all.iter().rev().take_while(|zxid| zxid.epoch() == self.epoch).count();
+        std::mem::take(&mut self.lag).min(own)
     }
 
     /// Sends the state. Some of what it holds comes again behind it, as when the leader goes on

@@ -11,6 +11,8 @@ use super::{Ensemble, Stage};
 pub(crate) enum Wrong {
     /// A digest that is not true.
     Digest,
+    /// A transaction that deletes a node which is not there.
+    Misfit,
     /// A state with a node without its parent.
     State,
     /// An answer to a sync that was not requested.
@@ -29,8 +31,9 @@ pub(crate) enum Wrong {
 
 impl Wrong {
     /// All of it.
-    pub(crate) const ALL: [Wrong; 8] = [
+    pub(crate) const ALL: [Wrong; 9] = [
         Wrong::Digest,
+        Wrong::Misfit,
         Wrong::State,
         Wrong::Sync,
         Wrong::Garbage,

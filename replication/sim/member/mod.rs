@@ -7,13 +7,11 @@ mod process;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use ringkeeper_engine::Now;
 use ringkeeper_engine::device::{Membership, MemoryDisk};
 use ringkeeper_engine::log::{Dirs, OpenError, OpenSettings, Opened, Settings, open};
 use ringkeeper_engine::tree::Digest;
-use ringkeeper_engine::{Now, Zxid};
-use ringkeeper_replication::learner::{
-    FollowLimits, FollowedLeader, LearnerKind, LearnerOffer, LearnerPosition,
-};
+use ringkeeper_replication::learner::{FollowLimits, FollowedLeader, LearnerKind, LearnerPosition};
 
 pub(crate) use self::process::{Arrival, Ended, Met, Process};
 use super::check::applied::Compared;
@@ -24,7 +22,7 @@ use super::device_log::DeviceLog;
 use super::net::Stream;
 use super::recorded_leader::RecordedLeader;
 use super::server::{HASH_SEED, Server, ServerSettings};
-use super::states::DeviceStates;
+use super::states::{DeviceStates, StateDisk};
 
 /// Which member, counted from 0. Its number in the ensemble is one more.
 pub(crate) type MemberId = usize;
@@ -105,13 +103,13 @@ impl Member {
         let Opened { identity, epochs, recovered, db } =
             open(&dirs(&self.disk), &open_settings(Membership::Member(number)), |_| ())?;
         let last = recovered.last;
-        self.record.borrow_mut().recovered(last, &db, (identity.epochs, epochs));
+        let diverged = identity.diverged;
+        self.record.borrow_mut().recovered((last, diverged), &db, (identity.epochs, epochs));
         self.incarnation += 1;
-        let (offer, committed, saved) = (LearnerOffer::Log, Zxid::ZERO, identity.epochs);
-        let position = LearnerPosition { last, offer, committed, saved };
+        let position = LearnerPosition::at_start(last, &identity);
         let leader = FollowedLeader::new(position, self.limits);
         let leader = RecordedLeader::new(leader, self.record.clone());
-        let history = self.record.borrow().txns().to_vec();
+        let history = self.record.borrow().txns_until(db.applied());
         let compared = Compared::with_unknown(history.len());
         let (wall, mono_us) = self.clock.at(now_us);
         let now = Now { wall, mono: ringkeeper_engine::Millis((mono_us / 1_000) as i64) };
@@ -121,8 +119,9 @@ impl Member {
         let server = Server::member((db, history), settings, leader, now, |_| {
             DeviceLog::new(log, preparer, record)
         });
-        let states = DeviceStates::new(self.disk.clone(), identity.directory);
         let (purger, directory) = (recovered.purger, identity.directory);
+        let gauge = server.node_ref().world().log.gauge();
+        let states = DeviceStates::new(StateDisk { disk: self.disk.clone(), directory, gauge });
         let seen = (compared, self.record.borrow().installs());
         let process = Process::new(server, states, seen, (purger, directory, self.disk.clone()));
         self.process = Some(process);
@@ -143,15 +142,6 @@ impl Member {
         let bytes = |name: &String| self.disk.contents(name).map_or(0, |bytes| bytes.len() as u64);
         names.iter().map(bytes).sum()
     }
-}
-
-/// What a copy of a running member's directory comes to.
-pub(crate) fn open_copy(disk: &MemoryDisk) -> Result<Opened<MemoryDisk>, OpenError> {
-    use ringkeeper_engine::device::Identity;
-    let copy = disk.fork();
-    copy.process_death();
-    let identity = Identity::read(&copy)?.expect("the directory is used");
-    open(&dirs(&copy), &open_settings(Membership::Member(identity.server)), |_| ())
 }
 
 fn dirs(disk: &MemoryDisk) -> Dirs<MemoryDisk> {

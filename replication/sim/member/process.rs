@@ -8,7 +8,10 @@ use ringkeeper_engine::device::{DirectoryId, MemoryDisk};
 use ringkeeper_engine::log::Purger;
 use ringkeeper_engine::shard::Phase;
 use ringkeeper_engine::watch::ConnId;
-use ringkeeper_replication::learner::{FollowEnd, FollowedLeader, LinkEnd, follow};
+use ringkeeper_replication::Divergence;
+use ringkeeper_replication::learner::{
+    FollowEnd, FollowedLeader, LearnerOffer, LinkEnd, RetryDelay, follow,
+};
 
 use super::super::check::applied::Compared;
 use super::super::check::recovery::MemberRecord;
@@ -50,6 +53,12 @@ pub(crate) struct Met {
     pub(crate) holes: usize,
     pub(crate) too_far: usize,
     pub(crate) not_installed: usize,
+    /// Links that were left because the disk was full.
+    pub(crate) full: usize,
+    /// Leaders that were behind their own commits.
+    pub(crate) behind: usize,
+    /// Leaders that sent no state where one was needed.
+    pub(crate) withheld: usize,
 }
 
 /// A running process.
@@ -67,6 +76,8 @@ pub(crate) struct Process {
     pub(crate) steps_left: Option<usize>,
     /// How often the log has begun anew, as far as the node knows.
     installs: usize,
+    /// When to look for a leader again.
+    pub(crate) retry: RetryDelay,
     /// A dial is under way.
     pub(crate) is_dialling: bool,
     /// The connections that are open, also those whose client is gone.
@@ -94,6 +105,7 @@ impl Process {
             turn_us: None,
             steps_left: None,
             installs,
+            retry: RetryDelay::Usual,
             is_dialling: false,
             connections: BTreeSet::new(),
             ends: Vec::new(),
@@ -120,6 +132,8 @@ impl Process {
             self.server.waiting(index) > 0 || !thread.shard.outputs.requests.is_empty()
         };
         self.server.has_work()
+            || self.leader_ref().has_work()
+            || self.states.is_done()
             || self.server.has_lost_changes()
             || !self.arrivals.is_empty()
             || shards.any(shard_has)
@@ -127,7 +141,7 @@ impl Process {
 
     /// Whether the process must stop because of its disk.
     fn has_failed(&mut self) -> bool {
-        self.log().failed().is_some() || self.states.failed().is_some()
+        self.log().failed().is_some() || self.states.has_failed()
     }
 
     /// One step is over: whether the process ends here.
@@ -155,6 +169,7 @@ impl Process {
         self.read(link);
         self.step_ends()?;
         self.server.release();
+        self.take_end();
         self.step_ends()?;
         self.follow(record);
         self.step_ends()?;
@@ -164,9 +179,14 @@ impl Process {
         }
         self.serve_all();
         self.step_ends()?;
+        assert!(!self.server.has_lost_changes(), "connections are closed already");
         self.server.order(usize::MAX);
-        // Connections are closed where a state is replaced, or where clients have waited for long.
-        assert!(!self.server.has_lost_changes(), "connections are closed without a reason");
+        self.take_end();
+        // Connections are closed where a state is replaced, where clients have waited for long, and
+        // where the state is not the leader's.
+        let is_replaced = self.leader_ref().position().offer == LearnerOffer::Nothing;
+        let is_closed = self.server.has_lost_changes();
+        assert!(!is_closed || is_replaced, "connections are closed without a reason");
         self.step_ends()?;
         self.send(link, record, outgoing);
         self.step_ends()?;
@@ -190,14 +210,31 @@ impl Process {
         let Some(end) = self.leader().take_end() else { return };
         match end {
             FollowEnd::Disconnected => {}
-            FollowEnd::Diverged(_) => self.met.diverged += 1,
+            FollowEnd::Diverged(divergence) => self.on_diverged(divergence),
             FollowEnd::Fault(_) => self.met.faults += 1,
+            FollowEnd::Full => self.met.full += 1,
+            FollowEnd::NoState(_) => self.met.withheld += 1,
+            FollowEnd::Link(LinkEnd::LeaderBehind { .. }) => self.met.behind += 1,
             FollowEnd::Link(LinkEnd::NotInstalled) => self.met.not_installed += 1,
             FollowEnd::Link(LinkEnd::OtherHistory { .. }) => self.met.holes += 1,
             FollowEnd::Link(LinkEnd::CutTooFar(_)) => self.met.too_far += 1,
             FollowEnd::Link(_) => self.met.refused_links += 1,
         }
+        self.retry = end.retry_delay();
         self.ends.push(end);
+    }
+
+    /// The state is not the leader's: no client reads it any more, and what did not fit it was not
+    /// applied.
+    fn on_diverged(&mut self, divergence: Divergence) {
+        self.met.diverged += 1;
+        if let Divergence::Misfit(zxid, _) = divergence {
+            let last = self.server.history.pop().map(|txn| txn.zxid);
+            assert_eq!(last, Some(zxid), "something was applied behind what does not fit");
+        }
+        let mailboxes = &self.server.node_ref().world().shards.each;
+        let is_closed = mailboxes.iter().all(|mailbox| mailbox.changes_lost);
+        assert!(is_closed, "clients read a state that is not the leader's");
     }
 
     /// What lies between node, log and leader moves on.

@@ -1,7 +1,7 @@
 //! What goes on between members and their leader.
 
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_replication::learner::Learner;
+use ringkeeper_replication::learner::{Learner, RetryDelay};
 
 use super::super::check::promises::SentPackets;
 use super::super::member::{Incarnation, Member, MemberId, MemberLink};
@@ -11,6 +11,8 @@ use super::World;
 
 /// The longest time between two attempts to find a leader.
 const DIAL_US: u64 = 20_000;
+/// As that, where the same is going to happen again.
+const DIAL_AGAIN_US: u64 = 400_000;
 
 impl World {
     /// What the leader has to send is on its way.
@@ -93,9 +95,13 @@ impl World {
 
     /// A process looks for the leader. It finds one sooner or later.
     pub(super) fn dial_later(&mut self, member: MemberId) {
-        let delay_us = 100 + self.streams.network.micros(DIAL_US);
         let incarnation = self.members[member].incarnation;
         let Some(process) = &mut self.members[member].process else { return };
+        let longest_us = match process.retry {
+            RetryDelay::Usual => DIAL_US,
+            RetryDelay::Long => DIAL_AGAIN_US,
+        };
+        let delay_us = 100 + self.streams.network.micros(longest_us);
         if !process.is_dialling {
             process.is_dialling = true;
             self.schedule.after(delay_us, Event::Dial(member, incarnation));

@@ -143,13 +143,17 @@ impl World {
             return;
         }
         let faults = &self.swarm.faults;
-        let has_bad_disk = faults.disk_error + faults.disk_full > 0;
+        let (is_full, can_lag) = (faults.disk_full > 0, self.swarm.lags > 0);
+        let has_bad_disk = faults.disk_error > 0 || is_full;
         for end in ends {
             self.met.ends.push(end);
             let is_usual = match end {
                 FollowEnd::Disconnected => true,
                 FollowEnd::Link(LinkEnd::OtherHistory { .. } | LinkEnd::CutTooFar(_)) => true,
                 FollowEnd::Link(LinkEnd::NotInstalled) => has_bad_disk,
+                FollowEnd::Link(LinkEnd::LeaderBehind { .. }) => can_lag,
+                FollowEnd::NoState(_) => true,
+                FollowEnd::Full => is_full,
                 FollowEnd::Link(_) | FollowEnd::Fault(_) | FollowEnd::Diverged(_) => false,
             };
             assert!(is_usual || !self.is_honest, "an honest leader is left: {end}");
@@ -187,7 +191,7 @@ impl World {
     pub(super) fn on_state_done(&mut self, member: MemberId, incarnation: Incarnation) {
         let Some(process) = self.process_of(member, incarnation) else { return };
         process.states.complete();
-        let has_failed = process.states.failed().is_some();
+        let has_failed = process.states.has_failed();
         self.after_disk(member, has_failed);
     }
 
@@ -280,6 +284,9 @@ impl World {
         all.holes += met.holes;
         all.too_far += met.too_far;
         all.not_installed += met.not_installed;
+        all.full += met.full;
+        all.behind += met.behind;
+        all.withheld += met.withheld;
         self.met.reloads += process.states.reloads;
     }
 }

@@ -4,7 +4,7 @@
 mod clients;
 pub(crate) mod faults;
 mod links;
-mod members;
+pub(crate) mod members;
 mod rest;
 
 use std::collections::BTreeMap;
@@ -105,7 +105,7 @@ impl World {
         let members = members.map(|(id, settings)| Member::new(id, settings)).collect();
         let clients = (0..swarm.clients).map(|_| SimClient::new()).collect();
         let mut ensemble = Ensemble::new();
-        ensemble.states = swarm.states;
+        (ensemble.states, ensemble.lags) = (swarm.states, swarm.lags);
         (0..swarm.writes_before).for_each(|n| ensemble.write(set_data("/", &[n as u8]), NOW.wall));
         ensemble.commit(usize::MAX);
         let is_healed = swarm.fault_us == 0;

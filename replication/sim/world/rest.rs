@@ -11,7 +11,7 @@ impl World {
     /// Everything that is broken works again, and no client requests anything new.
     pub(crate) fn heal(&mut self) {
         self.is_healed = true;
-        self.ensemble.wrong = None;
+        (self.ensemble.wrong, self.ensemble.lags) = (None, 0);
         for member in 0..self.members.len() {
             self.on_space(member);
             self.members[member].paused_us = 0;

@@ -66,9 +66,19 @@ pub enum LinkEnd {
         /// What is known to be committed.
         committed: Zxid,
     },
+    /// The leader has not applied what it has committed itself: nothing is lost, and a later link
+    /// goes on from there.
+    LeaderBehind {
+        /// Where the leader's state ends.
+        zxid: Zxid,
+        /// What it has committed.
+        committed: Zxid,
+    },
     /// The log does not reach back to where it is to be cut. The next link offers nothing,
     /// so that the state comes as a whole.
     CutTooFar(Zxid),
+    /// This learner has offered nothing to go on from, and the leader has not sent its state.
+    NoState,
     /// The state behind SNAP is damaged, or does not fit what followed it.
     NotInstalled,
     /// A commit of what was not proposed, or was committed before.
@@ -127,9 +137,17 @@ impl fmt::Display for LinkEnd {
                 "the leader's history ends with {zxid}, but {committed} was committed: the ensemble \
                  has lost what it acknowledged"
             ),
+            LinkEnd::LeaderBehind { zxid, committed } => write!(
+                f,
+                "the leader has committed {committed} and has applied no more than {zxid} yet: it \
+                 is tried again"
+            ),
             LinkEnd::CutTooFar(zxid) => write!(
                 f,
                 "the log does not reach back to {zxid}, where the leader wants it to be cut"
+            ),
+            LinkEnd::NoState => f.write_str(
+                "this server cannot go on from its own log, and the leader has not sent its state",
             ),
             LinkEnd::NotInstalled => f.write_str("the state that the leader sent cannot be used"),
             LinkEnd::NotProposed(zxid) => write!(

@@ -3,8 +3,9 @@
 use ringkeeper_engine::database::CommitStatus;
 use ringkeeper_engine::log::LogEvent;
 
-use super::followed_leader::{FollowTask, FollowedLeader};
-use super::{LinkInput, StateOutcome, StatePort};
+use super::followed_leader::FollowedLeader;
+use super::transfer::FollowTask;
+use super::{DiscardedState, LinkInput, StateOutcome, StatePort};
 use crate::Node;
 use crate::node::{DatabasePort, Ports};
 
@@ -19,10 +20,10 @@ where
     P::Leader: AsMut<FollowedLeader>,
 {
     while let Some(event) = node.log_event() {
-        on_log_event(node, event);
+        on_log_event(node, states, event);
     }
     while let Some(outcome) = states.poll() {
-        on_state(node, outcome);
+        on_state(node, states, outcome);
     }
     leader(node).resume();
     if leader(node).take_established() {
@@ -35,6 +36,7 @@ where
             FollowTask::State(task) => states.begin(task),
         }
     }
+    leader(node).hand_over(states);
 }
 
 fn leader<P>(node: &mut Node<P>) -> &mut FollowedLeader
@@ -45,7 +47,7 @@ where
     node.world_mut().leader.as_mut()
 }
 
-fn on_log_event<P>(node: &mut Node<P>, event: LogEvent)
+fn on_log_event<P>(node: &mut Node<P>, states: &mut impl StatePort, event: LogEvent)
 where
     P: Ports,
     P::Leader: AsMut<FollowedLeader>,
@@ -53,6 +55,7 @@ where
     match event {
         LogEvent::Flushed(_) => unreachable!("the node takes it"),
         LogEvent::Saved(epochs) => leader(node).on_command_done(LinkInput::Saved(epochs)),
+        LogEvent::MarkedDiverged(_) => leader(node).on_marked(),
         LogEvent::CutTooFar(_) => leader(node).on_command_done(LinkInput::CutTooFar),
         LogEvent::NotInstalled(_) => leader(node).on_command_done(LinkInput::NotInstalled),
         LogEvent::Cut(last) => {
@@ -65,13 +68,13 @@ where
         }
         LogEvent::Installed(zxid) => {
             let state = leader(node).take_installed();
-            node.install(state);
+            states.discard(DiscardedState::Whole(node.install(state)));
             leader(node).on_installed(zxid);
         }
     }
 }
 
-fn on_state<P>(node: &mut Node<P>, outcome: StateOutcome)
+fn on_state<P>(node: &mut Node<P>, states: &mut impl StatePort, outcome: StateOutcome)
 where
     P: Ports,
     P::Leader: AsMut<FollowedLeader>,
@@ -81,7 +84,7 @@ where
         StateOutcome::Written(state) => leader(node).on_written(state),
         StateOutcome::Reloaded(state) => {
             let applied = state.applied();
-            node.install(*state);
+            states.discard(DiscardedState::Whole(node.install(state)));
             leader(node).on_reloaded(applied);
         }
     }

@@ -16,6 +16,20 @@ pub enum FollowEnd {
     Fault(LeaderFault),
     /// The states differ. The next leader sends its own as a whole.
     Diverged(Divergence),
+    /// This server cannot go on from its own log and has offered nothing of it, and the leader has
+    /// not sent its state; so many times in a row.
+    NoState(u32),
+    /// The disk has no space for what the leader sends. No link begins until it has.
+    Full,
+}
+
+/// When to look for a leader again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RetryDelay {
+    /// As after any link that is lost.
+    Usual,
+    /// Much later: the same is going to happen again.
+    Long,
 }
 
 impl FollowEnd {
@@ -23,6 +37,22 @@ impl FollowEnd {
     /// acknowledged.
     pub fn is_fatal(self) -> bool {
         matches!(self, FollowEnd::Link(LinkEnd::LostCommitted { .. }))
+    }
+
+    /// When the next link should begin, where it can.
+    pub fn retry_delay(self) -> RetryDelay {
+        match self {
+            FollowEnd::NoState(times) if times > 1 => RetryDelay::Long,
+            FollowEnd::NoState(_) | FollowEnd::Disconnected | FollowEnd::Link(_) => {
+                RetryDelay::Usual
+            }
+            FollowEnd::Fault(_) | FollowEnd::Diverged(_) | FollowEnd::Full => RetryDelay::Usual,
+        }
+    }
+
+    /// Whether the same was said the last time, with all that there is to say.
+    pub fn is_repeated(self) -> bool {
+        matches!(self, FollowEnd::NoState(times) if times > 2)
     }
 }
 
@@ -33,10 +63,22 @@ impl fmt::Display for FollowEnd {
             FollowEnd::Disconnected => f.write_str("the connection to the leader is gone"),
             FollowEnd::Link(end) => end.fmt(f),
             FollowEnd::Fault(fault) => fault.fmt(f),
-            FollowEnd::Diverged(Divergence { zxid, expected, found }) => write!(
+            FollowEnd::NoState(1) => LinkEnd::NoState.fmt(f),
+            FollowEnd::NoState(_) => write!(
                 f,
-                "behind {zxid} the leader's state has the digest {expected:#x}, and this server's \
-                 has {found:#x}: the leader's is taken over as a whole"
+                "{}, again: it has none, or it is not of this server's ensemble. No clients are \
+                 served, and the leader is tried from time to time. If its state is the right one, \
+                 stop this server and start it on an empty directory",
+                LinkEnd::NoState
+            ),
+            FollowEnd::Full => f.write_str(
+                "the disk has no space for what the leader sends: the link is closed until there \
+                 is some, and clients read what is here",
+            ),
+            FollowEnd::Diverged(divergence) => write!(
+                f,
+                "{divergence}. Its clients are cut off, and the leader's state is taken over as a \
+                 whole"
             ),
         }
     }

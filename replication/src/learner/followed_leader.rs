@@ -3,19 +3,17 @@
 use std::collections::VecDeque;
 
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::database::Database;
 use ringkeeper_engine::log::LogCommand;
 use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket, PacketDecoder, PacketLimits};
-use ringkeeper_engine::zookeeper::{Bad, Entry, Rebuild};
 
 use super::leader_events::LeaderEvents;
-use super::state_transfer::IncomingState;
+use super::transfer::{FollowTask, Transfer};
 use super::{
-    FollowEnd, Learner, LearnerLink, LearnerOffer, LearnerPosition, LinkEffect, LinkInput,
-    StateTask, TouchedSessions, ZabState,
+    DiscardedState, FollowEnd, Learner, LearnerLink, LearnerOffer, LearnerPosition, LinkEffect,
+    LinkEnd, LinkInput, SyncKind, TouchedSessions, ZabState,
 };
 use crate::plant::{Bug, is_planted};
-use crate::{LeaderEvent, SessionLife};
+use crate::{LeaderEvent, LogSpace, SessionLife};
 
 /// How much of a leader is kept in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +23,7 @@ pub struct FollowLimits {
     /// Bytes of events that the node has not taken, from which on nothing more is read.
     pub event_bytes_max: usize,
     /// Bytes of a whole state.
-    pub state_bytes_max: usize,
+    pub state_bytes_max: u64,
 }
 
 impl Default for FollowLimits {
@@ -33,14 +31,6 @@ impl Default for FollowLimits {
         let packets = PacketLimits::default();
         FollowLimits { packets, event_bytes_max: 4 << 20, state_bytes_max: 16 << 30 }
     }
-}
-
-/// What [`super::follow`] does with the node, in order.
-pub(super) enum FollowTask {
-    /// [`crate::Node::command`].
-    Command(LogCommand),
-    /// [`super::StatePort::begin`].
-    State(StateTask),
 }
 
 /// What the leader says of the members.
@@ -51,26 +41,6 @@ pub enum ConfigEvent {
     /// The transaction has changed the members, and this server should lead, -1 if the leader does
     /// not say.
     Activated(Zxid, i64),
-}
-
-/// Where a state is on its way from the leader to the node.
-enum Transfer {
-    /// There is none.
-    None,
-    /// Its bytes come.
-    Receiving(IncomingState),
-    /// It is made of its bytes.
-    Loading,
-    /// What is committed behind it is added.
-    Loaded(Box<Rebuild>),
-    /// What is committed behind it does not fit it.
-    Unusable,
-    /// It is written to the disk.
-    Writing,
-    /// The log begins anew behind it.
-    Installing(Box<Database>),
-    /// The state is read again from a log that was cut.
-    Reloading(Zxid),
 }
 
 /// The link of a node to its leader, one after the other, and everything between the link's bytes
@@ -86,31 +56,41 @@ enum Transfer {
 /// sends before it has taken [`LeaderEvent::Serving`] of the current link was meant for the one
 /// before, and is dropped: the node sends again what is not answered.
 pub struct FollowedLeader {
-    limits: FollowLimits,
+    pub(super) limits: FollowLimits,
     /// Before the first link.
     begin: LearnerPosition,
     link: Option<LearnerLink>,
     pub(super) is_connected: bool,
-    decoder: PacketDecoder,
-    /// Packets may be among its bytes that were not wanted when they came.
-    pub(super) has_unread: bool,
-    transfer: Transfer,
+    pub(super) decoder: PacketDecoder,
+    pub(super) transfer: Transfer,
     effects: Vec<LinkEffect>,
     pub(super) events: LeaderEvents,
     pub(super) outgoing: Vec<u8>,
-    tasks: VecDeque<FollowTask>,
-    /// A command to the log is under way.
-    is_log_changing: bool,
+    pub(super) tasks: VecDeque<FollowTask>,
+    /// Commands to the log that are under way.
+    commands: usize,
     /// The node has taken [`LeaderEvent::Serving`] of this link.
     pub(super) is_serving: bool,
     /// Clients are served, and the node's driver has not heard of it.
     is_newly_established: bool,
     pub(super) offers_nothing: bool,
+    /// The state is not the leader's from here on, and the disk does not say so yet.
+    pub(super) unmarked: Option<Zxid>,
     pub(super) touched: TouchedSessions,
     /// That of the last ping.
     ping: Zxid,
+    /// Packets may be left in the decoder.
+    is_cut_short: bool,
+    sync_kind: SyncKind,
     members: VecDeque<ConfigEvent>,
     end: Option<FollowEnd>,
+    /// Links in a row over which no state came although nothing was offered.
+    pub(super) withheld: u32,
+    /// What the log said last, and whether a link has ended because of it.
+    pub(super) space: LogSpace,
+    pub(super) is_full: bool,
+    /// States that nothing needs any more.
+    pub(super) discarded: Vec<DiscardedState>,
 }
 
 /// The side of the socket.
@@ -123,29 +103,36 @@ impl FollowedLeader {
             link: None,
             is_connected: false,
             decoder: PacketDecoder::new(limits.packets),
-            has_unread: false,
             transfer: Transfer::None,
             effects: Vec::new(),
             events: LeaderEvents::new(position.last),
             outgoing: Vec::new(),
             tasks: VecDeque::new(),
-            is_log_changing: false,
+            commands: 0,
             is_serving: false,
             is_newly_established: false,
             offers_nothing: false,
+            unmarked: None,
             touched: TouchedSessions::new(),
             ping: Zxid::ZERO,
+            is_cut_short: false,
+            sync_kind: SyncKind::Diff,
             members: VecDeque::new(),
             end: None,
+            withheld: 0,
+            space: LogSpace::Enough,
+            is_full: false,
+            discarded: Vec::new(),
         }
     }
 
-    /// Whether the next link can begin: there is none, and everything that came over the one before
-    /// is on the disk.
+    /// Whether the next link can begin: there is none, everything that came over the one before is
+    /// on the disk, and there is space for more.
     pub fn can_connect(&self) -> bool {
-        let is_log_still = !self.is_log_changing && self.tasks.is_empty();
-        let is_free = matches!(self.transfer, Transfer::None);
-        !self.is_connected && is_log_still && is_free && self.events.is_at_rest()
+        let is_log_still = self.commands == 0 && self.tasks.is_empty();
+        let is_free = matches!(self.transfer, Transfer::None) && self.unmarked.is_none();
+        let is_wanted = !self.is_connected && !self.is_full;
+        is_wanted && is_log_still && is_free && self.events.is_at_rest()
     }
 
     /// A connection to a leader is there. Only where [`FollowedLeader::can_connect`].
@@ -154,6 +141,7 @@ impl FollowedLeader {
         let position = self.position();
         self.link = Some(LearnerLink::new(learner, position, &mut self.effects));
         (self.is_connected, self.end) = (true, None);
+        self.sync_kind = SyncKind::Diff;
         self.decoder = PacketDecoder::new(self.limits.packets);
         self.touched.forget_reports();
         // Events of the link before may have been dropped that said so.
@@ -167,14 +155,17 @@ impl FollowedLeader {
     /// changes, while a state is made, and while the node is behind.
     pub fn wants_bytes(&self) -> bool {
         self.is_connected
-            && (matches!(self.transfer, Transfer::Receiving(_)) || self.wants_packets())
+            && match &self.transfer {
+                Transfer::Incoming(state) => state.wants_bytes(),
+                _ => self.wants_packets(),
+            }
     }
 
     /// Takes the leader's next bytes. Only while [`FollowedLeader::wants_bytes`].
     pub fn received(&mut self, bytes: &[u8]) {
         assert!(self.wants_bytes(), "bytes came that should have waited");
         match self.transfer {
-            Transfer::Receiving(_) => self.receive_state(bytes),
+            Transfer::Incoming(_) => self.receive_state(bytes),
             _ => self.decoder.push(bytes),
         }
         self.step_packets();
@@ -200,9 +191,27 @@ impl FollowedLeader {
         self.is_connected
     }
 
-    /// Why the last link has ended, once. The socket is to be closed.
+    /// Why the last link has ended, once. The socket is to be closed, if it is not: the node may
+    /// find out more about a link that has ended.
     pub fn take_end(&mut self) -> Option<FollowEnd> {
         self.end.take()
+    }
+
+    /// Whether [`super::follow`] would find something to do that nothing has to come for.
+    pub fn has_work(&self) -> bool {
+        let packets = self.is_cut_short && self.wants_packets();
+        let portion = self.is_connected && self.touched.has_portion();
+        packets || portion || !self.tasks.is_empty()
+    }
+
+    /// How the leader brings, or brought, this server's history in line with its own.
+    pub fn synchronized_by(&self) -> SyncKind {
+        self.sync_kind
+    }
+
+    /// Whether no link begins because the disk has no space for what a leader sends.
+    pub fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// What the link is doing.
@@ -225,7 +234,7 @@ impl FollowedLeader {
         self.members.pop_front()
     }
 
-    pub(super) fn wants_packets(&self) -> bool {
+    fn wants_packets(&self) -> bool {
         let is_free = matches!(self.transfer, Transfer::None | Transfer::Loaded(_));
         self.is_connected
             && is_free
@@ -245,6 +254,13 @@ impl FollowedLeader {
     }
 
     pub(super) fn next_task(&mut self) -> Option<FollowTask> {
+        // A state that is being installed takes the note with the old one.
+        if !matches!(self.transfer, Transfer::Installing(_))
+            && let Some(zxid) = self.unmarked.take()
+            && !is_planted(Bug::DivergenceForgotten)
+        {
+            self.push_command(LogCommand::MarkDiverged(zxid));
+        }
         self.tasks.pop_front()
     }
 
@@ -255,11 +271,16 @@ impl FollowedLeader {
 
     /// The log is done with a command that changes nothing but what is noted, or has not changed.
     pub(super) fn on_command_done(&mut self, input: LinkInput<'_>) {
-        self.is_log_changing = false;
+        self.commands -= 1;
         if let LinkInput::NotInstalled = input {
-            self.transfer = Transfer::None;
+            self.discard_transfer();
         }
         self.step(input);
+    }
+
+    /// The disk says that the state is not the leader's.
+    pub(super) fn on_marked(&mut self) {
+        self.commands -= 1;
     }
 
     /// The log was cut and ends here; the node's tree holds no more than that.
@@ -271,66 +292,8 @@ impl FollowedLeader {
         self.step(LinkInput::Cut(last));
     }
 
-    /// The log was cut, and the tree holds more.
-    pub(super) fn reload(&mut self, last: Zxid) {
-        self.transfer = Transfer::Reloading(last);
-        self.tasks.push_back(FollowTask::State(StateTask::Reload { zxid: last }));
-    }
-
-    /// The node has the tree of the log that was cut.
-    pub(super) fn on_reloaded(&mut self, applied: Zxid) {
-        let transfer = std::mem::replace(&mut self.transfer, Transfer::None);
-        let Transfer::Reloading(last) = transfer else { panic!("no state was to be read again") };
-        assert_eq!(applied, last, "the state is not that of the log");
-        self.events.drop_cuts();
-        self.on_log_ends(last);
-        self.step(LinkInput::Cut(last));
-    }
-
-    pub(super) fn on_loaded(&mut self, loaded: Result<Box<Rebuild>, Bad>) {
-        assert!(matches!(self.transfer, Transfer::Loading), "no state was to be loaded");
-        self.transfer = Transfer::None;
-        match loaded {
-            _ if !self.is_connected => {}
-            Ok(rebuild) => self.transfer = Transfer::Loaded(rebuild),
-            Err(_) => self.step(LinkInput::NotInstalled),
-        }
-    }
-
-    pub(super) fn on_written(&mut self, written: Option<Box<Database>>) {
-        assert!(matches!(self.transfer, Transfer::Writing), "no state was to be written");
-        self.transfer = Transfer::None;
-        match written {
-            // The link that it came over has ended: the next leader may have another history.
-            Some(_) if !self.is_connected => self.step(LinkInput::NotInstalled),
-            Some(state) => {
-                let (zxid, committed) = (state.applied(), self.position().committed);
-                self.transfer = Transfer::Installing(state);
-                self.push_command(LogCommand::Install { zxid, committed });
-            }
-            None => self.step(LinkInput::NotInstalled),
-        }
-    }
-
-    /// The log begins behind the state that was received, which the node gets next.
-    pub(super) fn take_installed(&mut self) -> Database {
-        match std::mem::replace(&mut self.transfer, Transfer::None) {
-            Transfer::Installing(state) => *state,
-            _ => panic!("no state was to be installed"),
-        }
-    }
-
-    /// The node has it.
-    pub(super) fn on_installed(&mut self, zxid: Zxid) {
-        self.events.drop_cuts();
-        self.on_log_ends(zxid);
-        self.offers_nothing = false;
-        self.touched = TouchedSessions::new();
-        self.step(LinkInput::Installed(zxid));
-    }
-
-    fn on_log_ends(&mut self, last: Zxid) {
-        self.is_log_changing = false;
+    pub(super) fn on_log_ends(&mut self, last: Zxid) {
+        self.commands -= 1;
         self.events.reset(last);
     }
 }
@@ -345,12 +308,13 @@ impl FollowedLeader {
 
     /// Takes packets out of the bytes that are here, as many as are wanted.
     fn step_packets(&mut self) {
+        self.is_cut_short = true;
         while self.wants_packets() {
             let FollowedLeader { decoder, effects, link, .. } = self;
             let Some(link) = link else { return };
             let packet = match decoder.decode() {
                 Ok(None) => {
-                    self.has_unread = false;
+                    self.is_cut_short = false;
                     return;
                 }
                 Ok(Some(packet)) => LeaderPacket::read(&packet),
@@ -360,7 +324,6 @@ impl FollowedLeader {
             link.step(input, effects);
             self.take_effects();
         }
-        self.has_unread = self.decoder.pending_bytes() > 0;
     }
 
     fn take_effects(&mut self) {
@@ -378,14 +341,13 @@ impl FollowedLeader {
             LinkEffect::Send(packet) => self.send_packet(&packet),
             LinkEffect::Save(epochs) => self.push_command(LogCommand::Save(epochs)),
             LinkEffect::Cut(after) => {
+                self.sync_kind = SyncKind::Trunc;
                 let committed = self.position().committed;
                 self.push_command(LogCommand::Cut { after, committed });
             }
             LinkEffect::ReceiveState(zxid) => {
-                let state = IncomingState::new(zxid, self.limits.state_bytes_max);
-                self.transfer = Transfer::Receiving(state);
-                let pending = self.decoder.take_pending();
-                self.receive_state(&pending);
+                self.sync_kind = SyncKind::Snap;
+                self.begin_state(zxid);
             }
             LinkEffect::AddToState(txn) => self.add_to_state(&txn.entry),
             LinkEffect::InstallState(zxid) => self.write_state(zxid),
@@ -414,42 +376,12 @@ impl FollowedLeader {
                 self.events.push(LeaderEvent::Revalidated(session, life), 0);
             }
             LinkEffect::AnswerSync => self.events.push(LeaderEvent::Synced, 0),
+            LinkEffect::End(LinkEnd::NoState) => {
+                self.withheld = self.withheld.saturating_add(1);
+                self.end_link(FollowEnd::NoState(self.withheld));
+            }
             LinkEffect::End(end) => self.end_link(FollowEnd::Link(end)),
         }
-    }
-
-    fn receive_state(&mut self, bytes: &[u8]) {
-        let Transfer::Receiving(state) = &mut self.transfer else {
-            unreachable!("a state is received");
-        };
-        match state.push(bytes) {
-            Ok(None) => {}
-            Ok(Some(end)) => {
-                self.decoder.push(&bytes[end..]);
-                let transfer = std::mem::replace(&mut self.transfer, Transfer::Loading);
-                let Transfer::Receiving(state) = transfer else { unreachable!("see above") };
-                self.tasks.push_back(FollowTask::State(state.into_task()));
-            }
-            Err(bad) => {
-                self.transfer = Transfer::None;
-                self.step(LinkInput::Malformed(bad));
-            }
-        }
-    }
-
-    /// What is committed behind a state that does not fit it ends the link.
-    fn add_to_state(&mut self, entry: &Entry) {
-        if let Transfer::Loaded(rebuild) = &mut self.transfer
-            && rebuild.take(entry).is_err()
-        {
-            self.transfer = Transfer::Unusable;
-        }
-    }
-
-    fn write_state(&mut self, zxid: Zxid) {
-        let transfer = std::mem::replace(&mut self.transfer, Transfer::Writing);
-        let Transfer::Loaded(rebuild) = transfer else { unreachable!("no packet came before") };
-        self.tasks.push_back(FollowTask::State(StateTask::Write { zxid, rebuild }));
     }
 
     /// The next part of what is to be said of sessions here: the first is the answer.
@@ -466,8 +398,8 @@ impl FollowedLeader {
         }
     }
 
-    fn push_command(&mut self, command: LogCommand) {
-        self.is_log_changing = true;
+    pub(super) fn push_command(&mut self, command: LogCommand) {
+        self.commands += 1;
         self.tasks.push_back(FollowTask::Command(command));
     }
 
@@ -479,18 +411,24 @@ impl FollowedLeader {
         (self.is_connected, self.is_serving) = (false, false);
         self.end = Some(end);
         self.outgoing.clear();
-        if let Transfer::Receiving(_) | Transfer::Loaded(_) = self.transfer {
-            self.transfer = Transfer::None;
-        }
+        self.give_up_state();
         self.events.push(LeaderEvent::Lost, 0);
     }
 
-    /// As [`FollowedLeader::end_link`], but what the node has not taken is not learned.
+    /// There is no space for what the leader sends.
+    pub(super) fn leave_full(&mut self) {
+        self.is_full = true;
+        self.drop_link(FollowEnd::Full);
+    }
+
+    /// As [`FollowedLeader::end_link`], but what the node has not taken is not learned. A link that
+    /// has ended before the node found out has ended for this as well.
     pub(super) fn drop_link(&mut self, end: FollowEnd) {
         self.events.drop_learned();
         if self.is_connected {
             self.end_link(end);
         } else {
+            self.end = Some(end);
             self.events.push(LeaderEvent::Lost, 0);
         }
     }

@@ -51,6 +51,11 @@ impl LeaderEvents {
         Some(event)
     }
 
+    /// Whether a transaction is among them.
+    pub(super) fn has_learned(&self) -> bool {
+        self.waiting > 0
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }

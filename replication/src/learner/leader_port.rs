@@ -5,7 +5,7 @@ use ringkeeper_engine::Zxid;
 use super::{FollowEnd, FollowedLeader, LinkInput};
 use crate::node::LeaderPort;
 use crate::plant::{Bug, is_planted};
-use crate::{Divergence, LeaderEvent, LeaderFault, SessionAttachment};
+use crate::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
 
 impl LeaderPort for FollowedLeader {
     fn receive(&mut self) -> Option<LeaderEvent> {
@@ -17,8 +17,7 @@ impl LeaderPort for FollowedLeader {
     }
 
     fn has_events(&self) -> bool {
-        // A turn of `follow` takes the packets that have waited.
-        !self.events.is_empty() || (self.has_unread && self.wants_packets())
+        !self.events.is_empty()
     }
 
     fn send(&mut self, packets: &mut Vec<u8>) {
@@ -44,6 +43,16 @@ impl LeaderPort for FollowedLeader {
         self.step(LinkInput::Flushed(durable));
     }
 
+    /// A link that brings nothing for the log goes on without space.
+    fn space(&mut self, space: LogSpace) {
+        self.space = space;
+        match space {
+            LogSpace::Enough => self.is_full = false,
+            LogSpace::Full if self.events.has_learned() => self.leave_full(),
+            LogSpace::Full => {}
+        }
+    }
+
     /// The transaction that was wrong was not learned.
     fn fault(&mut self, fault: LeaderFault) {
         self.events.give_back();
@@ -52,7 +61,14 @@ impl LeaderPort for FollowedLeader {
 
     fn diverged(&mut self, divergence: Divergence) {
         self.offers_nothing = true;
+        self.unmarked = Some(divergence.zxid());
         self.drop_link(FollowEnd::Diverged(divergence));
+    }
+}
+
+impl AsRef<FollowedLeader> for FollowedLeader {
+    fn as_ref(&self) -> &FollowedLeader {
+        self
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who a learner is, and what it has when a link begins.
 
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::device::Epochs;
+use ringkeeper_engine::device::{Epochs, Identity};
 use ringkeeper_engine::session::ServerId;
 
 /// How a learner takes part.
@@ -32,6 +32,18 @@ pub enum LearnerOffer {
     /// Nothing: the leader sends its state as a whole. So it is after a cut that the log does not
     /// reach back to, and for a server that cannot trust what it has.
     Nothing,
+}
+
+impl LearnerPosition {
+    /// What a server has that was started on a log which ends with `last`: nothing of it is known to
+    /// be committed, and nothing of it is offered where it is known not to be the leader's.
+    pub fn at_start(last: Zxid, identity: &Identity) -> LearnerPosition {
+        let offer = match identity.diverged {
+            None => LearnerOffer::Log,
+            Some(_) => LearnerOffer::Nothing,
+        };
+        LearnerPosition { last, offer, committed: Zxid::ZERO, saved: identity.epochs }
+    }
 }
 
 /// What a learner has when a link begins. The log is durable as a whole: nothing is under way.

@@ -76,10 +76,9 @@ impl LearnerLink {
     /// The leader has everything that is here, committed. More may follow.
     pub(super) fn on_diff(&mut self, zxid: Zxid) -> Result<(), LinkEnd> {
         self.check_choice("DIFF", zxid)?;
+        self.check_kept()?;
         let last = self.history.last();
-        // Where nothing was offered, what is here cannot be trusted.
-        let is_kept = last == Zxid::ZERO || self.offer == LearnerOffer::Log;
-        if zxid < last || !is_kept {
+        if zxid < last {
             return Err(LinkEnd::OtherHistory { zxid, last });
         }
         self.history.joined(last);
@@ -94,13 +93,12 @@ impl LearnerLink {
         out: &mut Vec<LinkEffect>,
     ) -> Result<(), LinkEnd> {
         self.check_choice("TRUNC", zxid)?;
+        self.check_kept()?;
         let (last, committed) = (self.history.last(), self.history.released());
         if zxid > last {
             return Err(LinkEnd::OtherHistory { zxid, last });
         }
-        if zxid < committed {
-            return Err(LinkEnd::LostCommitted { zxid, committed });
-        }
+        self.check_lost(zxid, committed)?;
         if is_planted(Bug::TailKept) {
             self.phase = Phase::Receiving(zxid);
             return Ok(());
@@ -136,6 +134,28 @@ impl LearnerLink {
         Ok(())
     }
 
+    /// Whether what is here can stay. Where nothing was offered, it cannot be trusted.
+    fn check_kept(&self) -> Result<(), LinkEnd> {
+        let is_kept = self.history.last() == Zxid::ZERO || self.offer == LearnerOffer::Log;
+        if is_kept { Ok(()) } else { Err(LinkEnd::NoState) }
+    }
+
+    /// Whether the leader's history, which ends with `zxid`, has what is known to be committed.
+    ///
+    /// A leader of ZooKeeper's goes by what it has applied, and tells its learners of a commit
+    /// before it applies it. So one that is asked within that moment wants what it has committed
+    /// itself to be cut off, and sends it again behind. What it has committed is of its own epoch.
+    /// Everything of earlier epochs was in its state before it took its first learner, or is lost.
+    fn check_lost(&self, zxid: Zxid, committed: Zxid) -> Result<(), LinkEnd> {
+        match () {
+            () if zxid >= committed => Ok(()),
+            () if committed.epoch() == self.epoch && !is_planted(Bug::LagIsLoss) => {
+                Err(LinkEnd::LeaderBehind { zxid, committed })
+            }
+            () => Err(LinkEnd::LostCommitted { zxid, committed }),
+        }
+    }
+
     /// Whether the leader chooses now how to synchronize, with a zxid that its history can have.
     fn check_choice(&self, packet: &'static str, zxid: Zxid) -> Result<(), LinkEnd> {
         let Phase::Promised = self.phase else { return Err(self.unexpected(packet)) };
@@ -167,9 +187,7 @@ impl LearnerLink {
             }
             Phase::ReceivingState(state) => {
                 let (end, committed) = (state.end(), self.history.released());
-                if end < committed {
-                    return Err(LinkEnd::LostCommitted { zxid: end, committed });
-                }
+                self.check_lost(end, committed)?;
                 self.phase = Phase::Installing(end, state.into_proposed().collect());
                 self.config = config.map(Box::from);
                 out.push(LinkEffect::InstallState(end));

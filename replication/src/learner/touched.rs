@@ -69,6 +69,11 @@ impl TouchedSessions {
         self.sessions.values_mut().for_each(|entry| entry.reported = None);
     }
 
+    /// Whether a round is under way.
+    pub(super) fn has_portion(&self) -> bool {
+        self.round.is_some()
+    }
+
     /// The next portion of the round, after a look at no more than [`TOUCHED_SESSIONS_MAX`]
     /// sessions; `None` where no round is under way.
     pub fn next_portion(&mut self) -> Option<TouchedPortion> {

@@ -22,7 +22,7 @@ pub(super) fn apply_committed(
     outbox: &mut Outbox<'_, impl ShardPort>,
 ) -> Result<(), Divergence> {
     match committed {
-        Committed::Apply(proposal) => apply(proposal, db, outbox),
+        Committed::Apply(proposal) => apply(proposal, db, outbox)?,
         Committed::Answer(origin, outcome) => answer(origin, outcome, db, outbox),
         Committed::Read(origin, caller, request) => {
             let outcome = answer_read(&caller, &request, db, settings);
@@ -37,25 +37,33 @@ pub(super) fn apply_committed(
             if let DigestComparison::Different { expected, found } = compared
                 && !is_planted(Bug::DivergenceIgnored)
             {
-                return Err(Divergence { zxid: db.applied(), expected, found });
+                return Err(Divergence::Digest { zxid: db.applied(), expected, found });
             }
         }
     }
     Ok(())
 }
 
-fn apply(proposal: Proposal, db: &mut Database, outbox: &mut Outbox<'_, impl ShardPort>) {
-    let applied = db.apply(&proposal.txn, outbox.interest());
+fn apply(
+    proposal: Proposal,
+    db: &mut Database,
+    outbox: &mut Outbox<'_, impl ShardPort>,
+) -> Result<(), Divergence> {
+    let zxid = proposal.txn.zxid;
+    let applied = db
+        .try_apply(&proposal.txn, outbox.interest())
+        .map_err(|misfit| Divergence::Misfit(zxid, misfit))?;
     if !applied.changes.is_empty() {
         let changes: Arc<[_]> = applied.changes.into();
         outbox.send_changes(|| ShardMessage::Changes(applied.zxid, changes.clone()));
     }
-    let Some(origin) = proposal.origin else { return };
+    let Some(origin) = proposal.origin else { return Ok(()) };
     let outcome = match proposal.attachment {
         Some(attachment) => Outcome::Granted(attachment),
         None => Outcome::Result(applied.result),
     };
     answer(origin, outcome, db, outbox);
+    Ok(())
 }
 
 fn answer(
@@ -64,7 +72,7 @@ fn answer(
     db: &Database,
     outbox: &mut Outbox<'_, impl ShardPort>,
 ) {
-    let answer = Answer { origin, zxid: db.applied(), outcome };
+    let answer = Answer { origin, zxid: db.tree.reply_zxid(), outcome };
     outbox.send(origin.shard, ShardMessage::Answer(answer));
 }
 

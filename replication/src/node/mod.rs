@@ -17,8 +17,8 @@
 //!
 //! Between the halves a server whose shard shares the node's thread serves its sockets.
 //!
-//! Time is never held up: neither by a shard that does not take its messages (see [`MailboxLimits`]) nor
-//! by what is committed and not applied yet.
+//! Time is never held up: neither by a shard that does not take its messages (see
+//! [`MailboxLimits`]) nor by what is committed and not applied yet.
 
 mod apply;
 mod gathering;
@@ -29,7 +29,7 @@ use std::collections::VecDeque;
 
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::log::gathering::{Decision, DiskState, PaceReport};
-use ringkeeper_engine::log::{Generation, Joined, LogCommand, LogEvent};
+use ringkeeper_engine::log::{Generation, Joined, LogCapacity, LogCommand, LogEvent};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::{Millis, Zxid, limits};
 
@@ -43,7 +43,7 @@ pub use self::ports::{
     ClockPort, DatabasePort, LeaderPort, LogPort, NoLeader, Observer, Ports, ShardPort,
 };
 use crate::plant::{Bug, is_planted};
-use crate::{Committed, Input, Outputs, Replica};
+use crate::{Committed, Input, LogSpace, Outputs, Replica};
 
 /// Microseconds after which a stage applies nothing more until the next turn: groups may have
 /// thousands of records, and this may be the thread of a shard.
@@ -95,7 +95,7 @@ pub struct Node<P: Ports> {
     log_events: VecDeque<LogEvent>,
     backpressure: Backpressure,
     next_tick: Millis,
-    /// The state is not the leader's: nothing is applied until it is replaced.
+    /// The state is not the leader's: nothing is applied or answered until it is replaced.
     has_diverged: bool,
     world: World<P>,
 }
@@ -157,12 +157,13 @@ impl<P: Ports> Node<P> {
     }
 
     /// Replaces the state by one that the leader has sent and that the log begins behind; its
-    /// command has ended. Every connection is closed: watches would miss changes.
-    pub fn install(&mut self, state: Database) {
+    /// command has ended. Every connection is closed: watches would miss changes. The state before
+    /// comes back: to give up its memory takes as long as it has nodes, and belongs elsewhere.
+    pub fn install(&mut self, mut state: Box<Database>) -> Box<Database> {
         let World { database, shards, clock, .. } = &mut self.world;
         {
             let mut db = database.write();
-            *db = state;
+            std::mem::swap(&mut *db, &mut *state);
             // Order: before a reader can see the new state.
             let count = if is_planted(Bug::SnapLeavesOpen) { 0 } else { shards.count() };
             (0..count).for_each(|shard| shards.lose_changes(shard));
@@ -178,6 +179,7 @@ impl<P: Ports> Node<P> {
             self.replica.step(Input::Replaced { db: &db, now }, &mut self.outputs);
         }
         self.end_step(self.outputs.group.records());
+        state
     }
 
     /// Whether a turn would find something to do. Every queue that wakes the node's thread is
@@ -310,7 +312,12 @@ impl<P: Ports> Node<P> {
 
     /// Takes what the leader has sent, as much as there is room for.
     fn learn(&mut self) {
-        while self.can_learn() {
+        loop {
+            let space = self.log_space();
+            self.world.leader.space(space);
+            if !self.can_learn() {
+                break;
+            }
             let Some(event) = self.world.leader.receive() else { break };
             let (now, records) = (self.world.clock.now(), self.begin_step());
             self.replica.step(Input::Leader { event, now }, &mut self.outputs);
@@ -365,6 +372,9 @@ impl<P: Ports> Node<P> {
                 if let Err(divergence) = applied {
                     leader.diverged(divergence);
                     self.has_diverged = true;
+                    // Order: before a reader can see what there is of the transaction.
+                    let count = if is_planted(Bug::DivergenceServed) { 0 } else { shards.count() };
+                    (0..count).for_each(|shard| shards.lose_changes(shard));
                     break;
                 }
             }
@@ -394,6 +404,22 @@ impl<P: Ports> Node<P> {
     fn can_learn(&self) -> bool {
         self.outputs.group.bytes() + self.world.log.waiting_bytes() < limits::GROUP_BYTES_MAX
             && self.committed.len() < COMMITTED_MAX
+    }
+
+    /// Whether the log can take what the leader sends next: what was learned and is not flushed
+    /// comes first, of which a group may be on its way to the device.
+    fn log_space(&self) -> LogSpace {
+        let log = &self.world.log;
+        let capacity = log.capacity();
+        if capacity == LogCapacity::UNBOUNDED {
+            return LogSpace::Enough;
+        }
+        let flushing = if log.is_busy() { limits::GROUP_BYTES_MAX } else { 0 };
+        let unflushed = self.outputs.group.bytes() + log.waiting_bytes() + flushing;
+        match LogSpace::of(capacity, unflushed) {
+            LogSpace::Full if is_planted(Bug::FullIgnored) => LogSpace::Enough,
+            space => space,
+        }
     }
 
     /// Before a step that may add records to the group. Returns how many it has.

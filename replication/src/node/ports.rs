@@ -13,7 +13,9 @@ use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::{Now, Zxid};
 
-use crate::{Committed, Divergence, LeaderEvent, LeaderFault, SessionAttachment, WriteAdmission};
+use crate::{
+    Committed, Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment, WriteAdmission,
+};
 
 /// All that a node is connected to.
 pub trait Ports {
@@ -101,7 +103,7 @@ impl<T: DatabasePort> DatabasePort for Arc<T> {
 pub trait LeaderPort {
     /// What has come next.
     fn receive(&mut self) -> Option<LeaderEvent>;
-    /// Whether [`LeaderPort::receive`] has something, or will have after the link's own turn.
+    /// Whether [`LeaderPort::receive`] has something.
     fn has_events(&self) -> bool;
     /// Takes packets for the leader, and leaves none.
     fn send(&mut self, packets: &mut Vec<u8>);
@@ -109,9 +111,13 @@ pub trait LeaderPort {
     fn sessions(&mut self, changes: &mut Vec<SessionAttachment>);
     /// Our own log is durable up to here. Acknowledgements wait for it.
     fn flushed(&mut self, durable: Zxid);
+    /// Whether the log can take what the leader sends. Said in every turn, and before anything is
+    /// taken; what was taken by then has space.
+    fn space(&mut self, space: LogSpace);
     /// The leader is not followed any more: it has done what no leader does.
     fn fault(&mut self, fault: LeaderFault);
-    /// The leader is not followed any more: the state here has to be replaced by its own.
+    /// The leader is not followed any more: the state here has to be replaced by its own. The node
+    /// has closed all connections, and applies nothing until then.
     fn diverged(&mut self, divergence: Divergence);
 }
 
@@ -138,9 +144,14 @@ impl LeaderPort for NoLeader {
 
     fn flushed(&mut self, _: Zxid) {}
 
+    fn space(&mut self, _: LogSpace) {}
+
     fn fault(&mut self, _: LeaderFault) {}
 
-    fn diverged(&mut self, _: Divergence) {}
+    /// Nothing is compared with, and what is ordered was checked against this very state.
+    fn diverged(&mut self, divergence: Divergence) {
+        panic!("a server that orders has the only state, but {divergence}");
+    }
 }
 
 /// The rings between the node and its shards. Both directions keep their order.

@@ -89,6 +89,7 @@ struct Seen {
     crashes: u32,
     epochs_over: u32,
     holes: u32,
+    withheld: u32,
     too_far: u32,
     served: u32,
 }
@@ -287,6 +288,7 @@ impl Run {
             None => return,
             Some(LinkEnd::EpochOver { .. }) => self.seen.epochs_over += 1,
             Some(LinkEnd::OtherHistory { .. }) => self.seen.holes += 1,
+            Some(LinkEnd::NoState) => self.seen.withheld += 1,
             Some(LinkEnd::CutTooFar(_)) => self.seen.too_far += 1,
             Some(other) => panic!("an honest leader was left: {other}"),
         }
@@ -335,14 +337,15 @@ fn runs(kind: LearnerKind) -> Seen {
             crashes: seen.crashes + of.crashes,
             epochs_over: seen.epochs_over + of.epochs_over,
             holes: seen.holes + of.holes,
+            withheld: seen.withheld + of.withheld,
             too_far: seen.too_far + of.too_far,
             served: seen.served + of.served,
         };
     }
-    let Seen { diffs, cuts, snaps, crashes, epochs_over, holes, too_far, served } = seen;
+    let Seen { diffs, cuts, snaps, crashes, epochs_over, holes, withheld, too_far, served } = seen;
     let all = [diffs, cuts, snaps, crashes, epochs_over, holes, too_far, served];
     let least = all.into_iter().min();
-    assert!(least > Some(20), "{seen:?}");
+    assert!(least > Some(20) && withheld > 0, "{seen:?}");
     seen
 }
 

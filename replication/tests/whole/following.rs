@@ -64,7 +64,10 @@ fn check_met(all: &[Outcome]) {
         sum(|all| all.met.links.diverged),
         sum(|all| all.met.links.faults),
         sum(|all| all.met.links.refused_links),
-        sum(|all| all.met.links.holes),
+        sum(|all| all.met.links.withheld),
+        sum(|all| all.met.links.full),
+        sum(|all| all.met.links.behind),
+        sum(|all| all.met.links.too_far),
         sum(|all| all.met.links.not_installed),
         sum(|all| all.seen.moved),
     ];

@@ -8,37 +8,37 @@ use ringkeeper_replication::learner::{FollowEnd, LearnerKind, LearnerOffer, ZabS
 use crate::sim::leader::{Wrong, set_data};
 use crate::sim::world::World;
 
-const KINDS: [LearnerKind; 2] = [LearnerKind::Observer, LearnerKind::Follower];
+pub(crate) const KINDS: [LearnerKind; 2] = [LearnerKind::Observer, LearnerKind::Follower];
 
 /// A member that nothing has happened to, whose leader serves it.
-fn served(kind: LearnerKind) -> World {
+pub(crate) fn served(kind: LearnerKind) -> World {
     let mut world = World::calm(kind);
     world.run_while(|world| !is_served(world));
     world
 }
 
-fn is_served(world: &World) -> bool {
+pub(crate) fn is_served(world: &World) -> bool {
     world.members[0].process.as_ref().is_some_and(|process| {
         process.leader_ref().state() == ZabState::Broadcast && process.leader_ref().is_connected()
     })
 }
 
 /// Another server's client writes.
-fn write(world: &mut World) -> Zxid {
+pub(crate) fn write(world: &mut World) -> Zxid {
     let now = world.leader_time();
     world.ensemble.write(set_data("/", b"x"), now);
     world.ensemble.db.applied()
 }
 
-fn applied(world: &World) -> Zxid {
+pub(crate) fn applied(world: &World) -> Zxid {
     world.members[0].process.as_ref().expect("it runs").server.db().applied()
 }
 
-fn met(world: &World) -> crate::sim::member::Met {
+pub(crate) fn met(world: &World) -> crate::sim::member::Met {
     world.members[0].process.as_ref().expect("it runs").met
 }
 
-fn offer(world: &World) -> LearnerOffer {
+pub(crate) fn offer(world: &World) -> LearnerOffer {
     world.members[0].process.as_ref().expect("it runs").leader_ref().position().offer
 }
 
@@ -66,12 +66,12 @@ fn divergence_is_followed_by_a_state() {
         let mut world = served(kind);
         world.is_honest = false;
         world.ensemble.wrong = Some(Wrong::Digest);
-        let snaps = world.ensemble.seen.snaps;
+        let (snaps, installs) = (world.ensemble.seen.snaps, met(&world).installs);
         write(&mut world);
         world.run_while(|world| met(world).diverged == 0);
         assert_eq!(offer(&world), LearnerOffer::Nothing);
         world.ensemble.always_sends_state = true;
-        world.run_while(|world| met(world).installs < 1);
+        world.run_while(|world| met(world).installs == installs);
         assert_eq!(world.ensemble.seen.snaps, snaps + 1);
         assert_eq!(offer(&world), LearnerOffer::Log);
         world.finish();
@@ -115,7 +115,7 @@ fn requests_of_a_link_that_has_ended_are_not_sent_to_the_next() {
     world.finish();
 }
 
-fn with_clients(kind: LearnerKind) -> World {
+pub(crate) fn with_clients(kind: LearnerKind) -> World {
     let mut world = World::calm_with_clients(kind, 3);
     world.run_while(|world| !is_served(world));
     (0..3).for_each(|client| world.connect_client(client));
@@ -130,6 +130,7 @@ pub(crate) fn run_all() {
     divergence_is_followed_by_a_state();
     clients_stay_connected_through_a_change_of_leaders();
     requests_of_a_link_that_has_ended_are_not_sent_to_the_next();
+    crate::following_edges::run_all();
 }
 
 #[test]

@@ -17,7 +17,7 @@ use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 use ringkeeper_replication::node::LeaderPort;
 use ringkeeper_replication::{
-    Divergence, LeaderEvent, LeaderFault, SessionAttachment, SessionLife,
+    Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment, SessionLife,
 };
 
 use crate::random::Random;
@@ -62,6 +62,8 @@ impl LeaderPort for MemoryLeader {
     fn flushed(&mut self, durable: Zxid) {
         self.0.borrow_mut().flushed = durable;
     }
+
+    fn space(&mut self, _: LogSpace) {}
 
     fn fault(&mut self, fault: LeaderFault) {
         self.0.borrow_mut().faults.push(fault);

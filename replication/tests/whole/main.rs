@@ -8,6 +8,7 @@ mod conversation;
 mod edges;
 mod following;
 mod following_cases;
+mod following_edges;
 #[path = "../../../engine/fuzz/src/frames.rs"]
 mod frames;
 mod golden;

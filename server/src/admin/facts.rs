@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ringkeeper_engine::Millis;
 
-use crate::config::{FourLetterWords, Origin, Settings};
+use crate::config::{Ensemble, FourLetterWords, Listen, Origin, Settings};
 use crate::node::clock::Clock;
 
 /// The release of ZooKeeper that clients and monitors may take this server for.
@@ -33,6 +33,10 @@ pub struct ServerFacts {
     pub session_timeout_ms_max: u32,
     /// Connections that may wait to be accepted; -1 where nobody has said how many.
     pub backlog: i64,
+    /// Where clients connect.
+    pub client_address: Listen,
+    /// The ensemble that this server is a member of.
+    pub ensemble: Option<Ensemble>,
     /// The number in `myid`; 0 where there is none.
     pub server_id: u64,
     /// Milliseconds after which a connection without a session is closed.
@@ -69,6 +73,8 @@ impl ServerFacts {
             session_timeout_ms_min: settings.min_session_timeout_ms,
             session_timeout_ms_max: settings.max_session_timeout_ms,
             backlog: backlog(settings),
+            client_address: settings.client_port_address.clone(),
+            ensemble: settings.ensemble.clone(),
             server_id: settings.my_id.unwrap_or(0),
             handshake_ms: i64::try_from(timeout_ms).unwrap_or(i64::MAX),
             startup,

@@ -17,6 +17,7 @@ mod host;
 pub mod http;
 mod inbox;
 mod latency;
+mod member;
 mod metrics;
 mod node_reporter;
 mod numbers;

@@ -9,6 +9,7 @@ use ringkeeper_engine::tree::QuotaSum;
 use super::facts::Startup;
 use super::host::file_descriptors;
 use super::latency::{Latencies, Summary, percentiles};
+use super::member::MemberNumbers;
 use super::partial::Counts;
 use super::state::{DatabaseSize, ReportSources, ServerState, Totals};
 use crate::log::writer::FlushStats;
@@ -19,6 +20,12 @@ use crate::storage::snapshots::SnapshotStats;
 pub(super) struct Numbers {
     /// See [`super::facts::version`].
     pub version: String,
+    /// See [`ServerState::mode`].
+    pub mode: &'static str,
+    /// The number of this server.
+    pub server_id: u64,
+    /// What a member of an ensemble shows.
+    pub member: Option<MemberNumbers>,
     /// What the shards count.
     pub counts: Counts,
     /// All latencies, in milliseconds.
@@ -75,6 +82,9 @@ impl Numbers {
         let fsync_us = commits.times().as_ref().map_or([0; 5], percentiles);
         Numbers {
             version: facts.version.clone(),
+            mode: state.mode(),
+            server_id: facts.server_id,
+            member: MemberNumbers::of(state),
             counts: counts.clone(),
             latency: counts.latencies().millis(),
             database: state.database_size(),

@@ -108,6 +108,9 @@ impl ShardReporter {
         if !word.is_allowed(&state.sources.facts.whitelist) {
             return shard.finish_word(conn, word.refusal().as_bytes());
         }
+        if !word.is_due(state) {
+            return shard.finish_word(conn, word.not_serving().as_bytes());
+        }
         if let Answer::Now(answer) = word.answer {
             return shard.finish_word(conn, answer(state, request.argument).as_bytes());
         }

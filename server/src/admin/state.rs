@@ -6,14 +6,16 @@ use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use ringkeeper_engine::throttle::ConnectionTally;
+use ringkeeper_engine::txn::CONFIG_NODE;
 use ringkeeper_engine::{SessionId, Zxid};
 
 use super::facts::ServerFacts;
 use super::host::dir_bytes;
+use crate::config::{Member, NamedMembers, PeerRole};
 use crate::log::writer::FlushStats;
 use crate::node::observer::Gauges;
 use crate::node::view::View;
-use crate::peers::status::MemberStatus;
+use crate::peers::status::{ClientService, MemberReport, MemberStatus};
 use crate::shards::ConnectionLimiter;
 use crate::storage::snapshots::SnapshotStats;
 
@@ -22,8 +24,8 @@ const TRACE_MASK: i64 = 306;
 /// Ephemeral nodes that are read under one hold of the database's guard.
 const EPHEMERALS_SLICE: usize = 1_024;
 
-/// What a server says of itself that has no others around it.
-pub(super) const MODE: &str = "standalone";
+/// What ZooKeeper says while it does not serve clients.
+pub(super) const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
 
 /// The parts of the server whose numbers reports show.
 pub struct ReportSources {
@@ -102,6 +104,29 @@ impl ServerState {
         self.client_port.load(Relaxed)
     }
 
+    /// What this server is doing as a member of an ensemble, where it is one.
+    pub(super) fn member(&self) -> Option<MemberReport> {
+        self.sources.member.as_ref().map(|member| member.report())
+    }
+
+    /// How far clients are served.
+    pub(super) fn clients(&self) -> ClientService {
+        self.member().map_or(ClientService::All, |report| report.clients)
+    }
+
+    /// ZooKeeper's word for what this server is to others.
+    pub(super) fn mode(&self) -> &'static str {
+        let Some(report) = self.member() else { return "standalone" };
+        let own = self.sources.facts.server_id;
+        match report.role {
+            PeerRole::Observer => "observer",
+            PeerRole::Participant => match report.leader {
+                Some(leader) if u64::from(leader.id.0) == own => "leader",
+                Some(_) | None => "follower",
+            },
+        }
+    }
+
     pub(super) fn database_size(&self) -> DatabaseSize {
         let db = self.sources.view.read();
         DatabaseSize {
@@ -110,6 +135,28 @@ impl ServerState {
             ephemerals: db.tree.ephemerals_count(),
             data_bytes: db.tree.approximate_data_size(),
         }
+    }
+
+    /// The sessions of the ensemble, with their timeouts in milliseconds.
+    pub(super) fn global_sessions(&self) -> Vec<(SessionId, i32)> {
+        self.sources.view.read().sessions().collect()
+    }
+
+    /// The members of the ensemble as text: those that its leader has named, or, before one has,
+    /// those of the configuration file. A server on its own has none.
+    pub(super) fn members(&self) -> Option<String> {
+        let ensemble = self.sources.facts.ensemble.as_ref()?;
+        let db = self.sources.view.read();
+        let data = db.tree.find(CONFIG_NODE).and_then(|node| db.tree.data(node));
+        let named = data.and_then(|data| String::from_utf8(data.to_vec()).ok());
+        Some(named.filter(|text| !text.is_empty()).unwrap_or_else(|| ensemble.text()))
+    }
+
+    /// The members that vote, by their numbers.
+    pub(super) fn voters(&self) -> Vec<Member> {
+        let text = self.members().unwrap_or_default();
+        let named = NamedMembers::parse(&text).map(|named| named.members).unwrap_or_default();
+        named.into_iter().filter(|member| member.role == PeerRole::Participant).collect()
     }
 
     /// Waits for the disk.
@@ -223,6 +270,7 @@ fn clear(sources: &ReportSources) {
     if let Some(histogram) = commits.histogram.lock().as_mut() {
         histogram.reset();
     }
+    sources.member.iter().for_each(|member| member.reset());
     sources.snapshots.min_ms.store(u64::MAX, Relaxed);
     sources.snapshots.max_ms.store(0, Relaxed);
     let gauges = &sources.gauges;

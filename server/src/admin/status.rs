@@ -7,8 +7,9 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::state::NOT_SERVING;
 use crate::cli::StatusArgs;
 
 /// Bytes of an answer that are read; a real one has a few hundred.
@@ -44,58 +45,126 @@ impl std::fmt::Display for Commits {
     }
 }
 
+/// What was found out about a server.
+struct Found {
+    /// What it says of itself, or why that is nothing.
+    status: Result<Status, String>,
+    /// What it says of its place in an ensemble; only a Ringkeeper tells.
+    member: Option<MemberLines>,
+}
+
+/// The answer of a member of an ensemble to `role`: names and values.
+struct MemberLines(Vec<(String, String)>);
+
+impl MemberLines {
+    /// A server on its own, and one that does not know the word, has none.
+    fn read(text: &str) -> Option<MemberLines> {
+        let lines = text.lines().filter_map(|line| line.split_once('\t'));
+        let lines = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Some(MemberLines(lines.collect())).filter(|lines| lines.value("doing").is_some())
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
+    }
+
+    fn sentence(&self) -> &str {
+        self.value("doing").unwrap_or_default()
+    }
+
+    /// Every line under its name, numbers as such.
+    fn fields(&self) -> Value {
+        let field = |value: &str| value.parse::<i64>().map_or_else(|_| json!(value), |n| json!(n));
+        self.0.iter().map(|(name, value)| (name.clone(), field(value))).collect()
+    }
+}
+
 /// Writes the line. Whether the server serves is the answer.
 pub fn run(args: &StatusArgs, out: &mut dyn Write) -> io::Result<bool> {
     let server = &args.server;
     let found = look(server, Duration::from_millis(args.timeout_ms));
-    match (&found, args.json) {
-        (Ok(status), false) => writeln!(
-            out,
-            "{server} serves: {}, zxid {}, {} nodes, {} connections, {}{}",
-            status.mode,
-            status.zxid,
-            status.nodes,
-            status.connections,
-            status.version,
-            status.commits.as_ref().map(|commits| format!(", {commits}")).unwrap_or_default()
-        )?,
-        (Err(reason), false) => writeln!(out, "{server} does not serve: {reason}")?,
-        (Ok(status), true) => {
-            let number = |text: &str| text.parse::<u64>().ok();
-            let fields = json!({
-                "server": server,
-                "serves": true,
-                "mode": status.mode,
-                "zxid": status.zxid,
-                "nodes": number(&status.nodes),
-                "connections": number(&status.connections),
-                "version": status.version,
-                "commits": status.commits.as_ref().map(|commits| json!({
-                    "target": commits.target,
-                    "wait_us": commits.wait_us,
-                    "gain_percent": commits.gain_percent,
-                })),
-            });
-            writeln!(out, "{fields}")?;
-        }
-        (Err(reason), true) => {
-            let fields = json!({ "server": server, "serves": false, "reason": reason });
-            writeln!(out, "{fields}")?;
-        }
+    if args.json {
+        writeln!(out, "{}", found.fields(server))?;
+    } else {
+        writeln!(out, "{server} {}", found.text())?;
     }
-    Ok(found.is_ok())
+    Ok(found.status.is_ok())
 }
 
-/// What a server says, within this time altogether. A ZooKeeper would take our own word for the
-/// beginning of a request, so it is not asked.
-fn look(server: &str, patience: Duration) -> Result<Status, String> {
-    let since = Instant::now();
-    let mut status = read(&query(server, b"srvr", patience)?)?;
-    if status.version.contains("ringkeeper") {
-        let left = patience.saturating_sub(since.elapsed());
-        status.commits = query(server, b"pace", left).ok().and_then(|text| commits(&text));
+impl Found {
+    /// Why it does not serve. A member says more than that.
+    fn reason(&self, reason: &str) -> String {
+        let Some(member) = &self.member else { return reason.to_owned() };
+        let value = |name| member.value(name).unwrap_or("?");
+        format!("{} {} is {}", value("role"), value("id"), member.sentence())
     }
-    Ok(status)
+
+    fn text(&self) -> String {
+        let member = self.member.as_ref();
+        match &self.status {
+            Ok(status) => format!(
+                "serves{}: {}, zxid {}, {} nodes, {} connections, {}{}{}",
+                member
+                    .filter(|m| m.value("clients") == Some("reads"))
+                    .map_or("", |_| " reads only"),
+                status.mode,
+                status.zxid,
+                status.nodes,
+                status.connections,
+                status.version,
+                status.commits.as_ref().map(|commits| format!(", {commits}")).unwrap_or_default(),
+                member.map(|member| format!("; {}", member.sentence())).unwrap_or_default(),
+            ),
+            Err(reason) => format!("does not serve: {}", self.reason(reason)),
+        }
+    }
+
+    fn fields(&self, server: &str) -> Value {
+        let mut fields = match &self.status {
+            Ok(status) => {
+                let number = |text: &str| text.parse::<u64>().ok();
+                json!({
+                    "server": server,
+                    "serves": true,
+                    "mode": status.mode,
+                    "zxid": status.zxid,
+                    "nodes": number(&status.nodes),
+                    "connections": number(&status.connections),
+                    "version": status.version,
+                    "commits": status.commits.as_ref().map(|commits| json!({
+                        "target": commits.target,
+                        "wait_us": commits.wait_us,
+                        "gain_percent": commits.gain_percent,
+                    })),
+                })
+            }
+            Err(reason) => {
+                let reason = self.reason(reason);
+                json!({ "server": server, "serves": false, "reason": reason })
+            }
+        };
+        if let Some(member) = &self.member {
+            fields["member"] = member.fields();
+        }
+        fields
+    }
+}
+
+/// What a server says, within this time altogether. A ZooKeeper would take our own words for the
+/// beginning of a request, so it is not asked; only one that serves nobody may be, since it cannot
+/// be told from a Ringkeeper. It closes the connection then.
+fn look(server: &str, patience: Duration) -> Found {
+    let since = Instant::now();
+    let ask = |word| query(server, word, patience.saturating_sub(since.elapsed()));
+    let answer = ask(b"srvr");
+    let waits = answer.as_ref().is_ok_and(|text| text.starts_with(NOT_SERVING));
+    let mut status = answer.and_then(|text| read(&text));
+    let is_own = status.as_ref().is_ok_and(|status| status.version.contains("ringkeeper"));
+    if let (Ok(status), true) = (&mut status, is_own) {
+        status.commits = ask(b"pace").ok().and_then(|text| commits(&text));
+    }
+    let member = (is_own || waits).then(|| ask(b"role").ok()).flatten();
+    Found { status, member: member.and_then(|text| MemberLines::read(&text)) }
 }
 
 /// The answer of the first address that takes a connection, within this time altogether.
@@ -195,6 +264,38 @@ mod tests {
         let waits = "commits for p99<2ms (groups wait up to 640 us, 45 % gained)";
         assert_eq!(said(&text(640, 45)).as_deref(), Some(waits));
         assert_eq!(said(""), None);
+    }
+
+    const SERVES: &str = "Zookeeper version: 3.9.5-ringkeeper/1, built on 2026\nMode: observer\n";
+
+    fn found(srvr: &str, role: &str) -> Found {
+        Found { status: read(srvr), member: MemberLines::read(role) }
+    }
+
+    #[test]
+    fn status_of_a_member_says_what_it_is_doing() {
+        let follows = "role\tobserver\nid\t4\nclients\tall\ndoing\tfollowing server 3 for 9 s\n";
+        let text = "serves: observer, zxid ?, ? nodes, ? connections, 3.9.5-ringkeeper/1; following \
+                    server 3 for 9 s";
+        assert_eq!(found(SERVES, follows).text(), text);
+        let reads = follows.replace("all", "reads");
+        assert!(found(SERVES, &reads).text().starts_with("serves reads only: observer, "));
+        let looks = follows.replace("all", "none").replace("following server 3", "looking");
+        let waiting = found(NOT_SERVING, &looks);
+        assert_eq!(waiting.text(), "does not serve: observer 4 is looking for 9 s");
+        let fields = waiting.fields("a:1");
+        assert_eq!((&fields["serves"], &fields["member"]["id"]), (&json!(false), &json!(4)));
+        assert_eq!(fields["member"]["clients"], json!("none"));
+        assert_eq!(fields["reason"], json!("observer 4 is looking for 9 s"));
+    }
+
+    #[test]
+    fn status_of_a_server_on_its_own_has_nothing_of_an_ensemble() {
+        for role in ["role\tstandalone\n", ""] {
+            let found = found(SERVES, role);
+            assert!(found.text().ends_with(", 3.9.5-ringkeeper/1"), "{}", found.text());
+            assert!(found.fields("a:1").get("member").is_none());
+        }
     }
 
     #[test]

@@ -13,15 +13,19 @@ use ringkeeper_engine::{Millis, Now, SessionId};
 use tokio::runtime::{Builder, Runtime};
 
 use super::coordinator::{ReportCoordinator, ShardTask};
+use super::facts::ServerFacts;
+use super::member::tests::observing;
 use super::partial::PartialReport;
 use super::shard_reporter::ShardReporter;
 use super::state::{ReportSources, ServerState};
 use super::words;
 use super::words::conf::tests::facts;
 use super::workers::Workers;
-use crate::config::FourLetterWords;
+use crate::config::ensemble::tests::observer_of_three;
+use crate::config::{FourLetterWords, Listen};
 use crate::node::view::View;
 use crate::node::waker::Waker;
+use crate::peers::status::{ClientService, MemberStatus};
 use crate::shards::ConnectionLimiter;
 
 /// After which time a text that has not come will not come.
@@ -37,21 +41,49 @@ struct Server {
     shards: Vec<(Shard, ShardReporter)>,
 }
 
+/// The state of a server that has done nothing yet.
+fn state(facts: ServerFacts, view: Arc<View>, member: Option<Arc<MemberStatus>>) -> ServerState {
+    ServerState::new(ReportSources {
+        facts,
+        view,
+        gauges: Arc::default(),
+        commits: Arc::default(),
+        snapshots: Arc::default(),
+        limiter: Arc::new(ConnectionLimiter::new(0, 0)),
+        member,
+        audit_lost: None,
+    })
+}
+
+/// The facts of server 4 of four, an observer.
+fn facts_of_observer() -> ServerFacts {
+    ServerFacts {
+        server_id: 4,
+        client_address: Listen::Host("127.0.0.1".to_owned()),
+        ensemble: Some(observer_of_three()),
+        ..facts(FourLetterWords::All)
+    }
+}
+
+/// The state of an observer that follows server 3.
+pub(super) fn state_of_observer() -> (ServerState, Arc<MemberStatus>) {
+    let member = Arc::new(observing());
+    let view = Arc::new(View::new(Database::new(Tree::new(0), [])));
+    let state = state(facts_of_observer(), view, Some(member.clone()));
+    state.listens_on(24_004);
+    (state, member)
+}
+
 impl Server {
     fn new(shards: u16, whitelist: FourLetterWords) -> Server {
+        Server::of(shards, facts(whitelist), None)
+    }
+
+    fn of(shards: u16, facts: ServerFacts, member: Option<Arc<MemberStatus>>) -> Server {
         let view = Arc::new(View::new(Database::new(Tree::new(0), [])));
         let waker = || Arc::new(Waker::new().unwrap());
-        let words = words::known(&whitelist);
-        let state = Arc::new(ServerState::new(ReportSources {
-            facts: facts(whitelist),
-            view: view.clone(),
-            gauges: Arc::default(),
-            commits: Arc::default(),
-            snapshots: Arc::default(),
-            limiter: Arc::new(ConnectionLimiter::new(0, 0)),
-            member: None,
-            audit_lost: None,
-        }));
+        let words = words::known(&facts.whitelist);
+        let state = Arc::new(state(facts, view.clone(), member));
         let wakers = ((0..shards).map(|_| waker()).collect(), waker());
         let runtime = Builder::new_current_thread().build().unwrap();
         let (workers, handle) = (Workers::start().unwrap(), runtime.handle().clone());
@@ -378,4 +410,64 @@ fn shards_stop_working_on_a_report_that_nothing_waits_for() {
         panic!("the other shard has its job")
     };
     assert!(job.part.is_abandoned());
+}
+
+/// Server 4, an observer that follows server 3.
+fn observer() -> (Server, Arc<MemberStatus>) {
+    let member = Arc::new(observing());
+    (Server::of(1, facts_of_observer(), Some(member.clone())), member)
+}
+
+#[test]
+fn observer_says_what_it_is_in_every_word_that_zookeeper_has_it_in() {
+    let (mut server, _) = observer();
+    let text = server.answer_to(0, b"srvr");
+    assert!(text.contains("\nMode: observer\n"), "{text}");
+    let text = server.answer_to(0, b"mntr");
+    let rows = "\nzk_server_state\tobserver\nzk_peer_state\tobserving - broadcast\n\
+                zk_observer_master_id\t3\nzk_ephemerals_count\t0\n";
+    assert!(text.contains(rows) && text.contains("\nzk_quorum_size\t3\n"), "{text}");
+    let text = server.answer_to(0, b"conf");
+    assert!(text.contains("\nserverId=4\ninitLimit=10\n") && text.ends_with("\nversion=0"));
+    let text = server.answer_to(0, b"dump");
+    assert!(text.starts_with("SessionTracker dump:\nGlobal Sessions(0):\nephemeral"), "{text}");
+    assert_eq!(server.answer_to(0, b"isro"), "rw");
+    assert!(server.answer_to(0, b"role").starts_with("role\tobserver\nid\t4\nstate\tbroadcast\n"));
+    assert_eq!(all().answer_to(0, b"role"), "role\tstandalone\n");
+}
+
+#[test]
+fn words_that_need_clients_to_be_served_say_that_they_are_not() {
+    let (mut server, member) = observer();
+    member.update(|report| report.clients = ClientService::None);
+    let sentence = "This ZooKeeper instance is not currently serving requests";
+    for word in words::known(&FourLetterWords::All).into_iter().map(|word| word.name) {
+        let text = match &word {
+            b"stmk" => server.answer_to(0, b"stmk\0\0\0\0\0\0\0\x05"),
+            _ => server.answer_to(0, &word),
+        };
+        // Recorded from ZooKeeper 3.9.5; the last two words are our own.
+        match &word {
+            b"ruok" => assert_eq!(text, "imok"),
+            b"isro" => assert_eq!(text, "null"),
+            b"hash" => assert_eq!(text, sentence),
+            b"envi" => assert!(text.starts_with("Environment:\n")),
+            b"gtmk" => assert_eq!(text, "306"),
+            b"stmk" => assert_eq!(text, "5"),
+            b"pace" => assert!(text.starts_with("commit_target\t")),
+            b"role" => assert!(text.contains("\nclients\tnone\n"), "{text}"),
+            _ => assert_eq!(text, format!("{sentence}\n"), "{}", String::from_utf8_lossy(&word)),
+        }
+    }
+    member.update(|report| report.clients = ClientService::Reads);
+    assert!(server.answer_to(0, b"srvr").contains("\nMode: observer\n"));
+    assert_eq!(server.answer_to(0, b"isro"), "null");
+}
+
+#[test]
+fn reset_of_the_counters_reaches_those_of_the_member() {
+    let (mut server, member) = observer();
+    assert!(member.unavailable.get().sizes().count > 0);
+    assert_eq!(server.answer_to(0, b"srst"), "Server stats reset.\n");
+    assert_eq!(member.unavailable.get().sizes().count, 0);
 }

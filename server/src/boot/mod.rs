@@ -1,8 +1,10 @@
 //! From settings to a running server, and from a signal to its end.
 
+mod member;
 mod parts;
 mod throttles;
 
+use self::member::MemberSources;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -14,7 +16,8 @@ use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::shard::Shard;
 use ringkeeper_engine::snapshot::LastStart;
-use ringkeeper_replication::node::{MailboxLimits, NoLeader, World};
+use ringkeeper_replication::learner::LearnerPosition;
+use ringkeeper_replication::node::{MailboxLimits, World};
 
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
@@ -22,21 +25,24 @@ use crate::admin::{Admin, NodeReporter, ReportSources, ServerFacts, ShardReporte
 use crate::banner::Banner;
 use crate::config::{Io, Listen, Settings, Shards};
 use crate::log::device::LogProbe;
-use crate::log::writer::LogWriter;
+use crate::log::writer::{LogWriter, MemberLog};
 use crate::node::clock::Clock;
 use crate::node::driver::{Mailboxes, NodeDriver, ServerLog, ServerPorts};
 use crate::node::mailbox::{self, NodeEnd, ShardEnd};
-use crate::node::observer::{Gauges, NodeObserver};
+use crate::node::observer::NodeObserver;
 use crate::node::reporting::NodeParts;
 use crate::node::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
 use crate::node::view::View;
 use crate::node::waker::Waker;
+use crate::peers::dialer::DialerThread;
+use crate::peers::states::StateStore;
 use crate::peers::status::MemberStatus;
 use crate::shards::descriptors::{self, connections_max};
 use crate::shards::{self, Admission, ConnectionLimiter, Listener, ShardParts, ShardThread};
 use crate::stop::Stop;
-use crate::storage::open::DataDirectories;
-use crate::storage::snapshots::{SnapshotStats, Snapshotter, snapshot_settings};
+use crate::storage::exclusion::SnapshotExclusion;
+use crate::storage::open::{DataDirectories, digest};
+use crate::storage::snapshots::{Snapshotter, snapshot_settings};
 
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served.
 pub fn serve(settings: &Settings) -> anyhow::Result<()> {
@@ -47,8 +53,7 @@ pub fn serve(settings: &Settings) -> anyhow::Result<()> {
     let directories = DataDirectories::open(settings)?;
     let io = choose_io(settings.io)?;
     let count = shard_count(settings.shards);
-    let fused = count == 1;
-    let running = Running::start(settings, directories, clock, count, fused, &stop)?;
+    let running = Running::start(settings, directories, clock, count, &stop)?;
     running.listen(settings, &addresses, io, &stop)
 }
 
@@ -80,6 +85,11 @@ fn shard_count(shards: Shards) -> u16 {
         Shards::Auto if cores <= 2 => 1,
         Shards::Auto => u16::try_from((cores - 2).clamp(2, 64)).unwrap_or(2),
     }
+}
+
+/// Whether the node shares the thread of the one shard.
+fn is_fused(shards: u16) -> bool {
+    shards == 1
 }
 
 fn addresses(settings: &Settings) -> anyhow::Result<Vec<SocketAddr>> {
@@ -115,6 +125,7 @@ struct Running {
     device: String,
     threads: Vec<JoinHandle<()>>,
     probe: Option<LogProbe>,
+    dialing: Option<DialerThread>,
     _locks: Vec<DirectoryLock>,
     fused: bool,
     admin: Admin,
@@ -135,11 +146,12 @@ impl Rings {
         (self.wakers.clone(), self.sequencer_waker.clone())
     }
 
-    fn new(count: u16, fused: bool, mailboxes: MailboxLimits) -> io::Result<(Rings, Vec<NodeEnd>)> {
+    fn new(count: u16, mailboxes: MailboxLimits) -> io::Result<(Rings, Vec<NodeEnd>)> {
         let wakers = (0..count)
             .map(|_| Waker::new().map(Arc::new))
             .collect::<io::Result<Vec<Arc<Waker>>>>()?;
-        let sequencer_waker = if fused { wakers[0].clone() } else { Arc::new(Waker::new()?) };
+        let sequencer_waker =
+            if is_fused(count) { wakers[0].clone() } else { Arc::new(Waker::new()?) };
         let (shard_ends, sequencer_ends) = wakers
             .iter()
             .map(|waker| mailbox::pair(waker.clone(), sequencer_waker.clone(), mailboxes.full))
@@ -154,56 +166,54 @@ impl Running {
         directories: DataDirectories,
         clock: Clock,
         count: u16,
-        fused: bool,
         stop: &Stop,
     ) -> anyhow::Result<Running> {
-        let DataDirectories { locks, identity, dirs, recovered, db, choice, seed, loading } =
-            directories;
         let ops = parts::op_settings(settings);
+        let DataDirectories { identity, dirs, recovered, db, choice, seed, loading, .. } =
+            directories;
         let replica = parts::replica(settings, &identity, &ops, &db, (clock, seed));
-        let view = Arc::new(View::new(db));
+        let position = LearnerPosition::at_start(db.applied(), &identity);
+        let (view, exclusion) = (Arc::new(View::new(db)), Arc::<SnapshotExclusion>::default());
         let node_settings = parts::node_settings(settings, &ops);
-        let (rings, node_ends) = Rings::new(count, fused, node_settings.mailboxes)?;
+        let (rings, node_ends) = Rings::new(count, node_settings.mailboxes)?;
         let (log_writer, committing) =
-            start_log_writer(settings, recovered.log, &rings.sequencer_waker)?;
-        let audit = AuditLog::start(settings)?;
-        let gauges = Arc::new(Gauges::default());
-        let audit_end = audit.as_ref().map(|audit| audit.end(rings.sequencer_waker.clone()));
-        let world = World::<ServerPorts> {
-            clock,
-            log: ServerLog { writer: log_writer, gauge: recovered.gauge.clone() },
-            database: view.clone(),
-            shards: Mailboxes(node_ends),
-            leader: NoLeader,
-            observer: NodeObserver::new(gauges.clone(), audit_end),
-        };
-        let sources = ReportSources {
-            facts: ServerFacts::new(settings, clock, startup(loading, clock)),
-            view: view.clone(),
-            gauges,
-            commits: world.log.writer.stats.clone(),
-            snapshots: Arc::new(SnapshotStats::default()),
-            limiter: Arc::new(limiter(settings, usize::from(count))?),
-            member: settings.ensemble.as_ref().map(|own| Arc::new(MemberStatus::new(own.role))),
-            audit_lost: audit.as_ref().map(|audit| audit.lost.clone()),
-        };
+            start_log_writer(settings, (recovered.log, exclusion.clone()), &rings.sequencer_waker)?;
+        let (audit, gauges) = (AuditLog::start(settings)?, Arc::default());
+        let waker = rings.sequencer_waker.clone();
+        let audit_end = audit.as_ref().map(|audit| audit.end(waker.clone()));
         let snapshot_parts = SnapshotParts {
             dirs: dirs.clone(),
             directory: identity.directory,
             purger: recovered.purger,
             gauge: recovered.gauge.clone(),
+            exclusion,
             last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
         };
+        let store = snapshot_parts.state_store(settings, seed);
+        let member = MemberSources { view: view.clone(), clock, waker };
+        let member = member::start(settings, (position, store), member)?;
+        let world = World::<ServerPorts> {
+            clock,
+            log: ServerLog { writer: log_writer, gauge: recovered.gauge.clone() },
+            database: view.clone(),
+            shards: Mailboxes(node_ends),
+            leader: member.leader,
+            observer: NodeObserver::new(gauges, audit_end),
+        };
+        let facts = ServerFacts::new(settings, clock, startup(loading, clock));
+        let limiter = Arc::new(limiter(settings, usize::from(count))?);
+        let sources = sources(&world, facts, (limiter.clone(), member.status, audit.as_ref()));
         let snapshotter = snapshotter(settings, snapshot_parts, &sources, stop);
         let probe = choice.unmeasured.then(|| log_probe(settings, dirs.log, recovered.gauge, stop));
-        let (limiter, admin) = (sources.limiter.clone(), Admin::new(sources, rings.wakers())?);
-        let background = prepare_segments(recovered.preparer, stop.over.clone())?;
-        let mut threads = vec![background, snapshotter.start()?, committing];
+        let admin = Admin::new(sources, rings.wakers())?;
+        let mut threads = vec![snapshotter.start()?, committing];
+        threads.push(prepare_segments(recovered.preparer, stop.over.clone())?);
+        threads.extend(member.states);
         let node = NodeParts {
-            driver: NodeDriver::new(replica, node_settings, world),
+            driver: NodeDriver::new(replica, node_settings, world, member.following),
             reporter: NodeReporter::new(admin.coordinator.clone()),
         };
-        let parts = attach_node(node, rings, fused, stop, &mut threads)?;
+        let parts = attach_node(node, rings, is_fused(count), stop, &mut threads)?;
         Ok(Running {
             parts,
             view,
@@ -213,8 +223,9 @@ impl Running {
             device: choice.words,
             threads,
             probe,
-            _locks: locks,
-            fused,
+            dialing: member.dialing,
+            _locks: directories.locks,
+            fused: is_fused(count),
             admin,
             limiter,
             audit,
@@ -286,11 +297,28 @@ impl Running {
         join(shards);
         admin.stop();
         stop.end();
+        drop(self.dialing);
         join(threads);
         self.audit.into_iter().for_each(AuditLog::finish);
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// What reports are made of.
+fn sources(
+    world: &World<ServerPorts>,
+    facts: ServerFacts,
+    (limiter, member, audit): (
+        Arc<ConnectionLimiter>,
+        Option<Arc<MemberStatus>>,
+        Option<&AuditLog>,
+    ),
+) -> ReportSources {
+    let (view, gauges) = (world.database.clone(), world.observer.gauges.clone());
+    let (commits, snapshots) = (world.log.writer.stats.clone(), Arc::default());
+    let audit_lost = audit.map(|audit| audit.lost.clone());
+    ReportSources { facts, view, gauges, commits, snapshots, limiter, member, audit_lost }
 }
 
 /// What the thread that takes snapshots gets from the start.
@@ -299,8 +327,17 @@ struct SnapshotParts {
     directory: DirectoryId,
     purger: Purger<Disk>,
     gauge: Gauge,
+    exclusion: Arc<SnapshotExclusion>,
     /// What the start knows of the last one.
     last_start: LastStart,
+}
+
+impl SnapshotParts {
+    /// Where states of a leader are written and read.
+    fn state_store(&self, settings: &Settings, seed: u64) -> StateStore {
+        let (dirs, gauge) = (self.dirs.clone(), self.gauge.clone());
+        StateStore { dirs, directory: self.directory, gauge, digest: digest(settings), seed }
+    }
 }
 
 fn snapshotter(
@@ -309,7 +346,7 @@ fn snapshotter(
     sources: &ReportSources,
     stop: &Stop,
 ) -> Snapshotter<Disk> {
-    let SnapshotParts { dirs, directory, purger, gauge, last_start } = snapshot_parts;
+    let SnapshotParts { dirs, directory, purger, gauge, exclusion, last_start } = snapshot_parts;
     Snapshotter {
         view: sources.view.clone(),
         dirs,
@@ -317,6 +354,7 @@ fn snapshotter(
         purger,
         settings: snapshot_settings(settings),
         gauge,
+        exclusion,
         stats: sources.snapshots.clone(),
         last_start,
         stop: stop.flag.clone(),
@@ -358,10 +396,11 @@ fn join(threads: Vec<JoinHandle<()>>) {
 
 fn start_log_writer(
     settings: &Settings,
-    log: Log<Disk>,
+    (log, exclusion): (Log<Disk>, Arc<SnapshotExclusion>),
     waker: &Arc<Waker>,
 ) -> io::Result<(LogWriter, JoinHandle<()>)> {
     let slow_us = settings.fsync_warning_threshold_ms.saturating_mul(1_000);
+    let log = MemberLog { log, exclusion };
     LogWriter::start(log, waker.clone(), slow_us, settings.log_priority)
 }
 

@@ -54,6 +54,7 @@ pub(super) fn replica(
     db: &Database,
     (clock, seed): (Clock, u64),
 ) -> Replica {
+    let ensemble = settings.ensemble.as_ref();
     let int = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
     let sessions = SessionTable::new(
         int(settings.tick_time_ms),
@@ -61,12 +62,15 @@ pub(super) fn replica(
         int(settings.max_session_timeout_ms),
     );
     let passwords = match settings.session_passwords {
+        // Sessions move between the servers of an ensemble.
+        _ if ensemble.is_some() => Passwords::Java,
         SessionPasswords::Secret => Passwords::keyed(&identity.secret),
         SessionPasswords::Java => Passwords::Java,
     };
     // A standalone server counts as server 1, as in ZooKeeper.
-    let server = settings.my_id.unwrap_or(1);
+    let server = ensemble.map_or(settings.my_id.unwrap_or(1), |own| own.id.0.into());
     let server = u8::try_from(server).expect("the configuration refuses larger numbers");
+    let learning = ensemble.map(|ensemble| super::member::learning(settings, ensemble));
     let millis = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let settings = ReplicaSettings {
         server: ServerId(server),
@@ -81,7 +85,10 @@ pub(super) fn replica(
         },
         connections: super::throttles::connections(settings, seed, clock.now().mono),
     };
-    Replica::new(db, sessions, settings, clock.now())
+    match learning {
+        None => Replica::new(db, sessions, settings, clock.now()),
+        Some(learning) => Replica::learner(db, sessions, (settings, learning), clock.now()),
+    }
 }
 
 pub(super) fn shard_settings(

@@ -25,7 +25,9 @@ pub mod tuned;
 mod types;
 mod value;
 
-pub use ensemble::{Ensemble, EnsembleSettings, Member, PeerAddress, PeerRole};
+pub use ensemble::{
+    ClientAddress, Ensemble, EnsembleSettings, Member, NamedMembers, PeerAddress, PeerRole,
+};
 pub use env::Env;
 pub use layers::Entry;
 pub use load::{Explanation, explain};

@@ -17,6 +17,7 @@ use ringkeeper_engine::log::{
 use crate::config::LogPriority;
 use crate::log::sched::SchedTuner;
 use crate::node::waker::Waker;
+use crate::storage::exclusion::SnapshotExclusion;
 
 pub use crate::log::stats::FlushStats;
 pub use ringkeeper_engine::log::Joined;
@@ -44,6 +45,33 @@ impl DurableLog for Log<Disk> {
 
     fn execute(&mut self, command: LogCommand) -> Result<LogEvent, Fatal> {
         Log::execute(self, command)
+    }
+}
+
+/// The log of a server whose history may change. Such a change waits for the snapshot under way,
+/// which gives way.
+pub struct MemberLog {
+    /// The log.
+    pub log: Log<Disk>,
+    /// Keeps snapshots away.
+    pub exclusion: Arc<SnapshotExclusion>,
+}
+
+impl DurableLog for MemberLog {
+    fn flush(&mut self, group: &mut Group) -> Result<Zxid, Fatal> {
+        self.log.flush(group)
+    }
+
+    fn seal(&mut self) -> Result<(), Fatal> {
+        self.log.seal()
+    }
+
+    fn execute(&mut self, command: LogCommand) -> Result<LogEvent, Fatal> {
+        let _change = match command {
+            LogCommand::Cut { .. } | LogCommand::Install { .. } => Some(self.exclusion.change()),
+            LogCommand::Save(_) | LogCommand::MarkDiverged(_) => None,
+        };
+        self.log.execute(command)
     }
 }
 
@@ -225,6 +253,9 @@ fn execute(log: &mut impl DurableLog, command: LogCommand) -> LogEvent {
         LogCommand::Install { zxid, .. } => {
             tracing::info!("the log begins anew behind the state that was received at {zxid}");
         }
+        LogCommand::MarkDiverged(zxid) => {
+            tracing::warn!("the state behind {zxid} is noted as not being the leader's");
+        }
         LogCommand::Save(_) => {}
     }
     match log.execute(command) {
@@ -295,6 +326,7 @@ mod tests {
                 LogCommand::Cut { after, .. } => Ok(LogEvent::Cut(after)),
                 LogCommand::Install { zxid, .. } => Ok(LogEvent::Installed(zxid)),
                 LogCommand::Save(epochs) => Ok(LogEvent::Saved(epochs)),
+                LogCommand::MarkDiverged(zxid) => Ok(LogEvent::MarkedDiverged(zxid)),
             }
         }
     }

@@ -11,16 +11,17 @@ use ringkeeper_engine::log::{
     Completion, Gauge, Generation, Group, Joined, LogCapacity, LogCommand,
 };
 use ringkeeper_engine::request::{Request, ShardMessage};
-use ringkeeper_replication::node::{
-    ClockPort, DatabasePort, LogPort, NoLeader, Ports, ShardPort, World,
-};
+use ringkeeper_replication::node::{ClockPort, DatabasePort, LogPort, Ports, ShardPort, World};
 use ringkeeper_replication::{Node, NodeSettings, Replica};
 
 use super::observer::{Gauges, NodeObserver};
 use crate::log::writer::LogWriter;
 use crate::node::clock::Clock;
+use crate::node::leader::ServerLeader;
 use crate::node::mailbox::NodeEnd;
 use crate::node::view::View;
+use crate::peers::following::Following;
+use crate::peers::socket::LeaderSocket;
 
 /// The ports of a node that serves.
 pub(crate) struct ServerPorts;
@@ -30,7 +31,7 @@ impl Ports for ServerPorts {
     type Log = ServerLog;
     type Database = Arc<View>;
     type Shards = Mailboxes;
-    type Leader = NoLeader;
+    type Leader = ServerLeader;
     type Observer = NodeObserver;
 }
 
@@ -143,6 +144,8 @@ impl ShardPort for Mailboxes {
 /// The node of one server. It runs on a thread of its own, or on the shard's where cores are few.
 pub struct NodeDriver {
     node: Node<ServerPorts>,
+    /// The link to the leader, of a server that has one.
+    following: Option<Box<Following>>,
     gauges: Arc<Gauges>,
     /// Whether this thread's timers are exact.
     sharp: bool,
@@ -154,21 +157,28 @@ impl NodeDriver {
         replica: Replica,
         settings: NodeSettings,
         world: World<ServerPorts>,
+        following: Option<Box<Following>>,
     ) -> NodeDriver {
         let gauges = world.observer.gauges.clone();
         let node = Node::new(replica, settings, world);
         *gauges.pace.lock() = node.gathering();
-        NodeDriver { node, gauges, sharp: false }
+        NodeDriver { node, following, gauges, sharp: false }
     }
 
     /// First half of a turn: see [`Node::release`].
     pub fn release(&mut self) {
         self.node.release();
+        if let Some(following) = &mut self.following {
+            following.receive(&mut self.node);
+        }
     }
 
     /// Second half of a turn: see [`Node::order`].
     pub fn order(&mut self) {
         self.node.order();
+        if let Some(following) = &mut self.following {
+            following.send(&mut self.node);
+        }
         self.gauges.publish(self.node.replica_mut());
         if !self.sharp && self.node.waits_briefly() {
             self.sharpen();
@@ -178,7 +188,20 @@ impl NodeDriver {
     /// Whether a turn would find something to do: the look between
     /// [`crate::node::waker::Waker::about_to_sleep`] and the sleep.
     pub fn has_work(&self) -> bool {
-        self.node.has_work()
+        let link = self.following.as_ref().is_some_and(|it| it.has_work(&self.node));
+        link || self.node.has_work()
+    }
+
+    /// The link to the leader, of a server that has one: its thread sleeps on it, too.
+    pub(crate) fn socket(&self) -> Option<&LeaderSocket> {
+        self.following.as_ref().map(|following| following.socket())
+    }
+
+    /// The descriptor of [`NodeDriver::socket`] has become readable.
+    pub(crate) fn note_socket(&mut self) {
+        if let Some(following) = &mut self.following {
+            following.socket_mut().note_events();
+        }
     }
 
     /// Microseconds that this thread may sleep where it has no work.

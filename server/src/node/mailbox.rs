@@ -149,9 +149,9 @@ impl NodeEnd {
         self.published
     }
 
-    /// Wakes the shard if messages wait.
+    /// Wakes the shard if messages wait, or if it has connections to close.
     pub fn wake(&self) {
-        if self.waiting() > 0 {
+        if self.waiting() > 0 || self.messages.changes_lost.load(Ordering::Acquire) {
             self.shard.wake();
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod driver;
+pub(crate) mod leader;
 pub mod mailbox;
 pub mod observer;
 mod quotas;

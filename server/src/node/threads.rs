@@ -70,9 +70,24 @@ pub(crate) fn run_sequencer(
             waker.about_to_sleep();
             if !node.has_work() {
                 let timeout = timespec(node.driver.wait_us());
-                let mut fds = [PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
-                let _ = poll(&mut fds, Some(&timeout));
+                let woken = PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN);
+                let link = node.driver.socket().map(|it| it.fd());
+                let ready = match link {
+                    None => {
+                        let _ = poll(&mut [woken], Some(&timeout));
+                        false
+                    }
+                    Some(link) => {
+                        let link = PollFd::from_borrowed_fd(link, PollFlags::IN);
+                        let mut fds = [woken, link];
+                        let _ = poll(&mut fds, Some(&timeout));
+                        !fds[1].revents().is_empty()
+                    }
+                };
                 waker.drain();
+                if ready {
+                    node.driver.note_socket();
+                }
             }
             waker.awake();
         }

@@ -1,10 +1,13 @@
 //! What a member of an ensemble is doing, for reports.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use parking_lot::Mutex;
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_replication::ZabState;
 
+use crate::admin::Distribution;
 use crate::config::PeerRole;
 
 /// The leader of a link.
@@ -59,7 +62,21 @@ pub struct MemberReport {
 
 /// Written by the node's thread, read by reports.
 pub struct MemberStatus {
-    report: Mutex<MemberReport>,
+    kept: Mutex<Kept>,
+    /// Searches for a leader that have begun, since the last reset.
+    pub looks: AtomicU64,
+    /// Milliseconds that synchronizations took, since the last reset.
+    pub syncs: Distribution,
+    /// Milliseconds without a leader to follow, from the loss of one, or the start, until the next
+    /// one is followed; since the last reset.
+    pub unavailable: Distribution,
+}
+
+/// What is known of the member.
+struct Kept {
+    report: MemberReport,
+    /// Since when no leader is followed. Monotonic milliseconds.
+    unavailable_since: Option<Millis>,
 }
 
 impl MemberStatus {
@@ -78,16 +95,85 @@ impl MemberStatus {
             states_installed: 0,
             last_end: None,
         };
-        MemberStatus { report: Mutex::new(report) }
+        MemberStatus {
+            kept: Mutex::new(Kept { report, unavailable_since: Some(Millis(0)) }),
+            looks: AtomicU64::new(1),
+            syncs: Distribution::default(),
+            unavailable: Distribution::default(),
+        }
     }
 
     /// What holds now.
     pub fn report(&self) -> MemberReport {
-        self.report.lock().clone()
+        self.kept.lock().report.clone()
     }
 
-    /// Changes it.
+    /// Changes it. What the change says is counted as well: a search that begins with election, a
+    /// synchronization by `synced` with its `sync_ms`, and the time until broadcast by `since`.
     pub fn update(&self, change: impl FnOnce(&mut MemberReport)) {
-        change(&mut self.report.lock());
+        let mut kept = self.kept.lock();
+        let (zab, synced) = (kept.report.zab, kept.report.synced);
+        change(&mut kept.report);
+        let (now, since) = (kept.report.zab, kept.report.since);
+        if now == ZabState::Election && zab != ZabState::Election {
+            self.looks.fetch_add(1, Relaxed);
+        }
+        if now == ZabState::Broadcast {
+            if let Some(lost) = kept.unavailable_since.take() {
+                self.unavailable.record(millis(since.0 - lost.0));
+            }
+        } else if kept.unavailable_since.is_none() {
+            kept.unavailable_since = Some(since);
+        }
+        if kept.report.synced > synced {
+            kept.report.sync_ms.into_iter().for_each(|took| self.syncs.record(millis(took)));
+        }
+    }
+
+    /// Forgets what was counted.
+    pub fn reset(&self) {
+        self.looks.store(0, Relaxed);
+        self.syncs.clear();
+        self.unavailable.clear();
+    }
+}
+
+/// A clock that goes back has measured nothing.
+fn millis(took: i64) -> u64 {
+    u64::try_from(took).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn searches_synchronizations_and_time_without_a_leader_are_counted_until_a_reset() {
+        let status = MemberStatus::new(PeerRole::Observer);
+        let follows = |at: i64, sync_ms: i64| {
+            status.update(|report| {
+                (report.zab, report.since) = (ZabState::Synchronization, Millis(at - 1));
+            });
+            status.update(|report| {
+                (report.zab, report.since) = (ZabState::Broadcast, Millis(at));
+                report.sync_ms = Some(sync_ms);
+                report.synced += 1;
+            });
+            status.update(|report| report.received_bytes += 8);
+        };
+        follows(300, 40);
+        status.update(|report| (report.zab, report.since) = (ZabState::Election, Millis(1_000)));
+        // The first leader that is found turns this server away.
+        status.update(|report| (report.zab, report.since) = (ZabState::Discovery, Millis(1_100)));
+        status.update(|report| (report.zab, report.since) = (ZabState::Election, Millis(1_200)));
+        follows(1_500, 60);
+        let (unavailable, syncs) = (status.unavailable.get().sizes(), status.syncs.get().sizes());
+        assert_eq!((unavailable.min, unavailable.max, unavailable.count), (300, 500, 2));
+        assert_eq!((syncs.sum, syncs.count), (100, 2));
+        assert_eq!(status.looks.load(Relaxed), 3);
+        status.reset();
+        assert_eq!(status.unavailable.get().sizes().count, 0);
+        assert_eq!(status.syncs.get().sizes().count, 0);
+        assert_eq!(status.looks.load(Relaxed), 0);
     }
 }

@@ -18,6 +18,7 @@ use super::work_queue::{ACCEPTS, ARRIVALS, Backlog, Lingering, WorkQueue};
 
 const LISTENER: u64 = u64::MAX;
 const WAKER: u64 = u64::MAX - 1;
+const LEADER: u64 = u64::MAX - 2;
 /// Bytes read from one socket per turn.
 const READ_BYTES: usize = 64 << 10;
 
@@ -54,6 +55,9 @@ pub fn run(
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, listener.fd(), EventData::new_u64(LISTENER), EventFlags::IN)?;
     epoll::add(&epoll, thread.waker.fd(), EventData::new_u64(WAKER), EventFlags::IN)?;
+    if let Some(leader) = thread.leader_fd() {
+        epoll::add(&epoll, leader, EventData::new_u64(LEADER), EventFlags::IN)?;
+    }
     let mut sockets = Sockets {
         epoll,
         listener,
@@ -84,6 +88,7 @@ pub fn run(
             match key {
                 LISTENER => sockets.accept(&mut thread),
                 WAKER => thread.waker.drain(),
+                LEADER => thread.note_leader(),
                 key => {
                     let conn = ConnId(key as u32);
                     sockets.read(conn, flags, &mut thread, &mut bytes, &mut arrivals);

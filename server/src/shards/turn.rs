@@ -1,6 +1,7 @@
 //! One turn of a shard's thread, whatever the sockets are driven with.
 
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use ringkeeper_engine::shard::{Moment, Phase, Shard};
@@ -14,6 +15,7 @@ use crate::node::mailbox::ShardEnd;
 use crate::node::reporting::NodeParts;
 use crate::node::view::View;
 use crate::node::waker::Waker;
+use crate::peers::socket::LeaderSocket;
 
 /// Bytes of unparsed input after which a connection that cannot go on is not read any more.
 const INPUT_BACKLOG: usize = 64 << 10;
@@ -198,6 +200,18 @@ impl ShardThread {
     pub fn cut_sleep(&self, ms: i64) -> u64 {
         let us = u64::try_from(ms).unwrap_or(0) * 1_000;
         self.fused.as_ref().map_or(us, |node| us.min(node.driver.wait_us()))
+    }
+
+    /// The descriptor of the link to the leader, where the node that has it shares this thread.
+    pub(crate) fn leader_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fused.as_ref()?.driver.socket().map(LeaderSocket::fd)
+    }
+
+    /// It has become readable.
+    pub(crate) fn note_leader(&mut self) {
+        if let Some(node) = &mut self.fused {
+            node.driver.note_socket();
+        }
     }
 
     /// Monotonic milliseconds.

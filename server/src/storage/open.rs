@@ -68,12 +68,20 @@ impl DataDirectories {
 
 fn open_settings(settings: &Settings, seed: u64) -> OpenSettings {
     OpenSettings {
-        membership: Membership::Alone(settings.my_id.unwrap_or(0)),
+        membership: match &settings.ensemble {
+            Some(own) => Membership::Member(own.id.0.into()),
+            None => Membership::Alone(settings.my_id.unwrap_or(0)),
+        },
         autocreate: settings.db_autocreate,
-        digest: if settings.digest_enabled { Digest::Kept } else { Digest::Off },
+        digest: digest(settings),
         seed,
         log: log_settings(settings),
     }
+}
+
+/// Whether the tree keeps its digest.
+pub(crate) fn digest(settings: &Settings) -> Digest {
+    if settings.digest_enabled { Digest::Kept } else { Digest::Off }
 }
 
 fn lock_directory(path: &Path, settings: &Settings) -> anyhow::Result<DirectoryLock> {

@@ -148,6 +148,8 @@ class Session:
 class Round:
     """One history, played on both servers in lock step."""
 
+    session = Session
+
     def __init__(self, servers, root):
         self.servers, self.root = servers, root
         self.shown = []
@@ -161,7 +163,7 @@ class Round:
         for index, server in enumerate(self.servers):
             self.pairs[0][index].request(zkwire.sync("/"))
             server.base = server.zxid
-        self.both(0, lambda place: zkwire.create(self.root))
+        self.both(0, lambda place: zkwire.create(place.root))
         try:
             for op in history:
                 self.steps += 1
@@ -173,7 +175,7 @@ class Round:
 
     def new_pair(self):
         self.opened += 1
-        return [Session(server, f"session{self.opened}") for server in self.servers]
+        return [self.session(server, f"session{self.opened}") for server in self.servers]
 
     def step(self, op):
         if op.kind == "request":
@@ -193,9 +195,12 @@ class Round:
     def both(self, session, build):
         found = []
         for conn in self.pairs[session]:
-            request = build(Place(self.root, conn.server.zxid))
+            request = build(self.place(conn.server))
             found.append(self.attempt(lambda conn=conn, r=request: conn.request(r)))
         self.compare(session, request.text, found)
+
+    def place(self, server):
+        return Place(self.root, server.zxid)
 
     def close(self, session):
         self.catch_up(session)
@@ -261,9 +266,9 @@ def unlike(mine, other):
     return [line for line in mine if not isinstance(other, list) or line not in other] or mine
 
 
-def run(servers, history, root):
+def run(servers, history, root, kind=Round):
     """The difference this history leads to, with what was done up to it; or None."""
-    play = Round(servers, root)
+    play = kind(servers, root)
     try:
         play.play(history)
     except Difference as difference:
@@ -282,7 +287,7 @@ class Roots:
         return f"/d{self.next:010}"
 
 
-def minimise(servers, history, roots):
+def minimise(servers, history, roots, kind=Round):
     """Leaves out what can be left out, in ever smaller pieces, while a difference remains."""
     deadline = time.monotonic() + MINIMISE_S
     size = len(history) // 2
@@ -290,7 +295,7 @@ def minimise(servers, history, roots):
         start = 0
         while start < len(history) and time.monotonic() < deadline:
             shorter = history[:start] + history[start + size:]
-            if run(servers, shorter, roots.take()):
+            if run(servers, shorter, roots.take(), kind):
                 history = shorter
             else:
                 start += size
@@ -298,13 +303,13 @@ def minimise(servers, history, roots):
     return history
 
 
-def report(servers, seed, history, found, roots, minimising):
+def report(servers, seed, history, found, roots, minimising, kind=Round):
     text, shown, steps = found
     print(f"seed {seed}: different at operation {steps}\n{text}\n")
     shorter = history[:steps]
     if minimising:
-        shorter = minimise(servers, shorter, roots)
-        again = run(servers, shorter, roots.take())
+        shorter = minimise(servers, shorter, roots, kind)
+        again = run(servers, shorter, roots.take(), kind)
         if again:
             text, shown, _ = again
             print(f"a history of {len(shorter)} operations:\n{text}\n")

@@ -77,6 +77,9 @@ pub struct Identity {
     pub ensemble: Option<EnsembleId>,
     /// What is being done to the log.
     pub intent: Option<Intent>,
+    /// The transaction behind which the state was found to be another one than the leader's:
+    /// nothing of log and snapshots can be trusted until another state is installed.
+    pub diverged: Option<Zxid>,
 }
 
 /// The secret stays out of every message.
@@ -89,6 +92,7 @@ impl std::fmt::Debug for Identity {
             .field("epochs", &self.epochs)
             .field("ensemble", &self.ensemble)
             .field("intent", &self.intent)
+            .field("diverged", &self.diverged)
             .finish_non_exhaustive()
     }
 }
@@ -186,7 +190,8 @@ impl Identity {
 
     /// Whether the directory has been a member's of an ensemble.
     pub fn is_member(&self) -> bool {
-        self.ensemble.is_some() || self.epochs != Epochs::default()
+        let is_marked = self.ensemble.is_some() || self.diverged.is_some();
+        is_marked || self.epochs != Epochs::default()
     }
 
     /// Reads the identity of a directory, whosever it is; nothing where there is none yet.
@@ -223,6 +228,7 @@ impl Identity {
             epochs: Epochs::default(),
             ensemble: None,
             intent: None,
+            diverged: None,
         };
         dir.random(&mut identity.directory.0)?;
         dir.random(&mut identity.secret)?;

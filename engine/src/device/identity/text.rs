@@ -2,19 +2,21 @@
 //!
 //! ```text
 //! ringkeeper directory
-//! format=1 | 2
+//! format=1 | 2 | 3
 //! directory=<16 bytes in hex>
 //! server=<id>
 //! life=new | live
 //! secret=<32 bytes in hex>
-//! promised=<epoch>                         from here on only in format 2
+//! promised=<epoch>                         from here on only from format 2 on
 //! current=<epoch>
 //! ensemble=<16 bytes in hex>               where it is known
 //! intent=cut <zxid> | install <zxid>       where a change of the log is under way
+//! diverged=<zxid>                          in format 3: the state is not to be trusted
 //! crc32c=<of the lines above>
 //! ```
-//! Format 2 is written only where format 1 cannot say it, so that a version which knows only the
-//! first one starts from every directory that it understands, and refuses the others.
+//! A format is written only where the one before cannot say it, so that a version which knows only
+//! earlier ones starts from every directory that it understands, and refuses the others. A line
+//! that is not listed here is refused.
 
 use super::{BadIdentity, DirectoryId, EnsembleId, Epochs, Identity, Intent, Life};
 use crate::Zxid;
@@ -22,6 +24,11 @@ use crate::Zxid;
 const TITLE: &str = "ringkeeper directory";
 const FORMAT_ALONE: u32 = 1;
 const FORMAT_MEMBER: u32 = 2;
+const FORMAT_DIVERGED: u32 = 3;
+/// The lines that each format adds.
+const FIELDS_ALONE: [&str; 5] = ["format", "directory", "server", "life", "secret"];
+const FIELDS_MEMBER: [&str; 4] = ["promised", "current", "ensemble", "intent"];
+const FIELDS_DIVERGED: [&str; 1] = ["diverged"];
 
 impl Identity {
     pub(super) fn text(&self) -> String {
@@ -36,7 +43,7 @@ impl Identity {
             self.server,
             hex(&self.secret),
         );
-        if format == FORMAT_MEMBER {
+        if format >= FORMAT_MEMBER {
             let Epochs { promised, current } = self.epochs;
             text.push_str(&format!("promised={promised}\ncurrent={current}\n"));
         }
@@ -48,13 +55,20 @@ impl Identity {
             Some(Intent::Install(zxid)) => text.push_str(&format!("intent=install {zxid}\n")),
             None => {}
         }
+        if let Some(zxid) = self.diverged {
+            text.push_str(&format!("diverged={zxid}\n"));
+        }
         let sum = crc_fast::crc32_iscsi(text.as_bytes());
         text.push_str(&format!("crc32c={sum:08x}\n"));
         text
     }
 
     fn format(&self) -> u32 {
-        if self.is_member() || self.intent.is_some() { FORMAT_MEMBER } else { FORMAT_ALONE }
+        match () {
+            () if self.diverged.is_some() => FORMAT_DIVERGED,
+            () if self.is_member() || self.intent.is_some() => FORMAT_MEMBER,
+            () => FORMAT_ALONE,
+        }
     }
 
     pub(super) fn parse(bytes: &[u8], file: &str) -> Result<Identity, BadIdentity> {
@@ -82,10 +96,12 @@ impl Identity {
             epochs: Epochs::default(),
             ensemble: None,
             intent: None,
+            diverged: None,
         };
+        check_fields(fields, format).map_err(damaged)?;
         match format {
             FORMAT_ALONE => Ok(identity),
-            FORMAT_MEMBER => {
+            FORMAT_MEMBER | FORMAT_DIVERGED => {
                 identity.epochs =
                     Epochs { promised: epoch("promised")?, current: epoch("current")? };
                 if let Some(id) = optional("ensemble") {
@@ -94,6 +110,10 @@ impl Identity {
                 if let Some(intent) = optional("intent") {
                     identity.intent = Some(parse_intent(intent).ok_or(damaged("a bad intent"))?);
                 }
+                if format == FORMAT_DIVERGED {
+                    let zxid = parse_zxid(field("diverged")?);
+                    identity.diverged = Some(zxid.ok_or(damaged("a bad number"))?);
+                }
                 Ok(identity)
             }
             format => Err(BadIdentity::Version { file: file.to_owned(), format }),
@@ -101,9 +121,28 @@ impl Identity {
     }
 }
 
+/// A later format may have any lines; its number says that it is one.
+fn check_fields(fields: &str, format: u32) -> Result<(), &'static str> {
+    let is_known = |name: &str| match format {
+        FORMAT_ALONE => FIELDS_ALONE.contains(&name),
+        FORMAT_MEMBER => FIELDS_ALONE.contains(&name) || FIELDS_MEMBER.contains(&name),
+        FORMAT_DIVERGED => {
+            let all = [&FIELDS_ALONE[..], &FIELDS_MEMBER[..], &FIELDS_DIVERGED[..]].concat();
+            all.contains(&name)
+        }
+        _ => true,
+    };
+    let mut names = fields.lines().skip(1).map(|line| line.split('=').next().unwrap_or_default());
+    if names.all(is_known) { Ok(()) } else { Err("a line that is not known") }
+}
+
+fn parse_zxid(text: &str) -> Option<Zxid> {
+    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok().map(Zxid)
+}
+
 fn parse_intent(text: &str) -> Option<Intent> {
-    let (word, zxid) = text.split_once(" 0x")?;
-    let zxid = Zxid(u64::from_str_radix(zxid, 16).ok()?);
+    let (word, zxid) = text.split_once(' ')?;
+    let zxid = parse_zxid(zxid)?;
     match word {
         "cut" => Some(Intent::Cut(zxid)),
         "install" => Some(Intent::Install(zxid)),
@@ -139,6 +178,7 @@ mod tests {
             epochs: Epochs::default(),
             ensemble: None,
             intent: None,
+            diverged: None,
         }
     }
 
@@ -173,6 +213,9 @@ mod tests {
                 }
             }
         }
+        let diverged = Identity { diverged: Some(Zxid::new(2, 0x1f)), ..alone() };
+        assert!(diverged.text().contains("\ndiverged=0x20000001f\n"), "{}", diverged.text());
+        assert_eq!(Identity::parse(diverged.text().as_bytes(), "meta").unwrap(), diverged);
         let cut = Identity { intent: Some(Intent::Cut(Zxid::new(1, 0xab))), ..alone() };
         assert!(cut.text().contains("\nintent=cut 0x1000000ab\n"), "{}", cut.text());
     }
@@ -187,9 +230,10 @@ mod tests {
             .unwrap();
         let parse = |fields: String| Identity::parse(signed(&fields).as_bytes(), "meta");
         assert_eq!(parse(fields.clone()).unwrap(), member);
-        let later = parse(fields.replace("format=2", "format=3")).unwrap_err();
-        assert!(matches!(later, BadIdentity::Version { format: 3, .. }), "{later}");
-        assert!(later.to_string().contains("later version of Ringkeeper (format 3)"), "{later}");
+        let unknown = fields.replace("format=2\n", "format=4\nvote=7\n");
+        let later = parse(unknown).unwrap_err();
+        assert!(matches!(later, BadIdentity::Version { format: 4, .. }), "{later}");
+        assert!(later.to_string().contains("later version of Ringkeeper (format 4)"), "{later}");
         for (good, bad) in [
             ("promised=4\n", ""),
             ("current=3\n", "current=-3\n"),
@@ -198,6 +242,10 @@ mod tests {
             ("current=3\n", "current=3\nintent=paste 0x1\n"),
             ("current=3\n", "current=3\nensemble=77\n"),
             ("life=live\n", "life=long\n"),
+            ("current=3\n", "current=3\nvote=7\n"),
+            ("current=3\n", "current=3\ndiverged=0x1\n"),
+            ("format=2\n", "format=3\n"),
+            ("format=2\n", "format=1\n"),
         ] {
             let refused = parse(fields.replace(good, bad)).unwrap_err();
             assert!(matches!(refused, BadIdentity::Damaged { .. }), "{bad}: {refused}");

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use ringkeeper_engine::op::ReplyShape;
 use ringkeeper_engine::request::Origin;
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Millis, SessionId};
@@ -21,8 +22,9 @@ use crate::plant::{Bug, is_planted};
 pub(crate) enum Awaited {
     /// The transaction that creates its session, with this timeout in milliseconds.
     Opened(i32),
-    /// The transaction with the client's number, be it a refusal.
-    Written(i32),
+    /// The transaction with the client's number, be it a refusal, that a reply of this shape can be
+    /// made of.
+    Written(i32, ReplyShape),
     /// The end of its session, by the client's number.
     Closed(i32),
     /// The leader's SYNC, which comes in the order of the requests on a link.
@@ -136,6 +138,7 @@ impl Forwarding {
     pub(crate) fn answered_by(&mut self, txn: &Txn) -> Result<Option<Answered>, OutOfOrder> {
         match self.position(txn) {
             None => Ok(None),
+            Some(0) if !self.is_of_shape(txn) => Err(OutOfOrder),
             Some(0) => Ok(self.pop(txn.session)),
             Some(_) => Err(OutOfOrder),
         }
@@ -157,6 +160,16 @@ impl Forwarding {
             all.extend(self.pop(txn.session));
         }
         all
+    }
+
+    /// Whether the oldest request of the session can be answered with the transaction.
+    fn is_of_shape(&self, txn: &Txn) -> bool {
+        match self.sessions.get(&txn.session).and_then(VecDeque::front) {
+            Some(Waiting::Forwarded(Forwarded { awaited: Awaited::Written(_, shape), .. })) => {
+                shape.is_answered_by(&txn.body)
+            }
+            Some(Waiting::Forwarded(_) | Waiting::Local(_)) | None => true,
+        }
     }
 
     /// Where the request stands in its session that a transaction answers.
@@ -220,7 +233,7 @@ impl Forwarding {
     /// Gives up the sessions with a write that this leader has got before.
     fn give_up_unknown(&mut self, epoch: u32) -> Vec<GivenUp> {
         let is_unknown = |waiting: &Waiting| match waiting {
-            Waiting::Forwarded(Forwarded { awaited: Awaited::Written(_), sent, .. }) => {
+            Waiting::Forwarded(Forwarded { awaited: Awaited::Written(..), sent, .. }) => {
                 *sent == Some(epoch) && !is_planted(Bug::ResentToSameLeader)
             }
             Waiting::Forwarded(_) | Waiting::Local(_) => false,
@@ -308,10 +321,10 @@ fn answers(txn: &Txn, awaited: Awaited) -> bool {
         (TxnBody::CreateSession { .. }, Awaited::Opened(_)) => true,
         (TxnBody::CreateSession { .. }, _) | (_, Awaited::Opened(_) | Awaited::Synced) => false,
         (TxnBody::CloseSession { .. }, Awaited::Closed(cxid)) => txn.cxid == cxid,
-        (TxnBody::CloseSession { .. }, Awaited::Written(_)) => false,
+        (TxnBody::CloseSession { .. }, Awaited::Written(..)) => false,
         (TxnBody::Error(_), Awaited::Closed(cxid)) => txn.cxid == cxid,
         (_, Awaited::Closed(_)) => false,
-        (_, Awaited::Written(cxid)) => txn.cxid == cxid,
+        (_, Awaited::Written(cxid, _)) => txn.cxid == cxid,
     }
 }
 
@@ -350,13 +363,16 @@ mod tests {
     #[test]
     fn answer_of_a_request_releases_what_waits_behind_it_alone() {
         let mut all = Forwarding::default();
-        forward(&mut all, A, Awaited::Written(1));
+        forward(&mut all, A, Awaited::Written(1, ReplyShape::Empty));
         assert!(read(&mut all, A) && read(&mut all, A) && !read(&mut all, B));
-        forward(&mut all, A, Awaited::Written(2));
+        forward(&mut all, A, Awaited::Written(2, ReplyShape::Empty));
         assert!(read(&mut all, A));
         assert!(all.answered_by(&check(B, 1)).is_ok_and(|found| found.is_none()));
         let (first, behind) = all.answered_by(&check(A, 1)).unwrap().unwrap();
-        assert_eq!((first.awaited, behind.len(), all.len()), (Awaited::Written(1), 2, 2));
+        assert_eq!(
+            (first.awaited, behind.len(), all.len()),
+            (Awaited::Written(1, ReplyShape::Empty), 2, 2)
+        );
         assert_eq!(all.since(), Some(Millis(5)));
         let (second, behind) = all.answered_by(&check(A, 2)).unwrap().unwrap();
         assert_eq!((second.origin, behind.len(), all.len()), (origin(0xa), 1, 0));
@@ -367,8 +383,8 @@ mod tests {
     #[test]
     fn answer_to_a_later_request_is_out_of_order() {
         let mut all = Forwarding::default();
-        forward(&mut all, A, Awaited::Written(1));
-        forward(&mut all, A, Awaited::Written(2));
+        forward(&mut all, A, Awaited::Written(1, ReplyShape::Empty));
+        forward(&mut all, A, Awaited::Written(2, ReplyShape::Empty));
         assert_eq!(all.answered_by(&check(A, 2)).map(|_| ()), Err(OutOfOrder));
         forward(&mut all, A, Awaited::Synced);
         assert_eq!(all.synced().map(|_| ()), Err(OutOfOrder));
@@ -376,11 +392,21 @@ mod tests {
     }
 
     #[test]
+    fn transaction_of_another_kind_than_the_request_is_no_answer() {
+        let mut all = Forwarding::default();
+        let created = ReplyShape::PathAndStat;
+        forward(&mut all, A, Awaited::Written(1, created));
+        assert_eq!(all.answered_by(&check(A, 1)).map(|_| ()), Err(OutOfOrder));
+        let refused = txn(A, 1, TxnBody::Error(ringkeeper_engine::Code::NoNode));
+        assert!(all.answered_by(&refused).is_ok_and(|found| found.is_some()));
+    }
+
+    #[test]
     fn write_that_the_same_leader_has_got_is_given_up_with_its_session() {
         let mut all = Forwarding::default();
         forward(&mut all, A, Awaited::Synced);
         assert!(all.resend(7, &mut Vec::new()).is_empty());
-        forward(&mut all, B, Awaited::Written(1));
+        forward(&mut all, B, Awaited::Written(1, ReplyShape::Empty));
         assert!(read(&mut all, B));
         let mut out = Vec::new();
         assert!(all.resend(7, &mut out).is_empty(), "it was not sent before");
@@ -396,21 +422,21 @@ mod tests {
         forward(&mut all, B, Awaited::Synced);
         forward(&mut all, A, Awaited::Synced);
         assert!(read(&mut all, A));
-        forward(&mut all, A, Awaited::Written(3));
+        forward(&mut all, A, Awaited::Written(3, ReplyShape::Empty));
         assert!(all.answered_before(&check(A, 2)).is_empty());
         let [(sync, behind)] = &all.answered_before(&check(A, 3))[..] else { panic!("it is one") };
         assert_eq!((sync.origin, behind.len()), (origin(0xa), 1));
         assert!(all.answered_by(&check(A, 3)).is_ok_and(|found| found.is_some()));
         assert_eq!(all.synced().map(|(sync, _)| sync.origin), Ok(origin(0xb)));
-        forward(&mut all, A, Awaited::Written(4));
-        forward(&mut all, A, Awaited::Written(5));
+        forward(&mut all, A, Awaited::Written(4, ReplyShape::Empty));
+        forward(&mut all, A, Awaited::Written(5, ReplyShape::Empty));
         assert!(all.answered_before(&check(A, 5)).is_empty(), "a write is not implied");
     }
 
     #[test]
     fn end_of_a_session_by_the_leader_answers_no_request() {
         let mut all = Forwarding::default();
-        forward(&mut all, A, Awaited::Written(0));
+        forward(&mut all, A, Awaited::Written(0, ReplyShape::Empty));
         let ended = txn(A, 0, TxnBody::CloseSession { paths: Vec::new() });
         assert!(all.answered_by(&ended).is_ok_and(|found| found.is_none()));
         forward(&mut all, B, Awaited::Closed(3));
@@ -422,10 +448,10 @@ mod tests {
     fn resent_requests_keep_their_order_and_syncs_with_them() {
         let mut all = Forwarding::default();
         forward(&mut all, B, Awaited::Synced);
-        forward(&mut all, A, Awaited::Written(1));
+        forward(&mut all, A, Awaited::Written(1, ReplyShape::Empty));
         all.revalidate(B, (origin(3), 4_000), &[2], Millis(7));
         forward(&mut all, A, Awaited::Synced);
-        forward(&mut all, B, Awaited::Written(4));
+        forward(&mut all, B, Awaited::Written(4, ReplyShape::Empty));
         let mut out = Vec::new();
         assert!(all.resend(1, &mut out).is_empty());
         assert_eq!(out, [0, 1, 2, 3, 4]);

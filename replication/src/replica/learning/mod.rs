@@ -26,8 +26,8 @@ use crate::{Committed, Input, Outputs, Proposal};
 pub struct LearningSettings {
     /// Bytes of a record that the leader takes: its `jute.maxbuffer`.
     pub record_bytes_max: usize,
-    /// How long clients may wait for a leader, milliseconds. Then all connections are closed, so
-    /// that they look for another server.
+    /// How long clients read on and wait without a leader, milliseconds. Then all connections are
+    /// closed, so that they look for another server.
     pub hold_ms: i64,
 }
 
@@ -82,8 +82,8 @@ impl Learning {
                 self.state.pass(now.mono);
                 self.on_tick(common, now, out);
             }
-            // What the leader has ordered goes to the log, whatever is left there. A disk that is
-            // full fails the flush, and that stops the process.
+            // What the leader has ordered goes to the log. Where that has no space, the node closes
+            // the link: see [`crate::LogSpace`].
             Input::Capacity(_) => {}
             Input::Leader { event, now } => {
                 self.state.pass(now.mono);
@@ -247,7 +247,7 @@ impl Learning {
         Ok(())
     }
 
-    /// Clients that wait for a leader for too long are sent to look for another server.
+    /// Clients that are without a leader for too long are sent to look for another server.
     fn on_tick(&mut self, common: &mut Common, now: Now, out: &mut Outputs) {
         let waits = self.state.waits_since();
         if waits.is_some_and(|since| now.mono.0 - since.0 >= self.hold_ms) {
@@ -265,6 +265,7 @@ impl Learning {
     /// connection is closed.
     fn close_connections(&mut self, common: &mut Common, out: &mut Outputs) {
         answer_given_up(common, self.state.give_up());
+        self.state.end_readers();
         out.close_connections = !is_planted(Bug::SnapLeavesOpen);
     }
 

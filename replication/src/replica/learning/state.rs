@@ -35,6 +35,8 @@ pub(crate) struct LearnerState {
     sessions: SessionTable,
     forwarding: Forwarding,
     link: Link,
+    /// Since when clients that were served have no leader. They read on for a while.
+    readers_since: Option<Millis>,
     /// The last transaction that the leader has sent.
     learned: Zxid,
     /// What the leader has said of.
@@ -75,6 +77,7 @@ impl LearnerState {
             sessions,
             forwarding: Forwarding::default(),
             link: Link::Lost(now),
+            readers_since: None,
             learned: applied,
             committed: applied,
             durable: applied,
@@ -112,12 +115,17 @@ impl LearnerState {
         self.forwarding.len()
     }
 
-    /// Since when something waits while there is no leader that serves.
+    /// Since when clients do without a leader that serves: those who were served when the last one
+    /// was lost, and those who wait for what it has to answer.
     pub(crate) fn waits_since(&self) -> Option<Millis> {
-        match self.link {
-            Link::Serving(_) => None,
-            Link::Lost(since) => self.forwarding.since().map(|first| Millis(first.0.max(since.0))),
-        }
+        let Link::Lost(since) = self.link else { return None };
+        let waits = self.forwarding.since().map(|first| Millis(first.0.max(since.0)));
+        self.readers_since.or(waits)
+    }
+
+    /// Every connection is closed: nobody reads any more.
+    pub(crate) fn end_readers(&mut self) {
+        self.readers_since = None;
     }
 
     /// A client's write. Where it comes back as a refusal, it does not go to the leader.
@@ -133,13 +141,13 @@ impl LearnerState {
             return Err(Outcome::Moved);
         }
         let mut packet = Vec::new();
-        match forward_write(caller, write, self.record_bytes_max, &mut packet) {
-            Ok(()) => {}
+        let shape = match forward_write(caller, write, self.record_bytes_max, &mut packet) {
+            Ok(shape) => shape,
             Err(NotForwarded::Refused(code)) => return Err(Outcome::Refused(code)),
             Err(NotForwarded::TooLong) => return Err(Outcome::Refused(Code::BadArguments)),
             Err(NotForwarded::Removal) => unreachable!("clients do not remove spent nodes"),
-        }
-        let awaited = Awaited::Written(caller.cxid);
+        };
+        let awaited = Awaited::Written(caller.cxid, shape);
         self.forward(caller.session, (origin, awaited), &packet, out);
         Ok(())
     }
@@ -302,6 +310,7 @@ impl LearnerState {
     pub(crate) fn serve(&mut self, epoch: u32, out: &mut Vec<u8>) -> Vec<GivenUp> {
         assert!(matches!(self.link, Link::Lost(_)), "it serves already");
         self.link = Link::Serving(epoch);
+        self.readers_since = None;
         self.forwarding.resend(epoch, out)
     }
 
@@ -309,6 +318,7 @@ impl LearnerState {
     pub(crate) fn lose(&mut self) {
         if let Link::Serving(_) = self.link {
             self.link = Link::Lost(self.now);
+            self.readers_since = Some(self.now);
         }
     }
 

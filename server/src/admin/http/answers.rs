@@ -12,7 +12,7 @@ use super::input::{CommandInput, value};
 use crate::admin::host::Host;
 use crate::admin::numbers::Numbers;
 use crate::admin::partial::{ConnLine, PartialReport};
-use crate::admin::state::{MODE, ServerState};
+use crate::admin::state::ServerState;
 use crate::admin::words::conns::{address, avg_latency, min_latency};
 use crate::admin::words::{envi, mntr};
 
@@ -97,6 +97,10 @@ pub(super) fn dump(input: &CommandInput<'_>, report: &PartialReport) -> Fields {
     for (session, at) in &report.sessions {
         ends.entry(facts.tick_of(at.0)).or_default().push(session.0.into());
     }
+    if input.state.member().is_some() {
+        // Only the leader knows when the sessions of an ensemble expire.
+        ends.clear();
+    }
     let ends: Fields = ends.into_iter().map(|(at, ids)| (at.0.to_string(), ids.into())).collect();
     let ephemerals = input
         .state
@@ -165,11 +169,6 @@ pub(super) fn last_snapshot(input: &CommandInput<'_>) -> Fields {
     }
 }
 
-/// What ZooKeeper says of a server on its own.
-pub(super) fn leader(_: &CommandInput<'_>) -> Fields {
-    Fields::new().with("error", "server is not initialized")
-}
-
 pub(super) fn monitor(input: &CommandInput<'_>, report: &PartialReport) -> Fields {
     let mut all = Vec::new();
     mntr::each(&Numbers::of(input.state, &report.counts), |name, text| {
@@ -219,7 +218,7 @@ fn stats_object(state: &ServerState, report: &PartialReport, sizes: Fields) -> F
         .with("provider_null", false)
         .with("last_processed_zxid", state.database_size().applied.0)
         .with("outstanding_requests", counts.outstanding)
-        .with("server_state", MODE)
+        .with("server_state", state.mode())
         .with("avg_latency", (latency.avg * 10_000.0).round() / 10_000.0)
         .with("max_latency", latency.max)
         .with("min_latency", latency.min)
@@ -249,10 +248,6 @@ pub(super) fn system_properties(input: &CommandInput<'_>) -> Fields {
     all.map(|(name, value)| (name.clone(), value.as_str().into())).collect()
 }
 
-pub(super) fn voting_view(_: &CommandInput<'_>) -> Fields {
-    Fields::new().with("current_config", Fields::new())
-}
-
 pub(super) fn watch_summary(_: &CommandInput<'_>, report: &PartialReport) -> Fields {
     Fields::new()
         .with("num_connections", report.counts.watching_conns)
@@ -272,12 +267,8 @@ pub(super) fn watches_by_path(_: &CommandInput<'_>, report: &PartialReport) -> F
     Fields::new().with("path_to_session_ids", paths.collect::<Fields>())
 }
 
-fn list<T: Into<Json>>(all: impl IntoIterator<Item = T>) -> Json {
+pub(super) fn list<T: Into<Json>>(all: impl IntoIterator<Item = T>) -> Json {
     all.into_iter().map(Into::into).collect::<Vec<Json>>().into()
-}
-
-pub(super) fn zab_state(_: &CommandInput<'_>) -> Fields {
-    Fields::new().with("voting", false).with("zabstate", "")
 }
 
 #[cfg(test)]

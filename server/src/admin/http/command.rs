@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::answers::{self, Answer, Lookup};
+use super::ensemble;
 use crate::admin::collection::{COUNTS, Collection};
 use crate::admin::words::{conns, dump, srvr, watches};
 
@@ -30,6 +31,11 @@ impl Command {
     pub(super) fn name(&self) -> &'static str {
         self.names[0]
     }
+
+    /// Whether it is answered only while clients are served.
+    pub(super) fn needs_service(&self) -> bool {
+        !WITHOUT_SERVICE.contains(&self.name())
+    }
 }
 
 const fn report(
@@ -44,6 +50,10 @@ const fn lookup(names: &'static [&'static str], answer: Lookup) -> Command {
     Command { names, work: Work::Lookup(answer) }
 }
 
+/// Commands that ZooKeeper answers whether it serves clients or not.
+const WITHOUT_SERVICE: &[&str] =
+    &["environment", "get_trace_mask", "set_trace_mask", "system_properties", "zabstate"];
+
 /// All commands, in the order of their names.
 static COMMANDS: &[Command] = &[
     lookup(&["configuration", "conf", "config"], answers::configuration),
@@ -57,7 +67,7 @@ static COMMANDS: &[Command] = &[
     lookup(&["initial_configuration", "icfg"], answers::initial_configuration),
     lookup(&["is_read_only", "isro"], answers::is_read_only),
     lookup(&["last_snapshot", "lsnp"], answers::last_snapshot),
-    lookup(&["leader", "lead"], answers::leader),
+    lookup(&["leader", "lead"], ensemble::leader),
     report(&["monitor", "mntr"], &COUNTS, answers::monitor),
     lookup(&["observer_connection_stat_reset", "orst"], answers::nothing),
     lookup(&["observers", "obsr"], answers::observers),
@@ -69,11 +79,11 @@ static COMMANDS: &[Command] = &[
     report(&["stat_reset", "srst"], &srvr::RESET, answers::stat_reset),
     report(&["stats", "stat"], &srvr::CLIENTS, answers::stats),
     lookup(&["system_properties", "sysp"], answers::system_properties),
-    lookup(&["voting_view"], answers::voting_view),
+    lookup(&["voting_view"], ensemble::voting_view),
     report(&["watch_summary", "wchs"], &watches::SUMMARY, answers::watch_summary),
     report(&["watches", "wchc"], &watches::BY_SESSION, answers::watches),
     report(&["watches_by_path", "wchp"], &watches::BY_PATH, answers::watches_by_path),
-    lookup(&["zabstate"], answers::zab_state),
+    lookup(&["zabstate"], ensemble::zab_state),
 ];
 
 /// The command with this name, or with this short one.
@@ -98,6 +108,7 @@ mod tests {
     #[test]
     fn names_of_commands_are_in_order_and_unique() {
         let names: Vec<_> = COMMANDS.iter().map(Command::name).collect();
+        assert!(WITHOUT_SERVICE.iter().all(|name| names.contains(name)));
         assert!(names.is_sorted());
         let mut all: Vec<_> = COMMANDS.iter().flat_map(|command| command.names).collect();
         let count = all.len();

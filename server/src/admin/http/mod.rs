@@ -8,6 +8,7 @@ mod answers;
 mod auth;
 mod command;
 mod configuration;
+mod ensemble;
 mod fields;
 mod input;
 mod ports;

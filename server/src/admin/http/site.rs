@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::header::ALLOW;
 use hyper::{Method, Request, Response, StatusCode};
+use ringkeeper_engine::Millis;
 use ringkeeper_engine::acl::AuthSettings;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -23,9 +24,12 @@ use super::reply::{
 use super::snapshot::SnapshotCommand;
 use crate::admin::collection::{COUNTS, Collection, PRESENCE};
 use crate::admin::coordinator::ReportCoordinator;
+use crate::admin::member::doing;
 use crate::admin::metrics;
 use crate::admin::partial::PartialReport;
+use crate::admin::state::NOT_SERVING;
 use crate::config::Settings;
+use crate::peers::status::{ClientService, MemberReport};
 
 /// Reports that are made at a time; more of them wait.
 const REPORTS_MAX: usize = 4;
@@ -42,6 +46,33 @@ pub(super) enum Port {
     Admin,
     /// That of the metrics alone.
     Metrics,
+}
+
+/// What a health check wants to know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Health {
+    /// Whether clients may be sent here.
+    Ready,
+    /// Whether the process had better be started anew.
+    Live,
+}
+
+impl Health {
+    fn question(self) -> (&'static str, Duration) {
+        match self {
+            Health::Ready => ("ready", READY),
+            Health::Live => ("live", LIVE),
+        }
+    }
+
+    /// What is wrong with a member of an ensemble. While it looks for its leader it lives, and it
+    /// is ready as long as its sessions may read.
+    fn objection(self, member: &MemberReport, now: Millis) -> Option<String> {
+        match (self, member.clients) {
+            (Health::Ready, ClientService::None) => Some(doing(member, now)),
+            (Health::Ready, ClientService::Reads | ClientService::All) | (Health::Live, _) => None,
+        }
+    }
 }
 
 /// Everything that is answered over HTTP.
@@ -98,8 +129,8 @@ impl Site {
             return not_found("/metrics");
         }
         match path.as_str() {
-            "/ready" => self.health("ready", READY).await,
-            "/live" => self.health("live", LIVE).await,
+            "/ready" => self.health(Health::Ready).await,
+            "/live" => self.health(Health::Live).await,
             _ => match path.strip_prefix(&self.commands) {
                 Some("" | "/") => plain(StatusCode::OK, HTML, command::links(&self.commands)),
                 Some(name) if name.starts_with('/') => {
@@ -117,6 +148,9 @@ impl Site {
             return refusal(StatusCode::OK, name, &text);
         };
         let sources = &self.coordinator.state.sources;
+        if command.needs_service() && self.coordinator.state.clients() == ClientService::None {
+            return refusal(StatusCode::OK, name, NOT_SERVING);
+        }
         if matches!(command.work, Work::Snapshot | Work::Restore)
             && let Err((status, text)) = self.authorizer.check(&sources.view, request, peer)
         {
@@ -207,17 +241,28 @@ impl Site {
         Some(self.coordinator.workers.http.run(job).await)
     }
 
-    /// Whether every thread that serves clients or orders writes answers in time.
-    async fn health(&self, status: &str, patience: Duration) -> Response<Reply> {
+    /// Whether every thread that serves clients or orders writes answers in time, and whether a
+    /// server that shall be ready serves clients.
+    async fn health(&self, health: Health) -> Response<Reply> {
+        let (status, patience) = health.question();
+        let state = &self.coordinator.state;
+        let now = state.sources.facts.clock.now().mono;
+        let presence = self.collect(&PRESENCE, patience).await;
+        let wrong = match (presence, state.member()) {
+            (None, _) => {
+                let seconds = patience.as_secs();
+                Some(format!("not every thread has answered within {seconds} s"))
+            }
+            (Some(_), Some(member)) => health.objection(&member, now),
+            (Some(_), None) => None,
+        };
         let fields = Fields::new();
-        let (code, fields) = match self.collect(&PRESENCE, patience).await {
-            Some(_) => {
-                let zxid = self.coordinator.state.database_size().applied.to_string();
+        let (code, fields) = match wrong {
+            None => {
+                let zxid = state.database_size().applied.to_string();
                 (StatusCode::OK, fields.with("status", status).with("zxid", zxid))
             }
-            None => {
-                let seconds = patience.as_secs();
-                let reason = format!("not every thread has answered within {seconds} s");
+            Some(reason) => {
                 let fields = fields.with("status", format!("not {status}")).with("reason", reason);
                 (StatusCode::SERVICE_UNAVAILABLE, fields)
             }
@@ -232,5 +277,25 @@ impl Site {
         patience: Duration,
     ) -> Option<PartialReport> {
         timeout(patience, self.coordinator.collect(collection)).await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::member::tests::observing;
+
+    #[test]
+    fn member_that_serves_nobody_lives_and_is_not_ready() {
+        let mut member = observing().report();
+        let now = Millis(2_620);
+        for clients in [ClientService::All, ClientService::Reads] {
+            member.clients = clients;
+            assert_eq!(Health::Ready.objection(&member, now), None);
+        }
+        member.clients = ClientService::None;
+        let reason = "following server 3 at 127.0.0.1:24023 for 1 s";
+        assert_eq!(Health::Ready.objection(&member, now).as_deref(), Some(reason));
+        assert_eq!(Health::Live.objection(&member, now), None);
     }
 }

@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::exposition::{Exposition, Kind};
 use crate::admin::host::memory_in_use;
 use crate::admin::latency::{Latencies, within};
+use crate::admin::member::MemberNumbers;
 use crate::admin::numbers::Numbers;
 use crate::admin::state::ReportSources;
+use crate::peers::status::ClientService;
 
 /// Bounds of times, in microseconds.
 const TIMES_US: &[u64] = &[
@@ -26,6 +28,7 @@ pub(super) fn write(sources: &ReportSources, numbers: &Numbers, out: &mut Exposi
     snapshots(sources, numbers, out);
     disks(sources, out);
     process(sources, numbers, out);
+    numbers.member.iter().for_each(|member| self::member(member, sources, out));
 }
 
 fn identity(numbers: &Numbers, out: &mut Exposition) {
@@ -139,6 +142,63 @@ fn process(sources: &ReportSources, numbers: &Numbers, out: &mut Exposition) {
     }
     let about = ("process_cpu_seconds_total", "Processor time used.");
     out.one(about, Kind::Counter, cpu_seconds());
+}
+
+/// What a member of an ensemble is doing, beside ZooKeeper's names for it.
+fn member(member: &MemberNumbers, sources: &ReportSources, out: &mut Exposition) {
+    let report = &member.report;
+    let seconds = |ms: i64| ms as f64 / 1_000.0;
+    let now = sources.facts.clock.now().mono;
+    let leader = report.leader.as_ref().map_or(0, |leader| leader.id.0);
+    let clients = match report.clients {
+        ClientService::None => 0,
+        ClientService::Reads => 1,
+        ClientService::All => 2,
+    };
+    for (name, help, value) in [
+        (
+            "ringkeeper_clients_served",
+            "0 while clients are not served, 1 while they may read, 2 while they may write.",
+            f64::from(clients),
+        ),
+        (
+            "ringkeeper_leader_id",
+            "The number of the leader, or 0 while one is looked for.",
+            f64::from(leader),
+        ),
+        (
+            "ringkeeper_link_state_seconds",
+            "For how long the link to the leader has been in its state.",
+            seconds((now.0 - report.since.0).max(0)),
+        ),
+        (
+            "ringkeeper_link_received_bytes",
+            "Bytes that have come from the leader.",
+            report.received_bytes as f64,
+        ),
+        (
+            "ringkeeper_leader_search_last_seconds",
+            "How long the last search for a leader took.",
+            seconds(report.search_ms.unwrap_or(0)),
+        ),
+        (
+            "ringkeeper_sync_last_seconds",
+            "How long the last synchronization with a leader took.",
+            seconds(report.sync_ms.unwrap_or(0)),
+        ),
+    ] {
+        out.one((name, help), Kind::Gauge, value);
+    }
+    for (name, help, value) in [
+        ("ringkeeper_syncs_total", "Synchronizations with a leader.", report.synced),
+        (
+            "ringkeeper_states_installed_total",
+            "Whole states that were taken over from a leader.",
+            report.states_installed,
+        ),
+    ] {
+        out.one((name, help), Kind::Counter, value);
+    }
 }
 
 fn cpu_seconds() -> f64 {

@@ -8,8 +8,8 @@ use crate::admin::numbers::Numbers;
 use crate::admin::words::mntr_rows::ROWS;
 use crate::admin::words::mntr_rows::Show;
 
-/// Rows that are no numbers, or that have better names among our own.
-const LEFT_OUT: &[&str] = &["version", "server_state"];
+/// Rows that its exporter does not have.
+const LEFT_OUT: &[&str] = &["version", "server_state", "peer_state", "observer_master_id"];
 const OWN: &str = "ringkeeper_";
 
 /// Single numbers that are no counters.
@@ -35,6 +35,7 @@ const GAUGES: &[&str] = &[
     "outstanding_tls_handshake",
     "packets_received",
     "packets_sent",
+    "quorum_size",
     "uptime",
     "watch_count",
     "znode_count",
@@ -67,8 +68,9 @@ pub(super) fn write(numbers: &Numbers, out: &mut Exposition) {
             Show::NoBasic => summary(name, &nothing, 1, out),
             Show::Advanced(value) => summary(name, &value(numbers), PERCENTILES.len(), out),
             Show::NoAdvanced => summary(name, &nothing, PERCENTILES.len(), out),
-            // Those by key are below, and the others are our own.
-            Show::Each(_) | Show::Maybe(_) => {}
+            Show::Maybe(value) => value(numbers).iter().for_each(|text| number(name, text, out)),
+            // Those by key are below.
+            Show::Each(_) => {}
         }
     }
     for (name, kind) in BY_KEY {

@@ -1,12 +1,22 @@
 //! `conf` and `dirs`: the settings that tell servers apart, and what their directories hold.
 
+use std::time::Duration;
+
 use super::{Answer, Word};
 use crate::admin::facts::ServerFacts;
 use crate::admin::state::DirBytes;
+use crate::config::{Ensemble, PeerAddress, PeerRole};
 
 pub(super) static CONF: Word = Word::new(
     b"conf",
-    Answer::Files(|state| conf(&state.sources.facts, state.client_port(), state.dir_bytes())),
+    Answer::Files(|state| {
+        let facts = &state.sources.facts;
+        let mut text = conf(facts, state.client_port(), state.dir_bytes());
+        if let (Some(ensemble), Some(named)) = (&facts.ensemble, state.members()) {
+            text.push_str(&members(ensemble, &named, facts.tick_ms));
+        }
+        text
+    }),
 );
 pub(super) static DIRS: Word = Word::new(b"dirs", Answer::Files(|state| dirs(state.dir_bytes())));
 
@@ -29,6 +39,26 @@ fn conf(facts: &ServerFacts, port: u16, bytes: DirBytes) -> String {
     rows.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
 }
 
+/// What a member of an ensemble adds. ZooKeeper does not end the last line.
+fn members(ensemble: &Ensemble, named: &str, tick_ms: i64) -> String {
+    let Ensemble { role, settings, .. } = ensemble;
+    let ticks = |limit: Duration| limit.as_millis() / u128::from(tick_ms.unsigned_abs().max(1));
+    let own = &ensemble.own().addresses;
+    let ports = |port: fn(&PeerAddress) -> u16| {
+        own.iter().map(|address| port(address).to_string()).collect::<Vec<_>>().join("|")
+    };
+    let rows = [
+        ("initLimit", ticks(settings.init_limit).to_string()),
+        ("syncLimit", ticks(settings.sync_limit).to_string()),
+        ("electionAlg", "3".to_owned()),
+        ("electionPort", ports(|address| address.election_port)),
+        ("quorumPort", ports(|address| address.quorum_port)),
+        ("peerType", u8::from(*role == PeerRole::Observer).to_string()),
+    ];
+    let rows: String = rows.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+    format!("{rows}membership: \n{named}")
+}
+
 /// The text of `dirs`.
 fn dirs(bytes: DirBytes) -> String {
     format!("datadir_size: {}\nlogdir_size: {}\n", bytes.data, bytes.log)
@@ -38,7 +68,8 @@ fn dirs(bytes: DirBytes) -> String {
 pub(in crate::admin) mod tests {
     use super::*;
     use crate::admin::facts::Startup;
-    use crate::config::FourLetterWords;
+    use crate::config::ensemble::tests::observer_of_three;
+    use crate::config::{FourLetterWords, Listen};
     use crate::node::clock::Clock;
 
     /// A server as `ringkeeper` runs it in tests.
@@ -54,6 +85,8 @@ pub(in crate::admin) mod tests {
             session_timeout_ms_min: 4_000,
             session_timeout_ms_max: 40_000,
             backlog: 1_024,
+            client_address: Listen::Any,
+            ensemble: None,
             server_id: 0,
             handshake_ms: 10_000,
             startup: Startup::default(),
@@ -68,6 +101,18 @@ pub(in crate::admin) mod tests {
                     clientPortListenBacklog=1024\nserverId=0\n";
         let bytes = DirBytes { data: 478, log: 9 };
         assert_eq!(conf(&facts(FourLetterWords::All), 26_300, bytes), text);
+    }
+
+    #[test]
+    fn conf_of_a_member_has_its_limits_ports_and_ensemble() {
+        let text = "initLimit=10\nsyncLimit=5\nelectionAlg=3\nelectionPort=24034\n\
+                    quorumPort=24024\npeerType=1\nmembership: \n\
+                    server.1=127.0.0.1:24021:24031:participant\n\
+                    server.2=127.0.0.1:24022:24032:participant\n\
+                    server.3=127.0.0.1:24023:24033:participant\n\
+                    server.4=127.0.0.1:24024:24034:observer\nversion=0";
+        let ensemble = observer_of_three();
+        assert_eq!(members(&ensemble, &ensemble.text(), 2_000), text);
     }
 
     #[test]

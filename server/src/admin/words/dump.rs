@@ -19,7 +19,12 @@ pub(super) static DUMP: Word = Word::new(
         &SESSIONS,
         Text::Long(|state, report| {
             let facts = &state.sources.facts;
-            dump(report, &state.ephemerals(), facts, facts.clock.now())
+            let now = facts.clock.now();
+            let tracked = match state.member() {
+                Some(_) => global_sessions(&state.global_sessions()),
+                None => session_sets(report, facts, now),
+            };
+            dump(report, &tracked, &state.ephemerals(), facts, now)
         }),
     ),
 );
@@ -29,11 +34,14 @@ pub(in crate::admin) static SESSIONS: Collection =
     Collection { node: NodeShare::Sessions, ..Collection::list(|slice| slice.list_conns()) };
 
 /// The text of `dump`.
-fn dump(report: &PartialReport, ephemerals: &Ephemerals, facts: &ServerFacts, now: Now) -> String {
-    let mut text = String::from("SessionTracker dump:\n");
-    let sessions = report.sessions.iter().map(|(session, at)| (facts.tick_of(at.0), session));
-    let line = |session: &SessionId, text: &mut String| writeln!(text, "\t{session}");
-    sets("Session Sets", by_time(sessions), now, line, &mut text);
+fn dump(
+    report: &PartialReport,
+    tracked: &str,
+    ephemerals: &Ephemerals,
+    facts: &ServerFacts,
+    now: Now,
+) -> String {
+    let mut text = format!("SessionTracker dump:\n{tracked}");
     dump_ephemerals(ephemerals, &mut text);
     text.push_str("Connections dump:\n");
     let conns = report.conns.iter().map(|conn| (end_of(conn, facts), conn));
@@ -43,6 +51,21 @@ fn dump(report: &PartialReport, ephemerals: &Ephemerals, facts: &ServerFacts, no
     };
     sets("Connections Sets", by_time(conns), now, line, &mut text);
     text
+}
+
+/// The sessions by the time at which they expire.
+fn session_sets(report: &PartialReport, facts: &ServerFacts, now: Now) -> String {
+    let mut text = String::new();
+    let sessions = report.sessions.iter().map(|(session, at)| (facts.tick_of(at.0), session));
+    let line = |session: &SessionId, text: &mut String| writeln!(text, "\t{session}");
+    sets("Session Sets", by_time(sessions), now, line, &mut text);
+    text
+}
+
+/// The sessions of the ensemble: only its leader knows when they expire.
+fn global_sessions(sessions: &[(SessionId, i32)]) -> String {
+    let lines = sessions.iter().map(|(id, timeout_ms)| format!("{id}\t{timeout_ms}ms\n"));
+    format!("Global Sessions({}):\n", sessions.len()) + &lines.collect::<String>()
 }
 
 /// When a connection would be cut off if nothing is heard of it.
@@ -101,6 +124,20 @@ mod tests {
 
     const NOW: Now = Now { wall: Millis(1_795_227_467_000), mono: Millis(100_500) };
 
+    fn alone(report: &PartialReport, ephemerals: &Ephemerals) -> String {
+        let facts = facts(FourLetterWords::All);
+        dump(report, &session_sets(report, &facts, NOW), ephemerals, &facts, NOW)
+    }
+
+    #[test]
+    fn learner_lists_the_sessions_of_the_ensemble_with_their_timeouts() {
+        let sessions = [(0x0100_0180_046b_0000, 10_000), (0x0400_0180_072b_0000, 40_000)];
+        let sessions = sessions.map(|(id, timeout_ms)| (SessionId(id), timeout_ms));
+        let text = "Global Sessions(2):\n0x1000180046b0000\t10000ms\n0x4000180072b0000\t40000ms\n";
+        assert_eq!(global_sessions(&sessions), text);
+        assert_eq!(global_sessions(&[]), "Global Sessions(0):\n");
+    }
+
     #[test]
     fn dump_of_a_fresh_server_lists_the_caller_only() {
         let mut caller = line(49_484, 0, SessionId::NONE);
@@ -110,7 +147,7 @@ mod tests {
                     Sessions with Ephemerals (0):\nConnections dump:\nConnections Sets (1)/(1):\n\
                     1 expire at Sat Nov 21 02:17:58 UTC 2026:\n\
                     \tip: /127.0.0.1:49484 sessionId: 0x0\n";
-        assert_eq!(dump(&part, &Ephemerals::new(), &facts(FourLetterWords::All), NOW), text);
+        assert_eq!(alone(&part, &Ephemerals::new()), text);
     }
 
     #[test]
@@ -130,6 +167,6 @@ mod tests {
                     0x10:\n\t/a/e1\n\t/a/e2\n0x11:\n\t/b-e\nConnections dump:\n\
                     Connections Sets (1)/(1):\n1 expire at Sat Nov 21 02:18:18 UTC 2026:\n\
                     \tip: /127.0.0.1:49568 sessionId: 0x10\n";
-        assert_eq!(dump(&part, &ephemerals, &facts(FourLetterWords::All), NOW), text);
+        assert_eq!(alone(&part, &ephemerals), text);
     }
 }

@@ -4,7 +4,8 @@ use super::{Answer, Word};
 use crate::admin::host::Host;
 
 pub(super) static ENVI: Word =
-    Word::new(b"envi", Answer::Host(|state| envi(&state.sources.facts.version, &Host::look())));
+    Word::new(b"envi", Answer::Host(|state| envi(&state.sources.facts.version, &Host::look())))
+        .always();
 
 /// What Java says where there is nothing. It stands for everything about a virtual machine.
 const NONE: &str = "<NA>";

@@ -28,7 +28,7 @@ pub(in crate::admin) fn each(numbers: &Numbers, mut line: impl FnMut(&str, &str)
         match show {
             Show::One(value) => line(name, &value(numbers)),
             Show::Maybe(value) => {
-                value(numbers).into_iter().for_each(|value| line(name, &value.to_string()));
+                value(numbers).into_iter().for_each(|value| line(name, &value));
             }
             Show::Each(values) => {
                 for (namespace, value) in values(numbers) {
@@ -67,6 +67,8 @@ mod tests {
     use super::*;
     use crate::admin::facts::version;
     use crate::admin::latency::Latencies;
+    use crate::admin::member::MemberNumbers;
+    use crate::admin::member::tests::observing;
 
     /// The keys of a ZooKeeper on its own, in its order.
     const KEYS: &str = include_str!("mntr-keys.txt");
@@ -84,6 +86,43 @@ mod tests {
         let (theirs, ours) = keys.split_at(KEYS.lines().count());
         assert!(theirs.iter().eq(KEYS.lines()));
         assert!(ours.iter().all(|key| key.starts_with("zk_ringkeeper_")), "{ours:?}");
+    }
+
+    #[test]
+    fn observer_has_the_rows_of_an_observer_where_zookeeper_has_them() {
+        let status = observing();
+        let member = MemberNumbers {
+            report: status.report(),
+            voters: 3,
+            looks: 1,
+            syncs: status.syncs.get().sizes(),
+            unavailable: status.unavailable.get().sizes(),
+        };
+        let mut numbers = Numbers { member: Some(member), mode: "observer", ..Numbers::default() };
+        numbers.totals.applied = 126;
+        let lines = lines(&numbers);
+        let keys: Vec<&str> = lines.iter().map(|(key, _)| &**key).collect();
+        let mut theirs: Vec<&str> = KEYS.lines().collect();
+        // Their places are those of a Java observer.
+        theirs.splice(2..2, ["zk_peer_state", "zk_observer_master_id"]);
+        theirs.insert(28, "zk_quorum_size");
+        assert_eq!(theirs[27], "zk_non_mtls_local_conn_count");
+        assert_eq!(keys[..theirs.len()], theirs);
+        for (key, expected) in [
+            ("zk_server_state", "observer"),
+            ("zk_peer_state", "observing - broadcast"),
+            ("zk_observer_master_id", "3"),
+            ("zk_quorum_size", "3"),
+            ("zk_looking_count", "1"),
+            ("zk_learner_commit_received_count", "126"),
+            ("zk_avg_unavailable_time", "1620.0"),
+            ("zk_sum_unavailable_time", "1620"),
+            ("zk_max_observer_sync_time", "48"),
+            ("zk_cnt_observer_sync_time", "1"),
+        ] {
+            let found = lines.iter().find(|(name, _)| name == key);
+            assert_eq!(found.map(|(_, value)| &**value), Some(expected), "{key}");
+        }
     }
 
     #[test]

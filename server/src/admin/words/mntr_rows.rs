@@ -10,8 +10,9 @@ use ringkeeper_engine::wire::event::EventType;
 
 use self::Show::{Advanced, Basic, Each, Maybe, NoAdvanced, NoBasic, One, Zero};
 use crate::admin::latency::{Latencies, Summary, decimal};
+use crate::admin::member::{MemberNumbers, peer_state};
 use crate::admin::numbers::Numbers;
-use crate::admin::state::MODE;
+use crate::config::PeerRole;
 
 /// How a number is shown, and where it comes from.
 #[derive(Clone, Copy)]
@@ -21,7 +22,7 @@ pub(in crate::admin) enum Show {
     /// One line of something that does not exist here.
     Zero,
     /// One line where the thing is switched on, none where it is not.
-    Maybe(fn(&Numbers) -> Option<u64>),
+    Maybe(fn(&Numbers) -> Option<String>),
     /// One line per namespace that has such a number: the namespace, an underscore, the name.
     Each(fn(&Numbers) -> Vec<(&str, String)>),
     /// A mean, the extremes, a count and a sum.
@@ -37,7 +38,9 @@ pub(in crate::admin) enum Show {
 /// Every row. Our own ones come last.
 pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("version", One(|n| n.version.clone())),
-    ("server_state", One(|_| MODE.to_owned())),
+    ("server_state", One(|n| n.mode.to_owned())),
+    ("peer_state", Maybe(|n| n.member.as_ref().map(|m| peer_state(&m.report, n.server_id)))),
+    ("observer_master_id", Maybe(observer_master_id)),
     ("ephemerals_count", One(|n| n.database.ephemerals.to_string())),
     ("num_alive_connections", One(|n| n.counts.conns.to_string())),
     ("avg_latency", One(|n| decimal(n.latency.avg))),
@@ -62,6 +65,7 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("outstanding_tls_handshake", Zero),
     ("min_client_response_size", One(|n| reply_bytes(n, |bytes| bytes.min))),
     ("non_mtls_local_conn_count", Zero),
+    ("quorum_size", Maybe(|n| n.member.as_ref().map(|m| m.voters.to_string()))),
     ("quota_bytes_limit_per_namespace", Each(|n| quotas(n, |q| q.bytes_max.unwrap_or(-1)))),
     ("quota_count_usage_per_namespace", Each(|n| quotas(n, |q| q.count))),
     ("quota_count_limit_per_namespace", Each(|n| quotas(n, |q| q.count_max.unwrap_or(-1)))),
@@ -100,13 +104,13 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("outstanding_changes_removed", Zero),
     ("restore_error_count", Zero),
     ("cnxn_closed_without_zk_server_running", Zero),
-    ("looking_count", Zero),
+    ("looking_count", One(|n| member(n, |m| m.looks).to_string())),
     ("snapshot_rate_limited_count", One(|n| n.snapshots_limited.to_string())),
     ("learner_proposal_received_count", Zero),
     ("digest_mismatches_count", Zero),
     ("dead_watchers_cleared", Zero),
     ("ensemble_auth_success", Zero),
-    ("learner_commit_received_count", Zero),
+    ("learner_commit_received_count", One(|n| member(n, |_| n.totals.applied).to_string())),
     ("snapshot_error_count", One(|n| n.totals.snapshots_failed.to_string())),
     ("connection_request_count", One(|n| connection_requests(n).to_string())),
     ("response_packet_get_children_cache_misses", Zero),
@@ -137,7 +141,7 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("restore_time", NoBasic),
     ("learner_request_processor_queue_size", NoBasic),
     ("snapshottime", Basic(|n| n.snapshot)),
-    ("unavailable_time", NoBasic),
+    ("unavailable_time", Basic(|n| member(n, |m| m.unavailable))),
     ("startup_txns_loaded", Basic(|n| replayed(n, n.startup.transactions))),
     ("reads_after_write_in_session_queue", NoBasic),
     ("requests_in_session_queue", NoBasic),
@@ -156,7 +160,7 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("write_batch_time_in_commit_processor", Basic(|n| n.apply.millis())),
     ("read_commit_proc_issued", NoBasic),
     ("concurrent_request_processing_in_commit_processor", NoBasic),
-    ("observer_sync_time", NoBasic),
+    ("observer_sync_time", Basic(|n| member(n, |m| m.syncs))),
     ("node_changed_watch_count", Basic(|n| fired(n, EventType::NodeDataChanged))),
     ("sync_process_time", Basic(|n| n.fsync)),
     ("startup_snap_load_time", Basic(|n| once(n.startup.snapshot_ms))),
@@ -188,8 +192,20 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("ringkeeper_read_p99_us", One(|n| p99(&n.counts.reads).to_string())),
     ("ringkeeper_update_p99_us", One(|n| p99(&n.counts.updates).to_string())),
     ("ringkeeper_group_bytes_avg", One(|n| (n.totals.bytes / n.totals.commits.max(1)).to_string())),
-    ("ringkeeper_audit_lines_lost", Maybe(|n| n.audit_lost)),
+    ("ringkeeper_audit_lines_lost", Maybe(|n| n.audit_lost.map(|lost| lost.to_string()))),
 ];
+
+/// What only a member of an ensemble has.
+fn member<T: Default>(numbers: &Numbers, value: impl FnOnce(&MemberNumbers) -> T) -> T {
+    numbers.member.as_ref().map(value).unwrap_or_default()
+}
+
+/// The leader that an observer follows, or -1.
+fn observer_master_id(numbers: &Numbers) -> Option<String> {
+    let report = &numbers.member.as_ref()?.report;
+    let leader = report.leader.as_ref().map_or(-1, |leader| i64::from(leader.id.0));
+    (report.role == PeerRole::Observer).then(|| leader.to_string())
+}
 
 fn quotas(numbers: &Numbers, of: fn(&QuotaSum) -> i64) -> Vec<(&str, String)> {
     numbers.quotas.iter().map(|(namespace, sum)| (&**namespace, of(sum).to_string())).collect()

@@ -8,6 +8,7 @@ pub(super) mod envi;
 pub(super) mod mntr;
 pub(super) mod mntr_rows;
 mod pace;
+mod role;
 pub(super) mod srvr;
 mod status;
 pub(super) mod watches;
@@ -16,8 +17,9 @@ use ringkeeper_engine::shard::KnownWord;
 
 use super::collection::Collection;
 use super::partial::PartialReport;
-use super::state::ServerState;
+use super::state::{NOT_SERVING, ServerState};
 use crate::config::FourLetterWords;
+use crate::peers::status::ClientService;
 
 /// A four-letter word.
 pub(in crate::admin) struct Word {
@@ -27,6 +29,8 @@ pub(in crate::admin) struct Word {
     pub has_argument: bool,
     /// Which setting allows it.
     pub access: Access,
+    /// When it is answered.
+    pub condition: Condition,
     /// Where its answer comes from.
     pub answer: Answer,
 }
@@ -38,6 +42,15 @@ pub(in crate::admin) enum Access {
     Whitelist,
     /// None: one of our own, which says no more than `srvr` does.
     Always,
+}
+
+/// When a word is answered, as in ZooKeeper.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::admin) enum Condition {
+    /// While clients are served. Otherwise the answer is a sentence that says so.
+    Serving,
+    /// Always.
+    Running,
 }
 
 /// Where the answer of a word comes from.
@@ -64,7 +77,13 @@ pub(in crate::admin) enum Text {
 impl Word {
     /// A word with this answer that `4lw.commands.whitelist` allows.
     pub(in crate::admin) const fn new(name: &'static [u8; 4], answer: Answer) -> Word {
-        Word { name, has_argument: false, access: Access::Whitelist, answer }
+        let (access, condition) = (Access::Whitelist, Condition::Serving);
+        Word { name, has_argument: false, access, condition, answer }
+    }
+
+    /// The same word, answered whether clients are served or not.
+    pub(in crate::admin) const fn always(self) -> Word {
+        Word { condition: Condition::Running, ..self }
     }
 
     /// Its name as a text.
@@ -81,6 +100,18 @@ impl Word {
     pub(in crate::admin) fn refusal(&self) -> String {
         format!("{} is not executed because it is not in the whitelist.\n", self.text())
     }
+
+    /// Whether it is answered with its own text now.
+    pub(in crate::admin) fn is_due(&self, state: &ServerState) -> bool {
+        self.condition == Condition::Running || state.clients() != ClientService::None
+    }
+
+    /// What is answered in its place while clients are not served. ZooKeeper ends the line, but
+    /// for `hash`.
+    pub(in crate::admin) fn not_serving(&self) -> String {
+        let end = if self.name == b"hash" { "" } else { "\n" };
+        format!("{NOT_SERVING}{end}")
+    }
 }
 
 /// Every word.
@@ -93,6 +124,7 @@ static WORDS: &[&Word] = &[
     &envi::ENVI,
     &mntr::MNTR,
     &pace::PACE,
+    &role::ROLE,
     &srvr::SRST,
     &srvr::SRVR,
     &srvr::STAT,

@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use ringkeeper_engine::log::gathering::PaceReport;
 
-use super::{Access, Answer, Word};
+use super::{Access, Answer, Condition, Word};
 
 pub(super) static PACE: Word = Word {
     access: Access::Always,
+    condition: Condition::Running,
     ..Word::new(
         b"pace",
         Answer::Now(|state, _| {

@@ -8,21 +8,15 @@ use super::{Answer, Text, Word};
 use crate::admin::collection::{COUNTS, Collection};
 use crate::admin::latency::decimal;
 use crate::admin::partial::PartialReport;
-use crate::admin::state::{DatabaseSize, MODE, ServerState};
+use crate::admin::state::{DatabaseSize, ServerState};
 
 pub(super) static SRVR: Word = Word::new(
     b"srvr",
-    Answer::Report(
-        &COUNTS,
-        Text::Short(|state, report| srvr(version(state), state.database_size(), report)),
-    ),
+    Answer::Report(&COUNTS, Text::Short(|state, report| srvr(&Facts::of(state), report))),
 );
 pub(super) static STAT: Word = Word::new(
     b"stat",
-    Answer::Report(
-        &CLIENTS,
-        Text::Long(|state, report| stat(version(state), state.database_size(), report)),
-    ),
+    Answer::Report(&CLIENTS, Text::Long(|state, report| stat(&Facts::of(state), report))),
 );
 pub(super) static SRST: Word = Word::new(b"srst", Answer::Report(&RESET, Text::Short(srst)));
 
@@ -34,8 +28,18 @@ pub(in crate::admin) static CLIENTS: Collection = Collection::list(|slice| {
 /// Resets the numbers of the shards.
 pub(in crate::admin) static RESET: Collection = Collection::fixed(|slice| slice.reset());
 
-fn version(state: &ServerState) -> &str {
-    &state.sources.facts.version
+/// What the texts say beside what the shards count.
+struct Facts<'a> {
+    version: &'a str,
+    mode: &'static str,
+    size: DatabaseSize,
+}
+
+impl Facts<'_> {
+    fn of(state: &ServerState) -> Facts<'_> {
+        let version = &state.sources.facts.version;
+        Facts { version, mode: state.mode(), size: state.database_size() }
+    }
 }
 
 /// The counters of the connections stay.
@@ -45,29 +49,29 @@ fn srst(state: &ServerState, _: &PartialReport) -> String {
 }
 
 /// The text of `srvr`.
-fn srvr(version: &str, size: DatabaseSize, report: &PartialReport) -> String {
-    format!("Zookeeper version: {version}\n{}", numbers(size, report))
+fn srvr(facts: &Facts<'_>, report: &PartialReport) -> String {
+    format!("Zookeeper version: {}\n{}", facts.version, numbers(facts, report))
 }
 
 /// The text of `stat`.
-fn stat(version: &str, size: DatabaseSize, report: &PartialReport) -> String {
-    let mut text = format!("Zookeeper version: {version}\nClients:\n");
+fn stat(facts: &Facts<'_>, report: &PartialReport) -> String {
+    let mut text = format!("Zookeeper version: {}\nClients:\n", facts.version);
     for conn in &report.conns {
         conns::brief(conn, &mut text);
     }
     text.push('\n');
-    text.push_str(&numbers(size, report));
+    text.push_str(&numbers(facts, report));
     text
 }
 
-fn numbers(size: DatabaseSize, report: &PartialReport) -> String {
+fn numbers(Facts { mode, size, .. }: &Facts<'_>, report: &PartialReport) -> String {
     let counts = &report.counts;
     let latency = counts.latencies().millis();
     let mut text = String::new();
     let written = write!(
         text,
         "Latency min/avg/max: {}/{}/{}\nReceived: {}\nSent: {}\nConnections: {}\n\
-         Outstanding: {}\nZxid: {}\nMode: {MODE}\nNode count: {}\n",
+         Outstanding: {}\nZxid: {}\nMode: {mode}\nNode count: {}\n",
         latency.min,
         decimal(latency.avg),
         latency.max,
@@ -91,6 +95,10 @@ mod tests {
 
     const VERSION: &str = "3.9.5-293c895a, built on 2026-02-11 20:18 UTC";
 
+    fn facts(mode: &'static str, size: DatabaseSize) -> Facts<'static> {
+        Facts { version: VERSION, mode, size }
+    }
+
     fn busy() -> (DatabaseSize, PartialReport) {
         let standing = DatabaseSize { applied: Zxid(0x133), nodes: 309, ..DatabaseSize::default() };
         let mut part = PartialReport::default();
@@ -111,13 +119,15 @@ mod tests {
                     Latency min/avg/max: 0/5.2145/19\nReceived: 334\nSent: 334\n\
                     Connections: 4\nOutstanding: 0\nZxid: 0x133\nMode: standalone\n\
                     Node count: 309\n";
-        assert_eq!(srvr(VERSION, standing, &part), text);
+        assert_eq!(srvr(&facts("standalone", standing), &part), text);
+        let observer = srvr(&facts("observer", standing), &part);
+        assert_eq!(observer, text.replace("standalone", "observer"));
     }
 
     #[test]
     fn a_fresh_server_has_the_root_twice_and_no_latency() {
         let standing = DatabaseSize { nodes: 5, ..DatabaseSize::default() };
-        let text = srvr(VERSION, standing, &PartialReport::default());
+        let text = srvr(&facts("standalone", standing), &PartialReport::default());
         assert!(text.contains("\nLatency min/avg/max: 0/0.0/0\n"), "{text}");
         assert!(text.ends_with("\nZxid: 0x0\nMode: standalone\nNode count: 5\n"), "{text}");
     }
@@ -130,6 +140,6 @@ mod tests {
                     /127.0.0.1:49570[1](queued=0,recved=3,sent=3)\n \
                     /127.0.0.1:49580[0](queued=0,recved=3,sent=3)\n\n\
                     Latency min/avg/max: 0/5.2145/19\n";
-        assert!(stat(VERSION, standing, &part).starts_with(text));
+        assert!(stat(&facts("standalone", standing), &part).starts_with(text));
     }
 }

@@ -5,13 +5,24 @@ use std::sync::atomic::Ordering::Relaxed;
 use ringkeeper_engine::Zxid;
 
 use super::{Answer, Word};
+use crate::peers::status::ClientService;
 
-pub(super) static RUOK: Word = Word::new(b"ruok", Answer::Now(|_, _| "imok".to_owned()));
-pub(super) static ISRO: Word = Word::new(b"isro", Answer::Now(|_, _| "rw".to_owned()));
+pub(super) static RUOK: Word = Word::new(b"ruok", Answer::Now(|_, _| "imok".to_owned())).always();
+pub(super) static ISRO: Word = Word::new(
+    b"isro",
+    Answer::Now(|state, _| {
+        // A client that looks for a server that takes writes asks this.
+        match state.clients() {
+            ClientService::All => "rw".to_owned(),
+            ClientService::Reads | ClientService::None => "null".to_owned(),
+        }
+    }),
+)
+.always();
 pub(super) static HASH: Word =
     Word::new(b"hash", Answer::Now(|state, _| hash(state.sources.view.read().digests())));
 pub(super) static GTMK: Word =
-    Word::new(b"gtmk", Answer::Now(|state, _| state.trace_mask.load(Relaxed).to_string()));
+    Word::new(b"gtmk", Answer::Now(|state, _| state.trace_mask.load(Relaxed).to_string())).always();
 pub(super) static STMK: Word = Word {
     has_argument: true,
     ..Word::new(
@@ -21,6 +32,7 @@ pub(super) static STMK: Word = Word {
             mask.to_string()
         }),
     )
+    .always()
 };
 
 fn hash(digests: impl Iterator<Item = (Zxid, u64)>) -> String {

@@ -7,18 +7,14 @@ use super::PeerRole;
 /// `servers` is how many are listed.
 ///
 /// This is the one place that refuses an ensemble without a fault. It is reached with everything
-/// else checked. The arm for an observer, and that for an open role, become `None` once a server
-/// can be one; the arm for a participant stays until it can vote.
+/// else checked. The arm for a participant stays until it can vote.
 pub(in crate::config) fn unsupported(role: Option<PeerRole>, servers: usize) -> Option<String> {
     match role {
         Some(PeerRole::Participant) => Some(format!(
             "it is this server, one of {servers}, and would vote, and voting membership is not \
              supported yet; keep one server line, or none, or stay with ZooKeeper for an ensemble"
         )),
-        Some(PeerRole::Observer) => Some(format!(
-            "it is this server, one of {servers}, and observers are not supported yet; keep one \
-             server line, or none, or stay with ZooKeeper for an ensemble"
-        )),
+        Some(PeerRole::Observer) => None,
         None => Some(format!(
             "{servers} servers are listed, and this release runs one server on its own; keep one \
              server line, or none, or stay with ZooKeeper for an ensemble"

@@ -11,6 +11,7 @@ pub(super) mod membership;
 mod ports;
 pub(super) mod report;
 mod settings;
+mod text;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -24,6 +25,7 @@ pub use settings::EnsembleSettings;
 pub(super) use settings::FIELD_KEYS;
 #[cfg(test)]
 pub(super) use settings::FIELDS;
+pub use text::NamedMembers;
 
 /// An ensemble as its configuration describes it. It has been checked as a whole: this server is
 /// one of its members, every member has a number, addresses and ports of its own, and one votes.
@@ -112,6 +114,16 @@ impl PeerRole {
 }
 
 impl PeerAddress {
+    /// Where a leader takes learners, as `host:port`.
+    pub fn quorum(&self) -> String {
+        format!("{}:{}", bracketed(&self.host), self.quorum_port)
+    }
+
+    /// Where notifications of an election are taken, as `host:port`.
+    pub fn election(&self) -> String {
+        format!("{}:{}", bracketed(&self.host), self.election_port)
+    }
+
     /// Whether it names every address of a host, which only the host itself can use.
     pub fn is_wildcard(&self) -> bool {
         self.host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
@@ -169,4 +181,4 @@ fn unmapped(address: Ipv6Addr) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

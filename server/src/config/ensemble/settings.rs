@@ -44,18 +44,12 @@ settings! {
     connect_to_learner_master_limit: Duration = ticks_or_init("connectToLearnerMasterLimit"),
     /// Whether the ports between servers listen on every address of the host.
     listen_on_all_ips: bool = plain("quorumListenOnAllIPs"),
-    /// Whether an observer keeps a log and snapshots.
-    sync_enabled: bool = plain("syncEnabled"),
     /// Whether server lines may have several addresses.
     multi_address: bool = plain("multiAddress.enabled"),
     /// Whether it is tried which address of a server can be reached.
     reachability_check: bool = plain("multiAddress.reachabilityCheckEnabled"),
     /// How long that is tried.
     reachability_check_timeout: Duration = millis("multiAddress.reachabilityCheckTimeoutMs"),
-    /// Whether a leader takes clients.
-    leader_serves: bool = plain("leaderServes"),
-    /// Whether a leader sends small packets at once.
-    leader_nodelay: bool = plain("leader.nodelay"),
     /// Whether a learner sends small packets at once.
     follower_nodelay: bool = plain("follower.nodelay"),
     /// How long opening a connection to an election port may take; nothing is for ever.
@@ -70,25 +64,15 @@ settings! {
     min_notification_interval: Duration = millis("fastleader.minNotificationInterval"),
     /// How late a vote is sent again at last.
     max_notification_interval: Duration = millis("fastleader.maxNotificationInterval"),
-    /// How long a new leader waits for the others to agree on its epoch before it looks for a
-    /// leader again; nothing leaves that to `initLimit`.
-    max_time_to_wait_for_epoch: Option<Duration> = millis_or_off("leader.maxTimeToWaitForEpoch"),
-    /// How many learners are sent a snapshot at a time.
-    max_concurrent_snap_syncs: u32 = plain("leader.maxConcurrentSnapSyncs"),
-    /// How many learners are sent missing transactions at a time.
-    max_concurrent_diff_syncs: u32 = plain("leader.maxConcurrentDiffSyncs"),
     /// How long a learner waits before it dials its leader again.
     leader_connect_delay: Duration = millis("leaderConnectDelayDuringRetryMs"),
     /// How long an observer that lost its leader waits before it connects again.
     observer_reconnect_delay: Duration = millis("observer.reconnectDelayMs"),
     /// How long an observer waits before it takes part in an election.
     observer_election_delay: Duration = millis("observer.election.DelayMs"),
-    /// How many transactions are kept in memory for learners that fell behind.
-    commit_log_count: u32 = plain("commitLogCount"),
-    /// How much log, compared with a snapshot, a learner may be sent instead of one.
-    snapshot_size_factor: f64 = plain("snapshotSizeFactor"),
-    /// Whether learners are always sent a snapshot.
-    force_snapshot_sync: bool = plain("forceSnapshotSync"),
+    /// How long clients stay connected while the server has no leader; `syncLimit` where nothing is
+    /// set.
+    leaderless: Duration = millis_or_sync("ringkeeper.leaderlessMs"),
 }
 
 fn plain<T: FromValue>(values: &Values, key: &str) -> T {
@@ -122,12 +106,6 @@ fn millis_or_sync(values: &Values, key: &str) -> Duration {
     millis_or_ever(values, key).unwrap_or_else(|| ticks(values, "syncLimit"))
 }
 
-/// Below 0 there is no limit, and 0 is one.
-fn millis_or_off(values: &Values, key: &str) -> Option<Duration> {
-    let number = u64::try_from(values.number(key)?).ok()?;
-    Some(Duration::from_millis(number))
-}
-
 /// How a value is shown to people and programs.
 trait Shown {
     fn shown(&self) -> String;
@@ -155,4 +133,4 @@ macro_rules! shown_as_text {
     };
 }
 
-shown_as_text!(bool, u32, f64);
+shown_as_text!(bool, u32);

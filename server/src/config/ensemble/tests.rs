@@ -1,7 +1,28 @@
 //! The forms of an address and of a version.
 
 use super::assemble::version_of;
-use super::{PeerAddress, canonical};
+use super::{Ensemble, PeerAddress, canonical};
+use crate::cli::StartArgs;
+use crate::config::{Env, explain};
+
+/// Server 4 of four, an observer of three that vote.
+pub(crate) fn observer_of_three() -> Ensemble {
+    let definitions = [
+        "clientPort=24004",
+        "dataDir=/data",
+        "tickTime=2000",
+        "initLimit=10",
+        "syncLimit=5",
+        "server.1=127.0.0.1:24021:24031",
+        "server.2=127.0.0.1:24022:24032",
+        "server.3=127.0.0.1:24023:24033",
+        "server.4=127.0.0.1:24024:24034:observer",
+    ];
+    let definitions = definitions.map(str::to_owned).to_vec();
+    let args = StartArgs { definitions, ..StartArgs::default() };
+    let said = explain(&args, &Env::from_pairs([("ZOO_MY_ID", "4")]));
+    said.ensemble.unwrap_or_else(|| panic!("{:?}", said.settings))
+}
 
 #[test]
 fn version_is_the_hexadecimal_end_of_a_name() {

@@ -6,8 +6,8 @@ use super::{INT_MAX, LONG_MAX, PORT, count, millis, ticks};
 
 pub(super) const TOPIC: Topic = Topic {
     title: "Ensemble",
-    about: "Several servers as one service. This release reads and checks such a configuration, \
-            and runs one server on its own.",
+    about: "Several servers as one service. In this release a server can be an observer of an \
+            ensemble; it cannot vote yet.",
     rows: ROWS,
 };
 
@@ -23,12 +23,14 @@ const NO_OBSERVER_MASTER: &str = "followers feed no observers in this release; r
 const NO_ORACLE: &str = "a majority decides here, and no oracle; remove it and list three servers \
                          that vote";
 const NEVER_BLOCKS: &str = "connections between servers never hold up a thread here";
+const KEEPS_LOG: &str = "an observer always keeps a log and snapshots here";
+const NO_LEADER: &str = "it is for a leader, and in this release no server of an ensemble leads";
 const NO_STEPS: &str = "there is no chain of processors here that a request could leave out";
 
 const ROWS: &[Row] = &[
     Row::parsed("server.*", Kind::Text, "").unset().variable("ZOO_SERVERS").doc(
         "A server of the ensemble, as host:port:port, optionally :observer and ;clientPort; one \
-         such line is fine, more than one is checked and then refused in this release.",
+         such line is a server on its own, more are an ensemble.",
     ),
     Row::parsed("dynamicConfigFile", Kind::Path, "")
         .unset()
@@ -92,7 +94,7 @@ const ROWS: &[Row] = &[
     Row::parsed("syncEnabled", Kind::Switch, "true")
         .properties(&["zookeeper.observer.syncEnabled"])
         .no_meaning("it is about observers, and this release runs one server on its own")
-        .in_ensemble(Honoured)
+        .in_ensemble(NotYet(KEEPS_LOG))
         .doc("Whether an observer keeps a log and snapshots."),
     Row::parsed("oraclePath", Kind::Path, "")
         .unset()
@@ -144,12 +146,12 @@ const ROWS: &[Row] = &[
         .doc("How many threads authenticate servers to each other."),
     Row::property("leaderServes", Kind::YesNo, "yes")
         .no_meaning("one server on its own has to serve the clients")
-        .in_ensemble(Honoured)
+        .in_ensemble(NoMeaning(NO_LEADER))
         .doc("Whether the leader takes clients."),
     Row::property("leader.nodelay", Kind::Switch, "true")
         .properties(&["leader.nodelay"])
         .no_meaning(ALONE)
-        .in_ensemble(Honoured)
+        .in_ensemble(NoMeaning(NO_LEADER))
         .doc("Whether the leader sends small packets at once."),
     Row::property("follower.nodelay", Kind::Switch, "true")
         .properties(&["follower.nodelay"])
@@ -185,17 +187,17 @@ const ROWS: &[Row] = &[
     Row::property("leader.maxTimeToWaitForEpoch", millis(-1, INT_MAX), "-1")
         .aliases(&["maxTimeToWaitForEpoch"])
         .no_meaning(ALONE)
-        .in_ensemble(Honoured)
+        .in_ensemble(NoMeaning(NO_LEADER))
         .doc("How long a new leader waits for the others to agree on its epoch."),
     Row::property("leader.maxConcurrentSnapSyncs", count(1, INT_MAX), "10")
         .aliases(&["maxConcurrentSnapSyncs"])
         .no_meaning(ALONE)
-        .in_ensemble(Honoured)
+        .in_ensemble(NoMeaning(NO_LEADER))
         .doc("How many followers are sent a snapshot at a time."),
     Row::property("leader.maxConcurrentDiffSyncs", count(1, INT_MAX), "100")
         .aliases(&["maxConcurrentDiffSyncs"])
         .no_meaning(ALONE)
-        .in_ensemble(Honoured)
+        .in_ensemble(NoMeaning(NO_LEADER))
         .doc("How many followers are sent missing writes at a time."),
     Row::property("leader.closeSocketAsync", Kind::Switch, "false")
         .properties(&["zookeeper.leader.closeSocketAsync", "leader.closeSocketAsync"])
@@ -240,16 +242,23 @@ const ROWS: &[Row] = &[
         .no_meaning(ALONE)
         .in_ensemble(NoMeaning("followers feed no observers in this release"))
         .doc("How many bytes of writes a follower keeps for observers."),
-    Row::property("commitLogCount", count(0, INT_MAX), "500")
+    Row::own("ringkeeper.leaderlessMs", millis(0, INT_MAX), "0")
         .no_meaning(ALONE)
         .in_ensemble(Honoured)
+        .doc(
+            "How long clients stay connected while the server has no leader: reads go on and \
+             writes wait; 0 means syncLimit.",
+        ),
+    Row::property("commitLogCount", count(0, INT_MAX), "500")
+        .no_meaning(ALONE)
+        .in_ensemble(NoMeaning(NO_LEADER))
         .doc("How many writes are kept in memory for followers that fell behind."),
     Row::property("snapshotSizeFactor", Kind::Decimal { min: -1.0, max: 1000.0 }, "0.33")
         .no_meaning(ALONE)
-        .in_ensemble(Honoured)
+        .in_ensemble(NoMeaning(NO_LEADER))
         .doc("How much log, compared with a snapshot, a follower may be sent instead of one."),
     Row::property("forceSnapshotSync", Kind::Switch, "false")
         .no_meaning(ALONE)
-        .in_ensemble(Honoured)
+        .in_ensemble(NoMeaning(NO_LEADER))
         .doc("Whether followers are always sent a snapshot; for tests."),
 ];

@@ -77,6 +77,10 @@ struct Sockets {
     limiter: Arc<ConnectionLimiter>,
     wake_count: Box<[u8; 8]>,
     waking: bool,
+    /// The link to the leader is watched, and nothing has happened to it.
+    watching: bool,
+    /// Something has.
+    leader_ready: bool,
     /// Sockets whose bytes were sent, to look at again after the turn.
     again: Vec<u32>,
     /// Sockets whose other end is gone. They are lost after what they sent before has been served:
@@ -107,6 +111,9 @@ pub fn run(
         sockets.wait(&thread)?;
         let backlog = sockets.reap(&thread, &mut arrivals)?;
         sockets.acquire_many(&mut thread)?;
+        if std::mem::take(&mut sockets.leader_ready) {
+            thread.note_leader();
+        }
         // A server that stops answers what it had read before.
         let read = if thread.drains() { &[] } else { &arrivals[..] };
         let bytes = read.iter().map(|arrival: &Arrival| {
@@ -173,6 +180,8 @@ impl Sockets {
             limiter,
             wake_count: Box::new([0; 8]),
             waking: false,
+            watching: false,
+            leader_ready: false,
             again: Vec::new(),
             ended: Vec::new(),
             work: WorkQueue::default(),
@@ -191,6 +200,11 @@ impl Sockets {
             let read = opcode::Read::new(fd, self.wake_count.as_mut_ptr(), 8).build();
             self.push(read, Token::Wake)?;
             self.waking = true;
+        }
+        if let Some(leader) = thread.leader_fd().filter(|_| !self.watching) {
+            let fd = types::Fd(leader.as_raw_fd());
+            self.push(opcode::PollAdd::new(fd, libc::POLLIN as u32).build(), Token::Leader)?;
+            self.watching = true;
         }
         Ok(())
     }
@@ -292,6 +306,7 @@ impl Sockets {
             Token::Wake => self.waking = false,
             Token::Receive(slot) => self.received(slot, done, arrivals),
             Token::Send(slot) => self.sent(slot, done.result())?,
+            Token::Leader => (self.watching, self.leader_ready) = (false, true),
             Token::Cancel => {}
         }
         Ok(())

@@ -11,6 +11,8 @@ pub(super) enum Token {
     Receive(u32),
     /// What a socket sends.
     Send(u32),
+    /// The link to the leader.
+    Leader,
     /// The end of another operation.
     Cancel,
 }
@@ -23,7 +25,8 @@ impl Token {
             Token::Wake => 1 << 56,
             Token::Receive(slot) => 2 << 56 | u64::from(slot),
             Token::Send(slot) => 3 << 56 | u64::from(slot),
-            Token::Cancel => 4 << 56,
+            Token::Leader => 4 << 56,
+            Token::Cancel => 5 << 56,
         }
     }
 
@@ -35,6 +38,7 @@ impl Token {
             1 => Token::Wake,
             2 => Token::Receive(slot),
             3 => Token::Send(slot),
+            4 => Token::Leader,
             _ => Token::Cancel,
         }
     }

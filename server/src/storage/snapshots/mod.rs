@@ -21,6 +21,7 @@ use ringkeeper_engine::snapshot::{
 use self::stats::answer;
 use crate::config::{Purge, Settings};
 use crate::node::view::View;
+use crate::storage::exclusion::SnapshotExclusion;
 
 pub use self::stats::{SnapshotRequests, SnapshotStats};
 
@@ -73,6 +74,8 @@ pub struct Snapshotter<D: Directory> {
     pub settings: SnapshotSettings,
     /// How much the log has grown.
     pub gauge: Gauge,
+    /// Keeps changes of the log's history apart from what this thread does.
+    pub exclusion: Arc<SnapshotExclusion>,
     /// For reports, and where snapshots are requested.
     pub stats: Arc<SnapshotStats>,
     /// What the start knows of the last one.
@@ -152,7 +155,8 @@ impl<D: Directory> Snapshotter<D> {
         growth: LogGrowth,
     ) -> Result<Option<(Finished, Taken)>, DiskError> {
         let (start, spent) = (Instant::now(), cpu_time());
-        let (run, meta) = SnapshotRun::begin(kind, &mut self.view.write(), self.now());
+        let _turn = self.exclusion.snapshot();
+        let Some((run, meta)) = self.begin(kind) else { return Ok(None) };
         let Some((finished, writer_cost)) = self.copy(kind, run, &meta)? else { return Ok(None) };
         let cost = writer_cost + cpu_time().saturating_sub(spent);
         let (zxid, bytes, ms) = (meta.zxid, finished.bytes, start.elapsed().as_millis() as u64);
@@ -166,6 +170,13 @@ impl<D: Directory> Snapshotter<D> {
             }
         }
         Ok(Some((finished, Taken { kind, growth, cost })))
+    }
+
+    /// Begins a snapshot, unless the server has lost its leader meanwhile.
+    fn begin(&self, kind: SnapshotKind) -> Option<(SnapshotRun, Meta)> {
+        let mut db = self.view.write();
+        let committed = db.commit_status() == CommitStatus::Committed;
+        committed.then(|| SnapshotRun::begin(kind, &mut db, self.now()))
     }
 
     /// Copies the tree slice by slice and has it compressed and written on a thread of its own.
@@ -213,7 +224,7 @@ impl<D: Directory> Snapshotter<D> {
         full: &Sender<Block>,
         written: &UsedBlocks<Vec<u8>>,
     ) -> bool {
-        while !run.is_late(self.now()) && !self.stops() {
+        while !run.is_late(self.now()) && !self.stops() && !self.exclusion.is_wanted() {
             written.try_iter().for_each(|bytes| run.recycle(bytes));
             let Some(block) = self.slice(run) else { continue };
             let last = block.last;
@@ -238,6 +249,7 @@ impl<D: Directory> Snapshotter<D> {
     }
 
     fn purge(&self) {
+        let _turn = self.exclusion.snapshot();
         match self.purger.purge(self.settings.keep) {
             Ok(purged) => tracing::debug!(
                 snapshots = purged.snapshots.len(),
@@ -333,6 +345,7 @@ mod tests {
             purger: opened.recovered.purger,
             settings: SnapshotSettings { intervals, keep: 1, purge: PurgeWhen::Never },
             gauge: opened.recovered.gauge,
+            exclusion: Arc::default(),
             stats: Arc::default(),
             last_start: LastStart::default(),
             stop: Arc::default(),

@@ -1,0 +1,337 @@
+//! A node that has a leader: what moves between the link's socket, the node, whole states and the
+//! thread that dials. It runs on the node's thread and never blocks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringkeeper_engine::Millis;
+use ringkeeper_engine::database::CommitStatus;
+use ringkeeper_replication::learner::{
+    ConfigEvent, FollowEnd, FollowedLeader, Learner, RetryDelay, SyncKind, follow,
+};
+use ringkeeper_replication::node::Ports;
+use ringkeeper_replication::{Node, ZabState};
+
+use super::configuration::Configuration;
+use super::dialer::{Dialed, Dialer, SearchCause};
+use super::socket::{LeaderSocket, Received};
+use super::states::StateThread;
+use super::status::{ClientService, LeaderAddress, MemberStatus};
+use crate::node::clock::Clock;
+use crate::node::view::View;
+
+/// Bytes of the leader that one turn takes in.
+const TURN_BYTES: usize = 1 << 20;
+
+/// How a leader is followed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FollowingSettings {
+    /// Who this server is.
+    pub(crate) learner: Learner,
+    /// How long the leader may be silent before clients are served.
+    pub(crate) init_limit: Duration,
+    /// And from then on.
+    pub(crate) sync_limit: Duration,
+    /// How long clients are served without a leader.
+    pub(crate) hold: Duration,
+}
+
+/// What a node with a leader works with beside its ports.
+pub(crate) struct FollowingParts {
+    pub(crate) settings: FollowingSettings,
+    pub(crate) dialer: Dialer,
+    pub(crate) states: StateThread,
+    pub(crate) configuration: Configuration,
+    pub(crate) status: Arc<MemberStatus>,
+    pub(crate) view: Arc<View>,
+    pub(crate) clock: Clock,
+}
+
+/// The leader of a node, from the search to the link's end, and then anew.
+pub(crate) struct Following {
+    parts: FollowingParts,
+    socket: LeaderSocket,
+    leader: Option<LeaderAddress>,
+    /// The dialer was given a search whose end it has not reported.
+    is_searching: bool,
+    /// What was published last.
+    zab: ZabState,
+    /// When the leader was heard of last.
+    heard: Millis,
+    /// When the link began.
+    connected: Millis,
+    /// When clients lost their leader; nothing while they have one, and before the first.
+    lost: Option<Millis>,
+    received_bytes: u64,
+    /// Links in a row that have ended before clients were served.
+    failures: u32,
+    /// Why the next leader is searched for.
+    cause: SearchCause,
+    /// Why this side has given the link up, if it has.
+    given_up: Option<String>,
+}
+
+impl Following {
+    /// Begins to look for a leader.
+    pub(crate) fn new(parts: FollowingParts) -> std::io::Result<Following> {
+        parts.dialer.search(SearchCause::Start);
+        Ok(Following {
+            parts,
+            socket: LeaderSocket::new()?,
+            leader: None,
+            is_searching: true,
+            zab: ZabState::Election,
+            heard: Millis(0),
+            connected: Millis(0),
+            lost: None,
+            received_bytes: 0,
+            failures: 0,
+            cause: SearchCause::Start,
+            given_up: None,
+        })
+    }
+
+    /// The descriptor that is readable when the link's socket is ready for something.
+    pub(crate) fn socket(&self) -> &LeaderSocket {
+        &self.socket
+    }
+
+    /// As [`Following::socket`], to note that it is ready.
+    pub(crate) fn socket_mut(&mut self) -> &mut LeaderSocket {
+        &mut self.socket
+    }
+
+    /// Takes in what has come of the leader, its log and its states. Between the two halves of a
+    /// turn of the node.
+    pub(crate) fn receive<P>(&mut self, node: &mut Node<P>)
+    where
+        P: Ports,
+        P::Leader: AsMut<FollowedLeader>,
+    {
+        follow(node, &mut self.parts.states);
+        self.end(leader(node));
+        self.connect(leader(node));
+        if self.read(leader(node)) {
+            follow(node, &mut self.parts.states);
+        }
+        self.watch_silence(leader(node));
+        self.end(leader(node));
+        self.take_config(leader(node));
+        self.publish(leader(node));
+    }
+
+    /// Sends what the node and the link have for the leader. After the turn.
+    pub(crate) fn send<P>(&mut self, node: &mut Node<P>)
+    where
+        P: Ports,
+        P::Leader: AsMut<FollowedLeader>,
+    {
+        let leader = leader(node);
+        while self.socket.is_writable() && !leader.outgoing().is_empty() {
+            match self.socket.send(leader.outgoing()) {
+                Ok(count) => leader.sent(count),
+                Err(error) => self.give_up(leader, format!("the connection has failed: {error}")),
+            }
+        }
+        self.end(leader);
+    }
+
+    /// Whether a turn would find something to do.
+    pub(crate) fn has_work<P>(&self, node: &Node<P>) -> bool
+    where
+        P: Ports,
+        P::Leader: AsRef<FollowedLeader>,
+    {
+        let leader = node.world().leader.as_ref();
+        let reads = self.socket.is_readable() && leader.wants_bytes();
+        let writes = self.socket.is_writable() && !leader.outgoing().is_empty();
+        let connects = self.parts.dialer.is_done() && leader.can_connect();
+        reads || writes || connects || self.parts.states.is_done() || leader.has_work()
+    }
+
+    /// Begins a search, or the next link, where the last one has come to rest.
+    fn connect(&mut self, leader: &mut FollowedLeader) {
+        if leader.is_connected() || !leader.can_connect() {
+            return;
+        }
+        if !self.is_searching {
+            self.parts.dialer.search(self.cause);
+            self.is_searching = true;
+        }
+        let Some(Dialed { stream, leader: address, search }) = self.parts.dialer.poll() else {
+            return;
+        };
+        self.is_searching = false;
+        let search_ms = i64::try_from(search.as_millis()).unwrap_or(i64::MAX);
+        tracing::info!(
+            epoch = address.epoch,
+            search_ms,
+            "server {} leads; connected to it at {}",
+            address.id.0,
+            address.address
+        );
+        self.parts.status.update(|report| report.search_ms = Some(search_ms));
+        if let Err(error) = self.socket.open(stream) {
+            tracing::error!("the connection to the leader cannot be used: {error}");
+            return;
+        }
+        self.leader = Some(address);
+        self.connected = self.now();
+        (self.heard, self.received_bytes) = (self.connected, 0);
+        // Until the leader has said what is committed.
+        self.parts.view.write().set_commit_status(CommitStatus::Unknown);
+        leader.connect(self.parts.settings.learner);
+    }
+
+    /// Whether something was read.
+    fn read(&mut self, leader: &mut FollowedLeader) -> bool {
+        let mut read = 0;
+        while read < TURN_BYTES && self.socket.is_readable() && leader.wants_bytes() {
+            match self.socket.receive(|bytes| leader.received(bytes)) {
+                Received::Nothing => break,
+                Received::Bytes(count) => read += count,
+                Received::End => {
+                    self.give_up(leader, "the leader has closed the connection".to_owned());
+                    break;
+                }
+                Received::Failed(error) => {
+                    self.give_up(leader, format!("the connection has failed: {error}"));
+                    break;
+                }
+            }
+        }
+        if read > 0 {
+            self.received_bytes += read as u64;
+            self.heard = self.now();
+        }
+        read > 0
+    }
+
+    /// A leader pings, so one that is silent is gone, or cannot be reached.
+    fn watch_silence(&mut self, leader: &mut FollowedLeader) {
+        if !leader.is_connected() {
+            return;
+        }
+        // What this side does not read is no silence.
+        if !leader.wants_bytes() {
+            self.heard = self.now();
+        }
+        let limit = match leader.state() {
+            ZabState::Broadcast => self.parts.settings.sync_limit,
+            _ => self.parts.settings.init_limit,
+        };
+        let silent = self.now().0 - self.heard.0;
+        if u128::try_from(silent).is_ok_and(|silent| silent >= limit.as_millis()) {
+            self.give_up(leader, format!("the leader has been silent for {silent} ms"));
+        }
+    }
+
+    fn give_up(&mut self, leader: &mut FollowedLeader, why: String) {
+        if leader.is_connected() {
+            self.given_up = Some(why);
+            leader.disconnect();
+        }
+    }
+
+    /// Closes the socket of a link that has ended, and says why it has.
+    fn end(&mut self, leader: &mut FollowedLeader) {
+        let Some(end) = leader.take_end() else { return };
+        self.socket.close();
+        let text = match (end, self.given_up.take()) {
+            (FollowEnd::Disconnected, Some(why)) => why,
+            (end, _) => end.to_string(),
+        };
+        let from = self.leader.take();
+        let link =
+            from.map_or("the last link".to_owned(), |it| format!("the link to server {}", it.id.0));
+        if end.is_fatal() {
+            crate::fatal::stop(&format!("{link} has ended: {text}"));
+        }
+        self.failures += 1;
+        self.cause = match end.retry_delay() {
+            RetryDelay::Usual => SearchCause::Lost(self.failures),
+            RetryDelay::Long => SearchCause::Hopeless,
+        };
+        let again = self.parts.status.report().last_end.as_ref() == Some(&text);
+        if end.is_repeated() || (again && self.failures > 1) {
+            tracing::debug!("{link} has ended: {text}");
+        } else {
+            tracing::warn!("{link} has ended: {text}; looking for the leader");
+        }
+        self.parts.status.update(|report| report.last_end = Some(text));
+    }
+
+    fn take_config(&mut self, leader: &mut FollowedLeader) {
+        while let Some(event) = leader.next_config_event() {
+            let FollowingParts { configuration, view, dialer, .. } = &mut self.parts;
+            match event {
+                ConfigEvent::Config(text) => {
+                    let voters = configuration.adopt(text.as_deref(), view);
+                    voters.into_iter().for_each(|voters| dialer.set_voters(voters));
+                }
+                ConfigEvent::Activated(zxid, _) => configuration.changes_at(zxid),
+            }
+        }
+        if let Some(voters) = self.parts.configuration.take_change(&self.parts.view) {
+            self.parts.dialer.set_voters(voters);
+        }
+    }
+
+    /// Says what this server is doing, where that has changed.
+    fn publish(&mut self, leader: &FollowedLeader) {
+        let (zab, now) = (leader.state(), self.now());
+        let changed = zab != self.zab;
+        if changed && self.zab == ZabState::Broadcast {
+            self.lost = Some(now);
+        }
+        if changed && zab == ZabState::Broadcast {
+            self.lost = None;
+            self.failures = 0;
+            let sync_ms = now.0 - self.connected.0;
+            let number = self.leader.as_ref().map_or(0, |leader| leader.id.0);
+            let zxid = leader.position().last;
+            let by = leader.synchronized_by();
+            tracing::info!(zxid = %zxid, sync_ms, "synchronized with server {number} by {by}");
+            self.parts.status.update(|report| {
+                report.sync_ms = Some(sync_ms);
+                report.synced += 1;
+                report.states_installed += u64::from(by == SyncKind::Snap);
+            });
+        }
+        let clients = self.clients(zab, now);
+        let (address, received_bytes) = (&self.leader, self.received_bytes);
+        self.parts.status.update(|report| {
+            report.clients = clients;
+            report.received_bytes = received_bytes;
+            if changed || report.leader != *address {
+                report.leader.clone_from(address);
+                (report.zab, report.since) = (zab, now);
+            }
+        });
+        self.zab = zab;
+    }
+
+    fn clients(&self, zab: ZabState, now: Millis) -> ClientService {
+        let held = |since: Millis| {
+            u128::try_from(now.0 - since.0)
+                .is_ok_and(|held| held < self.parts.settings.hold.as_millis())
+        };
+        match self.lost {
+            _ if zab == ZabState::Broadcast => ClientService::All,
+            Some(since) if held(since) => ClientService::Reads,
+            _ => ClientService::None,
+        }
+    }
+
+    fn now(&self) -> Millis {
+        self.parts.clock.now().mono
+    }
+}
+
+fn leader<P>(node: &mut Node<P>) -> &mut FollowedLeader
+where
+    P: Ports,
+    P::Leader: AsMut<FollowedLeader>,
+{
+    node.world_mut().leader.as_mut()
+}
