@@ -5,7 +5,7 @@ use ringkeeper_engine::client::{
     Core, Create, CreateMode, Message, Options, Phase, Request, WatchMode, WatcherType,
 };
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::txn::Txn;
+use ringkeeper_engine::txn::{CONFIG_NODE, Txn};
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::wire::Acl;
 use ringkeeper_engine::wire::opcode::op;
@@ -17,7 +17,8 @@ use super::check::zxids::SeenZxid;
 use super::random::Random;
 use super::server::Server;
 
-const PATHS: [&str; 7] = ["/a", "/b", "/a/x", "/a/y", "/b/z", "/a/x/q", "/"];
+/// The nodes that clients write.
+pub(crate) const PATHS: [&str; 7] = ["/a", "/b", "/a/x", "/a/y", "/b/z", "/a/x/q", "/"];
 
 /// One client, its connection, and what it knows.
 pub(crate) struct Client {
@@ -26,6 +27,7 @@ pub(crate) struct Client {
     /// Bytes that it has sent and that have not arrived.
     pub(crate) to_server: Vec<u8>,
     core: Core<Vec<u8>>,
+    session_ms: i32,
     from_server: Vec<u8>,
     model: Model,
     seen: Vec<SeenEvent>,
@@ -44,10 +46,16 @@ pub(crate) struct Client {
 impl Client {
     /// A client that has never been connected.
     pub(crate) fn new() -> Client {
+        Client::with_timeout(6_000)
+    }
+
+    /// As that; its sessions have this timeout, where the server grants it.
+    pub(crate) fn with_timeout(session_ms: i32) -> Client {
         Client {
+            session_ms,
             at: None,
             to_server: Vec::new(),
-            core: Core::new(Options { timeout_ms: 6_000, ..Options::default() }),
+            core: Core::new(Options { timeout_ms: session_ms, ..Options::default() }),
             from_server: Vec::new(),
             model: Model::new(),
             seen: Vec::new(),
@@ -67,7 +75,7 @@ impl Client {
     ) {
         if matches!(self.core.phase(), Phase::Expired | Phase::Closed) {
             let (replies, events) = (self.replies, self.events);
-            *self = Client { replies, events, ..Client::new() };
+            *self = Client { replies, events, ..Client::with_timeout(self.session_ms) };
         }
         self.to_server.clear();
         self.from_server.clear();
@@ -133,6 +141,7 @@ impl Client {
             CreateMode::PersistentSequential,
             CreateMode::EphemeralSequential,
             CreateMode::Container,
+            CreateMode::Ttl(60_000),
         ];
         let (acl, mode) = ([Acl::open()], *random.pick(&modes));
         let create = Create { path, data: Some(&data), acl: &acl, mode };
@@ -143,7 +152,7 @@ impl Client {
             Request::Delete { path: other, version: -1 },
         ];
         let from = random.below(3);
-        let request = match random.below(40) {
+        let request = match random.below(41) {
             0..=6 => Request::Create(create),
             7 => Request::Create2(create),
             8..=10 => Request::Delete { path, version: -1 },
@@ -163,6 +172,7 @@ impl Client {
             36 => Request::AddWatch { path, mode: WatchMode::PersistentRecursive },
             37 => Request::RemoveWatches { path, kind: WatcherType::Any },
             38 => Request::CheckWatches { path, kind: WatcherType::Data },
+            39 => Request::GetData { path: CONFIG_NODE, watch },
             _ if random.percent(5) => Request::CloseSession,
             _ => Request::WhoAmI,
         };

@@ -58,6 +58,8 @@ pub(crate) struct ServerSettings {
     pub(crate) connections: Option<ConnectionLimits>,
     /// The number of the server in its ensemble.
     pub(crate) id: u8,
+    /// The shortest timeout of a session, milliseconds.
+    pub(crate) session_ms_min: i32,
     /// How often time passes, milliseconds.
     pub(crate) tick_ms: i64,
 }
@@ -75,6 +77,7 @@ impl Default for ServerSettings {
             requests: RequestLimits::default(),
             connections: None,
             id: 1,
+            session_ms_min: 4_000,
             tick_ms: 1,
         }
     }
@@ -394,7 +397,7 @@ fn replica(
     now: Now,
     learning: Option<LearningSettings>,
 ) -> Replica {
-    let sessions = SessionTable::new(2_000, 4_000, 40_000);
+    let sessions = SessionTable::new(2_000, settings.session_ms_min, 40_000);
     let connections = settings.connections.clone();
     let settings = ReplicaSettings {
         server: ServerId(settings.id),

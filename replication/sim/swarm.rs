@@ -21,6 +21,8 @@ pub(crate) struct Swarm {
     pub(crate) apply_batch: usize,
     pub(crate) outstanding_max: usize,
     pub(crate) event_bytes_max: usize,
+    /// The timeout of clients' sessions, milliseconds.
+    pub(crate) session_ms: i32,
     /// How long clients wait for a leader, milliseconds.
     pub(crate) hold_ms: i64,
     pub(crate) latency: Latency,
@@ -101,6 +103,7 @@ impl Swarm {
             apply_batch: 1 + workload.below(6),
             outstanding_max: *workload.pick(&[2, 10, 1_000]),
             event_bytes_max: *workload.pick(&[200, 1_000, 1 << 20]),
+            session_ms: *workload.pick(&[6_000, 6_000, 900]),
             hold_ms: *workload.pick(&[200, 5_000, 1_000_000, 1_000_000]),
             latency: Latency {
                 least_us: 20 + streams.network.micros(500),
@@ -130,6 +133,7 @@ impl Swarm {
             apply_batch: 4,
             outstanding_max: 1_000,
             event_bytes_max: 1_000,
+            session_ms: 6_000,
             hold_ms: 1_000_000,
             latency: Latency { least_us: 50, spread_us: 100 },
             flush_us: 100,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::sequencer::Caller;
+use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::peer::{
     LeaderPacket, LearnerPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits,
 };
@@ -17,6 +18,9 @@ use super::super::check::recovery::MemberRecord;
 use super::super::member::MemberId;
 use super::super::random::Random;
 use super::{Ensemble, Wrong};
+
+/// The server that should lead behind a change of the members.
+const DESIGNATED: i64 = 2;
 
 /// What a leader does about its learner.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -141,13 +145,17 @@ impl Ensemble {
                 let link = self.link(member);
                 link.pings = link.pings.saturating_sub(1);
                 self.seen.pings += 1;
-                self.seen.touched.extend(touched.into_iter().map(|(session, _)| session));
+                for (session, _) in touched {
+                    self.seen.touched.push(session);
+                    self.touch(session, now);
+                }
             }
             LearnerPacket::Revalidate { session, .. } => {
                 assert_eq!(stage, Stage::Serving);
                 self.seen.revalidations += 1;
                 let valid = self.has_session(session);
                 if valid {
+                    self.touch(session, now);
                     self.owners.insert(session, member);
                 }
                 self.send(member, LeaderPacket::Revalidate { session, valid });
@@ -217,18 +225,27 @@ impl Ensemble {
     }
 
     pub(super) fn commit_to_all(&mut self, index: usize) {
-        let zxid = self.history[index].zxid;
+        let Txn { zxid, ref body, .. } = self.history[index];
+        let is_reconfig = matches!(body, TxnBody::Reconfig { .. });
         for member in self.hearing(LearnerKind::Follower) {
-            self.send(member, LeaderPacket::Commit { zxid });
+            let commit = match is_reconfig {
+                true => LeaderPacket::CommitAndActivate { zxid, designated: DESIGNATED },
+                false => LeaderPacket::Commit { zxid },
+            };
+            self.send(member, commit);
         }
         for member in self.hearing(LearnerKind::Observer) {
             if self.does_wrong_to(member, Wrong::SkippedProposal) {
                 continue;
             }
             let txn = &self.broadcast(member, index);
-            self.send(member, LeaderPacket::Inform { zxid, txn });
+            let inform = |txn| match is_reconfig {
+                true => LeaderPacket::InformAndActivate { zxid, designated: DESIGNATED, txn },
+                false => LeaderPacket::Inform { zxid, txn },
+            };
+            self.send(member, inform(txn));
             if self.does_wrong_to(member, Wrong::RepeatedProposal) {
-                self.send(member, LeaderPacket::Inform { zxid, txn });
+                self.send(member, inform(txn));
             }
         }
     }

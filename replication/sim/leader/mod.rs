@@ -2,7 +2,9 @@
 //! every member that is looked at. What is committed stays; what a leader has not committed may go
 //! with it. Other members are not there: the script says when a quorum has what.
 
+mod expiry;
 mod link;
+mod orders;
 mod synchronize;
 mod wrong;
 
@@ -11,18 +13,20 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ringkeeper_engine::client::Request;
 use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::op::Write;
 use ringkeeper_engine::sequencer::{Caller, Sequencer};
 use ringkeeper_engine::txn::{DeleteCause, Txn, TxnBody, TxnDigest};
 use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket, PacketDecoder};
-use ringkeeper_engine::wire::{Id, Put, Reader};
+use ringkeeper_engine::wire::{Id, Reader};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 use ringkeeper_replication::learner::LearnerKind;
 
 pub(crate) use self::link::{LeaderLink, Stage};
+use self::orders::write_of;
 pub(crate) use self::wrong::Wrong;
 use super::check::recovery::MemberRecord;
 use super::member::MemberId;
@@ -45,6 +49,10 @@ pub(crate) struct Seen {
     pub(crate) revalidations: usize,
     pub(crate) syncs: usize,
     pub(crate) moved: usize,
+    /// Sessions that were not heard of for too long.
+    pub(crate) expired: usize,
+    /// Multis that were refused behind something that was prepared.
+    pub(crate) refused_multis: usize,
     /// What the leader did wrong.
     pub(crate) wrongs: usize,
     /// The sessions that answers to pings have named.
@@ -69,6 +77,12 @@ pub(crate) struct Ensemble {
     sequencer: Sequencer,
     /// Which member has a session's client.
     owners: BTreeMap<SessionId, MemberId>,
+    /// When this leader has heard of a session last.
+    heard: BTreeMap<SessionId, Millis>,
+    /// Sessions of other servers' clients that were ever opened.
+    others_opened: i64,
+    /// What was prepared of multis that were refused, with the refusals.
+    prepared: BTreeMap<Zxid, TxnBody>,
     pub(crate) links: BTreeMap<MemberId, LeaderLink>,
     /// Bytes of links that are lost, which the same leader may come to yet.
     lingering: Vec<(MemberId, PacketDecoder, Vec<u8>)>,
@@ -90,11 +104,7 @@ pub(crate) struct Ensemble {
 
 /// A setData of another server's client.
 pub(crate) fn set_data(path: &str, data: &[u8]) -> Write {
-    let mut record = Vec::new();
-    record.put_string(path);
-    record.put_buffer(Some(data));
-    record.put_int(-1);
-    Write::decode(op::SET_DATA, &mut Reader::new(&record)).expect("it is a request")
+    write_of(&Request::SetData { path, data: Some(data), version: -1 })
 }
 
 impl Ensemble {
@@ -111,6 +121,9 @@ impl Ensemble {
             db: empty_database(),
             sequencer: Sequencer::new(Zxid::ZERO, op_settings(), HASH_SEED),
             owners: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            others_opened: 0,
+            prepared: BTreeMap::new(),
             links: BTreeMap::new(),
             lingering: Vec::new(),
             wrong: None,
@@ -131,6 +144,7 @@ impl Ensemble {
         self.epoch = epoch;
         self.lingering.clear();
         self.owners.clear();
+        self.heard.clear();
         (self.committed, self.is_established) = (self.history.len(), false);
         self.db = empty_database();
         self.digests.clear();
@@ -211,6 +225,7 @@ impl Ensemble {
         now: Millis,
     ) {
         let mut reader = Reader::new(record);
+        self.touch(caller.session, now);
         let txn = match op_code {
             op::CREATE_SESSION => {
                 let timeout_ms = reader.int().expect("a timeout");
@@ -233,7 +248,7 @@ impl Ensemble {
             op::CLOSE_SESSION => self.sequencer.order_close(&self.db, caller, now),
             _ => {
                 let write = Write::decode(op_code, &mut reader).expect("what is forwarded parses");
-                self.sequencer.order(&self.db, caller, write, now)
+                return self.order_write(caller, write, now);
             }
         };
         self.order(txn);
@@ -253,9 +268,7 @@ impl Ensemble {
     pub(crate) fn expire(&mut self, random: &mut Random, now: Millis) {
         let all: Vec<SessionId> = self.db.sessions().map(|(id, _)| id).collect();
         if !all.is_empty() && self.is_established {
-            let caller = Caller { session: *random.pick(&all), cxid: 0, ids: Arc::from([]) };
-            let txn = self.sequencer.order_close(&self.db, &caller, now);
-            self.order(txn);
+            self.close(*random.pick(&all), now);
         }
     }
 
@@ -281,7 +294,7 @@ impl Ensemble {
     fn payload(&mut self, index: usize) -> Vec<u8> {
         let mut digest = self.digests[index];
         digest.digest ^= u64::from(self.does_wrong(Wrong::Digest));
-        self.entry(self.history[index].clone(), digest)
+        self.entry(self.as_sent(self.history[index].clone()), digest)
     }
 
     /// As [`Ensemble::payload`], while a leader is followed: it may not fit the state there.

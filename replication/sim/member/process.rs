@@ -10,7 +10,7 @@ use ringkeeper_engine::shard::Phase;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_replication::Divergence;
 use ringkeeper_replication::learner::{
-    FollowEnd, FollowedLeader, LearnerOffer, LinkEnd, RetryDelay, follow,
+    ConfigEvent, FollowEnd, FollowedLeader, LearnerOffer, LinkEnd, RetryDelay, follow,
 };
 
 use super::super::check::applied::Compared;
@@ -53,6 +53,8 @@ pub(crate) struct Met {
     pub(crate) holes: usize,
     pub(crate) too_far: usize,
     pub(crate) not_installed: usize,
+    /// Changes of the members that took effect.
+    pub(crate) activated: usize,
     /// Links that were left because the disk was full.
     pub(crate) full: usize,
     /// Leaders that were behind their own commits.
@@ -241,6 +243,9 @@ impl Process {
     pub(crate) fn follow(&mut self, record: &RefCell<MemberRecord>) {
         let (reloads, installs) = (self.states.reloads, record.borrow().installs());
         follow(self.server.node(), &mut self.states);
+        while let Some(event) = self.leader().next_config_event() {
+            self.met.activated += usize::from(matches!(event, ConfigEvent::Activated(..)));
+        }
         let installed = installs - std::mem::replace(&mut self.installs, installs);
         self.met.installs += installed;
         if installed > 0 || self.states.reloads > reloads {

@@ -22,8 +22,8 @@ pub(crate) struct SimClient {
 
 impl SimClient {
     /// A client that was never connected.
-    pub(super) fn new() -> SimClient {
-        SimClient { client: Client::new(), connection: None, member: 0 }
+    pub(super) fn new(session_ms: i32) -> SimClient {
+        SimClient { client: Client::with_timeout(session_ms), connection: None, member: 0 }
     }
 
     /// Its session.

@@ -285,6 +285,7 @@ impl World {
         all.too_far += met.too_far;
         all.not_installed += met.not_installed;
         all.full += met.full;
+        all.activated += met.activated;
         all.behind += met.behind;
         all.withheld += met.withheld;
         self.met.reloads += process.states.reloads;

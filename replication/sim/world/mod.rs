@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) is_healed: bool,
     /// Whether a link that is given up for what its leader did is a failure.
     pub(crate) is_honest: bool,
+    /// The leader pings, and sessions expire, also where nothing fails.
+    pub(crate) keeps_pinging: bool,
     /// A leader commits only what the test commits.
     pub(crate) holds_commits: bool,
     connections_made: usize,
@@ -96,6 +98,7 @@ impl World {
                 shards: swarm.shards,
                 apply_batch: swarm.apply_batch,
                 outstanding_max: swarm.outstanding_max,
+                session_ms_min: swarm.session_ms,
                 ..ServerSettings::default()
             },
             hold_ms: swarm.hold_ms,
@@ -103,7 +106,7 @@ impl World {
         };
         let members = swarm.kinds.iter().map(settings).enumerate();
         let members = members.map(|(id, settings)| Member::new(id, settings)).collect();
-        let clients = (0..swarm.clients).map(|_| SimClient::new()).collect();
+        let clients = (0..swarm.clients).map(|_| SimClient::new(swarm.session_ms)).collect();
         let mut ensemble = Ensemble::new();
         (ensemble.states, ensemble.lags) = (swarm.states, swarm.lags);
         (0..swarm.writes_before).for_each(|n| ensemble.write(set_data("/", &[n as u8]), NOW.wall));
@@ -120,6 +123,7 @@ impl World {
             connections: BTreeMap::new(),
             acknowledged: Acknowledged::default(),
             is_healed,
+            keeps_pinging: false,
             holds_commits: false,
             connections_made: 0,
             next_ping_us: 0,
@@ -197,7 +201,7 @@ impl World {
             5..=6 if chance.percent(self.swarm.quorums) => self.ensemble.establish(),
             7..=9 => self.ensemble.serve(),
             10 if !self.is_healed => {
-                self.ensemble.write(set_data("/a", &[chance.below(9) as u8]), now);
+                self.ensemble.order_other(chance, now);
             }
             11 if !self.is_healed && chance.percent(10) => self.ensemble.expire(chance, now),
             11 if chance.percent(20) || self.is_healed => self.ensemble.linger(now),
@@ -209,8 +213,9 @@ impl World {
             self.ensemble.serve();
             self.ensemble.commit(usize::MAX);
         }
-        if self.schedule.now_us() >= self.next_ping_us && !self.is_healed {
+        if self.schedule.now_us() >= self.next_ping_us && (!self.is_healed || self.keeps_pinging) {
             self.ensemble.ping();
+            self.ensemble.expire_silent(now);
             self.next_ping_us = self.schedule.now_us() + 300_000;
         }
         self.send_from_leader();

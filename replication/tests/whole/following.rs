@@ -70,6 +70,9 @@ fn check_met(all: &[Outcome]) {
         sum(|all| all.met.links.too_far),
         sum(|all| all.met.links.not_installed),
         sum(|all| all.seen.moved),
+        sum(|all| all.seen.expired),
+        sum(|all| all.seen.refused_multis),
+        sum(|all| all.met.links.activated),
     ];
     let (events, virtual_us) =
         all.iter().fold((0, 0), |sum, all| (sum.0 + all.events, sum.1 + all.virtual_us));

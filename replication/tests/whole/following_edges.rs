@@ -1,6 +1,7 @@
 //! Single histories of a member whose leader sends a state, has another one, or is behind its own
 //! commits, and of one whose disk is full.
 
+use ringkeeper_engine::client::Request;
 use ringkeeper_replication::learner::{
     FollowEnd, LearnerKind, LearnerOffer, RetryDelay, StateProgress,
 };
@@ -226,6 +227,11 @@ fn state_that_does_not_come_is_waited_for_at_long_intervals() {
     world.finish();
 }
 
+/// Bytes of the leader that wait in the socket.
+fn arrived(world: &World) -> usize {
+    world.members[0].link.as_ref().map_or(0, |link| link.arrived.len())
+}
+
 /// A member without a leader; the next one sends a state of three MiB.
 fn before_a_large_state(kind: LearnerKind) -> World {
     let mut world = served(kind);
@@ -241,7 +247,6 @@ fn before_a_large_state(kind: LearnerKind) -> World {
 fn bytes_of_a_state_wait_in_the_socket_while_nothing_takes_them() {
     let mut world = before_a_large_state(LearnerKind::Follower);
     stall(&mut world, 2_000);
-    let arrived = |world: &World| world.members[0].link.as_ref().map_or(0, |it| it.arrived.len());
     world.run_while(|world| progress(world).is_none() || arrived(world) < 1 << 20);
     world.run_until(world.now_us() + 500_000);
     let Some(StateProgress::Receiving(_, bytes)) = progress(&world) else { panic!("no state") };
@@ -254,16 +259,45 @@ fn bytes_of_a_state_wait_in_the_socket_while_nothing_takes_them() {
 #[test]
 fn load_that_fails_before_the_end_of_a_state_ends_the_link() {
     let mut world = served(LearnerKind::Observer);
-    let (before, installs) = (applied(&world), met(&world).installs);
+    let before = (applied(&world), met(&world).installs);
+    world.lose(0);
+    // What is damaged comes before it.
+    let write = set_data("/zookeeper/quota", &vec![7; 2 << 20]);
+    world.ensemble.write(write, world.leader_time());
+    world.ensemble.commit(1);
     world.is_honest = false;
     world.ensemble.always_sends_state = true;
     world.ensemble.wrong = Some(Wrong::State);
-    world.lose(0);
-    world.run_while(|world| world.members[0].link.as_ref().is_none_or(|link| !link.is_open));
-    world.run_while(|world| progress(world).is_none());
+    stall(&mut world, 2_000);
+    world.run_while(|world| progress(world).is_none() || arrived(world) < 100_000);
     let link = world.members[0].link.as_mut().expect("it is linked");
-    link.to_member.clog(u64::MAX);
+    link.arrived.clear();
+    link.to_member.clog(u64::MAX / 2);
+    assert!(matches!(progress(&world), Some(StateProgress::Receiving(..))));
     world.run_while(|world| met(world).not_installed == 0);
-    assert_eq!((applied(&world), met(&world).installs, progress(&world)), (before, installs, None));
+    let after = (applied(&world), met(&world).installs);
+    assert_eq!((after, progress(&world)), (before, None));
     world.finish();
+}
+
+/// The answers to pings name the sessions that were heard of here: those live, and no others.
+#[test]
+fn session_whose_client_is_heard_of_outlives_its_timeout_and_no_other_does() {
+    for kind in KINDS {
+        let mut world = with_clients(kind);
+        let sessions: Vec<_> = world.clients.iter().map(|client| client.session()).collect();
+        world.keeps_pinging = true;
+        for second in 1..20 {
+            world.clients[0].client.send(&Request::Ping);
+            world.upload(0);
+            world.run_until(world.now_us() + 1_000_000);
+            let lives = |session| world.ensemble.db.sessions().any(|(id, _)| id == session);
+            assert!(lives(sessions[0]), "its client was heard of");
+            assert!(second > 4 || (lives(sessions[1]) && lives(sessions[2])), "it is too early");
+        }
+        assert_eq!((world.ensemble.db.sessions().count(), world.ensemble.seen.expired), (1, 2));
+        assert!(world.clients[1].connection.is_none() && world.clients[0].connection.is_some());
+        world.keeps_pinging = false;
+        world.finish();
+    }
 }
