@@ -6,7 +6,7 @@
 use crate::sim::runner::{FailureClass, Outcome, run};
 
 /// How many seeds each of two threads plays.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 
 /// Seeds that have failed once, and why.
 const KEPT: [(u64, &str); 5] = [
