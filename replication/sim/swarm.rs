@@ -116,7 +116,7 @@ impl Swarm {
             commits: *leader.pick(&[10, 40, 100]),
             quorums: *leader.pick(&[30, 100]),
             states: *leader.pick(&[0, 25]),
-            lags: *leader.pick(&[0, 0, 10]),
+            lags: *leader.pick(&[0, 0, 30]),
             snapshot_us: *streams.disk.pick(&[50_000, 500_000, 5_000_000]),
             faults,
         }
