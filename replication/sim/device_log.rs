@@ -70,6 +70,11 @@ impl DeviceLog {
         self.log.gauge()
     }
 
+    /// Whether damage to its last group would be found.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.log.is_sealed()
+    }
+
     /// Whether nothing is under way.
     pub(crate) fn is_still(&self) -> bool {
         self.done.is_none()
