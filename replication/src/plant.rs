@@ -51,6 +51,33 @@ pub enum Bug {
 }
 
 #[cfg(feature = "plant")]
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 20] = [
+        Bug::PromiseAfterAck,
+        Bug::EpochBeforeHistory,
+        Bug::AckBeforeHistory,
+        Bug::AckBeforeEpoch,
+        Bug::TailKept,
+        Bug::CutUnheard,
+        Bug::CommitForgotten,
+        Bug::StaleRequests,
+        Bug::ApplyBeforeCommit,
+        Bug::ApplyBeforeFlush,
+        Bug::ResentToSameLeader,
+        Bug::ReadOvertakes,
+        Bug::DivergenceIgnored,
+        Bug::DiffCloses,
+        Bug::SnapLeavesOpen,
+        Bug::LoadForgotten,
+        Bug::DivergenceServed,
+        Bug::DivergenceForgotten,
+        Bug::FullIgnored,
+        Bug::LagIsLoss,
+    ];
+}
+
+#[cfg(feature = "plant")]
 mod planted {
     use std::cell::Cell;
 

@@ -201,6 +201,12 @@ impl<D: Directory> Log<D> {
         Ok(())
     }
 
+    /// Whether damage to the last group would be found. A segment without space for the seal is
+    /// sealed by the next group only.
+    pub fn is_sealed(&self) -> bool {
+        self.active.sealed
+    }
+
     /// Makes the epochs durable. A history must be durable before an epoch that says so.
     pub fn save_epochs(&mut self, epochs: Epochs) -> Result<(), Fatal> {
         let before = self.identity.epochs;

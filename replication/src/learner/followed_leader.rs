@@ -191,7 +191,8 @@ impl FollowedLeader {
         self.is_connected
     }
 
-    /// Why the last link has ended, once. The socket is to be closed.
+    /// Why the last link has ended, once. The socket is to be closed, if it is not: the node may
+    /// find out more about a link that has ended.
     pub fn take_end(&mut self) -> Option<FollowEnd> {
         self.end.take()
     }
@@ -420,12 +421,14 @@ impl FollowedLeader {
         self.drop_link(FollowEnd::Full);
     }
 
-    /// As [`FollowedLeader::end_link`], but what the node has not taken is not learned.
+    /// As [`FollowedLeader::end_link`], but what the node has not taken is not learned. A link that
+    /// has ended before the node found out has ended for this as well.
     pub(super) fn drop_link(&mut self, end: FollowEnd) {
         self.events.drop_learned();
         if self.is_connected {
             self.end_link(end);
         } else {
+            self.end = Some(end);
             self.events.push(LeaderEvent::Lost, 0);
         }
     }

@@ -6,7 +6,7 @@ mod conversation;
 mod golden;
 mod member;
 mod order;
-#[path = "../whole/random.rs"]
+#[path = "../../sim/random.rs"]
 mod random;
 mod random_leader;
 mod script;

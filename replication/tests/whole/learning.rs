@@ -21,7 +21,7 @@ const STEPS: usize = 800;
 
 struct World {
     random: Random,
-    server: Server,
+    server: Server<MemoryLeader>,
     leader: Leader,
     clients: Vec<Client>,
     losses: usize,
@@ -164,7 +164,9 @@ impl World {
             let is_new = writes.insert((txn.session, txn.cxid));
             assert!(is_new || is_close(txn), "a write was ordered twice: {txn:?}");
         }
-        self.clients.iter_mut().for_each(|client| client.finish(&self.server));
+        self.clients
+            .iter_mut()
+            .for_each(|client| client.finish(&self.server.db(), &self.server.history, true));
     }
 
     fn is_at_rest(&self) -> bool {
@@ -192,7 +194,7 @@ fn seed(seed: u64) -> Checked {
     let mut world = World::new(seed);
     for _ in 0..STEPS {
         world.step();
-        let wire = world.server.wire();
+        let wire = world.server.node_ref().world().leader.0.borrow();
         assert_eq!((&wire.faults[..], wire.divergence), (&[][..], None));
         assert!(wire.flushed <= world.server.last(), "what is durable was learned");
     }

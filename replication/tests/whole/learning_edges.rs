@@ -14,7 +14,7 @@ use crate::server::{Server, ServerSettings, empty_database};
 const HOLD_MS: i64 = 5_000;
 
 struct World {
-    server: Server,
+    server: Server<MemoryLeader>,
     leader: Leader,
     client: Client,
 }
@@ -154,7 +154,8 @@ fn nothing_is_applied_behind_a_state_that_is_not_the_leaders() {
     world.leader.wrong_digest = Some(2);
     (0..5_u8).for_each(|data| world.set(&[data]));
     world.turns();
-    let divergence = world.server.wire().divergence.expect("the digest is wrong");
+    let divergence =
+        world.server.node_ref().world().leader.0.borrow().divergence.expect("the digest is wrong");
     let Divergence::Digest { zxid, expected, found } = divergence else { panic!("{divergence}") };
     assert_eq!((zxid, expected ^ 1), (Zxid(3), found));
     assert!(world.is_cut_off(), "nobody reads a state that is not the leader's");

@@ -1,29 +1,29 @@
-//! Tests of a whole server in memory: shards, replica, database and a log that takes its time.
+//! Tests of a whole server in memory: shards, replica, database and a log that takes its time. The
+//! modules of the simulator are in `replication/sim`.
 #![expect(unreachable_pub, reason = "the fuzz targets take some of these modules as a library")]
 
-mod at_rest;
-mod client;
-mod disk;
+#[allow(dead_code, reason = "no elections are played here")]
+#[path = "../../../engine/tests/peer/conversation.rs"]
+mod conversation;
 mod edges;
-mod ensemble;
 mod following;
 mod following_cases;
+mod following_edges;
 #[path = "../../../engine/fuzz/src/frames.rs"]
 mod frames;
 mod golden;
 mod leader;
 mod learning;
 mod learning_edges;
-mod member;
-mod model;
 mod mutate;
 mod order;
-mod ports;
-mod random;
+mod recorded;
 #[path = "../../../engine/fuzz/src/records.rs"]
 mod records;
-mod server;
-mod state_bytes;
+#[path = "../../sim/mod.rs"]
+mod sim;
 mod strangers;
 mod throttle;
 mod turns;
+
+use sim::{client, ports, random, server};

@@ -192,7 +192,9 @@ impl World {
         for shard in &self.server.shards {
             assert_eq!(shard.shard.outstanding(), 0, "requests are counted as under way");
         }
-        self.clients.iter_mut().for_each(|client| client.finish(&self.server));
+        self.clients
+            .iter_mut()
+            .for_each(|client| client.finish(&self.server.db(), &self.server.history, true));
     }
 
     fn is_at_rest(&self) -> bool {
@@ -298,7 +300,7 @@ fn a_watch_behind_a_write_sees_the_next_change() {
     server.serve(0, std::iter::empty());
     for client in [&mut one, &mut two] {
         read(&mut server, client);
-        client.finish(&server);
+        client.finish(&server.db(), &server.history, true);
     }
     assert_eq!((one.events, two.events), (1, 0));
 }

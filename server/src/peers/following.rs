@@ -254,9 +254,10 @@ impl Following {
             (end, _) => end.to_string(),
         };
         let from = self.leader.take();
-        let number = from.map_or(0, |from| from.id.0);
+        let link =
+            from.map_or("the last link".to_owned(), |it| format!("the link to server {}", it.id.0));
         if end.is_fatal() {
-            crate::fatal::stop(&format!("the link to server {number} has ended: {text}"));
+            crate::fatal::stop(&format!("{link} has ended: {text}"));
         }
         self.failures += 1;
         self.count_setback(end);
@@ -267,9 +268,9 @@ impl Following {
         };
         let again = self.parts.status.report().last_end.as_ref() == Some(&text);
         if end.is_repeated() || (again && self.failures > 1) {
-            tracing::debug!("the link to server {number} has ended: {text}");
+            tracing::debug!("{link} has ended: {text}");
         } else {
-            tracing::warn!("the link to server {number} has ended: {text}; looking for the leader");
+            tracing::warn!("{link} has ended: {text}; looking for the leader");
         }
         self.parts.status.update(|report| report.last_end = Some(text));
     }

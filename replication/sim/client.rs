@@ -4,17 +4,21 @@ use ringkeeper_engine::SessionId;
 use ringkeeper_engine::client::{
     Core, Create, CreateMode, Message, Options, Phase, Request, WatchMode, WatcherType,
 };
-use ringkeeper_engine::txn::Txn;
+use ringkeeper_engine::database::Database;
+use ringkeeper_engine::txn::{CONFIG_NODE, Txn};
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::wire::Acl;
 use ringkeeper_engine::wire::opcode::op;
-use ringkeeper_replication::node::LeaderPort;
+use ringkeeper_replication::node::{LeaderPort, LogPort};
 
-use crate::model::{Model, Seen};
-use crate::random::Random;
-use crate::server::Server;
+use super::check::replies::{Checked, Model};
+use super::check::watches::SeenEvent;
+use super::check::zxids::SeenZxid;
+use super::random::Random;
+use super::server::Server;
 
-const PATHS: [&str; 7] = ["/a", "/b", "/a/x", "/a/y", "/b/z", "/a/x/q", "/"];
+/// The nodes that clients write.
+pub(crate) const PATHS: [&str; 7] = ["/a", "/b", "/a/x", "/a/y", "/b/z", "/a/x/q", "/"];
 
 /// One client, its connection, and what it knows.
 pub(crate) struct Client {
@@ -23,12 +27,16 @@ pub(crate) struct Client {
     /// Bytes that it has sent and that have not arrived.
     pub(crate) to_server: Vec<u8>,
     core: Core<Vec<u8>>,
+    session_ms: i32,
     from_server: Vec<u8>,
     model: Model,
-    seen: Vec<Seen>,
+    seen: Vec<SeenEvent>,
+    zxids: SeenZxid,
     /// The server may cut it off while its session lives: closeSession was refused because the disk
     /// is full, or a connection that it has left takes the session up behind its back.
     pub(crate) may_be_cut_off: bool,
+    /// Writes that were answered, with session, number and zxid, until the caller takes them.
+    pub(crate) written: Vec<(SessionId, i32, i64)>,
     /// Replies that were checked, for statistics.
     pub(crate) replies: usize,
     /// Events that arrived.
@@ -38,13 +46,21 @@ pub(crate) struct Client {
 impl Client {
     /// A client that has never been connected.
     pub(crate) fn new() -> Client {
+        Client::with_timeout(6_000)
+    }
+
+    /// As that; its sessions have this timeout, where the server grants it.
+    pub(crate) fn with_timeout(session_ms: i32) -> Client {
         Client {
+            session_ms,
             at: None,
             to_server: Vec::new(),
-            core: Core::new(Options { timeout_ms: 6_000, ..Options::default() }),
+            core: Core::new(Options { timeout_ms: session_ms, ..Options::default() }),
             from_server: Vec::new(),
             model: Model::new(),
             seen: Vec::new(),
+            zxids: SeenZxid::default(),
+            written: Vec::new(),
             may_be_cut_off: false,
             replies: 0,
             events: 0,
@@ -52,10 +68,14 @@ impl Client {
     }
 
     /// Connects, and sets again what it watched before.
-    pub(crate) fn connect<L: LeaderPort>(&mut self, server: &mut Server<L>, shard: usize) {
+    pub(crate) fn connect<L: LeaderPort, G: LogPort>(
+        &mut self,
+        server: &mut Server<L, G>,
+        shard: usize,
+    ) {
         if matches!(self.core.phase(), Phase::Expired | Phase::Closed) {
             let (replies, events) = (self.replies, self.events);
-            *self = Client { replies, events, ..Client::new() };
+            *self = Client { replies, events, ..Client::with_timeout(self.session_ms) };
         }
         self.to_server.clear();
         self.from_server.clear();
@@ -73,8 +93,7 @@ impl Client {
     /// The connection is gone; what was seen of it must be the beginning of what had to come.
     pub(crate) fn disconnect(&mut self, history: &[Txn]) {
         let last = self.seen.iter().map(|seen| seen.0).max().unwrap_or(0);
-        self.model.advance(last, history);
-        let expected = self.model.take_expected();
+        let expected = self.model.take_expected_until(last, history);
         let made_up = self.seen.iter().any(|seen| seen.0 == -1);
         if !made_up {
             let begins = expected.starts_with(&self.seen);
@@ -93,6 +112,11 @@ impl Client {
     /// Whether its handshake is not answered yet.
     pub(crate) fn is_connecting(&self) -> bool {
         self.core.phase() == Phase::Connecting
+    }
+
+    /// Requests that are not answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.core.in_flight()
     }
 
     /// Whether everything is answered.
@@ -117,6 +141,7 @@ impl Client {
             CreateMode::PersistentSequential,
             CreateMode::EphemeralSequential,
             CreateMode::Container,
+            CreateMode::Ttl(60_000),
         ];
         let (acl, mode) = ([Acl::open()], *random.pick(&modes));
         let create = Create { path, data: Some(&data), acl: &acl, mode };
@@ -127,7 +152,7 @@ impl Client {
             Request::Delete { path: other, version: -1 },
         ];
         let from = random.below(3);
-        let request = match random.below(40) {
+        let request = match random.below(41) {
             0..=6 => Request::Create(create),
             7 => Request::Create2(create),
             8..=10 => Request::Delete { path, version: -1 },
@@ -147,6 +172,7 @@ impl Client {
             36 => Request::AddWatch { path, mode: WatchMode::PersistentRecursive },
             37 => Request::RemoveWatches { path, kind: WatcherType::Any },
             38 => Request::CheckWatches { path, kind: WatcherType::Data },
+            39 => Request::GetData { path: CONFIG_NODE, watch },
             _ if random.percent(5) => Request::CloseSession,
             _ => Request::WhoAmI,
         };
@@ -173,14 +199,19 @@ impl Client {
                     if reply.zxid > 0 {
                         let asked = reply.tag.clone();
                         let session = self.core.session().id;
+                        self.zxids.reply(session, reply.zxid);
                         self.model.advance(reply.zxid, history);
-                        self.model.check(session, &asked, &reply, history);
+                        let checked = self.model.check(session, &asked, &reply, history);
+                        if checked == Checked::Write {
+                            self.written.push((session, reply.xid, reply.zxid));
+                        }
                         self.compare_events(reply.zxid);
                     }
                 }
                 Message::Event(event) => {
                     self.events += 1;
-                    self.model.note_event(event.kind, &event.path);
+                    self.zxids.event(self.core.session().id, event.zxid);
+                    self.model.watches().note_event(event.kind, &event.path);
                     self.seen.push((event.zxid, event.kind, event.path.into_owned()));
                 }
                 Message::Stray(header) => panic!("a reply to nothing: {header:?}"),
@@ -199,12 +230,13 @@ impl Client {
         self.seen.clear();
     }
 
-    /// Nothing is under way any more: all events have arrived, and the state is the server's.
-    pub(crate) fn finish<L: LeaderPort>(&mut self, server: &Server<L>) {
-        self.model.advance(server.db().applied().to_wire(), &server.history);
-        assert_eq!(self.model.digest(), server.db().tree.digest(), "the log gives another tree");
-        if self.core.phase() == Phase::Open {
-            self.compare_events(server.db().applied().to_wire());
+    /// Nothing is under way any more: all events have arrived where the client is connected, and
+    /// the state is the server's.
+    pub(crate) fn finish(&mut self, db: &Database, history: &[Txn], is_connected: bool) {
+        self.model.advance(db.applied().to_wire(), history);
+        assert_eq!(self.model.digest(), db.tree.digest(), "the log gives another tree");
+        if is_connected && self.core.phase() == Phase::Open {
+            self.compare_events(db.applied().to_wire());
         }
     }
 }

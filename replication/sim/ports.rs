@@ -20,14 +20,12 @@ use ringkeeper_replication::node::{
 };
 use ringkeeper_replication::{Committed, WriteAdmission};
 
-use crate::disk::MemberDisk;
+/// Connects a node to memory, to what it has for a leader, and to a log.
+pub(crate) struct MemoryPorts<L, G>(PhantomData<(L, G)>);
 
-/// Connects a node to memory, and to what it has for a leader.
-pub(crate) struct MemoryPorts<L>(PhantomData<L>);
-
-impl<L: LeaderPort> Ports for MemoryPorts<L> {
+impl<L: LeaderPort, G: LogPort> Ports for MemoryPorts<L, G> {
     type Clock = MemoryClock;
-    type Log = MemoryLog;
+    type Log = G;
     type Database = MemoryDatabase;
     type Shards = Mailboxes;
     type Leader = L;
@@ -36,28 +34,40 @@ impl<L: LeaderPort> Ports for MemoryPorts<L> {
 
 /// A clock that stands still until it is set.
 #[derive(Clone, Debug)]
-pub(crate) struct MemoryClock(Rc<Cell<Now>>);
+pub(crate) struct MemoryClock {
+    wall: Rc<Cell<Millis>>,
+    mono_us: Rc<Cell<u64>>,
+}
 
 impl MemoryClock {
     /// A clock that shows this time.
     pub(crate) fn at(now: Now) -> MemoryClock {
-        MemoryClock(Rc::new(Cell::new(now)))
+        let mono_us = now.mono.0.unsigned_abs() * 1_000;
+        MemoryClock { wall: Rc::new(Cell::new(now.wall)), mono_us: Rc::new(Cell::new(mono_us)) }
+    }
+
+    /// Sets both clocks.
+    pub(crate) fn set(&self, wall: Millis, mono_us: u64) {
+        assert!(mono_us >= self.mono_us.get(), "the monotonic clock goes back");
+        self.wall.set(wall);
+        self.mono_us.set(mono_us);
     }
 
     /// Moves both clocks on.
     pub(crate) fn pass(&self, ms: i64) {
-        let Now { wall, mono } = self.0.get();
-        self.0.set(Now { wall: Millis(wall.0 + ms), mono: Millis(mono.0 + ms) });
+        self.wall.set(Millis(self.wall.get().0 + ms));
+        self.mono_us.set(self.mono_us.get() + ms.unsigned_abs() * 1_000);
     }
 }
 
 impl ClockPort for MemoryClock {
     fn now(&self) -> Now {
-        self.0.get()
+        let mono = i64::try_from(self.mono_us.get() / 1_000).expect("simulations are short");
+        Now { wall: self.wall.get(), mono: Millis(mono) }
     }
 
     fn micros(&self) -> u64 {
-        self.0.get().mono.0.unsigned_abs() * 1_000
+        self.mono_us.get()
     }
 }
 
@@ -76,24 +86,23 @@ pub(crate) struct MemoryLog {
     under_way: Option<Task>,
     /// Durable up to here.
     pub(crate) synced: Rc<Cell<Zxid>>,
-    /// What a member has on its disk; without it, commands leave the records alone.
-    pub(crate) disk: Option<Rc<RefCell<MemberDisk>>>,
     /// What it says that it can take.
     pub(crate) capacity: LogCapacity,
     events: Rc<RefCell<Vec<Event>>>,
 }
 
 impl MemoryLog {
-    /// An empty log.
-    pub(crate) fn new(events: Rc<RefCell<Vec<Event>>>) -> MemoryLog {
-        MemoryLog {
+    /// An empty log, and up to where it is durable.
+    pub(crate) fn new(events: Rc<RefCell<Vec<Event>>>) -> (MemoryLog, Rc<Cell<Zxid>>) {
+        let log = MemoryLog {
             queue: FlushQueue::new(),
             under_way: None,
             synced: Rc::default(),
-            disk: None,
             capacity: LogCapacity::UNBOUNDED,
             events,
-        }
+        };
+        let synced = log.synced.clone();
+        (log, synced)
     }
 
     /// The device is done with the group under way, and begins the one that waits.
@@ -105,10 +114,7 @@ impl MemoryLog {
                 self.queue.finished(flush, last, 100);
             }
             Some(Task::Command(generation, command)) => {
-                let event = match &self.disk {
-                    Some(disk) => disk.borrow_mut().execute(command, self.synced.get()),
-                    None => self.execute(command),
-                };
+                let event = self.execute(command);
                 if let LogEvent::Cut(last) | LogEvent::Installed(last) = event {
                     self.synced.set(last);
                 }
@@ -119,6 +125,7 @@ impl MemoryLog {
         self.under_way = self.queue.take();
     }
 
+    /// The records are left alone.
     fn execute(&self, command: LogCommand) -> LogEvent {
         match command {
             LogCommand::Cut { after, .. } => LogEvent::Cut(self.synced.get().min(after)),

@@ -4,7 +4,7 @@
 //! Who moves when is the caller's choice, so that every interleaving of threads can be played on
 //! one. Only the turn of a shard is put together here, as `server/src/shards/turn.rs` does it.
 
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,15 +20,13 @@ use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::{Millis, Now, SessionId, Zxid};
 use ringkeeper_replication::node::{
-    ClockPort, DatabasePort, GroupSettings, LeaderPort, MailboxLimits, World,
+    ClockPort, DatabasePort, GroupSettings, LeaderPort, LogPort, MailboxLimits, NoLeader, World,
 };
 use ringkeeper_replication::{
     LearningSettings, Node, NodeSettings, Replica, ReplicaSettings, SpentRemoval, WriteAdmission,
 };
 
-use crate::disk::MemberDisk;
-use crate::leader::{MemoryLeader, Wire};
-use crate::ports::{
+use super::ports::{
     Event, History, Mailbox, Mailboxes, MemoryClock, MemoryDatabase, MemoryLog, MemoryPorts,
 };
 
@@ -58,6 +56,12 @@ pub(crate) struct ServerSettings {
     pub(crate) requests: RequestLimits,
     /// What limits new connections.
     pub(crate) connections: Option<ConnectionLimits>,
+    /// The number of the server in its ensemble.
+    pub(crate) id: u8,
+    /// The shortest timeout of a session, milliseconds.
+    pub(crate) session_ms_min: i32,
+    /// How often time passes, milliseconds.
+    pub(crate) tick_ms: i64,
 }
 
 impl Default for ServerSettings {
@@ -72,6 +76,9 @@ impl Default for ServerSettings {
             frame_bytes_max,
             requests: RequestLimits::default(),
             connections: None,
+            id: 1,
+            session_ms_min: 4_000,
+            tick_ms: 1,
         }
     }
 }
@@ -84,8 +91,8 @@ pub(crate) struct ShardThread {
     pub(crate) resets: usize,
 }
 
-/// A server, and what it has for a leader.
-pub(crate) struct Server<L: LeaderPort = MemoryLeader> {
+/// A server, what it has for a leader, and its log.
+pub(crate) struct Server<L: LeaderPort = NoLeader, G: LogPort = MemoryLog> {
     /// Everything applied, in order; what the log would give back.
     pub(crate) history: Vec<Txn>,
     /// The shards.
@@ -94,7 +101,7 @@ pub(crate) struct Server<L: LeaderPort = MemoryLeader> {
     pub(crate) now: Now,
     /// What the node did, in order.
     pub(crate) events: Rc<RefCell<Vec<Event>>>,
-    node: Node<MemoryPorts<L>>,
+    node: Node<MemoryPorts<L, G>>,
     clock: MemoryClock,
 }
 
@@ -127,57 +134,69 @@ impl Server {
     pub(crate) fn after(history: Vec<Txn>, settings: ServerSettings) -> Server {
         let db = database_of(&history);
         let replica = replica(&db, &settings, NOW, None);
-        Server::with(replica, (db, history), settings, MemoryLeader::default())
-    }
-
-    /// A server that was just started for the first time, and that has a leader. Its clients wait
-    /// for one no longer than `hold_ms`.
-    pub(crate) fn learner(settings: ServerSettings, link: MemoryLeader, hold_ms: i64) -> Server {
-        let db = empty_database();
-        let learning = LearningSettings { record_bytes_max: settings.frame_bytes_max, hold_ms };
-        let replica = replica(&db, &settings, NOW, Some(learning));
-        Server::with(replica, (db, Vec::new()), settings, link)
-    }
-
-    /// The link to the leader.
-    pub(crate) fn wire(&self) -> Ref<'_, Wire> {
-        self.node.world().leader.0.borrow()
+        Server::with(replica, (db, history), settings, NoLeader, NOW, MemoryLog::new)
     }
 }
 
 impl<L: LeaderPort> Server<L> {
-    /// A member that starts on what is on its disk, and that follows what is there for a leader.
+    /// A server that was just started for the first time, and that has a leader. Its clients wait
+    /// for one no longer than `hold_ms`.
+    pub(crate) fn learner(settings: ServerSettings, link: L, hold_ms: i64) -> Server<L> {
+        let db = empty_database();
+        let learning = LearningSettings { record_bytes_max: settings.frame_bytes_max, hold_ms };
+        let replica = replica(&db, &settings, NOW, Some(learning));
+        Server::with(replica, (db, Vec::new()), settings, link, NOW, MemoryLog::new)
+    }
+
+    /// The log's device is done with the group that it was given.
+    pub(crate) fn sync(&mut self) {
+        self.node.world_mut().log.sync();
+    }
+
+    /// Everything moves once, with bytes for one connection of the first shard.
+    pub(crate) fn turn(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.release();
+        self.serve(0, std::iter::once((conn, bytes)));
+        self.order(usize::MAX);
+        self.sync();
+        self.release();
+        (0..self.shards.len()).for_each(|shard| self.serve(shard, std::iter::empty()));
+    }
+
+    /// Fills or empties the disk, so that the log admits this.
+    pub(crate) fn set_admission(&mut self, admission: WriteAdmission) {
+        let few = 4 << 20;
+        self.node.world_mut().log.capacity = match admission {
+            WriteAdmission::All => LogCapacity::UNBOUNDED,
+            WriteAdmission::CloseOnly => LogCapacity { writes: 0, closes: few },
+            WriteAdmission::None => LogCapacity { writes: 0, closes: 0 },
+        };
+    }
+}
+
+impl<L: LeaderPort, G: LogPort> Server<L, G> {
+    /// A member that starts on what it has recovered, and that follows what is there for a leader.
+    /// Its log is made of what becomes of it, and of where it says what is durable.
     pub(crate) fn member(
-        disk: &Rc<RefCell<MemberDisk>>,
-        settings: ServerSettings,
+        (db, history): (Database, Vec<Txn>),
+        (settings, hold_ms): (ServerSettings, i64),
         leader: L,
         now: Now,
-    ) -> Server<L> {
-        let (hold_ms, history) = (1_000_000, disk.borrow().txns.clone());
-        let db = database_of(&history);
+        log: impl FnOnce(Rc<RefCell<Vec<Event>>>) -> (G, Rc<Cell<Zxid>>),
+    ) -> Server<L, G> {
         let learning = LearningSettings { record_bytes_max: settings.frame_bytes_max, hold_ms };
         let replica = replica(&db, &settings, now, Some(learning));
-        let mut server = Server::with(replica, (db, history), settings, leader);
-        let log = &mut server.node.world_mut().log;
-        log.synced.set(disk.borrow().last());
-        log.disk = Some(disk.clone());
-        server.skip(now.mono.0 - server.now.mono.0);
-        server
+        Server::with(replica, (db, history), settings, leader, now, log)
     }
 
     /// The node, for what drives it besides its turns.
-    pub(crate) fn node(&mut self) -> &mut Node<MemoryPorts<L>> {
+    pub(crate) fn node(&mut self) -> &mut Node<MemoryPorts<L, G>> {
         &mut self.node
     }
 
     /// The node, to look at.
-    pub(crate) fn node_ref(&self) -> &Node<MemoryPorts<L>> {
+    pub(crate) fn node_ref(&self) -> &Node<MemoryPorts<L, G>> {
         &self.node
-    }
-
-    /// Up to where the log is durable.
-    pub(crate) fn durable(&self) -> Zxid {
-        self.node.world().log.synced.get()
     }
 
     /// Whether a shard is to close its connections, because it missed changes.
@@ -190,11 +209,12 @@ impl<L: LeaderPort> Server<L> {
         (db, history): (Database, Vec<Txn>),
         settings: ServerSettings,
         leader: L,
-    ) -> Server<L> {
+        now: Now,
+        log: impl FnOnce(Rc<RefCell<Vec<Event>>>) -> (G, Rc<Cell<Zxid>>),
+    ) -> Server<L, G> {
         let events = Rc::new(RefCell::new(Vec::new()));
-        let clock = MemoryClock::at(NOW);
-        let log = MemoryLog::new(events.clone());
-        let synced = log.synced.clone();
+        let clock = MemoryClock::at(now);
+        let (log, synced) = log(events.clone());
         let world = World {
             clock: clock.clone(),
             log,
@@ -206,7 +226,7 @@ impl<L: LeaderPort> Server<L> {
         let node_settings = NodeSettings {
             ops: op_settings(),
             groups: settings.groups,
-            tick_ms: 1,
+            tick_ms: settings.tick_ms,
             apply_batch: settings.apply_batch,
             mailboxes: settings.mailboxes,
         };
@@ -218,7 +238,7 @@ impl<L: LeaderPort> Server<L> {
             })
             .collect();
         let node = Node::new(replica, node_settings, world);
-        Server { history, shards, now: NOW, events, node, clock }
+        Server { history, shards, now, events, node, clock }
     }
 
     /// The last zxid given, or learned.
@@ -294,9 +314,10 @@ impl<L: LeaderPort> Server<L> {
         drop(self.node.install(Box::new(state)));
     }
 
-    /// The log's device is done with the group that it was given.
-    pub(crate) fn sync(&mut self) {
-        self.node.world_mut().log.sync();
+    /// Sets the clocks, and nothing notices.
+    pub(crate) fn set_clock(&mut self, wall: Millis, mono_us: u64) {
+        self.clock.set(wall, mono_us);
+        self.now = self.clock.now();
     }
 
     /// The clocks go on, and nothing notices.
@@ -311,16 +332,6 @@ impl<L: LeaderPort> Server<L> {
         self.release();
         let now = self.now;
         self.shards.iter_mut().for_each(|thread| thread.shard.tick(now));
-    }
-
-    /// Everything moves once, with bytes for one connection of the first shard.
-    pub(crate) fn turn(&mut self, conn: ConnId, bytes: &[u8]) {
-        self.release();
-        self.serve(0, std::iter::once((conn, bytes)));
-        self.order(usize::MAX);
-        self.sync();
-        self.release();
-        (0..self.shards.len()).for_each(|shard| self.serve(shard, std::iter::empty()));
     }
 
     /// Whether nothing is under way anywhere.
@@ -355,16 +366,6 @@ impl<L: LeaderPort> Server<L> {
         self.node.world().shards.each[shard].messages.len()
     }
 
-    /// Fills or empties the disk, so that the log admits this.
-    pub(crate) fn set_admission(&mut self, admission: WriteAdmission) {
-        let few = 4 << 20;
-        self.node.world_mut().log.capacity = match admission {
-            WriteAdmission::All => LogCapacity::UNBOUNDED,
-            WriteAdmission::CloseOnly => LogCapacity { writes: 0, closes: few },
-            WriteAdmission::None => LogCapacity { writes: 0, closes: 0 },
-        };
-    }
-
     /// Whether the server has closed a connection and has nothing left to send on it.
     pub(crate) fn has_closed(&self, shard: usize, conn: ConnId) -> bool {
         let conn = self.shards[shard].shard.conn(conn);
@@ -396,13 +397,13 @@ fn replica(
     now: Now,
     learning: Option<LearningSettings>,
 ) -> Replica {
-    let sessions = SessionTable::new(2_000, 4_000, 40_000);
+    let sessions = SessionTable::new(2_000, settings.session_ms_min, 40_000);
     let connections = settings.connections.clone();
     let settings = ReplicaSettings {
-        server: ServerId(1),
+        server: ServerId(settings.id),
         ops: op_settings(),
         passwords: Passwords::keyed(b"secret"),
-        session_ids: SessionIdSource::new(1, now.wall),
+        session_ids: SessionIdSource::new(settings.id, now.wall),
         removal: SpentRemoval { interval_ms: 5_000, per_minute: 10_000, never_used_ms: 0 },
         hash_seed: HASH_SEED,
         connections: connections.map(|limits| ConnectionThrottle::new(limits, now.mono)),

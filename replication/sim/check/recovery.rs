@@ -1,0 +1,182 @@
+//! Does a restart find exactly what was there? What a member was given for its log is recorded; of
+//! that, a start must find a beginning with everything that was reported as durable, and the state
+//! that it makes, also where a cut or an install was under way.
+
+use ringkeeper_engine::Zxid;
+use ringkeeper_engine::database::{Database, Interest};
+use ringkeeper_engine::device::Epochs;
+use ringkeeper_engine::log::{LogCommand, LogEvent};
+use ringkeeper_engine::txn::Txn;
+
+use super::super::server::empty_database;
+use super::promises::Promises;
+
+/// What a member must have on its disk.
+#[derive(Clone, Default)]
+pub(crate) struct MemberRecord {
+    /// What it has sent and saved.
+    pub(crate) promises: Promises,
+    log: Contents,
+    /// What is reported as durable.
+    durable: Zxid,
+    /// The history of the leader that is followed.
+    offered: Vec<Txn>,
+    /// How often the log began anew behind a state.
+    installs: usize,
+    /// The transaction at which it is noted that the state is not the leader's, and one that is
+    /// being noted.
+    diverged: Option<Zxid>,
+    marking: Option<Zxid>,
+    /// What a command makes of the log that is under way.
+    change: Option<Contents>,
+}
+
+/// What a log holds.
+#[derive(Clone, Default)]
+struct Contents {
+    /// It begins behind this transaction.
+    base: Zxid,
+    /// What the state at `base` holds, and what is behind it.
+    txns: Vec<Txn>,
+}
+
+impl Contents {
+    fn last(&self) -> Zxid {
+        self.txns.last().map_or(self.base, |txn| txn.zxid.max(self.base))
+    }
+
+    fn cut(&mut self, after: Zxid) {
+        self.txns.retain(|txn| txn.zxid <= after);
+    }
+
+    /// Whether a start has found this: a log that ends with `last`, and the state that it makes,
+    /// which ends before a transaction that does not fit it.
+    fn is_at(&self, (last, misfit): (Zxid, Option<Zxid>), db: &Database) -> bool {
+        let fitting = self.txns.iter().take_while(|txn| misfit.is_none_or(|it| txn.zxid < it));
+        let mut expected = empty_database();
+        for txn in fitting.filter(|_| self.last() == last) {
+            if expected.try_apply(txn, Interest::None).is_err() {
+                return false;
+            }
+        }
+        let is_same = expected.tree.digest() == db.tree.digest();
+        self.last() == last && is_same && expected.sessions().eq(db.sessions())
+    }
+}
+
+impl MemberRecord {
+    /// Everything that the member has, with what is not durable.
+    pub(crate) fn txns(&self) -> &[Txn] {
+        &self.log.txns
+    }
+
+    /// As that, up to a transaction.
+    pub(crate) fn txns_until(&self, zxid: Zxid) -> Vec<Txn> {
+        let count = self.log.txns.partition_point(|txn| txn.zxid <= zxid);
+        self.log.txns[..count].to_vec()
+    }
+
+    /// How often the log began anew behind a state.
+    pub(crate) fn installs(&self) -> usize {
+        self.installs
+    }
+
+    /// A leader sends its history, committed up to `end`.
+    pub(crate) fn offered(&mut self, history: Vec<Txn>, end: Option<Zxid>) {
+        self.offered = history;
+        self.promises.offered(end.unwrap_or_default());
+    }
+
+    /// A transaction goes to the log.
+    pub(crate) fn learned(&mut self, txn: Txn) {
+        self.log.txns.push(txn);
+    }
+
+    /// It does not.
+    pub(crate) fn unlearned(&mut self) {
+        self.log.txns.pop();
+    }
+
+    /// The log has reported what is durable.
+    pub(crate) fn flushed(&mut self, durable: Zxid) {
+        self.durable = durable;
+    }
+
+    /// What is reported as durable.
+    pub(crate) fn durable(&self) -> Zxid {
+        self.durable
+    }
+
+    /// The log was given a command.
+    pub(crate) fn commanded(&mut self, command: LogCommand) {
+        match command {
+            LogCommand::Cut { after, committed } => {
+                assert!(after >= committed, "what is committed is cut");
+                let mut contents = self.log.clone();
+                contents.cut(after);
+                self.change = Some(contents);
+            }
+            LogCommand::Install { zxid, committed } => {
+                assert!(zxid >= committed, "what is committed is replaced by less");
+                let mut contents = Contents { base: zxid, txns: self.offered.clone() };
+                contents.cut(zxid);
+                self.change = Some(contents);
+            }
+            LogCommand::Save(epochs) => self.promises.saving(epochs, self.durable),
+            LogCommand::MarkDiverged(zxid) => self.marking = Some(zxid),
+        }
+    }
+
+    /// The log has reported what came of it.
+    pub(crate) fn executed(&mut self, event: LogEvent) {
+        match event {
+            LogEvent::Cut(last) | LogEvent::Installed(last) => {
+                if let LogEvent::Installed(_) = event {
+                    self.installs += 1;
+                    self.diverged = None;
+                }
+                self.log = self.change.take().expect("a change was under way");
+                assert_eq!(self.log.last(), last, "the log ends elsewhere");
+                self.durable = last;
+                self.promises.log_ends(last);
+            }
+            LogEvent::CutTooFar(_) | LogEvent::NotInstalled(_) => self.change = None,
+            LogEvent::Saved(epochs) => self.promises.saved(epochs),
+            LogEvent::MarkedDiverged(zxid) => (self.diverged, self.marking) = (Some(zxid), None),
+            LogEvent::Flushed(_) => unreachable!("it is no command's"),
+        }
+    }
+
+    /// A process has started and has recovered this.
+    /// The epochs are those on the disk, and those with what the log says.
+    pub(crate) fn recovered(
+        &mut self,
+        (last, diverged): (Zxid, Option<Zxid>),
+        db: &Database,
+        epochs: (Epochs, Epochs),
+    ) {
+        let misfit = diverged.filter(|_| db.applied() < last);
+        assert!(db.applied() == last || misfit.is_some(), "the state is not that of the log");
+        let change = self.change.take();
+        let mut as_was = self.log.clone();
+        as_was.cut(last);
+        // Only an install erases the note, which may leave the log as it was.
+        let is_forgotten = self.diverged.is_some() && diverged.is_none();
+        if last >= self.durable && !is_forgotten && as_was.is_at((last, misfit), db) {
+            self.log = as_was;
+        } else if let Some(changed) = change.filter(|changed| changed.is_at((last, misfit), db)) {
+            self.log = changed;
+            self.promises.log_ends(last);
+        } else {
+            let (durable, end) = (self.durable, self.log.last());
+            panic!(
+                "a log with {durable} durable and {end} at its end, noted as not the leader's from \
+                 {:?} on, is found to end with {last}, noted from {diverged:?} on",
+                self.diverged
+            );
+        }
+        self.durable = last;
+        (self.diverged, self.marking) = (diverged, None);
+        self.promises.restarted(epochs, last);
+    }
+}

@@ -1,0 +1,180 @@
+//! Is every reply what the state at its zxid says, byte by byte? A model of the committed history
+//! moves on with the replies of one client.
+
+use ringkeeper_engine::client::Reply;
+use ringkeeper_engine::database::{Database, Interest, OpResult};
+use ringkeeper_engine::op::{OpSpec, Reading, read, write_reply};
+use ringkeeper_engine::txn::Txn;
+use ringkeeper_engine::wire::header::ReplyHeader;
+use ringkeeper_engine::wire::opcode::op;
+use ringkeeper_engine::wire::{Id, Reader};
+use ringkeeper_engine::{Code, SessionId, Zxid};
+
+use super::super::server::{database_of, empty_database, op_settings};
+use super::watches::{Held, SeenEvent, Watches};
+
+/// What a reply was about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Checked {
+    /// A write, whose transaction has the zxid of the reply.
+    Write,
+    /// Something else.
+    Other,
+}
+
+/// The state as one connection knows it, moved on by its replies.
+pub(crate) struct Model {
+    db: Database,
+    result: Option<OpResult>,
+    ids: Vec<Id>,
+    watches: Watches,
+}
+
+impl Model {
+    /// A client that has seen nothing.
+    pub(crate) fn new() -> Model {
+        Model {
+            db: empty_database(),
+            result: None,
+            ids: vec![Id { scheme: "ip".into(), id: "127.0.0.1".into() }],
+            watches: Watches::new(),
+        }
+    }
+
+    /// The watches, and the events that they must have made.
+    pub(crate) fn watches(&mut self) -> &mut Watches {
+        &mut self.watches
+    }
+
+    /// The connection has gone, and its watches with it; the client remembers them.
+    pub(crate) fn reconnect(&mut self) -> Held {
+        self.watches.reconnect()
+    }
+
+    /// The events that must have arrived by now.
+    pub(crate) fn take_expected(&mut self) -> Vec<SeenEvent> {
+        self.watches.take_expected()
+    }
+
+    /// As [`Model::take_expected`] for a connection that is gone, and on which events up to a zxid
+    /// have arrived. The model stays where the replies were: the next connection may be to a server
+    /// that is behind the events.
+    pub(crate) fn take_expected_until(&mut self, zxid: i64, history: &[Txn]) -> Vec<SeenEvent> {
+        let begin = history.partition_point(|txn| txn.zxid <= self.db.applied());
+        let behind = history[begin..].iter().take_while(|txn| txn.zxid.to_wire() <= zxid);
+        let behind: Vec<&Txn> = behind.collect();
+        if !behind.is_empty() {
+            let mut db = database_of(&history[..begin]);
+            for txn in behind {
+                self.watches.fire(&db.apply(txn, Interest::Watched));
+            }
+        }
+        self.watches.take_expected()
+    }
+
+    /// The state's digest.
+    pub(crate) fn digest(&self) -> u64 {
+        self.db.tree.digest()
+    }
+
+    /// Moves on to a zxid: applies what lies between and notes which watches fire.
+    pub(crate) fn advance(&mut self, zxid: i64, history: &[Txn]) {
+        while self.db.applied().to_wire() < zxid {
+            let applied = self.db.applied();
+            let next = history.partition_point(|txn| txn.zxid <= applied);
+            let txn = history.get(next).expect("the server showed a zxid that it never applied");
+            let applied = self.db.apply(txn, Interest::Watched);
+            self.watches.fire(&applied);
+            self.result = Some(applied.result);
+        }
+    }
+
+    /// Compares a reply with what the state at its zxid says; the model is there already.
+    pub(crate) fn check(
+        &mut self,
+        session: SessionId,
+        record: &[u8],
+        reply: &Reply<'_, Vec<u8>>,
+        history: &[Txn],
+    ) -> Checked {
+        let (applied, at) = (self.db.applied().to_wire(), reply.zxid);
+        assert_eq!(applied, at, "a reply shows an older state than what came before it");
+        let header = ReplyHeader { xid: reply.xid, zxid: reply.zxid, err: reply.err };
+        match reply.op {
+            code if OpSpec::of(code).is_read() => self.check_read(session, record, reply),
+            op::SYNC => assert_eq!(reply.body.0, record, "sync echoes its path"),
+            op::ADD_WATCH | op::REMOVE_WATCHES | op::CHECK_WATCHES => {
+                self.watches.check(record, reply);
+            }
+            op::SET_WATCHES2 => self.watches.set_again(record, &self.db.tree),
+            op::WHO_AM_I => assert_eq!(reply.err, 0),
+            _ => return self.check_write(session, header, reply, history),
+        }
+        Checked::Other
+    }
+
+    fn check_read(&mut self, session: SessionId, record: &[u8], reply: &Reply<'_, Vec<u8>>) {
+        let settings = op_settings();
+        let (tree, ids) = (&self.db.tree, &self.ids[..]);
+        let reading = Reading { tree, settings: &settings, ids, session };
+        let mut body = Vec::new();
+        let done = read(reply.op, &mut Reader::new(record), reading, &mut body);
+        assert_eq!(reply.err, done.code.to_wire(), "the code of a read at {:#x}", reply.zxid);
+        let (found, expected) = (ordered(reply.op, reply.body.0), ordered(reply.op, &body));
+        assert_eq!(found, expected, "the body of a read at {:#x}", reply.zxid);
+        if let Some((path, kind)) = done.watch {
+            self.watches.add_one_shot(&path, kind, done.code);
+        }
+    }
+
+    /// A write's reply carries its own zxid: it comes right behind its own transaction.
+    fn check_write(
+        &mut self,
+        session: SessionId,
+        header: ReplyHeader,
+        reply: &Reply<'_, Vec<u8>>,
+        history: &[Txn],
+    ) -> Checked {
+        if header.err == Code::SystemError.to_wire() {
+            return Checked::Other;
+        }
+        let zxid = Zxid::from_wire(header.zxid);
+        let found = history.binary_search_by_key(&zxid, |txn| txn.zxid);
+        let txn = &history[found.expect("a write has the zxid of a transaction")];
+        let asked = (session, header.xid);
+        assert_eq!(
+            (txn.session, txn.cxid),
+            asked,
+            "a write is answered at its own zxid: {header:?}"
+        );
+        let result = self.result.as_ref().expect("a transaction was applied");
+        let mut body = Vec::new();
+        let code = match result {
+            OpResult::Refused(code) => *code,
+            OpResult::SessionClosed => Code::Ok,
+            result => {
+                let shape = OpSpec::of(reply.op).reply_shape().expect("it is a write");
+                write_reply(shape, result, &mut body);
+                Code::Ok
+            }
+        };
+        assert_eq!(header.err, code.to_wire(), "the code of the write at {:#x}", header.zxid);
+        assert_eq!(reply.body.0, body, "the body of the write at {:#x}", header.zxid);
+        Checked::Write
+    }
+}
+
+/// The body of a read, with names in their order: a state that was received lists the same ones in
+/// another order.
+fn ordered(op_code: i32, body: &[u8]) -> (Vec<String>, &[u8]) {
+    let is_list = [op::GET_CHILDREN, op::GET_CHILDREN2, op::GET_EPHEMERALS].contains(&op_code);
+    if !is_list || body.is_empty() {
+        return (Vec::new(), body);
+    }
+    let mut reader = Reader::new(body);
+    let count = reader.int().expect("a list has a count");
+    let name = |_| reader.string().expect("a name").into_owned();
+    let mut names: Vec<String> = (0..count).map(name).collect();
+    names.sort_unstable();
+    (names, reader.rest())
+}

@@ -1,0 +1,75 @@
+//! The link of a node to its leader, and a record of what the node learns over it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use ringkeeper_engine::Zxid;
+use ringkeeper_replication::learner::FollowedLeader;
+use ringkeeper_replication::node::LeaderPort;
+use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
+
+use super::check::recovery::MemberRecord;
+
+/// A followed leader whose transactions are recorded.
+pub(crate) struct RecordedLeader {
+    /// The product's.
+    pub(crate) leader: FollowedLeader,
+    record: Rc<RefCell<MemberRecord>>,
+    is_learning: bool,
+}
+
+impl RecordedLeader {
+    /// Records what is learned.
+    pub(crate) fn new(leader: FollowedLeader, record: Rc<RefCell<MemberRecord>>) -> RecordedLeader {
+        RecordedLeader { leader, record, is_learning: false }
+    }
+}
+
+impl AsMut<FollowedLeader> for RecordedLeader {
+    fn as_mut(&mut self) -> &mut FollowedLeader {
+        &mut self.leader
+    }
+}
+
+impl LeaderPort for RecordedLeader {
+    fn receive(&mut self) -> Option<LeaderEvent> {
+        let event = self.leader.receive()?;
+        self.is_learning = false;
+        if let LeaderEvent::Learned(entry) = &event {
+            self.record.borrow_mut().learned(entry.txn.clone());
+            self.is_learning = true;
+        }
+        Some(event)
+    }
+
+    fn has_events(&self) -> bool {
+        self.leader.has_events()
+    }
+
+    fn send(&mut self, packets: &mut Vec<u8>) {
+        self.leader.send(packets);
+    }
+
+    fn sessions(&mut self, changes: &mut Vec<SessionAttachment>) {
+        self.leader.sessions(changes);
+    }
+
+    fn flushed(&mut self, durable: Zxid) {
+        self.leader.flushed(durable);
+    }
+
+    fn space(&mut self, space: LogSpace) {
+        self.leader.space(space);
+    }
+
+    fn fault(&mut self, fault: LeaderFault) {
+        if std::mem::take(&mut self.is_learning) {
+            self.record.borrow_mut().unlearned();
+        }
+        self.leader.fault(fault);
+    }
+
+    fn diverged(&mut self, divergence: Divergence) {
+        self.leader.diverged(divergence);
+    }
+}
