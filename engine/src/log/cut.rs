@@ -40,6 +40,8 @@ pub(super) struct Cut {
     traces_end: usize,
     /// The checksum of the record before the end.
     chain: u32,
+    /// Whether a record behind the cut was met, in this segment.
+    meets_later: bool,
 }
 
 impl<D: Directory> Log<D> {
@@ -60,6 +62,7 @@ impl<D: Directory> Log<D> {
             return Ok(self.last);
         }
         let cut = Cut::plan(&self.dirs, &self.identity, after)?;
+        cut.check_end(&self.dirs, self.last)?;
         assert!(cut.last >= committed, "the log holds everything that is committed");
         self.failed = true;
         self.gauge.shared.feeds.end_history();
@@ -92,6 +95,17 @@ pub(super) fn resume<D: Directory>(
 }
 
 impl Cut {
+    /// The log goes on behind the cut. Where nothing of that was met, it is damaged before the cut,
+    /// and what would be called its end is not.
+    fn check_end<D: Directory>(&self, dirs: &Dirs<D>, durable: Zxid) -> Result<(), Refusal> {
+        if self.meets_later || !self.later.is_empty() {
+            return Ok(());
+        }
+        let file = dirs.log.path_of(&header::name(self.header.first));
+        let (offset, why) = (self.end as u64, Proof::Durable(durable));
+        Err(Refusal::Damaged { file, offset, last: self.last, why })
+    }
+
     /// Reads, and changes nothing. Only the segments behind the cut and the one that holds it are
     /// looked at: a purge may remove older ones meanwhile.
     fn plan<D: Directory>(
@@ -155,7 +169,8 @@ impl Cut {
             return Err(Refusal::Damaged { file, offset, last, why });
         }
         let traces_end = tail.traces_end.unwrap_or(end).max(scan.end);
-        Ok(Cut { last, later: Vec::new(), header, high_water, end, traces_end, chain })
+        let (later, meets_later) = (Vec::new(), at.is_some());
+        Ok(Cut { last, later, header, high_water, end, traces_end, chain, meets_later })
     }
 
     /// Removes what is behind the cut. Returns where the log ends.
