@@ -260,14 +260,14 @@ fn cut_of_a_log_damaged_before_it_is_refused() {
 }
 
 /// Found by the simulator, seed 20595: a start reads the log behind the newest snapshot only, so a
-/// bit that has rotted before it is met by the cut first. In the newest segment nothing follows that
-/// would prove the damage, but the log knows where it ends.
+/// bit that has rotted before it is met by the cut first. In the newest segment nothing follows
+/// that would prove the damage, but the log knows where it ends.
 #[test]
 fn cut_within_the_newest_segment_takes_no_damage_for_the_end() {
     let (disk, mut world) = (MemoryDisk::new(1), World::default());
     let mut server = history(&mut world, &disk);
-    let (newest, name) =
-        segments(&disk).into_iter().map(|name| (first(&name), name)).max().unwrap();
+    let all = segments(&disk).into_iter().map(|name| (first(&name), name));
+    let (newest, name) = all.max().unwrap();
     let last = server.recovered.log.last();
     assert!(newest + 2 < last.0, "it holds some records");
     let mut damaged = disk.contents(&name).unwrap();
