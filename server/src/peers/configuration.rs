@@ -50,16 +50,15 @@ impl Configuration {
     /// Who votes after a change that is applied now.
     pub(super) fn take_change(&mut self, view: &View) -> Option<Vec<Member>> {
         let zxid = self.changing?;
-        let named = {
-            let db = view.read();
-            if db.applied() < zxid {
-                return None;
-            }
-            let node = db.tree.find(CONFIG_NODE).expect("every tree has it");
-            self.parse(std::str::from_utf8(db.tree.data(node)?).ok()?)
-        };
+        let db = view.read();
+        if db.applied() < zxid {
+            return None;
+        }
+        // Whatever it says, it is looked at once.
         self.changing = None;
-        self.take(named?)
+        let node = db.tree.find(CONFIG_NODE).expect("every tree has it");
+        let named = self.parse(&String::from_utf8_lossy(db.tree.data(node)?))?;
+        self.take(named)
     }
 
     fn parse(&self, text: &str) -> Option<NamedMembers> {
@@ -158,6 +157,19 @@ mod tests {
         assert_eq!(data(&view), before);
         let observers = b"server.1=a:1:2:observer\nversion=7";
         assert_eq!(configuration.adopt(Some(observers), &view), None);
+    }
+
+    #[test]
+    fn change_that_cannot_be_read_is_looked_at_once() {
+        let (mut configuration, view) = parts();
+        let zxid = Zxid::new(1, 1);
+        configuration.changes_at(zxid);
+        let (path, data) = (CONFIG_NODE.into(), Some(b"\xff"[..].into()));
+        let body = TxnBody::SetData { path, data, version: -1 };
+        let (session, time) = (SessionId(1), Millis(0));
+        view.write().apply(&Txn { session, cxid: 0, zxid, time, body }, Interest::None);
+        assert_eq!(configuration.take_change(&view), None);
+        assert_eq!(configuration.changing, None);
     }
 
     #[test]
