@@ -18,7 +18,7 @@ mod lost_leaders;
 #[path = "observer/member.rs"]
 mod member;
 mod program;
-#[path = "observer/state_bytes.rs"]
+#[path = "../../replication/sim/state_bytes.rs"]
 mod state_bytes;
 #[path = "observer/strange_elections.rs"]
 mod strange_elections;

@@ -4,7 +4,6 @@ mod member;
 mod parts;
 mod throttles;
 
-use self::member::MemberSources;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use ringkeeper_engine::snapshot::LastStart;
 use ringkeeper_replication::learner::LearnerPosition;
 use ringkeeper_replication::node::{MailboxLimits, World};
 
+use self::member::MemberSources;
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
 use crate::admin::{Admin, NodeReporter, ReportSources, ServerFacts, ShardReporter, Startup};

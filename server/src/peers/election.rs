@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use super::connector::Connector;
 use super::logged_once::LoggedOnce;
-use crate::config::{Member, PeerRole};
+use crate::config::{Member, PeerAddress, PeerRole};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 8 << 10;
@@ -164,9 +164,8 @@ impl Election {
         let local = stream.local_addr().map(|address| address.ip().to_string());
         let addresses = own.addresses.iter().map(|address| {
             let known = if address.is_wildcard() { local.as_ref().ok() } else { None };
-            let host = known.unwrap_or(&address.host);
-            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-            format!("{host}:{}", address.election_port).into()
+            let host = known.unwrap_or(&address.host).clone();
+            PeerAddress { host, ..address.clone() }.election().into()
         });
         let addresses: Vec<Box<str>> = addresses.collect();
         let protocol =
