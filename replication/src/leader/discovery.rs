@@ -94,14 +94,15 @@ impl Leadership {
             return Err(LearnerEnd::Unexpected("ACKEPOCH"));
         }
         state.phase = LearnerPhase::Promised(last);
-        state.has_promised = current.is_some();
+        let voter = state.voter();
         let current = current.and_then(|epoch| u32::try_from(epoch).ok());
-        if let (Some(voter), Some(epoch)) = (state.voter(), current)
-            && is_open
-            && (epoch, last) > own
-        {
-            self.step_down(StepDown::Behind { voter, epoch, zxid: last });
-            return Ok(());
+        // One that had promised the epoch before may have done so to another leader.
+        if let (Some(voter), Some(epoch)) = (voter, current) {
+            if is_open && (epoch, last) > own {
+                self.step_down(StepDown::Behind { voter, epoch, zxid: last });
+                return Ok(());
+            }
+            self.promised.insert(voter);
         }
         if !is_open {
             self.synchronize(link, last);
@@ -121,7 +122,7 @@ impl Leadership {
         match self.phase {
             LeaderPhase::Discovering => self.choose_epoch(),
             LeaderPhase::Promised => {
-                if self.is_quorum(|state| state.has_promised) {
+                if 1 + self.promised.len() > self.settings.voters.len() / 2 {
                     self.phase = LeaderPhase::Saving;
                     let (promised, current) = (self.epoch, self.epoch);
                     self.tasks.push_back(LeaderTask::Save(Epochs { promised, current }));

@@ -123,6 +123,8 @@ pub struct Leadership {
     /// The end of the history that the epoch begins with.
     pub(super) history: Zxid,
     pub(super) links: BTreeMap<LinkId, LearnerState>,
+    /// The voters that have promised the epoch to this leader, over whatever connection.
+    pub(super) promised: BTreeSet<ServerId>,
     pub(super) window: TxnWindow,
     /// What is proposed and not committed, and its bytes.
     pub(super) pending: VecDeque<TxnChunk>,
@@ -164,6 +166,7 @@ impl Leadership {
             recovered: saved.recovered(last),
             history: last,
             links: BTreeMap::new(),
+            promised: BTreeSet::new(),
             window,
             pending: VecDeque::new(),
             pending_bytes: 0,

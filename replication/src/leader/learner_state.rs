@@ -40,8 +40,6 @@ pub(super) struct LearnerState {
     pub(super) kind: LearnerKind,
     /// The epoch that it had promised when it came.
     pub(super) promised: u32,
-    /// It has promised the leader's epoch with ACKEPOCH, and not before.
-    pub(super) has_promised: bool,
     /// When it was heard of, or took bytes of what it lacks, last.
     pub(super) heard: Millis,
     /// The last round of pings that it has answered.
@@ -67,7 +65,6 @@ impl LearnerState {
             server: None,
             kind: LearnerKind::Observer,
             promised: 0,
-            has_promised: false,
             heard: now,
             answered: 0,
             sent: Zxid::ZERO,

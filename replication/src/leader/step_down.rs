@@ -30,6 +30,8 @@ pub enum StepDown {
     },
     /// There is no later epoch, or no zxid left in this one.
     EpochUsedUp,
+    /// This server's own state is not the one that its log makes.
+    Diverged,
     /// It was requested: the server stops, or its disk is full.
     HandedOver,
 }
@@ -55,6 +57,7 @@ impl fmt::Display for StepDown {
                 voter.0
             ),
             StepDown::EpochUsedUp => f.write_str("the zxids of the epoch are used up"),
+            StepDown::Diverged => f.write_str("the state of this server does not fit its log"),
             StepDown::HandedOver => f.write_str("leadership is handed over"),
         }
     }

@@ -251,7 +251,6 @@ impl FollowedLeader {
         self.link = None;
         self.events.reset(position.last);
         self.begin = position;
-        self.offers_nothing = false;
     }
 
     fn wants_packets(&self) -> bool {

@@ -99,7 +99,11 @@ impl Member {
         if !is_open {
             return self.attempt_failed(joining);
         }
-        assert!(self.followed.can_connect(), "nothing is learned between an election and a link");
+        if !self.followed.can_connect() {
+            // The state has turned out not to be the one that the log makes.
+            self.actions.push_back(MemberAction::HangUp);
+            return self.rest(0);
+        }
         self.role = Role::Following(leader);
         (self.heard, self.has_served) = (now, false);
         // Without anything to vouch for it is no voter: its acknowledgements would count for what

@@ -90,6 +90,10 @@ impl Member {
     }
 
     fn on_elected(&mut self, elected: Elected) {
+        if !self.followed.can_connect() {
+            // The state has turned out not to be the one that the log makes.
+            return self.rest(0);
+        }
         match elected.role {
             ElectedRole::Follow(leader) => self.found(leader),
             ElectedRole::Lead => {

@@ -4,7 +4,7 @@ use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::Group;
 
 use super::Member;
-use crate::leader::{Acknowledgement, LearnerEvent, ToLearners};
+use crate::leader::{Acknowledgement, LearnerEvent, StepDown, ToLearners};
 use crate::node::LeaderPort;
 use crate::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
 
@@ -44,6 +44,9 @@ impl LeaderPort for Member {
 
     fn diverged(&mut self, divergence: Divergence) {
         assert!(!self.is_node_leading, "a leader's state does not fit what it has ordered");
+        if let Some(leadership) = &mut self.leadership {
+            leadership.step_down(StepDown::Diverged);
+        }
         self.followed.diverged(divergence);
     }
 }
