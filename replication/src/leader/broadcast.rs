@@ -61,18 +61,24 @@ impl Leadership {
         }
         assert!(upto <= self.window.last(), "{upto} was never proposed");
         let after = std::mem::replace(&mut self.committed, upto);
-        let any = |kind| self.links.values().any(|state| state.is_live() && state.kind == kind);
-        let commits = any(LearnerKind::Follower).then(|| commits(&self.pending, after, upto));
-        let informs = any(LearnerKind::Observer).then(|| informs(&self.pending, after, upto));
+        let (mut commit_all, mut inform_all) = (None, None);
         for state in self.links.values_mut().filter(|state| state.is_live()) {
-            let bytes = match state.kind {
-                LearnerKind::Follower => &commits,
-                LearnerKind::Observer => {
-                    state.sent = upto;
-                    &informs
+            match state.kind {
+                LearnerKind::Follower if state.is_cumulative => {
+                    state.send(&LeaderPacket::Commit { zxid: upto });
                 }
-            };
-            state.out.shared(bytes.clone().expect("it was made for this kind"));
+                LearnerKind::Follower => {
+                    let bytes =
+                        commit_all.get_or_insert_with(|| commits(&self.pending, after, upto));
+                    state.out.shared(bytes.clone());
+                }
+                LearnerKind::Observer => {
+                    let bytes =
+                        inform_all.get_or_insert_with(|| informs(&self.pending, after, upto));
+                    state.out.shared(bytes.clone());
+                    state.sent = upto;
+                }
+            }
         }
         while let Some(first) = self.pending.front()
             && first.last <= upto
