@@ -7,6 +7,7 @@
 //! through the same steps.
 
 mod admission;
+pub mod election;
 pub mod leader;
 pub mod learner;
 pub mod node;
