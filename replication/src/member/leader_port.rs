@@ -29,7 +29,8 @@ impl LeaderPort for Member {
     }
 
     fn flushed(&mut self, durable: Zxid) {
-        if !self.is_node_leading {
+        // What a leader has ordered is not of the link before.
+        if self.leadership.is_none() {
             self.followed.flushed(durable);
         }
     }
@@ -48,5 +49,42 @@ impl LeaderPort for Member {
             leadership.step_down(StepDown::Diverged);
         }
         self.followed.diverged(divergence);
+    }
+
+    fn learner_events(&mut self, out: &mut Vec<LearnerEvent>) {
+        if let Some(leadership) = &mut self.leadership {
+            leadership.take_events(EVENTS_MAX, out);
+        }
+    }
+
+    fn has_learner_events(&self) -> bool {
+        self.is_node_leading && self.leadership.as_ref().is_some_and(|it| it.has_events())
+    }
+
+    fn next_ack(&mut self) -> Option<Acknowledgement> {
+        if !self.is_node_leading {
+            return None;
+        }
+        self.leadership.as_mut().and_then(|leadership| leadership.next_ack())
+    }
+
+    fn has_acks(&self) -> bool {
+        self.is_node_leading && self.leadership.as_ref().is_some_and(|it| it.has_acks())
+    }
+
+    fn has_capacity(&self) -> bool {
+        self.leadership.as_ref().is_none_or(|leadership| leadership.has_capacity())
+    }
+
+    fn proposed(&mut self, group: &Group) {
+        let leadership = self.leadership.as_mut().expect("the node leads");
+        leadership.propose(group);
+    }
+
+    fn to_learners(&mut self, out: &mut Vec<ToLearners>) {
+        match &mut self.leadership {
+            Some(leadership) => leadership.answer(out),
+            None => out.clear(),
+        }
     }
 }
