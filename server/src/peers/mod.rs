@@ -4,6 +4,7 @@ pub(crate) mod configuration;
 mod connector;
 pub(crate) mod dialer;
 mod election;
+pub mod feeds;
 pub(crate) mod following;
 mod logged_once;
 mod resolver;
