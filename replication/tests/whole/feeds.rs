@@ -264,6 +264,35 @@ fn beginning_of_an_epoch_is_what_its_first_transaction_follows() {
     assert_eq!(read_all(&later, z(5, 0), z(5, 1)).0, SyncPlan::Diff);
 }
 
+/// The leader took over the state of one that had ordered nothing in its epoch.
+#[test]
+fn leader_whose_log_begins_behind_the_beginning_of_an_epoch_never_has_that_as_a_cut() {
+    let mut leader = LeaderDisk::installed(z(4, 0));
+    let snaps = [Zxid::ZERO, z(1, 3), z(3, 0), z(5, 1), z(5, 0)];
+    for last in snaps {
+        assert_eq!(read_all(&leader, last, z(4, 0)).0, SyncPlan::Snap(z(4, 0)), "{last}");
+    }
+    assert_eq!(read_all(&leader, z(4, 0), z(4, 0)), (SyncPlan::Diff, Vec::new()));
+    leader.extend(&[z(6, 1), z(6, 2)]);
+    for last in [Zxid::ZERO, z(3, 7), z(4, 1), z(5, 1), z(5, 0)] {
+        let (plan, pieces) = read_all(&leader, last, z(6, 2));
+        assert_eq!(plan, SyncPlan::Snap(z(6, 2)), "{last}");
+        let bytes = pieces.concat();
+        let loaded = ringkeeper_engine::zookeeper::load_stream(&bytes[..], z(6, 2), 3).unwrap();
+        let read = loaded.rebuild.finish(0).unwrap();
+        assert_eq!(read.tree.digest(), leader.opened.db.tree.digest());
+    }
+    for (last, behind) in [(z(4, 0), 0), (z(6, 0), 0), (z(6, 1), 1)] {
+        let (plan, pieces) = read_all(&leader, last, z(6, 2));
+        assert_eq!((plan, proposed(&pieces.concat())), (SyncPlan::Diff, all_of(&leader, behind)));
+    }
+    assert_eq!(read_all(&leader, z(6, 3), z(6, 2)).0, SyncPlan::Trunc(z(6, 2)));
+}
+
+fn all_of(leader: &LeaderDisk, behind: usize) -> Vec<Zxid> {
+    leader.history[behind..].iter().map(|txn| txn.zxid).collect()
+}
+
 #[test]
 fn transactions_from_anywhere_to_anywhere_come_in_pieces_with_their_commits() {
     let (all, mut leader) = (long(), LeaderDisk::new(&long()));

@@ -6,7 +6,9 @@ use std::time::Duration;
 use ringkeeper_engine::database::{CommitStatus, Database, Interest};
 use ringkeeper_engine::device::{Membership, MemoryDisk};
 use ringkeeper_engine::log::{Dirs, Group, OpenSettings, Opened, Settings, open};
-use ringkeeper_engine::snapshot::{Block, SnapshotKind, SnapshotRun, begin_writing};
+use ringkeeper_engine::snapshot::{
+    Block, SnapshotKind, SnapshotRun, begin_writing, write_received,
+};
 use ringkeeper_engine::tree::Digest;
 use ringkeeper_engine::txn::{AclList, CreateOp, CreateTxn, NodeKind, Txn, TxnBody};
 use ringkeeper_engine::wire::{Acl, Id};
@@ -73,6 +75,16 @@ impl LeaderDisk {
         let limits = FeedLimits::default();
         let mut leader = LeaderDisk { disk, opened, history: Vec::new(), limits };
         leader.extend(zxids);
+        leader
+    }
+
+    /// One that took over a state at this zxid, of which nothing is in its log.
+    pub(crate) fn installed(zxid: Zxid) -> LeaderDisk {
+        let mut leader = LeaderDisk::new(&[]);
+        leader.opened.db.tree.set_applied(zxid);
+        let directory = leader.opened.identity.directory;
+        write_received(&leader.disk, directory, &mut leader.opened.db).expect("a good disk");
+        leader.opened.recovered.log.install(zxid, Zxid::ZERO).expect("a good disk");
         leader
     }
 
