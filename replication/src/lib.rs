@@ -7,8 +7,10 @@
 //! through the same steps.
 
 mod admission;
+pub mod election;
 pub mod leader;
 pub mod learner;
+pub mod member;
 pub mod node;
 mod plant;
 mod replica;

@@ -6,7 +6,7 @@ use ringkeeper_engine::limits;
 use ringkeeper_engine::wire::peer::PacketLimits;
 use ringkeeper_replication::LearningSettings;
 use ringkeeper_replication::learner::{
-    FollowLimits, FollowedLeader, Learner, LearnerKind, LearnerPosition,
+    Dialect, FollowLimits, FollowedLeader, Learner, LearnerKind, LearnerPosition,
 };
 use ringkeeper_replication::node::NoLeader;
 
@@ -91,7 +91,7 @@ fn learner(ensemble: &Ensemble) -> Learner {
         PeerRole::Observer => LearnerKind::Observer,
     };
     let config_version = i64::try_from(ensemble.version).unwrap_or(i64::MAX);
-    Learner { kind, server: ensemble.id, config_version }
+    Learner { kind, server: ensemble.id, config_version, dialect: Dialect::ZooKeeper }
 }
 
 /// A leader may take larger records than this server does, so packets are not bounded by them.

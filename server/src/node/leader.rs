@@ -1,6 +1,8 @@
 //! The leader as the node of this server has it: none, or one that it follows.
 
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::log::Group;
+use ringkeeper_replication::leader::{Acknowledgement, LearnerEvent, ToLearners};
 use ringkeeper_replication::learner::FollowedLeader;
 use ringkeeper_replication::node::{LeaderPort, NoLeader};
 use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
@@ -67,6 +69,48 @@ impl LeaderPort for ServerLeader {
         match self {
             ServerLeader::None(none) => none.diverged(divergence),
             ServerLeader::Followed(leader) => leader.diverged(divergence),
+        }
+    }
+
+    fn learner_events(&mut self, out: &mut Vec<LearnerEvent>) {
+        match self {
+            ServerLeader::None(none) => none.learner_events(out),
+            ServerLeader::Followed(leader) => leader.learner_events(out),
+        }
+    }
+
+    fn has_learner_events(&self) -> bool {
+        match self {
+            ServerLeader::None(none) => none.has_learner_events(),
+            ServerLeader::Followed(leader) => leader.has_learner_events(),
+        }
+    }
+
+    fn next_ack(&mut self) -> Option<Acknowledgement> {
+        match self {
+            ServerLeader::None(none) => none.next_ack(),
+            ServerLeader::Followed(leader) => leader.next_ack(),
+        }
+    }
+
+    fn has_acks(&self) -> bool {
+        match self {
+            ServerLeader::None(none) => none.has_acks(),
+            ServerLeader::Followed(leader) => leader.has_acks(),
+        }
+    }
+
+    fn proposed(&mut self, group: &Group) {
+        match self {
+            ServerLeader::None(none) => none.proposed(group),
+            ServerLeader::Followed(leader) => leader.proposed(group),
+        }
+    }
+
+    fn to_learners(&mut self, out: &mut Vec<ToLearners>) {
+        match self {
+            ServerLeader::None(none) => none.to_learners(out),
+            ServerLeader::Followed(leader) => leader.to_learners(out),
         }
     }
 }
