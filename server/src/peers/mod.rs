@@ -6,6 +6,7 @@ pub(crate) mod dialer;
 pub(crate) mod dialer_thread;
 mod election;
 mod election_socket;
+pub mod feeds;
 mod first;
 pub(crate) mod following;
 #[cfg_attr(not(test), expect(dead_code, reason = "a voter is not started yet"))]
