@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use ringkeeper_replication::ZabState;
 use ringkeeper_replication::learner::FollowEnd;
 use ringkeeper_replication::member::MemberEvent;
 
@@ -239,6 +240,10 @@ impl World {
         let process = self.machines[member].process.as_mut().expect("it runs");
         let (events, ends) =
             (std::mem::take(&mut process.events), std::mem::take(&mut process.ends));
+        let port = process.port_ref();
+        let is_synchronized =
+            port.voter().is_none() && port.followed().state() == ZabState::Broadcast;
+        self.machines[member].is_trusted |= is_synchronized;
         for end in ends {
             self.on_end(member, end);
         }

@@ -158,3 +158,21 @@ impl Member {
         self.events.pop_front()
     }
 }
+
+impl AsRef<Member> for Member {
+    fn as_ref(&self) -> &Member {
+        self
+    }
+}
+
+impl AsMut<Member> for Member {
+    fn as_mut(&mut self) -> &mut Member {
+        self
+    }
+}
+
+impl AsMut<FollowedLeader> for Member {
+    fn as_mut(&mut self) -> &mut FollowedLeader {
+        &mut self.followed
+    }
+}
