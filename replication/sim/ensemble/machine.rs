@@ -150,8 +150,8 @@ impl Machine {
             gauge: gauge.clone(),
             seed: HASH_SEED,
             limits: FeedLimits {
-                piece_bytes: 300,
-                first_diff_bytes: self.swarm.first_diff_bytes,
+                piece_bytes: self.swarm.piece_bytes,
+                ..FeedLimits::default()
             },
         });
         let states = DeviceStates::new(StateDisk { disk: disk.clone(), directory, gauge });

@@ -106,6 +106,8 @@ pub(crate) struct World {
     pub(crate) is_quiet: bool,
     /// The members that clients connect to, while only they are to work.
     pub(crate) core: Option<Vec<MemberId>>,
+    /// Whether what happens is printed.
+    pub(crate) is_told: bool,
     pub(crate) met: Met,
 }
 
@@ -148,6 +150,7 @@ impl World {
             is_healed,
             is_quiet: is_healed,
             core: None,
+            is_told: false,
             met: Met::default(),
         };
         world.begin();
@@ -187,6 +190,13 @@ impl World {
             self.on_event(event);
         }
         true
+    }
+
+    /// Prints what happens, where that is wanted.
+    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
+        if self.is_told {
+            eprintln!("{:>12.3} ms  {}", self.now_us() as f64 / 1e3, what());
+        }
     }
 
     pub(crate) fn now_us(&self) -> u64 {
@@ -248,6 +258,7 @@ impl World {
             self.on_end(member, end);
         }
         for event in events {
+            self.tell(|| format!("member {member}: {event:?} {}", self.machines[member].record.borrow().last()));
             match event {
                 MemberEvent::Elected { .. } => self.met.elected += 1,
                 MemberEvent::Established { epoch, last, .. } => {
@@ -281,6 +292,7 @@ impl World {
     }
 
     fn on_end(&mut self, member: MemberId, end: FollowEnd) {
+        self.tell(|| format!("member {member} leaves its leader: {end}"));
         assert!(!end.is_fatal(), "member {member} believes the ensemble to have lost writes: {end}");
         *self.met.ends.entry(kind(&format!("{end:?}"))).or_default() += 1;
     }
