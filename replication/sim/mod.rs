@@ -16,7 +16,6 @@ pub(crate) mod recorded_leader;
 pub(crate) mod runner;
 pub(crate) mod schedule;
 pub(crate) mod server;
-pub(crate) mod state_bytes;
 pub(crate) mod states;
 pub(crate) mod streams;
 pub(crate) mod swarm;

@@ -18,8 +18,6 @@ mod lost_leaders;
 #[path = "observer/member.rs"]
 mod member;
 mod program;
-#[path = "../../replication/sim/state_bytes.rs"]
-mod state_bytes;
 #[path = "observer/strange_elections.rs"]
 mod strange_elections;
 #[path = "observer/strange_leaders.rs"]

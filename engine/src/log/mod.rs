@@ -41,6 +41,7 @@ mod txn_window;
 
 pub use command::{Completion, Flushed, Generation, LogCommand, LogEvent};
 pub use feed::{Feed, FeedError};
+pub use feeds::PurgeHold;
 pub use gauge::{Gauge, LogCapacity, Stats};
 pub use group::Group;
 pub use inspect::{Each, read_log};
@@ -52,7 +53,7 @@ pub use purge::{Purged, Purger};
 pub use queue::{Flush, FlushQueue, Idle, Joined, Task};
 pub use recover::{Recovered, recover};
 pub use refusal::{BadSnapshots, Proof, Refusal};
-pub use reload::reload;
+pub use reload::{reload, reload_unless};
 pub use repair::{Repaired, repair_plan, repair_truncate};
 pub use txn_window::{Coverage, TxnChunk, TxnWindow, WindowLimit};
 

@@ -266,14 +266,14 @@ impl Election {
             ElectedRole::Follow(leader) => (PeerState::Following, leader),
         };
         assert!(self.voters.contains(&leader), "server {} has no vote and cannot lead", leader.0);
-        let zxid = match &self.phase {
-            Phase::Settled(said) if said.vote.leader == leader => said.vote.zxid,
-            Phase::Settled(_) | Phase::Started => Zxid::ZERO,
-            Phase::Looking(looking) => looking.tally.proposal.zxid,
+        let (zxid, round) = match &self.phase {
+            Phase::Settled(said) if said.vote.leader == leader => (said.vote.zxid, said.round),
+            Phase::Settled(_) | Phase::Started => (Zxid::ZERO, self.round),
+            Phase::Looking(looking) => (looking.tally.proposal.zxid, self.round),
         };
         let vote = Vote { epoch, zxid, leader };
         self.elected = None;
-        self.phase = Phase::Settled(VoteNotification { state, vote, round: self.round });
+        self.phase = Phase::Settled(VoteNotification { state, vote, round });
         for server in std::mem::take(&mut self.waiting) {
             self.notify(server);
         }
@@ -297,7 +297,7 @@ impl Election {
         }
     }
 
-    /// The round: that of the last election when there is none.
+    /// The round: that of the last election when there is none. It grows while the process lives.
     pub fn round(&self) -> i64 {
         self.round
     }
@@ -379,7 +379,8 @@ impl Election {
         } else {
             (PeerState::Following, ElectedRole::Follow(vote.leader))
         };
-        self.round = round;
+        // ZooKeeper's goes back to that of the leader; rounds of one process only grow here.
+        self.round = self.round.max(round);
         self.phase = Phase::Settled(VoteNotification { state, vote, round });
         self.elected = Some(Elected { role, epoch: vote.epoch, zxid, round });
         for server in self.waiting.clone() {

@@ -278,14 +278,19 @@ fn numbers_at_their_ends_neither_panic_nor_stop_the_election() {
                 election.on_time(Millis(i64::MAX));
                 election.link_closed(ServerId(1), Millis(i64::MAX));
                 election.link_opened(ServerId(1));
+                election.look(position(4, 5), NOW);
             }
         }
     }
-    election.look(position(u32::MAX, u32::MAX), Millis(i64::MAX));
-    election.hears(1, LOOKING, vote(2, u32::MAX, 1), 1, Millis(i64::MAX));
+    let last = said(LOOKING, vote(1, 4, 1), i64::MAX).to_wire(b"");
+    election.on_notification(ServerId(1), &last, NOW);
     assert_eq!(election.round(), i64::MAX);
+    election.look(position(i32::MAX as u32, u32::MAX), Millis(i64::MAX));
+    assert_eq!(election.round(), i64::MAX, "there is no next one");
     let own = election.vote().unwrap();
-    assert_eq!((own.leader, own.epoch), (ServerId(2), u32::MAX));
+    election.hears(1, LOOKING, own, i64::MAX, Millis(i64::MAX));
+    election.hears(3, LOOKING, own, i64::MAX, Millis(i64::MAX));
+    assert_eq!(election.role(), Some(ElectedRole::Lead));
 }
 
 #[test]

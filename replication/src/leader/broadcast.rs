@@ -8,7 +8,10 @@ use ringkeeper_engine::{Millis, Zxid};
 
 use super::leadership::{LeaderPhase, Leadership};
 use super::learner_state::{LearnerPhase, LearnerState};
-use super::{Acknowledgement, LearnerEnd, LinkId, StepDown, ToLearners};
+use super::{
+    Acknowledgement, CommitForm, LearnerEnd, LinkId, StepDown, ToLearners, commits, informs,
+    proposals,
+};
 use crate::SessionLife;
 use crate::learner::LearnerKind;
 
@@ -20,7 +23,7 @@ impl Leadership {
         let last = chunk.last;
         let is_sent = |state: &LearnerState| state.is_live() && state.kind == LearnerKind::Follower;
         if self.links.values().any(is_sent) {
-            let bytes = proposals(&chunk);
+            let bytes: Arc<[u8]> = proposals(&chunk, 0).into();
             for state in self.links.values_mut().filter(|state| is_sent(state)) {
                 state.out.shared(bytes.clone());
                 state.sent = last;
@@ -61,18 +64,25 @@ impl Leadership {
         }
         assert!(upto <= self.window.last(), "{upto} was never proposed");
         let after = std::mem::replace(&mut self.committed, upto);
-        let any = |kind| self.links.values().any(|state| state.is_live() && state.kind == kind);
-        let commits = any(LearnerKind::Follower).then(|| commits(&self.pending, after, upto));
-        let informs = any(LearnerKind::Observer).then(|| informs(&self.pending, after, upto));
+        let mut commit_all: Option<Arc<[u8]>> = None;
+        let mut inform_all = None;
         for state in self.links.values_mut().filter(|state| state.is_live()) {
-            let bytes = match state.kind {
-                LearnerKind::Follower => &commits,
-                LearnerKind::Observer => {
-                    state.sent = upto;
-                    &informs
+            match state.kind {
+                LearnerKind::Follower if state.is_cumulative => {
+                    state.send(&LeaderPacket::Commit { zxid: upto });
                 }
-            };
-            state.out.shared(bytes.clone().expect("it was made for this kind"));
+                LearnerKind::Follower => {
+                    let bytes = commit_all
+                        .get_or_insert_with(|| commits(after, upto, CommitForm::Each).into());
+                    state.out.shared(bytes.clone());
+                }
+                LearnerKind::Observer => {
+                    let bytes =
+                        inform_all.get_or_insert_with(|| inform(&self.pending, after, upto));
+                    state.out.shared(bytes.clone());
+                    state.sent = upto;
+                }
+            }
         }
         while let Some(first) = self.pending.front()
             && first.last <= upto
@@ -178,43 +188,11 @@ impl Leadership {
     }
 }
 
-fn proposals(chunk: &TxnChunk) -> Arc<[u8]> {
-    let mut out = Vec::with_capacity(chunk.bytes.len() + chunk.records * 24);
-    for (zxid, txn) in chunk.txns(0) {
-        LeaderPacket::Proposal { zxid, txn }.encode(&mut out);
-    }
-    out.into()
-}
-
-fn commits<'a>(
+fn inform<'a>(
     chunks: impl IntoIterator<Item = &'a TxnChunk>,
     after: Zxid,
     upto: Zxid,
 ) -> Arc<[u8]> {
-    let mut out = Vec::new();
-    for (zxid, _) in within(chunks, after, upto) {
-        LeaderPacket::Commit { zxid }.encode(&mut out);
-    }
-    out.into()
-}
-
-fn informs<'a>(
-    chunks: impl IntoIterator<Item = &'a TxnChunk>,
-    after: Zxid,
-    upto: Zxid,
-) -> Arc<[u8]> {
-    let mut out = Vec::new();
-    for (zxid, txn) in within(chunks, after, upto) {
-        LeaderPacket::Inform { zxid, txn }.encode(&mut out);
-    }
-    out.into()
-}
-
-fn within<'a>(
-    chunks: impl IntoIterator<Item = &'a TxnChunk>,
-    after: Zxid,
-    upto: Zxid,
-) -> impl Iterator<Item = (Zxid, &'a [u8])> {
-    let txns = chunks.into_iter().flat_map(|chunk| chunk.txns(0));
-    txns.skip_while(move |(zxid, _)| *zxid <= after).take_while(move |(zxid, _)| *zxid <= upto)
+    let parts: Vec<Vec<u8>> = chunks.into_iter().map(|chunk| informs(chunk, after, upto)).collect();
+    parts.concat().into()
 }

@@ -3,7 +3,7 @@
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::Epochs;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerInfo, PROTOCOL_VERSION};
+use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerInfo, PROTOCOL_VERSION, PeerExtension};
 
 use super::leadership::{LeaderPhase, LeaderTask, Leadership};
 use super::learner_state::{LearnerPhase, LearnerState};
@@ -27,10 +27,12 @@ impl Leadership {
         if learner.config_version > self.settings.config_version {
             return Err(LearnerEnd::LaterConfiguration(learner.config_version));
         }
+        let extension = PeerExtension::read(learner.extension).map_err(LearnerEnd::Malformed)?;
         let server = self.identify(kind, learner.sid)?;
         self.replace(link, server)?;
         let state = self.link(link);
         (state.server, state.kind, state.promised) = (Some(server), kind, promised);
+        state.is_cumulative = extension.cumulative;
         state.phase = LearnerPhase::Introduced;
         if self.epoch != 0 && promised > self.epoch && kind == LearnerKind::Follower {
             // It follows nobody of an earlier epoch any more.
@@ -77,7 +79,11 @@ impl Leadership {
         let zxid = Zxid::new(self.epoch, 0);
         let state = self.link(link);
         state.phase = LearnerPhase::Promising;
-        state.send(&LeaderPacket::LeaderInfo { zxid, protocol: PROTOCOL_VERSION, extension: &[] });
+        state.send(&LeaderPacket::LeaderInfo {
+            zxid,
+            protocol: PROTOCOL_VERSION,
+            extension: PeerExtension::own_bytes(),
+        });
     }
 
     /// ACKEPOCH: the learner has promised the epoch, or had done so before, and says what it has.

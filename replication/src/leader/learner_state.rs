@@ -38,6 +38,8 @@ pub(super) struct LearnerState {
     /// Who it is, once it has said so.
     pub(super) server: Option<ServerId>,
     pub(super) kind: LearnerKind,
+    /// It takes a commit, and gives an acknowledgement, for everything before it.
+    pub(super) is_cumulative: bool,
     /// The epoch that it had promised when it came.
     pub(super) promised: u32,
     /// When it was heard of, or took bytes of what it lacks, last.
@@ -64,6 +66,7 @@ impl LearnerState {
             phase: LearnerPhase::Connected,
             server: None,
             kind: LearnerKind::Observer,
+            is_cumulative: false,
             promised: 0,
             heard: now,
             answered: 0,

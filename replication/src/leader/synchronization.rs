@@ -97,7 +97,11 @@ impl Leadership {
                 // Order: a DIFF announces no more than the feed brings.
                 match plan {
                     SyncPlan::Diff => state.send(&LeaderPacket::Diff { zxid: upto }),
-                    SyncPlan::Trunc(_) | SyncPlan::Snap(_) => self.send_plan(link, plan),
+                    SyncPlan::Trunc(_) => self.send_plan(link, plan),
+                    SyncPlan::Snap(at) => {
+                        state.phase = LearnerPhase::Fed(upto.max(at));
+                        self.send_plan(link, plan);
+                    }
                 }
             }
             FeedEvent::Piece(bytes) => {

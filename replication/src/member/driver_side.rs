@@ -6,7 +6,7 @@ use ringkeeper_engine::session::ServerId;
 use super::role::{Joining, Role};
 use super::{Member, MemberAction, MemberEvent};
 use crate::leader::{LearnerEnd, LinkId};
-use crate::learner::{Learner, LearnerKind, LearnerOffer};
+use crate::learner::{Dialect, Learner, LearnerKind, LearnerOffer};
 
 /// Attempts to connect to a leader, until another one is looked for. It may not know yet that it
 /// leads, or be gone.
@@ -114,7 +114,8 @@ impl Member {
         };
         let (server, config_version) =
             (self.settings.leader.server, self.settings.leader.config_version);
-        self.followed.connect(Learner { kind, server, config_version });
+        let dialect = Dialect::Extended;
+        self.followed.connect(Learner { kind, server, config_version, dialect });
     }
 
     fn hang_up_if(&mut self, is_open: bool) {

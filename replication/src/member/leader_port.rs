@@ -49,4 +49,38 @@ impl LeaderPort for Member {
         }
         self.followed.diverged(divergence);
     }
+
+    fn learner_events(&mut self, out: &mut Vec<LearnerEvent>) {
+        if let Some(leadership) = &mut self.leadership {
+            leadership.take_events(EVENTS_MAX, out);
+        }
+    }
+
+    fn has_learner_events(&self) -> bool {
+        let leadership = self.leadership.as_ref();
+        self.is_node_leading && leadership.is_some_and(|leadership| leadership.has_events())
+    }
+
+    fn next_ack(&mut self) -> Option<Acknowledgement> {
+        let leadership = self.leadership.as_mut().filter(|_| self.is_node_leading)?;
+        leadership.next_ack()
+    }
+
+    fn has_acks(&self) -> bool {
+        let leadership = self.leadership.as_ref();
+        self.is_node_leading && leadership.is_some_and(|leadership| leadership.has_acks())
+    }
+
+    fn proposed(&mut self, group: &Group) {
+        if let Some(leadership) = &mut self.leadership {
+            leadership.propose(group);
+        }
+    }
+
+    fn to_learners(&mut self, out: &mut Vec<ToLearners>) {
+        match &mut self.leadership {
+            Some(leadership) => leadership.answer(out),
+            None => out.clear(),
+        }
+    }
 }

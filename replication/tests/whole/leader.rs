@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ringkeeper_engine::database::{Database, Interest};
+use ringkeeper_engine::log::Group;
 use ringkeeper_engine::op::Write;
 use ringkeeper_engine::sequencer::{Caller, Sequencer};
 use ringkeeper_engine::txn::{Txn, TxnDigest};
@@ -15,6 +16,7 @@ use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::peer::{LearnerPacket, PacketDecoder, PacketLimits};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
+use ringkeeper_replication::leader::{Acknowledgement, LearnerEvent, ToLearners};
 use ringkeeper_replication::node::LeaderPort;
 use ringkeeper_replication::{
     Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment, SessionLife,
@@ -71,6 +73,28 @@ impl LeaderPort for MemoryLeader {
 
     fn diverged(&mut self, divergence: Divergence) {
         self.0.borrow_mut().divergence.get_or_insert(divergence);
+    }
+
+    fn learner_events(&mut self, _: &mut Vec<LearnerEvent>) {}
+
+    fn has_learner_events(&self) -> bool {
+        false
+    }
+
+    fn next_ack(&mut self) -> Option<Acknowledgement> {
+        None
+    }
+
+    fn has_acks(&self) -> bool {
+        false
+    }
+
+    fn proposed(&mut self, _: &Group) {
+        unreachable!("who has a leader proposes nothing");
+    }
+
+    fn to_learners(&mut self, _: &mut Vec<ToLearners>) {
+        unreachable!("who has a leader has no learners");
     }
 }
 

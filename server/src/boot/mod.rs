@@ -18,7 +18,7 @@ use ringkeeper_engine::snapshot::LastStart;
 use ringkeeper_replication::learner::LearnerPosition;
 use ringkeeper_replication::node::{MailboxLimits, World};
 
-use self::member::MemberSources;
+use self::member::{MemberSources, PeerThread};
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
 use crate::admin::{Admin, NodeReporter, ReportSources, ServerFacts, ShardReporter, Startup};
@@ -34,7 +34,6 @@ use crate::node::reporting::NodeParts;
 use crate::node::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
 use crate::node::view::View;
 use crate::node::waker::Waker;
-use crate::peers::dialer::DialerThread;
 use crate::peers::states::StateStore;
 use crate::peers::status::MemberStatus;
 use crate::shards::descriptors::{self, connections_max};
@@ -125,7 +124,7 @@ struct Running {
     device: String,
     threads: Vec<JoinHandle<()>>,
     probe: Option<LogProbe>,
-    dialing: Option<DialerThread>,
+    peers: PeerThread,
     _locks: Vec<DirectoryLock>,
     fused: bool,
     admin: Admin,
@@ -190,7 +189,7 @@ impl Running {
             last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
         };
         let store = snapshot_parts.state_store(settings, seed);
-        let member = MemberSources { view: view.clone(), clock, waker };
+        let member = MemberSources { view: view.clone(), clock, waker, stop: stop.flag.clone() };
         let member = member::start(settings, (position, store), member)?;
         let world = World::<ServerPorts> {
             clock,
@@ -209,7 +208,7 @@ impl Running {
         let mut threads = vec![snapshotter.start()?, committing];
         threads.push(prepare_segments(recovered.preparer, stop.over.clone())?);
         let node = NodeParts {
-            driver: NodeDriver::new(replica, node_settings, world, member.following),
+            driver: NodeDriver::new(replica, node_settings, world, member.peers),
             reporter: NodeReporter::new(admin.coordinator.clone()),
         };
         let parts = attach_node(node, rings, is_fused(count), stop, &mut threads)?;
@@ -222,7 +221,7 @@ impl Running {
             device: choice.words,
             threads,
             probe,
-            dialing: member.dialing,
+            peers: member.thread,
             _locks: directories.locks,
             fused: is_fused(count),
             admin,
@@ -297,7 +296,7 @@ impl Running {
         join(shards);
         admin.stop();
         stop.end();
-        drop(self.dialing);
+        drop(self.peers);
         join(threads);
         self.audit.into_iter().for_each(AuditLog::finish);
         tracing::info!("stopped");

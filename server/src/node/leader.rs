@@ -2,6 +2,8 @@
 //! finds out who leads.
 
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::log::Group;
+use ringkeeper_replication::leader::{Acknowledgement, LearnerEvent, ToLearners};
 use ringkeeper_replication::learner::FollowedLeader;
 use ringkeeper_replication::member::Member;
 use ringkeeper_replication::node::{LeaderPort, NoLeader};
@@ -79,6 +81,54 @@ impl LeaderPort for ServerLeader {
             ServerLeader::None(none) => none.diverged(divergence),
             ServerLeader::Followed(leader) => leader.diverged(divergence),
             ServerLeader::Member(member) => member.diverged(divergence),
+        }
+    }
+
+    fn learner_events(&mut self, out: &mut Vec<LearnerEvent>) {
+        match self {
+            ServerLeader::None(none) => none.learner_events(out),
+            ServerLeader::Followed(leader) => leader.learner_events(out),
+            ServerLeader::Member(member) => member.learner_events(out),
+        }
+    }
+
+    fn has_learner_events(&self) -> bool {
+        match self {
+            ServerLeader::None(none) => none.has_learner_events(),
+            ServerLeader::Followed(leader) => leader.has_learner_events(),
+            ServerLeader::Member(member) => member.has_learner_events(),
+        }
+    }
+
+    fn next_ack(&mut self) -> Option<Acknowledgement> {
+        match self {
+            ServerLeader::None(none) => none.next_ack(),
+            ServerLeader::Followed(leader) => leader.next_ack(),
+            ServerLeader::Member(member) => member.next_ack(),
+        }
+    }
+
+    fn has_acks(&self) -> bool {
+        match self {
+            ServerLeader::None(none) => none.has_acks(),
+            ServerLeader::Followed(leader) => leader.has_acks(),
+            ServerLeader::Member(member) => member.has_acks(),
+        }
+    }
+
+    fn proposed(&mut self, group: &Group) {
+        match self {
+            ServerLeader::None(none) => none.proposed(group),
+            ServerLeader::Followed(leader) => leader.proposed(group),
+            ServerLeader::Member(member) => member.proposed(group),
+        }
+    }
+
+    fn to_learners(&mut self, out: &mut Vec<ToLearners>) {
+        match self {
+            ServerLeader::None(none) => none.to_learners(out),
+            ServerLeader::Followed(leader) => leader.to_learners(out),
+            ServerLeader::Member(member) => member.to_learners(out),
         }
     }
 }

@@ -11,10 +11,10 @@ use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::peer::{
     LeaderPacket, LearnerPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits,
 };
+use ringkeeper_engine::zookeeper::write_state;
 
 use crate::ensemble::{Met, Requests, Shared, State};
 use crate::history::Forwarded;
-use crate::state_bytes::put_state;
 
 /// Between two pings.
 const PING: Duration = Duration::from_millis(100);
@@ -225,5 +225,5 @@ pub(crate) fn put_snap(state: &State, out: &mut Vec<u8>) {
     let last = state.history.last();
     let begin = Zxid::new(state.epoch, 0);
     LeaderPacket::Snap { zxid: if last == Zxid::ZERO { begin } else { last } }.encode(out);
-    put_state(&state.history.db, out);
+    write_state(&state.history.db, out);
 }
