@@ -25,7 +25,7 @@ use crate::node::view::View;
 use crate::node::waker::Waker;
 use crate::peers::configuration::Configuration;
 use crate::peers::dialer::{Dialer, DialerThread};
-use crate::peers::feeds::FeedThreads;
+use crate::peers::feeds::{FeedConcurrency, FeedThreads};
 use crate::peers::following::{Following, FollowingParts, FollowingSettings};
 use crate::peers::member_driver::{MemberDriver, MemberParts};
 use crate::peers::member_log::MemberLog;
@@ -138,14 +138,19 @@ fn voter(
     let MemberSources { view, clock, waker, stop } = sources;
     let status = Arc::new(MemberStatus::new(ensemble.role));
     let (ports, thread) = VotingPorts::start(ensemble, waker.clone())?;
+    let feeds = FeedConcurrency {
+        diffs: ensemble.settings.max_concurrent_diff_syncs as usize,
+        states: ensemble.settings.max_concurrent_snap_syncs as usize,
+    };
     let parts = MemberParts {
         ports,
         states: StateThread::start(store, waker.clone())?,
-        feeds: FeedThreads::start(waker)?,
+        feeds: FeedThreads::start(feeds, waker)?,
         configuration: Configuration::new(ensemble.clone()),
         log: MemberLog::new(ensemble.clone(), status.clone()),
         view,
         clock,
+        nodelay: ensemble.settings.leader_nodelay,
         stop,
     };
     let member = member_settings(settings, ensemble);

@@ -7,10 +7,15 @@ use ringkeeper_replication::leader::{FeedEvent, FeedPort, FeedTask, LinkId};
 
 use crate::node::waker::Waker;
 
+pub(crate) struct FeedConcurrency {
+    pub(crate) diffs: usize,
+    pub(crate) states: usize,
+}
+
 pub(crate) struct FeedThreads;
 
 impl FeedThreads {
-    pub(crate) fn start(_: Arc<Waker>) -> io::Result<FeedThreads> {
+    pub(crate) fn start(_: FeedConcurrency, _: Arc<Waker>) -> io::Result<FeedThreads> {
         Ok(FeedThreads)
     }
 

@@ -40,6 +40,8 @@ pub(crate) struct MemberParts {
     pub(crate) log: MemberLog,
     pub(crate) view: Arc<View>,
     pub(crate) clock: Clock,
+    /// Whether small packets leave for learners at once.
+    pub(crate) nodelay: bool,
     /// Set when the server is about to end.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -182,7 +184,8 @@ impl MemberDriver {
     fn accept(&mut self, member: &mut Member, stream: TcpStream, from: SocketAddr, now: Millis) {
         let link = LinkId(self.next);
         self.next += 1;
-        match self.sockets.open(link.0, stream) {
+        let prepared = stream.set_nodelay(self.parts.nodelay);
+        match prepared.and_then(|()| self.sockets.open(link.0, stream)) {
             Ok(()) => {
                 self.learners.insert(link, from);
                 member.accepted(link, now);
