@@ -242,10 +242,15 @@ impl Leadership {
 
     /// The connection is gone.
     pub fn closed(&mut self, link: LinkId) {
-        if let Some(state) = self.links.remove(&link)
-            && let LearnerPhase::Fed(_) = state.phase
-        {
+        let Some(state) = self.links.remove(&link) else { return };
+        if let LearnerPhase::Fed(_) = state.phase {
             self.tasks.push_back(LeaderTask::StopFeed(link));
+        }
+        // When it comes back it may have to cut off what it has acknowledged.
+        if let Some(voter) = state.voter()
+            && self.phase == LeaderPhase::Established
+        {
+            self.acks.push_back(Acknowledgement::Durable(voter, Zxid::ZERO));
         }
     }
 

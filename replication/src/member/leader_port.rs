@@ -29,7 +29,8 @@ impl LeaderPort for Member {
     }
 
     fn flushed(&mut self, durable: Zxid) {
-        if !self.is_node_leading {
+        // What a leader has ordered is not of the link before.
+        if self.leadership.is_none() {
             self.followed.flushed(durable);
         }
     }
@@ -57,24 +58,27 @@ impl LeaderPort for Member {
     }
 
     fn has_learner_events(&self) -> bool {
-        let leadership = self.leadership.as_ref();
-        self.is_node_leading && leadership.is_some_and(|leadership| leadership.has_events())
+        self.is_node_leading && self.leadership.as_ref().is_some_and(|it| it.has_events())
     }
 
     fn next_ack(&mut self) -> Option<Acknowledgement> {
-        let leadership = self.leadership.as_mut().filter(|_| self.is_node_leading)?;
-        leadership.next_ack()
+        if !self.is_node_leading {
+            return None;
+        }
+        self.leadership.as_mut().and_then(|leadership| leadership.next_ack())
     }
 
     fn has_acks(&self) -> bool {
-        let leadership = self.leadership.as_ref();
-        self.is_node_leading && leadership.is_some_and(|leadership| leadership.has_acks())
+        self.is_node_leading && self.leadership.as_ref().is_some_and(|it| it.has_acks())
+    }
+
+    fn has_capacity(&self) -> bool {
+        self.leadership.as_ref().is_none_or(|leadership| leadership.has_capacity())
     }
 
     fn proposed(&mut self, group: &Group) {
-        if let Some(leadership) = &mut self.leadership {
-            leadership.propose(group);
-        }
+        let leadership = self.leadership.as_mut().expect("the node leads");
+        leadership.propose(group);
     }
 
     fn to_learners(&mut self, out: &mut Vec<ToLearners>) {

@@ -7,7 +7,6 @@ mod driver_side;
 mod election_side;
 mod event;
 mod leader_port;
-mod pending_node;
 mod role;
 mod schedule;
 mod settings;

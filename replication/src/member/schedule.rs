@@ -3,7 +3,6 @@
 use ringkeeper_engine::Millis;
 
 use super::Member;
-use super::pending_node::PendingNode;
 use super::role::Role;
 use crate::node::Ports;
 use crate::{Node, ZabState};

@@ -5,7 +5,6 @@ use ringkeeper_engine::database::CommitStatus;
 use ringkeeper_engine::log::{LogCommand, LogEvent};
 use ringkeeper_engine::session::ServerId;
 
-use super::pending_node::PendingNode;
 use super::role::{Joining, Role};
 use super::{Member, MemberAction, MemberEvent};
 use crate::election::ElectedRole;
@@ -91,7 +90,7 @@ where
     P::Leader: AsMut<Member>,
 {
     let now = member(node).now;
-    let wants_election = false;
+    let wants_election = node.wants_election();
     let Some(leadership) = &mut member(node).leadership else { return };
     leadership.tick(now);
     if wants_election {

@@ -47,6 +47,11 @@ impl<P: Ports> Node<P> {
             && self.replica.is_applied(&self.world.database.read())
     }
 
+    /// Whether everything that was ordered or learned is on the disk.
+    pub fn is_log_at_rest(&self) -> bool {
+        !self.world.log.is_busy() && self.outputs.group.is_empty()
+    }
+
     /// Whether another server should lead, or this one in a later epoch: see
     /// [`Replica::wants_election`].
     pub fn wants_election(&self) -> bool {

@@ -432,10 +432,11 @@ impl<P: Ports> Node<P> {
     /// waits to be applied, and while a shard has to catch up. A full ring stops the reading of
     /// sockets in the end.
     fn can_order(&self) -> bool {
-        let World { log, shards, .. } = &self.world;
+        let World { log, shards, leader, .. } = &self.world;
         self.outputs.group.bytes() + log.waiting_bytes() < limits::GROUP_BYTES_MAX
             && self.committed.len() < COMMITTED_MAX
             && !self.backpressure.holds(shards)
+            && leader.has_capacity()
             && self.replica.can_order()
     }
 

@@ -129,6 +129,11 @@ pub trait LeaderPort {
     fn next_ack(&mut self) -> Option<Acknowledgement>;
     /// Whether [`LeaderPort::next_ack`] has something.
     fn has_acks(&self) -> bool;
+    /// Whether more may be ordered: what is proposed and not committed has a bound. Only while this
+    /// server leads an ensemble.
+    fn has_capacity(&self) -> bool {
+        true
+    }
     /// These transactions are next in the order, and go to the log now. Only while this server
     /// leads an ensemble.
     ///

@@ -15,16 +15,16 @@ pub(crate) struct Quorum {
     acked: Vec<(ServerId, Zxid)>,
     /// The beginning of the epoch: what is not behind it was committed before.
     begin: Zxid,
-    /// What a majority holds. It never falls.
-    held: Zxid,
     /// What our own log has on the disk.
     durable: Zxid,
+    /// What a majority held and our own disk at the same time. It never falls.
+    committed: Zxid,
 }
 
 impl Quorum {
     /// A standalone server, whose log up to `zxid` is committed.
     pub(crate) fn alone(own: ServerId, zxid: Zxid) -> Quorum {
-        Quorum { own, acked: vec![(own, zxid)], begin: Zxid::ZERO, held: zxid, durable: zxid }
+        Quorum { own, acked: vec![(own, zxid)], begin: Zxid::ZERO, durable: zxid, committed: zxid }
     }
 
     /// The voters of a leader that begins an epoch behind `last`, which is committed and on its
@@ -38,7 +38,7 @@ impl Quorum {
         acked.sort_unstable();
         acked.dedup();
         assert!(acked.iter().any(|(voter, _)| *voter == own), "who has no vote does not lead");
-        Quorum { own, acked, begin: Zxid::new(epoch, 0), held: last, durable: last }
+        Quorum { own, acked, begin: Zxid::new(epoch, 0), durable: last, committed: last }
     }
 
     /// Whether this server is a majority by itself.
@@ -53,25 +53,22 @@ impl Quorum {
         self.acked(self.own, upto);
     }
 
-    /// The log of a voter is durable up to `upto`. It may be less than before, where the voter has
-    /// come back with another log. Who has no vote is passed over.
+    /// The log of a voter is durable up to `upto`. It may be less than before: when its connection
+    /// is lost, for it may have to cut off what is not committed when it comes back. So what a
+    /// majority held before counts for nothing that our own disk holds later. Who has no vote is
+    /// passed over.
     pub(crate) fn acked(&mut self, member: ServerId, upto: Zxid) {
         let Some((_, row)) = self.acked.iter_mut().find(|(id, _)| *id == member) else { return };
         *row = upto;
         let held = self.held_by_majority();
         if held > self.begin {
-            self.held = self.held.max(held);
+            self.committed = self.committed.max(held.min(self.durable));
         }
     }
 
-    /// The largest zxid that a majority holds, and our own disk.
+    /// The largest zxid that a majority has held, and our own disk.
     pub(crate) fn committed(&self) -> Zxid {
-        self.held.min(self.durable)
-    }
-
-    /// The largest zxid that a majority holds.
-    pub(crate) fn held(&self) -> Zxid {
-        self.held
+        self.committed
     }
 
     /// What our own disk holds.
@@ -123,7 +120,7 @@ mod tests {
         let mut alone = Quorum::alone(OWN, Zxid(3));
         assert!(alone.is_alone() && alone.committed() == Zxid(3));
         alone.flushed(Zxid(9));
-        assert_eq!((alone.committed(), alone.held()), (Zxid(9), Zxid(9)));
+        assert_eq!(alone.committed(), Zxid(9));
     }
 
     #[test]
@@ -140,7 +137,6 @@ mod tests {
     fn leader_commits_nothing_that_its_own_disk_does_not_hold() {
         let mut quorum = quorum(3, Zxid::ZERO);
         assert_eq!(ack(&mut quorum, &[(2, 9), (3, 8)]), 0);
-        assert_eq!(quorum.held(), Zxid::new(2, 8));
         assert_eq!(ack(&mut quorum, &[(1, 5)]), 5);
         assert_eq!(ack(&mut quorum, &[(1, 9)]), 9);
     }
@@ -160,6 +156,16 @@ mod tests {
         assert_eq!(ack(&mut quorum, &[(3, 0), (2, 8)]), 8);
     }
 
+    /// The leader's disk is slow. A voter whose connection is lost cuts off what the leader has not
+    /// committed, so that its earlier acknowledgement must not count when the leader's disk has it.
+    #[test]
+    fn majority_that_is_gone_commits_nothing_that_the_own_disk_holds_later() {
+        let mut quorum = quorum(3, Zxid::ZERO);
+        assert_eq!(ack(&mut quorum, &[(2, 9), (3, 9), (1, 4)]), 4);
+        assert_eq!(ack(&mut quorum, &[(2, 0), (3, 0), (1, 9)]), 4);
+        assert_eq!(ack(&mut quorum, &[(2, 7)]), 7);
+    }
+
     #[test]
     fn what_an_older_epoch_has_left_is_not_counted() {
         let last = Zxid::new(1, 5);
@@ -167,10 +173,11 @@ mod tests {
         assert_eq!(quorum.committed(), last);
         quorum.acked(ServerId(2), Zxid::new(1, 9));
         quorum.acked(ServerId(3), Zxid::new(1, 9));
-        assert_eq!(quorum.held(), last);
+        quorum.flushed(last);
+        assert_eq!(quorum.committed(), last);
         quorum.acked(ServerId(3), Zxid::new(2, 0));
         quorum.acked(ServerId(2), Zxid::new(2, 0));
-        assert_eq!(quorum.held(), last, "the epoch has begun, and nothing of it is there");
+        assert_eq!(quorum.committed(), last, "the epoch has begun, and nothing of it is there");
         quorum.flushed(Zxid::new(2, 1));
         assert_eq!(quorum.committed(), last);
         quorum.acked(ServerId(3), Zxid::new(2, 1));

@@ -60,8 +60,8 @@ pub(super) struct LeftRole {
     pub(super) epoch: u32,
     /// The last transaction that it has ordered, or had before.
     pub(super) last: Zxid,
-    /// What a majority holds.
-    pub(super) held: Zxid,
+    /// What is committed.
+    pub(super) committed: Zxid,
     /// What its own disk holds.
     pub(super) durable: Zxid,
 }
@@ -75,7 +75,7 @@ impl Leading {
             forwarding: ensemble.kept.into_forwarding(),
             epoch: self.orderer.epoch(),
             last: self.orderer.last(),
-            held: self.quorum.held().min(self.orderer.last()),
+            committed: self.quorum.committed(),
             durable: self.quorum.durable(),
         }
     }

@@ -99,7 +99,7 @@ impl LearnerState {
     /// Begins behind what this server has ordered while it led. Clients that were served wait for
     /// the next leader.
     pub(crate) fn after(left: LeftRole, record_bytes_max: usize, now: Millis) -> LearnerState {
-        let LeftRole { sessions, forwarding, epoch, last, held, durable } = left;
+        let LeftRole { sessions, forwarding, epoch, last, committed, durable } = left;
         LearnerState {
             sessions,
             forwarding,
@@ -108,7 +108,7 @@ impl LearnerState {
             served: Some(epoch),
             disowned: BTreeSet::new(),
             learned: last,
-            committed: held,
+            committed,
             durable,
             record_bytes_max,
             now,
