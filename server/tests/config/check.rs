@@ -77,7 +77,7 @@ warning: ZOO_TICKTIME: it is not known; did you mean ZOO_TICK_TIME?
 warning: zoo.cfg:2: server.*: 2 servers vote, so that neither may fail; list a third one
 warning: zoo.cfg: initLimit: it is not set, and counts as 10; ZooKeeper does not start without it
 warning: zoo.cfg: syncLimit: it is not set, and counts as 5; ZooKeeper does not start without it
-A server would not start with this, for 2 reasons.
+A server would not start with this, for 1 reason.
 "
     );
 }
