@@ -56,10 +56,11 @@ pub enum LogReach {
 /// transaction. `upto` is the last transaction that is sent.
 ///
 /// The beginning of an epoch, (e,0), is no transaction. It is never a cut, for learners cut behind
-/// something that they have.
+/// something that they have. And who reports it (a learner of ZooKeeper's) does not say what its
+/// last transaction is: that may lie before a cut, and what follows the cut would leave a hole.
 pub fn sync_plan(last: Zxid, upto: Zxid, reach: LogReach) -> (SyncPlan, Zxid) {
-    let cut = |at: Zxid| match at.counter() {
-        0 => (SyncPlan::Snap(upto), upto),
+    let cut = |at: Zxid| match (at.counter(), last.counter()) {
+        (0, _) | (_, 0) => (SyncPlan::Snap(upto), upto),
         _ => (SyncPlan::Trunc(at), at),
     };
     if last > upto {
@@ -117,6 +118,7 @@ mod tests {
             (z(1, 9), SyncPlan::Trunc(z(1, 2)), z(1, 2)),
             (z(2, 0), SyncPlan::Diff, z(1, 2)),
             (z(1, 0), SyncPlan::Diff, Zxid::ZERO),
+            (z(3, 0), SyncPlan::Snap(upto), upto),
         ];
         for (last, plan, from) in cases {
             let reach = reach(&history, Zxid::ZERO, last);
@@ -138,6 +140,7 @@ mod tests {
         snap(z(1, 3), Zxid::ZERO, LogReach::Has);
         snap(z(5, 3), z(4, 0), LogReach::Has);
         snap(z(5, 0), z(4, 0), LogReach::Has);
+        snap(z(3, 0), z(4, 6), LogReach::Lacks { before: z(2, 6) });
     }
 
     struct Random(u64);

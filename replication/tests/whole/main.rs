@@ -6,6 +6,7 @@
 #[path = "../../../engine/tests/peer/conversation.rs"]
 mod conversation;
 mod edges;
+mod feeds;
 mod following;
 mod following_cases;
 mod following_edges;
@@ -13,6 +14,7 @@ mod following_edges;
 mod frames;
 mod golden;
 mod leader;
+mod leader_disk;
 mod learning;
 mod learning_edges;
 mod mutate;

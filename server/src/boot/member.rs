@@ -10,7 +10,7 @@ use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::PacketLimits;
 use ringkeeper_replication::LearningSettings;
 use ringkeeper_replication::election::ElectionSettings;
-use ringkeeper_replication::leader::{LeaderLimits, LeaderSettings};
+use ringkeeper_replication::leader::{FeedLimits, FeedSource, LeaderLimits, LeaderSettings};
 use ringkeeper_replication::learner::{
     Dialect, FollowLimits, FollowedLeader, Learner, LearnerKind, LearnerPosition,
 };
@@ -24,14 +24,15 @@ use crate::node::leader::ServerLeader;
 use crate::node::view::View;
 use crate::node::waker::Waker;
 use crate::peers::configuration::Configuration;
-use crate::peers::dialer::{Dialer, DialerThread};
+use crate::peers::dialer::Dialer;
+use crate::peers::dialer_thread::DialerThread;
 use crate::peers::feeds::{FeedConcurrency, FeedThreads};
 use crate::peers::following::{Following, FollowingParts, FollowingSettings};
 use crate::peers::member_driver::{MemberDriver, MemberParts};
 use crate::peers::member_log::MemberLog;
 use crate::peers::states::{StateStore, StateThread};
 use crate::peers::status::MemberStatus;
-use crate::peers::voting_ports::{VotingPorts, VotingThread};
+use crate::peers::voting_ports::VotingPorts;
 
 /// What the node of a server has that depends on whether it has a leader.
 pub(super) struct PeerParts {
@@ -41,18 +42,8 @@ pub(super) struct PeerParts {
     pub(super) peers: Peers,
     /// For reports.
     pub(super) status: Option<Arc<MemberStatus>>,
-    /// The thread that connects to other servers.
-    pub(super) thread: PeerThread,
-}
-
-/// The thread that connects to other servers. It ends with this.
-pub(super) enum PeerThread {
-    /// There are none.
-    None,
-    /// That of an observer.
-    Observer(#[expect(dead_code, reason = "it ends when it is dropped")] DialerThread),
-    /// That of a voter.
-    Voter(#[expect(dead_code, reason = "it ends when it is dropped")] VotingThread),
+    /// The thread of an observer that connects to other servers.
+    pub(super) dialing: Option<DialerThread>,
 }
 
 /// What a member shares with the rest of its server.
@@ -83,7 +74,7 @@ pub(super) fn start(
             leader: ServerLeader::None(NoLeader),
             peers: Peers::None,
             status: None,
-            thread: PeerThread::None,
+            dialing: None,
         }),
         Some(ensemble) => match ensemble.role {
             PeerRole::Observer => observer(settings, ensemble, (position, store), sources),
@@ -100,7 +91,7 @@ fn observer(
 ) -> anyhow::Result<PeerParts> {
     let MemberSources { view, clock, waker, .. } = sources;
     let status = Arc::new(MemberStatus::new(ensemble.role));
-    let (dialer, thread) = Dialer::start(ensemble, waker.clone())?;
+    let (dialer, dialing) = Dialer::start(ensemble, waker.clone())?;
     let parts = FollowingParts {
         settings: FollowingSettings {
             learner: Learner {
@@ -125,7 +116,7 @@ fn observer(
         leader: ServerLeader::Followed(Box::new(leader)),
         peers: Peers::Following(Box::new(Following::new(parts)?)),
         status: Some(status),
-        thread: PeerThread::Observer(thread),
+        dialing: Some(dialing),
     })
 }
 
@@ -137,7 +128,14 @@ fn voter(
 ) -> anyhow::Result<PeerParts> {
     let MemberSources { view, clock, waker, stop } = sources;
     let status = Arc::new(MemberStatus::new(ensemble.role));
-    let (ports, thread) = VotingPorts::start(ensemble, waker.clone())?;
+    let ports = VotingPorts::start(ensemble, &waker)?;
+    let source = FeedSource {
+        dirs: store.dirs.clone(),
+        directory: store.directory,
+        gauge: store.gauge.clone(),
+        seed: store.seed,
+        limits: FeedLimits::default(),
+    };
     let feeds = FeedConcurrency {
         diffs: ensemble.settings.max_concurrent_diff_syncs as usize,
         states: ensemble.settings.max_concurrent_snap_syncs as usize,
@@ -145,7 +143,7 @@ fn voter(
     let parts = MemberParts {
         ports,
         states: StateThread::start(store, waker.clone())?,
-        feeds: FeedThreads::start(feeds, waker)?,
+        feeds: FeedThreads::new(source, feeds, waker),
         configuration: Configuration::new(ensemble.clone()),
         log: MemberLog::new(ensemble.clone(), status.clone()),
         view,
@@ -159,7 +157,7 @@ fn voter(
         leader: ServerLeader::Member(Box::new(member)),
         peers: Peers::Member(Box::new(MemberDriver::new(parts)?)),
         status: Some(status),
-        thread: PeerThread::Voter(thread),
+        dialing: None,
     })
 }
 

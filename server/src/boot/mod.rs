@@ -18,7 +18,7 @@ use ringkeeper_engine::snapshot::LastStart;
 use ringkeeper_replication::learner::LearnerPosition;
 use ringkeeper_replication::node::{MailboxLimits, World};
 
-use self::member::{MemberSources, PeerThread};
+use self::member::MemberSources;
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
 use crate::admin::{Admin, NodeReporter, ReportSources, ServerFacts, ShardReporter, Startup};
@@ -34,6 +34,7 @@ use crate::node::reporting::NodeParts;
 use crate::node::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
 use crate::node::view::View;
 use crate::node::waker::Waker;
+use crate::peers::dialer_thread::DialerThread;
 use crate::peers::states::StateStore;
 use crate::peers::status::MemberStatus;
 use crate::shards::descriptors::{self, connections_max};
@@ -124,7 +125,7 @@ struct Running {
     device: String,
     threads: Vec<JoinHandle<()>>,
     probe: Option<LogProbe>,
-    peers: PeerThread,
+    dialing: Option<DialerThread>,
     _locks: Vec<DirectoryLock>,
     fused: bool,
     admin: Admin,
@@ -221,7 +222,7 @@ impl Running {
             device: choice.words,
             threads,
             probe,
-            peers: member.thread,
+            dialing: member.dialing,
             _locks: directories.locks,
             fused: is_fused(count),
             admin,
@@ -296,7 +297,7 @@ impl Running {
         join(shards);
         admin.stop();
         stop.end();
-        drop(self.peers);
+        drop(self.dialing);
         join(threads);
         self.audit.into_iter().for_each(AuditLog::finish);
         tracing::info!("stopped");

@@ -3,6 +3,7 @@
 //! blocks.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::iter;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -19,10 +20,11 @@ use ringkeeper_replication::node::Ports;
 use super::configuration::Configuration;
 use super::feeds::FeedThreads;
 use super::member_log::MemberLog;
+use super::mesh::MeshEvent;
 use super::peer_socket::Received;
 use super::socket_set::SocketSet;
 use super::states::StateThread;
-use super::voting_ports::{PortEvent, VotingPorts};
+use super::voting_ports::VotingPorts;
 use crate::node::clock::Clock;
 use crate::node::view::View;
 
@@ -52,21 +54,26 @@ pub(crate) struct MemberDriver {
     sockets: SocketSet,
     /// The number of the next connection.
     next: u64,
+    /// Whom a connection is being opened to.
+    dialing: Option<ServerId>,
     /// Where learners have connected from.
     learners: BTreeMap<LinkId, SocketAddr>,
     /// The epoch whose configuration the database shows, of a leadership.
     shown: Option<u32>,
+    is_serving: bool,
     is_stepping_down: bool,
 }
 
 impl MemberDriver {
-    pub(crate) fn new(parts: MemberParts) -> std::io::Result<MemberDriver> {
+    pub(crate) fn new(parts: MemberParts) -> io::Result<MemberDriver> {
         Ok(MemberDriver {
             parts,
             sockets: SocketSet::new()?,
             next: LEADER + 1,
+            dialing: None,
             learners: BTreeMap::new(),
             shown: None,
+            is_serving: false,
             is_stepping_down: false,
         })
     }
@@ -90,9 +97,7 @@ impl MemberDriver {
     {
         let now = self.now();
         let member = node.world_mut().leader.as_mut();
-        while let Some(event) = self.parts.ports.poll() {
-            self.on_port_event(member, event, now);
-        }
+        self.take_connections(member, now);
         self.read(member, now);
         if !self.is_stepping_down && self.parts.stop.load(Acquire) {
             // Followers elect while this server answers what it has read.
@@ -143,9 +148,11 @@ impl MemberDriver {
         let MemberParts { ports, states, feeds, .. } = &self.parts;
         let stops = !self.is_stepping_down && self.parts.stop.load(Acquire);
         stops
-            || ports.is_done()
+            || ports.mesh.has_events()
+            || ports.accepted.has_accepted()
+            || ports.leader.is_done()
             || states.is_done()
-            || feeds.is_done()
+            || feeds.is_ready()
             || self.sockets.all_readable().any(|number| is_wanted(member, number))
             || self.sockets.all_writable().any(|number| has_outgoing(member, number))
             || member::has_work(node, self.now())
@@ -160,24 +167,25 @@ impl MemberDriver {
         member::wait_ms(node, self.now())
     }
 
-    fn on_port_event(&mut self, member: &mut Member, event: PortEvent, now: Millis) {
-        match event {
-            PortEvent::Opened(peer) => member.peer_opened(peer, now),
-            PortEvent::Closed(peer) => member.peer_closed(peer, now),
-            PortEvent::Note(from, bytes) => {
-                if let Err(bad) = member.notified(from, &bytes, now) {
-                    self.parts.log.bad_notification(from, &bad);
-                    self.parts.ports.close(from);
+    /// Takes what has happened between voters, learners that have connected, and the connection
+    /// to the leader.
+    fn take_connections(&mut self, member: &mut Member, now: Millis) {
+        while let Some(event) = self.parts.ports.mesh.poll() {
+            match event {
+                MeshEvent::Opened(peer) => member.peer_opened(peer, now),
+                MeshEvent::Closed(peer) => member.peer_closed(peer, now),
+                MeshEvent::Note(from, bytes) => {
+                    if let Err(bad) = member.notified(from, &bytes, now) {
+                        self.parts.log.bad_notification(from, &bad);
+                    }
                 }
             }
-            PortEvent::Accepted(stream, from) => self.accept(member, stream, from, now),
-            PortEvent::Dialed(leader, Ok(stream)) => {
-                self.dialed(member, leader, stream, now);
-            }
-            PortEvent::Dialed(leader, Err(error)) => {
-                self.parts.log.not_reached(leader, &error);
-                member.dialed(leader, false, now);
-            }
+        }
+        while let Some((stream, from)) = self.parts.ports.accepted.poll() {
+            self.accept(member, stream, from, now);
+        }
+        if let Some(dialed) = self.parts.ports.leader.poll() {
+            self.dialed(member, dialed, now);
         }
     }
 
@@ -194,17 +202,17 @@ impl MemberDriver {
         }
     }
 
-    fn dialed(&mut self, member: &mut Member, leader: ServerId, stream: TcpStream, now: Millis) {
-        if self.sockets.is_open(LEADER) {
-            // It was wanted once, and another one is there.
-            return;
+    fn dialed(&mut self, member: &mut Member, dialed: io::Result<TcpStream>, now: Millis) {
+        let Some(leader) = self.dialing.take() else { return };
+        let opened = dialed.and_then(|stream| {
+            let address = stream.peer_addr().ok();
+            self.sockets.open(LEADER, stream)?;
+            Ok(address)
+        });
+        match &opened {
+            Ok(address) => self.parts.log.connected(leader, *address),
+            Err(error) => self.parts.log.not_reached(leader, error),
         }
-        let address = stream.peer_addr().ok();
-        let opened = self.sockets.open(LEADER, stream);
-        if let Err(error) = &opened {
-            self.parts.log.not_reached(leader, error);
-        }
-        self.parts.log.connected(leader, address);
         member.dialed(leader, opened.is_ok(), now);
     }
 
@@ -291,9 +299,16 @@ impl MemberDriver {
     fn act(&mut self, member: &mut Member) {
         while let Some(action) = member.next_action() {
             match action {
-                MemberAction::Notify(to, bytes) => self.parts.ports.send(to, bytes),
-                MemberAction::Dial(leader) => self.parts.ports.dial_leader(leader),
-                MemberAction::HangUp => self.sockets.close(LEADER),
+                MemberAction::Notify(to, bytes) => self.parts.ports.mesh.send(to, bytes),
+                MemberAction::Dial(leader) => {
+                    self.dialing = Some(leader);
+                    self.parts.ports.leader.dial_leader(leader);
+                }
+                MemberAction::HangUp => {
+                    self.dialing = None;
+                    self.parts.ports.leader.cancel();
+                    self.sockets.close(LEADER);
+                }
                 MemberAction::Close(link) => {
                     self.sockets.close(link.0);
                     self.learners.remove(&link);
@@ -319,6 +334,9 @@ impl MemberDriver {
             configuration.adopt(None, view);
         }
         self.shown = epoch;
+        if member.is_serving() != std::mem::replace(&mut self.is_serving, member.is_serving()) {
+            self.parts.ports.mesh.forget_failures();
+        }
     }
 
     fn now(&self) -> Millis {

@@ -64,8 +64,7 @@ impl LeaderSocket {
             // It was interrupted: everything may have happened.
             socket.note(EventFlags::all());
         }
-        // Copied: an event is packed.
-        events.iter().for_each(|event| socket.note({ event.flags }));
+        events.iter().for_each(|event| socket.note(event.flags));
     }
 
     /// Reads once.
