@@ -8,6 +8,7 @@ mod election_side;
 mod event;
 mod leader_port;
 mod role;
+mod schedule;
 mod settings;
 mod turn;
 
@@ -19,12 +20,13 @@ use ringkeeper_engine::session::ServerId;
 pub use self::event::{MemberAction, MemberEvent};
 pub use self::role::MemberRole;
 use self::role::Role;
+pub use self::schedule::{has_work, wait_ms};
 pub use self::settings::MemberSettings;
 pub use self::turn::take_turn;
 use crate::ZabState;
 use crate::election::Election;
-use crate::leader::{Leadership, LinkId};
-use crate::learner::{FollowedLeader, LeaderSearch, LearnerPosition};
+use crate::leader::{Leadership, LinkId, StepDown};
+use crate::learner::{ConfigEvent, FollowedLeader, LeaderSearch, LearnerPosition};
 
 /// A voting member of an ensemble.
 ///
@@ -148,6 +150,18 @@ impl Member {
         &self.settings
     }
 
+    /// What a leader has said of the members, in order.
+    pub fn next_config_event(&mut self) -> Option<ConfigEvent> {
+        self.followed.next_config_event()
+    }
+
+    /// Gives the leadership up, if there is one: the followers elect at once.
+    pub fn step_down(&mut self, why: StepDown) {
+        if let Some(leadership) = &mut self.leadership {
+            leadership.step_down(why);
+        }
+    }
+
     /// What the driver is to do next.
     pub fn next_action(&mut self) -> Option<MemberAction> {
         self.actions.pop_front()
@@ -156,5 +170,23 @@ impl Member {
     /// What has happened, in order.
     pub fn next_event(&mut self) -> Option<MemberEvent> {
         self.events.pop_front()
+    }
+}
+
+impl AsRef<Member> for Member {
+    fn as_ref(&self) -> &Member {
+        self
+    }
+}
+
+impl AsMut<Member> for Member {
+    fn as_mut(&mut self) -> &mut Member {
+        self
+    }
+}
+
+impl AsMut<FollowedLeader> for Member {
+    fn as_mut(&mut self) -> &mut FollowedLeader {
+        &mut self.followed
     }
 }
