@@ -13,8 +13,8 @@
 //! - `l` is not: then `c < l`. The cut is at the largest transaction of the history below `l`, and
 //!   `c` is one below `l`, so the cut is not below `c`.
 //! - `l` is later than all that is sent (`upto`): the cut is at `upto`. A learner has heard of no
-//!   commit but from a leader. What earlier leaders have committed is in the history that this epoch
-//!   begins with, and `upto` is not below that. What this leader has committed is not above `upto`,
+//!   commit but from a leader. What earlier leaders have committed is in the history that this
+//!   epoch begins with, and `upto` is not below that. What this leader has committed is not above `upto`,
 //!   if `upto` was read after the learner's last connection ended.
 //!
 //! The last line is about acknowledgements too: the learner may have one of the transactions that

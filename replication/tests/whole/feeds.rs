@@ -5,7 +5,9 @@ use ringkeeper_engine::log::FeedError;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{LeaderPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits};
 use ringkeeper_replication::leader::{FeedTask, LearnerFeed, LearnerFeedError, LinkId, SyncPlan};
-use ringkeeper_replication::learner::{FollowEnd, Learner, LearnerKind, LinkEnd, ZabState};
+use ringkeeper_replication::learner::{
+    Dialect, FollowEnd, Learner, LearnerKind, LinkEnd, ZabState,
+};
 
 use crate::leader_disk::{LeaderDisk, z};
 use crate::sim::check::promises::SentPackets;
@@ -130,8 +132,8 @@ impl Fed {
     ) -> (SyncPlan, Option<FollowEnd>) {
         self.settle();
         let process = self.member.process.as_mut().expect("it runs");
-        let (kind, server) = (self.kind, ServerId(1));
-        process.leader().connect(Learner { kind, server, config_version: 0 });
+        let (kind, server, dialect) = (self.kind, ServerId(1), Dialect::ZooKeeper);
+        process.leader().connect(Learner { kind, server, config_version: 0, dialect });
         process.ends.clear();
         let last = process.leader().position().last;
         self.member.link = Some(MemberLink {
