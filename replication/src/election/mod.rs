@@ -2,8 +2,9 @@
 //!
 //! Every voter votes for itself at first, and then for the best server that it hears of; the votes
 //! of a quorum choose. Whom a server follows or whether it leads is a **hint**: two servers may be
-//! chosen at once, and one that is not the best. Safety comes from Zab. A server leads once a quorum
-//! has promised it an epoch and has its history; one without a quorum gives up, and looks again.
+//! chosen at once, and one that is not the best. Safety comes from Zab. A server leads once a
+//! quorum has promised it an epoch and has its history; one without a quorum gives up, and looks
+//! again.
 
 mod tally;
 mod vote;
@@ -175,8 +176,8 @@ impl Election {
         }
     }
 
-    /// It is closed. What that server has said does not count any more. If this server votes for it,
-    /// a new round begins: within a round no vote becomes a smaller one.
+    /// It is closed. What that server has said does not count any more. If this server votes for
+    /// it, a new round begins: within a round no vote becomes a smaller one.
     pub fn link_closed(&mut self, server: ServerId, now: Millis) {
         self.links.remove(&server);
         self.looking.remove(&server);

@@ -39,13 +39,14 @@ pub struct FeedLimits {
     /// Bytes of a piece, about. One transaction that is longer is a piece of its own.
     pub piece_bytes: usize,
     /// Bytes of the whole log, up to which a learner that has nothing gets that. Where it is
-    /// longer, a state has fewer bytes, as far as is known.
+    /// longer, a state has fewer bytes, as far as is known. With 0, the default, it always gets a
+    /// state: one that reports nothing may have what it does not trust, and takes nothing else.
     pub first_diff_bytes: usize,
 }
 
 impl Default for FeedLimits {
     fn default() -> FeedLimits {
-        FeedLimits { piece_bytes: 256 << 10, first_diff_bytes: 4 << 20 }
+        FeedLimits { piece_bytes: 256 << 10, first_diff_bytes: 0 }
     }
 }
 

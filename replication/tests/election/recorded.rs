@@ -1,4 +1,4 @@
-//! Recorded notifications of ZooKeeper's voters, replayed to a voter in the position of one of them.
+//! Recorded notifications of ZooKeeper's voters, replayed to a voter in the position of one.
 
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{InitialMessage, Notification, PeerState};

@@ -11,6 +11,9 @@ use tokio::time::timeout;
 use super::resolver::Resolver;
 use crate::config::{EnsembleSettings, Member};
 
+/// Attempts to connect to a leader: ZooKeeper's.
+const CONNECT_ATTEMPTS: u32 = 5;
+
 /// How connections to other servers are opened.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -45,7 +48,12 @@ impl Connector {
     /// Connects to the election port of a server.
     pub(super) async fn election_port(&self, member: &Member) -> io::Result<TcpStream> {
         let ports = member.addresses.iter().map(|it| (it.host.as_str(), it.election_port));
-        let stream = self.first(ports.collect(), self.election).await?;
+        self.election_address(ports.collect()).await
+    }
+
+    /// Connects to an election port at the first of these addresses that can be reached.
+    pub(super) async fn election_address(&self, ports: Vec<(&str, u16)>) -> io::Result<TcpStream> {
+        let stream = self.first(ports, self.election).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
@@ -60,6 +68,25 @@ impl Connector {
         let stream = self.first(ports.collect(), Some(limit)).await?;
         stream.set_nodelay(self.nodelay)?;
         Ok(stream)
+    }
+
+    /// Connects to a server that leads. One that was just elected may not listen yet.
+    pub(super) async fn leader_port(
+        &self,
+        member: &Member,
+        settings: &EnsembleSettings,
+    ) -> io::Result<std::net::TcpStream> {
+        let limit = settings.connect_to_learner_master_limit / CONNECT_ATTEMPTS;
+        let mut attempt = 1;
+        loop {
+            let connected = self.quorum_port(member, limit).await;
+            match connected.and_then(TcpStream::into_std) {
+                Ok(stream) => return Ok(stream),
+                Err(error) if attempt == CONNECT_ATTEMPTS => return Err(error),
+                Err(_) => tokio::time::sleep(settings.leader_connect_delay).await,
+            }
+            attempt += 1;
+        }
     }
 
     /// Sets what every connection between servers has.

@@ -1,31 +1,24 @@
 //! The thread that finds the leader and connects to it: whatever takes long about other servers.
 
-use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::pin::pin;
+use std::net::TcpStream;
 use std::sync::Arc;
-use std::task::Poll;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use ringkeeper_replication::learner::FoundLeader;
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::connector::Connector;
+pub(crate) use super::dialer_thread::DialerThread;
 use super::election::{Election, ElectionSettings, Search};
+use super::first::{First, first};
 use super::logged_once::LoggedOnce;
+use super::ports::Ports;
 use super::status::LeaderAddress;
-use crate::config::{Ensemble, Member, PeerAddress};
+use crate::config::{Ensemble, Member};
 use crate::node::waker::Waker;
 
-/// Attempts to connect to a leader before another search begins: ZooKeeper's.
-const CONNECT_ATTEMPTS: u32 = 5;
-/// Between two attempts to listen on the election port.
-const BIND_PAUSE: Duration = Duration::from_secs(1);
 /// Before the third link in a row over which no clients were served. It doubles with each one.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 /// No longer than this.
@@ -79,30 +72,15 @@ pub(crate) struct Dialer {
     election: Arc<Election>,
 }
 
-/// Ends the thread when it is dropped.
-pub(crate) struct DialerThread {
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for DialerThread {
-    fn drop(&mut self) {
-        // Either may have ended already.
-        self.stop.take().map(|stop| stop.send(()));
-        self.thread.take().map(JoinHandle::join);
-    }
-}
-
 impl Dialer {
     /// Starts the thread. `waker` is woken when there is a connection.
     pub(crate) fn start(
         ensemble: &Ensemble,
         waker: Arc<Waker>,
     ) -> io::Result<(Dialer, DialerThread)> {
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let runtime = DialerThread::runtime()?;
         let (requests, to_do) = mpsc::unbounded_channel();
         let (done, dialed) = unbounded();
-        let (stop, stopped) = oneshot::channel::<()>();
         let connector = Connector::new(&ensemble.settings);
         let settings = ElectionSettings {
             own: ensemble.own().clone(),
@@ -117,14 +95,13 @@ impl Dialer {
         let searching = Searching {
             ensemble: ensemble.clone(),
             election: election.clone(),
+            ports: Ports::new(ensemble, &connector),
             connector,
             done,
             waker,
             log: LoggedOnce::default(),
         };
-        let run = move || run(runtime, searching, to_do, stopped);
-        let thread = thread::Builder::new().name("peer-dial".into()).spawn(run)?;
-        let thread = DialerThread { stop: Some(stop), thread: Some(thread) };
+        let thread = DialerThread::start(runtime, || searching.begin(to_do))?;
         Ok((Dialer { requests, dialed, election }, thread))
     }
 
@@ -151,41 +128,37 @@ impl Dialer {
     }
 }
 
-fn run(
-    runtime: Runtime,
-    searching: Searching,
-    requests: mpsc::UnboundedReceiver<SearchCause>,
-    stopped: oneshot::Receiver<()>,
-) {
-    let searching = Arc::new(searching);
-    runtime.block_on(async {
-        for address in searching.ensemble.own().addresses.clone() {
-            tokio::spawn(searching.clone().listen(address));
-        }
-        tokio::spawn(searching.serve(requests));
-        // A sender that was dropped is an end as well.
-        let _ = stopped.await;
-    });
-    runtime.shutdown_background();
-}
-
 /// What the thread works with.
 struct Searching {
     ensemble: Ensemble,
     election: Arc<Election>,
     connector: Connector,
+    ports: Ports,
     done: Sender<Dialed>,
     waker: Arc<Waker>,
     log: LoggedOnce,
 }
 
 impl Searching {
+    fn begin(self, requests: mpsc::UnboundedReceiver<SearchCause>) {
+        let searching = Arc::new(self);
+        for address in searching.ensemble.own().addresses.clone() {
+            let searching = searching.clone();
+            tokio::spawn(async move {
+                let accept = |listener| searching.election.clone().accept(listener);
+                searching.ports.listen(&address.host, address.election_port, accept).await;
+            });
+        }
+        tokio::spawn(searching.serve(requests));
+    }
+
     async fn serve(self: Arc<Searching>, mut requests: mpsc::UnboundedReceiver<SearchCause>) {
         let mut round = 0;
         while let Some(cause) = requests.recv().await {
             self.delay(cause).await;
             if cause.is_new() {
                 self.log.forget();
+                self.ports.forget_failures();
                 self.election.forget_failures();
             }
             round += 1;
@@ -232,88 +205,25 @@ impl Searching {
         let settings = &self.ensemble.settings;
         let voters = self.election.voters();
         let member = voters.iter().find(|voter| voter.id == found.leader)?;
-        let limit = settings.connect_to_learner_master_limit / CONNECT_ATTEMPTS;
-        for attempt in 1..=CONNECT_ATTEMPTS {
-            match self.connector.quorum_port(member, limit).await.and_then(into_std) {
-                Ok(stream) => {
-                    let address = stream.peer_addr().map(|address| address.to_string());
-                    let (id, epoch) = (found.leader, found.epoch);
-                    let address = address.unwrap_or_default();
-                    return Some((stream, LeaderAddress { id, epoch, address }));
-                }
-                Err(error) if attempt == CONNECT_ATTEMPTS => self.log.warn(
+        match self.connector.leader_port(member, settings).await {
+            Ok(stream) => {
+                let address = stream.peer_addr().map(|address| address.to_string());
+                let (id, epoch) = (found.leader, found.epoch);
+                let address = address.unwrap_or_default();
+                Some((stream, LeaderAddress { id, epoch, address }))
+            }
+            Err(error) => {
+                self.log.warn(
                     (found.leader.0.into(), "connect"),
                     &format!(
                         "server {} leads, and cannot be reached where it takes learners: {error}",
                         found.leader.0
                     ),
-                ),
-                Err(_) => tokio::time::sleep(settings.leader_connect_delay).await,
+                );
+                None
             }
         }
-        None
     }
-
-    /// Listens on an election port for as long as the server runs.
-    async fn listen(self: Arc<Searching>, own: PeerAddress) {
-        let mut failures = 0;
-        loop {
-            let (doing, error) = match self.bind(&own).await {
-                Ok(listener) => {
-                    failures = 0;
-                    ("accept on", self.election.clone().accept(listener).await)
-                }
-                Err(error) => ("listen on", error),
-            };
-            failures += 1;
-            let port = own.election_port;
-            let text = format!("cannot {doing} the election port {port}: {error}");
-            if self.ensemble.settings.election_port_bind_retry.is_some_and(|most| failures >= most)
-            {
-                crate::fatal::stop_unstarted(&format!(
-                    "{text}; tried {failures} times; free the port, or correct the line server.{}",
-                    self.ensemble.id.0
-                ));
-            }
-            self.log.warn((-1, "election port"), &format!("{text}; it is tried again"));
-            tokio::time::sleep(BIND_PAUSE).await;
-        }
-    }
-
-    async fn bind(&self, own: &PeerAddress) -> io::Result<TcpListener> {
-        let port = own.election_port;
-        if !self.ensemble.settings.listen_on_all_ips {
-            let address = self.connector.own_address(&own.host, port).await?;
-            return TcpListener::bind(address).await;
-        }
-        match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
-            Ok(listener) => Ok(listener),
-            // A host without IPv6.
-            Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await,
-        }
-    }
-}
-
-/// Which of two futures was ready first.
-enum First<A, B> {
-    Left(A),
-    Right(B),
-}
-
-/// Waits for the first of two, and drops the other one.
-async fn first<A, B>(left: impl Future<Output = A>, right: impl Future<Output = B>) -> First<A, B> {
-    let (mut left, mut right) = (pin!(left), pin!(right));
-    poll_fn(|context| {
-        if let Poll::Ready(value) = left.as_mut().poll(context) {
-            return Poll::Ready(First::Left(value));
-        }
-        right.as_mut().poll(context).map(First::Right)
-    })
-    .await
-}
-
-fn into_std(stream: tokio::net::TcpStream) -> io::Result<TcpStream> {
-    stream.into_std()
 }
 
 /// From 0 to 1.

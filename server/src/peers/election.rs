@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::{BadPacket, ElectionProtocol, InitialMessage, Notification};
+use ringkeeper_engine::wire::peer::{BadPacket, Notification};
 use ringkeeper_replication::learner::{FoundLeader, LeaderSearch};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -23,24 +23,16 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::connector::Connector;
+use super::election_socket::{
+    DIAL_BACK, REDIAL, Received, UNIDENTIFIED_MAX, accept, hello, identify, receive, refuse,
+    warn_of_bytes,
+};
 use super::logged_once::LoggedOnce;
-use crate::config::{Member, PeerAddress, PeerRole};
+use crate::config::{Member, PeerRole};
 
-/// Bytes that are read at once.
-const READ_BYTES: usize = 8 << 10;
-/// Bytes of a notification that has not come whole. The largest one has fewer.
-const PENDING_BYTES_MAX: usize = 1 << 20;
-/// Connections of servers that have not said who they are.
-const UNIDENTIFIED_MAX: usize = 64;
-/// How long one of them may take to do so.
-const IDENTIFY: Duration = Duration::from_secs(3);
 /// The request is sent again no later than after this time: a voter answers it at once, and does
 /// not tell when an election has ended.
 const RESEND_MAX: Duration = Duration::from_secs(1);
-/// Between two attempts to dial a voter.
-const REDIAL: Duration = Duration::from_millis(100);
-/// How long a voter may take to dial back.
-const DIAL_BACK: Duration = Duration::from_secs(1);
 /// Without a leader the votes are counted anew after this time.
 const VOTES_COUNT: Duration = Duration::from_secs(30);
 
@@ -130,7 +122,8 @@ impl Election {
         loop {
             match self.settings.connector.election_port(&voter).await {
                 Ok(stream) => {
-                    let begin = Begin { hello: self.hello(&stream), received: Vec::new() };
+                    let begin =
+                        Begin { hello: hello(&self.settings.own, &stream), received: Vec::new() };
                     self.clone().converse(stream, voter.id, begin).await;
                     if voter.id > self.settings.own.id {
                         self.await_inbound(voter.id).await;
@@ -156,23 +149,6 @@ impl Election {
         while !self.is_inbound(voter) && tokio::time::Instant::now() < until {
             tokio::time::sleep(REDIAL / 10).await;
         }
-    }
-
-    /// What a connection begins with: who this is, and where it can be dialled.
-    fn hello(&self, stream: &TcpStream) -> Vec<u8> {
-        let own = &self.settings.own;
-        let local = stream.local_addr().map(|address| address.ip().to_string());
-        let addresses = own.addresses.iter().map(|address| {
-            let known = if address.is_wildcard() { local.as_ref().ok() } else { None };
-            let host = known.unwrap_or(&address.host).clone();
-            PeerAddress { host, ..address.clone() }.election().into()
-        });
-        let addresses: Vec<Box<str>> = addresses.collect();
-        let protocol =
-            if addresses.len() > 1 { ElectionProtocol::V2 } else { ElectionProtocol::V1 };
-        let mut out = Vec::new();
-        InitialMessage { protocol, sid: own.id.0.into(), addresses }.encode(&mut out);
-        out
     }
 
     /// Sends requests while a leader is searched for, and takes answers, until the connection ends.
@@ -220,15 +196,10 @@ impl Election {
     ) {
         loop {
             if let Err(bad) = self.take_notifications(voter, &mut pending) {
-                let text = format!(
-                    "server {} sends on the election port what is no notification: {bad}; the \
-                     connection is closed",
-                    voter.0
-                );
-                return self.log.warn((voter.0.into(), "notification"), &text);
+                return warn_of_bytes(&self.log, voter, &bad);
             }
             let was_searching = self.is_searching();
-            match receive(&mut reader, &mut pending, self.settings.silence).await {
+            match receive(&mut reader, &mut pending, Some(self.settings.silence)).await {
                 Received::Bytes => {}
                 // No voter answers what was not requested.
                 Received::Nothing if !was_searching || !self.is_searching() => {}
@@ -261,63 +232,33 @@ impl Election {
 
     /// Takes connections, until the listener fails.
     pub(super) async fn accept(self: Arc<Election>, listener: TcpListener) -> io::Error {
-        loop {
-            let (stream, peer) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) if is_of_one_connection(&error) => continue,
-                Err(error) => return error,
-            };
-            let Ok(permit) = self.unidentified.clone().try_acquire_owned() else { continue };
+        let permits = self.unidentified.clone();
+        accept(&permits, listener, |stream, peer| {
             let election = self.clone();
-            tokio::spawn(async move {
-                let met = timeout(IDENTIFY, election.meet(stream, peer)).await;
-                let Ok(Some((stream, voter, pending))) = met else { return };
-                drop(permit);
-                election.take_over(stream, voter, pending);
-            });
-        }
+            async move {
+                if let Some((stream, voter, pending)) = election.meet(stream, peer).await {
+                    election.take_over(stream, voter, pending);
+                }
+            }
+        })
+        .await
     }
 
     /// Hears who has connected. Whoever is no voter is of no use here.
     async fn meet(
         &self,
-        mut stream: TcpStream,
+        stream: TcpStream,
         peer: SocketAddr,
     ) -> Option<(TcpStream, ServerId, Vec<u8>)> {
-        self.settings.connector.prepare(&stream);
-        let mut pending = Vec::new();
-        let refuse = |what: &str| {
-            let text =
-                format!("{peer} has connected to the election port and {what}; it is closed");
-            // Each connection has another port, and may bring other bytes.
-            self.log.warn_of((-1, "unidentified"), &peer.ip().to_string(), &text);
+        let met = identify(stream, peer, &self.settings.connector, &self.log).await?;
+        let voters = self.voters.lock();
+        let voter = voters.iter().find(|voter| i64::from(voter.id.0) == met.hello.sid);
+        let Some(voter) = voter.filter(|voter| voter.role == PeerRole::Participant) else {
+            let what = format!("says that it is server {}, which does not vote", met.hello.sid);
+            refuse(&self.log, peer, &what);
+            return None;
         };
-        loop {
-            match InitialMessage::decode(&pending) {
-                Ok(None) => {}
-                Ok(Some((hello, used))) => {
-                    pending.drain(..used);
-                    let voters = self.voters.lock();
-                    let voter = voters.iter().find(|voter| i64::from(voter.id.0) == hello.sid);
-                    let Some(voter) = voter.filter(|voter| voter.role == PeerRole::Participant)
-                    else {
-                        refuse(&format!(
-                            "says that it is server {}, which does not vote",
-                            hello.sid
-                        ));
-                        return None;
-                    };
-                    return Some((stream, voter.id, pending));
-                }
-                Err(bad) => {
-                    refuse(&format!("is no server: {bad}"));
-                    return None;
-                }
-            }
-            if !stream.read_buf(&mut pending).await.is_ok_and(|count| count > 0) {
-                return None;
-            }
-        }
+        Some((met.stream, voter.id, met.received))
     }
 
     /// The newest connection of a voter is the one that counts. Some of its first notification may
@@ -373,29 +314,4 @@ struct Begin {
     hello: Vec<u8>,
     /// What has come already.
     received: Vec<u8>,
-}
-
-/// What came of a read.
-enum Received {
-    Bytes,
-    /// Nothing for as long as a connection may be silent.
-    Nothing,
-    /// The end, or far too many bytes.
-    End,
-}
-
-/// Reads what comes next.
-async fn receive(reader: &mut OwnedReadHalf, pending: &mut Vec<u8>, silence: Duration) -> Received {
-    pending.reserve(READ_BYTES);
-    match timeout(silence, reader.read_buf(pending)).await {
-        Err(_) => Received::Nothing,
-        Ok(Ok(count)) if count > 0 && pending.len() <= PENDING_BYTES_MAX => Received::Bytes,
-        Ok(_) => Received::End,
-    }
-}
-
-/// Whether the failure is that of a connection, and not of the listener.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }

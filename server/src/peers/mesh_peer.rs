@@ -1,0 +1,192 @@
+//! The connection for elections to one server: dialled or taken, used until it ends, and then anew.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringkeeper_engine::session::ServerId;
+use ringkeeper_engine::wire::peer::Notification;
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::election_socket::{DIAL_BACK, REDIAL, Received, hello, receive, warn_of_bytes};
+use super::first::{First, first};
+use super::mesh::{Mesh, MeshEvent};
+
+/// The longest pause between two attempts to dial a server.
+const REDIAL_MAX: Duration = Duration::from_secs(2);
+/// A connection that is younger has crossed with one that the other server has dialled.
+const CROSSED: Duration = Duration::from_secs(1);
+
+/// A connection whose ends know each other.
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    /// What has come already.
+    pub(super) received: Vec<u8>,
+}
+
+/// What the other server has begun.
+pub(super) enum Inbound {
+    /// Its number is larger: its connection counts.
+    Connected(Connection),
+    /// Its number is smaller: it is dialled back here.
+    DialBack(Vec<Box<str>>),
+}
+
+/// One server and the connection to it.
+pub(super) struct MeshPeer {
+    mesh: Arc<Mesh>,
+    id: ServerId,
+    inbound: mpsc::Receiver<Inbound>,
+    outgoing: watch::Receiver<Vec<u8>>,
+}
+
+impl MeshPeer {
+    pub(super) fn new(
+        mesh: Arc<Mesh>,
+        id: ServerId,
+        inbound: mpsc::Receiver<Inbound>,
+        outgoing: watch::Receiver<Vec<u8>>,
+    ) -> MeshPeer {
+        MeshPeer { mesh, id, inbound, outgoing }
+    }
+
+    /// A voter is dialled for as long as this server runs; a server without a vote is left when it
+    /// goes.
+    pub(super) async fn run(mut self) {
+        let votes = self.mesh.votes(self.id);
+        let mut next = if votes { None } else { self.inbound.recv().await };
+        let mut pause = REDIAL;
+        loop {
+            let began = Instant::now();
+            let connection = match next.take() {
+                Some(Inbound::Connected(connection)) => Some(connection),
+                Some(Inbound::DialBack(said)) => self.dial(&said, &mut next).await,
+                None => self.dial(&[], &mut next).await,
+            };
+            if let Some(connection) = connection {
+                next = self.converse(connection).await;
+            }
+            if next.is_none() && !votes {
+                next = self.mesh.leave(self.id, &mut self.inbound);
+                if next.is_none() {
+                    return;
+                }
+            }
+            if began.elapsed() > REDIAL_MAX {
+                pause = REDIAL;
+            }
+            if next.is_none() {
+                if let First::Right(inbound) = first(sleep(pause), self.inbound.recv()).await {
+                    next = inbound;
+                }
+                pause = (pause * 2).min(REDIAL_MAX);
+            }
+        }
+    }
+
+    /// Dials the server, unless it connects first. A connection is returned if it is to stay.
+    async fn dial(&mut self, said: &[Box<str>], next: &mut Option<Inbound>) -> Option<Connection> {
+        let dialled = introduce(&self.mesh, self.id, said);
+        match first(dialled, self.inbound.recv()).await {
+            First::Left(connection) => connection,
+            First::Right(inbound) => {
+                *next = inbound;
+                None
+            }
+        }
+    }
+
+    /// Takes notifications in and sends them until the connection ends, or the server has begun
+    /// another one.
+    async fn converse(&mut self, connection: Connection) -> Option<Inbound> {
+        let MeshPeer { mesh, id, inbound, outgoing } = self;
+        let opened = Instant::now();
+        // Where it is not set, a server that is cut off is noticed later.
+        let _ = SockRef::from(&connection.stream).set_tcp_user_timeout(Some(mesh.silence));
+        outgoing.mark_unchanged();
+        mesh.report(MeshEvent::Opened(*id)).await;
+        let (reader, writer) = connection.stream.into_split();
+        let next = {
+            let reading = take_notifications(mesh, *id, reader, connection.received);
+            let sending = send_notifications(writer, outgoing, mesh.silence);
+            let mut both = pin!(first(reading, sending));
+            loop {
+                match first(both.as_mut(), inbound.recv()).await {
+                    First::Left(_) => break None,
+                    // It had dialled before it took this connection.
+                    First::Right(Some(Inbound::DialBack(_))) if opened.elapsed() < CROSSED => {}
+                    First::Right(inbound) => break inbound,
+                }
+            }
+        };
+        mesh.report(MeshEvent::Closed(*id)).await;
+        next
+    }
+}
+
+/// Connects, and says who this is. The connection is returned if this server keeps it.
+async fn introduce(mesh: &Mesh, id: ServerId, said: &[Box<str>]) -> Option<Connection> {
+    let mut stream = match mesh.connect(id, said).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            let text = format!("server {} cannot be reached for elections: {error}", id.0);
+            mesh.log.warn((id.0.into(), "dial"), &text);
+            return None;
+        }
+    };
+    let hello = hello(&mesh.own, &stream);
+    timeout(mesh.silence, stream.write_all(&hello)).await.ok()?.ok()?;
+    if mesh.own.id > id {
+        return Some(Connection { stream, received: Vec::new() });
+    }
+    // It closes this one, and dials back.
+    let _ = timeout(DIAL_BACK, stream.read(&mut [0])).await;
+    None
+}
+
+/// Hands notifications to the node, until the connection ends or brings something else.
+async fn take_notifications(
+    mesh: &Mesh,
+    id: ServerId,
+    mut reader: OwnedReadHalf,
+    mut pending: Vec<u8>,
+) {
+    loop {
+        let mut used = 0;
+        loop {
+            match Notification::decode(&pending[used..]) {
+                Ok(None) => break,
+                Ok(Some((_, bytes))) => {
+                    let note = pending[used..used + bytes].to_vec();
+                    used += bytes;
+                    mesh.report(MeshEvent::Note(id, note)).await;
+                }
+                Err(bad) => return warn_of_bytes(&mesh.log, id, &bad),
+            }
+        }
+        pending.drain(..used);
+        match receive(&mut reader, &mut pending, None).await {
+            Received::Bytes => {}
+            Received::Nothing | Received::End => return,
+        }
+    }
+}
+
+/// Sends what the node has for the server: always the last word, whole.
+async fn send_notifications(
+    mut writer: OwnedWriteHalf,
+    outgoing: &mut watch::Receiver<Vec<u8>>,
+    silence: Duration,
+) {
+    while outgoing.changed().await.is_ok() {
+        let bytes = outgoing.borrow_and_update().clone();
+        if !timeout(silence, writer.write_all(&bytes)).await.is_ok_and(|sent| sent.is_ok()) {
+            return;
+        }
+    }
+}
