@@ -11,8 +11,8 @@
 //!
 //! A snapshot of ours is in the order of the tree's memory, and a learner wants parents before
 //! their children. So the tree is made, beside the one that is served, and written from there in
-//! pieces; the bytes are never there as a whole. At its peak one learner that gets a state costs the
-//! memory of one more tree. The number of states that are sent at a time bounds that
+//! pieces; the bytes are never there as a whole. At its peak one learner that gets a state costs
+//! the memory of one more tree. The number of states that are sent at a time bounds that
 //! (`leader.maxConcurrentSnapSyncs`).
 
 use std::fmt;

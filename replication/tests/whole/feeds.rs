@@ -4,7 +4,9 @@ use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::FeedError;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{LeaderPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits};
-use ringkeeper_replication::leader::{FeedTask, LearnerFeed, LearnerFeedError, LinkId, SyncPlan};
+use ringkeeper_replication::leader::{
+    FeedLimits, FeedTask, LearnerFeed, LearnerFeedError, LinkId, SyncPlan,
+};
 use ringkeeper_replication::learner::{
     Dialect, FollowEnd, Learner, LearnerKind, LinkEnd, ZabState,
 };
@@ -219,8 +221,12 @@ fn learner_ends_with_its_leaders_tree_whatever_it_has() {
 #[test]
 fn learner_gets_a_state_where_the_log_is_long_or_purged_or_has_nothing_in_common() {
     let mut leader = LeaderDisk::new(&short());
-    leader.limits.first_diff_bytes = 100;
-    synchronizes(&[], &leader, SyncPlan::Snap(z(2, 6)));
+    for limits in [FeedLimits { first_diff_bytes: 100, ..leader.limits }, FeedLimits::default()] {
+        leader.limits = limits;
+        let mut fed = Fed::new(LearnerKind::Follower);
+        assert_eq!(fed.link(&leader, 7, true), (SyncPlan::Snap(z(2, 6)), None));
+        fed.has_all_of(&leader);
+    }
     let mut purged = LeaderDisk::new(&long());
     purged.snapshot();
     purged.extend(&(151..=160).map(|counter| z(5, counter)).collect::<Vec<Zxid>>());
@@ -360,8 +366,7 @@ fn nothing_is_purged_that_a_feed_still_needs() {
     let mut leader = LeaderDisk::new(&long()[..200]);
     leader.snapshot();
     leader.extend(&long()[200..]);
-    leader.limits =
-        ringkeeper_replication::leader::FeedLimits { piece_bytes: 2_000, first_diff_bytes: 0 };
+    leader.limits = FeedLimits { piece_bytes: 2_000, first_diff_bytes: 0 };
     let open = |leader: &LeaderDisk, last| {
         LearnerFeed::open(&leader.source(), task(last, leader.last())).expect("a good disk")
     };
