@@ -145,6 +145,8 @@ pub(crate) struct Leader {
     pub(crate) history: Vec<(Txn, TxnDigest)>,
     /// What is on its way to the learner.
     sent: VecDeque<LeaderEvent>,
+    /// Syncs that wait until it is certain that it leads, or for what it commits next.
+    syncs: usize,
     decoder: PacketDecoder,
     /// What came over links that are lost, and what the same leader may still order.
     lingering: Vec<(PacketDecoder, Vec<u8>)>,
@@ -165,6 +167,7 @@ impl Leader {
             sessions: BTreeSet::new(),
             history: Vec::new(),
             sent: VecDeque::new(),
+            syncs: 0,
             decoder: PacketDecoder::new(PacketLimits::default()),
             lingering: Vec::new(),
             epoch: 1,
@@ -215,6 +218,7 @@ impl Leader {
         assert!(self.is_linked, "it is not connected");
         self.is_linked = false;
         self.sent.clear();
+        self.syncs = 0;
         let new = PacketDecoder::new(PacketLimits::default());
         let decoder = std::mem::replace(&mut self.decoder, new);
         let mut wire = self.wire.borrow_mut();
@@ -283,7 +287,7 @@ impl Leader {
                 self.sessions.insert(caller.session);
                 self.sequencer.order_open(caller.session, timeout_ms, now)
             }
-            op::SYNC => return self.sent.push_back(LeaderEvent::Synced),
+            op::SYNC => return self.syncs += 1,
             _ if !self.sessions.contains(&caller.session) => {
                 self.sequencer.order_refusal(caller, Code::SessionExpired, now)
             }
@@ -323,6 +327,9 @@ impl Leader {
 
     /// Some of what is on its way arrives.
     pub(crate) fn deliver(&mut self, count: usize) {
+        if self.sent.is_empty() {
+            self.answer_syncs();
+        }
         let count = count.min(self.sent.len());
         self.wire.borrow_mut().events.extend(self.sent.drain(..count));
     }
@@ -330,7 +337,10 @@ impl Leader {
     /// Whether nothing is on its way.
     pub(crate) fn is_quiet(&self) -> bool {
         let wire = self.wire.borrow();
-        self.sent.is_empty() && wire.events.is_empty() && wire.to_leader.is_empty()
+        self.sent.is_empty()
+            && self.syncs == 0
+            && wire.events.is_empty()
+            && wire.to_leader.is_empty()
     }
 
     fn order(&mut self, txn: Txn) {
@@ -340,8 +350,14 @@ impl Leader {
         self.history.push((txn, digest));
         if self.is_linked {
             self.propose(self.history.len() - 1);
+            self.answer_syncs();
             self.commit(self.history.len() - 1);
         }
+    }
+
+    fn answer_syncs(&mut self) {
+        (0..self.syncs).for_each(|_| self.sent.push_back(LeaderEvent::Synced));
+        self.syncs = 0;
     }
 
     /// What it has ordered behind this transaction.
