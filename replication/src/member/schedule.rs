@@ -47,11 +47,7 @@ impl Member {
         let tasks = leadership.is_some_and(|it| it.has_tasks() || (leads && it.has_ended()));
         let follows = leadership.is_none() && self.followed.has_work();
         let lost = matches!(self.role, Role::Following(_)) && self.followed.has_ended();
-        lost
-            || tasks
-            || follows
-            || !self.actions.is_empty()
-            || !self.events.is_empty()
+        lost || tasks || follows || !self.actions.is_empty() || !self.events.is_empty()
     }
 
     /// 0 where something is due.

@@ -203,7 +203,6 @@ fn config_version(ensemble: &Ensemble) -> i64 {
     i64::try_from(ensemble.version).unwrap_or(i64::MAX)
 }
 
-
 /// A leader may take larger records than this server does, so packets are not bounded by them.
 fn limits(settings: &Settings) -> FollowLimits {
     let usual = FollowLimits::default();

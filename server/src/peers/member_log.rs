@@ -99,7 +99,10 @@ impl MemberLog {
         let mut learners = member.leadership().into_iter().flat_map(|it| it.learners());
         match learners.find(|learner| learner.link == link) {
             Some(learner) => {
-                tracing::warn!("the link of server {} at {from} has ended: {why}", learner.server.0);
+                tracing::warn!(
+                    "the link of server {} at {from} has ended: {why}",
+                    learner.server.0
+                );
             }
             None => tracing::debug!("a connection from {from} has ended: {why}"),
         }

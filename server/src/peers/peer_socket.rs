@@ -84,10 +84,7 @@ impl PeerSocket {
 
     /// Sends some of the bytes of these pieces, at most [`PIECES_MAX`] of which are looked at; 0
     /// where none can be sent now.
-    pub(super) fn send<'a>(
-        &mut self,
-        pieces: impl Iterator<Item = &'a [u8]>,
-    ) -> io::Result<usize> {
+    pub(super) fn send<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); PIECES_MAX];
         let mut count = 0;
         for (slot, piece) in slices.iter_mut().zip(pieces) {

@@ -81,17 +81,15 @@ impl SocketSet {
 
     /// Those that may be read.
     pub(super) fn all_readable(&self) -> impl Iterator<Item = u64> {
-        let readable = |(number, socket): (&u64, &PeerSocket)| {
-            socket.is_readable().then_some(*number)
-        };
+        let readable =
+            |(number, socket): (&u64, &PeerSocket)| socket.is_readable().then_some(*number);
         self.sockets.iter().filter_map(readable)
     }
 
     /// Those that may be written.
     pub(super) fn all_writable(&self) -> impl Iterator<Item = u64> {
-        let writable = |(number, socket): (&u64, &PeerSocket)| {
-            socket.is_writable().then_some(*number)
-        };
+        let writable =
+            |(number, socket): (&u64, &PeerSocket)| socket.is_writable().then_some(*number);
         self.sockets.iter().filter_map(writable)
     }
 

@@ -163,7 +163,8 @@ fn settings_of_an_ensemble_are_typed_and_have_no_remark() {
     assert_eq!(settings.leaderless.as_millis(), 800);
     assert!(settings.listen_on_all_ips && settings.tcp_keep_alive);
     let (_, warnings) = said(&site, &[]);
-    let of_leaders = |key: &str| format!("zoo.cfg:{key}: it is for a leader, and an observer never leads");
+    let of_leaders =
+        |key: &str| format!("zoo.cfg:{key}: it is for a leader, and an observer never leads");
     let from_log = "it has no effect: a learner is sent what it lacks from the log wherever that \
                     reaches back";
     assert_eq!(

@@ -153,7 +153,8 @@ impl Assembly<'_> {
                 for key in OF_LEADERS {
                     let origin = self.values.origin(key).clone();
                     if origin != Origin::Default {
-                        let text = format!("{key}: it is for a leader, and an observer never leads");
+                        let text =
+                            format!("{key}: it is for a leader, and an observer never leads");
                         self.warn(origin, text);
                     }
                 }

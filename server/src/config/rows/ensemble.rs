@@ -4,11 +4,8 @@ use super::super::table::Disposition::{Honoured, NoMeaning, NotYet, Refused};
 use super::super::table::{Kind, Row, Topic};
 use super::{INT_MAX, LONG_MAX, PORT, count, millis, ticks};
 
-pub(super) const TOPIC: Topic = Topic {
-    title: "Ensemble",
-    about: "Several servers as one service.",
-    rows: ROWS,
-};
+pub(super) const TOPIC: Topic =
+    Topic { title: "Ensemble", about: "Several servers as one service.", rows: ROWS };
 
 const ALONE: &str = "it is between servers, and this release runs one server on its own";
 const NEEDLESS: &str = "alone, a server does not need it, and a default keeps the file short";
