@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod device_log;
+pub(crate) mod ensemble;
 pub(crate) mod leader;
 pub(crate) mod member;
 pub(crate) mod net;
