@@ -214,11 +214,7 @@ impl World {
     }
 
     /// Lets the next of a stream's bytes arrive, where there are some.
-    pub(crate) fn await_stream(
-        schedule: &mut Schedule<Event>,
-        stream: &mut Stream,
-        event: Event,
-    ) {
+    pub(crate) fn await_stream(schedule: &mut Schedule<Event>, stream: &mut Stream, event: Event) {
         if !stream.is_awaited
             && let Some(at_us) = stream.next_us()
         {
@@ -270,13 +266,17 @@ impl World {
                 MemberEvent::Looking
                 | MemberEvent::Found { .. }
                 | MemberEvent::NotReached(_)
+                | MemberEvent::LeaderSilent(..)
                 | MemberEvent::FollowEnded(..) => {}
             }
         }
     }
 
     fn on_end(&mut self, member: MemberId, end: FollowEnd) {
-        assert!(!end.is_fatal(), "member {member} believes the ensemble to have lost writes: {end}");
+        assert!(
+            !end.is_fatal(),
+            "member {member} believes the ensemble to have lost writes: {end}"
+        );
         *self.met.ends.entry(kind(&format!("{end:?}"))).or_default() += 1;
     }
 
@@ -308,7 +308,9 @@ fn kind(text: &str) -> String {
     let cut = |text: &str| text.split(['{', ' ']).next().unwrap_or_default().to_owned();
     let parts: Vec<&str> = text.splitn(2, '(').collect();
     match parts[..] {
-        [name, rest] => format!("{}({}", cut(name), cut(rest.split([')', ',']).next().unwrap_or(""))),
+        [name, rest] => {
+            format!("{}({}", cut(name), cut(rest.split([')', ',']).next().unwrap_or("")))
+        }
         _ => cut(text),
     }
 }

@@ -26,7 +26,7 @@ use crate::node::waker::Waker;
 use crate::peers::configuration::Configuration;
 use crate::peers::dialer::Dialer;
 use crate::peers::dialer_thread::DialerThread;
-use crate::peers::feeds::{FeedConcurrency, FeedThreads};
+use crate::peers::feeds::{FeedThreadLimits, FeedThreads};
 use crate::peers::following::{Following, FollowingParts, FollowingSettings};
 use crate::peers::member_driver::{MemberDriver, MemberParts};
 use crate::peers::member_log::MemberLog;
@@ -136,7 +136,7 @@ fn voter(
         seed: store.seed,
         limits: FeedLimits::default(),
     };
-    let feeds = FeedConcurrency {
+    let feeds = FeedThreadLimits {
         diffs: ensemble.settings.max_concurrent_diff_syncs as usize,
         states: ensemble.settings.max_concurrent_snap_syncs as usize,
     };
