@@ -124,12 +124,12 @@ impl MemberLog {
             MemberEvent::Elected { round, election_ms } => {
                 self.began = now;
                 tracing::info!(round, election_ms, "chosen to lead");
-                self.status.update(|report| report.search_ms = Some(election_ms));
+                self.elected(election_ms);
             }
             MemberEvent::Found { leader, election_ms } => {
                 self.began = now;
                 tracing::info!(election_ms, "server {} leads", leader.0);
-                self.status.update(|report| report.search_ms = Some(election_ms));
+                self.elected(election_ms);
             }
             MemberEvent::NotReached(leader) => {
                 let why = self.given_up.take().unwrap_or_default();
@@ -141,7 +141,9 @@ impl MemberLog {
             MemberEvent::Synchronized { leader, epoch, by, last } => {
                 let sync_ms = now.0 - self.began.0;
                 let number = leader.0;
-                tracing::info!(zxid = %last, epoch, sync_ms, "synchronized with server {number} by {by}");
+                tracing::info!(
+                    zxid = %last, epoch, sync_ms, "synchronized with server {number} by {by}"
+                );
                 self.served(sync_ms, by);
             }
             MemberEvent::Established { epoch, last, sync_ms } => {
@@ -163,6 +165,11 @@ impl MemberLog {
         } else {
             tracing::info!("looking for a leader");
         }
+    }
+
+    fn elected(&self, election_ms: i64) {
+        self.status.elections.record(u64::try_from(election_ms).unwrap_or(0));
+        self.status.update(|report| report.search_ms = Some(election_ms));
     }
 
     fn served(&mut self, sync_ms: i64, by: SyncKind) {

@@ -90,6 +90,8 @@ pub struct MemberStatus {
     kept: Mutex<Kept>,
     /// Searches for a leader that have begun, since the last reset.
     pub looks: AtomicU64,
+    /// Milliseconds that elections took, since the last reset.
+    pub elections: Distribution,
     /// Milliseconds that synchronizations took, since the last reset.
     pub syncs: Distribution,
     /// Milliseconds without a leader to follow, from the loss of one, or the start, until the next
@@ -126,6 +128,7 @@ impl MemberStatus {
         MemberStatus {
             kept: Mutex::new(Kept { report, unavailable_since: Some(Millis(0)) }),
             looks: AtomicU64::new(1),
+            elections: Distribution::default(),
             syncs: Distribution::default(),
             unavailable: Distribution::default(),
         }
@@ -161,6 +164,7 @@ impl MemberStatus {
     /// Forgets what was counted.
     pub fn reset(&self) {
         self.looks.store(0, Relaxed);
+        self.elections.clear();
         self.syncs.clear();
         self.unavailable.clear();
     }
