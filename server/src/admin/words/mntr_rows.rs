@@ -224,9 +224,12 @@ fn count(count: usize) -> i64 {
 
 /// Synchronizations with a leader, of a server in this role.
 fn syncs(numbers: &Numbers, role: PeerRole) -> Summary {
-    member(numbers, |member| {
-        if member.report.role == role { member.syncs } else { Summary::default() }
-    })
+    member(
+        numbers,
+        |member| {
+            if member.report.role == role { member.syncs } else { Summary::default() }
+        },
+    )
 }
 
 /// The leader that an observer follows, or -1.

@@ -36,8 +36,7 @@ fn role(mode: &str, id: u64, report: &MemberReport, now: Millis) -> String {
     let number = |number: i64| Some(number.to_string());
     let learners = |kind| report.leading.as_ref().map(|leading| leading.count(kind));
     let count = |count: usize| count.to_string();
-    let (followers, observers) =
-        (learners(LearnerKind::Follower), learners(LearnerKind::Observer));
+    let (followers, observers) = (learners(LearnerKind::Follower), learners(LearnerKind::Observer));
     let rows = [
         ("role", Some(mode.to_owned())),
         ("id", Some(id.to_string())),
