@@ -13,6 +13,8 @@ mod joins;
 mod link;
 #[path = "observer/lives.rs"]
 mod lives;
+#[path = "observer/loopback.rs"]
+mod loopback;
 #[path = "observer/lost_leaders.rs"]
 mod lost_leaders;
 #[path = "observer/member.rs"]

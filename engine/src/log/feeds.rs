@@ -37,9 +37,9 @@ pub(super) enum Unregistered {
     Changing,
 }
 
-/// While there is one, no purge begins to take anything away, neither of the log nor a snapshot; one
-/// that is under way ends early. The next one does what was left. For who reads a snapshot, and then
-/// the log behind it.
+/// While there is one, no purge begins to take anything away, neither of the log nor a snapshot;
+/// one that is under way ends early. The next one does what was left. For who reads a snapshot, and
+/// then the log behind it.
 ///
 /// To be taken before the names of the snapshots are read: of those that are there then, only one
 /// that is not the newest may still go.

@@ -47,8 +47,8 @@ fn recorded_state_is_written_as_it_was_read() {
     }
 }
 
-/// The sessions; and the nodes: what is before the number of the list, the list, and the stat. A hash
-/// orders them there, but for parents and children.
+/// The sessions; and the nodes: what is before the number of the list, the list, and the stat. A
+/// hash orders them there, but for parents and children.
 type Parts<'a> = (BTreeSet<(i64, i32)>, BTreeSet<(&'a [u8], &'a [u8], &'a [u8])>);
 
 fn split(state: &[u8]) -> Parts<'_> {

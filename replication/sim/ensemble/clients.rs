@@ -62,8 +62,7 @@ impl World {
         }
         self.schedule.after(delay_us, Event::Client(client));
         let sim_client = &self.clients[client];
-        let is_outside =
-            self.core.as_ref().is_some_and(|core| !core.contains(&sim_client.member));
+        let is_outside = self.core.as_ref().is_some_and(|core| !core.contains(&sim_client.member));
         let waits = !sim_client.client.is_settled() || sim_client.client.is_connecting();
         let is_impatient = waits && now_us - sim_client.answered_us >= PATIENCE_US;
         match sim_client.connection {

@@ -75,8 +75,8 @@ impl World {
         self.tell(|| format!("{fault:?} of member {member}"));
         let now_us = self.now_us();
         let runs = self.machines[member].process.is_some();
-        let other = (member + 1 + self.streams.crash.below(self.machines.len() - 1))
-            % self.machines.len();
+        let other =
+            (member + 1 + self.streams.crash.below(self.machines.len() - 1)) % self.machines.len();
         match fault {
             Fault::Reset => self.reset_between(member, other),
             Fault::CutOneWay => {
@@ -126,9 +126,9 @@ impl World {
     /// Whether those voters whose disks are what they were stay a majority without this one.
     fn can_lose_disk(&self, member: MemberId) -> bool {
         let voters = &self.machines[..self.swarm.voters];
-        let trusted = voters.iter().filter(|machine| {
-            machine.id != member && machine.is_trusted && !machine.is_rotten
-        });
+        let trusted = voters
+            .iter()
+            .filter(|machine| machine.id != member && machine.is_trusted && !machine.is_rotten);
         trusted.count() > self.swarm.voters / 2
     }
 

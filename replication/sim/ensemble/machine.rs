@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use ringkeeper_engine::device::{Membership, MemoryDisk};
-use ringkeeper_engine::log::{
-    Dirs, OpenError, OpenSettings, Opened, Settings, WindowLimit, open,
-};
+use ringkeeper_engine::log::{Dirs, OpenError, OpenSettings, Opened, Settings, WindowLimit, open};
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::tree::Digest;
 use ringkeeper_engine::{Millis, Now, Zxid};
@@ -65,11 +63,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// A member that was never started.
-    pub(crate) fn new(
-        id: MemberId,
-        swarm: &Swarm,
-        proposals: Rc<RefCell<Proposals>>,
-    ) -> Machine {
+    pub(crate) fn new(id: MemberId, swarm: &Swarm, proposals: Rc<RefCell<Proposals>>) -> Machine {
         let number = u8::try_from(id + 1).expect("there are few members");
         Machine {
             id,
@@ -149,10 +143,7 @@ impl Machine {
             directory,
             gauge: gauge.clone(),
             seed: HASH_SEED,
-            limits: FeedLimits {
-                piece_bytes: self.swarm.piece_bytes,
-                ..FeedLimits::default()
-            },
+            limits: FeedLimits { piece_bytes: self.swarm.piece_bytes, ..FeedLimits::default() },
         });
         let states = DeviceStates::new(StateDisk { disk: disk.clone(), directory, gauge });
         let disk = (recovered.purger, directory, disk);

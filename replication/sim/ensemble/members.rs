@@ -111,8 +111,8 @@ impl World {
         self.schedule_disk(member);
         let process = self.machines[member].process.as_mut().expect("it runs");
         let port = process.port_ref();
-        let is_settled = port.voter().is_some_and(|voter| voter.is_serving())
-            || port.followed().is_connected();
+        let is_settled =
+            port.voter().is_some_and(|voter| voter.is_serving()) || port.followed().is_connected();
         let mut wait_us = process.server.node_ref().wait_us();
         if !is_settled {
             wait_us = wait_us.min(LOOKING_US);

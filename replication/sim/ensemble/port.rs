@@ -6,9 +6,7 @@ use std::rc::Rc;
 use ringkeeper_engine::log::{Group, TxnChunk};
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::{Millis, Zxid};
-use ringkeeper_replication::leader::{
-    Acknowledgement, LearnerEvent, LearnerEventKind, ToLearners,
-};
+use ringkeeper_replication::leader::{Acknowledgement, LearnerEvent, LearnerEventKind, ToLearners};
 use ringkeeper_replication::learner::FollowedLeader;
 use ringkeeper_replication::member::{Member, MemberAction};
 use ringkeeper_replication::node::LeaderPort;

@@ -62,7 +62,8 @@ impl World {
     /// A member outside stays as it is; or it ends; or nothing passes from it, to it, or both.
     fn leave_outside(&mut self, member: MemberId, core: &[MemberId]) {
         let chance = &mut self.streams.crash;
-        let (is_down, is_deaf, is_mute) = (chance.percent(40), chance.percent(50), chance.percent(50));
+        let (is_down, is_deaf, is_mute) =
+            (chance.percent(40), chance.percent(50), chance.percent(50));
         if is_down {
             self.machines[member].stays_down = true;
             if self.machines[member].process.is_some() {

@@ -225,11 +225,7 @@ impl World {
     }
 
     /// Lets the next of a stream's bytes arrive, where there are some.
-    pub(crate) fn await_stream(
-        schedule: &mut Schedule<Event>,
-        stream: &mut Stream,
-        event: Event,
-    ) {
+    pub(crate) fn await_stream(schedule: &mut Schedule<Event>, stream: &mut Stream, event: Event) {
         if !stream.is_awaited
             && let Some(at_us) = stream.next_us()
         {
@@ -258,7 +254,12 @@ impl World {
             self.on_end(member, end);
         }
         for event in events {
-            self.tell(|| format!("member {member}: {event:?} {}", self.machines[member].record.borrow().last()));
+            self.tell(|| {
+                format!(
+                    "member {member}: {event:?} {}",
+                    self.machines[member].record.borrow().last()
+                )
+            });
             match event {
                 MemberEvent::Elected { .. } => self.met.elected += 1,
                 MemberEvent::Established { epoch, last, .. } => {
@@ -293,7 +294,10 @@ impl World {
 
     fn on_end(&mut self, member: MemberId, end: FollowEnd) {
         self.tell(|| format!("member {member} leaves its leader: {end}"));
-        assert!(!end.is_fatal(), "member {member} believes the ensemble to have lost writes: {end}");
+        assert!(
+            !end.is_fatal(),
+            "member {member} believes the ensemble to have lost writes: {end}"
+        );
         *self.met.ends.entry(kind(&format!("{end:?}"))).or_default() += 1;
     }
 
@@ -325,7 +329,9 @@ fn kind(text: &str) -> String {
     let cut = |text: &str| text.split(['{', ' ']).next().unwrap_or_default().to_owned();
     let parts: Vec<&str> = text.splitn(2, '(').collect();
     match parts[..] {
-        [name, rest] => format!("{}({}", cut(name), cut(rest.split([')', ',']).next().unwrap_or(""))),
+        [name, rest] => {
+            format!("{}({}", cut(name), cut(rest.split([')', ',']).next().unwrap_or("")))
+        }
         _ => cut(text),
     }
 }

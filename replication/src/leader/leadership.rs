@@ -276,6 +276,11 @@ impl Leadership {
         }
     }
 
+    /// Whether [`Leadership::next_end`] has something, or it has ended itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        !self.ends.is_empty() || self.end.is_some()
+    }
+
     /// A connection that is to be closed, of which server it was, and why.
     pub fn next_end(&mut self) -> Option<(LinkId, Option<ServerId>, LearnerEnd)> {
         self.ends.pop_front()

@@ -4,15 +4,15 @@
 //! keeps from being purged what it still needs: see [`Feed`] and [`PurgeHold`].
 //!
 //! A transaction goes out as its record stands in the log. That is what a proposal carries, but for
-//! the digest that leaders of ZooKeeper's append: it is optional for who reads it. A log of ours has
-//! none, whoever the transactions came from: the node encodes what it logs.
+//! the digest that leaders of ZooKeeper's append: it is optional for who reads it. A log of ours
+//! has none, whoever the transactions came from: the node encodes what it logs.
 //!
 //! # The memory of a state
 //!
-//! A snapshot of ours is in the order of the tree's memory, and a learner wants parents before their
-//! children. So the tree is made, beside the one that is served, and written from there in pieces;
-//! the bytes are never there as a whole. At its peak one learner that gets a state costs the memory
-//! of one more tree. The number of states that are sent at a time bounds that
+//! A snapshot of ours is in the order of the tree's memory, and a learner wants parents before
+//! their children. So the tree is made, beside the one that is served, and written from there in
+//! pieces; the bytes are never there as a whole. At its peak one learner that gets a state costs
+//! the memory of one more tree. The number of states that are sent at a time bounds that
 //! (`leader.maxConcurrentSnapSyncs`).
 
 use std::fmt;
@@ -38,9 +38,9 @@ const PIECE_RECORDS: usize = 4_096;
 pub struct FeedLimits {
     /// Bytes of a piece, about. One transaction that is longer is a piece of its own.
     pub piece_bytes: usize,
-    /// Bytes of the whole log, up to which a learner that has nothing gets that. Where it is longer,
-    /// a state has fewer bytes, as far as is known. With 0, the default, it always gets a state: one
-    /// that reports nothing may have what it does not trust, and takes nothing else.
+    /// Bytes of the whole log, up to which a learner that has nothing gets that. Where it is
+    /// longer, a state has fewer bytes, as far as is known. With 0, the default, it always gets a
+    /// state: one that reports nothing may have what it does not trust, and takes nothing else.
     pub first_diff_bytes: usize,
 }
 
@@ -127,8 +127,8 @@ struct SentState {
 impl<D: Directory> LearnerFeed<D> {
     /// Chooses the plan: a look at one place of the log, or at a short log as a whole.
     ///
-    /// A state is that at the end of the task, or that of the newest snapshot, if it is later: a task
-    /// may have waited, and what is before the newest snapshot may be gone.
+    /// A state is that at the end of the task, or that of the newest snapshot, if it is later: a
+    /// task may have waited, and what is before the newest snapshot may be gone.
     pub fn open(
         source: &FeedSource<D>,
         task: FeedTask,

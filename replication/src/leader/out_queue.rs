@@ -90,11 +90,6 @@ impl OutQueue {
         }
         self.sent += count;
     }
-
-    /// Nothing waits any more.
-    pub(super) fn clear(&mut self) {
-        *self = OutQueue::default();
-    }
 }
 
 #[cfg(test)]

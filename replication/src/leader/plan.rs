@@ -13,9 +13,9 @@
 //! - `l` is not: then `c < l`. The cut is at the largest transaction of the history below `l`, and
 //!   `c` is one below `l`, so the cut is not below `c`.
 //! - `l` is later than all that is sent (`upto`): the cut is at `upto`. A learner has heard of no
-//!   commit but from a leader. What earlier leaders have committed is in the history that this epoch
-//!   begins with, and `upto` is not below that. What this leader has committed is not above `upto`,
-//!   if `upto` was read after the learner's last connection ended.
+//!   commit but from a leader. What earlier leaders have committed is in the history that this
+//!   epoch begins with, and `upto` is not below that. What this leader has committed is not above
+//!   `upto`, if `upto` was read after the learner's last connection ended.
 //!
 //! The last line is about acknowledgements too: the learner may have one of the transactions that
 //! are cut off on its disk, and may have acknowledged it. So the leader must not count what the
@@ -52,8 +52,8 @@ pub enum LogReach {
     BeginsLater,
 }
 
-/// The plan for a learner whose last transaction is `last`, and where to begin reading: behind which
-/// transaction. `upto` is the last transaction that is sent.
+/// The plan for a learner whose last transaction is `last`, and where to begin reading: behind
+/// which transaction. `upto` is the last transaction that is sent.
 ///
 /// The beginning of an epoch, (e,0), is no transaction. It is never a cut, for learners cut behind
 /// something that they have. And who reports it (a learner of ZooKeeper's) does not say what its

@@ -61,8 +61,8 @@ pub fn commits(after: Zxid, upto: Zxid, form: CommitForm) -> Vec<u8> {
     out
 }
 
-/// Bytes of [`put_committed`] for `records` transactions that take `framed` bytes in the log, at the
-/// most.
+/// Bytes of [`put_committed`] for `records` transactions that take `framed` bytes in the log, at
+/// the most.
 pub(super) fn committed_bytes(framed: usize, records: usize) -> usize {
     framed + records * PACKET_BYTES
 }

@@ -197,6 +197,11 @@ impl FollowedLeader {
         self.end.take()
     }
 
+    /// Whether [`FollowedLeader::take_end`] has something.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// Whether [`super::follow`] would find something to do that nothing has to come for.
     pub fn has_work(&self) -> bool {
         let packets = self.is_cut_short && self.wants_packets();

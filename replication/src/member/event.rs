@@ -60,6 +60,8 @@ pub enum MemberEvent {
         /// Milliseconds since the election.
         sync_ms: i64,
     },
+    /// The leader was silent for so long, milliseconds: the link is given up.
+    LeaderSilent(ServerId, i64),
     /// The link to the leader has ended.
     FollowEnded(ServerId, FollowEnd),
     /// It does not lead any more.

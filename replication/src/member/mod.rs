@@ -8,6 +8,7 @@ mod election_side;
 mod event;
 mod leader_port;
 mod role;
+mod schedule;
 mod settings;
 mod turn;
 
@@ -19,12 +20,13 @@ use ringkeeper_engine::session::ServerId;
 pub use self::event::{MemberAction, MemberEvent};
 pub use self::role::MemberRole;
 use self::role::Role;
+pub use self::schedule::{has_work, wait_ms};
 pub use self::settings::MemberSettings;
 pub use self::turn::take_turn;
 use crate::ZabState;
 use crate::election::Election;
-use crate::leader::{Leadership, LinkId};
-use crate::learner::{FollowedLeader, LeaderSearch, LearnerPosition};
+use crate::leader::{Leadership, LinkId, StepDown};
+use crate::learner::{ConfigEvent, FollowedLeader, LeaderSearch, LearnerPosition};
 
 /// A voting member of an ensemble.
 ///
@@ -146,6 +148,18 @@ impl Member {
     /// What it was made with.
     pub fn settings(&self) -> &MemberSettings {
         &self.settings
+    }
+
+    /// What a leader has said of the members, in order.
+    pub fn next_config_event(&mut self) -> Option<ConfigEvent> {
+        self.followed.next_config_event()
+    }
+
+    /// Gives the leadership up, if there is one: the followers elect at once.
+    pub fn step_down(&mut self, why: StepDown) {
+        if let Some(leadership) = &mut self.leadership {
+            leadership.step_down(why);
+        }
     }
 
     /// What the driver is to do next.

@@ -223,9 +223,9 @@ impl Member {
             self.heard = self.now;
         }
         let serves = self.followed.state() == ZabState::Broadcast;
-        let settings = &self.settings.leader;
-        let limit_ms = if serves { settings.sync_ms } else { settings.init_ms };
-        if self.followed.is_connected() && self.now.0 - self.heard.0 >= limit_ms {
+        let silent_ms = self.now.0 - self.heard.0;
+        if self.followed.is_connected() && silent_ms >= self.silence_limit_ms() {
+            self.events.push_back(MemberEvent::LeaderSilent(leader, silent_ms));
             self.followed.disconnect();
         }
         if serves && !self.has_served {

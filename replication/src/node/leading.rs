@@ -65,6 +65,7 @@ impl<P: Ports> Node<P> {
     pub(super) fn order_learners(&mut self) {
         while self.world.leader.has_learner_events() && self.can_order() {
             self.world.leader.learner_events(&mut self.learner_events);
+            assert!(!self.learner_events.is_empty(), "it has said that it has some");
             self.look_at_capacity();
             let (now, records) = (self.world.clock.now(), self.begin_step());
             {

@@ -364,3 +364,57 @@ impl Orderer {
         order(&mut self.sequencer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Now = Now { wall: Millis(5), mono: Millis(5) };
+
+    fn orderer(last: Zxid, rollover: Rollover) -> Orderer {
+        let removal = SpentRemoval { interval_ms: 1, per_minute: 60_000, never_used_ms: 0 };
+        let rules = OrderRules { ops: OpSettings::default(), hash_seed: 1, removal };
+        let sequencer = Sequencer::new(last, rules.ops.clone(), rules.hash_seed);
+        Orderer::new(sequencer, SessionTable::new(2_000, 4_000, 40_000), (&rules, rollover), NOW)
+    }
+
+    fn refuse(orderer: &mut Orderer) -> Zxid {
+        let caller = Caller { session: SessionId(1), cxid: 1, ids: Arc::from([]) };
+        orderer.refuse(&caller, Code::NoNode, NOW).zxid
+    }
+
+    #[test]
+    fn standalone_server_begins_the_next_epoch_itself() {
+        let mut alone = orderer(Zxid::new(3, u32::MAX - 1), Rollover::NextEpoch);
+        assert!(!alone.wants_election() && !alone.is_used_up());
+        assert_eq!(refuse(&mut alone), Zxid::new(3, u32::MAX));
+        assert_eq!(refuse(&mut alone), Zxid::new(4, 1));
+    }
+
+    #[test]
+    fn leader_asks_for_an_election_before_its_epoch_is_used_up_and_orders_nothing_then() {
+        let election = Rollover::Election { last: Zxid::new(2, 9) };
+        let mut leader = orderer(Zxid::new(3, ELECTION_FROM - 1), election);
+        assert!(!leader.wants_election());
+        assert_eq!(refuse(&mut leader), Zxid::new(3, ELECTION_FROM));
+        assert!(leader.wants_election() && !leader.is_used_up());
+        assert_eq!(leader.admission(), WriteAdmission::All);
+        let mut leader = orderer(Zxid::new(3, ORDERS_UNTIL), election);
+        assert!(leader.is_used_up());
+        assert_eq!(leader.admission(), WriteAdmission::None);
+        assert_eq!(
+            refuse(&mut leader),
+            Zxid::new(3, ORDERS_UNTIL + 1),
+            "a step ends what it began"
+        );
+    }
+
+    #[test]
+    fn beginning_of_an_epoch_is_no_transaction() {
+        let last = Zxid::new(2, 9);
+        let mut leader = orderer(Zxid::new(3, 0), Rollover::Election { last });
+        assert_eq!((leader.last(), leader.epoch()), (last, 3));
+        assert_eq!(refuse(&mut leader), Zxid::new(3, 1));
+        assert_eq!(leader.last(), Zxid::new(3, 1));
+    }
+}

@@ -50,14 +50,21 @@ impl Quorum {
     pub(crate) fn flushed(&mut self, upto: Zxid) {
         assert!(upto >= self.durable, "our own log cannot become less durable");
         self.durable = upto;
-        self.acked(self.own, upto);
+        self.set_row(self.own, upto);
     }
 
     /// The log of a voter is durable up to `upto`. It may be less than before: when its connection
     /// is lost, for it may have to cut off what is not committed when it comes back. So what a
     /// majority held before counts for nothing that our own disk holds later. Who has no vote is
-    /// passed over.
+    /// passed over, and so is this server,
+    /// which counts itself when its own disk has it.
     pub(crate) fn acked(&mut self, member: ServerId, upto: Zxid) {
+        if member != self.own {
+            self.set_row(member, upto);
+        }
+    }
+
+    fn set_row(&mut self, member: ServerId, upto: Zxid) {
         let Some((_, row)) = self.acked.iter_mut().find(|(id, _)| *id == member) else { return };
         *row = upto;
         let held = self.held_by_majority();
@@ -144,6 +151,14 @@ mod tests {
     #[test]
     fn observer_is_in_no_majority() {
         assert_eq!(committed(&[(1, 9), (7, 9), (8, 9)], 3), 0);
+    }
+
+    #[test]
+    fn leader_counts_itself_when_its_own_disk_has_it_alone() {
+        let mut quorum = quorum(3, Zxid::ZERO);
+        quorum.acked(OWN, Zxid::new(2, 9));
+        quorum.acked(ServerId(2), Zxid::new(2, 9));
+        assert_eq!((quorum.held(), quorum.committed()), (Zxid::ZERO, Zxid::ZERO));
     }
 
     #[test]

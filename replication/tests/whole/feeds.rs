@@ -4,8 +4,12 @@ use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::FeedError;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{LeaderPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits};
-use ringkeeper_replication::leader::{FeedTask, LearnerFeed, LearnerFeedError, LinkId, SyncPlan};
-use ringkeeper_replication::learner::{FollowEnd, Learner, LearnerKind, LinkEnd, ZabState};
+use ringkeeper_replication::leader::{
+    FeedLimits, FeedTask, LearnerFeed, LearnerFeedError, LinkId, SyncPlan,
+};
+use ringkeeper_replication::learner::{
+    Dialect, FollowEnd, Learner, LearnerKind, LinkEnd, ZabState,
+};
 
 use crate::leader_disk::{LeaderDisk, z};
 use crate::sim::check::promises::SentPackets;
@@ -130,13 +134,8 @@ impl Fed {
     ) -> (SyncPlan, Option<FollowEnd>) {
         self.settle();
         let process = self.member.process.as_mut().expect("it runs");
-        let (kind, server) = (self.kind, ServerId(1));
-        process.leader().connect(Learner {
-            kind,
-            server,
-            config_version: 0,
-            dialect: ringkeeper_replication::learner::Dialect::ZooKeeper,
-        });
+        let (kind, server, dialect) = (self.kind, ServerId(1), Dialect::ZooKeeper);
+        process.leader().connect(Learner { kind, server, config_version: 0, dialect });
         process.ends.clear();
         let last = process.leader().position().last;
         self.member.link = Some(MemberLink {
@@ -222,8 +221,12 @@ fn learner_ends_with_its_leaders_tree_whatever_it_has() {
 #[test]
 fn learner_gets_a_state_where_the_log_is_long_or_purged_or_has_nothing_in_common() {
     let mut leader = LeaderDisk::new(&short());
-    leader.limits.first_diff_bytes = 100;
-    synchronizes(&[], &leader, SyncPlan::Snap(z(2, 6)));
+    for limits in [FeedLimits { first_diff_bytes: 100, ..leader.limits }, FeedLimits::default()] {
+        leader.limits = limits;
+        let mut fed = Fed::new(LearnerKind::Follower);
+        assert_eq!(fed.link(&leader, 7, true), (SyncPlan::Snap(z(2, 6)), None));
+        fed.has_all_of(&leader);
+    }
     let mut purged = LeaderDisk::new(&long());
     purged.snapshot();
     purged.extend(&(151..=160).map(|counter| z(5, counter)).collect::<Vec<Zxid>>());
@@ -363,8 +366,7 @@ fn nothing_is_purged_that_a_feed_still_needs() {
     let mut leader = LeaderDisk::new(&long()[..200]);
     leader.snapshot();
     leader.extend(&long()[200..]);
-    leader.limits =
-        ringkeeper_replication::leader::FeedLimits { piece_bytes: 2_000, first_diff_bytes: 0 };
+    leader.limits = FeedLimits { piece_bytes: 2_000, first_diff_bytes: 0 };
     let open = |leader: &LeaderDisk, last| {
         LearnerFeed::open(&leader.source(), task(last, leader.last())).expect("a good disk")
     };

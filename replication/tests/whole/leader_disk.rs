@@ -72,7 +72,8 @@ impl LeaderDisk {
         let dirs = Dirs { snapshots: disk.clone(), log: disk.clone() };
         let mut opened = open(&dirs, &settings, |_| ()).expect("an empty disk");
         opened.db.set_commit_status(CommitStatus::Committed);
-        let limits = FeedLimits::default();
+        // A learner that has nothing gets the whole log.
+        let limits = FeedLimits { first_diff_bytes: 4 << 20, ..FeedLimits::default() };
         let mut leader = LeaderDisk { disk, opened, history: Vec::new(), limits };
         leader.extend(zxids);
         leader

@@ -1,14 +1,14 @@
 //! The threads of a leader that read what learners lack: from the log, or as a whole state.
 //!
-//! A task first gets a thread that looks at the log. If the learner needs a state, that thread ends,
-//! and the task waits for one that may make a state: those are few, for each takes the memory of
-//! one more tree. Tasks wait in order. A thread reads one piece ahead.
+//! A task first gets a thread that looks at the log. If the learner needs a state, that thread
+//! ends, and the task waits for one that may make a state: those are few, for each takes the memory
+//! of one more tree. Tasks wait in order. A thread reads one piece ahead.
 //!
-//! What is read while it is purged is safe: see [`LearnerFeed`]. A cut, or a state that is installed,
-//! cannot come while this server leads: both are commands of a leader to its learner. If this server
-//! is a learner by the time a thread ends, the thread fails or reads what is gone; its link is gone
-//! too, so nothing is sent of it. So [`crate::storage::exclusion`] is not taken here, and a change of
-//! the history does not wait for a learner that is slow.
+//! Purges leave what is read: see [`LearnerFeed`]. A cut, or a state that is installed, cannot come
+//! while this server leads: both are commands of a leader to its learner. If this server is a
+//! learner by the time a thread ends, the thread fails, or reads what is gone; its link is gone
+//! too, so nothing is sent of it. So [`crate::storage::exclusion`] is not taken here, and a change
+//! of the history does not wait for a learner that is slow.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -27,7 +27,7 @@ use crate::node::waker::Waker;
 
 /// How many threads there are at a time. One of each at least.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FeedConcurrency {
+pub struct FeedThreadLimits {
     /// That read the log (`leader.maxConcurrentDiffSyncs`).
     pub diffs: usize,
     /// That make a state (`leader.maxConcurrentSnapSyncs`).
@@ -38,7 +38,7 @@ pub struct FeedConcurrency {
 /// they change nothing.
 pub struct FeedThreads {
     source: FeedSource<Disk>,
-    most: FeedConcurrency,
+    most: FeedThreadLimits,
     waker: Arc<Waker>,
     /// Tasks that are not over, by link.
     active: BTreeMap<LinkId, Active>,
@@ -114,9 +114,9 @@ struct Job {
 
 impl FeedThreads {
     /// No thread runs. `waker` is woken when [`FeedPort::poll`] has something.
-    pub fn new(source: FeedSource<Disk>, most: FeedConcurrency, waker: Arc<Waker>) -> FeedThreads {
+    pub fn new(source: FeedSource<Disk>, most: FeedThreadLimits, waker: Arc<Waker>) -> FeedThreads {
         let (to_node, reports) = unbounded();
-        let most = FeedConcurrency { diffs: most.diffs.max(1), states: most.states.max(1) };
+        let most = FeedThreadLimits { diffs: most.diffs.max(1), states: most.states.max(1) };
         FeedThreads {
             source,
             most,
@@ -229,7 +229,7 @@ impl FeedPort for FeedThreads {
         self.dispatch(FeedKind::Diff);
     }
 
-    /// What comes of it is a piece. The end is reported as soon as it is known, and so is a failure.
+    /// What comes of it is a piece. The end is reported as soon as it is known; so is a failure.
     fn request(&mut self, link: LinkId) {
         let thread = self.active.get(&link).and_then(|active| active.thread.as_ref());
         if let Some(FeedThread { requests, .. }) = thread {
@@ -390,7 +390,7 @@ mod tests {
             Leader { opened, dirs, _directory: directory }
         }
 
-        fn threads(&self, most: FeedConcurrency) -> FeedThreads {
+        fn threads(&self, most: FeedThreadLimits) -> FeedThreads {
             let source = FeedSource {
                 dirs: self.dirs.clone(),
                 directory: self.opened.identity.directory,
@@ -463,7 +463,7 @@ mod tests {
     #[test]
     fn learner_gets_its_plan_then_pieces_on_request_then_the_end() {
         let leader = Leader::new();
-        let mut threads = leader.threads(FeedConcurrency { diffs: 2, states: 2 });
+        let mut threads = leader.threads(FeedThreadLimits { diffs: 2, states: 2 });
         threads.begin(task(1, 100));
         assert_eq!(planned(&mut threads), (LinkId(1), SyncPlan::Diff));
         let diff = all(&mut threads, LinkId(1));
@@ -489,7 +489,7 @@ mod tests {
     #[test]
     fn states_beyond_those_allowed_wait_in_order_and_hold_up_no_diff() {
         let leader = Leader::new();
-        let mut threads = leader.threads(FeedConcurrency { diffs: 1, states: 1 });
+        let mut threads = leader.threads(FeedThreadLimits { diffs: 1, states: 1 });
         (1..=3).for_each(|link| threads.begin(task(link, 0)));
         threads.begin(task(4, 9));
         let first = [planned(&mut threads), planned(&mut threads)];
@@ -507,7 +507,7 @@ mod tests {
     #[test]
     fn stopped_task_ends_its_thread_wherever_that_is_and_the_next_begins() {
         let leader = Leader::new();
-        let mut threads = leader.threads(FeedConcurrency { diffs: 1, states: 1 });
+        let mut threads = leader.threads(FeedThreadLimits { diffs: 1, states: 1 });
         for pieces in 0..4 {
             (1..=2).for_each(|link| threads.begin(task(link, 0)));
             assert_eq!(planned(&mut threads).0, LinkId(1));
@@ -528,7 +528,7 @@ mod tests {
     #[test]
     fn threads_end_when_the_node_does() {
         let leader = Leader::new();
-        let mut threads = leader.threads(FeedConcurrency { diffs: 2, states: 2 });
+        let mut threads = leader.threads(FeedThreadLimits { diffs: 2, states: 2 });
         (1..=4).for_each(|link| threads.begin(task(link, 9 * (link % 2))));
         planned(&mut threads);
         let waker = threads.waker.clone();
@@ -543,7 +543,7 @@ mod tests {
     #[test]
     fn log_that_is_cut_under_a_thread_is_reported_with_a_sentence() {
         let mut leader = Leader::new();
-        let mut threads = leader.threads(FeedConcurrency { diffs: 1, states: 1 });
+        let mut threads = leader.threads(FeedThreadLimits { diffs: 1, states: 1 });
         threads.begin(task(1, 5));
         assert_eq!(planned(&mut threads).1, SyncPlan::Diff);
         leader.opened.recovered.log.cut(Zxid(LAST - 1), Zxid::ZERO).expect("a good disk");

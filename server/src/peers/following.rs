@@ -15,7 +15,8 @@ use ringkeeper_replication::{Node, ZabState};
 
 use super::configuration::Configuration;
 use super::dialer::{Dialed, Dialer, SearchCause};
-use super::socket::{LeaderSocket, Received};
+use super::peer_socket::Received;
+use super::socket::LeaderSocket;
 use super::states::StateThread;
 use super::status::{ClientService, LeaderAddress, MemberStatus};
 use crate::node::clock::Clock;

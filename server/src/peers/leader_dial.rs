@@ -51,8 +51,9 @@ impl LeaderDial {
 
     fn request(&mut self, leader: Option<ServerId>) {
         self.number += 1;
-        self.requests.send_replace((self.number, leader));
+        // Order: what comes of this request may be there as soon as it is made.
         self.done.lock().take();
+        self.requests.send_replace((self.number, leader));
     }
 }
 

@@ -3,8 +3,6 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::process;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::history::{Forwarded, History};
 use crate::link::{self, Gone, Link};
+use crate::loopback::own_host;
 use crate::voter;
 
 /// How long anything may take on a machine that is busy with other tests.
@@ -322,14 +321,4 @@ impl Ensemble {
     pub(crate) fn count(&self, holds: impl Fn(&Met) -> bool) -> usize {
         self.lock().met.iter().filter(|met| holds(met)).count()
     }
-}
-
-/// An address of the loopback network that no other test has, so that fixed ports are free there.
-fn own_host() -> Ipv4Addr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    assert!(number < u8::MAX, "addresses are used up");
-    let id = process::id();
-    let [_, high, low] = [id >> 16, id >> 8, id].map(|byte| (byte & 0xff) as u8);
-    Ipv4Addr::new(127, high | 0x80, low, number)
 }

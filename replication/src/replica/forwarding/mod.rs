@@ -319,6 +319,9 @@ impl Forwarding {
     /// Gives up what these sessions wait for: an earlier write of theirs will never take effect.
     pub(crate) fn give_up_sessions(&mut self, sessions: &[SessionId]) -> Vec<GivenUp> {
         let mut all = Vec::new();
+        if sessions.is_empty() {
+            return all;
+        }
         for session in sessions {
             let waiting = self.sessions.remove(session).unwrap_or_default();
             all.extend(waiting.into_iter().map(GivenUp::of));

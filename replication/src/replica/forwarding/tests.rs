@@ -1,5 +1,6 @@
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::request::Outcome;
+use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::watch::ConnId;
 
 use super::*;
@@ -137,5 +138,61 @@ fn resent_requests_keep_their_order_and_syncs_with_them() {
     assert_eq!(all.synced().unwrap().unwrap().0.origin, origin(0xa));
     assert_eq!(all.revalidated(B).unwrap().timeout_ms, 4_000);
     assert_eq!(all.give_up().len(), 1);
+    assert_eq!((all.len(), all.since()), (0, None));
+}
+
+#[test]
+fn answer_of_a_sync_that_a_later_write_stands_in_for_is_passed_over() {
+    let mut all = Forwarding::default();
+    forward(&mut all, A, Awaited::Synced);
+    forward(&mut all, A, Awaited::Written(2, ReplyShape::Empty));
+    forward(&mut all, B, Awaited::Synced);
+    let [(sync, _)] = &all.answered_before(&check(A, 2), DueSyncs::Come)[..] else {
+        panic!("it is one")
+    };
+    assert_eq!(sync.origin, origin(0xa));
+    assert!(all.answered_by(&check(A, 2)).is_ok_and(|found| found.is_some()));
+    assert!(all.synced().unwrap().is_none());
+    assert_eq!(all.synced().unwrap().unwrap().0.origin, origin(0xb));
+    assert_eq!(all.synced().map(|_| ()), Err(OutOfOrder));
+}
+
+#[test]
+fn requests_that_were_kept_come_in_their_order_and_what_is_left_goes_on() {
+    let mut all = Forwarding::default();
+    let (open, close) = (Awaited::Opened(4_000), Awaited::Closed(9));
+    let mut packet = Vec::new();
+    let caller = Caller { session: A, cxid: 9, ids: std::sync::Arc::from([]) };
+    ringkeeper_engine::forward::forward_close(&caller, &mut packet);
+    all.forward(B, (origin(1), open), &[], Millis(5));
+    all.forward(A, (origin(2), close), &packet, Millis(5));
+    all.revalidate(A, (origin(3), 4_000), &[], Millis(5));
+    assert!(read(&mut all, A));
+    let mut kept = Kept::new(all);
+    assert!(matches!(kept.pop(), Some((KeptRequest::Open(B, _, 4_000), 0, _))));
+    let mut rest = Kept::new(kept.into_forwarding());
+    let Some((KeptRequest::Close(found, _), _, behind)) = rest.pop() else { panic!("it is next") };
+    assert_eq!((found.session, found.cxid, behind.len()), (A, 9, 1));
+    assert!(matches!(rest.pop(), Some((KeptRequest::Attach(A, _, 4_000), 0, _))));
+    assert!(rest.pop().is_none() && rest.is_empty() && rest.len() == 0);
+}
+
+#[test]
+fn syncs_that_are_put_back_come_first_with_what_is_behind_them() {
+    let mut all = Forwarding::default();
+    forward(&mut all, A, Awaited::Written(2, ReplyShape::Empty));
+    forward(&mut all, B, Awaited::Synced);
+    let behind = Committed::Answer(origin(9), Outcome::Synced);
+    let sync = |packet| TakenSync::Sync(origin(7), Box::from([packet]));
+    let front = vec![(A, sync(7)), (A, TakenSync::Behind(behind)), (B, sync(8))];
+    all.put_in_front(front, Millis(9));
+    let mut out = Vec::new();
+    assert!(all.resend(NewLink::OtherLeader, &mut out).is_empty());
+    assert_eq!((out, all.len()), (vec![7, 8, 0, 1], 5));
+    let (first, behind) = all.synced().unwrap().unwrap();
+    assert_eq!((first.origin, behind.len()), (origin(7), 1));
+    assert_eq!(all.synced().unwrap().unwrap().0.origin, origin(7));
+    assert!(all.answered_by(&check(A, 2)).is_ok_and(|found| found.is_some()));
+    assert_eq!(all.synced().unwrap().unwrap().0.origin, origin(0xb));
     assert_eq!((all.len(), all.since()), (0, None));
 }
