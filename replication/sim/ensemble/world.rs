@@ -287,7 +287,8 @@ impl World {
                 MemberEvent::Looking
                 | MemberEvent::Found { .. }
                 | MemberEvent::NotReached(_)
-                | MemberEvent::FollowEnded(..) => {}
+                | MemberEvent::FollowEnded(..)
+                | MemberEvent::LeaderSilent(..) => {}
             }
         }
     }
