@@ -15,6 +15,7 @@ use super::{
 };
 use crate::ZabState;
 use crate::learner::{LearnerKind, LearnerPosition};
+use crate::plant::{Bug, is_planted};
 
 /// How much of its learners a leader keeps in memory.
 #[derive(Clone, Copy, Debug)]
@@ -249,6 +250,7 @@ impl Leadership {
         // When it comes back it may have to cut off what it has acknowledged.
         if let Some(voter) = state.voter()
             && self.phase == LeaderPhase::Established
+            && !is_planted(Bug::StaleAcksCount)
         {
             self.acks.push_back(Acknowledgement::Durable(voter, Zxid::ZERO));
         }
