@@ -9,7 +9,7 @@ use crate::sim::runner::{FailureClass, Outcome, run};
 const SEEDS: u64 = 200;
 
 /// Seeds that have failed once, and why.
-const KEPT: [(u64, &str); 7] = [
+const KEPT: [(u64, &str); 8] = [
     (21, "a connection got what was sent to the one before it, which its server had closed"),
     (
         28,
@@ -19,6 +19,7 @@ const KEPT: [(u64, &str); 7] = [
     (23, "a fault that was set before the end came at the end: the disk failed while at rest"),
     (10976, "a segment without space for a seal: damage to its last group is not found"),
     (11704, "the same, with one group of several epochs"),
+    (22245, "a cut removed every snapshot that could be read: the one before it had rotted"),
     (93, "a state that was replaced while connections were being closed was not noticed"),
 ];
 
