@@ -17,7 +17,7 @@ const KEPT: [(u64, &str); 8] = [
     ),
     (8, "what a restart adds to the epochs from its log was taken for what is on the disk"),
     (23, "a fault that was set before the end came at the end: the disk failed while at rest"),
-    (10976, "a segment without space for a seal: damage to its last group is not found"),
+    (10976, "a segment without space for a seal: damage to its last group was not found"),
     (11704, "the same, with one group of several epochs"),
     (22245, "a cut removed every snapshot that could be read: the one before it had rotted"),
     (93, "a state that was replaced while connections were being closed was not noticed"),
