@@ -144,7 +144,7 @@ impl fmt::Display for LinkEnd {
             ),
             LinkEnd::CutTooFar(zxid) => write!(
                 f,
-                "neither the log nor a snapshot that can be read reaches back to {zxid}, where the \
+                "the log and the snapshots that can be read do not reach back to {zxid}, where the \
                  leader wants the log to be cut"
             ),
             LinkEnd::NoState => f.write_str(

@@ -82,8 +82,10 @@ pub(crate) type Answered = (Forwarded, Vec<Committed>);
 #[derive(Default)]
 pub(crate) struct Forwarding {
     sessions: BTreeMap<SessionId, VecDeque<Waiting>>,
-    /// The sessions whose SYNC is due, in order.
-    syncs: VecDeque<SessionId>,
+    /// The sessions whose SYNC is due, in order; none where nothing waits for it any more.
+    syncs: VecDeque<Option<SessionId>>,
+    /// What the leader may have got over an earlier link: requests up to this number.
+    sent_before: u64,
     revalidations: BTreeMap<SessionId, VecDeque<Revalidation>>,
     next_number: u64,
     len: usize,
@@ -112,7 +114,7 @@ impl Forwarding {
     ) {
         let (number, packet) = (self.number(now), packet.into());
         if awaited == Awaited::Synced {
-            self.syncs.push_back(session);
+            self.syncs.push_back(Some(session));
         }
         let forwarded = Forwarded { origin, awaited, number, packet };
         self.sessions.entry(session).or_default().push_back(Waiting::Forwarded(forwarded));
@@ -151,19 +153,21 @@ impl Forwarding {
         }
     }
 
-    /// The syncs whose answers were lost with a link, and that come before the request which a
-    /// transaction answers: the leader has ordered that request later, so everything that they
-    /// wait for is learned by now. Requests before it that are no syncs are out of order.
+    /// The syncs that come before the request which a transaction answers, of those that a leader
+    /// may have got over a link that is lost: it has ordered that request later, so everything that
+    /// they wait for is learned by now. Requests before it that are no syncs are out of order.
     pub(crate) fn answered_before(&mut self, txn: &Txn) -> Vec<Answered> {
         let mut all = Vec::new();
         while self.position(txn).is_some_and(|position| position > 0) {
-            let waiting = self.sessions.get(&txn.session).and_then(VecDeque::front);
-            let Some(Waiting::Forwarded(Forwarded { awaited: Awaited::Synced, .. })) = waiting
-            else {
+            let first = self.sessions.get(&txn.session).and_then(VecDeque::front);
+            let Some(Waiting::Forwarded(first)) = first else { break };
+            if first.awaited != Awaited::Synced || first.number > self.sent_before {
                 break;
-            };
-            let first = self.syncs.iter().position(|session| *session == txn.session);
-            self.syncs.remove(first.expect("every sync is in the list"));
+            }
+            // Where it was sent again, its SYNC comes all the same.
+            if let Some(due) = self.syncs.iter_mut().find(|due| **due == Some(txn.session)) {
+                *due = None;
+            }
             all.extend(self.pop(txn.session));
         }
         all
@@ -187,15 +191,18 @@ impl Forwarding {
         })
     }
 
-    /// The leader has answered the oldest sync.
-    pub(crate) fn synced(&mut self) -> Result<Answered, OutOfOrder> {
-        let session = self.syncs.front().copied().ok_or(OutOfOrder)?;
+    /// The leader has answered the oldest sync. None where that is answered already.
+    pub(crate) fn synced(&mut self) -> Result<Option<Answered>, OutOfOrder> {
+        let Some(session) = self.syncs.pop_front().ok_or(OutOfOrder)? else { return Ok(None) };
         match self.sessions.get(&session).and_then(VecDeque::front) {
-            Some(Waiting::Forwarded(Forwarded { awaited: Awaited::Synced, .. })) => {}
-            _ => return Err(OutOfOrder),
+            Some(Waiting::Forwarded(it)) if it.awaited == Awaited::Synced => Ok(self.pop(session)),
+            Some(_) | None => Err(OutOfOrder),
         }
-        self.syncs.pop_front();
-        self.pop(session).ok_or(OutOfOrder)
+    }
+
+    /// The link is lost: what was sent over it may be answered by the history of the next leader.
+    pub(crate) fn lose(&mut self) {
+        self.sent_before = self.next_number;
     }
 
     /// The leader has said whether a session lives.
@@ -235,17 +242,15 @@ impl Forwarding {
         packets.extend(revalidations.map(|waiting| (waiting.number, &*waiting.packet, None)));
         packets.sort_unstable_by_key(|(number, ..)| *number);
         packets.iter().for_each(|(_, packet, _)| out.extend_from_slice(packet));
-        self.syncs = packets.into_iter().filter_map(|(.., sync)| sync).collect();
+        self.syncs = packets.into_iter().map(|(.., sync)| sync).filter(Option::is_some).collect();
         given_up
     }
 
     /// Gives up the sessions with a write.
     fn give_up_writes(&mut self) -> Vec<GivenUp> {
-        let is_write = |waiting: &Waiting| match waiting {
-            Waiting::Forwarded(Forwarded { awaited: Awaited::Written(..), .. }) => {
-                !is_planted(Bug::ResentToSameLeader)
-            }
-            Waiting::Forwarded(_) | Waiting::Local(_) => false,
+        let is_write = |waiting: &Waiting| {
+            matches!(waiting, Waiting::Forwarded(it) if matches!(it.awaited, Awaited::Written(..)))
+                && !is_planted(Bug::ResentToSameLeader)
         };
         let sessions = std::mem::take(&mut self.sessions);
         let (writing, kept): (BTreeMap<_, _>, _) =
@@ -433,14 +438,31 @@ mod tests {
         forward(&mut all, A, Awaited::Synced);
         assert!(read(&mut all, A));
         forward(&mut all, A, Awaited::Written(3, ReplyShape::Empty));
+        assert!(all.answered_before(&check(A, 3)).is_empty(), "the link is there");
+        all.lose();
         assert!(all.answered_before(&check(A, 2)).is_empty());
         let [(sync, behind)] = &all.answered_before(&check(A, 3))[..] else { panic!("it is one") };
         assert_eq!((sync.origin, behind.len()), (origin(0xa), 1));
         assert!(all.answered_by(&check(A, 3)).is_ok_and(|found| found.is_some()));
-        assert_eq!(all.synced().map(|(sync, _)| sync.origin), Ok(origin(0xb)));
+        assert!(all.synced().is_ok_and(|sync| sync.unwrap().0.origin == origin(0xb)));
         forward(&mut all, A, Awaited::Written(4, ReplyShape::Empty));
         forward(&mut all, A, Awaited::Written(5, ReplyShape::Empty));
         assert!(all.answered_before(&check(A, 5)).is_empty(), "a write is not implied");
+    }
+
+    #[test]
+    fn leader_followed_again_that_comes_to_the_first_link_first_is_not_out_of_order() {
+        let mut all = Forwarding::default();
+        forward(&mut all, A, Awaited::Synced);
+        forward(&mut all, A, Awaited::Closed(3));
+        all.lose();
+        assert!(all.resend(NewLink::SameLeader, &mut Vec::new()).is_empty());
+        forward(&mut all, B, Awaited::Synced);
+        let closed = txn(A, 3, TxnBody::CloseSession { paths: Vec::new() });
+        assert_eq!(all.answered_before(&closed).len(), 1, "it was before that on the first link");
+        assert!(all.answered_by(&closed).is_ok_and(|found| found.is_some()));
+        assert!(all.synced().is_ok_and(|sync| sync.is_none()), "it was sent again");
+        assert!(all.synced().is_ok_and(|sync| sync.unwrap().0.origin == origin(0xb)));
     }
 
     #[test]
@@ -465,12 +487,12 @@ mod tests {
         let mut out = Vec::new();
         assert!(all.resend(NewLink::OtherLeader, &mut out).is_empty());
         assert_eq!(out, [0, 1, 2, 3, 4]);
-        assert_eq!(all.synced().unwrap().0.origin, origin(0xb));
+        assert_eq!(all.synced().unwrap().unwrap().0.origin, origin(0xb));
         assert!(all.answered_by(&check(A, 1)).unwrap().is_some());
         out.clear();
         assert!(all.resend(NewLink::OtherLeader, &mut out).is_empty());
         assert_eq!(out, [2, 3, 4]);
-        assert_eq!(all.synced().unwrap().0.origin, origin(0xa));
+        assert_eq!(all.synced().unwrap().unwrap().0.origin, origin(0xa));
         assert_eq!(all.revalidated(B).unwrap().timeout_ms, 4_000);
         assert_eq!(all.give_up().len(), 1);
         assert_eq!((all.len(), all.since()), (0, None));

@@ -178,9 +178,10 @@ impl Learning {
             LeaderEvent::Learned(entry) => self.learn(common, *entry, out)?,
             LeaderEvent::Committed(upto) => self.state.commit(upto),
             LeaderEvent::Synced => {
-                let (first, behind) = self.state.synced().map_err(fault("a sync"))?;
-                common.queue.answer(first.origin, Outcome::Synced);
-                behind.into_iter().for_each(|local| common.queue.push(local));
+                if let Some((first, behind)) = self.state.synced().map_err(fault("a sync"))? {
+                    common.queue.answer(first.origin, Outcome::Synced);
+                    behind.into_iter().for_each(|local| common.queue.push(local));
+                }
             }
             LeaderEvent::Revalidated(session, life) => {
                 self.revalidated(common, (session, life), out)?;

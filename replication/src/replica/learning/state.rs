@@ -244,10 +244,7 @@ impl LearnerState {
         txn: &Txn,
     ) -> Result<(Vec<Answered>, Option<Answered>), OutOfOrder> {
         assert!(txn.zxid.may_follow(self.learned), "the link has let a gap through");
-        let syncs = match self.link {
-            Link::Serving => Vec::new(),
-            Link::Lost(_) => self.forwarding.answered_before(txn),
-        };
+        let syncs = self.forwarding.answered_before(txn);
         let answered = self.forwarding.answered_by(txn)?;
         self.learned = txn.zxid;
         Ok((syncs, answered))
@@ -291,7 +288,7 @@ impl LearnerState {
     }
 
     /// The leader has answered the oldest sync.
-    pub(crate) fn synced(&mut self) -> Result<Answered, OutOfOrder> {
+    pub(crate) fn synced(&mut self) -> Result<Option<Answered>, OutOfOrder> {
         self.forwarding.synced()
     }
 
@@ -347,6 +344,7 @@ impl LearnerState {
     pub(crate) fn lose(&mut self) {
         if let Link::Serving = self.link {
             self.link = Link::Lost(self.now);
+            self.forwarding.lose();
             self.readers_since = Some(self.now);
         }
     }
