@@ -130,6 +130,31 @@ fn list_in_a_file_of_its_own_has_the_version_of_its_name() {
     );
 }
 
+/// Whoever has the last word names the file, and no other one is opened.
+#[test]
+fn list_that_a_property_names_is_read_as_if_zoo_cfg_named_it() {
+    let servers = "server.1=zoo1:2888:3888;2181\nserver.2=zoo2:2888:3888;2181\n\
+                   server.3=zoo3:2888:3888;2181\nserver.4=zoo4:2888:3888:observer;10.0.0.4:2184\n";
+    for zoo_cfg in ["", "dynamicConfigFile=@/nowhere\n"] {
+        let site = site("4", &format!("dataDir=@\ninitLimit=5\nsyncLimit=2\n{zoo_cfg}"));
+        site.write("servers.2b", servers);
+        let list = site.path("servers.2b").display().to_string();
+        let flag = format!("-DdynamicConfigFile={list}");
+        let ways: [(&[&str], &[(&str, &str)]); 3] = [
+            (&[&flag[2..]], &[]),
+            (&[&format!("zookeeper.{}", &flag[2..])], &[]),
+            (&[], &[("SERVER_JVMFLAGS", &flag)]),
+        ];
+        for (definitions, variables) in ways {
+            let explanation = explain(&site.args(definitions), &site.env(variables));
+            let settings = explanation.settings.unwrap_or_else(|error| panic!("{error}"));
+            let ensemble = explanation.ensemble.expect("it is one");
+            assert_eq!((ensemble.id.0, ensemble.version), (4, 0x2b));
+            assert_eq!((ensemble.members.len(), settings.client_port), (4, 2184));
+        }
+    }
+}
+
 #[test]
 fn variables_of_the_container_image_are_an_ensemble() {
     let site = Site::new("dataDir=@\n");
