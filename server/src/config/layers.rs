@@ -150,8 +150,8 @@ impl Layers {
         self.lines_of(path, &name);
     }
 
-    /// The file of the servers, where one is named, be it on the command line. ZooKeeper looks for it
-    /// as it is written, from where it was started.
+    /// The file of the servers, where one is named, be it on the command line. ZooKeeper looks for
+    /// it as it is written, from where it was started.
     fn server_list(&mut self) {
         let Some(Entry { value, .. }) = self.named(SERVER_LIST) else { return };
         if !value.is_empty() {

@@ -134,8 +134,8 @@ impl Following {
         self.publish(leader(node));
     }
 
-    /// Sends what the node and the link have for the leader. After the turn. A leader that pings and
-    /// reads nothing is given up as well: what waits for it would grow with each answer to a ping.
+    /// Sends what the node and the link have for the leader. After the turn. A leader that pings
+    /// and reads nothing is given up: what waits for it would grow with each answer to a ping.
     pub(crate) fn send<P>(&mut self, node: &mut Node<P>)
     where
         P: Ports,

@@ -139,14 +139,17 @@ fn list_that_a_property_names_is_read_as_if_zoo_cfg_named_it() {
         let site = site("4", &format!("dataDir=@\ninitLimit=5\nsyncLimit=2\n{zoo_cfg}"));
         site.write("servers.2b", servers);
         let list = site.path("servers.2b").display().to_string();
-        let flag = format!("-DdynamicConfigFile={list}");
-        let ways: [(&[&str], &[(&str, &str)]); 3] = [
-            (&[&flag[2..]], &[]),
-            (&[&format!("zookeeper.{}", &flag[2..])], &[]),
-            (&[], &[("SERVER_JVMFLAGS", &flag)]),
+        let definitions =
+            ["", "zookeeper."].map(|front| format!("{front}dynamicConfigFile={list}"));
+        let flag = format!("-D{}", definitions[0]);
+        let flags = [("SERVER_JVMFLAGS", &*flag)];
+        let ways = [
+            (site.args(&[&definitions[0]]), site.env(&[])),
+            (site.args(&[&definitions[1]]), site.env(&[])),
+            (site.args(&[]), site.env(&flags)),
         ];
-        for (definitions, variables) in ways {
-            let explanation = explain(&site.args(definitions), &site.env(variables));
+        for (args, env) in ways {
+            let explanation = explain(&args, &env);
             let settings = explanation.settings.unwrap_or_else(|error| panic!("{error}"));
             let ensemble = explanation.ensemble.expect("it is one");
             assert_eq!((ensemble.id.0, ensemble.version), (4, 0x2b));

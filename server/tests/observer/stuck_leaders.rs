@@ -12,8 +12,8 @@ const WRITES: usize = 40;
 /// More than the sockets of both sides hold, all together.
 const WRITE_BYTES: usize = 512 << 10;
 /// What the server may need for the writes beside what it has anyway: requests on their way to the
-/// node, as they wait for their answer, as they are to be sent (a buffer that doubles), and what the
-/// allocator keeps.
+/// node, as they wait for their answer, as they are to be sent (a buffer that doubles), and what
+/// the allocator keeps.
 const GROWN_BYTES_MAX: u64 = 7 * (WRITES * WRITE_BYTES) as u64;
 
 /// Writes of one connection, one behind the other, and their answers.
