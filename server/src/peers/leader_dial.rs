@@ -51,8 +51,9 @@ impl LeaderDial {
 
     fn request(&mut self, leader: Option<ServerId>) {
         self.number += 1;
-        self.requests.send_replace((self.number, leader));
+        // Before it is requested: the end may come at once.
         self.done.lock().take();
+        self.requests.send_replace((self.number, leader));
     }
 }
 
