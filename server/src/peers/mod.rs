@@ -14,6 +14,7 @@ mod logged_once;
 #[cfg_attr(not(test), expect(dead_code, reason = "a voter is not started yet"))]
 mod mesh;
 mod mesh_peer;
+mod mesh_table;
 mod ports;
 #[cfg_attr(not(test), expect(dead_code, reason = "a voter is not started yet"))]
 mod quorum_port;

@@ -18,8 +18,8 @@ use crate::peers::mesh::MeshEvent;
 /// No test waits so long where things are as they should be.
 const LONG: Duration = Duration::from_secs(30);
 
-/// An ensemble of three voters with these numbers, as the first of them has it. Its addresses on the
-/// loopback network are its own, so no other socket can have taken their ports.
+/// An ensemble of three voters with these numbers, as the first of them has it. Its addresses on
+/// the loopback network are its own, so no other socket can have taken their ports.
 fn ensemble_of(ids: [u8; 3]) -> Ensemble {
     static COUNT: AtomicU8 = AtomicU8::new(1);
     let [_, _, high, low] = std::process::id().to_be_bytes();
