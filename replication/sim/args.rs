@@ -5,7 +5,10 @@ pub(crate) const HELP: &str = "\
 Plays seeds of the simulator: members of an ensemble, their disks, their clients and a leader that
 is played, in virtual time. The same seed always makes the same history.
 
-usage: ringkeeper-sim [options]
+usage: ringkeeper-sim [ensemble] [options]
+
+  ensemble       play whole ensembles, whose leaders are members, instead of members whose leader is
+                 a script
 
   --seeds A-B    play the seeds from A to B, both included (default: 0-999)
   --replay SEED  play one seed and print what it came to
@@ -36,6 +39,8 @@ pub(crate) struct Args {
     pub(crate) json: bool,
     pub(crate) is_replay: bool,
     pub(crate) stops_at_failure: bool,
+    /// Whole ensembles are played.
+    pub(crate) is_ensemble: bool,
     #[cfg(feature = "plant")]
     pub(crate) plant: Option<ringkeeper_replication::Bug>,
 }
@@ -50,6 +55,7 @@ impl Args {
             json: false,
             is_replay: false,
             stops_at_failure: false,
+            is_ensemble: false,
             #[cfg(feature = "plant")]
             plant: None,
         };
@@ -57,6 +63,7 @@ impl Args {
             let mut value = || all.next().ok_or_else(|| format!("{name} needs a value"));
             match name.as_str() {
                 "--help" | "-h" => return Ok(Command::Help),
+                "ensemble" => args.is_ensemble = true,
                 "--json" => args.json = true,
                 "--fail-fast" => args.stops_at_failure = true,
                 "--seeds" => (args.first, args.last) = seeds(&value()?)?,

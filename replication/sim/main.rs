@@ -20,8 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use args::{Args, Command};
+use sim::ensemble::runner::run_ensemble;
 use sim::runner::{FailureClass, run};
-use summary::{Failure, Summary};
+use summary::{Failure, Played, Summary};
 
 /// How often progress is shown.
 const PROGRESS: Duration = Duration::from_millis(250);
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
             return ExitCode::from(summary::USAGE);
         }
     };
-    install_hook(args.json, args.is_replay);
+    install_hook(&args);
     let summary = play_all(&args);
     let exit = summary.exit_code();
     println!("{}", if args.json { summary.json() } else { summary.text() });
@@ -53,7 +54,8 @@ fn main() -> ExitCode {
 }
 
 /// What a panic means is decided where it happens. Where panics abort, this is the end.
-fn install_hook(json: bool, shows_backtrace: bool) {
+fn install_hook(args: &Args) {
+    let (json, shows_backtrace, is_ensemble) = (args.json, args.is_replay, args.is_ensemble);
     std::panic::set_hook(Box::new(move |panic| {
         let location = panic.location();
         let file = location.map_or("", |location| location.file());
@@ -63,7 +65,7 @@ fn install_hook(json: bool, shows_backtrace: bool) {
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
         let what = text.unwrap_or("a panic without a text").to_owned();
         let (seed, class) = (SEED.get(), FailureClass::of(file));
-        let failure = Failure { seed, class, what, at: format!("{file}:{line}") };
+        let failure = Failure { seed, is_ensemble, class, what, at: format!("{file}:{line}") };
         eprintln!("{}", if json { failure.json() } else { failure.text() });
         let backtrace = Backtrace::capture();
         if shows_backtrace && backtrace.status() == BacktraceStatus::Captured {
@@ -110,12 +112,15 @@ fn play(args: &Args, seed: u64, total: &Mutex<Summary>, stops: &AtomicBool) {
     SEED.set(seed);
     #[cfg(feature = "plant")]
     ringkeeper_replication::plant(args.plant);
-    let played = std::panic::catch_unwind(|| run(seed));
+    let played = std::panic::catch_unwind(|| match args.is_ensemble {
+        true => Played::of_ensemble(run_ensemble(seed)),
+        false => Played::of_member(run(seed)),
+    });
     let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     match played {
         Ok(outcome) => {
             if args.is_replay {
-                eprintln!("{outcome:#?}");
+                eprintln!("{}", outcome.text);
             }
             total.add(&outcome);
         }

@@ -66,6 +66,15 @@ impl Stream {
         self.end_us = self.end_us.map(|end_us| end_us.max(until_us));
     }
 
+    /// What was clogged passes again: nothing more comes late because of that.
+    pub(crate) fn release(&mut self) {
+        (self.clogged_us, self.last_us, self.is_awaited) = (0, 0, false);
+        for (at_us, _) in &mut self.pieces {
+            *at_us = 0;
+        }
+        self.end_us = self.end_us.map(|_| 0);
+    }
+
     /// Bytes that have not arrived.
     pub(crate) fn under_way(&self) -> usize {
         self.pieces.iter().map(|(_, piece)| piece.len()).sum()

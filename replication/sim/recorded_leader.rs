@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::log::Group;
+use ringkeeper_replication::leader::{Acknowledgement, LearnerEvent, ToLearners};
 use ringkeeper_replication::learner::FollowedLeader;
 use ringkeeper_replication::node::LeaderPort;
 use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
@@ -71,5 +73,29 @@ impl LeaderPort for RecordedLeader {
 
     fn diverged(&mut self, divergence: Divergence) {
         self.leader.diverged(divergence);
+    }
+
+    fn learner_events(&mut self, out: &mut Vec<LearnerEvent>) {
+        self.leader.learner_events(out);
+    }
+
+    fn has_learner_events(&self) -> bool {
+        self.leader.has_learner_events()
+    }
+
+    fn next_ack(&mut self) -> Option<Acknowledgement> {
+        self.leader.next_ack()
+    }
+
+    fn has_acks(&self) -> bool {
+        self.leader.has_acks()
+    }
+
+    fn proposed(&mut self, group: &Group) {
+        self.leader.proposed(group);
+    }
+
+    fn to_learners(&mut self, out: &mut Vec<ToLearners>) {
+        self.leader.to_learners(out);
     }
 }

@@ -1,6 +1,7 @@
 //! Virtual time: what happens next, and a trace of all that has happened.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use super::member::{Incarnation, MemberId};
 
@@ -39,40 +40,45 @@ pub(crate) enum Event {
 
 /// The events to come, each at its time; those of the same time in the order in which they were
 /// given.
-#[derive(Default)]
-pub(crate) struct Schedule {
+pub(crate) struct Schedule<E = Event> {
     now_us: u64,
     given: u64,
-    events: BTreeMap<(u64, u64), Event>,
+    events: BTreeMap<(u64, u64), E>,
     trace: Trace,
 }
 
-impl Schedule {
+impl<E> Default for Schedule<E> {
+    fn default() -> Schedule<E> {
+        Schedule { now_us: 0, given: 0, events: BTreeMap::new(), trace: Trace::default() }
+    }
+}
+
+impl<E: Copy + Debug> Schedule<E> {
     /// The time, in microseconds since the beginning.
     pub(crate) fn now_us(&self) -> u64 {
         self.now_us
     }
 
     /// Lets an event happen at a time, which is not before now.
-    pub(crate) fn at(&mut self, time_us: u64, event: Event) {
+    pub(crate) fn at(&mut self, time_us: u64, event: E) {
         self.given += 1;
         self.events.insert((time_us.max(self.now_us), self.given), event);
     }
 
     /// Lets an event happen after a time.
-    pub(crate) fn after(&mut self, delay_us: u64, event: Event) {
+    pub(crate) fn after(&mut self, delay_us: u64, event: E) {
         self.at(self.now_us + delay_us, event);
     }
 
     /// The next event, if it comes before `end_us`; time passes until then.
-    pub(crate) fn next(&mut self, end_us: u64) -> Option<Event> {
+    pub(crate) fn next(&mut self, end_us: u64) -> Option<E> {
         let (&(time_us, number), &event) = self.events.first_key_value()?;
         if time_us > end_us {
             return None;
         }
         self.events.remove(&(time_us, number));
         self.now_us = time_us;
-        self.trace.event(time_us, event);
+        self.trace.event(time_us, &event);
         Some(event)
     }
 
@@ -100,7 +106,7 @@ struct Trace {
 }
 
 impl Trace {
-    fn event(&mut self, time_us: u64, event: Event) {
+    fn event(&mut self, time_us: u64, event: &impl Debug) {
         self.events += 1;
         self.number(time_us);
         self.bytes(format!("{event:?}").as_bytes());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::sim::ensemble::runner::EnsembleOutcome;
 use super::sim::runner::{FailureClass, Outcome};
 
 /// The exit code of wrong usage.
@@ -20,6 +21,7 @@ pub(crate) fn exit_code(class: FailureClass) -> u8 {
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) seed: u64,
+    pub(crate) is_ensemble: bool,
     pub(crate) class: FailureClass,
     pub(crate) what: String,
     /// File and line.
@@ -29,7 +31,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// For a reader, with the command that plays it again.
     pub(crate) fn text(&self) -> String {
-        let Failure { seed, class, what, at } = self;
+        let Failure { seed, class, what, at, .. } = self;
         format!(
             "seed {seed} fails ({}): {what}\n  at {at}\n  again: {}",
             class.name(),
@@ -39,7 +41,7 @@ impl Failure {
 
     /// For a program.
     pub(crate) fn json(&self) -> String {
-        let Failure { seed, class, what, at } = self;
+        let Failure { seed, class, what, at, .. } = self;
         let (what, at, command) = (quoted(what), quoted(at), quoted(&self.command()));
         let class = class.name();
         format!(
@@ -52,9 +54,48 @@ impl Failure {
         let features = if cfg!(feature = "plant") { "sim,plant" } else { "sim" };
         format!(
             "cargo run -p ringkeeper-replication --features {features} --bin ringkeeper-sim -- \
-             --replay {}",
+             {}--replay {}",
+            if self.is_ensemble { "ensemble " } else { "" },
             self.seed
         )
+    }
+}
+
+/// What counts of a seed that has passed.
+#[derive(Debug)]
+pub(crate) struct Played {
+    virtual_us: u64,
+    events: u64,
+    replies: usize,
+    crashes: usize,
+    losses: usize,
+    /// All of it.
+    pub(crate) text: String,
+}
+
+impl Played {
+    /// One member, or a few, with a leader that is played.
+    pub(crate) fn of_member(outcome: Outcome) -> Played {
+        Played {
+            virtual_us: outcome.virtual_us,
+            events: outcome.events,
+            replies: outcome.met.replies,
+            crashes: outcome.met.crashes,
+            losses: outcome.met.losses,
+            text: format!("{outcome:#?}"),
+        }
+    }
+
+    /// An ensemble.
+    pub(crate) fn of_ensemble(outcome: EnsembleOutcome) -> Played {
+        Played {
+            virtual_us: outcome.virtual_us,
+            events: outcome.events,
+            replies: outcome.met.replies,
+            crashes: outcome.met.crashes,
+            losses: outcome.met.resets,
+            text: format!("{outcome:#?}"),
+        }
     }
 }
 
@@ -89,13 +130,13 @@ impl Summary {
     }
 
     /// A seed has passed.
-    pub(crate) fn add(&mut self, outcome: &Outcome) {
+    pub(crate) fn add(&mut self, outcome: &Played) {
         self.seeds += 1;
         self.virtual_us += outcome.virtual_us;
         self.events += outcome.events;
-        self.replies += outcome.met.replies;
-        self.crashes += outcome.met.crashes;
-        self.losses += outcome.met.losses;
+        self.replies += outcome.replies;
+        self.crashes += outcome.crashes;
+        self.losses += outcome.losses;
     }
 
     pub(crate) fn exit_code(&self) -> u8 {

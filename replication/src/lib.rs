@@ -10,6 +10,7 @@ mod admission;
 pub mod election;
 pub mod leader;
 pub mod learner;
+pub mod member;
 pub mod node;
 mod plant;
 mod replica;

@@ -7,11 +7,13 @@ use ringkeeper_engine::log::{Group, LogCapacity};
 use ringkeeper_engine::op::Read;
 use ringkeeper_engine::request::{Attachment, Origin, Outcome, Request};
 use ringkeeper_engine::sequencer::Caller;
-use ringkeeper_engine::session::LastHeard;
+use ringkeeper_engine::session::{LastHeard, ServerId};
 use ringkeeper_engine::tree::Misfit;
 use ringkeeper_engine::txn::{Txn, TxnBody, TxnDigest};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Now, SessionId, Zxid};
+
+use crate::leader::{Acknowledgement, LearnerEvent, ToLearners};
 
 /// One event for [`super::Replica::step`]. Only what orders takes the database.
 pub enum Input<'a> {
@@ -39,6 +41,38 @@ pub enum Input<'a> {
     Leader {
         /// What it is.
         event: LeaderEvent,
+        /// The time.
+        now: Now,
+    },
+    /// This server leads: a quorum has its history. From a server that has a leader only.
+    ///
+    /// Order: everything that it has learned is committed, on its disk and applied. The first
+    /// transaction is that of the epoch with counter 1. Requests that waited for a leader are
+    /// ordered with the next [`Input::Requests`]: see [`super::Replica::has_kept`].
+    Lead {
+        /// Its epoch, later than that of any transaction.
+        epoch: u32,
+        /// The members with a vote, of which it is one.
+        voters: Vec<ServerId>,
+        /// The state that is applied.
+        db: &'a Database,
+        /// The time.
+        now: Now,
+    },
+    /// This server leads no more, and has no leader yet. What it has ordered waits for what the
+    /// next leader makes of it.
+    StopLeading {
+        /// The time.
+        now: Now,
+    },
+    /// What moves the commit point of a leader. The vector is drained.
+    Acked(&'a mut Vec<Acknowledgement>),
+    /// What the learners of a leader have sent, each in its order. The vector is drained.
+    Learners {
+        /// What they have sent.
+        events: &'a mut Vec<LearnerEvent>,
+        /// The state that is applied.
+        db: &'a Database,
         /// The time.
         now: Now,
     },
@@ -164,9 +198,11 @@ pub struct Outputs {
     pub committed: Vec<Committed>,
     /// Packets for the leader, in order. Empty where this server has none.
     pub to_leader: Vec<u8>,
-    /// Sessions that connections of this server own from now on, and sessions that have ended.
-    /// Empty where this server has no leader.
+    /// Sessions that connections of this server own from now on, and sessions that have ended or
+    /// whose owners a leader hears of no more. Empty where this server has no leader.
     pub sessions: Vec<SessionAttachment>,
+    /// What is for the learners of this server, in order. Empty where it does not lead others.
+    pub to_learners: Vec<ToLearners>,
     /// What the leader has done wrong.
     pub fault: Option<LeaderFault>,
     /// Every connection of this server has to be closed: waiting for a leader took too long, or
@@ -197,6 +233,14 @@ pub enum Committed {
 }
 
 impl Committed {
+    /// The client that is answered, and whose request changes nothing.
+    pub(crate) fn waiting_client(&self) -> Option<Origin> {
+        match self {
+            Committed::Answer(origin, _) | Committed::Read(origin, ..) => Some(*origin),
+            Committed::Apply(_) | Committed::CloseConnection(..) | Committed::Verify { .. } => None,
+        }
+    }
+
     /// What is left of it where its change is not made any more: a client that waits for the
     /// change is cut off.
     pub(crate) fn without_change(self) -> Option<Committed> {
@@ -209,6 +253,10 @@ impl Committed {
                 proposal.origin.map(|origin| Committed::Answer(origin, outcome))
             }
             Committed::Verify { .. } => None,
+            // The end of the session may be what is not made.
+            Committed::Answer(origin, Outcome::Gone) => {
+                Some(Committed::Answer(origin, Outcome::Unavailable))
+            }
             Committed::Answer(..) | Committed::Read(..) | Committed::CloseConnection(..) => {
                 Some(self)
             }

@@ -13,17 +13,21 @@ mod joins;
 mod link;
 #[path = "observer/lives.rs"]
 mod lives;
+#[path = "observer/loopback.rs"]
+mod loopback;
 #[path = "observer/lost_leaders.rs"]
 mod lost_leaders;
 #[path = "observer/member.rs"]
 mod member;
 mod program;
-#[path = "../../replication/sim/state_bytes.rs"]
-mod state_bytes;
+#[path = "observer/reconfigurations.rs"]
+mod reconfigurations;
 #[path = "observer/strange_elections.rs"]
 mod strange_elections;
 #[path = "observer/strange_leaders.rs"]
 mod strange_leaders;
+#[path = "observer/stuck_leaders.rs"]
+mod stuck_leaders;
 #[path = "observer/voter.rs"]
 mod voter;
 #[path = "admin/web.rs"]

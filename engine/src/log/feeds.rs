@@ -24,6 +24,8 @@ struct State {
     purged_before: Zxid,
     /// Whether the log is being cut or replaced.
     changing: bool,
+    /// How many there are of [`PurgeHold`].
+    holds: usize,
 }
 
 /// Why a feed was not registered.
@@ -33,6 +35,30 @@ pub(super) enum Unregistered {
     TooMany,
     /// The log is being cut or replaced.
     Changing,
+}
+
+/// While there is one, no purge begins to take anything away, neither of the log nor a snapshot;
+/// one that is under way ends early. The next one does what was left. For who reads a snapshot, and
+/// then the log behind it.
+///
+/// To be taken before the names of the snapshots are read: of those that are there then, only one
+/// that is not the newest may still go.
+#[derive(Debug)]
+pub struct PurgeHold {
+    feeds: Arc<Feeds>,
+}
+
+impl PurgeHold {
+    pub(super) fn new(feeds: Arc<Feeds>) -> PurgeHold {
+        feeds.lock().holds += 1;
+        PurgeHold { feeds }
+    }
+}
+
+impl Drop for PurgeHold {
+    fn drop(&mut self) {
+        self.feeds.lock().holds -= 1;
+    }
 }
 
 /// The entry of one feed, until it is dropped.
@@ -45,11 +71,16 @@ pub(super) struct Registration {
 }
 
 impl Feeds {
+    /// Whether a purge has to end.
+    pub(super) fn is_held(&self) -> bool {
+        self.lock().holds > 0
+    }
+
     /// Whether every segment that begins before this zxid may go, for all that feeds need. If so,
     /// no later feed reads one of them.
     pub(super) fn give_up_before(&self, first: Zxid) -> bool {
         let mut state = self.lock();
-        let free = state.feeds.iter().all(|(_, after)| *after >= first);
+        let free = state.holds == 0 && state.feeds.iter().all(|(_, after)| *after >= first);
         if free {
             state.purged_before = state.purged_before.max(first);
         }
@@ -132,6 +163,17 @@ mod tests {
         assert!(frees(30) && !frees(31));
         drop(fast);
         assert!(frees(31));
+    }
+
+    #[test]
+    fn nothing_is_given_up_while_purges_are_held() {
+        let feeds = Arc::new(Feeds::default());
+        let holds = [PurgeHold::new(feeds.clone()), PurgeHold::new(feeds.clone())];
+        for hold in holds {
+            assert!(feeds.is_held() && !feeds.give_up_before(Zxid(1)));
+            drop(hold);
+        }
+        assert!(!feeds.is_held() && feeds.give_up_before(Zxid(1)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use super::feeds::Feeds;
+use super::feeds::{Feeds, PurgeHold};
 use super::{Settings, layout};
 use crate::device::ReadyQueue;
 use crate::snapshot::LogGrowth;
@@ -109,6 +109,11 @@ impl Gauge {
         let usable = shared.capacity - layout::RECORDS_AT as u64;
         let closes = shared.left.load(Relaxed) + shared.ready.len() as u64 * usable;
         LogCapacity { writes: closes.saturating_sub(shared.margin), closes }
+    }
+
+    /// Keeps purges from taking anything away.
+    pub fn hold_purges(&self) -> PurgeHold {
+        PurgeHold::new(self.shared.feeds.clone())
     }
 
     /// How much the log has grown since the start.

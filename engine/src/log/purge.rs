@@ -29,7 +29,8 @@ impl<D: Directory> Purger<D> {
     }
 
     /// Keeps the newest `keep` snapshots (at least one), every segment with a record behind the
-    /// oldest of these, and all that a [`Feed`](super::Feed) reads or is going to read.
+    /// oldest of these, and all that a [`Feed`](super::Feed) reads or is going to read. While there
+    /// is a [`PurgeHold`](super::PurgeHold), everything.
     ///
     /// Order: names go oldest first and each removal is durable before the next, so that a crash
     /// never leaves a gap in the log.
@@ -39,6 +40,9 @@ impl<D: Directory> Purger<D> {
         let kept = snapshots.split_off(snapshots.len().saturating_sub(keep.max(1)));
         let Some(oldest) = kept.first() else { return Ok(purged) };
         for zxid in snapshots {
+            if self.gauge.shared.feeds.is_held() {
+                return Ok(purged);
+            }
             self.dirs.snapshots.remove(&snapshot::name(zxid))?;
             self.dirs.snapshots.sync_dir()?;
             purged.snapshots.push(snapshot::name(zxid));

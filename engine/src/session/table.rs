@@ -132,6 +132,13 @@ impl SessionTable {
         Some(Attached { last_heard, previous })
     }
 
+    /// Gives a session that nobody owns to `owner`. Nothing else changes.
+    pub fn claim(&mut self, id: SessionId, owner: Owner) {
+        if let Some(session) = self.sessions.get_mut(id).filter(|session| !session.is_closing) {
+            session.owner.get_or_insert(owner);
+        }
+    }
+
     /// The client of a session sent something to another server. False if there is none.
     pub fn touch(&mut self, id: SessionId, now: Millis) -> bool {
         match self.sessions.get(id) {
@@ -164,9 +171,27 @@ impl SessionTable {
         }
     }
 
-    /// Lets no session expire any more: this server does not lead.
+    /// Lets no session expire any more: this server does not lead. Ends that were on their way may
+    /// not come, and which other server owns a session is the leader's to know.
     pub fn disarm(&mut self) {
         self.buckets = None;
+        for id in &self.order {
+            let session = self.sessions.get_mut(*id).expect("both hold the same ids");
+            session.is_closing = false;
+            session.bucket = NO_BUCKET;
+            session.owner = session.owner.filter(|owner| matches!(owner, Owner::Connection(_)));
+        }
+    }
+
+    /// Moves all sessions to the table that is returned. This one is empty, with the same bounds.
+    pub fn take(&mut self) -> SessionTable {
+        let empty = SessionTable {
+            sessions: SessionMap::new(),
+            order: BTreeSet::new(),
+            buckets: None,
+            ..*self
+        };
+        std::mem::replace(self, empty)
     }
 
     /// Adds to `out` the sessions that expire now, and marks them as closing: each is returned once.

@@ -82,6 +82,16 @@ impl AclTable {
         }
     }
 
+    /// The list behind a number that may not be in use.
+    pub(super) fn in_use(&self, number: u32) -> Option<&AclList> {
+        self.lists.get(number).map(|shared| &shared.list)
+    }
+
+    /// Lists in use, without the open one.
+    pub(super) fn count(&self) -> usize {
+        self.lists.len() as usize - 1
+    }
+
     /// One past the highest number in use.
     pub(super) fn end(&self) -> u32 {
         self.lists.end()

@@ -24,6 +24,7 @@ mod quota;
 mod slots;
 mod snapshot;
 mod store;
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -296,6 +297,8 @@ impl Tree {
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod state_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! The files of Apache ZooKeeper 3.4 to 3.9: its snapshots and its transaction logs, read into a
-//! tree and its sessions; and the state that one of its leaders sends to a learner.
+//! tree and its sessions; and the state that a leader sends to a learner, read and written.
 //!
 //! A snapshot of ZooKeeper's is *fuzzy*: the file named after a zxid was written while later
 //! transactions were applied, so each node in it is as it was at some moment between that zxid and
@@ -14,6 +14,7 @@ mod log;
 mod rebuild;
 mod snap;
 mod snapshot;
+mod state_writer;
 mod stream;
 
 pub use entry::Entry;
@@ -21,6 +22,7 @@ pub use log::{Behind, End, Ending, Item, LogReader};
 pub use rebuild::{Counts, DigestCheck, Imported, Rebuild, Unusable};
 pub use snap::load_stream;
 pub use snapshot::{Loaded, load_snapshot};
+pub use state_writer::{StateWriter, write_state};
 
 use std::io;
 

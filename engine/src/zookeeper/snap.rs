@@ -16,7 +16,7 @@ use crate::Zxid;
 use crate::limits::SNAP_FIELD_BYTES_MAX;
 
 /// What ends the state.
-const SIGNATURE: &[u8] = b"BenWasHere";
+pub(super) const SIGNATURE: &[u8] = b"BenWasHere";
 
 /// Reads the state behind a SNAP packet with this zxid; `seed` keys the tree's hash tables. Nothing
 /// behind the state is read. Many fields are a few bytes long, so a socket needs a buffer.

@@ -1,12 +1,14 @@
 //! The state behind a SNAP packet: cut off, damaged, hostile.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::database::Database;
 use ringkeeper_engine::limits::SNAP_FIELD_BYTES_MAX;
-use ringkeeper_engine::wire::Put;
 use ringkeeper_engine::wire::peer::{BadPacket, StateScan};
-use ringkeeper_engine::zookeeper::{Bad, load_stream};
+use ringkeeper_engine::wire::{Put, Reader};
+use ringkeeper_engine::zookeeper::{Bad, load_stream, write_state};
 
 use crate::conversation::quorum;
 
@@ -27,6 +29,57 @@ fn recorded_state_is_read_to_its_last_byte_and_no_further() {
         let loaded = load_stream(&mut bytes, ZXID, 1).expect("a recorded state");
         assert_eq!((loaded.bytes, bytes), (state.len() as u64, &b"what follows"[..]));
     }
+}
+
+/// What Apache ZooKeeper 3.9.5 has sent, byte for byte, but that a list which lets everyone do
+/// everything is among the lists there where a client has named it.
+#[test]
+fn recorded_state_is_written_as_it_was_read() {
+    for state in states() {
+        let loaded = load_stream(&state[..], Zxid::new(9, 1), 1).expect("a recorded state");
+        let read = loaded.rebuild.finish(0).expect("a whole state");
+        let mut written = Vec::new();
+        write_state(&Database::new(read.tree, read.sessions), &mut written);
+        let (written, recorded) = (split(&written), split(&state));
+        assert_eq!(written.0, recorded.0);
+        let differs: Vec<_> = written.1.symmetric_difference(&recorded.1).collect();
+        assert!(differs.is_empty(), "{differs:x?}");
+    }
+}
+
+/// The sessions; and the nodes: what is before the number of the list, the list, and the stat. A
+/// hash orders them there, but for parents and children.
+type Parts<'a> = (BTreeSet<(i64, i32)>, BTreeSet<(&'a [u8], &'a [u8], &'a [u8])>);
+
+fn split(state: &[u8]) -> Parts<'_> {
+    const OPEN: &[u8] = b"\0\0\0\x01\0\0\0\x1f\0\0\0\x05world\0\0\0\x06anyone";
+    const STAT_BYTES: usize = 60;
+    let behind = |reader: &Reader<'_>| state.len() - reader.rest().len();
+    let mut reader = Reader::new(state);
+    let sessions = (0..reader.int().unwrap())
+        .map(|_| (reader.long().unwrap(), reader.int().unwrap()))
+        .collect();
+    let mut lists = BTreeMap::from([(-1, OPEN)]);
+    for _ in 0..reader.int().unwrap() {
+        let number = reader.long().unwrap();
+        let begin = behind(&reader);
+        for _ in 0..reader.int().unwrap() {
+            (reader.int().unwrap(), reader.string().unwrap(), reader.string().unwrap());
+        }
+        lists.insert(number, &state[begin..behind(&reader)]);
+    }
+    let mut nodes = BTreeSet::new();
+    while !reader.rest().starts_with(b"\0\0\0\x01/") {
+        let begin = behind(&reader);
+        (reader.string().unwrap(), reader.buffer().unwrap());
+        let named = &state[begin..behind(&reader)];
+        let list = lists[&reader.long().unwrap()];
+        let (stat, rest) = reader.rest().split_at(STAT_BYTES);
+        nodes.insert((named, list, stat));
+        reader = Reader::new(rest);
+    }
+    assert_eq!(reader.rest(), b"\0\0\0\x01/\0\0\0\x0aBenWasHere");
+    (sessions, nodes)
 }
 
 #[test]

@@ -4,8 +4,12 @@
 
 pub(crate) mod acknowledged;
 pub(crate) mod applied;
+pub(crate) mod committed;
+pub(crate) mod expiry;
+pub(crate) mod leaders;
 pub(crate) mod progress;
 pub(crate) mod promises;
+pub(crate) mod proposals;
 pub(crate) mod recovery;
 pub(crate) mod replies;
 pub(crate) mod sessions;

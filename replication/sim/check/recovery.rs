@@ -2,6 +2,9 @@
 //! that, a start must find a beginning with everything that was reported as durable, and the state
 //! that it makes, also where a cut or an install was under way.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::device::Epochs;
@@ -10,6 +13,7 @@ use ringkeeper_engine::txn::Txn;
 
 use super::super::server::empty_database;
 use super::promises::Promises;
+use super::proposals::Proposals;
 
 /// What a member must have on its disk.
 #[derive(Clone, Default)]
@@ -29,6 +33,8 @@ pub(crate) struct MemberRecord {
     marking: Option<Zxid>,
     /// What a command makes of the log that is under way.
     change: Option<Contents>,
+    /// Everything that was ordered, where the members of a whole ensemble are played.
+    proposals: Option<Rc<RefCell<Proposals>>>,
 }
 
 /// What a log holds.
@@ -65,6 +71,22 @@ impl Contents {
 }
 
 impl MemberRecord {
+    /// A member of an ensemble whose leaders are members.
+    pub(crate) fn of(proposals: Rc<RefCell<Proposals>>) -> MemberRecord {
+        MemberRecord { proposals: Some(proposals), ..MemberRecord::default() }
+    }
+
+    /// Whether a transaction is on the disk, as far as is reported.
+    pub(crate) fn holds(&self, zxid: Zxid) -> bool {
+        let is_there = |txns: &[Txn]| txns.binary_search_by_key(&zxid, |txn| txn.zxid).is_ok();
+        self.durable >= zxid && (zxid == Zxid::ZERO || is_there(&self.log.txns))
+    }
+
+    /// The log ends here, with what is not durable.
+    pub(crate) fn last(&self) -> Zxid {
+        self.log.last()
+    }
+
     /// Everything that the member has, with what is not durable.
     pub(crate) fn txns(&self) -> &[Txn] {
         &self.log.txns
@@ -87,8 +109,16 @@ impl MemberRecord {
         self.promises.offered(end.unwrap_or_default());
     }
 
+    /// As [`MemberRecord::offered`], where the transactions themselves are known.
+    pub(crate) fn history_ends(&mut self, end: Zxid) {
+        self.promises.offered(end);
+    }
+
     /// A transaction goes to the log.
     pub(crate) fn learned(&mut self, txn: Txn) {
+        if let Some(proposals) = &self.proposals {
+            proposals.borrow().learned(&txn, self.log.last());
+        }
         self.log.txns.push(txn);
     }
 
@@ -118,6 +148,9 @@ impl MemberRecord {
             }
             LogCommand::Install { zxid, committed } => {
                 assert!(zxid >= committed, "what is committed is replaced by less");
+                if let Some(proposals) = &self.proposals {
+                    self.offered = proposals.borrow().until(zxid);
+                }
                 let mut contents = Contents { base: zxid, txns: self.offered.clone() };
                 contents.cut(zxid);
                 self.change = Some(contents);

@@ -3,11 +3,11 @@
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::wire::peer::LeaderPacket;
+use ringkeeper_engine::zookeeper::write_state;
 
 use super::super::member::MemberId;
 use super::super::random::Random;
 use super::super::server::database_of;
-use super::super::state_bytes::put_state;
 use super::{CONFIG, Ensemble, Wrong};
 
 /// How a leader synchronizes a learner.
@@ -103,7 +103,7 @@ impl Ensemble {
         let is_spoiled = self.does_wrong_to(member, Wrong::State);
         let bytes = &mut self.link(member).bytes;
         let begin = bytes.len();
-        put_state(&db, bytes);
+        write_state(&db, bytes);
         if is_spoiled {
             let state = &mut bytes[begin..];
             let at = state.windows(10).position(|bytes| bytes == b"/zookeeper");

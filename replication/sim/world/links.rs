@@ -1,7 +1,7 @@
 //! What goes on between members and their leader.
 
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_replication::learner::{Learner, RetryDelay};
+use ringkeeper_replication::learner::{Dialect, Learner, RetryDelay};
 
 use super::super::check::promises::SentPackets;
 use super::super::member::{Incarnation, Member, MemberId, MemberLink};
@@ -126,7 +126,12 @@ impl World {
         let number = u8::try_from(member + 1).expect("there are few members");
         let (server, config_version) = (ServerId(number), 0);
         let process = self.members[member].process.as_mut().expect("it runs");
-        process.leader().connect(Learner { kind, server, config_version });
+        process.leader().connect(Learner {
+            kind,
+            server,
+            config_version,
+            dialect: Dialect::ZooKeeper,
+        });
         self.ensemble.connect(member, kind, record);
         self.members[member].link = Some(MemberLink {
             to_leader: Stream::default(),

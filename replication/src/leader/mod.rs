@@ -1,9 +1,33 @@
 //! The leader's side of Zab.
+//!
+//! [`Leadership`] is one leadership, between the bytes of its learners' connections and its node.
+//! What learners lack is read from the disk by a [`FeedPort`], whose threads run a [`LearnerFeed`]
+//! each.
 
+mod broadcast;
+mod discovery;
 mod events;
 mod feed_port;
+mod leadership;
+mod learner_end;
+mod learner_feed;
+mod learner_state;
+mod learner_summary;
+mod out_queue;
+mod plan;
+mod step_down;
+mod synchronization;
+mod transcode;
 
 pub use events::{
     Acknowledgement, ForwardedRequest, LearnerEvent, LearnerEventKind, LinkId, ToLearners,
 };
 pub use feed_port::{FeedEvent, FeedPort, FeedTask, SyncPlan};
+pub(crate) use leadership::LeaderTask;
+pub use leadership::{LeaderLimits, LeaderSettings, Leadership};
+pub use learner_end::LearnerEnd;
+pub use learner_feed::{FeedLimits, FeedSource, LearnerFeed, LearnerFeedError};
+pub use learner_summary::LearnerSummary;
+pub use plan::{LogReach, sync_plan};
+pub use step_down::StepDown;
+pub use transcode::{CommitForm, commits, informs, proposals};

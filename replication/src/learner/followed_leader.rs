@@ -9,8 +9,8 @@ use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket, PacketDecoder, 
 use super::leader_events::LeaderEvents;
 use super::transfer::{FollowTask, Transfer};
 use super::{
-    DiscardedState, FollowEnd, Learner, LearnerLink, LearnerOffer, LearnerPosition, LinkEffect,
-    LinkEnd, LinkInput, SyncKind, TouchedSessions, ZabState,
+    DiscardedState, FollowEnd, Learner, LearnerKind, LearnerLink, LearnerOffer, LearnerPosition,
+    LinkEffect, LinkEnd, LinkInput, SyncKind, TouchedSessions, ZabState,
 };
 use crate::plant::{Bug, is_planted};
 use crate::{LeaderEvent, LogSpace, SessionLife};
@@ -197,6 +197,11 @@ impl FollowedLeader {
         self.end.take()
     }
 
+    /// Whether [`FollowedLeader::take_end`] has something.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// Whether [`super::follow`] would find something to do that nothing has to come for.
     pub fn has_work(&self) -> bool {
         let packets = self.is_cut_short && self.wants_packets();
@@ -232,6 +237,25 @@ impl FollowedLeader {
     /// What the leader has said of the members, in order.
     pub fn next_config_event(&mut self) -> Option<ConfigEvent> {
         self.members.pop_front()
+    }
+
+    /// Whether the link, if there is one, is that of a voter.
+    pub(crate) fn is_voting(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.learner.kind == LearnerKind::Follower)
+    }
+
+    /// This server leads, and a quorum has its history up to here: it is committed.
+    pub(crate) fn push_committed(&mut self, upto: Zxid) {
+        assert!(!self.is_connected, "a leader follows nobody");
+        self.events.push(LeaderEvent::Committed(upto), 0);
+    }
+
+    /// This server has led meanwhile, so that its log ends elsewhere. All of it is on the disk.
+    pub(crate) fn rebase(&mut self, position: LearnerPosition) {
+        assert!(!self.is_connected && self.commands == 0, "a leader follows nobody");
+        self.link = None;
+        self.events.reset(position.last);
+        self.begin = position;
     }
 
     fn wants_packets(&self) -> bool {

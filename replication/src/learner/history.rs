@@ -30,6 +30,8 @@ pub(super) struct History {
     uncommitted: ZxidRuns,
     /// Proposals that are to be acknowledged.
     unacked: ZxidRuns,
+    /// One acknowledgement is enough for all that is durable.
+    is_cumulative: bool,
     /// Proposals among the uncommitted that change the members.
     reconfigs: VecDeque<Zxid>,
     /// Changes of the members that the leader has committed, and that are not released yet.
@@ -48,6 +50,7 @@ impl History {
             released: committed,
             uncommitted: ZxidRuns::default(),
             unacked: ZxidRuns::default(),
+            is_cumulative: false,
             reconfigs: VecDeque::new(),
             activations: VecDeque::new(),
         }
@@ -163,8 +166,18 @@ impl History {
         self.durable = upto;
     }
 
-    /// Acknowledges, one by one, what is durable.
+    /// Whether the leader takes one acknowledgement for everything before it.
+    pub(super) fn acknowledges_all(&mut self, is_cumulative: bool) {
+        self.is_cumulative = is_cumulative;
+    }
+
+    /// Acknowledges what is durable: one by one, as a leader of ZooKeeper's needs it.
     pub(super) fn acknowledge(&mut self, out: &mut Vec<LinkEffect>) {
+        if self.is_cumulative {
+            let zxid = self.unacked.remove_upto(self.durable);
+            out.extend(zxid.map(|zxid| LinkEffect::Send(LearnerPacket::Ack { zxid })));
+            return;
+        }
         while let Some(zxid) = self.unacked.pop_upto(self.durable) {
             out.push(LinkEffect::Send(LearnerPacket::Ack { zxid }));
         }

@@ -1,8 +1,10 @@
 //! The leader as its node has it: the side of the node.
 
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::log::Group;
 
 use super::{FollowEnd, FollowedLeader, LinkInput};
+use crate::leader::{Acknowledgement, LearnerEvent, ToLearners};
 use crate::node::LeaderPort;
 use crate::plant::{Bug, is_planted};
 use crate::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
@@ -63,6 +65,28 @@ impl LeaderPort for FollowedLeader {
         self.offers_nothing = true;
         self.unmarked = Some(divergence.zxid());
         self.drop_link(FollowEnd::Diverged(divergence));
+    }
+
+    fn learner_events(&mut self, _: &mut Vec<LearnerEvent>) {}
+
+    fn has_learner_events(&self) -> bool {
+        false
+    }
+
+    fn next_ack(&mut self) -> Option<Acknowledgement> {
+        None
+    }
+
+    fn has_acks(&self) -> bool {
+        false
+    }
+
+    fn proposed(&mut self, _: &Group) {
+        unreachable!("who has a leader proposes nothing");
+    }
+
+    fn to_learners(&mut self, _: &mut Vec<ToLearners>) {
+        unreachable!("who has a leader has no learners");
     }
 }
 

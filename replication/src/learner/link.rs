@@ -2,14 +2,16 @@
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::Epochs;
-use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerInfo, LearnerPacket, PROTOCOL_VERSION};
+use ringkeeper_engine::wire::peer::{
+    LeaderPacket, LearnerInfo, LearnerPacket, PROTOCOL_VERSION, PeerExtension,
+};
 
 use super::history::History;
 use super::invariant::LinkInvariants;
 use super::received_state::ReceivedState;
 use super::{
-    LeaderTxn, Learner, LearnerKind, LearnerOffer, LearnerPosition, LinkEffect, LinkEnd, LinkInput,
-    ZabState,
+    Dialect, LeaderTxn, Learner, LearnerKind, LearnerOffer, LearnerPosition, LinkEffect, LinkEnd,
+    LinkInput, ZabState,
 };
 
 /// What a link waits for.
@@ -77,7 +79,10 @@ impl LearnerLink {
             sid: learner.server.0.into(),
             protocol: PROTOCOL_VERSION,
             config_version: learner.config_version,
-            extension: &[],
+            extension: match learner.dialect {
+                Dialect::ZooKeeper => &[],
+                Dialect::Extended => PeerExtension::own_bytes(),
+            },
         };
         out.push(LinkEffect::Send(match learner.kind {
             LearnerKind::Follower => LearnerPacket::FollowerInfo { zxid, learner: description },
@@ -173,7 +178,11 @@ impl LearnerLink {
         out: &mut Vec<LinkEffect>,
     ) -> Result<(), LinkEnd> {
         match packet {
-            LeaderPacket::LeaderInfo { zxid, protocol, .. } => {
+            LeaderPacket::LeaderInfo { zxid, protocol, extension } => {
+                if self.learner.dialect == Dialect::Extended {
+                    let leader = PeerExtension::read(extension).map_err(LinkEnd::Malformed)?;
+                    self.history.acknowledges_all(leader.cumulative);
+                }
                 self.on_leader_epoch(zxid, protocol, out)
             }
             LeaderPacket::Diff { zxid } => self.on_diff(zxid),

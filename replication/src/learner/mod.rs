@@ -43,7 +43,7 @@ pub use follow_end::{FollowEnd, RetryDelay};
 pub use followed_leader::{ConfigEvent, FollowLimits, FollowedLeader};
 pub use leader_search::{FoundLeader, LeaderSearch};
 pub use link::LearnerLink;
-pub use position::{Learner, LearnerKind, LearnerOffer, LearnerPosition};
+pub use position::{Dialect, Learner, LearnerKind, LearnerOffer, LearnerPosition};
 pub use state_reader::{StatePiece, StateReader};
 pub use state_transfer::{DiscardedState, StateOutcome, StatePort, StateTask, whole_state};
 pub use sync_kind::SyncKind;

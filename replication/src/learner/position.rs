@@ -13,6 +13,16 @@ pub enum LearnerKind {
     Observer,
 }
 
+/// How a server speaks to its leader.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// As ZooKeeper's servers do.
+    ZooKeeper,
+    /// With [`ringkeeper_engine::wire::peer::PeerExtension`], if the leader does so, too. A leader
+    /// of ZooKeeper's does not read it.
+    Extended,
+}
+
 /// Who connects to a leader.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Learner {
@@ -22,6 +32,8 @@ pub struct Learner {
     pub server: ServerId,
     /// The version of its configuration; a leader refuses a newer one than its own.
     pub config_version: i64,
+    /// What it says to a leader of this kind.
+    pub dialect: Dialect,
 }
 
 /// What a learner offers a leader to go on from.

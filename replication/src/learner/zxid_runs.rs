@@ -43,16 +43,22 @@ impl ZxidRuns {
         Some(zxid)
     }
 
-    /// Takes out every zxid that is not larger than `upto`.
-    pub(super) fn remove_upto(&mut self, upto: Zxid) {
-        while self.runs.front().is_some_and(|(_, last)| *last <= upto) {
+    /// Takes out every zxid that is not larger than `upto`; returns the largest of them.
+    pub(super) fn remove_upto(&mut self, upto: Zxid) -> Option<Zxid> {
+        let mut largest = None;
+        while let Some((_, last)) = self.runs.front()
+            && *last <= upto
+        {
+            largest = Some(*last);
             self.runs.pop_front();
         }
         if let Some((first, _)) = self.runs.front_mut()
             && *first <= upto
         {
+            largest = Some(upto);
             *first = upto.next().expect("a later one of the epoch is in the run");
         }
+        largest
     }
 }
 
@@ -95,7 +101,8 @@ mod tests {
                 assert!(left.first().is_none_or(|first| *first > upto));
                 assert_same(&popped, &left);
                 let mut removed = runs_of(&set);
-                removed.remove_upto(upto);
+                let largest = set.iter().filter(|zxid| **zxid <= upto).max().copied();
+                assert_eq!(removed.remove_upto(upto), largest);
                 assert_same(&removed, &left);
             }
         }

@@ -5,13 +5,13 @@
 //!
 //! | half | stage | what it does |
 //! |---|---|---|
-//! | [`Node::release`] | flushed | hears which groups are durable |
+//! | [`Node::release`] | flushed | hears which groups are durable, here and on the disks of voters |
 //! | | flush | hands the next group to the log, before the answers are made |
 //! | | commit | releases what a quorum holds |
 //! | | tick | lets time pass: sessions expire, spent nodes go |
 //! | | apply | changes the database, reports, answers |
 //! | [`Node::order`] | learn | takes what the leader has sent, where there is one |
-//! | | order | gives requests their place, or sends them to the leader |
+//! | | order | gives requests their place, those of learners too, or sends them to the leader |
 //! | | flush | hands the group to the log |
 //! | | apply | answers what waits behind no commit |
 //!
@@ -22,14 +22,16 @@
 
 mod apply;
 mod gathering;
+mod leading;
 mod outbox;
 mod ports;
+mod space;
 
 use std::collections::VecDeque;
 
 use ringkeeper_engine::database::{CommitStatus, Database};
 use ringkeeper_engine::log::gathering::{Decision, DiskState, PaceReport};
-use ringkeeper_engine::log::{Generation, Joined, LogCapacity, LogCommand, LogEvent};
+use ringkeeper_engine::log::{Generation, Joined, LogCommand, LogEvent};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::{Millis, Zxid, limits};
 
@@ -42,8 +44,9 @@ use self::outbox::Outbox;
 pub use self::ports::{
     ClockPort, DatabasePort, LeaderPort, LogPort, NoLeader, Observer, Ports, ShardPort,
 };
+use crate::leader::{Acknowledgement, LearnerEvent};
 use crate::plant::{Bug, is_planted};
-use crate::{Committed, Input, LogSpace, Outputs, Replica};
+use crate::{Committed, Input, Outputs, Replica};
 
 /// Microseconds after which a stage applies nothing more until the next turn: groups may have
 /// thousands of records, and this may be the thread of a shard.
@@ -97,6 +100,9 @@ pub struct Node<P: Ports> {
     next_tick: Millis,
     /// The state is not the leader's: nothing is applied or answered until it is replaced.
     has_diverged: bool,
+    /// What learners have sent and what voters have acknowledged, on their way to the replica.
+    learner_events: Vec<LearnerEvent>,
+    acks: Vec<Acknowledgement>,
     world: World<P>,
 }
 
@@ -115,6 +121,8 @@ impl<P: Ports> Node<P> {
             backpressure,
             next_tick: world.clock.now().mono,
             has_diverged: false,
+            learner_events: Vec::new(),
+            acks: Vec::new(),
             settings,
             world,
         }
@@ -123,11 +131,12 @@ impl<P: Ports> Node<P> {
     /// First half of a turn: what has become durable is committed, time passes, and what is
     /// committed is applied.
     pub fn release(&mut self) {
-        if let Some(durable) = self.flushed() {
+        let durable = self.flushed();
+        if durable.is_some() {
             // The device first: it works while this thread makes the answers.
             self.flush();
-            self.commit(durable);
         }
+        self.commit(durable);
         self.tick();
         self.apply();
     }
@@ -135,6 +144,7 @@ impl<P: Ports> Node<P> {
     /// Second half of a turn: what has arrived is ordered.
     pub fn order(&mut self) {
         self.learn();
+        self.order_learners();
         self.order_requests();
         self.flush();
         self.apply();
@@ -187,9 +197,12 @@ impl<P: Ports> Node<P> {
     pub fn has_work(&self) -> bool {
         let apply =
             !self.committed.is_empty() && !self.has_diverged && self.world.observer.has_capacity();
-        let order = self.world.shards.has_requests() && self.can_order();
-        let learn = self.world.leader.has_events() && self.can_learn();
-        apply || order || learn || self.world.log.is_flushed()
+        let World { shards, leader, log, .. } = &self.world;
+        let requests =
+            shards.has_requests() || leader.has_learner_events() || self.replica.has_kept();
+        let order = requests && self.can_order();
+        let learn = leader.has_events() && self.can_learn();
+        apply || order || learn || log.is_flushed() || leader.has_acks()
     }
 
     /// Microseconds until time has to pass, or a group that waits is due.
@@ -265,28 +278,50 @@ impl<P: Ports> Node<P> {
 
     /// Hands the group under construction to the log, unless it should wait.
     fn flush(&mut self) {
-        let World { log, clock, .. } = &mut self.world;
-        let group = &mut self.outputs.group;
-        if group.is_empty() {
+        if self.outputs.group.is_empty() {
             return self.gathering.rest();
         }
+        let joins = !self.gathering.is_timed();
+        let joined = match self.replica.leads_ensemble() {
+            _ if !joins => Joined::Nothing,
+            true => self.join_proposed(),
+            false => self.world.log.join(&mut self.outputs.group),
+        };
         // What was decided about a group that is not begun holds for what it grows by.
-        if !self.gathering.is_timed() && log.join(group) != Joined::Nothing {
+        if joined != Joined::Nothing {
             return self.gathering.rest();
         }
+        let World { log, clock, leader, .. } = &mut self.world;
+        let group = &mut self.outputs.group;
         let disk = if log.is_busy() { DiskState::Busy } else { DiskState::Free };
         match self.gathering.decide(group, disk, clock.micros()) {
-            Decision::Flush => log.submit(group, self.gathering.since_us()),
+            Decision::Flush => {
+                if self.replica.leads_ensemble() {
+                    leader.proposed(group);
+                }
+                log.submit(group, self.gathering.since_us());
+            }
             Decision::Gather | Decision::Wait(_) => {}
         }
     }
 
-    /// Releases what a quorum holds, now that our own log is durable up to `durable`.
-    fn commit(&mut self, durable: Zxid) {
-        self.replica.step(Input::Flushed(durable), &mut self.outputs);
-        self.world.leader.flushed(durable);
+    /// Releases what a quorum holds, now that our own log is durable up to `durable`, and what
+    /// voters have acknowledged.
+    fn commit(&mut self, durable: Option<Zxid>) {
+        let World { leader, .. } = &mut self.world;
+        self.acks.extend(std::iter::from_fn(|| leader.next_ack()));
+        if !self.acks.is_empty() {
+            self.replica.step(Input::Acked(&mut self.acks), &mut self.outputs);
+        }
+        if let Some(durable) = durable {
+            self.replica.step(Input::Flushed(durable), &mut self.outputs);
+            leader.flushed(durable);
+        }
         if !self.outputs.sessions.is_empty() {
-            self.world.leader.sessions(&mut self.outputs.sessions);
+            leader.sessions(&mut self.outputs.sessions);
+        }
+        if !self.outputs.to_learners.is_empty() {
+            leader.to_learners(&mut self.outputs.to_learners);
         }
         self.committed.extend(self.outputs.committed.drain(..));
     }
@@ -326,11 +361,13 @@ impl<P: Ports> Node<P> {
     }
 
     /// Gives requests that have arrived their place in the order, as many as there is room for.
+    /// Those that have waited for a leader come first.
     fn order_requests(&mut self) {
         let now_us = self.world.clock.micros();
         self.backpressure.note(&self.world.shards, now_us);
         while self.can_order() {
-            let Some(mut requests) = self.world.shards.receive() else { break };
+            let kept = self.replica.has_kept().then(Vec::new);
+            let Some(mut requests) = kept.or_else(|| self.world.shards.receive()) else { break };
             self.look_at_capacity();
             let (count, start_us) = (requests.len() as u64, self.world.clock.micros());
             let now = self.world.clock.now();
@@ -395,33 +432,12 @@ impl<P: Ports> Node<P> {
     /// waits to be applied, and while a shard has to catch up. A full ring stops the reading of
     /// sockets in the end.
     fn can_order(&self) -> bool {
-        let World { log, shards, .. } = &self.world;
+        let World { log, shards, leader, .. } = &self.world;
         self.outputs.group.bytes() + log.waiting_bytes() < limits::GROUP_BYTES_MAX
             && self.committed.len() < COMMITTED_MAX
             && !self.backpressure.holds(shards)
-    }
-
-    /// As [`Node::can_order`], for what the leader sends: that does not wait for shards, whose
-    /// clients ask for nothing there.
-    fn can_learn(&self) -> bool {
-        self.outputs.group.bytes() + self.world.log.waiting_bytes() < limits::GROUP_BYTES_MAX
-            && self.committed.len() < COMMITTED_MAX
-    }
-
-    /// Whether the log can take what the leader sends next: what was learned and is not flushed
-    /// comes first, of which a group may be on its way to the device.
-    fn log_space(&self) -> LogSpace {
-        let log = &self.world.log;
-        let capacity = log.capacity();
-        if capacity == LogCapacity::UNBOUNDED {
-            return LogSpace::Enough;
-        }
-        let flushing = if log.is_busy() { limits::GROUP_BYTES_MAX } else { 0 };
-        let unflushed = self.outputs.group.bytes() + log.waiting_bytes() + flushing;
-        match LogSpace::of(capacity, unflushed) {
-            LogSpace::Full if is_planted(Bug::FullIgnored) => LogSpace::Enough,
-            space => space,
-        }
+            && leader.has_capacity()
+            && self.replica.can_order()
     }
 
     /// Before a step that may add records to the group. Returns how many it has.
@@ -450,21 +466,14 @@ impl<P: Ports> Node<P> {
         if !self.outputs.sessions.is_empty() {
             leader.sessions(&mut self.outputs.sessions);
         }
+        if !self.outputs.to_learners.is_empty() {
+            leader.to_learners(&mut self.outputs.to_learners);
+        }
         if std::mem::take(&mut self.outputs.close_connections) {
             (0..shards.count()).for_each(|shard| shards.lose_changes(shard));
         }
         if let Some(notes) = self.replica.take_quota_notes() {
             observer.quotas(notes, clock.now());
-        }
-    }
-
-    fn look_at_capacity(&mut self) {
-        let World { log, observer, .. } = &mut self.world;
-        let before = self.replica.admission();
-        self.replica.step(Input::Capacity(log.capacity()), &mut self.outputs);
-        let admission = self.replica.admission();
-        if admission != before {
-            observer.admission(admission);
         }
     }
 }

@@ -13,6 +13,7 @@ use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::{Now, Zxid};
 
+use crate::leader::{Acknowledgement, LearnerEvent, ToLearners};
 use crate::{
     Committed, Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment, WriteAdmission,
 };
@@ -119,6 +120,28 @@ pub trait LeaderPort {
     /// The leader is not followed any more: the state here has to be replaced by its own. The node
     /// has closed all connections, and applies nothing until then.
     fn diverged(&mut self, divergence: Divergence);
+    /// Adds some of what the learners of this server have sent, each in its order. Only while it
+    /// leads; it is all one step, so there is a bound to it.
+    fn learner_events(&mut self, out: &mut Vec<LearnerEvent>);
+    /// Whether [`LeaderPort::learner_events`] would add something.
+    fn has_learner_events(&self) -> bool;
+    /// What moves the commit point next. Only while this server leads.
+    fn next_ack(&mut self) -> Option<Acknowledgement>;
+    /// Whether [`LeaderPort::next_ack`] has something.
+    fn has_acks(&self) -> bool;
+    /// Whether more may be ordered: what is proposed and not committed has a bound. Only while this
+    /// server leads an ensemble.
+    fn has_capacity(&self) -> bool {
+        true
+    }
+    /// These transactions are next in the order, and go to the log now. Only while this server
+    /// leads an ensemble.
+    ///
+    /// Order: each transaction once, in the order of their zxids, before
+    /// [`LeaderPort::to_learners`] has anything that is behind it.
+    fn proposed(&mut self, group: &Group);
+    /// Takes what is for learners, and leaves nothing. Only while this server leads an ensemble.
+    fn to_learners(&mut self, out: &mut Vec<ToLearners>);
 }
 
 /// The link of a server that has no leader.
@@ -147,6 +170,28 @@ impl LeaderPort for NoLeader {
     fn space(&mut self, _: LogSpace) {}
 
     fn fault(&mut self, _: LeaderFault) {}
+
+    fn learner_events(&mut self, _: &mut Vec<LearnerEvent>) {}
+
+    fn has_learner_events(&self) -> bool {
+        false
+    }
+
+    fn next_ack(&mut self) -> Option<Acknowledgement> {
+        None
+    }
+
+    fn has_acks(&self) -> bool {
+        false
+    }
+
+    fn proposed(&mut self, _: &Group) {
+        unreachable!("a standalone server has no learners");
+    }
+
+    fn to_learners(&mut self, _: &mut Vec<ToLearners>) {
+        unreachable!("a standalone server has no learners");
+    }
 
     /// Nothing is compared with, and what is ordered was checked against this very state.
     fn diverged(&mut self, divergence: Divergence) {

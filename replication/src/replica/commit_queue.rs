@@ -1,20 +1,71 @@
 //! What is ordered but not committed, and what waits behind it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use ringkeeper_engine::forward::forward_sync;
 use ringkeeper_engine::log::Group;
 use ringkeeper_engine::op::Read;
 use ringkeeper_engine::request::{Origin, Outcome};
 use ringkeeper_engine::sequencer::Caller;
+use ringkeeper_engine::txn::TxnBody;
 use ringkeeper_engine::{SessionId, Zxid};
 
+use super::forwarding::TakenSync;
+use crate::leader::{LinkId, ToLearners};
 use crate::{Committed, Proposal};
+
+/// The path that a forwarded sync carries; the leader does not look at it.
+pub(crate) const SYNC_PATH: &str = "/";
 
 /// The proposals in the order of their zxids, and between them what has to be answered between
 /// two of them. Where this server orders, one queue serves all sessions.
 pub(crate) struct CommitQueue {
-    waiting: VecDeque<Committed>,
+    waiting: VecDeque<Entry>,
     committed: Zxid,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Due(Committed),
+    Sync(SyncBarrier),
+    /// Said to a learner when everything before it is applied.
+    ToLearner(ToLearners),
+}
+
+/// A sync that is answered when everything before it is applied, and when it is certain that this
+/// was everything that any leader had committed when the sync came: a quorum has confirmed that
+/// this server leads, or that its leader does, since then.
+#[derive(Debug)]
+struct SyncBarrier {
+    from: SyncFrom,
+    /// The number by which a quorum confirms it.
+    confirmation: u64,
+    /// What was ordered before it. The commit of anything later confirms it as well.
+    behind: Zxid,
+}
+
+/// Who waits for a sync.
+#[derive(Debug)]
+pub(crate) enum SyncFrom {
+    /// A client of this server, which leads.
+    Client(Origin, Caller),
+    /// A client of this server, which has a leader: a later transaction of the same session stands
+    /// in for the leader's answer.
+    Implied(Origin),
+    /// A learner.
+    Learner(LinkId),
+}
+
+/// What a quorum has confirmed where only a commit does.
+pub(crate) const UNCONFIRMED: u64 = 0;
+/// The number of a sync that only a commit confirms.
+pub(crate) const BY_COMMIT: u64 = u64::MAX;
+
+/// What is gone from the queue with a history that is not committed.
+#[derive(Default)]
+pub(crate) struct Dropped {
+    /// The sessions of clients here whose writes are dropped.
+    pub(crate) writers: Vec<SessionId>,
 }
 
 impl CommitQueue {
@@ -26,65 +77,183 @@ impl CommitQueue {
     /// Adds a proposal, which was ordered behind all others, to the log's group and to the queue.
     pub(crate) fn propose(&mut self, proposal: Proposal, group: &mut Group) {
         group.push(&proposal.txn);
-        self.waiting.push_back(Committed::Apply(proposal));
+        self.push(Committed::Apply(proposal));
     }
 
     /// Adds what is due when everything that is ordered by now is applied.
     pub(crate) fn push(&mut self, due: Committed) {
-        self.waiting.push_back(due);
+        self.waiting.push_back(Entry::Due(due));
+    }
+
+    /// Adds a sync behind everything that is ordered by now, which ends with `behind`. It is
+    /// answered when the number is confirmed, or something later is committed.
+    pub(crate) fn sync(&mut self, from: SyncFrom, confirmation: u64, behind: Zxid) {
+        self.waiting.push_back(Entry::Sync(SyncBarrier { from, confirmation, behind }));
     }
 
     /// Drops the proposals behind `upto`, which are not committed and never will be. What waits
     /// between them is due all the same; a client whose write is dropped is cut off.
-    pub(crate) fn cut(&mut self, upto: Zxid) {
+    pub(crate) fn cut(&mut self, upto: Zxid) -> Dropped {
         assert!(upto >= self.committed, "what is committed is cut");
-        self.drop_proposals(|zxid| zxid > upto);
+        self.drop_proposals(|zxid| zxid > upto, upto)
     }
 
     /// The state was replaced by one at `committed`. What was learned before is in it, or is not:
     /// a client whose write is dropped is cut off.
     pub(crate) fn restart(&mut self, committed: Zxid) {
-        self.drop_proposals(|_| true);
+        drop(self.drop_proposals(|_| true, Zxid::ZERO));
         self.committed = committed;
     }
 
-    fn drop_proposals(&mut self, is_dropped: impl Fn(Zxid) -> bool) {
+    /// A sync whose later transactions are all dropped is cut off with its client's writes.
+    fn drop_proposals(&mut self, is_dropped: impl Fn(Zxid) -> bool, upto: Zxid) -> Dropped {
         let mut drops = false;
-        for due in std::mem::take(&mut self.waiting) {
-            if let Committed::Apply(proposal) = &due {
-                drops = is_dropped(proposal.txn.zxid);
-            }
-            self.waiting.extend(if drops { due.without_change() } else { Some(due) });
+        let mut dropped = Dropped::default();
+        for entry in std::mem::take(&mut self.waiting) {
+            let kept = match entry {
+                Entry::Due(due) => {
+                    if let Committed::Apply(proposal) = &due {
+                        drops = is_dropped(proposal.txn.zxid);
+                        if drops && proposal.origin.is_some() {
+                            dropped.writers.push(proposal.txn.session);
+                        }
+                    }
+                    let kept = if drops { due.without_change() } else { Some(due) };
+                    kept.map(Entry::Due)
+                }
+                Entry::Sync(sync) if sync.behind >= upto => match sync.from {
+                    SyncFrom::Client(origin, _) | SyncFrom::Implied(origin) => {
+                        Some(Entry::Due(Committed::Answer(origin, Outcome::Moved)))
+                    }
+                    SyncFrom::Learner(_) => None,
+                },
+                Entry::Sync(sync) => Some(Entry::Sync(sync)),
+                Entry::ToLearner(_) => None,
+            };
+            self.waiting.extend(kept);
         }
+        dropped
+    }
+
+    /// Answers a learner after everything that is ordered by now.
+    pub(crate) fn answer_learner(&mut self, answer: ToLearners) {
+        self.waiting.push_back(Entry::ToLearner(answer));
     }
 
     /// Answers after everything that is ordered by now.
     pub(crate) fn answer(&mut self, origin: Origin, outcome: Outcome) {
-        self.waiting.push_back(Committed::Answer(origin, outcome));
+        self.push(Committed::Answer(origin, outcome));
     }
 
     /// Reads the state that everything ordered by now makes.
     pub(crate) fn read(&mut self, origin: Origin, caller: Caller, read: Box<Read>) {
-        self.waiting.push_back(Committed::Read(origin, caller, read));
+        self.push(Committed::Read(origin, caller, read));
     }
 
     /// Closes a connection after everything that is ordered by now.
     pub(crate) fn close_connection(&mut self, origin: Origin, session: SessionId) {
-        self.waiting.push_back(Committed::CloseConnection(origin, session));
+        self.push(Committed::CloseConnection(origin, session));
     }
 
     /// Moves to `out`, in order, what a quorum holds up to `upto` and what waits behind nothing
-    /// else.
-    pub(crate) fn release(&mut self, upto: Zxid, out: &mut Vec<Committed>) {
-        while let Some(front) = self.waiting.front() {
-            if let Committed::Apply(proposal) = front {
-                if proposal.txn.zxid > upto {
-                    return;
+    /// else. A quorum has confirmed the numbers up to `confirmed`. Returns what learners are
+    /// answered.
+    pub(crate) fn release(
+        &mut self,
+        upto: Zxid,
+        confirmed: u64,
+        out: &mut Vec<Committed>,
+    ) -> Vec<ToLearners> {
+        let mut learners = Vec::new();
+        loop {
+            match self.waiting.front() {
+                None => break,
+                Some(Entry::Due(Committed::Apply(proposal))) => {
+                    if proposal.txn.zxid > upto {
+                        break;
+                    }
+                    self.committed = proposal.txn.zxid;
                 }
-                self.committed = proposal.txn.zxid;
+                Some(Entry::Due(_) | Entry::ToLearner(_)) => {}
+                Some(Entry::Sync(sync)) => {
+                    if sync.confirmation > confirmed && sync.behind >= upto {
+                        break;
+                    }
+                }
             }
-            out.extend(self.waiting.pop_front());
+            match self.waiting.pop_front() {
+                None => {}
+                Some(Entry::Due(due)) => out.push(due),
+                Some(Entry::Sync(sync)) => match sync.from {
+                    SyncFrom::Client(origin, _) | SyncFrom::Implied(origin) => {
+                        out.push(Committed::Answer(origin, Outcome::Synced));
+                    }
+                    SyncFrom::Learner(link) => learners.push(ToLearners::Synced(link)),
+                },
+                Some(Entry::ToLearner(answer)) => learners.push(answer),
+            }
         }
+        learners
+    }
+
+    /// This server leads no more, so no quorum confirms the syncs that wait. Learners are not
+    /// answered: they ask the next leader. Returns those of clients here, with what waits behind them
+    /// alone, for the next leader; but for those with a write of the same connection behind them,
+    /// which stay: if it is committed they are answered, and if not the connection is closed.
+    pub(crate) fn take_syncs(&mut self) -> Vec<(SessionId, TakenSync)> {
+        let key = |origin: &Origin| (origin.shard, origin.conn.0);
+        let mut writers = BTreeSet::new();
+        let mut moves = Vec::with_capacity(self.waiting.len());
+        for entry in self.waiting.iter().rev() {
+            if let Entry::Due(Committed::Apply(proposal)) = entry {
+                writers.extend(proposal.origin.as_ref().map(key));
+            }
+            moves.push(match entry {
+                Entry::Sync(SyncBarrier { from: SyncFrom::Client(origin, _), .. }) => {
+                    !writers.contains(&key(origin))
+                }
+                Entry::Sync(_) | Entry::Due(_) | Entry::ToLearner(_) => false,
+            });
+        }
+        let mut moving: BTreeMap<_, SessionId> = BTreeMap::new();
+        let mut taken = Vec::new();
+        for entry in std::mem::take(&mut self.waiting) {
+            let is_moved = moves.pop().expect("there is one for each");
+            match entry {
+                Entry::Sync(SyncBarrier { from: SyncFrom::Learner(_), .. })
+                | Entry::ToLearner(_) => {}
+                Entry::Sync(SyncBarrier { from: SyncFrom::Client(origin, caller), .. })
+                    if is_moved =>
+                {
+                    let mut packet = Vec::new();
+                    forward_sync(&caller, SYNC_PATH, &mut packet);
+                    moving.insert(key(&origin), caller.session);
+                    taken.push((caller.session, TakenSync::Sync(origin, packet.into())));
+                }
+                Entry::Due(due) => {
+                    match due.waiting_client().and_then(|it| moving.get(&key(&it))) {
+                        Some(session) => taken.push((*session, TakenSync::Behind(due))),
+                        None => self.push(due),
+                    }
+                }
+                Entry::Sync(sync) => {
+                    let sync = SyncBarrier { confirmation: BY_COMMIT, ..sync };
+                    self.waiting.push_back(Entry::Sync(sync));
+                }
+            }
+        }
+        taken
+    }
+
+    /// The sessions whose beginning is ordered and not committed.
+    pub(crate) fn opening(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.waiting.iter().filter_map(|entry| match entry {
+            Entry::Due(Committed::Apply(Proposal { txn, .. })) => match txn.body {
+                TxnBody::CreateSession { .. } => Some(txn.session),
+                _ => None,
+            },
+            Entry::Due(_) | Entry::Sync(_) | Entry::ToLearner(_) => None,
+        })
     }
 
     /// The last zxid that was released.

@@ -3,9 +3,11 @@
 //!
 //! [`serving`] and [`commit_queue`] are every server's. One that orders is [`leading`], with an
 //! [`orderer`] and a [`quorum`]; a standalone server is a leader whose quorum has one member. One
-//! that has a leader is [`learning`].
+//! that has a leader is [`learning`], and [`forwarding`] has what its clients wait for. A member
+//! goes from one to the other and back.
 
 mod commit_queue;
+mod forwarding;
 mod leading;
 mod learning;
 mod orderer;
@@ -23,10 +25,11 @@ use ringkeeper_engine::throttle::ConnectionThrottle;
 use ringkeeper_engine::{Now, Zxid};
 
 use self::commit_queue::CommitQueue;
-use self::leading::Leading;
+use self::forwarding::Kept;
+use self::leading::{Ensemble, Leading};
 use self::learning::Learning;
 pub use self::learning::LearningSettings;
-use self::orderer::{Ordered, Orderer};
+use self::orderer::{OrderRules, Ordered, Orderer};
 use self::quorum::Quorum;
 use self::serving::Serving;
 use crate::{Input, Outputs, Proposal, WriteAdmission};
@@ -56,6 +59,8 @@ pub struct ReplicaSettings {
 pub struct Replica {
     common: Common,
     role: Role,
+    /// How it has a leader, where others may lead.
+    learning: Option<LearningSettings>,
 }
 
 /// What a server is in its ensemble.
@@ -70,14 +75,19 @@ enum Role {
 struct Common {
     serving: Serving,
     queue: CommitQueue,
+    /// How it orders when it does.
+    rules: OrderRules,
+    /// The last number that a quorum was to confirm.
+    confirmations: u64,
 }
 
 impl Common {
-    fn new(settings: ReplicaSettings, last: Zxid) -> (Common, SpentRemoval, (OpSettings, u64)) {
+    fn new(settings: ReplicaSettings, last: Zxid) -> Common {
         let ReplicaSettings { server, ops, hash_seed, removal, .. } = settings;
         let ReplicaSettings { passwords, session_ids, connections, .. } = settings;
         let serving = Serving { server, passwords, session_ids, connections };
-        (Common { serving, queue: CommitQueue::new(last) }, removal, (ops, hash_seed))
+        let rules = OrderRules { ops, hash_seed, removal };
+        Common { serving, queue: CommitQueue::new(last), rules, confirmations: 0 }
     }
 
     /// Gives a client's request its position among what is answered.
@@ -103,10 +113,11 @@ impl Replica {
         now: Now,
     ) -> Replica {
         let (server, last) = (settings.server, db.applied());
-        let (common, removal, rules) = Common::new(settings, last);
-        let orderer = Orderer::new(db, sessions, rules, removal, now);
-        let quorum = Quorum::new([server], last);
-        Replica { common, role: Role::Leading(Box::new(Leading { orderer, quorum })) }
+        let common = Common::new(settings, last);
+        let orderer = Orderer::alone(db, sessions, &common.rules, now);
+        let quorum = Quorum::alone(server, last);
+        let leading = Leading { orderer, quorum, ensemble: None };
+        Replica { common, role: Role::Leading(Box::new(leading)), learning: None }
     }
 
     /// A server that looks for its leader, behind what was recovered.
@@ -116,16 +127,89 @@ impl Replica {
         (settings, learning): (ReplicaSettings, LearningSettings),
         now: Now,
     ) -> Replica {
-        let (common, ..) = Common::new(settings, db.applied());
-        let learning = Learning::new(db, sessions, learning, now.mono);
-        Replica { common, role: Role::Learning(Box::new(learning)) }
+        let common = Common::new(settings, db.applied());
+        let role = Role::Learning(Box::new(Learning::new(db, sessions, learning, now.mono)));
+        Replica { common, role, learning: Some(learning) }
     }
 
     /// The only way in. Every effect leaves through `out`; the database is read, never changed.
     pub fn step(&mut self, input: Input<'_>, out: &mut Outputs) {
-        match &mut self.role {
-            Role::Leading(leading) => leading.step(&mut self.common, input, out),
-            Role::Learning(learning) => learning.step(&mut self.common, input, out),
+        match input {
+            Input::Lead { epoch, voters, db, now } => self.lead((epoch, voters), (db, now), out),
+            Input::StopLeading { now } => self.stop_leading(now, out),
+            input => match &mut self.role {
+                Role::Leading(leading) => leading.step(&mut self.common, input, out),
+                Role::Learning(learning) => learning.step(&mut self.common, input, out),
+            },
+        }
+    }
+
+    fn lead(
+        &mut self,
+        (epoch, voters): (u32, Vec<ServerId>),
+        (db, now): (&Database, Now),
+        out: &mut Outputs,
+    ) {
+        assert!(self.is_applied(db), "a leader begins behind everything that it has");
+        let Role::Learning(learning) = &mut self.role else { panic!("it leads already") };
+        let (sessions, forwarding) = learning.give_up_role(out);
+        let quorum = Quorum::of(voters, self.common.serving.server, (epoch, db.applied()));
+        let orderer = Orderer::of_ensemble(epoch, db, sessions, &self.common.rules, now);
+        let ensemble = Some(Ensemble::new(Kept::new(forwarding)));
+        self.role = Role::Leading(Box::new(Leading { orderer, quorum, ensemble }));
+    }
+
+    fn stop_leading(&mut self, now: Now, out: &mut Outputs) {
+        let settings = self.learning.expect("a standalone server leads for ever");
+        let Role::Leading(leading) = &mut self.role else { panic!("it does not lead") };
+        let mut learning = Learning::after(leading, &mut self.common, settings, now.mono, out);
+        learning.release(&mut self.common, out);
+        self.role = Role::Learning(Box::new(learning));
+    }
+
+    /// Whether everything that was learned is committed, on the disk and applied.
+    pub fn is_applied(&self, db: &Database) -> bool {
+        match &self.role {
+            Role::Leading(_) => db.applied() == self.last(),
+            Role::Learning(learning) => learning.is_at(db.applied()),
+        }
+    }
+
+    /// Whether this server leads others, or could.
+    pub fn leads_ensemble(&self) -> bool {
+        match &self.role {
+            Role::Leading(leading) => leading.ensemble.is_some(),
+            Role::Learning(_) => false,
+        }
+    }
+
+    /// Whether requests that waited for a leader are ordered with the next [`Input::Requests`]. New
+    /// ones come behind them.
+    pub fn has_kept(&self) -> bool {
+        match &self.role {
+            Role::Leading(leading) => leading.kept().is_some_and(|kept| !kept.is_empty()),
+            Role::Learning(_) => false,
+        }
+    }
+
+    /// Whether requests can be ordered, or sent to a leader. Not where the epoch is used up.
+    pub fn can_order(&self) -> bool {
+        match &self.role {
+            Role::Leading(leading) => !leading.orderer.is_used_up(),
+            Role::Learning(_) => true,
+        }
+    }
+
+    /// Whether another server should lead, or this one in a later epoch: the epoch is as good as
+    /// used up, or the log has no space even for refusals.
+    pub fn wants_election(&self) -> bool {
+        match &self.role {
+            Role::Leading(leading) => {
+                let admission = leading.orderer.admission();
+                let is_full = leading.ensemble.is_some() && admission == WriteAdmission::None;
+                leading.orderer.wants_election() || is_full
+            }
+            Role::Learning(_) => false,
         }
     }
 
@@ -137,7 +221,7 @@ impl Replica {
         }
     }
 
-    /// The last zxid given, or learned.
+    /// The last transaction that was ordered, or learned.
     pub fn last(&self) -> Zxid {
         match &self.role {
             Role::Leading(leading) => leading.orderer.last(),
@@ -153,7 +237,7 @@ impl Replica {
     /// Requests that wait for their commit.
     pub fn outstanding(&self) -> usize {
         let forwarded = match &self.role {
-            Role::Leading(_) => 0,
+            Role::Leading(leading) => leading.kept().map_or(0, Kept::len),
             Role::Learning(learning) => learning.outstanding(),
         };
         self.common.queue.len() + forwarded

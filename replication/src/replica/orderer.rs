@@ -1,13 +1,14 @@
 //! What the leader does for all servers: it gives every write its place in the order, and it
 //! decides when sessions expire and when spent nodes go. A standalone server leads itself.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::op::{OpSettings, Write, delete::DeleteSpent};
 use ringkeeper_engine::request::Outcome;
 use ringkeeper_engine::sequencer::{Caller, QuotaNotes, Sequencer};
-use ringkeeper_engine::session::{Attached, LastHeard, Owner, SessionTable};
+use ringkeeper_engine::session::{Attached, Owner, SessionTable};
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Code, Millis, Now, SessionId, Zxid};
 
@@ -48,31 +49,111 @@ pub(crate) struct Orderer {
     /// The time of the last tick, monotonic clock.
     ticked: Millis,
     more_due: bool,
+    rollover: Rollover,
+}
+
+/// What follows an epoch whose counter is used up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Rollover {
+    /// This server is its own quorum, and begins the next one.
+    NextEpoch,
+    /// Members elect the leader of the next one. This one behaves behind `last`, which is of an
+    /// epoch before its own.
+    Election {
+        /// The last transaction of those before.
+        last: Zxid,
+    },
+}
+
+/// The counter from which on an ensemble elects again: early, so that all that is on its way by
+/// then has its place, while the election takes milliseconds.
+const ELECTION_FROM: u32 = 0xfff0_0000;
+/// The counter from which on an ensemble's leader orders nothing: one step orders fewer than what
+/// is left.
+const ORDERS_UNTIL: u32 = 0xfffe_0000;
+
+/// How a server orders.
+#[derive(Clone, Debug)]
+pub(crate) struct OrderRules {
+    /// Rules of the operations.
+    pub(crate) ops: OpSettings,
+    /// Seed of the hash tables.
+    pub(crate) hash_seed: u64,
+    /// When containers and TTL nodes are removed.
+    pub(crate) removal: SpentRemoval,
 }
 
 impl Orderer {
-    /// Begins behind what was recovered. Every known session gets a full fresh timeout, because
-    /// no client could ping while the server was away.
-    pub(crate) fn new(
+    /// A standalone server begins behind what was recovered. Every known session gets a full
+    /// fresh timeout, because no client could ping while the server was away.
+    pub(crate) fn alone(
         db: &Database,
         mut sessions: SessionTable,
-        (ops, hash_seed): (OpSettings, u64),
-        removal: SpentRemoval,
+        rules: &OrderRules,
         now: Now,
     ) -> Orderer {
         for (id, timeout_ms) in db.sessions() {
             sessions.open(id, timeout_ms, now.mono);
         }
+        let sequencer = Sequencer::new(db.applied(), rules.ops.clone(), rules.hash_seed);
+        Orderer::new(sequencer, sessions, (rules, Rollover::NextEpoch), now)
+    }
+
+    /// The leader of an ensemble begins its epoch behind what is applied. Its sessions become those
+    /// of the state, each with a full fresh timeout: only the leaders before know which clients
+    /// were heard of.
+    pub(crate) fn of_ensemble(
+        epoch: u32,
+        db: &Database,
+        mut sessions: SessionTable,
+        rules: &OrderRules,
+        now: Now,
+    ) -> Orderer {
+        let mut gone: BTreeSet<SessionId> = sessions.iter_after(None).map(|(id, _)| id).collect();
+        for (id, timeout_ms) in db.sessions() {
+            if !gone.remove(&id) {
+                sessions.open(id, timeout_ms, now.mono);
+            }
+        }
+        for id in gone {
+            sessions.close(id);
+        }
+        let last = db.applied();
+        let mut sequencer = Sequencer::new(last, rules.ops.clone(), rules.hash_seed);
+        sequencer.begin_epoch(epoch);
+        Orderer::new(sequencer, sessions, (rules, Rollover::Election { last }), now)
+    }
+
+    fn new(
+        sequencer: Sequencer,
+        mut sessions: SessionTable,
+        (rules, rollover): (&OrderRules, Rollover),
+        now: Now,
+    ) -> Orderer {
         sessions.arm(now.mono);
+        let removal = rules.removal;
         Orderer {
-            sequencer: Sequencer::new(db.applied(), ops, hash_seed),
+            sequencer,
             sessions,
             admission: WriteAdmission::All,
             removal,
             removal_due: Millis(now.mono.0 + removal.interval_ms),
             ticked: now.mono,
             more_due: false,
+            rollover,
         }
+    }
+
+    /// This server leads no more: nobody expires. What was ordered decides about ends that were on
+    /// their way.
+    pub(crate) fn take_sessions(&mut self) -> SessionTable {
+        self.sessions.disarm();
+        self.sessions.take()
+    }
+
+    /// The epoch that it orders in.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.sequencer.last().epoch()
     }
 
     /// The sessions.
@@ -80,9 +161,30 @@ impl Orderer {
         &self.sessions
     }
 
-    /// The last zxid given.
+    /// The last transaction.
     pub(crate) fn last(&self) -> Zxid {
-        self.sequencer.last()
+        match self.rollover {
+            Rollover::Election { last } if self.sequencer.last().counter() == 0 => last,
+            Rollover::Election { .. } | Rollover::NextEpoch => self.sequencer.last(),
+        }
+    }
+
+    /// Whether the counter of the epoch is as good as used up, so that another leader has to begin
+    /// the next one.
+    pub(crate) fn wants_election(&self) -> bool {
+        self.is_past(ELECTION_FROM)
+    }
+
+    /// Whether nothing more is ordered in this epoch.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.is_past(ORDERS_UNTIL)
+    }
+
+    fn is_past(&self, counter: u32) -> bool {
+        match self.rollover {
+            Rollover::NextEpoch => false,
+            Rollover::Election { .. } => self.sequencer.last().counter() >= counter,
+        }
     }
 
     /// Everything up to `zxid` is in the database that the next call gets.
@@ -97,7 +199,7 @@ impl Orderer {
 
     /// Which requests are accepted.
     pub(crate) fn admission(&self) -> WriteAdmission {
-        self.admission
+        if self.is_used_up() { WriteAdmission::None } else { self.admission }
     }
 
     /// Notes about quotas since the last call.
@@ -123,7 +225,7 @@ impl Orderer {
         if standing == Err(Code::SessionMoved) {
             return Ordered::Refused(Outcome::Moved);
         }
-        if self.admission != WriteAdmission::All {
+        if self.admission() != WriteAdmission::All {
             return Ordered::Refused(Outcome::Refused(Code::SystemError));
         }
         Ordered::Txn(match standing {
@@ -144,7 +246,7 @@ impl Orderer {
         if standing == Err(Code::SessionMoved) {
             return Ordered::Refused(Outcome::Moved);
         }
-        if self.admission == WriteAdmission::None {
+        if self.admission() == WriteAdmission::None {
             return Ordered::Refused(Outcome::Refused(Code::SystemError));
         }
         Ordered::Txn(match standing {
@@ -157,18 +259,19 @@ impl Orderer {
     }
 
     /// A new session, whose id its server has made. The timeout is clamped before.
+    ///
+    /// A session that exists is opened again; `None` where its end is on its way.
     pub(crate) fn open(
         &mut self,
         session: SessionId,
         timeout_ms: i32,
         owner: Owner,
         now: Now,
-    ) -> (Txn, LastHeard) {
+    ) -> Option<(Txn, Attached)> {
         self.sessions.open(session, timeout_ms, now.mono);
-        let attached = self.sessions.attach(session, timeout_ms, owner, now.mono);
-        let last_heard = attached.expect("the session was opened a line above").last_heard;
+        let attached = self.sessions.attach(session, timeout_ms, owner, now.mono)?;
         let txn = self.order(|sequencer| sequencer.order_open(session, timeout_ms, now.wall));
-        (txn, last_heard)
+        Some((txn, attached))
     }
 
     /// A session gets a new owner; `None` where it has ended.
@@ -180,6 +283,21 @@ impl Orderer {
         now: Now,
     ) -> Option<Attached> {
         self.sessions.attach(session, timeout_ms, owner, now.mono)
+    }
+
+    /// The client of a session was heard of by another server.
+    pub(crate) fn touch(&mut self, session: SessionId, now: Now) {
+        self.sessions.touch(session, now.mono);
+    }
+
+    /// A session that nobody owns, as after an election, becomes that of the first who uses it.
+    pub(crate) fn claim(&mut self, session: SessionId, owner: Owner) {
+        self.sessions.claim(session, owner);
+    }
+
+    /// A refusal that was decided outside.
+    pub(crate) fn refuse(&mut self, caller: &Caller, code: Code, now: Now) -> Txn {
+        self.order(|sequencer| sequencer.order_refusal(caller, code, now.wall))
     }
 
     /// Orders the end of sessions whose time is up, a bounded number a tick. `each` gets the
@@ -197,7 +315,7 @@ impl Orderer {
             // time that passed does not count (hazards 19 and 24).
             self.sessions.rearm(now.mono);
         }
-        if self.admission == WriteAdmission::None {
+        if self.admission() == WriteAdmission::None {
             return;
         }
         let mut due = Vec::new();
@@ -211,7 +329,7 @@ impl Orderer {
 
     /// Orders the removal of spent nodes, a bounded number a time.
     pub(crate) fn remove_spent(&mut self, db: &Database, now: Now, mut each: impl FnMut(Txn)) {
-        if now.mono < self.removal_due || self.admission != WriteAdmission::All {
+        if now.mono < self.removal_due || self.admission() != WriteAdmission::All {
             return;
         }
         let SpentRemoval { interval_ms, per_minute, never_used_ms } = self.removal;
@@ -221,6 +339,9 @@ impl Orderer {
         let caller = Caller { session: SessionId::NONE, cxid: 0, ids: Arc::from([]) };
         for path in db.tree.spent(now.wall, never_used_ms, most) {
             let write = Write::DeleteSpent(DeleteSpent { path });
+            if self.is_used_up() {
+                return;
+            }
             each(self.order(|sequencer| sequencer.order(db, &caller, write, now.wall)));
         }
     }
@@ -232,13 +353,68 @@ impl Orderer {
         }
     }
 
-    /// Every zxid is born here, so that an epoch which has used its counter up is followed by
-    /// the next one.
+    /// Every zxid is born here, so that the epoch of a standalone server which has used its counter
+    /// up is followed by the next one.
     fn order(&mut self, order: impl FnOnce(&mut Sequencer) -> Txn) -> Txn {
+        assert!(!self.is_used_up() || self.sequencer.can_order(), "the next epoch is elected");
         if !self.sequencer.can_order() {
             let epoch = self.sequencer.last().epoch().checked_add(1);
             self.sequencer.begin_epoch(epoch.expect("2^64 transactions take longer than disks"));
         }
         order(&mut self.sequencer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Now = Now { wall: Millis(5), mono: Millis(5) };
+
+    fn orderer(last: Zxid, rollover: Rollover) -> Orderer {
+        let removal = SpentRemoval { interval_ms: 1, per_minute: 60_000, never_used_ms: 0 };
+        let rules = OrderRules { ops: OpSettings::default(), hash_seed: 1, removal };
+        let sequencer = Sequencer::new(last, rules.ops.clone(), rules.hash_seed);
+        Orderer::new(sequencer, SessionTable::new(2_000, 4_000, 40_000), (&rules, rollover), NOW)
+    }
+
+    fn refuse(orderer: &mut Orderer) -> Zxid {
+        let caller = Caller { session: SessionId(1), cxid: 1, ids: Arc::from([]) };
+        orderer.refuse(&caller, Code::NoNode, NOW).zxid
+    }
+
+    #[test]
+    fn standalone_server_begins_the_next_epoch_itself() {
+        let mut alone = orderer(Zxid::new(3, u32::MAX - 1), Rollover::NextEpoch);
+        assert!(!alone.wants_election() && !alone.is_used_up());
+        assert_eq!(refuse(&mut alone), Zxid::new(3, u32::MAX));
+        assert_eq!(refuse(&mut alone), Zxid::new(4, 1));
+    }
+
+    #[test]
+    fn leader_asks_for_an_election_before_its_epoch_is_used_up_and_orders_nothing_then() {
+        let election = Rollover::Election { last: Zxid::new(2, 9) };
+        let mut leader = orderer(Zxid::new(3, ELECTION_FROM - 1), election);
+        assert!(!leader.wants_election());
+        assert_eq!(refuse(&mut leader), Zxid::new(3, ELECTION_FROM));
+        assert!(leader.wants_election() && !leader.is_used_up());
+        assert_eq!(leader.admission(), WriteAdmission::All);
+        let mut leader = orderer(Zxid::new(3, ORDERS_UNTIL), election);
+        assert!(leader.is_used_up());
+        assert_eq!(leader.admission(), WriteAdmission::None);
+        assert_eq!(
+            refuse(&mut leader),
+            Zxid::new(3, ORDERS_UNTIL + 1),
+            "a step ends what it began"
+        );
+    }
+
+    #[test]
+    fn beginning_of_an_epoch_is_no_transaction() {
+        let last = Zxid::new(2, 9);
+        let mut leader = orderer(Zxid::new(3, 0), Rollover::Election { last });
+        assert_eq!((leader.last(), leader.epoch()), (last, 3));
+        assert_eq!(refuse(&mut leader), Zxid::new(3, 1));
+        assert_eq!(leader.last(), Zxid::new(3, 1));
     }
 }

@@ -5,32 +5,82 @@ use ringkeeper_engine::session::ServerId;
 
 /// The voting members, and up to where each has the log on its disk. A standalone server is an
 /// ensemble of one and its own majority.
+///
+/// Committed is what a majority holds of this leader's own epoch, and what its own disk holds: a
+/// leader applies nothing that a restart would not find. What older epochs have left is committed
+/// before it begins, so no row is ever compared with that.
 #[derive(Debug)]
 pub(crate) struct Quorum {
+    own: ServerId,
     acked: Vec<(ServerId, Zxid)>,
+    /// The beginning of the epoch: what is not behind it was committed before.
+    begin: Zxid,
+    /// What our own log has on the disk.
+    durable: Zxid,
+    /// What a majority held and our own disk at the same time. It never falls.
     committed: Zxid,
 }
 
 impl Quorum {
-    /// Members that all hold the log up to `zxid`, which was committed before.
-    pub(crate) fn new(members: impl IntoIterator<Item = ServerId>, zxid: Zxid) -> Quorum {
-        let acked: Vec<_> = members.into_iter().map(|member| (member, zxid)).collect();
-        assert!(!acked.is_empty(), "an ensemble has members");
-        Quorum { acked, committed: zxid }
+    /// A standalone server, whose log up to `zxid` is committed.
+    pub(crate) fn alone(own: ServerId, zxid: Zxid) -> Quorum {
+        Quorum { own, acked: vec![(own, zxid)], begin: Zxid::ZERO, durable: zxid, committed: zxid }
     }
 
-    /// A member's log is durable up to `upto`.
+    /// The voters of a leader that begins an epoch behind `last`, which is committed and on its
+    /// own disk.
+    pub(crate) fn of(
+        voters: impl IntoIterator<Item = ServerId>,
+        own: ServerId,
+        (epoch, last): (u32, Zxid),
+    ) -> Quorum {
+        let mut acked: Vec<_> = voters.into_iter().map(|voter| (voter, last)).collect();
+        acked.sort_unstable();
+        acked.dedup();
+        assert!(acked.iter().any(|(voter, _)| *voter == own), "who has no vote does not lead");
+        Quorum { own, acked, begin: Zxid::new(epoch, 0), durable: last, committed: last }
+    }
+
+    /// Whether this server is a majority by itself.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.acked.len() == 1
+    }
+
+    /// Our own log is durable up to `upto`.
+    pub(crate) fn flushed(&mut self, upto: Zxid) {
+        assert!(upto >= self.durable, "our own log cannot become less durable");
+        self.durable = upto;
+        self.set_row(self.own, upto);
+    }
+
+    /// The log of a voter is durable up to `upto`. It may be less than before: when its connection
+    /// is lost, for it may have to cut off what is not committed when it comes back. So what a
+    /// majority held before counts for nothing that our own disk holds later. Who has no vote is
+    /// passed over, and so is this server,
+    /// which counts itself when its own disk has it.
     pub(crate) fn acked(&mut self, member: ServerId, upto: Zxid) {
-        let row = self.acked.iter_mut().find(|(id, _)| *id == member);
-        let (_, before) = row.expect("only members vote");
-        assert!(upto >= *before, "the log of {member:?} cannot become less durable");
-        *before = upto;
-        self.committed = self.held_by_majority();
+        if member != self.own {
+            self.set_row(member, upto);
+        }
     }
 
-    /// The largest zxid that a majority holds.
+    fn set_row(&mut self, member: ServerId, upto: Zxid) {
+        let Some((_, row)) = self.acked.iter_mut().find(|(id, _)| *id == member) else { return };
+        *row = upto;
+        let held = self.held_by_majority();
+        if held > self.begin {
+            self.committed = self.committed.max(held.min(self.durable));
+        }
+    }
+
+    /// The largest zxid that a majority has held, and our own disk.
     pub(crate) fn committed(&self) -> Zxid {
         self.committed
+    }
+
+    /// What our own disk holds.
+    pub(crate) fn durable(&self) -> Zxid {
+        self.durable
     }
 
     /// In descending order, the entry in the middle is held by a majority: by all before it and
@@ -49,18 +99,35 @@ impl Quorum {
 mod tests {
     use super::*;
 
-    fn committed(acks: &[(u8, u64)], members: u8) -> u64 {
-        let mut quorum = Quorum::new((1..=members).map(ServerId), Zxid::ZERO);
+    const OWN: ServerId = ServerId(1);
+
+    fn quorum(members: u8, last: Zxid) -> Quorum {
+        Quorum::of((1..=members).map(ServerId), OWN, (2, last))
+    }
+
+    /// Acknowledgements as counters of the epoch 2.
+    fn ack(quorum: &mut Quorum, acks: &[(u8, u32)]) -> u32 {
         for (member, upto) in acks {
-            quorum.acked(ServerId(*member), Zxid(*upto));
+            match ServerId(*member) {
+                OWN => quorum.flushed(Zxid::new(2, *upto)),
+                other => quorum.acked(other, Zxid::new(2, *upto)),
+            }
         }
-        quorum.committed().0
+        quorum.committed().counter()
+    }
+
+    fn committed(acks: &[(u8, u32)], members: u8) -> u32 {
+        ack(&mut quorum(members, Zxid::ZERO), acks)
     }
 
     #[test]
     fn one_member_commits_by_itself() {
         assert_eq!(committed(&[], 1), 0);
         assert_eq!(committed(&[(1, 7)], 1), 7);
+        let mut alone = Quorum::alone(OWN, Zxid(3));
+        assert!(alone.is_alone() && alone.committed() == Zxid(3));
+        alone.flushed(Zxid(9));
+        assert_eq!(alone.committed(), Zxid(9));
     }
 
     #[test]
@@ -71,5 +138,64 @@ mod tests {
         assert_eq!(committed(&[(1, 9), (2, 9)], 4), 0, "half of the members are no majority");
         assert_eq!(committed(&[(1, 9), (2, 8), (4, 3)], 4), 3);
         assert_eq!(committed(&[(1, 9), (2, 8), (4, 3), (5, 2)], 5), 3);
+    }
+
+    #[test]
+    fn leader_commits_nothing_that_its_own_disk_does_not_hold() {
+        let mut quorum = quorum(3, Zxid::ZERO);
+        assert_eq!(ack(&mut quorum, &[(2, 9), (3, 8)]), 0);
+        assert_eq!(ack(&mut quorum, &[(1, 5)]), 5);
+        assert_eq!(ack(&mut quorum, &[(1, 9)]), 9);
+    }
+
+    #[test]
+    fn observer_is_in_no_majority() {
+        assert_eq!(committed(&[(1, 9), (7, 9), (8, 9)], 3), 0);
+    }
+
+    #[test]
+    fn leader_counts_itself_when_its_own_disk_has_it_alone() {
+        let mut quorum = quorum(3, Zxid::ZERO);
+        quorum.acked(OWN, Zxid::new(2, 9));
+        quorum.acked(ServerId(2), Zxid::new(2, 9));
+        assert_eq!((quorum.held(), quorum.committed()), (Zxid::ZERO, Zxid::ZERO));
+    }
+
+    #[test]
+    fn row_that_is_reset_takes_nothing_back() {
+        let mut quorum = quorum(3, Zxid::ZERO);
+        assert_eq!(ack(&mut quorum, &[(1, 9), (2, 6)]), 6);
+        assert_eq!(ack(&mut quorum, &[(2, 2)]), 6);
+        assert_eq!(ack(&mut quorum, &[(2, 5)]), 6);
+        assert_eq!(ack(&mut quorum, &[(3, 7)]), 7, "another majority");
+        assert_eq!(ack(&mut quorum, &[(3, 0), (2, 8)]), 8);
+    }
+
+    /// The leader's disk is slow. A voter whose connection is lost cuts off what the leader has not
+    /// committed, so that its earlier acknowledgement must not count when the leader's disk has it.
+    #[test]
+    fn majority_that_is_gone_commits_nothing_that_the_own_disk_holds_later() {
+        let mut quorum = quorum(3, Zxid::ZERO);
+        assert_eq!(ack(&mut quorum, &[(2, 9), (3, 9), (1, 4)]), 4);
+        assert_eq!(ack(&mut quorum, &[(2, 0), (3, 0), (1, 9)]), 4);
+        assert_eq!(ack(&mut quorum, &[(2, 7)]), 7);
+    }
+
+    #[test]
+    fn what_an_older_epoch_has_left_is_not_counted() {
+        let last = Zxid::new(1, 5);
+        let mut quorum = quorum(3, last);
+        assert_eq!(quorum.committed(), last);
+        quorum.acked(ServerId(2), Zxid::new(1, 9));
+        quorum.acked(ServerId(3), Zxid::new(1, 9));
+        quorum.flushed(last);
+        assert_eq!(quorum.committed(), last);
+        quorum.acked(ServerId(3), Zxid::new(2, 0));
+        quorum.acked(ServerId(2), Zxid::new(2, 0));
+        assert_eq!(quorum.committed(), last, "the epoch has begun, and nothing of it is there");
+        quorum.flushed(Zxid::new(2, 1));
+        assert_eq!(quorum.committed(), last);
+        quorum.acked(ServerId(3), Zxid::new(2, 1));
+        assert_eq!(quorum.committed(), Zxid::new(2, 1));
     }
 }

@@ -12,7 +12,7 @@ use ringkeeper_engine::wire::peer::{
 };
 use ringkeeper_engine::zookeeper::{Rebuild, load_stream};
 use ringkeeper_replication::learner::{
-    LeaderTxn, Learner, LearnerKind, LinkEffect, LinkEnd, ZabState,
+    Dialect, LeaderTxn, Learner, LearnerKind, LinkEffect, LinkEnd, ZabState,
 };
 
 use crate::conversation::{Message, Sender, named, quorum, said};
@@ -37,7 +37,12 @@ fn recorded_learner(messages: &[Message]) -> Member {
         };
         assert_eq!(zxid.counter(), 0);
         let server = ringkeeper_engine::session::ServerId(learner.sid as u8);
-        let learner = Learner { kind, server, config_version: learner.config_version };
+        let learner = Learner {
+            kind,
+            server,
+            config_version: learner.config_version,
+            dialect: Dialect::ZooKeeper,
+        };
         (learner, zxid.epoch())
     });
     let (last, current) = with_packet(said[1], |packet| {

@@ -7,7 +7,7 @@ use ringkeeper_engine::device::Epochs;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket};
 use ringkeeper_replication::learner::{
-    Learner, LearnerKind, LearnerLink, LearnerOffer, LearnerPosition, LinkEffect, LinkEnd,
+    Dialect, Learner, LearnerKind, LearnerLink, LearnerOffer, LearnerPosition, LinkEffect, LinkEnd,
     LinkInput,
 };
 
@@ -78,7 +78,7 @@ pub(crate) struct Member {
 }
 
 pub(crate) fn learner(kind: LearnerKind) -> Learner {
-    Learner { kind, server: ServerId(4), config_version: 0 }
+    Learner { kind, server: ServerId(4), config_version: 0, dialect: Dialect::ZooKeeper }
 }
 
 impl Member {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ringkeeper_engine::database::{Database, Interest};
+use ringkeeper_engine::log::Group;
 use ringkeeper_engine::op::Write;
 use ringkeeper_engine::sequencer::{Caller, Sequencer};
 use ringkeeper_engine::txn::{Txn, TxnDigest};
@@ -15,6 +16,7 @@ use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::peer::{LearnerPacket, PacketDecoder, PacketLimits};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
+use ringkeeper_replication::leader::{Acknowledgement, LearnerEvent, ToLearners};
 use ringkeeper_replication::node::LeaderPort;
 use ringkeeper_replication::{
     Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment, SessionLife,
@@ -23,7 +25,8 @@ use ringkeeper_replication::{
 use crate::random::Random;
 use crate::server::{HASH_SEED, empty_database, op_settings};
 
-/// The two directions of a link, and what its learner has complained of.
+/// The two directions of a link, and what its learner has complained of; and where the server leads,
+/// what it has to do with its learners.
 #[derive(Default)]
 pub(crate) struct Wire {
     /// What has arrived at the learner.
@@ -36,9 +39,22 @@ pub(crate) struct Wire {
     pub(crate) faults: Vec<LeaderFault>,
     /// Where the states differ.
     pub(crate) divergence: Option<Divergence>,
+    /// The sessions that connections here own, as the leader hears of them.
+    pub(crate) attached: BTreeSet<SessionId>,
+    /// What learners of this server have sent.
+    pub(crate) learner_events: VecDeque<LearnerEvent>,
+    /// What voters have acknowledged.
+    pub(crate) acks: VecDeque<Acknowledgement>,
+    /// The last transaction that was proposed.
+    pub(crate) proposed: Option<Zxid>,
+    /// What learners were told, in order.
+    pub(crate) said: Vec<ToLearners>,
 }
 
-/// The learner's end of a [`Wire`].
+/// Events of learners that are one step.
+const LEARNER_EVENTS_MAX: usize = 3;
+
+/// The learner's end of a [`Wire`], or the leader's.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryLeader(pub(crate) Rc<RefCell<Wire>>);
 
@@ -56,7 +72,13 @@ impl LeaderPort for MemoryLeader {
     }
 
     fn sessions(&mut self, changes: &mut Vec<SessionAttachment>) {
-        changes.clear();
+        let attached = &mut self.0.borrow_mut().attached;
+        for change in changes.drain(..) {
+            match change {
+                SessionAttachment::Attached(session, ..) => attached.insert(session),
+                SessionAttachment::Ended(session) => attached.remove(&session),
+            };
+        }
     }
 
     fn flushed(&mut self, durable: Zxid) {
@@ -72,6 +94,46 @@ impl LeaderPort for MemoryLeader {
     fn diverged(&mut self, divergence: Divergence) {
         self.0.borrow_mut().divergence.get_or_insert(divergence);
     }
+
+    fn learner_events(&mut self, out: &mut Vec<LearnerEvent>) {
+        let events = &mut self.0.borrow_mut().learner_events;
+        let count = events.len().min(LEARNER_EVENTS_MAX);
+        out.extend(events.drain(..count));
+    }
+
+    fn has_learner_events(&self) -> bool {
+        !self.0.borrow().learner_events.is_empty()
+    }
+
+    fn next_ack(&mut self) -> Option<Acknowledgement> {
+        self.0.borrow_mut().acks.pop_front()
+    }
+
+    fn has_acks(&self) -> bool {
+        !self.0.borrow().acks.is_empty()
+    }
+
+    /// Each transaction is proposed once, in the order of their zxids.
+    fn proposed(&mut self, group: &Group) {
+        let mut wire = self.0.borrow_mut();
+        let last = group.last().expect("there is something in it");
+        let before = match wire.proposed {
+            Some(before) if before.epoch() == last.epoch() => before.counter(),
+            Some(_) | None => 0,
+        };
+        assert_eq!(last.counter(), before + group.records(), "behind {:?}", wire.proposed);
+        wire.proposed = Some(last);
+    }
+
+    fn to_learners(&mut self, out: &mut Vec<ToLearners>) {
+        let mut wire = self.0.borrow_mut();
+        for said in out.drain(..) {
+            if let ToLearners::Committed(zxid) = said {
+                assert!(wire.proposed >= Some(zxid), "{zxid} was not proposed");
+            }
+            wire.said.push(said);
+        }
+    }
 }
 
 /// A leader, and everything that it has ordered.
@@ -79,10 +141,12 @@ pub(crate) struct Leader {
     db: Database,
     sequencer: Sequencer,
     sessions: BTreeSet<SessionId>,
-    /// What it has ordered, in order; the first has the zxid 1.
+    /// What it has ordered, in order.
     pub(crate) history: Vec<(Txn, TxnDigest)>,
     /// What is on its way to the learner.
     sent: VecDeque<LeaderEvent>,
+    /// Syncs that wait until it is certain that it leads, or for what it commits next.
+    syncs: usize,
     decoder: PacketDecoder,
     /// What came over links that are lost, and what the same leader may still order.
     lingering: Vec<(PacketDecoder, Vec<u8>)>,
@@ -103,6 +167,7 @@ impl Leader {
             sessions: BTreeSet::new(),
             history: Vec::new(),
             sent: VecDeque::new(),
+            syncs: 0,
             decoder: PacketDecoder::new(PacketLimits::default()),
             lingering: Vec::new(),
             epoch: 1,
@@ -110,6 +175,22 @@ impl Leader {
             is_linked: false,
             wrong_digest: None,
         }
+    }
+
+    /// The leader of an epoch behind what is committed, whose learner is not connected.
+    pub(crate) fn after(wire: Rc<RefCell<Wire>>, history: &[Txn], epoch: u32) -> Leader {
+        let mut leader = Leader::new(wire);
+        for txn in history {
+            leader.db.apply(txn, Interest::None);
+            let digest = leader.db.tree.digest();
+            let digest = TxnDigest { version: TxnDigest::VERSION, digest };
+            leader.history.push((txn.clone(), digest));
+        }
+        leader.sessions = leader.db.sessions().map(|(session, _)| session).collect();
+        leader.sequencer = Sequencer::new(leader.db.applied(), op_settings(), HASH_SEED);
+        leader.sequencer.begin_epoch(epoch);
+        leader.epoch = epoch;
+        leader
     }
 
     /// The next epoch begins: what the leader before had not ordered is dropped.
@@ -124,7 +205,8 @@ impl Leader {
         assert!(!self.is_linked, "it is connected");
         self.is_linked = true;
         self.sent.push_back(LeaderEvent::Committed(last));
-        for index in usize::try_from(last.0).expect("histories are short")..self.history.len() {
+        let first = self.history.iter().take_while(|(txn, _)| txn.zxid <= last).count();
+        for index in first..self.history.len() {
             self.propose(index);
             self.commit(index);
         }
@@ -136,6 +218,7 @@ impl Leader {
         assert!(self.is_linked, "it is not connected");
         self.is_linked = false;
         self.sent.clear();
+        self.syncs = 0;
         let new = PacketDecoder::new(PacketLimits::default());
         let decoder = std::mem::replace(&mut self.decoder, new);
         let mut wire = self.wire.borrow_mut();
@@ -204,7 +287,7 @@ impl Leader {
                 self.sessions.insert(caller.session);
                 self.sequencer.order_open(caller.session, timeout_ms, now)
             }
-            op::SYNC => return self.sent.push_back(LeaderEvent::Synced),
+            op::SYNC => return self.syncs += 1,
             _ if !self.sessions.contains(&caller.session) => {
                 self.sequencer.order_refusal(caller, Code::SessionExpired, now)
             }
@@ -244,6 +327,9 @@ impl Leader {
 
     /// Some of what is on its way arrives.
     pub(crate) fn deliver(&mut self, count: usize) {
+        if self.sent.is_empty() {
+            self.answer_syncs();
+        }
         let count = count.min(self.sent.len());
         self.wire.borrow_mut().events.extend(self.sent.drain(..count));
     }
@@ -251,7 +337,10 @@ impl Leader {
     /// Whether nothing is on its way.
     pub(crate) fn is_quiet(&self) -> bool {
         let wire = self.wire.borrow();
-        self.sent.is_empty() && wire.events.is_empty() && wire.to_leader.is_empty()
+        self.sent.is_empty()
+            && self.syncs == 0
+            && wire.events.is_empty()
+            && wire.to_leader.is_empty()
     }
 
     fn order(&mut self, txn: Txn) {
@@ -261,8 +350,25 @@ impl Leader {
         self.history.push((txn, digest));
         if self.is_linked {
             self.propose(self.history.len() - 1);
+            self.answer_syncs();
             self.commit(self.history.len() - 1);
         }
+    }
+
+    fn answer_syncs(&mut self) {
+        (0..self.syncs).for_each(|_| self.sent.push_back(LeaderEvent::Synced));
+        self.syncs = 0;
+    }
+
+    /// What it has ordered behind this transaction.
+    pub(crate) fn entries_after(&self, last: Zxid) -> Vec<Entry> {
+        let behind = self.history.iter().filter(|(txn, _)| txn.zxid > last);
+        let entry = |(txn, digest): &(Txn, TxnDigest)| Entry {
+            txn: txn.clone(),
+            lists_paths: true,
+            digest: Some(*digest),
+        };
+        behind.map(entry).collect()
     }
 
     fn propose(&mut self, index: usize) {
@@ -275,6 +381,6 @@ impl Leader {
     }
 
     fn commit(&mut self, index: usize) {
-        self.sent.push_back(LeaderEvent::Committed(Zxid(index as u64 + 1)));
+        self.sent.push_back(LeaderEvent::Committed(self.history[index].0.zxid));
     }
 }

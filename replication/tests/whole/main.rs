@@ -6,6 +6,8 @@
 #[path = "../../../engine/tests/peer/conversation.rs"]
 mod conversation;
 mod edges;
+mod ensemble;
+mod feeds;
 mod following;
 mod following_cases;
 mod following_edges;
@@ -13,6 +15,9 @@ mod following_edges;
 mod frames;
 mod golden;
 mod leader;
+mod leader_disk;
+mod leading_cases;
+mod leading_learners;
 mod learning;
 mod learning_edges;
 mod mutate;
@@ -20,6 +25,7 @@ mod order;
 mod recorded;
 #[path = "../../../engine/fuzz/src/records.rs"]
 mod records;
+mod roles;
 #[path = "../../sim/mod.rs"]
 mod sim;
 mod strangers;

@@ -3,7 +3,7 @@
 
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{LearnerPacket, PacketDecoder, PacketLimits};
-use ringkeeper_replication::learner::{Learner, LearnerKind, ZabState};
+use ringkeeper_replication::learner::{Dialect, Learner, LearnerKind, ZabState};
 
 use crate::conversation::{Message, Sender, named, said};
 use crate::sim::check::promises::SentPackets;
@@ -30,7 +30,7 @@ fn started(kind: LearnerKind) -> Member {
     member.start(0).expect("an empty directory");
     let (server, config_version) = (ServerId(1), 0);
     let process = member.process.as_mut().expect("it runs");
-    process.leader().connect(Learner { kind, server, config_version });
+    process.leader().connect(Learner { kind, server, config_version, dialect: Dialect::ZooKeeper });
     member.link = Some(MemberLink {
         to_leader: Stream::default(),
         to_member: Stream::default(),

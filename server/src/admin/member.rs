@@ -4,12 +4,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use ringkeeper_engine::Millis;
 use ringkeeper_replication::ZabState;
-use ringkeeper_replication::learner::StateProgress;
+use ringkeeper_replication::learner::{LearnerKind, StateProgress};
 
 use super::latency::Summary;
 use super::state::ServerState;
 use crate::config::PeerRole;
-use crate::peers::status::{LeaderAddress, MemberReport};
+use crate::peers::status::{LeaderAddress, LeadingReport, MemberReport};
 
 /// What a member shows beside what every server does.
 pub(super) struct MemberNumbers {
@@ -19,6 +19,8 @@ pub(super) struct MemberNumbers {
     pub voters: usize,
     /// Searches for a leader.
     pub looks: u64,
+    /// Elections, in milliseconds.
+    pub elections: Summary,
     /// Synchronizations, in milliseconds.
     pub syncs: Summary,
     /// Times without a leader to follow, in milliseconds.
@@ -33,6 +35,7 @@ impl MemberNumbers {
             report: member.report(),
             voters: state.voters().len(),
             looks: member.looks.load(Relaxed),
+            elections: member.elections.get().sizes(),
             syncs: member.syncs.get().sizes(),
             unavailable: member.unavailable.get().sizes(),
         })
@@ -58,6 +61,9 @@ pub(super) fn peer_state(report: &MemberReport, own: u64) -> String {
 pub(super) fn doing(report: &MemberReport, now: Millis) -> String {
     let leader = report.leader.as_ref().map_or_else(|| "its leader".to_owned(), server);
     let seconds = (now.0 - report.since.0).max(0) / 1_000;
+    if let Some(leading) = &report.leading {
+        return leads(report.zab, leading, seconds);
+    }
     let mut text = match report.zab {
         ZabState::Election if report.is_full => {
             format!("waiting for space on the disk of the log for {seconds} s")
@@ -79,6 +85,25 @@ pub(super) fn doing(report: &MemberReport, now: Millis) -> String {
     text
 }
 
+/// What a leader does, and with how many others.
+fn leads(zab: ZabState, leading: &LeadingReport, seconds: i64) -> String {
+    let (followers, synced) = leading.count(LearnerKind::Follower);
+    let doing = match zab {
+        ZabState::Election => "giving up the lead",
+        ZabState::Discovery => "agreeing on an epoch with a quorum",
+        ZabState::Synchronization => "bringing a quorum in line",
+        ZabState::Broadcast => "leading",
+    };
+    let observers = match leading.count(LearnerKind::Observer) {
+        (0, _) => String::new(),
+        (observers, synced) => format!(", and {synced} of {observers} observers"),
+    };
+    format!(
+        "{doing} for {seconds} s; {synced} of {followers} followers that are connected are \
+         synchronized{observers}"
+    )
+}
+
 fn progress(state: Option<StateProgress>) -> &'static str {
     match state {
         None => "",
@@ -95,7 +120,9 @@ fn server(leader: &LeaderAddress) -> String {
 
 #[cfg(test)]
 pub(in crate::admin) mod tests {
+    use ringkeeper_engine::Zxid;
     use ringkeeper_engine::session::ServerId;
+    use ringkeeper_replication::leader::{LearnerSummary, LinkId};
 
     use super::*;
     use crate::peers::status::MemberStatus;
@@ -122,6 +149,33 @@ pub(in crate::admin) mod tests {
         assert_eq!(peer_state(&report, 3), "leading - broadcast");
         report.zab = ZabState::Election;
         assert_eq!(peer_state(&report, 1), "looking");
+    }
+
+    #[test]
+    fn sentence_of_a_leader_counts_those_that_follow() {
+        let learner = |number: u8, kind, is_synced| LearnerSummary {
+            link: LinkId(number.into()),
+            server: ServerId(number),
+            kind,
+            is_synced,
+            sent: Zxid::ZERO,
+            acked: Zxid::ZERO,
+            unsent_bytes: 0,
+            silent_ms: 0,
+        };
+        let mut report = observing().report();
+        report.role = PeerRole::Participant;
+        let followers =
+            vec![learner(1, LearnerKind::Follower, true), learner(2, LearnerKind::Follower, false)];
+        report.leading = Some(LeadingReport { learners: followers, is_established: true });
+        let now = Millis(14_000);
+        let text = "leading for 12 s; 1 of 2 followers that are connected are synchronized";
+        assert_eq!(doing(&report, now), text);
+        let leading = report.leading.as_mut().unwrap();
+        leading.learners.push(learner(4, LearnerKind::Observer, true));
+        assert_eq!(doing(&report, now), format!("{text}, and 1 of 1 observers"));
+        report.zab = ZabState::Discovery;
+        assert!(doing(&report, now).starts_with("agreeing on an epoch with a quorum for 12 s"));
     }
 
     #[test]

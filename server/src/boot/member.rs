@@ -1,35 +1,48 @@
 //! What a server of an ensemble has beside one that is on its own.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use ringkeeper_engine::limits;
+use ringkeeper_engine::log::WindowLimit;
+use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::PacketLimits;
 use ringkeeper_replication::LearningSettings;
+use ringkeeper_replication::election::ElectionSettings;
+use ringkeeper_replication::leader::{FeedLimits, FeedSource, LeaderLimits, LeaderSettings};
 use ringkeeper_replication::learner::{
-    FollowLimits, FollowedLeader, Learner, LearnerKind, LearnerPosition,
+    Dialect, FollowLimits, FollowedLeader, Learner, LearnerKind, LearnerPosition,
 };
+use ringkeeper_replication::member::{self, MemberSettings};
 use ringkeeper_replication::node::NoLeader;
 
 use crate::config::{Ensemble, PeerRole, Settings};
 use crate::node::clock::Clock;
+use crate::node::driver::Peers;
 use crate::node::leader::ServerLeader;
 use crate::node::view::View;
 use crate::node::waker::Waker;
 use crate::peers::configuration::Configuration;
-use crate::peers::dialer::{Dialer, DialerThread};
+use crate::peers::dialer::Dialer;
+use crate::peers::dialer_thread::DialerThread;
+use crate::peers::feeds::{FeedThreadLimits, FeedThreads};
 use crate::peers::following::{Following, FollowingParts, FollowingSettings};
+use crate::peers::member_driver::{MemberDriver, MemberParts};
+use crate::peers::member_log::MemberLog;
 use crate::peers::states::{StateStore, StateThread};
 use crate::peers::status::MemberStatus;
+use crate::peers::voting_ports::VotingPorts;
 
 /// What the node of a server has that depends on whether it has a leader.
-pub(super) struct MemberParts {
+pub(super) struct PeerParts {
     /// The leader.
     pub(super) leader: ServerLeader,
-    /// What moves the link to it on.
-    pub(super) following: Option<Box<Following>>,
+    /// What moves the links to other servers on.
+    pub(super) peers: Peers,
     /// For reports.
     pub(super) status: Option<Arc<MemberStatus>>,
-    /// The thread that dials.
+    /// The thread of an observer that connects to other servers.
     pub(super) dialing: Option<DialerThread>,
 }
 
@@ -38,6 +51,8 @@ pub(super) struct MemberSources {
     pub(super) view: Arc<View>,
     pub(super) clock: Clock,
     pub(super) waker: Arc<Waker>,
+    /// Set when the server is about to end.
+    pub(super) stop: Arc<AtomicBool>,
 }
 
 /// How the replica of a member learns.
@@ -53,18 +68,38 @@ pub(super) fn start(
     settings: &Settings,
     (position, store): (LearnerPosition, StateStore),
     sources: MemberSources,
-) -> anyhow::Result<MemberParts> {
-    let Some(ensemble) = &settings.ensemble else {
-        let leader = ServerLeader::None(NoLeader);
-        let (following, status, dialing) = (None, None, None);
-        return Ok(MemberParts { leader, following, status, dialing });
-    };
-    let MemberSources { view, clock, waker } = sources;
+) -> anyhow::Result<PeerParts> {
+    match &settings.ensemble {
+        None => Ok(PeerParts {
+            leader: ServerLeader::None(NoLeader),
+            peers: Peers::None,
+            status: None,
+            dialing: None,
+        }),
+        Some(ensemble) => match ensemble.role {
+            PeerRole::Observer => observer(settings, ensemble, (position, store), sources),
+            PeerRole::Participant => voter(settings, ensemble, (position, store), sources),
+        },
+    }
+}
+
+fn observer(
+    settings: &Settings,
+    ensemble: &Ensemble,
+    (position, store): (LearnerPosition, StateStore),
+    sources: MemberSources,
+) -> anyhow::Result<PeerParts> {
+    let MemberSources { view, clock, waker, .. } = sources;
     let status = Arc::new(MemberStatus::new(ensemble.role));
     let (dialer, dialing) = Dialer::start(ensemble, waker.clone())?;
     let parts = FollowingParts {
         settings: FollowingSettings {
-            learner: learner(ensemble),
+            learner: Learner {
+                kind: LearnerKind::Observer,
+                server: ensemble.id,
+                config_version: config_version(ensemble),
+                dialect: Dialect::ZooKeeper,
+            },
             init_limit: ensemble.settings.init_limit,
             sync_limit: ensemble.settings.sync_limit,
             hold: ensemble.settings.leaderless,
@@ -77,21 +112,95 @@ pub(super) fn start(
         clock,
     };
     let leader = FollowedLeader::new(position, limits(settings));
-    Ok(MemberParts {
+    Ok(PeerParts {
         leader: ServerLeader::Followed(Box::new(leader)),
-        following: Some(Box::new(Following::new(parts)?)),
+        peers: Peers::Following(Box::new(Following::new(parts)?)),
         status: Some(status),
         dialing: Some(dialing),
     })
 }
 
-fn learner(ensemble: &Ensemble) -> Learner {
-    let kind = match ensemble.role {
-        PeerRole::Participant => LearnerKind::Follower,
-        PeerRole::Observer => LearnerKind::Observer,
+fn voter(
+    settings: &Settings,
+    ensemble: &Ensemble,
+    (position, store): (LearnerPosition, StateStore),
+    sources: MemberSources,
+) -> anyhow::Result<PeerParts> {
+    let MemberSources { view, clock, waker, stop } = sources;
+    let status = Arc::new(MemberStatus::new(ensemble.role));
+    let ports = VotingPorts::start(ensemble, &waker)?;
+    let source = FeedSource {
+        dirs: store.dirs.clone(),
+        directory: store.directory,
+        gauge: store.gauge.clone(),
+        seed: store.seed,
+        limits: FeedLimits::default(),
     };
-    let config_version = i64::try_from(ensemble.version).unwrap_or(i64::MAX);
-    Learner { kind, server: ensemble.id, config_version }
+    let feeds = FeedThreadLimits {
+        diffs: ensemble.settings.max_concurrent_diff_syncs as usize,
+        states: ensemble.settings.max_concurrent_snap_syncs as usize,
+    };
+    let parts = MemberParts {
+        ports,
+        states: StateThread::start(store, waker.clone())?,
+        feeds: FeedThreads::new(source, feeds, waker),
+        configuration: Configuration::new(ensemble.clone()),
+        log: MemberLog::new(ensemble.clone(), status.clone()),
+        view,
+        clock,
+        nodelay: ensemble.settings.leader_nodelay,
+        stop,
+    };
+    let member = member_settings(settings, ensemble);
+    let member = member::Member::new(member, position, clock.now().mono);
+    Ok(PeerParts {
+        leader: ServerLeader::Member(Box::new(member)),
+        peers: Peers::Member(Box::new(MemberDriver::new(parts)?)),
+        status: Some(status),
+        dialing: None,
+    })
+}
+
+fn member_settings(settings: &Settings, ensemble: &Ensemble) -> MemberSettings {
+    let limits = limits(settings);
+    let (tick_ms, own) = (i64::from(settings.tick_time_ms), &ensemble.settings);
+    let ids = |role| -> Vec<ServerId> {
+        let members = ensemble.members.iter().filter(|member| member.role == role);
+        members.map(|member| member.id).collect()
+    };
+    let usual = LeaderLimits::default();
+    let records = ensemble.settings.commit_log_count as usize;
+    MemberSettings {
+        leader: LeaderSettings {
+            server: ensemble.id,
+            voters: ids(PeerRole::Participant).into_iter().collect(),
+            observers: ids(PeerRole::Observer).into_iter().collect(),
+            config: ensemble.text().into_bytes().into(),
+            config_version: config_version(ensemble),
+            tick_ms,
+            init_ms: millis(own.init_limit),
+            sync_ms: millis(own.sync_limit),
+            limits: LeaderLimits {
+                packets: limits.packets,
+                window: WindowLimit { records, ..usual.window },
+                ..usual
+            },
+        },
+        follow: limits,
+        election: ElectionSettings {
+            resend_min_ms: millis(own.min_notification_interval),
+            resend_max_ms: millis(own.max_notification_interval),
+            ..ElectionSettings::default()
+        },
+    }
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn config_version(ensemble: &Ensemble) -> i64 {
+    i64::try_from(ensemble.version).unwrap_or(i64::MAX)
 }
 
 /// A leader may take larger records than this server does, so packets are not bounded by them.

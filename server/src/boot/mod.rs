@@ -34,7 +34,7 @@ use crate::node::reporting::NodeParts;
 use crate::node::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
 use crate::node::view::View;
 use crate::node::waker::Waker;
-use crate::peers::dialer::DialerThread;
+use crate::peers::dialer_thread::DialerThread;
 use crate::peers::states::StateStore;
 use crate::peers::status::MemberStatus;
 use crate::shards::descriptors::{self, connections_max};
@@ -190,7 +190,7 @@ impl Running {
             last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
         };
         let store = snapshot_parts.state_store(settings, seed);
-        let member = MemberSources { view: view.clone(), clock, waker };
+        let member = MemberSources { view: view.clone(), clock, waker, stop: stop.flag.clone() };
         let member = member::start(settings, (position, store), member)?;
         let world = World::<ServerPorts> {
             clock,
@@ -209,7 +209,7 @@ impl Running {
         let mut threads = vec![snapshotter.start()?, committing];
         threads.push(prepare_segments(recovered.preparer, stop.over.clone())?);
         let node = NodeParts {
-            driver: NodeDriver::new(replica, node_settings, world, member.following),
+            driver: NodeDriver::new(replica, node_settings, world, member.peers),
             reporter: NodeReporter::new(admin.coordinator.clone()),
         };
         let parts = attach_node(node, rings, is_fused(count), stop, &mut threads)?;

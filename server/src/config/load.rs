@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::derive::Rules;
 use super::ensemble::assemble::Assembly;
 use super::ensemble::lines::{self, Listed};
-use super::ensemble::{Ensemble, PeerRole, membership};
+use super::ensemble::{Ensemble, PeerRole};
 use super::env::Env;
 use super::layers::{self, Layers};
 use super::my_id::{self, MyId};
@@ -25,8 +25,7 @@ pub struct Explanation {
     pub findings: Vec<Finding>,
     /// What there is to tell without stopping.
     pub warnings: Vec<Warning>,
-    /// The ensemble that is configured, if one is and the configuration has no fault. This
-    /// release may still refuse to be a part of it.
+    /// The ensemble that is configured, if one is and the configuration has no fault.
     pub ensemble: Option<Ensemble>,
     /// The settings, or every reason why there are none.
     pub settings: Result<Settings, ConfigError>,
@@ -87,9 +86,6 @@ pub fn explain(args: &StartArgs, env: &Env) -> Explanation {
     }
     Rules { values: &mut values, warnings: &mut warnings, problems: &mut problems }.apply();
     let ensemble = ensemble.filter(|_| problems.is_empty());
-    if let Servers::Several(lines) = &servers {
-        refuse_unsupported(lines, &my_id, &mut findings, &mut problems);
-    }
     let settings = if problems.is_empty() {
         Ok(Settings::from_values(&values, my_id.number(), ensemble.clone()))
     } else {
@@ -123,24 +119,6 @@ impl Servers {
 fn is_refused_server(finding: &Finding) -> bool {
     let server = finding.found.as_ref().is_some_and(|found| found.row.key == "server.*");
     server && matches!(finding.verdict, Verdict::Bad(_) | Verdict::Refused(_))
-}
-
-/// What is beyond this release is refused at the line of this server, or at the first line.
-fn refuse_unsupported(
-    lines: &[Listed],
-    my_id: &MyId,
-    findings: &mut [Finding],
-    problems: &mut Vec<Problem>,
-) {
-    let own = lines.iter().find(|listed| my_id.number() == Some(listed.line.id));
-    let count = lines.len() + findings.iter().filter(|finding| is_refused_server(finding)).count();
-    let Some(why) = membership::unsupported(own.map(|own| own.line.role), count) else { return };
-    let first = lines.iter().min_by_key(|listed| listed.finding);
-    if let Some(blamed) = own.or(first) {
-        let finding = &mut findings[blamed.finding];
-        finding.verdict = Verdict::Refused(why);
-        problems.extend(finding.problem());
-    }
 }
 
 /// What the configuration as a whole has to have.

@@ -56,7 +56,7 @@ fn unread(fields: &[&'static str]) -> Vec<&'static str> {
 }
 
 /// Settings of an ensemble that the loader itself acts on.
-const ENSEMBLE_LOADER_KEYS: &[&str] = &["standaloneEnabled", "peerType"];
+const ENSEMBLE_LOADER_KEYS: &[&str] = &["standaloneEnabled", "peerType", "leaderServes"];
 
 #[test]
 fn every_setting_honoured_in_an_ensemble_has_a_field_and_the_other_way_round() {

@@ -2,6 +2,7 @@
 //! connected to the node's ports, and what reports want to know of it.
 
 use std::num::NonZeroU64;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
@@ -21,7 +22,7 @@ use crate::node::leader::ServerLeader;
 use crate::node::mailbox::NodeEnd;
 use crate::node::view::View;
 use crate::peers::following::Following;
-use crate::peers::socket::LeaderSocket;
+use crate::peers::member_driver::MemberDriver;
 
 /// The ports of a node that serves.
 pub(crate) struct ServerPorts;
@@ -141,11 +142,20 @@ impl ShardPort for Mailboxes {
     }
 }
 
+/// What moves the links to other servers on.
+pub(crate) enum Peers {
+    /// There are none.
+    None,
+    /// The link to a leader.
+    Following(Box<Following>),
+    /// All those of a member that votes.
+    Member(Box<MemberDriver>),
+}
+
 /// The node of one server. It runs on a thread of its own, or on the shard's where cores are few.
 pub struct NodeDriver {
     node: Node<ServerPorts>,
-    /// The link to the leader, of a server that has one.
-    following: Option<Box<Following>>,
+    peers: Peers,
     gauges: Arc<Gauges>,
     /// Whether this thread's timers are exact.
     sharp: bool,
@@ -157,27 +167,34 @@ impl NodeDriver {
         replica: Replica,
         settings: NodeSettings,
         world: World<ServerPorts>,
-        following: Option<Box<Following>>,
+        peers: Peers,
     ) -> NodeDriver {
         let gauges = world.observer.gauges.clone();
         let node = Node::new(replica, settings, world);
         *gauges.pace.lock() = node.gathering();
-        NodeDriver { node, following, gauges, sharp: false }
+        NodeDriver { node, peers, gauges, sharp: false }
     }
 
     /// First half of a turn: see [`Node::release`].
     pub fn release(&mut self) {
+        if let Peers::Member(member) = &mut self.peers {
+            member.receive(&mut self.node);
+        }
         self.node.release();
-        if let Some(following) = &mut self.following {
-            following.receive(&mut self.node);
+        match &mut self.peers {
+            Peers::None => {}
+            Peers::Following(following) => following.receive(&mut self.node),
+            Peers::Member(member) => member.turn(&mut self.node),
         }
     }
 
     /// Second half of a turn: see [`Node::order`].
     pub fn order(&mut self) {
         self.node.order();
-        if let Some(following) = &mut self.following {
-            following.send(&mut self.node);
+        match &mut self.peers {
+            Peers::None => {}
+            Peers::Following(following) => following.send(&mut self.node),
+            Peers::Member(member) => member.send(&mut self.node),
         }
         self.gauges.publish(self.node.replica_mut());
         if !self.sharp && self.node.waits_briefly() {
@@ -188,25 +205,43 @@ impl NodeDriver {
     /// Whether a turn would find something to do: the look between
     /// [`crate::node::waker::Waker::about_to_sleep`] and the sleep.
     pub fn has_work(&self) -> bool {
-        let link = self.following.as_ref().is_some_and(|it| it.has_work(&self.node));
-        link || self.node.has_work()
+        let links = match &self.peers {
+            Peers::None => false,
+            Peers::Following(following) => following.has_work(&self.node),
+            Peers::Member(member) => member.has_work(&self.node),
+        };
+        links || self.node.has_work()
     }
 
-    /// The link to the leader, of a server that has one: its thread sleeps on it, too.
-    pub(crate) fn socket(&self) -> Option<&LeaderSocket> {
-        self.following.as_ref().map(|following| following.socket())
+    /// What becomes readable when something has happened to a link, of a server that has some: its
+    /// thread sleeps on it, too.
+    pub(crate) fn links(&self) -> Option<BorrowedFd<'_>> {
+        match &self.peers {
+            Peers::None => None,
+            Peers::Following(following) => Some(following.socket().fd()),
+            Peers::Member(member) => Some(member.sockets().fd()),
+        }
     }
 
-    /// The descriptor of [`NodeDriver::socket`] has become readable.
-    pub(crate) fn note_socket(&mut self) {
-        if let Some(following) = &mut self.following {
-            following.socket_mut().note_events();
+    /// [`NodeDriver::links`] has become readable.
+    pub(crate) fn note_links(&mut self) {
+        match &mut self.peers {
+            Peers::None => {}
+            Peers::Following(following) => following.socket_mut().note_events(),
+            Peers::Member(member) => member.note_events(),
         }
     }
 
     /// Microseconds that this thread may sleep where it has no work.
     pub fn wait_us(&self) -> u64 {
-        self.node.wait_us()
+        let links_us = match &self.peers {
+            Peers::None | Peers::Following(_) => u64::MAX,
+            Peers::Member(member) => {
+                let wait_ms = u64::try_from(member.wait_ms(&self.node)).unwrap_or(0);
+                wait_ms.saturating_mul(1_000)
+            }
+        };
+        self.node.wait_us().min(links_us)
     }
 
     /// Wakes the shards that have messages.

@@ -1,7 +1,11 @@
-//! The leader as the node of this server has it: none, or one that it follows.
+//! The leader as the node of this server has it: none, one that it follows, or the member that
+//! finds out who leads.
 
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::log::Group;
+use ringkeeper_replication::leader::{Acknowledgement, LearnerEvent, ToLearners};
 use ringkeeper_replication::learner::FollowedLeader;
+use ringkeeper_replication::member::Member;
 use ringkeeper_replication::node::{LeaderPort, NoLeader};
 use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
 
@@ -11,6 +15,8 @@ pub(crate) enum ServerLeader {
     None(NoLeader),
     /// It follows one, or looks for one.
     Followed(Box<FollowedLeader>),
+    /// It votes: it follows one, looks for one, or leads.
+    Member(Box<Member>),
 }
 
 impl LeaderPort for ServerLeader {
@@ -18,6 +24,7 @@ impl LeaderPort for ServerLeader {
         match self {
             ServerLeader::None(none) => none.receive(),
             ServerLeader::Followed(leader) => leader.receive(),
+            ServerLeader::Member(member) => member.receive(),
         }
     }
 
@@ -25,6 +32,7 @@ impl LeaderPort for ServerLeader {
         match self {
             ServerLeader::None(none) => none.has_events(),
             ServerLeader::Followed(leader) => leader.has_events(),
+            ServerLeader::Member(member) => member.has_events(),
         }
     }
 
@@ -32,6 +40,7 @@ impl LeaderPort for ServerLeader {
         match self {
             ServerLeader::None(none) => none.send(packets),
             ServerLeader::Followed(leader) => leader.send(packets),
+            ServerLeader::Member(member) => member.send(packets),
         }
     }
 
@@ -39,6 +48,7 @@ impl LeaderPort for ServerLeader {
         match self {
             ServerLeader::None(none) => none.sessions(changes),
             ServerLeader::Followed(leader) => leader.sessions(changes),
+            ServerLeader::Member(member) => member.sessions(changes),
         }
     }
 
@@ -46,6 +56,7 @@ impl LeaderPort for ServerLeader {
         match self {
             ServerLeader::None(none) => none.flushed(durable),
             ServerLeader::Followed(leader) => leader.flushed(durable),
+            ServerLeader::Member(member) => member.flushed(durable),
         }
     }
 
@@ -53,6 +64,7 @@ impl LeaderPort for ServerLeader {
         match self {
             ServerLeader::None(none) => none.space(space),
             ServerLeader::Followed(leader) => leader.space(space),
+            ServerLeader::Member(member) => member.space(space),
         }
     }
 
@@ -60,6 +72,7 @@ impl LeaderPort for ServerLeader {
         match self {
             ServerLeader::None(none) => none.fault(fault),
             ServerLeader::Followed(leader) => leader.fault(fault),
+            ServerLeader::Member(member) => member.fault(fault),
         }
     }
 
@@ -67,6 +80,55 @@ impl LeaderPort for ServerLeader {
         match self {
             ServerLeader::None(none) => none.diverged(divergence),
             ServerLeader::Followed(leader) => leader.diverged(divergence),
+            ServerLeader::Member(member) => member.diverged(divergence),
+        }
+    }
+
+    fn learner_events(&mut self, out: &mut Vec<LearnerEvent>) {
+        match self {
+            ServerLeader::None(none) => none.learner_events(out),
+            ServerLeader::Followed(leader) => leader.learner_events(out),
+            ServerLeader::Member(member) => member.learner_events(out),
+        }
+    }
+
+    fn has_learner_events(&self) -> bool {
+        match self {
+            ServerLeader::None(none) => none.has_learner_events(),
+            ServerLeader::Followed(leader) => leader.has_learner_events(),
+            ServerLeader::Member(member) => member.has_learner_events(),
+        }
+    }
+
+    fn next_ack(&mut self) -> Option<Acknowledgement> {
+        match self {
+            ServerLeader::None(none) => none.next_ack(),
+            ServerLeader::Followed(leader) => leader.next_ack(),
+            ServerLeader::Member(member) => member.next_ack(),
+        }
+    }
+
+    fn has_acks(&self) -> bool {
+        match self {
+            ServerLeader::None(none) => none.has_acks(),
+            ServerLeader::Followed(leader) => leader.has_acks(),
+            ServerLeader::Member(member) => member.has_acks(),
+        }
+    }
+
+    fn proposed(&mut self, group: &Group) {
+        match self {
+            ServerLeader::None(none) => none.proposed(group),
+            ServerLeader::Followed(leader) => leader.proposed(group),
+            ServerLeader::Member(member) => member.proposed(group),
+        }
+    }
+
+    fn to_learners(&mut self, out: &mut Vec<ToLearners>) {
+        match self {
+            ServerLeader::None(none) => none.to_learners(out),
+            ServerLeader::Followed(leader) => leader.to_learners(out),
+            ServerLeader::Member(member) => member.to_learners(out),
         }
     }
 }
@@ -76,6 +138,7 @@ impl AsRef<FollowedLeader> for ServerLeader {
         match self {
             ServerLeader::None(_) => panic!("a server that orders follows nobody"),
             ServerLeader::Followed(leader) => leader,
+            ServerLeader::Member(member) => member.followed(),
         }
     }
 }
@@ -85,6 +148,25 @@ impl AsMut<FollowedLeader> for ServerLeader {
         match self {
             ServerLeader::None(_) => panic!("a server that orders follows nobody"),
             ServerLeader::Followed(leader) => leader,
+            ServerLeader::Member(member) => AsMut::<FollowedLeader>::as_mut(&mut **member),
+        }
+    }
+}
+
+impl AsRef<Member> for ServerLeader {
+    fn as_ref(&self) -> &Member {
+        match self {
+            ServerLeader::Member(member) => member,
+            ServerLeader::None(_) | ServerLeader::Followed(_) => panic!("this server has no vote"),
+        }
+    }
+}
+
+impl AsMut<Member> for ServerLeader {
+    fn as_mut(&mut self) -> &mut Member {
+        match self {
+            ServerLeader::Member(member) => member,
+            ServerLeader::None(_) | ServerLeader::Followed(_) => panic!("this server has no vote"),
         }
     }
 }

@@ -70,11 +70,11 @@ pub(crate) fn run_sequencer(
             waker.about_to_sleep();
             if node.has_work() {
                 // However busy it is, the leader is heard.
-                node.driver.note_socket();
+                node.driver.note_links();
             } else {
                 let timeout = timespec(node.driver.wait_us());
                 let woken = PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN);
-                let link = node.driver.socket().map(|it| it.fd());
+                let link = node.driver.links();
                 let ready = match link {
                     None => {
                         let _ = poll(&mut [woken], Some(&timeout));
@@ -89,7 +89,7 @@ pub(crate) fn run_sequencer(
                 };
                 waker.drain();
                 if ready {
-                    node.driver.note_socket();
+                    node.driver.note_links();
                 }
             }
             waker.awake();

@@ -51,7 +51,7 @@ impl LeaderDial {
 
     fn request(&mut self, leader: Option<ServerId>) {
         self.number += 1;
-        // Before it is requested: the end may come at once.
+        // Order: what comes of this request may be there as soon as it is made.
         self.done.lock().take();
         self.requests.send_replace((self.number, leader));
     }

@@ -6,21 +6,22 @@ pub(crate) mod dialer;
 pub(crate) mod dialer_thread;
 mod election;
 mod election_socket;
+pub mod feeds;
 mod first;
 pub(crate) mod following;
-#[cfg_attr(not(test), expect(dead_code, reason = "a voter is not started yet"))]
 mod leader_dial;
 mod logged_once;
-#[cfg_attr(not(test), expect(dead_code, reason = "a voter is not started yet"))]
+pub(crate) mod member_driver;
+pub(crate) mod member_log;
 mod mesh;
 mod mesh_peer;
 mod mesh_table;
+mod peer_socket;
 mod ports;
-#[cfg_attr(not(test), expect(dead_code, reason = "a voter is not started yet"))]
 mod quorum_port;
 mod resolver;
 pub(crate) mod socket;
+pub(crate) mod socket_set;
 pub(crate) mod states;
 pub mod status;
-#[cfg_attr(not(test), expect(dead_code, reason = "a voter is not started yet"))]
-mod voting_ports;
+pub(crate) mod voting_ports;

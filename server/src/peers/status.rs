@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_replication::ZabState;
-use ringkeeper_replication::learner::StateProgress;
+use ringkeeper_replication::leader::LearnerSummary;
+use ringkeeper_replication::learner::{LearnerKind, StateProgress};
 
 use crate::admin::Distribution;
 use crate::config::PeerRole;
@@ -32,6 +33,23 @@ pub enum ClientService {
     Reads,
     /// This server is as far as its leader.
     All,
+}
+
+/// What a leader knows of its learners.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LeadingReport {
+    /// The learners that have said who they are.
+    pub learners: Vec<LearnerSummary>,
+    /// A quorum has its history.
+    pub is_established: bool,
+}
+
+impl LeadingReport {
+    /// How many learners of a kind there are, and how many of them are synchronized.
+    pub fn count(&self, kind: LearnerKind) -> (usize, usize) {
+        let all = self.learners.iter().filter(|learner| learner.kind == kind);
+        (all.clone().count(), all.filter(|learner| learner.is_synced).count())
+    }
 }
 
 /// How a member stands to its ensemble.
@@ -63,6 +81,8 @@ pub struct MemberReport {
     pub states_installed: u64,
     /// Why the last link ended, if one has: one sentence.
     pub last_end: Option<String>,
+    /// What it knows as the leader; nothing where it does not lead.
+    pub leading: Option<LeadingReport>,
 }
 
 /// Written by the node's thread, read by reports.
@@ -70,6 +90,8 @@ pub struct MemberStatus {
     kept: Mutex<Kept>,
     /// Searches for a leader that have begun, since the last reset.
     pub looks: AtomicU64,
+    /// Milliseconds that elections took, since the last reset.
+    pub elections: Distribution,
     /// Milliseconds that synchronizations took, since the last reset.
     pub syncs: Distribution,
     /// Milliseconds without a leader to follow, from the loss of one, or the start, until the next
@@ -101,10 +123,12 @@ impl MemberStatus {
             synced: 0,
             states_installed: 0,
             last_end: None,
+            leading: None,
         };
         MemberStatus {
             kept: Mutex::new(Kept { report, unavailable_since: Some(Millis(0)) }),
             looks: AtomicU64::new(1),
+            elections: Distribution::default(),
             syncs: Distribution::default(),
             unavailable: Distribution::default(),
         }
@@ -140,6 +164,7 @@ impl MemberStatus {
     /// Forgets what was counted.
     pub fn reset(&self) {
         self.looks.store(0, Relaxed);
+        self.elections.clear();
         self.syncs.clear();
         self.unavailable.clear();
     }

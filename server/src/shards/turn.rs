@@ -15,7 +15,6 @@ use crate::node::mailbox::ShardEnd;
 use crate::node::reporting::NodeParts;
 use crate::node::view::View;
 use crate::node::waker::Waker;
-use crate::peers::socket::LeaderSocket;
 
 /// Bytes of unparsed input after which a connection that cannot go on is not read any more.
 const INPUT_BACKLOG: usize = 64 << 10;
@@ -223,13 +222,13 @@ impl ShardThread {
 
     /// The descriptor of the link to the leader, where the node that has it shares this thread.
     pub(crate) fn leader_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.fused.as_ref()?.driver.socket().map(LeaderSocket::fd)
+        self.fused.as_ref()?.driver.links()
     }
 
     /// It has become readable.
     pub(crate) fn note_leader(&mut self) {
         if let Some(node) = &mut self.fused {
-            node.driver.note_socket();
+            node.driver.note_links();
         }
     }
 

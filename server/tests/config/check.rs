@@ -64,9 +64,7 @@ fn every_reason_against_a_start_is_listed() {
         "\
 zoo.cfg
     1  used        clientPort=2181
-    2  refused     server.1=a:1:2
-                   2 servers are listed, and this release runs one server on its own; keep one \
-server line, or none, or stay with ZooKeeper for an ensemble
+    2  used        server.1=a:1:2
     3  used        server.2=b:1:2
     4  bad value   tickTime=fast
                    \"fast\" is not a number of milliseconds; write tickTime=3000
@@ -79,7 +77,7 @@ warning: ZOO_TICKTIME: it is not known; did you mean ZOO_TICK_TIME?
 warning: zoo.cfg:2: server.*: 2 servers vote, so that neither may fail; list a third one
 warning: zoo.cfg: initLimit: it is not set, and counts as 10; ZooKeeper does not start without it
 warning: zoo.cfg: syncLimit: it is not set, and counts as 5; ZooKeeper does not start without it
-A server would not start with this, for 2 reasons.
+A server would not start with this, for 1 reason.
 "
     );
 }

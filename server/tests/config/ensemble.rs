@@ -20,10 +20,6 @@ server.3=zoo3:2888:3888
 server.4=zoo4:2888:3888:observer
 ";
 
-pub(super) const VOTER: &str = "\
-it is this server, one of 4, and would vote, and voting membership is not supported yet; keep one \
-server line, or none, or stay with ZooKeeper for an ensemble";
-
 /// A site of a server with this number.
 pub(super) fn site(my_id: &str, zoo_cfg: &str) -> Site {
     let site = Site::new(zoo_cfg);
@@ -31,23 +27,18 @@ pub(super) fn site(my_id: &str, zoo_cfg: &str) -> Site {
     site
 }
 
-/// What is wrong, the refusal of a server that would vote taken off its end, and all warnings.
+/// What is wrong, and all warnings.
 pub(super) fn said(site: &Site, definitions: &[&str]) -> (Vec<String>, Vec<String>) {
     let explanation = explain(&site.args(definitions), &site.env(&[]));
     let short = |text: String| site.short(&text);
     let warnings = explanation.warnings.iter().map(|warning| short(warning.to_string())).collect();
-    let mut problems: Vec<String> = match &explanation.settings {
+    let problems: Vec<String> = match &explanation.settings {
         Ok(settings) => {
             assert_eq!(settings.ensemble, explanation.ensemble);
-            let own = settings.ensemble.as_ref().expect("several servers are listed");
-            assert_eq!(own.role, PeerRole::Observer, "voters do not start in this release");
-            return (vec![], warnings);
+            vec![]
         }
         Err(error) => error.problems.iter().map(|problem| short(problem.to_string())).collect(),
     };
-    if problems.last().is_some_and(|last| last.contains("stay with ZooKeeper for an ensemble")) {
-        problems.pop();
-    }
     assert_eq!(explanation.ensemble.is_some(), problems.is_empty(), "{problems:?}");
     (problems, warnings)
 }
@@ -73,9 +64,9 @@ pub(super) fn three(lines: &str) -> Site {
 }
 
 #[test]
-fn voter_of_the_guide_is_read_and_refused() {
+fn voter_of_the_guide_is_read_and_starts() {
     let site = site("2\n", GUIDE);
-    assert_eq!(site.error(), format!("zoo.cfg:7: server.2: {VOTER}"));
+    assert_eq!(said(&site, &[]), (vec![], vec![]));
     let ensemble = ensemble(&site);
     assert_eq!((ensemble.id.0, ensemble.role, ensemble.version), (2, PeerRole::Participant, 0));
     let members: Vec<String> =
@@ -130,6 +121,34 @@ fn list_in_a_file_of_its_own_has_the_version_of_its_name() {
     );
 }
 
+/// Whoever has the last word names the file, and no other one is opened.
+#[test]
+fn list_that_a_property_names_is_read_as_if_zoo_cfg_named_it() {
+    let servers = "server.1=zoo1:2888:3888;2181\nserver.2=zoo2:2888:3888;2181\n\
+                   server.3=zoo3:2888:3888;2181\nserver.4=zoo4:2888:3888:observer;10.0.0.4:2184\n";
+    for zoo_cfg in ["", "dynamicConfigFile=@/nowhere\n"] {
+        let site = site("4", &format!("dataDir=@\ninitLimit=5\nsyncLimit=2\n{zoo_cfg}"));
+        site.write("servers.2b", servers);
+        let list = site.path("servers.2b").display().to_string();
+        let definitions =
+            ["", "zookeeper."].map(|front| format!("{front}dynamicConfigFile={list}"));
+        let flag = format!("-D{}", definitions[0]);
+        let flags = [("SERVER_JVMFLAGS", &*flag)];
+        let ways = [
+            (site.args(&[&definitions[0]]), site.env(&[])),
+            (site.args(&[&definitions[1]]), site.env(&[])),
+            (site.args(&[]), site.env(&flags)),
+        ];
+        for (args, env) in ways {
+            let explanation = explain(&args, &env);
+            let settings = explanation.settings.unwrap_or_else(|error| panic!("{error}"));
+            let ensemble = explanation.ensemble.expect("it is one");
+            assert_eq!((ensemble.id.0, ensemble.version), (4, 0x2b));
+            assert_eq!((ensemble.members.len(), settings.client_port), (4, 2184));
+        }
+    }
+}
+
 #[test]
 fn variables_of_the_container_image_are_an_ensemble() {
     let site = Site::new("dataDir=@\n");
@@ -172,27 +191,36 @@ fn settings_of_an_ensemble_are_typed_and_have_no_remark() {
     assert_eq!(settings.leaderless.as_millis(), 800);
     assert!(settings.listen_on_all_ips && settings.tcp_keep_alive);
     let (_, warnings) = said(&site, &[]);
-    let leader = |key: &str| {
-        format!(
-            "zoo.cfg:{key}: it has no meaning here: it is for a leader, and in this release no \
-             server of an ensemble leads"
-        )
-    };
+    let of_leaders =
+        |key: &str| format!("zoo.cfg:{key}: it is for a leader, and an observer never leads");
+    let from_log = "it has no effect: a learner is sent what it lacks from the log wherever that \
+                    reaches back";
     assert_eq!(
         warnings,
         [
             "zoo.cfg:19: syncEnabled: it has no effect: an observer always keeps a log and \
              snapshots here",
-            &leader("20: leaderServes"),
-            &leader("22: commitLogCount"),
-            &leader("23: snapshotSizeFactor"),
-            &leader("24: forceSnapshotSync"),
+            &format!("zoo.cfg:23: snapshotSizeFactor: {from_log}"),
+            &format!("zoo.cfg:24: forceSnapshotSync: {from_log}"),
             "zoo.cfg:26: learner.asyncSending: it has no meaning here: connections between \
              servers never hold up a thread here",
             "zoo.cfg:27: localSessionsEnabled: it has no effect: every session is known to all \
              servers of an ensemble",
-            &leader("16: maxTimeToWaitForEpoch"),
+            "zoo.cfg:16: maxTimeToWaitForEpoch: it has no effect: a new leader waits for the \
+             others for initLimit",
+            &of_leaders("20: leaderServes"),
+            &of_leaders("22: commitLogCount"),
         ]
+    );
+}
+
+#[test]
+fn leader_that_would_serve_no_clients_is_refused() {
+    let site = site("1", &format!("{GUIDE}leaderServes=no\n"));
+    assert_eq!(
+        problems(&site),
+        "zoo.cfg:10: leaderServes: a leader here serves clients as well as any other server; \
+         remove the line"
     );
 }
 
@@ -332,7 +360,7 @@ fn hostile_lists_are_explained() {
         ensembles += usize::from(explanation.ensemble.is_some());
         if let Some(ensemble) = &explanation.ensemble {
             assert!(ensemble.members.len() > 1 && ensemble.own().id.0 == 1);
-            assert_eq!(explanation.settings.is_ok(), ensemble.role == PeerRole::Observer);
+            assert!(explanation.settings.is_ok());
         }
     }
     assert!(ensembles > 100, "only {ensembles} lists were ensembles");

@@ -11,10 +11,10 @@ use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::peer::{
     LeaderPacket, LearnerPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits,
 };
+use ringkeeper_engine::zookeeper::write_state;
 
 use crate::ensemble::{Met, Requests, Shared, State};
 use crate::history::Forwarded;
-use crate::state_bytes::put_state;
 
 /// Between two pings.
 const PING: Duration = Duration::from_millis(100);
@@ -105,6 +105,7 @@ impl Link {
     pub(crate) fn serve(&mut self) -> Result<(), Gone> {
         self.stream.set_read_timeout(Some(PING)).map_err(|_| Gone)?;
         loop {
+            self.ping_while_stuck()?;
             let Some(met) = self.receive()? else {
                 let mut state = self.shared.lock();
                 if state.requests == Requests::Unread {
@@ -116,7 +117,7 @@ impl Link {
             };
             let mut state = self.shared.lock();
             match met {
-                _ if state.requests == Requests::Unread => {}
+                _ if matches!(state.requests, Requests::Unread | Requests::Stuck) => {}
                 Met::Revalidate(session, _) => {
                     let valid = state.history.has_session(session);
                     state.send(&LeaderPacket::Revalidate { session, valid });
@@ -133,6 +134,17 @@ impl Link {
                 Met::ObserverInfo(..) | Met::Dialled(..) | Met::Gone => {}
             }
         }
+    }
+
+    /// Sends pings, and reads nothing, for as long as the leader is stuck.
+    fn ping_while_stuck(&mut self) -> Result<(), Gone> {
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        while state.requests == Requests::Stuck {
+            self.send(&LeaderPacket::Ping { zxid: state.history.last() })?;
+            state = shared.wait_change(state, PING);
+        }
+        Ok(())
     }
 
     /// Sends nothing until the learner closes.
@@ -225,5 +237,5 @@ pub(crate) fn put_snap(state: &State, out: &mut Vec<u8>) {
     let last = state.history.last();
     let begin = Zxid::new(state.epoch, 0);
     LeaderPacket::Snap { zxid: if last == Zxid::ZERO { begin } else { last } }.encode(out);
-    put_state(&state.history.db, out);
+    write_state(&state.history.db, out);
 }

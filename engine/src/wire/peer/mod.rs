@@ -17,6 +17,7 @@
 mod bad;
 mod decoder;
 mod election;
+mod extension;
 mod leader;
 mod learner;
 mod packet;
@@ -25,6 +26,7 @@ mod state;
 pub use bad::BadPacket;
 pub use decoder::{PacketDecoder, PacketLimits};
 pub use election::{ElectionProtocol, InitialMessage, Notification, PeerState};
+pub use extension::PeerExtension;
 pub use leader::LeaderPacket;
 pub use learner::{LearnerInfo, LearnerPacket};
 pub use packet::{PROTOCOL_VERSION, QuorumPacket, packet_name, packet_type};

@@ -1,7 +1,6 @@
 //! A server that has a leader: it learns transactions in the leader's order, and sends its clients'
 //! writes there.
 
-mod forwarding;
 mod state;
 
 use std::sync::Arc;
@@ -15,9 +14,11 @@ use ringkeeper_engine::wire::connect::Password;
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Millis, Now, SessionId, Zxid};
 
-use self::forwarding::{Awaited, GivenUp, OutOfOrder};
 use self::state::{LearnerState, Released};
 use super::Common;
+use super::commit_queue::{BY_COMMIT, SyncFrom, UNCONFIRMED};
+use super::forwarding::{Awaited, Forwarded, Forwarding, GivenUp, OutOfOrder};
+use super::leading::Leading;
 use super::serving::connection_of;
 use crate::plant::{Bug, is_planted};
 use crate::step::{LeaderEvent, LeaderFault, SessionAttachment, SessionLife};
@@ -51,6 +52,39 @@ impl Learning {
     ) -> Learning {
         let state = LearnerState::new(db, sessions, settings.record_bytes_max, now);
         Learning { state, hold_ms: settings.hold_ms, is_faulty: false }
+    }
+
+    /// Begins behind what this server has ordered, without a leader. `leading` is of no use after it.
+    pub(super) fn after(
+        leading: &mut Leading,
+        common: &mut Common,
+        settings: LearningSettings,
+        now: Millis,
+        out: &mut Outputs,
+    ) -> Learning {
+        let syncs = common.queue.take_syncs();
+        let mut left = leading.leave();
+        left.forwarding.put_in_front(syncs, now);
+        for session in common.queue.opening() {
+            // Its commit opens it.
+            left.sessions.close(session);
+        }
+        let state = LearnerState::after(left, settings.record_bytes_max, now);
+        out.sessions.extend(state.attachments());
+        Learning { state, hold_ms: settings.hold_ms, is_faulty: false }
+    }
+
+    /// Gives away the sessions, and what waits for a leader: this server is it. Nobody asks it any
+    /// more whose clients are connected here.
+    pub(super) fn give_up_role(&mut self, out: &mut Outputs) -> (SessionTable, Forwarding) {
+        let attached = self.state.attached_sessions();
+        out.sessions.extend(attached.into_iter().map(SessionAttachment::Ended));
+        self.state.give_up_role()
+    }
+
+    /// Whether everything that was learned is committed and on the disk, and ends here.
+    pub(super) fn is_at(&self, zxid: Zxid) -> bool {
+        self.state.last() == zxid && self.state.committed() == zxid
     }
 
     /// The sessions of the ensemble, as far as they are learned.
@@ -95,6 +129,10 @@ impl Learning {
                 self.state.pass(now.mono);
                 self.on_replaced(common, db, out);
             }
+            // What comes of a leadership that has ended.
+            Input::Acked(acks) => acks.clear(),
+            Input::Learners { events, .. } => events.clear(),
+            Input::Lead { .. } | Input::StopLeading { .. } => unreachable!("the replica takes it"),
         }
         self.release(common, out);
     }
@@ -178,9 +216,10 @@ impl Learning {
             LeaderEvent::Learned(entry) => self.learn(common, *entry, out)?,
             LeaderEvent::Committed(upto) => self.state.commit(upto),
             LeaderEvent::Synced => {
-                let (first, behind) = self.state.synced().map_err(fault("a sync"))?;
-                common.queue.answer(first.origin, Outcome::Synced);
-                behind.into_iter().for_each(|local| common.queue.push(local));
+                if let Some((first, behind)) = self.state.synced().map_err(fault("a sync"))? {
+                    common.queue.answer(first.origin, Outcome::Synced);
+                    behind.into_iter().for_each(|local| common.queue.push(local));
+                }
             }
             LeaderEvent::Revalidated(session, life) => {
                 self.revalidated(common, (session, life), out)?;
@@ -192,8 +231,8 @@ impl Learning {
             }
             LeaderEvent::Lost => self.state.lose(),
             LeaderEvent::Cut(upto) => {
-                common.queue.cut(upto);
-                self.state.cut(upto);
+                let dropped = common.queue.cut(upto);
+                answer_given_up(common, self.state.cut(upto, &dropped.writers));
             }
         }
         Ok(())
@@ -209,13 +248,21 @@ impl Learning {
         if !lists_paths {
             return Err(LeaderFault::PathsMissing);
         }
+        let before = self.state.last();
         let (syncs, answered) = self.state.learn(&txn).map_err(fault("a write"))?;
         for (sync, behind) in syncs {
-            common.queue.answer(sync.origin, Outcome::Synced);
+            common.queue.sync(SyncFrom::Implied(sync.origin), BY_COMMIT, before);
             behind.into_iter().for_each(|local| common.queue.push(local));
         }
+        let mut refused_session = None;
         let (origin, behind) = match answered {
             None => (None, Vec::new()),
+            Some((Forwarded { origin, awaited: Awaited::Opened(_), .. }, behind))
+                if matches!(txn.body, TxnBody::Error(_)) =>
+            {
+                refused_session = Some(origin);
+                (None, behind)
+            }
             Some((forwarded, behind)) => (Some(forwarded.origin), behind),
         };
         let verify = digest.map(|digest| Committed::Verify {
@@ -226,6 +273,9 @@ impl Learning {
         let proposal = Proposal { txn, origin, attachment: None };
         common.queue.propose(proposal, &mut out.group);
         verify.into_iter().for_each(|verify| common.queue.push(verify));
+        if let Some(origin) = refused_session {
+            common.queue.answer(origin, Outcome::Unavailable);
+        }
         behind.into_iter().for_each(|local| common.queue.push(local));
         Ok(())
     }
@@ -277,9 +327,10 @@ impl Learning {
     }
 
     /// Moves on what the leader has committed and our own log has.
-    fn release(&mut self, common: &mut Common, out: &mut Outputs) {
+    pub(super) fn release(&mut self, common: &mut Common, out: &mut Outputs) {
         let first = out.committed.len();
-        common.queue.release(self.state.committed(), &mut out.committed);
+        let answers = common.queue.release(self.state.committed(), UNCONFIRMED, &mut out.committed);
+        assert!(answers.is_empty(), "who has a leader has no learners");
         for mut released in out.committed.split_off(first) {
             let mut ended = None;
             if let Committed::Apply(proposal) = &mut released {

@@ -15,15 +15,14 @@ use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::peer::LearnerPacket;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
-use super::forwarding::{
-    Answered, Awaited, Forwarding, GivenUp, NewLink, OutOfOrder, Revalidation,
-};
 use crate::Committed;
 use crate::plant::{Bug, is_planted};
-use crate::step::SessionLife;
-
-/// The path that a forwarded sync carries; the leader does not look at it.
-const SYNC_PATH: &str = "/";
+use crate::replica::commit_queue::SYNC_PATH;
+use crate::replica::forwarding::{
+    Answered, Awaited, DueSyncs, Forwarding, GivenUp, NewLink, OutOfOrder, Revalidation,
+};
+use crate::replica::leading::LeftRole;
+use crate::step::{SessionAttachment, SessionLife};
 
 /// Whether the leader takes requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,6 +94,40 @@ impl LearnerState {
             record_bytes_max,
             now,
         }
+    }
+
+    /// Begins behind what this server has ordered while it led. Clients that were served wait for
+    /// the next leader.
+    pub(crate) fn after(left: LeftRole, record_bytes_max: usize, now: Millis) -> LearnerState {
+        let LeftRole { sessions, forwarding, epoch, last, committed, durable } = left;
+        LearnerState {
+            sessions,
+            forwarding,
+            link: Link::Lost(now),
+            readers_since: Some(now),
+            served: Some(epoch),
+            disowned: BTreeSet::new(),
+            learned: last,
+            committed,
+            durable,
+            record_bytes_max,
+            now,
+        }
+    }
+
+    /// Gives away the sessions, and what waits for a leader.
+    pub(crate) fn give_up_role(&mut self) -> (SessionTable, Forwarding) {
+        assert!(matches!(self.link, Link::Lost(_)), "it has another leader");
+        (self.sessions.take(), std::mem::take(&mut self.forwarding))
+    }
+
+    /// The sessions that connections here have, as a leader hears of them.
+    pub(crate) fn attachments(&self) -> impl Iterator<Item = SessionAttachment> + '_ {
+        self.sessions.iter_after(None).filter_map(|(id, timeout_ms)| {
+            let session = self.sessions.get(id).filter(|session| session.owner.is_some())?;
+            let last_heard = session.last_heard.clone();
+            Some(SessionAttachment::Attached(id, timeout_ms, last_heard))
+        })
     }
 
     /// Time passes.
@@ -244,10 +277,11 @@ impl LearnerState {
         txn: &Txn,
     ) -> Result<(Vec<Answered>, Option<Answered>), OutOfOrder> {
         assert!(txn.zxid.may_follow(self.learned), "the link has let a gap through");
-        let syncs = match self.link {
-            Link::Serving => Vec::new(),
-            Link::Lost(_) => self.forwarding.answered_before(txn),
+        let due = match self.link {
+            Link::Serving => DueSyncs::Come,
+            Link::Lost(_) => DueSyncs::AreLost,
         };
+        let syncs = self.forwarding.answered_before(txn, due);
         let answered = self.forwarding.answered_by(txn)?;
         self.learned = txn.zxid;
         Ok((syncs, answered))
@@ -291,7 +325,7 @@ impl LearnerState {
     }
 
     /// The leader has answered the oldest sync.
-    pub(crate) fn synced(&mut self) -> Result<Answered, OutOfOrder> {
+    pub(crate) fn synced(&mut self) -> Result<Option<Answered>, OutOfOrder> {
         self.forwarding.synced()
     }
 
@@ -338,7 +372,7 @@ impl LearnerState {
     }
 
     /// The sessions that connections here have.
-    fn attached_sessions(&self) -> BTreeSet<SessionId> {
+    pub(crate) fn attached_sessions(&self) -> BTreeSet<SessionId> {
         let all = self.sessions.iter_after(None).map(|(id, _)| id);
         all.filter(|id| self.sessions.get(*id).is_some_and(|found| found.owner.is_some())).collect()
     }
@@ -351,12 +385,15 @@ impl LearnerState {
         }
     }
 
-    /// The log was cut: what was learned behind it is gone. It was not committed.
-    pub(crate) fn cut(&mut self, upto: Zxid) {
+    /// The log was cut: what was learned behind it is gone. It was not committed. Returns what is
+    /// given up: requests behind a write of the same session that is gone do not take effect
+    /// without it.
+    pub(crate) fn cut(&mut self, upto: Zxid, writers: &[SessionId]) -> Vec<GivenUp> {
         assert!(upto >= self.committed(), "the leader cuts what it has said is committed");
         self.learned = self.learned.min(upto);
         self.durable = self.durable.min(upto);
         self.committed = self.committed.min(upto);
+        self.forwarding.give_up_sessions(writers)
     }
 
     /// Gives up what waits for a leader. All connections are closed with it.

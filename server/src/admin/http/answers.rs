@@ -6,6 +6,8 @@ use std::time::UNIX_EPOCH;
 
 use ringkeeper_engine::op::OpSpec;
 use ringkeeper_engine::{Millis, SessionId, snapshot};
+use ringkeeper_replication::leader::LearnerSummary;
+use ringkeeper_replication::learner::LearnerKind;
 
 use super::fields::{Fields, Json};
 use super::input::{CommandInput, value};
@@ -97,7 +99,7 @@ pub(super) fn dump(input: &CommandInput<'_>, report: &PartialReport) -> Fields {
     for (session, at) in &report.sessions {
         ends.entry(facts.tick_of(at.0)).or_default().push(session.0.into());
     }
-    if input.state.member().is_some() {
+    if input.state.member().is_some_and(|report| report.leading.is_none()) {
         // Only the leader knows when the sessions of an ensemble expire.
         ends.clear();
     }
@@ -186,8 +188,23 @@ fn number(text: &str) -> Json {
     fraction.map_or_else(|| text.into(), Json::Number)
 }
 
-pub(super) fn observers(_: &CommandInput<'_>) -> Fields {
-    Fields::new().with("synced_observers", 0).with("observers", Vec::new())
+/// Those of the leader itself: a follower feeds none.
+pub(super) fn observers(input: &CommandInput<'_>) -> Fields {
+    let leading = input.state.member().and_then(|report| report.leading);
+    let learners = leading.map(|leading| leading.learners).unwrap_or_default();
+    let is_observer = |learner: &&LearnerSummary| learner.kind == LearnerKind::Observer;
+    let observers: Vec<&LearnerSummary> = learners.iter().filter(is_observer).collect();
+    let synced = observers.iter().filter(|observer| observer.is_synced).count();
+    let observer = |observer: &&LearnerSummary| {
+        Fields::new()
+            .with("sid", u64::from(observer.server.0))
+            .with("queued_packets_size", u64::try_from(observer.unsent_bytes).unwrap_or(u64::MAX))
+            .with("last_zxid", observer.sent.to_string())
+            .into()
+    };
+    Fields::new()
+        .with("synced_observers", u64::try_from(synced).unwrap_or(u64::MAX))
+        .with("observers", observers.iter().map(observer).collect::<Vec<Json>>())
 }
 
 pub(super) fn server_stats(input: &CommandInput<'_>, report: &PartialReport) -> Fields {

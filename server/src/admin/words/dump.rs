@@ -20,9 +20,12 @@ pub(super) static DUMP: Word = Word::new(
         Text::Long(|state, report| {
             let facts = &state.sources.facts;
             let now = facts.clock.now();
+            // Only who orders knows when sessions expire.
             let tracked = match state.member() {
-                Some(_) => global_sessions(&state.global_sessions()),
-                None => session_sets(report, facts, now),
+                Some(report) if report.leading.is_none() => {
+                    global_sessions(&state.global_sessions())
+                }
+                Some(_) | None => session_sets(report, facts, now),
             };
             dump(report, &tracked, &state.ephemerals(), facts, now)
         }),

@@ -95,6 +95,7 @@ mod tests {
             report: status.report(),
             voters: 3,
             looks: 1,
+            elections: status.elections.get().sizes(),
             syncs: status.syncs.get().sizes(),
             unavailable: status.unavailable.get().sizes(),
         };

@@ -7,12 +7,14 @@
 use ringkeeper_engine::shard::{ReplyBytes, ThrottleCounters};
 use ringkeeper_engine::tree::QuotaSum;
 use ringkeeper_engine::wire::event::EventType;
+use ringkeeper_replication::learner::LearnerKind;
 
 use self::Show::{Advanced, Basic, Each, Maybe, NoAdvanced, NoBasic, One, Zero};
 use crate::admin::latency::{Latencies, Summary, decimal};
 use crate::admin::member::{MemberNumbers, peer_state};
 use crate::admin::numbers::Numbers;
 use crate::config::PeerRole;
+use crate::peers::status::LeadingReport;
 
 /// How a number is shown, and where it comes from.
 #[derive(Clone, Copy)]
@@ -66,6 +68,11 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("min_client_response_size", One(|n| reply_bytes(n, |bytes| bytes.min))),
     ("non_mtls_local_conn_count", Zero),
     ("quorum_size", Maybe(|n| n.member.as_ref().map(|m| m.voters.to_string()))),
+    ("leader_uptime", Maybe(|n| leading(n, |_, uptime_ms| uptime_ms))),
+    ("learners", Maybe(|n| leading(n, |l, _| count(l.learners.len())))),
+    ("synced_followers", Maybe(|n| leading(n, |l, _| synced(l, LearnerKind::Follower)))),
+    ("synced_non_voting_followers", Maybe(|n| leading(n, |_, _| 0))),
+    ("synced_observers", Maybe(|n| leading(n, |l, _| synced(l, LearnerKind::Observer)))),
     ("quota_bytes_limit_per_namespace", Each(|n| quotas(n, |q| q.bytes_max.unwrap_or(-1)))),
     ("quota_count_usage_per_namespace", Each(|n| quotas(n, |q| q.count))),
     ("quota_count_limit_per_namespace", Each(|n| quotas(n, |q| q.count_max.unwrap_or(-1)))),
@@ -133,7 +140,7 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("node_deleted_watch_count", Basic(|n| fired(n, EventType::NodeDeleted))),
     ("startup_txns_load_time", Basic(|n| replayed(n, n.startup.log_ms))),
     ("sync_processor_queue_size", Basic(|n| n.group.sizes())),
-    ("follower_sync_time", NoBasic),
+    ("follower_sync_time", Basic(|n| syncs(n, PeerRole::Participant))),
     ("prep_processor_queue_size", Basic(|n| n.batch.sizes())),
     ("fsynctime", Basic(|n| n.fsync)),
     ("inflight_snap_count", NoBasic),
@@ -153,14 +160,14 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("dbinittime", Basic(|n| once(n.startup.total_ms))),
     ("inflight_diff_count", NoBasic),
     ("netty_queued_buffer_capacity", NoBasic),
-    ("election_time", NoBasic),
+    ("election_time", Basic(|n| member(n, |m| m.elections))),
     ("commit_commit_proc_req_queued", NoBasic),
     ("sync_processor_batch_size", Basic(|n| n.group.sizes())),
     ("node_children_watch_count", Basic(|n| fired(n, EventType::NodeChildrenChanged))),
     ("write_batch_time_in_commit_processor", Basic(|n| n.apply.millis())),
     ("read_commit_proc_issued", NoBasic),
     ("concurrent_request_processing_in_commit_processor", NoBasic),
-    ("observer_sync_time", Basic(|n| member(n, |m| m.syncs))),
+    ("observer_sync_time", Basic(|n| syncs(n, PeerRole::Observer))),
     ("node_changed_watch_count", Basic(|n| fired(n, EventType::NodeDataChanged))),
     ("sync_process_time", Basic(|n| n.fsync)),
     ("startup_snap_load_time", Basic(|n| once(n.startup.snapshot_ms))),
@@ -198,6 +205,31 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
 /// What only a member of an ensemble has.
 fn member<T: Default>(numbers: &Numbers, value: impl FnOnce(&MemberNumbers) -> T) -> T {
     numbers.member.as_ref().map(value).unwrap_or_default()
+}
+
+/// What only a leader has; beside it, for how long it has led, milliseconds.
+fn leading(numbers: &Numbers, value: fn(&LeadingReport, i64) -> i64) -> Option<String> {
+    let report = &numbers.member.as_ref()?.report;
+    let leading = report.leading.as_ref().filter(|leading| leading.is_established)?;
+    Some(value(leading, numbers.uptime_ms - report.since.0).to_string())
+}
+
+fn synced(leading: &LeadingReport, kind: LearnerKind) -> i64 {
+    count(leading.count(kind).1)
+}
+
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Synchronizations with a leader, of a server in this role.
+fn syncs(numbers: &Numbers, role: PeerRole) -> Summary {
+    member(
+        numbers,
+        |member| {
+            if member.report.role == role { member.syncs } else { Summary::default() }
+        },
+    )
 }
 
 /// The leader that an observer follows, or -1.

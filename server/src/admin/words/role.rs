@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use ringkeeper_engine::Millis;
+use ringkeeper_replication::learner::LearnerKind;
 
 use super::{Access, Answer, Condition, Word};
 use crate::admin::member::doing;
@@ -33,6 +34,9 @@ fn role(mode: &str, id: u64, report: &MemberReport, now: Millis) -> String {
     };
     let leader = report.leader.as_ref();
     let number = |number: i64| Some(number.to_string());
+    let learners = |kind| report.leading.as_ref().map(|leading| leading.count(kind));
+    let count = |count: usize| count.to_string();
+    let (followers, observers) = (learners(LearnerKind::Follower), learners(LearnerKind::Observer));
     let rows = [
         ("role", Some(mode.to_owned())),
         ("id", Some(id.to_string())),
@@ -42,6 +46,10 @@ fn role(mode: &str, id: u64, report: &MemberReport, now: Millis) -> String {
         ("leader", leader.map(|leader| leader.id.0.to_string())),
         ("leader_address", leader.map(|leader| leader.address.clone())),
         ("leader_epoch", leader.map(|leader| leader.epoch.to_string())),
+        ("followers", followers.map(|(all, _)| count(all))),
+        ("synced_followers", followers.map(|(_, synced)| count(synced))),
+        ("observers", observers.map(|(all, _)| count(all))),
+        ("synced_observers", observers.map(|(_, synced)| count(synced))),
         ("received_bytes", Some(report.received_bytes.to_string())),
         ("search_ms", report.search_ms.and_then(number)),
         ("sync_ms", report.sync_ms.and_then(number)),

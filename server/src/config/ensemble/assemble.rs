@@ -11,6 +11,15 @@ use crate::config::resolve::{Held, Values};
 use crate::config::types::Listen;
 use crate::config::value::Value;
 
+/// Settings that only a leader looks at.
+const OF_LEADERS: &[&str] = &[
+    "leaderServes",
+    "leader.nodelay",
+    "leader.maxConcurrentSnapSyncs",
+    "leader.maxConcurrentDiffSyncs",
+    "commitLogCount",
+];
+
 /// What an ensemble is made of. There are two lines or more.
 pub(in crate::config) struct Assembly<'a> {
     /// The lines that can be read, by the numbers of the servers.
@@ -41,6 +50,7 @@ impl Assembly<'_> {
         let own = self.own(&members, complete);
         if let Some(own) = own {
             self.check_role(own);
+            self.check_leading(own);
             self.check_clients(own);
         }
         self.limits();
@@ -127,6 +137,28 @@ impl Assembly<'_> {
                  that holds, as in ZooKeeper; write the same at both"
             );
             self.warn(origin, text);
+        }
+    }
+
+    /// What a leader does is a matter of those that may lead.
+    fn check_leading(&mut self, own: &Member) {
+        match own.role {
+            PeerRole::Participant if self.values.get("leaderServes") => {}
+            PeerRole::Participant => {
+                let text = "leaderServes: a leader here serves clients as well as any other \
+                            server; remove the line";
+                self.problem(self.values.origin("leaderServes").clone(), text.to_owned());
+            }
+            PeerRole::Observer => {
+                for key in OF_LEADERS {
+                    let origin = self.values.origin(key).clone();
+                    if origin != Origin::Default {
+                        let text =
+                            format!("{key}: it is for a leader, and an observer never leads");
+                        self.warn(origin, text);
+                    }
+                }
+            }
         }
     }
 

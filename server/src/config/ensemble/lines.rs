@@ -13,8 +13,6 @@ pub(in crate::config) struct Listed {
     pub(in crate::config) name: String,
     pub(in crate::config) origin: Origin,
     pub(in crate::config) line: ServerLine,
-    /// Which of the findings it is.
-    pub(in crate::config) finding: usize,
 }
 
 impl Listed {
@@ -31,7 +29,7 @@ pub(in crate::config) fn read(findings: &mut [Finding], values: &Values) -> Vec<
     keep_files_apart(findings, values);
     refuse_repeated(findings);
     let mut listed = Vec::new();
-    for (index, finding) in findings.iter_mut().enumerate() {
+    for finding in findings.iter_mut() {
         let Some(found) = finding.found.as_ref().filter(|found| found.row.key == "server.*") else {
             continue;
         };
@@ -43,7 +41,6 @@ pub(in crate::config) fn read(findings: &mut [Finding], values: &Values) -> Vec<
                 name: finding.entry.name.clone(),
                 origin: finding.entry.origin.clone(),
                 line,
-                finding: index,
             }),
             Err(text) => finding.verdict = Verdict::Bad(text),
         }
@@ -56,7 +53,7 @@ pub(in crate::config) fn read(findings: &mut [Finding], values: &Values) -> Vec<
 /// nothing else.
 fn keep_files_apart(findings: &mut [Finding], values: &Values) {
     let held = values.held("dynamicConfigFile");
-    let (Value::Text(dynamic), Origin::Line { .. }) = (&held.value, &held.origin) else { return };
+    let Value::Text(dynamic) = &held.value else { return };
     for finding in findings {
         let Origin::Line { file, .. } = &finding.entry.origin else { continue };
         let is_list = finding

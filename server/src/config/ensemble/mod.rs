@@ -1,13 +1,12 @@
 //! The ensemble that a configuration describes: its servers, this one among them, and its limits.
 //!
 //! `lines` takes the server lines out of what was said, `members` and `ports` check each line and
-//! all of them against each other, `assemble` makes the [`Ensemble`], and `membership` says
-//! whether this release can be that server. Nothing here resolves a name.
+//! all of them against each other, and `assemble` makes the [`Ensemble`]. Nothing here resolves a
+//! name.
 
 pub(super) mod assemble;
 pub(super) mod lines;
 mod members;
-pub(super) mod membership;
 mod ports;
 pub(super) mod report;
 mod settings;

@@ -50,6 +50,8 @@ settings! {
     reachability_check: bool = plain("multiAddress.reachabilityCheckEnabled"),
     /// How long that is tried.
     reachability_check_timeout: Duration = millis("multiAddress.reachabilityCheckTimeoutMs"),
+    /// Whether a leader sends small packets at once.
+    leader_nodelay: bool = plain("leader.nodelay"),
     /// Whether a learner sends small packets at once.
     follower_nodelay: bool = plain("follower.nodelay"),
     /// How long opening a connection to an election port may take; nothing is for ever.
@@ -70,6 +72,12 @@ settings! {
     observer_reconnect_delay: Duration = millis("observer.reconnectDelayMs"),
     /// How long an observer waits before it takes part in an election.
     observer_election_delay: Duration = millis("observer.election.DelayMs"),
+    /// How many learners are sent a snapshot at a time.
+    max_concurrent_snap_syncs: u32 = plain("leader.maxConcurrentSnapSyncs"),
+    /// How many learners are sent missing transactions at a time.
+    max_concurrent_diff_syncs: u32 = plain("leader.maxConcurrentDiffSyncs"),
+    /// How many transactions are kept in memory for learners that fell behind.
+    commit_log_count: u32 = plain("commitLogCount"),
     /// How long clients stay connected while the server has no leader; `syncLimit` where nothing is
     /// set.
     leaderless: Duration = millis_or_sync("ringkeeper.leaderlessMs"),

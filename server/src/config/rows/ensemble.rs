@@ -4,12 +4,8 @@ use super::super::table::Disposition::{Honoured, NoMeaning, NotYet, Refused};
 use super::super::table::{Kind, Row, Topic};
 use super::{INT_MAX, LONG_MAX, PORT, count, millis, ticks};
 
-pub(super) const TOPIC: Topic = Topic {
-    title: "Ensemble",
-    about: "Several servers as one service. In this release a server can be an observer of an \
-            ensemble; it cannot vote yet.",
-    rows: ROWS,
-};
+pub(super) const TOPIC: Topic =
+    Topic { title: "Ensemble", about: "Several servers as one service.", rows: ROWS };
 
 const ALONE: &str = "it is between servers, and this release runs one server on its own";
 const NEEDLESS: &str = "alone, a server does not need it, and a default keeps the file short";
@@ -24,7 +20,10 @@ const NO_ORACLE: &str = "a majority decides here, and no oracle; remove it and l
                          that vote";
 const NEVER_BLOCKS: &str = "connections between servers never hold up a thread here";
 const KEEPS_LOG: &str = "an observer always keeps a log and snapshots here";
-const NO_LEADER: &str = "it is for a leader, and in this release no server of an ensemble leads";
+const FROM_LOG: &str = "a learner is sent what it lacks from the log wherever that reaches back";
+const INIT_LIMIT: &str = "a new leader waits for the others for initLimit";
+const SOONER: &str = "a vote that was lost is sent again soon";
+const WINDOW: &str = "no more than 32 MiB of them are kept either, and sharing them costs nothing";
 const NO_STEPS: &str = "there is no chain of processors here that a request could leave out";
 
 const ROWS: &[Row] = &[
@@ -146,12 +145,12 @@ const ROWS: &[Row] = &[
         .doc("How many threads authenticate servers to each other."),
     Row::property("leaderServes", Kind::YesNo, "yes")
         .no_meaning("one server on its own has to serve the clients")
-        .in_ensemble(NoMeaning(NO_LEADER))
+        .in_ensemble(Honoured)
         .doc("Whether the leader takes clients."),
     Row::property("leader.nodelay", Kind::Switch, "true")
         .properties(&["leader.nodelay"])
         .no_meaning(ALONE)
-        .in_ensemble(NoMeaning(NO_LEADER))
+        .in_ensemble(Honoured)
         .doc("Whether the leader sends small packets at once."),
     Row::property("follower.nodelay", Kind::Switch, "true")
         .properties(&["follower.nodelay"])
@@ -180,24 +179,25 @@ const ROWS: &[Row] = &[
         .no_meaning(ALONE)
         .in_ensemble(Honoured)
         .doc("How soon a vote is sent again at first."),
-    Row::property("fastleader.maxNotificationInterval", millis(1, INT_MAX), "60000")
+    Row::property("fastleader.maxNotificationInterval", millis(1, INT_MAX), "2000")
+        .apache("60000", SOONER)
         .no_meaning(ALONE)
         .in_ensemble(Honoured)
         .doc("How late a vote is sent again at last."),
     Row::property("leader.maxTimeToWaitForEpoch", millis(-1, INT_MAX), "-1")
         .aliases(&["maxTimeToWaitForEpoch"])
         .no_meaning(ALONE)
-        .in_ensemble(NoMeaning(NO_LEADER))
+        .in_ensemble(NotYet(INIT_LIMIT))
         .doc("How long a new leader waits for the others to agree on its epoch."),
     Row::property("leader.maxConcurrentSnapSyncs", count(1, INT_MAX), "10")
         .aliases(&["maxConcurrentSnapSyncs"])
         .no_meaning(ALONE)
-        .in_ensemble(NoMeaning(NO_LEADER))
+        .in_ensemble(Honoured)
         .doc("How many followers are sent a snapshot at a time."),
     Row::property("leader.maxConcurrentDiffSyncs", count(1, INT_MAX), "100")
         .aliases(&["maxConcurrentDiffSyncs"])
         .no_meaning(ALONE)
-        .in_ensemble(NoMeaning(NO_LEADER))
+        .in_ensemble(Honoured)
         .doc("How many followers are sent missing writes at a time."),
     Row::property("leader.closeSocketAsync", Kind::Switch, "false")
         .properties(&["zookeeper.leader.closeSocketAsync", "leader.closeSocketAsync"])
@@ -249,16 +249,17 @@ const ROWS: &[Row] = &[
             "How long clients stay connected while the server has no leader: reads go on and \
              writes wait; 0 means syncLimit.",
         ),
-    Row::property("commitLogCount", count(0, INT_MAX), "500")
+    Row::property("commitLogCount", count(0, INT_MAX), "1048576")
+        .apache("500", WINDOW)
         .no_meaning(ALONE)
-        .in_ensemble(NoMeaning(NO_LEADER))
+        .in_ensemble(Honoured)
         .doc("How many writes are kept in memory for followers that fell behind."),
     Row::property("snapshotSizeFactor", Kind::Decimal { min: -1.0, max: 1000.0 }, "0.33")
         .no_meaning(ALONE)
-        .in_ensemble(NoMeaning(NO_LEADER))
+        .in_ensemble(NotYet(FROM_LOG))
         .doc("How much log, compared with a snapshot, a follower may be sent instead of one."),
     Row::property("forceSnapshotSync", Kind::Switch, "false")
         .no_meaning(ALONE)
-        .in_ensemble(NoMeaning(NO_LEADER))
+        .in_ensemble(NotYet(FROM_LOG))
         .doc("Whether followers are always sent a snapshot; for tests."),
 ];

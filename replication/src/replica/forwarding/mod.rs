@@ -14,6 +14,11 @@ use ringkeeper_engine::request::Origin;
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Millis, SessionId};
 
+mod kept;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::kept::{Kept, KeptRequest};
 use crate::Committed;
 use crate::plant::{Bug, is_planted};
 
@@ -71,6 +76,24 @@ pub(crate) enum NewLink {
     SameLeader,
 }
 
+/// What becomes of the answers of syncs that a transaction stands in for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DueSyncs {
+    /// They come over the same link.
+    Come,
+    /// They were lost with their link.
+    AreLost,
+}
+
+/// What is put back by [`Forwarding::put_in_front`].
+#[derive(Debug)]
+pub(crate) enum TakenSync {
+    /// A sync, with the packet for the next leader.
+    Sync(Origin, Box<[u8]>),
+    /// What waits behind the sync before it.
+    Behind(Committed),
+}
+
 /// The leader has answered something else than what was due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct OutOfOrder;
@@ -82,8 +105,9 @@ pub(crate) type Answered = (Forwarded, Vec<Committed>);
 #[derive(Default)]
 pub(crate) struct Forwarding {
     sessions: BTreeMap<SessionId, VecDeque<Waiting>>,
-    /// The sessions whose SYNC is due, in order.
-    syncs: VecDeque<SessionId>,
+    /// The sessions whose SYNC is due, in order; `None` where a later transaction of the session
+    /// has stood in for it.
+    syncs: VecDeque<Option<SessionId>>,
     revalidations: BTreeMap<SessionId, VecDeque<Revalidation>>,
     next_number: u64,
     len: usize,
@@ -112,7 +136,7 @@ impl Forwarding {
     ) {
         let (number, packet) = (self.number(now), packet.into());
         if awaited == Awaited::Synced {
-            self.syncs.push_back(session);
+            self.syncs.push_back(Some(session));
         }
         let forwarded = Forwarded { origin, awaited, number, packet };
         self.sessions.entry(session).or_default().push_back(Waiting::Forwarded(forwarded));
@@ -151,10 +175,13 @@ impl Forwarding {
         }
     }
 
-    /// The syncs whose answers were lost with a link, and that come before the request which a
-    /// transaction answers: the leader has ordered that request later, so everything that they
-    /// wait for is learned by now. Requests before it that are no syncs are out of order.
-    pub(crate) fn answered_before(&mut self, txn: &Txn) -> Vec<Answered> {
+    /// The syncs that come before the request which a transaction answers, and whose answers have
+    /// not come: the leader has ordered that request later, so everything that they wait for is
+    /// learned by now, and the commit of the transaction says that the leader led. A leader sends
+    /// the transaction before the SYNC where it has to find out whether it leads, and the SYNC of a
+    /// link that is lost does not come at all. Requests before it that are no syncs are out of
+    /// order.
+    pub(crate) fn answered_before(&mut self, txn: &Txn, syncs: DueSyncs) -> Vec<Answered> {
         let mut all = Vec::new();
         while self.position(txn).is_some_and(|position| position > 0) {
             let waiting = self.sessions.get(&txn.session).and_then(VecDeque::front);
@@ -162,8 +189,12 @@ impl Forwarding {
             else {
                 break;
             };
-            let first = self.syncs.iter().position(|session| *session == txn.session);
-            self.syncs.remove(first.expect("every sync is in the list"));
+            let first = self.syncs.iter().position(|session| *session == Some(txn.session));
+            let first = first.expect("every sync is in the list");
+            match syncs {
+                DueSyncs::Come => self.syncs[first] = None,
+                DueSyncs::AreLost => drop(self.syncs.remove(first)),
+            }
             all.extend(self.pop(txn.session));
         }
         all
@@ -187,15 +218,18 @@ impl Forwarding {
         })
     }
 
-    /// The leader has answered the oldest sync.
-    pub(crate) fn synced(&mut self) -> Result<Answered, OutOfOrder> {
-        let session = self.syncs.front().copied().ok_or(OutOfOrder)?;
+    /// The leader has answered the oldest sync. None where a transaction has stood in for it.
+    pub(crate) fn synced(&mut self) -> Result<Option<Answered>, OutOfOrder> {
+        let Some(session) = *self.syncs.front().ok_or(OutOfOrder)? else {
+            self.syncs.pop_front();
+            return Ok(None);
+        };
         match self.sessions.get(&session).and_then(VecDeque::front) {
             Some(Waiting::Forwarded(Forwarded { awaited: Awaited::Synced, .. })) => {}
             _ => return Err(OutOfOrder),
         }
         self.syncs.pop_front();
-        self.pop(session).ok_or(OutOfOrder)
+        self.pop(session).ok_or(OutOfOrder).map(Some)
     }
 
     /// The leader has said whether a session lives.
@@ -223,20 +257,78 @@ impl Forwarding {
             NewLink::OtherLeader => Vec::new(),
             NewLink::SameLeader => self.give_up_writes(),
         };
-        let mut packets: Vec<(u64, &[u8], Option<SessionId>)> = Vec::with_capacity(self.len);
-        for (session, waiting) in &self.sessions {
-            for waiting in waiting {
-                let Waiting::Forwarded(forwarded) = waiting else { continue };
-                let sync = (forwarded.awaited == Awaited::Synced).then_some(*session);
-                packets.push((forwarded.number, &forwarded.packet, sync));
+        let mut packets: Vec<(u64, &[u8])> = Vec::with_capacity(self.len);
+        for waiting in self.sessions.values().flatten() {
+            if let Waiting::Forwarded(forwarded) = waiting {
+                packets.push((forwarded.number, &forwarded.packet));
             }
         }
         let revalidations = self.revalidations.values().flatten();
-        packets.extend(revalidations.map(|waiting| (waiting.number, &*waiting.packet, None)));
-        packets.sort_unstable_by_key(|(number, ..)| *number);
-        packets.iter().for_each(|(_, packet, _)| out.extend_from_slice(packet));
-        self.syncs = packets.into_iter().filter_map(|(.., sync)| sync).collect();
+        packets.extend(revalidations.map(|waiting| (waiting.number, &*waiting.packet)));
+        packets.sort_unstable_by_key(|(number, _)| *number);
+        packets.iter().for_each(|(_, packet)| out.extend_from_slice(packet));
+        self.list_syncs();
         given_up
+    }
+
+    /// Puts syncs, and what waits behind them alone, in front of everything that waits: they were
+    /// in the order of a leader that leads no more.
+    pub(crate) fn put_in_front(&mut self, syncs: Vec<(SessionId, TakenSync)>, now: Millis) {
+        if syncs.is_empty() {
+            return;
+        }
+        self.since.get_or_insert(now);
+        self.len += syncs.len();
+        let count = syncs.len() as u64;
+        for waiting in self.sessions.values_mut().flatten() {
+            if let Waiting::Forwarded(forwarded) = waiting {
+                forwarded.number += count;
+            }
+        }
+        self.revalidations.values_mut().flatten().for_each(|waiting| waiting.number += count);
+        self.next_number += count;
+        for (index, (session, taken)) in syncs.into_iter().enumerate().rev() {
+            let waiting = match taken {
+                TakenSync::Sync(origin, packet) => {
+                    let (awaited, number) = (Awaited::Synced, index as u64 + 1);
+                    Waiting::Forwarded(Forwarded { origin, awaited, number, packet })
+                }
+                TakenSync::Behind(local) => Waiting::Local(local),
+            };
+            self.sessions.entry(session).or_default().push_front(waiting);
+        }
+        self.list_syncs();
+    }
+
+    /// Makes the list of the syncs of what waits.
+    fn list_syncs(&mut self) {
+        let mut syncs = Vec::new();
+        for (session, waiting) in &self.sessions {
+            for waiting in waiting {
+                if let Waiting::Forwarded(forwarded) = waiting
+                    && forwarded.awaited == Awaited::Synced
+                {
+                    syncs.push((forwarded.number, Some(*session)));
+                }
+            }
+        }
+        syncs.sort_unstable_by_key(|(number, _)| *number);
+        self.syncs = syncs.into_iter().map(|(_, session)| session).collect();
+    }
+
+    /// Gives up what these sessions wait for: an earlier write of theirs will never take effect.
+    pub(crate) fn give_up_sessions(&mut self, sessions: &[SessionId]) -> Vec<GivenUp> {
+        let mut all = Vec::new();
+        if sessions.is_empty() {
+            return all;
+        }
+        for session in sessions {
+            let waiting = self.sessions.remove(session).unwrap_or_default();
+            all.extend(waiting.into_iter().map(GivenUp::of));
+        }
+        self.ended(all.len());
+        self.list_syncs();
+        all
     }
 
     /// Gives up the sessions with a write.
@@ -327,152 +419,12 @@ impl GivenUp {
 /// whatever has its number.
 fn answers(txn: &Txn, awaited: Awaited) -> bool {
     match (&txn.body, awaited) {
-        (TxnBody::CreateSession { .. }, Awaited::Opened(_)) => true,
+        (TxnBody::CreateSession { .. } | TxnBody::Error(_), Awaited::Opened(_)) => true,
         (TxnBody::CreateSession { .. }, _) | (_, Awaited::Opened(_) | Awaited::Synced) => false,
         (TxnBody::CloseSession { .. }, Awaited::Closed(cxid)) => txn.cxid == cxid,
         (TxnBody::CloseSession { .. }, Awaited::Written(..)) => false,
         (TxnBody::Error(_), Awaited::Closed(cxid)) => txn.cxid == cxid,
         (_, Awaited::Closed(_)) => false,
         (_, Awaited::Written(cxid, _)) => txn.cxid == cxid,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ringkeeper_engine::Zxid;
-    use ringkeeper_engine::request::Outcome;
-    use ringkeeper_engine::watch::ConnId;
-
-    use super::*;
-
-    const A: SessionId = SessionId(0xa);
-    const B: SessionId = SessionId(0xb);
-
-    fn origin(conn: u32) -> Origin {
-        Origin { shard: 0, conn: ConnId(conn) }
-    }
-
-    fn txn(session: SessionId, cxid: i32, body: TxnBody) -> Txn {
-        Txn { session, cxid, zxid: Zxid(1), time: Millis(0), body }
-    }
-
-    fn check(session: SessionId, cxid: i32) -> Txn {
-        txn(session, cxid, TxnBody::Check { path: "/".into(), version: 0 })
-    }
-
-    fn forward(all: &mut Forwarding, session: SessionId, awaited: Awaited) {
-        let packet = [all.next_number as u8];
-        all.forward(session, (origin(session.0 as u32), awaited), &packet, Millis(5));
-    }
-
-    fn read(all: &mut Forwarding, session: SessionId) -> bool {
-        all.behind(session, Committed::Answer(origin(9), Outcome::Synced)).is_none()
-    }
-
-    #[test]
-    fn answer_of_a_request_releases_what_waits_behind_it_alone() {
-        let mut all = Forwarding::default();
-        forward(&mut all, A, Awaited::Written(1, ReplyShape::Empty));
-        assert!(read(&mut all, A) && read(&mut all, A) && !read(&mut all, B));
-        forward(&mut all, A, Awaited::Written(2, ReplyShape::Empty));
-        assert!(read(&mut all, A));
-        assert!(all.answered_by(&check(B, 1)).is_ok_and(|found| found.is_none()));
-        let (first, behind) = all.answered_by(&check(A, 1)).unwrap().unwrap();
-        assert_eq!(
-            (first.awaited, behind.len(), all.len()),
-            (Awaited::Written(1, ReplyShape::Empty), 2, 2)
-        );
-        assert_eq!(all.since(), Some(Millis(5)));
-        let (second, behind) = all.answered_by(&check(A, 2)).unwrap().unwrap();
-        assert_eq!((second.origin, behind.len(), all.len()), (origin(0xa), 1, 0));
-        assert_eq!(all.since(), None);
-        assert!(!read(&mut all, A));
-    }
-
-    #[test]
-    fn answer_to_a_later_request_is_out_of_order() {
-        let mut all = Forwarding::default();
-        forward(&mut all, A, Awaited::Written(1, ReplyShape::Empty));
-        forward(&mut all, A, Awaited::Written(2, ReplyShape::Empty));
-        assert_eq!(all.answered_by(&check(A, 2)).map(|_| ()), Err(OutOfOrder));
-        forward(&mut all, A, Awaited::Synced);
-        assert_eq!(all.synced().map(|_| ()), Err(OutOfOrder));
-        assert_eq!(all.revalidated(A).map(|_| ()), Err(OutOfOrder));
-    }
-
-    #[test]
-    fn transaction_of_another_kind_than_the_request_is_no_answer() {
-        let mut all = Forwarding::default();
-        let created = ReplyShape::PathAndStat;
-        forward(&mut all, A, Awaited::Written(1, created));
-        assert_eq!(all.answered_by(&check(A, 1)).map(|_| ()), Err(OutOfOrder));
-        let refused = txn(A, 1, TxnBody::Error(ringkeeper_engine::Code::NoNode));
-        assert!(all.answered_by(&refused).is_ok_and(|found| found.is_some()));
-    }
-
-    #[test]
-    fn session_with_a_write_is_given_up_when_the_same_leader_is_followed_again() {
-        let mut all = Forwarding::default();
-        forward(&mut all, A, Awaited::Synced);
-        assert!(all.resend(NewLink::SameLeader, &mut Vec::new()).is_empty());
-        forward(&mut all, B, Awaited::Written(1, ReplyShape::Empty));
-        assert!(read(&mut all, B));
-        let mut out = Vec::new();
-        assert!(all.resend(NewLink::OtherLeader, &mut out).is_empty());
-        assert_eq!(out, [0, 1], "a leader that has not got it gets it");
-        forward(&mut all, B, Awaited::Synced);
-        out.clear();
-        assert_eq!(all.resend(NewLink::SameLeader, &mut out).len(), 3);
-        assert_eq!((out, all.len()), (vec![0], 1));
-    }
-
-    #[test]
-    fn lost_answer_of_a_sync_is_implied_by_a_later_write() {
-        let mut all = Forwarding::default();
-        forward(&mut all, B, Awaited::Synced);
-        forward(&mut all, A, Awaited::Synced);
-        assert!(read(&mut all, A));
-        forward(&mut all, A, Awaited::Written(3, ReplyShape::Empty));
-        assert!(all.answered_before(&check(A, 2)).is_empty());
-        let [(sync, behind)] = &all.answered_before(&check(A, 3))[..] else { panic!("it is one") };
-        assert_eq!((sync.origin, behind.len()), (origin(0xa), 1));
-        assert!(all.answered_by(&check(A, 3)).is_ok_and(|found| found.is_some()));
-        assert_eq!(all.synced().map(|(sync, _)| sync.origin), Ok(origin(0xb)));
-        forward(&mut all, A, Awaited::Written(4, ReplyShape::Empty));
-        forward(&mut all, A, Awaited::Written(5, ReplyShape::Empty));
-        assert!(all.answered_before(&check(A, 5)).is_empty(), "a write is not implied");
-    }
-
-    #[test]
-    fn end_of_a_session_by_the_leader_answers_no_request() {
-        let mut all = Forwarding::default();
-        forward(&mut all, A, Awaited::Written(0, ReplyShape::Empty));
-        let ended = txn(A, 0, TxnBody::CloseSession { paths: Vec::new() });
-        assert!(all.answered_by(&ended).is_ok_and(|found| found.is_none()));
-        forward(&mut all, B, Awaited::Closed(3));
-        let closed = txn(B, 3, TxnBody::CloseSession { paths: Vec::new() });
-        assert!(all.answered_by(&closed).is_ok_and(|found| found.is_some()));
-    }
-
-    #[test]
-    fn resent_requests_keep_their_order_and_syncs_with_them() {
-        let mut all = Forwarding::default();
-        forward(&mut all, B, Awaited::Synced);
-        forward(&mut all, A, Awaited::Written(1, ReplyShape::Empty));
-        all.revalidate(B, (origin(3), 4_000), &[2], Millis(7));
-        forward(&mut all, A, Awaited::Synced);
-        forward(&mut all, B, Awaited::Written(4, ReplyShape::Empty));
-        let mut out = Vec::new();
-        assert!(all.resend(NewLink::OtherLeader, &mut out).is_empty());
-        assert_eq!(out, [0, 1, 2, 3, 4]);
-        assert_eq!(all.synced().unwrap().0.origin, origin(0xb));
-        assert!(all.answered_by(&check(A, 1)).unwrap().is_some());
-        out.clear();
-        assert!(all.resend(NewLink::OtherLeader, &mut out).is_empty());
-        assert_eq!(out, [2, 3, 4]);
-        assert_eq!(all.synced().unwrap().0.origin, origin(0xa));
-        assert_eq!(all.revalidated(B).unwrap().timeout_ms, 4_000);
-        assert_eq!(all.give_up().len(), 1);
-        assert_eq!((all.len(), all.since()), (0, None));
     }
 }

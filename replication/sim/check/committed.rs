@@ -1,0 +1,78 @@
+//! Is there one committed history, which only grows? What any member applies, once it knows what is
+//! committed, is at the same place the same for all; a majority of the voters holds it on the disk
+//! when it is applied for the first time; and every later leader has all of it.
+
+use ringkeeper_engine::Zxid;
+use ringkeeper_engine::database::{Database, Interest};
+use ringkeeper_engine::txn::Txn;
+
+use super::super::server::empty_database;
+
+/// What is committed, as far as any member has applied it.
+pub(crate) struct CommittedHistory {
+    txns: Vec<Txn>,
+    /// Digests of the state behind each.
+    digests: Vec<u64>,
+    db: Database,
+}
+
+/// How far a member was compared.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct ComparedUpto {
+    txns: usize,
+}
+
+impl CommittedHistory {
+    /// Nothing.
+    pub(crate) fn new() -> CommittedHistory {
+        CommittedHistory { txns: Vec::new(), digests: Vec::new(), db: empty_database() }
+    }
+
+    /// All of it.
+    pub(crate) fn txns(&self) -> &[Txn] {
+        &self.txns
+    }
+
+    /// Where it ends.
+    pub(crate) fn last(&self) -> Zxid {
+        self.db.applied()
+    }
+
+    /// The state that it makes.
+    pub(crate) fn db(&self) -> &Database {
+        &self.db
+    }
+
+    /// A member has applied this, and knows that it is committed. `is_held` says whether a majority
+    /// of the voters has a transaction on the disk.
+    pub(crate) fn applied(
+        &mut self,
+        history: &[Txn],
+        compared: &mut ComparedUpto,
+        is_held: impl Fn(Zxid) -> bool,
+    ) {
+        for (at, txn) in history.iter().enumerate().skip(compared.txns) {
+            if let Some(committed) = self.txns.get(at) {
+                assert_eq!(txn, committed, "members have applied different transactions");
+                continue;
+            }
+            assert!(is_held(txn.zxid), "{} is applied, and no majority holds it", txn.zxid);
+            self.db.apply(txn, Interest::None);
+            self.txns.push(txn.clone());
+            self.digests.push(self.db.tree.digest());
+        }
+        compared.txns = compared.txns.max(history.len());
+    }
+
+    /// A member's state behind this history is that of all.
+    pub(crate) fn check_state(&self, history: &[Txn], db: &Database) {
+        let Some(at) = history.len().checked_sub(1) else { return };
+        assert_eq!(db.tree.digest(), self.digests[at], "the digest at {}", db.applied());
+    }
+
+    /// A leader begins with this history.
+    pub(crate) fn check_leader(&self, history: &[Txn]) {
+        assert!(history.len() >= self.txns.len(), "a leader lacks what is committed");
+        assert!(history.starts_with(&self.txns), "a leader has something else than is committed");
+    }
+}

@@ -1,0 +1,40 @@
+//! Does no session expire before a full timeout? Counted from when its leader last heard of its
+//! client, over a connection of its own or from another member, and at least from when it began to
+//! lead.
+
+use std::collections::BTreeMap;
+
+use ringkeeper_engine::txn::{Txn, TxnBody};
+use ringkeeper_engine::{Millis, SessionId};
+
+/// When one leader has heard of sessions.
+#[derive(Debug)]
+pub(crate) struct HeardSessions {
+    armed: Millis,
+    heard: BTreeMap<SessionId, Millis>,
+}
+
+impl HeardSessions {
+    /// It leads from now on.
+    pub(crate) fn new(now: Millis) -> HeardSessions {
+        HeardSessions { armed: now, heard: BTreeMap::new() }
+    }
+
+    /// It has heard of a session's client.
+    pub(crate) fn heard(&mut self, session: SessionId, now: Millis) {
+        self.heard.insert(session, now);
+    }
+
+    /// It orders a transaction. What no client has requested, and ends a session, is its expiry.
+    pub(crate) fn ordered(&mut self, txn: &Txn, timeout_ms: impl Fn() -> i32, now: Millis) -> bool {
+        let (session, is_close) = (txn.session, matches!(txn.body, TxnBody::CloseSession { .. }));
+        if !is_close || txn.cxid != 0 {
+            self.heard(session, now);
+            return false;
+        }
+        let since = self.heard.get(&session).map_or(self.armed, |heard| self.armed.max(*heard));
+        let (silent_ms, timeout_ms) = (now.0 - since.0, i64::from(timeout_ms()));
+        assert!(silent_ms >= timeout_ms, "{session} expires after {silent_ms} of {timeout_ms} ms");
+        true
+    }
+}

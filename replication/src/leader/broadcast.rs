@@ -1,0 +1,198 @@
+//! Broadcast: proposals, commits, answers; pings, and who is still there.
+
+use std::sync::Arc;
+
+use ringkeeper_engine::log::TxnChunk;
+use ringkeeper_engine::wire::peer::LeaderPacket;
+use ringkeeper_engine::{Millis, Zxid};
+
+use super::leadership::{LeaderPhase, Leadership};
+use super::learner_state::{LearnerPhase, LearnerState};
+use super::{
+    Acknowledgement, CommitForm, LearnerEnd, LinkId, StepDown, ToLearners, commits, informs,
+    proposals,
+};
+use crate::SessionLife;
+use crate::learner::LearnerKind;
+
+impl Leadership {
+    /// The next transactions are on their way to the log: they leave for the followers.
+    pub(super) fn proposed(&mut self, chunk: TxnChunk) {
+        assert!(self.is_established(), "{} is proposed before a quorum follows", chunk.first);
+        assert_eq!(chunk.first.epoch(), self.epoch, "a proposal of another epoch");
+        let last = chunk.last;
+        let is_sent = |state: &LearnerState| state.is_live() && state.kind == LearnerKind::Follower;
+        if self.links.values().any(is_sent) {
+            let bytes: Arc<[u8]> = proposals(&chunk, 0).into();
+            for state in self.links.values_mut().filter(|state| is_sent(state)) {
+                state.out.shared(bytes.clone());
+                state.sent = last;
+            }
+            self.drop_slow();
+        }
+        self.pending_bytes += chunk.bytes.len();
+        self.pending.push_back(chunk.clone());
+        self.window.push(chunk);
+    }
+
+    pub(super) fn on_answer(&mut self, answer: ToLearners) {
+        match answer {
+            ToLearners::Committed(upto) => self.commit(upto),
+            ToLearners::Synced(link) => {
+                if let Some(state) = self.links.get_mut(&link) {
+                    state.send(&LeaderPacket::Sync);
+                }
+            }
+            ToLearners::Revalidated(link, session, life) => {
+                let valid = life == SessionLife::Lives;
+                if let Some(state) = self.links.get_mut(&link) {
+                    state.send(&LeaderPacket::Revalidate { session, valid });
+                }
+            }
+            ToLearners::Confirm(number) => {
+                self.begin_round();
+                self.confirming = Some((number, self.round));
+                self.confirm();
+            }
+        }
+    }
+
+    /// Followers have the proposals and hear of the commits; observers get both in one.
+    fn commit(&mut self, upto: Zxid) {
+        if upto <= self.committed {
+            return;
+        }
+        assert!(upto <= self.window.last(), "{upto} was never proposed");
+        let after = std::mem::replace(&mut self.committed, upto);
+        let mut commit_all: Option<Arc<[u8]>> = None;
+        let mut inform_all = None;
+        for state in self.links.values_mut().filter(|state| state.is_live()) {
+            match state.kind {
+                LearnerKind::Follower if state.is_cumulative => {
+                    state.send(&LeaderPacket::Commit { zxid: upto });
+                }
+                LearnerKind::Follower => {
+                    let bytes = commit_all
+                        .get_or_insert_with(|| commits(after, upto, CommitForm::Each).into());
+                    state.out.shared(bytes.clone());
+                }
+                LearnerKind::Observer => {
+                    let bytes =
+                        inform_all.get_or_insert_with(|| inform(&self.pending, after, upto));
+                    state.out.shared(bytes.clone());
+                    state.sent = upto;
+                }
+            }
+        }
+        while let Some(first) = self.pending.front()
+            && first.last <= upto
+        {
+            self.pending_bytes -= first.bytes.len();
+            self.pending.pop_front();
+        }
+        self.drop_slow();
+    }
+
+    /// A learner that does not take what it is sent has to come back and read it from the disk.
+    fn drop_slow(&mut self) {
+        let most = self.settings.limits.link_bytes_max;
+        let slow: Vec<(LinkId, usize)> = self
+            .links
+            .iter()
+            .filter(|(_, state)| state.is_live() && state.out.bytes() > most)
+            .map(|(link, state)| (*link, state.out.bytes()))
+            .collect();
+        for (link, bytes) in slow {
+            self.drop_link(link, LearnerEnd::Behind(bytes));
+        }
+    }
+}
+
+/// Who is there.
+impl Leadership {
+    /// Time passes.
+    pub fn tick(&mut self, now: Millis) {
+        self.now = now;
+        if self.phase == LeaderPhase::Ended || now < self.next_ping {
+            return;
+        }
+        self.next_ping = Millis(now.0 + (self.settings.tick_ms / 2).max(1));
+        self.drop_silent();
+        self.check_quorum();
+        if self.phase != LeaderPhase::Ended {
+            self.begin_round();
+        }
+    }
+
+    /// Milliseconds until [`Leadership::tick`] has something to do.
+    pub fn wait_ms(&self, now: Millis) -> i64 {
+        (self.next_ping.0 - now.0).max(0)
+    }
+
+    fn drop_silent(&mut self) {
+        let (init_ms, sync_ms, now) = (self.settings.init_ms, self.settings.sync_ms, self.now);
+        let is_served = |state: &LearnerState| state.phase == LearnerPhase::Serving;
+        let limit = |state: &LearnerState| if is_served(state) { sync_ms } else { init_ms };
+        let silent: Vec<(LinkId, i64)> = self
+            .links
+            .iter()
+            .map(|(link, state)| (*link, now.0 - state.heard.0, limit(state)))
+            .filter(|(_, silent_ms, limit_ms)| silent_ms >= limit_ms)
+            .map(|(link, silent_ms, _)| (link, silent_ms))
+            .collect();
+        for (link, silent_ms) in silent {
+            self.drop_link(link, LearnerEnd::Silent(silent_ms));
+        }
+    }
+
+    /// A leader without a quorum can commit nothing, and somebody else may be led by another one.
+    fn check_quorum(&mut self) {
+        let (now, sync_ms) = (self.now, self.settings.sync_ms);
+        if !self.is_established() {
+            let passed_ms = now.0 - self.began.0;
+            if passed_ms >= self.settings.init_ms {
+                self.step_down(StepDown::NotEstablished(passed_ms));
+            }
+            return;
+        }
+        if self.is_quorum(|state| state.has_history() && now.0 - state.heard.0 < sync_ms) {
+            self.quorum_heard = now;
+            return;
+        }
+        // One more tick for those whose connections have just been lost.
+        let passed_ms = now.0 - self.quorum_heard.0;
+        if passed_ms >= self.settings.tick_ms {
+            self.step_down(StepDown::QuorumLost(passed_ms));
+        }
+    }
+
+    fn begin_round(&mut self) {
+        self.round += 1;
+        // ZooKeeper's learners send back whatever zxid a ping has.
+        let zxid = Zxid(self.round);
+        for state in self.links.values_mut() {
+            if state.phase == LearnerPhase::Serving {
+                state.send(&LeaderPacket::Ping { zxid });
+            }
+        }
+    }
+
+    /// A quorum has answered the round that was begun for it.
+    pub(super) fn confirm(&mut self) {
+        if let Some((number, round)) = self.confirming
+            && self.is_quorum(|state| state.answered >= round)
+        {
+            self.confirming = None;
+            self.acks.push_back(Acknowledgement::Confirmed(number));
+        }
+    }
+}
+
+fn inform<'a>(
+    chunks: impl IntoIterator<Item = &'a TxnChunk>,
+    after: Zxid,
+    upto: Zxid,
+) -> Arc<[u8]> {
+    let parts: Vec<Vec<u8>> = chunks.into_iter().map(|chunk| informs(chunk, after, upto)).collect();
+    parts.concat().into()
+}

@@ -1,0 +1,106 @@
+//! One learner's connection as its leader has it.
+
+use ringkeeper_engine::session::ServerId;
+use ringkeeper_engine::wire::peer::{LeaderPacket, PacketDecoder, PacketLimits};
+use ringkeeper_engine::{Millis, Zxid};
+
+use super::out_queue::OutQueue;
+use crate::learner::LearnerKind;
+
+/// What a connection is waiting for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum LearnerPhase {
+    /// FOLLOWERINFO or OBSERVERINFO.
+    Connected,
+    /// The leader to have its epoch.
+    Introduced,
+    /// ACKEPOCH; LEADERINFO was sent.
+    Promising,
+    /// The leader to be sure of its epoch; its log ends here.
+    Promised(Zxid),
+    /// What it lacks, from the disk of the leader, up to here.
+    Fed(Zxid),
+    /// The ACK of NEWLEADER.
+    Synchronized,
+    /// A quorum to have the history; it has acknowledged NEWLEADER.
+    Acknowledged,
+    /// More to follow: UPTODATE was sent.
+    Serving,
+}
+
+/// One learner.
+#[derive(Debug)]
+pub(super) struct LearnerState {
+    /// Its bytes that are no whole packet yet; taken while they are looked at.
+    pub(super) decoder: Option<PacketDecoder>,
+    pub(super) out: OutQueue,
+    pub(super) phase: LearnerPhase,
+    /// Who it is, once it has said so.
+    pub(super) server: Option<ServerId>,
+    pub(super) kind: LearnerKind,
+    /// It takes a commit, and gives an acknowledgement, for everything before it.
+    pub(super) is_cumulative: bool,
+    /// The epoch that it had promised when it came.
+    pub(super) promised: u32,
+    /// When it was heard of, or took bytes of what it lacks, last.
+    pub(super) heard: Millis,
+    /// The last round of pings that it has answered.
+    pub(super) answered: u64,
+    /// The last transaction that was sent to it.
+    pub(super) sent: Zxid,
+    /// The end of the history that NEWLEADER stood behind.
+    pub(super) history: Zxid,
+    /// The last transaction that it has acknowledged.
+    pub(super) acked: Zxid,
+    /// A piece of what it lacks is on its way from the disk.
+    pub(super) is_piece_requested: bool,
+    /// The feed under way is the first one, whose plan is sent to it.
+    pub(super) is_planned: bool,
+}
+
+impl LearnerState {
+    pub(super) fn new(limits: PacketLimits, now: Millis) -> LearnerState {
+        LearnerState {
+            decoder: Some(PacketDecoder::new(limits)),
+            out: OutQueue::default(),
+            phase: LearnerPhase::Connected,
+            server: None,
+            kind: LearnerKind::Observer,
+            is_cumulative: false,
+            promised: 0,
+            heard: now,
+            answered: 0,
+            sent: Zxid::ZERO,
+            history: Zxid::ZERO,
+            acked: Zxid::ZERO,
+            is_piece_requested: false,
+            is_planned: false,
+        }
+    }
+
+    pub(super) fn send(&mut self, packet: &LeaderPacket<'_>) {
+        self.out.packet(packet);
+    }
+
+    /// Whether it gets what is proposed from now on.
+    pub(super) fn is_live(&self) -> bool {
+        match self.phase {
+            LearnerPhase::Synchronized | LearnerPhase::Acknowledged | LearnerPhase::Serving => true,
+            LearnerPhase::Connected
+            | LearnerPhase::Introduced
+            | LearnerPhase::Promising
+            | LearnerPhase::Promised(_)
+            | LearnerPhase::Fed(_) => false,
+        }
+    }
+
+    /// Whether it has acknowledged the history of the epoch.
+    pub(super) fn has_history(&self) -> bool {
+        matches!(self.phase, LearnerPhase::Acknowledged | LearnerPhase::Serving)
+    }
+
+    /// The server, if it votes.
+    pub(super) fn voter(&self) -> Option<ServerId> {
+        self.server.filter(|_| self.kind == LearnerKind::Follower)
+    }
+}

@@ -1,0 +1,49 @@
+//! A learner as reports show it.
+
+use ringkeeper_engine::Zxid;
+use ringkeeper_engine::session::ServerId;
+
+use super::learner_state::{LearnerPhase, LearnerState};
+use super::{Leadership, LinkId};
+use crate::learner::LearnerKind;
+
+/// How far one learner is, for reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LearnerSummary {
+    /// Its connection.
+    pub link: LinkId,
+    /// Which server it is.
+    pub server: ServerId,
+    /// How it takes part.
+    pub kind: LearnerKind,
+    /// It serves clients with what this leader orders.
+    pub is_synced: bool,
+    /// The last transaction that was sent to it.
+    pub sent: Zxid,
+    /// The last one that it has acknowledged; zero for an observer.
+    pub acked: Zxid,
+    /// Bytes that wait for it to take them.
+    pub unsent_bytes: usize,
+    /// Milliseconds since it was heard of.
+    pub silent_ms: i64,
+}
+
+impl Leadership {
+    /// The learners that have said who they are, by their connections.
+    pub fn learners(&self) -> impl Iterator<Item = LearnerSummary> {
+        self.links.iter().filter_map(|(link, state)| self.summary(*link, state))
+    }
+
+    fn summary(&self, link: LinkId, state: &LearnerState) -> Option<LearnerSummary> {
+        Some(LearnerSummary {
+            link,
+            server: state.server?,
+            kind: state.kind,
+            is_synced: state.phase == LearnerPhase::Serving,
+            sent: state.sent,
+            acked: state.acked,
+            unsent_bytes: state.out.bytes(),
+            silent_ms: self.now.0 - state.heard.0,
+        })
+    }
+}

@@ -1,0 +1,64 @@
+//! Why a leader does not lead any more.
+
+use std::fmt;
+
+use ringkeeper_engine::Zxid;
+use ringkeeper_engine::session::ServerId;
+
+/// Why a leadership has ended. Another one may begin with the next election.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StepDown {
+    /// No quorum of the voters followed within this time, milliseconds (`initLimit`).
+    NotEstablished(i64),
+    /// No quorum was heard of within this time, milliseconds (`syncLimit`).
+    QuorumLost(i64),
+    /// A voter has a history that this server does not have. It leads, or somebody else with it.
+    Behind {
+        /// The voter.
+        voter: ServerId,
+        /// The epoch of its history.
+        epoch: u32,
+        /// Its last transaction.
+        zxid: Zxid,
+    },
+    /// A voter has promised this epoch to another leader: this one needs a later epoch.
+    Promised {
+        /// The voter.
+        voter: ServerId,
+        /// What it has promised.
+        epoch: u32,
+    },
+    /// There is no later epoch, or no zxid left in this one.
+    EpochUsedUp,
+    /// This server's own state is not the one that its log makes.
+    Diverged,
+    /// It was requested: the server stops, or its disk is full.
+    HandedOver,
+}
+
+/// One sentence for the log.
+impl fmt::Display for StepDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StepDown::NotEstablished(ms) => {
+                write!(f, "no quorum of the servers has followed within {ms} ms")
+            }
+            StepDown::QuorumLost(ms) => {
+                write!(f, "no quorum of the servers was heard of within {ms} ms")
+            }
+            StepDown::Behind { voter, epoch, zxid } => write!(
+                f,
+                "server {} has a later history, which ends with {zxid} in epoch {epoch}",
+                voter.0
+            ),
+            StepDown::Promised { voter, epoch } => write!(
+                f,
+                "server {} has promised epoch {epoch} to another leader, so a later one is needed",
+                voter.0
+            ),
+            StepDown::EpochUsedUp => f.write_str("the zxids of the epoch are used up"),
+            StepDown::Diverged => f.write_str("the state of this server does not fit its log"),
+            StepDown::HandedOver => f.write_str("leadership is handed over"),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! How a member finds out who leads.
+
+use ringkeeper_engine::Millis;
+use ringkeeper_engine::session::ServerId;
+use ringkeeper_engine::wire::peer::{BadPacket, Notification};
+
+use super::role::{Joining, Role};
+use super::{Member, MemberAction, MemberEvent};
+use crate::election::{Elected, ElectedRole, ElectionPosition};
+use crate::leader::Leadership;
+use crate::learner::{LeaderSearch, LearnerOffer};
+
+impl Member {
+    /// The election connection to a voter is open.
+    pub fn peer_opened(&mut self, peer: ServerId, now: Millis) {
+        self.now = now;
+        self.election.link_opened(peer);
+        if self.search.is_some() {
+            self.ask(peer);
+        }
+        self.after_election_input();
+    }
+
+    /// It is closed.
+    pub fn peer_closed(&mut self, peer: ServerId, now: Millis) {
+        self.now = now;
+        self.election.link_closed(peer, now);
+        self.after_election_input();
+    }
+
+    /// A notification has come from a server, one message as [`Notification::decode`] takes it. An
+    /// error means that its connection is to be closed.
+    pub fn notified(&mut self, from: ServerId, bytes: &[u8], now: Millis) -> Result<(), BadPacket> {
+        self.now = now;
+        let Some((notification, _)) = Notification::decode(bytes)? else { return Ok(()) };
+        self.election.on_notification(from, &notification, now);
+        if let Some(search) = &mut self.search
+            && let Some(found) = search.on_notification(from, &notification)
+            && self.role == Role::Looking
+        {
+            self.search = None;
+            self.found(found.leader);
+        }
+        self.after_election_input();
+        Ok(())
+    }
+
+    /// Begins to look for a leader, with what is on the disk. A server that cannot vouch for what
+    /// it has, because it has lost it or it is not what the leader has, has no vote: whoever is
+    /// chosen might lack what this server once acknowledged.
+    pub(super) fn look(&mut self) {
+        let position = self.followed.position();
+        self.role = Role::Looking;
+        self.looked = self.now;
+        self.events.push_back(MemberEvent::Looking);
+        if position.offer == LearnerOffer::Nothing {
+            self.searches += 1;
+            let voters = self.settings.leader.voters.iter().copied();
+            self.search = Some(LeaderSearch::new(voters));
+            let peers: Vec<ServerId> = self.settings.leader.voters.iter().copied().collect();
+            peers.into_iter().for_each(|peer| self.ask(peer));
+            return;
+        }
+        let epoch = position.saved.recovered(position.last).current;
+        self.election.look(ElectionPosition { epoch, zxid: position.last }, self.now);
+        self.after_election_input();
+    }
+
+    /// Asks a voter who leads.
+    fn ask(&mut self, peer: ServerId) {
+        if peer != self.settings.leader.server {
+            let mut bytes = Vec::new();
+            LeaderSearch::request(self.searches, &self.settings.leader.config).encode(&mut bytes);
+            self.actions.push_back(MemberAction::Notify(peer, bytes));
+        }
+    }
+
+    /// Takes out what the election has to say, and how it has ended.
+    pub(super) fn after_election_input(&mut self) {
+        while let Some((to, said)) = self.election.pop_notification() {
+            let mut bytes = Vec::new();
+            said.to_wire(&self.settings.leader.config).encode(&mut bytes);
+            self.actions.push_back(MemberAction::Notify(to, bytes));
+        }
+        if let Some(elected) = self.election.take_elected()
+            && self.role == Role::Looking
+        {
+            self.on_elected(elected);
+        }
+    }
+
+    fn on_elected(&mut self, elected: Elected) {
+        if !self.followed.can_connect() {
+            // The state has turned out not to be the one that the log makes.
+            return self.rest(0);
+        }
+        match elected.role {
+            ElectedRole::Follow(leader) => self.found(leader),
+            ElectedRole::Lead => {
+                let election_ms = self.now.0 - self.looked.0;
+                let round = elected.round;
+                self.events.push_back(MemberEvent::Elected { round, election_ms });
+                self.lead();
+            }
+        }
+    }
+
+    fn found(&mut self, leader: ServerId) {
+        let election_ms = self.now.0 - self.looked.0;
+        self.events.push_back(MemberEvent::Found { leader, election_ms });
+        self.close_early();
+        let next = Some(self.now);
+        self.role = Role::Joining(Joining { leader, failed: 0, next });
+    }
+
+    fn lead(&mut self) {
+        let position = self.followed.position();
+        let mut leadership = Leadership::new(self.settings.leader.clone(), position, self.now);
+        for (link, _) in std::mem::take(&mut self.early) {
+            leadership.opened(link, self.now);
+        }
+        self.leadership = Some(Box::new(leadership));
+        self.led = self.now;
+        self.role = Role::Leading;
+    }
+
+    pub(super) fn close_early(&mut self) {
+        for (link, _) in std::mem::take(&mut self.early) {
+            self.actions.push_back(MemberAction::Close(link));
+        }
+    }
+}

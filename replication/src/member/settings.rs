@@ -1,0 +1,15 @@
+//! How a member takes part.
+
+use crate::leader::LeaderSettings;
+use crate::learner::FollowLimits;
+
+/// How a voting member takes part in its ensemble.
+#[derive(Clone, Debug)]
+pub struct MemberSettings {
+    /// How it leads, and who the members are.
+    pub leader: LeaderSettings,
+    /// What it keeps of a leader in memory.
+    pub follow: FollowLimits,
+    /// How long the election waits.
+    pub election: crate::election::ElectionSettings,
+}

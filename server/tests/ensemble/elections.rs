@@ -1,0 +1,54 @@
+//! Three servers choose a leader, and what is written through any of them is at all of them.
+
+use ringkeeper_engine::client::CreateMode;
+
+use crate::three::Three;
+
+#[test]
+fn servers_of_three_files_choose_a_leader_and_each_serves_what_the_others_wrote() {
+    let three = Three::start(&[]);
+    let leader = three.wait_leader();
+    for id in [1, 2, 3] {
+        let mut client = three.connect(id);
+        client.create(&format!("/by{id}"), &[id]).unwrap();
+        client.close().unwrap();
+    }
+    for id in [1, 2, 3] {
+        three.see(&format!("/by{id}"), &[id]);
+    }
+    for id in [1, 2, 3] {
+        let mode = if id == leader { "leader" } else { "follower" };
+        let srvr = three.server(id).word("srvr");
+        assert!(srvr.contains(&format!("\nMode: {mode}\n")), "{srvr}");
+        let mntr = three.server(id).word("mntr");
+        assert!(mntr.contains(&format!("\nzk_server_state\t{mode}\n")), "{mntr}");
+        assert!(mntr.contains("\nzk_quorum_size\t3\n"), "{mntr}");
+        let leads = mntr.contains("\nzk_synced_followers\t2\n");
+        assert_eq!(leads, id == leader, "{mntr}");
+    }
+    // Clients see the members that the files list.
+    let mut client = three.connect(leader);
+    let config = client.get("/zookeeper/config").unwrap().0.unwrap();
+    let config = String::from_utf8(config).unwrap();
+    assert!(config.contains("server.3=") && config.ends_with("version=0"), "{config}");
+    for other in three.others(leader) {
+        three.see("/zookeeper/config", config.as_bytes());
+        assert_eq!(three.role(other).number("leader"), Some(leader.into()));
+    }
+}
+
+/// A session belongs to the ensemble: its ephemeral nodes are seen everywhere, and go with it.
+#[test]
+fn ephemeral_node_of_a_session_at_a_follower_goes_with_its_session() {
+    let three = Three::start(&[]);
+    let leader = three.wait_leader();
+    let [one, other] = three.others(leader)[..] else { panic!("there are two") };
+    let mut client = three.connect(one);
+    client.create_mode("/mine", b"", CreateMode::Ephemeral).unwrap();
+    let mut watching = three.connect(other);
+    watching.sync("/mine").unwrap();
+    assert!(watching.exists("/mine").unwrap().is_some());
+    client.close().unwrap();
+    watching.sync("/mine").unwrap();
+    assert!(watching.exists("/mine").unwrap().is_none());
+}
