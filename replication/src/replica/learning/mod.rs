@@ -3,6 +3,7 @@
 
 mod state;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ringkeeper_engine::database::Database;
@@ -76,10 +77,14 @@ impl Learning {
 
     /// Gives away the sessions, and what waits for a leader: this server is it. Nobody asks it any
     /// more whose clients are connected here.
-    pub(super) fn give_up_role(&mut self, out: &mut Outputs) -> (SessionTable, Forwarding) {
+    pub(super) fn give_up_role(
+        &mut self,
+        out: &mut Outputs,
+    ) -> (SessionTable, BTreeSet<SessionId>, Forwarding) {
         let attached = self.state.attached_sessions();
-        out.sessions.extend(attached.into_iter().map(SessionAttachment::Ended));
-        self.state.give_up_role()
+        out.sessions.extend(attached.iter().copied().map(SessionAttachment::Ended));
+        let (sessions, forwarding) = self.state.give_up_role();
+        (sessions, attached, forwarding)
     }
 
     /// Whether everything that was learned is committed and on the disk, and ends here.
