@@ -139,8 +139,8 @@ impl SessionTable {
         }
     }
 
-    /// Gives up the owner of a session if that is a connection which is gone. A connection that ends
-    /// says nothing of it, because its client may come back.
+    /// Gives up the owner of a session if that is a connection which is gone. A connection that
+    /// ends says nothing of it, because its client may come back.
     pub fn disown_gone(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(id)
             && let Some(Owner::Connection(_)) = session.owner

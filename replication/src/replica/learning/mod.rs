@@ -22,7 +22,8 @@ use super::forwarding::{Awaited, Forwarded, Forwarding, GivenUp, OutOfOrder};
 use super::leading::Leading;
 use super::serving::connection_of;
 use crate::plant::{Bug, is_planted};
-use crate::step::{LeaderEvent, LeaderFault, SessionAttachment, SessionLife};
+use crate::session_life::SessionLife;
+use crate::step::{LeaderEvent, LeaderFault, SessionAttachment};
 use crate::{Committed, Input, Outputs, Proposal};
 
 /// How a server has a leader.
