@@ -52,3 +52,23 @@ fn ephemeral_node_of_a_session_at_a_follower_goes_with_its_session() {
     watching.sync("/mine").unwrap();
     assert!(watching.exists("/mine").unwrap().is_none());
 }
+
+/// It has no vote, takes what they decide, and sends its clients' writes to the leader.
+#[test]
+fn observer_of_three_serves_what_they_write_and_is_none_of_their_quorum() {
+    let mut three = Three::start_with_observer();
+    let leader = three.wait_leader();
+    let mut client = three.connect(4);
+    client.create("/n", b"1").unwrap();
+    three.see("/n", b"1");
+    let mntr = three.server(leader).word("mntr");
+    for line in ["zk_quorum_size\t3", "zk_synced_followers\t2", "zk_synced_observers\t1"] {
+        assert!(mntr.contains(&format!("\n{line}\n")), "{line} {mntr}");
+    }
+    assert!(three.server(4).word("srvr").contains("\nMode: observer\n"));
+    // With the next leader its session goes on.
+    three.take(leader).kill();
+    client.set("/n", b"2").unwrap();
+    three.wait_leader();
+    three.see("/n", b"2");
+}
