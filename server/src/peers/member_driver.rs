@@ -160,6 +160,18 @@ impl MemberDriver {
         }
     }
 
+    /// The last turn: see [`crate::node::driver::NodeDriver::finish`].
+    pub(crate) fn finish<P>(&mut self, node: &mut Node<P>)
+    where
+        P: Ports,
+        P::Leader: AsMut<Member> + AsMut<FollowedLeader>,
+    {
+        let member: &mut Member = node.world_mut().leader.as_mut();
+        member.leave();
+        self.turn(node);
+        self.parts.ports = None;
+    }
+
     /// Whether a turn would find something to do.
     pub(crate) fn has_work<P>(&self, node: &Node<P>) -> bool
     where

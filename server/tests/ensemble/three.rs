@@ -143,6 +143,18 @@ impl Three {
         }
     }
 
+    /// Waits until what a server says of its numbers has these lines.
+    pub(crate) fn wait_numbers(&self, id: u8, lines: &[&str]) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mntr = self.server(id).word("mntr");
+            if lines.iter().all(|line| mntr.contains(&format!("\n{line}\n"))) {
+                return;
+            }
+            assert!(Instant::now() < until, "{lines:?} {mntr}");
+        }
+    }
+
     pub(crate) fn connect(&self, id: u8) -> Client {
         self.server(id).connect()
     }
