@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use args::{Args, Command};
-use sim::ensemble::runner::run_ensemble;
+use sim::ensemble::runner::{run_ensemble, tell_ensemble};
 use sim::runner::{FailureClass, run};
 use summary::{Failure, Played, Summary};
 
@@ -113,6 +113,7 @@ fn play(args: &Args, seed: u64, total: &Mutex<Summary>, stops: &AtomicBool) {
     #[cfg(feature = "plant")]
     ringkeeper_replication::plant(args.plant);
     let played = std::panic::catch_unwind(|| match args.is_ensemble {
+        true if args.is_replay => Played::of_ensemble(tell_ensemble(seed)),
         true => Played::of_ensemble(run_ensemble(seed)),
         false => Played::of_member(run(seed)),
     });

@@ -11,7 +11,7 @@ use ringkeeper_engine::{Millis, SessionId};
 #[derive(Debug)]
 pub(crate) struct HeardSessions {
     armed: Millis,
-    heard: BTreeMap<SessionId, Millis>,
+    heard: BTreeMap<SessionId, (Millis, &'static str)>,
 }
 
 impl HeardSessions {
@@ -20,21 +20,24 @@ impl HeardSessions {
         HeardSessions { armed: now, heard: BTreeMap::new() }
     }
 
-    /// It has heard of a session's client.
-    pub(crate) fn heard(&mut self, session: SessionId, now: Millis) {
-        self.heard.insert(session, now);
+    /// It has heard of a session's client, in this way.
+    pub(crate) fn heard(&mut self, session: SessionId, how: &'static str, now: Millis) {
+        self.heard.insert(session, (now, how));
     }
 
     /// It orders a transaction. What no client has requested, and ends a session, is its expiry.
     pub(crate) fn ordered(&mut self, txn: &Txn, timeout_ms: impl Fn() -> i32, now: Millis) -> bool {
         let (session, is_close) = (txn.session, matches!(txn.body, TxnBody::CloseSession { .. }));
         if !is_close || txn.cxid != 0 {
-            self.heard(session, now);
+            self.heard(session, "a transaction", now);
             return false;
         }
-        let since = self.heard.get(&session).map_or(self.armed, |heard| self.armed.max(*heard));
+        let (since, how) = *self.heard.get(&session).unwrap_or(&(self.armed, "the beginning"));
         let (silent_ms, timeout_ms) = (now.0 - since.0, i64::from(timeout_ms()));
-        assert!(silent_ms >= timeout_ms, "{session} expires after {silent_ms} of {timeout_ms} ms");
+        assert!(
+            silent_ms >= timeout_ms,
+            "{session} expires {silent_ms} of {timeout_ms} ms behind {how}"
+        );
         true
     }
 }

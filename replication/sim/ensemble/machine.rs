@@ -143,7 +143,7 @@ impl Machine {
             directory,
             gauge: gauge.clone(),
             seed: HASH_SEED,
-            limits: FeedLimits { piece_bytes: 300, first_diff_bytes: self.swarm.first_diff_bytes },
+            limits: FeedLimits { piece_bytes: self.swarm.piece_bytes, ..FeedLimits::default() },
         });
         let states = DeviceStates::new(StateDisk { disk: disk.clone(), directory, gauge });
         let disk = (recovered.purger, directory, disk);

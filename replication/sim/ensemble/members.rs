@@ -11,6 +11,8 @@ use super::world::{Event, World};
 const WAKE_US: u64 = 200;
 /// The longest time until a process is started again.
 const RESTART_US: u64 = 100_000;
+/// The longest time until the next piece is read for a learner.
+const FEED_US: u64 = 2_000;
 /// How often a member that looks for a leader has a turn, microseconds.
 const LOOKING_US: u64 = 5_000;
 
@@ -44,6 +46,8 @@ impl World {
         self.may_crash_while_starting(member);
         match self.machines[member].start(now_us) {
             Ok(()) => {
+                let last = self.machines[member].record.borrow().last();
+                self.tell(|| format!("member {member} starts behind {last}"));
                 let delay_us = 1 + self.streams.disk.micros(self.swarm.snapshot_us);
                 let incarnation = self.machines[member].incarnation;
                 self.schedule.after(delay_us, Event::Background(member, incarnation));
@@ -57,6 +61,7 @@ impl World {
     /// the operator replaces the disk.
     fn on_refused_start(&mut self, member: MemberId, error: &str) {
         self.met.refused_starts += 1;
+        self.tell(|| format!("member {member} cannot start: {error}"));
         if self.machines[member].disk.list().is_err() {
             self.met.power_losses += 1;
             self.lose_power(member);
@@ -136,7 +141,7 @@ impl World {
             self.schedule.at(done_us.max(stalled_us), Event::StateDone(member, incarnation));
         }
         if process.feeds.take_begun() {
-            let done_us = now_us + 20 + self.streams.disk.micros(flush_us);
+            let done_us = now_us + 20 + self.streams.disk.micros(flush_us.min(FEED_US));
             self.schedule.at(done_us.max(stalled_us), Event::FeedDone(member, incarnation));
         }
     }
@@ -197,6 +202,7 @@ impl World {
     /// The process ends.
     pub(crate) fn crash(&mut self, member: MemberId, crash: Crash) {
         self.met.crashes += 1;
+        self.tell(|| format!("member {member} ends: {crash:?}"));
         let half_open = if crash == Crash::Power { 50 } else { 0 };
         self.drop_links_of(member, half_open);
         self.drop_connections_of(member);

@@ -173,10 +173,14 @@ impl LeaderPort for MemberPort {
         let Some(heard) = &mut self.heard else { return };
         for event in &out[before..] {
             match &event.kind {
-                LearnerEventKind::Request(request) => heard.heard(request.session, self.now),
-                LearnerEventKind::Revalidate { session, .. } => heard.heard(*session, self.now),
+                LearnerEventKind::Request(request) => {
+                    heard.heard(request.session, "a request", self.now);
+                }
+                LearnerEventKind::Revalidate { session, .. } => {
+                    heard.heard(*session, "a move", self.now);
+                }
                 LearnerEventKind::Touched(all) => {
-                    all.iter().for_each(|(session, _)| heard.heard(*session, self.now));
+                    all.iter().for_each(|(session, _)| heard.heard(*session, "a ping", self.now));
                 }
             }
         }

@@ -450,7 +450,7 @@ impl Process {
                 let session = self.server.shards[shard].shard.conn(conn).map(|it| it.session());
                 let now = self.now;
                 if let (Some(session), Some(heard)) = (session, &mut self.port().heard) {
-                    heard.heard(session, now);
+                    heard.heard(session, "its own connection", now);
                 }
             }
             None => {

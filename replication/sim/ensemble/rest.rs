@@ -46,6 +46,7 @@ impl World {
             let out = self.streams.crash.below(core.len());
             core.remove(out);
         }
+        self.tell(|| format!("{core:?} works from now on"));
         self.heal_network();
         for member in 0..self.machines.len() {
             if core.contains(&member) {
@@ -109,6 +110,7 @@ impl World {
     /// Everything that is broken works again, and no client requests anything new.
     pub(crate) fn heal(&mut self) {
         (self.is_healed, self.is_quiet, self.core) = (true, true, None);
+        self.tell(|| "everything works from now on".to_owned());
         self.heal_network();
         (0..self.machines.len()).for_each(|member| self.repair(member));
     }
@@ -173,14 +175,35 @@ impl World {
             }
         });
         let members: Vec<String> = members.collect();
+        let links = self.network.links.iter().map(|(link, it)| {
+            let socket = |member: MemberId| {
+                let process = self.machines[member].process.as_ref();
+                process.map(|process| match &process.leader {
+                    Some(leader) if leader.link == *link => {
+                        (leader.socket.arrived.len(), process.port_ref().followed().wants_bytes())
+                    }
+                    _ => (0, false),
+                })
+            };
+            format!(
+                "link {link} of {} to {}: {} and {} bytes under way, {:?} at the learner",
+                it.learner.0,
+                it.leader.0,
+                it.to_leader.under_way(),
+                it.to_learner.under_way(),
+                socket(it.learner.0),
+            )
+        });
+        let links: Vec<String> = links.collect();
         let clients: Vec<(usize, usize, bool)> = self
             .clients
             .iter()
             .map(|it| (it.member, it.client.in_flight(), it.client.is_connecting()))
             .collect();
         format!(
-            "{}; committed {} up to {}; clients {clients:?} at rest: {}",
+            "{}; {}; committed {} up to {}; clients {clients:?} at rest: {}",
             members.join("; "),
+            links.join("; "),
             self.committed.txns().len(),
             self.committed.last(),
             self.are_clients_settled(),

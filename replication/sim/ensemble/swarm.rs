@@ -41,8 +41,8 @@ pub(crate) struct Swarm {
     pub(crate) link_bytes_max: usize,
     /// Bytes that may be proposed and not committed.
     pub(crate) uncommitted_bytes_max: usize,
-    /// Bytes of a log from which on a learner that has nothing gets a state.
-    pub(crate) first_diff_bytes: usize,
+    /// Bytes of a piece that is read for a learner.
+    pub(crate) piece_bytes: usize,
     pub(crate) faults: FaultWeights,
 }
 
@@ -114,7 +114,7 @@ impl Swarm {
             session_ms: *workload.pick(&[6_000, 6_000, 900]),
             hold_ms: *workload.pick(&[200, 5_000, 1_000_000]),
             tick_ms,
-            init_ms: tick_ms * *leader.pick(&[10, 20]),
+            init_ms: 600 + tick_ms * *leader.pick(&[5, 20]),
             sync_ms: tick_ms * *leader.pick(&[2, 5]),
             latency: Latency {
                 least_us: 20 + streams.network.micros(500),
@@ -128,7 +128,7 @@ impl Swarm {
             socket_bytes: *leader.pick(&[500, 4_000, 1 << 20]),
             link_bytes_max: *leader.pick(&[4_000, 1 << 20]),
             uncommitted_bytes_max: *leader.pick(&[200, 1 << 20]),
-            first_diff_bytes: *leader.pick(&[0, 2_000, 1 << 20]),
+            piece_bytes: *leader.pick(&[1_000, 4_000, 256 << 10]),
             faults: faults(&mut streams.crash),
         }
     }
@@ -158,7 +158,7 @@ impl Swarm {
             socket_bytes: 1 << 20,
             link_bytes_max: 1 << 20,
             uncommitted_bytes_max: 1 << 20,
-            first_diff_bytes: 1 << 20,
+            piece_bytes: 256 << 10,
             faults: FaultWeights::default(),
         }
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use ringkeeper_replication::ZabState;
 use ringkeeper_replication::learner::FollowEnd;
 use ringkeeper_replication::member::MemberEvent;
 
@@ -105,6 +106,8 @@ pub(crate) struct World {
     pub(crate) is_quiet: bool,
     /// The members that clients connect to, while only they are to work.
     pub(crate) core: Option<Vec<MemberId>>,
+    /// Whether what happens is printed.
+    pub(crate) is_told: bool,
     pub(crate) met: Met,
 }
 
@@ -147,6 +150,7 @@ impl World {
             is_healed,
             is_quiet: is_healed,
             core: None,
+            is_told: false,
             met: Met::default(),
         };
         world.begin();
@@ -186,6 +190,13 @@ impl World {
             self.on_event(event);
         }
         true
+    }
+
+    /// Prints what happens, where that is wanted.
+    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
+        if self.is_told {
+            eprintln!("{:>12.3} ms  {}", self.now_us() as f64 / 1e3, what());
+        }
     }
 
     pub(crate) fn now_us(&self) -> u64 {
@@ -235,10 +246,20 @@ impl World {
         let process = self.machines[member].process.as_mut().expect("it runs");
         let (events, ends) =
             (std::mem::take(&mut process.events), std::mem::take(&mut process.ends));
+        let port = process.port_ref();
+        let is_synchronized =
+            port.voter().is_none() && port.followed().state() == ZabState::Broadcast;
+        self.machines[member].is_trusted |= is_synchronized;
         for end in ends {
             self.on_end(member, end);
         }
         for event in events {
+            self.tell(|| {
+                format!(
+                    "member {member}: {event:?} {}",
+                    self.machines[member].record.borrow().last()
+                )
+            });
             match event {
                 MemberEvent::Elected { .. } => self.met.elected += 1,
                 MemberEvent::Established { epoch, last, .. } => {
@@ -266,13 +287,14 @@ impl World {
                 MemberEvent::Looking
                 | MemberEvent::Found { .. }
                 | MemberEvent::NotReached(_)
-                | MemberEvent::LeaderSilent(..)
-                | MemberEvent::FollowEnded(..) => {}
+                | MemberEvent::FollowEnded(..)
+                | MemberEvent::LeaderSilent(..) => {}
             }
         }
     }
 
     fn on_end(&mut self, member: MemberId, end: FollowEnd) {
+        self.tell(|| format!("member {member} leaves its leader: {end}"));
         assert!(
             !end.is_fatal(),
             "member {member} believes the ensemble to have lost writes: {end}"

@@ -129,27 +129,35 @@ impl Leadership {
     fn catch_up(&mut self, link: LinkId, from: Zxid) {
         let (committed, epoch) = (self.committed, self.epoch);
         let state = self.links.get_mut(&link).expect("it was there a moment ago");
-        let (first, mut offset) = match self.window.coverage(from) {
-            Coverage::Diff { chunk, offset } => (chunk, offset),
+        let mut sent = from;
+        let mut send = |zxid: Zxid, txn: &[u8]| {
+            if zxid > committed && state.kind == LearnerKind::Observer {
+                return;
+            }
+            state.send(&LeaderPacket::Proposal { zxid, txn });
+            if zxid <= committed {
+                state.send(&LeaderPacket::Commit { zxid });
+            }
+            sent = zxid;
+        };
+        match self.window.coverage(from) {
+            Coverage::Diff { chunk: first, mut offset } => {
+                for number in first..self.window.next() {
+                    let chunk = self.window.chunk(number).expect("it is covered");
+                    chunk.txns(offset).for_each(|(zxid, txn)| send(zxid, txn));
+                    offset = 0;
+                }
+            }
             Coverage::Older if from < committed => {
                 return self.feed(FeedTask { link, last: from, upto: committed });
             }
-            other => unreachable!("{other:?} behind {from}, and {committed} is committed"),
-        };
-        let mut sent = from;
-        for number in first..self.window.next() {
-            let chunk = self.window.chunk(number).expect("it is covered");
-            for (zxid, txn) in chunk.txns(offset) {
-                if zxid > committed && state.kind == LearnerKind::Observer {
-                    break;
-                }
-                state.send(&LeaderPacket::Proposal { zxid, txn });
-                if zxid <= committed {
-                    state.send(&LeaderPacket::Commit { zxid });
-                }
-                sent = zxid;
+            // Not even what is not committed has space in the memory for learners.
+            Coverage::Older if from == committed => {
+                let pending = self.pending.iter().flat_map(|chunk| chunk.txns(0));
+                let behind = pending.skip_while(|(zxid, _)| *zxid <= from);
+                behind.for_each(|(zxid, txn)| send(zxid, txn));
             }
-            offset = 0;
+            other => unreachable!("{other:?} behind {from}, and {committed} is committed"),
         }
         (state.sent, state.history, state.acked) = (sent, sent, Zxid::ZERO);
         let (zxid, config) = (Zxid::new(epoch, 0), Some(&*self.settings.config));

@@ -62,6 +62,8 @@ impl Leading {
         let has_identities = identities.is_some();
         let caller = Caller { session, cxid, ids: identities.unwrap_or_default() };
         let owner = Owner::Server(server);
+        // Its client was heard of a moment ago, and a ping that says so may be lost with the link.
+        self.orderer.touch(session, now);
         let mut reader = Reader::new(&record);
         let ordered = match (op, OpSpec::of(op).class) {
             (op::CREATE_SESSION, _) => match reader.int() {
