@@ -27,6 +27,8 @@ mod feed_damage;
 mod feed_disk;
 #[path = "recover/flips.rs"]
 mod flips;
+#[path = "recover/full_segment.rs"]
+mod full_segment;
 #[path = "recover/fuzz.rs"]
 mod fuzz;
 #[path = "recover/high_water.rs"]

@@ -14,6 +14,7 @@ pub mod member;
 pub mod node;
 mod plant;
 mod replica;
+mod session_life;
 mod step;
 
 pub use admission::{LogSpace, WriteAdmission};
@@ -22,7 +23,7 @@ pub use node::{Node, NodeSettings};
 #[cfg(feature = "plant")]
 pub use plant::{Bug, plant};
 pub use replica::{LearningSettings, Replica, ReplicaSettings, SpentRemoval};
+pub use session_life::SessionLife;
 pub use step::{
     Committed, Divergence, Input, LeaderEvent, LeaderFault, Outputs, Proposal, SessionAttachment,
-    SessionLife,
 };

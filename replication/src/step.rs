@@ -14,6 +14,7 @@ use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Now, SessionId, Zxid};
 
 use crate::leader::{Acknowledgement, LearnerEvent, ToLearners};
+use crate::session_life::SessionLife;
 
 /// One event for [`super::Replica::step`]. Only what orders takes the database.
 pub enum Input<'a> {
@@ -105,15 +106,6 @@ pub enum LeaderEvent {
     Lost,
     /// The log was cut behind this zxid: what was learned behind it is gone.
     Cut(Zxid),
-}
-
-/// Whether a session lives.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SessionLife {
-    /// It does.
-    Lives,
-    /// It has ended, or there never was one.
-    Ended,
 }
 
 /// What the leader's pings are answered from: the sessions of clients that are connected here.

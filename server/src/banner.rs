@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use ringkeeper_engine::Zxid;
 
-use crate::config::{Ensemble, Paint, PeerAddress, Settings};
+use crate::config::{Ensemble, Paint, PeerAddress, PeerRole, Settings};
 
 /// What a person sees when the server is ready.
 pub(crate) struct Banner<'a> {
@@ -64,12 +64,17 @@ fn member(ensemble: &Ensemble) -> String {
         format!("{} at {}", voter.id.0, addresses.join(" or "))
     });
     let asked: Vec<String> = asked.collect();
-    let (id, role) = (ensemble.id.0, ensemble.role.word());
-    format!("{id}, {role}; asks {} who leads", asked.join(", "))
+    let (id, role, asked) = (ensemble.id.0, ensemble.role.word(), asked.join(", "));
+    match ensemble.role {
+        PeerRole::Observer => format!("{id}, {role}; asks {asked} who leads"),
+        PeerRole::Participant => format!("{id}, {role}; votes with {asked}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use ringkeeper_engine::session::ServerId;
+
     use super::*;
     use crate::config::ensemble::tests::observer_of_three;
 
@@ -78,5 +83,9 @@ mod tests {
         let text = "4, observer; asks 1 at 127.0.0.1:24031, 2 at 127.0.0.1:24032, 3 at \
                     127.0.0.1:24033 who leads";
         assert_eq!(member(&observer_of_three()), text);
+        let voter =
+            Ensemble { id: ServerId(2), role: PeerRole::Participant, ..observer_of_three() };
+        let text = "2, participant; votes with 1 at 127.0.0.1:24031, 3 at 127.0.0.1:24033";
+        assert_eq!(member(&voter), text);
     }
 }

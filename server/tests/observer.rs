@@ -20,10 +20,14 @@ mod lost_leaders;
 #[path = "observer/member.rs"]
 mod member;
 mod program;
+#[path = "observer/reconfigurations.rs"]
+mod reconfigurations;
 #[path = "observer/strange_elections.rs"]
 mod strange_elections;
 #[path = "observer/strange_leaders.rs"]
 mod strange_leaders;
+#[path = "observer/stuck_leaders.rs"]
+mod stuck_leaders;
 #[path = "observer/voter.rs"]
 mod voter;
 #[path = "admin/web.rs"]

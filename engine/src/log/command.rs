@@ -64,8 +64,8 @@ pub enum LogEvent {
     Flushed(Flushed),
     /// The log was cut and ends here.
     Cut(Zxid),
-    /// It could not be cut, and nothing was changed: nothing that a start could begin from lies
-    /// before the cut. The state has to be received as a whole.
+    /// It could not be cut, and nothing was changed: nothing whole that a start could begin from
+    /// lies before the cut. The state has to be received as a whole.
     CutTooFar(Zxid),
     /// The log begins anew behind the state at this zxid.
     Installed(Zxid),

@@ -5,23 +5,25 @@
 //! [`Intent`]: noted first, erased last, and carried on by the next start if it was cut short. Each
 //! step can be repeated and is durable before the next one:
 //!
-//! 1. the log is read up to the cut; a log that is damaged before it is refused, unchanged;
-//! 2. the intent, with the last transaction that stays;
-//! 3. snapshots behind the cut are removed, the early one with them;
-//! 4. later segments are removed, the newest first, so that no gap is ever left;
-//! 5. the rest of the segment that holds the cut is overwritten with zeros, then its waypoints
+//! 1. what a start would begin from is read: a snapshot before the cut, unless the log reaches back
+//!    to the beginning; where none is whole the cut is refused, for the later ones are to go;
+//! 2. the log is read up to the cut; a log that is damaged before it is refused, unchanged;
+//! 3. the intent, with the last transaction that stays;
+//! 4. snapshots behind the cut are removed, the early one with them;
+//! 5. later segments are removed, the newest first, so that no gap is ever left;
+//! 6. the rest of the segment that holds the cut is overwritten with zeros, then its waypoints
 //!    behind the cut are dropped;
-//! 6. the intent is erased.
+//! 7. the intent is erased.
 //!
-//! Until 6 nothing judges the log, so a crash within 5 may leave records behind a hole.
+//! Until 7 nothing judges the log, so a crash within 6 may leave records behind a hole.
 
 use super::header::{self, Header};
 use super::high_water::HighWater;
 use super::read_ahead::{Found, Opened, Part, read};
-use super::refusal::{Proof, Refusal};
+use super::refusal::{BadSnapshots, Proof, Refusal};
 use super::scan::Tail;
 use super::survey::{End, Lost, Newest, read_header};
-use super::{CUT_BYTES, Dirs, Fatal, Log, layout};
+use super::{CUT_BYTES, Dirs, Each, Fatal, Log, layout};
 use crate::Zxid;
 use crate::device::{Demand, Directory, DiskError, Identity, Intent, Segment};
 use crate::snapshot;
@@ -107,7 +109,7 @@ impl Cut {
     }
 
     /// Reads, and changes nothing. Only the segments behind the cut and the one that holds it are
-    /// looked at: a purge may remove older ones meanwhile.
+    /// looked at.
     fn plan<D: Directory>(
         dirs: &Dirs<D>,
         identity: &Identity,
@@ -117,7 +119,7 @@ impl Cut {
         let mut firsts: Vec<Zxid> =
             names.iter().filter_map(|entry| header::parse_name(&entry.name)).collect();
         firsts.sort_unstable();
-        check_beginning(dirs, after, &firsts)?;
+        check_beginning(dirs, identity, after, &firsts)?;
         let mut later = Vec::new();
         let mut next: Option<Header> = None;
         for &first in firsts.iter().rev() {
@@ -130,7 +132,7 @@ impl Cut {
             return Cut::within(dirs, (header, opened), after, next.as_ref())
                 .map(|cut| Cut { later, ..cut });
         }
-        Err(too_far(dirs, after))
+        Err(too_far(dirs, after, BadSnapshots::default()))
     }
 
     /// The cut in the segment that holds it. The next segment, or a record behind the cut, proves
@@ -212,22 +214,35 @@ pub(super) fn erase<D: Directory>(
 }
 
 /// A start after the cut must have something to begin from: the beginning of the log, or a snapshot
-/// that stays. That the log reaches back to the oldest snapshot is what a purge keeps.
+/// that stays and is whole. It is read here, while the later ones are there. That the log reaches
+/// back to the oldest snapshot is what a purge keeps. One that the disk does not give is not whole.
 fn check_beginning<D: Directory>(
     dirs: &Dirs<D>,
+    identity: &Identity,
     after: Zxid,
     segments: &[Zxid],
 ) -> Result<(), Refusal> {
     if segments.first() == Some(&Zxid(1)) {
         return Ok(());
     }
-    let entries = dirs.snapshots.list()?;
-    let mut snapshots = entries.iter().filter_map(|entry| snapshot::parse_name(&entry.name));
-    if snapshots.any(|zxid| zxid <= after) { Ok(()) } else { Err(too_far(dirs, after)) }
+    let dir = &dirs.snapshots;
+    let entries = dir.list()?;
+    let snapshots = entries.iter().filter_map(|entry| snapshot::parse_name(&entry.name));
+    let mut snapshots: Vec<Zxid> = snapshots.filter(|zxid| *zxid <= after).collect();
+    snapshots.sort_unstable();
+    let mut bad = BadSnapshots::default();
+    for zxid in snapshots.into_iter().rev() {
+        let (name, whose) = (snapshot::name(zxid), (zxid, identity.directory));
+        match snapshot::check_on_disk(dir, &name, whose, &mut Each(|_| Ok(()))) {
+            Ok(()) => return Ok(()),
+            Err(why) => bad.0.push((dir.path_of(&name), why.to_string())),
+        }
+    }
+    Err(too_far(dirs, after, bad))
 }
 
-fn too_far<D: Directory>(dirs: &Dirs<D>, after: Zxid) -> Refusal {
-    Refusal::CutTooFar { directory: dirs.snapshots.path_of(""), after }
+fn too_far<D: Directory>(dirs: &Dirs<D>, after: Zxid, bad: BadSnapshots) -> Refusal {
+    Refusal::CutTooFar { directory: dirs.snapshots.path_of(""), after, bad }
 }
 
 /// Removes, durably, every snapshot that is later than `last`, and an early one unless it is known

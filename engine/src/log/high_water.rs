@@ -12,7 +12,7 @@
 //! The group that goes beyond a limit leaves a waypoint: where it begins, and the zxid and the
 //! checksum of the record before it. So do a seal, and the end of a segment, once the next one has
 //! begun: its waypoint stands at the end of the file. What a snapshot holds need not be read to
-//! find the rest.
+//! find the rest. A segment without space for a seal has its waypoint nevertheless.
 //!
 //! Where the block cannot be read, or where records reach the limit, the whole file is read; where
 //! nothing stands at a waypoint, reading begins at the beginning. But a waypoint is written only
@@ -76,9 +76,13 @@ impl HighWater {
         true
     }
 
-    /// A seal will stand here: everything before it is durable.
+    /// A seal will stand here, or would if there were space for it: everything before it is
+    /// durable. In a segment that is full to its last byte the waypoint stands at that byte: at the
+    /// end it would say that the next segment has begun.
     pub(super) fn seal(&mut self, seal: Waypoint, capacity: u64) {
-        if self.sealed {
+        let last_byte = u32::try_from(capacity - 1).expect("segments are smaller than 4 GiB");
+        let seal = Waypoint { offset: seal.offset.min(last_byte), ..seal };
+        if self.sealed || self.waypoints.last() == Some(&seal) {
             self.waypoints.pop();
         }
         let end = u64::from(seal.offset) + super::record::HEADER_BYTES as u64;

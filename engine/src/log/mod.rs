@@ -184,16 +184,19 @@ impl<D: Directory> Log<D> {
 
     /// Writes, where there is no next group to do it, what proves that the last one was durable:
     /// damage to it is then found, where otherwise it would be taken for a flush that was cut
-    /// short. To be called when there has been nothing to flush for a while, and at the end; costs
-    /// two syncs after each flush that it seals, and nothing after that.
+    /// short. A segment without space for the record notes it in its second block only. To be
+    /// called when there has been nothing to flush for a while, and at the end; costs two syncs
+    /// after each flush that it seals, and nothing after that.
     pub fn seal(&mut self) -> Result<(), Fatal> {
         if self.failed {
             return Err(Fatal::Failed);
         }
-        if !self.active.sealed && self.left() >= record::HEADER_BYTES as u64 {
+        if !self.active.sealed {
             self.failed = true;
             self.active.note_seal(self.last, self.chain)?;
-            self.write_part(&mut [0; record::HEADER_BYTES])?;
+            if self.left() >= record::HEADER_BYTES as u64 {
+                self.write_part(&mut [0; record::HEADER_BYTES])?;
+            }
             self.active.segment.sync()?;
             self.active.sealed = true;
             self.gauge.shared.set_left(self.left());
@@ -202,8 +205,7 @@ impl<D: Directory> Log<D> {
         Ok(())
     }
 
-    /// Whether damage to the last group would be found. A segment without space for the seal is
-    /// sealed by the next group only.
+    /// Whether damage to the last group would be found.
     pub fn is_sealed(&self) -> bool {
         self.active.sealed
     }
@@ -365,7 +367,8 @@ impl<S: Segment> Active<S> {
         Ok(())
     }
 
-    /// Notes, durably, that everything before the seal that comes next is durable.
+    /// Notes, durably, that everything before the seal that comes next is durable, or before the
+    /// end of the segment where that has no space for it.
     fn note_seal(&mut self, last: Zxid, chain: u32) -> Result<(), DiskError> {
         if !self.header.synced {
             return Ok(());

@@ -117,13 +117,16 @@ pub enum Refusal {
     /// Behind a cut there would be nothing to start from.
     #[error(
         "the log in {directory} cannot be cut behind {after}: it does not begin at the beginning, \
-         and no snapshot is so old. Take the state over from the leader as a whole"
+         and no usable snapshot is so old{bad}. The state has to come from the leader as a whole: \
+         start on an empty directory"
     )]
     CutTooFar {
         /// The directory of the snapshots.
         directory: String,
         /// The transaction that would be the last.
         after: Zxid,
+        /// The snapshots that are so old, and what is wrong with each.
+        bad: BadSnapshots,
     },
     /// A state that was received and taken over cannot be used.
     #[error(

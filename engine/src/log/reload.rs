@@ -23,8 +23,8 @@ pub fn reload<D: Directory>(
     Ok(state.expect("it is not to stop"))
 }
 
-/// The same, which may be stopped: then there is none. `is_stopped` is called for every block of the
-/// snapshot and every part of the log, so within milliseconds. The log may go on behind `zxid`,
+/// The same, which may be stopped: then there is none. `is_stopped` is called for every block of
+/// the snapshot and every part of the log, so within milliseconds. The log may go on behind `zxid`,
 /// which is durable and in it, or is that of a snapshot.
 pub fn reload_unless<D: Directory>(
     dirs: &Dirs<D>,

@@ -40,6 +40,12 @@ impl LastHeard {
         self.0.store(now.0, Ordering::Relaxed);
     }
 
+    /// Whether anybody but the table has it: the connection that the session was attached to, or
+    /// an answer on its way there.
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// When the client sent something last.
     #[inline]
     pub fn get(&self) -> Millis {

@@ -139,6 +139,17 @@ impl SessionTable {
         }
     }
 
+    /// Gives up the owner of a session if that is a connection which is gone. A connection that
+    /// ends says nothing of it, because its client may come back.
+    pub fn disown_gone(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && let Some(Owner::Connection(_)) = session.owner
+            && !session.last_heard.is_shared()
+        {
+            session.owner = None;
+        }
+    }
+
     /// The client of a session sent something to another server. False if there is none.
     pub fn touch(&mut self, id: SessionId, now: Millis) -> bool {
         match self.sessions.get(id) {

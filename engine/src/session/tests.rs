@@ -219,3 +219,53 @@ fn a_session_is_examined_once_however_often_its_timeout_changes() {
     assert_eq!(looks[..5], regular, "the leftover at 42,000 costs one more");
     assert_eq!(looks.len(), 13);
 }
+
+#[test]
+fn session_that_nobody_owns_is_claimed_once() {
+    let mut table = table();
+    let others = [ServerId(2), ServerId(3)].map(Owner::Server);
+    table.claim(SessionId(1), others[0]);
+    assert!(table.get(SessionId(1)).is_none(), "there is none");
+    table.open(SessionId(1), 4_000, Millis(0));
+    table.claim(SessionId(1), others[0]);
+    table.claim(SessionId(1), others[1]);
+    assert_eq!(table.check(SessionId(1), others[0]), Ok(()));
+    assert_eq!(table.check(SessionId(1), others[1]), Err(Code::SessionMoved));
+    table.disown_gone(SessionId(1));
+    assert_eq!(
+        table.check(SessionId(1), others[1]),
+        Err(Code::SessionMoved),
+        "it is no connection"
+    );
+}
+
+#[test]
+fn owner_that_is_a_connection_is_given_up_when_that_is_gone() {
+    let mut table = table();
+    table.open(SessionId(1), 4_000, Millis(0));
+    let attached = table.attach(SessionId(1), 4_000, owner(7), Millis(0)).expect("it lives");
+    table.disown_gone(SessionId(1));
+    assert_eq!(table.check(SessionId(1), owner(8)), Err(Code::SessionMoved));
+    drop(attached);
+    table.disown_gone(SessionId(1));
+    assert_eq!(table.check(SessionId(1), owner(8)), Ok(()));
+}
+
+#[test]
+fn server_that_leads_no_more_knows_its_own_connections_and_no_end() {
+    let mut table = table();
+    for (id, owner) in [(1, owner(7)), (2, Owner::Server(ServerId(2)))] {
+        table.open(SessionId(id), 4_000, Millis(0));
+        table.attach(SessionId(id), 4_000, owner, Millis(0));
+        table.begin_close(SessionId(id));
+    }
+    table.disarm();
+    let mut taken = table.take();
+    assert!(table.is_empty() && table.clamp(1) == 4_000);
+    assert_eq!(taken.check(SessionId(1), owner(8)), Err(Code::SessionMoved));
+    assert_eq!(taken.check(SessionId(2), owner(8)), Ok(()));
+    assert_eq!(due(&mut taken, 1 << 40), []);
+    taken.arm(Millis(50_000));
+    assert_eq!(due(&mut taken, 54_000), []);
+    assert_eq!(due(&mut taken, 58_000), [SessionId(1), SessionId(2)]);
+}

@@ -64,14 +64,17 @@ fn split(state: &[u8]) -> Parts<'_> {
         let number = reader.long().unwrap();
         let begin = behind(&reader);
         for _ in 0..reader.int().unwrap() {
-            (reader.int().unwrap(), reader.string().unwrap(), reader.string().unwrap());
+            reader.int().unwrap();
+            reader.string().unwrap();
+            reader.string().unwrap();
         }
         lists.insert(number, &state[begin..behind(&reader)]);
     }
     let mut nodes = BTreeSet::new();
     while !reader.rest().starts_with(b"\0\0\0\x01/") {
         let begin = behind(&reader);
-        (reader.string().unwrap(), reader.buffer().unwrap());
+        reader.string().unwrap();
+        reader.buffer().unwrap();
         let named = &state[begin..behind(&reader)];
         let list = lists[&reader.long().unwrap()];
         let (stat, rest) = reader.rest().split_at(STAT_BYTES);

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::{Epochs, Fault, Identity, Intent, MemoryDisk};
-use ringkeeper_engine::log::{Fatal, Note, Refusal, read_log, recover};
+use ringkeeper_engine::log::{Fatal, LogCommand, LogEvent, Note, Refusal, read_log, recover};
 use ringkeeper_engine::txn::Txn;
 
 use crate::crashes::survives_power_loss;
@@ -224,6 +224,94 @@ fn cut_that_leaves_nothing_to_start_from_is_refused() {
     let cut = server.recovered.log.cut(Zxid(SNAPSHOT), Zxid::ZERO).unwrap();
     assert_eq!(cut, Zxid(SNAPSHOT));
     left(&world, SNAPSHOT).start(&disk).unwrap();
+}
+
+/// Snapshots at these transactions, and the log from the first of them on.
+fn history_without_beginning(world: &mut World, disk: &MemoryDisk) -> Server<MemoryDisk> {
+    let mut server = history(world, disk);
+    for records in [9, 5] {
+        world.snapshot_only(&server).unwrap();
+        world.flush(&mut server, records).unwrap();
+    }
+    world.snapshot_only(&server).unwrap();
+    server.recovered.purger.purge(4).unwrap();
+    assert!(segments(disk).iter().all(|name| first(name) > 1), "{:?}", segments(disk));
+    let snapshots = |name: &String| name.starts_with("snapshot.") && !name.ends_with(".tmp");
+    assert_eq!(disk.names().into_iter().filter(snapshots).count(), 4);
+    server
+}
+
+fn rot(disk: &MemoryDisk, snapshot: u64) {
+    let name = format!("snapshot.{snapshot:x}");
+    let mut bytes = disk.contents(&name).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    disk.put(&name, bytes);
+}
+
+fn files(disk: &MemoryDisk) -> Vec<(String, Vec<u8>)> {
+    let names = disk.names().into_iter();
+    names.map(|name| (name.clone(), disk.contents(&name).unwrap())).collect()
+}
+
+/// Found by the simulator, seed 22245: the snapshots behind a cut go with it, so one before it that
+/// has rotted is found first, and the whole state is taken over from the leader instead.
+#[test]
+fn cut_behind_rotten_snapshots_only_is_too_far_and_changes_nothing() {
+    let (disk, mut world) = (MemoryDisk::new(1), World::default());
+    let mut server = history_without_beginning(&mut world, &disk);
+    for rotten in [SNAPSHOT, ALL] {
+        rot(&disk, rotten);
+    }
+    let before = files(&disk);
+    let after = Zxid(ALL + 4);
+    let fatal = server.recovered.log.cut(after, Zxid(SNAPSHOT)).unwrap_err();
+    let Fatal::Refused(Refusal::CutTooFar { bad, .. }) = &fatal else { panic!("{fatal}") };
+    let bad: Vec<&str> = bad.0.iter().map(|(file, _)| file.rsplit('/').next().unwrap()).collect();
+    assert_eq!(bad, ["snapshot.9c", "snapshot.3e"], "the newest first");
+    let command = LogCommand::Cut { after, committed: Zxid(SNAPSHOT) };
+    let event = server.recovered.log.execute(command).unwrap();
+    assert_eq!(event, LogEvent::CutTooFar(after));
+    assert_eq!(files(&disk), before);
+    assert_eq!(Identity::open(&disk, 3).unwrap().intent, None);
+    world.flush(&mut server, 3).unwrap();
+    world.start(&disk).unwrap();
+}
+
+#[test]
+fn cut_behind_a_rotten_snapshot_and_an_older_whole_one_is_done() {
+    let (disk, mut world) = (MemoryDisk::new(1), World::default());
+    let mut server = history_without_beginning(&mut world, &disk);
+    rot(&disk, ALL);
+    let after = ALL + 4;
+    assert_eq!(server.recovered.log.cut(Zxid(after), Zxid(after)).unwrap(), Zxid(after));
+    let server = left(&world, after).start(&disk).unwrap();
+    assert_eq!(server.recovered.snapshot, Some(Zxid(SNAPSHOT)));
+}
+
+/// What the disk does not give is not whole. The process may also die while it is read.
+#[test]
+fn cut_whose_snapshot_is_not_read_is_refused_and_changes_nothing() {
+    let after = Zxid(ALL - 1);
+    for fault in [Fault::Error(ErrorKind::Other), Fault::Crash] {
+        let mut too_far = 0;
+        for operation in 0.. {
+            let (disk, mut world) = (MemoryDisk::new(1), World::default());
+            let mut server = history_without_beginning(&mut world, &disk);
+            disk.fail_at(disk.operations() + operation, fault);
+            match server.recovered.log.cut(after, Zxid(SNAPSHOT)) {
+                Err(Fatal::Refused(Refusal::CutTooFar { .. })) => too_far += 1,
+                Err(_) => {}
+                Ok(_) => break,
+            }
+            disk.process_death();
+            let begun = Identity::open(&disk, 3).unwrap().intent.is_some();
+            let txns = open(&disk).unwrap_or_else(|refusal| panic!("{refusal}")).1;
+            let is_cut = txns == world.ordered[..after.0 as usize];
+            assert!(is_cut || (!begun && txns == world.ordered), "{operation}");
+        }
+        assert!(too_far > 1, "{too_far}");
+    }
 }
 
 /// Damage before the cut is found before anything is changed: while it is decided, and again by a

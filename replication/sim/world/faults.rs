@@ -174,11 +174,13 @@ impl World {
     }
 
     /// One bit of a file changes while the process is down. The log is sealed: without that, damage
-    /// to its last group is taken for a flush that was cut short. A full segment cannot be.
+    /// to its last group is taken for a flush that was cut short.
     fn rot(&mut self, member: MemberId) {
         let Some(process) = &mut self.members[member].process else { return };
         process.idle();
-        let is_sealed = process.log().is_still() && process.log().is_sealed();
+        let log = process.log();
+        let is_sealed = log.is_still() && log.failed().is_none();
+        assert!(!is_sealed || log.is_sealed(), "a log at rest is sealed");
         self.crash(member, Crash::Process);
         let chance = &mut self.streams.disk;
         let disk = &self.members[member].disk;

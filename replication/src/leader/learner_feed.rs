@@ -108,7 +108,7 @@ pub struct LearnerFeed<D: Directory> {
 
 enum Stage<D: Directory> {
     /// Transactions are sent.
-    Log(Feed<D>),
+    Log(Box<Feed<D>>),
     /// The state at a transaction is to be made.
     Load {
         at: Zxid,
@@ -144,7 +144,7 @@ impl<D: Directory> LearnerFeed<D> {
                 (SyncPlan::Snap(at), Stage::Load { at, _hold: hold })
             }
             SyncPlan::Diff | SyncPlan::Trunc(_) if from >= upto => (plan, Stage::Done),
-            SyncPlan::Diff | SyncPlan::Trunc(_) => (plan, Stage::Log(source.feed(from)?)),
+            SyncPlan::Diff | SyncPlan::Trunc(_) => (plan, Stage::Log(Box::new(source.feed(from)?))),
         };
         Ok(LearnerFeed { source: source.clone(), plan, upto, stage, portion: Portion::new() })
     }

@@ -74,7 +74,7 @@ pub enum LinkEnd {
         /// What it has committed.
         committed: Zxid,
     },
-    /// The log does not reach back to where it is to be cut. The next link offers nothing,
+    /// Nothing whole reaches back to where the log is to be cut. The next link offers nothing,
     /// so that the state comes as a whole.
     CutTooFar(Zxid),
     /// This learner has offered nothing to go on from, and the leader has not sent its state.
@@ -144,7 +144,8 @@ impl fmt::Display for LinkEnd {
             ),
             LinkEnd::CutTooFar(zxid) => write!(
                 f,
-                "the log does not reach back to {zxid}, where the leader wants it to be cut"
+                "the log and the snapshots that can be read do not reach back to {zxid}, where the \
+                 leader wants the log to be cut"
             ),
             LinkEnd::NoState => f.write_str(
                 "this server cannot go on from its own log, and the leader has not sent its state",

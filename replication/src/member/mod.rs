@@ -61,6 +61,8 @@ pub struct Member {
     has_served: bool,
     /// Links in a row that have ended before clients were served.
     failures: u32,
+    /// It takes no part any more.
+    is_leaving: bool,
     now: Millis,
 }
 
@@ -88,6 +90,7 @@ impl Member {
             led: now,
             has_served: false,
             failures: 0,
+            is_leaving: false,
             now,
             settings,
         }
@@ -155,11 +158,19 @@ impl Member {
         self.followed.next_config_event()
     }
 
-    /// Gives the leadership up, if there is one: the followers elect at once.
-    pub fn step_down(&mut self, why: StepDown) {
-        if let Some(leadership) = &mut self.leadership {
-            leadership.step_down(why);
+    /// The server is about to end: gives the leadership up, and takes part in no election any more.
+    /// The followers elect at once, where the election connections are closed too. Nothing happens
+    /// where it does not lead: a follower can serve its clients to the end.
+    pub fn leave(&mut self) {
+        if let (Role::Leading, Some(leadership)) = (self.role, &mut self.leadership) {
+            self.is_leaving = true;
+            leadership.step_down(StepDown::HandedOver);
         }
+    }
+
+    /// Whether it has left with [`Member::leave`].
+    pub fn has_left(&self) -> bool {
+        self.is_leaving
     }
 
     /// What the driver is to do next.

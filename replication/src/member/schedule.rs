@@ -34,7 +34,7 @@ fn is_rested<P: Ports>(node: &Node<P>, member: &Member, now: Millis) -> bool {
     match member.role {
         Role::Resting { has_led: true, .. } => member.saves == 0 && node.is_log_at_rest(),
         Role::Resting { has_led: false, not_before } => {
-            now >= not_before && member.followed.can_connect()
+            now >= not_before && member.followed.can_connect() && !member.is_leaving
         }
         Role::Looking | Role::Joining(_) | Role::Following(_) | Role::Leading => false,
     }

@@ -201,7 +201,7 @@ where
         member.role = Role::Resting { has_led: false, not_before };
     }
     let member = member(node);
-    if member.now >= not_before && member.followed.can_connect() {
+    if member.now >= not_before && member.followed.can_connect() && !member.is_leaving {
         member.look();
     }
 }

@@ -197,9 +197,9 @@ impl CommitQueue {
     }
 
     /// This server leads no more, so no quorum confirms the syncs that wait. Learners are not
-    /// answered: they ask the next leader. Returns those of clients here, with what waits behind them
-    /// alone, for the next leader; but for those with a write of the same connection behind them,
-    /// which stay: if it is committed they are answered, and if not the connection is closed.
+    /// answered: they ask the next leader. Returns those of clients here, with what waits behind
+    /// them alone, for the next leader; but for those with a write of the same connection behind
+    /// them, which stay: if it is committed they are answered, and if not the connection is closed.
     pub(crate) fn take_syncs(&mut self) -> Vec<(SessionId, TakenSync)> {
         let key = |origin: &Origin| (origin.shard, origin.conn.0);
         let mut writers = BTreeSet::new();
@@ -266,3 +266,7 @@ impl CommitQueue {
         self.waiting.len()
     }
 }
+
+// The queue of a standalone server, which has one entry for each write, does not grow by what only
+// an ensemble's leader needs.
+const _: () = assert!(size_of::<Entry>() == size_of::<Committed>());

@@ -152,8 +152,10 @@ impl Replica {
     ) {
         assert!(self.is_applied(db), "a leader begins behind everything that it has");
         let Role::Learning(learning) = &mut self.role else { panic!("it leads already") };
-        let (sessions, forwarding) = learning.give_up_role(out);
+        assert!(self.common.queue.len() == 0, "everything that is committed is released");
+        let (sessions, attached, forwarding) = learning.give_up_role(out);
         let quorum = Quorum::of(voters, self.common.serving.server, (epoch, db.applied()));
+        let sessions = (sessions, attached);
         let orderer = Orderer::of_ensemble(epoch, db, sessions, &self.common.rules, now);
         let ensemble = Some(Ensemble::new(Kept::new(forwarding)));
         self.role = Role::Leading(Box::new(Leading { orderer, quorum, ensemble }));

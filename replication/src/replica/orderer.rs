@@ -51,6 +51,8 @@ pub(crate) struct Orderer {
     ticked: Millis,
     more_due: bool,
     rollover: Rollover,
+    /// Sessions that connections here had before this server led, and have not used since.
+    unused: BTreeSet<SessionId>,
 }
 
 /// What follows an epoch whose counter is used up.
@@ -102,11 +104,11 @@ impl Orderer {
 
     /// The leader of an ensemble begins its epoch behind what is applied. Its sessions become those
     /// of the state, each with a full fresh timeout: only the leaders before know which clients
-    /// were heard of.
+    /// were heard of. Connections here have `attached`, or had them and are gone.
     pub(crate) fn of_ensemble(
         epoch: u32,
         db: &Database,
-        mut sessions: SessionTable,
+        (mut sessions, attached): (SessionTable, BTreeSet<SessionId>),
         rules: &OrderRules,
         now: Now,
     ) -> Orderer {
@@ -122,7 +124,10 @@ impl Orderer {
         let last = db.applied();
         let mut sequencer = Sequencer::new(last, rules.ops.clone(), rules.hash_seed);
         sequencer.begin_epoch(epoch);
-        Orderer::new(sequencer, sessions, (rules, Rollover::Election { last }), now)
+        let mut orderer =
+            Orderer::new(sequencer, sessions, (rules, Rollover::Election { last }), now);
+        orderer.unused = attached;
+        orderer
     }
 
     fn new(
@@ -143,6 +148,7 @@ impl Orderer {
             ticked: now.mono,
             more_due: false,
             rollover,
+            unused: BTreeSet::new(),
         }
     }
 
@@ -224,6 +230,7 @@ impl Orderer {
         now: Now,
     ) -> Ordered {
         let standing = self.sessions.check(caller.session, owner);
+        self.note_used(caller.session, owner);
         if standing == Err(Code::SessionMoved) {
             return Ordered::Refused(Outcome::Moved);
         }
@@ -245,6 +252,7 @@ impl Orderer {
         now: Now,
     ) -> Ordered {
         let standing = self.sessions.check(caller.session, owner);
+        self.note_used(caller.session, owner);
         if standing == Err(Code::SessionMoved) {
             return Ordered::Refused(Outcome::Moved);
         }
@@ -284,6 +292,7 @@ impl Orderer {
         owner: Owner,
         now: Now,
     ) -> Option<Attached> {
+        self.unused.remove(&session);
         self.sessions.attach(session, timeout_ms, owner, now.mono)
     }
 
@@ -292,9 +301,23 @@ impl Orderer {
         self.sessions.touch(session, now.mono);
     }
 
-    /// A session that nobody owns, as after an election, becomes that of the first who uses it.
+    /// A session that nobody owns, as after an election, becomes that of the first who uses it. One
+    /// that a connection here had before the election, and has not used since, may have gone to
+    /// another server without this one having heard of it.
     pub(crate) fn claim(&mut self, session: SessionId, owner: Owner) {
+        if self.unused.remove(&session) {
+            self.sessions.disown_gone(session);
+        }
         self.sessions.claim(session, owner);
+    }
+
+    /// A connection here uses its session.
+    fn note_used(&mut self, session: SessionId, owner: Owner) {
+        if let Owner::Connection(_) = owner
+            && !self.unused.is_empty()
+        {
+            self.unused.remove(&session);
+        }
     }
 
     /// A refusal that was decided outside.

@@ -9,7 +9,7 @@ use crate::sim::runner::{FailureClass, Outcome, run};
 const SEEDS: u64 = 200;
 
 /// Seeds that have failed once, and why.
-const KEPT: [(u64, &str); 7] = [
+const KEPT: [(u64, &str); 9] = [
     (21, "a connection got what was sent to the one before it, which its server had closed"),
     (
         28,
@@ -17,8 +17,10 @@ const KEPT: [(u64, &str); 7] = [
     ),
     (8, "what a restart adds to the epochs from its log was taken for what is on the disk"),
     (23, "a fault that was set before the end came at the end: the disk failed while at rest"),
-    (10976, "a segment without space for a seal: damage to its last group is not found"),
+    (10976, "a segment without space for a seal: damage to its last group was not found"),
     (11704, "the same, with one group of several epochs"),
+    (22245, "a cut removed every snapshot that could be read: the one before it had rotted"),
+    (23818, "a leader that was followed again answered what it had got over the link before first"),
     (93, "a state that was replaced while connections were being closed was not noticed"),
 ];
 

@@ -25,8 +25,8 @@ use ringkeeper_replication::{
 use crate::random::Random;
 use crate::server::{HASH_SEED, empty_database, op_settings};
 
-/// The two directions of a link, and what its learner has complained of; and where the server leads,
-/// what it has to do with its learners.
+/// The two directions of a link, and what its learner has complained of; and where the server
+/// leads, what it has to do with its learners.
 #[derive(Default)]
 pub(crate) struct Wire {
     /// What has arrived at the learner.

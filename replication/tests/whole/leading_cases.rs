@@ -102,6 +102,29 @@ fn requests_that_waited_are_ordered_in_their_order_with_reads_behind_them() {
     assert_eq!(ensemble.last_applied().zxid, Zxid::new(2, 3));
 }
 
+#[test]
+fn requests_of_several_sessions_that_waited_are_ordered_as_they_came() {
+    let mut ensemble = Ensemble::leading();
+    let mut other = Client::new();
+    other.connect(&mut ensemble.server, 0);
+    std::mem::swap(&mut ensemble.client, &mut other);
+    ensemble.settle();
+    assert!(ensemble.client.session().0 > 0);
+    ensemble.server.node().stop_leading();
+    let mut expected = Vec::new();
+    for data in 0..6 {
+        std::mem::swap(&mut ensemble.client, &mut other);
+        expected.push(ensemble.client.session());
+        ensemble.set(&[data]);
+        ensemble.turns();
+    }
+    let before = ensemble.server.history.len();
+    ensemble.lead(2);
+    ensemble.settle();
+    let writers: Vec<_> = ensemble.server.history[before..].iter().map(|txn| txn.session).collect();
+    assert_eq!(writers, expected);
+}
+
 /// At each point between a request's arrival and its answer the leader stops, and leads again: its
 /// writes take effect once.
 #[test]
@@ -240,8 +263,6 @@ fn sessions_expire_a_full_timeout_after_the_server_began_to_lead() {
     // As a learner it expires nobody, however long it takes.
     (0..100).for_each(|_| ensemble.server.pass(1_000));
     assert!(ensemble.server.knows(mine) && ensemble.server.knows(THEIRS));
-    let link = crate::leader::MemoryLeader(ensemble.wire.clone());
-    drop(link);
     ensemble.wire.borrow_mut().events.push_back(LeaderEvent::Committed(ensemble.server.last()));
     (0..4).for_each(|_| {
         ensemble.server.order(usize::MAX);

@@ -324,7 +324,9 @@ impl World {
         }
         {
             let mut wire = self.link.0.borrow_mut();
-            (wire.acks.clear(), wire.learner_events.clear(), wire.said.clear());
+            wire.acks.clear();
+            wire.learner_events.clear();
+            wire.said.clear();
         }
         self.lead();
         for _ in 0..40 {

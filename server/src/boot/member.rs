@@ -141,7 +141,7 @@ fn voter(
         states: ensemble.settings.max_concurrent_snap_syncs as usize,
     };
     let parts = MemberParts {
-        ports,
+        ports: Some(ports),
         states: StateThread::start(store, waker.clone())?,
         feeds: FeedThreads::new(source, feeds, waker),
         configuration: Configuration::new(ensemble.clone()),

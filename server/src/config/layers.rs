@@ -1,9 +1,9 @@
 //! Everything that was said, by whom, in the order of who has the last word.
 //!
 //! From first to last: options of the command line, its `-D`, the `-D` of `JVMFLAGS` and of
-//! `SERVER_JVMFLAGS`, then `zoo.cfg` or the arguments that stand for one, then the file that
-//! `ringkeeper.include` names, then the variables of the container image (which writes a `zoo.cfg`
-//! of them only if there is none), then defaults.
+//! `SERVER_JVMFLAGS`, then `zoo.cfg` or the arguments that stand for one, then the file of servers
+//! that one of these names, then the file that `ringkeeper.include` names, then the variables of the
+//! container image (which writes a `zoo.cfg` of them only if there is none), then defaults.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -62,6 +62,7 @@ pub(super) fn gather(args: &StartArgs, env: &Env) -> Layers {
         Form::File(path) => layers.file(&path),
         Form::Arguments(words) => layers.arguments(words),
     }
+    layers.server_list();
     layers.include();
     layers.variables(env);
     if layers.whole.is_none() {
@@ -146,9 +147,22 @@ impl Layers {
     fn file(&mut self, path: &Path) {
         let name: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
         self.whole = Some(name.clone());
-        let Some(dynamic) = self.lines_of(path, &name) else { return };
-        // ZooKeeper looks for the file of the servers as it is written, from where it was started.
-        self.lines_of(Path::new(&dynamic), &Arc::from(dynamic.as_str()));
+        self.lines_of(path, &name);
+    }
+
+    /// The file of the servers, where one is named, be it on the command line. ZooKeeper looks for
+    /// it as it is written, from where it was started.
+    fn server_list(&mut self) {
+        let Some(Entry { value, .. }) = self.named(SERVER_LIST) else { return };
+        if !value.is_empty() {
+            self.lines_of(Path::new(&value), &Arc::from(value.as_str()));
+        }
+    }
+
+    /// The last word on a setting so far.
+    fn named(&self, key: &str) -> Option<Entry> {
+        let is_it = |entry: &&Entry| lookup::find(&entry.name).is_some_and(|it| it.row.key == key);
+        self.entries.iter().find(is_it).cloned()
     }
 
     /// Settings that a tool has written, say. Whoever names the file has the last word over it.
@@ -168,8 +182,10 @@ impl Layers {
         };
         let name: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
         let from = self.entries.len();
-        if let Some(dynamic) = self.lines_of(&path, &name) {
-            self.lines_of(Path::new(&dynamic), &Arc::from(dynamic.as_str()));
+        let has_list = self.named(SERVER_LIST).is_some();
+        self.lines_of(&path, &name);
+        if !has_list {
+            self.server_list();
         }
         let nested = self.entries[from..].iter().find(|entry| entry.name == INCLUDE).cloned();
         if let Some(Entry { origin, .. }) = nested {
@@ -178,8 +194,8 @@ impl Layers {
         }
     }
 
-    /// Takes the lines of a file; what comes back is the file it names for the server lines.
-    fn lines_of(&mut self, path: &Path, name: &Arc<str>) -> Option<String> {
+    /// Takes the lines of a file.
+    fn lines_of(&mut self, path: &Path, name: &Arc<str>) {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -187,7 +203,7 @@ impl Layers {
                     Origin::File(name.clone()),
                     format!("it cannot be read: {error}; name a file that exists"),
                 );
-                return None;
+                return;
             }
         };
         let read = properties::read(&bytes);
@@ -209,14 +225,9 @@ impl Layers {
             }
             self.warn(line(duplicate.shadowed.line), text);
         }
-        let mut dynamic = None;
         for property in read.properties {
-            if property.key.trim() == "dynamicConfigFile" {
-                dynamic = Some(property.value.trim().to_owned());
-            }
             self.push(&property.key, &property.value, line(property.line));
         }
-        dynamic
     }
 
     /// A list of servers in a file replaces the list of the image as a whole.
@@ -261,6 +272,8 @@ impl Layers {
 
 /// The setting that names a further file of settings.
 const INCLUDE: &str = "ringkeeper.include";
+/// The setting that names the file of the servers.
+const SERVER_LIST: &str = "dynamicConfigFile";
 
 /// Whether a name is that of a server line.
 pub(super) fn is_server(name: &str) -> bool {

@@ -202,6 +202,14 @@ impl NodeDriver {
         }
     }
 
+    /// The last turn: clients are served no more. A leader's followers hear that it is gone.
+    pub(crate) fn finish(&mut self) {
+        match &mut self.peers {
+            Peers::None | Peers::Following(_) => {}
+            Peers::Member(member) => member.finish(&mut self.node),
+        }
+    }
+
     /// Whether a turn would find something to do: the look between
     /// [`crate::node::waker::Waker::about_to_sleep`] and the sleep.
     pub fn has_work(&self) -> bool {

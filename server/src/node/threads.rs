@@ -94,6 +94,7 @@ pub(crate) fn run_sequencer(
             }
             waker.awake();
         }
+        node.driver.finish();
     })
 }
 

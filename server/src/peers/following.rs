@@ -64,6 +64,8 @@ pub(crate) struct Following {
     zab: ZabState,
     /// When the leader was heard of last.
     heard: Millis,
+    /// When it has last taken something of what is to be sent, or all of it was sent.
+    taken: Millis,
     /// When the link began.
     connected: Millis,
     /// When clients were served with it.
@@ -92,6 +94,7 @@ impl Following {
             is_searching: true,
             zab: ZabState::Election,
             heard: Millis(0),
+            taken: Millis(0),
             connected: Millis(0),
             served: Millis(0),
             lost: None,
@@ -132,16 +135,31 @@ impl Following {
         self.publish(leader(node));
     }
 
-    /// Sends what the node and the link have for the leader. After the turn.
+    /// Sends what the node and the link have for the leader. After the turn. A leader that pings
+    /// and reads nothing is given up: what waits for it would grow with each answer to a ping.
     pub(crate) fn send<P>(&mut self, node: &mut Node<P>)
     where
         P: Ports,
         P::Leader: AsMut<FollowedLeader>,
     {
         let leader = leader(node);
-        while self.socket.is_writable() && !leader.outgoing().is_empty() {
+        if leader.outgoing().is_empty() {
+            self.taken = self.now();
+        }
+        while !leader.outgoing().is_empty()
+            && (self.socket.is_writable() || self.is_past(self.taken, leader))
+        {
             match self.socket.send(leader.outgoing()) {
-                Ok(count) => leader.sent(count),
+                // Behind a pause of this process, this was the first try.
+                Ok(0) if self.is_past(self.taken, leader) => {
+                    let stuck = self.now().0 - self.taken.0;
+                    self.give_up(leader, format!("the leader has read nothing for {stuck} ms"));
+                }
+                Ok(0) => {}
+                Ok(count) => {
+                    leader.sent(count);
+                    self.taken = self.now();
+                }
                 Err(error) => self.give_up(leader, format!("the connection has failed: {error}")),
             }
         }
@@ -190,7 +208,7 @@ impl Following {
         }
         self.leader = Some(address);
         self.connected = self.now();
-        (self.heard, self.received_bytes) = (self.connected, 0);
+        (self.heard, self.taken, self.received_bytes) = (self.connected, self.connected, 0);
         // Until the leader has said what is committed.
         self.parts.view.write().set_commit_status(CommitStatus::Unknown);
         leader.connect(self.parts.settings.learner);
@@ -229,14 +247,19 @@ impl Following {
         if !leader.wants_bytes() {
             self.heard = self.now();
         }
+        if self.is_past(self.heard, leader) {
+            let silent = self.now().0 - self.heard.0;
+            self.give_up(leader, format!("the leader has been silent for {silent} ms"));
+        }
+    }
+
+    /// Whether this was longer ago than a leader may take for anything.
+    fn is_past(&self, since: Millis, leader: &FollowedLeader) -> bool {
         let limit = match leader.state() {
             ZabState::Broadcast => self.parts.settings.sync_limit,
             _ => self.parts.settings.init_limit,
         };
-        let silent = self.now().0 - self.heard.0;
-        if u128::try_from(silent).is_ok_and(|silent| silent >= limit.as_millis()) {
-            self.give_up(leader, format!("the leader has been silent for {silent} ms"));
-        }
+        u128::try_from(self.now().0 - since.0).is_ok_and(|past| past >= limit.as_millis())
     }
 
     fn give_up(&mut self, leader: &mut FollowedLeader, why: String) {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_replication::Node;
-use ringkeeper_replication::leader::{LinkId, StepDown};
+use ringkeeper_replication::leader::LinkId;
 use ringkeeper_replication::learner::{ConfigEvent, FollowedLeader};
 use ringkeeper_replication::member::{self, Member, MemberAction};
 use ringkeeper_replication::node::Ports;
@@ -32,10 +32,13 @@ use crate::node::view::View;
 const TURN_BYTES: usize = 1 << 20;
 /// The number of the connection to the leader among the sockets.
 const LEADER: u64 = 0;
+/// How long a leader that is about to end answers what its clients have sent, milliseconds.
+const ANSWER_MS: i64 = 100;
 
 /// What a voting member works with beside its node.
 pub(crate) struct MemberParts {
-    pub(crate) ports: VotingPorts,
+    /// Nothing once this server has given its leadership up to end.
+    pub(crate) ports: Option<VotingPorts>,
     pub(crate) states: StateThread,
     pub(crate) feeds: FeedThreads,
     pub(crate) configuration: Configuration,
@@ -61,7 +64,8 @@ pub(crate) struct MemberDriver {
     /// The epoch whose configuration the database shows, of a leadership.
     shown: Option<u32>,
     is_serving: bool,
-    is_stepping_down: bool,
+    /// When it was noticed that the server is about to end.
+    stopping: Option<Millis>,
 }
 
 impl MemberDriver {
@@ -74,7 +78,7 @@ impl MemberDriver {
             learners: BTreeMap::new(),
             shown: None,
             is_serving: false,
-            is_stepping_down: false,
+            stopping: None,
         })
     }
 
@@ -99,10 +103,28 @@ impl MemberDriver {
         let member = node.world_mut().leader.as_mut();
         self.take_connections(member, now);
         self.read(member, now);
-        if !self.is_stepping_down && self.parts.stop.load(Acquire) {
-            // Followers elect while this server answers what it has read.
-            self.is_stepping_down = true;
-            member.step_down(StepDown::HandedOver);
+        self.leave(node, now);
+    }
+
+    /// A leader that is about to end answers what its clients have sent, if that is soon. Then its
+    /// followers elect: they hear that it is gone before it is.
+    fn leave<P>(&mut self, node: &mut Node<P>, now: Millis)
+    where
+        P: Ports,
+        P::Leader: AsMut<Member>,
+    {
+        if self.parts.ports.is_none() || !self.parts.stop.load(Acquire) {
+            return;
+        }
+        let since = *self.stopping.get_or_insert(now);
+        let is_answered = node.replica().outstanding() == 0 || now.0 - since.0 >= ANSWER_MS;
+        let member: &mut Member = node.world_mut().leader.as_mut();
+        if is_answered {
+            member.leave();
+        }
+        if member.has_left() {
+            // Its thread ends at once: nothing that it does blocks.
+            self.parts.ports = None;
         }
     }
 
@@ -138,6 +160,18 @@ impl MemberDriver {
         }
     }
 
+    /// The last turn: see [`crate::node::driver::NodeDriver::finish`].
+    pub(crate) fn finish<P>(&mut self, node: &mut Node<P>)
+    where
+        P: Ports,
+        P::Leader: AsMut<Member> + AsMut<FollowedLeader>,
+    {
+        let member: &mut Member = node.world_mut().leader.as_mut();
+        member.leave();
+        self.turn(node);
+        self.parts.ports = None;
+    }
+
     /// Whether a turn would find something to do.
     pub(crate) fn has_work<P>(&self, node: &Node<P>) -> bool
     where
@@ -146,11 +180,12 @@ impl MemberDriver {
     {
         let member = node.world().leader.as_ref();
         let MemberParts { ports, states, feeds, .. } = &self.parts;
-        let stops = !self.is_stepping_down && self.parts.stop.load(Acquire);
+        let connections = ports.as_ref().is_some_and(|ports| {
+            ports.mesh.has_events() || ports.accepted.has_accepted() || ports.leader.is_done()
+        });
+        let stops = self.stopping.is_none() && self.parts.stop.load(Acquire);
         stops
-            || ports.mesh.has_events()
-            || ports.accepted.has_accepted()
-            || ports.leader.is_done()
+            || connections
             || states.is_done()
             || feeds.is_ready()
             || self.sockets.all_readable().any(|number| is_wanted(member, number))
@@ -170,7 +205,7 @@ impl MemberDriver {
     /// Takes what has happened between voters, learners that have connected, and the connection
     /// to the leader.
     fn take_connections(&mut self, member: &mut Member, now: Millis) {
-        while let Some(event) = self.parts.ports.mesh.poll() {
+        while let Some(event) = self.parts.ports.as_mut().and_then(|it| it.mesh.poll()) {
             match event {
                 MeshEvent::Opened(peer) => member.peer_opened(peer, now),
                 MeshEvent::Closed(peer) => member.peer_closed(peer, now),
@@ -181,10 +216,11 @@ impl MemberDriver {
                 }
             }
         }
-        while let Some((stream, from)) = self.parts.ports.accepted.poll() {
+        while let Some((stream, from)) = self.parts.ports.as_ref().and_then(|it| it.accepted.poll())
+        {
             self.accept(member, stream, from, now);
         }
-        if let Some(dialed) = self.parts.ports.leader.poll() {
+        if let Some(dialed) = self.parts.ports.as_mut().and_then(|it| it.leader.poll()) {
             self.dialed(member, dialed, now);
         }
     }
@@ -299,14 +335,18 @@ impl MemberDriver {
     fn act(&mut self, member: &mut Member) {
         while let Some(action) = member.next_action() {
             match action {
-                MemberAction::Notify(to, bytes) => self.parts.ports.mesh.send(to, bytes),
+                MemberAction::Notify(to, bytes) => {
+                    if let Some(ports) = &self.parts.ports {
+                        ports.mesh.send(to, bytes);
+                    }
+                }
                 MemberAction::Dial(leader) => {
                     self.dialing = Some(leader);
-                    self.parts.ports.leader.dial_leader(leader);
+                    self.parts.ports.iter_mut().for_each(|it| it.leader.dial_leader(leader));
                 }
                 MemberAction::HangUp => {
                     self.dialing = None;
-                    self.parts.ports.leader.cancel();
+                    self.parts.ports.iter_mut().for_each(|it| it.leader.cancel());
                     self.sockets.close(LEADER);
                 }
                 MemberAction::Close(link) => {
@@ -335,7 +375,7 @@ impl MemberDriver {
         }
         self.shown = epoch;
         if member.is_serving() != std::mem::replace(&mut self.is_serving, member.is_serving()) {
-            self.parts.ports.mesh.forget_failures();
+            self.parts.ports.iter().for_each(|ports| ports.mesh.forget_failures());
         }
     }
 

@@ -2,42 +2,31 @@
 //! Source: ZooKeeper's `QuorumCnxManager`.
 //!
 //! Of two servers the one with the larger number keeps the connection that it has dialled. The one
-//! with the smaller number dials too, so that the other one learns that it is there: that connection
-//! is closed, and it is dialled back at the address that it has sent.
+//! with the smaller number dials too, so that the other one learns that it is there: that
+//! connection is closed, and it is dialled back at the address that it has sent.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use ringkeeper_engine::session::ServerId;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::connector::Connector;
 use super::election_socket::{Identified, UNIDENTIFIED_MAX, accept, identify, refuse};
 use super::logged_once::LoggedOnce;
-use super::mesh_peer::{Connection, Inbound, MeshPeer};
-use crate::config::{Ensemble, Member};
+use super::mesh_peer::MeshPeer;
+pub(crate) use super::mesh_table::MeshEvent;
+use super::mesh_table::{Connection, Inbound, Mesh, PeerPort};
+use crate::config::Ensemble;
 use crate::node::waker::Waker;
 
 /// Events that wait for the node's thread. Then the bytes wait in the sockets.
 const EVENTS_MAX: usize = 64;
 /// Servers without a vote that are connected at a time.
 const STRANGERS_MAX: usize = 64;
-
-/// What has happened on the connections, in order for each server.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum MeshEvent {
-    /// The connection to this server is open: what is sent to it arrives.
-    Opened(ServerId),
-    /// It is closed. What was sent last may not have arrived.
-    Closed(ServerId),
-    /// The server has sent this notification, its length in front.
-    Note(ServerId, Vec<u8>),
-}
 
 /// The node's end of the connections. Nothing here blocks.
 pub(crate) struct ElectionMesh {
@@ -47,8 +36,8 @@ pub(crate) struct ElectionMesh {
 
 impl ElectionMesh {
     /// Sends a notification to a server that is connected. One that was not sent yet is replaced: a
-    /// vote counts by its last word. Without a connection it is dropped, and the one that opens next
-    /// begins with what is sent behind its [`MeshEvent::Opened`].
+    /// vote counts by its last word. Without a connection it is dropped, and the one that opens
+    /// next begins with what is sent behind its [`MeshEvent::Opened`].
     pub(crate) fn send(&self, to: ServerId, bytes: Vec<u8>) {
         if let Some(peer) = self.mesh.peers.lock().get(&to) {
             peer.outgoing.send_replace(bytes);
@@ -69,26 +58,6 @@ impl ElectionMesh {
     pub(crate) fn forget_failures(&self) {
         self.mesh.log.forget();
     }
-}
-
-/// The connections as all tasks see them.
-pub(super) struct Mesh {
-    pub(super) own: Member,
-    voters: BTreeMap<ServerId, Member>,
-    pub(super) connector: Connector,
-    /// How long what is sent may stay unacknowledged.
-    pub(super) silence: Duration,
-    events: mpsc::Sender<MeshEvent>,
-    waker: Arc<Waker>,
-    peers: Mutex<BTreeMap<ServerId, PeerPort>>,
-    unidentified: Arc<Semaphore>,
-    pub(super) log: LoggedOnce,
-}
-
-/// The way to the task of one server.
-struct PeerPort {
-    inbound: mpsc::Sender<Inbound>,
-    outgoing: watch::Sender<Vec<u8>>,
 }
 
 impl Mesh {
@@ -170,70 +139,5 @@ impl Mesh {
         };
         // Where another one is about to be taken, this one is closed, and its server dials again.
         let _ = peers[&id].inbound.try_send(inbound);
-    }
-
-    /// Whether the server votes.
-    pub(super) fn votes(&self, id: ServerId) -> bool {
-        self.voters.contains_key(&id)
-    }
-
-    /// Connects to a server, at what it has said of itself or else where it is configured.
-    pub(super) async fn connect(&self, id: ServerId, said: &[Box<str>]) -> io::Result<TcpStream> {
-        let said: Vec<(&str, u16)> = said.iter().filter_map(|it| host_and_port(it)).collect();
-        let voter = self.voters.get(&id);
-        if !said.is_empty() {
-            match (self.connector.election_address(said).await, voter) {
-                (Err(_), Some(_)) => {}
-                (connected, _) => return connected,
-            }
-        }
-        match voter {
-            Some(voter) => self.connector.election_port(voter).await,
-            None => Err(io::Error::other("it has said no address that it can be dialled at")),
-        }
-    }
-
-    /// Hands an event to the node; waits while there are too many.
-    pub(super) async fn report(&self, event: MeshEvent) {
-        // Without a node the thread is about to end.
-        let _ = self.events.send(event).await;
-        self.waker.wake();
-    }
-
-    /// A server without a vote has gone. Nothing where it has connected again meanwhile.
-    pub(super) fn leave(
-        &self,
-        id: ServerId,
-        inbound: &mut mpsc::Receiver<Inbound>,
-    ) -> Option<Inbound> {
-        let mut peers = self.peers.lock();
-        let next = inbound.try_recv().ok();
-        if next.is_none() {
-            peers.remove(&id);
-        }
-        next
-    }
-}
-
-/// An address as a server says it of itself; nothing where no other host could use it.
-fn host_and_port(text: &str) -> Option<(&str, u16)> {
-    let (host, port) = text.rsplit_once(':')?;
-    let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
-    let is_wildcard = host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_unspecified());
-    let port = port.parse().ok().filter(|port| *port != 0)?;
-    (!host.is_empty() && !is_wildcard).then_some((host, port))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn address_that_a_server_says_is_used_where_another_host_can_use_it() {
-        assert_eq!(host_and_port("zoo1:3888"), Some(("zoo1", 3_888)));
-        assert_eq!(host_and_port("[::1]:3888"), Some(("::1", 3_888)));
-        for text in ["", "zoo1", ":3888", "zoo1:", "zoo1:0", "zoo1:70000", "0.0.0.0:1", "[::]:1"] {
-            assert_eq!(host_and_port(text), None, "{text}");
-        }
     }
 }

@@ -8,34 +8,18 @@ use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::Notification;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::election_socket::{DIAL_BACK, REDIAL, Received, hello, receive, warn_of_bytes};
 use super::first::{First, first};
-use super::mesh::{Mesh, MeshEvent};
+use super::mesh_table::{Connection, Inbound, Mesh, MeshEvent};
 
 /// The longest pause between two attempts to dial a server.
 const REDIAL_MAX: Duration = Duration::from_secs(2);
 /// A connection that is younger has crossed with one that the other server has dialled.
 const CROSSED: Duration = Duration::from_secs(1);
-
-/// A connection whose ends know each other.
-pub(super) struct Connection {
-    pub(super) stream: TcpStream,
-    /// What has come already.
-    pub(super) received: Vec<u8>,
-}
-
-/// What the other server has begun.
-pub(super) enum Inbound {
-    /// Its number is larger: its connection counts.
-    Connected(Connection),
-    /// Its number is smaller: it is dialled back here.
-    DialBack(Vec<Box<str>>),
-}
 
 /// One server and the connection to it.
 pub(super) struct MeshPeer {

@@ -15,6 +15,7 @@ pub(crate) mod member_driver;
 pub(crate) mod member_log;
 mod mesh;
 mod mesh_peer;
+mod mesh_table;
 mod peer_socket;
 mod ports;
 mod quorum_port;

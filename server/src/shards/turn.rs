@@ -267,8 +267,12 @@ impl ShardThread {
         self.audit.is_none() || idle
     }
 
-    /// The thread ends: lines that still wait are handed over however many they are.
+    /// The thread ends: the node leaves its ensemble, and lines that still wait are handed over
+    /// however many they are.
     pub fn finish(mut self) {
+        if let Some(node) = &mut self.fused {
+            node.driver.finish();
+        }
         if let Some(audit) = &self.audit {
             self.shard.outputs.audit_lines.drain(..).for_each(|line| audit.push(line));
         }

@@ -121,6 +121,34 @@ fn list_in_a_file_of_its_own_has_the_version_of_its_name() {
     );
 }
 
+/// Whoever has the last word names the file, and no other one is opened.
+#[test]
+fn list_that_a_property_names_is_read_as_if_zoo_cfg_named_it() {
+    let servers = "server.1=zoo1:2888:3888;2181\nserver.2=zoo2:2888:3888;2181\n\
+                   server.3=zoo3:2888:3888;2181\nserver.4=zoo4:2888:3888:observer;10.0.0.4:2184\n";
+    for zoo_cfg in ["", "dynamicConfigFile=@/nowhere\n"] {
+        let site = site("4", &format!("dataDir=@\ninitLimit=5\nsyncLimit=2\n{zoo_cfg}"));
+        site.write("servers.2b", servers);
+        let list = site.path("servers.2b").display().to_string();
+        let definitions =
+            ["", "zookeeper."].map(|front| format!("{front}dynamicConfigFile={list}"));
+        let flag = format!("-D{}", definitions[0]);
+        let flags = [("SERVER_JVMFLAGS", &*flag)];
+        let ways = [
+            (site.args(&[&definitions[0]]), site.env(&[])),
+            (site.args(&[&definitions[1]]), site.env(&[])),
+            (site.args(&[]), site.env(&flags)),
+        ];
+        for (args, env) in ways {
+            let explanation = explain(&args, &env);
+            let settings = explanation.settings.unwrap_or_else(|error| panic!("{error}"));
+            let ensemble = explanation.ensemble.expect("it is one");
+            assert_eq!((ensemble.id.0, ensemble.version), (4, 0x2b));
+            assert_eq!((ensemble.members.len(), settings.client_port), (4, 2184));
+        }
+    }
+}
+
 #[test]
 fn variables_of_the_container_image_are_an_ensemble() {
     let site = Site::new("dataDir=@\n");

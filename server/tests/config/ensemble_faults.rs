@@ -305,3 +305,26 @@ fn files_of_settings_and_of_servers_are_kept_apart() {
          servers:4: version: this file only lists servers; move the line to zoo.cfg"
     );
 }
+
+#[test]
+fn list_that_a_property_names_is_opened_and_is_the_only_one() {
+    let site = site("1", "dataDir=@\nclientPort=2181\ninitLimit=5\nsyncLimit=2\n");
+    let list = site.path("servers").display().to_string();
+    let said = |definition: &str| {
+        let explanation = explain(&site.args(&[definition]), &site.env(&[]));
+        site.short(&explanation.settings.expect_err("it is refused").to_string())
+    };
+    let definition = format!("dynamicConfigFile={list}");
+    let text = said(&definition);
+    assert!(text.starts_with("servers: it cannot be read: No such file"), "{text}");
+    let text = said("dynamicConfigFile=");
+    assert!(text.contains("dynamicConfigFile"), "{text}");
+    site.write("servers", "server.1=a:1:2\nserver.2=b:1:2\nversion=5\n");
+    let zoo_cfg = "dataDir=@\nclientPort=2181\ninitLimit=5\nsyncLimit=2\nserver.3=c:1:2\n";
+    site.write("zoo.cfg", zoo_cfg);
+    let text = said(&definition);
+    let apart = "zoo.cfg:5: server.3: the servers are listed in servers, and only there; move this \
+                 line there\n\
+                 servers:3: version: this file only lists servers; move the line to zoo.cfg\n";
+    assert!(text.starts_with(apart), "{text}");
+}

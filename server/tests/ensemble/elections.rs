@@ -20,11 +20,12 @@ fn servers_of_three_files_choose_a_leader_and_each_serves_what_the_others_wrote(
         let mode = if id == leader { "leader" } else { "follower" };
         let srvr = three.server(id).word("srvr");
         assert!(srvr.contains(&format!("\nMode: {mode}\n")), "{srvr}");
-        let mntr = three.server(id).word("mntr");
-        assert!(mntr.contains(&format!("\nzk_server_state\t{mode}\n")), "{mntr}");
-        assert!(mntr.contains("\nzk_quorum_size\t3\n"), "{mntr}");
-        let leads = mntr.contains("\nzk_synced_followers\t2\n");
-        assert_eq!(leads, id == leader, "{mntr}");
+        let state = format!("zk_server_state\t{mode}");
+        three.wait_numbers(id, &[&state, "zk_quorum_size\t3"]);
+    }
+    three.wait_numbers(leader, &["zk_synced_followers\t2", "zk_learners\t2"]);
+    for other in three.others(leader) {
+        assert!(!three.server(other).word("mntr").contains("zk_synced_followers"));
     }
     // Clients see the members that the files list.
     let mut client = three.connect(leader);
@@ -51,4 +52,22 @@ fn ephemeral_node_of_a_session_at_a_follower_goes_with_its_session() {
     client.close().unwrap();
     watching.sync("/mine").unwrap();
     assert!(watching.exists("/mine").unwrap().is_none());
+}
+
+/// It has no vote, takes what they decide, and sends its clients' writes to the leader.
+#[test]
+fn observer_of_three_serves_what_they_write_and_is_none_of_their_quorum() {
+    let mut three = Three::start_with_observer();
+    let leader = three.wait_leader();
+    let mut client = three.connect(4);
+    client.create("/n", b"1").unwrap();
+    three.see("/n", b"1");
+    let lines = ["zk_quorum_size\t3", "zk_synced_followers\t2", "zk_synced_observers\t1"];
+    three.wait_numbers(leader, &lines);
+    assert!(three.server(4).word("srvr").contains("\nMode: observer\n"));
+    // With the next leader its session goes on.
+    three.take(leader).kill();
+    client.set("/n", b"2").unwrap();
+    three.wait_leader();
+    three.see("/n", b"2");
 }

@@ -33,6 +33,8 @@ const SETTINGS: &[(&str, &str)] = &[
 pub(crate) struct Three {
     home: TempDir,
     host: Ipv4Addr,
+    /// The lines of the servers.
+    lines: String,
     settings: Vec<(&'static str, &'static str)>,
     running: BTreeMap<u8, Server>,
 }
@@ -40,11 +42,26 @@ pub(crate) struct Three {
 impl Three {
     /// All of them are started.
     pub(crate) fn start(definitions: &[(&'static str, &'static str)]) -> Three {
+        Three::start_with(definitions, &[])
+    }
+
+    /// As [`Three::start`], and server 4 beside them, which observes.
+    pub(crate) fn start_with_observer() -> Three {
+        Three::start_with(&[("observer.election.DelayMs", "10")], &[4])
+    }
+
+    fn start_with(definitions: &[(&'static str, &'static str)], observers: &[u8]) -> Three {
         let is_usual = |(key, _): &&(&str, &str)| !definitions.iter().any(|it| it.0 == *key);
         let settings = SETTINGS.iter().filter(is_usual).chain(definitions).copied().collect();
-        let home = tempfile::tempdir().expect("a temporary directory");
-        let mut three = Three { home, host: own_host(), settings, running: BTreeMap::new() };
-        IDS.into_iter().for_each(|id| three.launch(id));
+        let (home, host) = (tempfile::tempdir().expect("a temporary directory"), own_host());
+        let line = |(id, role): (&u8, &str)| {
+            let (quorum, election) = (21_280 + u16::from(*id), 21_380 + u16::from(*id));
+            format!("server.{id}={host}:{quorum}:{election}{role}\n")
+        };
+        let voters = IDS.iter().map(|id| line((id, "")));
+        let lines = voters.chain(observers.iter().map(|id| line((id, ":observer")))).collect();
+        let mut three = Three { home, host, lines, settings, running: BTreeMap::new() };
+        IDS.iter().chain(observers).for_each(|id| three.launch(*id));
         three
     }
 
@@ -56,9 +73,7 @@ impl Three {
         let mut text = format!("dataDir={}\nclientPortAddress={host}\n", data.display());
         let address = SocketAddr::new(host.into(), 21_180 + u16::from(id));
         text += &format!("clientPort={}\n", address.port());
-        for id in IDS.map(u16::from) {
-            text += &format!("server.{id}={host}:{}:{}\n", 21_280 + id, 21_380 + id);
-        }
+        text += &self.lines;
         for (key, value) in &self.settings {
             text += &format!("{key}={value}\n");
         }
@@ -125,6 +140,18 @@ impl Three {
             let found = client.get(path).expect("it is there").0;
             assert_eq!(found.as_deref(), Some(data), "server {id}");
             client.close().expect("it is served");
+        }
+    }
+
+    /// Waits until what a server says of its numbers has these lines.
+    pub(crate) fn wait_numbers(&self, id: u8, lines: &[&str]) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mntr = self.server(id).word("mntr");
+            if lines.iter().all(|line| mntr.contains(&format!("\n{line}\n"))) {
+                return;
+            }
+            assert!(Instant::now() < until, "{lines:?} {mntr}");
         }
     }
 

@@ -49,6 +49,8 @@ pub(crate) enum Requests {
     Held,
     /// Neither are they read, and nothing is sent: the leader's host is gone, and nothing says so.
     Unread,
+    /// Nothing is taken from the socket, and pings are sent as ever.
+    Stuck,
 }
 
 /// The hosts of the voters, all of which lose their power together.
@@ -108,6 +110,16 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// Waits until something has changed, or for so long.
+    pub(crate) fn wait_change<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        limit: Duration,
+    ) -> MutexGuard<'a, State> {
+        let waited = self.changed.wait_timeout(state, limit);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
     pub(crate) fn next_script(&self) -> Script {
         let script = self.lock().scripts.pop_front();
         script.unwrap_or_else(|| Box::new(Link::synchronize_and_serve))
@@ -130,6 +142,13 @@ impl State {
         let (index, zxid) = (self.history.txns.len() - 1, self.history.last());
         let txn = self.history.payload(index, changed_bits);
         self.send(&LeaderPacket::Inform { zxid, txn: &txn });
+    }
+
+    /// As [`State::inform`], of a change of the members.
+    pub(crate) fn inform_and_activate(&mut self, designated: i64) {
+        let (index, zxid) = (self.history.txns.len() - 1, self.history.last());
+        let txn = self.history.payload(index, 0);
+        self.send(&LeaderPacket::InformAndActivate { zxid, designated, txn: &txn });
     }
 
     fn elect(&mut self, leader: u8) {
@@ -244,6 +263,12 @@ impl Ensemble {
         (state.leader, state.requests) = (None, Requests::Unread);
     }
 
+    /// The leader pings and reads nothing, and the voters have none.
+    pub(crate) fn jam_leader(&self) {
+        let mut state = self.lock();
+        (state.leader, state.requests) = (None, Requests::Stuck);
+    }
+
     /// The hosts of all voters lose their power. Connections of elections stay open, and whatever
     /// comes over them is lost.
     pub(crate) fn cut_power(&self) {
@@ -280,8 +305,7 @@ impl Ensemble {
             }
             let left = until.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "it does not come: {:?}", state.met);
-            let waited = self.shared.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = self.shared.wait_change(state, left);
         }
     }
 

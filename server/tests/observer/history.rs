@@ -7,7 +7,7 @@ use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::op::{OpSettings, Write, create, set_data};
 use ringkeeper_engine::sequencer::{Caller, Sequencer};
 use ringkeeper_engine::tree::{Digest, Tree};
-use ringkeeper_engine::txn::{CreateOp, Txn, TxnDigest};
+use ringkeeper_engine::txn::{CreateOp, Txn, TxnBody, TxnDigest};
 use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::{Id, Put, Reader};
 use ringkeeper_engine::zookeeper::Entry;
@@ -68,6 +68,15 @@ impl History {
         let ids = Arc::from([Id { scheme: "ip".into(), id: "127.0.0.1".into() }]);
         let caller = Caller { session: OTHER_SESSION, cxid: 1, ids };
         let txn = self.sequencer.order(&self.db, &caller, write, now());
+        self.push(txn)
+    }
+
+    /// An operator changes the members: the text of the configuration, without its version.
+    pub(crate) fn reconfigure(&mut self, members: &str) -> Zxid {
+        let caller = Caller { session: OTHER_SESSION, cxid: 1, ids: Arc::from([]) };
+        let mut txn = self.sequencer.order_refusal(&caller, Code::Ok, now());
+        let text = format!("{members}version={:x}", txn.zxid.0);
+        txn.body = TxnBody::Reconfig { data: Some(text.into_bytes().into()), version: -1 };
         self.push(txn)
     }
 

@@ -105,6 +105,7 @@ impl Link {
     pub(crate) fn serve(&mut self) -> Result<(), Gone> {
         self.stream.set_read_timeout(Some(PING)).map_err(|_| Gone)?;
         loop {
+            self.ping_while_stuck()?;
             let Some(met) = self.receive()? else {
                 let mut state = self.shared.lock();
                 if state.requests == Requests::Unread {
@@ -116,7 +117,7 @@ impl Link {
             };
             let mut state = self.shared.lock();
             match met {
-                _ if state.requests == Requests::Unread => {}
+                _ if matches!(state.requests, Requests::Unread | Requests::Stuck) => {}
                 Met::Revalidate(session, _) => {
                     let valid = state.history.has_session(session);
                     state.send(&LeaderPacket::Revalidate { session, valid });
@@ -133,6 +134,17 @@ impl Link {
                 Met::ObserverInfo(..) | Met::Dialled(..) | Met::Gone => {}
             }
         }
+    }
+
+    /// Sends pings, and reads nothing, for as long as the leader is stuck.
+    fn ping_while_stuck(&mut self) -> Result<(), Gone> {
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        while state.requests == Requests::Stuck {
+            self.send(&LeaderPacket::Ping { zxid: state.history.last() })?;
+            state = shared.wait_change(state, PING);
+        }
+        Ok(())
     }
 
     /// Sends nothing until the learner closes.

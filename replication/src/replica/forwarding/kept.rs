@@ -16,12 +16,12 @@ use crate::Committed;
 #[derive(Default)]
 pub(crate) struct Kept {
     forwarding: Forwarding,
-    order: VecDeque<Place>,
+    order: VecDeque<Position>,
 }
 
 /// Where the next request is found.
 #[derive(Clone, Copy)]
-enum Place {
+enum Position {
     Request(SessionId),
     Revalidation(SessionId),
 }
@@ -47,16 +47,16 @@ impl Kept {
         for (session, waiting) in &forwarding.sessions {
             for waiting in waiting {
                 if let Waiting::Forwarded(forwarded) = waiting {
-                    order.push((forwarded.number, Place::Request(*session)));
+                    order.push((forwarded.number, Position::Request(*session)));
                 }
             }
         }
         for (session, waiting) in &forwarding.revalidations {
-            let places = waiting.iter().map(|it| (it.number, Place::Revalidation(*session)));
-            order.extend(places);
+            let positions = waiting.iter().map(|it| (it.number, Position::Revalidation(*session)));
+            order.extend(positions);
         }
         order.sort_unstable_by_key(|(number, _)| *number);
-        let order = order.into_iter().map(|(_, place)| place).collect();
+        let order = order.into_iter().map(|(_, position)| position).collect();
         Kept { forwarding, order }
     }
 
@@ -73,15 +73,15 @@ impl Kept {
     /// Takes the oldest request: how many bytes its packet has, and what waits behind it alone.
     pub(crate) fn pop(&mut self) -> Option<(KeptRequest, usize, Vec<Committed>)> {
         match self.order.pop_front()? {
-            Place::Request(session) => {
-                let (first, behind) = self.forwarding.pop(session).expect("it has its place");
+            Position::Request(session) => {
+                let (first, behind) = self.forwarding.pop(session).expect("it has its position");
                 let bytes = first.packet.len();
                 Some((request(session, &first), bytes, behind))
             }
-            Place::Revalidation(session) => {
+            Position::Revalidation(session) => {
                 let first = self.forwarding.revalidated(session);
                 let Revalidation { origin, timeout_ms, packet, .. } =
-                    first.expect("it has its place");
+                    first.expect("it has its position");
                 Some((KeptRequest::Attach(session, origin, timeout_ms), packet.len(), Vec::new()))
             }
         }

@@ -44,10 +44,9 @@ impl Leading {
                 self.revalidate(common, (link, server), (session, timeout_ms), at.1, out);
             }
             LearnerEventKind::Touched(sessions) => {
-                for (session, _) in sessions {
-                    self.orderer.touch(session, at.1);
-                    self.orderer.claim(session, Owner::Server(server));
-                }
+                // A learner also reports sessions whose clients have gone to another server without
+                // its having heard of it: that it has heard of one does not make it the owner.
+                sessions.into_iter().for_each(|(session, _)| self.orderer.touch(session, at.1));
             }
         }
     }
@@ -73,7 +72,10 @@ impl Leading {
                 }
                 Err(_) => refused(Code::MarshallingError),
             },
-            (op::CLOSE_SESSION, _) => self.orderer.close(db, &caller, owner, now),
+            (op::CLOSE_SESSION, _) => {
+                self.orderer.claim(session, owner);
+                self.orderer.close(db, &caller, owner, now)
+            }
             (_, OpClass::Write(..)) if !has_identities => refused(Code::MarshallingError),
             (_, OpClass::Write(..)) => match Write::decode(op, &mut reader) {
                 Err(_) => refused(Code::MarshallingError),

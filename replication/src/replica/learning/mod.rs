@@ -3,6 +3,7 @@
 
 mod state;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ringkeeper_engine::database::Database;
@@ -21,7 +22,8 @@ use super::forwarding::{Awaited, Forwarded, Forwarding, GivenUp, OutOfOrder};
 use super::leading::Leading;
 use super::serving::connection_of;
 use crate::plant::{Bug, is_planted};
-use crate::step::{LeaderEvent, LeaderFault, SessionAttachment, SessionLife};
+use crate::session_life::SessionLife;
+use crate::step::{LeaderEvent, LeaderFault, SessionAttachment};
 use crate::{Committed, Input, Outputs, Proposal};
 
 /// How a server has a leader.
@@ -76,10 +78,14 @@ impl Learning {
 
     /// Gives away the sessions, and what waits for a leader: this server is it. Nobody asks it any
     /// more whose clients are connected here.
-    pub(super) fn give_up_role(&mut self, out: &mut Outputs) -> (SessionTable, Forwarding) {
+    pub(super) fn give_up_role(
+        &mut self,
+        out: &mut Outputs,
+    ) -> (SessionTable, BTreeSet<SessionId>, Forwarding) {
         let attached = self.state.attached_sessions();
-        out.sessions.extend(attached.into_iter().map(SessionAttachment::Ended));
-        self.state.give_up_role()
+        out.sessions.extend(attached.iter().copied().map(SessionAttachment::Ended));
+        let (sessions, forwarding) = self.state.give_up_role();
+        (sessions, attached, forwarding)
     }
 
     /// Whether everything that was learned is committed and on the disk, and ends here.

@@ -22,7 +22,8 @@ use crate::replica::forwarding::{
     Answered, Awaited, DueSyncs, Forwarding, GivenUp, NewLink, OutOfOrder, Revalidation,
 };
 use crate::replica::leading::LeftRole;
-use crate::step::{SessionAttachment, SessionLife};
+use crate::session_life::SessionLife;
+use crate::step::SessionAttachment;
 
 /// Whether the leader takes requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

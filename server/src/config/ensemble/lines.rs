@@ -53,7 +53,7 @@ pub(in crate::config) fn read(findings: &mut [Finding], values: &Values) -> Vec<
 /// nothing else.
 fn keep_files_apart(findings: &mut [Finding], values: &Values) {
     let held = values.held("dynamicConfigFile");
-    let (Value::Text(dynamic), Origin::Line { .. }) = (&held.value, &held.origin) else { return };
+    let Value::Text(dynamic) = &held.value else { return };
     for finding in findings {
         let Origin::Line { file, .. } = &finding.entry.origin else { continue };
         let is_list = finding

@@ -1,5 +1,6 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use ringkeeper_engine::Zxid;
@@ -9,27 +10,27 @@ use ringkeeper_replication::election::{Vote, VoteNotification};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::*;
-use crate::config::PeerRole;
 use crate::config::ensemble::tests::observer_of_three;
+use crate::config::{PeerAddress, PeerRole};
 use crate::node::clock::timespec;
 use crate::peers::mesh::MeshEvent;
 
 /// No test waits so long where things are as they should be.
 const LONG: Duration = Duration::from_secs(30);
 
-/// A port that was free just now.
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// An ensemble of three voters with these numbers, as the first of them has it.
+/// An ensemble of three voters with these numbers, as the first of them has it. Its addresses on
+/// the loopback network are its own, so no other socket can have taken their ports.
 fn ensemble_of(ids: [u8; 3]) -> Ensemble {
+    static COUNT: AtomicU8 = AtomicU8::new(1);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let port = 20_000 + 2 * u16::from(high);
     let mut ensemble = observer_of_three();
     ensemble.members.truncate(3);
     for (member, id) in ensemble.members.iter_mut().zip(ids) {
         member.id = ServerId(id);
-        member.addresses[0].quorum_port = free_port();
-        member.addresses[0].election_port = free_port();
+        let host = Ipv4Addr::new(127, low, count, id).to_string();
+        member.addresses = vec![PeerAddress { host, quorum_port: port, election_port: port + 1 }];
     }
     (ensemble.id, ensemble.role) = (ServerId(ids[0]), PeerRole::Participant);
     ensemble
@@ -37,12 +38,12 @@ fn ensemble_of(ids: [u8; 3]) -> Ensemble {
 
 fn address(ensemble: &Ensemble, id: u8) -> SocketAddr {
     let member = ensemble.members.iter().find(|member| member.id.0 == id).unwrap();
-    SocketAddr::from((Ipv4Addr::LOCALHOST, member.addresses[0].election_port))
+    member.addresses[0].election().parse().unwrap()
 }
 
 fn quorum_address(ensemble: &Ensemble, id: u8) -> SocketAddr {
     let member = ensemble.members.iter().find(|member| member.id.0 == id).unwrap();
-    SocketAddr::from((Ipv4Addr::LOCALHOST, member.addresses[0].quorum_port))
+    member.addresses[0].quorum().parse().unwrap()
 }
 
 /// One server, and who wakes its node.
@@ -283,8 +284,9 @@ fn newest_connection_of_a_server_with_a_larger_number_counts() {
 fn bytes_that_are_no_notification_close_the_connection_they_came_on_alone() {
     let ensemble = ensemble_of([1, 2, 3]);
     let mut two = Server::start(&ensemble, 2);
-    let three = Server::start(&ensemble, 3);
+    let mut three = Server::start(&ensemble, 3);
     two.await_opened(3);
+    three.await_opened(2);
     let to = address(&ensemble, 2);
     let mut stranger = connect_as(200, "127.0.0.1:1", to);
     assert_eq!(two.event_of(200), MeshEvent::Opened(ServerId(200)));
