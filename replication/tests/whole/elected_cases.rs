@@ -226,7 +226,7 @@ fn acknowledgement_of_a_connection_that_is_lost_does_not_count() {
     assert!(world.run_while(LIMIT_US, |world| !holds(world)), "one follower has it");
     wait(&mut world, 2_000);
     let is_its = |link: &QuorumLink| (link.learner.0, link.leader.0) == (back, leader);
-    let link = world.network.links.iter().find(|(_, link)| is_its(link));
+    let link = world.network.links.iter().rfind(|(_, link)| is_its(link));
     let link = *link.expect("it follows").0;
     world.end_link(link, 0);
     assert!(world.run_while(LIMIT_US, holds), "it is cut off: {}", world.what_moves());
