@@ -246,10 +246,12 @@ impl Leadership {
         if let LearnerPhase::Fed(_) = state.phase {
             self.tasks.push_back(LeaderTask::StopFeed(link));
         }
-        // When it comes back it may have to cut off what it has acknowledged.
+        // When it comes back it may have to cut off what it has acknowledged, be it that the node
+        // has not heard of it yet.
         if let Some(voter) = state.voter()
             && self.phase == LeaderPhase::Established
         {
+            self.acks.retain(|ack| !matches!(ack, Acknowledgement::Durable(of, _) if *of == voter));
             self.acks.push_back(Acknowledgement::Durable(voter, Zxid::ZERO));
         }
     }

@@ -36,11 +36,12 @@ impl Leadership {
     pub(super) fn synchronize(&mut self, link: LinkId, last: Zxid) {
         let committed = self.committed;
         let cut_to = |zxid: Zxid| (zxid.counter() != 0).then_some(zxid);
-        let found = if last > committed {
-            cut_to(committed).map(SyncPlan::Trunc)
-        } else if last == Zxid::ZERO && committed != Zxid::ZERO {
-            // It may have more than it reports: only the state as a whole is certain.
+        let found = if last.counter() == 0 && committed != Zxid::ZERO {
+            // Who reports nothing may have something, and the beginning of an epoch, which learners
+            // of ZooKeeper's report, says nothing of what is before it: the log has to be looked at.
             None
+        } else if last > committed {
+            cut_to(committed).map(SyncPlan::Trunc)
         } else {
             match self.window.coverage(last) {
                 Coverage::Diff { .. } => Some(SyncPlan::Diff),
