@@ -22,6 +22,8 @@ import threading
 import time
 
 HOST = "127.0.0.1"
+# Ports of servers that are not on loopback, and where these are.
+HOSTS = {}
 READY_S_MAX = 60
 STOP_S_MAX = 20
 
@@ -180,6 +182,10 @@ def die_with_parent():
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def host_of(port):
+    return HOSTS.get(port, HOST)
+
+
 def free_port():
     """A port nobody listens on at the moment."""
     ports = range(FIRST_PORT, LAST_PORT + 1)
@@ -198,7 +204,7 @@ def free_port():
 def four_letter(port, word):
     """The answer to a four-letter word, or an empty string when nobody answers."""
     try:
-        with socket.create_connection((HOST, port), timeout=2) as connection:
+        with socket.create_connection((host_of(port), port), timeout=2) as connection:
             connection.sendall(word.encode())
             answer = b""
             while chunk := connection.recv(4096):

@@ -8,6 +8,8 @@ import socket
 import struct
 from collections import namedtuple
 
+from harness import host_of
+
 CREATE, DELETE, GET_DATA, SET_DATA, PING = 1, 2, 4, 5, 11
 GET_CHILDREN2, CHECK, MULTI, CREATE2, CLOSE = 12, 13, 14, 15, -11
 EPHEMERAL, SEQUENCE = 1, 2
@@ -34,7 +36,7 @@ class Connection:
 
     def __init__(self, port, timeout_ms, session=None, last_zxid=0):
         self.session_id, password = session or (0, bytes(16))
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket = socket.create_connection((host_of(port), port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = bytearray()
         self.xid = 0

@@ -10,6 +10,7 @@ import struct
 import time
 
 import wire
+from harness import host_of
 from model import Violation
 
 SYNC, ADD_WATCH, SET_WATCHES, EXISTS = 9, 106, 101, 3
@@ -26,7 +27,14 @@ class Link(wire.Connection):
 
     def __init__(self, port, timeout_ms, session=None, last_zxid=0):
         self.events = []
+        # When each request was sent that is not answered.
+        self.sent_s = {}
+        self.served_s = time.monotonic()
         super().__init__(port, timeout_ms, session, last_zxid)
+
+    def send(self, op, body):
+        self.sent_s[self.xid + 1] = time.monotonic()
+        return super().send(op, body)
 
     def handshake(self, timeout_ms, password, last_zxid):
         self.socket.settimeout(SILENCE_S)
@@ -36,6 +44,7 @@ class Link(wire.Connection):
         while True:
             reply = super().receive()
             if reply.xid != NOTIFICATION_XID:
+                self.served_s = self.sent_s.pop(reply.xid, self.served_s)
                 return reply
             kind, _ = reply.body.int(), reply.body.int()
             self.events.append((reply.zxid, EVENTS.get(kind, kind), reply.body.string()))
@@ -51,6 +60,9 @@ class Session:
         self.last_zxid = 0
         self.port = None
         self.connects = self.expiries = 0
+        # When the last request that was answered had been sent.
+        self.served_s = 0.0
+        self.short_lives = []
 
     def connect(self, deadline_s):
         """A connection with the session, or with a new one when that is over.
@@ -66,6 +78,7 @@ class Session:
             except wire.SessionExpired:
                 self.session = None
                 self.expiries += 1
+                self.short_lives.append(self.timeout_ms / 1000 - (time.monotonic() - self.served_s))
             except (OSError, EOFError):
                 if time.monotonic() > deadline_s:
                     raise Violation(f"{self.name}: no server of {self.ports} takes it") from None
@@ -86,6 +99,7 @@ class Session:
         """The next reply. Zxids of one client never go back, whichever server answers."""
         first = len(self.link.events)
         reply = self.link.receive()
+        self.served_s = max(self.served_s, self.link.served_s)
         # ZooKeeper 3.9 sends the zxid of the change; none for what setWatches finds.
         for zxid, kind, path in self.link.events[first:]:
             self.seen(zxid, f"'{kind}' event of {path}")
@@ -194,4 +208,4 @@ def await_true(condition, patience_s, step_s=0.05):
 def listens(port):
     with socket.socket() as probe:
         probe.settimeout(2)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host_of(port), port)) == 0

@@ -35,12 +35,12 @@ class Report:
 
     def finish(self):
         """Prints the result; the exit code."""
-        observer = self.options.observer
+        subject = getattr(self.options, "observer", None) or self.options.ensemble_of
         if self.options.json:
-            found = {"check": self.name, "observer": observer, **self.values}
+            found = {"check": self.name, "observer": subject, **self.values}
             print(json.dumps({**found, "violations": self.violations}))
         else:
-            print(f"{self.name}, observer {observer}")
+            print(f"{self.name}, {subject}")
             for name, value in self.values.items():
                 print(f"  {name:32} {value}")
             for violation in self.violations:
@@ -49,11 +49,11 @@ class Report:
         return 1 if self.violations else 0
 
 
-def run(name, parser, check):
+def run(name, parser, check, absent=e.absent):
     """Runs `check(options, report)`; the exit code of the script."""
     harness.exit_on_signals()
     options = parser.parse_args()
-    if why := e.absent(options):
+    if why := absent(options):
         print(f"SKIPPED: {name}: {why}")
         return 1 if options.require else 0
     report = Report(name, options)
