@@ -48,8 +48,13 @@ fn check_met(all: &[EnsembleOutcome]) {
         sum(|all| all.met.power_losses),
         sum(|all| all.met.snapshots),
         sum(|all| all.met.established),
+        sum(|all| all.epochs),
+        sum(|all| all.committed),
     ];
     assert!(often.iter().all(|count| *count > 100), "too little was met: {often:?}");
+    let (events, virtual_us) =
+        all.iter().fold((0, 0), |sum, all| (sum.0 + all.events, sum.1 + all.virtual_us));
+    assert!(events > 1_000_000 && virtual_us > 300_000_000, "{events} {virtual_us}");
     let by = |all: &EnsembleOutcome, kind: &str| all.met.synchronized.get(kind).copied();
     let seldom = [
         all.iter().filter_map(|it| by(it, "Diff")).sum::<usize>(),
