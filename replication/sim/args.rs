@@ -81,8 +81,9 @@ impl Args {
 
     #[cfg(feature = "plant")]
     fn set_plant(&mut self, name: &str) -> Result<(), String> {
-        let all = ringkeeper_replication::Bug::ALL;
-        let found = all.into_iter().find(|bug| format!("{bug:?}") == name);
+        use ringkeeper_replication::Bug;
+        let all: Vec<Bug> = [&Bug::OF_LEARNERS[..], &Bug::OF_LEADERS].concat();
+        let found = all.iter().find(|bug| format!("{bug:?}") == name).copied();
         self.plant = Some(found.ok_or_else(|| format!("{name} is no bug; there are {all:?}"))?);
         Ok(())
     }

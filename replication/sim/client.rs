@@ -1,5 +1,7 @@
 //! A client that pipelines random requests and checks everything that comes back.
 
+use std::collections::VecDeque;
+
 use ringkeeper_engine::SessionId;
 use ringkeeper_engine::client::{
     Core, Create, CreateMode, Message, Options, Phase, Request, WatchMode, WatcherType,
@@ -12,6 +14,7 @@ use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_replication::node::{LeaderPort, LogPort};
 
 use super::check::replies::{Checked, Model};
+use super::check::syncs::check_sync;
 use super::check::watches::SeenEvent;
 use super::check::zxids::SeenZxid;
 use super::random::Random;
@@ -37,6 +40,9 @@ pub(crate) struct Client {
     pub(crate) may_be_cut_off: bool,
     /// Writes that were answered, with session, number and zxid, until the caller takes them.
     pub(crate) written: Vec<(SessionId, i32, i64)>,
+    /// The last write that anybody was answered, as of now, and as of each sync under way.
+    pub(crate) acknowledged: i64,
+    syncs: VecDeque<i64>,
     /// Replies that were checked, for statistics.
     pub(crate) replies: usize,
     /// Events that arrived.
@@ -62,6 +68,8 @@ impl Client {
             zxids: SeenZxid::default(),
             written: Vec::new(),
             may_be_cut_off: false,
+            acknowledged: 0,
+            syncs: VecDeque::new(),
             replies: 0,
             events: 0,
         }
@@ -100,6 +108,7 @@ impl Client {
             assert!(begins, "seen {:?}\nexpected {expected:?}", self.seen);
         }
         self.seen.clear();
+        self.syncs.clear();
         self.core.disconnect();
         self.at = None;
     }
@@ -183,6 +192,9 @@ impl Client {
     pub(crate) fn send(&mut self, request: &Request<'_>) {
         let mut record = Vec::new();
         request.write(&mut record);
+        if let Request::Sync { .. } = request {
+            self.syncs.push_back(self.acknowledged);
+        }
         self.core.request(request, record, &mut self.to_server);
     }
 
@@ -196,6 +208,10 @@ impl Client {
                 Message::Reply(reply) => {
                     self.replies += 1;
                     self.may_be_cut_off |= reply.op == op::CLOSE_SESSION;
+                    if reply.op == op::SYNC {
+                        let before = self.syncs.pop_front().expect("a sync was requested");
+                        check_sync(&reply, before);
+                    }
                     if reply.zxid > 0 {
                         let asked = reply.tag.clone();
                         let session = self.core.session().id;

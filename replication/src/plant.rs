@@ -48,12 +48,40 @@ pub enum Bug {
     FullIgnored,
     /// A leader that is behind its own commits counts as one that has lost them.
     LagIsLoss,
+    /// A leader counts itself for what its own disk does not hold.
+    OwnUnflushedCounts,
+    /// A leader commits what its own disk holds.
+    MinorityCommits,
+    /// Observers count for the quorum that has a leader's history.
+    ObserversCount,
+    /// A leader sends its epoch and does not save it.
+    LeadersEpochUnsaved,
+    /// A leader is established before a quorum has its history.
+    QuorumNotAwaited,
+    /// A leader does not cut off what its learner has and itself has not.
+    ForeignTailSent,
+    /// What was acknowledged over a connection counts when it is lost.
+    StaleAcksCount,
+    /// A leader answers sync without knowing that it leads.
+    SyncUnconfirmed,
+    /// A leader without a quorum goes on.
+    LeadsWithoutQuorum,
+    /// A vote is compared without its zxid.
+    VoteWithoutZxid,
+    /// A vote is compared without its epoch.
+    VoteWithoutEpoch,
+    /// As [`Bug::VoteWithoutZxid`], and a leader goes on although a voter has more than it has.
+    LaterHistoryIgnored,
+    /// A leader counts the silence of sessions from before it led.
+    ExpiresEarly,
+    /// What waits for a leader is sent to the next one twice.
+    ResentTwice,
 }
 
 #[cfg(feature = "plant")]
 impl Bug {
-    /// All of them.
-    pub const ALL: [Bug; 20] = [
+    /// Those of a member that follows.
+    pub const OF_LEARNERS: [Bug; 20] = [
         Bug::PromiseAfterAck,
         Bug::EpochBeforeHistory,
         Bug::AckBeforeHistory,
@@ -74,6 +102,23 @@ impl Bug {
         Bug::DivergenceForgotten,
         Bug::FullIgnored,
         Bug::LagIsLoss,
+    ];
+    /// Those of leaders and elections.
+    pub const OF_LEADERS: [Bug; 14] = [
+        Bug::OwnUnflushedCounts,
+        Bug::MinorityCommits,
+        Bug::ObserversCount,
+        Bug::LeadersEpochUnsaved,
+        Bug::QuorumNotAwaited,
+        Bug::ForeignTailSent,
+        Bug::StaleAcksCount,
+        Bug::SyncUnconfirmed,
+        Bug::LeadsWithoutQuorum,
+        Bug::VoteWithoutZxid,
+        Bug::VoteWithoutEpoch,
+        Bug::LaterHistoryIgnored,
+        Bug::ExpiresEarly,
+        Bug::ResentTwice,
     ];
 }
 

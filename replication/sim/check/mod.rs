@@ -13,5 +13,6 @@ pub(crate) mod proposals;
 pub(crate) mod recovery;
 pub(crate) mod replies;
 pub(crate) mod sessions;
+pub(crate) mod syncs;
 pub(crate) mod watches;
 pub(crate) mod zxids;

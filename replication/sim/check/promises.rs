@@ -28,6 +28,11 @@ impl Promises {
         self.leader = epoch;
     }
 
+    /// It leads, and sends this epoch to its learners.
+    pub(crate) fn leads(&self, epoch: u32) {
+        assert!(self.saved.promised >= epoch, "{epoch} is sent before it is saved");
+    }
+
     /// The leader's history ends here, without what it has not committed.
     pub(super) fn offered(&mut self, history_end: Zxid) {
         self.history_end = history_end;

@@ -121,6 +121,7 @@ impl World {
         let chance = &mut self.streams.workload;
         let count = 1 + chance.below(4);
         let sim_client = &mut self.clients[client].client;
+        sim_client.acknowledged = self.acknowledged_zxid;
         if sim_client.is_open() && sim_client.in_flight() < IN_FLIGHT_MAX {
             (0..count).for_each(|_| sim_client.request(chance));
         }
@@ -129,6 +130,7 @@ impl World {
 
     /// A client requests this.
     pub(crate) fn request_of(&mut self, client: usize, request: &Request<'_>) {
+        self.clients[client].client.acknowledged = self.acknowledged_zxid;
         self.clients[client].client.send(request);
         self.upload(client);
     }
@@ -236,6 +238,7 @@ impl World {
             for (session, cxid, zxid) in sim_client.client.written.drain(..) {
                 self.acknowledged.answered(session, cxid, zxid);
                 self.writes += 1;
+                self.acknowledged_zxid = self.acknowledged_zxid.max(zxid);
             }
             if has_ended {
                 sim_client.client.disconnect(history);

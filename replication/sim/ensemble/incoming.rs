@@ -82,3 +82,27 @@ impl Seen {
         }
     }
 }
+
+/// Looks at the first packet that a leader sends over one link: its epoch is on its disk.
+#[derive(Default)]
+pub(crate) struct SentEpoch(Option<PacketDecoder>, bool);
+
+impl SentEpoch {
+    /// These bytes leave.
+    pub(crate) fn look(&mut self, bytes: &[u8], record: &MemberRecord) {
+        if self.1 {
+            return;
+        }
+        let SentEpoch(decoder, is_over) = self;
+        let decoder = decoder.get_or_insert_with(|| PacketDecoder::new(PacketLimits::default()));
+        decoder.push(bytes);
+        if let Some(packet) = decoder.decode().expect("a leader sends packets") {
+            let packet = LeaderPacket::read(&packet).expect("and those of a leader");
+            let LeaderPacket::LeaderInfo { zxid, .. } = packet else {
+                panic!("a leader begins with {packet:?}")
+            };
+            record.promises.leads(zxid.epoch());
+            *is_over = true;
+        }
+    }
+}

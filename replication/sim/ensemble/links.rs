@@ -3,7 +3,7 @@
 use ringkeeper_engine::session::ServerId;
 
 use super::super::member::{Incarnation, MemberId};
-use super::network::ProcessId;
+use super::network::{ProcessId, QuorumLink};
 use super::process::{Arrived, Done, Process};
 use super::world::{Event, World};
 
@@ -210,6 +210,7 @@ impl World {
         World::await_stream(&mut self.schedule, stream, event);
         // Nobody reads what comes the other way.
         other.reset(0, at_us);
+        found.has_ended[usize::from(is_learner)] = true;
     }
 
     pub(crate) fn on_bytes_to_leader(&mut self, link: u64) {
@@ -218,6 +219,7 @@ impl World {
         let stream = &mut found.to_leader;
         stream.is_awaited = false;
         let (bytes, has_ended) = (stream.arrive(now_us), stream.has_ended(now_us));
+        found.has_ended[0] |= has_ended;
         if !has_ended {
             World::await_stream(&mut self.schedule, stream, Event::ToLeader(link));
         }
@@ -241,6 +243,7 @@ impl World {
         let stream = &mut found.to_learner;
         stream.is_awaited = false;
         let (bytes, has_ended) = (stream.arrive(now_us), stream.has_ended(now_us));
+        found.has_ended[1] |= has_ended;
         if !has_ended {
             World::await_stream(&mut self.schedule, stream, Event::ToLearner(link));
         }
@@ -267,9 +270,8 @@ impl World {
     }
 
     fn forget_link(&mut self, link: u64) {
-        let now_us = self.now_us();
-        let Some(found) = self.network.links.get(&link) else { return };
-        if found.to_leader.has_ended(now_us) && found.to_learner.has_ended(now_us) {
+        let is_over = |found: &QuorumLink| found.has_ended == [true; 2];
+        if self.network.links.get(&link).is_some_and(is_over) {
             self.network.links.remove(&link);
         }
     }
@@ -295,7 +297,7 @@ impl World {
 
     /// All connections between two members are reset.
     pub(crate) fn reset_between(&mut self, a: MemberId, b: MemberId) {
-        let between = |found: &super::network::QuorumLink| {
+        let between = |found: &QuorumLink| {
             let ends = (found.learner.0, found.leader.0);
             ends == (a, b) || ends == (b, a)
         };

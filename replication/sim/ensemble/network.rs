@@ -16,6 +16,8 @@ pub(crate) struct QuorumLink {
     pub(crate) leader: ProcessId,
     pub(crate) to_leader: Stream,
     pub(crate) to_learner: Stream,
+    /// The end has arrived at the leader, and at the learner.
+    pub(crate) has_ended: [bool; 2],
 }
 
 /// The election connection of two members; the one with the smaller number is first.
@@ -105,6 +107,7 @@ impl Network {
             leader,
             to_leader: Stream::default(),
             to_learner: Stream::default(),
+            has_ended: [false; 2],
         };
         link.to_leader.clog(self.cut_us(learner.0, leader.0));
         link.to_learner.clog(self.cut_us(leader.0, learner.0));

@@ -24,7 +24,7 @@ use super::super::member::{Arrival, Ended, take_snapshot};
 use super::super::server::Server;
 use super::super::states::DeviceStates;
 use super::feeds::Feeds;
-use super::incoming::ReceivedPackets;
+use super::incoming::{ReceivedPackets, SentEpoch};
 use super::port::{MemberPort, Side};
 
 /// Bytes of a connection that are read at once.
@@ -65,6 +65,8 @@ pub(crate) struct Socket {
     pub(crate) has_ended: bool,
     /// What the network takes now.
     pub(crate) space: usize,
+    /// What a leader has sent over it.
+    sent: SentEpoch,
 }
 
 /// The connection to the leader.
@@ -405,6 +407,7 @@ impl Process {
         let bytes: Vec<u8> = pieces.take(socket.space).collect();
         if !bytes.is_empty() {
             socket.space -= bytes.len();
+            socket.sent.look(&bytes, &self.record.borrow());
             member.learner_sent(LinkId(link), bytes.len(), now);
             self.done.push(Done::Sent(link, bytes));
             self.was_busy |= member.has_learner_outgoing(LinkId(link)) && socket.space > 0;

@@ -162,7 +162,10 @@ impl World {
             None => format!("member {} does not run", machine.id),
             Some(process) => {
                 let port = process.port_ref();
-                let role = port.voter().map(|voter| (voter.role(), voter.state()));
+                let role = port.voter().map(|voter| {
+                    let election = voter.election();
+                    (voter.role(), voter.state(), election.round(), election.vote())
+                });
                 format!(
                     "member {}: {role:?}, link {:?}, log ends with {}, applied {}, {} wait, quiet {}",
                     machine.id,
@@ -195,13 +198,15 @@ impl World {
             )
         });
         let links: Vec<String> = links.collect();
+        let open = self.network.elections.iter().filter(|(_, link)| link.open.is_some());
+        let open: Vec<(MemberId, MemberId)> = open.map(|(pair, _)| *pair).collect();
         let clients: Vec<(usize, usize, bool)> = self
             .clients
             .iter()
             .map(|it| (it.member, it.client.in_flight(), it.client.is_connecting()))
             .collect();
         format!(
-            "{}; {}; committed {} up to {}; clients {clients:?} at rest: {}",
+            "{}; {}; election connections {open:?}; committed {} up to {}; clients {clients:?} at rest: {}",
             members.join("; "),
             links.join("; "),
             self.committed.txns().len(),

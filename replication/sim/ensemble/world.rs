@@ -101,6 +101,8 @@ pub(crate) struct World {
     pub(crate) acknowledged: Acknowledged,
     /// Writes that were acknowledged.
     pub(crate) writes: usize,
+    /// The last of them.
+    pub(crate) acknowledged_zxid: i64,
     /// Whether nothing fails any more, and whether clients request nothing more.
     pub(crate) is_healed: bool,
     pub(crate) is_quiet: bool,
@@ -147,6 +149,7 @@ impl World {
             leaders: Leaders::default(),
             acknowledged: Acknowledged::default(),
             writes: 0,
+            acknowledged_zxid: 0,
             is_healed,
             is_quiet: is_healed,
             core: None,

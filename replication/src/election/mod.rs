@@ -243,6 +243,12 @@ impl Election {
             return self.settle(vote, Some(vote.zxid), round);
         }
         if now >= looking.resend {
+            // What was sent has arrived by now, and been answered.
+            let is_late = looking.pause_ms > self.settings.resend_min_ms;
+            if is_late && looking.tally.pass_over(&self.links) {
+                self.propose(now);
+                return self.decide(now);
+            }
             looking.pause_ms = looking.pause_ms.saturating_mul(2).min(self.settings.resend_max_ms);
             looking.resend = Millis(now.0.saturating_add(looking.pause_ms));
             self.notify_voters();

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ringkeeper_engine::Zxid;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::PeerState;
 
 use super::vote::{Heard, Vote};
+use crate::plant::{Bug, is_planted};
 
 /// The votes of one election as this server sees them. Each map has one entry for a voter at the
 /// most, its last word.
@@ -24,6 +26,9 @@ pub(super) struct Tally {
     votes: BTreeMap<ServerId, Ballot>,
     /// Votes of voters that have a leader, of any round (`outofelection`).
     outside: BTreeMap<ServerId, Ballot>,
+    /// Servers that this election cannot choose: too many voters do not vote for them, although
+    /// they have heard better votes than their own.
+    passed_over: BTreeSet<ServerId>,
 }
 
 /// What one voter has said last.
@@ -45,6 +50,14 @@ pub(super) enum Change {
     Behind,
 }
 
+/// A vote as others are compared with it.
+fn as_compared(vote: Vote) -> Vote {
+    let is_without = is_planted(Bug::VoteWithoutZxid) || is_planted(Bug::LaterHistoryIgnored);
+    let zxid = if is_without { Zxid::ZERO } else { vote.zxid };
+    let epoch = if is_planted(Bug::VoteWithoutEpoch) { 0 } else { vote.epoch };
+    Vote { epoch, zxid, ..vote }
+}
+
 /// A leader that is there already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Established {
@@ -63,6 +76,7 @@ impl Tally {
             proposal: own,
             votes: BTreeMap::new(),
             outside: BTreeMap::new(),
+            passed_over: BTreeSet::new(),
         }
     }
 
@@ -105,13 +119,35 @@ impl Tally {
         }
         // A server that cannot be spoken to cannot be followed.
         let leader = ballot.vote.leader;
-        let can_follow = leader == self.me || leader == from || links.contains(&leader);
-        if ballot.vote > self.proposal && can_follow {
+        let is_linked = leader == self.me || leader == from || links.contains(&leader);
+        let can_follow = is_linked && !self.passed_over.contains(&leader);
+        if as_compared(ballot.vote) > as_compared(self.proposal) && can_follow {
             self.proposal = ballot.vote;
             change = Change::Proposal;
         }
         self.votes.insert(from, ballot);
         change
+    }
+
+    /// Where the server that is voted for cannot be chosen, begins the next round without it. So it
+    /// is where not all voters can speak to each other: those that cannot speak to that server keep
+    /// voting for a smaller vote, and if they are so many that the others are no quorum, nobody is
+    /// ever chosen. Says whether it does.
+    pub(super) fn pass_over(&mut self, links: &BTreeSet<ServerId>) -> bool {
+        let leader = self.proposal.leader;
+        if leader == self.me {
+            return false;
+        }
+        let refuses = |(from, ballot): &(&ServerId, &Ballot)| {
+            links.contains(from) && ballot.vote < self.proposal
+        };
+        let refusing = self.votes.iter().filter(refuses).count();
+        if 1 + links.len() - refusing >= self.quorum {
+            return false;
+        }
+        self.passed_over.insert(leader);
+        self.begin_round(self.round.saturating_add(1));
+        true
     }
 
     /// Votes anew, for itself.

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::SessionLife;
 use crate::learner::LearnerKind;
+use crate::plant::{Bug, is_planted};
 
 impl Leadership {
     /// The next transactions are on their way to the log: they leave for the followers.
@@ -157,6 +158,9 @@ impl Leadership {
         }
         if self.is_quorum(|state| state.has_history() && now.0 - state.heard.0 < sync_ms) {
             self.quorum_heard = now;
+            return;
+        }
+        if is_planted(Bug::LeadsWithoutQuorum) {
             return;
         }
         // One more tick for those whose connections have just been lost.

@@ -9,6 +9,7 @@ use super::leadership::{LeaderPhase, LeaderTask, Leadership};
 use super::learner_state::{LearnerPhase, LearnerState};
 use super::{LearnerEnd, LinkId, StepDown};
 use crate::learner::LearnerKind;
+use crate::plant::{Bug, is_planted};
 
 impl Leadership {
     /// A learner says who it is, and the epoch that it has promised.
@@ -104,7 +105,7 @@ impl Leadership {
         let current = current.and_then(|epoch| u32::try_from(epoch).ok());
         // One that had promised the epoch before may have done so to another leader.
         if let (Some(voter), Some(epoch)) = (voter, current) {
-            if is_open && (epoch, last) > own {
+            if is_open && (epoch, last) > own && !is_planted(Bug::LaterHistoryIgnored) {
                 self.step_down(StepDown::Behind { voter, epoch, zxid: last });
                 return Ok(());
             }
@@ -118,7 +119,10 @@ impl Leadership {
 
     /// Whether the voters whose connections are so far, and this server, are a majority.
     pub(super) fn is_quorum(&self, is_counted: impl Fn(&LearnerState) -> bool) -> bool {
-        let others = self.links.values().filter(|state| state.voter().is_some());
+        let is_voter = |state: &&LearnerState| {
+            state.voter().is_some() || (is_planted(Bug::ObserversCount) && state.server.is_some())
+        };
+        let others = self.links.values().filter(is_voter);
         let count = 1 + others.filter(|state| is_counted(state)).count();
         count > self.settings.voters.len() / 2
     }
@@ -136,7 +140,7 @@ impl Leadership {
                 }
             }
             LeaderPhase::Synchronizing => {
-                if self.is_quorum(LearnerState::has_history) {
+                if self.is_quorum(LearnerState::has_history) || is_planted(Bug::QuorumNotAwaited) {
                     self.establish();
                 }
             }

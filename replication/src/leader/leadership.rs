@@ -15,6 +15,7 @@ use super::{
 };
 use crate::ZabState;
 use crate::learner::{LearnerKind, LearnerPosition};
+use crate::plant::{Bug, is_planted};
 
 /// How much of its learners a leader keeps in memory.
 #[derive(Clone, Copy, Debug)]
@@ -250,6 +251,7 @@ impl Leadership {
         // has not heard of it yet.
         if let Some(voter) = state.voter()
             && self.phase == LeaderPhase::Established
+            && !is_planted(Bug::StaleAcksCount)
         {
             self.acks.retain(|ack| !matches!(ack, Acknowledgement::Durable(of, _) if *of == voter));
             self.acks.push_back(Acknowledgement::Durable(voter, Zxid::ZERO));

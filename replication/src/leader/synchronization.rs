@@ -8,6 +8,7 @@ use super::leadership::{LeaderPhase, LeaderTask, Leadership};
 use super::learner_state::LearnerPhase;
 use super::{Acknowledgement, FeedEvent, FeedTask, LearnerEnd, LinkId, SyncPlan};
 use crate::learner::LearnerKind;
+use crate::plant::{Bug, is_planted};
 
 /// Bytes that wait for a learner, below which it is given the next piece of what it lacks.
 const FEED_LOW_BYTES: usize = 512 << 10;
@@ -54,6 +55,10 @@ impl Leadership {
                 let from = match plan {
                     SyncPlan::Trunc(zxid) => zxid,
                     SyncPlan::Diff | SyncPlan::Snap(_) => last,
+                };
+                let plan = match plan {
+                    SyncPlan::Trunc(_) if is_planted(Bug::ForeignTailSent) => SyncPlan::Diff,
+                    plan => plan,
                 };
                 self.send_plan(link, plan);
                 self.catch_up(link, from);

@@ -16,7 +16,7 @@ impl Member {
         self.now = now;
         self.election.link_opened(peer);
         if self.search.is_some() {
-            self.ask(peer);
+            self.request_leader(peer);
         }
         self.after_election_input();
     }
@@ -58,7 +58,7 @@ impl Member {
             let voters = self.settings.leader.voters.iter().copied();
             self.search = Some(LeaderSearch::new(voters));
             let peers: Vec<ServerId> = self.settings.leader.voters.iter().copied().collect();
-            peers.into_iter().for_each(|peer| self.ask(peer));
+            peers.into_iter().for_each(|peer| self.request_leader(peer));
             return;
         }
         let epoch = position.saved.recovered(position.last).current;
@@ -67,7 +67,7 @@ impl Member {
     }
 
     /// Asks a voter who leads.
-    fn ask(&mut self, peer: ServerId) {
+    fn request_leader(&mut self, peer: ServerId) {
         if peer != self.settings.leader.server {
             let mut bytes = Vec::new();
             LeaderSearch::request(self.searches, &self.settings.leader.config).encode(&mut bytes);

@@ -13,6 +13,7 @@ use crate::learner::{
     FollowedLeader, LearnerOffer, LearnerPosition, RetryDelay, StatePort, follow,
 };
 use crate::node::{DatabasePort, Ports};
+use crate::plant::{Bug, is_planted};
 use crate::{Node, ZabState};
 
 /// Milliseconds before a leader is looked for again that has just not helped.
@@ -127,6 +128,10 @@ where
         let task = member.leadership.as_mut().and_then(|leadership| leadership.next_task());
         match task {
             None => return,
+            Some(LeaderTask::Save(epochs)) if is_planted(Bug::LeadersEpochUnsaved) => {
+                let leadership = member.leadership.as_mut().expect("its task was taken");
+                leadership.on_saved(epochs);
+            }
             Some(LeaderTask::Save(epochs)) => {
                 member.saves += 1;
                 node.command(LogCommand::Save(epochs));

@@ -3,6 +3,11 @@
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::session::ServerId;
 
+use crate::plant::{Bug, is_planted};
+
+/// Later than any transaction.
+const LAST: Zxid = Zxid(u64::MAX);
+
 /// The voting members, and up to where each has the log on its disk. A standalone server is an
 /// ensemble of one and its own majority.
 ///
@@ -69,7 +74,9 @@ impl Quorum {
         *row = upto;
         let held = self.held_by_majority();
         if held > self.begin {
-            self.committed = self.committed.max(held.min(self.durable));
+            let is_unflushed = is_planted(Bug::OwnUnflushedCounts);
+            let held = if is_unflushed { held } else { held.min(self.durable) };
+            self.committed = self.committed.max(held);
         }
     }
 
@@ -89,7 +96,12 @@ impl Quorum {
         if let [(_, only)] = self.acked[..] {
             return only;
         }
-        let mut zxids: Vec<Zxid> = self.acked.iter().map(|(_, zxid)| *zxid).collect();
+        if is_planted(Bug::MinorityCommits) {
+            return self.durable;
+        }
+        let is_unflushed = |id: ServerId| id == self.own && is_planted(Bug::OwnUnflushedCounts);
+        let row = |(id, zxid): &(ServerId, Zxid)| if is_unflushed(*id) { LAST } else { *zxid };
+        let mut zxids: Vec<Zxid> = self.acked.iter().map(row).collect();
         zxids.sort_unstable_by(|a, b| b.cmp(a));
         zxids[zxids.len() / 2]
     }
@@ -98,6 +110,7 @@ impl Quorum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plant::{Bug, is_planted};
 
     const OWN: ServerId = ServerId(1);
 

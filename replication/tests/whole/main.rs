@@ -6,6 +6,8 @@
 #[path = "../../../engine/tests/peer/conversation.rs"]
 mod conversation;
 mod edges;
+mod elected;
+mod elected_cases;
 mod ensemble;
 mod feeds;
 mod following;

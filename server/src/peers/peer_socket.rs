@@ -26,8 +26,8 @@ pub(super) enum Received {
 }
 
 /// A socket that is registered for edges: what the system has reported holds until a read or a
-/// write finds that it does not. So a socket that is not read, because its bytes have to wait, wakes
-/// nothing.
+/// write finds that it does not. So a socket that is not read, because its bytes have to wait,
+/// wakes nothing.
 pub(super) struct PeerSocket {
     stream: TcpStream,
     is_readable: bool,

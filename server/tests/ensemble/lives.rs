@@ -38,6 +38,29 @@ fn leader_that_is_killed_is_followed_by_another_and_comes_back_and_no_client_of_
     assert_eq!(epoch, Some(2));
 }
 
+/// The loops of a node on a thread of its own, and of sockets on epoll, watch the links as well.
+#[test]
+fn leader_that_is_killed_is_followed_by_another_whatever_loop_its_node_runs_in() {
+    for loops in [("ringkeeper.shards", "2"), ("ringkeeper.io", "epoll")] {
+        let mut three = Three::start(&[loops]);
+        let leader = three.wait_leader();
+        let [one, _] = three.others(leader)[..] else { panic!("there are two") };
+        let mut client = three.connect(one);
+        client.create("/n", b"0").unwrap();
+        for count in 1..=60 {
+            if count == 30 {
+                three.take(leader).kill();
+            }
+            client.set("/n", count.to_string().as_bytes()).unwrap();
+        }
+        three.launch(leader);
+        three.wait_leader();
+        three.see("/n", b"60");
+        let (status, lines) = three.take(leader).terminate();
+        assert!(status.success(), "{loops:?} {lines:#?}");
+    }
+}
+
 /// Writes through the server that is killed: whatever it has acknowledged is there.
 #[test]
 fn writes_that_a_killed_leader_has_acknowledged_are_there() {

@@ -45,7 +45,7 @@ fn is_survived(
         written => written.unwrap().version,
     };
     assert_eq!(version, before + 1);
-    assert!(member.count_lines("synchronized with server 2") > synchronized);
+    member.wait_line("synchronized with server 2", synchronized + 1);
     assert_eq!(member.count_lines(sentence), 1, "{:#?}", member.lines());
 }
 

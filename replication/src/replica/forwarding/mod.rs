@@ -267,6 +267,9 @@ impl Forwarding {
         packets.extend(revalidations.map(|waiting| (waiting.number, &*waiting.packet)));
         packets.sort_unstable_by_key(|(number, _)| *number);
         packets.iter().for_each(|(_, packet)| out.extend_from_slice(packet));
+        if is_planted(Bug::ResentTwice) {
+            packets.iter().for_each(|(_, packet)| out.extend_from_slice(packet));
+        }
         self.list_syncs();
         given_up
     }

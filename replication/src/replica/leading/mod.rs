@@ -19,6 +19,7 @@ use super::orderer::Orderer;
 use super::quorum::Quorum;
 use super::serving::connection_of;
 use crate::leader::{Acknowledgement, ToLearners};
+use crate::plant::{Bug, is_planted};
 use crate::{Committed, Input, Outputs, Proposal, WriteAdmission};
 
 /// Bytes of packets of requests that have waited for a leader, after which a step orders no more of
@@ -228,6 +229,9 @@ impl Leading {
         let Some(ensemble) = self.ensemble.as_mut().filter(|_| !self.quorum.is_alone()) else {
             return UNCONFIRMED;
         };
+        if is_planted(Bug::SyncUnconfirmed) {
+            return UNCONFIRMED;
+        }
         *ensemble.confirming.get_or_insert_with(|| {
             common.confirmations += 1;
             out.to_learners.push(ToLearners::Confirm(common.confirmations));
