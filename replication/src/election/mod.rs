@@ -96,8 +96,8 @@ pub struct Election {
 /// What the server is doing.
 #[derive(Clone, Debug)]
 enum Phase {
-    /// Nothing yet.
-    Started,
+    /// Nothing yet, or nothing any more.
+    Resting,
     Looking(Looking),
     /// It has a leader, or is one.
     Settled(VoteNotification),
@@ -132,7 +132,7 @@ impl Election {
             settings,
             links: BTreeSet::new(),
             round: 0,
-            phase: Phase::Started,
+            phase: Phase::Resting,
             looking: BTreeMap::new(),
             waiting: BTreeSet::new(),
             outgoing: BTreeMap::new(),
@@ -213,7 +213,7 @@ impl Election {
             };
         }
         match &self.phase {
-            Phase::Started => {}
+            Phase::Resting => {}
             Phase::Settled(_) if heard.state == PeerState::Looking => {
                 self.waiting.insert(from);
                 self.notify(from);
@@ -275,7 +275,7 @@ impl Election {
         assert!(self.voters.contains(&leader), "server {} has no vote and cannot lead", leader.0);
         let (zxid, round) = match &self.phase {
             Phase::Settled(said) if said.vote.leader == leader => (said.vote.zxid, said.round),
-            Phase::Settled(_) | Phase::Started => (Zxid::ZERO, self.round),
+            Phase::Settled(_) | Phase::Resting => (Zxid::ZERO, self.round),
             Phase::Looking(looking) => (looking.tally.proposal.zxid, self.round),
         };
         let vote = Vote { epoch, zxid, leader };
@@ -284,6 +284,15 @@ impl Election {
         for server in std::mem::take(&mut self.waiting) {
             self.notify(server);
         }
+    }
+
+    /// The role is over, and the next election begins later: nobody is to follow a server that
+    /// leads no more, or to count one that follows no more. What is heard meanwhile is kept.
+    pub fn rest(&mut self) {
+        self.phase = Phase::Resting;
+        self.elected = None;
+        self.waiting.clear();
+        self.outgoing.clear();
     }
 
     /// The next notification to send, and to whom.
@@ -299,7 +308,7 @@ impl Election {
     /// What the server is doing: looking before it has begun, too.
     pub fn state(&self) -> PeerState {
         match &self.phase {
-            Phase::Started | Phase::Looking(_) => PeerState::Looking,
+            Phase::Resting | Phase::Looking(_) => PeerState::Looking,
             Phase::Settled(said) => said.state,
         }
     }
@@ -316,7 +325,7 @@ impl Election {
 
     fn said(&self) -> Option<VoteNotification> {
         match &self.phase {
-            Phase::Started => None,
+            Phase::Resting => None,
             Phase::Looking(looking) => {
                 let Tally { round, proposal: vote, .. } = looking.tally;
                 Some(VoteNotification { state: PeerState::Looking, vote, round })

@@ -170,6 +170,13 @@ impl Leadership {
         }
     }
 
+    /// Whether the others are a quorum that can lead and commit without this server.
+    pub(crate) fn is_dispensable(&self) -> bool {
+        let has_history = |state: &&LearnerState| state.voter().is_some() && state.has_history();
+        let others = self.links.values().filter(has_history).count();
+        self.is_established() && others > self.settings.voters.len() / 2
+    }
+
     fn begin_round(&mut self) {
         self.round += 1;
         // ZooKeeper's learners send back whatever zxid a ping has.

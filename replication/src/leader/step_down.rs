@@ -32,7 +32,9 @@ pub enum StepDown {
     EpochUsedUp,
     /// This server's own state is not the one that its log makes.
     Diverged,
-    /// It was requested: the server stops, or its disk is full.
+    /// Its disk is full, and the others are a quorum without it.
+    Full,
+    /// It was requested: the server stops.
     HandedOver,
 }
 
@@ -58,6 +60,9 @@ impl fmt::Display for StepDown {
             ),
             StepDown::EpochUsedUp => f.write_str("the zxids of the epoch are used up"),
             StepDown::Diverged => f.write_str("the state of this server does not fit its log"),
+            StepDown::Full => {
+                f.write_str("its disk is full, and a quorum of the others can do without it")
+            }
             StepDown::HandedOver => f.write_str("leadership is handed over"),
         }
     }

@@ -214,6 +214,11 @@ impl FollowedLeader {
         self.sync_kind
     }
 
+    /// No link begins, and no election, until there is space for what a leader sends.
+    pub(crate) fn stay_away(&mut self) {
+        self.is_full = true;
+    }
+
     /// Whether no link begins because the disk has no space for what a leader sends.
     pub fn is_full(&self) -> bool {
         self.is_full

@@ -165,6 +165,7 @@ impl Member {
     /// so many milliseconds.
     pub(super) fn rest(&mut self, pause_ms: i64) {
         let has_led = self.is_led();
+        self.election.rest();
         let not_before = Millis(self.now.0 + pause_ms);
         self.role = Role::Resting { has_led, not_before };
     }

@@ -37,6 +37,12 @@ impl LeaderPort for Member {
 
     fn space(&mut self, space: LogSpace) {
         self.followed.space(space);
+        if let (LogSpace::Full, Some(leadership)) = (space, &mut self.leadership)
+            && leadership.is_dispensable()
+        {
+            leadership.step_down(StepDown::Full);
+            self.followed.stay_away();
+        }
     }
 
     fn fault(&mut self, fault: LeaderFault) {

@@ -207,6 +207,7 @@ impl MemberLog {
             | StepDown::Behind { .. }
             | StepDown::Promised { .. }
             | StepDown::Diverged
+            | StepDown::Full
             | StepDown::EpochUsedUp => self.failed(text),
         }
     }

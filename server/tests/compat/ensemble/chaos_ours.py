@@ -39,7 +39,7 @@ from nemesis import Nemesis
 from watchers import FOLDER, NODES, PERSISTENT, Toggler, Watcher
 from writers import FENCES, Writer, Zxids
 
-LOAD_S = (0.05, 0.4)
+LOAD_S = (0.02, 0.25)
 QUIET_EVERY = 20
 
 

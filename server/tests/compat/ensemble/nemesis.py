@@ -9,9 +9,9 @@ import shutil
 import subprocess
 import time
 
-SHORT_S, LONG_S = (0.1, 1.2), (1.2, 12.0)
-LONG_PART = 0.12
-DOWN_S = (0.0, 1.0)
+SHORT_S, LONG_S = (0.1, 0.9), (0.9, 12.0)
+LONG_PART = 0.08
+DOWN_S = (0.0, 0.6)
 
 
 class Nemesis:
