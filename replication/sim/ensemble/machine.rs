@@ -11,9 +11,7 @@ use ringkeeper_engine::tree::Digest;
 use ringkeeper_engine::{Millis, Now, Zxid};
 use ringkeeper_replication::election::ElectionSettings;
 use ringkeeper_replication::leader::{FeedLimits, FeedSource, LeaderLimits, LeaderSettings};
-use ringkeeper_replication::learner::{
-    FollowLimits, FollowedLeader, LearnerOffer, LearnerPosition,
-};
+use ringkeeper_replication::learner::{FollowLimits, FollowedLeader, LearnerPosition};
 use ringkeeper_replication::member::{Member, MemberSettings};
 
 use super::super::check::proposals::Proposals;
@@ -121,10 +119,7 @@ impl Machine {
         self.record.borrow_mut().recovered(found, &db, (identity.epochs, epochs));
         self.record.borrow_mut().history_ends(Zxid::ZERO);
         self.incarnation += 1;
-        let mut position = LearnerPosition::at_start(last, &identity);
-        if !self.is_trusted {
-            position.offer = LearnerOffer::Nothing;
-        }
+        let position = LearnerPosition::at_start(last, &identity);
         let (wall, mono_us) = self.clock.at(now_us);
         let now = Now { wall, mono: Millis((mono_us / 1_000) as i64) };
         let side = self.side(position, now.mono);

@@ -46,7 +46,7 @@ impl World {
             let out = self.streams.crash.below(core.len());
             core.remove(out);
         }
-        self.tell(|| format!("{core:?} works from now on"));
+        self.report_event(|| format!("{core:?} works from now on"));
         self.heal_network();
         for member in 0..self.machines.len() {
             if core.contains(&member) {
@@ -110,7 +110,7 @@ impl World {
     /// Everything that is broken works again, and no client requests anything new.
     pub(crate) fn heal(&mut self) {
         (self.is_healed, self.is_quiet, self.core) = (true, true, None);
-        self.tell(|| "everything works from now on".to_owned());
+        self.report_event(|| "everything works from now on".to_owned());
         self.heal_network();
         (0..self.machines.len()).for_each(|member| self.repair(member));
     }
