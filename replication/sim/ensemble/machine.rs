@@ -49,8 +49,8 @@ pub(crate) struct Machine {
     pub(crate) is_full: bool,
     /// Something on the disk has changed by itself.
     pub(crate) is_rotten: bool,
-    /// The disk is not one that was replaced, or has been synchronized since: an operator starts the
-    /// member without a vote until then.
+    /// The disk has had the history of a leader. One that never had, be it new or replaced, counts
+    /// only where all voters are there, or none of them has a history.
     pub(crate) is_trusted: bool,
     /// It is not started again before everything heals.
     pub(crate) stays_down: bool,
@@ -77,7 +77,7 @@ impl Machine {
             slowness: 1,
             is_full: false,
             is_rotten: false,
-            is_trusted: true,
+            is_trusted: false,
             stays_down: false,
             proposals,
             settings: ServerSettings {

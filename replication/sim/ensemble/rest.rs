@@ -42,7 +42,10 @@ impl World {
             machine.is_trusted && !machine.is_rotten
         };
         let mut core: Vec<MemberId> = (0..voters).filter(|id| is_sound(self, *id)).collect();
-        while core.len() > voters / 2 + 1 {
+        if core.len() <= voters / 2 {
+            core = (0..voters).collect();
+        }
+        while core.len() > voters / 2 + 1 && core.iter().all(|id| is_sound(self, *id)) {
             let out = self.streams.crash.below(core.len());
             core.remove(out);
         }

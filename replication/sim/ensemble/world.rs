@@ -265,6 +265,7 @@ impl World {
                 MemberEvent::Elected { .. } => self.met.elected += 1,
                 MemberEvent::Established { epoch, last, .. } => {
                     let voters = self.swarm.voters;
+                    self.machines[member].is_trusted = true;
                     let holders = self.machines[..voters].iter();
                     let holders = holders.filter(|machine| machine.holds(last)).count();
                     let process = (member, incarnation);
