@@ -20,7 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use args::{Args, Command};
-use sim::ensemble::runner::{run_ensemble, tell_ensemble};
+use sim::ensemble::runner::{EnsembleOutcome, play_ensemble, run_ensemble};
+use sim::ensemble::world::World;
 use sim::runner::{FailureClass, run};
 use summary::{Failure, Played, Summary};
 
@@ -113,7 +114,7 @@ fn play(args: &Args, seed: u64, total: &Mutex<Summary>, stops: &AtomicBool) {
     #[cfg(feature = "plant")]
     ringkeeper_replication::plant(args.plant);
     let played = std::panic::catch_unwind(|| match args.is_ensemble {
-        true if args.is_replay => Played::of_ensemble(tell_ensemble(seed)),
+        true if args.is_replay => Played::of_ensemble(tell(seed)),
         true => Played::of_ensemble(run_ensemble(seed)),
         false => Played::of_member(run(seed)),
     });
@@ -131,6 +132,14 @@ fn play(args: &Args, seed: u64, total: &Mutex<Summary>, stops: &AtomicBool) {
             stops.store(args.stops_at_failure, Ordering::Relaxed);
         }
     }
+}
+
+/// Plays an ensemble and prints what happens.
+fn tell(seed: u64) -> EnsembleOutcome {
+    let mut world = World::new(seed);
+    world.is_told = true;
+    eprintln!("{:#?}", world.swarm);
+    play_ensemble(world)
 }
 
 /// One line that is written over until all seeds are played.

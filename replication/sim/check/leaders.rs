@@ -34,9 +34,4 @@ impl Leaders {
     pub(crate) fn count(&self) -> usize {
         self.established.len()
     }
-
-    /// Who has led last, and its epoch.
-    pub(crate) fn newest(&self) -> Option<(u32, Process)> {
-        self.established.last_key_value().map(|(epoch, process)| (*epoch, *process))
-    }
 }

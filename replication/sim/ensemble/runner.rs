@@ -18,18 +18,11 @@ pub(crate) struct EnsembleOutcome {
 /// Plays a seed: things fail; then a majority works and has to make progress; then everything works
 /// and has to come to rest. A failure is a panic.
 pub(crate) fn run_ensemble(seed: u64) -> EnsembleOutcome {
-    play(World::new(seed))
+    play_ensemble(World::new(seed))
 }
 
-/// As that, and prints what happens.
-pub(crate) fn tell_ensemble(seed: u64) -> EnsembleOutcome {
-    let mut world = World::new(seed);
-    world.is_told = true;
-    eprintln!("{:#?}", world.swarm);
-    play(world)
-}
-
-fn play(mut world: World) -> EnsembleOutcome {
+/// As that, with a world that is there.
+pub(crate) fn play_ensemble(mut world: World) -> EnsembleOutcome {
     let end_us = world.swarm.fault_us;
     world.run_until(end_us);
     world.finish();

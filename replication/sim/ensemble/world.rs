@@ -95,7 +95,6 @@ pub(crate) struct World {
     /// What is on its way to a process.
     pub(crate) under_way: BTreeMap<u64, (MemberId, Incarnation, Arrived)>,
     pub(crate) sent: u64,
-    pub(crate) proposals: Rc<RefCell<Proposals>>,
     pub(crate) committed: CommittedHistory,
     pub(crate) leaders: Leaders,
     pub(crate) acknowledged: Acknowledged,
@@ -144,7 +143,6 @@ impl World {
             connections_made: 0,
             under_way: BTreeMap::new(),
             sent: 0,
-            proposals,
             committed: CommittedHistory::new(),
             leaders: Leaders::default(),
             acknowledged: Acknowledged::default(),

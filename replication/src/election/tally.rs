@@ -132,20 +132,21 @@ impl Tally {
     /// Where the server that is voted for cannot be chosen, begins the next round without it. So it
     /// is where not all voters can speak to each other: those that cannot speak to that server keep
     /// voting for a smaller vote, and if they are so many that the others are no quorum, nobody is
-    /// ever chosen. Says whether it does.
+    /// ever chosen. Where that has not helped either, because that server is needed, everything is
+    /// tried once more. Says whether a round begins.
     pub(super) fn pass_over(&mut self, links: &BTreeSet<ServerId>) -> bool {
         let leader = self.proposal.leader;
-        if leader == self.me {
-            return false;
-        }
         let refuses = |(from, ballot): &(&ServerId, &Ballot)| {
             links.contains(from) && ballot.vote < self.proposal
         };
         let refusing = self.votes.iter().filter(refuses).count();
-        if 1 + links.len() - refusing >= self.quorum {
+        if leader != self.me && 1 + links.len() - refusing < self.quorum {
+            self.passed_over.insert(leader);
+        } else if self.passed_over.is_empty() {
             return false;
+        } else {
+            self.passed_over.clear();
         }
-        self.passed_over.insert(leader);
         self.begin_round(self.round.saturating_add(1));
         true
     }
