@@ -41,6 +41,7 @@ class Nemesis:
         self.add("disk", "failing follower", 0.7, self.failing, "follower")
         self.add("disk", "failing leader", 0.7, self.failing, "leader")
         self.add("disk", "foreign directory", 0.5, self.foreign)
+        self.add("disk", "twin", 0.7, self.twin)
 
     def add(self, group, name, weight, fault, *arguments):
         self.table[name] = (group, weight, fault, arguments)
@@ -250,6 +251,17 @@ class Nemesis:
         shutil.rmtree(place)
         os.rename(aside, place)
         victim.launch()
+
+    def twin(self):
+        """A second server with the number of one that runs, on another host and with no data."""
+        victim = self.victims(self.random.choice(("leader", "follower")))[0]
+        twin = self.ensemble.twin(victim.server_id)
+        try:
+            twin.launch()
+            self.pause((0.5, 4))
+        finally:
+            twin.kill()
+            shutil.rmtree(twin.directory)
 
 
 class Failing:
