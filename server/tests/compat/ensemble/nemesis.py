@@ -10,7 +10,7 @@ import subprocess
 import time
 
 SHORT_S, LONG_S = (0.1, 0.9), (0.9, 12.0)
-LONG_PART = 0.08
+LONG_PART = 0.05
 DOWN_S = (0.0, 0.6)
 
 
@@ -54,10 +54,12 @@ class Nemesis:
     def run(self, names):
         weights = [self.table[name][1] for name in names]
         name = self.random.choices(names, weights)[0]
-        self.aside, self.quorum_lost = set(), False
         _, _, fault, arguments = self.table[name]
         fault(*arguments)
         return name
+
+    def begin_round(self):
+        self.aside, self.quorum_lost = set(), False
 
     # Who, and for how long.
 
@@ -79,7 +81,8 @@ class Nemesis:
 
     def hit(self, members):
         self.aside |= {member.server_id for member in members}
-        self.quorum_lost = len(self.aside) >= self.ensemble.quorum
+        left = len(self.ensemble.numbers) - len(self.aside)
+        self.quorum_lost = left < self.ensemble.quorum
 
     def length_s(self):
         long = self.random.random() < LONG_PART
@@ -180,7 +183,7 @@ class Nemesis:
         a, b = self.random.sample(followers, 2)
         if role == "leader":
             b = leader
-        self.aside = {a, b} - {leader}
+        self.aside |= {a, b} - {leader}
         one_way = self.random.random() < 0.3
         self.network.cut([(a, b)] if one_way else [(a, b), (b, a)])
         self.pause()
