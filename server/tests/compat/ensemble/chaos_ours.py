@@ -185,7 +185,8 @@ class ChaosOfOurs(Chaos):
                 print(json.dumps({**line, "tick": self.options.tick_ms}), file=file)
         shown = " ".join(f"{gap * 1000:.0f}" for gap in gaps)
         shown_names, span_s = ", ".join(names), over_s - begun_s
-        self.report.note(f"round {number}: {shown_names} {sorted(aside)}, {span_s:.2f} s, all joined {self.back_s[-1]:.2f} s later; gaps {shown} ms")
+        self.report.note(f"round {number}: {shown_names} {sorted(aside)}, {span_s:.2f} s, "
+                         f"all joined {self.back_s[-1]:.2f} s later; gaps {shown} ms")
 
     def check_quiet(self):
         for client in self.clients:
