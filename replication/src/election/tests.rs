@@ -189,6 +189,22 @@ fn settled_server_answers_those_that_look_and_says_its_epoch_when_it_has_the_rol
 }
 
 #[test]
+fn leader_that_rests_after_its_role_is_followed_by_nobody_and_keeps_what_it_hears() {
+    let mut election = looking(3, &[1, 3]);
+    election.hears(1, LOOKING, vote(2, 4, 5), 1, NOW);
+    election.hears(3, LOOKING, vote(2, 4, 5), 1, NOW);
+    election.take_role(ElectedRole::Lead, 5);
+    election.rest();
+    election.hears(1, LOOKING, vote(1, 5, 6), 2, NOW);
+    election.hears(3, LOOKING, vote(3, 5, 6), 2, NOW);
+    assert_eq!((election.sent(), election.next_due()), (vec![], None));
+    assert_eq!(election.state(), LOOKING);
+    election.look(position(5, 6), NOW);
+    let best = said(LOOKING, vote(3, 5, 6), 2);
+    assert_eq!(election.sent(), [(1, best), (3, best)]);
+}
+
+#[test]
 fn server_without_a_vote_is_answered_and_not_counted() {
     let observers = Notification {
         leader: i64::MIN,

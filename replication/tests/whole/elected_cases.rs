@@ -329,14 +329,16 @@ fn member_whose_disk_is_full_comes_back_when_there_is_space() {
             if world.clients[0].connection.is_none() {
                 connect(&mut world, 0, works);
             }
-            begin_write(&mut world, 0, data);
+            // Several segments in all.
+            let request =
+                Request::SetData { path: "/", data: Some(&[data; 4 << 10]), version: -1 };
+            world.request_of(0, &request);
             wait(&mut world, SECOND_US / 20);
         }
+        assert!(world.writes >= 15, "the others go on: {}", world.writes);
+        assert!(!world.leading().contains(&full), "it leads, and cannot write");
         world.on_space(full);
         world.finish();
-        if !is_leader {
-            assert!(world.writes >= 15, "the others go on: {}", world.writes);
-        }
     }
 }
 

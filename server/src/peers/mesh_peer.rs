@@ -16,7 +16,9 @@ use super::election_socket::{DIAL_BACK, REDIAL, Received, hello, receive, warn_o
 use super::first::{First, first};
 use super::mesh_table::{Connection, Inbound, Mesh, MeshEvent};
 
-/// The longest pause between two attempts to dial a server.
+/// The pauses between two attempts to dial a server: the first one, doubled each time, and the
+/// longest.
+const REDIAL_MIN: Duration = Duration::from_millis(10);
 const REDIAL_MAX: Duration = Duration::from_secs(2);
 /// A connection that is younger has crossed with one that the other server has dialled.
 const CROSSED: Duration = Duration::from_secs(1);
@@ -44,25 +46,26 @@ impl MeshPeer {
     pub(super) async fn run(mut self) {
         let votes = self.mesh.votes(self.id);
         let mut next = if votes { None } else { self.inbound.recv().await };
-        let mut pause = REDIAL;
+        let mut pause = REDIAL_MIN;
         loop {
-            let began = Instant::now();
             let connection = match next.take() {
                 Some(Inbound::Connected(connection)) => Some(connection),
                 Some(Inbound::DialBack(said)) => self.dial(&said, &mut next).await,
                 None => self.dial(&[], &mut next).await,
             };
             if let Some(connection) = connection {
+                let opened = Instant::now();
                 next = self.converse(connection).await;
+                // It was there: an election may wait for the next one.
+                if opened.elapsed() >= REDIAL {
+                    pause = REDIAL_MIN;
+                }
             }
             if next.is_none() && !votes {
                 next = self.mesh.leave(self.id, &mut self.inbound);
                 if next.is_none() {
                     return;
                 }
-            }
-            if began.elapsed() > REDIAL_MAX {
-                pause = REDIAL;
             }
             if next.is_none() {
                 if let First::Right(inbound) = first(sleep(pause), self.inbound.recv()).await {

@@ -78,7 +78,10 @@ class Session:
             except wire.SessionExpired:
                 self.session = None
                 self.expiries += 1
-                self.short_lives.append(self.timeout_ms / 1000 - (time.monotonic() - self.served_s))
+                # When it was over, and how long before its timeout.
+                now_s = time.monotonic()
+                early_s = self.timeout_ms / 1000 - (now_s - self.served_s)
+                self.short_lives.append((now_s, early_s))
             except (OSError, EOFError):
                 if time.monotonic() > deadline_s:
                     raise Violation(f"{self.name}: no server of {self.ports} takes it") from None

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 SHORT_S, LONG_S = (0.1, 0.9), (0.9, 12.0)
-LONG_PART = 0.08
+LONG_PART = 0.05
 DOWN_S = (0.0, 0.6)
 
 
@@ -41,6 +41,7 @@ class Nemesis:
         self.add("disk", "failing follower", 0.7, self.failing, "follower")
         self.add("disk", "failing leader", 0.7, self.failing, "leader")
         self.add("disk", "foreign directory", 0.5, self.foreign)
+        self.add("disk", "twin", 0.7, self.twin)
 
     def add(self, group, name, weight, fault, *arguments):
         self.table[name] = (group, weight, fault, arguments)
@@ -53,10 +54,12 @@ class Nemesis:
     def run(self, names):
         weights = [self.table[name][1] for name in names]
         name = self.random.choices(names, weights)[0]
-        self.aside, self.quorum_lost = set(), False
         _, _, fault, arguments = self.table[name]
         fault(*arguments)
         return name
+
+    def begin_round(self):
+        self.aside, self.quorum_lost = set(), False
 
     # Who, and for how long.
 
@@ -78,7 +81,8 @@ class Nemesis:
 
     def hit(self, members):
         self.aside |= {member.server_id for member in members}
-        self.quorum_lost = len(self.aside) >= self.ensemble.quorum
+        left = len(self.ensemble.numbers) - len(self.aside)
+        self.quorum_lost = left < self.ensemble.quorum
 
     def length_s(self):
         long = self.random.random() < LONG_PART
@@ -179,7 +183,7 @@ class Nemesis:
         a, b = self.random.sample(followers, 2)
         if role == "leader":
             b = leader
-        self.aside = {a, b} - {leader}
+        self.aside |= {a, b} - {leader}
         one_way = self.random.random() < 0.3
         self.network.cut([(a, b)] if one_way else [(a, b), (b, a)])
         self.pause()
@@ -250,6 +254,17 @@ class Nemesis:
         shutil.rmtree(place)
         os.rename(aside, place)
         victim.launch()
+
+    def twin(self):
+        """A second server with the number of one that runs, on another host and with no data."""
+        victim = self.victims(self.random.choice(("leader", "follower")))[0]
+        twin = self.ensemble.twin(victim.server_id)
+        try:
+            twin.launch()
+            self.pause((0.5, 4))
+        finally:
+            twin.kill()
+            shutil.rmtree(twin.directory)
 
 
 class Failing:

@@ -83,6 +83,12 @@ class Ours(e.Ensemble):
         os.makedirs(directory, exist_ok=True)
         return Server(self, number, self.command, directory, at)
 
+    def twin(self, number):
+        """Another server with this number, where no server is."""
+        twin = self.server(number, f"twin{number}", at=STRANGER)
+        twin.own_settings = ("quorumListenOnAllIPs=true",)
+        return twin
+
     def make_disk(self, kind, mib):
         disk = disks.Disk(kind, mib)
         self.disks.append(disk)

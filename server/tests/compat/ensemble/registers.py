@@ -1,4 +1,4 @@
-"""Clients that look at what others were told: compare-and-set, sync and read, short sessions, gaps."""
+"""Clients that look at what others were told: registers, syncs, short sessions; and gaps."""
 
 import threading
 import time
@@ -46,9 +46,9 @@ class Register:
 class Contender(Roamer):
     """Sets registers by their versions, behind a sync that has to show what others set before."""
 
-    def __init__(self, name, ports, seed, registers):
+    def __init__(self, name, ports, seed, registers, plant=None):
         super().__init__(name, ports, seed)
-        self.registers, self.count = registers, 0
+        self.registers, self.count, self.plant = registers, 0, plant
         self.sets = self.reads = self.refused = 0
 
     def connected(self, new):
@@ -76,6 +76,8 @@ class Contender(Roamer):
 
     def look(self, register):
         floor = register.floor()
+        if self.plant == "stale" and self.reads > 100:
+            floor += 1000  # As if so much more had been acknowledged to others.
         link = self.session.link
         link.send(SYNC, wire.string(register.path))
         link.send(wire.GET_DATA, wire.string(register.path) + b"\0")
@@ -92,8 +94,9 @@ class Contender(Roamer):
 class Mortal(Roamer):
     """Sessions that are abandoned or closed, and their ephemerals as others see them."""
 
-    def __init__(self, name, ports, seed, timeout_ms, slack_s):
+    def __init__(self, name, ports, seed, timeout_ms, slack_s, plant=None):
         super().__init__(name, ports, seed)
+        self.plant = plant
         self.timeout_ms, self.slack_s = timeout_ms, slack_s
         self.count = self.closed = self.abandoned = 0
         # (path, its session, not over before this), and those that are forgotten at the end.
@@ -148,6 +151,8 @@ class Mortal(Roamer):
 
     def look(self, entry):
         path, session_id, least_s = entry
+        if self.plant == "early":
+            least_s += 60  # As if the timeout were so much longer.
         if self.exists(path):
             return
         if (early_s := least_s - time.monotonic()) > 0:
