@@ -13,6 +13,8 @@ import time
 
 FIRST_OUTPUT_S_MAX = 10
 QUIET_S = 0.4
+# Clients wait a second between two attempts to connect.
+CONNECT_S = 2.5
 # After a prompt only events can follow, which the server sends before the answer.
 QUIET_AFTER_PROMPT_S = 0.15
 
@@ -34,25 +36,32 @@ LIST = re.compile(r"^\[(.+)\]$")
 EVENT = re.compile(r"^(WatchedEvent|Watcher )")
 
 
-def play(client, path, replace):
+def play(client, path, replace, midway):
     """Types the commands of the transcript at `path` and returns it as it went this time.
 
-    `replace` maps texts that differ from run to run, such as the port, to what stands for them.
+    `replace` maps texts that differ from run to run, such as the port, to what stands for them;
+    `midway` is called when half of the commands were typed.
     """
     commands = [line[2:] for line in read(path) if line.startswith("> ")]
     session = Session(client)
     try:
         # What is said before the first command is about the connection.
         session.output()
-        said = [(command, session.type(command)) for command in commands]
+        said = []
+        for number, command in enumerate(commands):
+            if number == len(commands) // 2:
+                midway()
+                # What is said of the connection that was lost and the next one.
+                session.rest()
+            said.append((command, session.type(command)))
     finally:
         session.close()
     return normalise(said, replace)
 
 
-def compare(client, path, replace, record):
+def compare(client, path, replace, record, midway=lambda: None):
     """Plays the transcript; records it anew, or prints how it differs and returns their number."""
-    lines = play(client, path, replace)
+    lines = play(client, path, replace, midway)
     if record:
         with open(path, "w") as transcript:
             transcript.write("\n".join(lines) + "\n")
@@ -104,6 +113,14 @@ class Session:
                 if text or self.process.poll() is not None:
                     break
         return text.decode(errors="replace")
+
+    def rest(self):
+        """Waits until nothing has been said for a while; an answer may not be due."""
+        while True:
+            try:
+                self.chunks.get(timeout=CONNECT_S)
+            except queue.Empty:
+                return
 
     def close(self):
         self.process.stdin.close()
