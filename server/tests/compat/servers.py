@@ -14,7 +14,8 @@ class Servers:
     """The members of one ensemble, on loopback."""
 
     def __init__(self, command, count, settings=()):
-        self.members = [Server(command, settings=settings) for _ in range(count)]
+        ports = peer_ports(count, set())
+        self.members = [Server(command, port, settings) for port in ports]
         make_ensemble(self.members)
 
     @property
@@ -74,8 +75,9 @@ def mode(server):
 
 def make_ensemble(servers):
     """Tells each server of its peers."""
+    ports = peer_ports(2 * len(servers), {server.port for server in servers})
     peers = tuple(
-        f"server.{number}={HOST}:{free_port()}:{free_port()}"
+        f"server.{number}={HOST}:{ports.pop()}:{ports.pop()}"
         for number, _ in enumerate(servers, start=1)
     )
     for number, server in enumerate(servers, start=1):
@@ -83,9 +85,17 @@ def make_ensemble(servers):
         server.server_id = number
 
 
-def leader_crash(servers):
-    """What kills the leader of an ensemble, and does nothing to a server alone."""
-    return servers.crash if isinstance(servers, Servers) else lambda: None
+def peer_ports(count, taken):
+    """So many free ports, all different, and none of those that will be taken."""
+    ports = set()
+    while len(ports) < count:
+        ports |= {free_port()} - taken
+    return list(ports)
+
+
+def ensemble_of(server):
+    """The same, if it is an ensemble."""
+    return server if isinstance(server, Servers) else None
 
 
 def target(options):
