@@ -17,9 +17,7 @@ impl ProposalSizes {
         let ProposalSizes { last, min, max } = later;
         *sizes = Some(match *sizes {
             None => later,
-            Some(sizes) => {
-                ProposalSizes { last, min: min.min(sizes.min), max: max.max(sizes.max) }
-            }
+            Some(sizes) => ProposalSizes { last, min: min.min(sizes.min), max: max.max(sizes.max) },
         });
     }
 
