@@ -19,18 +19,22 @@ impl Group {
         Group::default()
     }
 
-    /// Encodes a transaction, which must be the next one in the order.
-    pub fn push(&mut self, txn: &Txn) {
+    /// Encodes a transaction, which must be the next one in the order. Returns its bytes, without
+    /// what the log puts around it.
+    pub fn push(&mut self, txn: &Txn) -> usize {
         if let Some(last) = self.last {
             assert!(txn.zxid.may_follow(last), "{} was ordered behind {last}", txn.zxid);
         }
         let start = record::open(&mut self.buffer);
+        let begin = self.buffer.len();
         txn.write(&mut self.buffer);
+        let bytes = self.buffer.len() - begin;
         let zxid = record::close(&mut self.buffer, start);
         assert!(zxid == txn.zxid, "the zxid stands where readers look for it");
         self.first.get_or_insert(zxid);
         self.last = Some(zxid);
         self.records += 1;
+        bytes
     }
 
     /// Takes over all of a group that was ordered behind this one, and leaves it empty.
