@@ -19,9 +19,14 @@ impl Group {
         Group::default()
     }
 
-    /// Encodes a transaction, which must be the next one in the order. Returns its bytes, without
-    /// what the log puts around it.
-    pub fn push(&mut self, txn: &Txn) -> usize {
+    /// Encodes a transaction, which must be the next one in the order.
+    pub fn push(&mut self, txn: &Txn) {
+        self.push_measured(txn);
+    }
+
+    /// As [`Group::push`]. Returns the bytes of the transaction, without what the log puts around
+    /// it.
+    pub fn push_measured(&mut self, txn: &Txn) -> usize {
         if let Some(last) = self.last {
             assert!(txn.zxid.may_follow(last), "{} was ordered behind {last}", txn.zxid);
         }

@@ -80,7 +80,7 @@ impl CommitQueue {
 
     /// Adds a proposal, which was ordered behind all others, to the log's group and to the queue.
     pub(crate) fn propose(&mut self, proposal: Proposal, group: &mut Group) {
-        let bytes = group.push(&proposal.txn);
+        let bytes = group.push_measured(&proposal.txn);
         ProposalSizes::add(&mut self.sizes, ProposalSizes::of(bytes));
         self.push(Committed::Apply(proposal));
     }
