@@ -330,8 +330,7 @@ fn member_whose_disk_is_full_comes_back_when_there_is_space() {
                 connect(&mut world, 0, works);
             }
             // Several segments in all.
-            let request =
-                Request::SetData { path: "/", data: Some(&[data; 4 << 10]), version: -1 };
+            let request = Request::SetData { path: "/", data: Some(&[data; 4 << 10]), version: -1 };
             world.request_of(0, &request);
             wait(&mut world, SECOND_US / 20);
         }
