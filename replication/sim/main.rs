@@ -114,7 +114,7 @@ fn play(args: &Args, seed: u64, total: &Mutex<Summary>, stops: &AtomicBool) {
     #[cfg(feature = "plant")]
     ringkeeper_replication::plant(args.plant);
     let played = std::panic::catch_unwind(|| match args.is_ensemble {
-        true if args.is_replay => Played::of_ensemble(tell(seed)),
+        true if args.is_replay => Played::of_ensemble(report_event(seed)),
         true => Played::of_ensemble(run_ensemble(seed)),
         false => Played::of_member(run(seed)),
     });
@@ -135,9 +135,9 @@ fn play(args: &Args, seed: u64, total: &Mutex<Summary>, stops: &AtomicBool) {
 }
 
 /// Plays an ensemble and prints what happens.
-fn tell(seed: u64) -> EnsembleOutcome {
+fn report_event(seed: u64) -> EnsembleOutcome {
     let mut world = World::new(seed);
-    world.is_told = true;
+    world.is_reported = true;
     eprintln!("{:#?}", world.swarm);
     play_ensemble(world)
 }

@@ -13,6 +13,7 @@ pub mod learner;
 pub mod member;
 pub mod node;
 mod plant;
+mod proposal_sizes;
 mod replica;
 mod session_life;
 mod step;
@@ -22,6 +23,7 @@ pub use learner::ZabState;
 pub use node::{Node, NodeSettings};
 #[cfg(feature = "plant")]
 pub use plant::{Bug, plant};
+pub use proposal_sizes::ProposalSizes;
 pub use replica::{LearningSettings, Replica, ReplicaSettings, SpentRemoval};
 pub use session_life::SessionLife;
 pub use step::{

@@ -76,6 +76,8 @@ pub enum Bug {
     ExpiresEarly,
     /// What waits for a leader is sent to the next one twice.
     ResentTwice,
+    /// A voter counts for what its directory once had.
+    BlankCounts,
 }
 
 #[cfg(feature = "plant")]
@@ -104,7 +106,7 @@ impl Bug {
         Bug::LagIsLoss,
     ];
     /// Those of leaders and elections.
-    pub const OF_LEADERS: [Bug; 14] = [
+    pub const OF_LEADERS: [Bug; 15] = [
         Bug::OwnUnflushedCounts,
         Bug::MinorityCommits,
         Bug::ObserversCount,
@@ -119,6 +121,7 @@ impl Bug {
         Bug::LaterHistoryIgnored,
         Bug::ExpiresEarly,
         Bug::ResentTwice,
+        Bug::BlankCounts,
     ];
 }
 

@@ -9,6 +9,8 @@ mod lives;
 #[path = "observer/loopback.rs"]
 mod loopback;
 mod program;
+#[path = "ensemble/reports.rs"]
+mod reports;
 #[path = "ensemble/server.rs"]
 mod server;
 #[path = "ensemble/three.rs"]

@@ -19,18 +19,22 @@ impl Group {
         Group::default()
     }
 
-    /// Encodes a transaction, which must be the next one in the order.
-    pub fn push(&mut self, txn: &Txn) {
+    /// Encodes a transaction, which must be the next one in the order. Returns its bytes, without
+    /// what the log puts around it.
+    pub fn push(&mut self, txn: &Txn) -> usize {
         if let Some(last) = self.last {
             assert!(txn.zxid.may_follow(last), "{} was ordered behind {last}", txn.zxid);
         }
         let start = record::open(&mut self.buffer);
+        let begin = self.buffer.len();
         txn.write(&mut self.buffer);
+        let bytes = self.buffer.len() - begin;
         let zxid = record::close(&mut self.buffer, start);
         assert!(zxid == txn.zxid, "the zxid stands where readers look for it");
         self.first.get_or_insert(zxid);
         self.last = Some(zxid);
         self.records += 1;
+        bytes
     }
 
     /// Takes over all of a group that was ordered behind this one, and leaves it empty.
@@ -88,13 +92,13 @@ mod tests {
             body: TxnBody::Error(Code::NoNode),
         };
         let (mut one, mut next, mut whole) = (Group::new(), Group::new(), Group::new());
-        (1..4).for_each(|zxid| whole.push(&txn(zxid)));
+        (1..4).for_each(|zxid| _ = whole.push(&txn(zxid)));
         one.append(&mut next);
         assert!(one.is_empty() && next.is_empty());
         next.push(&txn(1));
         one.append(&mut next);
         assert!(next.is_empty());
-        (2..4).for_each(|zxid| next.push(&txn(zxid)));
+        (2..4).for_each(|zxid| _ = next.push(&txn(zxid)));
         one.append(&mut next);
         assert_eq!(one.buffer, whole.buffer);
         assert_eq!((one.first, one.last, one.records), (Some(Zxid(1)), Some(Zxid(3)), 3));

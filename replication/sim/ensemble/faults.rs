@@ -72,7 +72,7 @@ impl World {
 
     /// Something fails now.
     pub(crate) fn fail(&mut self, fault: Fault, member: MemberId) {
-        self.tell(|| format!("{fault:?} of member {member}"));
+        self.report_event(|| format!("{fault:?} of member {member}"));
         let now_us = self.now_us();
         let runs = self.machines[member].process.is_some();
         let other =

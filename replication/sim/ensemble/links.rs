@@ -60,7 +60,7 @@ impl World {
     }
 
     /// Does what a process has done in its turn.
-    pub(crate) fn carry_out(&mut self, member: MemberId, done: Vec<Done>) {
+    pub(crate) fn execute(&mut self, member: MemberId, done: Vec<Done>) {
         let from = (member, self.machines[member].incarnation);
         for done in done {
             match done {

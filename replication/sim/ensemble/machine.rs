@@ -11,9 +11,7 @@ use ringkeeper_engine::tree::Digest;
 use ringkeeper_engine::{Millis, Now, Zxid};
 use ringkeeper_replication::election::ElectionSettings;
 use ringkeeper_replication::leader::{FeedLimits, FeedSource, LeaderLimits, LeaderSettings};
-use ringkeeper_replication::learner::{
-    FollowLimits, FollowedLeader, LearnerOffer, LearnerPosition,
-};
+use ringkeeper_replication::learner::{FollowLimits, FollowedLeader, LearnerPosition};
 use ringkeeper_replication::member::{Member, MemberSettings};
 
 use super::super::check::proposals::Proposals;
@@ -51,8 +49,8 @@ pub(crate) struct Machine {
     pub(crate) is_full: bool,
     /// Something on the disk has changed by itself.
     pub(crate) is_rotten: bool,
-    /// The disk is not one that was replaced, or has been synchronized since: an operator starts the
-    /// member without a vote until then.
+    /// The disk has had the history of a leader. One that never had, be it new or replaced, counts
+    /// only where all voters are there, or none of them has a history.
     pub(crate) is_trusted: bool,
     /// It is not started again before everything heals.
     pub(crate) stays_down: bool,
@@ -79,7 +77,7 @@ impl Machine {
             slowness: 1,
             is_full: false,
             is_rotten: false,
-            is_trusted: true,
+            is_trusted: false,
             stays_down: false,
             proposals,
             settings: ServerSettings {
@@ -121,10 +119,7 @@ impl Machine {
         self.record.borrow_mut().recovered(found, &db, (identity.epochs, epochs));
         self.record.borrow_mut().history_ends(Zxid::ZERO);
         self.incarnation += 1;
-        let mut position = LearnerPosition::at_start(last, &identity);
-        if !self.is_trusted {
-            position.offer = LearnerOffer::Nothing;
-        }
+        let position = LearnerPosition::at_start(last, &identity);
         let (wall, mono_us) = self.clock.at(now_us);
         let now = Now { wall, mono: Millis((mono_us / 1_000) as i64) };
         let side = self.side(position, now.mono);

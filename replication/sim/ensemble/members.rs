@@ -47,7 +47,7 @@ impl World {
         match self.machines[member].start(now_us) {
             Ok(()) => {
                 let last = self.machines[member].record.borrow().last();
-                self.tell(|| format!("member {member} starts behind {last}"));
+                self.report_event(|| format!("member {member} starts behind {last}"));
                 let delay_us = 1 + self.streams.disk.micros(self.swarm.snapshot_us);
                 let incarnation = self.machines[member].incarnation;
                 self.schedule.after(delay_us, Event::Background(member, incarnation));
@@ -61,7 +61,7 @@ impl World {
     /// the operator replaces the disk.
     fn on_refused_start(&mut self, member: MemberId, error: &str) {
         self.met.refused_starts += 1;
-        self.tell(|| format!("member {member} cannot start: {error}"));
+        self.report_event(|| format!("member {member} cannot start: {error}"));
         if self.machines[member].disk.list().is_err() {
             self.met.power_losses += 1;
             self.lose_power(member);
@@ -97,7 +97,7 @@ impl World {
         let done = std::mem::take(&mut process.done);
         self.take_reports(member);
         self.check_committed(member);
-        self.carry_out(member, done);
+        self.execute(member, done);
         self.send_from_server(member);
         match turn {
             Ok(()) => self.after_turn(member),
@@ -202,7 +202,7 @@ impl World {
     /// The process ends.
     pub(crate) fn crash(&mut self, member: MemberId, crash: Crash) {
         self.met.crashes += 1;
-        self.tell(|| format!("member {member} ends: {crash:?}"));
+        self.report_event(|| format!("member {member} ends: {crash:?}"));
         let half_open = if crash == Crash::Power { 50 } else { 0 };
         self.drop_links_of(member, half_open);
         self.drop_connections_of(member);

@@ -12,7 +12,7 @@ use ringkeeper_replication::learner::{
 use ringkeeper_replication::member::MemberAction;
 
 /// Milliseconds after which the voters are asked again.
-const ASK_MS: i64 = 200;
+const SEARCH_MS: i64 = 200;
 /// Milliseconds before the same is tried again that has just failed.
 const LONG_MS: i64 = 1_000;
 
@@ -36,7 +36,7 @@ pub(crate) struct Observer {
     state: State,
     search: LeaderSearch,
     searches: i64,
-    next_ask: Millis,
+    next_search: Millis,
     heard: Millis,
     /// Milliseconds that a leader may be silent: one that synchronizes, and one that serves.
     init_ms: i64,
@@ -62,7 +62,7 @@ impl Observer {
             followed,
             state: State::Looking,
             searches: 0,
-            next_ask: now,
+            next_search: now,
             heard: now,
             init_ms,
             sync_ms,
@@ -71,20 +71,20 @@ impl Observer {
         }
     }
 
-    fn look(&mut self, next_ask: Millis) {
+    fn look(&mut self, next_search: Millis) {
         self.state = State::Looking;
         self.search = LeaderSearch::new(self.voters.iter().copied());
-        self.next_ask = next_ask;
+        self.next_search = next_search;
     }
 
     /// Time has passed, and the node had its turn.
     pub(crate) fn on_turn(&mut self, now: Millis) {
         match self.state {
-            State::Looking if now >= self.next_ask && self.followed.can_connect() => {
+            State::Looking if now >= self.next_search && self.followed.can_connect() => {
                 self.searches += 1;
-                self.next_ask = Millis(now.0 + ASK_MS);
+                self.next_search = Millis(now.0 + SEARCH_MS);
                 for voter in self.voters.clone() {
-                    self.ask(voter);
+                    self.search_leader(voter);
                 }
             }
             State::Looking | State::Dialing(_) => {}
@@ -111,7 +111,7 @@ impl Observer {
         self.look(Millis(now.0 + pause_ms));
     }
 
-    fn ask(&mut self, peer: ServerId) {
+    fn search_leader(&mut self, peer: ServerId) {
         let mut bytes = Vec::new();
         LeaderSearch::request(self.searches, &self.config).encode(&mut bytes);
         self.actions.push_back(MemberAction::Notify(peer, bytes));
@@ -120,7 +120,7 @@ impl Observer {
     /// The election connection to a voter is open.
     pub(crate) fn peer_opened(&mut self, peer: ServerId) {
         if self.state == State::Looking && self.searches > 0 {
-            self.ask(peer);
+            self.search_leader(peer);
         }
     }
 

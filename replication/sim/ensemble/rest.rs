@@ -42,11 +42,14 @@ impl World {
             machine.is_trusted && !machine.is_rotten
         };
         let mut core: Vec<MemberId> = (0..voters).filter(|id| is_sound(self, *id)).collect();
-        while core.len() > voters / 2 + 1 {
+        if core.len() <= voters / 2 {
+            core = (0..voters).collect();
+        }
+        while core.len() > voters / 2 + 1 && core.iter().all(|id| is_sound(self, *id)) {
             let out = self.streams.crash.below(core.len());
             core.remove(out);
         }
-        self.tell(|| format!("{core:?} works from now on"));
+        self.report_event(|| format!("{core:?} works from now on"));
         self.heal_network();
         for member in 0..self.machines.len() {
             if core.contains(&member) {
@@ -110,7 +113,7 @@ impl World {
     /// Everything that is broken works again, and no client requests anything new.
     pub(crate) fn heal(&mut self) {
         (self.is_healed, self.is_quiet, self.core) = (true, true, None);
-        self.tell(|| "everything works from now on".to_owned());
+        self.report_event(|| "everything works from now on".to_owned());
         self.heal_network();
         (0..self.machines.len()).for_each(|member| self.repair(member));
     }

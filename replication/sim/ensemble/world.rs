@@ -108,7 +108,7 @@ pub(crate) struct World {
     /// The members that clients connect to, while only they are to work.
     pub(crate) core: Option<Vec<MemberId>>,
     /// Whether what happens is printed.
-    pub(crate) is_told: bool,
+    pub(crate) is_reported: bool,
     pub(crate) met: Met,
 }
 
@@ -151,7 +151,7 @@ impl World {
             is_healed,
             is_quiet: is_healed,
             core: None,
-            is_told: false,
+            is_reported: false,
             met: Met::default(),
         };
         world.begin();
@@ -194,8 +194,8 @@ impl World {
     }
 
     /// Prints what happens, where that is wanted.
-    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
-        if self.is_told {
+    pub(crate) fn report_event(&self, what: impl FnOnce() -> String) {
+        if self.is_reported {
             eprintln!("{:>12.3} ms  {}", self.now_us() as f64 / 1e3, what());
         }
     }
@@ -255,7 +255,7 @@ impl World {
             self.on_end(member, end);
         }
         for event in events {
-            self.tell(|| {
+            self.report_event(|| {
                 format!(
                     "member {member}: {event:?} {}",
                     self.machines[member].record.borrow().last()
@@ -265,6 +265,7 @@ impl World {
                 MemberEvent::Elected { .. } => self.met.elected += 1,
                 MemberEvent::Established { epoch, last, .. } => {
                     let voters = self.swarm.voters;
+                    self.machines[member].is_trusted = true;
                     let holders = self.machines[..voters].iter();
                     let holders = holders.filter(|machine| machine.holds(last)).count();
                     let process = (member, incarnation);
@@ -295,7 +296,7 @@ impl World {
     }
 
     fn on_end(&mut self, member: MemberId, end: FollowEnd) {
-        self.tell(|| format!("member {member} leaves its leader: {end}"));
+        self.report_event(|| format!("member {member} leaves its leader: {end}"));
         assert!(
             !end.is_fatal(),
             "member {member} believes the ensemble to have lost writes: {end}"

@@ -150,11 +150,7 @@ impl Leadership {
     fn check_quorum(&mut self) {
         let (now, sync_ms) = (self.now, self.settings.sync_ms);
         if !self.is_established() {
-            let passed_ms = now.0 - self.began.0;
-            if passed_ms >= self.settings.init_ms {
-                self.step_down(StepDown::NotEstablished(passed_ms));
-            }
-            return;
+            return self.check_progress();
         }
         if self.is_quorum(|state| state.has_history() && now.0 - state.heard.0 < sync_ms) {
             self.quorum_heard = now;
@@ -168,6 +164,23 @@ impl Leadership {
         if passed_ms >= self.settings.tick_ms {
             self.step_down(StepDown::QuorumLost(passed_ms));
         }
+    }
+
+    /// A leader that nobody follows gives up, but not while a voter takes what it lacks.
+    fn check_progress(&mut self) {
+        let is_fed = |state: &&LearnerState| {
+            state.voter().is_some() && matches!(state.phase, LearnerPhase::Fed(_))
+        };
+        let fed = self.links.values().filter(is_fed).map(|state| state.heard);
+        let last = fed.fold(self.began, Millis::max);
+        if self.now.0 - last.0 < self.settings.init_ms {
+            return;
+        }
+        let passed_ms = self.now.0 - self.began.0;
+        self.step_down(match self.blank_voters() {
+            0 => StepDown::NotEstablished(passed_ms),
+            count => StepDown::BlankVoters(count, passed_ms),
+        });
     }
 
     /// Whether the others are a quorum that can lead and commit without this server.

@@ -33,7 +33,7 @@ impl Leadership {
         self.replace(link, server)?;
         let state = self.link(link);
         (state.server, state.kind, state.promised) = (Some(server), kind, promised);
-        state.is_cumulative = extension.cumulative;
+        (state.is_cumulative, state.is_blank) = (extension.cumulative, extension.blank);
         state.phase = LearnerPhase::Introduced;
         if self.epoch != 0 && promised > self.epoch && kind == LearnerKind::Follower {
             // It follows nobody of an earlier epoch any more.
@@ -109,7 +109,9 @@ impl Leadership {
                 self.step_down(StepDown::Behind { voter, epoch, zxid: last });
                 return Ok(());
             }
-            self.promised.insert(voter);
+            let is_blank = self.link(link).is_blank;
+            let promised = if is_blank { &mut self.promised_blank } else { &mut self.promised };
+            promised.insert(voter);
         }
         if !is_open {
             self.synchronize(link, last);
@@ -132,7 +134,7 @@ impl Leadership {
         match self.phase {
             LeaderPhase::Discovering => self.choose_epoch(),
             LeaderPhase::Promised => {
-                if 1 + self.promised.len() > self.settings.voters.len() / 2 {
+                if self.has_promises() {
                     self.phase = LeaderPhase::Saving;
                     let (promised, current) = (self.epoch, self.epoch);
                     self.tasks.push_back(LeaderTask::Save(Epochs { promised, current }));
@@ -149,9 +151,44 @@ impl Leadership {
         }
     }
 
+    /// Whether voters with new directories count for what a quorum knows of the past. Such a server
+    /// may have lost what it once acknowledged, and then a leader that a quorum with it has chosen
+    /// may lack that. So it counts where there is no past, or was none for others to know of; and
+    /// where all voters are there, for then nobody knows more. Who is synchronized counts again.
+    fn takes_blank(&self) -> bool {
+        let is_voter = |state: &&LearnerState| {
+            state.voter().is_some() && state.phase != LearnerPhase::Connected
+        };
+        let is_taken = self.is_first || is_planted(Bug::BlankCounts);
+        is_taken || 1 + self.links.values().filter(is_voter).count() == self.settings.voters.len()
+    }
+
+    /// Whether a quorum has promised. With its promise a voter says what it has, and one that has
+    /// more ends this leadership: so those with new directories count when all have said it.
+    fn has_promises(&self) -> bool {
+        let (known, blank) = (1 + self.promised.len(), self.promised_blank.len());
+        let voters = self.settings.voters.len();
+        let counted = match () {
+            () if self.is_first || is_planted(Bug::BlankCounts) => known + blank,
+            () if known + blank == voters => known + blank,
+            () => known,
+        };
+        counted > voters / 2
+    }
+
+    /// Voters that are connected and do not count, because their directories are new.
+    pub(super) fn blank_voters(&self) -> usize {
+        let is_blank = |state: &&LearnerState| state.voter().is_some() && state.is_blank;
+        if self.takes_blank() { 0 } else { self.links.values().filter(is_blank).count() }
+    }
+
     /// Later than every epoch that a quorum has promised.
     fn choose_epoch(&mut self) {
-        if !self.is_quorum(|state| state.phase == LearnerPhase::Introduced) {
+        let takes_blank = self.takes_blank();
+        let is_counted = |state: &LearnerState| {
+            state.phase == LearnerPhase::Introduced && (takes_blank || !state.is_blank)
+        };
+        if !self.is_quorum(is_counted) {
             return;
         }
         let voters = self.links.values().filter(|state| state.voter().is_some());

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ringkeeper_engine::device::Epochs;
-use ringkeeper_engine::log::{Group, TxnChunk, TxnWindow, WindowLimit};
+use ringkeeper_engine::log::{Group, TxnChunk, TxnWindow};
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::{LearnerPacket, PacketLimits};
+use ringkeeper_engine::wire::peer::LearnerPacket;
 use ringkeeper_engine::{Millis, Zxid};
 
 use super::learner_state::{LearnerPhase, LearnerState};
+use super::settings::LeaderSettings;
 use super::{
     Acknowledgement, FeedTask, LearnerEnd, LearnerEvent, LearnerEventKind, LinkId, StepDown,
     ToLearners,
@@ -16,59 +17,6 @@ use super::{
 use crate::ZabState;
 use crate::learner::{LearnerKind, LearnerPosition};
 use crate::plant::{Bug, is_planted};
-
-/// How much of its learners a leader keeps in memory.
-#[derive(Clone, Copy, Debug)]
-pub struct LeaderLimits {
-    /// What a packet of a learner may hold.
-    pub packets: PacketLimits,
-    /// What is kept of the newest transactions.
-    pub window: WindowLimit,
-    /// Bytes that may be proposed and not committed; from then on nothing more is ordered.
-    pub uncommitted_bytes_max: usize,
-    /// Bytes that wait for one learner to take them.
-    pub link_bytes_max: usize,
-    /// Bytes of requests that the node has not taken, from which on learners are not read.
-    pub event_bytes_max: usize,
-    /// Connections of learners at one time.
-    pub links_max: usize,
-}
-
-impl Default for LeaderLimits {
-    fn default() -> LeaderLimits {
-        LeaderLimits {
-            packets: PacketLimits::default(),
-            window: WindowLimit { bytes: 32 << 20, records: 1 << 20 },
-            uncommitted_bytes_max: 12 << 20,
-            link_bytes_max: 32 << 20,
-            event_bytes_max: 8 << 20,
-            links_max: 256,
-        }
-    }
-}
-
-/// What a leader goes by.
-#[derive(Clone, Debug)]
-pub struct LeaderSettings {
-    /// This server, which votes.
-    pub server: ServerId,
-    /// All servers that vote.
-    pub voters: BTreeSet<ServerId>,
-    /// The servers that observe.
-    pub observers: BTreeSet<ServerId>,
-    /// The configuration as text.
-    pub config: Box<[u8]>,
-    /// Its version.
-    pub config_version: i64,
-    /// Milliseconds of a tick: learners are pinged twice in it.
-    pub tick_ms: i64,
-    /// Milliseconds until a quorum has to follow, and a learner has to be synchronized.
-    pub init_ms: i64,
-    /// Milliseconds that a learner, or the quorum, may be silent.
-    pub sync_ms: i64,
-    /// Bounds.
-    pub limits: LeaderLimits,
-}
 
 /// How far a leadership is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,8 +72,12 @@ pub struct Leadership {
     /// The end of the history that the epoch begins with.
     pub(super) history: Zxid,
     pub(super) links: BTreeMap<LinkId, LearnerState>,
-    /// The voters that have promised the epoch to this leader, over whatever connection.
+    /// The voters that have promised the epoch to this leader, over whatever connection; and those
+    /// among them that have no more than a new directory.
     pub(super) promised: BTreeSet<ServerId>,
+    pub(super) promised_blank: BTreeSet<ServerId>,
+    /// This server never had the history of another leader: it is new itself, or had no others.
+    pub(super) is_first: bool,
     pub(super) window: TxnWindow,
     /// What is proposed and not committed, and its bytes.
     pub(super) pending: VecDeque<TxnChunk>,
@@ -168,6 +120,8 @@ impl Leadership {
             history: last,
             links: BTreeMap::new(),
             promised: BTreeSet::new(),
+            promised_blank: BTreeSet::new(),
+            is_first: saved.current == 0,
             window,
             pending: VecDeque::new(),
             pending_bytes: 0,

@@ -40,6 +40,8 @@ pub(super) struct LearnerState {
     pub(super) kind: LearnerKind,
     /// It takes a commit, and gives an acknowledgement, for everything before it.
     pub(super) is_cumulative: bool,
+    /// Its directory was just made: what it has promised before, if it has, is lost.
+    pub(super) is_blank: bool,
     /// The epoch that it had promised when it came.
     pub(super) promised: u32,
     /// When it was heard of, or took bytes of what it lacks, last.
@@ -67,6 +69,7 @@ impl LearnerState {
             server: None,
             kind: LearnerKind::Observer,
             is_cumulative: false,
+            is_blank: false,
             promised: 0,
             heard: now,
             answered: 0,

@@ -10,6 +10,9 @@ use ringkeeper_engine::session::ServerId;
 pub enum StepDown {
     /// No quorum of the voters followed within this time, milliseconds (`initLimit`).
     NotEstablished(i64),
+    /// As that; so many of the voters that are connected have new directories, which do not count
+    /// until all voters are connected.
+    BlankVoters(usize, i64),
     /// No quorum was heard of within this time, milliseconds (`syncLimit`).
     QuorumLost(i64),
     /// A voter has a history that this server does not have. It leads, or somebody else with it.
@@ -45,6 +48,12 @@ impl fmt::Display for StepDown {
             StepDown::NotEstablished(ms) => {
                 write!(f, "no quorum of the servers has followed within {ms} ms")
             }
+            StepDown::BlankVoters(count, ms) => write!(
+                f,
+                "no quorum of the servers has followed within {ms} ms: {count} of those that are \
+                 connected have new directories, and may have lost what they once acknowledged. \
+                 They count when more of the others, or all of them, are connected"
+            ),
             StepDown::QuorumLost(ms) => {
                 write!(f, "no quorum of the servers was heard of within {ms} ms")
             }

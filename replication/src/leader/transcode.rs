@@ -99,7 +99,9 @@ mod tests {
 
     fn chunk() -> TxnChunk {
         let mut group = Group::new();
-        txns().iter().for_each(|txn| group.push(txn));
+        txns().iter().for_each(|txn| {
+            group.push(txn);
+        });
         TxnChunk::of_group(&group).unwrap()
     }
 

@@ -81,6 +81,9 @@ impl LearnerLink {
             config_version: learner.config_version,
             extension: match learner.dialect {
                 Dialect::ZooKeeper => &[],
+                Dialect::Extended if last == Zxid::ZERO && recovered.current == 0 => {
+                    PeerExtension::own_blank_bytes()
+                }
                 Dialect::Extended => PeerExtension::own_bytes(),
             },
         };

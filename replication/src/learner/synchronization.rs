@@ -82,6 +82,10 @@ impl LearnerLink {
             return Err(LinkEnd::OtherHistory { zxid, last });
         }
         self.history.joined(last);
+        if last == Zxid::ZERO {
+            // There is nothing that could not be trusted.
+            self.offer = LearnerOffer::Log;
+        }
         self.phase = Phase::Receiving(zxid);
         Ok(())
     }

@@ -12,7 +12,7 @@ use ringkeeper_engine::{SessionId, Zxid};
 
 use super::forwarding::TakenSync;
 use crate::leader::{LinkId, ToLearners};
-use crate::{Committed, Proposal};
+use crate::{Committed, Proposal, ProposalSizes};
 
 /// The path that a forwarded sync carries; the leader does not look at it.
 pub(crate) const SYNC_PATH: &str = "/";
@@ -22,6 +22,10 @@ pub(crate) const SYNC_PATH: &str = "/";
 pub(crate) struct CommitQueue {
     waiting: VecDeque<Entry>,
     committed: Zxid,
+    /// How many entries are syncs.
+    syncs: usize,
+    /// Of the proposals since they were taken last.
+    sizes: Option<ProposalSizes>,
 }
 
 #[derive(Debug)]
@@ -71,12 +75,13 @@ pub(crate) struct Dropped {
 impl CommitQueue {
     /// Everything up to `committed` is committed.
     pub(crate) fn new(committed: Zxid) -> CommitQueue {
-        CommitQueue { waiting: VecDeque::new(), committed }
+        CommitQueue { waiting: VecDeque::new(), committed, syncs: 0, sizes: None }
     }
 
     /// Adds a proposal, which was ordered behind all others, to the log's group and to the queue.
     pub(crate) fn propose(&mut self, proposal: Proposal, group: &mut Group) {
-        group.push(&proposal.txn);
+        let bytes = group.push(&proposal.txn);
+        ProposalSizes::add(&mut self.sizes, ProposalSizes::of(bytes));
         self.push(Committed::Apply(proposal));
     }
 
@@ -89,6 +94,7 @@ impl CommitQueue {
     /// answered when the number is confirmed, or something later is committed.
     pub(crate) fn sync(&mut self, from: SyncFrom, confirmation: u64, behind: Zxid) {
         self.waiting.push_back(Entry::Sync(SyncBarrier { from, confirmation, behind }));
+        self.syncs += 1;
     }
 
     /// Drops the proposals behind `upto`, which are not committed and never will be. What waits
@@ -132,6 +138,7 @@ impl CommitQueue {
             };
             self.waiting.extend(kept);
         }
+        self.count_syncs();
         dropped
     }
 
@@ -184,12 +191,15 @@ impl CommitQueue {
             match self.waiting.pop_front() {
                 None => {}
                 Some(Entry::Due(due)) => out.push(due),
-                Some(Entry::Sync(sync)) => match sync.from {
-                    SyncFrom::Client(origin, _) | SyncFrom::Implied(origin) => {
-                        out.push(Committed::Answer(origin, Outcome::Synced));
+                Some(Entry::Sync(sync)) => {
+                    self.syncs -= 1;
+                    match sync.from {
+                        SyncFrom::Client(origin, _) | SyncFrom::Implied(origin) => {
+                            out.push(Committed::Answer(origin, Outcome::Synced));
+                        }
+                        SyncFrom::Learner(link) => learners.push(ToLearners::Synced(link)),
                     }
-                    SyncFrom::Learner(link) => learners.push(ToLearners::Synced(link)),
-                },
+                }
                 Some(Entry::ToLearner(answer)) => learners.push(answer),
             }
         }
@@ -242,6 +252,7 @@ impl CommitQueue {
                 }
             }
         }
+        self.count_syncs();
         taken
     }
 
@@ -259,6 +270,21 @@ impl CommitQueue {
     /// The last zxid that was released.
     pub(crate) fn committed(&self) -> Zxid {
         self.committed
+    }
+
+    /// How large the proposals since the last call were.
+    pub(crate) fn take_sizes(&mut self) -> Option<ProposalSizes> {
+        self.sizes.take()
+    }
+
+    /// Syncs that wait.
+    pub(crate) fn syncs(&self) -> usize {
+        self.syncs
+    }
+
+    fn count_syncs(&mut self) {
+        let syncs = self.waiting.iter().filter(|entry| matches!(entry, Entry::Sync(_)));
+        self.syncs = syncs.count();
     }
 
     /// Entries that wait.

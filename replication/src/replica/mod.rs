@@ -32,7 +32,7 @@ pub use self::learning::LearningSettings;
 use self::orderer::{OrderRules, Ordered, Orderer};
 use self::quorum::Quorum;
 use self::serving::Serving;
-use crate::{Input, Outputs, Proposal, WriteAdmission};
+use crate::{Input, Outputs, Proposal, ProposalSizes, WriteAdmission};
 
 /// What a replica is built from.
 pub struct ReplicaSettings {
@@ -79,6 +79,8 @@ struct Common {
     rules: OrderRules,
     /// The last number that a quorum was to confirm.
     confirmations: u64,
+    /// Sessions whose end this server has ordered because their time was up.
+    expired: u64,
 }
 
 impl Common {
@@ -87,7 +89,7 @@ impl Common {
         let ReplicaSettings { passwords, session_ids, connections, .. } = settings;
         let serving = Serving { server, passwords, session_ids, connections };
         let rules = OrderRules { ops, hash_seed, removal };
-        Common { serving, queue: CommitQueue::new(last), rules, confirmations: 0 }
+        Common { serving, queue: CommitQueue::new(last), rules, confirmations: 0, expired: 0 }
     }
 
     /// Gives a client's request its position among what is answered.
@@ -183,6 +185,29 @@ impl Replica {
             Role::Leading(leading) => leading.ensemble.is_some(),
             Role::Learning(_) => false,
         }
+    }
+
+    /// Whether this server orders: it leads others, or is alone.
+    pub fn orders(&self) -> bool {
+        match &self.role {
+            Role::Leading(_) => true,
+            Role::Learning(_) => false,
+        }
+    }
+
+    /// Sessions that this server has let expire.
+    pub fn expired(&self) -> u64 {
+        self.common.expired
+    }
+
+    /// Syncs of clients here and at learners that wait for a quorum or a commit.
+    pub fn pending_syncs(&self) -> usize {
+        self.common.queue.syncs()
+    }
+
+    /// How large the proposals since the last call were, ordered here or learned.
+    pub fn take_proposal_sizes(&mut self) -> Option<ProposalSizes> {
+        self.common.queue.take_sizes()
     }
 
     /// Whether requests that waited for a leader are ordered with the next [`Input::Requests`]. New

@@ -189,6 +189,33 @@ fn wiped_follower_gets_the_state_whenever_its_disk_fails() {
     }
 }
 
+/// Two have a write, and one of them loses its disk while the other one is away. The third lacks the
+/// write: it must not lead with the vote of a disk that has forgotten it.
+#[test]
+fn follower_whose_disk_was_replaced_is_no_quorum_with_one_that_lacks_a_write() {
+    let (mut world, leader) = led(3, 0, 1);
+    let (has, lacks) = (others(&world, leader)[0], others(&world, leader)[1]);
+    connect(&mut world, 0, leader);
+    write(&mut world, 0, 1);
+    world.machines[lacks].stays_down = true;
+    world.crash(lacks, Crash::Process);
+    (2..5).for_each(|data| write(&mut world, 0, data));
+    let committed = world.committed.txns().len();
+    world.machines[leader].stays_down = true;
+    world.crash(leader, Crash::Power);
+    world.crash(has, Crash::Power);
+    world.machines[has].wipe();
+    world.machines[lacks].stays_down = false;
+    world.start_later(lacks);
+    wait(&mut world, 10 * SECOND_US);
+    assert_eq!(world.leading(), Vec::<usize>::new(), "{}", world.what_moves());
+    world.machines[leader].stays_down = false;
+    world.start_later(leader);
+    wait_for_all(&mut world);
+    world.finish();
+    assert!(world.committed.txns().len() >= committed);
+}
+
 /// Its clock is slow, so it believes to lead for longer than its followers do.
 #[test]
 fn leader_that_was_deposed_answers_no_sync_with_what_it_has() {
@@ -347,4 +374,5 @@ pub(crate) fn run_all() {
     leader_that_was_deposed_answers_no_sync_with_what_it_has();
     acknowledgement_of_a_connection_that_is_lost_does_not_count();
     tail_of_a_leader_that_was_cut_off_goes_whenever_its_disk_fails();
+    follower_whose_disk_was_replaced_is_no_quorum_with_one_that_lacks_a_write();
 }

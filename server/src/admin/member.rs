@@ -25,6 +25,8 @@ pub(super) struct MemberNumbers {
     pub syncs: Summary,
     /// Times without a leader to follow, in milliseconds.
     pub unavailable: Summary,
+    /// Those of them that ended with this server's lead.
+    pub leader_unavailable: Summary,
 }
 
 impl MemberNumbers {
@@ -38,6 +40,7 @@ impl MemberNumbers {
             elections: member.elections.get().sizes(),
             syncs: member.syncs.get().sizes(),
             unavailable: member.unavailable.get().sizes(),
+            leader_unavailable: member.leader_unavailable.get().sizes(),
         })
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use ringkeeper_engine::throttle::ConnectionTally;
 use ringkeeper_engine::tree::QuotaSum;
+use ringkeeper_replication::ProposalSizes;
 
 use super::facts::Startup;
 use super::host::file_descriptors;
@@ -66,6 +67,10 @@ pub(super) struct Numbers {
     pub quotas_refused: BTreeMap<Box<str>, u64>,
     /// Lines that the audit log has lost, where there is one.
     pub audit_lost: Option<u64>,
+    /// Syncs that wait.
+    pub pending_syncs: u64,
+    /// How large the proposals of a leader were.
+    pub proposals: Option<ProposalSizes>,
     /// What the limit of new connections did.
     pub connections: ConnectionTally,
     /// The chance with which it turns a connection away.
@@ -105,6 +110,8 @@ impl Numbers {
             quotas: sources.view.read().tree.quota_sums(),
             quotas_refused: gauges.quotas_refused.lock().clone(),
             audit_lost: sources.audit_lost.as_ref().map(|lost| lost.load(Relaxed)),
+            pending_syncs: gauges.pending_syncs.load(Relaxed) as u64,
+            proposals: *gauges.proposals.lock(),
             connections: *gauges.connections.lock(),
             drop_chance: f64::from_bits(gauges.drop_chance.load(Relaxed)),
             snapshots_limited: snapshots.limited.load(Relaxed),

@@ -13,7 +13,7 @@ use super::facts::ServerFacts;
 use super::host::dir_bytes;
 use crate::config::{Member, NamedMembers, PeerRole};
 use crate::log::writer::FlushStats;
-use crate::node::observer::Gauges;
+use crate::node::observer::{Gauges, TxnCounters};
 use crate::node::view::View;
 use crate::peers::status::{ClientService, MemberReport, MemberStatus};
 use crate::shards::ConnectionLimiter;
@@ -206,8 +206,10 @@ impl ServerState {
 /// instead.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Totals {
-    /// Transactions applied.
-    pub applied: u64,
+    /// Transactions that this server ordered: made durable, and applied.
+    pub ordered: (u64, u64),
+    /// The same of those that it learned from a leader.
+    pub learned: (u64, u64),
     /// Sessions that expired.
     pub expired: u64,
     /// Connections that were turned away.
@@ -232,8 +234,10 @@ impl Totals {
     /// What the counters say.
     fn of(sources: &ReportSources) -> Totals {
         let load = |counter: &AtomicU64| counter.load(Relaxed);
+        let both = |txns: &TxnCounters| (load(&txns.logged), load(&txns.applied));
         Totals {
-            applied: load(&sources.gauges.applied),
+            ordered: both(&sources.gauges.ordered),
+            learned: both(&sources.gauges.learned),
             expired: load(&sources.gauges.expired),
             rejected: load(&sources.limiter.rejected),
             commits: load(&sources.commits.flushes),
@@ -247,8 +251,10 @@ impl Totals {
     }
 
     fn since(self, before: Totals) -> Totals {
+        let both = |now: (u64, u64), before: (u64, u64)| (now.0 - before.0, now.1 - before.1);
         Totals {
-            applied: self.applied - before.applied,
+            ordered: both(self.ordered, before.ordered),
+            learned: both(self.learned, before.learned),
             expired: self.expired - before.expired,
             rejected: self.rejected - before.rejected,
             commits: self.commits - before.commits,
@@ -275,6 +281,7 @@ fn clear(sources: &ReportSources) {
     sources.snapshots.max_ms.store(0, Relaxed);
     let gauges = &sources.gauges;
     gauges.quotas_refused.lock().clear();
+    *gauges.proposals.lock() = None;
     *gauges.connections.lock() = ConnectionTally::default();
     let all = [&gauges.batch, &gauges.prepare, &gauges.gather, &gauges.settle, &gauges.apply];
     all.into_iter().chain([&commits.batch]).for_each(|distribution| distribution.clear());

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use ringkeeper_engine::Now;
 use ringkeeper_engine::log::Flushed;
 use ringkeeper_engine::log::gathering::PaceReport;
 use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::throttle::ConnectionTally;
-use ringkeeper_engine::txn::TxnBody;
 use ringkeeper_replication::node::Observer;
-use ringkeeper_replication::{Committed, Replica, WriteAdmission};
+use ringkeeper_replication::{Committed, ProposalSizes, Replica, WriteAdmission};
 
 use crate::admin::Distribution;
 use crate::admin::audit::AuditEnd;
@@ -24,10 +23,18 @@ pub struct Gauges {
     pub outstanding: AtomicUsize,
     /// Sessions known.
     pub sessions: AtomicUsize,
-    /// Sessions that expired.
+    /// Syncs that wait.
+    pub pending_syncs: AtomicUsize,
+    /// Sessions that this server let expire.
     pub expired: AtomicU64,
-    /// Transactions applied.
-    pub applied: AtomicU64,
+    /// Whether this server orders: it leads, or is alone.
+    orders: AtomicBool,
+    /// What this server has ordered.
+    pub ordered: TxnCounters,
+    /// What it has learned from a leader.
+    pub learned: TxnCounters,
+    /// How large the proposals were that this server has ordered, since it leads.
+    pub proposals: parking_lot::Mutex<Option<ProposalSizes>>,
     /// What the limit of new connections did.
     pub connections: parking_lot::Mutex<ConnectionTally>,
     /// Requests refused for a quota, by the first component of their paths.
@@ -48,6 +55,15 @@ pub struct Gauges {
     pub pace: parking_lot::Mutex<PaceReport>,
 }
 
+/// Transactions.
+#[derive(Default)]
+pub struct TxnCounters {
+    /// Those that were made durable here.
+    pub logged: AtomicU64,
+    /// Those that were applied.
+    pub applied: AtomicU64,
+}
+
 impl Gauges {
     /// Publishes what the replica knows.
     pub(super) fn publish(&self, replica: &mut Replica) {
@@ -57,16 +73,20 @@ impl Gauges {
         }
         self.outstanding.store(replica.outstanding(), Relaxed);
         self.sessions.store(replica.sessions().len(), Relaxed);
+        self.pending_syncs.store(replica.pending_syncs(), Relaxed);
+        self.expired.store(replica.expired(), Relaxed);
+        let (orders, sizes) = (replica.orders(), replica.take_proposal_sizes());
+        if !self.orders.swap(orders, Relaxed) {
+            // What it has learned, or ordered before it followed another one.
+            *self.proposals.lock() = None;
+        } else if let Some(sizes) = sizes {
+            ProposalSizes::add(&mut self.proposals.lock(), sizes);
+        }
     }
 
-    /// Counts what is applied. A session's end that no client asked for is an expiry.
-    fn count(&self, next: &Committed) {
-        let Committed::Apply(proposal) = next else { return };
-        self.applied.fetch_add(1, Relaxed);
-        let closes = matches!(proposal.txn.body, TxnBody::CloseSession { .. });
-        if closes && proposal.origin.is_none() {
-            self.expired.fetch_add(1, Relaxed);
-        }
+    /// The counters of what this server does now: it orders, or learns.
+    fn txns(&self) -> &TxnCounters {
+        if self.orders.load(Relaxed) { &self.ordered } else { &self.learned }
     }
 }
 
@@ -94,6 +114,7 @@ impl Observer for NodeObserver {
     fn flushed(&mut self, group: Flushed, settle_us: u64, gathering: PaceReport) {
         self.gauges.settle.record(settle_us);
         self.gauges.gather.record(settle_us.saturating_sub(group.micros));
+        self.gauges.txns().logged.fetch_add(group.records.into(), Relaxed);
         *self.gauges.pace.lock() = gathering;
     }
 
@@ -102,7 +123,9 @@ impl Observer for NodeObserver {
     }
 
     fn applying(&mut self, next: &Committed) {
-        self.gauges.count(next);
+        if let Committed::Apply(_) = next {
+            self.gauges.txns().applied.fetch_add(1, Relaxed);
+        }
         if let (Some(audit), Committed::Apply(proposal)) = (&self.audit, next) {
             audit.push_session_end(&proposal.txn);
         }

@@ -203,6 +203,7 @@ impl MemberLog {
         match end {
             StepDown::HandedOver => tracing::info!("{text}"),
             StepDown::NotEstablished(_)
+            | StepDown::BlankVoters(..)
             | StepDown::QuorumLost(_)
             | StepDown::Behind { .. }
             | StepDown::Promised { .. }

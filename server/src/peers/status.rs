@@ -97,6 +97,8 @@ pub struct MemberStatus {
     /// Milliseconds without a leader to follow, from the loss of one, or the start, until the next
     /// one is followed; since the last reset.
     pub unavailable: Distribution,
+    /// Those of them that ended when this server led.
+    pub leader_unavailable: Distribution,
 }
 
 /// What is known of the member.
@@ -131,6 +133,7 @@ impl MemberStatus {
             elections: Distribution::default(),
             syncs: Distribution::default(),
             unavailable: Distribution::default(),
+            leader_unavailable: Distribution::default(),
         }
     }
 
@@ -151,7 +154,11 @@ impl MemberStatus {
         }
         if now == ZabState::Broadcast {
             if let Some(lost) = kept.unavailable_since.take() {
-                self.unavailable.record(millis(since.0 - lost.0));
+                let took = millis(since.0 - lost.0);
+                self.unavailable.record(took);
+                if kept.report.leading.is_some() {
+                    self.leader_unavailable.record(took);
+                }
             }
         } else if kept.unavailable_since.is_none() {
             kept.unavailable_since = Some(since);
@@ -167,6 +174,7 @@ impl MemberStatus {
         self.elections.clear();
         self.syncs.clear();
         self.unavailable.clear();
+        self.leader_unavailable.clear();
     }
 }
 

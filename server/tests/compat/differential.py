@@ -220,7 +220,11 @@ class Round:
             conn.sock.close()
             found.append(self.attempt(conn.open))
         self.compare(op.session, "the connection is lost, and made again", found)
+        self.connected(op.session)
         self.both(op.session, op.build)
+
+    def connected(self, session):
+        """Behind the connection that follows a lost one."""
 
     @staticmethod
     def attempt(ask):

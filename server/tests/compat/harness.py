@@ -158,6 +158,11 @@ class Server:
         self.process.wait()
         self.process = None
 
+    def crash(self):
+        """SIGKILL, and a new start with its data."""
+        self.kill()
+        self.start()
+
     def wipe(self):
         """Stops the process and forgets its data."""
         self.stop()
@@ -235,6 +240,13 @@ def arguments(doc):
     parser.add_argument(
         "--port", type=int, default=0, help="port for the started server (default: a free one)"
     )
+    parser.add_argument(
+        "--ensemble",
+        type=int,
+        default=1,
+        metavar="N",
+        help="run N servers as one ensemble (default: 1)",
+    )
     return parser
 
 
@@ -250,8 +262,8 @@ def target(options):
 def drive(command, server, timeout_s, environment=None):
     """Runs a client program, shows its output and returns its exit code.
 
-    A program that prints the line `@restart` gets the server killed and started again, and then
-    reads the line `done`; or `skip`, when the server is not ours.
+    A program that prints the line `@restart` gets the server killed and started again, or each
+    server of an ensemble, and then reads the line `done`; or `skip`, when it is not ours.
     """
     program = subprocess.Popen(
         command,
@@ -278,8 +290,7 @@ def drive(command, server, timeout_s, environment=None):
 def restart(server):
     if server is None:
         return "skip"
-    server.kill()
-    server.start()
+    server.crash()
     return "done"
 
 

@@ -13,6 +13,8 @@ import time
 
 FIRST_OUTPUT_S_MAX = 10
 QUIET_S = 0.4
+# Clients wait a second between two attempts to connect.
+CONNECT_S = 2.5
 # After a prompt only events can follow, which the server sends before the answer.
 QUIET_AFTER_PROMPT_S = 0.15
 
@@ -25,7 +27,9 @@ PROMPT = re.compile(r"\[zk: \S+\(\w+\) \d+\] ?")
 AT_PROMPT = re.compile(rb"\[zk: \S+\(\w+\) \d+\] $")
 VERSION = re.compile(r"version: \d\S+, built on .*")
 TIME = re.compile(r"\w{3} \w{3} +\d+ \d\d:\d\d:\d\d( [A-Z]+)? \d{4}")
-SESSION = re.compile(r"0x1[0-9a-f]{14,15}\b")
+# The first figure is the server where the session began.
+SESSION = re.compile(r"0x[1-9][0-9a-f]{14,15}\b")
+PEER = re.compile(r"(?<=^server\.\d=)127\.0\.0\.1:\d+:\d+", re.M)
 # Java writes `mZxid = 0x1f` and, of an event, `zxid: 31`; the C shell `mzxid=1f`.
 ZXID = re.compile(r"([cmp]Zxid = |[cmp]zxid=|zxid: )(?:0x)?([0-9a-f]+)")
 # A child of `ls` in the C shell, a user of `whoami` in the Java shell.
@@ -34,31 +38,45 @@ LIST = re.compile(r"^\[(.+)\]$")
 EVENT = re.compile(r"^(WatchedEvent|Watcher )")
 
 
-def play(client, path, replace):
+def play(client, path, replace, midway):
     """Types the commands of the transcript at `path` and returns it as it went this time.
 
-    `replace` maps texts that differ from run to run, such as the port, to what stands for them.
+    `replace` maps texts that differ from run to run, such as the port, to what stands for them;
+    `midway` is called when half of the commands were typed.
     """
     commands = [line[2:] for line in read(path) if line.startswith("> ")]
     session = Session(client)
     try:
         # What is said before the first command is about the connection.
         session.output()
-        said = [(command, session.type(command)) for command in commands]
+        said = []
+        for number, command in enumerate(commands):
+            if number == len(commands) // 2:
+                midway()
+                # What is said of the connection that was lost and the next one.
+                session.rest()
+            said.append((command, session.type(command)))
     finally:
         session.close()
     return normalise(said, replace)
 
 
-def compare(client, path, replace, record):
-    """Plays the transcript; records it anew, or prints how it differs and returns their number."""
-    lines = play(client, path, replace)
+def compare(client, path, replace, record, ensemble=None):
+    """Plays the transcript; records it anew, or prints how it differs and returns their number.
+
+    With an ensemble its servers crash midway, and what the file `...-ensemble.txt` says of a
+    command holds instead.
+    """
+    lines = play(client, path, replace, ensemble.crash if ensemble else lambda: None)
     if record:
         with open(path, "w") as transcript:
             transcript.write("\n".join(lines) + "\n")
         print(f"recorded {path}")
         return 0
     wanted, got = blocks(read(path)), blocks(lines)
+    if ensemble:
+        instead = {block[0]: block for block in blocks(read(path.replace(".txt", "-ensemble.txt")))}
+        wanted = [instead.get(block[0], block) for block in wanted]
     differing = [(a, b) for a, b in zip(wanted, got) if a != b]
     for a, b in differing:
         print(f"FAIL  {a[0]}")
@@ -105,6 +123,14 @@ class Session:
                     break
         return text.decode(errors="replace")
 
+    def rest(self):
+        """Waits until nothing has been said for a while; an answer may not be due."""
+        while True:
+            try:
+                self.chunks.get(timeout=CONNECT_S)
+            except queue.Empty:
+                return
+
     def close(self):
         self.process.stdin.close()
         try:
@@ -119,7 +145,7 @@ def normalise(said, replace):
     lines = []
     for command, text in said:
         text = VERSION.sub("version: VERSION", PROMPT.sub("", text))
-        text = TIME.sub("TIME", SESSION.sub("SESSION", text))
+        text = TIME.sub("TIME", PEER.sub("ADDRESS", SESSION.sub("SESSION", text)))
         text = ZXID.sub(lambda match: match[1] + ranks[zxid_of(match)], text)
         for varying, name in replace.items():
             text = text.replace(varying, name)

@@ -10,19 +10,25 @@ use super::BadPacket;
 
 /// What the bytes begin with.
 const MAGIC: &[u8; 4] = b"RKPR";
-/// The tag of [`PeerExtension::cumulative`], which has no bytes.
+/// The tags of [`PeerExtension::cumulative`] and [`PeerExtension::blank`], which have no bytes.
 const CUMULATIVE: u16 = 1;
+const BLANK: u16 = 2;
 
 /// What a server says of itself. The default is what one of ZooKeeper's says: nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct PeerExtension {
     /// An ACK or COMMIT means everything up to its zxid, and not every zxid has its own.
     pub cumulative: bool,
+    /// Its directory has nothing, and never had the history of any leader: it was just made. If the
+    /// server has run before, with another directory, it has lost what it promised.
+    pub blank: bool,
 }
 
 impl PeerExtension {
     /// All that servers of this version know.
-    pub const OWN: PeerExtension = PeerExtension { cumulative: true };
+    pub const OWN: PeerExtension = PeerExtension { cumulative: true, blank: false };
+    /// As [`PeerExtension::OWN`], of a server whose directory is blank.
+    pub const OWN_BLANK: PeerExtension = PeerExtension { cumulative: true, blank: true };
 
     /// Reads what stands behind the fields of a packet.
     pub fn read(bytes: &[u8]) -> Result<PeerExtension, BadPacket> {
@@ -34,8 +40,10 @@ impl PeerExtension {
             let (length, rest) = rest.split_first_chunk().ok_or(short)?;
             let length = usize::from(u16::from_be_bytes(*length));
             fields = rest.get(length..).ok_or(short)?;
-            if u16::from_be_bytes(*tag) == CUMULATIVE {
-                extension.cumulative = true;
+            match u16::from_be_bytes(*tag) {
+                CUMULATIVE => extension.cumulative = true,
+                BLANK => extension.blank = true,
+                _ => {}
             }
         }
         Ok(extension)
@@ -44,16 +52,22 @@ impl PeerExtension {
     /// Appends it.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(MAGIC);
-        if self.cumulative {
-            out.extend_from_slice(&CUMULATIVE.to_be_bytes());
+        for (tag, _) in
+            [(CUMULATIVE, self.cumulative), (BLANK, self.blank)].iter().filter(|it| it.1)
+        {
+            out.extend_from_slice(&tag.to_be_bytes());
             out.extend_from_slice(&0_u16.to_be_bytes());
         }
     }
 
     /// What is appended to the packets of a server of this version.
-    pub fn own_bytes() -> &'static [u8] {
-        const BYTES: &[u8] = &[b'R', b'K', b'P', b'R', 0, 1, 0, 0];
-        BYTES
+    pub const fn own_bytes() -> &'static [u8] {
+        b"RKPR\0\x01\0\0"
+    }
+
+    /// As [`PeerExtension::own_bytes`], of a server whose directory is blank.
+    pub const fn own_blank_bytes() -> &'static [u8] {
+        b"RKPR\0\x01\0\0\0\x02\0\0"
     }
 }
 
@@ -67,6 +81,10 @@ mod tests {
         PeerExtension::OWN.write(&mut bytes);
         assert_eq!(bytes, PeerExtension::own_bytes());
         assert_eq!(PeerExtension::read(&bytes), Ok(PeerExtension::OWN));
+        let mut blank = Vec::new();
+        PeerExtension::OWN_BLANK.write(&mut blank);
+        assert_eq!(blank, PeerExtension::own_blank_bytes());
+        assert_eq!(PeerExtension::read(&blank), Ok(PeerExtension::OWN_BLANK));
         // A field of a later version, before and behind.
         let later = [b"RKPR\x12\x34\0\x03abc", &bytes[4..], b"\x12\x34\0\0"].concat();
         assert_eq!(PeerExtension::read(&later), Ok(PeerExtension::OWN));

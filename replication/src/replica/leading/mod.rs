@@ -316,9 +316,11 @@ impl Leading {
     }
 
     fn on_tick(&mut self, common: &mut Common, (db, now): (&Database, Now), out: &mut Outputs) {
-        let (orderer, queue, group) = (&mut self.orderer, &mut common.queue, &mut out.group);
+        let (orderer, group) = (&mut self.orderer, &mut out.group);
+        let Common { queue, expired, .. } = common;
         orderer.expire(db, now, |txn, owner| {
             let session = txn.session;
+            *expired += 1;
             queue.propose(Proposal::internal(txn), group);
             if let Some(origin) = owner.and_then(connection_of) {
                 queue.close_connection(origin, session);

@@ -214,12 +214,25 @@ pub(super) fn server_stats(input: &CommandInput<'_>, report: &PartialReport) -> 
         .with("last_buffer_size", bytes.map_or(-1, |bytes| signed(bytes.last)))
         .with("min_buffer_size", bytes.map_or(-1, |bytes| signed(bytes.min)))
         .with("max_buffer_size", bytes.map_or(-1, |bytes| signed(bytes.max)));
-    Fields::new()
+    let fields = Fields::new()
         .with("version", state.sources.facts.version.as_str())
         .with("read_only", false)
         .with("server_stats", stats_object(state, report, sizes.clone()))
-        .with("client_response", sizes)
-        .with("node_count", state.database_size().nodes)
+        .with("client_response", sizes);
+    let fields = match state.mode() {
+        "leader" => fields.with("proposal_stats", proposal_stats(state)),
+        _ => fields,
+    };
+    fields.with("node_count", state.database_size().nodes)
+}
+
+/// Only a leader has them.
+fn proposal_stats(state: &ServerState) -> Fields {
+    let sizes = *state.sources.gauges.proposals.lock();
+    Fields::new()
+        .with("last_buffer_size", sizes.map_or(-1, |sizes| signed(sizes.last)))
+        .with("min_buffer_size", sizes.map_or(-1, |sizes| signed(sizes.min)))
+        .with("max_buffer_size", sizes.map_or(-1, |sizes| signed(sizes.max)))
 }
 
 fn stats_object(state: &ServerState, report: &PartialReport, sizes: Fields) -> Fields {

@@ -98,9 +98,10 @@ mod tests {
             elections: status.elections.get().sizes(),
             syncs: status.syncs.get().sizes(),
             unavailable: status.unavailable.get().sizes(),
+            leader_unavailable: status.leader_unavailable.get().sizes(),
         };
         let mut numbers = Numbers { member: Some(member), mode: "observer", ..Numbers::default() };
-        numbers.totals.applied = 126;
+        numbers.totals.learned = (130, 126);
         let lines = lines(&numbers);
         let keys: Vec<&str> = lines.iter().map(|(key, _)| &**key).collect();
         let mut theirs: Vec<&str> = KEYS.lines().collect();
@@ -116,6 +117,8 @@ mod tests {
             ("zk_quorum_size", "3"),
             ("zk_looking_count", "1"),
             ("zk_learner_commit_received_count", "126"),
+            ("zk_learner_proposal_received_count", "0"),
+            ("zk_commit_count", "0"),
             ("zk_avg_unavailable_time", "1620.0"),
             ("zk_sum_unavailable_time", "1620"),
             ("zk_max_observer_sync_time", "48"),

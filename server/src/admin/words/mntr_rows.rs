@@ -7,6 +7,7 @@
 use ringkeeper_engine::shard::{ReplyBytes, ThrottleCounters};
 use ringkeeper_engine::tree::QuotaSum;
 use ringkeeper_engine::wire::event::EventType;
+use ringkeeper_replication::ProposalSizes;
 use ringkeeper_replication::learner::LearnerKind;
 
 use self::Show::{Advanced, Basic, Each, Maybe, NoAdvanced, NoBasic, One, Zero};
@@ -68,6 +69,10 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("min_client_response_size", One(|n| reply_bytes(n, |bytes| bytes.min))),
     ("non_mtls_local_conn_count", Zero),
     ("quorum_size", Maybe(|n| n.member.as_ref().map(|m| m.voters.to_string()))),
+    ("min_proposal_size", Maybe(|n| proposal_bytes(n, |sizes| sizes.min))),
+    ("max_proposal_size", Maybe(|n| proposal_bytes(n, |sizes| sizes.max))),
+    ("last_proposal_size", Maybe(|n| proposal_bytes(n, |sizes| sizes.last))),
+    ("pending_syncs", Maybe(|n| (n.mode == "leader").then(|| n.pending_syncs.to_string()))),
     ("leader_uptime", Maybe(|n| leading(n, |_, uptime_ms| uptime_ms))),
     ("learners", Maybe(|n| leading(n, |l, _| count(l.learners.len())))),
     ("synced_followers", Maybe(|n| leading(n, |l, _| synced(l, LearnerKind::Follower)))),
@@ -101,23 +106,23 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("quit_leading_due_to_disloyal_voter", Zero),
     ("unrecoverable_error_count", Zero),
     ("unsuccessful_handshake", Zero),
-    ("commit_count", One(|n| n.totals.applied.to_string())),
+    ("commit_count", One(|n| n.totals.ordered.1.to_string())),
     ("outstanding_changes_queued", Zero),
     ("request_commit_queued", Zero),
     ("ensemble_auth_skip", Zero),
     ("skip_learner_request_to_next_processor_count", Zero),
-    ("proposal_count", One(|n| n.totals.records.to_string())),
+    ("proposal_count", One(|n| n.totals.ordered.0.to_string())),
     ("large_requests_rejected", One(|n| throttle(n).large_rejected.to_string())),
     ("outstanding_changes_removed", Zero),
     ("restore_error_count", Zero),
     ("cnxn_closed_without_zk_server_running", Zero),
     ("looking_count", One(|n| member(n, |m| m.looks).to_string())),
     ("snapshot_rate_limited_count", One(|n| n.snapshots_limited.to_string())),
-    ("learner_proposal_received_count", Zero),
+    ("learner_proposal_received_count", One(|n| accepted(n).to_string())),
     ("digest_mismatches_count", Zero),
     ("dead_watchers_cleared", Zero),
     ("ensemble_auth_success", Zero),
-    ("learner_commit_received_count", One(|n| member(n, |_| n.totals.applied).to_string())),
+    ("learner_commit_received_count", One(|n| n.totals.learned.1.to_string())),
     ("snapshot_error_count", One(|n| n.totals.snapshots_failed.to_string())),
     ("connection_request_count", One(|n| connection_requests(n).to_string())),
     ("response_packet_get_children_cache_misses", Zero),
@@ -131,7 +136,7 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("quota_exceeded_error_per_namespace", Each(quotas_refused)),
     ("socket_closing_time", NoBasic),
     ("proposal_process_time", NoBasic),
-    ("leader_unavailable_time", NoBasic),
+    ("leader_unavailable_time", Basic(|n| member(n, |m| m.leader_unavailable))),
     ("node_created_watch_count", Basic(|n| fired(n, EventType::NodeCreated))),
     ("session_queues_drained", NoBasic),
     ("write_commit_proc_req_queued", NoBasic),
@@ -268,6 +273,18 @@ fn token_deficit(numbers: &Numbers) -> Summary {
         sum: tally.missing,
         percentiles: None,
     }
+}
+
+/// Proposals of a leader that this server has in its log; an observer gets none.
+fn accepted(numbers: &Numbers) -> u64 {
+    let votes = |member: &MemberNumbers| member.report.role == PeerRole::Participant;
+    if numbers.member.as_ref().is_some_and(votes) { numbers.totals.learned.0 } else { 0 }
+}
+
+/// -1 where nothing was proposed yet.
+fn proposal_bytes(numbers: &Numbers, of: fn(&ProposalSizes) -> u64) -> Option<String> {
+    let bytes = || numbers.proposals.as_ref().map_or(-1, |sizes| of(sizes).cast_signed());
+    (numbers.mode == "leader").then(|| bytes().to_string())
 }
 
 /// -1 where nothing was replied yet.

@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use ringkeeper_replication::ProposalSizes;
+
 use super::conns;
 use super::{Answer, Text, Word};
 use crate::admin::collection::{COUNTS, Collection};
@@ -33,12 +35,15 @@ struct Facts<'a> {
     version: &'a str,
     mode: &'static str,
     size: DatabaseSize,
+    /// How large the proposals of a leader were.
+    proposals: Option<ProposalSizes>,
 }
 
 impl Facts<'_> {
     fn of(state: &ServerState) -> Facts<'_> {
         let version = &state.sources.facts.version;
-        Facts { version, mode: state.mode(), size: state.database_size() }
+        let proposals = *state.sources.gauges.proposals.lock();
+        Facts { version, mode: state.mode(), size: state.database_size(), proposals }
     }
 }
 
@@ -64,7 +69,8 @@ fn stat(facts: &Facts<'_>, report: &PartialReport) -> String {
     text
 }
 
-fn numbers(Facts { mode, size, .. }: &Facts<'_>, report: &PartialReport) -> String {
+fn numbers(facts: &Facts<'_>, report: &PartialReport) -> String {
+    let Facts { mode, size, .. } = facts;
     let counts = &report.counts;
     let latency = counts.latencies().millis();
     let mut text = String::new();
@@ -83,6 +89,13 @@ fn numbers(Facts { mode, size, .. }: &Facts<'_>, report: &PartialReport) -> Stri
         size.nodes,
     );
     written.expect("writing to a string cannot fail");
+    if *mode == "leader" {
+        let shown = facts.proposals.map_or_else(
+            || "-1/-1/-1".to_owned(),
+            |ProposalSizes { last, min, max }| format!("{last}/{min}/{max}"),
+        );
+        text.push_str(&format!("Proposal sizes last/min/max: {shown}\n"));
+    }
     text
 }
 
@@ -96,7 +109,7 @@ mod tests {
     const VERSION: &str = "3.9.5-293c895a, built on 2026-02-11 20:18 UTC";
 
     fn facts(mode: &'static str, size: DatabaseSize) -> Facts<'static> {
-        Facts { version: VERSION, mode, size }
+        Facts { version: VERSION, mode, size, proposals: None }
     }
 
     fn busy() -> (DatabaseSize, PartialReport) {
@@ -122,6 +135,17 @@ mod tests {
         assert_eq!(srvr(&facts("standalone", standing), &part), text);
         let observer = srvr(&facts("observer", standing), &part);
         assert_eq!(observer, text.replace("standalone", "observer"));
+    }
+
+    #[test]
+    fn leader_says_how_large_its_proposals_were() {
+        let (standing, part) = busy();
+        let mut facts = facts("leader", standing);
+        let text = srvr(&facts, &part);
+        let ends = "Mode: leader\nNode count: 309\nProposal sizes last/min/max: ";
+        assert!(text.ends_with(&format!("{ends}-1/-1/-1\n")), "{text}");
+        facts.proposals = Some(ProposalSizes { last: 67, min: 36, max: 97 });
+        assert!(srvr(&facts, &part).ends_with(&format!("{ends}67/36/97\n")));
     }
 
     #[test]

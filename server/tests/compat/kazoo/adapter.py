@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from deselected import NEEDS_ENSEMBLE, NEEDS_OTHER, NEEDS_RESTART  # noqa: E402
 from harness import Server, exit_on_signals  # noqa: E402
+from servers import make_ensemble  # noqa: E402
 
 COMMAND = os.environ["COMPAT_SERVER_CMD"]
 RUNNING = os.environ.get("COMPAT_SERVER")
@@ -120,19 +121,6 @@ class Cluster:
 
     def get_logs(self):
         return [line for each in self for line in each.get_logs()]
-
-
-def make_ensemble(servers):
-    """Tells each server of its peers."""
-    from harness import HOST, free_port
-
-    peers = tuple(
-        f"server.{number}={HOST}:{free_port()}:{free_port()}"
-        for number, _ in enumerate(servers, start=1)
-    )
-    for number, server in enumerate(servers, start=1):
-        server.settings += peers
-        server.server_id = number
 
 
 def replace_kazoo_cluster():
