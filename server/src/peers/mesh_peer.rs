@@ -19,7 +19,7 @@ use super::mesh_table::{Connection, Inbound, Mesh, MeshEvent};
 /// The pauses between two attempts to dial a server: the first one, doubled each time, and the
 /// longest.
 const REDIAL_MIN: Duration = Duration::from_millis(10);
-const REDIAL_MAX: Duration = Duration::from_secs(2);
+const REDIAL_MAX: Duration = Duration::from_millis(500);
 /// A connection that is younger has crossed with one that the other server has dialled.
 const CROSSED: Duration = Duration::from_secs(1);
 

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """Faults at random in an ensemble of Ringkeepers under load, and every client's history.
 
-Three or five servers, each with a network namespace and an ext4 of its own. Each round begins one fault: SIGKILL,
-SIGTERM or SIGSTOP of one server or several, connections that end, cuts of the network (one way,
-both, between two only, flapping), packets that are lost, disks that are full or fail, a wiped
-directory, or that of another ensemble. Must hold, always:
+Three or five servers, each with a network namespace and an ext4 of its own. Each round begins one
+fault: SIGKILL, SIGTERM or SIGSTOP of one server or several, connections that end, cuts of the
+network (one way, both, between two only, flapping), packets that are lost, disks that are full or
+fail, a wiped directory, or that of another ensemble. Must hold, always:
 
   * what `chaos.py` checks of its writers, watchers and trees;
   * a version of a register is acknowledged to one client only, and stays what it was;
   * a read behind a sync shows what was acknowledged to anybody before the sync;
   * ephemerals of a closed session are gone, those of an abandoned one not before its timeout;
   * no session expires that was served within its timeout, but where its server was cut off from
-    the others for so long;
+    the others, or its disk full, for so long;
   * when a fault is over, all servers serve, one leads, and every writer gets on.
 
     chaos_ours.py --ensemble-of target/release/ringkeeper --servers 3 --rounds 200 --seed 1
@@ -42,6 +42,8 @@ from writers import FENCES, Writer, Zxids
 
 LOAD_S = (0.02, 0.25)
 QUIET_EVERY = 20
+# A gap behind which the logs are kept: nobody had to wait for a silence to be noticed.
+SLOW_S = 2.0
 PLANTS = ("lost", "watch", "zxid", "stale", "early")
 
 
@@ -53,6 +55,7 @@ def main():
     add("--servers", type=int, choices=(3, 5), default=3)
     add("--rounds", type=int, default=20)
     add("--seconds", type=float, help="no round begins later than this")
+    add("--long", type=float, default=0.05, help="the part of faults that last for seconds")
     add("--seed", type=int, default=None, help="default: a random one, printed")
     add("--faults", nargs="+", default=[], help="signal, net, disk, or how their names begin")
     add("--burst", type=int, default=1, help="in half of the rounds: up to so many faults in a row")
@@ -104,7 +107,7 @@ class ChaosOfOurs(Chaos):
     def __init__(self, ensemble, options, report):
         self.ensemble, self.options, self.report = ensemble, options, report
         self.random = random.Random(options.seed)
-        self.nemesis = Nemesis(ensemble, self.random)
+        self.nemesis = Nemesis(ensemble, self.random, options.long)
         self.names = self.nemesis.names(options.faults)
         self.zxids = Zxids()
         members, seed = list(ensemble.members.values()), options.seed
@@ -155,7 +158,7 @@ class ChaosOfOurs(Chaos):
         self.faults.update(names)
         name = names[0] if len(names) == 1 else "several"
         over_s = time.monotonic()
-        if any(name.startswith(("cut", "drop", "stop")) for name in names):
+        if any(name.startswith(("cut", "drop", "stop", "full")) for name in names):
             self.cuts.append((begun_s, over_s))
         self.ensemble.await_joined()
         self.back_s.append(time.monotonic() - over_s)
@@ -187,6 +190,12 @@ class ChaosOfOurs(Chaos):
         shown_names, span_s = ", ".join(names), over_s - begun_s
         self.report.note(f"round {number}: {shown_names} {sorted(aside)}, {span_s:.2f} s, "
                          f"all joined {self.back_s[-1]:.2f} s later; gaps {shown} ms")
+
+        usual = name.startswith(("kill", "term", "reset", "full", "wipe", "twin"))
+        if self.options.keep and usual and max(gaps, default=0) > SLOW_S:
+            for member in self.ensemble.members.values():
+                kept = f"slow-{self.options.seed}-{number}-{member.server_id}.log"
+                shutil.copy(member.log_path, os.path.join(self.ensemble.directory, "..", kept))
 
     def check_quiet(self):
         for client in self.clients:
@@ -292,7 +301,7 @@ class ChaosOfOurs(Chaos):
             for at_s, early_s in client.session.short_lives:
                 if early_s <= slack_s:
                     continue
-                # A server that is cut off serves reads for a while, and cannot say who lives.
+                # A server without its leader serves reads for a while, and cannot say who lives.
                 if any(begun_s < at_s and over_s > at_s - timeout_s - 1
                        for begun_s, over_s in self.cuts if over_s - begun_s > timeout_s - 1.5):
                     behind_cuts += 1

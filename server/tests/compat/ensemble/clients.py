@@ -62,6 +62,8 @@ class Session:
         self.connects = self.expiries = 0
         # When the last request that was answered had been sent.
         self.served_s = 0.0
+        # The timeout that the servers agreed to.
+        self.granted_s = timeout_ms / 1000
         self.short_lives = []
 
     def connect(self, deadline_s):
@@ -80,7 +82,7 @@ class Session:
                 self.expiries += 1
                 # When it was over, and how long before its timeout.
                 now_s = time.monotonic()
-                early_s = self.timeout_ms / 1000 - (now_s - self.served_s)
+                early_s = self.granted_s - (now_s - self.served_s)
                 self.short_lives.append((now_s, early_s))
             except (OSError, EOFError):
                 if time.monotonic() > deadline_s:
@@ -90,6 +92,7 @@ class Session:
         if not new and self.link.session != self.session:
             raise Violation(f"{self.name}: asked for {self.session}, got {self.link.session}")
         self.session = self.link.session
+        self.granted_s = self.link.timeout_ms / 1000
         self.connects += 1
         return new
 

@@ -10,13 +10,12 @@ import subprocess
 import time
 
 SHORT_S, LONG_S = (0.1, 0.9), (0.9, 12.0)
-LONG_PART = 0.05
 DOWN_S = (0.0, 0.6)
 
 
 class Nemesis:
-    def __init__(self, ensemble, random):
-        self.ensemble, self.random = ensemble, random
+    def __init__(self, ensemble, random, long_part):
+        self.ensemble, self.random, self.long_part = ensemble, random, long_part
         self.network = ensemble.network
         self.aside, self.quorum_lost = set(), False
         signals = {
@@ -85,7 +84,7 @@ class Nemesis:
         self.quorum_lost = left < self.ensemble.quorum
 
     def length_s(self):
-        long = self.random.random() < LONG_PART
+        long = self.random.random() < self.long_part
         return self.random.uniform(*(LONG_S if long else SHORT_S))
 
     def pause(self, span_s=None):

@@ -12,6 +12,7 @@ import disks
 import ensemble as e
 import harness
 import network
+from harness import four_letter
 
 DISK_MIB = 192
 # Small segments and frequent snapshots: logs that do not reach back, purges, disks that fill up.
@@ -31,6 +32,14 @@ class Server(e.Member):
     @property
     def observes(self):
         return False
+
+    def mode(self):
+        """`srvr` also says what a server is that has lost its leader and serves reads meanwhile."""
+        if not self.running or self.paused:
+            return ""
+        pairs = (line.split("\t", 1) for line in four_letter(self.port, "role").splitlines())
+        found = dict(pair for pair in pairs if len(pair) == 2)
+        return found.get("role", "") if found.get("clients") == "all" else ""
 
     def launch(self):
         self.mark_at_launch = self.mark()
