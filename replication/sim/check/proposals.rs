@@ -1,6 +1,6 @@
 //! Is there one transaction for each zxid, and one history that leads to it? Who leads an epoch is
-//! alone in ordering its transactions, and begins them behind one history; so whatever is in any log
-//! can be told by where it ends.
+//! alone in ordering its transactions, and begins them behind one history; so whatever is in any
+//! log can be told by where it ends.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! What a member has read of its leader: the epoch, and where the history ends that has to be on the
-//! disk before that is current.
+//! What a member has read of its leader: the epoch, and where the history ends that has to be on
+//! the disk before that is current.
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::wire::peer::{LeaderPacket, PacketDecoder, PacketLimits, StateScan};

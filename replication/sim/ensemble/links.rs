@@ -276,8 +276,8 @@ impl World {
         }
     }
 
-    /// A connection is reset. What was under way arrives in part; one of the two may hear of it only
-    /// later.
+    /// A connection is reset. What was under way arrives in part; one of the two may hear of it
+    /// only later.
     pub(crate) fn end_link(&mut self, link: u64, half_open_percent: usize) {
         let now_us = self.now_us();
         let chance = &mut self.streams.network;

@@ -73,8 +73,8 @@ pub struct Elected {
 /// The election of one voter, as a value: no clock, no socket, no randomness.
 ///
 /// What is to be sent, and the end of an election, are taken out after each input
-/// ([`Election::pop_notification`], [`Election::take_elected`]). Of notifications that are not taken
-/// out only the last one for each server is kept.
+/// ([`Election::pop_notification`], [`Election::take_elected`]). Of notifications that are not
+/// taken out only the last one for each server is kept.
 #[derive(Clone, Debug)]
 pub struct Election {
     me: ServerId,

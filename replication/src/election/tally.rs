@@ -140,7 +140,10 @@ impl Tally {
             links.contains(from) && ballot.vote < self.proposal
         };
         let refusing = self.votes.iter().filter(refuses).count();
-        if leader != self.me && 1 + links.len() - refusing < self.quorum {
+        // Where those that can be spoken to are no quorum without it, it is needed.
+        let others = 1 + links.len() - usize::from(links.contains(&leader));
+        let can_do_without = leader != self.me && others >= self.quorum;
+        if can_do_without && 1 + links.len() - refusing < self.quorum {
             self.passed_over.insert(leader);
         } else if self.passed_over.is_empty() {
             return false;

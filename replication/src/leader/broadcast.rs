@@ -6,7 +6,7 @@ use ringkeeper_engine::log::TxnChunk;
 use ringkeeper_engine::wire::peer::LeaderPacket;
 use ringkeeper_engine::{Millis, Zxid};
 
-use super::leadership::{LeaderPhase, Leadership};
+use super::leadership::{LeaderPhase, Leadership, QUORUM_GRACE_MS};
 use super::learner_state::{LearnerPhase, LearnerState};
 use super::{
     Acknowledgement, CommitForm, LearnerEnd, LinkId, StepDown, ToLearners, commits, informs,
@@ -159,9 +159,11 @@ impl Leadership {
         if is_planted(Bug::LeadsWithoutQuorum) {
             return;
         }
-        // One more tick for those whose connections have just been lost.
+        // Some time for those whose connections have just been lost, or are being synchronized.
         let passed_ms = now.0 - self.quorum_heard.0;
-        if passed_ms >= self.settings.tick_ms {
+        let is_connected = self.is_quorum(|state| state.phase != LearnerPhase::Connected);
+        let grace_ms = if is_connected { self.settings.tick_ms } else { QUORUM_GRACE_MS };
+        if passed_ms >= grace_ms.min(self.settings.tick_ms) {
             self.step_down(StepDown::QuorumLost(passed_ms));
         }
     }

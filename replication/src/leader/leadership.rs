@@ -18,6 +18,10 @@ use crate::ZabState;
 use crate::learner::{LearnerKind, LearnerPosition};
 use crate::plant::{Bug, is_planted};
 
+/// Milliseconds for which a leader waits for voters to come back whose connections are lost, where
+/// the others are no quorum with it.
+pub(super) const QUORUM_GRACE_MS: i64 = 200;
+
 /// How far a leadership is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LeaderPhase {
@@ -209,6 +213,9 @@ impl Leadership {
         {
             self.acks.retain(|ack| !matches!(ack, Acknowledgement::Durable(of, _) if *of == voter));
             self.acks.push_back(Acknowledgement::Durable(voter, Zxid::ZERO));
+            // Whether a quorum is left is looked at soon: its clients wait.
+            let soon = Millis(self.now.0 + QUORUM_GRACE_MS);
+            self.next_ping = self.next_ping.min(soon);
         }
     }
 

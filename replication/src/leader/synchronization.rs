@@ -26,9 +26,9 @@ impl Leadership {
         links.into_iter().for_each(|(link, last)| self.synchronize(link, last));
     }
 
-    /// Brings a learner in line, whose log ends with `last`. What it has behind the leader's commits
-    /// is cut off, be it in the leader's history or not: the learner takes what it keeps for
-    /// committed. What follows it is sent again as proposals.
+    /// Brings a learner in line, whose log ends with `last`. What it has behind the leader's
+    /// commits is cut off, be it in the leader's history or not: the learner takes what it keeps
+    /// for committed. What follows it is sent again as proposals.
     ///
     /// Nothing is cut that the learner knows to be committed: of this leader's epoch it knows
     /// what this leader has committed; what was committed in earlier epochs is in the history of
@@ -39,7 +39,8 @@ impl Leadership {
         let cut_to = |zxid: Zxid| (zxid.counter() != 0).then_some(zxid);
         let found = if last.counter() == 0 && committed != Zxid::ZERO {
             // Who reports nothing may have something, and the beginning of an epoch, which learners
-            // of ZooKeeper's report, says nothing of what is before it: the log has to be looked at.
+            // of ZooKeeper's report, says nothing of what is before it: the log has to be looked
+            // at.
             None
         } else if last > committed {
             cut_to(committed).map(SyncPlan::Trunc)

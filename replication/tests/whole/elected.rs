@@ -1,8 +1,8 @@
 //! Does an ensemble lose nothing, whatever fails? Seeds of the simulator of whole ensembles, whose
-//! leaders are members: leaders and followers end anywhere, also all at once; disks lose what was not
-//! flushed, fail, fill and rot; members are cut off, also one way and not from all others; clients
-//! move. Then a majority has to make progress, and in the end all members have to be the same.
-//! `ringkeeper-sim ensemble` plays more of them.
+//! leaders are members: leaders and followers end anywhere, also all at once; disks lose what was
+//! not flushed, fail, fill and rot; members are cut off, also one way and not from all others;
+//! clients move. Then a majority has to make progress, and in the end all members have to be the
+//! same. `ringkeeper-sim ensemble` plays more of them.
 
 use crate::sim::ensemble::runner::{EnsembleOutcome, run_ensemble};
 

@@ -189,8 +189,8 @@ fn wiped_follower_gets_the_state_whenever_its_disk_fails() {
     }
 }
 
-/// Two have a write, and one of them loses its disk while the other one is away. The third lacks the
-/// write: it must not lead with the vote of a disk that has forgotten it.
+/// Two have a write, and one of them loses its disk while the other one is away. The third lacks
+/// the write: it must not lead with the vote of a disk that has forgotten it.
 #[test]
 fn follower_whose_disk_was_replaced_is_no_quorum_with_one_that_lacks_a_write() {
     let (mut world, leader) = led(3, 0, 1);

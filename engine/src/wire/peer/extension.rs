@@ -1,6 +1,6 @@
 //! What two servers of this kind say to each other beyond ZooKeeper's protocol, in bytes that
-//! servers of ZooKeeper's do not read: behind LearnerInfo in FOLLOWERINFO, and behind the version in
-//! LEADERINFO.
+//! servers of ZooKeeper's do not read: behind LearnerInfo in FOLLOWERINFO, and behind the version
+//! in LEADERINFO.
 //!
 //! `"RKPR"`, then fields until the end: `short tag, short length, bytes`. Tags that are not known
 //! are passed over, so that later versions can say more. Bytes that do not begin so are another
