@@ -28,7 +28,7 @@ fn txn(zxid: u64) -> Txn {
 }
 
 fn fill(group: &mut Group, from: u64) {
-    (from..from + RECORDS).for_each(|zxid| _ = group.push(&txn(zxid)));
+    (from..from + RECORDS).for_each(|zxid| group.push(&txn(zxid)));
 }
 
 /// A log on a disk in memory, with a segment that is ready.

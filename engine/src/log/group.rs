@@ -97,13 +97,13 @@ mod tests {
             body: TxnBody::Error(Code::NoNode),
         };
         let (mut one, mut next, mut whole) = (Group::new(), Group::new(), Group::new());
-        (1..4).for_each(|zxid| _ = whole.push(&txn(zxid)));
+        (1..4).for_each(|zxid| whole.push(&txn(zxid)));
         one.append(&mut next);
         assert!(one.is_empty() && next.is_empty());
         next.push(&txn(1));
         one.append(&mut next);
         assert!(next.is_empty());
-        (2..4).for_each(|zxid| _ = next.push(&txn(zxid)));
+        (2..4).for_each(|zxid| next.push(&txn(zxid)));
         one.append(&mut next);
         assert_eq!(one.buffer, whole.buffer);
         assert_eq!((one.first, one.last, one.records), (Some(Zxid(1)), Some(Zxid(3)), 3));

@@ -101,7 +101,7 @@ fn bytes_of_a_portion_are_those_of_the_group_that_was_flushed() {
     let mut feed = feed(&disk, &server.recovered.gauge, 0).unwrap();
     feed.read(Zxid(world.acked as u64), ALL, &mut portion).unwrap();
     let mut group = Group::new();
-    world.ordered.iter().for_each(|txn| _ = group.push(txn));
+    world.ordered.iter().for_each(|txn| group.push(txn));
     let (handed, given) = (TxnChunk::of_portion(&portion), TxnChunk::of_group(&group));
     assert!(handed.is_some() && handed == given);
     for (txn, (_, payload)) in world.ordered.iter().zip(portion.txns()) {

@@ -26,7 +26,7 @@ fn txn(zxid: Zxid, bytes: usize) -> Txn {
 
 fn flush(log: &mut Log<MemoryDisk>, txns: &[Txn]) {
     let mut group = Group::new();
-    txns.iter().for_each(|txn| _ = group.push(txn));
+    txns.iter().for_each(|txn| group.push(txn));
     assert_eq!(log.flush(&mut group).unwrap(), txns.last().unwrap().zxid);
 }
 

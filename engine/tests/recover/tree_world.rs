@@ -64,7 +64,7 @@ impl TreeWorld {
     /// Flushes a group of `records` transactions.
     pub(crate) fn flush(&mut self, recovered: &mut Recovered<MemoryDisk>, records: usize) {
         let mut group = Group::new();
-        (0..records).for_each(|_| _ = group.push(&self.order()));
+        (0..records).for_each(|_| group.push(&self.order()));
         assert_eq!(recovered.log.flush(&mut group).unwrap(), self.db.applied());
     }
 
