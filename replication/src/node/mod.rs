@@ -8,6 +8,7 @@
 //! | [`Node::release`] | flushed | hears which groups are durable, here and on the disks of voters |
 //! | | flush | hands the next group to the log, before the answers are made |
 //! | | commit | releases what a quorum holds |
+//! | | learners | gives requests of learners their place, where this server leads |
 //! | | tick | lets time pass: sessions expire, spent nodes go |
 //! | | apply | changes the database, reports, answers |
 //! | [`Node::order`] | learn | takes what the leader has sent, where there is one |
@@ -137,6 +138,8 @@ impl<P: Ports> Node<P> {
             self.flush();
         }
         self.commit(durable);
+        // A client that a learner has heard of does not expire while its request waits.
+        self.order_learners();
         self.tick();
         self.apply();
     }
@@ -333,6 +336,11 @@ impl<P: Ports> Node<P> {
             return;
         }
         self.next_tick = Millis(now.mono.0 + self.settings.tick_ms);
+        if self.world.leader.has_learner_events() {
+            // They wait, because too much is not committed. Whose requests wait was heard of, and
+            // nothing expires meanwhile.
+            return;
+        }
         self.look_at_capacity();
         let records = self.begin_step();
         {

@@ -33,6 +33,7 @@ impl Leading {
         let LearnerEvent { link, server, kind } = event;
         match kind {
             LearnerEventKind::Request(request) if request.op == op::SYNC => {
+                self.orderer.touch(request.session, at.1);
                 let confirmation = self.confirm(common, out);
                 let from = SyncFrom::Learner(link);
                 common.queue.sync(from, confirmation, self.orderer.last());
