@@ -12,17 +12,32 @@ use ringkeeper_engine::{Millis, SessionId};
 pub(crate) struct HeardSessions {
     armed: Millis,
     heard: BTreeMap<SessionId, (Millis, &'static str)>,
+    /// What its wall clock showed then: an expiry that was decided before may leave later, with a
+    /// group that had to wait.
+    walls: BTreeMap<SessionId, Millis>,
 }
 
 impl HeardSessions {
     /// It leads from now on.
     pub(crate) fn new(now: Millis) -> HeardSessions {
-        HeardSessions { armed: now, heard: BTreeMap::new() }
+        HeardSessions { armed: now, heard: BTreeMap::new(), walls: BTreeMap::new() }
     }
 
     /// It has heard of a session's client, in this way.
     pub(crate) fn heard(&mut self, session: SessionId, how: &'static str, now: Millis) {
         self.heard.insert(session, (now, how));
+        self.walls.remove(&session);
+    }
+
+    /// As [`HeardSessions::heard`], while its wall clock shows this.
+    pub(crate) fn heard_at(
+        &mut self,
+        session: SessionId,
+        how: &'static str,
+        (now, wall): (Millis, Millis),
+    ) {
+        self.heard(session, how, now);
+        self.walls.insert(session, wall);
     }
 
     /// It orders a transaction. What no client has requested, and ends a session, is its expiry.
@@ -34,8 +49,9 @@ impl HeardSessions {
         }
         let (since, how) = *self.heard.get(&session).unwrap_or(&(self.armed, "the beginning"));
         let (silent_ms, timeout_ms) = (now.0 - since.0, i64::from(timeout_ms()));
+        let was_decided = self.walls.get(&session).is_some_and(|wall| txn.time <= *wall);
         assert!(
-            silent_ms >= timeout_ms,
+            silent_ms >= timeout_ms || was_decided,
             "{session} expires {silent_ms} of {timeout_ms} ms behind {how}"
         );
         true

@@ -33,6 +33,7 @@ pub(crate) struct MemberPort {
     pub(crate) heard: Option<HeardSessions>,
     /// The node's clock, as of this turn.
     pub(crate) now: Millis,
+    pub(crate) wall: Millis,
     /// What it has told its learners is committed, since the last look.
     pub(crate) committed: Vec<Zxid>,
     /// Sessions that have expired.
@@ -54,6 +55,7 @@ impl MemberPort {
             is_learning: false,
             heard: None,
             now,
+            wall: now,
             committed: Vec::new(),
             expired: 0,
         }
@@ -174,13 +176,14 @@ impl LeaderPort for MemberPort {
         for event in &out[before..] {
             match &event.kind {
                 LearnerEventKind::Request(request) => {
-                    heard.heard(request.session, "a request", self.now);
+                    heard.heard_at(request.session, "a request", (self.now, self.wall));
                 }
                 LearnerEventKind::Revalidate { session, .. } => {
-                    heard.heard(*session, "a move", self.now);
+                    heard.heard_at(*session, "a move", (self.now, self.wall));
                 }
                 LearnerEventKind::Touched(all) => {
-                    all.iter().for_each(|(session, _)| heard.heard(*session, "a ping", self.now));
+                    let at = (self.now, self.wall);
+                    all.iter().for_each(|(session, _)| heard.heard_at(*session, "a ping", at));
                 }
             }
         }

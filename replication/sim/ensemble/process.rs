@@ -14,6 +14,7 @@ use ringkeeper_engine::{Millis, Zxid};
 use ringkeeper_replication::leader::LinkId;
 use ringkeeper_replication::learner::{FollowEnd, follow};
 use ringkeeper_replication::member::{MemberAction, MemberEvent, take_turn};
+use ringkeeper_replication::node::ClockPort;
 
 use super::super::check::committed::ComparedUpto;
 use super::super::check::expiry::HeardSessions;
@@ -192,7 +193,8 @@ impl Process {
     /// Everything moves once.
     pub(crate) fn turn(&mut self, now: Millis) -> Result<(), Ended> {
         (self.now, self.was_busy) = (now, false);
-        self.port().now = now;
+        let wall = self.server.node_ref().world().clock.now().wall;
+        (self.port().now, self.port().wall) = (now, wall);
         self.server.release();
         self.step_ends()?;
         while let Some(arrived) = self.arrived.pop_front() {
@@ -451,9 +453,9 @@ impl Process {
             Some(bytes) => {
                 self.server.serve(shard, std::iter::once((conn, &bytes[..])));
                 let session = self.server.shards[shard].shard.conn(conn).map(|it| it.session());
-                let now = self.now;
+                let (now, wall) = (self.now, self.port().wall);
                 if let (Some(session), Some(heard)) = (session, &mut self.port().heard) {
-                    heard.heard(session, "its own connection", now);
+                    heard.heard_at(session, "its own connection", (now, wall));
                 }
             }
             None => {

@@ -124,7 +124,7 @@ impl Member {
         }
     }
 
-    fn attempt_failed(&mut self, joining: Joining) {
+    pub(super) fn attempt_failed(&mut self, joining: Joining) {
         let failed = joining.failed + 1;
         if failed >= ATTEMPTS {
             self.events.push_back(MemberEvent::NotReached(joining.leader));

@@ -110,7 +110,7 @@ impl Member {
         self.events.push_back(MemberEvent::Found { leader, election_ms });
         self.close_early();
         let next = Some(self.now);
-        self.role = Role::Joining(Joining { leader, failed: 0, next });
+        self.role = Role::Joining(Joining { leader, failed: 0, next, until: self.now });
     }
 
     fn lead(&mut self) {

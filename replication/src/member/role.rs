@@ -55,4 +55,6 @@ pub(super) struct Joining {
     pub(super) failed: u32,
     /// When the next attempt is made; nothing while one is under way.
     pub(super) next: Option<Millis>,
+    /// When the one under way has to be over. The driver's own limit is far shorter.
+    pub(super) until: Millis,
 }

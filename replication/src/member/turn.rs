@@ -214,9 +214,17 @@ impl Member {
 
     /// Connects to the leader, when it is time to.
     fn dial(&mut self, joining: Joining) {
-        if joining.next.is_some_and(|next| next <= self.now) {
-            self.role = Role::Joining(Joining { next: None, ..joining });
-            self.actions.push_back(MemberAction::Dial(joining.leader));
+        match joining.next {
+            Some(next) if next <= self.now => {
+                let until = Millis(self.now.0 + self.settings.leader.init_ms);
+                self.role = Role::Joining(Joining { next: None, until, ..joining });
+                self.actions.push_back(MemberAction::Dial(joining.leader));
+            }
+            None if joining.until <= self.now => {
+                self.actions.push_back(MemberAction::HangUp);
+                self.attempt_failed(joining);
+            }
+            Some(_) | None => {}
         }
     }
 
