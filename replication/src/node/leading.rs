@@ -53,7 +53,7 @@ impl<P: Ports> Node<P> {
     }
 
     /// Whether another server should lead, or this one in a later epoch: see
-    /// [`Replica::wants_election`].
+    /// [`crate::Replica::wants_election`].
     pub fn wants_election(&self) -> bool {
         self.replica.wants_election()
     }
