@@ -91,6 +91,8 @@ pub struct Election {
     waiting: BTreeSet<ServerId>,
     outgoing: BTreeMap<ServerId, VoteNotification>,
     elected: Option<Elected>,
+    /// Who was chosen last, and could not be connected to.
+    avoided: Option<ServerId>,
 }
 
 /// What the server is doing.
@@ -137,7 +139,14 @@ impl Election {
             waiting: BTreeSet::new(),
             outgoing: BTreeMap::new(),
             elected: None,
+            avoided: None,
         }
+    }
+
+    /// The server that was chosen cannot be connected to: the next election passes it over, if the
+    /// others can do without it. The one behind that takes it again.
+    pub fn avoid(&mut self, server: ServerId) {
+        self.avoided = Some(server);
     }
 
     /// Begins to look for a leader, in the next round: at the start, and when leading or following
@@ -155,6 +164,9 @@ impl Election {
             pause_ms,
             winner: None,
         });
+        if let (Some(server), Phase::Looking(looking)) = (self.avoided.take(), &mut self.phase) {
+            looking.tally.avoid(server, &self.links);
+        }
         self.notify_voters();
         // Those that began earlier have sent their votes already.
         let since = now.0.saturating_sub(self.settings.resend_max_ms);

@@ -154,6 +154,15 @@ impl Tally {
         true
     }
 
+    /// The server was chosen, and could not be connected to: it is not chosen this time, if those
+    /// that can be spoken to are a quorum without it.
+    pub(super) fn avoid(&mut self, server: ServerId, links: &BTreeSet<ServerId>) {
+        let others = 1 + links.len() - usize::from(links.contains(&server));
+        if server != self.me && others >= self.quorum {
+            self.passed_over.insert(server);
+        }
+    }
+
     /// Votes anew, for itself.
     pub(super) fn begin_round(&mut self, round: i64) {
         self.round = round;
@@ -169,9 +178,11 @@ impl Tally {
 
     /// The leader that the voters have already, if this server may join it.
     pub(super) fn established(&self) -> Option<Established> {
+        let can_follow = |it: &&Ballot| !self.passed_over.contains(&it.vote.leader);
         let of_round = self.votes.values().filter(|it| it.state != PeerState::Looking);
-        let joined = of_round.into_iter().find(|it| self.is_elected_in_round(it));
-        let found = joined.or_else(|| self.outside.values().find(|it| self.is_established(it)));
+        let joined = of_round.filter(can_follow).find(|it| self.is_elected_in_round(it));
+        let mut outside = self.outside.values().filter(can_follow);
+        let found = joined.or_else(|| outside.find(|it| self.is_established(it)));
         found.map(|it| Established { vote: it.vote, round: it.round })
     }
 

@@ -318,3 +318,31 @@ fn what_is_not_taken_out_is_one_notification_for_each_server() {
     let last = said(LOOKING, vote(2, 4, 5), 99);
     assert_eq!(election.sent(), [(1, last), (3, last)]);
 }
+
+/// All of them can speak to server 3 for elections, and cannot connect to it as a leader.
+#[test]
+fn server_that_could_not_be_connected_to_is_not_chosen_the_next_time() {
+    let best = vote(3, 4, 9);
+    let chosen = |avoids: bool, voters: u8, links: &[u8]| {
+        let mut election = started(voters, links);
+        if avoids {
+            election.avoid(ServerId(3));
+        }
+        election.look(position(4, 5), NOW);
+        election.hears(3, LEADING, best, 1, at(1));
+        election.hears(1, FOLLOWING, best, 1, at(2));
+        election.role()
+    };
+    let follow = Some(ElectedRole::Follow(ServerId(3)));
+    assert_eq!(chosen(false, 3, &[1, 3]), follow);
+    assert_eq!(chosen(true, 3, &[1, 3]), None);
+    assert_eq!(chosen(true, 5, &[1, 3]), follow, "the others are no quorum without it");
+    // Once only.
+    let mut election = started(3, &[1, 3]);
+    election.avoid(ServerId(3));
+    election.look(position(4, 5), NOW);
+    election.look(position(4, 5), at(10));
+    election.hears(3, LEADING, best, 1, at(11));
+    election.hears(1, FOLLOWING, best, 1, at(12));
+    assert_eq!(election.role(), follow);
+}

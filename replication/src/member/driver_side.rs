@@ -128,6 +128,7 @@ impl Member {
         let failed = joining.failed + 1;
         if failed >= ATTEMPTS {
             self.events.push_back(MemberEvent::NotReached(joining.leader));
+            self.election.avoid(joining.leader);
             return self.rest(0);
         }
         let next = Some(Millis(self.now.0 + (PAUSE_MS << (failed - 1))));
