@@ -271,7 +271,7 @@ impl World {
                     let process = (member, incarnation);
                     self.leaders.established(epoch, process, last, (holders, voters));
                     let record = self.machines[member].record.borrow();
-                    self.committed.check_leader(record.txns());
+                    self.committed.check_leader(epoch, record.txns());
                     self.met.established += 1;
                 }
                 MemberEvent::Synchronized { by, .. } => {
