@@ -148,7 +148,7 @@ impl LearnerLink {
             return Err(LinkEnd::OtherEpoch { epoch, zxid });
         }
         match Entry::read_proposal(zxid, bytes) {
-            Ok(entry) => Ok(LeaderTxn { entry, payload: bytes.into() }),
+            Ok(entry) => Ok(LeaderTxn { entry, bytes: bytes.len() }),
             Err(why) => Err(LinkEnd::BadTxn { zxid, why }),
         }
     }

@@ -33,8 +33,8 @@ pub enum LinkInput<'a> {
 pub struct LeaderTxn {
     /// The transaction, and the digest that the leader expects behind it.
     pub entry: Entry,
-    /// The bytes that it came in, with those of the digest: what goes to the log.
-    pub payload: Box<[u8]>,
+    /// How many bytes it came in, with those of the digest.
+    pub bytes: usize,
 }
 
 impl LeaderTxn {

@@ -381,8 +381,7 @@ impl FollowedLeader {
             LinkEffect::AddToState(txn) => self.add_to_state(&txn.entry),
             LinkEffect::InstallState(zxid) => self.write_state(zxid),
             LinkEffect::Append(txn) => {
-                let bytes = txn.payload.len();
-                self.events.push(LeaderEvent::Learned(Box::new(txn.entry)), bytes);
+                self.events.push(LeaderEvent::Learned(Box::new(txn.entry)), txn.bytes);
             }
             LinkEffect::Committed(upto) => self.events.push(LeaderEvent::Committed(upto), 0),
             LinkEffect::Activate(zxid, designated) => {

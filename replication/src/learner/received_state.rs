@@ -42,7 +42,7 @@ impl ReceivedState {
 
     pub(super) fn propose(&mut self, txn: LeaderTxn) -> Result<(), LinkEnd> {
         self.check_follows(txn.zxid())?;
-        self.proposed_bytes += txn.payload.len();
+        self.proposed_bytes += txn.bytes;
         if self.proposed_bytes > PROPOSED_BYTES_MAX {
             return Err(LinkEnd::TooMuchProposed(self.proposed_bytes));
         }
@@ -68,7 +68,7 @@ impl ReceivedState {
         }
         while self.proposed.front().is_some_and(|txn| txn.zxid() <= zxid) {
             let Some(txn) = self.proposed.pop_front() else { break };
-            self.proposed_bytes -= txn.payload.len();
+            self.proposed_bytes -= txn.bytes;
             self.added = txn.zxid();
             out.push(LinkEffect::AddToState(txn));
         }
@@ -114,7 +114,7 @@ mod tests {
         let (session, zxid, time) = (SessionId(1), Zxid::new(1, counter), Millis(1));
         let txn = Txn { session, cxid: 1, zxid, time, body };
         let entry = Entry { txn, lists_paths: true, digest: None };
-        LeaderTxn { entry, payload: vec![0; bytes].into() }
+        LeaderTxn { entry, bytes }
     }
 
     #[test]
