@@ -91,6 +91,10 @@ impl LeaderPort for RecordedLeader {
         self.leader.has_acks()
     }
 
+    fn has_capacity(&self) -> bool {
+        self.leader.has_capacity()
+    }
+
     fn proposed(&mut self, group: &Group) {
         self.leader.proposed(group);
     }

@@ -207,6 +207,13 @@ impl LeaderPort for MemberPort {
         }
     }
 
+    fn has_capacity(&self) -> bool {
+        match &self.side {
+            Side::Voter(member) => member.has_capacity(),
+            Side::Observer(observer) => observer.followed.has_capacity(),
+        }
+    }
+
     fn proposed(&mut self, group: &Group) {
         if let Some(chunk) = TxnChunk::of_group(group) {
             for (_, bytes) in chunk.txns(0) {

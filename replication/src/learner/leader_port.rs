@@ -81,6 +81,10 @@ impl LeaderPort for FollowedLeader {
         false
     }
 
+    fn has_capacity(&self) -> bool {
+        true
+    }
+
     fn proposed(&mut self, _: &Group) {
         unreachable!("who has a leader proposes nothing");
     }

@@ -129,11 +129,8 @@ pub trait LeaderPort {
     fn next_ack(&mut self) -> Option<Acknowledgement>;
     /// Whether [`LeaderPort::next_ack`] has something.
     fn has_acks(&self) -> bool;
-    /// Whether more may be ordered: what is proposed and not committed has a bound. Only while this
-    /// server leads an ensemble.
-    fn has_capacity(&self) -> bool {
-        true
-    }
+    /// Whether more may be ordered: what is proposed to others and not committed has a bound.
+    fn has_capacity(&self) -> bool;
     /// These transactions are next in the order, and go to the log now. Only while this server
     /// leads an ensemble.
     ///
@@ -183,6 +180,10 @@ impl LeaderPort for NoLeader {
 
     fn has_acks(&self) -> bool {
         false
+    }
+
+    fn has_capacity(&self) -> bool {
+        true
     }
 
     fn proposed(&mut self, _: &Group) {

@@ -113,6 +113,10 @@ impl LeaderPort for MemoryLeader {
         !self.0.borrow().acks.is_empty()
     }
 
+    fn has_capacity(&self) -> bool {
+        true
+    }
+
     /// Each transaction is proposed once, in the order of their zxids.
     fn proposed(&mut self, group: &Group) {
         let mut wire = self.0.borrow_mut();

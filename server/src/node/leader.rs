@@ -116,6 +116,14 @@ impl LeaderPort for ServerLeader {
         }
     }
 
+    fn has_capacity(&self) -> bool {
+        match self {
+            ServerLeader::None(none) => none.has_capacity(),
+            ServerLeader::Followed(leader) => leader.has_capacity(),
+            ServerLeader::Member(member) => member.has_capacity(),
+        }
+    }
+
     fn proposed(&mut self, group: &Group) {
         match self {
             ServerLeader::None(none) => none.proposed(group),
