@@ -44,12 +44,17 @@ impl HeardSessions {
     pub(crate) fn ordered(&mut self, txn: &Txn, timeout_ms: impl Fn() -> i32, now: Millis) -> bool {
         let (session, is_close) = (txn.session, matches!(txn.body, TxnBody::CloseSession { .. }));
         if !is_close || txn.cxid != 0 {
-            self.heard(session, "a transaction", now);
+            // A request may have waited since its client was heard of. A session's beginning is heard
+            // of when it is ordered, which is before it leaves with its group.
+            if let TxnBody::CreateSession { .. } = txn.body {
+                self.heard_at(session, "its beginning", (now, txn.time));
+            }
             return false;
         }
         let (since, how) = *self.heard.get(&session).unwrap_or(&(self.armed, "the beginning"));
         let (silent_ms, timeout_ms) = (now.0 - since.0, i64::from(timeout_ms()));
-        let was_decided = self.walls.get(&session).is_some_and(|wall| txn.time <= *wall);
+        let by_wall = |wall: &Millis| txn.time <= *wall || txn.time.0 - wall.0 >= timeout_ms;
+        let was_decided = self.walls.get(&session).is_some_and(by_wall);
         assert!(
             silent_ms >= timeout_ms || was_decided,
             "{session} expires {silent_ms} of {timeout_ms} ms behind {how}"
