@@ -178,7 +178,7 @@ impl Machine {
             limits,
         };
         let election = ElectionSettings::default();
-        let settings = MemberSettings { leader, follow, election };
+        let settings = MemberSettings { leader, follow, dial_ms: 2_000, election };
         Side::Voter(Box::new(Member::new(settings, position, now)))
     }
 

@@ -3,6 +3,7 @@
 
 use ringkeeper_engine::database::Database;
 use ringkeeper_replication::ZabState;
+use ringkeeper_replication::learner::LearnerOffer;
 
 use super::super::check::{progress, sessions};
 use super::super::member::MemberId;
@@ -39,7 +40,11 @@ impl World {
         let voters = self.swarm.voters;
         let is_sound = |world: &World, member: MemberId| {
             let machine = &world.machines[member];
-            machine.is_trusted && !machine.is_rotten
+            // One whose disk did not give what a cut needs has no vote until it has a state.
+            let vouches = machine.process.as_ref().is_none_or(|process| {
+                process.port_ref().followed().position().offer == LearnerOffer::Log
+            });
+            machine.is_trusted && !machine.is_rotten && vouches
         };
         let mut core: Vec<MemberId> = (0..voters).filter(|id| is_sound(self, *id)).collect();
         if core.len() <= voters / 2 {

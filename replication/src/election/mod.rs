@@ -112,6 +112,8 @@ struct Looking {
     resend: Millis,
     /// How long until the next time.
     pause_ms: i64,
+    /// It was sent again in this round: what was sent first has arrived by now, and been answered.
+    was_resent: bool,
     /// The winner if there is no better vote until then.
     winner: Option<(Vote, Millis)>,
 }
@@ -162,6 +164,7 @@ impl Election {
             tally: Tally::new(own, self.voters.len() / 2 + 1, self.round),
             resend: Millis(now.0.saturating_add(pause_ms)),
             pause_ms,
+            was_resent: false,
             winner: None,
         });
         if let (Some(server), Phase::Looking(looking)) = (self.avoided.take(), &mut self.phase) {
@@ -255,9 +258,9 @@ impl Election {
             return self.settle(vote, Some(vote.zxid), round);
         }
         if now >= looking.resend {
-            // What was sent has arrived by now, and been answered.
-            let is_late = looking.pause_ms > self.settings.resend_min_ms;
-            if is_late && looking.tally.pass_over(&self.links) {
+            if std::mem::replace(&mut looking.was_resent, true)
+                && looking.tally.pass_over(&self.links)
+            {
                 self.propose(now);
                 return self.decide(now);
             }
@@ -371,6 +374,7 @@ impl Election {
         let Phase::Looking(looking) = &mut self.phase else { return };
         self.round = looking.tally.round;
         looking.pause_ms = self.settings.resend_min_ms;
+        looking.was_resent = false;
         looking.resend = Millis(now.0.saturating_add(looking.pause_ms));
         self.notify_voters();
     }

@@ -3,16 +3,12 @@
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::session::ServerId;
 
-use super::role::{Joining, Role};
+use super::role::Role;
+use super::turn::PAUSE_MS;
 use super::{Member, MemberAction, MemberEvent};
 use crate::leader::{LearnerEnd, LinkId};
 use crate::learner::{Dialect, Learner, LearnerKind, LearnerOffer};
 
-/// Attempts to connect to a leader, until another one is looked for. It may not know yet that it
-/// leads, or be gone.
-const ATTEMPTS: u32 = 5;
-/// Milliseconds before the second one; each further pause is twice as long.
-const PAUSE_MS: i64 = 20;
 /// Connections of learners that wait for this server to know whether it leads.
 const EARLY_MAX: usize = 64;
 
@@ -93,11 +89,11 @@ impl Member {
         let Role::Joining(joining) = self.role else {
             return self.hang_up_if(is_open);
         };
-        if joining.leader != leader || joining.next.is_some() {
+        if joining.leader != leader {
             return self.hang_up_if(is_open);
         }
         if !is_open {
-            return self.attempt_failed(joining);
+            return self.not_reached(leader);
         }
         if !self.followed.can_connect() {
             // The state has turned out not to be the one that the log makes.
@@ -105,7 +101,7 @@ impl Member {
             return self.rest(0);
         }
         self.role = Role::Following(leader);
-        (self.heard, self.has_served) = (now, false);
+        (self.heard, self.taken, self.has_served) = (now, now, false);
         // Without anything to vouch for it is no voter: its acknowledgements would count for what
         // it has once promised and lost.
         let kind = match self.followed.position().offer {
@@ -124,15 +120,12 @@ impl Member {
         }
     }
 
-    pub(super) fn attempt_failed(&mut self, joining: Joining) {
-        let failed = joining.failed + 1;
-        if failed >= ATTEMPTS {
-            self.events.push_back(MemberEvent::NotReached(joining.leader));
-            self.election.avoid(joining.leader);
-            return self.rest(0);
-        }
-        let next = Some(Millis(self.now.0 + (PAUSE_MS << (failed - 1))));
-        self.role = Role::Joining(Joining { failed, next, ..joining });
+    /// It may not know yet that it leads, be gone, or not be reachable from here. The next election
+    /// does without it, if it can.
+    pub(super) fn not_reached(&mut self, leader: ServerId) {
+        self.events.push_back(MemberEvent::NotReached(leader));
+        self.election.avoid(leader);
+        self.rest(PAUSE_MS);
     }
 
     /// Whether the leader's bytes are to be read.
@@ -153,6 +146,7 @@ impl Member {
 
     /// So many bytes of it were sent.
     pub fn leader_sent(&mut self, bytes: usize) {
+        self.taken = self.now;
         self.followed.sent(bytes);
     }
 

@@ -109,8 +109,9 @@ impl Member {
         let election_ms = self.now.0 - self.looked.0;
         self.events.push_back(MemberEvent::Found { leader, election_ms });
         self.close_early();
-        let next = Some(self.now);
-        self.role = Role::Joining(Joining { leader, failed: 0, next, until: self.now });
+        let until = Millis(self.now.0 + self.settings.dial_ms);
+        self.role = Role::Joining(Joining { leader, until });
+        self.actions.push_back(MemberAction::Dial(leader));
     }
 
     fn lead(&mut self) {

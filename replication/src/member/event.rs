@@ -38,7 +38,7 @@ pub enum MemberEvent {
         /// Milliseconds that the election took.
         election_ms: i64,
     },
-    /// The leader cannot be connected to: the last attempt of several has failed.
+    /// The leader cannot be connected to.
     NotReached(ServerId),
     /// It is synchronized with its leader, and serves clients.
     Synchronized {

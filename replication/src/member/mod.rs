@@ -54,6 +54,8 @@ pub struct Member {
     events: VecDeque<MemberEvent>,
     /// When the leader was heard of last.
     heard: Millis,
+    /// When the leader took bytes last, or there were none for it.
+    taken: Millis,
     /// When the election, and the leadership, began.
     looked: Millis,
     led: Millis,
@@ -86,6 +88,7 @@ impl Member {
             actions: VecDeque::new(),
             events: VecDeque::new(),
             heard: now,
+            taken: now,
             looked: now,
             led: now,
             has_served: false,

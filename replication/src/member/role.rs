@@ -51,10 +51,6 @@ pub(super) enum Role {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Joining {
     pub(super) leader: ServerId,
-    /// Attempts that have failed.
-    pub(super) failed: u32,
-    /// When the next attempt is made; nothing while one is under way.
-    pub(super) next: Option<Millis>,
-    /// When the one under way has to be over. The driver's own limit is far shorter.
+    /// When it has to be there. The driver's own limit is shorter.
     pub(super) until: Millis,
 }

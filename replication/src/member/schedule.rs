@@ -58,7 +58,7 @@ impl Member {
             Role::Resting { not_before, .. } if not_before > now => until(not_before),
             Role::Resting { .. } => i64::MAX,
             Role::Looking => self.election.next_due().map_or(i64::MAX, until),
-            Role::Joining(joining) => until(joining.next.unwrap_or(joining.until)),
+            Role::Joining(joining) => until(joining.until),
             Role::Following(_) => self.silence_ms(now),
             Role::Leading => {
                 let leadership = self.leadership.as_ref();

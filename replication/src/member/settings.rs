@@ -10,6 +10,9 @@ pub struct MemberSettings {
     pub leader: LeaderSettings,
     /// What it keeps of a leader in memory.
     pub follow: FollowLimits,
+    /// Milliseconds after which a connection to a leader is not waited for any more, whatever the
+    /// driver says of its attempts.
+    pub dial_ms: i64,
     /// How long the election waits.
     pub election: crate::election::ElectionSettings,
 }

@@ -18,8 +18,9 @@ use crate::{Node, ZabState};
 
 /// Milliseconds before a leader is looked for again that has just not helped.
 const LONG_PAUSE_MS: i64 = 30_000;
-/// As after a link that has ended before clients were served, doubled with each one in a row.
-const PAUSE_MS: i64 = 20;
+/// As after a link that has ended before clients were served, doubled with each one in a row; and
+/// after a leader that could not be connected to.
+pub(super) const PAUSE_MS: i64 = 20;
 /// At most.
 const PAUSE_MS_MAX: i64 = 2_000;
 
@@ -48,7 +49,7 @@ pub fn take_turn<P>(
     match member(node).role {
         Role::Leading => lead(node, feeds),
         Role::Following(_) => member(node).watch_leader(),
-        Role::Joining(joining) => member(node).dial(joining),
+        Role::Joining(joining) => member(node).watch_dial(joining),
         Role::Looking => {
             member(node).election.on_time(now);
             member(node).after_election_input();
@@ -212,19 +213,11 @@ impl Member {
         self.leadership.is_some()
     }
 
-    /// Connects to the leader, when it is time to.
-    fn dial(&mut self, joining: Joining) {
-        match joining.next {
-            Some(next) if next <= self.now => {
-                let until = Millis(self.now.0 + self.settings.leader.init_ms);
-                self.role = Role::Joining(Joining { next: None, until, ..joining });
-                self.actions.push_back(MemberAction::Dial(joining.leader));
-            }
-            None if joining.until <= self.now => {
-                self.actions.push_back(MemberAction::HangUp);
-                self.attempt_failed(joining);
-            }
-            Some(_) | None => {}
+    /// Gives up a connection to the leader that does not come.
+    fn watch_dial(&mut self, joining: Joining) {
+        if self.now >= joining.until {
+            self.actions.push_back(MemberAction::HangUp);
+            self.not_reached(joining.leader);
         }
     }
 
@@ -235,8 +228,12 @@ impl Member {
             // What this side does not read is no silence.
             self.heard = self.now;
         }
+        if self.followed.outgoing().is_empty() {
+            self.taken = self.now;
+        }
         let serves = self.followed.state() == ZabState::Broadcast;
-        let silent_ms = self.now.0 - self.heard.0;
+        // One that pings and reads nothing is of no more use than one that is silent.
+        let silent_ms = self.now.0 - self.heard.0.min(self.taken.0);
         if self.followed.is_connected() && silent_ms >= self.silence_limit_ms() {
             self.events.push_back(MemberEvent::LeaderSilent(leader, silent_ms));
             self.followed.disconnect();

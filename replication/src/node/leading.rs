@@ -31,6 +31,10 @@ impl<P: Ports> Node<P> {
     /// This server leads no more. What is ordered goes to the log, and waits for what the next
     /// leader makes of it.
     pub fn stop_leading(&mut self) {
+        if !self.outputs.group.is_empty() {
+            // It goes to the log like what was proposed before.
+            self.world.leader.proposed(&self.outputs.group);
+        }
         let (now, records) = (self.world.clock.now(), self.begin_step());
         self.replica.step(Input::StopLeading { now }, &mut self.outputs);
         self.end_step(records);

@@ -148,7 +148,6 @@ fn voter(
         log: MemberLog::new(ensemble.clone(), status.clone()),
         view,
         clock,
-        nodelay: ensemble.settings.leader_nodelay,
         stop,
     };
     let member = member_settings(settings, ensemble);
@@ -187,6 +186,7 @@ fn member_settings(settings: &Settings, ensemble: &Ensemble) -> MemberSettings {
             },
         },
         follow: limits,
+        dial_ms: millis(own.connect_to_learner_master_limit + own.leader_connect_delay * 5) + 1_000,
         election: ElectionSettings {
             resend_min_ms: millis(own.min_notification_interval),
             resend_max_ms: millis(own.max_notification_interval),

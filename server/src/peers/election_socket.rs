@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{BadPacket, ElectionProtocol, InitialMessage};
+use rustix::io::Errno;
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
@@ -46,6 +47,9 @@ pub(super) fn hello(own: &Member, stream: &TcpStream) -> Vec<u8> {
     out
 }
 
+/// How long a port rests that could not take a connection for lack of something.
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// Takes connections, until the listener fails. `meet` hears who it is, and has a limited time.
 pub(super) async fn accept<F>(
     permits: &Arc<Semaphore>,
@@ -59,6 +63,11 @@ where
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) if is_of_one_connection(&error) => continue,
+            // There are no descriptors, or no memory, left: the port stays, and it is tried again.
+            Err(error) if is_of_resources(&error) => {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
             Err(error) => return error,
         };
         let Ok(permit) = permits.clone().try_acquire_owned() else { continue };
@@ -87,6 +96,8 @@ pub(super) async fn identify(
     log: &LoggedOnce,
 ) -> Option<Identified> {
     connector.prepare(&stream);
+    // A vote must not wait for the acknowledgement of the one before.
+    let _ = stream.set_nodelay(true);
     let mut received = Vec::new();
     loop {
         match InitialMessage::decode(&received) {
@@ -149,6 +160,12 @@ pub(super) async fn receive(
         Ok(Ok(count)) if count > 0 && pending.len() <= PENDING_BYTES_MAX => Received::Bytes,
         Ok(_) => Received::End,
     }
+}
+
+/// Whether the failure is that of the process or the host, and not of the listener.
+fn is_of_resources(error: &io::Error) -> bool {
+    let all = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| all.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 /// Whether the failure is that of a connection, and not of the listener.

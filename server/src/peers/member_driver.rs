@@ -45,8 +45,6 @@ pub(crate) struct MemberParts {
     pub(crate) log: MemberLog,
     pub(crate) view: Arc<View>,
     pub(crate) clock: Clock,
-    /// Whether small packets leave for learners at once.
-    pub(crate) nodelay: bool,
     /// Set when the server is about to end.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -151,8 +149,9 @@ impl MemberDriver {
         let now = self.now();
         let member = node.world_mut().leader.as_mut();
         self.act(member);
-        let writable: Vec<u64> = self.sockets.all_writable().collect();
-        for number in writable {
+        let writable = self.sockets.all_writable();
+        let due: Vec<u64> = writable.filter(|number| has_outgoing(member, *number)).collect();
+        for number in due {
             match number {
                 LEADER => self.send_to_leader(member, now),
                 number => self.send_to_learner(member, number, now),
@@ -228,8 +227,7 @@ impl MemberDriver {
     fn accept(&mut self, member: &mut Member, stream: TcpStream, from: SocketAddr, now: Millis) {
         let link = LinkId(self.next);
         self.next += 1;
-        let prepared = stream.set_nodelay(self.parts.nodelay);
-        match prepared.and_then(|()| self.sockets.open(link.0, stream)) {
+        match self.sockets.open(link.0, stream) {
             Ok(()) => {
                 self.learners.insert(link, from);
                 member.accepted(link, now);

@@ -3,20 +3,17 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use tokio::net::TcpListener;
 
 use super::connector::Connector;
-use super::election_socket::is_of_one_connection;
+use super::election_socket::{ACCEPT_PAUSE, is_of_one_connection};
 use super::logged_once::LoggedOnce;
 use crate::node::waker::Waker;
 
 /// Connections that wait for the node. Those that come then are closed.
 const WAITING_MAX: usize = 64;
-/// After a failure that is not of one connection: the process has no descriptors left, for example.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The node's end: connections of learners, which have not said anything yet.
 pub(crate) struct AcceptedLearners {
@@ -40,6 +37,8 @@ impl AcceptedLearners {
 pub(super) struct QuorumPort {
     accepted: Sender<(TcpStream, SocketAddr)>,
     connector: Connector,
+    /// Whether small packets leave for learners at once (`leader.nodelay`).
+    nodelay: bool,
     waker: Arc<Waker>,
     log: LoggedOnce,
 }
@@ -48,11 +47,13 @@ impl QuorumPort {
     /// No connections yet.
     pub(super) fn new(
         connector: &Connector,
+        nodelay: bool,
         waker: Arc<Waker>,
     ) -> (Arc<QuorumPort>, AcceptedLearners) {
         let (sender, accepted) = bounded(WAITING_MAX);
         let connector = connector.clone();
-        let port = QuorumPort { accepted: sender, connector, waker, log: LoggedOnce::default() };
+        let log = LoggedOnce::default();
+        let port = QuorumPort { accepted: sender, connector, nodelay, waker, log };
         (Arc::new(port), AcceptedLearners { accepted })
     }
 
@@ -73,7 +74,7 @@ impl QuorumPort {
 
     fn hand_over(&self, stream: tokio::net::TcpStream, peer: SocketAddr) {
         self.connector.prepare(&stream);
-        let prepared = stream.set_nodelay(true).and_then(|()| stream.into_std());
+        let prepared = stream.set_nodelay(self.nodelay).and_then(|()| stream.into_std());
         // It has been closed meanwhile.
         let Ok(stream) = prepared else { return };
         if self.accepted.try_send((stream, peer)).is_err() {

@@ -41,7 +41,8 @@ impl VotingPorts {
         let ports = Ports::new(ensemble, &connector);
         let quorum = listen_for_learners(&runtime, ensemble, &ports)?;
         let (mesh, node_mesh) = Mesh::new(ensemble, &connector, waker.clone());
-        let (port, accepted) = QuorumPort::new(&connector, waker.clone());
+        let (port, accepted) =
+            QuorumPort::new(&connector, ensemble.settings.leader_nodelay, waker.clone());
         let (dialer, leader) = LeaderDialer::new(ensemble, &connector, waker.clone());
         let thread = DialerThread::start(runtime, || {
             let ports = Arc::new(ports);
