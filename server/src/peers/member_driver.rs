@@ -198,7 +198,10 @@ impl MemberDriver {
         P: Ports,
         P::Leader: AsRef<Member>,
     {
-        member::wait_ms(node, self.now())
+        let now = self.now();
+        let answers = self.stopping.filter(|_| self.parts.ports.is_some());
+        let answer_ms = answers.map_or(i64::MAX, |since| (since.0 + ANSWER_MS - now.0).max(0));
+        member::wait_ms(node, now).min(answer_ms)
     }
 
     /// Takes what has happened between voters, learners that have connected, and the connection

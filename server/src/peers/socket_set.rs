@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -54,14 +55,14 @@ impl SocketSet {
     /// The descriptor has become readable: notes what has happened, which ends that unless more has
     /// happened than is taken at once.
     pub(crate) fn note_events(&mut self) {
-        let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
+        let mut events = [const { MaybeUninit::<Event>::uninit() }; EVENTS];
         let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        let spare = rustix::buffer::spare_capacity(&mut events);
-        if epoll::wait(&self.epoll, spare, Some(&now)).is_err() {
+        let Ok((events, _)) = epoll::wait(&self.epoll, &mut events, Some(&now)) else {
             // It was interrupted: everything may have happened.
             self.sockets.values_mut().for_each(|socket| socket.note(EventFlags::all()));
-        }
-        for event in &events {
+            return;
+        };
+        for event in events.iter() {
             // Copied: an event is packed.
             let (number, flags) = (event.data.u64(), event.flags);
             if let Some(socket) = self.sockets.get_mut(&number) {
