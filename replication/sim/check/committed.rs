@@ -71,8 +71,8 @@ impl CommittedHistory {
     }
 
     /// A leader of this epoch begins with this history. What later epochs have committed meanwhile
-    /// it need not have: a leader that was stopped may find a quorum's acknowledgements in its sockets
-    /// when another one leads already. It commits nothing with them.
+    /// it need not have: a leader that was stopped may find a quorum's acknowledgements in its
+    /// sockets when another one leads already. It commits nothing with them.
     pub(crate) fn check_leader(&self, epoch: u32, history: &[Txn]) {
         let before = self.txns.partition_point(|txn| txn.zxid.epoch() < epoch);
         assert!(history.len() >= before, "the leader of epoch {epoch} lacks what is committed");

@@ -44,8 +44,8 @@ impl HeardSessions {
     pub(crate) fn ordered(&mut self, txn: &Txn, timeout_ms: impl Fn() -> i32, now: Millis) -> bool {
         let (session, is_close) = (txn.session, matches!(txn.body, TxnBody::CloseSession { .. }));
         if !is_close || txn.cxid != 0 {
-            // A request may have waited since its client was heard of. A session's beginning is heard
-            // of when it is ordered, which is before it leaves with its group.
+            // A request may have waited since its client was heard of. A session's beginning is
+            // heard of when it is ordered, which is before it leaves with its group.
             if let TxnBody::CreateSession { .. } = txn.body {
                 self.heard_at(session, "its beginning", (now, txn.time));
             }

@@ -132,8 +132,9 @@ impl Tally {
     /// Where the server that is voted for cannot be chosen, begins the next round without it. So it
     /// is where not all voters can speak to each other: those that cannot speak to that server keep
     /// voting for a smaller vote, and it may itself vote for one that this server cannot speak to.
-    /// If they are so many that the others are no quorum, nobody is ever chosen. Where that has not helped either, because that server is needed, everything
-    /// is tried once more. Says whether a round begins.
+    /// If they are so many that the others are no quorum, nobody is ever chosen. Where that has not
+    /// helped either, because that server is needed, everything is tried once more. Says whether a
+    /// round begins.
     pub(super) fn pass_over(&mut self, links: &BTreeSet<ServerId>) -> bool {
         let leader = self.proposal.leader;
         let refuses = |(from, ballot): &(&ServerId, &Ballot)| {

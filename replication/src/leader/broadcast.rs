@@ -9,8 +9,7 @@ use ringkeeper_engine::{Millis, Zxid};
 use super::leadership::{LeaderPhase, Leadership, QUORUM_GRACE_MS};
 use super::learner_state::{LearnerPhase, LearnerState};
 use super::{
-    Acknowledgement, CommitForm, LearnerEnd, LinkId, StepDown, ToLearners, commits, informs,
-    proposals,
+    Acknowledgement, LearnerEnd, LinkId, StepDown, ToLearners, commits, informs, proposals,
 };
 use crate::SessionLife;
 use crate::learner::LearnerKind;
@@ -51,8 +50,7 @@ impl Leadership {
                 }
             }
             ToLearners::Confirm(number) => {
-                self.begin_round();
-                self.confirming = Some((number, self.round));
+                self.to_confirm = Some(number);
                 self.confirm();
             }
         }
@@ -73,8 +71,7 @@ impl Leadership {
                     state.send(&LeaderPacket::Commit { zxid: upto });
                 }
                 LearnerKind::Follower => {
-                    let bytes = commit_all
-                        .get_or_insert_with(|| commits(after, upto, CommitForm::Each).into());
+                    let bytes = commit_all.get_or_insert_with(|| commits(after, upto).into());
                     state.out.shared(bytes.clone());
                 }
                 LearnerKind::Observer => {
@@ -203,13 +200,21 @@ impl Leadership {
         }
     }
 
-    /// A quorum has answered the round that was begun for it.
+    /// Confirms a number when a quorum has answered the round that was begun for it, and begins the
+    /// round for the newest one behind it. One round at a time: a later one must not take the place
+    /// of one that is about to be answered, or none ever is where syncs come faster than answers.
     pub(super) fn confirm(&mut self) {
-        if let Some((number, round)) = self.confirming
-            && self.is_quorum(|state| state.answered >= round)
-        {
-            self.confirming = None;
-            self.acks.push_back(Acknowledgement::Confirmed(number));
+        loop {
+            if let Some((number, round)) = self.confirming {
+                if !self.is_quorum(|state| state.answered >= round) {
+                    return;
+                }
+                self.confirming = None;
+                self.acks.push_back(Acknowledgement::Confirmed(number));
+            }
+            let Some(number) = self.to_confirm.take() else { return };
+            self.begin_round();
+            self.confirming = Some((number, self.round));
         }
     }
 }

@@ -99,8 +99,9 @@ pub struct Leadership {
     pub(super) was_established: bool,
     /// The last round of pings.
     pub(super) round: u64,
-    /// The number to confirm, and the round that does.
+    /// The number to confirm, and the round that does; and the newest number behind it.
     pub(super) confirming: Option<(u64, u64)>,
+    pub(super) to_confirm: Option<u64>,
     pub(super) next_ping: Millis,
     pub(super) began: Millis,
     /// When a quorum was there last.
@@ -141,6 +142,7 @@ impl Leadership {
             is_newly_established: false,
             round: 0,
             confirming: None,
+            to_confirm: None,
             next_ping: now,
             began: now,
             quorum_heard: now,

@@ -54,7 +54,7 @@ pub(super) struct LearnerState {
     pub(super) history: Zxid,
     /// The last transaction that it has acknowledged.
     pub(super) acked: Zxid,
-    /// A piece of what it lacks is on its way from the disk.
+    /// A piece of what it lacks, or the plan before it, is on its way from the disk.
     pub(super) is_piece_requested: bool,
     /// The feed under way is the first one, whose plan is sent to it.
     pub(super) is_planned: bool,

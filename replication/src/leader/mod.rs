@@ -32,4 +32,7 @@ pub use learner_summary::LearnerSummary;
 pub use plan::{LogReach, sync_plan};
 pub use settings::{LeaderLimits, LeaderSettings};
 pub use step_down::StepDown;
-pub use transcode::{CommitForm, commits, informs, proposals};
+use transcode::{commits, informs, proposals};
+
+#[cfg(test)]
+mod tests;

@@ -74,7 +74,8 @@ impl Leadership {
     fn feed(&mut self, task: FeedTask) {
         let state = self.link(task.link);
         state.phase = LearnerPhase::Fed(task.upto);
-        state.is_piece_requested = false;
+        // Nothing is requested before its plan has come.
+        state.is_piece_requested = true;
         self.tasks.push_back(LeaderTask::Feed(task));
     }
 
@@ -92,6 +93,9 @@ impl Leadership {
         let Some(state) = self.links.get_mut(&link) else { return };
         let LearnerPhase::Fed(upto) = state.phase else { return };
         state.heard = self.now;
+        if let FeedEvent::Plan(_) = event {
+            state.is_piece_requested = false;
+        }
         match event {
             FeedEvent::Plan(SyncPlan::Diff) if state.is_planned => {}
             FeedEvent::Plan(_) if state.is_planned => {
@@ -124,7 +128,7 @@ impl Leadership {
     /// Requests the next piece where there is space for it.
     pub(super) fn request_piece(&mut self, link: LinkId) {
         let state = self.link(link);
-        let is_fed = matches!(state.phase, LearnerPhase::Fed(_)) && state.is_planned;
+        let is_fed = matches!(state.phase, LearnerPhase::Fed(_));
         if is_fed && !state.is_piece_requested && state.out.bytes() < FEED_LOW_BYTES {
             state.is_piece_requested = true;
             self.tasks.push_back(LeaderTask::Request(link));

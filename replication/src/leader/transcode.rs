@@ -8,20 +8,11 @@ use ringkeeper_engine::wire::peer::LeaderPacket;
 /// Bytes of a packet without data, and of one beside its data.
 const PACKET_BYTES: usize = 20;
 
-/// How a learner hears that several transactions are committed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CommitForm {
-    /// One COMMIT for each: learners of ZooKeeper's commit one proposal with each.
-    Each,
-    /// One COMMIT for the last: learners of ours take it for all before it.
-    Last,
-}
-
 /// PROPOSAL packets of the transactions of a chunk from an offset on, which is that of one.
 ///
 /// A packet has 20 bytes beside the transaction, and a record of the log 24 and padding: what the
 /// chunk takes is enough.
-pub fn proposals(chunk: &TxnChunk, offset: usize) -> Vec<u8> {
+pub(super) fn proposals(chunk: &TxnChunk, offset: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(chunk.bytes.len() - offset);
     for (zxid, txn) in chunk.txns(offset) {
         LeaderPacket::Proposal { zxid, txn }.encode(&mut out);
@@ -30,7 +21,7 @@ pub fn proposals(chunk: &TxnChunk, offset: usize) -> Vec<u8> {
 }
 
 /// INFORM packets of the transactions of a chunk that are behind `after` and not behind `upto`.
-pub fn informs(chunk: &TxnChunk, after: Zxid, upto: Zxid) -> Vec<u8> {
+pub(super) fn informs(chunk: &TxnChunk, after: Zxid, upto: Zxid) -> Vec<u8> {
     if after >= chunk.last || upto < chunk.first {
         return Vec::new();
     }
@@ -42,17 +33,15 @@ pub fn informs(chunk: &TxnChunk, after: Zxid, upto: Zxid) -> Vec<u8> {
     out
 }
 
-/// COMMIT packets for the transactions behind `after` up to `upto`. Those are of the epoch of
-/// `upto`: if `after` is of an earlier one, they begin with the first of that epoch.
-pub fn commits(after: Zxid, upto: Zxid, form: CommitForm) -> Vec<u8> {
+/// COMMIT packets, one for each of the transactions behind `after` up to `upto`: learners of
+/// ZooKeeper's commit one proposal with each. They are of the epoch of `upto`: if `after` is of an
+/// earlier one, they begin with the first of that epoch.
+pub(super) fn commits(after: Zxid, upto: Zxid) -> Vec<u8> {
     if after >= upto {
         return Vec::new();
     }
     assert!(upto.counter() > 0, "{upto} is no transaction");
-    let first = match form {
-        CommitForm::Last => upto,
-        CommitForm::Each => Zxid(after.0.max(Zxid::new(upto.epoch(), 0).0) + 1),
-    };
+    let first = Zxid(after.0.max(Zxid::new(upto.epoch(), 0).0) + 1);
     let count = (upto.0 - first.0 + 1) as usize;
     let mut out = Vec::with_capacity(count * PACKET_BYTES);
     for zxid in first.0..=upto.0 {
@@ -158,23 +147,19 @@ mod tests {
     }
 
     #[test]
-    fn commits_are_one_for_each_transaction_or_one_for_the_last() {
-        let zxids = |after, upto, form| {
-            let packets = packets(&commits(after, upto, form));
+    fn commits_are_one_for_each_transaction_of_the_epoch() {
+        let zxids = |after, upto| {
+            let packets = packets(&commits(after, upto));
             assert!(packets.iter().all(|(name, ..)| *name == "COMMIT"));
             packets.into_iter().map(|(_, zxid, _)| zxid).collect::<Vec<Zxid>>()
         };
-        let all = [z(2, 4), z(2, 5), z(2, 6)];
-        assert_eq!(zxids(z(2, 3), z(2, 6), CommitForm::Each), all);
-        assert_eq!(zxids(z(2, 3), z(2, 6), CommitForm::Last), [z(2, 6)]);
+        assert_eq!(zxids(z(2, 3), z(2, 6)), [z(2, 4), z(2, 5), z(2, 6)]);
         for before in [Zxid::ZERO, z(1, 77), z(2, 0)] {
-            assert_eq!(zxids(before, z(2, 2), CommitForm::Each), [z(2, 1), z(2, 2)]);
+            assert_eq!(zxids(before, z(2, 2)), [z(2, 1), z(2, 2)]);
         }
-        for form in [CommitForm::Each, CommitForm::Last] {
-            assert_eq!(zxids(z(2, 6), z(2, 6), form), []);
-            assert_eq!(zxids(z(2, 7), z(2, 6), form), []);
-        }
-        assert_eq!(commits(z(2, 3), z(2, 6), CommitForm::Each).len(), 3 * PACKET_BYTES);
+        assert_eq!(zxids(z(2, 6), z(2, 6)), []);
+        assert_eq!(zxids(z(2, 7), z(2, 6)), []);
+        assert_eq!(commits(z(2, 3), z(2, 6)).len(), 3 * PACKET_BYTES);
     }
 
     #[test]

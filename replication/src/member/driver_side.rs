@@ -19,7 +19,10 @@ impl Member {
         self.now = now;
         match (&mut self.leadership, self.role) {
             (Some(leadership), Role::Leading) => leadership.opened(link, now),
-            (_, Role::Following(_)) => self.actions.push_back(MemberAction::Close(link)),
+            // It does not lead.
+            (_, Role::Following(_) | Role::Joining(_)) => {
+                self.actions.push_back(MemberAction::Close(link));
+            }
             _ if self.early.len() >= EARLY_MAX => {
                 self.actions.push_back(MemberAction::Close(link));
             }

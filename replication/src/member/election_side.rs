@@ -37,6 +37,8 @@ impl Member {
         if let Some(search) = &mut self.search
             && let Some(found) = search.on_notification(from, &notification)
             && self.role == Role::Looking
+            // Others may not have noticed yet that this server leads no more.
+            && found.leader != self.settings.leader.server
         {
             self.search = None;
             self.found(found.leader);

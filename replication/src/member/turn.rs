@@ -14,7 +14,7 @@ use crate::learner::{
 };
 use crate::node::{DatabasePort, Ports};
 use crate::plant::{Bug, is_planted};
-use crate::{Node, ZabState};
+use crate::{Node, WriteAdmission, ZabState};
 
 /// Milliseconds before a leader is looked for again that has just not helped.
 const LONG_PAUSE_MS: i64 = 30_000;
@@ -92,11 +92,14 @@ where
     P::Leader: AsMut<Member>,
 {
     let now = member(node).now;
-    let wants_election = node.wants_election();
+    let (wants_election, admission) = (node.wants_election(), node.replica().admission());
     let Some(leadership) = &mut member(node).leadership else { return };
     leadership.tick(now);
     if wants_election {
-        leadership.step_down(StepDown::EpochUsedUp);
+        leadership.step_down(match admission {
+            WriteAdmission::All | WriteAdmission::CloseOnly => StepDown::EpochUsedUp,
+            WriteAdmission::None => StepDown::Full,
+        });
     }
     let is_established = leadership.take_established();
     take_tasks(node, feeds);

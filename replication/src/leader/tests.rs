@@ -1,0 +1,107 @@
+use ringkeeper_engine::device::Epochs;
+use ringkeeper_engine::session::ServerId;
+use ringkeeper_engine::wire::peer::{
+    LeaderPacket, LearnerInfo, LearnerPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits,
+};
+use ringkeeper_engine::{Millis, Zxid};
+
+use super::{
+    Acknowledgement, LeaderLimits, LeaderSettings, LeaderTask, Leadership, LinkId, ToLearners,
+};
+use crate::learner::{LearnerOffer, LearnerPosition};
+
+const NOW: Millis = Millis(1_000);
+const LINK: LinkId = LinkId(7);
+
+fn settings() -> LeaderSettings {
+    LeaderSettings {
+        server: ServerId(1),
+        voters: [1, 2, 3].map(ServerId).into(),
+        observers: [4].map(ServerId).into(),
+        config: Box::from(&b"version=0"[..]),
+        config_version: 0,
+        tick_ms: 2_000,
+        init_ms: 20_000,
+        sync_ms: 10_000,
+        limits: LeaderLimits::default(),
+    }
+}
+
+fn send(leadership: &mut Leadership, packet: &LearnerPacket<'_>) {
+    let mut bytes = Vec::new();
+    packet.encode(&mut bytes);
+    leadership.received(LINK, &bytes, NOW);
+}
+
+/// Makes durable what is to be.
+fn save(leadership: &mut Leadership) {
+    while let Some(task) = leadership.next_task() {
+        let LeaderTask::Save(epochs) = task else { panic!("{task:?}") };
+        leadership.on_saved(epochs);
+    }
+}
+
+/// The zxids of the pings that leave next.
+fn pings(leadership: &mut Leadership) -> Vec<u64> {
+    let mut decoder = PacketDecoder::new(PacketLimits::default());
+    let bytes: Vec<u8> = leadership.outgoing(LINK).flatten().copied().collect();
+    leadership.sent(LINK, bytes.len(), NOW);
+    decoder.push(&bytes);
+    let mut zxids = Vec::new();
+    while let Some(packet) = decoder.decode().unwrap() {
+        if let LeaderPacket::Ping { zxid } = LeaderPacket::read(&packet).unwrap() {
+            zxids.push(zxid.0);
+        }
+    }
+    zxids
+}
+
+/// Server 1 leads epoch 1, and server 2 follows it.
+fn established() -> Leadership {
+    let (last, offer, committed) = (Zxid::ZERO, LearnerOffer::Log, Zxid::ZERO);
+    let position = LearnerPosition { last, offer, committed, saved: Epochs::default() };
+    let mut leadership = Leadership::new(settings(), position, NOW);
+    leadership.opened(LINK, NOW);
+    let learner =
+        LearnerInfo { sid: 2, protocol: PROTOCOL_VERSION, config_version: 0, extension: &[] };
+    send(&mut leadership, &LearnerPacket::FollowerInfo { zxid: Zxid::ZERO, learner });
+    save(&mut leadership);
+    let promise = LearnerPacket::AckEpoch { zxid: Zxid::ZERO, current_epoch: Some(0) };
+    send(&mut leadership, &promise);
+    save(&mut leadership);
+    send(&mut leadership, &LearnerPacket::Ack { zxid: Zxid::new(1, 0) });
+    assert!(leadership.is_established());
+    assert_eq!(pings(&mut leadership), []);
+    leadership
+}
+
+fn answer_ping(leadership: &mut Leadership, round: u64) -> Option<Acknowledgement> {
+    send(leadership, &LearnerPacket::Ping { zxid: Zxid(round), touched: Vec::new() });
+    leadership.next_ack()
+}
+
+/// Numbers come faster than answers: the round under way is not given up for the next one.
+#[test]
+fn numbers_are_confirmed_however_fast_they_come() {
+    let mut leadership = established();
+    for number in 1..=3 {
+        leadership.answer(&mut vec![ToLearners::Confirm(number)]);
+    }
+    let first = pings(&mut leadership);
+    assert_eq!(first.len(), 1, "one round at a time");
+    assert_eq!(leadership.next_ack(), None);
+    let confirmed = answer_ping(&mut leadership, first[0]);
+    assert_eq!(confirmed, Some(Acknowledgement::Confirmed(1)));
+    let second = pings(&mut leadership);
+    assert_eq!(answer_ping(&mut leadership, first[0]), None, "that is the round before");
+    assert_eq!(answer_ping(&mut leadership, second[0]), Some(Acknowledgement::Confirmed(3)));
+    assert_eq!(pings(&mut leadership), []);
+}
+
+#[test]
+fn answer_to_a_round_that_was_not_begun_confirms_nothing() {
+    let mut leadership = established();
+    assert_eq!(answer_ping(&mut leadership, u64::MAX), None);
+    leadership.answer(&mut vec![ToLearners::Confirm(1)]);
+    assert_eq!(leadership.next_ack(), None);
+}
