@@ -87,12 +87,12 @@ impl Taker {
         status: CommitStatus,
         growth: LogGrowth,
         now: Duration,
-        tree_bytes: impl FnOnce() -> u64,
+        tree_bytes: impl Fn() -> u64,
     ) -> Option<SnapshotKind> {
         if status != CommitStatus::Committed || now < self.resume_at {
             return None;
         }
-        let kind = self.schedule.due(growth, now)?;
+        let kind = self.schedule.due(growth, now, &tree_bytes)?;
         if kind == SnapshotKind::Early && tree_bytes() > EARLY_TREE_BYTES_MAX {
             self.gave_up(now);
             return None;
@@ -307,7 +307,8 @@ mod tests {
     }
 
     fn taker(purge: PurgeWhen) -> Taker {
-        let intervals = Intervals { records: 100, bytes: u64::MAX, early_bytes: 5_000 };
+        let intervals =
+            Intervals { records: 100, bytes: u64::MAX, replay: Duration::MAX, early_bytes: 5_000 };
         Taker::new(SnapshotSettings { intervals, keep: 3, purge }, LastStart::default(), 0)
     }
 
