@@ -51,7 +51,9 @@ fn main() {
     let mut next = |default| args.next().unwrap_or(default);
     let (nodes, batch, siblings) = (next(1_000_000), next(256), next(1_000));
     let mut bench = Bench::new(nodes, batch, siblings);
-    println!("{nodes} nodes, {siblings} siblings each, batches of {batch}: ns of CPU per operation");
+    println!(
+        "{nodes} nodes, {siblings} siblings each, batches of {batch}: ns of CPU per operation"
+    );
     println!("{:>8} {:>10} {:>10}", "", "one by one", "ahead");
     let set: fn(&mut Bench, Ahead) = Bench::set;
     let get: fn(&mut Bench, Ahead) = Bench::get;

@@ -20,14 +20,12 @@ use std::time::Duration;
 
 /// The share of a processor that early snapshots may take: one part in so many.
 const PART: u32 = 32;
-/// Nanoseconds that a start is assumed to replay a transaction for: what a creation in a tree of
-/// five million nodes takes.
-const REPLAY_RECORD_NS: u64 = 1_000;
-/// Nanoseconds for each byte of it: it is read from the disk, checked and copied.
-const REPLAY_BYTE_NS: u64 = 1;
-/// Transactions of a start that say how fast this machine replays; fewer say nothing.
-const REPLAYED_MIN: u64 = 100_000;
-/// How much faster or slower than assumed a start may say that it was.
+/// Bytes of log that a start is assumed to replay in a millisecond: those of creations of nodes
+/// with 100 bytes, in a tree of five million nodes.
+const REPLAY_BYTES_PER_MS: u64 = 200_000;
+/// Bytes replayed by a start that say how fast this machine does it; fewer say nothing.
+const REPLAYED_BYTES_MIN: u64 = 16 << 20;
+/// How many times faster or slower than assumed a start may say that it was.
 const PACE_TIMES: u64 = 8;
 
 /// When snapshots are taken.
@@ -64,12 +62,6 @@ impl LogGrowth {
             bytes: self.bytes.wrapping_sub(then.bytes),
         }
     }
-
-    /// How long that takes to replay, as far as one can tell without having done it.
-    fn replay_ns(self) -> u64 {
-        let records = self.records.saturating_mul(REPLAY_RECORD_NS);
-        records.saturating_add(self.bytes.saturating_mul(REPLAY_BYTE_NS))
-    }
 }
 
 /// Why a snapshot is taken.
@@ -93,13 +85,13 @@ pub struct LastStart {
 }
 
 impl LastStart {
-    /// Nanoseconds of replay that take this machine as long as it assumed `PACE_TIMES` to take.
-    fn pace(&self) -> u64 {
-        if self.replayed.records < REPLAYED_MIN {
-            return PACE_TIMES;
+    /// Bytes of log that this machine replays in a millisecond.
+    fn replay_bytes_per_ms(&self) -> u64 {
+        if self.replayed.bytes < REPLAYED_BYTES_MIN {
+            return REPLAY_BYTES_PER_MS;
         }
-        let measured = self.replay_ms.saturating_mul(1_000_000 * PACE_TIMES);
-        (measured / self.replayed.replay_ns()).clamp(1, PACE_TIMES * PACE_TIMES)
+        let measured = self.replayed.bytes / self.replay_ms.max(1);
+        measured.clamp(REPLAY_BYTES_PER_MS / PACE_TIMES, REPLAY_BYTES_PER_MS * PACE_TIMES)
     }
 }
 
@@ -107,8 +99,8 @@ impl LastStart {
 #[derive(Debug)]
 pub(super) struct Schedule {
     intervals: Intervals,
-    /// The log that may be replayed, in nanoseconds by the assumed pace.
-    replay_ns: u64,
+    /// Bytes of log that a start may replay.
+    replay_bytes: u64,
     /// How much the log had grown at the last regular snapshot; negative if that was before the
     /// start.
     regular: LogGrowth,
@@ -123,10 +115,10 @@ pub(super) struct Schedule {
 impl Schedule {
     pub(super) fn new(intervals: Intervals, start: LastStart, random: u64) -> Schedule {
         let regular = LogGrowth::default().since(start.replayed);
-        let limit_ns = u64::try_from(intervals.replay.as_nanos()).unwrap_or(u64::MAX);
+        let limit_ms = u64::try_from(intervals.replay.as_millis()).unwrap_or(u64::MAX);
         Schedule {
             intervals,
-            replay_ns: limit_ns.saturating_mul(PACE_TIMES) / start.pace(),
+            replay_bytes: limit_ms.saturating_mul(start.replay_bytes_per_ms()),
             regular,
             drawn: random,
             newest_bytes: regular.bytes,
@@ -157,7 +149,7 @@ impl Schedule {
     fn is_worth(&self, behind: LogGrowth, tree_bytes: impl FnOnce() -> u64) -> bool {
         // Another part of the number: the first one is of the transactions.
         let drawn = self.drawn >> 32;
-        behind.replay_ns() >= portion(self.replay_ns, drawn)
+        behind.bytes >= portion(self.replay_bytes, drawn)
             || behind.bytes >= portion(tree_bytes(), drawn)
     }
 

@@ -115,20 +115,21 @@ fn log_behind_the_largest_tree_is_replayed_in_the_limit() {
     let near = Schedule::new(DEFAULTS, LastStart::default(), 0);
     let far = Schedule::new(DEFAULTS, LastStart::default(), FAR);
     let due = [near, far].map(|schedule| first_due(&schedule, u64::MAX));
-    // 1.25 us each, by the assumed pace.
-    assert_eq!(due[0], 2_000_001);
-    assert!((2_000_001..=4_000_000).contains(&due[1]), "{due:?}");
+    // 200 MB a second by the assumed pace, for five seconds.
+    assert_eq!(due[0] * 250, 500_000_250);
+    assert!((due[0] + 1..=4_000_000).contains(&due[1]), "{due:?}");
 }
 
 #[test]
 fn pace_of_the_last_start_counts_where_it_replayed_enough() {
     let due = |records, replay_ms| {
         let replayed = LogGrowth { records, bytes: records * 250 };
+        assert!(records < 100_000 || replayed.bytes >= REPLAYED_BYTES_MIN);
         let start = LastStart { replayed, replay_ms, load_ms: 0 };
         first_due(&Schedule::new(DEFAULTS, start, 0), u64::MAX) + records
     };
     let assumed = 2_000_001;
-    assert_eq!(due(99_999, 60_000), assumed, "too little to say anything");
+    assert_eq!(due(60_000, 60_000), assumed, "too little to say anything");
     assert_eq!(due(400_000, 500), assumed, "as assumed");
     assert_eq!(due(400_000, 1_000), 1_000_001, "half as fast");
     assert_eq!(due(400_000, 250), 4_000_001, "twice as fast");
@@ -167,13 +168,12 @@ proptest! {
         let least = behind_records > intervals.records / 2 || behind_bytes >= intervals.bytes;
         let reached = behind_records > intervals.records || behind_bytes >= intervals.bytes;
         prop_assert!(least || !due);
-        let limit = u128::from(PACE_TIMES) * intervals.replay.as_nanos();
-        let ns = u128::from(behind_records * 1_000 + behind_bytes);
-        prop_assert!(due || !(reached && (ns > limit || behind_bytes > tree_bytes)));
+        let assumed = intervals.replay.as_millis() as u64 * REPLAY_BYTES_PER_MS;
+        let is_much = behind_bytes > assumed * PACE_TIMES || behind_bytes > tree_bytes;
+        prop_assert!(due || !(reached && is_much));
         // Neither the tree nor the limit asks for it.
-        let idle = behind_bytes <= tree_bytes / 2
-            && ns * u128::from(PACE_TIMES) <= intervals.replay.as_nanos() / 2;
-        prop_assert!(!(due && idle && behind_bytes > 0));
+        let is_little = behind_bytes <= assumed / PACE_TIMES / 2 && behind_bytes <= tree_bytes / 2;
+        prop_assert!(!(due && is_little && behind_bytes > 0));
     }
 
     #[test]
