@@ -14,7 +14,7 @@ use ringkeeper_engine::device::{DirectoryId, DirectoryLock, Disk};
 use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::shard::Shard;
-use ringkeeper_engine::snapshot::LastStart;
+use ringkeeper_engine::snapshot::{LastStart, LogGrowth};
 use ringkeeper_replication::learner::LearnerPosition;
 use ringkeeper_replication::node::{MailboxLimits, World};
 
@@ -160,6 +160,10 @@ impl Rings {
     }
 }
 
+fn last_start(loading: &Startup, replayed: LogGrowth) -> LastStart {
+    LastStart { replayed, replay_ms: loading.log_ms, load_ms: loading.snapshot_ms }
+}
+
 impl Running {
     fn start(
         settings: &Settings,
@@ -187,11 +191,7 @@ impl Running {
             purger: recovered.purger,
             gauge: recovered.gauge.clone(),
             exclusion,
-            last_start: LastStart {
-                replayed: recovered.replayed,
-                replay_ms: loading.log_ms,
-                load_ms: loading.snapshot_ms,
-            },
+            last_start: last_start(&loading, recovered.replayed),
         };
         let store = snapshot_parts.state_store(settings, seed);
         let member = MemberSources { view: view.clone(), clock, waker, stop: stop.flag.clone() };
