@@ -4,6 +4,7 @@ pub mod admin;
 mod banner;
 pub mod boot;
 pub mod cli;
+pub mod client_log;
 pub mod config;
 pub mod fatal;
 pub mod log;
