@@ -88,6 +88,10 @@ pub enum Command {
         #[command(subcommand)]
         command: SnapshotCommand,
     },
+    /// Make the directory of one member the beginning of a new ensemble, where a quorum of the old
+    /// one is lost for good. It says first what may be lost.
+    #[command(after_long_help = RECOVER_QUORUM_EXAMPLES)]
+    RecoverQuorum(RecoverQuorumArgs),
     /// Say whether a server serves its clients: one line, and the exit code 0 or 1.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
@@ -190,6 +194,26 @@ Examples:
 
 Acknowledged transactions are lost by a repair. The files that held them stay, under names that
 begin with \"damaged.\". The server has to be stopped.";
+
+const RECOVER_QUORUM_EXAMPLES: &str = "\
+Examples:
+  ringkeeper recover-quorum /var/lib/ringkeeper            say what is there and what may be lost
+  ringkeeper recover-quorum /var/lib/ringkeeper --yes      do it
+
+Only for a majority of the members whose disks are lost. As long as a majority can be started, with
+their disks, start them: nothing is lost then. All members have to be stopped.";
+
+/// Which directory to begin with, and whether to do it.
+#[derive(Args, Clone, Debug)]
+pub struct RecoverQuorumArgs {
+    /// Where it is.
+    #[command(flatten)]
+    pub directories: Directories,
+
+    /// Do it, instead of only saying what is there and what may be lost.
+    #[arg(long)]
+    pub yes: bool,
+}
 
 /// The directories of a server.
 #[derive(Args, Clone, Debug)]

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Snapshot { command: SnapshotCommand::Restore(args) } => {
             done(inspect::restore(&args, &mut out))
         }
+        Command::RecoverQuorum(args) => ended(inspect::recover_quorum(&args, &mut out)),
         Command::Bench { args } => {
             drop(out);
             ringkeeper_bench::run(args.into_iter())
@@ -83,6 +84,10 @@ fn look_at_log(command: &LogCommand, out: &mut dyn Write) -> ExitCode {
         LogCommand::Dump(args) => inspect::dump(args, out).map(|()| Outcome::Whole),
         LogCommand::Repair(args) => inspect::repair(args, out),
     };
+    ended(outcome)
+}
+
+fn ended(outcome: anyhow::Result<Outcome>) -> ExitCode {
     match outcome {
         Ok(Outcome::Whole | Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Damaged) => ExitCode::FAILURE,
