@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringkeeper_engine::Zxid;
 
 use crate::config::{LogFormat, LogLevel};
+use crate::demo::DemoArgs;
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -59,6 +60,10 @@ pub enum Command {
     Check(CheckArgs),
     /// List the settings.
     Settings(SettingsArgs),
+    /// Show an ensemble in this terminal, whose servers can be killed, stopped, cut off and started
+    /// again while a client writes.
+    #[command(after_long_help = DEMO_EXAMPLES)]
+    Demo(DemoArgs),
     /// Measure a running service.
     #[command(disable_help_flag = true)]
     Bench {
@@ -194,6 +199,16 @@ Examples:
 
 Acknowledged transactions are lost by a repair. The files that held them stay, under names that
 begin with \"damaged.\". The server has to be stopped.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  ringkeeper demo
+  ringkeeper demo -n 5 --dir ./demo
+  ringkeeper demo --for 10s --do 'kill leader at 3s' --do 'restart 1 at 6s' --json
+
+In a terminal the keys 1 to 9 choose a server, and k, s, p and r kill, stop, partition and restart
+it; q ends. Elsewhere it prints a line for what happens, and one each second. The exit code is 1 if
+a write that was acknowledged was lost.";
 
 const RECOVER_QUORUM_EXAMPLES: &str = "\
 Examples:

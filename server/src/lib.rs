@@ -6,6 +6,7 @@ pub mod boot;
 pub mod cli;
 pub mod client_log;
 pub mod config;
+pub mod demo;
 pub mod fatal;
 pub mod log;
 pub mod logging;

@@ -11,7 +11,7 @@ use ringkeeper_server::config::tuned;
 use ringkeeper_server::config::{Env, Paint, Settings, Weight, check, page};
 use ringkeeper_server::storage::import;
 use ringkeeper_server::storage::inspect::{self, Outcome};
-use ringkeeper_server::{boot, fatal, logging};
+use ringkeeper_server::{boot, demo, fatal, logging};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -36,6 +36,17 @@ fn main() -> ExitCode {
         Command::Import(args) => done(import::import(&args, &mut out)),
         Command::Snapshot { command: SnapshotCommand::Restore(args) } => {
             done(inspect::restore(&args, &mut out))
+        }
+        Command::Demo(args) => {
+            drop(out);
+            match demo::run(&args) {
+                Ok(demo::Verdict::Kept) => ExitCode::SUCCESS,
+                Ok(demo::Verdict::Lost) => ExitCode::FAILURE,
+                Err(error) => {
+                    eprintln!("ringkeeper: {}", reason(&error));
+                    ExitCode::FAILURE
+                }
+            }
         }
         Command::RecoverQuorum(args) => ended(inspect::recover_quorum(&args, &mut out)),
         Command::Bench { args } => {
