@@ -5,7 +5,7 @@ use ringkeeper_engine::wire::peer::{LeaderPacket, PacketDecoder, PacketLimits};
 use ringkeeper_engine::{Millis, Zxid};
 
 use super::out_queue::OutQueue;
-use crate::learner::LearnerKind;
+use crate::learner::{LearnerKind, SyncKind};
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +58,8 @@ pub(super) struct LearnerState {
     pub(super) is_piece_requested: bool,
     /// The feed under way is the first one, whose plan is sent to it.
     pub(super) is_planned: bool,
+    /// How it is, or was, brought in line.
+    pub(super) sync: Option<SyncKind>,
 }
 
 impl LearnerState {
@@ -78,6 +80,7 @@ impl LearnerState {
             acked: Zxid::ZERO,
             is_piece_requested: false,
             is_planned: false,
+            sync: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use ringkeeper_engine::Millis;
@@ -13,6 +14,7 @@ use ringkeeper_replication::leader::{LearnerEnd, LinkId, StepDown};
 use ringkeeper_replication::learner::{FollowEnd, StateProgress, SyncKind};
 use ringkeeper_replication::member::{Member, MemberEvent, MemberRole};
 
+use super::learner_log::LearnerLog;
 use super::status::{ClientService, LeaderAddress, LeadingReport, MemberReport, MemberStatus};
 use crate::config::Ensemble;
 
@@ -39,6 +41,8 @@ pub(crate) struct MemberLog {
     connected: Option<SocketAddr>,
     /// When learners were published last.
     learners_at: Millis,
+    /// Those of this leadership that were heard of, and how far each was.
+    learners: LearnerLog,
     /// Attempts in a row that have ended before clients were served.
     failures: u32,
 }
@@ -58,6 +62,7 @@ impl MemberLog {
             given_up: None,
             connected: None,
             learners_at: Millis(i64::MIN),
+            learners: LearnerLog::default(),
             failures: 0,
         }
     }
@@ -193,12 +198,20 @@ impl MemberLog {
         if let FollowEnd::Diverged(_) = end {
             // Every connection was closed, and nothing is served.
             self.lost = None;
+            self.status.replication.divergences.fetch_add(1, Relaxed);
         }
         self.connected = None;
         self.failed(text);
     }
 
     fn stepped_down(&mut self, end: StepDown) {
+        let replication = &self.status.replication;
+        if let StepDown::Promised { .. } = end {
+            replication.disloyal_voters.fetch_add(1, Relaxed);
+        }
+        if let StepDown::Diverged = end {
+            replication.divergences.fetch_add(1, Relaxed);
+        }
         let text = format!("this server does not lead any more: {end}");
         match end {
             StepDown::HandedOver => tracing::info!("{text}"),
@@ -268,10 +281,13 @@ impl MemberLog {
         }
         self.learners_at = now;
         let leadership = member.leadership().filter(|_| leads);
-        Some(leadership.map(|leadership| LeadingReport {
+        let leading = leadership.map(|leadership| LeadingReport {
             learners: leadership.learners().collect(),
             is_established: leadership.is_established(),
-        }))
+        });
+        let learners = leading.as_ref().map_or(&[][..], |leading| &leading.learners);
+        self.learners.note(learners, now, &self.status.replication);
+        Some(leading)
     }
 
     fn clients(&self, member: &Member, now: Millis) -> ClientService {
