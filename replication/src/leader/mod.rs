@@ -36,4 +36,6 @@ pub use step_down::StepDown;
 use transcode::{commits, informs, proposals};
 
 #[cfg(test)]
+mod lagging_tests;
+#[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use ringkeeper_replication::leader::{LearnerEnd, LinkId, StepDown};
 use ringkeeper_replication::learner::{FollowEnd, StateProgress, SyncKind};
 use ringkeeper_replication::member::{Member, MemberEvent, MemberRole};
 
+use super::paced_warning::PacedWarning;
 use super::status::{ClientService, LeaderAddress, LeadingReport, MemberReport, MemberStatus};
 use crate::config::Ensemble;
 
@@ -41,6 +42,8 @@ pub(crate) struct MemberLog {
     learners_at: Millis,
     /// Attempts in a row that have ended before clients were served.
     failures: u32,
+    /// Of connections that have not said which server they are.
+    strangers: PacedWarning,
 }
 
 impl MemberLog {
@@ -59,6 +62,7 @@ impl MemberLog {
             connected: None,
             learners_at: Millis(i64::MIN),
             failures: 0,
+            strangers: PacedWarning::default(),
         }
     }
 
@@ -150,12 +154,24 @@ impl MemberLog {
                 tracing::info!(zxid = %last, epoch, sync_ms, "leads: a quorum has the history");
                 self.served(sync_ms, SyncKind::Diff);
             }
+            MemberEvent::NotLeading(_) => {
+                self.given_up = Some("it looks for a leader itself".to_owned());
+            }
             MemberEvent::LeaderSilent(_, ms) => {
                 self.given_up = Some(format!("the leader has been silent for {ms} ms"));
             }
             MemberEvent::FollowEnded(leader, end) => self.follow_ended(leader, end),
             MemberEvent::SteppedDown(end) => self.stepped_down(end),
-            MemberEvent::LearnerLost(server, end) => learner_dropped(server, &end),
+            MemberEvent::LearnerLost(server, end) => self.learner_dropped(server, &end),
+        }
+    }
+
+    fn learner_dropped(&mut self, server: Option<ServerId>, end: &LearnerEnd) {
+        match server {
+            Some(server) => tracing::warn!("the link of server {} is closed: {end}", server.0),
+            None => {
+                self.strangers.warn(&format!("a connection to the quorum port is closed: {end}"));
+            }
         }
     }
 
@@ -209,6 +225,7 @@ impl MemberLog {
             | StepDown::Promised { .. }
             | StepDown::Diverged
             | StepDown::Full
+            | StepDown::SpaceAgain
             | StepDown::EpochUsedUp => self.failed(text),
         }
     }
@@ -301,9 +318,3 @@ impl MemberLog {
     }
 }
 
-fn learner_dropped(server: Option<ServerId>, end: &LearnerEnd) {
-    match server {
-        Some(server) => tracing::warn!("the link of server {} is closed: {end}", server.0),
-        None => tracing::warn!("a connection to the quorum port is closed: {end}"),
-    }
-}
