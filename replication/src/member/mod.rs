@@ -207,3 +207,6 @@ impl AsMut<FollowedLeader> for Member {
         &mut self.followed
     }
 }
+
+#[cfg(test)]
+mod tests;

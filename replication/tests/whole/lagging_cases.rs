@@ -107,27 +107,3 @@ fn leader_that_is_needed_stays_while_its_disk_is_full_and_goes_on_when_there_is_
     write(&mut world, 0, 2);
     world.finish();
 }
-
-/// A voter that cannot vouch for what it has asks who leads at a time when nobody does, and those
-/// whom it has asked forget it.
-#[test]
-fn member_without_a_vote_finds_a_leader_that_comes_late() {
-    let (mut world, leader) = led(3, 0, 1);
-    connect(&mut world, 0, leader);
-    write(&mut world, 0, 1);
-    let wiped = others(&world, leader)[0];
-    for id in 0..3 {
-        world.machines[id].stays_down = true;
-        world.crash(id, Crash::Process);
-    }
-    world.machines[wiped].wipe();
-    world.machines[wiped].stays_down = false;
-    world.start_later(wiped);
-    wait(&mut world, 10 * SECOND_US);
-    for id in others(&world, wiped) {
-        world.machines[id].stays_down = false;
-        world.start_later(id);
-    }
-    wait_for_all(&mut world);
-    world.finish();
-}
