@@ -15,6 +15,17 @@ pub struct FeedTask {
     pub last: Zxid,
     /// Where to end: everything up to here is committed and on this server's disk.
     pub upto: Zxid,
+    /// What carries the transactions.
+    pub packets: FeedPackets,
+}
+
+/// What carries transactions that are read from the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FeedPackets {
+    /// A PROPOSAL and its COMMIT: to a learner that is synchronized, and to a follower.
+    Proposals,
+    /// An INFORM: to an observer behind its synchronization.
+    Informs,
 }
 
 /// How a learner is brought in line with the leader's history: what ZooKeeper calls DIFF, TRUNC
@@ -46,7 +57,7 @@ impl SyncPlan {
 pub enum FeedEvent {
     /// How the learner is synchronized. It comes before the first piece is requested.
     Plan(SyncPlan),
-    /// The next bytes for its connection: whole PROPOSAL and COMMIT packets, or a part of the state
+    /// The next bytes for its connection: whole packets with transactions, or a part of the state
     /// that belongs behind SNAP.
     Piece(Vec<u8>),
     /// Everything up to [`FeedTask::upto`] was handed out; or the whole state, if that is later.

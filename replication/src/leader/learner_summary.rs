@@ -22,7 +22,7 @@ pub struct LearnerSummary {
     pub sync: Option<SyncKind>,
     /// The last transaction that was sent to it.
     pub sent: Zxid,
-    /// The last one that it has acknowledged; zero for an observer.
+    /// The last one that it has acknowledged. An observer acknowledges no more than the history.
     pub acked: Zxid,
     /// Bytes that wait for it to take them.
     pub unsent_bytes: usize,

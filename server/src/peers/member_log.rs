@@ -15,6 +15,7 @@ use ringkeeper_replication::learner::{FollowEnd, StateProgress, SyncKind};
 use ringkeeper_replication::member::{Member, MemberEvent, MemberRole};
 
 use super::learner_log::LearnerLog;
+use super::paced_warning::PacedWarning;
 use super::status::{ClientService, LeaderAddress, LeadingReport, MemberReport, MemberStatus};
 use crate::config::Ensemble;
 
@@ -45,6 +46,8 @@ pub(crate) struct MemberLog {
     learners: LearnerLog,
     /// Attempts in a row that have ended before clients were served.
     failures: u32,
+    /// Of connections that have not said which server they are.
+    strangers: PacedWarning,
 }
 
 impl MemberLog {
@@ -64,6 +67,7 @@ impl MemberLog {
             learners_at: Millis(i64::MIN),
             learners: LearnerLog::default(),
             failures: 0,
+            strangers: PacedWarning::default(),
         }
     }
 
@@ -155,12 +159,24 @@ impl MemberLog {
                 tracing::info!(zxid = %last, epoch, sync_ms, "leads: a quorum has the history");
                 self.served(sync_ms, SyncKind::Diff);
             }
+            MemberEvent::NotLeading(_) => {
+                self.given_up = Some("it looks for a leader itself".to_owned());
+            }
             MemberEvent::LeaderSilent(_, ms) => {
                 self.given_up = Some(format!("the leader has been silent for {ms} ms"));
             }
             MemberEvent::FollowEnded(leader, end) => self.follow_ended(leader, end),
             MemberEvent::SteppedDown(end) => self.stepped_down(end),
-            MemberEvent::LearnerLost(server, end) => learner_dropped(server, &end),
+            MemberEvent::LearnerLost(server, end) => self.learner_dropped(server, &end),
+        }
+    }
+
+    fn learner_dropped(&mut self, server: Option<ServerId>, end: &LearnerEnd) {
+        match server {
+            Some(server) => tracing::warn!("the link of server {} is closed: {end}", server.0),
+            None => {
+                self.strangers.warn(&format!("a connection to the quorum port is closed: {end}"));
+            }
         }
     }
 
@@ -222,6 +238,7 @@ impl MemberLog {
             | StepDown::Promised { .. }
             | StepDown::Diverged
             | StepDown::Full
+            | StepDown::SpaceAgain
             | StepDown::EpochUsedUp => self.failed(text),
         }
     }
@@ -314,12 +331,5 @@ impl MemberLog {
         let voted = member.election().vote().map_or(0, |vote| vote.epoch);
         let leads = member.leadership().and_then(|leadership| leadership.epoch());
         Some(LeaderAddress { id, epoch: leads.unwrap_or(voted), address })
-    }
-}
-
-fn learner_dropped(server: Option<ServerId>, end: &LearnerEnd) {
-    match server {
-        Some(server) => tracing::warn!("the link of server {} is closed: {end}", server.0),
-        None => tracing::warn!("a connection to the quorum port is closed: {end}"),
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod member_log;
 mod mesh;
 mod mesh_peer;
 mod mesh_table;
+mod paced_warning;
 mod peer_socket;
 mod ports;
 mod quorum_port;
