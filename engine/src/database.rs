@@ -113,6 +113,11 @@ impl Database {
         self.sessions.iter().map(|(id, timeout)| (*id, *timeout))
     }
 
+    /// Whether this session lives, as of [`Database::applied`].
+    pub fn has_session(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
     /// Digests of the tree at every 128th zxid since the start, the newest 1,024 of them, the
     /// oldest first. None where digests are not kept.
     pub fn digests(&self) -> impl Iterator<Item = (Zxid, u64)> {
