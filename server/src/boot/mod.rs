@@ -160,10 +160,6 @@ impl Rings {
     }
 }
 
-fn last_start(loading: &Startup, replayed: LogGrowth) -> LastStart {
-    LastStart { replayed, replay_ms: loading.log_ms, load_ms: loading.snapshot_ms }
-}
-
 impl Running {
     fn start(
         settings: &Settings,
@@ -191,7 +187,7 @@ impl Running {
             purger: recovered.purger,
             gauge: recovered.gauge.clone(),
             exclusion,
-            last_start: last_start(&loading, recovered.replayed),
+            last_start: last_start(recovered.replayed, loading),
         };
         let store = snapshot_parts.state_store(settings, seed);
         let member = MemberSources { view: view.clone(), clock, waker, stop: stop.flag.clone() };
@@ -285,9 +281,7 @@ impl Running {
         let mut admin = self.admin.start(ports, settings, self.ops.auth)?;
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
-        let io = io.name();
-        let device = &self.device;
-        let http = http.as_deref();
+        let (io, device, http) = (io.name(), &self.device, http.as_deref());
         let banner = Banner { settings, address, http, zxid, device, io, ready_ms };
         self.audit.iter().for_each(AuditLog::started);
         banner.print(self.fused);
@@ -297,8 +291,7 @@ impl Running {
             threads.push(probe.start()?);
         }
         stop.wait();
-        let clients = self.limiter.open();
-        tracing::info!(clients, "the server stops; its clients are disconnected");
+        self.limiter.say_stop();
         admin.stop_http();
         join(shards);
         admin.stop();
@@ -408,6 +401,10 @@ fn start_log_writer(
     let slow_us = settings.fsync_warning_threshold_ms.saturating_mul(1_000);
     let log = MemberLog { log, exclusion };
     LogWriter::start(log, waker.clone(), slow_us, settings.log_priority)
+}
+
+fn last_start(replayed: LogGrowth, loading: Startup) -> LastStart {
+    LastStart { replayed, replay_ms: loading.log_ms, load_ms: loading.snapshot_ms }
 }
 
 fn startup(loading: Startup, clock: Clock) -> Startup {
