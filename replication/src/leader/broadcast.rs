@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use ringkeeper_engine::log::TxnChunk;
+use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::LeaderPacket;
-use ringkeeper_engine::{Millis, Zxid};
+use ringkeeper_engine::{Millis, SessionId, Zxid};
 
 use super::leadership::{LeaderPhase, Leadership, QUORUM_GRACE_MS};
 use super::learner_state::{LearnerPhase, LearnerState};
@@ -49,9 +50,22 @@ impl Leadership {
                     state.send(&LeaderPacket::Revalidate { session, valid });
                 }
             }
+            ToLearners::Evicted { session, from, to } => self.evict(session, (from, to)),
             ToLearners::Confirm(number) => {
                 self.to_confirm = Some(number);
                 self.confirm();
+            }
+        }
+    }
+
+    /// Servers close what they have of a session that is another one's. Those of ZooKeeper's notice
+    /// it with the next write of that connection.
+    fn evict(&mut self, session: SessionId, (from, to): (Option<ServerId>, ServerId)) {
+        let had_it = |server: ServerId| from.map_or(server != to, |from| server == from);
+        for state in self.links.values_mut() {
+            let is_stale = state.checks && state.server.is_some_and(had_it);
+            if is_stale && state.phase == LearnerPhase::Serving {
+                state.send(&LeaderPacket::Evict { session });
             }
         }
     }

@@ -5,7 +5,9 @@
 //! each.
 
 mod broadcast;
+mod digests;
 mod discovery;
+mod ensemble;
 mod events;
 mod feed_port;
 mod leadership;
@@ -23,6 +25,7 @@ mod transcode;
 pub use events::{
     Acknowledgement, ForwardedRequest, LearnerEvent, LearnerEventKind, LinkId, ToLearners,
 };
+pub use digests::Comparison;
 pub use feed_port::{FeedEvent, FeedPort, FeedTask, SyncPlan};
 pub(crate) use leadership::LeaderTask;
 pub use leadership::Leadership;

@@ -1,7 +1,12 @@
-use ringkeeper_engine::device::Epochs;
+//! One leadership, with packets of learners.
+
+mod ensembles;
+
+use ringkeeper_engine::device::{EnsembleId, EnsembleIdentity, Epochs, Standing};
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{
     LeaderPacket, LearnerInfo, LearnerPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits,
+    PeerSetting, PeerSettings,
 };
 use ringkeeper_engine::{Millis, Zxid};
 
@@ -11,6 +16,12 @@ use super::{
 use crate::learner::{LearnerOffer, LearnerPosition};
 
 const NOW: Millis = Millis(1_000);
+const PROPOSED: EnsembleIdentity = EnsembleIdentity {
+    id: EnsembleId([7; 16]),
+    secret: [8; 32],
+    java_before: Millis(0),
+    standing: Standing::Proposed,
+};
 const LINK: LinkId = LinkId(7);
 
 fn settings() -> LeaderSettings {
@@ -24,6 +35,8 @@ fn settings() -> LeaderSettings {
         init_ms: 20_000,
         sync_ms: 10_000,
         limits: LeaderLimits::default(),
+        common: PeerSettings::default().with(PeerSetting::TickTime, 2_000),
+        proposed: PROPOSED,
     }
 }
 
@@ -59,11 +72,12 @@ fn pings(leadership: &mut Leadership) -> Vec<u64> {
 /// Server 1 leads epoch 1, and server 2 follows it.
 fn established() -> Leadership {
     let (last, offer, committed) = (Zxid::ZERO, LearnerOffer::Log, Zxid::ZERO);
-    let position = LearnerPosition { last, offer, committed, saved: Epochs::default() };
+    let (saved, ensemble) = (Epochs::default(), None);
+    let position = LearnerPosition { last, offer, committed, saved, ensemble };
     let mut leadership = Leadership::new(settings(), position, NOW);
     leadership.opened(LINK, NOW);
     let learner =
-        LearnerInfo { sid: 2, protocol: PROTOCOL_VERSION, config_version: 0, extension: &[] };
+        LearnerInfo { sid: 2, protocol: PROTOCOL_VERSION, config_version: 0, extension: [][..].into() };
     send(&mut leadership, &LearnerPacket::FollowerInfo { zxid: Zxid::ZERO, learner });
     save(&mut leadership);
     let promise = LearnerPacket::AckEpoch { zxid: Zxid::ZERO, current_epoch: Some(0) };

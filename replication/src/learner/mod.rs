@@ -13,6 +13,7 @@
 
 mod broadcast;
 mod effect;
+mod ensemble;
 mod ending;
 mod follow;
 mod follow_end;

@@ -173,6 +173,7 @@ impl Running {
             directories;
         let replica = parts::replica(settings, &identity, &ops, &db, (clock, seed));
         let position = LearnerPosition::at_start(db.applied(), &identity);
+        let proposed = parts::proposed_ensemble(settings, &identity, &dirs)?;
         let (view, exclusion) = (Arc::new(View::new(db)), Arc::<SnapshotExclusion>::default());
         let node_settings = parts::node_settings(settings, &ops);
         let (rings, node_ends) = Rings::new(count, node_settings.mailboxes)?;
@@ -190,7 +191,9 @@ impl Running {
             last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
         };
         let store = snapshot_parts.state_store(settings, seed);
-        let member = MemberSources { view: view.clone(), clock, waker, stop: stop.flag.clone() };
+        let (view_of_member, stop_flag) = (view.clone(), stop.flag.clone());
+        let member =
+            MemberSources { view: view_of_member, clock, waker, stop: stop_flag, proposed };
         let member = member::start(settings, (position, store), member)?;
         let world = World::<ServerPorts> {
             clock,

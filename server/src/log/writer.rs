@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::device::Disk;
+use ringkeeper_engine::device::{Disk, EnsembleIdentity, Standing};
 use ringkeeper_engine::log::{
     Completion, Fatal, Flush, FlushQueue, Generation, Group, Idle, Log, LogCommand, LogEvent, Task,
 };
@@ -69,7 +69,7 @@ impl DurableLog for MemberLog {
     fn execute(&mut self, command: LogCommand) -> Result<LogEvent, Fatal> {
         let _change = match command {
             LogCommand::Cut { .. } | LogCommand::Install { .. } => Some(self.exclusion.change()),
-            LogCommand::Save(_) | LogCommand::MarkDiverged(_) => None,
+            LogCommand::Save(_) | LogCommand::MarkDiverged(_) | LogCommand::Adopt(_) => None,
         };
         self.log.execute(command)
     }
@@ -256,11 +256,21 @@ fn execute(log: &mut impl DurableLog, command: LogCommand) -> LogEvent {
         LogCommand::MarkDiverged(zxid) => {
             tracing::warn!("the state behind {zxid} is noted as not being the leader's");
         }
+        LogCommand::Adopt(ensemble) => note_ensemble(&ensemble),
         LogCommand::Save(_) => {}
     }
     match log.execute(command) {
         Ok(event) => event,
         Err(fatal) => crate::fatal::stop_on_log(&fatal),
+    }
+}
+
+fn note_ensemble(ensemble: &EnsembleIdentity) {
+    match ensemble.standing {
+        Standing::Proposed => tracing::debug!("ensemble {} is proposed", ensemble.id),
+        Standing::Confirmed => {
+            tracing::info!("the directory of this server belongs to ensemble {}", ensemble.id);
+        }
     }
 }
 
@@ -327,6 +337,7 @@ mod tests {
                 LogCommand::Install { zxid, .. } => Ok(LogEvent::Installed(zxid)),
                 LogCommand::Save(epochs) => Ok(LogEvent::Saved(epochs)),
                 LogCommand::MarkDiverged(zxid) => Ok(LogEvent::MarkedDiverged(zxid)),
+                LogCommand::Adopt(ensemble) => Ok(LogEvent::Adopted(ensemble)),
             }
         }
     }

@@ -9,20 +9,25 @@ use ringkeeper_engine::Millis;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::BadPacket;
 use ringkeeper_replication::ZabState;
-use ringkeeper_replication::leader::{LearnerEnd, LinkId, StepDown};
+use ringkeeper_replication::leader::{LinkId, StepDown};
 use ringkeeper_replication::learner::{FollowEnd, StateProgress, SyncKind};
 use ringkeeper_replication::member::{Member, MemberEvent, MemberRole};
 
+use super::peer_notices::PeerNotices;
 use super::status::{ClientService, LeaderAddress, LeadingReport, MemberReport, MemberStatus};
 use crate::config::Ensemble;
 
 /// How often what is known of learners is published, milliseconds.
 const LEARNERS_MS: i64 = 100;
 
+/// Where a learner has connected from.
+type AddressOf<'a> = dyn Fn(LinkId) -> Option<SocketAddr> + 'a;
+
 /// Says what happens to a member.
 pub(crate) struct MemberLog {
     ensemble: Ensemble,
     status: Arc<MemberStatus>,
+    notices: PeerNotices,
     /// How long clients are served without a leader.
     hold: Duration,
     /// What was published last.
@@ -49,6 +54,7 @@ impl MemberLog {
         MemberLog {
             hold: ensemble.settings.leaderless,
             ensemble,
+            notices: PeerNotices::new(status.clone()),
             status,
             zab: ZabState::Election,
             role: MemberRole::Looking,
@@ -63,9 +69,9 @@ impl MemberLog {
     }
 
     /// Takes what has happened, and publishes what holds.
-    pub(super) fn take(&mut self, member: &mut Member, now: Millis) {
+    pub(super) fn take(&mut self, member: &mut Member, from: &AddressOf<'_>, now: Millis) {
         while let Some(event) = member.next_event() {
-            self.on_event(event, now);
+            self.on_event(event, from, now);
         }
         self.publish(member, now);
     }
@@ -118,7 +124,7 @@ impl MemberLog {
         tracing::warn!("what server {} says in elections is no notification: {bad}", from.0);
     }
 
-    fn on_event(&mut self, event: MemberEvent, now: Millis) {
+    fn on_event(&mut self, event: MemberEvent, from: &AddressOf<'_>, now: Millis) {
         match event {
             MemberEvent::Looking => self.looking(),
             MemberEvent::Elected { round, election_ms } => {
@@ -155,7 +161,19 @@ impl MemberLog {
             }
             MemberEvent::FollowEnded(leader, end) => self.follow_ended(leader, end),
             MemberEvent::SteppedDown(end) => self.stepped_down(end),
-            MemberEvent::LearnerLost(server, end) => learner_dropped(server, &end),
+            MemberEvent::LearnerLost(link, server, end) => {
+                self.notices.learner_dropped(server, from(link), &end);
+            }
+            MemberEvent::OtherEnsemble { server, own, other } => {
+                self.notices.other_ensemble(server, own, other);
+            }
+            MemberEvent::LeaderDiffers(leader, differences) => {
+                self.notices.leader_differs(leader, &differences);
+            }
+            MemberEvent::LearnerDiffers(link, server, differences) => {
+                self.notices.learner_differs(server, from(link), &differences);
+            }
+            MemberEvent::StatesDiffer(comparison) => self.notices.states_differ(&comparison),
         }
     }
 
@@ -298,12 +316,5 @@ impl MemberLog {
         let voted = member.election().vote().map_or(0, |vote| vote.epoch);
         let leads = member.leadership().and_then(|leadership| leadership.epoch());
         Some(LeaderAddress { id, epoch: leads.unwrap_or(voted), address })
-    }
-}
-
-fn learner_dropped(server: Option<ServerId>, end: &LearnerEnd) {
-    match server {
-        Some(server) => tracing::warn!("the link of server {} is closed: {end}", server.0),
-        None => tracing::warn!("a connection to the quorum port is closed: {end}"),
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod member_log;
 mod mesh;
 mod mesh_peer;
 mod mesh_table;
+pub(crate) mod peer_notices;
 mod peer_socket;
 mod ports;
 mod quorum_port;

@@ -1,6 +1,5 @@
 //! Settings ZooKeeper does not have.
 
-use super::super::table::Disposition::NoMeaning;
 use super::super::table::{Kind, Row, Topic, Unit};
 use super::count;
 
@@ -77,11 +76,9 @@ const ROWS: &[Row] = &[
          do a tree of more than 16 MiB and forceSync=no.",
     ),
     Row::own("ringkeeper.sessionPasswords", Kind::Choice(&["secret", "java"]), "secret")
-        .in_ensemble(NoMeaning(
-            "sessions move between the servers of an ensemble, so their passwords are ZooKeeper's",
-        ))
         .doc(
-            "How session passwords are made: secret cannot be guessed, java is what ZooKeeper \
-             computes.",
+            "How session passwords are made: secret cannot be guessed, and all servers of an \
+             ensemble have the same secret; java is what ZooKeeper computes, for ensembles with \
+             servers of both kinds.",
         ),
 ];
