@@ -69,7 +69,7 @@ pub(crate) struct ServerSettings {
 }
 
 /// Whose secret the passwords of sessions have.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum SessionSecret {
     /// All servers have the same from the beginning.
     Common,

@@ -83,6 +83,9 @@ impl Promises {
             }
             LearnerPacket::FollowerInfo { .. } | LearnerPacket::ObserverInfo { .. } => {}
             LearnerPacket::Ping { .. } | LearnerPacket::Revalidate { .. } => {}
+            LearnerPacket::Digest { zxid, .. } => {
+                assert!(*zxid <= durable, "{zxid} is applied before it is durable");
+            }
             LearnerPacket::Request { .. } => {}
         }
     }
