@@ -6,8 +6,8 @@ use subtle::ConstantTimeEq;
 
 use super::ids::began;
 use crate::device::EnsembleIdentity;
-use crate::{Millis, SessionId};
 use crate::wire::connect::{PASSWORD_BYTES, Password};
+use crate::{Millis, SessionId};
 
 /// How passwords follow from session ids. Equal on all servers of an ensemble.
 #[derive(Clone)]

@@ -63,7 +63,7 @@ impl fmt::Display for LearnerEnd {
             LearnerEnd::Stranger(sid) => write!(
                 f,
                 "it says that it is server {sid}, which the configuration of this server does not \
-                 have in that role"
+                 have in that role: add its server line to all configurations, or correct its myid"
             ),
             LearnerEnd::OtherEnsemble { server, own, learner } => write!(
                 f,
@@ -77,7 +77,8 @@ impl fmt::Display for LearnerEnd {
             }
             LearnerEnd::Twice(server) => write!(
                 f,
-                "server {} is connected already and alive: two servers may have that number",
+                "server {} is connected already and alive: two servers may have that number; give \
+                 each its own myid",
                 server.0
             ),
             LearnerEnd::Replaced => f.write_str("the server has connected again"),

@@ -22,10 +22,10 @@ mod step_down;
 mod synchronization;
 mod transcode;
 
+pub use digests::Comparison;
 pub use events::{
     Acknowledgement, ForwardedRequest, LearnerEvent, LearnerEventKind, LinkId, ToLearners,
 };
-pub use digests::Comparison;
 pub use feed_port::{FeedEvent, FeedPort, FeedTask, SyncPlan};
 pub(crate) use leadership::LeaderTask;
 pub use leadership::Leadership;

@@ -76,8 +76,12 @@ fn established() -> Leadership {
     let position = LearnerPosition { last, offer, committed, saved, ensemble };
     let mut leadership = Leadership::new(settings(), position, NOW);
     leadership.opened(LINK, NOW);
-    let learner =
-        LearnerInfo { sid: 2, protocol: PROTOCOL_VERSION, config_version: 0, extension: [][..].into() };
+    let learner = LearnerInfo {
+        sid: 2,
+        protocol: PROTOCOL_VERSION,
+        config_version: 0,
+        extension: [][..].into(),
+    };
     send(&mut leadership, &LearnerPacket::FollowerInfo { zxid: Zxid::ZERO, learner });
     save(&mut leadership);
     let promise = LearnerPacket::AckEpoch { zxid: Zxid::ZERO, current_epoch: Some(0) };

@@ -1,9 +1,7 @@
 //! What reaches a link, and what it wants done.
 
 use ringkeeper_engine::device::{EnsembleIdentity, Epochs};
-use ringkeeper_engine::wire::peer::{
-    BadPacket, LeaderPacket, LearnerPacket, SettingDifference,
-};
+use ringkeeper_engine::wire::peer::{BadPacket, LeaderPacket, LearnerPacket, SettingDifference};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{SessionId, Zxid};
 
@@ -112,8 +110,8 @@ pub enum LinkEffect {
     Evict(SessionId),
     /// Note durably that the directory belongs to this ensemble, then feed [`LinkInput::Adopted`].
     ///
-    /// Order: before the epoch of the leader that has it is current, so that whoever has the history
-    /// of a leader has its identity.
+    /// Order: before the epoch of the leader that has it is current, so that whoever has the
+    /// history of a leader has its identity.
     Adopt(EnsembleIdentity),
     /// The leader has other settings than this server where they should be the same.
     Differs(Vec<SettingDifference>),

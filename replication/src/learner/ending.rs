@@ -104,6 +104,15 @@ pub enum LinkEnd {
     TooMuchProposed(usize),
 }
 
+fn other_ensemble(f: &mut fmt::Formatter<'_>, own: EnsembleId, leader: EnsembleId) -> fmt::Result {
+    write!(
+        f,
+        "the leader is of ensemble {leader}, and the directory of this server belongs to ensemble \
+         {own}: it is not followed. Correct the addresses in the server lines, or name this \
+         server's own directory; to join that ensemble, start on an empty one"
+    )
+}
+
 /// One sentence for the log.
 impl fmt::Display for LinkEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,12 +130,7 @@ impl fmt::Display for LinkEnd {
             LinkEnd::NoEpoch(zxid) => {
                 write!(f, "the leader begins with {zxid}, which is no beginning of an epoch")
             }
-            LinkEnd::OtherEnsemble { own, leader } => write!(
-                f,
-                "the leader is of ensemble {leader}, and the directory of this server belongs to \
-                 ensemble {own}: it is not followed. Correct the addresses in the server lines, or \
-                 name this server's own directory; to join that ensemble, start on an empty one"
-            ),
+            LinkEnd::OtherEnsemble { own, leader } => other_ensemble(f, own, leader),
             LinkEnd::EpochOver { epoch, promised } => write!(
                 f,
                 "the leader leads epoch {epoch}, and a leader of epoch {promised} was promised that \

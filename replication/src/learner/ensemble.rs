@@ -45,10 +45,9 @@ impl LearnerLink {
     pub(super) fn due_adoption(&self) -> Option<EnsembleIdentity> {
         let leader = self.leads_with?;
         match self.ensemble {
-            Some(own) if own.id == leader.id => {
-                (own.standing == Standing::Proposed && leader.standing == Standing::Confirmed)
-                    .then_some(leader)
-            }
+            Some(own) if own.id == leader.id => (own.standing == Standing::Proposed
+                && leader.standing == Standing::Confirmed)
+                .then_some(leader),
             Some(_) | None => (!is_planted(Bug::EnsembleNotAdopted)).then_some(leader),
         }
     }

@@ -13,8 +13,8 @@
 
 mod broadcast;
 mod effect;
-mod ensemble;
 mod ending;
+mod ensemble;
 mod follow;
 mod follow_end;
 mod followed_leader;

@@ -147,11 +147,9 @@ fn leader_of_another_ensemble_is_not_followed() {
 fn leader_that_is_not_sure_of_its_ensemble_is_left_when_it_goes_on() {
     let end = LinkEnd::OtherEnsemble { own: OWN.id, leader: OTHER.id };
     let zxid = Zxid::new(1, 1);
-    for choice in [
-        LeaderPacket::Diff { zxid },
-        LeaderPacket::Trunc { zxid },
-        LeaderPacket::Snap { zxid },
-    ] {
+    for choice in
+        [LeaderPacket::Diff { zxid }, LeaderPacket::Trunc { zxid }, LeaderPacket::Snap { zxid }]
+    {
         let mut link = Link::new(Some(OWN.confirmed()));
         let promise = Epochs { promised: 2, current: 1 };
         assert_eq!(link.meet(leads_with(OTHER)), [LinkEffect::Save(promise)]);
@@ -162,7 +160,8 @@ fn leader_that_is_not_sure_of_its_ensemble_is_left_when_it_goes_on() {
 
 #[test]
 fn learner_says_its_ensemble_only_where_it_is_sure() {
-    for (ensemble, said) in [(None, None), (Some(OWN), None), (Some(OWN.confirmed()), Some(OWN.id))] {
+    for (ensemble, said) in [(None, None), (Some(OWN), None), (Some(OWN.confirmed()), Some(OWN.id))]
+    {
         let mut link = Link::new(ensemble);
         let introduction = link.take();
         let [LinkEffect::Send(LearnerPacket::FollowerInfo { learner, .. })] = &introduction[..]

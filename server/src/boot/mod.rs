@@ -191,10 +191,9 @@ impl Running {
             last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
         };
         let store = snapshot_parts.state_store(settings, seed);
-        let (view_of_member, stop_flag) = (view.clone(), stop.flag.clone());
-        let member =
-            MemberSources { view: view_of_member, clock, waker, stop: stop_flag, proposed };
-        let member = member::start(settings, (position, store), member)?;
+        let own =
+            MemberSources { view: view.clone(), clock, waker, stop: stop.flag.clone(), proposed };
+        let member = member::start(settings, (position, store), own)?;
         let world = World::<ServerPorts> {
             clock,
             log: ServerLog { writer: log_writer, gauge: recovered.gauge.clone() },

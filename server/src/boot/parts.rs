@@ -4,10 +4,10 @@ use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::{Disk, DiskError, EnsembleIdentity, Identity, Standing};
 use ringkeeper_engine::log::Dirs;
-use ringkeeper_engine::{Millis, limits};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::ShardSettings;
+use ringkeeper_engine::{Millis, limits};
 use ringkeeper_replication::node::MailboxLimits;
 use ringkeeper_replication::{
     NodeSettings, PasswordSource, Replica, ReplicaSettings, SpentRemoval,
@@ -116,8 +116,9 @@ fn password_source(settings: &Settings, identity: &Identity) -> PasswordSource {
     }
 }
 
-/// What this server proposes if it is the first leader of its ensemble. Sessions of a directory that
-/// has been a member's, or whose passwords were ZooKeeper's by configuration, have those until now.
+/// What this server proposes if it is the first leader of its ensemble. Sessions of a directory
+/// that has been a member's, or whose passwords were ZooKeeper's by configuration, have those until
+/// now.
 pub(super) fn proposed_ensemble(
     settings: &Settings,
     identity: &Identity,

@@ -256,21 +256,14 @@ fn execute(log: &mut impl DurableLog, command: LogCommand) -> LogEvent {
         LogCommand::MarkDiverged(zxid) => {
             tracing::warn!("the state behind {zxid} is noted as not being the leader's");
         }
-        LogCommand::Adopt(ensemble) => note_ensemble(&ensemble),
-        LogCommand::Save(_) => {}
+        LogCommand::Adopt(EnsembleIdentity { id, standing: Standing::Confirmed, .. }) => {
+            tracing::info!("the directory of this server belongs to ensemble {id}");
+        }
+        LogCommand::Save(_) | LogCommand::Adopt(_) => {}
     }
     match log.execute(command) {
         Ok(event) => event,
         Err(fatal) => crate::fatal::stop_on_log(&fatal),
-    }
-}
-
-fn note_ensemble(ensemble: &EnsembleIdentity) {
-    match ensemble.standing {
-        Standing::Proposed => tracing::debug!("ensemble {} is proposed", ensemble.id),
-        Standing::Confirmed => {
-            tracing::info!("the directory of this server belongs to ensemble {}", ensemble.id);
-        }
     }
 }
 

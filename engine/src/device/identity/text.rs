@@ -12,8 +12,8 @@
 //! ensemble=<16 bytes in hex>               where it is known; the secret is the ensemble's then
 //! intent=cut <zxid> | install <zxid>       where a change of the log is under way
 //! diverged=<zxid>                          from format 3 on: the state is not to be trusted
-//! standing=proposed                        in format 4: no quorum is known to have the ensemble's id
-//! java_before=<ms>                         in format 4: sessions from before have other passwords
+//! standing=proposed                        in format 4: no quorum is known to have the id
+//! java_before=<ms>                         in format 4: sessions from before have ZooKeeper's
 //! crc32c=<of the lines above>
 //! ```
 //! A format is written only where the one before cannot say it, so that a version which knows only
@@ -21,7 +21,8 @@
 //! that is not listed here is refused.
 
 use super::{
-    BadIdentity, DirectoryId, EnsembleId, EnsembleIdentity, Epochs, Identity, Intent, Life, Standing,
+    BadIdentity, DirectoryId, EnsembleId, EnsembleIdentity, Epochs, Identity, Intent, Life,
+    Standing,
 };
 use crate::{Millis, Zxid};
 

@@ -71,8 +71,7 @@ impl PeerExtension {
     /// Appends it.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(MAGIC);
-        let flags =
-            [(CUMULATIVE, self.cumulative), (BLANK, self.blank), (CHECKS, self.checks)];
+        let flags = [(CUMULATIVE, self.cumulative), (BLANK, self.blank), (CHECKS, self.checks)];
         for (tag, _) in flags.iter().filter(|it| it.1) {
             put_field(*tag, &[], out);
         }

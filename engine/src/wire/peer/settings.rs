@@ -180,7 +180,10 @@ mod tests {
             .with(PeerSetting::SkipAcl, 0)
             .with(PeerSetting::JuteMaxbuffer, 7);
         let said: Vec<String> = own.differences(&other).iter().map(ToString::to_string).collect();
-        assert_eq!(said, ["tickTime=2000 here and 3000 there", "skipACL=true here and false there"]);
+        assert_eq!(
+            said,
+            ["tickTime=2000 here and 3000 there", "skipACL=true here and false there"]
+        );
         assert_eq!(own.differences(&own), []);
     }
 

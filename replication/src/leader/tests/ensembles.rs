@@ -9,9 +9,7 @@ use ringkeeper_engine::wire::peer::{
 use ringkeeper_engine::{SessionId, Zxid};
 
 use super::{NOW, PROPOSED, settings};
-use crate::leader::{
-    Comparison, LeaderTask, Leadership, LearnerEnd, LinkId, StepDown, ToLearners,
-};
+use crate::leader::{Comparison, LeaderTask, Leadership, LearnerEnd, LinkId, StepDown, ToLearners};
 use crate::learner::{LearnerOffer, LearnerPosition};
 
 const OTHER: EnsembleId = EnsembleId([9; 16]);
@@ -133,10 +131,9 @@ fn first_leader_makes_the_identity_and_it_is_confirmed_when_a_quorum_has_it() {
 /// Beside a server of an earlier version, or of ZooKeeper's, everything is as it was.
 #[test]
 fn no_identity_is_made_where_a_voter_does_not_take_it_over() {
-    for extension in [
-        PeerExtension::default(),
-        PeerExtension { cumulative: true, ..PeerExtension::default() },
-    ] {
+    for extension in
+        [PeerExtension::default(), PeerExtension { cumulative: true, ..PeerExtension::default() }]
+    {
         let mut leadership = leader(None);
         let link = introduce(&mut leadership, 2, extension);
         settle(&mut leadership);
@@ -293,5 +290,8 @@ fn servers_that_a_session_has_left_hear_of_it() {
 #[test]
 fn standing_of_an_identity_says_whether_it_is_known() {
     assert_eq!(PROPOSED.standing, Standing::Proposed);
-    assert_eq!((PROPOSED.confirmed_id(), PROPOSED.confirmed().confirmed_id()), (None, Some(PROPOSED.id)));
+    assert_eq!(
+        (PROPOSED.confirmed_id(), PROPOSED.confirmed().confirmed_id()),
+        (None, Some(PROPOSED.id))
+    );
 }

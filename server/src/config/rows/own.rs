@@ -75,10 +75,9 @@ const ROWS: &[Row] = &[
          next to nothing, so that a start has little to replay; 0 leaves all to snapCount, and so \
          do a tree of more than 16 MiB and forceSync=no.",
     ),
-    Row::own("ringkeeper.sessionPasswords", Kind::Choice(&["secret", "java"]), "secret")
-        .doc(
-            "How session passwords are made: secret cannot be guessed, and all servers of an \
+    Row::own("ringkeeper.sessionPasswords", Kind::Choice(&["secret", "java"]), "secret").doc(
+        "How session passwords are made: secret cannot be guessed, and all servers of an \
              ensemble have the same secret; java is what ZooKeeper computes, for ensembles with \
              servers of both kinds.",
-        ),
+    ),
 ];
