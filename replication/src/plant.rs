@@ -87,7 +87,7 @@ pub enum Bug {
     /// A leader does not compare the states of its members.
     DigestsIgnored,
     /// The connection of a session stays open at the server that it has left.
-    MovedNotEvicted,
+    MovedStaysOpen,
 }
 
 #[cfg(feature = "plant")]
@@ -136,7 +136,7 @@ impl Bug {
         Bug::EnsembleNotAdopted,
         Bug::StrangerVotes,
         Bug::DigestsIgnored,
-        Bug::MovedNotEvicted,
+        Bug::MovedStaysOpen,
     ];
 }
 

@@ -49,7 +49,7 @@ fn leader_packet<'a>(number: u8, zxid: Zxid, long: i64, data: &'a [u8]) -> Leade
         12 => LeaderPacket::Revalidate { session: SessionId(long), valid: long % 2 == 0 },
         13 => LeaderPacket::Sync,
         14 => LeaderPacket::Diverged { zxid, expected: long as u64, found: zxid.0 },
-        _ => LeaderPacket::Evict { session: SessionId(long) },
+        _ => LeaderPacket::SessionMoved { session: SessionId(long) },
     }
 }
 

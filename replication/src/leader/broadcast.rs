@@ -50,7 +50,9 @@ impl Leadership {
                     state.send(&LeaderPacket::Revalidate { session, valid });
                 }
             }
-            ToLearners::Evicted { session, from, to } => self.evict(session, (from, to)),
+            ToLearners::SessionMoved { session, from, to } => {
+                self.session_moved(session, (from, to))
+            }
             ToLearners::Confirm(number) => {
                 self.to_confirm = Some(number);
                 self.confirm();
@@ -60,12 +62,12 @@ impl Leadership {
 
     /// Servers close what they have of a session that is another one's. Those of ZooKeeper's notice
     /// it with the next write of that connection.
-    fn evict(&mut self, session: SessionId, (from, to): (Option<ServerId>, ServerId)) {
+    fn session_moved(&mut self, session: SessionId, (from, to): (Option<ServerId>, ServerId)) {
         let had_it = |server: ServerId| from.map_or(server != to, |from| server == from);
         for state in self.links.values_mut() {
             let is_stale = state.checks && state.server.is_some_and(had_it);
             if is_stale && state.phase == LearnerPhase::Serving {
-                state.send(&LeaderPacket::Evict { session });
+                state.send(&LeaderPacket::SessionMoved { session });
             }
         }
     }

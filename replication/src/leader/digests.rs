@@ -10,9 +10,9 @@ use ringkeeper_engine::wire::peer::LeaderPacket;
 use super::{Leadership, LinkId};
 use crate::plant::{Bug, is_planted};
 
-/// Transactions behind which digests are remembered. A learner that is further behind is not
-/// compared there.
-const REMEMBERED_MAX: usize = 64;
+/// Transactions behind which digests are remembered: those of 131,072 writes. A learner that is
+/// further behind is not compared there.
+const REMEMBERED_MAX: usize = 1_024;
 /// Outcomes that wait to be taken.
 const OUTCOMES_MAX: usize = 64;
 

@@ -78,7 +78,7 @@ pub enum ToLearners {
     Revalidated(LinkId, SessionId, SessionLife),
     /// This server has the session now: connections of other servers are stale. Those of the
     /// server that had it, or, if that is not known, of all others.
-    Evicted {
+    SessionMoved {
         /// The session.
         session: SessionId,
         /// Who had it.

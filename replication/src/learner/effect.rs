@@ -107,7 +107,7 @@ pub enum LinkEffect {
     /// A majority has another state than this server: it has to be replaced.
     Diverged(Divergence),
     /// The session is another server's now: its connection here is to be closed.
-    Evict(SessionId),
+    SessionMoved(SessionId),
     /// Note durably that the directory belongs to this ensemble, then feed [`LinkInput::Adopted`].
     ///
     /// Order: before the epoch of the leader that has it is current, so that whoever has the

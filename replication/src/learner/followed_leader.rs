@@ -430,7 +430,9 @@ impl FollowedLeader {
                 self.events.push(LeaderEvent::Revalidated(session, life), 0);
             }
             LinkEffect::Diverged(divergence) => self.divergence = Some(divergence),
-            LinkEffect::Evict(session) => self.events.push(LeaderEvent::Evicted(session), 0),
+            LinkEffect::SessionMoved(session) => {
+                self.events.push(LeaderEvent::SessionMoved(session), 0)
+            }
             LinkEffect::AnswerSync => self.events.push(LeaderEvent::Synced, 0),
             LinkEffect::End(LinkEnd::NoState) => {
                 self.withheld = self.withheld.saturating_add(1);

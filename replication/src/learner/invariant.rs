@@ -103,7 +103,7 @@ impl LinkInvariants {
             LeaderPacket::Trunc { .. } | LeaderPacket::Snap { .. } => {}
             LeaderPacket::Proposal { .. } | LeaderPacket::Ping { .. } => {}
             LeaderPacket::Revalidate { .. } | LeaderPacket::Sync => {}
-            LeaderPacket::Diverged { .. } | LeaderPacket::Evict { .. } => {}
+            LeaderPacket::Diverged { .. } | LeaderPacket::SessionMoved { .. } => {}
         }
     }
 
@@ -161,7 +161,7 @@ impl LinkInvariants {
             LinkEffect::AnswerRevalidate(..) | LinkEffect::AnswerSync => {
                 assert!(self.is_serving, "{effect:?} before clients are served");
             }
-            LinkEffect::Diverged(_) | LinkEffect::Evict(_) => {
+            LinkEffect::Diverged(_) | LinkEffect::SessionMoved(_) => {
                 assert!(self.is_serving, "{effect:?} before clients are served");
             }
             LinkEffect::Adopt(_) | LinkEffect::Differs(_) | LinkEffect::ReceiveState(_) => {}

@@ -225,8 +225,8 @@ impl LearnerLink {
                 let divergence = Divergence::Digest { zxid, expected, found };
                 self.on_answer("DIVERGED", LinkEffect::Diverged(divergence), out)
             }
-            LeaderPacket::Evict { session } => {
-                self.on_answer("EVICT", LinkEffect::Evict(session), out)
+            LeaderPacket::SessionMoved { session } => {
+                self.on_answer("SESSIONMOVED", LinkEffect::SessionMoved(session), out)
             }
         }
     }

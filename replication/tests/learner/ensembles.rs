@@ -175,7 +175,7 @@ fn learner_says_its_ensemble_only_where_it_is_sure() {
 }
 
 #[test]
-fn settings_of_the_leader_that_differ_are_told() {
+fn settings_of_the_leader_that_differ_are_reported() {
     let other = PeerSettings::default().with(PeerSetting::TickTime, 3_000);
     let effects = Link::new(None).meet(PeerExtension::own(other));
     let LinkEffect::Differs(differences) = &effects[0] else { panic!("{effects:?}") };
@@ -195,9 +195,12 @@ fn leader_says_that_a_state_is_wrong_and_a_session_gone() {
     let effects = link.packet(LeaderPacket::Diverged { zxid, expected, found });
     assert_eq!(effects, [LinkEffect::Diverged(divergence)]);
     let session = SessionId(5);
-    assert_eq!(link.packet(LeaderPacket::Evict { session }), [LinkEffect::Evict(session)]);
+    assert_eq!(
+        link.packet(LeaderPacket::SessionMoved { session }),
+        [LinkEffect::SessionMoved(session)]
+    );
     let mut early = Link::new(Some(OWN.confirmed()));
     early.meet(leads_with(OWN.confirmed()));
-    let effects = early.packet(LeaderPacket::Evict { session });
+    let effects = early.packet(LeaderPacket::SessionMoved { session });
     assert!(matches!(effects[..], [LinkEffect::End(LinkEnd::Unexpected { .. })]), "{effects:?}");
 }

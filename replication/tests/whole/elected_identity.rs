@@ -143,7 +143,7 @@ fn leader_with_another_state_ends_and_is_brought_in_line() {
 
 /// Of two, none is a majority: it is said, and nothing is done.
 #[test]
-fn two_members_with_two_states_are_told_of_and_left_alone() {
+fn two_members_with_two_states_are_reported_and_left_alone() {
     let (mut world, leader) = led(3, 0, 1);
     let [one, other] = others(&world, leader)[..] else { panic!("there are two") };
     world.machines[other].stays_down = true;

@@ -203,8 +203,8 @@ fn session_moves_between_servers_and_one_of_them_owns_it() {
     ensemble.event(OTHERS[1], revalidate);
     ensemble.forward_set(OTHERS[0], session, 51);
     ensemble.settle();
-    let evicted = |from, to| ToLearners::Evicted { session, from: Some(from), to };
-    assert!(ensemble.said().contains(&evicted(OTHERS[0], OTHERS[1])));
+    let moved = |from, to| ToLearners::SessionMoved { session, from: Some(from), to };
+    assert!(ensemble.said().contains(&moved(OTHERS[0], OTHERS[1])));
     assert!(matches!(ensemble.last_applied().body, TxnBody::Error(Code::SessionMoved)));
     ensemble.forward_set(OTHERS[1], session, 52);
     ensemble.settle();
@@ -214,7 +214,7 @@ fn session_moves_between_servers_and_one_of_them_owns_it() {
     ensemble.client.connect(&mut ensemble.server, 0);
     ensemble.settle();
     assert_eq!(ensemble.client.session(), session);
-    assert!(ensemble.said().contains(&evicted(OTHERS[1], ServerId(1))));
+    assert!(ensemble.said().contains(&moved(OTHERS[1], ServerId(1))));
     ensemble.set(b"again");
     ensemble.settle();
     assert!(ensemble.client.is_settled() && !ensemble.is_cut_off());

@@ -179,8 +179,7 @@ impl Running {
         let (rings, node_ends) = Rings::new(count, node_settings.mailboxes)?;
         let (log_writer, committing) =
             start_log_writer(settings, (recovered.log, exclusion.clone()), &rings.sequencer_waker)?;
-        let (audit, gauges) = (AuditLog::start(settings)?, Arc::default());
-        let waker = rings.sequencer_waker.clone();
+        let (audit, waker) = (AuditLog::start(settings)?, rings.sequencer_waker.clone());
         let audit_end = audit.as_ref().map(|audit| audit.end(waker.clone()));
         let snapshot_parts = SnapshotParts {
             dirs: dirs.clone(),
@@ -191,8 +190,8 @@ impl Running {
             last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
         };
         let store = snapshot_parts.state_store(settings, seed);
-        let own =
-            MemberSources { view: view.clone(), clock, waker, stop: stop.flag.clone(), proposed };
+        let stop_flag = stop.flag.clone();
+        let own = MemberSources { view: view.clone(), clock, waker, stop: stop_flag, proposed };
         let member = member::start(settings, (position, store), own)?;
         let world = World::<ServerPorts> {
             clock,
@@ -200,7 +199,7 @@ impl Running {
             database: view.clone(),
             shards: Mailboxes(node_ends),
             leader: member.leader,
-            observer: NodeObserver::new(gauges, audit_end),
+            observer: NodeObserver::new(Arc::default(), audit_end),
         };
         let facts = ServerFacts::new(settings, clock, startup(loading, clock));
         let limiter = Arc::new(limiter(settings, usize::from(count))?);

@@ -196,7 +196,7 @@ fn settings_that_differ_are_said_by_the_server_and_its_leader() {
 
 /// The one that was there first stays, and the others say that there are two.
 #[test]
-fn second_server_with_a_number_is_told_of_and_the_ensemble_goes_on() {
+fn second_server_with_a_number_is_reported_and_the_ensemble_goes_on() {
     let three = Three::start(&[]);
     let leader = three.wait_leader();
     let [doubled, other] = three.others(leader)[..] else { panic!("there are two") };

@@ -101,8 +101,8 @@ pub enum LeaderPacket<'a> {
         /// The learner's.
         found: u64,
     },
-    /// EVICT, between servers of this kind: another server has the session now, or it has ended.
-    Evict {
+    /// SESSIONMOVED, between servers of this kind: another server has the session now, or it has ended.
+    SessionMoved {
         /// The session.
         session: SessionId,
     },
@@ -152,8 +152,8 @@ impl<'a> LeaderPacket<'a> {
                 let found = fields.long().map_err(short)? as u64;
                 LeaderPacket::Diverged { zxid, expected, found }
             }
-            own_packet_type::EVICT => {
-                LeaderPacket::Evict { session: SessionId(fields()?.long().map_err(short)?) }
+            own_packet_type::SESSIONMOVED => {
+                LeaderPacket::SessionMoved { session: SessionId(fields()?.long().map_err(short)?) }
             }
             _ => return Err(BadPacket::Direction { packet: name, from: "leader" }),
         })
@@ -201,8 +201,8 @@ impl<'a> LeaderPacket<'a> {
                 let digests: &[&[u8]] = &[&expected.to_be_bytes(), &found.to_be_bytes()];
                 data(own_packet_type::DIVERGED, zxid, digests, out);
             }
-            LeaderPacket::Evict { session } => {
-                data(own_packet_type::EVICT, Zxid::ZERO, &[&session.0.to_be_bytes()], out);
+            LeaderPacket::SessionMoved { session } => {
+                data(own_packet_type::SESSIONMOVED, Zxid::ZERO, &[&session.0.to_be_bytes()], out);
             }
         }
     }

@@ -64,7 +64,7 @@ pub mod own_packet_type {
     /// Of a leader: the learner's state is another one than that of a majority.
     pub const DIVERGED: i32 = 0x52_4b02;
     /// Of a leader: a session is another server's now.
-    pub const EVICT: i32 = 0x52_4b03;
+    pub const SESSIONMOVED: i32 = 0x52_4b03;
 }
 
 /// ZooKeeper's name of a type of packet, or the name of one of [`own_packet_type`].
@@ -72,7 +72,7 @@ pub fn packet_name(packet_type: i32) -> Result<&'static str, BadPacket> {
     match packet_type {
         own_packet_type::DIGEST => return Ok("DIGEST"),
         own_packet_type::DIVERGED => return Ok("DIVERGED"),
-        own_packet_type::EVICT => return Ok("EVICT"),
+        own_packet_type::SESSIONMOVED => return Ok("SESSIONMOVED"),
         _ => {}
     }
     let index = usize::try_from(packet_type).ok().and_then(|number| number.checked_sub(1));

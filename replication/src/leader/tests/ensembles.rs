@@ -147,7 +147,7 @@ fn no_identity_is_made_where_a_voter_does_not_take_it_over() {
 }
 
 #[test]
-fn learner_of_another_ensemble_is_told_so_and_counts_for_nothing() {
+fn learner_of_another_ensemble_hears_so_and_counts_for_nothing() {
     let mut leadership = leader(Some(PROPOSED.confirmed()));
     for server in [2, 4] {
         let ensemble = Some(OTHER);
@@ -184,12 +184,12 @@ fn promise_of_another_ensemble_counts_for_no_leader_that_is_not_sure_of_its_own(
 }
 
 #[test]
-fn settings_of_a_learner_that_differ_are_told_once_for_each_connection() {
+fn settings_of_a_learner_that_differ_are_reported_once_for_each_connection() {
     let mut leadership = leader(Some(PROPOSED.confirmed()));
     let other = PeerSettings::default().with(PeerSetting::TickTime, 3_000);
     let link = introduce(&mut leadership, 2, PeerExtension::own(other));
-    let (told, server, differences) = leadership.next_differences().expect("there is one");
-    assert_eq!((told, server), (link, ServerId(2)));
+    let (reported, server, differences) = leadership.next_differences().expect("there is one");
+    assert_eq!((reported, server), (link, ServerId(2)));
     let text: Vec<String> = differences.iter().map(ToString::to_string).collect();
     assert_eq!(text, ["tickTime=2000 here and 3000 there"]);
     assert_eq!(leadership.next_differences(), None);
@@ -204,7 +204,7 @@ fn digest(leadership: &mut Leadership, server: u8, zxid: Zxid, digest: u64) {
 const AT: Zxid = Zxid::new(3, 5);
 
 #[test]
-fn minority_of_learners_is_told_to_replace_its_state() {
+fn minority_of_learners_has_to_replace_its_state() {
     let mut leadership = established(&[2, 3, 4]);
     leadership.applied(AT, 7);
     digest(&mut leadership, 2, AT, 7);
@@ -245,7 +245,7 @@ fn leader_in_the_minority_hears_of_it() {
 }
 
 #[test]
-fn states_of_no_majority_are_told_once_and_left_alone() {
+fn states_of_no_majority_are_reported_once_and_left_alone() {
     let mut leadership = established(&[2, 4]);
     leadership.applied(AT, 7);
     digest(&mut leadership, 2, AT, 8);
@@ -265,11 +265,11 @@ fn digests_are_remembered_for_so_many_transactions() {
     for counter in 1..=7 {
         leadership.applied(Zxid::new(3, counter), 7);
     }
-    for counter in 1..=200 {
+    for counter in 1..=1_100 {
         leadership.applied(Zxid::new(4, counter), 7);
     }
     digest(&mut leadership, 2, Zxid::new(3, 1), 8);
-    digest(&mut leadership, 2, Zxid::new(4, 1_000), 8);
+    digest(&mut leadership, 2, Zxid::new(4, 1_100), 8);
     assert_eq!(leadership.next_comparison(), None);
 }
 
@@ -277,12 +277,12 @@ fn digests_are_remembered_for_so_many_transactions() {
 fn servers_that_a_session_has_left_hear_of_it() {
     let mut leadership = established(&[2, 3, 4]);
     let (session, to) = (SessionId(5), ServerId(2));
-    let evict = [format!("{:?}", LeaderPacket::Evict { session })];
-    for (from, told) in [(Some(ServerId(3)), [false, true, false]), (None, [false, true, true])] {
-        leadership.answer(&mut vec![ToLearners::Evicted { session, from, to }]);
-        for (server, is_told) in [2, 3, 4].into_iter().zip(told) {
+    let moved = [format!("{:?}", LeaderPacket::SessionMoved { session })];
+    for (from, hears) in [(Some(ServerId(3)), [false, true, false]), (None, [false, true, true])] {
+        leadership.answer(&mut vec![ToLearners::SessionMoved { session, from, to }]);
+        for (server, is_heard) in [2, 3, 4].into_iter().zip(hears) {
             let (sent, _) = sent(&mut leadership, LinkId(server));
-            assert_eq!(sent == evict, is_told, "{server}: {sent:?}");
+            assert_eq!(sent == moved, is_heard, "{server}: {sent:?}");
         }
     }
 }

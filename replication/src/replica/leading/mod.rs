@@ -289,7 +289,7 @@ impl Leading {
         let Some(attached) = self.orderer.attach(session, timeout_ms, owner, now) else {
             return common.queue.answer(origin, Outcome::Gone);
         };
-        self.evict(session, (attached.previous, common.serving.server), out);
+        self.session_moved(session, (attached.previous, common.serving.server), out);
         let previous = attached.previous.and_then(connection_of);
         if let Some(previous) = previous.filter(|previous| *previous != origin) {
             common.queue.close_connection(previous, session);
@@ -300,7 +300,7 @@ impl Leading {
 
     /// A session has gone from whoever had it to a server: connections of it elsewhere are stale,
     /// be it that their servers have not noticed.
-    fn evict(
+    fn session_moved(
         &self,
         session: SessionId,
         (previous, to): (Option<Owner>, ServerId),
@@ -313,8 +313,8 @@ impl Leading {
             Some(Owner::Server(from)) => Some(from),
             None => None,
         };
-        if self.ensemble.is_some() && !is_planted(Bug::MovedNotEvicted) {
-            out.to_learners.push(ToLearners::Evicted { session, from, to });
+        if self.ensemble.is_some() && !is_planted(Bug::MovedStaysOpen) {
+            out.to_learners.push(ToLearners::SessionMoved { session, from, to });
         }
     }
 

@@ -230,7 +230,7 @@ impl Learning {
             LeaderEvent::Revalidated(session, life) => {
                 self.revalidated(common, (session, life), out)?;
             }
-            LeaderEvent::Evicted(session) => self.evict(common, session, out),
+            LeaderEvent::SessionMoved(session) => self.session_moved(common, session, out),
             LeaderEvent::Serving(epoch) => {
                 out.close_connections |= is_planted(Bug::DiffCloses);
                 common.serving.passwords.settle();
@@ -313,8 +313,8 @@ impl Learning {
     }
 
     /// The client of a session has gone to another server.
-    fn evict(&mut self, common: &mut Common, session: SessionId, out: &mut Outputs) {
-        if let Some(origin) = self.state.evict(session).and_then(connection_of) {
+    fn session_moved(&mut self, common: &mut Common, session: SessionId, out: &mut Outputs) {
+        if let Some(origin) = self.state.disown(session).and_then(connection_of) {
             out.sessions.push(SessionAttachment::Ended(session));
             common.queue.close_connection(origin, session);
         }
