@@ -297,6 +297,7 @@ impl World {
                 | MemberEvent::FollowEnded(..)
                 | MemberEvent::LeaderDiffers(..)
                 | MemberEvent::LearnerDiffers(..)
+                | MemberEvent::NotLeading(_)
                 | MemberEvent::LeaderSilent(..) => {}
             }
         }

@@ -15,16 +15,16 @@ use super::{
 };
 use crate::learner::{LearnerOffer, LearnerPosition};
 
-const NOW: Millis = Millis(1_000);
-const PROPOSED: EnsembleIdentity = EnsembleIdentity {
+pub(super) const NOW: Millis = Millis(1_000);
+pub(crate) const PROPOSED: EnsembleIdentity = EnsembleIdentity {
     id: EnsembleId([7; 16]),
     secret: [8; 32],
     java_before: Millis(0),
     standing: Standing::Proposed,
 };
-const LINK: LinkId = LinkId(7);
+pub(super) const LINK: LinkId = LinkId(7);
 
-fn settings() -> LeaderSettings {
+pub(super) fn settings() -> LeaderSettings {
     LeaderSettings {
         server: ServerId(1),
         voters: [1, 2, 3].map(ServerId).into(),
@@ -40,14 +40,14 @@ fn settings() -> LeaderSettings {
     }
 }
 
-fn send(leadership: &mut Leadership, packet: &LearnerPacket<'_>) {
+pub(super) fn send(leadership: &mut Leadership, packet: &LearnerPacket<'_>) {
     let mut bytes = Vec::new();
     packet.encode(&mut bytes);
     leadership.received(LINK, &bytes, NOW);
 }
 
 /// Makes durable what is to be.
-fn save(leadership: &mut Leadership) {
+pub(super) fn save(leadership: &mut Leadership) {
     while let Some(task) = leadership.next_task() {
         let LeaderTask::Save(epochs) = task else { panic!("{task:?}") };
         leadership.on_saved(epochs);
@@ -70,11 +70,15 @@ fn pings(leadership: &mut Leadership) -> Vec<u64> {
 }
 
 /// Server 1 leads epoch 1, and server 2 follows it.
-fn established() -> Leadership {
+pub(super) fn established() -> Leadership {
+    established_with(settings())
+}
+
+pub(super) fn established_with(settings: LeaderSettings) -> Leadership {
     let (last, offer, committed) = (Zxid::ZERO, LearnerOffer::Log, Zxid::ZERO);
     let (saved, ensemble) = (Epochs::default(), None);
     let position = LearnerPosition { last, offer, committed, saved, ensemble };
-    let mut leadership = Leadership::new(settings(), position, NOW);
+    let mut leadership = Leadership::new(settings, position, NOW);
     leadership.opened(LINK, NOW);
     let learner = LearnerInfo {
         sid: 2,

@@ -44,6 +44,8 @@ pub struct Member {
     searches: i64,
     /// Servers whose last notification was of another ensemble.
     strangers: BTreeSet<ServerId>,
+    /// When voters are asked once more: what they were asked may be forgotten or lost.
+    ask_again: Millis,
     /// Epochs and identities of a leadership that the log is saving.
     saves: usize,
     /// The node orders.
@@ -87,6 +89,7 @@ impl Member {
             searches: 0,
             strangers: BTreeSet::new(),
             began: now,
+            ask_again: now,
             saves: 0,
             is_node_leading: false,
             is_lead_due: false,
@@ -210,3 +213,6 @@ impl AsMut<FollowedLeader> for Member {
         &mut self.followed
     }
 }
+
+#[cfg(test)]
+mod tests;

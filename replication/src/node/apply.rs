@@ -1,5 +1,6 @@
 //! Applying what is committed: change the database, report the changes, answer.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ringkeeper_engine::Zxid;
@@ -8,7 +9,7 @@ use ringkeeper_engine::op::{OpSettings, Read, Reading, read_owned};
 use ringkeeper_engine::request::{Answer, Origin, Outcome, ShardMessage};
 use ringkeeper_engine::sequencer::Caller;
 
-use super::{Outbox, ShardPort};
+use super::{ChangesLost, Outbox, ShardPort};
 use crate::plant::{Bug, is_planted};
 use crate::{Committed, Divergence, Proposal};
 
@@ -59,7 +60,20 @@ pub(super) fn compared_at(committed: &Committed) -> Option<Zxid> {
 pub(super) fn leave_service(db: &mut Database, shards: &mut impl ShardPort) {
     db.set_commit_status(CommitStatus::Unknown);
     let count = if is_planted(Bug::DivergenceServed) { 0 } else { shards.count() };
-    (0..count).for_each(|shard| shards.lose_changes(shard));
+    (0..count).for_each(|shard| shards.lose_changes(shard, ChangesLost::Diverged));
+}
+
+/// Begins to fetch what the first `most` steps need.
+pub(super) fn prefetch(committed: &VecDeque<Committed>, most: usize, db: &Database) {
+    if committed.len() > 1 {
+        db.prefetch(committed.iter().take(most).filter_map(|step| match step {
+            Committed::Apply(proposal) => Some(&proposal.txn),
+            Committed::Answer(..)
+            | Committed::Read(..)
+            | Committed::CloseConnection(..)
+            | Committed::Verify { .. } => None,
+        }));
+    }
 }
 
 fn apply(

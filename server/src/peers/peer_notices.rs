@@ -11,18 +11,21 @@ use ringkeeper_engine::wire::peer::SettingDifference;
 use ringkeeper_replication::leader::{Comparison, LearnerEnd};
 
 use super::logged_once::LoggedOnce;
+use super::paced_warning::PacedWarning;
 use super::status::MemberStatus;
 
 /// Says what is known of other servers.
 pub(crate) struct PeerNotices {
     said: LoggedOnce,
+    /// Of connections that have not said which server they are.
+    unidentified: PacedWarning,
     status: Arc<MemberStatus>,
 }
 
 impl PeerNotices {
     /// Nothing was said yet.
     pub(crate) fn new(status: Arc<MemberStatus>) -> PeerNotices {
-        PeerNotices { said: LoggedOnce::default(), status }
+        PeerNotices { said: LoggedOnce::default(), unidentified: PacedWarning::default(), status }
     }
 
     /// The leader has other settings.
@@ -65,7 +68,7 @@ impl PeerNotices {
 
     /// The connection of a learner is closed. What comes again and again is said once.
     pub(super) fn learner_dropped(
-        &self,
+        &mut self,
         server: Option<ServerId>,
         from: Option<SocketAddr>,
         end: &LearnerEnd,
@@ -79,6 +82,7 @@ impl PeerNotices {
                 let host = from.map_or_else(String::new, |from| from.ip().to_string());
                 self.said.warn_of(cause, &format!("{host} {end}"), &text);
             }
+            None if server.is_none() => self.unidentified.warn(&text),
             None => tracing::warn!("{text}"),
         }
     }
@@ -119,6 +123,7 @@ fn cause(end: &LearnerEnd) -> Option<(i64, &'static str)> {
         | LearnerEnd::NotSent(_)
         | LearnerEnd::Silent(_)
         | LearnerEnd::Behind(_)
+        | LearnerEnd::TooManyRequests(_)
         | LearnerEnd::Feed(_)
         | LearnerEnd::TooMany
         | LearnerEnd::SteppedDown => None,
