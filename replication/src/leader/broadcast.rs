@@ -133,6 +133,7 @@ impl Leadership {
         let limit = |state: &LearnerState| match state.phase {
             LearnerPhase::Serving => sync_ms,
             LearnerPhase::Connected
+            | LearnerPhase::Refused(..)
             | LearnerPhase::Promising
             | LearnerPhase::Fed(_)
             | LearnerPhase::Synchronized => init_ms,

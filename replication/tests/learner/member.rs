@@ -289,6 +289,10 @@ impl Member {
             LinkEffect::Activate(zxid, _) => assert!(*zxid <= self.committed),
             LinkEffect::AnswerPing(_) | LinkEffect::AnswerSync => assert!(self.is_serving),
             LinkEffect::AnswerRevalidate(..) => assert!(self.is_serving),
+            LinkEffect::Diverged(_) | LinkEffect::SessionMoved(_) => assert!(self.is_serving),
+            LinkEffect::Adopt(_) | LinkEffect::Differs(_) => {
+                panic!("ZooKeeper's leaders know nothing of it: {effect:?}")
+            }
         }
         self.effects.push(effect);
     }

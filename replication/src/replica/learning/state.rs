@@ -351,7 +351,7 @@ impl LearnerState {
     }
 
     /// A session is another server's. Returns what had it here.
-    pub(crate) fn session_moved(&mut self, session: SessionId) -> Option<Owner> {
+    pub(crate) fn disown(&mut self, session: SessionId) -> Option<Owner> {
         self.disowned.remove(&session);
         self.sessions.disown(session)
     }
