@@ -117,7 +117,7 @@ impl AclMemo {
 mod tests {
     use super::*;
     use crate::Code;
-    use crate::txn::{CreateTxn, Txn};
+    use crate::txn::{CreateTxn, Txn, check};
     use crate::wire::Id;
 
     /// What was read, with everything copied out of its bytes.
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn borrowed_and_owned_readers_agree_on_good_and_damaged_bytes() {
+    fn borrowed_and_owned_readers_and_the_check_agree_on_good_and_damaged_bytes() {
         let mut acls = AclMemo::default();
         for (n, body) in bodies().into_iter().enumerate() {
             let zxid = Zxid(n as u64);
@@ -187,12 +187,16 @@ mod tests {
             for cut in 0..bytes.len() {
                 let read = TxnRef::read(&bytes[..cut], &mut acls).map(owned);
                 assert_eq!(read, Txn::read(&bytes[..cut]), "{txn:?} cut at {cut}");
+                let checked = check(&bytes[..cut]).map(|header| header.zxid);
+                assert_eq!(checked, read.map(|txn| txn.zxid), "{txn:?} cut at {cut}");
             }
             for at in 28..bytes.len() {
                 let mut damaged = bytes.clone();
                 damaged[at] = damaged[at].wrapping_mul(31).wrapping_add(0x80);
                 let read = TxnRef::read(&damaged, &mut acls).map(owned);
                 assert_eq!(read, Txn::read(&damaged), "{txn:?} damaged at {at}");
+                let checked = check(&damaged).map(|header| header.zxid);
+                assert_eq!(checked, read.map(|txn| txn.zxid), "{txn:?} damaged at {at}");
             }
         }
     }

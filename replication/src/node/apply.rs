@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringkeeper_engine::database::{Database, DigestComparison};
+use ringkeeper_engine::database::{Database, DigestComparison, Interest, NotReplayed};
 use ringkeeper_engine::op::{OpSettings, Read, Reading, read_owned};
 use ringkeeper_engine::request::{Answer, Origin, Outcome, ShardMessage};
 use ringkeeper_engine::sequencer::Caller;
@@ -23,6 +23,14 @@ pub(super) fn apply_committed(
 ) -> Result<(), Divergence> {
     match committed {
         Committed::Apply(proposal) => apply(proposal, db, outbox)?,
+        Committed::Replay(txn) => match outbox.interest() {
+            Interest::Watched => apply(Proposal::internal(txn.read()), db, outbox)?,
+            Interest::None => match db.replay(txn.payload()) {
+                Ok(()) => {}
+                Err(NotReplayed::Misfit(zxid, why)) => return Err(Divergence::Misfit(zxid, why)),
+                Err(NotReplayed::Malformed(why)) => unreachable!("it was checked: {why}"),
+            },
+        },
         Committed::Answer(origin, outcome) => answer(origin, outcome, db, outbox),
         Committed::Read(origin, caller, request) => {
             let outcome = answer_read(&caller, &request, db, settings);

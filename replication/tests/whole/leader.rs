@@ -87,7 +87,7 @@ impl LeaderPort for MemoryLeader {
 
     fn space(&mut self, _: LogSpace) {}
 
-    fn fault(&mut self, fault: LeaderFault) {
+    fn fault(&mut self, fault: LeaderFault, _: Zxid) {
         self.0.borrow_mut().faults.push(fault);
     }
 

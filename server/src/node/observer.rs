@@ -123,7 +123,7 @@ impl Observer for NodeObserver {
     }
 
     fn applying(&mut self, next: &Committed) {
-        if let Committed::Apply(_) = next {
+        if let Committed::Apply(_) | Committed::Replay(_) = next {
             self.gauges.txns().applied.fetch_add(1, Relaxed);
         }
         if let (Some(audit), Committed::Apply(proposal)) = (&self.audit, next) {

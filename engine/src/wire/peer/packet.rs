@@ -32,6 +32,8 @@ pub mod packet_type {
     pub const LEADERINFO: i32 = 17;
     pub const ACKEPOCH: i32 = 18;
     pub const INFORMANDACTIVATE: i32 = 19;
+    /// Not ZooKeeper's: several PROPOSALs in one, between two servers of this kind.
+    pub const PROPOSALS: i32 = 64;
 }
 
 const NAMES: [&str; 19] = [
@@ -56,8 +58,11 @@ const NAMES: [&str; 19] = [
     "INFORMANDACTIVATE",
 ];
 
-/// ZooKeeper's name of a type of packet.
+/// ZooKeeper's name of a type of packet, or our own where it is not ZooKeeper's.
 pub fn packet_name(packet_type: i32) -> Result<&'static str, BadPacket> {
+    if packet_type == packet_type::PROPOSALS {
+        return Ok("PROPOSALS");
+    }
     let index = usize::try_from(packet_type).ok().and_then(|number| number.checked_sub(1));
     let name = index.and_then(|index| NAMES.get(index));
     name.copied().ok_or(BadPacket::UnknownType(packet_type))

@@ -288,6 +288,17 @@ impl LearnerState {
         Ok((syncs, answered))
     }
 
+    /// Whether requests of a session wait here for the leader.
+    pub(crate) fn waits(&self, session: SessionId) -> bool {
+        self.forwarding.waits(session)
+    }
+
+    /// As [`LearnerState::learn`], of a transaction of a session that waits for nothing.
+    pub(crate) fn learn_foreign(&mut self, zxid: Zxid) {
+        assert!(zxid.may_follow(self.learned), "the link has let a gap through");
+        self.learned = zxid;
+    }
+
     /// A transaction is committed and applied next. `origin` is the connection that waits for it.
     pub(crate) fn released(&mut self, txn: &Txn, origin: Option<Origin>) -> Released {
         match txn.body {
