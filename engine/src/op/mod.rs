@@ -21,6 +21,7 @@ mod outstanding;
 mod prepare;
 mod quota_notes;
 mod read;
+mod replay;
 pub mod reconfig;
 pub mod session;
 pub mod set_acl;
@@ -43,6 +44,7 @@ pub use outstanding::{OutstandingChanges, Savepoint, Znode};
 pub use prepare::Prepare;
 pub use quota_notes::QuotaNotes;
 pub use read::{Read, ReadDone, ReadReply, read, read_owned};
+pub(crate) use replay::replay;
 pub use table::{OpClass, OpSpec, ReplyShape};
 
 use crate::acl::AuthSettings;

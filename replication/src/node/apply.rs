@@ -57,10 +57,12 @@ fn apply(
     db: &mut Database,
     outbox: &mut Outbox<'_, impl ShardPort>,
 ) -> Result<(), Divergence> {
-    let zxid = proposal.txn.zxid;
-    let applied = db
-        .try_apply(&proposal.txn, outbox.interest())
-        .map_err(|misfit| Divergence::Misfit(zxid, misfit))?;
+    let (zxid, interest) = (proposal.txn.zxid, outbox.interest());
+    let misfit = |misfit| Divergence::Misfit(zxid, misfit);
+    if proposal.origin.is_none() && interest == Interest::None {
+        return db.try_apply_unheard(&proposal.txn).map_err(misfit);
+    }
+    let applied = db.try_apply(&proposal.txn, interest).map_err(misfit)?;
     if !applied.changes.is_empty() {
         let changes: Arc<[_]> = applied.changes.into();
         outbox.send_changes(|| ShardMessage::Changes(applied.zxid, changes.clone()));

@@ -275,7 +275,7 @@ impl Leader {
                 self.sent.insert(first, LeaderEvent::Revalidated(session, life));
             }
             LearnerPacket::Request { session, cxid, op, record, identities } => {
-                let ids: Arc<[_]> = identities.unwrap_or_default().into_owned().into();
+                let ids: Arc<[_]> = identities.unwrap_or_default();
                 let caller = Caller { session, cxid, ids };
                 self.on_request(&caller, op, record, now);
             }

@@ -208,7 +208,7 @@ fn met(packet: LearnerPacket<'_>) -> Met {
         LearnerPacket::Ping { touched, .. } => Met::Ping(touched),
         LearnerPacket::Revalidate { session, timeout_ms } => Met::Revalidate(session, timeout_ms),
         LearnerPacket::Request { session, cxid, op, record, identities } => {
-            let (record, identities) = (record.to_vec(), identities.map(|ids| ids.into_owned()));
+            let (record, identities) = (record.to_vec(), identities.map(|ids| ids.to_vec()));
             Met::Request(Forwarded { session, cxid, op, record, identities })
         }
     }

@@ -28,6 +28,7 @@ pub use decoder::{PacketDecoder, PacketLimits};
 pub use election::{ElectionProtocol, InitialMessage, Notification, PeerState};
 pub use extension::PeerExtension;
 pub use leader::{LeaderPacket, around_proposals};
+pub(crate) use learner::put_request_with;
 pub use learner::{LearnerInfo, LearnerPacket};
 pub use packet::{PROTOCOL_VERSION, QuorumPacket, packet_name, packet_type};
 pub use state::StateScan;
