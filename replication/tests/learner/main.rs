@@ -6,6 +6,7 @@ mod conversation;
 mod golden;
 mod member;
 mod order;
+mod proposals;
 #[path = "../../sim/random.rs"]
 mod random;
 mod random_leader;
