@@ -143,6 +143,13 @@ impl Database {
         self.digests.push_back((zxid, self.tree.digest()));
     }
 
+    /// Begins to fetch the memory that these transactions need, before the first one is applied.
+    pub fn prefetch<'t>(&self, txns: impl Iterator<Item = &'t Txn>) {
+        let mut paths = self.tree.prefetch();
+        txns.for_each(|txn| op::prefetch(&txn.body, &mut paths));
+        paths.finish();
+    }
+
     /// Applies one committed transaction of this server's own order. It cannot be refused any more.
     ///
     /// Invariant: zxids arrive in order and without a gap; see [`Zxid::may_follow`].

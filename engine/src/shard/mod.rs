@@ -13,6 +13,7 @@ mod deliver;
 mod handshake;
 mod local;
 mod outputs;
+mod prefetch;
 mod ready;
 mod reply;
 mod serve;

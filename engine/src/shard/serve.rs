@@ -2,6 +2,7 @@
 
 use super::arrival::{Arrival, Reply};
 use super::conn::{Conn, Phase, ReplyKind, Slot};
+use super::prefetch::prefetch;
 use super::throttled::HeldKind;
 use super::{Shard, Turn};
 use crate::acl;
@@ -17,6 +18,10 @@ use crate::{Code, Zxid};
 impl Shard {
     /// Takes whole frames off `bytes` while bounds allow; returns how many bytes were used.
     pub(super) fn consume(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) -> usize {
+        // Reads behind a write of their session are answered elsewhere.
+        if turn.conn.phase == Phase::Established && turn.conn.in_flight == 0 {
+            prefetch(bytes, &turn.moment.db.tree);
+        }
         let mut used = 0;
         loop {
             let rest = &bytes[used..];

@@ -36,7 +36,7 @@ use ringkeeper_engine::log::{Generation, Joined, LogCommand, LogEvent};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::{Millis, Zxid, limits};
 
-use self::apply::apply_committed;
+use self::apply::{apply_committed, prefetch};
 use self::gathering::Gathering;
 pub use self::gathering::GroupSettings;
 use self::outbox::Backpressure;
@@ -407,6 +407,7 @@ impl<P: Ports> Node<P> {
         {
             let mut db = database.write();
             let mut outbox = Outbox::new(shards, self.settings.mailboxes);
+            prefetch(&self.committed, self.settings.apply_batch, &db);
             for _ in 0..self.settings.apply_batch {
                 if outbox.read_bytes > limits::APPLY_READ_BYTES {
                     break;

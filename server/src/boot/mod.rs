@@ -187,7 +187,11 @@ impl Running {
             purger: recovered.purger,
             gauge: recovered.gauge.clone(),
             exclusion,
-            last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
+            last_start: LastStart {
+                replayed: recovered.replayed,
+                replay_ms: loading.log_ms,
+                load_ms: loading.snapshot_ms,
+            },
         };
         let store = snapshot_parts.state_store(settings, seed);
         let member = MemberSources { view: view.clone(), clock, waker, stop: stop.flag.clone() };

@@ -90,6 +90,7 @@ impl Leading {
             Input::Requests { requests, db, now } => {
                 self.look_at(common, db);
                 self.order_kept(common, requests, (db, now), out);
+                prefetch(requests, db);
                 for request in requests.drain(..) {
                     self.on_request(common, request, (db, now), out);
                 }
@@ -352,5 +353,18 @@ fn note_committed(zxid: Zxid, out: &mut Vec<ToLearners>) {
     match out.last_mut() {
         Some(ToLearners::Committed(before)) => *before = zxid,
         Some(_) | None => out.push(ToLearners::Committed(zxid)),
+    }
+}
+
+/// Begins to fetch what these requests need, before the first one is ordered.
+fn prefetch(requests: &[Request], db: &Database) {
+    if requests.len() > 1 {
+        let mut paths = db.tree.prefetch();
+        for request in requests {
+            if let RequestKind::Write(write) = &request.kind {
+                write.prefetch(&mut paths);
+            }
+        }
+        paths.finish();
     }
 }
