@@ -4,7 +4,7 @@ mod leaders_digest;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::op::{self, Applying};
+use crate::op::{self, Applying, Read};
 pub use crate::op::{Change, Interest, OpResult};
 use crate::tree::{Digest, Misfit, Tree};
 use crate::txn::{AclMemo, BodyRef, Txn, TxnBody, TxnDigest, TxnRef};
@@ -38,6 +38,17 @@ pub enum CommitStatus {
 const DIGEST_INTERVAL: u64 = 128;
 /// How many noted digests are kept.
 const DIGESTS_MAX: usize = 1_024;
+
+/// What will be applied, or answered, soon.
+#[derive(Clone, Copy, Debug)]
+pub enum Upcoming<'a> {
+    /// By [`Database::try_apply`].
+    Txn(&'a Txn),
+    /// By [`Database::replay`].
+    Payload(&'a [u8]),
+    /// By [`op::read_owned`].
+    Read(&'a Read),
+}
 
 /// What applying one transaction did.
 #[derive(Debug)]
@@ -143,10 +154,14 @@ impl Database {
         self.digests.push_back((zxid, self.tree.digest()));
     }
 
-    /// Begins to fetch the memory that these transactions need, before the first one is applied.
-    pub fn prefetch<'t>(&self, txns: impl Iterator<Item = &'t Txn>) {
+    /// Begins to fetch the memory that these need, before the first one is applied.
+    pub fn prefetch<'t>(&self, all: impl Iterator<Item = Upcoming<'t>>) {
         let mut paths = self.tree.prefetch();
-        txns.for_each(|txn| op::prefetch(&txn.body, &mut paths));
+        all.for_each(|next| match next {
+            Upcoming::Txn(txn) => op::prefetch(&txn.body, &mut paths),
+            Upcoming::Payload(payload) => op::prefetch_payload(payload, &mut paths),
+            Upcoming::Read(read) => op::prefetch_record(read.op, &read.record, &mut paths),
+        });
         paths.finish();
     }
 

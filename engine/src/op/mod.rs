@@ -44,7 +44,8 @@ pub use outstanding::{OutstandingChanges, Savepoint, Znode};
 pub use prepare::Prepare;
 pub use quota_notes::QuotaNotes;
 pub use read::{Read, ReadDone, ReadReply, read, read_owned};
-pub(crate) use replay::replay;
+pub use replay::prefetch_record;
+pub(crate) use replay::{prefetch_payload, replay};
 pub use table::{OpClass, OpSpec, ReplyShape};
 
 use crate::acl::AuthSettings;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ringkeeper_engine::database::{Database, DigestComparison, Interest, NotReplayed};
+use ringkeeper_engine::database::{Database, DigestComparison, Interest, NotReplayed, Upcoming};
 use ringkeeper_engine::op::{OpSettings, Read, Reading, read_owned};
 use ringkeeper_engine::request::{Answer, Origin, Outcome, ShardMessage};
 use ringkeeper_engine::sequencer::Caller;
@@ -57,11 +57,12 @@ pub(super) fn apply_committed(
 pub(super) fn prefetch(committed: &VecDeque<Committed>, most: usize, db: &Database) {
     if committed.len() > 1 {
         db.prefetch(committed.iter().take(most).filter_map(|step| match step {
-            Committed::Apply(proposal) => Some(&proposal.txn),
-            Committed::Answer(..)
-            | Committed::Read(..)
-            | Committed::CloseConnection(..)
-            | Committed::Verify { .. } => None,
+            Committed::Apply(proposal) => Some(Upcoming::Txn(&proposal.txn)),
+            Committed::Replay(txn) => Some(Upcoming::Payload(txn.payload())),
+            Committed::Read(_, _, read) => Some(Upcoming::Read(read)),
+            Committed::Answer(..) | Committed::CloseConnection(..) | Committed::Verify { .. } => {
+                None
+            }
         }));
     }
 }
