@@ -9,8 +9,6 @@
 //! critical sections of 32. Nodes have 100 bytes of data and are chosen at random. The two ways take
 //! turns; medians of the rounds are shown. There are no sockets, no log and no other thread.
 
-#![expect(clippy::disallowed_methods, reason = "an example measures time")]
-
 use std::time::Duration;
 
 use ringkeeper_engine::database::{Database, Interest};

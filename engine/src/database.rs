@@ -124,6 +124,11 @@ impl Database {
         self.sessions.iter().map(|(id, timeout)| (*id, *timeout))
     }
 
+    /// Whether this session lives, as of [`Database::applied`].
+    pub fn has_session(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
     /// Digests of the tree at every 128th zxid since the start, the newest 1,024 of them, the
     /// oldest first. None where digests are not kept.
     pub fn digests(&self) -> impl Iterator<Item = (Zxid, u64)> {
@@ -242,10 +247,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::Code;
     use crate::txn::{AclList, CONFIG_NODE, CreateOp, CreateTxn, DeleteCause, NodeKind};
     use crate::watch::ChangeKind;
     use crate::wire::{Acl, Id, Stat};
-    use crate::Code;
 
     #[test]
     fn every_128th_digest_is_kept_up_to_a_bound() {

@@ -8,6 +8,8 @@ mod elections;
 mod lives;
 #[path = "observer/loopback.rs"]
 mod loopback;
+#[path = "ensemble/lost_quorum.rs"]
+mod lost_quorum;
 mod program;
 #[path = "ensemble/reports.rs"]
 mod reports;

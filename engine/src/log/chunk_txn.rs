@@ -82,7 +82,8 @@ impl ChunkTxn {
 
     /// Whether it begins or ends a session.
     pub fn is_of_session(&self) -> bool {
-        let (_, kind) = self.payload()[..txn::TxnHeader::BYTES].split_last_chunk().expect("a header");
+        let (_, kind) =
+            self.payload()[..txn::TxnHeader::BYTES].split_last_chunk().expect("a header");
         matches!(i32::from_be_bytes(*kind), op::CREATE_SESSION | op::CLOSE_SESSION)
     }
 
@@ -184,7 +185,10 @@ mod tests {
         assert_eq!(refused, Err((Zxid::new(3, 1), Malformed::Value)));
         let mut gap = group(&[set(1)]).buffer;
         gap.extend_from_slice(&group(&[set(3)]).buffer);
-        assert_eq!(TxnChunk::received(Zxid::new(2, 3), &gap), Err((Zxid::new(2, 3), Malformed::Value)));
+        assert_eq!(
+            TxnChunk::received(Zxid::new(2, 3), &gap),
+            Err((Zxid::new(2, 3), Malformed::Value))
+        );
         let members = txn(Zxid::new(2, 1), TxnBody::Reconfig { data: None, version: -1 });
         assert_eq!(received(&group(&[members])), Err((Zxid::new(2, 1), Malformed::Value)));
     }

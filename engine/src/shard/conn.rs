@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::WaitingRequest;
+use super::client_end::ClientEnd;
 use super::ready::Urgency;
 use crate::audit::Audited;
 use crate::op::{OpClass, OpSpec, ReplyShape};
@@ -163,6 +164,10 @@ pub struct Conn {
     pub awaits_audit: bool,
     /// The client has closed its side: its requests are answered, then the socket is closed.
     pub input_ended: bool,
+    /// The session that it has requested to go on with, or none.
+    pub requested: SessionId,
+    /// Why the server ends it, until that is reported.
+    pub(super) end: Option<ClientEnd>,
 }
 
 impl Conn {
@@ -191,6 +196,8 @@ impl Conn {
             stalled: false,
             awaits_audit: false,
             input_ended: false,
+            requested: SessionId::NONE,
+            end: None,
         }
     }
 

@@ -16,11 +16,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<TxnHeader, Malformed> {
     Ok(header)
 }
 
-fn check_record(
-    type_code: i32,
-    reader: &mut Reader<'_>,
-    depth: Depth,
-) -> Result<(), Malformed> {
+fn check_record(type_code: i32, reader: &mut Reader<'_>, depth: Depth) -> Result<(), Malformed> {
     match type_code {
         op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => {
             check_create(type_code, reader)

@@ -13,10 +13,10 @@ use super::{
 };
 use crate::learner::{LearnerOffer, LearnerPosition};
 
-const NOW: Millis = Millis(1_000);
-const LINK: LinkId = LinkId(7);
+pub(super) const NOW: Millis = Millis(1_000);
+pub(super) const LINK: LinkId = LinkId(7);
 
-fn settings() -> LeaderSettings {
+pub(super) fn settings() -> LeaderSettings {
     LeaderSettings {
         server: ServerId(1),
         voters: [1, 2, 3].map(ServerId).into(),
@@ -30,14 +30,14 @@ fn settings() -> LeaderSettings {
     }
 }
 
-fn send(leadership: &mut Leadership, packet: &LearnerPacket<'_>) {
+pub(super) fn send(leadership: &mut Leadership, packet: &LearnerPacket<'_>) {
     let mut bytes = Vec::new();
     packet.encode(&mut bytes);
     leadership.received(LINK, &bytes, NOW);
 }
 
 /// Makes durable what is to be.
-fn save(leadership: &mut Leadership) {
+pub(super) fn save(leadership: &mut Leadership) {
     while let Some(task) = leadership.next_task() {
         let LeaderTask::Save(epochs) = task else { panic!("{task:?}") };
         leadership.on_saved(epochs);
@@ -67,15 +67,15 @@ fn pings(leadership: &mut Leadership) -> Vec<u64> {
 }
 
 /// Server 1 leads epoch 1, and server 2 follows it.
-fn established() -> Leadership {
-    established_with(&[])
+pub(super) fn established() -> Leadership {
+    established_with(settings(), &[])
 }
 
-/// As [`established`], with what server 2 says beyond ZooKeeper's protocol.
-fn established_with(extension: &'static [u8]) -> Leadership {
+/// As [`established`], with these settings and what server 2 says beyond ZooKeeper's protocol.
+pub(super) fn established_with(settings: LeaderSettings, extension: &'static [u8]) -> Leadership {
     let (last, offer, committed) = (Zxid::ZERO, LearnerOffer::Log, Zxid::ZERO);
     let position = LearnerPosition { last, offer, committed, saved: Epochs::default() };
-    let mut leadership = Leadership::new(settings(), position, NOW);
+    let mut leadership = Leadership::new(settings, position, NOW);
     leadership.opened(LINK, NOW);
     let learner = LearnerInfo { sid: 2, protocol: PROTOCOL_VERSION, config_version: 0, extension };
     send(&mut leadership, &LearnerPacket::FollowerInfo { zxid: Zxid::ZERO, learner });
@@ -150,7 +150,7 @@ fn proposed(mut leadership: Leadership) -> Vec<(&'static str, u32)> {
 
 #[test]
 fn a_follower_of_our_kind_gets_a_group_in_one_and_one_of_zookeepers_each_by_itself() {
-    let own = proposed(established_with(PeerExtension::own_bytes()));
+    let own = proposed(established_with(settings(), PeerExtension::own_bytes()));
     let expected = [("several", 3), ("one", 4), ("one", 5), ("several", 6), ("commit", 6)];
     assert_eq!(own, expected);
     let each: Vec<_> = (1..=6).map(|counter| ("one", counter)).collect();

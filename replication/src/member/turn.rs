@@ -14,7 +14,7 @@ use crate::learner::{
 };
 use crate::node::{DatabasePort, Ports};
 use crate::plant::{Bug, is_planted};
-use crate::{Node, WriteAdmission, ZabState};
+use crate::{ElectionReason, Node, ZabState};
 
 /// Milliseconds before a leader is looked for again that has just not helped.
 const LONG_PAUSE_MS: i64 = 30_000;
@@ -51,6 +51,7 @@ pub fn take_turn<P>(
         Role::Following(_) => member(node).watch_leader(),
         Role::Joining(joining) => member(node).watch_dial(joining),
         Role::Looking => {
+            member(node).search_on();
             member(node).election.on_time(now);
             member(node).after_election_input();
         }
@@ -92,13 +93,13 @@ where
     P::Leader: AsMut<Member>,
 {
     let now = member(node).now;
-    let (wants_election, admission) = (node.wants_election(), node.replica().admission());
+    let wanted = node.wants_election();
     let Some(leadership) = &mut member(node).leadership else { return };
     leadership.tick(now);
-    if wants_election {
-        leadership.step_down(match admission {
-            WriteAdmission::All | WriteAdmission::CloseOnly => StepDown::EpochUsedUp,
-            WriteAdmission::None => StepDown::Full,
+    if let Some(reason) = wanted {
+        leadership.step_down(match reason {
+            ElectionReason::EpochUsedUp => StepDown::EpochUsedUp,
+            ElectionReason::SpaceAgain => StepDown::SpaceAgain,
         });
     }
     let is_established = leadership.take_established();

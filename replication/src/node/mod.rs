@@ -22,6 +22,7 @@
 //! [`MailboxLimits`]) nor by what is committed and not applied yet.
 
 mod apply;
+mod changes_lost;
 mod gathering;
 mod leading;
 mod outbox;
@@ -37,6 +38,7 @@ use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::{Millis, Zxid, limits};
 
 use self::apply::{apply_committed, prefetch};
+pub use self::changes_lost::ChangesLost;
 use self::gathering::Gathering;
 pub use self::gathering::GroupSettings;
 use self::outbox::Backpressure;
@@ -179,7 +181,8 @@ impl<P: Ports> Node<P> {
             std::mem::swap(&mut *db, &mut *state);
             // Order: before a reader can see the new state.
             let count = if is_planted(Bug::SnapLeavesOpen) { 0 } else { shards.count() };
-            (0..count).for_each(|shard| shards.lose_changes(shard));
+            let why = ChangesLost::StateReplaced;
+            (0..count).for_each(|shard| shards.lose_changes(shard, why));
         }
         self.committed = std::mem::take(&mut self.committed)
             .into_iter()
@@ -422,7 +425,8 @@ impl<P: Ports> Node<P> {
                     db.set_commit_status(CommitStatus::Unknown);
                     // Order: before a reader can see what there is of the transaction.
                     let count = if is_planted(Bug::DivergenceServed) { 0 } else { shards.count() };
-                    (0..count).for_each(|shard| shards.lose_changes(shard));
+                    let why = ChangesLost::Diverged;
+                    (0..count).for_each(|shard| shards.lose_changes(shard, why));
                     break;
                 }
             }
@@ -479,7 +483,8 @@ impl<P: Ports> Node<P> {
             leader.to_learners(&mut self.outputs.to_learners);
         }
         if std::mem::take(&mut self.outputs.close_connections) {
-            (0..shards.count()).for_each(|shard| shards.lose_changes(shard));
+            let why = ChangesLost::Leaderless;
+            (0..shards.count()).for_each(|shard| shards.lose_changes(shard, why));
         }
         if let Some(notes) = self.replica.take_quota_notes() {
             observer.quotas(notes, clock.now());

@@ -10,18 +10,18 @@ use crate::sim::ensemble::network::QuorumLink;
 use crate::sim::ensemble::world::World;
 
 /// Virtual microseconds that anything here takes at most.
-const LIMIT_US: u64 = 30_000_000;
-const SECOND_US: u64 = 1_000_000;
+pub(crate) const LIMIT_US: u64 = 30_000_000;
+pub(crate) const SECOND_US: u64 = 1_000_000;
 
 /// Members that have a leader, all of them; and who that is.
-fn led(voters: usize, observers: usize, clients: usize) -> (World, usize) {
+pub(crate) fn led(voters: usize, observers: usize, clients: usize) -> (World, usize) {
     let mut world = World::calm(voters, observers, clients);
     let leader = wait_for_all(&mut world);
     (world, leader)
 }
 
 /// Waits until all members that run are led by one.
-fn wait_for_all(world: &mut World) -> usize {
+pub(crate) fn wait_for_all(world: &mut World) -> usize {
     let is_led = |world: &World| {
         world.leading().len() == 1
             && world.machines.iter().all(|machine| {
@@ -42,13 +42,13 @@ fn wait_for_other(world: &mut World, leader: usize) -> usize {
     other(world).expect("it was found")
 }
 
-fn wait(world: &mut World, us: u64) {
+pub(crate) fn wait(world: &mut World, us: u64) {
     let end_us = world.now_us() + us;
     world.run_until(end_us);
 }
 
 /// A client connects to a member, and has its session.
-fn connect(world: &mut World, client: usize, member: usize) {
+pub(crate) fn connect(world: &mut World, client: usize, member: usize) {
     world.connect_client_to(client, member);
     let is_there = world.run_while(LIMIT_US, |world| world.clients[client].client.is_connecting());
     assert!(is_there, "{}", world.what_moves());
@@ -60,14 +60,14 @@ fn begin_write(world: &mut World, client: usize, data: u8) {
 }
 
 /// A client writes, and is answered.
-fn write(world: &mut World, client: usize, data: u8) {
+pub(crate) fn write(world: &mut World, client: usize, data: u8) {
     let before = world.writes;
     begin_write(world, client, data);
     let is_there = world.run_while(LIMIT_US, |world| world.writes == before);
     assert!(is_there, "{}", world.what_moves());
 }
 
-fn others(world: &World, leader: usize) -> Vec<usize> {
+pub(crate) fn others(world: &World, leader: usize) -> Vec<usize> {
     (0..world.machines.len()).filter(|id| *id != leader).collect()
 }
 

@@ -196,16 +196,16 @@ impl Running {
         let store = snapshot_parts.state_store(settings, seed);
         let member = MemberSources { view: view.clone(), clock, waker, stop: stop.flag.clone() };
         let member = member::start(settings, (position, store), member)?;
+        let limiter = Arc::new(limiter(settings, usize::from(count))?);
         let world = World::<ServerPorts> {
             clock,
             log: ServerLog { writer: log_writer, gauge: recovered.gauge.clone() },
             database: view.clone(),
             shards: Mailboxes(node_ends),
             leader: member.leader,
-            observer: NodeObserver::new(gauges, audit_end),
+            observer: NodeObserver::new(gauges, audit_end, limiter.log.clone()),
         };
         let facts = ServerFacts::new(settings, clock, startup(loading, clock));
-        let limiter = Arc::new(limiter(settings, usize::from(count))?);
         let sources = sources(&world, facts, (limiter.clone(), member.status, audit.as_ref()));
         let snapshotter = snapshotter(settings, snapshot_parts, &sources, stop);
         let probe = choice.unmeasured.then(|| log_probe(settings, dirs.log, recovered.gauge, stop));
@@ -297,6 +297,8 @@ impl Running {
             threads.push(probe.start()?);
         }
         stop.wait();
+        let clients = self.limiter.open();
+        tracing::info!(clients, "the server stops; its clients are disconnected");
         admin.stop_http();
         join(shards);
         admin.stop();

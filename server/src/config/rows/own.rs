@@ -26,7 +26,7 @@ const ROWS: &[Row] = &[
     )
     .doc(
         "How the transaction log reaches the device; auto measures in a quiet moment and takes \
-         what is clearly faster than the default.",
+         what is clearly faster than the default, but never uring.",
     ),
     Row::own("ringkeeper.log.priority", Kind::Choice(&["high", "normal"]), "high").doc(
         "How the thread that writes the log is scheduled; high means before other work, and \
