@@ -173,13 +173,13 @@ impl Running {
             directories;
         let replica = parts::replica(settings, &identity, &ops, &db, (clock, seed));
         let position = LearnerPosition::at_start(db.applied(), &identity);
+        let proposed = parts::proposed_ensemble(settings, &identity, &dirs)?;
         let (view, exclusion) = (Arc::new(View::new(db)), Arc::<SnapshotExclusion>::default());
         let node_settings = parts::node_settings(settings, &ops);
         let (rings, node_ends) = Rings::new(count, node_settings.mailboxes)?;
         let (log_writer, committing) =
             start_log_writer(settings, (recovered.log, exclusion.clone()), &rings.sequencer_waker)?;
-        let (audit, gauges) = (AuditLog::start(settings)?, Arc::default());
-        let waker = rings.sequencer_waker.clone();
+        let (audit, waker) = (AuditLog::start(settings)?, rings.sequencer_waker.clone());
         let audit_end = audit.as_ref().map(|audit| audit.end(waker.clone()));
         let snapshot_parts = SnapshotParts {
             dirs: dirs.clone(),
@@ -190,8 +190,9 @@ impl Running {
             last_start: last_start(recovered.replayed, loading),
         };
         let store = snapshot_parts.state_store(settings, seed);
-        let member = MemberSources { view: view.clone(), clock, waker, stop: stop.flag.clone() };
-        let member = member::start(settings, (position, store), member)?;
+        let stop_flag = stop.flag.clone();
+        let own = MemberSources { view: view.clone(), clock, waker, stop: stop_flag, proposed };
+        let member = member::start(settings, (position, store), own)?;
         let limiter = Arc::new(limiter(settings, usize::from(count))?);
         let world = World::<ServerPorts> {
             clock,
@@ -199,7 +200,7 @@ impl Running {
             database: view.clone(),
             shards: Mailboxes(node_ends),
             leader: member.leader,
-            observer: NodeObserver::new(gauges, audit_end, limiter.log.clone()),
+            observer: NodeObserver::new(Arc::default(), audit_end, limiter.log.clone()),
         };
         let facts = ServerFacts::new(settings, clock, startup(loading, clock));
         let sources = sources(&world, facts, (limiter.clone(), member.status, audit.as_ref()));
