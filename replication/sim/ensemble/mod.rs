@@ -2,6 +2,7 @@
 //! leaders, synchronize with them, and serve clients; everything between them is bytes.
 
 pub(crate) mod clients;
+pub(crate) mod crash_points;
 pub(crate) mod faults;
 pub(crate) mod feeds;
 pub(crate) mod incoming;

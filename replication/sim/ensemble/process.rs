@@ -13,7 +13,7 @@ use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::{Millis, Zxid};
 use ringkeeper_replication::leader::LinkId;
 use ringkeeper_replication::learner::{FollowEnd, follow};
-use ringkeeper_replication::member::{MemberAction, MemberEvent, take_turn};
+use ringkeeper_replication::member::{MemberAction, MemberEvent, has_work, take_turn, wait_ms};
 use ringkeeper_replication::node::ClockPort;
 
 use super::super::check::committed::ComparedUpto;
@@ -66,8 +66,20 @@ pub(crate) struct Socket {
     pub(crate) has_ended: bool,
     /// What the network takes now.
     pub(crate) space: usize,
+    /// More is to be sent than that.
+    pub(crate) is_full: bool,
     /// What a leader has sent over it.
     sent: SentEpoch,
+}
+
+impl Socket {
+    /// Whether something is to be read, or the end to be heard of.
+    fn is_readable(&self, wants_bytes: bool) -> bool {
+        match self.arrived.is_empty() {
+            true => self.has_ended,
+            false => wants_bytes,
+        }
+    }
 }
 
 /// The connection to the leader.
@@ -103,8 +115,6 @@ pub(crate) struct Process {
     pub(crate) steps_left: Option<usize>,
     /// The connections of clients that are open, also those whose client is gone.
     pub(crate) connections: BTreeSet<(usize, ConnId)>,
-    /// The last turn has found something to do.
-    pub(crate) was_busy: bool,
     installs: usize,
     now: Millis,
 }
@@ -137,7 +147,6 @@ impl Process {
             turn_us: None,
             steps_left: None,
             connections: BTreeSet::new(),
-            was_busy: false,
             installs,
             now,
         }
@@ -160,19 +169,54 @@ impl Process {
         self.port_ref().heard.is_some()
     }
 
-    /// Whether the next turn would find something to do.
+    /// Whether the next turn would find something to do: what the server's threads look at before
+    /// they sleep.
     pub(crate) fn has_work(&self) -> bool {
         let shard_has = |(index, thread): (usize, &super::super::server::ShardThread)| {
             self.server.waiting(index) > 0 || !thread.shard.outputs.requests.is_empty()
         };
         self.server.has_work()
-            || self.was_busy
             || self.states.is_done()
             || self.feeds.is_ready()
             || self.server.has_lost_changes()
             || !self.arrivals.is_empty()
             || !self.arrived.is_empty()
             || self.server.shards.iter().enumerate().any(shard_has)
+            || self.links_have_work()
+    }
+
+    /// As [`Process::has_work`], between members.
+    fn links_have_work(&self) -> bool {
+        let port = self.port_ref();
+        let leader = self.leader.as_ref().is_some_and(|it| {
+            it.socket.is_readable(port.followed().wants_bytes())
+                || !port.followed().outgoing().is_empty()
+        });
+        let learners = || {
+            let Some(member) = port.voter() else { return false };
+            self.learners.iter().any(|(link, socket)| {
+                let (link, wants) = (LinkId(*link), member.wants_learner_bytes(LinkId(*link)));
+                socket.is_readable(wants)
+                    || (socket.has_ended && !wants)
+                    || (socket.space > 0 && member.has_learner_outgoing(link))
+            })
+        };
+        let own = || match &port.side {
+            Side::Voter(_) => has_work(self.server.node_ref(), self.now),
+            Side::Observer(observer) => observer.followed.has_work(),
+        };
+        leader || learners() || own()
+    }
+
+    /// Microseconds until time alone makes a turn necessary.
+    pub(crate) fn wait_us(&self) -> u64 {
+        let node = self.server.node_ref();
+        let own_ms = match &self.port_ref().side {
+            Side::Voter(_) => wait_ms(node, self.now),
+            Side::Observer(observer) => observer.wait_ms(),
+        };
+        let own_us = u64::try_from(own_ms).unwrap_or(0).saturating_mul(1_000);
+        node.wait_us().min(own_us)
     }
 
     /// One step is over: whether the process ends here.
@@ -192,7 +236,7 @@ impl Process {
 
     /// Everything moves once.
     pub(crate) fn turn(&mut self, now: Millis) -> Result<(), Ended> {
-        (self.now, self.was_busy) = (now, false);
+        self.now = now;
         let wall = self.server.node_ref().world().clock.now().wall;
         (self.port().now, self.port().wall) = (now, wall);
         self.server.release();
@@ -223,7 +267,6 @@ impl Process {
 
     fn on_arrived(&mut self, arrived: Arrived) {
         let now = self.now;
-        self.was_busy = true;
         match arrived {
             Arrived::PeerOpened(peer) => match &mut self.port().side {
                 Side::Voter(member) => member.peer_opened(peer, now),
@@ -276,8 +319,16 @@ impl Process {
     /// Reads what is wanted of what has arrived.
     fn read(&mut self) {
         self.read_leader();
-        let links: Vec<u64> = self.learners.keys().copied().collect();
-        links.into_iter().for_each(|link| self.read_learner(link));
+        let mut next = 0;
+        while let Some(link) = self.learner_from(next) {
+            self.read_learner(link);
+            next = link + 1;
+        }
+    }
+
+    /// The first learner's connection from this one on.
+    fn learner_from(&self, link: u64) -> Option<u64> {
+        self.learners.range(link..).next().map(|(link, _)| *link)
     }
 
     fn read_leader(&mut self) {
@@ -293,14 +344,12 @@ impl Process {
                 Side::Voter(member) => member.leader_received(&bytes, now),
                 Side::Observer(observer) => observer.received(&bytes, now),
             }
-            self.was_busy = true;
         } else if leader.socket.has_ended && leader.socket.arrived.is_empty() {
             self.leader = None;
             match &mut port.side {
                 Side::Voter(member) => member.leader_closed(now),
                 Side::Observer(observer) => observer.followed.disconnect(),
             }
-            self.was_busy = true;
         }
     }
 
@@ -314,11 +363,9 @@ impl Process {
             let count = socket.arrived.len().min(READ_BYTES);
             let bytes: Vec<u8> = socket.arrived.drain(..count).collect();
             member.learner_received(LinkId(link), &bytes, now);
-            self.was_busy = true;
         } else if socket.has_ended && (socket.arrived.is_empty() || !wanted) {
             self.learners.remove(&link);
             member.learner_closed(LinkId(link), now);
-            self.was_busy = true;
         }
     }
 
@@ -360,7 +407,6 @@ impl Process {
                         MemberEvent::FollowEnded(_, end) => self.ends.push(*end),
                         _ => {}
                     }
-                    self.was_busy = true;
                     self.events.push(event);
                 }
             }
@@ -393,9 +439,11 @@ impl Process {
             }
         }
         self.step_ends()?;
-        for link in self.learners.keys().copied().collect::<Vec<u64>>() {
+        let mut next = 0;
+        while let Some(link) = self.learner_from(next) {
             self.send_to_learner(link);
             self.step_ends()?;
+            next = link + 1;
         }
         Ok(())
     }
@@ -405,15 +453,18 @@ impl Process {
         let socket = self.learners.get_mut(&link).expect("it was there a moment ago");
         let port = &mut self.server.node().world_mut().leader;
         let Side::Voter(member) = &mut port.side else { return };
-        let pieces = member.learner_outgoing(LinkId(link)).flatten().copied();
-        let bytes: Vec<u8> = pieces.take(socket.space).collect();
+        let mut bytes = Vec::new();
+        for piece in member.learner_outgoing(LinkId(link)) {
+            let count = piece.len().min(socket.space - bytes.len());
+            bytes.extend_from_slice(&piece[..count]);
+        }
         if !bytes.is_empty() {
             socket.space -= bytes.len();
             socket.sent.look(&bytes, &self.record.borrow());
             member.learner_sent(LinkId(link), bytes.len(), now);
             self.done.push(Done::Sent(link, bytes));
-            self.was_busy |= member.has_learner_outgoing(LinkId(link)) && socket.space > 0;
         }
+        socket.is_full = member.has_learner_outgoing(LinkId(link));
     }
 
     /// Does what the member wants done.

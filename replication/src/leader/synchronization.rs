@@ -48,6 +48,7 @@ impl Leadership {
             match self.window.coverage(last) {
                 Coverage::Diff { .. } => Some(SyncPlan::Diff),
                 Coverage::Unknown { before } => cut_to(before).map(SyncPlan::Trunc),
+                Coverage::Older if is_planted(Bug::WindowHole) => Some(SyncPlan::Diff),
                 Coverage::Older | Coverage::Ahead { .. } => None,
             }
         };
@@ -66,7 +67,9 @@ impl Leadership {
             }
             None => {
                 self.link(link).is_planned = false;
-                self.feed(FeedTask { link, last, upto: committed });
+                let is_above = is_planted(Bug::FeedAboveCommitted);
+                let upto = if is_above { self.window.last() } else { committed };
+                self.feed(FeedTask { link, last, upto });
             }
         }
     }
@@ -158,6 +161,10 @@ impl Leadership {
                     chunk.txns(offset).for_each(|(zxid, txn)| send(zxid, txn));
                     offset = 0;
                 }
+            }
+            Coverage::Older if is_planted(Bug::WindowHole) => {
+                let chunks = (0..self.window.next()).filter_map(|it| self.window.chunk(it));
+                chunks.flat_map(|chunk| chunk.txns(0)).for_each(|(zxid, txn)| send(zxid, txn));
             }
             Coverage::Older if from < committed => {
                 return self.feed(FeedTask { link, last: from, upto: committed });

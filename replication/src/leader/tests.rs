@@ -1,9 +1,11 @@
 use ringkeeper_engine::device::Epochs;
+use ringkeeper_engine::log::{Group, TxnChunk};
 use ringkeeper_engine::session::ServerId;
+use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::peer::{
     LeaderPacket, LearnerInfo, LearnerPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits,
 };
-use ringkeeper_engine::{Millis, Zxid};
+use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
 use super::{
     Acknowledgement, LeaderLimits, LeaderSettings, LeaderTask, Leadership, LinkId, ToLearners,
@@ -104,4 +106,36 @@ fn answer_to_a_round_that_was_not_begun_confirms_nothing() {
     assert_eq!(answer_ping(&mut leadership, u64::MAX), None);
     leadership.answer(&mut vec![ToLearners::Confirm(1)]);
     assert_eq!(leadership.next_ack(), None);
+}
+
+/// A follower of ZooKeeper's may acknowledge a proposal before it does NEWLEADER.
+#[test]
+fn acknowledgement_of_a_proposal_counts_once_that_of_newleader_has_come_behind_it() {
+    const LATE: LinkId = LinkId(8);
+    let mut leadership = established();
+    leadership.opened(LATE, NOW);
+    let say = |leadership: &mut Leadership, packet: &LearnerPacket<'_>| {
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes);
+        leadership.received(LATE, &bytes, NOW);
+    };
+    let learner =
+        LearnerInfo { sid: 3, protocol: PROTOCOL_VERSION, config_version: 0, extension: &[] };
+    say(&mut leadership, &LearnerPacket::FollowerInfo { zxid: Zxid::ZERO, learner });
+    let promise = LearnerPacket::AckEpoch { zxid: Zxid::ZERO, current_epoch: Some(0) };
+    say(&mut leadership, &promise);
+    let first = Zxid::new(1, 1);
+    let mut group = Group::new();
+    group.push(&Txn {
+        zxid: first,
+        time: NOW,
+        session: SessionId(1),
+        cxid: 1,
+        body: TxnBody::Error(Code::NoNode),
+    });
+    leadership.proposed(TxnChunk::of_group(&group).expect("it has a transaction"));
+    say(&mut leadership, &LearnerPacket::Ack { zxid: first });
+    assert_eq!(leadership.next_ack(), None, "it does not follow this epoch yet");
+    say(&mut leadership, &LearnerPacket::Ack { zxid: Zxid::new(1, 0) });
+    assert_eq!(leadership.next_ack(), Some(Acknowledgement::Durable(ServerId(3), first)));
 }

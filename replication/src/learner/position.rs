@@ -4,6 +4,8 @@ use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::{Epochs, Identity};
 use ringkeeper_engine::session::ServerId;
 
+use crate::plant::{Bug, is_planted};
+
 /// How a learner takes part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LearnerKind {
@@ -54,7 +56,11 @@ impl LearnerPosition {
             None => LearnerOffer::Log,
             Some(_) => LearnerOffer::Nothing,
         };
-        LearnerPosition { last, offer, committed: Zxid::ZERO, saved: identity.epochs }
+        let mut saved = identity.epochs;
+        if is_planted(Bug::PromiseForgotten) {
+            saved.promised = saved.current;
+        }
+        LearnerPosition { last, offer, committed: Zxid::ZERO, saved }
     }
 }
 

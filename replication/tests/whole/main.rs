@@ -8,6 +8,8 @@ mod conversation;
 mod edges;
 mod elected;
 mod elected_cases;
+mod elected_crashes;
+mod elected_scenarios;
 mod ensemble;
 mod feeds;
 mod following;
