@@ -7,8 +7,8 @@ use super::random::Random;
 /// Bytes that a disk writes whole or not at all.
 const SECTOR: usize = 512;
 
-/// Something in a file changes by itself: a bit; a sector, whose write was lost; or one that has got
-/// what was meant for another. Says whether the file is another one now.
+/// Something in a file changes by itself: a bit; a sector, whose write was lost; or one that has
+/// got what was meant for another. Says whether the file is another one now.
 pub(crate) fn rot(disk: &MemoryDisk, chance: &mut Random) -> bool {
     let names = disk.names();
     if names.is_empty() {

@@ -78,8 +78,8 @@ pub enum Bug {
     ResentTwice,
     /// A voter counts for what its directory once had.
     BlankCounts,
-    /// A leader counts a voter that was sent its history as one that has acknowledged it: history of
-    /// older epochs is committed by those that hold it, and not by those that follow this leader.
+    /// A leader counts a voter that was sent its history as one that has acknowledged it: history
+    /// of older epochs is committed by those that hold it, not by those that follow this leader.
     SentCounts,
     /// A voter that starts has not promised what it has promised.
     PromiseForgotten,

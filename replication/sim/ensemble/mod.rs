@@ -15,5 +15,6 @@ pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod rest;
 pub(crate) mod runner;
+pub(crate) mod sockets;
 pub(crate) mod swarm;
 pub(crate) mod world;

@@ -25,8 +25,9 @@ use super::super::member::{Arrival, Ended, take_snapshot};
 use super::super::server::Server;
 use super::super::states::DeviceStates;
 use super::feeds::Feeds;
-use super::incoming::{ReceivedPackets, SentEpoch};
+use super::incoming::ReceivedPackets;
 use super::port::{MemberPort, Side};
+use super::sockets::{LeaderSocket, Socket};
 
 /// Bytes of a connection that are read at once.
 const READ_BYTES: usize = 4_096;
@@ -55,39 +56,6 @@ pub(crate) enum Done {
     Closed(u64),
     Notify(ServerId, Vec<u8>),
     Dial(ServerId),
-}
-
-/// An end of a connection between a learner and its leader.
-#[derive(Default)]
-pub(crate) struct Socket {
-    /// What has arrived and is not read.
-    pub(crate) arrived: Vec<u8>,
-    /// The other end is gone.
-    pub(crate) has_ended: bool,
-    /// What the network takes now.
-    pub(crate) space: usize,
-    /// More is to be sent than that.
-    pub(crate) is_full: bool,
-    /// What a leader has sent over it.
-    sent: SentEpoch,
-}
-
-impl Socket {
-    /// Whether something is to be read, or the end to be heard of.
-    fn is_readable(&self, wants_bytes: bool) -> bool {
-        match self.arrived.is_empty() {
-            true => self.has_ended,
-            false => wants_bytes,
-        }
-    }
-}
-
-/// The connection to the leader.
-pub(crate) struct LeaderSocket {
-    pub(crate) link: u64,
-    pub(crate) socket: Socket,
-    sent: SentPackets,
-    received: ReceivedPackets,
 }
 
 /// A process.

@@ -273,8 +273,8 @@ fn observers_make_no_quorum() {
     world.finish();
 }
 
-/// Loading and writing the state takes longer than a leader waits for a follower that is silent, and
-/// less than it waits for one that synchronizes.
+/// Loading and writing the state takes longer than a leader waits for a follower that is silent,
+/// and less than it waits for one that synchronizes.
 #[test]
 fn member_that_writes_a_state_for_longer_than_the_sync_limit_is_waited_for() {
     let (mut world, leader) = led_by(Swarm { init_ms: 8_000, ..Swarm::calm(3, 0, 1) });
