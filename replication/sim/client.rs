@@ -181,9 +181,7 @@ impl Client {
                         let before = self.syncs.pop_front().expect("a sync was requested");
                         check_sync(&reply, before);
                     }
-                    // The answer to an authentication overtakes others, and clients pass its zxid
-                    // over.
-                    if reply.zxid > 0 && reply.op != op::AUTH {
+                    if reply.zxid > 0 {
                         let asked = reply.tag.clone();
                         let session = self.core.session().id;
                         self.zxids.reply(session, reply.zxid);

@@ -14,7 +14,10 @@ impl Shard {
         mut reply: Reply,
         body: impl FnOnce(&mut Vec<u8>),
     ) {
-        reply.zxid = reply.zxid.max(turn.conn.seen);
+        // 0 says nothing of the state, and clients keep what they have seen.
+        if reply.zxid != Zxid::ZERO {
+            reply.zxid = reply.zxid.max(turn.conn.seen);
+        }
         let out = &mut turn.conn.out;
         let start = out.len();
         let frame = ReplyFrame::begin(out, reply.header.xid, reply.zxid, reply.code);

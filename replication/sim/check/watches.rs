@@ -52,10 +52,11 @@ impl Watches {
         Watches { table, expected: Vec::new(), held: Held::default() }
     }
 
+    /// What is to be set again. A client goes on holding it, for a connection that comes to nothing.
     pub(super) fn reconnect(&mut self) -> Held {
         self.table = WatchTable::new(HASH_SEED);
         self.expected.clear();
-        std::mem::take(&mut self.held)
+        self.held.clone()
     }
 
     /// The connection is gone, with what it watched and the events that had to come. What is held
