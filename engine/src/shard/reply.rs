@@ -3,7 +3,7 @@
 use super::arrival::Reply;
 use super::conn::{Conn, Replied};
 use super::{Moment, Shard, Turn};
-use crate::Millis;
+use crate::{Millis, Zxid};
 use crate::wire::header::ReplyFrame;
 
 impl Shard {
