@@ -18,13 +18,13 @@ mod replica;
 mod session_life;
 mod step;
 
-pub use admission::{LogSpace, WriteAdmission};
+pub use admission::{ElectionReason, LogSpace, WriteAdmission};
 pub use learner::ZabState;
 pub use node::{Node, NodeSettings};
 #[cfg(feature = "plant")]
 pub use plant::{Bug, plant};
 pub use proposal_sizes::ProposalSizes;
-pub use replica::{LearningSettings, Replica, ReplicaSettings, SpentRemoval};
+pub use replica::{LearningSettings, PasswordSource, Replica, ReplicaSettings, SpentRemoval};
 pub use session_life::SessionLife;
 pub use step::{
     Committed, Divergence, Input, LeaderEvent, LeaderFault, Outputs, Proposal, SessionAttachment,

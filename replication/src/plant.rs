@@ -91,6 +91,16 @@ pub enum Bug {
     FeedAboveCommitted,
     /// A leader answers sync when a round was answered that had begun before it came.
     EarlierRoundConfirms,
+    /// A leader of another ensemble is followed, and a learner of another one led.
+    StrangerFollowed,
+    /// A learner does not take over the identity of its ensemble.
+    EnsembleNotAdopted,
+    /// A notification of another ensemble's server counts.
+    StrangerVotes,
+    /// A leader does not compare the states of its members.
+    DigestsIgnored,
+    /// The connection of a session stays open at the server that it has left.
+    MovedStaysOpen,
 }
 
 #[cfg(feature = "plant")]
@@ -119,7 +129,7 @@ impl Bug {
         Bug::LagIsLoss,
     ];
     /// Those of leaders and elections.
-    pub const OF_LEADERS: [Bug; 21] = [
+    pub const OF_LEADERS: [Bug; 26] = [
         Bug::OwnUnflushedCounts,
         Bug::MinorityCommits,
         Bug::ObserversCount,
@@ -141,6 +151,11 @@ impl Bug {
         Bug::WindowHole,
         Bug::FeedAboveCommitted,
         Bug::EarlierRoundConfirms,
+        Bug::StrangerFollowed,
+        Bug::EnsembleNotAdopted,
+        Bug::StrangerVotes,
+        Bug::DigestsIgnored,
+        Bug::MovedStaysOpen,
     ];
 }
 

@@ -3,8 +3,8 @@
 use super::arrival::Reply;
 use super::conn::{Conn, Replied};
 use super::{Moment, Shard, Turn};
-use crate::{Millis, Zxid};
 use crate::wire::header::ReplyFrame;
+use crate::{Millis, Zxid};
 
 impl Shard {
     /// Appends a reply and counts it. Its zxid is not before what the client has seen elsewhere.

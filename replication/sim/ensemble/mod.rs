@@ -17,4 +17,5 @@ pub(crate) mod rest;
 pub(crate) mod runner;
 pub(crate) mod sockets;
 pub(crate) mod swarm;
+pub(crate) mod wakes;
 pub(crate) mod world;

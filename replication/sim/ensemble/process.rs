@@ -13,7 +13,7 @@ use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::{Millis, Zxid};
 use ringkeeper_replication::leader::LinkId;
 use ringkeeper_replication::learner::{FollowEnd, follow};
-use ringkeeper_replication::member::{MemberAction, MemberEvent, has_work, take_turn, wait_ms};
+use ringkeeper_replication::member::{MemberAction, MemberEvent, take_turn};
 use ringkeeper_replication::node::ClockPort;
 
 use super::super::check::committed::ComparedUpto;
@@ -83,8 +83,11 @@ pub(crate) struct Process {
     pub(crate) steps_left: Option<usize>,
     /// The connections of clients that are open, also those whose client is gone.
     pub(crate) connections: BTreeSet<(usize, ConnId)>,
+    /// A test has changed the digest of the state, until another state is installed.
+    pub(crate) is_tampered: bool,
     installs: usize,
-    now: Millis,
+    /// Of its last turn.
+    pub(super) now: Millis,
 }
 
 impl Process {
@@ -115,6 +118,7 @@ impl Process {
             turn_us: None,
             steps_left: None,
             connections: BTreeSet::new(),
+            is_tampered: false,
             installs,
             now,
         }
@@ -135,56 +139,6 @@ impl Process {
     /// Whether its node orders.
     pub(crate) fn is_leading(&self) -> bool {
         self.port_ref().heard.is_some()
-    }
-
-    /// Whether the next turn would find something to do: what the server's threads look at before
-    /// they sleep.
-    pub(crate) fn has_work(&self) -> bool {
-        let shard_has = |(index, thread): (usize, &super::super::server::ShardThread)| {
-            self.server.waiting(index) > 0 || !thread.shard.outputs.requests.is_empty()
-        };
-        self.server.has_work()
-            || self.states.is_done()
-            || self.feeds.is_ready()
-            || self.server.has_lost_changes()
-            || !self.arrivals.is_empty()
-            || !self.arrived.is_empty()
-            || self.server.shards.iter().enumerate().any(shard_has)
-            || self.links_have_work()
-    }
-
-    /// As [`Process::has_work`], between members.
-    fn links_have_work(&self) -> bool {
-        let port = self.port_ref();
-        let leader = self.leader.as_ref().is_some_and(|it| {
-            it.socket.is_readable(port.followed().wants_bytes())
-                || !port.followed().outgoing().is_empty()
-        });
-        let learners = || {
-            let Some(member) = port.voter() else { return false };
-            self.learners.iter().any(|(link, socket)| {
-                let (link, wants) = (LinkId(*link), member.wants_learner_bytes(LinkId(*link)));
-                socket.is_readable(wants)
-                    || (socket.has_ended && !wants)
-                    || (socket.space > 0 && member.has_learner_outgoing(link))
-            })
-        };
-        let own = || match &port.side {
-            Side::Voter(_) => has_work(self.server.node_ref(), self.now),
-            Side::Observer(observer) => observer.followed.has_work(),
-        };
-        leader || learners() || own()
-    }
-
-    /// Microseconds until time alone makes a turn necessary.
-    pub(crate) fn wait_us(&self) -> u64 {
-        let node = self.server.node_ref();
-        let own_ms = match &self.port_ref().side {
-            Side::Voter(_) => wait_ms(node, self.now),
-            Side::Observer(observer) => observer.wait_ms(),
-        };
-        let own_us = u64::try_from(own_ms).unwrap_or(0).saturating_mul(1_000);
-        node.wait_us().min(own_us)
     }
 
     /// One step is over: whether the process ends here.
@@ -387,7 +341,17 @@ impl Process {
         let applied = self.server.db().applied();
         self.server.history = self.record.borrow().txns_until(applied);
         self.compared = ComparedUpto::default();
+        self.is_tampered = false;
         self.serve_all();
+    }
+
+    /// The state becomes another one than that of the others, without anybody's noticing.
+    pub(crate) fn tamper(&mut self) {
+        let database = &self.server.node().world().database;
+        let mut db = database.0.borrow_mut();
+        let digest = db.tree.digest();
+        db.tree.keep_counted_digest(digest ^ 1);
+        self.is_tampered = true;
     }
 
     /// Takes what is to be sent, and looks at it.

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ringkeeper_engine::device::Epochs;
+use ringkeeper_engine::device::{EnsembleIdentity, Epochs};
 use ringkeeper_engine::log::{Group, TxnChunk, TxnWindow};
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::LearnerPacket;
+use ringkeeper_engine::wire::Id;
+use ringkeeper_engine::wire::peer::{LearnerPacket, SettingDifference};
 use ringkeeper_engine::{Millis, Zxid};
 
+use super::digests::Digests;
 use super::learner_state::{LearnerPhase, LearnerState};
 use super::settings::LeaderSettings;
 use super::{
@@ -21,6 +23,10 @@ use crate::plant::{Bug, is_planted};
 /// Milliseconds for which a leader waits for voters to come back whose connections are lost, where
 /// the others are no quorum with it.
 pub(super) const QUORUM_GRACE_MS: i64 = 200;
+
+/// How often as many bytes of requests as stop reads may wait, where reads go on because they
+/// bring acknowledgements: then the connection that brings more is closed.
+const OVERRUN: usize = 8;
 
 /// How far a leadership is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,8 +50,10 @@ pub(super) enum LeaderPhase {
 /// What the driver of a leader has to do besides sockets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LeaderTask {
-    /// Make the epochs durable, then [`Leadership::saved`].
+    /// Make the epochs durable, then [`Leadership::on_saved`].
     Save(Epochs),
+    /// Make durable which ensemble this is, then [`Leadership::on_adopted`].
+    Adopt(EnsembleIdentity),
     /// [`super::FeedPort::begin`].
     Feed(FeedTask),
     /// [`super::FeedPort::request`].
@@ -73,6 +81,13 @@ pub struct Leadership {
     /// What is on the disk of the epochs, and what held when the leadership began.
     pub(super) saved: Epochs,
     pub(super) recovered: Epochs,
+    /// The ensemble that the directory belongs to, and the one that is led, once that is decided.
+    pub(super) ensemble: Option<EnsembleIdentity>,
+    pub(super) leads_with: Option<EnsembleIdentity>,
+    /// What the states of this server and its learners were, and what came of it.
+    pub(super) digests: Digests,
+    /// Settings of learners that are not those of this server.
+    pub(super) differences: VecDeque<(LinkId, ServerId, Vec<SettingDifference>)>,
     /// The end of the history that the epoch begins with.
     pub(super) history: Zxid,
     pub(super) links: BTreeMap<LinkId, LearnerState>,
@@ -114,7 +129,7 @@ impl Leadership {
     /// Begins to lead with what is here.
     pub fn new(settings: LeaderSettings, position: LearnerPosition, now: Millis) -> Leadership {
         assert!(settings.voters.contains(&settings.server), "a leader votes");
-        let LearnerPosition { last, saved, committed, .. } = position;
+        let LearnerPosition { last, saved, committed, ensemble, .. } = position;
         let window = TxnWindow::new(settings.limits.window, last);
         let mut leadership = Leadership {
             settings,
@@ -122,6 +137,10 @@ impl Leadership {
             epoch: 0,
             saved,
             recovered: saved.recovered(last),
+            ensemble,
+            leads_with: None,
+            differences: VecDeque::new(),
+            digests: Digests::default(),
             history: last,
             links: BTreeMap::new(),
             promised: BTreeSet::new(),
@@ -204,7 +223,8 @@ impl Leadership {
     /// The connection is gone.
     pub fn closed(&mut self, link: LinkId) {
         let Some(state) = self.links.remove(&link) else { return };
-        if let LearnerPhase::Fed(_) = state.phase {
+        let is_lagging_fed = state.lagging.as_ref().is_some_and(|lagging| lagging.feed.is_some());
+        if is_lagging_fed || matches!(state.phase, LearnerPhase::Fed(_)) {
             self.tasks.push_back(LeaderTask::StopFeed(link));
         }
         // When it comes back it may have to cut off what it has acknowledged, be it that the node
@@ -235,17 +255,22 @@ impl Leadership {
     pub fn sent(&mut self, link: LinkId, bytes: usize, now: Millis) {
         self.now = now;
         if let Some(state) = self.links.get_mut(&link) {
-            state.out.advance(bytes);
+            state.took(bytes, self.round);
             if let LearnerPhase::Fed(_) = state.phase {
                 state.heard = now;
             }
-            self.request_piece(link);
+            if state.lagging.is_some() {
+                self.feed_lagging(link);
+            } else {
+                self.request_piece(link);
+            }
+            self.end_refusal(link);
         }
     }
 
     /// Whether [`Leadership::next_end`] has something, or it has ended itself.
     pub(crate) fn has_ended(&self) -> bool {
-        !self.ends.is_empty() || self.end.is_some()
+        !self.ends.is_empty() || self.end.is_some() || self.has_differences()
     }
 
     /// A connection that is to be closed, of which server it was, and why.
@@ -280,6 +305,11 @@ impl Leadership {
                     self.push_event(link, LearnerEventKind::Touched(touched))?;
                 }
                 self.confirm();
+                Ok(())
+            }
+            LearnerPacket::Digest { zxid, digest } => {
+                self.serving(link, "DIGEST")?;
+                self.on_digest(link, zxid, digest);
                 Ok(())
             }
             LearnerPacket::Revalidate { session, timeout_ms } => {
@@ -369,6 +399,7 @@ impl Leadership {
         if self.phase == LeaderPhase::Ended {
             return;
         }
+        self.differences.clear();
         (self.phase, self.end) = (LeaderPhase::Ended, Some(why));
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         links.into_iter().for_each(|link| self.drop_link(link, LearnerEnd::SteppedDown));
@@ -441,8 +472,11 @@ impl Leadership {
         self.event_bytes += event_bytes(&event);
         self.events.push_back(event);
         // Reads have not stopped because acknowledgements were needed.
-        let most = self.settings.limits.event_bytes_max.saturating_mul(8);
-        if self.event_bytes > most { Err(LearnerEnd::Behind(self.event_bytes)) } else { Ok(()) }
+        let most = self.settings.limits.event_bytes_max.saturating_mul(OVERRUN);
+        if self.event_bytes > most {
+            return Err(LearnerEnd::TooManyRequests(self.event_bytes));
+        }
+        Ok(())
     }
 }
 
@@ -451,7 +485,11 @@ fn event_bytes(event: &LearnerEvent) -> usize {
     const EVENT_BYTES: usize = 128;
     EVENT_BYTES
         + match &event.kind {
-            LearnerEventKind::Request(request) => request.record.len(),
+            LearnerEventKind::Request(request) => {
+                let id_bytes = |id: &Id| size_of::<Id>() + id.scheme.len() + id.id.len();
+                let ids = request.identities.iter().flat_map(|ids| ids.iter());
+                request.record.len() + ids.map(id_bytes).sum::<usize>()
+            }
             LearnerEventKind::Revalidate { .. } => 0,
             LearnerEventKind::Touched(all) => all.len() * 16,
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::device::EnsembleId;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::BadPacket;
 
@@ -17,6 +18,15 @@ pub enum LearnerEnd {
     Protocol(i32),
     /// It is not a member that takes part in this way.
     Stranger(i64),
+    /// It is of another ensemble.
+    OtherEnsemble {
+        /// The number that it has there.
+        server: i64,
+        /// This leader's ensemble.
+        own: EnsembleId,
+        /// Its ensemble.
+        learner: EnsembleId,
+    },
     /// It says that it is this very server.
     Own,
     /// It has a later configuration than this leader: version.
@@ -29,8 +39,10 @@ pub enum LearnerEnd {
     NotSent(Zxid),
     /// It was silent for so long, milliseconds.
     Silent(i64),
-    /// It has not taken so many bytes.
+    /// It asks for more and more, and takes no answer: so many wait.
     Behind(usize),
+    /// So many bytes of learners' requests wait, and it has sent the last of them.
+    TooManyRequests(usize),
     /// What it lacks cannot be read.
     Feed(String),
     /// There are as many connections as there may be.
@@ -53,7 +65,13 @@ impl fmt::Display for LearnerEnd {
             LearnerEnd::Stranger(sid) => write!(
                 f,
                 "it says that it is server {sid}, which the configuration of this server does not \
-                 have in that role"
+                 have in that role: add its server line to all configurations, or correct its myid"
+            ),
+            LearnerEnd::OtherEnsemble { server, own, learner } => write!(
+                f,
+                "the directory of this server {server} belongs to ensemble {learner}, and this one \
+                 is ensemble {own}: correct the addresses in its server lines, or start it on an \
+                 empty directory if it is to join"
             ),
             LearnerEnd::Own => f.write_str("it has this server's own number"),
             LearnerEnd::LaterConfiguration(version) => {
@@ -61,7 +79,8 @@ impl fmt::Display for LearnerEnd {
             }
             LearnerEnd::Twice(server) => write!(
                 f,
-                "server {} is connected already and alive: two servers may have that number",
+                "server {} is connected already and alive: two servers may have that number; give \
+                 each its own myid",
                 server.0
             ),
             LearnerEnd::Replaced => f.write_str("the server has connected again"),
@@ -69,9 +88,14 @@ impl fmt::Display for LearnerEnd {
                 write!(f, "it acknowledges {zxid}, which was never sent to it")
             }
             LearnerEnd::Silent(ms) => write!(f, "it has been silent for {ms} ms"),
-            LearnerEnd::Behind(bytes) => {
-                write!(f, "it has not taken {bytes} bytes, and reads them from the disk instead")
+            LearnerEnd::Behind(answers) => {
+                write!(f, "it has not taken {answers} answers, and asks for more")
             }
+            LearnerEnd::TooManyRequests(bytes) => write!(
+                f,
+                "{bytes} bytes of requests wait for their order; it sends them again when it has \
+                 connected again"
+            ),
             LearnerEnd::Feed(why) => write!(f, "what it lacks cannot be read: {why}"),
             LearnerEnd::TooMany => f.write_str("too many learners are connected"),
             LearnerEnd::SteppedDown => f.write_str("this server does not lead any more"),

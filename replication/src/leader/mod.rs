@@ -5,9 +5,12 @@
 //! each.
 
 mod broadcast;
+mod digests;
 mod discovery;
+mod ensemble;
 mod events;
 mod feed_port;
+mod lagging;
 mod leadership;
 mod learner_end;
 mod learner_feed;
@@ -20,10 +23,11 @@ mod step_down;
 mod synchronization;
 mod transcode;
 
+pub use digests::Comparison;
 pub use events::{
     Acknowledgement, ForwardedRequest, LearnerEvent, LearnerEventKind, LinkId, ToLearners,
 };
-pub use feed_port::{FeedEvent, FeedPort, FeedTask, SyncPlan};
+pub use feed_port::{FeedEvent, FeedPackets, FeedPort, FeedTask, SyncPlan};
 pub(crate) use leadership::LeaderTask;
 pub use leadership::Leadership;
 pub use learner_end::LearnerEnd;
@@ -35,4 +39,6 @@ pub use step_down::StepDown;
 use transcode::{commits, informs, proposals};
 
 #[cfg(test)]
-mod tests;
+mod lagging_tests;
+#[cfg(test)]
+pub(crate) mod tests;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use ringkeeper_engine::device::EnsembleIdentity;
 use ringkeeper_engine::log::WindowLimit;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::PacketLimits;
+use ringkeeper_engine::wire::peer::{PacketLimits, PeerSettings};
 
 /// How much of its learners a leader keeps in memory.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +16,8 @@ pub struct LeaderLimits {
     pub window: WindowLimit,
     /// Bytes that may be proposed and not committed; from then on nothing more is ordered.
     pub uncommitted_bytes_max: usize,
-    /// Bytes that wait for one learner to take them.
+    /// Bytes that wait for one learner, from which on it is sent what follows as it takes them, from
+    /// the window or the disk.
     pub link_bytes_max: usize,
     /// Bytes of requests that the node has not taken, from which on learners are not read.
     pub event_bytes_max: usize,
@@ -29,7 +31,7 @@ impl Default for LeaderLimits {
             packets: PacketLimits::default(),
             window: WindowLimit { bytes: 32 << 20, records: 1 << 20 },
             uncommitted_bytes_max: 12 << 20,
-            link_bytes_max: 32 << 20,
+            link_bytes_max: 4 << 20,
             event_bytes_max: 8 << 20,
             links_max: 256,
         }
@@ -57,4 +59,8 @@ pub struct LeaderSettings {
     pub sync_ms: i64,
     /// Bounds.
     pub limits: LeaderLimits,
+    /// Settings that all members should have in common.
+    pub common: PeerSettings,
+    /// The identity of the ensemble if this server is its first leader. It is random.
+    pub proposed: EnsembleIdentity,
 }

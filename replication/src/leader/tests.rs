@@ -1,9 +1,14 @@
-use ringkeeper_engine::device::Epochs;
+//! One leadership, with packets of learners.
+
+mod ensembles;
+
+use ringkeeper_engine::device::{EnsembleId, EnsembleIdentity, Epochs, Standing};
 use ringkeeper_engine::log::{Group, TxnChunk};
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::peer::{
     LeaderPacket, LearnerInfo, LearnerPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits,
+    PeerSetting, PeerSettings,
 };
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
@@ -12,10 +17,16 @@ use super::{
 };
 use crate::learner::{LearnerOffer, LearnerPosition};
 
-const NOW: Millis = Millis(1_000);
-const LINK: LinkId = LinkId(7);
+pub(super) const NOW: Millis = Millis(1_000);
+pub(crate) const PROPOSED: EnsembleIdentity = EnsembleIdentity {
+    id: EnsembleId([7; 16]),
+    secret: [8; 32],
+    java_before: Millis(0),
+    standing: Standing::Proposed,
+};
+pub(super) const LINK: LinkId = LinkId(7);
 
-fn settings() -> LeaderSettings {
+pub(super) fn settings() -> LeaderSettings {
     LeaderSettings {
         server: ServerId(1),
         voters: [1, 2, 3].map(ServerId).into(),
@@ -26,17 +37,19 @@ fn settings() -> LeaderSettings {
         init_ms: 20_000,
         sync_ms: 10_000,
         limits: LeaderLimits::default(),
+        common: PeerSettings::default().with(PeerSetting::TickTime, 2_000),
+        proposed: PROPOSED,
     }
 }
 
-fn send(leadership: &mut Leadership, packet: &LearnerPacket<'_>) {
+pub(super) fn send(leadership: &mut Leadership, packet: &LearnerPacket<'_>) {
     let mut bytes = Vec::new();
     packet.encode(&mut bytes);
     leadership.received(LINK, &bytes, NOW);
 }
 
 /// Makes durable what is to be.
-fn save(leadership: &mut Leadership) {
+pub(super) fn save(leadership: &mut Leadership) {
     while let Some(task) = leadership.next_task() {
         let LeaderTask::Save(epochs) = task else { panic!("{task:?}") };
         leadership.on_saved(epochs);
@@ -59,13 +72,22 @@ fn pings(leadership: &mut Leadership) -> Vec<u64> {
 }
 
 /// Server 1 leads epoch 1, and server 2 follows it.
-fn established() -> Leadership {
+pub(super) fn established() -> Leadership {
+    established_with(settings())
+}
+
+pub(super) fn established_with(settings: LeaderSettings) -> Leadership {
     let (last, offer, committed) = (Zxid::ZERO, LearnerOffer::Log, Zxid::ZERO);
-    let position = LearnerPosition { last, offer, committed, saved: Epochs::default() };
-    let mut leadership = Leadership::new(settings(), position, NOW);
+    let (saved, ensemble) = (Epochs::default(), None);
+    let position = LearnerPosition { last, offer, committed, saved, ensemble };
+    let mut leadership = Leadership::new(settings, position, NOW);
     leadership.opened(LINK, NOW);
-    let learner =
-        LearnerInfo { sid: 2, protocol: PROTOCOL_VERSION, config_version: 0, extension: &[] };
+    let learner = LearnerInfo {
+        sid: 2,
+        protocol: PROTOCOL_VERSION,
+        config_version: 0,
+        extension: [][..].into(),
+    };
     send(&mut leadership, &LearnerPacket::FollowerInfo { zxid: Zxid::ZERO, learner });
     save(&mut leadership);
     let promise = LearnerPacket::AckEpoch { zxid: Zxid::ZERO, current_epoch: Some(0) };

@@ -1,19 +1,23 @@
 //! How a member finds out who leads.
 
 use ringkeeper_engine::Millis;
+use ringkeeper_engine::device::EnsembleId;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::{BadPacket, Notification};
+use ringkeeper_engine::wire::peer::{BadPacket, Notification, PeerExtension, PeerState};
 
 use super::role::{Joining, Role};
 use super::{Member, MemberAction, MemberEvent};
+use crate::ZabState;
 use crate::election::{Elected, ElectedRole, ElectionPosition};
 use crate::leader::Leadership;
 use crate::learner::{LeaderSearch, LearnerOffer};
+use crate::plant::{Bug, is_planted};
 
 impl Member {
     /// The election connection to a voter is open.
     pub fn peer_opened(&mut self, peer: ServerId, now: Millis) {
         self.now = now;
+        self.strangers.remove(&peer);
         self.election.link_opened(peer);
         if self.search.is_some() {
             self.request_leader(peer);
@@ -33,7 +37,11 @@ impl Member {
     pub fn notified(&mut self, from: ServerId, bytes: &[u8], now: Millis) -> Result<(), BadPacket> {
         self.now = now;
         let Some((notification, _)) = Notification::decode(bytes)? else { return Ok(()) };
+        if self.is_stranger(from, PeerExtension::read(notification.extension)?) {
+            return Ok(());
+        }
         self.election.on_notification(from, &notification, now);
+        self.leave_one_that_looks(from, &notification);
         if let Some(search) = &mut self.search
             && let Some(found) = search.on_notification(from, &notification)
             && self.role == Role::Looking
@@ -45,6 +53,19 @@ impl Member {
         }
         self.after_election_input();
         Ok(())
+    }
+
+    /// A server that was chosen and looks in a later round does not lead: it would be waited for in
+    /// vain, for as long as a leader may take to answer.
+    fn leave_one_that_looks(&mut self, from: ServerId, notification: &Notification<'_>) {
+        if self.role == Role::Following(from)
+            && self.followed.state() == ZabState::Discovery
+            && notification.state == PeerState::Looking
+            && notification.round > self.election.round()
+        {
+            self.events.push_back(MemberEvent::NotLeading(from));
+            self.followed.disconnect();
+        }
     }
 
     /// Begins to look for a leader, with what is on the disk. A server that cannot vouch for what
@@ -59,20 +80,32 @@ impl Member {
             self.searches += 1;
             let voters = self.settings.leader.voters.iter().copied();
             self.search = Some(LeaderSearch::new(voters));
-            let peers: Vec<ServerId> = self.settings.leader.voters.iter().copied().collect();
-            peers.into_iter().for_each(|peer| self.request_leader(peer));
-            return;
+            return self.request_leader_of_all();
         }
         let epoch = position.saved.recovered(position.last).current;
         self.election.look(ElectionPosition { epoch, zxid: position.last }, self.now);
         self.after_election_input();
     }
 
+    /// Asks all voters who leads, as long as it is not known.
+    pub(super) fn search_on(&mut self) {
+        if self.search.is_some() && self.now >= self.ask_again {
+            self.request_leader_of_all();
+        }
+    }
+
+    fn request_leader_of_all(&mut self) {
+        self.ask_again = Millis(self.now.0 + self.settings.election.resend_max_ms);
+        let peers: Vec<ServerId> = self.settings.leader.voters.iter().copied().collect();
+        peers.into_iter().for_each(|peer| self.request_leader(peer));
+    }
+
     /// Asks a voter who leads.
     fn request_leader(&mut self, peer: ServerId) {
         if peer != self.settings.leader.server {
-            let mut bytes = Vec::new();
-            LeaderSearch::request(self.searches, &self.settings.leader.config).encode(&mut bytes);
+            let (mut bytes, extension) = (Vec::new(), self.election_extension());
+            let request = LeaderSearch::request(self.searches, &self.settings.leader.config);
+            Notification { extension: &extension, ..request }.encode(&mut bytes);
             self.actions.push_back(MemberAction::Notify(peer, bytes));
         }
     }
@@ -80,8 +113,9 @@ impl Member {
     /// Takes out what the election has to say, and how it has ended.
     pub(super) fn after_election_input(&mut self) {
         while let Some((to, said)) = self.election.pop_notification() {
-            let mut bytes = Vec::new();
-            said.to_wire(&self.settings.leader.config).encode(&mut bytes);
+            let (mut bytes, extension) = (Vec::new(), self.election_extension());
+            let said = said.to_wire(&self.settings.leader.config);
+            Notification { extension: &extension, ..said }.encode(&mut bytes);
             self.actions.push_back(MemberAction::Notify(to, bytes));
         }
         if let Some(elected) = self.election.take_elected()
@@ -89,6 +123,44 @@ impl Member {
         {
             self.on_elected(elected);
         }
+    }
+
+    /// The ensemble that this server is known to belong to.
+    fn own_ensemble(&self) -> Option<EnsembleId> {
+        let ensemble = match &self.leadership {
+            Some(leadership) => leadership.ensemble(),
+            None => self.followed.position().ensemble,
+        };
+        ensemble.and_then(|ensemble| ensemble.confirmed_id())
+    }
+
+    /// What notifications have besides ZooKeeper's fields.
+    fn election_extension(&self) -> Vec<u8> {
+        let ensemble = self.own_ensemble();
+        let extension = PeerExtension { ensemble, ..PeerExtension::default() };
+        if ensemble.is_some() { extension.to_bytes() } else { Vec::new() }
+    }
+
+    /// Whether who has sent this is of another ensemble. As far as elections go, there is no such
+    /// server.
+    fn is_stranger(&mut self, from: ServerId, said: PeerExtension) -> bool {
+        let (own, other) = match (self.own_ensemble(), said.ensemble) {
+            (Some(own), Some(other)) if own != other && !is_planted(Bug::StrangerVotes) => {
+                (own, other)
+            }
+            _ => {
+                if self.strangers.remove(&from) {
+                    self.election.link_opened(from);
+                }
+                return false;
+            }
+        };
+        if self.strangers.insert(from) {
+            self.election.link_closed(from, self.now);
+            self.events.push_back(MemberEvent::OtherEnsemble { server: from, own, other });
+            self.after_election_input();
+        }
+        true
     }
 
     fn on_elected(&mut self, elected: Elected) {
@@ -118,7 +190,12 @@ impl Member {
 
     fn lead(&mut self) {
         let position = self.followed.position();
-        let mut leadership = Leadership::new(self.settings.leader.clone(), position, self.now);
+        let mut settings = self.settings.leader.clone();
+        if settings.proposed.java_before != Millis(0) {
+            // Sessions that have begun since the start have these passwords, too.
+            settings.proposed.java_before.0 += self.now.0 - self.began.0;
+        }
+        let mut leadership = Leadership::new(settings, position, self.now);
         for (link, _) in std::mem::take(&mut self.early) {
             leadership.opened(link, self.now);
         }

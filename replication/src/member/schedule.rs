@@ -51,12 +51,13 @@ impl Member {
     }
 
     /// 0 where something is due.
-    fn wait_ms(&self, now: Millis) -> i64 {
+    pub(super) fn wait_ms(&self, now: Millis) -> i64 {
         let until = |at: Millis| (at.0 - now.0).max(0);
         let role_ms = match self.role {
             // Without anything left of the role before, and then it is not before this moment.
             Role::Resting { not_before, .. } if not_before > now => until(not_before),
             Role::Resting { .. } => i64::MAX,
+            Role::Looking if self.search.is_some() => until(self.ask_again),
             Role::Looking => self.election.next_due().map_or(i64::MAX, until),
             Role::Joining(joining) => until(joining.until),
             Role::Following(_) => self.silence_ms(now),

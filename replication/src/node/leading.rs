@@ -1,12 +1,14 @@
 //! A node that leads an ensemble, and how it begins and ends to.
 
 use ringkeeper_engine::database::CommitStatus;
+use ringkeeper_engine::device::EnsembleIdentity;
 use ringkeeper_engine::limits;
 use ringkeeper_engine::log::Joined;
 use ringkeeper_engine::session::ServerId;
 
+use super::apply::leave_service;
 use super::{ClockPort, DatabasePort, LeaderPort, LogPort, Node, Ports, World};
-use crate::Input;
+use crate::{Divergence, ElectionReason, Input};
 
 /// Roles.
 impl<P: Ports> Node<P> {
@@ -40,6 +42,25 @@ impl<P: Ports> Node<P> {
         self.end_step(records);
     }
 
+    /// The directory belongs to this ensemble, as the disk says: passwords of sessions are its own
+    /// from now on.
+    pub fn adopt(&mut self, ensemble: &EnsembleIdentity) {
+        let now = self.world.clock.now();
+        self.replica.adopt(ensemble, now);
+    }
+
+    /// The state is another one than that of a majority. Nothing is applied or answered until it is
+    /// replaced. Not while this server leads.
+    pub fn diverge(&mut self, divergence: Divergence) {
+        assert!(!self.replica.leads_ensemble(), "a leader ends before that: {divergence}");
+        let World { database, shards, leader, .. } = &mut self.world;
+        if std::mem::replace(&mut self.has_diverged, true) {
+            return;
+        }
+        leave_service(&mut database.write(), shards);
+        leader.diverged(divergence);
+    }
+
     /// Whether nothing is gathered or on its way to the disk, and everything that was learned is
     /// committed and applied.
     pub fn is_caught_up(&self) -> bool {
@@ -56,9 +77,9 @@ impl<P: Ports> Node<P> {
         !self.world.log.is_busy() && self.outputs.group.is_empty()
     }
 
-    /// Whether another server should lead, or this one in a later epoch: see
+    /// Whether this server should lead in a later epoch, or another one: see
     /// [`crate::Replica::wants_election`].
-    pub fn wants_election(&self) -> bool {
+    pub fn wants_election(&self) -> Option<ElectionReason> {
         self.replica.wants_election()
     }
 }

@@ -3,9 +3,11 @@
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::FeedError;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::{LeaderPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits};
+use ringkeeper_engine::wire::peer::{
+    LeaderPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits, PeerSettings,
+};
 use ringkeeper_replication::leader::{
-    FeedLimits, FeedTask, LearnerFeed, LearnerFeedError, LinkId, SyncPlan,
+    FeedLimits, FeedPackets, FeedTask, LearnerFeed, LearnerFeedError, LinkId, SyncPlan,
 };
 use ringkeeper_replication::learner::{
     Dialect, FollowEnd, Learner, LearnerKind, LinkEnd, ZabState,
@@ -20,7 +22,7 @@ use crate::sim::server::ServerSettings;
 const KINDS: [LearnerKind; 2] = [LearnerKind::Observer, LearnerKind::Follower];
 
 fn task(last: Zxid, upto: Zxid) -> FeedTask {
-    FeedTask { link: LinkId(1), last, upto }
+    FeedTask { link: LinkId(1), last, upto, packets: FeedPackets::Proposals }
 }
 
 /// The plan, and all pieces.
@@ -135,7 +137,9 @@ impl Fed {
         self.settle();
         let process = self.member.process.as_mut().expect("it runs");
         let (kind, server, dialect) = (self.kind, ServerId(1), Dialect::ZooKeeper);
-        process.leader().connect(Learner { kind, server, config_version: 0, dialect });
+        let settings = PeerSettings::default();
+        let learner = Learner { kind, server, config_version: 0, dialect, settings };
+        process.leader().connect(learner);
         process.ends.clear();
         let last = process.leader().position().last;
         self.member.link = Some(MemberLink {

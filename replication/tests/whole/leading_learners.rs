@@ -2,12 +2,13 @@
 //! that move.
 
 use ringkeeper_engine::client::{Create, CreateMode, Request};
+use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::Acl;
 use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::{Code, SessionId, Zxid};
 use ringkeeper_replication::leader::{ForwardedRequest, LearnerEventKind, LinkId, ToLearners};
-use ringkeeper_replication::{SessionLife, WriteAdmission};
+use ringkeeper_replication::{ElectionReason, SessionLife, WriteAdmission};
 
 use crate::ensemble::{Ensemble, OTHERS, identities};
 
@@ -136,14 +137,19 @@ fn request_that_a_leader_refuses_is_a_transaction_too() {
     ensemble.forward_open(OTHERS[0], id);
     ensemble.settle();
     assert!(matches!(ensemble.last_applied().body, TxnBody::Error(Code::SystemError)));
-    // Without any space nothing can be said, and another server has to lead.
-    assert!(!ensemble.server.node_ref().wants_election());
+    // Without any space nothing can be said. An election helps when there is space again: the same
+    // server would be chosen before.
+    assert_eq!(ensemble.server.node_ref().wants_election(), None);
     ensemble.server.set_admission(WriteAdmission::None);
     let last = ensemble.server.last();
     ensemble.forward(OTHERS[0], other(THEIRS.0, 9));
     ensemble.settle();
     assert_eq!(ensemble.server.last(), last);
-    assert!(ensemble.server.node_ref().wants_election());
+    assert_eq!(ensemble.server.node_ref().wants_election(), None);
+    ensemble.server.set_admission(WriteAdmission::All);
+    ensemble.settle();
+    let wanted = ensemble.server.node_ref().wants_election();
+    assert_eq!(wanted, Some(ElectionReason::SpaceAgain));
 }
 
 /// Any bytes as a record of any operation are one transaction.
@@ -202,6 +208,8 @@ fn session_moves_between_servers_and_one_of_them_owns_it() {
     ensemble.event(OTHERS[1], revalidate);
     ensemble.forward_set(OTHERS[0], session, 51);
     ensemble.settle();
+    let moved = |from, to| ToLearners::SessionMoved { session, from: Some(from), to };
+    assert!(ensemble.said().contains(&moved(OTHERS[0], OTHERS[1])));
     assert!(matches!(ensemble.last_applied().body, TxnBody::Error(Code::SessionMoved)));
     ensemble.forward_set(OTHERS[1], session, 52);
     ensemble.settle();
@@ -211,6 +219,7 @@ fn session_moves_between_servers_and_one_of_them_owns_it() {
     ensemble.client.connect(&mut ensemble.server, 0);
     ensemble.settle();
     assert_eq!(ensemble.client.session(), session);
+    assert!(ensemble.said().contains(&moved(OTHERS[1], ServerId(1))));
     ensemble.set(b"again");
     ensemble.settle();
     assert!(ensemble.client.is_settled() && !ensemble.is_cut_off());

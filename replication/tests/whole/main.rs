@@ -9,6 +9,7 @@ mod edges;
 mod elected;
 mod elected_cases;
 mod elected_crashes;
+mod elected_identity;
 mod elected_scenarios;
 mod ensemble;
 mod feeds;
@@ -18,6 +19,7 @@ mod following_edges;
 #[path = "../../../engine/fuzz/src/frames.rs"]
 mod frames;
 mod golden;
+mod lagging_cases;
 mod leader;
 mod leader_disk;
 mod leading_cases;
