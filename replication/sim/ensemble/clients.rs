@@ -150,7 +150,7 @@ impl World {
     /// A client goes. Its server hears of it later.
     pub(crate) fn leave(&mut self, client: usize) {
         let Some(number) = self.clients[client].connection.take() else { return };
-        self.clients[client].client.disconnect(self.committed.txns());
+        self.clients[client].client.disconnect();
         let now_us = self.schedule.now_us();
         let connection = self.connections.get_mut(&number).expect("it is connected");
         connection.is_left = true;
@@ -241,7 +241,7 @@ impl World {
                 self.acknowledged_zxid = self.acknowledged_zxid.max(zxid);
             }
             if has_ended {
-                sim_client.client.disconnect(history);
+                sim_client.client.disconnect();
                 sim_client.connection = None;
             }
         }

@@ -235,7 +235,8 @@ impl Leadership {
             }
             let Some(number) = self.to_confirm.take() else { return };
             self.begin_round();
-            self.confirming = Some((number, self.round));
+            let is_early = is_planted(Bug::EarlierRoundConfirms);
+            self.confirming = Some((number, self.round - u64::from(is_early)));
         }
     }
 }
