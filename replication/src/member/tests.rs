@@ -33,13 +33,15 @@ fn member(offer: LearnerOffer) -> Member {
     member
 }
 
-/// Whom it has sent something for an election.
+/// Whom it has asked for a leader. It votes for nobody: it cannot vouch for what it has.
 fn asked(member: &mut Member) -> Vec<u8> {
+    assert_eq!(member.election().vote(), None);
     let mut servers = Vec::new();
     while let Some(action) = member.next_action() {
-        if let MemberAction::Notify(to, _) = action {
-            servers.push(to.0);
-        }
+        let MemberAction::Notify(to, bytes) = action else { panic!("{action:?}") };
+        let (said, _) = Notification::decode(&bytes).expect("it is one").expect("it is whole");
+        assert_eq!((said.state, said.leader), (PeerState::Looking, i64::MIN), "it votes");
+        servers.push(to.0);
     }
     servers
 }
