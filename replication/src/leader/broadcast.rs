@@ -6,9 +6,9 @@ use ringkeeper_engine::log::TxnChunk;
 use ringkeeper_engine::wire::peer::LeaderPacket;
 use ringkeeper_engine::{Millis, Zxid};
 
+use super::lagging::LearnerAnswer;
 use super::leadership::{LeaderPhase, Leadership, QUORUM_GRACE_MS};
 use super::learner_state::{LearnerPhase, LearnerState};
-use super::lagging::LearnerAnswer;
 use super::{
     Acknowledgement, LearnerEnd, LinkId, StepDown, ToLearners, commits, informs, proposals,
 };

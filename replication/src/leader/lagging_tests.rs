@@ -36,7 +36,11 @@ fn order(leadership: &mut Leadership, counters: std::ops::RangeInclusive<u32>, o
             cxid: 1,
             zxid: z(counter),
             time: Millis(1),
-            body: TxnBody::SetData { path: "/a".into(), data: Some(vec![7; 100].into()), version: 1 },
+            body: TxnBody::SetData {
+                path: "/a".into(),
+                data: Some(vec![7; 100].into()),
+                version: 1,
+            },
         });
         leadership.propose(&group);
         if counter > open {
@@ -162,10 +166,9 @@ fn observer_that_takes_nothing_gets_everything_later_and_nothing_that_is_not_com
 
 #[test]
 fn what_the_memory_has_no_more_comes_from_the_disk_over_the_same_connection() {
-    for (link, packets, name) in [
-        (LINK, FeedPackets::Proposals, "PROPOSAL"),
-        (OBSERVER, FeedPackets::Informs, "INFORM"),
-    ] {
+    for (link, packets, name) in
+        [(LINK, FeedPackets::Proposals, "PROPOSAL"), (OBSERVER, FeedPackets::Informs, "INFORM")]
+    {
         let mut leadership = established_with(narrow(10));
         observe(&mut leadership);
         order(&mut leadership, 1..=500, 3);

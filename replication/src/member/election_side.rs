@@ -6,8 +6,8 @@ use ringkeeper_engine::wire::peer::{BadPacket, Notification, PeerState};
 
 use super::role::{Joining, Role};
 use super::{Member, MemberAction, MemberEvent};
-use crate::election::{Elected, ElectedRole, ElectionPosition};
 use crate::ZabState;
+use crate::election::{Elected, ElectedRole, ElectionPosition};
 use crate::leader::Leadership;
 use crate::learner::{LeaderSearch, LearnerOffer};
 

@@ -317,4 +317,3 @@ impl MemberLog {
         Some(LeaderAddress { id, epoch: leads.unwrap_or(voted), address })
     }
 }
-

@@ -53,9 +53,7 @@ impl Ports {
             if self.ensemble.settings.election_port_bind_retry.is_some_and(|most| failures >= most)
             {
                 let advice = listen_advice(&error, self.ensemble.id.0);
-                crate::fatal::stop_unstarted(&format!(
-                    "{text}; tried {failures} times; {advice}"
-                ));
+                crate::fatal::stop_unstarted(&format!("{text}; tried {failures} times; {advice}"));
             }
             self.log.warn((-1, "election port"), &format!("{text}; it is tried again"));
             tokio::time::sleep(BIND_PAUSE).await;
