@@ -3,6 +3,7 @@
 use ringkeeper_engine::Zxid;
 
 use super::LinkId;
+use crate::learner::SyncKind;
 
 /// What one learner lacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +39,17 @@ pub enum SyncPlan {
     Trunc(Zxid),
     /// The whole state at this transaction, then what follows.
     Snap(Zxid),
+}
+
+impl SyncPlan {
+    /// The packet that it begins with.
+    pub fn kind(self) -> SyncKind {
+        match self {
+            SyncPlan::Diff => SyncKind::Diff,
+            SyncPlan::Trunc(_) => SyncKind::Trunc,
+            SyncPlan::Snap(_) => SyncKind::Snap,
+        }
+    }
 }
 
 /// What comes of a [`FeedTask`], in this order: the plan, any number of pieces, and the end.

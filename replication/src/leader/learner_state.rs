@@ -1,18 +1,21 @@
 //! One learner's connection as its leader has it.
 
+use ringkeeper_engine::device::EnsembleId;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{LeaderPacket, PacketDecoder, PacketLimits};
 use ringkeeper_engine::{Millis, Zxid};
 
 use super::lagging::Lagging;
 use super::out_queue::OutQueue;
-use crate::learner::LearnerKind;
+use crate::learner::{LearnerKind, SyncKind};
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LearnerPhase {
     /// FOLLOWERINFO or OBSERVERINFO.
     Connected,
+    /// What it was told to be sent: it is of another ensemble, this one, under this number.
+    Refused(EnsembleId, i64),
     /// The leader to have its epoch.
     Introduced,
     /// ACKEPOCH; LEADERINFO was sent.
@@ -43,6 +46,12 @@ pub(super) struct LearnerState {
     pub(super) is_cumulative: bool,
     /// Its directory was just made: what it has promised before, if it has, is lost.
     pub(super) is_blank: bool,
+    /// It takes over the identity of the ensemble, and knows the packets beyond ZooKeeper's.
+    pub(super) checks: bool,
+    /// It was told that its state is another one than that of a majority.
+    pub(super) is_diverged: bool,
+    /// The ensemble that it is known to belong to.
+    pub(super) ensemble: Option<EnsembleId>,
     /// The epoch that it had promised when it came.
     pub(super) promised: u32,
     /// When it was heard of, or took bytes of what it lacks, last.
@@ -59,6 +68,8 @@ pub(super) struct LearnerState {
     pub(super) is_piece_requested: bool,
     /// The feed under way is the first one, whose plan is sent to it.
     pub(super) is_planned: bool,
+    /// How it is, or was, brought in line.
+    pub(super) sync: Option<SyncKind>,
     /// It takes less than what is proposed.
     pub(super) lagging: Option<Box<Lagging>>,
     /// The end of the last ping among all bytes that were ever to be sent; and whether a later one
@@ -77,6 +88,9 @@ impl LearnerState {
             kind: LearnerKind::Observer,
             is_cumulative: false,
             is_blank: false,
+            checks: false,
+            is_diverged: false,
+            ensemble: None,
             promised: 0,
             heard: now,
             answered: 0,
@@ -85,6 +99,7 @@ impl LearnerState {
             acked: Zxid::ZERO,
             is_piece_requested: false,
             is_planned: false,
+            sync: None,
             lagging: None,
             ping_end: 0,
             is_ping_due: false,
@@ -129,6 +144,7 @@ impl LearnerState {
         match self.phase {
             LearnerPhase::Synchronized | LearnerPhase::Acknowledged | LearnerPhase::Serving => true,
             LearnerPhase::Connected
+            | LearnerPhase::Refused(..)
             | LearnerPhase::Introduced
             | LearnerPhase::Promising
             | LearnerPhase::Promised(_)

@@ -80,6 +80,7 @@ impl Leadership {
 
     fn send_plan(&mut self, link: LinkId, plan: SyncPlan) {
         let committed = self.committed;
+        self.link(link).sync = Some(plan.kind());
         self.link(link).send(&match plan {
             SyncPlan::Diff => LeaderPacket::Diff { zxid: committed },
             SyncPlan::Trunc(zxid) => LeaderPacket::Trunc { zxid },
@@ -109,7 +110,10 @@ impl Leadership {
                 state.is_planned = true;
                 // Order: a DIFF announces no more than the feed brings.
                 match plan {
-                    SyncPlan::Diff => state.send(&LeaderPacket::Diff { zxid: upto }),
+                    SyncPlan::Diff => {
+                        state.sync = Some(plan.kind());
+                        state.send(&LeaderPacket::Diff { zxid: upto });
+                    }
                     SyncPlan::Trunc(_) => self.send_plan(link, plan),
                     SyncPlan::Snap(at) => {
                         state.phase = LearnerPhase::Fed(upto.max(at));
@@ -234,6 +238,7 @@ impl Leadership {
         self.phase = LeaderPhase::Established;
         (self.is_newly_established, self.was_established) = (true, true);
         self.quorum_heard = self.now;
+        self.confirm_ensemble();
         let acknowledged: Vec<LinkId> = self
             .links
             .iter()

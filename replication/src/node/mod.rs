@@ -22,6 +22,7 @@
 //! [`MailboxLimits`]) nor by what is committed and not applied yet.
 
 mod apply;
+mod changes_lost;
 mod gathering;
 mod leading;
 mod outbox;
@@ -30,13 +31,15 @@ mod space;
 
 use std::collections::VecDeque;
 
-use ringkeeper_engine::database::{CommitStatus, Database};
+use ringkeeper_engine::database::Database;
 use ringkeeper_engine::log::gathering::{Decision, DiskState, PaceReport};
 use ringkeeper_engine::log::{Generation, Joined, LogCommand, LogEvent};
 use ringkeeper_engine::op::OpSettings;
+use ringkeeper_engine::tree::Digest;
 use ringkeeper_engine::{Millis, Zxid, limits};
 
-use self::apply::apply_committed;
+use self::apply::{apply_committed, compared_at, leave_service, prefetch};
+pub use self::changes_lost::ChangesLost;
 use self::gathering::Gathering;
 pub use self::gathering::GroupSettings;
 use self::outbox::Backpressure;
@@ -52,6 +55,9 @@ use crate::{Committed, Input, Outputs, Replica};
 /// Microseconds after which a stage applies nothing more until the next turn: groups may have
 /// thousands of records, and this may be the thread of a shard.
 const APPLY_US: u64 = 1_000;
+/// One transaction of so many in an epoch is one behind which the members of an ensemble compare
+/// their states.
+pub const COMPARED_EVERY: u32 = 128;
 /// What is committed and not applied, above which no request is ordered.
 const COMMITTED_MAX: usize = 16_384;
 
@@ -179,7 +185,8 @@ impl<P: Ports> Node<P> {
             std::mem::swap(&mut *db, &mut *state);
             // Order: before a reader can see the new state.
             let count = if is_planted(Bug::SnapLeavesOpen) { 0 } else { shards.count() };
-            (0..count).for_each(|shard| shards.lose_changes(shard));
+            let why = ChangesLost::StateReplaced;
+            (0..count).for_each(|shard| shards.lose_changes(shard, why));
         }
         self.committed = std::mem::take(&mut self.committed)
             .into_iter()
@@ -407,22 +414,25 @@ impl<P: Ports> Node<P> {
         {
             let mut db = database.write();
             let mut outbox = Outbox::new(shards, self.settings.mailboxes);
+            prefetch(&self.committed, self.settings.apply_batch, &db);
             for _ in 0..self.settings.apply_batch {
                 if outbox.read_bytes > limits::APPLY_READ_BYTES {
                     break;
                 }
                 let Some(next) = self.committed.pop_front() else { break };
                 observer.applying(&next);
+                let compared = compared_at(&next);
                 let applied = apply_committed(next, &mut db, &self.settings.ops, &mut outbox);
                 if let Err(divergence) = applied {
                     leader.diverged(divergence);
                     self.has_diverged = true;
-                    // A snapshot of it would be worth nothing.
-                    db.set_commit_status(CommitStatus::Unknown);
-                    // Order: before a reader can see what there is of the transaction.
-                    let count = if is_planted(Bug::DivergenceServed) { 0 } else { shards.count() };
-                    (0..count).for_each(|shard| shards.lose_changes(shard));
+                    leave_service(&mut db, shards);
                     break;
+                }
+                if let Some(zxid) = compared
+                    && db.tree.digest_mode() == Digest::Kept
+                {
+                    leader.applied(zxid, db.tree.digest());
                 }
             }
             shards.publish();
@@ -478,7 +488,8 @@ impl<P: Ports> Node<P> {
             leader.to_learners(&mut self.outputs.to_learners);
         }
         if std::mem::take(&mut self.outputs.close_connections) {
-            (0..shards.count()).for_each(|shard| shards.lose_changes(shard));
+            let why = ChangesLost::Leaderless;
+            (0..shards.count()).for_each(|shard| shards.lose_changes(shard, why));
         }
         if let Some(notes) = self.replica.take_quota_notes() {
             observer.quotas(notes, clock.now());

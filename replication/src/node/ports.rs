@@ -13,6 +13,7 @@ use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::{Now, Zxid};
 
+use super::ChangesLost;
 use crate::leader::{Acknowledgement, LearnerEvent, ToLearners};
 use crate::{
     Committed, Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment, WriteAdmission,
@@ -120,6 +121,9 @@ pub trait LeaderPort {
     /// The leader is not followed any more: the state here has to be replaced by its own. The node
     /// has closed all connections, and applies nothing until then.
     fn diverged(&mut self, divergence: Divergence);
+    /// The state behind this transaction has this digest. Said of every
+    /// [`super::COMPARED_EVERY`]th transaction of an epoch, where digests are kept.
+    fn applied(&mut self, zxid: Zxid, digest: u64);
     /// Adds some of what the learners of this server have sent, each in its order. Only while it
     /// leads; it is all one step, so there is a bound to it.
     fn learner_events(&mut self, out: &mut Vec<LearnerEvent>);
@@ -168,6 +172,8 @@ impl LeaderPort for NoLeader {
 
     fn fault(&mut self, _: LeaderFault) {}
 
+    fn applied(&mut self, _: Zxid, _: u64) {}
+
     fn learner_events(&mut self, _: &mut Vec<LearnerEvent>) {}
 
     fn has_learner_events(&self) -> bool {
@@ -214,7 +220,8 @@ pub trait ShardPort {
     fn send(&mut self, shard: usize, message: ShardMessage);
     /// A change is not sent because too many batches wait: see [`super::MailboxLimits`]. The
     /// shard closes its connections before it serves anything else.
-    fn lose_changes(&mut self, shard: usize);
+    /// Of several reasons the first one counts.
+    fn lose_changes(&mut self, shard: usize, why: ChangesLost);
     /// Puts the batches into the mailboxes.
     ///
     /// Order: before the write guard is released, so that no reader can see a state whose messages

@@ -1,5 +1,6 @@
 //! What a member of an ensemble is doing, for reports.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
@@ -9,6 +10,7 @@ use ringkeeper_replication::ZabState;
 use ringkeeper_replication::leader::LearnerSummary;
 use ringkeeper_replication::learner::{LearnerKind, StateProgress};
 
+use super::replication_stats::ReplicationStats;
 use crate::admin::Distribution;
 use crate::config::PeerRole;
 
@@ -99,6 +101,12 @@ pub struct MemberStatus {
     pub unavailable: Distribution,
     /// Those of them that ended when this server led.
     pub leader_unavailable: Distribution,
+    /// Connections with servers that had other settings where they should be the same.
+    pub setting_differences: AtomicU64,
+    /// Times that the state of another member, or this one's, was found to be another one.
+    pub state_mismatches: AtomicU64,
+    /// How fast it replicates, since the last reset.
+    pub replication: Arc<ReplicationStats>,
 }
 
 /// What is known of the member.
@@ -134,6 +142,9 @@ impl MemberStatus {
             syncs: Distribution::default(),
             unavailable: Distribution::default(),
             leader_unavailable: Distribution::default(),
+            setting_differences: AtomicU64::new(0),
+            state_mismatches: AtomicU64::new(0),
+            replication: Arc::default(),
         }
     }
 
@@ -175,6 +186,7 @@ impl MemberStatus {
         self.syncs.clear();
         self.unavailable.clear();
         self.leader_unavailable.clear();
+        self.replication.reset();
     }
 }
 

@@ -1,8 +1,7 @@
 //! Settings ZooKeeper does not have.
 
-use super::super::table::Disposition::NoMeaning;
 use super::super::table::{Kind, Row, Topic, Unit};
-use super::count;
+use super::{count, millis};
 
 pub(super) const TOPIC: Topic = Topic {
     title: "Ringkeeper's own",
@@ -26,7 +25,7 @@ const ROWS: &[Row] = &[
     )
     .doc(
         "How the transaction log reaches the device; auto measures in a quiet moment and takes \
-         what is clearly faster than the default.",
+         what is clearly faster than the default, but never uring.",
     ),
     Row::own("ringkeeper.log.priority", Kind::Choice(&["high", "normal"]), "high").doc(
         "How the thread that writes the log is scheduled; high means before other work, and \
@@ -66,6 +65,11 @@ const ROWS: &[Row] = &[
         "Disk space held back for the log, so that a full disk can still be brought back in \
          order: as many whole segments of preAllocSize, from 1 to 64.",
     ),
+    Row::own("ringkeeper.replayLimitMs", millis(0, 3_600_000), "5000").doc(
+        "How long a start may take to replay the log, about: behind snapCount or \
+         snapSizeLimitInKb, a snapshot is taken when the log has grown by as much as the tree \
+         holds, or would take this long; 0 leaves all to those two.",
+    ),
     Row::own(
         "ringkeeper.earlySnapshotMb",
         Kind::Integer { min: 0, max: 65_536, unit: Unit::Mebibytes },
@@ -76,12 +80,9 @@ const ROWS: &[Row] = &[
          next to nothing, so that a start has little to replay; 0 leaves all to snapCount, and so \
          do a tree of more than 16 MiB and forceSync=no.",
     ),
-    Row::own("ringkeeper.sessionPasswords", Kind::Choice(&["secret", "java"]), "secret")
-        .in_ensemble(NoMeaning(
-            "sessions move between the servers of an ensemble, so their passwords are ZooKeeper's",
-        ))
-        .doc(
-            "How session passwords are made: secret cannot be guessed, java is what ZooKeeper \
-             computes.",
-        ),
+    Row::own("ringkeeper.sessionPasswords", Kind::Choice(&["secret", "java"]), "secret").doc(
+        "How session passwords are made: secret cannot be guessed, and all servers of an \
+             ensemble have the same secret; java is what ZooKeeper computes, for ensembles with \
+             servers of both kinds.",
+    ),
 ];
