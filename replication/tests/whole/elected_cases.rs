@@ -14,7 +14,7 @@ pub(crate) const LIMIT_US: u64 = 30_000_000;
 pub(crate) const SECOND_US: u64 = 1_000_000;
 
 /// Members that have a leader, all of them; and who that is.
-fn led(voters: usize, observers: usize, clients: usize) -> (World, usize) {
+pub(crate) fn led(voters: usize, observers: usize, clients: usize) -> (World, usize) {
     let mut world = World::calm(voters, observers, clients);
     let leader = wait_for_all(&mut world);
     (world, leader)
