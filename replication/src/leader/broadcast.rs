@@ -123,6 +123,10 @@ impl Leadership {
             return;
         }
         self.next_ping = Millis(now.0 + (self.settings.tick_ms / 2).max(1));
+        if !self.reads_learners() {
+            // What this side does not read is no silence.
+            self.links.values_mut().for_each(|state| state.heard = now);
+        }
         self.drop_silent();
         self.check_quorum();
         if self.phase != LeaderPhase::Ended {
