@@ -17,6 +17,9 @@ use crate::SessionLife;
 use crate::learner::LearnerKind;
 use crate::plant::{Bug, is_planted};
 
+/// Bytes of records that one PROPOSALS packet carries; what is longer leaves as PROPOSALs.
+const PROPOSALS_BYTES_MAX: usize = 1 << 20;
+
 impl Leadership {
     /// The next transactions are on their way to the log: they leave for the followers.
     pub(super) fn proposed(&mut self, chunk: TxnChunk) {
@@ -25,9 +28,15 @@ impl Leadership {
         let last = chunk.last;
         let is_sent = |state: &LearnerState| state.is_live() && state.kind == LearnerKind::Follower;
         if self.links.values().any(is_sent) {
-            let bytes: Arc<[u8]> = proposals(&chunk, 0).into();
+            let mut packets: Option<Arc<[u8]>> = None;
+            let is_short = chunk.bytes.len() <= PROPOSALS_BYTES_MAX;
             for state in self.links.values_mut().filter(|state| is_sent(state)) {
-                state.out.shared(bytes.clone());
+                if state.is_cumulative && is_short {
+                    state.out.proposals(last, chunk.bytes.clone());
+                } else {
+                    let packets = packets.get_or_insert_with(|| proposals(&chunk, 0).into());
+                    state.out.shared(packets.clone());
+                }
                 state.sent = last;
             }
             self.note_lagging();

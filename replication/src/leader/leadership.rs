@@ -318,7 +318,6 @@ impl Leadership {
             }
             LearnerPacket::Request { session, cxid, op, record, identities } => {
                 self.serving(link, "REQUEST")?;
-                let identities = identities.map(|ids| ids.iter().cloned().collect());
                 let record = record.into();
                 let request = super::ForwardedRequest { session, cxid, op, record, identities };
                 self.push_event(link, LearnerEventKind::Request(request))

@@ -14,7 +14,7 @@ use ringkeeper_engine::device::{DirectoryId, DirectoryLock, Disk};
 use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::shard::Shard;
-use ringkeeper_engine::snapshot::LastStart;
+use ringkeeper_engine::snapshot::{LastStart, LogGrowth};
 use ringkeeper_replication::learner::LearnerPosition;
 use ringkeeper_replication::node::{MailboxLimits, World};
 
@@ -187,11 +187,7 @@ impl Running {
             purger: recovered.purger,
             gauge: recovered.gauge.clone(),
             exclusion,
-            last_start: LastStart {
-                replayed: recovered.replayed,
-                replay_ms: loading.log_ms,
-                load_ms: loading.snapshot_ms,
-            },
+            last_start: last_start(recovered.replayed, loading),
         };
         let store = snapshot_parts.state_store(settings, seed);
         let stop_flag = stop.flag.clone();
@@ -286,9 +282,7 @@ impl Running {
         let mut admin = self.admin.start(ports, settings, self.ops.auth)?;
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
-        let io = io.name();
-        let device = &self.device;
-        let http = http.as_deref();
+        let (io, device, http) = (io.name(), &self.device, http.as_deref());
         let banner = Banner { settings, address, http, zxid, device, io, ready_ms };
         self.audit.iter().for_each(AuditLog::started);
         banner.print(self.fused);
@@ -298,8 +292,7 @@ impl Running {
             threads.push(probe.start()?);
         }
         stop.wait();
-        let clients = self.limiter.open();
-        tracing::info!(clients, "the server stops; its clients are disconnected");
+        self.limiter.say_stop();
         admin.stop_http();
         join(shards);
         admin.stop();
@@ -409,6 +402,10 @@ fn start_log_writer(
     let slow_us = settings.fsync_warning_threshold_ms.saturating_mul(1_000);
     let log = MemberLog { log, exclusion };
     LogWriter::start(log, waker.clone(), slow_us, settings.log_priority)
+}
+
+fn last_start(replayed: LogGrowth, loading: Startup) -> LastStart {
+    LastStart { replayed, replay_ms: loading.log_ms, load_ms: loading.snapshot_ms }
 }
 
 fn startup(loading: Startup, clock: Clock) -> Startup {
