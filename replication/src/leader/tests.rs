@@ -141,8 +141,12 @@ fn acknowledgement_of_a_proposal_counts_once_that_of_newleader_has_come_behind_i
         packet.encode(&mut bytes);
         leadership.received(LATE, &bytes, NOW);
     };
-    let learner =
-        LearnerInfo { sid: 3, protocol: PROTOCOL_VERSION, config_version: 0, extension: &[] };
+    let learner = LearnerInfo {
+        sid: 3,
+        protocol: PROTOCOL_VERSION,
+        config_version: 0,
+        extension: Default::default(),
+    };
     say(&mut leadership, &LearnerPacket::FollowerInfo { zxid: Zxid::ZERO, learner });
     let promise = LearnerPacket::AckEpoch { zxid: Zxid::ZERO, current_epoch: Some(0) };
     say(&mut leadership, &promise);
