@@ -163,7 +163,7 @@ impl World {
     /// A client goes, and its server hears nothing of it.
     pub(crate) fn vanish(&mut self, client: usize) {
         let Some(number) = self.clients[client].connection.take() else { return };
-        self.clients[client].client.disconnect(self.committed.txns());
+        self.clients[client].client.disconnect();
         let connection = self.connections.get_mut(&number).expect("it is connected");
         connection.is_left = true;
     }
