@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::WaitingRequest;
+use super::departure::Departure;
 use super::ready::Urgency;
 use crate::audit::Audited;
 use crate::op::{OpClass, OpSpec, ReplyShape};
@@ -163,6 +164,8 @@ pub struct Conn {
     pub awaits_audit: bool,
     /// The client has closed its side: its requests are answered, then the socket is closed.
     pub input_ended: bool,
+    /// Whether it ends because the server stops.
+    pub departure: Departure,
 }
 
 impl Conn {
@@ -191,6 +194,7 @@ impl Conn {
             stalled: false,
             awaits_audit: false,
             input_ended: false,
+            departure: Departure::No,
         }
     }
 

@@ -10,6 +10,7 @@ mod catching_up;
 mod conn;
 mod counters;
 mod deliver;
+mod departure;
 mod handshake;
 mod local;
 mod outputs;
@@ -21,6 +22,7 @@ mod word;
 
 pub use arrival::WaitingRequest;
 pub use conn::{Attached, Conn, ConnStats, Phase, Replied, Slot};
+pub use departure::Departure;
 pub use counters::{Fired, OpCounts, ReplyBytes, ShardCounters, ThrottleCounters};
 pub use outputs::ShardOutputs;
 pub use ready::{ReadyList, Urgency};
@@ -200,6 +202,7 @@ impl Shard {
     pub fn received(&mut self, id: ConnId, bytes: &[u8], moment: Moment<'_>) {
         self.counters.received_bytes += bytes.len() as u64;
         self.with_turn(id, Urgency::Served, moment, |shard, turn| {
+            turn.conn.heard();
             if matches!(turn.conn.phase, Phase::Closing | Phase::Lost | Phase::Word) {
                 return;
             }

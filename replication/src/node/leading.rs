@@ -40,6 +40,12 @@ impl<P: Ports> Node<P> {
         self.end_step(records);
     }
 
+    /// The server ends: nothing is ordered from now on, be it of learners. What is ordered goes its
+    /// way, so that it is committed before another server leads.
+    pub fn order_no_more(&mut self) {
+        self.is_leaving = true;
+    }
+
     /// Whether nothing is gathered or on its way to the disk, and everything that was learned is
     /// committed and applied.
     pub fn is_caught_up(&self) -> bool {

@@ -101,6 +101,8 @@ pub struct Node<P: Ports> {
     next_tick: Millis,
     /// The state is not the leader's: nothing is applied or answered until it is replaced.
     has_diverged: bool,
+    /// Nothing is ordered any more.
+    is_leaving: bool,
     /// What learners have sent and what voters have acknowledged, on their way to the replica.
     learner_events: Vec<LearnerEvent>,
     acks: Vec<Acknowledgement>,
@@ -122,6 +124,7 @@ impl<P: Ports> Node<P> {
             backpressure,
             next_tick: world.clock.now().mono,
             has_diverged: false,
+            is_leaving: false,
             learner_events: Vec::new(),
             acks: Vec::new(),
             settings,
@@ -336,7 +339,7 @@ impl<P: Ports> Node<P> {
             return;
         }
         self.next_tick = Millis(now.mono.0 + self.settings.tick_ms);
-        if self.world.leader.has_learner_events() {
+        if self.world.leader.has_learner_events() || self.is_leaving {
             // They wait, because too much is not committed. Whose requests wait was heard of, and
             // nothing expires meanwhile.
             return;
@@ -446,6 +449,7 @@ impl<P: Ports> Node<P> {
             && !self.backpressure.holds(shards)
             && leader.has_capacity()
             && self.replica.can_order()
+            && !self.is_leaving
     }
 
     /// Before a step that may add records to the group. Returns how many it has.

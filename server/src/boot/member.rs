@@ -1,7 +1,6 @@
 //! What a server of an ensemble has beside one that is on its own.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ringkeeper_engine::limits;
@@ -51,8 +50,6 @@ pub(super) struct MemberSources {
     pub(super) view: Arc<View>,
     pub(super) clock: Clock,
     pub(super) waker: Arc<Waker>,
-    /// Set when the server is about to end.
-    pub(super) stop: Arc<AtomicBool>,
 }
 
 /// How the replica of a member learns.
@@ -89,7 +86,7 @@ fn observer(
     (position, store): (LearnerPosition, StateStore),
     sources: MemberSources,
 ) -> anyhow::Result<PeerParts> {
-    let MemberSources { view, clock, waker, .. } = sources;
+    let MemberSources { view, clock, waker } = sources;
     let status = Arc::new(MemberStatus::new(ensemble.role));
     let (dialer, dialing) = Dialer::start(ensemble, waker.clone())?;
     let parts = FollowingParts {
@@ -126,7 +123,7 @@ fn voter(
     (position, store): (LearnerPosition, StateStore),
     sources: MemberSources,
 ) -> anyhow::Result<PeerParts> {
-    let MemberSources { view, clock, waker, stop } = sources;
+    let MemberSources { view, clock, waker } = sources;
     let status = Arc::new(MemberStatus::new(ensemble.role));
     let ports = VotingPorts::start(ensemble, &waker)?;
     let source = FeedSource {
@@ -148,7 +145,6 @@ fn voter(
         log: MemberLog::new(ensemble.clone(), status.clone()),
         view,
         clock,
-        stop,
     };
     let member = member_settings(settings, ensemble);
     let member = member::Member::new(member, position, clock.now().mono);

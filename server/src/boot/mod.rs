@@ -190,7 +190,7 @@ impl Running {
             last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
         };
         let store = snapshot_parts.state_store(settings, seed);
-        let member = MemberSources { view: view.clone(), clock, waker, stop: stop.flag.clone() };
+        let member = MemberSources { view: view.clone(), clock, waker };
         let member = member::start(settings, (position, store), member)?;
         let world = World::<ServerPorts> {
             clock,

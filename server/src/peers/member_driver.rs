@@ -7,7 +7,6 @@ use std::io;
 use std::iter;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::session::ServerId;
@@ -32,8 +31,8 @@ use crate::node::view::View;
 const TURN_BYTES: usize = 1 << 20;
 /// The number of the connection to the leader among the sockets.
 const LEADER: u64 = 0;
-/// How long a leader that is about to end answers what its clients have sent, milliseconds.
-const ANSWER_MS: i64 = 100;
+/// How long a leader that ends waits for a quorum to have what it has ordered, milliseconds.
+const HANDOVER_MS: i64 = 200;
 
 /// What a voting member works with beside its node.
 pub(crate) struct MemberParts {
@@ -45,8 +44,6 @@ pub(crate) struct MemberParts {
     pub(crate) log: MemberLog,
     pub(crate) view: Arc<View>,
     pub(crate) clock: Clock,
-    /// Set when the server is about to end.
-    pub(crate) stop: Arc<AtomicBool>,
 }
 
 /// The member of a node, from its sockets' side.
@@ -62,8 +59,8 @@ pub(crate) struct MemberDriver {
     /// The epoch whose configuration the database shows, of a leadership.
     shown: Option<u32>,
     is_serving: bool,
-    /// When it was noticed that the server is about to end.
-    stopping: Option<Millis>,
+    /// Since when the server ends.
+    leaving: Option<Millis>,
 }
 
 impl MemberDriver {
@@ -76,7 +73,7 @@ impl MemberDriver {
             learners: BTreeMap::new(),
             shown: None,
             is_serving: false,
-            stopping: None,
+            leaving: None,
         })
     }
 
@@ -101,29 +98,24 @@ impl MemberDriver {
         let member = node.world_mut().leader.as_mut();
         self.take_connections(member, now);
         self.read(member, now);
-        self.leave(node, now);
     }
 
-    /// A leader that is about to end answers what its clients have sent, if that is soon. Then its
-    /// followers elect: they hear that it is gone before it is.
-    fn leave<P>(&mut self, node: &mut Node<P>, now: Millis)
+    /// The server ends, and has no clients any more. A leader orders nothing more; when a quorum
+    /// has what it has ordered, it gives the lead up, and its followers elect: they hear that it is
+    /// gone before it is, and none of them has something that the next leader might not have.
+    /// Returns whether that is done.
+    pub(crate) fn leave<P>(&mut self, node: &mut Node<P>) -> bool
     where
         P: Ports,
-        P::Leader: AsMut<Member>,
+        P::Leader: AsRef<Member>,
     {
-        if self.parts.ports.is_none() || !self.parts.stop.load(Acquire) {
-            return;
+        let now = self.now();
+        let since = *self.leaving.get_or_insert(now);
+        if !node.world().leader.as_ref().is_serving() || !node.replica().orders() {
+            return true;
         }
-        let since = *self.stopping.get_or_insert(now);
-        let is_answered = node.replica().outstanding() == 0 || now.0 - since.0 >= ANSWER_MS;
-        let member: &mut Member = node.world_mut().leader.as_mut();
-        if is_answered {
-            member.leave();
-        }
-        if member.has_left() {
-            // Its thread ends at once: nothing that it does blocks.
-            self.parts.ports = None;
-        }
+        node.order_no_more();
+        node.replica().outstanding() == 0 || now.0 - since.0 >= HANDOVER_MS
     }
 
     /// Moves the member on. Between the two halves of the node's turn.
@@ -182,9 +174,7 @@ impl MemberDriver {
         let connections = ports.as_ref().is_some_and(|ports| {
             ports.mesh.has_events() || ports.accepted.has_accepted() || ports.leader.is_done()
         });
-        let stops = self.stopping.is_none() && self.parts.stop.load(Acquire);
-        stops
-            || connections
+        connections
             || states.is_done()
             || feeds.is_ready()
             || self.sockets.all_readable().any(|number| is_wanted(member, number))
@@ -199,9 +189,8 @@ impl MemberDriver {
         P::Leader: AsRef<Member>,
     {
         let now = self.now();
-        let answers = self.stopping.filter(|_| self.parts.ports.is_some());
-        let answer_ms = answers.map_or(i64::MAX, |since| (since.0 + ANSWER_MS - now.0).max(0));
-        member::wait_ms(node, now).min(answer_ms)
+        let left_ms = self.leaving.map(|since| (since.0 + HANDOVER_MS - now.0).max(0));
+        member::wait_ms(node, now).min(left_ms.unwrap_or(i64::MAX))
     }
 
     /// Takes what has happened between voters, learners that have connected, and the connection
