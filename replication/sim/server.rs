@@ -23,7 +23,8 @@ use ringkeeper_replication::node::{
     ClockPort, DatabasePort, GroupSettings, LeaderPort, LogPort, MailboxLimits, NoLeader, World,
 };
 use ringkeeper_replication::{
-    LearningSettings, Node, NodeSettings, Replica, ReplicaSettings, SpentRemoval, WriteAdmission,
+    EpochLimits, LearningSettings, Node, NodeSettings, Replica, ReplicaSettings, SpentRemoval,
+    WriteAdmission,
 };
 
 use super::ports::{
@@ -62,6 +63,8 @@ pub(crate) struct ServerSettings {
     pub(crate) session_ms_min: i32,
     /// How often time passes, milliseconds.
     pub(crate) tick_ms: i64,
+    /// How far an epoch goes.
+    pub(crate) epochs: EpochLimits,
 }
 
 impl Default for ServerSettings {
@@ -79,6 +82,7 @@ impl Default for ServerSettings {
             id: 1,
             session_ms_min: 4_000,
             tick_ms: 1,
+            epochs: EpochLimits::default(),
         }
     }
 }
@@ -407,6 +411,7 @@ fn replica(
         removal: SpentRemoval { interval_ms: 5_000, per_minute: 10_000, never_used_ms: 0 },
         hash_seed: HASH_SEED,
         connections: connections.map(|limits| ConnectionThrottle::new(limits, now.mono)),
+        epochs: settings.epochs,
     };
     match learning {
         None => Replica::new(db, sessions, settings, now),

@@ -78,6 +78,10 @@ pub enum Bug {
     ResentTwice,
     /// A voter counts for what its directory once had.
     BlankCounts,
+    /// A session is served however long ago its leader has heard of it.
+    UnconfirmedServed,
+    /// A learner that is back does not wait for what its leader has ordered of the link before.
+    ResentBeforeSync,
 }
 
 #[cfg(feature = "plant")]
@@ -106,7 +110,7 @@ impl Bug {
         Bug::LagIsLoss,
     ];
     /// Those of leaders and elections.
-    pub const OF_LEADERS: [Bug; 15] = [
+    pub const OF_LEADERS: [Bug; 17] = [
         Bug::OwnUnflushedCounts,
         Bug::MinorityCommits,
         Bug::ObserversCount,
@@ -122,6 +126,8 @@ impl Bug {
         Bug::ExpiresEarly,
         Bug::ResentTwice,
         Bug::BlankCounts,
+        Bug::ResentBeforeSync,
+        Bug::UnconfirmedServed,
     ];
 }
 

@@ -11,6 +11,8 @@ mod loopback;
 mod program;
 #[path = "ensemble/reports.rs"]
 mod reports;
+#[path = "ensemble/rolling.rs"]
+mod rolling;
 #[path = "ensemble/server.rs"]
 mod server;
 #[path = "ensemble/three.rs"]

@@ -22,8 +22,8 @@ mod word;
 
 pub use arrival::WaitingRequest;
 pub use conn::{Attached, Conn, ConnStats, Phase, Replied, Slot};
-pub use departure::Departure;
 pub use counters::{Fired, OpCounts, ReplyBytes, ShardCounters, ThrottleCounters};
+pub use departure::Departure;
 pub use outputs::ShardOutputs;
 pub use ready::{ReadyList, Urgency};
 pub use word::{FirstBytes, KnownWord, Word, WordEvent};

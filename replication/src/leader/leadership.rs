@@ -343,6 +343,11 @@ impl Leadership {
         self.end
     }
 
+    /// When a quorum was there last, monotonic clock.
+    pub(crate) fn quorum_heard(&self) -> Millis {
+        self.quorum_heard
+    }
+
     /// What is on the disk of the epochs.
     pub fn epochs(&self) -> Epochs {
         self.saved
@@ -431,6 +436,8 @@ impl Leadership {
         }
     }
 
+    /// Order: one queue for all links. What has come over a link is ordered before what comes over
+    /// a later one of the same learner, which relies on that: see [`crate::LostRequests`].
     pub(super) fn push_event(
         &mut self,
         link: LinkId,

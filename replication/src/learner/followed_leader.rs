@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::LogCommand;
 use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket, PacketDecoder, PacketLimits};
+use ringkeeper_engine::{Millis, SessionId, Zxid};
 
 use super::leader_events::LeaderEvents;
 use super::transfer::{FollowTask, Transfer};
@@ -77,6 +77,9 @@ pub struct FollowedLeader {
     /// The state is not the leader's from here on, and the disk does not say so yet.
     pub(super) unmarked: Option<Zxid>,
     pub(super) touched: TouchedSessions,
+    /// The epoch of the leader that served last.
+    served: Option<u32>,
+    now: Millis,
     /// That of the last ping.
     ping: Zxid,
     /// Packets may be left in the decoder.
@@ -114,6 +117,8 @@ impl FollowedLeader {
             offers_nothing: false,
             unmarked: None,
             touched: TouchedSessions::new(),
+            served: None,
+            now: Millis(0),
             ping: Zxid::ZERO,
             is_cut_short: false,
             sync_kind: SyncKind::Diff,
@@ -255,11 +260,14 @@ impl FollowedLeader {
         self.events.push(LeaderEvent::Committed(upto), 0);
     }
 
-    /// This server has led meanwhile, so that its log ends elsewhere. All of it is on the disk.
-    pub(crate) fn rebase(&mut self, position: LearnerPosition) {
+    /// This server has led meanwhile, so that its log ends elsewhere. All of it is on the disk. It
+    /// knew until `confirmed` that it led.
+    pub(crate) fn rebase(&mut self, position: LearnerPosition, confirmed: Millis) {
         assert!(!self.is_connected && self.commands == 0, "a leader follows nobody");
         self.link = None;
         self.events.reset(position.last);
+        self.touched.confirmed_until(confirmed);
+        self.served = None;
         self.begin = position;
     }
 
@@ -275,11 +283,17 @@ impl FollowedLeader {
 /// The side of the log and of whole states: see [`super::follow`].
 impl FollowedLeader {
     /// Packets that have waited for the node, and what of a ping's answer is left.
-    pub(super) fn resume(&mut self) {
+    pub(super) fn resume(&mut self, now: Millis) {
+        self.now = now;
         self.step_packets();
         if self.is_connected {
             self.answer_ping();
         }
+    }
+
+    /// Sessions of clients here that no leader has confirmed for as long as they live, each once.
+    pub(super) fn unconfirmed(&mut self) -> Vec<SessionId> {
+        self.touched.unconfirmed(self.now)
     }
 
     pub(super) fn next_task(&mut self) -> Option<FollowTask> {
@@ -390,9 +404,13 @@ impl FollowedLeader {
             LinkEffect::Serve(config) => {
                 self.members.push_back(ConfigEvent::Config(config));
                 self.is_newly_established = true;
-                let epoch = self.link.as_ref().and_then(LearnerLink::epoch);
-                let epoch = epoch.expect("a link that serves has an epoch");
-                self.events.push(LeaderEvent::Serving(epoch), 0);
+                let link = self.link.as_ref().expect("it serves");
+                let epoch = link.epoch().expect("a link that serves has an epoch");
+                self.events.push(LeaderEvent::Serving(epoch, link.lost_requests()), 0);
+                if self.served.replace(epoch) != Some(epoch) {
+                    // It gives every session a full timeout.
+                    self.touched.confirm_all(self.now);
+                }
             }
             LinkEffect::AnswerPing(zxid) => {
                 self.ping = zxid;

@@ -12,7 +12,7 @@ use crate::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
 impl LeaderPort for FollowedLeader {
     fn receive(&mut self) -> Option<LeaderEvent> {
         let event = self.events.pop()?;
-        if let LeaderEvent::Serving(_) = event {
+        if let LeaderEvent::Serving(..) = event {
             self.is_serving = self.is_connected;
         }
         Some(event)

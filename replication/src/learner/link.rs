@@ -13,6 +13,7 @@ use super::{
     Dialect, LeaderTxn, Learner, LearnerKind, LearnerOffer, LearnerPosition, LinkEffect, LinkEnd,
     LinkInput, ZabState,
 };
+use crate::LostRequests;
 
 /// What a link waits for.
 #[derive(Debug)]
@@ -60,6 +61,8 @@ pub struct LearnerLink {
     pub(super) recovered: Epochs,
     pub(super) history: History,
     pub(super) offer: LearnerOffer,
+    /// What the leader does with requests of a link that is lost.
+    lost_requests: LostRequests,
     /// The leader's configuration, from NEWLEADER to UPTODATE.
     pub(super) config: Option<Box<[u8]>>,
     invariants: LinkInvariants,
@@ -99,6 +102,7 @@ impl LearnerLink {
             recovered,
             history: History::new(learner.kind, last, committed),
             offer,
+            lost_requests: LostRequests::Unknown,
             config: None,
             invariants: LinkInvariants::new(last, committed, saved),
         }
@@ -147,6 +151,11 @@ impl LearnerLink {
         (self.epoch != 0).then_some(self.epoch)
     }
 
+    /// What the leader does with requests of a link that is lost.
+    pub(super) fn lost_requests(&self) -> LostRequests {
+        self.lost_requests
+    }
+
     /// What the next link begins with, once nothing is under way at the log.
     pub fn position(&self) -> LearnerPosition {
         let last = self.history.durable();
@@ -185,6 +194,9 @@ impl LearnerLink {
                 if self.learner.dialect == Dialect::Extended {
                     let leader = PeerExtension::read(extension).map_err(LinkEnd::Malformed)?;
                     self.history.acknowledges_all(leader.cumulative);
+                    if leader.orders_lost_requests_first() {
+                        self.lost_requests = LostRequests::OrderedFirst;
+                    }
                 }
                 self.on_leader_epoch(zxid, protocol, out)
             }

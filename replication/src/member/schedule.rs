@@ -4,6 +4,7 @@ use ringkeeper_engine::Millis;
 
 use super::Member;
 use super::role::Role;
+use super::turn::HANDOVER_MS;
 use crate::node::Ports;
 use crate::{Node, ZabState};
 
@@ -62,7 +63,9 @@ impl Member {
             Role::Following(_) => self.silence_ms(now),
             Role::Leading => {
                 let leadership = self.leadership.as_ref();
-                leadership.map_or(i64::MAX, |leadership| leadership.wait_ms(now))
+                let own = leadership.map_or(i64::MAX, |leadership| leadership.wait_ms(now));
+                let given_up = self.handing_over.map(|since| Millis(since.0 + HANDOVER_MS));
+                own.min(given_up.map_or(i64::MAX, until))
             }
         };
         let init_ms = self.settings.leader.init_ms;

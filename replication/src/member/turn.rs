@@ -24,6 +24,9 @@ pub(super) const PAUSE_MS: i64 = 20;
 /// At most.
 const PAUSE_MS_MAX: i64 = 2_000;
 
+/// Milliseconds that a leader waits for a quorum to have what it has ordered, before it hands over.
+pub(super) const HANDOVER_MS: i64 = 200;
+
 /// Moves a member on. Once in every turn of its node, between [`Node::release`] and
 /// [`Node::order`]; and again before the bytes of connections are read once more.
 pub fn take_turn<P>(
@@ -92,15 +95,16 @@ where
     P::Leader: AsMut<Member>,
 {
     let now = member(node).now;
-    let (wants_election, admission) = (node.wants_election(), node.replica().admission());
     let Some(leadership) = &mut member(node).leadership else { return };
     leadership.tick(now);
-    if wants_election {
-        leadership.step_down(match admission {
-            WriteAdmission::All | WriteAdmission::CloseOnly => StepDown::EpochUsedUp,
-            WriteAdmission::None => StepDown::Full,
-        });
+    if node.wants_election() && node.replica().admission() == WriteAdmission::None {
+        step_down(node, StepDown::Full);
+    } else if node.wants_election() {
+        hand_over(node, StepDown::EpochUsedUp);
+    } else if member(node).is_leaving {
+        hand_over(node, StepDown::HandedOver);
     }
+    let Some(leadership) = &mut member(node).leadership else { return };
     let is_established = leadership.take_established();
     take_tasks(node, feeds);
     if is_established {
@@ -115,10 +119,35 @@ where
     };
     let member = member(node);
     member.events.push_back(MemberEvent::SteppedDown(end));
-    member.is_lead_due = false;
+    (member.is_lead_due, member.handing_over) = (false, None);
     member.rest(0);
     if std::mem::take(&mut member.is_node_leading) {
         node.stop_leading();
+    }
+}
+
+/// A leader that goes of its own accord first sees to it that a quorum has what it has ordered: no
+/// client's write is cut off then, whoever leads next.
+fn hand_over<P>(node: &mut Node<P>, why: StepDown)
+where
+    P: Ports,
+    P::Leader: AsMut<Member>,
+{
+    node.order_no_more();
+    let now = member(node).now;
+    let since = *member(node).handing_over.get_or_insert(now);
+    if node.replica().uncommitted() == 0 || now.0 - since.0 >= HANDOVER_MS {
+        step_down(node, why);
+    }
+}
+
+fn step_down<P>(node: &mut Node<P>, why: StepDown)
+where
+    P: Ports,
+    P::Leader: AsMut<Member>,
+{
+    if let Some(leadership) = &mut member(node).leadership {
+        leadership.step_down(why);
     }
 }
 
@@ -200,7 +229,8 @@ where
         if let Some(leadership) = member.leadership.take() {
             let (committed, saved) = (leadership.known_committed(), leadership.epochs());
             let offer = LearnerOffer::Log;
-            member.followed.rebase(LearnerPosition { last, offer, committed, saved });
+            let position = LearnerPosition { last, offer, committed, saved };
+            member.followed.rebase(position, leadership.quorum_heard());
         }
         member.role = Role::Resting { has_led: false, not_before };
     }

@@ -35,14 +35,15 @@ impl<P: Ports> Node<P> {
             // It goes to the log like what was proposed before.
             self.world.leader.proposed(&self.outputs.group);
         }
+        self.is_leaving = false;
         let (now, records) = (self.world.clock.now(), self.begin_step());
         self.replica.step(Input::StopLeading { now }, &mut self.outputs);
         self.end_step(records);
     }
 
-    /// The server ends: nothing is ordered from now on, be it of learners. What is ordered goes its
-    /// way, so that it is committed before another server leads.
-    pub fn order_no_more(&mut self) {
+    /// Nothing is ordered from now on, be it of learners, until this server leads no more. What is
+    /// ordered goes its way, so that it is committed before another server leads.
+    pub(crate) fn order_no_more(&mut self) {
         self.is_leaving = true;
     }
 

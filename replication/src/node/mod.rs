@@ -22,6 +22,7 @@
 //! [`MailboxLimits`]) nor by what is committed and not applied yet.
 
 mod apply;
+mod confirmed;
 mod gathering;
 mod leading;
 mod outbox;
@@ -101,7 +102,7 @@ pub struct Node<P: Ports> {
     next_tick: Millis,
     /// The state is not the leader's: nothing is applied or answered until it is replaced.
     has_diverged: bool,
-    /// Nothing is ordered any more.
+    /// Nothing is ordered: this server is about to lead no more.
     is_leaving: bool,
     /// What learners have sent and what voters have acknowledged, on their way to the replica.
     learner_events: Vec<LearnerEvent>,

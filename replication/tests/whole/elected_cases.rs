@@ -10,18 +10,18 @@ use crate::sim::ensemble::network::QuorumLink;
 use crate::sim::ensemble::world::World;
 
 /// Virtual microseconds that anything here takes at most.
-const LIMIT_US: u64 = 30_000_000;
-const SECOND_US: u64 = 1_000_000;
+pub(crate) const LIMIT_US: u64 = 30_000_000;
+pub(crate) const SECOND_US: u64 = 1_000_000;
 
 /// Members that have a leader, all of them; and who that is.
-fn led(voters: usize, observers: usize, clients: usize) -> (World, usize) {
+pub(crate) fn led(voters: usize, observers: usize, clients: usize) -> (World, usize) {
     let mut world = World::calm(voters, observers, clients);
     let leader = wait_for_all(&mut world);
     (world, leader)
 }
 
 /// Waits until all members that run are led by one.
-fn wait_for_all(world: &mut World) -> usize {
+pub(crate) fn wait_for_all(world: &mut World) -> usize {
     let is_led = |world: &World| {
         world.leading().len() == 1
             && world.machines.iter().all(|machine| {
@@ -35,44 +35,44 @@ fn wait_for_all(world: &mut World) -> usize {
 }
 
 /// Waits until another member leads.
-fn wait_for_other(world: &mut World, leader: usize) -> usize {
+pub(crate) fn wait_for_other(world: &mut World, leader: usize) -> usize {
     let other = |world: &World| world.leading().into_iter().find(|id| *id != leader);
     let is_there = world.run_while(LIMIT_US, |world| other(world).is_none());
     assert!(is_there, "{}", world.what_moves());
     other(world).expect("it was found")
 }
 
-fn wait(world: &mut World, us: u64) {
+pub(crate) fn wait(world: &mut World, us: u64) {
     let end_us = world.now_us() + us;
     world.run_until(end_us);
 }
 
 /// A client connects to a member, and has its session.
-fn connect(world: &mut World, client: usize, member: usize) {
+pub(crate) fn connect(world: &mut World, client: usize, member: usize) {
     world.connect_client_to(client, member);
     let is_there = world.run_while(LIMIT_US, |world| world.clients[client].client.is_connecting());
     assert!(is_there, "{}", world.what_moves());
 }
 
 /// A client requests a write.
-fn begin_write(world: &mut World, client: usize, data: u8) {
+pub(crate) fn begin_write(world: &mut World, client: usize, data: u8) {
     world.request_of(client, &Request::SetData { path: "/", data: Some(&[data]), version: -1 });
 }
 
 /// A client writes, and is answered.
-fn write(world: &mut World, client: usize, data: u8) {
+pub(crate) fn write(world: &mut World, client: usize, data: u8) {
     let before = world.writes;
     begin_write(world, client, data);
     let is_there = world.run_while(LIMIT_US, |world| world.writes == before);
     assert!(is_there, "{}", world.what_moves());
 }
 
-fn others(world: &World, leader: usize) -> Vec<usize> {
+pub(crate) fn others(world: &World, leader: usize) -> Vec<usize> {
     (0..world.machines.len()).filter(|id| *id != leader).collect()
 }
 
 /// Nothing passes between a member and all others, in both directions.
-fn cut_off(world: &mut World, member: usize, us: u64) {
+pub(crate) fn cut_off(world: &mut World, member: usize, us: u64) {
     let until_us = world.now_us() + us;
     for other in others(world, member) {
         world.network.cut(member, other, until_us);
@@ -375,4 +375,5 @@ pub(crate) fn run_all() {
     acknowledgement_of_a_connection_that_is_lost_does_not_count();
     tail_of_a_leader_that_was_cut_off_goes_whenever_its_disk_fails();
     follower_whose_disk_was_replaced_is_no_quorum_with_one_that_lacks_a_write();
+    crate::elected_clients::run_all();
 }

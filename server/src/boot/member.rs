@@ -30,7 +30,7 @@ use crate::peers::following::{Following, FollowingParts, FollowingSettings};
 use crate::peers::member_driver::{MemberDriver, MemberParts};
 use crate::peers::member_log::MemberLog;
 use crate::peers::states::{StateStore, StateThread};
-use crate::peers::status::MemberStatus;
+use crate::peers::status::{ClientService, MemberReport, MemberStatus};
 use crate::peers::voting_ports::VotingPorts;
 
 /// What the node of a server has that depends on whether it has a leader.
@@ -77,6 +77,19 @@ pub(super) fn start(
             PeerRole::Observer => observer(settings, ensemble, (position, store), sources),
             PeerRole::Participant => voter(settings, ensemble, (position, store), sources),
         },
+    }
+}
+
+/// The server stops. Says so where the ensemble cannot do without it.
+pub(super) fn warn_of_stop(ensemble: &Ensemble, report: &MemberReport) {
+    let (voters, left) = (ensemble.voters().count(), report.voters_left());
+    let needed = voters / 2 + 1;
+    let serves = report.clients == ClientService::All;
+    if ensemble.role == PeerRole::Participant && serves && left < needed {
+        tracing::warn!(
+            "without this server {left} of {voters} voters are left, and {needed} are needed: \
+             nobody is served until more of them run"
+        );
     }
 }
 

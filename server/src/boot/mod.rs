@@ -254,6 +254,7 @@ impl Running {
                 .address();
         }
         let ports = Ports::bind(settings)?;
+        let state = self.admin.state.clone();
         let mut shards = Vec::with_capacity(count);
         for (index, (mailbox, waker, fused)) in self.parts.into_iter().enumerate() {
             let listener = Listener::bind_after_another(address, backlog, admission)
@@ -293,6 +294,9 @@ impl Running {
             threads.push(probe.start()?);
         }
         stop.wait();
+        if let (Some(ensemble), Some(report)) = (&settings.ensemble, state.member()) {
+            member::warn_of_stop(ensemble, &report);
+        }
         admin.stop_http();
         join(shards);
         admin.stop();

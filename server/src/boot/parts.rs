@@ -8,7 +8,7 @@ use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::ShardSettings;
 use ringkeeper_replication::node::MailboxLimits;
-use ringkeeper_replication::{NodeSettings, Replica, ReplicaSettings, SpentRemoval};
+use ringkeeper_replication::{EpochLimits, NodeSettings, Replica, ReplicaSettings, SpentRemoval};
 
 use crate::config::{SessionPasswords, Settings};
 use crate::node::clock::{Clock, wall};
@@ -93,6 +93,7 @@ pub(super) fn replica(
             never_used_ms: settings.container_max_never_used_interval_ms.map_or(0, millis),
         },
         connections: super::throttles::connections(settings, seed, clock.now().mono),
+        epochs: EpochLimits::default(),
     };
     match learning {
         None => Replica::new(db, sessions, settings, clock.now()),

@@ -207,7 +207,7 @@ impl NodeDriver {
     pub(crate) fn leave(&mut self) -> bool {
         match &mut self.peers {
             Peers::None | Peers::Following(_) => true,
-            Peers::Member(member) => member.leave(&mut self.node),
+            Peers::Member(member) => member.leave(self.node.world_mut().leader.as_mut()),
         }
     }
 

@@ -2,7 +2,7 @@
 //! whole states, what learners are fed with, and the node. It runs on the node's thread and never
 //! blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::iter;
 use std::net::{SocketAddr, TcpStream};
@@ -31,8 +31,6 @@ use crate::node::view::View;
 const TURN_BYTES: usize = 1 << 20;
 /// The number of the connection to the leader among the sockets.
 const LEADER: u64 = 0;
-/// How long a leader that ends waits for a quorum to have what it has ordered, milliseconds.
-const HANDOVER_MS: i64 = 200;
 
 /// What a voting member works with beside its node.
 pub(crate) struct MemberParts {
@@ -59,8 +57,8 @@ pub(crate) struct MemberDriver {
     /// The epoch whose configuration the database shows, of a leadership.
     shown: Option<u32>,
     is_serving: bool,
-    /// Since when the server ends.
-    leaving: Option<Millis>,
+    /// Voters whose election connections are open.
+    linked: BTreeSet<ServerId>,
 }
 
 impl MemberDriver {
@@ -73,7 +71,7 @@ impl MemberDriver {
             learners: BTreeMap::new(),
             shown: None,
             is_serving: false,
-            leaving: None,
+            linked: BTreeSet::new(),
         })
     }
 
@@ -100,22 +98,11 @@ impl MemberDriver {
         self.read(member, now);
     }
 
-    /// The server ends, and has no clients any more. A leader orders nothing more; when a quorum
-    /// has what it has ordered, it gives the lead up, and its followers elect: they hear that it is
-    /// gone before it is, and none of them has something that the next leader might not have.
-    /// Returns whether that is done.
-    pub(crate) fn leave<P>(&mut self, node: &mut Node<P>) -> bool
-    where
-        P: Ports,
-        P::Leader: AsRef<Member>,
-    {
-        let now = self.now();
-        let since = *self.leaving.get_or_insert(now);
-        if !node.world().leader.as_ref().is_serving() || !node.replica().orders() {
-            return true;
-        }
-        node.order_no_more();
-        node.replica().outstanding() == 0 || now.0 - since.0 >= HANDOVER_MS
+    /// The server ends, and has no clients any more: a leader hands over. Returns whether that is
+    /// done. Its followers hear that it is gone before it is.
+    pub(crate) fn leave(&mut self, member: &mut Member) -> bool {
+        member.leave();
+        member.has_left()
     }
 
     /// Moves the member on. Between the two halves of the node's turn.
@@ -188,9 +175,7 @@ impl MemberDriver {
         P: Ports,
         P::Leader: AsRef<Member>,
     {
-        let now = self.now();
-        let left_ms = self.leaving.map(|since| (since.0 + HANDOVER_MS - now.0).max(0));
-        member::wait_ms(node, now).min(left_ms.unwrap_or(i64::MAX))
+        member::wait_ms(node, self.now())
     }
 
     /// Takes what has happened between voters, learners that have connected, and the connection
@@ -198,8 +183,18 @@ impl MemberDriver {
     fn take_connections(&mut self, member: &mut Member, now: Millis) {
         while let Some(event) = self.parts.ports.as_mut().and_then(|it| it.mesh.poll()) {
             match event {
-                MeshEvent::Opened(peer) => member.peer_opened(peer, now),
-                MeshEvent::Closed(peer) => member.peer_closed(peer, now),
+                MeshEvent::Opened(peer) => {
+                    if member.settings().leader.voters.contains(&peer) {
+                        self.linked.insert(peer);
+                        self.parts.log.linked(self.linked.len());
+                    }
+                    member.peer_opened(peer, now);
+                }
+                MeshEvent::Closed(peer) => {
+                    self.linked.remove(&peer);
+                    self.parts.log.linked(self.linked.len());
+                    member.peer_closed(peer, now);
+                }
                 MeshEvent::Note(from, bytes) => {
                     if let Err(bad) = member.notified(from, &bytes, now) {
                         self.parts.log.bad_notification(from, &bad);

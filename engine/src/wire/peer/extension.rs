@@ -30,6 +30,12 @@ impl PeerExtension {
     /// As [`PeerExtension::OWN`], of a server whose directory is blank.
     pub const OWN_BLANK: PeerExtension = PeerExtension { cumulative: true, blank: true };
 
+    /// Whether the server, as a leader, orders what it has got over a learner's link before what
+    /// comes over the next one of the same learner, or not at all. Each server of this kind does.
+    pub fn orders_lost_requests_first(&self) -> bool {
+        self.cumulative
+    }
+
     /// Reads what stands behind the fields of a packet.
     pub fn read(bytes: &[u8]) -> Result<PeerExtension, BadPacket> {
         let mut extension = PeerExtension::default();

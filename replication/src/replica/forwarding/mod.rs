@@ -67,13 +67,13 @@ pub(crate) struct Revalidation {
     packet: Box<[u8]>,
 }
 
-/// Whose link it is that requests are sent over from now on.
+/// Whether it is settled what has become of the requests that were sent over the link before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NewLink {
-    /// A leader that has got nothing of this server yet.
-    OtherLeader,
-    /// The leader that the link before was to.
-    SameLeader,
+    /// What was ordered of them is here, and answered; what is left never was and never will be.
+    Settled,
+    /// The leader may still order what it has got.
+    Unsettled,
 }
 
 /// What becomes of the answers of syncs that a transaction stands in for.
@@ -248,14 +248,18 @@ impl Forwarding {
     ///
     /// A write takes effect once. When the leader of a later epoch is established, the history
     /// before it is final: a write that is in there was answered from it, and one that is not never
-    /// will be, because the leader before it has dropped what it had not ordered. But a write that
-    /// was sent to the same leader over a link that is lost may still be ordered there, or may not;
-    /// and one that was not sent yet would be refused there, because the session is that link's.
-    /// So sessions with a write are given up. Whatever else is sent twice does no more than once.
+    /// will be, because the leader before it has dropped what it had not ordered.
+    ///
+    /// The same leader may still order what it has got over a link that is lost. One of ours does
+    /// that before it takes anything over the next link. So it is sent a sync first, whose answer
+    /// comes behind all that was ordered before: then it is settled as well. One of ZooKeeper's may
+    /// order it at any time, and would refuse what was not sent yet, because the session is the
+    /// other link's. So sessions with a write are given up there. Whatever else is sent twice does
+    /// no more than once.
     pub(crate) fn resend(&mut self, link: NewLink, out: &mut Vec<u8>) -> Vec<GivenUp> {
         let given_up = match link {
-            NewLink::OtherLeader => Vec::new(),
-            NewLink::SameLeader => self.give_up_writes(),
+            NewLink::Settled => Vec::new(),
+            NewLink::Unsettled => self.give_up_writes(),
         };
         let mut packets: Vec<(u64, &[u8])> = Vec::with_capacity(self.len);
         for waiting in self.sessions.values().flatten() {

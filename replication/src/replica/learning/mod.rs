@@ -131,6 +131,10 @@ impl Learning {
                 self.state.pass(now.mono);
                 self.on_link(common, event, out);
             }
+            Input::Unconfirmed { sessions, now } => {
+                self.state.pass(now.mono);
+                self.leave(sessions, out);
+            }
             Input::Replaced { db, now } => {
                 self.state.pass(now.mono);
                 self.on_replaced(common, db, out);
@@ -222,7 +226,8 @@ impl Learning {
             LeaderEvent::Learned(entry) => self.learn(common, *entry, out)?,
             LeaderEvent::Committed(upto) => self.state.commit(upto),
             LeaderEvent::Synced => {
-                if let Some((first, behind)) = self.state.synced().map_err(fault("a sync"))? {
+                let synced = self.state.synced(&mut out.to_leader);
+                if let Some((first, behind)) = synced.map_err(fault("a sync"))? {
                     common.queue.answer(first.origin, Outcome::Synced);
                     behind.into_iter().for_each(|local| common.queue.push(local));
                 }
@@ -230,9 +235,9 @@ impl Learning {
             LeaderEvent::Revalidated(session, life) => {
                 self.revalidated(common, (session, life), out)?;
             }
-            LeaderEvent::Serving(epoch) => {
+            LeaderEvent::Serving(epoch, lost) => {
                 out.close_connections |= is_planted(Bug::DiffCloses);
-                let given_up = self.state.serve(epoch, &mut out.to_leader);
+                let given_up = self.state.serve(epoch, lost, &mut out.to_leader);
                 answer_given_up(common, given_up);
             }
             LeaderEvent::Lost => self.state.lose(),
@@ -315,6 +320,16 @@ impl Learning {
         let waits = self.state.waits_since();
         if waits.is_some_and(|since| now.mono.0 - since.0 >= self.hold_ms) {
             self.close_connections(common, out);
+        }
+    }
+
+    /// These connections are closed at once: what their sessions wait for may not come for long.
+    fn leave(&mut self, sessions: &[SessionId], out: &mut Outputs) {
+        for session in sessions {
+            let owner = self.state.sessions().get(*session).and_then(|found| found.owner);
+            if let Some(origin) = owner.and_then(connection_of) {
+                out.committed.push(Committed::CloseConnection(origin, *session));
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! restart finds everything that a client has seen.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::forward::{forward_close, forward_open, forward_sync, forward_write};
@@ -15,7 +16,6 @@ use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::peer::LearnerPacket;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
-use crate::Committed;
 use crate::plant::{Bug, is_planted};
 use crate::replica::commit_queue::SYNC_PATH;
 use crate::replica::forwarding::{
@@ -24,12 +24,16 @@ use crate::replica::forwarding::{
 use crate::replica::leading::LeftRole;
 use crate::session_life::SessionLife;
 use crate::step::SessionAttachment;
+use crate::{Committed, LostRequests};
 
 /// Whether the leader takes requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Link {
     /// It does.
     Serving,
+    /// It does, and has to say first that everything was sent which it has ordered of the link
+    /// before: see [`Forwarding::resend`].
+    Resuming,
     /// There is none, or it is not synchronized with this server yet; since this moment.
     Lost(Millis),
 }
@@ -280,7 +284,7 @@ impl LearnerState {
         assert!(txn.zxid.may_follow(self.learned), "the link has let a gap through");
         let due = match self.link {
             Link::Serving => DueSyncs::Come,
-            Link::Lost(_) => DueSyncs::AreLost,
+            Link::Lost(_) | Link::Resuming => DueSyncs::AreLost,
         };
         let syncs = self.forwarding.answered_before(txn, due);
         let answered = self.forwarding.answered_by(txn)?;
@@ -326,7 +330,13 @@ impl LearnerState {
     }
 
     /// The leader has answered the oldest sync.
-    pub(crate) fn synced(&mut self) -> Result<Option<Answered>, OutOfOrder> {
+    pub(crate) fn synced(&mut self, out: &mut Vec<u8>) -> Result<Option<Answered>, OutOfOrder> {
+        if self.link == Link::Resuming {
+            self.link = Link::Serving;
+            let given_up = self.forwarding.resend(NewLink::Settled, out);
+            assert!(given_up.is_empty(), "what is not here is not ordered");
+            return Ok(None);
+        }
         self.forwarding.synced()
     }
 
@@ -353,21 +363,35 @@ impl LearnerState {
     /// The leader of this epoch serves this server from now on: what is not answered goes to it.
     /// Returns what is given up, because nothing says whether it takes effect.
     ///
-    /// A leader remembers over which link a session was used, and refuses its writes over any
-    /// other until its client connects again (`SessionTracker.checkSession`). It has to: a client
-    /// that went to another server in between must not see its earlier writes take effect later.
-    /// A new leader remembers nothing.
-    pub(crate) fn serve(&mut self, epoch: u32, out: &mut Vec<u8>) -> Vec<GivenUp> {
+    /// A leader of ZooKeeper's remembers over which link a session was used, and refuses its writes
+    /// over any other until its client connects again (`SessionTracker.checkSession`). It has to: a
+    /// client that went to another server in between must not see its earlier writes take effect
+    /// later. One of ours remembers the server instead. A new leader remembers nothing.
+    pub(crate) fn serve(
+        &mut self,
+        epoch: u32,
+        lost: LostRequests,
+        out: &mut Vec<u8>,
+    ) -> Vec<GivenUp> {
         assert!(matches!(self.link, Link::Lost(_)), "it serves already");
         self.link = Link::Serving;
         self.readers_since = None;
-        let link = match self.served.replace(epoch) {
-            Some(before) if before == epoch => NewLink::SameLeader,
-            Some(_) | None => NewLink::OtherLeader,
-        };
-        self.disowned = match link {
-            NewLink::SameLeader => self.attached_sessions(),
-            NewLink::OtherLeader => BTreeSet::new(),
+        self.disowned.clear();
+        let is_same = self.served.replace(epoch) == Some(epoch);
+        let link = match lost {
+            _ if !is_same => NewLink::Settled,
+            LostRequests::Unknown => {
+                self.disowned = self.attached_sessions();
+                NewLink::Unsettled
+            }
+            LostRequests::OrderedFirst if is_planted(Bug::ResentBeforeSync) => NewLink::Settled,
+            LostRequests::OrderedFirst if self.forwarding.len() > 0 => {
+                self.link = Link::Resuming;
+                let nobody = Caller { session: SessionId::NONE, cxid: 0, ids: Arc::from([]) };
+                forward_sync(&nobody, SYNC_PATH, out);
+                return Vec::new();
+            }
+            LostRequests::OrderedFirst => NewLink::Settled,
         };
         self.forwarding.resend(link, out)
     }
@@ -380,9 +404,12 @@ impl LearnerState {
 
     /// There is no leader any more. Requests are kept for the next one.
     pub(crate) fn lose(&mut self) {
-        if let Link::Serving = self.link {
-            self.link = Link::Lost(self.now);
-            self.readers_since = Some(self.now);
+        match self.link {
+            Link::Serving | Link::Resuming => {
+                self.link = Link::Lost(self.now);
+                self.readers_since = Some(self.now);
+            }
+            Link::Lost(_) => {}
         }
     }
 
