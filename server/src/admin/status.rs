@@ -314,7 +314,12 @@ mod tests {
     fn status_of_an_unreachable_server_says_that_it_does_not_serve() {
         // A port that nobody can take.
         let gone = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let args = StatusArgs { server: gone.to_string(), json: false, timeout_ms: 5_000, would_stop: false };
+        let args = StatusArgs {
+            server: gone.to_string(),
+            json: false,
+            timeout_ms: 5_000,
+            would_stop: false,
+        };
         let mut out = Vec::new();
         assert!(!run(&args, &mut out).unwrap());
         let said = String::from_utf8(out).unwrap();

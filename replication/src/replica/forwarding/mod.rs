@@ -87,10 +87,12 @@ pub(crate) enum DueSyncs {
 
 /// What is put back by [`Forwarding::put_in_front`].
 #[derive(Debug)]
-pub(crate) enum TakenSync {
+pub(crate) enum Taken {
     /// A sync, with the packet for the next leader.
     Sync(Origin, Box<[u8]>),
-    /// What waits behind the sync before it.
+    /// A request whose transaction was cut off before it was committed.
+    Request(Forwarded),
+    /// What waits behind the one before it.
     Behind(Committed),
 }
 
@@ -278,9 +280,9 @@ impl Forwarding {
         given_up
     }
 
-    /// Puts syncs, and what waits behind them alone, in front of everything that waits: they were
-    /// in the order of a leader that leads no more.
-    pub(crate) fn put_in_front(&mut self, syncs: Vec<(SessionId, TakenSync)>, now: Millis) {
+    /// Puts requests, and what waits behind them alone, in front of everything that waits: they were
+    /// in the order of a leader that leads no more, or were cut off.
+    pub(crate) fn put_in_front(&mut self, syncs: Vec<(SessionId, Taken)>, now: Millis) {
         if syncs.is_empty() {
             return;
         }
@@ -296,11 +298,14 @@ impl Forwarding {
         self.next_number += count;
         for (index, (session, taken)) in syncs.into_iter().enumerate().rev() {
             let waiting = match taken {
-                TakenSync::Sync(origin, packet) => {
+                Taken::Sync(origin, packet) => {
                     let (awaited, number) = (Awaited::Synced, index as u64 + 1);
                     Waiting::Forwarded(Forwarded { origin, awaited, number, packet })
                 }
-                TakenSync::Behind(local) => Waiting::Local(local),
+                Taken::Request(request) => {
+                    Waiting::Forwarded(Forwarded { number: index as u64 + 1, ..request })
+                }
+                Taken::Behind(local) => Waiting::Local(local),
             };
             self.sessions.entry(session).or_default().push_front(waiting);
         }

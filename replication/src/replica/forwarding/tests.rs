@@ -184,8 +184,8 @@ fn syncs_that_are_put_back_come_first_with_what_is_behind_them() {
     forward(&mut all, A, Awaited::Written(2, ReplyShape::Empty));
     forward(&mut all, B, Awaited::Synced);
     let behind = Committed::Answer(origin(9), Outcome::Synced);
-    let sync = |packet| TakenSync::Sync(origin(7), Box::from([packet]));
-    let front = vec![(A, sync(7)), (A, TakenSync::Behind(behind)), (B, sync(8))];
+    let sync = |packet| Taken::Sync(origin(7), Box::from([packet]));
+    let front = vec![(A, sync(7)), (A, Taken::Behind(behind)), (B, sync(8))];
     all.put_in_front(front, Millis(9));
     let mut out = Vec::new();
     assert!(all.resend(NewLink::Settled, &mut out).is_empty());

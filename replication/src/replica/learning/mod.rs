@@ -242,8 +242,8 @@ impl Learning {
             }
             LeaderEvent::Lost => self.state.lose(),
             LeaderEvent::Cut(upto) => {
-                let dropped = common.queue.cut(upto);
-                answer_given_up(common, self.state.cut(upto, &dropped.writers));
+                let dropped = common.queue.cut(upto, self.state.take_learned(upto));
+                answer_given_up(common, self.state.cut(upto, dropped));
             }
         }
         Ok(())
@@ -274,7 +274,11 @@ impl Learning {
                 refused_session = Some(origin);
                 (None, behind)
             }
-            Some((forwarded, behind)) => (Some(forwarded.origin), behind),
+            Some((forwarded, behind)) => {
+                let origin = forwarded.origin;
+                self.state.keep(txn.zxid, forwarded);
+                (Some(origin), behind)
+            }
         };
         let verify = digest.map(|digest| Committed::Verify {
             digest,

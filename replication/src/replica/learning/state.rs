@@ -3,7 +3,7 @@
 //! Nothing is applied before the leader has said that it is committed and our own log has it: a
 //! restart finds everything that a client has seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ringkeeper_engine::database::Database;
@@ -17,9 +17,9 @@ use ringkeeper_engine::wire::peer::LearnerPacket;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
 use crate::plant::{Bug, is_planted};
-use crate::replica::commit_queue::SYNC_PATH;
+use crate::replica::commit_queue::{Dropped, SYNC_PATH};
 use crate::replica::forwarding::{
-    Answered, Awaited, DueSyncs, Forwarding, GivenUp, NewLink, OutOfOrder, Revalidation,
+    Answered, Awaited, DueSyncs, Forwarded, Forwarding, GivenUp, NewLink, OutOfOrder, Revalidation,
 };
 use crate::replica::leading::LeftRole;
 use crate::session_life::SessionLife;
@@ -42,6 +42,9 @@ enum Link {
 pub(crate) struct LearnerState {
     sessions: SessionTable,
     forwarding: Forwarding,
+    /// Requests of clients here whose transactions have come and are not committed, by zxid: they
+    /// may be cut off.
+    learned_requests: BTreeMap<Zxid, Forwarded>,
     link: Link,
     /// Since when clients that were served have no leader. They read on for a while.
     readers_since: Option<Millis>,
@@ -89,6 +92,7 @@ impl LearnerState {
         LearnerState {
             sessions,
             forwarding: Forwarding::default(),
+            learned_requests: BTreeMap::new(),
             link: Link::Lost(now),
             readers_since: None,
             served: None,
@@ -108,6 +112,7 @@ impl LearnerState {
         LearnerState {
             sessions,
             forwarding,
+            learned_requests: BTreeMap::new(),
             link: Link::Lost(now),
             readers_since: Some(now),
             served: Some(epoch),
@@ -294,6 +299,9 @@ impl LearnerState {
 
     /// A transaction is committed and applied next. `origin` is the connection that waits for it.
     pub(crate) fn released(&mut self, txn: &Txn, origin: Option<Origin>) -> Released {
+        if origin.is_some() {
+            self.learned_requests.remove(&txn.zxid);
+        }
         match txn.body {
             TxnBody::CreateSession { timeout_ms } => {
                 self.sessions.open(txn.session, timeout_ms, self.now);
@@ -413,15 +421,33 @@ impl LearnerState {
         }
     }
 
-    /// The log was cut: what was learned behind it is gone. It was not committed. Returns what is
-    /// given up: requests behind a write of the same session that is gone do not take effect
-    /// without it.
-    pub(crate) fn cut(&mut self, upto: Zxid, writers: &[SessionId]) -> Vec<GivenUp> {
+    /// The transaction of a request has come.
+    pub(crate) fn keep(&mut self, zxid: Zxid, request: Forwarded) {
+        self.learned_requests.insert(zxid, request);
+    }
+
+    /// Requests whose transactions are behind `upto`.
+    pub(crate) fn take_learned(&mut self, upto: Zxid) -> BTreeMap<Zxid, Forwarded> {
+        let mut behind = self.learned_requests.split_off(&upto);
+        let first = behind.remove(&upto);
+        self.learned_requests.extend(first.map(|request| (upto, request)));
+        behind
+    }
+
+    /// The log was cut: what was learned behind it is gone. It was not committed. What clients here
+    /// have requested of it waits again: it comes back over the next link, or is sent again, as
+    /// whatever no leader has ordered.
+    ///
+    /// What this server has ordered itself while it led cannot be made again. Returns what is given
+    /// up: requests behind such a write of the same session do not take effect without it.
+    pub(crate) fn cut(&mut self, upto: Zxid, dropped: Dropped) -> Vec<GivenUp> {
         assert!(upto >= self.committed(), "the leader cuts what it has said is committed");
         self.learned = self.learned.min(upto);
         self.durable = self.durable.min(upto);
         self.committed = self.committed.min(upto);
-        self.forwarding.give_up_sessions(writers)
+        let given_up = self.forwarding.give_up_sessions(&dropped.writers);
+        self.forwarding.put_in_front(dropped.taken, self.now);
+        given_up
     }
 
     /// Gives up what waits for a leader. All connections are closed with it.
@@ -436,6 +462,7 @@ impl LearnerState {
             self.sessions.close(id);
         }
         self.disowned.clear();
+        self.learned_requests.clear();
         for (id, timeout_ms) in db.sessions() {
             self.sessions.open(id, timeout_ms, self.now);
         }

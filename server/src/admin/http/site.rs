@@ -272,8 +272,11 @@ impl Site {
             None => {
                 let zxid = state.database_size().applied.to_string();
                 let fields = fields.with("status", status).with("zxid", zxid);
-                let waits = waits_for.map_or(fields, |what| fields.with("waits_for", what));
-                (StatusCode::OK, waits)
+                let fields = match waits_for {
+                    Some(what) => fields.with("waits_for", what),
+                    None => fields,
+                };
+                (StatusCode::OK, fields)
             }
             Some(reason) => {
                 let fields = fields.with("status", format!("not {status}")).with("reason", reason);
