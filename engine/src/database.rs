@@ -113,6 +113,11 @@ impl Database {
         self.sessions.iter().map(|(id, timeout)| (*id, *timeout))
     }
 
+    /// Whether this session lives, as of [`Database::applied`].
+    pub fn has_session(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
     /// Digests of the tree at every 128th zxid since the start, the newest 1,024 of them, the
     /// oldest first. None where digests are not kept.
     pub fn digests(&self) -> impl Iterator<Item = (Zxid, u64)> {
@@ -141,6 +146,13 @@ impl Database {
             self.digests.pop_front();
         }
         self.digests.push_back((zxid, self.tree.digest()));
+    }
+
+    /// Begins to fetch the memory that these transactions need, before the first one is applied.
+    pub fn prefetch<'t>(&self, txns: impl Iterator<Item = &'t Txn>) {
+        let mut paths = self.tree.prefetch();
+        txns.for_each(|txn| op::prefetch(&txn.body, &mut paths));
+        paths.finish();
     }
 
     /// Applies one committed transaction of this server's own order. It cannot be refused any more.

@@ -16,7 +16,7 @@ use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::{Millis, Now, Zxid};
 use ringkeeper_replication::node::{
-    ClockPort, DatabasePort, LeaderPort, LogPort, Observer, Ports, ShardPort,
+    ChangesLost, ClockPort, DatabasePort, LeaderPort, LogPort, Observer, Ports, ShardPort,
 };
 use ringkeeper_replication::{Committed, WriteAdmission};
 
@@ -256,7 +256,7 @@ impl ShardPort for Mailboxes {
         self.each[shard].batch.push(message);
     }
 
-    fn lose_changes(&mut self, shard: usize) {
+    fn lose_changes(&mut self, shard: usize, _: ChangesLost) {
         self.each[shard].changes_lost = true;
     }
 

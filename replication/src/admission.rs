@@ -30,6 +30,16 @@ impl WriteAdmission {
     }
 }
 
+/// Why a leader wants another election.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ElectionReason {
+    /// The counter of the epoch is as good as used up.
+    EpochUsedUp,
+    /// The log has space again. While it had none, requests of learners were dropped, which they
+    /// send to the next leader.
+    SpaceAgain,
+}
+
 /// Whether the log of a server that has a leader can take what the leader sends. There is nothing
 /// to refuse: the leader has ordered it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -18,7 +18,7 @@ mod replica;
 mod session_life;
 mod step;
 
-pub use admission::{LogSpace, WriteAdmission};
+pub use admission::{ElectionReason, LogSpace, WriteAdmission};
 pub use learner::ZabState;
 pub use node::{Node, NodeSettings};
 #[cfg(feature = "plant")]

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringkeeper_engine::Zxid;
 
 use crate::config::{LogFormat, LogLevel};
+use crate::demo::DemoArgs;
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -59,6 +60,10 @@ pub enum Command {
     Check(CheckArgs),
     /// List the settings.
     Settings(SettingsArgs),
+    /// Show an ensemble in this terminal, whose servers can be killed, stopped, cut off and started
+    /// again while a client writes.
+    #[command(after_long_help = DEMO_EXAMPLES)]
+    Demo(DemoArgs),
     /// Measure a running service.
     #[command(disable_help_flag = true)]
     Bench {
@@ -88,6 +93,10 @@ pub enum Command {
         #[command(subcommand)]
         command: SnapshotCommand,
     },
+    /// Make the directory of one member the beginning of a new ensemble, where a quorum of the old
+    /// one is lost for good. It says first what may be lost.
+    #[command(after_long_help = RECOVER_QUORUM_EXAMPLES)]
+    RecoverQuorum(RecoverQuorumArgs),
     /// Say whether a server serves its clients: one line, and the exit code 0 or 1.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
@@ -190,6 +199,36 @@ Examples:
 
 Acknowledged transactions are lost by a repair. The files that held them stay, under names that
 begin with \"damaged.\". The server has to be stopped.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  ringkeeper demo
+  ringkeeper demo -n 5 --dir ./demo
+  ringkeeper demo --for 10s --do 'kill leader at 3s' --do 'restart 1 at 6s' --json
+
+In a terminal the keys 1 to 9 choose a server, and k, s, p and r kill, stop, partition and restart
+it; q ends. Elsewhere it prints a line for what happens, and one each second. The exit code is 1 if
+a write that was acknowledged was lost.";
+
+const RECOVER_QUORUM_EXAMPLES: &str = "\
+Examples:
+  ringkeeper recover-quorum /var/lib/ringkeeper            say what is there and what may be lost
+  ringkeeper recover-quorum /var/lib/ringkeeper --yes      do it
+
+Only for a majority of the members whose disks are lost. As long as a majority can be started, with
+their disks, start them: nothing is lost then. All members have to be stopped.";
+
+/// Which directory to begin with, and whether to do it.
+#[derive(Args, Clone, Debug)]
+pub struct RecoverQuorumArgs {
+    /// Where it is.
+    #[command(flatten)]
+    pub directories: Directories,
+
+    /// Do it, instead of only saying what is there and what may be lost.
+    #[arg(long)]
+    pub yes: bool,
+}
 
 /// The directories of a server.
 #[derive(Args, Clone, Debug)]

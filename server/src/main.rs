@@ -11,7 +11,7 @@ use ringkeeper_server::config::tuned;
 use ringkeeper_server::config::{Env, Paint, Settings, Weight, check, page};
 use ringkeeper_server::storage::import;
 use ringkeeper_server::storage::inspect::{self, Outcome};
-use ringkeeper_server::{boot, fatal, logging};
+use ringkeeper_server::{boot, demo, fatal, logging};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -37,6 +37,18 @@ fn main() -> ExitCode {
         Command::Snapshot { command: SnapshotCommand::Restore(args) } => {
             done(inspect::restore(&args, &mut out))
         }
+        Command::Demo(args) => {
+            drop(out);
+            match demo::run(&args) {
+                Ok(demo::Verdict::Kept) => ExitCode::SUCCESS,
+                Ok(demo::Verdict::Lost) => ExitCode::FAILURE,
+                Err(error) => {
+                    eprintln!("ringkeeper: {}", reason(&error));
+                    ExitCode::FAILURE
+                }
+            }
+        }
+        Command::RecoverQuorum(args) => ended(inspect::recover_quorum(&args, &mut out)),
         Command::Bench { args } => {
             drop(out);
             ringkeeper_bench::run(args.into_iter())
@@ -83,6 +95,10 @@ fn look_at_log(command: &LogCommand, out: &mut dyn Write) -> ExitCode {
         LogCommand::Dump(args) => inspect::dump(args, out).map(|()| Outcome::Whole),
         LogCommand::Repair(args) => inspect::repair(args, out),
     };
+    ended(outcome)
+}
+
+fn ended(outcome: anyhow::Result<Outcome>) -> ExitCode {
     match outcome {
         Ok(Outcome::Whole | Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Damaged) => ExitCode::FAILURE,

@@ -8,6 +8,10 @@ mod elections;
 mod lives;
 #[path = "observer/loopback.rs"]
 mod loopback;
+#[path = "ensemble/lost_quorum.rs"]
+mod lost_quorum;
+#[path = "ensemble/pre_stop.rs"]
+mod pre_stop;
 mod program;
 #[path = "ensemble/reports.rs"]
 mod reports;

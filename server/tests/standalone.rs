@@ -6,6 +6,8 @@ mod audit;
 mod commands;
 #[path = "standalone/disk_full.rs"]
 mod disk_full;
+#[path = "standalone/ended_clients.rs"]
+mod ended_clients;
 #[path = "standalone/host.rs"]
 mod host;
 #[path = "standalone/hostile.rs"]

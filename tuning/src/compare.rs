@@ -209,13 +209,13 @@ mod tests {
 
     #[test]
     fn disagreeing_probes_are_reported() {
-        let (usual, better) = (sample(1.0), with(Strategy::Uring, 0.4));
-        assert_eq!(better.choice().0, Strategy::Uring);
+        let (usual, better) = (sample(1.0), with(Strategy::Pwrite, 0.4));
+        assert_eq!(better.choice().0, Strategy::Pwrite);
         assert!(Comparison::of(&better, &better).holds(), "what is clearly better is advised");
         let standing = Comparison::of(&better, &usual);
         assert!(!standing.holds());
         let text = standing.shown(Paint::Plain);
-        assert!(text.contains("do not agree: ringkeeper.log.device=uring, direct"), "{text}");
+        assert!(text.contains("do not agree: ringkeeper.log.device=pwrite, direct"), "{text}");
     }
 
     #[test]

@@ -7,8 +7,8 @@
 //!
 //! Performance machinery, which a reader may skip on first reading (what is durable does not depend
 //! on it; see `docs/understand/performance.md`): the strategies to write a segment ([`Strategy`],
-//! `disk/*`), measuring them ([`probe()`]), thread priorities ([`Priority`]), and where a file lies
-//! on its disk ([`Extents`]).
+//! `disk/*`), measuring them ([`probe()`]), thread priorities ([`Priority`]), where a file lies on
+//! its disk ([`Extents`]), and memory that is fetched ahead ([`prefetch()`]).
 
 mod disk;
 mod extents;
@@ -17,6 +17,7 @@ mod lock;
 mod memory;
 mod parallel;
 mod pipeline;
+mod prefetch;
 mod priority;
 mod probe;
 mod ready_queue;
@@ -33,6 +34,7 @@ pub use lock::{DirectoryLock, DirectoryLockError};
 pub use memory::{Fault, MemoryDisk, Unsynced};
 pub use parallel::map_in_order;
 pub use pipeline::{Demand, pipeline};
+pub use prefetch::prefetch;
 pub use priority::Priority;
 pub use probe::{
     Load, Measured, ProbeReport, choose, choose_over_rounds, default_strategy, measure, probe,

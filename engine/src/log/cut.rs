@@ -26,7 +26,7 @@ use super::survey::{End, Lost, Newest, read_header};
 use super::{CUT_BYTES, Dirs, Each, Fatal, Log, layout};
 use crate::Zxid;
 use crate::device::{Demand, Directory, DiskError, Identity, Intent, Segment};
-use crate::snapshot;
+use crate::snapshot::{self, LogGrowth};
 
 /// What a cut is going to do.
 pub(super) struct Cut {
@@ -187,7 +187,7 @@ impl Cut {
         let (tail, lost) = (Tail::default(), Lost::Nothing);
         let said = high_water.clone();
         let newest = Newest { header, end, tail, high_water, said, sealed: false, lost };
-        Ok(End { last, chain, replayed: 0, newest: Some(newest) })
+        Ok(End { last, chain, replayed: LogGrowth::default(), newest: Some(newest) })
     }
 }
 

@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(opened.recovered.log.flush(&mut group).unwrap(), Zxid(1));
         drop(opened);
         let opened = open(&dirs, &settings(), |stage| stages.push(stage)).unwrap();
-        assert_eq!((opened.recovered.last, opened.recovered.replayed), (Zxid(1), 1));
+        assert_eq!((opened.recovered.last, opened.recovered.replayed.records), (Zxid(1), 1));
         assert_eq!(opened.db.sessions().collect::<Vec<_>>(), [(session, 4_000)]);
         assert_eq!(opened.db.tree.digest_mode(), Digest::Kept);
         assert_eq!(opened.db.commit_status(), CommitStatus::Unknown, "of a member");

@@ -14,7 +14,7 @@ use super::survey::{End, Lost, Newest, Survey};
 use super::{Active, Dirs, Fatal, Log, Preparer, Settings, cut, install, layout, prepare, refuse};
 use crate::Zxid;
 use crate::device::{Directory, DiskError, Durability, Identity, Intent, Life, Segment};
-use crate::snapshot::{self, Replay};
+use crate::snapshot::{self, LogGrowth, Replay};
 
 /// A log that goes on where it ended, and what happened on the way.
 pub struct Recovered<D: Directory> {
@@ -30,8 +30,8 @@ pub struct Recovered<D: Directory> {
     pub last: Zxid,
     /// The snapshot that was used.
     pub snapshot: Option<Zxid>,
-    /// Transactions replayed behind it.
-    pub replayed: u64,
+    /// What was replayed behind it.
+    pub replayed: LogGrowth,
     /// What an operator should know.
     pub notes: Vec<Note>,
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::Dirs;
 use super::header::{self, Header};
 use super::high_water::HighWater;
-use super::layout;
 use super::note::Note;
 use super::read_ahead::{Found, Opened, Part, Piece, read};
 use super::refusal::{BadSnapshots, Proof, Refusal};
 use super::scan::{Stop, Tail};
+use super::{layout, record};
 use crate::Zxid;
 use crate::device::{Directory, DirectoryId, DiskError, Identity, Life, ReadAt, Source, pipeline};
-use crate::snapshot::{self, Replay};
+use crate::snapshot::{self, LogGrowth, Replay};
 
 /// Pieces of the log that were read and wait to be applied.
 const PIECES_WAITING: usize = 4;
@@ -46,7 +46,7 @@ pub(super) struct Survey<'a, D: Directory> {
 pub(super) struct End {
     pub(super) last: Zxid,
     pub(super) chain: u32,
-    pub(super) replayed: u64,
+    pub(super) replayed: LogGrowth,
     /// The newest segment; none only where no log was ever started.
     pub(super) newest: Option<Newest>,
 }
@@ -258,7 +258,8 @@ impl<'a, D: Directory> Survey<'a, D> {
         for (zxid, payload) in piece.txns().filter(|(zxid, _)| *zxid > base) {
             let refuse = |why| Refusal::Replay { file: self.path_of(header), zxid, why };
             replay.record(payload).map_err(refuse)?;
-            end.replayed += 1;
+            end.replayed.records += 1;
+            end.replayed.bytes += record::framed(payload.len()) as u64;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::apply::{Applying, OpResult};
 use super::audited::{Action, Operation};
 use super::outstanding::Znode;
 use super::prepare::Prepare;
-use crate::tree::{Misfit, NewNode, Tree};
+use crate::tree::{Misfit, NewNode, Prefetch, Tree};
 use crate::txn::{CreateOp, CreateRef, CreateTxn, NodeKind, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
@@ -105,6 +105,11 @@ impl Create {
     /// What the audit log says of it.
     pub(crate) fn audited(&self) -> Action {
         Action { flags: Some(self.flags), ..Action::on(Operation::Create, Some(&self.path)) }
+    }
+
+    /// Names the paths that [`Create::prepare`] looks up.
+    pub(crate) fn prefetch(&self, paths: &mut Prefetch<'_>) {
+        super::path_and_parent(&self.path, paths);
     }
 
     /// Check order (protocol 7.2): flags and TTL, path, ACL, parent, permission, name, existence,

@@ -6,7 +6,7 @@ use super::Write;
 use super::apply::{Applying, OpResult};
 use super::audited::{Action, Operation};
 use super::prepare::Prepare;
-use crate::tree::Misfit;
+use crate::tree::{Misfit, Prefetch};
 use crate::txn::{DeleteCause, NodeKind, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
@@ -40,6 +40,11 @@ impl Delete {
     /// What the audit log says of it.
     pub(crate) fn audited(&self) -> Action {
         Action::on(Operation::Delete, Some(&self.path))
+    }
+
+    /// Names the paths that [`Delete::prepare`] looks up.
+    pub(crate) fn prefetch(&self, paths: &mut Prefetch<'_>) {
+        super::path_and_parent(&self.path, paths);
     }
 
     /// Check order (protocol 7.2): path, parent, permission on the parent, node, version,

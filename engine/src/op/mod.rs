@@ -46,7 +46,7 @@ pub use read::{Read, ReadDone, ReadReply, read, read_owned};
 pub use table::{OpClass, OpSpec, ReplyShape};
 
 use crate::acl::AuthSettings;
-use crate::tree::Misfit;
+use crate::tree::{Misfit, Prefetch};
 use crate::txn::TxnBody;
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Put, Reader};
@@ -138,6 +138,19 @@ impl Write {
         }
     }
 
+    /// Names the paths that [`Write::prepare`] looks up.
+    pub fn prefetch(&self, paths: &mut Prefetch<'_>) {
+        match self {
+            Write::Create(create) => create.prefetch(paths),
+            Write::Delete(delete) => delete.prefetch(paths),
+            Write::SetData(set) => set.prefetch(paths),
+            Write::SetAcl(set) => set.prefetch(paths),
+            Write::Multi(writes) => writes.iter().for_each(|write| write.prefetch(paths)),
+            // They are rare, or look nothing up that others do not.
+            Write::DeleteSpent(_) | Write::Check(_) | Write::Refused(_) | Write::Reconfig(_) => {}
+        }
+    }
+
     /// Checks the request against the state as it will be, and says what changes.
     pub fn prepare(self, prepare: &mut Prepare<'_>) -> Result<TxnBody, Code> {
         match self {
@@ -170,6 +183,31 @@ pub(crate) fn apply(body: &TxnBody, applying: &mut Applying<'_>) -> Result<OpRes
         TxnBody::CreateSession { .. } => Ok(OpResult::SessionOpened),
         TxnBody::CloseSession { paths } => session::apply_close(paths, applying),
         TxnBody::Error(code) => Ok(OpResult::Refused(*code)),
+    }
+}
+
+/// Names the paths that [`apply`] looks up.
+pub(crate) fn prefetch(body: &TxnBody, paths: &mut Prefetch<'_>) {
+    match body {
+        TxnBody::Create(create) => path_and_parent(&create.path, paths),
+        TxnBody::Delete { path, .. } => path_and_parent(path, paths),
+        TxnBody::SetData { path, .. } | TxnBody::SetAcl { path, .. } => paths.path(path.as_bytes()),
+        TxnBody::Multi(bodies) => bodies.iter().for_each(|body| prefetch(body, paths)),
+        TxnBody::CloseSession { paths: deleted } => {
+            deleted.iter().for_each(|path| path_and_parent(path, paths));
+        }
+        TxnBody::Reconfig { .. }
+        | TxnBody::Check { .. }
+        | TxnBody::CreateSession { .. }
+        | TxnBody::Error(_) => {}
+    }
+}
+
+/// Names a path that comes or goes, and its parent, which changes with it.
+fn path_and_parent(path: &str, paths: &mut Prefetch<'_>) {
+    paths.path(path.as_bytes());
+    if let Some(parent) = crate::path::parent(path) {
+        paths.path(parent.as_bytes());
     }
 }
 

@@ -6,7 +6,7 @@ use super::Write;
 use super::apply::{Applying, OpResult};
 use super::audited::{Action, Operation, acl_text};
 use super::prepare::Prepare;
-use crate::tree::Misfit;
+use crate::tree::{Misfit, Prefetch};
 use crate::txn::{AclList, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
@@ -45,6 +45,11 @@ impl SetAcl {
     pub(crate) fn audited(&self) -> Action {
         let acl = Some(acl_text(&self.acl));
         Action { acl, ..Action::on(Operation::SetAcl, Some(&self.path)) }
+    }
+
+    /// Names the paths that [`SetAcl::prepare`] looks up.
+    pub(crate) fn prefetch(&self, paths: &mut Prefetch<'_>) {
+        paths.path(self.path.as_bytes());
     }
 
     /// Check order: path, ACL fix-up, node, permission, aversion.

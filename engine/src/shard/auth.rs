@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::arrival::Arrival;
+use super::client_end::ClientEnd;
 use super::{Shard, Turn};
 use crate::acl;
 use crate::wire::opcode::op;
@@ -20,7 +21,7 @@ impl Shard {
 
     fn auth(&mut self, turn: &mut Turn<'_>, arrival: Arrival<'_>) {
         let Ok((scheme, auth)) = auth_packet(&mut arrival.reader()) else {
-            return turn.conn.abort();
+            return turn.conn.abort_for(ClientEnd::Malformed);
         };
         let mut ids = turn.conn.ids.to_vec();
         let settings = &self.settings.ops.auth;
@@ -29,7 +30,7 @@ impl Shard {
         if result == Err(acl::AuthFailure::WrongEnsemble) {
             // The client means another ensemble: ZooKeeper does not even answer.
             self.counters.auth_failed += 1;
-            return turn.conn.abort();
+            return turn.conn.abort_for(ClientEnd::OtherEnsemble);
         }
         let code = if result.is_ok() { Code::Ok } else { Code::AuthFailed };
         self.reply(turn, arrival.reply(Zxid::ZERO, code), |_| {});
@@ -37,14 +38,14 @@ impl Shard {
             turn.conn.ids = Arc::from(ids);
         } else {
             self.counters.auth_failed += 1;
-            turn.conn.close();
+            turn.conn.close_for(ClientEnd::AuthFailed);
         }
     }
 
     /// No mechanism is configured: an empty token says so.
     fn sasl(&mut self, turn: &mut Turn<'_>, arrival: Arrival<'_>) {
         if !matches!(arrival.reader().buffer(), Ok(Some(_))) {
-            return turn.conn.abort();
+            return turn.conn.abort_for(ClientEnd::Malformed);
         }
         let reply = arrival.reply(Zxid::ZERO, Code::Ok);
         self.reply(turn, reply, |out| out.put_buffer(None));

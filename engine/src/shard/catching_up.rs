@@ -5,11 +5,12 @@
 //! Then its connection waits a while before it is closed, so that the client does not have to look
 //! for another server. ZooKeeper closes it at once.
 
+use super::client_end::ClientEnd;
 use super::conn::Phase;
 use super::{Moment, Shard, Turn, Urgency};
-use crate::Zxid;
 use crate::watch::ConnId;
 use crate::wire::connect::ConnectRequest;
+use crate::{SessionId, Zxid};
 
 /// How often it is looked whether the state has come, milliseconds.
 const LOOK_MS: i64 = 5;
@@ -27,11 +28,12 @@ impl Shard {
     /// Serves a connect request as soon as the state is as late as its client has seen.
     pub(super) fn connect_caught_up(&mut self, turn: &mut Turn<'_>, request: ConnectRequest) {
         let (id, moment) = (turn.id, turn.moment);
+        turn.conn.requested = SessionId(request.session);
         if is_reached(&request, moment) {
             return self.open_session(turn, request);
         }
         if self.settings.catch_up_ms == 0 {
-            return turn.conn.abort();
+            return turn.conn.abort_for(ClientEnd::Ahead(seen(&request)));
         }
         turn.conn.phase = Phase::Opening;
         let until_ms = moment.now.mono.0 + self.settings.catch_up_ms;
@@ -51,7 +53,9 @@ impl Shard {
             self.with_turn(waiting.conn, Urgency::Answered, moment, |shard, turn| {
                 match turn.conn.phase {
                     Phase::Opening if is_reached => shard.open_session(turn, waiting.request),
-                    Phase::Opening => turn.conn.abort(),
+                    Phase::Opening => {
+                        turn.conn.abort_for(ClientEnd::Ahead(seen(&waiting.request)));
+                    }
                     // It was closed meanwhile.
                     Phase::First | Phase::Word | Phase::Established => {}
                     Phase::Leaving | Phase::Closing | Phase::Lost => {}
@@ -73,5 +77,9 @@ impl Shard {
 
 /// A server must not show a client a state older than one that it has already seen.
 fn is_reached(request: &ConnectRequest, moment: Moment<'_>) -> bool {
-    Zxid::from_wire(request.last_zxid_seen.max(0)) <= moment.db.applied()
+    seen(request) <= moment.db.applied()
+}
+
+fn seen(request: &ConnectRequest) -> Zxid {
+    Zxid::from_wire(request.last_zxid_seen.max(0))
 }

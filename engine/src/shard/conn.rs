@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::WaitingRequest;
+use super::client_end::ClientEnd;
 use super::departure::Departure;
 use super::ready::Urgency;
 use crate::audit::Audited;
@@ -166,6 +167,10 @@ pub struct Conn {
     pub input_ended: bool,
     /// Whether it ends because the server stops.
     pub departure: Departure,
+    /// The session that it has requested to go on with, or none.
+    pub requested: SessionId,
+    /// Why the server ends it, until that is reported.
+    pub(super) end: Option<ClientEnd>,
 }
 
 impl Conn {
@@ -195,6 +200,8 @@ impl Conn {
             awaits_audit: false,
             input_ended: false,
             departure: Departure::No,
+            requested: SessionId::NONE,
+            end: None,
         }
     }
 

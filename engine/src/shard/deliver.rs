@@ -1,6 +1,7 @@
 //! What comes back from the sequencer: changes for the watches, answers for the connections.
 
 use super::arrival::Reply;
+use super::client_end::ClientEnd;
 use super::conn::{Phase, ReplyKind, Slot};
 use super::{Moment, Shard, Turn, Urgency};
 use crate::acl;
@@ -27,7 +28,16 @@ impl Shard {
             ShardMessage::Answer(answer) => self.answer(answer, moment),
             ShardMessage::CloseConnection(id, session) => {
                 if self.owns(id, session) {
-                    self.with_conn(id, Urgency::Later, |_, conn| conn.close());
+                    let moved = moment.db.has_session(session);
+                    let end = if moved { ClientEnd::Moved } else { ClientEnd::Expired };
+                    self.with_conn(id, Urgency::Later, |_, conn| match conn.phase {
+                        // Its client has ended it.
+                        Phase::Leaving => conn.close(),
+                        Phase::First | Phase::Word | Phase::Opening | Phase::Established => {
+                            conn.close_for(end);
+                        }
+                        Phase::Closing | Phase::Lost => conn.close(),
+                    });
                 }
             }
         }
@@ -37,10 +47,13 @@ impl Shard {
     /// watches may have missed some. Every connection is closed, so that its client connects again
     /// and sets its watches with the zxid that it has seen. Order: called before any
     /// [`Shard::deliver`] of the same moment, because an answer may show a change that is missing.
-    pub fn changes_lost(&mut self) {
+    /// Returns how many connections were open.
+    pub fn changes_lost(&mut self) -> usize {
+        let open = self.conns().filter(|(_, conn)| conn.phase != Phase::Closing).count();
         for slot in 0..self.conn_slots() {
             self.with_conn(ConnId(slot), Urgency::Later, |_, conn| conn.close());
         }
+        open
     }
 
     /// Sends the events of a change. Watches are used up also where the ACL hides the event.
@@ -111,8 +124,8 @@ impl Shard {
     fn opened(&mut self, turn: &mut Turn<'_>, answer: Answer) {
         match answer.outcome {
             Outcome::Granted(grant) => self.granted(turn, *grant, answer.zxid),
-            Outcome::Gone => self.refuse_session(turn.conn),
-            Outcome::Unavailable => turn.conn.abort(),
+            Outcome::Gone => self.refuse_session(turn),
+            Outcome::Unavailable => turn.conn.abort_for(ClientEnd::NotServing),
             other => panic!("a request for a session was answered with {other:?}"),
         }
     }
@@ -137,7 +150,7 @@ impl Shard {
         }
         let mut reply = Reply { header, since_us, zxid: answer.zxid, code: Code::Ok };
         match (kind, answer.outcome) {
-            (_, Outcome::Moved) => turn.conn.abort(),
+            (_, Outcome::Moved) => turn.conn.abort_for(ClientEnd::Moved),
             (_, Outcome::Refused(code) | Outcome::Result(OpResult::Refused(code))) => {
                 reply.code = code;
                 self.reply(turn, reply, |_| {});

@@ -1,6 +1,7 @@
 //! The first frame of a connection, and the answer to it.
 
 use super::arrival::Reply;
+use super::client_end::ClientEnd;
 use super::conn::{Attached, Conn, Phase};
 use super::throttled::HeldKind;
 use super::word::FirstBytes;
@@ -63,7 +64,7 @@ impl Shard {
         self.counters.connection_requests += 1;
         match ConnectRequest::read(payload) {
             Ok(request) => self.connect_caught_up(turn, request),
-            Err(_) => turn.conn.abort(),
+            Err(_) => turn.conn.abort_for(ClientEnd::Malformed),
         }
     }
 
@@ -119,9 +120,12 @@ impl Shard {
     }
 
     /// The session is gone, or never was: zeros say so to the client.
-    pub(super) fn refuse_session(&mut self, conn: &mut Conn) {
+    pub(super) fn refuse_session(&mut self, turn: &mut Turn<'_>) {
+        let conn = &mut *turn.conn;
+        let lives = turn.moment.db.has_session(conn.requested);
+        let end = if lives { ClientEnd::WrongPassword } else { ClientEnd::SessionGone };
         ConnectResponse::expired(conn.read_only.map(|_| false)).write_frame(&mut conn.out);
         self.count_sent(conn);
-        conn.close();
+        conn.close_for(end);
     }
 }

@@ -7,6 +7,7 @@
 mod arrival;
 mod auth;
 mod catching_up;
+mod client_end;
 mod conn;
 mod counters;
 mod deliver;
@@ -14,6 +15,7 @@ mod departure;
 mod handshake;
 mod local;
 mod outputs;
+mod prefetch;
 mod ready;
 mod reply;
 mod serve;
@@ -21,6 +23,7 @@ mod throttled;
 mod word;
 
 pub use arrival::WaitingRequest;
+pub use client_end::{ClientEnd, EndSeverity, EndedClient};
 pub use conn::{Attached, Conn, ConnStats, Phase, Replied, Slot};
 pub use counters::{Fired, OpCounts, ReplyBytes, ShardCounters, ThrottleCounters};
 pub use departure::Departure;
@@ -318,7 +321,7 @@ impl Shard {
         }
         for id in late {
             self.counters.sessionless_expired += 1;
-            self.with_conn(id, Urgency::Later, |_, conn| conn.abort());
+            self.with_conn(id, Urgency::Later, |_, conn| conn.abort_for(ClientEnd::NoSession));
         }
     }
 
@@ -398,8 +401,9 @@ impl Shard {
         // One reply may be larger than any bound: a client that was cut off for it would connect
         // and request it again. A client that does not read what is there already gets no more.
         if before > limits::CONN_OUT_BYTES_HARD && conn.out.len() > before {
-            conn.abort();
+            conn.abort_for(ClientEnd::SlowReader(conn.out.len()));
         }
+        self.report_end(&mut conn);
         self.note_ready(id, &mut conn, urgency);
         self.conns[id.0 as usize] = Some(conn);
     }

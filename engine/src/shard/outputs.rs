@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Replied, WordEvent};
+use super::{EndedClient, Replied, WordEvent};
 use crate::audit::AuditLine;
 use crate::request::Request;
 
@@ -21,4 +21,6 @@ pub struct ShardOutputs {
     /// [`AUDIT_LINES_MAX`](crate::limits::AUDIT_LINES_MAX) of them wait, no further write is taken
     /// in.
     pub audit_lines: VecDeque<AuditLine>,
+    /// Clients whose connections the server has ended, for its log.
+    pub ended: Vec<EndedClient>,
 }

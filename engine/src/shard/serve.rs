@@ -1,7 +1,9 @@
 //! Requests of an established connection: each is read once, classified once, dispatched once.
 
 use super::arrival::{Arrival, Reply};
+use super::client_end::ClientEnd;
 use super::conn::{Conn, Phase, ReplyKind, Slot};
+use super::prefetch::prefetch;
 use super::throttled::HeldKind;
 use super::{Shard, Turn};
 use crate::acl;
@@ -17,6 +19,10 @@ use crate::{Code, Zxid};
 impl Shard {
     /// Takes whole frames off `bytes` while bounds allow; returns how many bytes were used.
     pub(super) fn consume(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) -> usize {
+        // Reads behind a write of their session are answered elsewhere.
+        if turn.conn.phase == Phase::Established && turn.conn.in_flight == 0 {
+            prefetch(bytes, &turn.moment.db.tree);
+        }
         let mut used = 0;
         loop {
             let rest = &bytes[used..];
@@ -75,13 +81,13 @@ impl Shard {
         let (length, rest) = bytes.split_first_chunk::<4>()?;
         let length = u32::from_be_bytes(*length) as usize;
         if length == 0 || length > self.settings.frame_bytes_max {
-            conn.abort();
+            conn.abort_for(ClientEnd::FrameLength(length));
             return None;
         }
         // The body of a large request is not even waited for where it would be refused.
         if !self.settings.requests.admits_bytes(length) {
             self.counters.throttle.large_rejected += 1;
-            conn.abort();
+            conn.abort_for(ClientEnd::LargeRequest(length));
             return None;
         }
         let payload = rest.get(..length)?;
@@ -95,7 +101,7 @@ impl Shard {
             attached.last_heard.touch(turn.moment.now.mono);
         }
         let Ok(arrival) = Arrival::read(payload, turn.moment.now_us) else {
-            return turn.conn.abort();
+            return turn.conn.abort_for(ClientEnd::Malformed);
         };
         self.counters.ops.note(arrival.header.op);
         if arrival.spec.class == OpClass::Auth {
@@ -104,11 +110,11 @@ impl Shard {
         if !acl::enforced_ok(&self.settings.ops.auth, &turn.conn.ids) {
             let reply = arrival.reply(Zxid::ZERO, Code::SessionClosedRequireSaslAuth);
             self.reply(turn, reply, |_| {});
-            return turn.conn.close();
+            return turn.conn.close_for(ClientEnd::AuthRequired);
         }
         if !self.settings.requests.take_bytes(payload.len()) {
             self.counters.throttle.large_rejected += 1;
-            return turn.conn.abort();
+            return turn.conn.abort_for(ClientEnd::LargeRequest(payload.len()));
         }
         if self.settings.requests.holds() {
             let request = HeldKind::Request(arrival.to_waiting());
@@ -227,7 +233,7 @@ impl Shard {
         }
         self.reply(turn, reply, |_| {});
         if closes {
-            turn.conn.close();
+            turn.conn.close_for(ClientEnd::UnknownOperation);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Which connections get ready when, and in which portions new ones are served.
 
 mod audit;
+mod ends;
 
 use std::net::Ipv4Addr;
 

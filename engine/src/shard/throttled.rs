@@ -4,6 +4,7 @@
 //! Nothing is in here unless a limit is set (`request_throttle_max_requests`).
 
 use super::arrival::{Arrival, WaitingRequest};
+use super::client_end::ClientEnd;
 use super::conn::{Conn, Phase};
 use super::{Moment, Shard, Turn, Urgency};
 use crate::Code;
@@ -96,7 +97,7 @@ impl Shard {
                     Fate::Drop => {
                         shard.counters.throttle.stale_dropped += 1;
                         turn.conn.dropped = true;
-                        turn.conn.abort();
+                        turn.conn.abort_for(ClientEnd::Stale);
                         shard.discard(&held.kind);
                     }
                 }

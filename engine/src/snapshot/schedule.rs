@@ -1,10 +1,17 @@
 //! When a snapshot is due.
 //!
-//! ZooKeeper counts transactions (`snapCount`) or bytes of log. By that alone a start after a crash
-//! may have tens of megabytes of log to replay. So there are early snapshots as well: as soon as
-//! some log is behind the last snapshot and taking one costs next to nothing, which is so for small
-//! trees and slow writers. An early snapshot is no retained snapshot: the regular ones are taken
-//! as ZooKeeper takes them, and the log behind them is kept as if there were no early one.
+//! ZooKeeper counts transactions (`snapCount`) or bytes of log. Here that is the shortest distance
+//! between two regular snapshots. A snapshot costs as much as the tree is large, so by that alone a
+//! large tree that is written to fast would be copied all the time. From the shortest distance on,
+//! one is due when the log behind the last one is as large as the tree ([`portion`]), or would take
+//! as long to replay as a start may take ([`Intervals::replay`]). So a byte of log costs at most
+//! about a byte of snapshot, and a start takes at most so much longer.
+//!
+//! A start after a crash may still have tens of megabytes of log to replay where the tree is small.
+//! So there are early snapshots as well: as soon as some log is behind the last snapshot and taking
+//! one costs next to nothing, which is so for small trees and slow writers. An early snapshot is no
+//! retained snapshot: the regular ones are taken, and the log behind them is kept, as if there were
+//! no early one.
 //!
 //! The early ones are performance machinery, which a reader may skip on first reading; see
 //! `docs/understand/performance.md`.
@@ -13,17 +20,27 @@ use std::time::Duration;
 
 /// The share of a processor that early snapshots may take: one part in so many.
 const PART: u32 = 32;
-/// Bytes of a transaction in the log, for those that were written before the start.
-const RECORD_BYTES: u64 = 256;
+/// Bytes of log that a start is assumed to replay in a millisecond: those of creations of nodes
+/// with 100 bytes, in a tree of five million nodes.
+const REPLAY_BYTES_PER_MS: u64 = 200_000;
+/// Bytes replayed by a start that say how fast this machine does it; fewer say nothing.
+const REPLAYED_BYTES_MIN: u64 = 16 << 20;
+/// How many times faster or slower than assumed a start may say that it was.
+const PACE_TIMES: u64 = 8;
 
 /// When snapshots are taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Intervals {
-    /// Transactions between two snapshots; the real number is drawn between half of it and all
-    /// of it, so that the servers of an ensemble do not take theirs at the same moment (`snapCount`).
+    /// Transactions between two snapshots, at least; the real number is drawn between half of it
+    /// and all of it, so that the servers of an ensemble do not take theirs at the same moment
+    /// (`snapCount`).
     pub records: u64,
-    /// Bytes of log between two snapshots (`snapSizeLimitInKb`).
+    /// Bytes of log between two snapshots, at least where there are fewer transactions
+    /// (`snapSizeLimitInKb`).
     pub bytes: u64,
+    /// How long the log behind a snapshot may take to replay where the tree is larger than that
+    /// log; zero for snapshots at the least distance, however large the tree is.
+    pub replay: Duration,
     /// Bytes of log behind which one is taken early; `u64::MAX` for never.
     pub early_bytes: u64,
 }
@@ -35,6 +52,16 @@ pub struct LogGrowth {
     pub records: u64,
     /// Bytes.
     pub bytes: u64,
+}
+
+impl LogGrowth {
+    /// What came since then; exact also where that was before the start.
+    fn since(self, then: LogGrowth) -> LogGrowth {
+        LogGrowth {
+            records: self.records.wrapping_sub(then.records),
+            bytes: self.bytes.wrapping_sub(then.bytes),
+        }
+    }
 }
 
 /// Why a snapshot is taken.
@@ -49,22 +76,37 @@ pub enum SnapshotKind {
 /// What the start that came before knows of the last snapshot.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct LastStart {
-    /// Transactions in the log behind the last snapshot.
-    pub replayed: u64,
-    /// How long it took to load that; to take one takes about as long.
+    /// The log behind the last snapshot.
+    pub replayed: LogGrowth,
+    /// How long that took.
+    pub replay_ms: u64,
+    /// How long it took to load that snapshot; to take one takes about as long.
     pub load_ms: u64,
+}
+
+impl LastStart {
+    /// Bytes of log that this machine replays in a millisecond.
+    fn replay_bytes_per_ms(&self) -> u64 {
+        if self.replayed.bytes < REPLAYED_BYTES_MIN {
+            return REPLAY_BYTES_PER_MS;
+        }
+        let measured = self.replayed.bytes / self.replay_ms.max(1);
+        measured.clamp(REPLAY_BYTES_PER_MS / PACE_TIMES, REPLAY_BYTES_PER_MS * PACE_TIMES)
+    }
 }
 
 /// When which snapshot is due. Times are monotonic, since the start.
 #[derive(Debug)]
 pub(super) struct Schedule {
     intervals: Intervals,
+    /// Bytes of log that a start may replay.
+    replay_bytes: u64,
     /// How much the log had grown at the last regular snapshot; negative if that was before the
     /// start.
     regular: LogGrowth,
-    /// Transactions after which the next regular one is due.
-    threshold: u64,
-    /// The same in bytes, at the last snapshot of either kind.
+    /// What was drawn for the next regular one.
+    drawn: u64,
+    /// How many bytes the log had at the last snapshot of either kind.
     newest_bytes: u64,
     /// No early snapshot is due before.
     rest_until: Duration,
@@ -72,21 +114,30 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn new(intervals: Intervals, start: LastStart, random: u64) -> Schedule {
-        let records = 0_u64.wrapping_sub(start.replayed);
+        let regular = LogGrowth::default().since(start.replayed);
+        let limit_ms = u64::try_from(intervals.replay.as_millis()).unwrap_or(u64::MAX);
         Schedule {
             intervals,
-            regular: LogGrowth { records, bytes: 0 },
-            threshold: threshold(intervals, random),
-            newest_bytes: records.wrapping_mul(RECORD_BYTES),
+            replay_bytes: limit_ms.saturating_mul(start.replay_bytes_per_ms()),
+            regular,
+            drawn: random,
+            newest_bytes: regular.bytes,
             rest_until: Duration::from_millis(start.load_ms) * PART,
         }
     }
 
-    /// The snapshot that is due now.
-    pub(super) fn due(&self, growth: LogGrowth, now: Duration) -> Option<SnapshotKind> {
-        let records = growth.records.wrapping_sub(self.regular.records);
-        let bytes = growth.bytes - self.regular.bytes;
-        if records >= self.threshold || bytes >= self.intervals.bytes {
+    /// The snapshot that is due now. `tree_bytes` is about what one would hold.
+    pub(super) fn due(
+        &self,
+        growth: LogGrowth,
+        now: Duration,
+        tree_bytes: impl FnOnce() -> u64,
+    ) -> Option<SnapshotKind> {
+        let behind = growth.since(self.regular);
+        let least = portion(self.intervals.records, self.drawn);
+        if (behind.records >= least || behind.bytes >= self.intervals.bytes)
+            && self.is_worth(behind, tree_bytes)
+        {
             return Some(SnapshotKind::Regular);
         }
         let behind = growth.bytes.wrapping_sub(self.newest_bytes);
@@ -94,12 +145,20 @@ impl Schedule {
         early.then_some(SnapshotKind::Early)
     }
 
+    /// Whether so much log is worth a snapshot of the tree.
+    fn is_worth(&self, behind: LogGrowth, tree_bytes: impl FnOnce() -> u64) -> bool {
+        // Another part of the number: the first one is of the transactions.
+        let drawn = self.drawn >> 32;
+        behind.bytes >= portion(self.replay_bytes, drawn)
+            || behind.bytes >= portion(tree_bytes(), drawn)
+    }
+
     /// Notes that one was taken, at `now`.
     pub(super) fn taken(&mut self, taken: Taken, now: Duration, random: u64) {
         let Taken { kind, growth, cost } = taken;
         if kind == SnapshotKind::Regular {
             self.regular = growth;
-            self.threshold = threshold(self.intervals, random);
+            self.drawn = random;
         }
         self.newest_bytes = growth.bytes;
         self.rest(now, cost);
@@ -122,67 +181,12 @@ pub struct Taken {
     pub cost: Duration,
 }
 
-/// Between half and all of the setting.
-fn threshold(intervals: Intervals, random: u64) -> u64 {
-    let half = (intervals.records / 2).max(1);
-    half + 1 + random % half
+/// Between half and all of it, as it was drawn.
+fn portion(all: u64, drawn: u64) -> u64 {
+    let half = (all / 2).max(1);
+    half + (drawn % half + 1).min(all.saturating_sub(half))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MS: Duration = Duration::from_millis(1);
-    const INTERVALS: Intervals = Intervals { records: 1_000, bytes: 1 << 30, early_bytes: 5_000 };
-
-    fn growth(records: u64) -> LogGrowth {
-        LogGrowth { records, bytes: records * 100 }
-    }
-
-    fn taken(kind: SnapshotKind, records: u64, cost: Duration) -> Taken {
-        Taken { kind, growth: growth(records), cost }
-    }
-
-    #[test]
-    fn regular_snapshots_are_due_by_records_and_bytes_whatever_early_ones_were_taken() {
-        let start = LastStart { replayed: 300, ..LastStart::default() };
-        let never = Intervals { early_bytes: u64::MAX, ..INTERVALS };
-        let mut schedule = Schedule::new(never, start, 499);
-        assert_eq!(schedule.threshold, 1_000);
-        assert_eq!(schedule.due(growth(699), 900 * MS), None);
-        assert_eq!(schedule.due(growth(700), Duration::ZERO), Some(SnapshotKind::Regular));
-        schedule.taken(taken(SnapshotKind::Regular, 700, MS), MS, 0);
-        assert_eq!(schedule.threshold, 501);
-        schedule.taken(taken(SnapshotKind::Early, 1_100, MS), MS, 0);
-        assert_eq!(schedule.due(growth(1_200), MS), None);
-        assert_eq!(schedule.due(growth(1_201), MS), Some(SnapshotKind::Regular));
-        let much = LogGrowth { records: 701, bytes: 70_000 + (1 << 30) };
-        assert_eq!(schedule.due(much, MS), Some(SnapshotKind::Regular));
-    }
-
-    #[test]
-    fn early_snapshots_are_due_by_log_bytes_and_rest_in_proportion_to_their_cost() {
-        let mut schedule = Schedule::new(INTERVALS, LastStart::default(), 499);
-        assert_eq!(schedule.due(growth(49), MS), None);
-        assert_eq!(schedule.due(growth(50), MS), Some(SnapshotKind::Early));
-        schedule.taken(taken(SnapshotKind::Early, 50, 2 * MS), 10 * MS, 0);
-        assert_eq!(schedule.due(growth(99), 900 * MS), None);
-        assert_eq!(schedule.due(growth(200), 73 * MS), None);
-        assert_eq!(schedule.due(growth(200), 74 * MS), Some(SnapshotKind::Early));
-        schedule.taken(taken(SnapshotKind::Regular, 200, MS), 80 * MS, 0);
-        assert_eq!(schedule.due(growth(400), 111 * MS), None);
-        assert_eq!(schedule.due(growth(249), 112 * MS), None);
-        assert_eq!(schedule.due(growth(250), 112 * MS), Some(SnapshotKind::Early));
-    }
-
-    #[test]
-    fn replayed_log_counts_and_a_slow_load_puts_early_snapshots_off() {
-        let start = LastStart { replayed: 19, load_ms: 100 };
-        let schedule = Schedule::new(INTERVALS, start, 0);
-        assert_eq!(schedule.due(growth(1), 4_000 * MS), None);
-        assert_eq!(schedule.due(growth(2), 3_199 * MS), None);
-        assert_eq!(schedule.due(growth(2), 3_200 * MS), Some(SnapshotKind::Early));
-        let large = Schedule::new(INTERVALS, LastStart { load_ms: 1_000, ..start }, 0);
-        assert_eq!(large.due(growth(400), 31_999 * MS), None);
-    }
-}
+#[path = "schedule_tests.rs"]
+mod tests;

@@ -87,12 +87,12 @@ impl Taker {
         status: CommitStatus,
         growth: LogGrowth,
         now: Duration,
-        tree_bytes: impl FnOnce() -> u64,
+        tree_bytes: impl Fn() -> u64,
     ) -> Option<SnapshotKind> {
         if status != CommitStatus::Committed || now < self.resume_at {
             return None;
         }
-        let kind = self.schedule.due(growth, now)?;
+        let kind = self.schedule.due(growth, now, &tree_bytes)?;
         if kind == SnapshotKind::Early && tree_bytes() > EARLY_TREE_BYTES_MAX {
             self.gave_up(now);
             return None;
@@ -307,7 +307,11 @@ mod tests {
     }
 
     fn taker(purge: PurgeWhen) -> Taker {
-        let intervals = Intervals { records: 100, bytes: u64::MAX, early_bytes: 5_000 };
+        taker_within(Duration::ZERO, purge)
+    }
+
+    fn taker_within(replay: Duration, purge: PurgeWhen) -> Taker {
+        let intervals = Intervals { records: 100, bytes: u64::MAX, replay, early_bytes: 5_000 };
         Taker::new(SnapshotSettings { intervals, keep: 3, purge }, LastStart::default(), 0)
     }
 
@@ -335,6 +339,16 @@ mod tests {
             taker.due(CommitStatus::Committed, growth(51), MS, || u64::MAX),
             Some(SnapshotKind::Regular)
         );
+    }
+
+    #[test]
+    fn regular_snapshot_of_a_large_tree_waits_for_as_much_log() {
+        let mut taker = taker_within(Duration::MAX, PurgeWhen::Always);
+        let tree_bytes = || 2 * EARLY_TREE_BYTES_MAX;
+        let mut due = |records| taker.due(CommitStatus::Committed, growth(records), MS, tree_bytes);
+        let enough = EARLY_TREE_BYTES_MAX / 100 + 1;
+        assert_eq!([100, enough - 1].map(&mut due), [None, None], "nor an early one");
+        assert_eq!(due(enough), Some(SnapshotKind::Regular));
     }
 
     #[test]

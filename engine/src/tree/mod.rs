@@ -20,6 +20,7 @@ mod load;
 mod misfit;
 mod node;
 mod payload;
+mod prefetch;
 mod quota;
 mod slots;
 mod snapshot;
@@ -37,6 +38,7 @@ pub use image::{Corrupt, SnapshotHeader};
 pub use load::TreeLoader;
 pub use misfit::Misfit;
 pub use node::NodeId;
+pub use prefetch::Prefetch;
 pub use quota::{QuotaExcess, QuotaLimit, QuotaOf, QuotaSum, QuotaVerdict};
 pub use snapshot::Progress;
 
@@ -256,7 +258,11 @@ impl Tree {
     }
 
     fn hash(&self, path: &str) -> u64 {
-        rapidhash_v3_seeded(path.as_bytes(), &self.secrets)
+        self.hash_bytes(path.as_bytes())
+    }
+
+    fn hash_bytes(&self, path: &[u8]) -> u64 {
+        rapidhash_v3_seeded(path, &self.secrets)
     }
 
     fn find_hashed(&self, hash: u64, path: &str) -> Option<NodeId> {

@@ -3,6 +3,8 @@
 //! Layout: flags (1 byte); length of the name (1 byte, or 4 with `NAME_LONG`); then, each only if
 //! its flag is set, the aversion (4) and the owner (8); then the name; then the data up to the end.
 
+use crate::device::prefetch;
+
 const AVERSION: u8 = 1;
 const OWNED: u8 = 2;
 const DATA_NULL: u8 = 4;
@@ -46,6 +48,11 @@ impl Payload {
         out.extend_from_slice(parts.data.unwrap_or_default());
         assert!(out.len() == out.capacity(), "packed_len() is what new() writes");
         Payload(out.into_boxed_slice())
+    }
+
+    /// Begins to fetch the bytes.
+    pub(super) fn prefetch(&self) {
+        prefetch(&*self.0);
     }
 
     /// Unpacks.

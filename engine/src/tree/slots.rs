@@ -3,6 +3,8 @@
 //! Growth adds one chunk of fixed size, so it costs the same at ten million entries as at ten: a
 //! `Vec` would copy everything now and then, and sessions would expire during that.
 
+use crate::device::prefetch;
+
 /// Entries of one chunk.
 const CHUNK: usize = 4_096;
 
@@ -61,6 +63,14 @@ impl<T> Slots<T> {
         match &mut self.chunks[chunk][at] {
             Slot::Used(value) => value,
             Slot::Free { .. } => panic!("slot {slot} is free: its handle outlived the entry"),
+        }
+    }
+
+    /// Begins to fetch a slot, if there is one.
+    pub(super) fn prefetch(&self, slot: u32) {
+        let (chunk, at) = split(slot);
+        if let Some(slot) = self.chunks.get(chunk).and_then(|chunk| chunk.get(at)) {
+            prefetch(slot);
         }
     }
 

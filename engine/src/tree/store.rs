@@ -49,6 +49,23 @@ impl Store {
         self.nodes.at_mut(id.slot())
     }
 
+    /// Begins to fetch a node.
+    pub(super) fn prefetch_node(&self, id: NodeId) {
+        self.nodes.prefetch(id.slot());
+    }
+
+    /// Begins to fetch the parts of a node that its lookup and its stat read.
+    pub(super) fn prefetch_parts(&self, id: NodeId) {
+        let node = self.node(id);
+        node.payload.prefetch();
+        if let Some(change) = node.change {
+            self.changes.prefetch(slot(change));
+        }
+        if let Some(dir) = node.dir {
+            self.dirs.prefetch(slot(dir));
+        }
+    }
+
     /// Puts a node in.
     pub(super) fn insert(&mut self, node: Node) -> NodeId {
         NodeId::of_slot(self.nodes.insert(node))

@@ -25,7 +25,7 @@ fn history() -> (MemoryDisk, World) {
 fn newest_early_snapshot_is_loaded() {
     let (disk, world) = history();
     let (recovered, txns) = open(&disk.fork()).unwrap();
-    assert_eq!((recovered.snapshot, recovered.replayed), (Some(Zxid(20)), 5));
+    assert_eq!((recovered.snapshot, recovered.replayed.records), (Some(Zxid(20)), 5));
     assert!(txns == world.ordered && recovered.notes.is_empty());
     assert!(goes_on(&world, &disk).is_empty());
 }
@@ -37,7 +37,7 @@ fn early_snapshot_older_than_a_regular_one_is_not_loaded() {
     world.flush(&mut server, 1).unwrap();
     world.snapshot_only(&server).unwrap();
     let (recovered, txns) = open(&disk).unwrap();
-    assert_eq!((recovered.snapshot, recovered.replayed), (Some(Zxid(26)), 0));
+    assert_eq!((recovered.snapshot, recovered.replayed.records), (Some(Zxid(26)), 0));
     assert!(txns == world.ordered);
 }
 
@@ -56,7 +56,11 @@ fn damaged_early_snapshot_is_passed_over_without_a_note() {
         }
         disk.put(EARLY, bytes);
         let (recovered, txns) = open(&disk).unwrap();
-        assert_eq!((recovered.snapshot, recovered.replayed), (Some(Zxid(10)), 15), "byte {at}");
+        assert_eq!(
+            (recovered.snapshot, recovered.replayed.records),
+            (Some(Zxid(10)), 15),
+            "byte {at}"
+        );
         assert!(txns == world.ordered && recovered.notes.is_empty());
     }
 }

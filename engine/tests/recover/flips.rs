@@ -120,7 +120,9 @@ fn log_without_a_good_snapshot_is_replayed_from_its_begin() {
     world.snapshot_only(&server).unwrap();
     world.flush(&mut server, 2).unwrap();
     let (recovered, txns) = open(&flipped(&disk, "snapshot.3", 1_000)).unwrap();
-    assert!(txns == world.ordered && recovered.snapshot.is_none() && recovered.replayed == 5);
+    assert!(
+        txns == world.ordered && recovered.snapshot.is_none() && recovered.replayed.records == 5
+    );
     assert_eq!(recovered.notes.len(), 1);
 }
 

@@ -99,7 +99,7 @@ fn records_behind_a_snapshot_are_found_from_its_waypoint() {
         snapshots.iter().filter(|name| *name != kept).for_each(|name| disk.take(name));
         let (recovered, txns) = open(&disk.fork()).unwrap();
         let base = u64::from_str_radix(kept.strip_prefix("snapshot.").unwrap(), 16).unwrap();
-        assert_eq!(recovered.replayed, world.acked as u64 - base, "{kept}");
+        assert_eq!(recovered.replayed.records, world.acked as u64 - base, "{kept}");
         assert!(txns == world.ordered, "{kept}");
         assert!(goes_on(&world, &disk).is_empty());
     }

@@ -64,7 +64,10 @@ fn installed_state_replaces_everything_and_goes_on() {
             [format!("log.{:x}", zxid + 1), "ringkeeper.meta".into(), format!("snapshot.{zxid:x}")];
         assert_eq!(names.iter().filter(kept).collect::<Vec<_>>(), expected.each_ref());
         let there = leader.clone().start(&disk.fork()).unwrap();
-        assert_eq!((there.recovered.snapshot, there.recovered.replayed), (Some(Zxid(zxid)), 0));
+        assert_eq!(
+            (there.recovered.snapshot, there.recovered.replayed.records),
+            (Some(Zxid(zxid)), 0)
+        );
         for records in [1, 20, 2, 30] {
             leader.flush(&mut server, records).unwrap();
         }

@@ -33,7 +33,7 @@ fn outcome(disk: &MemoryDisk) -> Outcome {
     let mut identity = Identity::open(disk, 3).unwrap();
     let result = recover(&dirs(disk), &mut identity, &settings(), &mut replayed)
         .map(|Recovered { last, snapshot, replayed, notes, .. }| {
-            format!("{last} {snapshot:?} {replayed} {notes:?}")
+            format!("{last} {snapshot:?} {replayed:?} {notes:?}")
         })
         .map_err(|refusal| refusal.to_string());
     let files = disk.names().into_iter().map(|name| (name.clone(), disk.contents(&name)));

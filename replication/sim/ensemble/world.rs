@@ -290,6 +290,7 @@ impl World {
                 | MemberEvent::Found { .. }
                 | MemberEvent::NotReached(_)
                 | MemberEvent::FollowEnded(..)
+                | MemberEvent::NotLeading(_)
                 | MemberEvent::LeaderSilent(..) => {}
             }
         }

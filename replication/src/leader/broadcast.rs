@@ -6,6 +6,7 @@ use ringkeeper_engine::log::TxnChunk;
 use ringkeeper_engine::wire::peer::LeaderPacket;
 use ringkeeper_engine::{Millis, Zxid};
 
+use super::lagging::LearnerAnswer;
 use super::leadership::{LeaderPhase, Leadership, QUORUM_GRACE_MS};
 use super::learner_state::{LearnerPhase, LearnerState};
 use super::{
@@ -28,7 +29,7 @@ impl Leadership {
                 state.out.shared(bytes.clone());
                 state.sent = last;
             }
-            self.drop_slow();
+            self.note_lagging();
         }
         self.pending_bytes += chunk.bytes.len();
         self.pending.push_back(chunk.clone());
@@ -38,16 +39,10 @@ impl Leadership {
     pub(super) fn on_answer(&mut self, answer: ToLearners) {
         match answer {
             ToLearners::Committed(upto) => self.commit(upto),
-            ToLearners::Synced(link) => {
-                if let Some(state) = self.links.get_mut(&link) {
-                    state.send(&LeaderPacket::Sync);
-                }
-            }
+            ToLearners::Synced(link) => self.answer_learner(link, LearnerAnswer::Sync),
             ToLearners::Revalidated(link, session, life) => {
                 let valid = life == SessionLife::Lives;
-                if let Some(state) = self.links.get_mut(&link) {
-                    state.send(&LeaderPacket::Revalidate { session, valid });
-                }
+                self.answer_learner(link, LearnerAnswer::Revalidate { session, valid });
             }
             ToLearners::Confirm(number) => {
                 self.to_confirm = Some(number);
@@ -88,21 +83,7 @@ impl Leadership {
             self.pending_bytes -= first.bytes.len();
             self.pending.pop_front();
         }
-        self.drop_slow();
-    }
-
-    /// A learner that does not take what it is sent has to come back and read it from the disk.
-    fn drop_slow(&mut self) {
-        let most = self.settings.limits.link_bytes_max;
-        let slow: Vec<(LinkId, usize)> = self
-            .links
-            .iter()
-            .filter(|(_, state)| state.is_live() && state.out.bytes() > most)
-            .map(|(link, state)| (*link, state.out.bytes()))
-            .collect();
-        for (link, bytes) in slow {
-            self.drop_link(link, LearnerEnd::Behind(bytes));
-        }
+        self.note_lagging();
     }
 }
 
@@ -127,10 +108,20 @@ impl Leadership {
         (self.next_ping.0 - now.0).max(0)
     }
 
+    /// Who waits for this server, or for other learners, has nothing to say: that ends with the
+    /// time in which a quorum has to follow.
     fn drop_silent(&mut self) {
         let (init_ms, sync_ms, now) = (self.settings.init_ms, self.settings.sync_ms, self.now);
-        let is_served = |state: &LearnerState| state.phase == LearnerPhase::Serving;
-        let limit = |state: &LearnerState| if is_served(state) { sync_ms } else { init_ms };
+        let limit = |state: &LearnerState| match state.phase {
+            LearnerPhase::Serving => sync_ms,
+            LearnerPhase::Connected
+            | LearnerPhase::Promising
+            | LearnerPhase::Fed(_)
+            | LearnerPhase::Synchronized => init_ms,
+            LearnerPhase::Introduced | LearnerPhase::Promised(_) | LearnerPhase::Acknowledged => {
+                i64::MAX
+            }
+        };
         let silent: Vec<(LinkId, i64)> = self
             .links
             .iter()
@@ -182,20 +173,22 @@ impl Leadership {
         });
     }
 
-    /// Whether the others are a quorum that can lead and commit without this server.
+    /// Whether the others are a quorum that can lead and commit without this server, now.
     pub(crate) fn is_dispensable(&self) -> bool {
-        let has_history = |state: &&LearnerState| state.voter().is_some() && state.has_history();
+        let has_history = |state: &&LearnerState| {
+            state.voter().is_some() && state.has_history() && state.lagging.is_none()
+        };
         let others = self.links.values().filter(has_history).count();
         self.is_established() && others > self.settings.voters.len() / 2
     }
 
     fn begin_round(&mut self) {
         self.round += 1;
-        // ZooKeeper's learners send back whatever zxid a ping has.
-        let zxid = Zxid(self.round);
         for state in self.links.values_mut() {
-            if state.phase == LearnerPhase::Serving {
-                state.send(&LeaderPacket::Ping { zxid });
+            // Who has acknowledged the history hears that this server is alive, while others take
+            // it; it does not answer.
+            if matches!(state.phase, LearnerPhase::Serving | LearnerPhase::Acknowledged) {
+                state.ping(self.round);
             }
         }
     }

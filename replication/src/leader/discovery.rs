@@ -159,21 +159,20 @@ impl Leadership {
         let is_voter = |state: &&LearnerState| {
             state.voter().is_some() && state.phase != LearnerPhase::Connected
         };
-        let is_taken = self.is_first || is_planted(Bug::BlankCounts);
-        is_taken || 1 + self.links.values().filter(is_voter).count() == self.settings.voters.len()
+        self.counts_blank(1 + self.links.values().filter(is_voter).count())
+    }
+
+    /// As [`Leadership::takes_blank`], where so many voters have said what is asked of them.
+    fn counts_blank(&self, voters: usize) -> bool {
+        self.is_first || is_planted(Bug::BlankCounts) || voters == self.settings.voters.len()
     }
 
     /// Whether a quorum has promised. With its promise a voter says what it has, and one that has
     /// more ends this leadership: so those with new directories count when all have said it.
     fn has_promises(&self) -> bool {
         let (known, blank) = (1 + self.promised.len(), self.promised_blank.len());
-        let voters = self.settings.voters.len();
-        let counted = match () {
-            () if self.is_first || is_planted(Bug::BlankCounts) => known + blank,
-            () if known + blank == voters => known + blank,
-            () => known,
-        };
-        counted > voters / 2
+        let counted = if self.counts_blank(known + blank) { known + blank } else { known };
+        counted > self.settings.voters.len() / 2
     }
 
     /// Voters that are connected and do not count, because their directories are new.

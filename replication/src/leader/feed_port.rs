@@ -3,6 +3,7 @@
 use ringkeeper_engine::Zxid;
 
 use super::LinkId;
+use crate::learner::SyncKind;
 
 /// What one learner lacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,6 +15,17 @@ pub struct FeedTask {
     pub last: Zxid,
     /// Where to end: everything up to here is committed and on this server's disk.
     pub upto: Zxid,
+    /// What carries the transactions.
+    pub packets: FeedPackets,
+}
+
+/// What carries transactions that are read from the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FeedPackets {
+    /// A PROPOSAL and its COMMIT: to a learner that is synchronized, and to a follower.
+    Proposals,
+    /// An INFORM: to an observer behind its synchronization.
+    Informs,
 }
 
 /// How a learner is brought in line with the leader's history: what ZooKeeper calls DIFF, TRUNC
@@ -29,12 +41,23 @@ pub enum SyncPlan {
     Snap(Zxid),
 }
 
+impl SyncPlan {
+    /// The packet that it begins with.
+    pub fn kind(self) -> SyncKind {
+        match self {
+            SyncPlan::Diff => SyncKind::Diff,
+            SyncPlan::Trunc(_) => SyncKind::Trunc,
+            SyncPlan::Snap(_) => SyncKind::Snap,
+        }
+    }
+}
+
 /// What comes of a [`FeedTask`], in this order: the plan, any number of pieces, and the end.
 #[derive(Debug)]
 pub enum FeedEvent {
     /// How the learner is synchronized. It comes before the first piece is requested.
     Plan(SyncPlan),
-    /// The next bytes for its connection: whole PROPOSAL and COMMIT packets, or a part of the state
+    /// The next bytes for its connection: whole packets with transactions, or a part of the state
     /// that belongs behind SNAP.
     Piece(Vec<u8>),
     /// Everything up to [`FeedTask::upto`] was handed out; or the whole state, if that is later.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use ringkeeper_engine::device::Epochs;
 use ringkeeper_engine::log::{Group, TxnChunk, TxnWindow};
 use ringkeeper_engine::session::ServerId;
+use ringkeeper_engine::wire::Id;
 use ringkeeper_engine::wire::peer::LearnerPacket;
 use ringkeeper_engine::{Millis, Zxid};
 
@@ -21,6 +22,10 @@ use crate::plant::{Bug, is_planted};
 /// Milliseconds for which a leader waits for voters to come back whose connections are lost, where
 /// the others are no quorum with it.
 pub(super) const QUORUM_GRACE_MS: i64 = 200;
+
+/// How often as many bytes of requests as stop reads may wait, where reads go on because they
+/// bring acknowledgements: then the connection that brings more is closed.
+const OVERRUN: usize = 8;
 
 /// How far a leadership is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -204,7 +209,8 @@ impl Leadership {
     /// The connection is gone.
     pub fn closed(&mut self, link: LinkId) {
         let Some(state) = self.links.remove(&link) else { return };
-        if let LearnerPhase::Fed(_) = state.phase {
+        let is_lagging_fed = state.lagging.as_ref().is_some_and(|lagging| lagging.feed.is_some());
+        if is_lagging_fed || matches!(state.phase, LearnerPhase::Fed(_)) {
             self.tasks.push_back(LeaderTask::StopFeed(link));
         }
         // When it comes back it may have to cut off what it has acknowledged, be it that the node
@@ -235,11 +241,15 @@ impl Leadership {
     pub fn sent(&mut self, link: LinkId, bytes: usize, now: Millis) {
         self.now = now;
         if let Some(state) = self.links.get_mut(&link) {
-            state.out.advance(bytes);
+            state.took(bytes, self.round);
             if let LearnerPhase::Fed(_) = state.phase {
                 state.heard = now;
             }
-            self.request_piece(link);
+            if state.lagging.is_some() {
+                self.feed_lagging(link);
+            } else {
+                self.request_piece(link);
+            }
         }
     }
 
@@ -448,8 +458,11 @@ impl Leadership {
         self.event_bytes += event_bytes(&event);
         self.events.push_back(event);
         // Reads have not stopped because acknowledgements were needed.
-        let most = self.settings.limits.event_bytes_max.saturating_mul(8);
-        if self.event_bytes > most { Err(LearnerEnd::Behind(self.event_bytes)) } else { Ok(()) }
+        let most = self.settings.limits.event_bytes_max.saturating_mul(OVERRUN);
+        if self.event_bytes > most {
+            return Err(LearnerEnd::TooManyRequests(self.event_bytes));
+        }
+        Ok(())
     }
 }
 
@@ -458,7 +471,11 @@ fn event_bytes(event: &LearnerEvent) -> usize {
     const EVENT_BYTES: usize = 128;
     EVENT_BYTES
         + match &event.kind {
-            LearnerEventKind::Request(request) => request.record.len(),
+            LearnerEventKind::Request(request) => {
+                let id_bytes = |id: &Id| size_of::<Id>() + id.scheme.len() + id.id.len();
+                let ids = request.identities.iter().flat_map(|ids| ids.iter());
+                request.record.len() + ids.map(id_bytes).sum::<usize>()
+            }
             LearnerEventKind::Revalidate { .. } => 0,
             LearnerEventKind::Touched(all) => all.len() * 16,
         }

@@ -29,8 +29,10 @@ pub enum LearnerEnd {
     NotSent(Zxid),
     /// It was silent for so long, milliseconds.
     Silent(i64),
-    /// It has not taken so many bytes.
+    /// It asks for more and more, and takes no answer: so many wait.
     Behind(usize),
+    /// So many bytes of learners' requests wait, and it has sent the last of them.
+    TooManyRequests(usize),
     /// What it lacks cannot be read.
     Feed(String),
     /// There are as many connections as there may be.
@@ -69,9 +71,14 @@ impl fmt::Display for LearnerEnd {
                 write!(f, "it acknowledges {zxid}, which was never sent to it")
             }
             LearnerEnd::Silent(ms) => write!(f, "it has been silent for {ms} ms"),
-            LearnerEnd::Behind(bytes) => {
-                write!(f, "it has not taken {bytes} bytes, and reads them from the disk instead")
+            LearnerEnd::Behind(answers) => {
+                write!(f, "it has not taken {answers} answers, and asks for more")
             }
+            LearnerEnd::TooManyRequests(bytes) => write!(
+                f,
+                "{bytes} bytes of requests wait for their order; it sends them again when it has \
+                 connected again"
+            ),
             LearnerEnd::Feed(why) => write!(f, "what it lacks cannot be read: {why}"),
             LearnerEnd::TooMany => f.write_str("too many learners are connected"),
             LearnerEnd::SteppedDown => f.write_str("this server does not lead any more"),

@@ -26,8 +26,8 @@ use ringkeeper_engine::zookeeper::StateWriter;
 use ringkeeper_engine::{Zxid, snapshot};
 
 use super::plan::{LogReach, sync_plan};
-use super::transcode::{committed_bytes, put_committed};
-use super::{FeedTask, SyncPlan};
+use super::transcode::{committed_bytes, put_committed, put_inform};
+use super::{FeedPackets, FeedTask, SyncPlan};
 
 /// Transactions of one piece. A record that is as short as can be gets a few bytes longer when it
 /// becomes a proposal and a commit.
@@ -102,6 +102,7 @@ pub struct LearnerFeed<D: Directory> {
     source: FeedSource<D>,
     plan: SyncPlan,
     upto: Zxid,
+    packets: FeedPackets,
     stage: Stage<D>,
     portion: Portion,
 }
@@ -133,7 +134,7 @@ impl<D: Directory> LearnerFeed<D> {
         source: &FeedSource<D>,
         task: FeedTask,
     ) -> Result<LearnerFeed<D>, LearnerFeedError> {
-        let FeedTask { last, upto, .. } = task;
+        let FeedTask { last, upto, packets, .. } = task;
         // What is found is still there when it is to be read.
         let hold = source.gauge.hold_purges();
         let reach = source.reach(last, upto)?;
@@ -146,11 +147,12 @@ impl<D: Directory> LearnerFeed<D> {
             SyncPlan::Diff | SyncPlan::Trunc(_) if from >= upto => (plan, Stage::Done),
             SyncPlan::Diff | SyncPlan::Trunc(_) => (plan, Stage::Log(Box::new(source.feed(from)?))),
         };
-        Ok(LearnerFeed { source: source.clone(), plan, upto, stage, portion: Portion::new() })
+        let (source, portion) = (source.clone(), Portion::new());
+        Ok(LearnerFeed { source, plan, upto, packets, stage, portion })
     }
 
-    /// What the learner is sent. Behind DIFF and TRUNC come transactions, each with its commit;
-    /// behind SNAP comes the state, and nothing.
+    /// What the learner is sent. Behind DIFF and TRUNC come transactions, in the packets of the
+    /// task; behind SNAP comes the state, and nothing.
     pub fn plan(&self) -> SyncPlan {
         self.plan
     }
@@ -171,7 +173,7 @@ impl<D: Directory> LearnerFeed<D> {
                 Stage::Log(feed) => {
                     let limit = PortionLimit { bytes: piece_bytes, records: PIECE_RECORDS };
                     feed.read(self.upto, limit, &mut self.portion)?;
-                    (!self.portion.is_empty()).then(|| committed(&self.portion))
+                    (!self.portion.is_empty()).then(|| packets(&self.portion, self.packets))
                 }
                 Stage::Load { at, .. } => {
                     let at = *at;
@@ -259,9 +261,13 @@ impl<D: Directory> FeedSource<D> {
     }
 }
 
-fn committed(portion: &Portion) -> Vec<u8> {
+fn packets(portion: &Portion, packets: FeedPackets) -> Vec<u8> {
     let bytes = committed_bytes(portion.bytes().len(), portion.records());
     let mut piece = Vec::with_capacity(bytes);
-    portion.txns().for_each(|(zxid, txn)| put_committed(zxid, txn, &mut piece));
+    let put = match packets {
+        FeedPackets::Proposals => put_committed,
+        FeedPackets::Informs => put_inform,
+    };
+    portion.txns().for_each(|(zxid, txn)| put(zxid, txn, &mut piece));
     piece
 }

@@ -4,8 +4,9 @@ use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{LeaderPacket, PacketDecoder, PacketLimits};
 use ringkeeper_engine::{Millis, Zxid};
 
+use super::lagging::Lagging;
 use super::out_queue::OutQueue;
-use crate::learner::LearnerKind;
+use crate::learner::{LearnerKind, SyncKind};
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +59,14 @@ pub(super) struct LearnerState {
     pub(super) is_piece_requested: bool,
     /// The feed under way is the first one, whose plan is sent to it.
     pub(super) is_planned: bool,
+    /// How it is, or was, brought in line.
+    pub(super) sync: Option<SyncKind>,
+    /// It takes less than what is proposed.
+    pub(super) lagging: Option<Box<Lagging>>,
+    /// The end of the last ping among all bytes that were ever to be sent; and whether a later one
+    /// waits for it to be taken.
+    ping_end: u64,
+    is_ping_due: bool,
 }
 
 impl LearnerState {
@@ -78,6 +87,10 @@ impl LearnerState {
             acked: Zxid::ZERO,
             is_piece_requested: false,
             is_planned: false,
+            sync: None,
+            lagging: None,
+            ping_end: 0,
+            is_ping_due: false,
         }
     }
 
@@ -85,8 +98,37 @@ impl LearnerState {
         self.out.packet(packet);
     }
 
+    /// Sends a ping, if the one before has been taken: they do not pile up.
+    pub(super) fn ping(&mut self, round: u64) {
+        self.is_ping_due = self.out.taken() < self.ping_end;
+        if !self.is_ping_due {
+            // ZooKeeper's learners send back whatever zxid a ping has.
+            self.send(&LeaderPacket::Ping { zxid: Zxid(round) });
+            self.ping_end = self.out.taken() + self.out.bytes() as u64;
+        }
+    }
+
+    /// Some of what waits was taken. A ping that has waited for that is of the newest round.
+    pub(super) fn took(&mut self, bytes: usize, round: u64) {
+        self.out.advance(bytes);
+        if self.is_ping_due {
+            self.ping(round);
+        }
+    }
+
     /// Whether it gets what is proposed from now on.
     pub(super) fn is_live(&self) -> bool {
+        self.is_synchronized() && self.lagging.is_none()
+    }
+
+    /// Where what it may acknowledge ends.
+    pub(super) fn sent_most(&self) -> Zxid {
+        let fed = self.lagging.as_ref().and_then(|lagging| lagging.feed);
+        fed.map_or(self.sent, |upto| self.sent.max(upto))
+    }
+
+    /// Whether it was sent NEWLEADER.
+    pub(super) fn is_synchronized(&self) -> bool {
         match self.phase {
             LearnerPhase::Synchronized | LearnerPhase::Acknowledged | LearnerPhase::Serving => true,
             LearnerPhase::Connected

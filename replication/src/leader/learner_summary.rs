@@ -5,7 +5,7 @@ use ringkeeper_engine::session::ServerId;
 
 use super::learner_state::{LearnerPhase, LearnerState};
 use super::{Leadership, LinkId};
-use crate::learner::LearnerKind;
+use crate::learner::{LearnerKind, SyncKind};
 
 /// How far one learner is, for reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,9 +18,11 @@ pub struct LearnerSummary {
     pub kind: LearnerKind,
     /// It serves clients with what this leader orders.
     pub is_synced: bool,
+    /// How it is, or was, brought in line; nothing before that is known.
+    pub sync: Option<SyncKind>,
     /// The last transaction that was sent to it.
     pub sent: Zxid,
-    /// The last one that it has acknowledged; zero for an observer.
+    /// The last one that it has acknowledged. An observer acknowledges no more than the history.
     pub acked: Zxid,
     /// Bytes that wait for it to take them.
     pub unsent_bytes: usize,
@@ -40,6 +42,7 @@ impl Leadership {
             server: state.server?,
             kind: state.kind,
             is_synced: state.phase == LearnerPhase::Serving,
+            sync: state.sync,
             sent: state.sent,
             acked: state.acked,
             unsent_bytes: state.out.bytes(),

@@ -8,6 +8,7 @@ mod broadcast;
 mod discovery;
 mod events;
 mod feed_port;
+mod lagging;
 mod leadership;
 mod learner_end;
 mod learner_feed;
@@ -23,7 +24,7 @@ mod transcode;
 pub use events::{
     Acknowledgement, ForwardedRequest, LearnerEvent, LearnerEventKind, LinkId, ToLearners,
 };
-pub use feed_port::{FeedEvent, FeedPort, FeedTask, SyncPlan};
+pub use feed_port::{FeedEvent, FeedPackets, FeedPort, FeedTask, SyncPlan};
 pub(crate) use leadership::LeaderTask;
 pub use leadership::Leadership;
 pub use learner_end::LearnerEnd;
@@ -34,5 +35,7 @@ pub use settings::{LeaderLimits, LeaderSettings};
 pub use step_down::StepDown;
 use transcode::{commits, informs, proposals};
 
+#[cfg(test)]
+mod lagging_tests;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,8 @@ pub(super) struct OutQueue {
     /// Bytes of the first piece that were sent.
     sent: usize,
     bytes: usize,
+    /// Bytes that were ever sent.
+    taken: u64,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,11 @@ impl OutQueue {
         self.bytes
     }
 
+    /// Bytes that were ever sent.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// What waits, in order.
     pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         self.pieces.iter().enumerate().map(|(index, piece)| {
@@ -79,6 +86,7 @@ impl OutQueue {
     pub(super) fn advance(&mut self, mut count: usize) {
         assert!(count <= self.bytes, "more was sent than waits");
         self.bytes -= count;
+        self.taken += count as u64;
         while let Some(first) = self.pieces.front() {
             let left = first.bytes().len() - self.sent;
             if count < left {

@@ -15,7 +15,8 @@ pub struct LeaderLimits {
     pub window: WindowLimit,
     /// Bytes that may be proposed and not committed; from then on nothing more is ordered.
     pub uncommitted_bytes_max: usize,
-    /// Bytes that wait for one learner to take them.
+    /// Bytes that wait for one learner, from which on it is sent what follows as it takes them, from
+    /// the window or the disk.
     pub link_bytes_max: usize,
     /// Bytes of requests that the node has not taken, from which on learners are not read.
     pub event_bytes_max: usize,
@@ -29,7 +30,7 @@ impl Default for LeaderLimits {
             packets: PacketLimits::default(),
             window: WindowLimit { bytes: 32 << 20, records: 1 << 20 },
             uncommitted_bytes_max: 12 << 20,
-            link_bytes_max: 32 << 20,
+            link_bytes_max: 4 << 20,
             event_bytes_max: 8 << 20,
             links_max: 256,
         }

@@ -37,6 +37,8 @@ pub enum StepDown {
     Diverged,
     /// Its disk is full, and the others are a quorum without it.
     Full,
+    /// Its disk has space again, and learners have to send again what could not be ordered.
+    SpaceAgain,
     /// It was requested: the server stops.
     HandedOver,
 }
@@ -72,6 +74,10 @@ impl fmt::Display for StepDown {
             StepDown::Full => {
                 f.write_str("its disk is full, and a quorum of the others can do without it")
             }
+            StepDown::SpaceAgain => f.write_str(
+                "its disk has space again, and the others send to the next leader, which it may be, \
+                 what could not be ordered while it was full",
+            ),
             StepDown::HandedOver => f.write_str("leadership is handed over"),
         }
     }

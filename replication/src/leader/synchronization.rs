@@ -6,12 +6,9 @@ use ringkeeper_engine::wire::peer::LeaderPacket;
 
 use super::leadership::{LeaderPhase, LeaderTask, Leadership};
 use super::learner_state::LearnerPhase;
-use super::{Acknowledgement, FeedEvent, FeedTask, LearnerEnd, LinkId, SyncPlan};
+use super::{Acknowledgement, FeedEvent, FeedPackets, FeedTask, LearnerEnd, LinkId, SyncPlan};
 use crate::learner::LearnerKind;
 use crate::plant::{Bug, is_planted};
-
-/// Bytes that wait for a learner, below which it is given the next piece of what it lacks.
-const FEED_LOW_BYTES: usize = 512 << 10;
 
 impl Leadership {
     pub(super) fn synchronize_all(&mut self) {
@@ -66,14 +63,16 @@ impl Leadership {
             }
             None => {
                 self.link(link).is_planned = false;
-                self.feed(FeedTask { link, last, upto: committed });
+                self.feed(link, last);
             }
         }
     }
 
-    fn feed(&mut self, task: FeedTask) {
-        let state = self.link(task.link);
-        state.phase = LearnerPhase::Fed(task.upto);
+    fn feed(&mut self, link: LinkId, last: Zxid) {
+        let upto = self.committed;
+        let task = FeedTask { link, last, upto, packets: FeedPackets::Proposals };
+        let state = self.link(link);
+        state.phase = LearnerPhase::Fed(upto);
         // Nothing is requested before its plan has come.
         state.is_piece_requested = true;
         self.tasks.push_back(LeaderTask::Feed(task));
@@ -81,6 +80,7 @@ impl Leadership {
 
     fn send_plan(&mut self, link: LinkId, plan: SyncPlan) {
         let committed = self.committed;
+        self.link(link).sync = Some(plan.kind());
         self.link(link).send(&match plan {
             SyncPlan::Diff => LeaderPacket::Diff { zxid: committed },
             SyncPlan::Trunc(zxid) => LeaderPacket::Trunc { zxid },
@@ -91,6 +91,9 @@ impl Leadership {
     /// What has come from the disk for a learner.
     pub(crate) fn on_feed(&mut self, link: LinkId, event: FeedEvent) {
         let Some(state) = self.links.get_mut(&link) else { return };
+        if let Some(upto) = state.lagging.as_ref().and_then(|lagging| lagging.feed) {
+            return self.on_lagging_feed(link, upto, event);
+        }
         let LearnerPhase::Fed(upto) = state.phase else { return };
         state.heard = self.now;
         if let FeedEvent::Plan(_) = event {
@@ -107,7 +110,10 @@ impl Leadership {
                 state.is_planned = true;
                 // Order: a DIFF announces no more than the feed brings.
                 match plan {
-                    SyncPlan::Diff => state.send(&LeaderPacket::Diff { zxid: upto }),
+                    SyncPlan::Diff => {
+                        state.sync = Some(plan.kind());
+                        state.send(&LeaderPacket::Diff { zxid: upto });
+                    }
                     SyncPlan::Trunc(_) => self.send_plan(link, plan),
                     SyncPlan::Snap(at) => {
                         state.phase = LearnerPhase::Fed(upto.max(at));
@@ -127,9 +133,11 @@ impl Leadership {
 
     /// Requests the next piece where there is space for it.
     pub(super) fn request_piece(&mut self, link: LinkId) {
+        let low = self.feed_low_bytes();
         let state = self.link(link);
-        let is_fed = matches!(state.phase, LearnerPhase::Fed(_));
-        if is_fed && !state.is_piece_requested && state.out.bytes() < FEED_LOW_BYTES {
+        let is_lagging_fed = state.lagging.as_ref().is_some_and(|lagging| lagging.feed.is_some());
+        let is_fed = is_lagging_fed || matches!(state.phase, LearnerPhase::Fed(_));
+        if is_fed && !state.is_piece_requested && state.out.bytes() < low {
             state.is_piece_requested = true;
             self.tasks.push_back(LeaderTask::Request(link));
         }
@@ -160,7 +168,7 @@ impl Leadership {
                 }
             }
             Coverage::Older if from < committed => {
-                return self.feed(FeedTask { link, last: from, upto: committed });
+                return self.feed(link, from);
             }
             // Not even what is not committed has space in the memory for learners.
             Coverage::Older if from == committed => {
@@ -180,11 +188,11 @@ impl Leadership {
     pub(super) fn acked(&mut self, link: LinkId, zxid: Zxid) -> Result<(), LearnerEnd> {
         let (epoch, is_established) = (self.epoch, self.is_established());
         let state = self.link(link);
-        if !state.is_live() {
+        if !state.is_synchronized() {
             return Err(LearnerEnd::Unexpected("ACK"));
         }
         let is_beginning = zxid == Zxid::new(epoch, 0);
-        if !is_beginning && (zxid > state.sent || zxid.counter() == 0) {
+        if !is_beginning && (zxid > state.sent_most() || zxid.counter() == 0) {
             return Err(LearnerEnd::NotSent(zxid));
         }
         if state.phase == LearnerPhase::Synchronized {

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::learner::{LearnerOffer, LearnerPosition};
 
-const NOW: Millis = Millis(1_000);
-const LINK: LinkId = LinkId(7);
+pub(super) const NOW: Millis = Millis(1_000);
+pub(super) const LINK: LinkId = LinkId(7);
 
-fn settings() -> LeaderSettings {
+pub(super) fn settings() -> LeaderSettings {
     LeaderSettings {
         server: ServerId(1),
         voters: [1, 2, 3].map(ServerId).into(),
@@ -27,14 +27,14 @@ fn settings() -> LeaderSettings {
     }
 }
 
-fn send(leadership: &mut Leadership, packet: &LearnerPacket<'_>) {
+pub(super) fn send(leadership: &mut Leadership, packet: &LearnerPacket<'_>) {
     let mut bytes = Vec::new();
     packet.encode(&mut bytes);
     leadership.received(LINK, &bytes, NOW);
 }
 
 /// Makes durable what is to be.
-fn save(leadership: &mut Leadership) {
+pub(super) fn save(leadership: &mut Leadership) {
     while let Some(task) = leadership.next_task() {
         let LeaderTask::Save(epochs) = task else { panic!("{task:?}") };
         leadership.on_saved(epochs);
@@ -57,10 +57,14 @@ fn pings(leadership: &mut Leadership) -> Vec<u64> {
 }
 
 /// Server 1 leads epoch 1, and server 2 follows it.
-fn established() -> Leadership {
+pub(super) fn established() -> Leadership {
+    established_with(settings())
+}
+
+pub(super) fn established_with(settings: LeaderSettings) -> Leadership {
     let (last, offer, committed) = (Zxid::ZERO, LearnerOffer::Log, Zxid::ZERO);
     let position = LearnerPosition { last, offer, committed, saved: Epochs::default() };
-    let mut leadership = Leadership::new(settings(), position, NOW);
+    let mut leadership = Leadership::new(settings, position, NOW);
     leadership.opened(LINK, NOW);
     let learner =
         LearnerInfo { sid: 2, protocol: PROTOCOL_VERSION, config_version: 0, extension: &[] };

@@ -62,6 +62,11 @@ pub(super) fn put_committed(zxid: Zxid, txn: &[u8], out: &mut Vec<u8>) {
     LeaderPacket::Commit { zxid }.encode(out);
 }
 
+/// Appends an INFORM.
+pub(super) fn put_inform(zxid: Zxid, txn: &[u8], out: &mut Vec<u8>) {
+    LeaderPacket::Inform { zxid, txn }.encode(out);
+}
+
 #[cfg(test)]
 mod tests {
     use ringkeeper_engine::log::Group;

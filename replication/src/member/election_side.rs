@@ -2,10 +2,11 @@
 
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::{BadPacket, Notification};
+use ringkeeper_engine::wire::peer::{BadPacket, Notification, PeerState};
 
 use super::role::{Joining, Role};
 use super::{Member, MemberAction, MemberEvent};
+use crate::ZabState;
 use crate::election::{Elected, ElectedRole, ElectionPosition};
 use crate::leader::Leadership;
 use crate::learner::{LeaderSearch, LearnerOffer};
@@ -34,6 +35,7 @@ impl Member {
         self.now = now;
         let Some((notification, _)) = Notification::decode(bytes)? else { return Ok(()) };
         self.election.on_notification(from, &notification, now);
+        self.leave_one_that_looks(from, &notification);
         if let Some(search) = &mut self.search
             && let Some(found) = search.on_notification(from, &notification)
             && self.role == Role::Looking
@@ -45,6 +47,19 @@ impl Member {
         }
         self.after_election_input();
         Ok(())
+    }
+
+    /// A server that was chosen and looks in a later round does not lead: it would be waited for in
+    /// vain, for as long as a leader may take to answer.
+    fn leave_one_that_looks(&mut self, from: ServerId, notification: &Notification<'_>) {
+        if self.role == Role::Following(from)
+            && self.followed.state() == ZabState::Discovery
+            && notification.state == PeerState::Looking
+            && notification.round > self.election.round()
+        {
+            self.events.push_back(MemberEvent::NotLeading(from));
+            self.followed.disconnect();
+        }
     }
 
     /// Begins to look for a leader, with what is on the disk. A server that cannot vouch for what
@@ -59,13 +74,24 @@ impl Member {
             self.searches += 1;
             let voters = self.settings.leader.voters.iter().copied();
             self.search = Some(LeaderSearch::new(voters));
-            let peers: Vec<ServerId> = self.settings.leader.voters.iter().copied().collect();
-            peers.into_iter().for_each(|peer| self.request_leader(peer));
-            return;
+            return self.request_leader_of_all();
         }
         let epoch = position.saved.recovered(position.last).current;
         self.election.look(ElectionPosition { epoch, zxid: position.last }, self.now);
         self.after_election_input();
+    }
+
+    /// Asks all voters who leads, as long as it is not known.
+    pub(super) fn search_on(&mut self) {
+        if self.search.is_some() && self.now >= self.ask_again {
+            self.request_leader_of_all();
+        }
+    }
+
+    fn request_leader_of_all(&mut self) {
+        self.ask_again = Millis(self.now.0 + self.settings.election.resend_max_ms);
+        let peers: Vec<ServerId> = self.settings.leader.voters.iter().copied().collect();
+        peers.into_iter().for_each(|peer| self.request_leader(peer));
     }
 
     /// Asks a voter who leads.

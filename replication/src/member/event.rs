@@ -40,6 +40,8 @@ pub enum MemberEvent {
     },
     /// The leader cannot be connected to.
     NotReached(ServerId),
+    /// The server that was chosen looks for a leader itself.
+    NotLeading(ServerId),
     /// It is synchronized with its leader, and serves clients.
     Synchronized {
         /// The leader.

@@ -42,6 +42,8 @@ pub struct Member {
     /// Without a vote the leader is only searched for.
     search: Option<LeaderSearch>,
     searches: i64,
+    /// When voters are asked once more: what they were asked may be forgotten or lost.
+    ask_again: Millis,
     /// Epochs of a leadership that the log is saving.
     saves: usize,
     /// The node orders.
@@ -83,6 +85,7 @@ impl Member {
             election,
             search: None,
             searches: 0,
+            ask_again: now,
             saves: 0,
             is_node_leading: false,
             is_lead_due: false,
@@ -207,3 +210,6 @@ impl AsMut<FollowedLeader> for Member {
         &mut self.followed
     }
 }
+
+#[cfg(test)]
+mod tests;

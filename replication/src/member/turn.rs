@@ -14,7 +14,7 @@ use crate::learner::{
 };
 use crate::node::{DatabasePort, Ports};
 use crate::plant::{Bug, is_planted};
-use crate::{Node, WriteAdmission, ZabState};
+use crate::{ElectionReason, Node, ZabState};
 
 /// Milliseconds before a leader is looked for again that has just not helped.
 const LONG_PAUSE_MS: i64 = 30_000;
@@ -54,6 +54,7 @@ pub fn take_turn<P>(
         Role::Following(_) => member(node).watch_leader(),
         Role::Joining(joining) => member(node).watch_dial(joining),
         Role::Looking => {
+            member(node).search_on();
             member(node).election.on_time(now);
             member(node).after_election_input();
         }
@@ -95,14 +96,14 @@ where
     P::Leader: AsMut<Member>,
 {
     let now = member(node).now;
+    let wanted = node.wants_election();
     let Some(leadership) = &mut member(node).leadership else { return };
     leadership.tick(now);
-    if node.wants_election() && node.replica().admission() == WriteAdmission::None {
-        step_down(node, StepDown::Full);
-    } else if node.wants_election() {
-        hand_over(node, StepDown::EpochUsedUp);
-    } else if member(node).is_leaving {
-        hand_over(node, StepDown::HandedOver);
+    match wanted {
+        Some(ElectionReason::EpochUsedUp) => hand_over(node, StepDown::EpochUsedUp),
+        Some(ElectionReason::SpaceAgain) => hand_over(node, StepDown::SpaceAgain),
+        None if member(node).is_leaving => hand_over(node, StepDown::HandedOver),
+        None => {}
     }
     let Some(leadership) = &mut member(node).leadership else { return };
     let is_established = leadership.take_established();

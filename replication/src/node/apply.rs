@@ -1,5 +1,6 @@
 //! Applying what is committed: change the database, report the changes, answer.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ringkeeper_engine::database::{Database, DigestComparison};
@@ -42,6 +43,19 @@ pub(super) fn apply_committed(
         }
     }
     Ok(())
+}
+
+/// Begins to fetch what the first `most` steps need.
+pub(super) fn prefetch(committed: &VecDeque<Committed>, most: usize, db: &Database) {
+    if committed.len() > 1 {
+        db.prefetch(committed.iter().take(most).filter_map(|step| match step {
+            Committed::Apply(proposal) => Some(&proposal.txn),
+            Committed::Answer(..)
+            | Committed::Read(..)
+            | Committed::CloseConnection(..)
+            | Committed::Verify { .. } => None,
+        }));
+    }
 }
 
 fn apply(

@@ -6,7 +6,7 @@ use ringkeeper_engine::log::Joined;
 use ringkeeper_engine::session::ServerId;
 
 use super::{ClockPort, DatabasePort, LeaderPort, LogPort, Node, Ports, World};
-use crate::Input;
+use crate::{ElectionReason, Input};
 
 /// Roles.
 impl<P: Ports> Node<P> {
@@ -63,9 +63,9 @@ impl<P: Ports> Node<P> {
         !self.world.log.is_busy() && self.outputs.group.is_empty()
     }
 
-    /// Whether another server should lead, or this one in a later epoch: see
+    /// Whether this server should lead in a later epoch, or another one: see
     /// [`crate::Replica::wants_election`].
-    pub fn wants_election(&self) -> bool {
+    pub fn wants_election(&self) -> Option<ElectionReason> {
         self.replica.wants_election()
     }
 }

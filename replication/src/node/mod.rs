@@ -22,6 +22,7 @@
 //! [`MailboxLimits`]) nor by what is committed and not applied yet.
 
 mod apply;
+mod changes_lost;
 mod confirmed;
 mod gathering;
 mod leading;
@@ -37,7 +38,8 @@ use ringkeeper_engine::log::{Generation, Joined, LogCommand, LogEvent};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::{Millis, Zxid, limits};
 
-use self::apply::apply_committed;
+use self::apply::{apply_committed, prefetch};
+pub use self::changes_lost::ChangesLost;
 use self::gathering::Gathering;
 pub use self::gathering::GroupSettings;
 use self::outbox::Backpressure;
@@ -183,7 +185,8 @@ impl<P: Ports> Node<P> {
             std::mem::swap(&mut *db, &mut *state);
             // Order: before a reader can see the new state.
             let count = if is_planted(Bug::SnapLeavesOpen) { 0 } else { shards.count() };
-            (0..count).for_each(|shard| shards.lose_changes(shard));
+            let why = ChangesLost::StateReplaced;
+            (0..count).for_each(|shard| shards.lose_changes(shard, why));
         }
         self.committed = std::mem::take(&mut self.committed)
             .into_iter()
@@ -411,6 +414,7 @@ impl<P: Ports> Node<P> {
         {
             let mut db = database.write();
             let mut outbox = Outbox::new(shards, self.settings.mailboxes);
+            prefetch(&self.committed, self.settings.apply_batch, &db);
             for _ in 0..self.settings.apply_batch {
                 if outbox.read_bytes > limits::APPLY_READ_BYTES {
                     break;
@@ -425,7 +429,8 @@ impl<P: Ports> Node<P> {
                     db.set_commit_status(CommitStatus::Unknown);
                     // Order: before a reader can see what there is of the transaction.
                     let count = if is_planted(Bug::DivergenceServed) { 0 } else { shards.count() };
-                    (0..count).for_each(|shard| shards.lose_changes(shard));
+                    let why = ChangesLost::Diverged;
+                    (0..count).for_each(|shard| shards.lose_changes(shard, why));
                     break;
                 }
             }
@@ -483,7 +488,8 @@ impl<P: Ports> Node<P> {
             leader.to_learners(&mut self.outputs.to_learners);
         }
         if std::mem::take(&mut self.outputs.close_connections) {
-            (0..shards.count()).for_each(|shard| shards.lose_changes(shard));
+            let why = ChangesLost::Leaderless;
+            (0..shards.count()).for_each(|shard| shards.lose_changes(shard, why));
         }
         if let Some(notes) = self.replica.take_quota_notes() {
             observer.quotas(notes, clock.now());

@@ -10,7 +10,7 @@
 use ringkeeper_engine::database::Interest;
 use ringkeeper_engine::request::{Answer, Outcome, ShardMessage};
 
-use super::ShardPort;
+use super::{ChangesLost, ShardPort};
 
 /// How far a shard may be behind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,7 +67,7 @@ impl<'a, S: ShardPort> Outbox<'a, S> {
             if self.shards.waiting(shard) < self.limits.changes_max {
                 self.shards.send(shard, message());
             } else {
-                self.shards.lose_changes(shard);
+                self.shards.lose_changes(shard, ChangesLost::ShardBehind);
             }
         }
     }

@@ -13,6 +13,7 @@ use ringkeeper_engine::request::{Request, ShardMessage};
 use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::{Now, Zxid};
 
+use super::ChangesLost;
 use crate::leader::{Acknowledgement, LearnerEvent, ToLearners};
 use crate::{
     Committed, Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment, WriteAdmission,
@@ -214,7 +215,8 @@ pub trait ShardPort {
     fn send(&mut self, shard: usize, message: ShardMessage);
     /// A change is not sent because too many batches wait: see [`super::MailboxLimits`]. The
     /// shard closes its connections before it serves anything else.
-    fn lose_changes(&mut self, shard: usize);
+    /// Of several reasons the first one counts.
+    fn lose_changes(&mut self, shard: usize, why: ChangesLost);
     /// Puts the batches into the mailboxes.
     ///
     /// Order: before the write guard is released, so that no reader can see a state whose messages

@@ -123,7 +123,7 @@ impl CommitQueue {
             return taken;
         }
         let clients = self.clients_of(requests);
-        let mut moving = BTreeSet::new();
+        let (mut moving, mut is_taken) = (BTreeSet::new(), false);
         for entry in std::mem::take(&mut self.waiting) {
             let due = match entry {
                 Entry::Due(due) => due,
@@ -143,12 +143,20 @@ impl CommitQueue {
                     continue;
                 }
             };
-            if let Committed::Apply(proposal) = &due
-                && let Some(request) = requests.remove(&proposal.txn.zxid)
-            {
-                moving.insert(key(&request.origin));
-                taken.push((proposal.txn.session, Taken::Request(request)));
-                continue;
+            match &due {
+                Committed::Apply(proposal) => {
+                    let request = requests.remove(&proposal.txn.zxid);
+                    is_taken = request.is_some();
+                    if let Some(request) = request {
+                        moving.insert(key(&request.origin));
+                        taken.push((proposal.txn.session, Taken::Request(request)));
+                        continue;
+                    }
+                }
+                // The digest is that behind the transaction.
+                Committed::Verify { .. } if is_taken => continue,
+                Committed::Verify { .. } | Committed::CloseConnection(..) => {}
+                Committed::Answer(..) | Committed::Read(..) => {}
             }
             match due.waiting_client().filter(|it| moving.contains(&key(it))) {
                 Some(origin) => taken.push((clients[&key(&origin)], Taken::Behind(due))),

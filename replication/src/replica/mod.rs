@@ -32,7 +32,7 @@ pub use self::learning::LearningSettings;
 use self::orderer::{OrderRules, Ordered, Orderer};
 use self::quorum::Quorum;
 use self::serving::Serving;
-use crate::{Input, Outputs, Proposal, ProposalSizes, WriteAdmission};
+use crate::{ElectionReason, Input, Outputs, Proposal, ProposalSizes, WriteAdmission};
 
 /// What a replica is built from.
 pub struct ReplicaSettings {
@@ -229,16 +229,17 @@ impl Replica {
         }
     }
 
-    /// Whether another server should lead, or this one in a later epoch: the epoch is as good as
-    /// used up, or the log has no space even for refusals.
-    pub fn wants_election(&self) -> bool {
-        match &self.role {
-            Role::Leading(leading) => {
-                let admission = leading.orderer.admission();
-                let is_full = leading.ensemble.is_some() && admission == WriteAdmission::None;
-                leading.orderer.wants_election() || is_full
-            }
-            Role::Learning(_) => false,
+    /// Whether this server should lead in a later epoch, or another one: the epoch is as good as
+    /// used up; or the log had no space even for refusals, and has some again. What learners have
+    /// sent meanwhile was dropped, and they send it to the next leader.
+    pub fn wants_election(&self) -> Option<ElectionReason> {
+        let Role::Leading(leading) = &self.role else { return None };
+        let has_space = leading.orderer.admission() == WriteAdmission::All;
+        let has_dropped = leading.ensemble.as_ref().is_some_and(|it| it.has_dropped);
+        match () {
+            () if leading.orderer.wants_election() => Some(ElectionReason::EpochUsedUp),
+            () if has_space && has_dropped => Some(ElectionReason::SpaceAgain),
+            () => None,
         }
     }
 

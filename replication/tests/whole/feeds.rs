@@ -5,7 +5,7 @@ use ringkeeper_engine::log::FeedError;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{LeaderPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits};
 use ringkeeper_replication::leader::{
-    FeedLimits, FeedTask, LearnerFeed, LearnerFeedError, LinkId, SyncPlan,
+    FeedLimits, FeedPackets, FeedTask, LearnerFeed, LearnerFeedError, LinkId, SyncPlan,
 };
 use ringkeeper_replication::learner::{
     Dialect, FollowEnd, Learner, LearnerKind, LinkEnd, ZabState,
@@ -20,7 +20,7 @@ use crate::sim::server::ServerSettings;
 const KINDS: [LearnerKind; 2] = [LearnerKind::Observer, LearnerKind::Follower];
 
 fn task(last: Zxid, upto: Zxid) -> FeedTask {
-    FeedTask { link: LinkId(1), last, upto }
+    FeedTask { link: LinkId(1), last, upto, packets: FeedPackets::Proposals }
 }
 
 /// The plan, and all pieces.

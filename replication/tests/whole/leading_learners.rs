@@ -7,7 +7,7 @@ use ringkeeper_engine::wire::Acl;
 use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::{Code, SessionId, Zxid};
 use ringkeeper_replication::leader::{ForwardedRequest, LearnerEventKind, LinkId, ToLearners};
-use ringkeeper_replication::{SessionLife, WriteAdmission};
+use ringkeeper_replication::{ElectionReason, SessionLife, WriteAdmission};
 
 use crate::ensemble::{Ensemble, OTHERS, identities};
 
@@ -136,14 +136,19 @@ fn request_that_a_leader_refuses_is_a_transaction_too() {
     ensemble.forward_open(OTHERS[0], id);
     ensemble.settle();
     assert!(matches!(ensemble.last_applied().body, TxnBody::Error(Code::SystemError)));
-    // Without any space nothing can be said, and another server has to lead.
-    assert!(!ensemble.server.node_ref().wants_election());
+    // Without any space nothing can be said. An election helps when there is space again: the same
+    // server would be chosen before.
+    assert_eq!(ensemble.server.node_ref().wants_election(), None);
     ensemble.server.set_admission(WriteAdmission::None);
     let last = ensemble.server.last();
     ensemble.forward(OTHERS[0], other(THEIRS.0, 9));
     ensemble.settle();
     assert_eq!(ensemble.server.last(), last);
-    assert!(ensemble.server.node_ref().wants_election());
+    assert_eq!(ensemble.server.node_ref().wants_election(), None);
+    ensemble.server.set_admission(WriteAdmission::All);
+    ensemble.settle();
+    let wanted = ensemble.server.node_ref().wants_election();
+    assert_eq!(wanted, Some(ElectionReason::SpaceAgain));
 }
 
 /// Any bytes as a record of any operation are one transaction.

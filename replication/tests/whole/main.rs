@@ -17,6 +17,7 @@ mod following_edges;
 #[path = "../../../engine/fuzz/src/frames.rs"]
 mod frames;
 mod golden;
+mod lagging_cases;
 mod leader;
 mod leader_disk;
 mod leading_cases;

@@ -1,15 +1,17 @@
 //! What a member of an ensemble is doing: in numbers, and in a sentence.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 use ringkeeper_engine::Millis;
+use ringkeeper_engine::session::ServerId;
 use ringkeeper_replication::ZabState;
 use ringkeeper_replication::learner::{LearnerKind, StateProgress};
 
-use super::latency::Summary;
+use super::latency::{Latencies, Summary};
 use super::state::ServerState;
 use crate::config::PeerRole;
-use crate::peers::status::{LeaderAddress, LeadingReport, MemberReport};
+use crate::peers::status::{LeaderAddress, LeadingReport, MemberReport, MemberStatus};
 
 /// What a member shows beside what every server does.
 pub(super) struct MemberNumbers {
@@ -27,21 +29,71 @@ pub(super) struct MemberNumbers {
     pub unavailable: Summary,
     /// Those of them that ended with this server's lead.
     pub leader_unavailable: Summary,
+    /// How fast it replicates.
+    pub replication: ReplicationNumbers,
+}
+
+/// How fast and how often a member replicates. Times are in microseconds.
+pub(super) struct ReplicationNumbers {
+    pub quorum_acks: Latencies,
+    pub own_acks: Latencies,
+    /// By follower.
+    pub acks: BTreeMap<ServerId, Latencies>,
+    pub proposals: Latencies,
+    pub commits: Latencies,
+    pub propagation: Latencies,
+    pub diffs: u64,
+    pub snaps: u64,
+    pub inflight_diffs: Summary,
+    pub inflight_snaps: Summary,
+    pub disloyal_voters: u64,
+    pub divergences: u64,
+    /// Elections and synchronizations, in milliseconds, for the histograms.
+    pub elections: Latencies,
+    pub syncs: Latencies,
+}
+
+impl ReplicationNumbers {
+    fn of(member: &MemberStatus) -> ReplicationNumbers {
+        let stats = &member.replication;
+        ReplicationNumbers {
+            quorum_acks: stats.quorum_acks.get(),
+            own_acks: stats.own_acks.get(),
+            acks: stats.acks(),
+            proposals: stats.proposals.get(),
+            commits: stats.commits.get(),
+            propagation: stats.propagation.get(),
+            diffs: stats.diffs.load(Relaxed),
+            snaps: stats.snaps.load(Relaxed),
+            inflight_diffs: stats.inflight_diffs.get().sizes(),
+            inflight_snaps: stats.inflight_snaps.get().sizes(),
+            disloyal_voters: stats.disloyal_voters.load(Relaxed),
+            divergences: stats.divergences.load(Relaxed),
+            elections: member.elections.get(),
+            syncs: member.syncs.get(),
+        }
+    }
 }
 
 impl MemberNumbers {
     /// Those of this server, if it is a member.
     pub(super) fn of(state: &ServerState) -> Option<MemberNumbers> {
         let member = state.sources.member.as_ref()?;
-        Some(MemberNumbers {
+        Some(MemberNumbers::read(member, state.voters().len()))
+    }
+
+    /// Those of a member among so many that vote.
+    pub(super) fn read(member: &MemberStatus, voters: usize) -> MemberNumbers {
+        MemberNumbers {
             report: member.report(),
-            voters: state.voters().len(),
+            voters,
             looks: member.looks.load(Relaxed),
             elections: member.elections.get().sizes(),
             syncs: member.syncs.get().sizes(),
             unavailable: member.unavailable.get().sizes(),
             leader_unavailable: member.leader_unavailable.get().sizes(),
-        })
+            replication: ReplicationNumbers::of(member),
+        }
     }
 }
 
@@ -124,11 +176,9 @@ fn server(leader: &LeaderAddress) -> String {
 #[cfg(test)]
 pub(in crate::admin) mod tests {
     use ringkeeper_engine::Zxid;
-    use ringkeeper_engine::session::ServerId;
     use ringkeeper_replication::leader::{LearnerSummary, LinkId};
 
     use super::*;
-    use crate::peers::status::MemberStatus;
 
     /// An observer that follows server 3.
     pub(in crate::admin) fn observing() -> MemberStatus {
@@ -161,6 +211,7 @@ pub(in crate::admin) mod tests {
             server: ServerId(number),
             kind,
             is_synced,
+            sync: None,
             sent: Zxid::ZERO,
             acked: Zxid::ZERO,
             unsent_bytes: 0,

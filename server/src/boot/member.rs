@@ -20,6 +20,7 @@ use crate::config::{Ensemble, PeerRole, Settings};
 use crate::node::clock::Clock;
 use crate::node::driver::Peers;
 use crate::node::leader::ServerLeader;
+use crate::node::timed::Timed;
 use crate::node::view::View;
 use crate::node::waker::Waker;
 use crate::peers::configuration::Configuration;
@@ -121,9 +122,10 @@ fn observer(
         view,
         clock,
     };
-    let leader = FollowedLeader::new(position, limits(settings));
+    let (leader, stats) =
+        (FollowedLeader::new(position, limits(settings)), status.replication.clone());
     Ok(PeerParts {
-        leader: ServerLeader::Followed(Box::new(leader)),
+        leader: ServerLeader::Followed(Box::new(Timed::new(leader, clock, stats))),
         peers: Peers::Following(Box::new(Following::new(parts)?)),
         status: Some(status),
         dialing: Some(dialing),
@@ -161,8 +163,9 @@ fn voter(
     };
     let member = member_settings(settings, ensemble);
     let member = member::Member::new(member, position, clock.now().mono);
+    let stats = status.replication.clone();
     Ok(PeerParts {
-        leader: ServerLeader::Member(Box::new(member)),
+        leader: ServerLeader::Member(Box::new(Timed::new(member, clock, stats))),
         peers: Peers::Member(Box::new(MemberDriver::new(parts)?)),
         status: Some(status),
         dialing: None,

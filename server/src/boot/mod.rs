@@ -187,21 +187,25 @@ impl Running {
             purger: recovered.purger,
             gauge: recovered.gauge.clone(),
             exclusion,
-            last_start: LastStart { replayed: recovered.replayed, load_ms: loading.snapshot_ms },
+            last_start: LastStart {
+                replayed: recovered.replayed,
+                replay_ms: loading.log_ms,
+                load_ms: loading.snapshot_ms,
+            },
         };
         let store = snapshot_parts.state_store(settings, seed);
         let member = MemberSources { view: view.clone(), clock, waker };
         let member = member::start(settings, (position, store), member)?;
+        let limiter = Arc::new(limiter(settings, usize::from(count))?);
         let world = World::<ServerPorts> {
             clock,
             log: ServerLog { writer: log_writer, gauge: recovered.gauge.clone() },
             database: view.clone(),
             shards: Mailboxes(node_ends),
             leader: member.leader,
-            observer: NodeObserver::new(gauges, audit_end),
+            observer: NodeObserver::new(gauges, audit_end, limiter.log.clone()),
         };
         let facts = ServerFacts::new(settings, clock, startup(loading, clock));
-        let limiter = Arc::new(limiter(settings, usize::from(count))?);
         let sources = sources(&world, facts, (limiter.clone(), member.status, audit.as_ref()));
         let snapshotter = snapshotter(settings, snapshot_parts, &sources, stop);
         let probe = choice.unmeasured.then(|| log_probe(settings, dirs.log, recovered.gauge, stop));
@@ -297,6 +301,8 @@ impl Running {
         if let (Some(ensemble), Some(report)) = (&settings.ensemble, state.member()) {
             member::warn_of_stop(ensemble, &report);
         }
+        let clients = self.limiter.open();
+        tracing::info!(clients, "the server stops; its clients are disconnected");
         admin.stop_http();
         join(shards);
         admin.stop();

@@ -229,6 +229,8 @@ settings! {
     log_level: LogLevel = "ringkeeper.log.level",
     /// Log segments are kept ready for this much, for when the disk is full.
     reserve_mb: u32 = "ringkeeper.reserveMb",
+    /// How long the log behind a snapshot of a large tree may take to replay.
+    replay_limit_ms: u32 = "ringkeeper.replayLimitMs",
     /// A snapshot is taken early behind so much log.
     early_snapshot_mb: u32 = "ringkeeper.earlySnapshotMb",
     /// How session passwords are made.

@@ -21,6 +21,11 @@ use crate::config::LogPriority;
 /// Fewer after a time as a real-time thread, since they cost time if nothing has changed.
 const LOOK: u32 = 1_024;
 const LOOK_AGAIN: u32 = 128;
+/// Flushes between readings of the time waited that only notice long waits: where each flush waits
+/// for milliseconds, the next [`LOOK`] is a long time away.
+const GLANCE: u32 = 64;
+/// Nanoseconds in the run queue per flush that count as long, if they are seen twice in a row.
+const LONG_WAIT_NS: u64 = 10 * WAIT_NS;
 /// Nanoseconds in the run queue per flush from which on the thread becomes real-time.
 const WAIT_NS: u64 = 15_000;
 /// Flushes for which it stays real-time: at first, and where the next reading says the same.
@@ -112,6 +117,9 @@ struct PolicyChoice {
     last_ns: u64,
     /// Whether it has been normal for less than one reading.
     fresh: bool,
+    /// The time waited at the last glance, and whether that was long.
+    glanced_ns: u64,
+    was_long: bool,
 }
 
 impl PolicyChoice {
@@ -122,16 +130,23 @@ impl PolicyChoice {
             stay: STAY_MIN,
             last_ns: 0,
             fresh: false,
+            glanced_ns: 0,
+            was_long: false,
         }
     }
 
     fn is_due(&mut self) -> bool {
         self.left -= 1;
-        self.left == 0
+        let glances = self.policy == SchedPolicy::Normal && self.left.is_multiple_of(GLANCE);
+        self.left == 0 || glances
     }
 
     /// The new policy, if it changes.
     fn look(&mut self, total_ns: u64) -> Option<SchedPolicy> {
+        if self.left > 0 {
+            return self.glance(total_ns);
+        }
+        (self.glanced_ns, self.was_long) = (total_ns, false);
         let flushes = if self.fresh { LOOK_AGAIN } else { LOOK };
         let waited_ns = total_ns.saturating_sub(self.last_ns) / u64::from(flushes);
         self.last_ns = total_ns;
@@ -144,12 +159,26 @@ impl PolicyChoice {
                 (self.left, self.fresh) = (LOOK, false);
                 None
             }
-            SchedPolicy::Normal => {
-                self.stay = if self.fresh { (self.stay * 2).min(STAY_MAX) } else { STAY_MIN };
-                (self.policy, self.left) = (SchedPolicy::RealTime, self.stay);
-                Some(SchedPolicy::RealTime)
-            }
+            SchedPolicy::Normal => Some(self.be_real_time()),
         }
+    }
+
+    fn glance(&mut self, total_ns: u64) -> Option<SchedPolicy> {
+        let waited_ns = total_ns.saturating_sub(self.glanced_ns) / u64::from(GLANCE);
+        self.glanced_ns = total_ns;
+        let is_long = waited_ns >= LONG_WAIT_NS;
+        let again = std::mem::replace(&mut self.was_long, is_long) && is_long;
+        if !again {
+            return None;
+        }
+        self.last_ns = total_ns;
+        Some(self.be_real_time())
+    }
+
+    fn be_real_time(&mut self) -> SchedPolicy {
+        self.stay = if self.fresh { (self.stay * 2).min(STAY_MAX) } else { STAY_MIN };
+        (self.policy, self.left) = (SchedPolicy::RealTime, self.stay);
+        self.policy
     }
 }
 
@@ -191,6 +220,21 @@ mod tests {
         assert_eq!(became[1], (LOOK + STAY_MIN, SchedPolicy::Normal));
         let looks = became.iter().filter(|(_, policy)| *policy == SchedPolicy::Normal).count();
         assert!((15..25).contains(&looks), "{looks}");
+    }
+
+    #[test]
+    fn long_waits_are_noticed_before_so_many_flushes_are_over() {
+        let (mut choice, mut total) = (PolicyChoice::new(), 0);
+        let became = run(&mut choice, &mut total, LONG_WAIT_NS, LOOK);
+        assert_eq!(became, [(2 * GLANCE, SchedPolicy::RealTime)]);
+        assert_eq!(choice.stay, STAY_MIN);
+    }
+
+    #[test]
+    fn one_long_wait_changes_nothing() {
+        let (mut choice, mut total) = (PolicyChoice::new(), 0);
+        total += LONG_WAIT_NS * u64::from(GLANCE);
+        assert_eq!(run(&mut choice, &mut total, 0, 100_000), []);
     }
 
     #[test]

@@ -12,7 +12,9 @@ use ringkeeper_engine::log::{
     Completion, Gauge, Generation, Group, Joined, LogCapacity, LogCommand,
 };
 use ringkeeper_engine::request::{Request, ShardMessage};
-use ringkeeper_replication::node::{ClockPort, DatabasePort, LogPort, Ports, ShardPort, World};
+use ringkeeper_replication::node::{
+    ChangesLost, ClockPort, DatabasePort, LogPort, Ports, ShardPort, World,
+};
 use ringkeeper_replication::{Node, NodeSettings, Replica};
 
 use super::observer::{Gauges, NodeObserver};
@@ -125,8 +127,8 @@ impl ShardPort for Mailboxes {
         self.0[shard].send(message);
     }
 
-    fn lose_changes(&mut self, shard: usize) {
-        self.0[shard].lose_changes();
+    fn lose_changes(&mut self, shard: usize, why: ChangesLost) {
+        self.0[shard].lose_changes(why);
     }
 
     fn publish(&mut self) {

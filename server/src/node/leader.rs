@@ -9,14 +9,16 @@ use ringkeeper_replication::member::Member;
 use ringkeeper_replication::node::{LeaderPort, NoLeader};
 use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
 
+use super::timed::Timed;
+
 /// Whether this server has a leader.
 pub(crate) enum ServerLeader {
     /// It orders by itself.
     None(NoLeader),
     /// It follows one, or looks for one.
-    Followed(Box<FollowedLeader>),
+    Followed(Box<Timed<FollowedLeader>>),
     /// It votes: it follows one, looks for one, or leads.
-    Member(Box<Member>),
+    Member(Box<Timed<Member>>),
 }
 
 impl LeaderPort for ServerLeader {
@@ -145,8 +147,8 @@ impl AsRef<FollowedLeader> for ServerLeader {
     fn as_ref(&self) -> &FollowedLeader {
         match self {
             ServerLeader::None(_) => panic!("a server that orders follows nobody"),
-            ServerLeader::Followed(leader) => leader,
-            ServerLeader::Member(member) => member.followed(),
+            ServerLeader::Followed(leader) => &leader.link,
+            ServerLeader::Member(member) => member.link.followed(),
         }
     }
 }
@@ -155,8 +157,8 @@ impl AsMut<FollowedLeader> for ServerLeader {
     fn as_mut(&mut self) -> &mut FollowedLeader {
         match self {
             ServerLeader::None(_) => panic!("a server that orders follows nobody"),
-            ServerLeader::Followed(leader) => leader,
-            ServerLeader::Member(member) => AsMut::<FollowedLeader>::as_mut(&mut **member),
+            ServerLeader::Followed(leader) => &mut leader.link,
+            ServerLeader::Member(member) => AsMut::<FollowedLeader>::as_mut(&mut member.link),
         }
     }
 }
@@ -164,7 +166,7 @@ impl AsMut<FollowedLeader> for ServerLeader {
 impl AsRef<Member> for ServerLeader {
     fn as_ref(&self) -> &Member {
         match self {
-            ServerLeader::Member(member) => member,
+            ServerLeader::Member(member) => &member.link,
             ServerLeader::None(_) | ServerLeader::Followed(_) => panic!("this server has no vote"),
         }
     }
@@ -173,7 +175,7 @@ impl AsRef<Member> for ServerLeader {
 impl AsMut<Member> for ServerLeader {
     fn as_mut(&mut self) -> &mut Member {
         match self {
-            ServerLeader::Member(member) => member,
+            ServerLeader::Member(member) => &mut member.link,
             ServerLeader::None(_) | ServerLeader::Followed(_) => panic!("this server has no vote"),
         }
     }

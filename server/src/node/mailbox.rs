@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam::queue::SegQueue;
+use parking_lot::Mutex;
 use ringkeeper_engine::request::{Request, ShardMessage};
+use ringkeeper_replication::node::ChangesLost;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::node::waker::Waker;
@@ -44,6 +46,8 @@ struct Messages {
     waiting: AtomicUsize,
     /// Whether changes were not sent that the shard's watches may concern.
     changes_lost: AtomicBool,
+    /// Why; of several reasons the first.
+    lost_because: Mutex<Option<ChangesLost>>,
     /// Whether the shard wants to hear of changes.
     interest: AtomicBool,
 }
@@ -87,12 +91,17 @@ impl ShardEnd {
         !self.messages.batches.is_empty()
     }
 
-    /// Whether changes were lost since the last call. Order: called with the shard's read guard
+    /// Why changes were lost since the last call, if they were. Order: called with the shard's read guard
     /// held, before the messages are taken: the answers among them belong to states whose changes
     /// may be missing.
-    pub fn take_changes_lost(&self) -> bool {
+    pub fn take_changes_lost(&self) -> Option<ChangesLost> {
         let lost = &self.messages.changes_lost;
-        lost.load(Ordering::Acquire) && lost.swap(false, Ordering::AcqRel)
+        if !lost.load(Ordering::Acquire) || !lost.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        // The reason was there before the flag.
+        let because = self.messages.lost_because.lock().take();
+        Some(because.unwrap_or(ChangesLost::ShardBehind))
     }
 
     /// Says whether the shard holds watches. Order: called while the shard's read guard is held,
@@ -126,7 +135,8 @@ impl NodeEnd {
     }
 
     /// Notes that the shard is not told of a change.
-    pub fn lose_changes(&mut self) {
+    pub fn lose_changes(&mut self, why: ChangesLost) {
+        self.messages.lost_because.lock().get_or_insert(why);
         self.messages.changes_lost.store(true, Ordering::Release);
     }
 
@@ -201,9 +211,10 @@ mod tests {
     #[test]
     fn lost_changes_are_reported_once() {
         let (shard, mut node, _) = ends();
-        assert!(!shard.take_changes_lost());
-        node.lose_changes();
-        node.lose_changes();
-        assert!(shard.take_changes_lost() && !shard.take_changes_lost());
+        assert_eq!(shard.take_changes_lost(), None);
+        node.lose_changes(ChangesLost::StateReplaced);
+        node.lose_changes(ChangesLost::Leaderless);
+        assert_eq!(shard.take_changes_lost(), Some(ChangesLost::StateReplaced));
+        assert_eq!(shard.take_changes_lost(), None);
     }
 }

@@ -9,11 +9,13 @@ use ringkeeper_engine::log::Flushed;
 use ringkeeper_engine::log::gathering::PaceReport;
 use ringkeeper_engine::sequencer::QuotaNotes;
 use ringkeeper_engine::throttle::ConnectionTally;
+use ringkeeper_engine::txn::TxnBody;
 use ringkeeper_replication::node::Observer;
-use ringkeeper_replication::{Committed, ProposalSizes, Replica, WriteAdmission};
+use ringkeeper_replication::{Committed, Proposal, ProposalSizes, Replica, WriteAdmission};
 
 use crate::admin::Distribution;
 use crate::admin::audit::AuditEnd;
+use crate::client_log::ClientLog;
 use crate::node::quotas::QuotaLog;
 
 /// What reports want to know of the node, published once per turn.
@@ -96,13 +98,25 @@ pub struct NodeObserver {
     pub gauges: Arc<Gauges>,
     quotas: QuotaLog,
     audit: Option<AuditEnd>,
+    clients: Arc<ClientLog>,
 }
 
 impl NodeObserver {
-    /// Publishes to `gauges`, and sends what the audit log says of sessions that end to `audit`.
-    pub fn new(gauges: Arc<Gauges>, audit: Option<AuditEnd>) -> NodeObserver {
-        NodeObserver { gauges, quotas: QuotaLog::default(), audit }
+    /// Publishes to `gauges`, sends what the audit log says of sessions that end to `audit`, and
+    /// says in `clients` which ones expire.
+    pub fn new(
+        gauges: Arc<Gauges>,
+        audit: Option<AuditEnd>,
+        clients: Arc<ClientLog>,
+    ) -> NodeObserver {
+        NodeObserver { gauges, quotas: QuotaLog::default(), audit, clients }
     }
+}
+
+/// Whether the server has ended this session: a client that does has a number for its request.
+fn is_expiry(proposal: &Proposal) -> bool {
+    let Proposal { txn, origin, .. } = proposal;
+    matches!(txn.body, TxnBody::CloseSession { .. }) && origin.is_none() && txn.cxid == 0
 }
 
 impl Observer for NodeObserver {
@@ -123,8 +137,11 @@ impl Observer for NodeObserver {
     }
 
     fn applying(&mut self, next: &Committed) {
-        if let Committed::Apply(_) = next {
+        if let Committed::Apply(proposal) = next {
             self.gauges.txns().applied.fetch_add(1, Relaxed);
+            if is_expiry(proposal) && self.gauges.orders.load(Relaxed) {
+                self.clients.expired(proposal.txn.session);
+            }
         }
         if let (Some(audit), Committed::Apply(proposal)) = (&self.audit, next) {
             audit.push_session_end(&proposal.txn);

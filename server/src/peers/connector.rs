@@ -14,6 +14,9 @@ use crate::config::{EnsembleSettings, Member};
 /// Attempts to connect to a leader: ZooKeeper's.
 const CONNECT_ATTEMPTS: u32 = 5;
 
+/// How long the own name may take to be looked up: a start waits for it.
+const OWN_NAME: Duration = Duration::from_secs(5);
+
 /// How connections to other servers are opened.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -96,9 +99,17 @@ impl Connector {
     }
 
     /// The address of a name that this host can listen at.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] where the name leads nowhere within [`OWN_NAME`].
     pub(super) async fn own_address(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
-        let found = self.names.resolve(host, port).await?;
-        Ok(found[0])
+        match within(Some(OWN_NAME), self.names.resolve(host, port)).await {
+            Ok(found) => Ok(found[0]),
+            Err(error) => {
+                let text = format!("the name {host} of this server is not known: {error}");
+                Err(io::Error::new(io::ErrorKind::NotFound, text))
+            }
+        }
     }
 
     /// The first address that can be reached; the last failure if none can.
@@ -206,6 +217,16 @@ mod tests {
         let failure = runtime().block_on(connector.election_port(&member)).unwrap_err();
         assert_eq!(failure.kind(), io::ErrorKind::ConnectionRefused);
         assert!(failure.to_string().starts_with(&format!("127.0.0.1:{closed}: ")), "{failure}");
+    }
+
+    #[test]
+    fn own_name_that_leads_nowhere_is_named() {
+        let connector = Connector::new(&observer_of_three().settings);
+        // No name is longer than 255 bytes, so no name server has to be asked.
+        let name = "x".repeat(300);
+        let failure = runtime().block_on(connector.own_address(&name, 1)).unwrap_err();
+        assert_eq!(failure.kind(), io::ErrorKind::NotFound);
+        assert!(failure.to_string().contains(&name), "{failure}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use ringkeeper_engine::Millis;
@@ -13,6 +14,8 @@ use ringkeeper_replication::leader::{LearnerEnd, LinkId, StepDown};
 use ringkeeper_replication::learner::{FollowEnd, StateProgress, SyncKind};
 use ringkeeper_replication::member::{Member, MemberEvent, MemberRole};
 
+use super::learner_log::LearnerLog;
+use super::paced_warning::PacedWarning;
 use super::status::{ClientService, LeaderAddress, LeadingReport, MemberReport, MemberStatus};
 use crate::config::Ensemble;
 
@@ -39,8 +42,12 @@ pub(crate) struct MemberLog {
     connected: Option<SocketAddr>,
     /// When learners were published last.
     learners_at: Millis,
+    /// Those of this leadership that were heard of, and how far each was.
+    learners: LearnerLog,
     /// Attempts in a row that have ended before clients were served.
     failures: u32,
+    /// Of connections that have not said which server they are.
+    strangers: PacedWarning,
 }
 
 impl MemberLog {
@@ -58,7 +65,9 @@ impl MemberLog {
             given_up: None,
             connected: None,
             learners_at: Millis(i64::MIN),
+            learners: LearnerLog::default(),
             failures: 0,
+            strangers: PacedWarning::default(),
         }
     }
 
@@ -150,12 +159,24 @@ impl MemberLog {
                 tracing::info!(zxid = %last, epoch, sync_ms, "leads: a quorum has the history");
                 self.served(sync_ms, SyncKind::Diff);
             }
+            MemberEvent::NotLeading(_) => {
+                self.given_up = Some("it looks for a leader itself".to_owned());
+            }
             MemberEvent::LeaderSilent(_, ms) => {
                 self.given_up = Some(format!("the leader has been silent for {ms} ms"));
             }
             MemberEvent::FollowEnded(leader, end) => self.follow_ended(leader, end),
             MemberEvent::SteppedDown(end) => self.stepped_down(end),
-            MemberEvent::LearnerLost(server, end) => learner_dropped(server, &end),
+            MemberEvent::LearnerLost(server, end) => self.learner_dropped(server, &end),
+        }
+    }
+
+    fn learner_dropped(&mut self, server: Option<ServerId>, end: &LearnerEnd) {
+        match server {
+            Some(server) => tracing::warn!("the link of server {} is closed: {end}", server.0),
+            None => {
+                self.strangers.warn(&format!("a connection to the quorum port is closed: {end}"));
+            }
         }
     }
 
@@ -193,12 +214,20 @@ impl MemberLog {
         if let FollowEnd::Diverged(_) = end {
             // Every connection was closed, and nothing is served.
             self.lost = None;
+            self.status.replication.divergences.fetch_add(1, Relaxed);
         }
         self.connected = None;
         self.failed(text);
     }
 
     fn stepped_down(&mut self, end: StepDown) {
+        let replication = &self.status.replication;
+        if let StepDown::Promised { .. } = end {
+            replication.disloyal_voters.fetch_add(1, Relaxed);
+        }
+        if let StepDown::Diverged = end {
+            replication.divergences.fetch_add(1, Relaxed);
+        }
         let text = format!("this server does not lead any more: {end}");
         match end {
             StepDown::HandedOver => tracing::info!("{text}"),
@@ -209,6 +238,7 @@ impl MemberLog {
             | StepDown::Promised { .. }
             | StepDown::Diverged
             | StepDown::Full
+            | StepDown::SpaceAgain
             | StepDown::EpochUsedUp => self.failed(text),
         }
     }
@@ -273,10 +303,13 @@ impl MemberLog {
         }
         self.learners_at = now;
         let leadership = member.leadership().filter(|_| leads);
-        Some(leadership.map(|leadership| LeadingReport {
+        let leading = leadership.map(|leadership| LeadingReport {
             learners: leadership.learners().collect(),
             is_established: leadership.is_established(),
-        }))
+        });
+        let learners = leading.as_ref().map_or(&[][..], |leading| &leading.learners);
+        self.learners.note(learners, now, &self.status.replication);
+        Some(leading)
     }
 
     fn clients(&self, member: &Member, now: Millis) -> ClientService {
@@ -303,12 +336,5 @@ impl MemberLog {
         let voted = member.election().vote().map_or(0, |vote| vote.epoch);
         let leads = member.leadership().and_then(|leadership| leadership.epoch());
         Some(LeaderAddress { id, epoch: leads.unwrap_or(voted), address })
-    }
-}
-
-fn learner_dropped(server: Option<ServerId>, end: &LearnerEnd) {
-    match server {
-        Some(server) => tracing::warn!("the link of server {} is closed: {end}", server.0),
-        None => tracing::warn!("a connection to the quorum port is closed: {end}"),
     }
 }

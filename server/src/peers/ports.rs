@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use super::connector::Connector;
 use super::logged_once::LoggedOnce;
+use super::quorum_port::listen_advice;
 use crate::config::Ensemble;
 
 /// Between two attempts to listen on a port.
@@ -51,10 +52,8 @@ impl Ports {
             let text = format!("cannot {doing} the election port {port}: {error}");
             if self.ensemble.settings.election_port_bind_retry.is_some_and(|most| failures >= most)
             {
-                crate::fatal::stop_unstarted(&format!(
-                    "{text}; tried {failures} times; free the port, or correct the line server.{}",
-                    self.ensemble.id.0
-                ));
+                let advice = listen_advice(&error, self.ensemble.id.0);
+                crate::fatal::stop_unstarted(&format!("{text}; tried {failures} times; {advice}"));
             }
             self.log.warn((-1, "election port"), &format!("{text}; it is tried again"));
             tokio::time::sleep(BIND_PAUSE).await;

@@ -90,9 +90,33 @@ impl QuorumPort {
 
 /// An error of listening on the quorum port, with what to do about it.
 pub(super) fn cannot_listen(port: u16, id: u8, error: &io::Error) -> io::Error {
-    let text = format!(
-        "cannot listen on the quorum port {port}: {error}; free the port, or correct the line \
-         server.{id}"
-    );
+    let advice = listen_advice(error, id);
+    let text = format!("cannot listen on the quorum port {port}: {error}; {advice}");
     io::Error::new(error.kind(), text)
+}
+
+/// What to do where a port of this server cannot be listened on.
+pub(super) fn listen_advice(error: &io::Error, id: u8) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "correct the name in the line server.{id} or make it known to this host, or set \
+             quorumListenOnAllIPs=true"
+        ),
+        _ => format!("free the port, or correct the line server.{id}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_fits_what_has_failed() {
+        let text = |kind| cannot_listen(2_888, 3, &io::Error::new(kind, "why")).to_string();
+        let used = text(io::ErrorKind::AddrInUse);
+        assert!(used.contains("free the port") && used.contains("server.3"), "{used}");
+        let unknown = text(io::ErrorKind::NotFound);
+        assert!(!unknown.contains("free the port"), "{unknown}");
+        assert!(unknown.contains("quorumListenOnAllIPs=true"), "{unknown}");
+    }
 }

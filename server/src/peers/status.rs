@@ -1,5 +1,6 @@
 //! What a member of an ensemble is doing, for reports.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
@@ -9,6 +10,7 @@ use ringkeeper_replication::ZabState;
 use ringkeeper_replication::leader::LearnerSummary;
 use ringkeeper_replication::learner::{LearnerKind, StateProgress};
 
+use super::replication_stats::ReplicationStats;
 use crate::admin::Distribution;
 use crate::config::PeerRole;
 
@@ -110,6 +112,8 @@ pub struct MemberStatus {
     pub unavailable: Distribution,
     /// Those of them that ended when this server led.
     pub leader_unavailable: Distribution,
+    /// How fast it replicates, since the last reset.
+    pub replication: Arc<ReplicationStats>,
 }
 
 /// What is known of the member.
@@ -146,6 +150,7 @@ impl MemberStatus {
             syncs: Distribution::default(),
             unavailable: Distribution::default(),
             leader_unavailable: Distribution::default(),
+            replication: Arc::default(),
         }
     }
 
@@ -187,6 +192,7 @@ impl MemberStatus {
         self.syncs.clear();
         self.unavailable.clear();
         self.leader_unavailable.clear();
+        self.replication.reset();
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,8 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::client_log::{ClientLog, Refusal};
 
 /// A listening socket of one shard.
 pub struct Listener {
@@ -157,6 +160,8 @@ pub struct ConnectionLimiter {
     open: Mutex<Open>,
     /// Connections that were turned away.
     pub rejected: AtomicU64,
+    /// What is said of them, and of those that are cut off later.
+    pub log: Arc<ClientLog>,
 }
 
 #[derive(Default)]
@@ -177,6 +182,7 @@ impl ConnectionLimiter {
             shards: 1,
             open: Mutex::default(),
             rejected: AtomicU64::new(0),
+            log: Arc::default(),
         }
     }
 
@@ -195,7 +201,7 @@ impl ConnectionLimiter {
     }
 
     /// Lets one connection in, or turns it away. The time is monotonic.
-    pub fn acquire(&self, ip: IpAddr, now_ms: i64) -> bool {
+    pub fn acquire(&self, ip: IpAddr, now_ms: i64) -> Result<(), Refusal> {
         let mut open = self.open.lock();
         let from_ip = open.per_ip.get(&ip).copied().unwrap_or(0);
         let bare = open.total >= self.descriptors_max;
@@ -206,16 +212,22 @@ impl ConnectionLimiter {
                 "{total} clients are connected and there are no descriptors for more: {MORE_FILES}"
             );
         }
-        let full = bare
-            || (self.per_ip_max != 0 && from_ip >= self.per_ip_max)
-            || (self.total_max != 0 && open.total >= self.total_max);
-        if full {
+        let refusal = if bare {
+            Some(Refusal::Descriptors(self.descriptors_max))
+        } else if self.per_ip_max != 0 && from_ip >= self.per_ip_max {
+            Some(Refusal::Address(self.per_ip_max))
+        } else if self.total_max != 0 && open.total >= self.total_max {
+            Some(Refusal::Total(self.total_max))
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
             self.rejected.fetch_add(1, Ordering::Relaxed);
-            return false;
+            return Err(refusal);
         }
         open.total += 1;
         open.per_ip.insert(ip, from_ip + 1);
-        true
+        Ok(())
     }
 
     /// One connection has gone.
@@ -244,7 +256,7 @@ mod tests {
     const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn acquire_many(limiter: &ConnectionLimiter, times: usize, now_ms: i64) -> usize {
-        (0..times).filter(|_| limiter.acquire(IP, now_ms)).count()
+        (0..times).filter(|_| limiter.acquire(IP, now_ms).is_ok()).count()
     }
 
     #[test]
@@ -295,9 +307,11 @@ mod tests {
         let limiter = ConnectionLimiter::new(2, 3);
         let other = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
         assert_eq!(acquire_many(&limiter, 3, 0), 2);
-        assert!(limiter.acquire(other, 0) && !limiter.acquire(other, 0));
+        assert_eq!(limiter.acquire(IP, 0), Err(Refusal::Address(2)));
+        assert_eq!(limiter.acquire(other, 0), Ok(()));
+        assert_eq!(limiter.acquire(other, 0), Err(Refusal::Total(3)));
         limiter.release(IP);
-        assert!(limiter.acquire(other, 0));
+        assert_eq!(limiter.acquire(other, 0), Ok(()));
         assert_eq!(limiter.open(), 3);
     }
 }

@@ -119,8 +119,13 @@ impl ShardThread {
     /// Takes a connection in, or says that it has to be closed at once.
     pub fn accept(&mut self, peer: SocketAddr) -> Option<ConnId> {
         let now = self.clock.now();
-        let welcome = self.limiter.acquire(peer.ip(), now.mono.0);
-        welcome.then(|| self.shard.open(peer, now))
+        match self.limiter.acquire(peer.ip(), now.mono.0) {
+            Ok(()) => Some(self.shard.open(peer, now)),
+            Err(refusal) => {
+                self.limiter.log.refused(peer, refusal);
+                None
+            }
+        }
     }
 
     /// One turn: what has become durable is released, messages are delivered, bytes that arrived
@@ -165,8 +170,8 @@ impl ShardThread {
     fn serve<'b>(&mut self, arrivals: impl Iterator<Item = (ConnId, &'b [u8])>) {
         let db = self.view.read();
         let moment = Moment { db: &db, now: self.clock.now(), now_us: self.clock.micros() };
-        if self.mailbox.take_changes_lost() {
-            self.shard.changes_lost();
+        if let Some(why) = self.mailbox.take_changes_lost() {
+            self.limiter.log.all_ended(self.shard.changes_lost(), &why);
         }
         while let Some(batch) = self.mailbox.receive() {
             for message in batch {
@@ -190,10 +195,13 @@ impl ShardThread {
         if now.mono.0 >= self.next_tick_ms {
             self.next_tick_ms = now.mono.0 + TICK_MS;
             self.shard.tick(now);
+            self.limiter.log.tick();
         }
         if let Some(drain) = &mut self.drain {
             drain.tick(&mut self.shard, now.mono.0);
         }
+        // What a client was told is on its way; a line of the log may take longer.
+        self.shard.outputs.ended.drain(..).for_each(|client| self.limiter.log.ended(&client));
     }
 
     /// Answers four-letter words, and makes this thread's part of reports.

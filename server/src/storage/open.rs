@@ -58,7 +58,7 @@ impl DataDirectories {
         let mut times = LoadTimes::default();
         let opened = log::open(&dirs, &open_settings(settings, seed), |stage| times.note(stage))?;
         let Opened { identity, recovered, db, epochs: _ } = opened;
-        let loading = times.startup(recovered.replayed);
+        let loading = times.startup(recovered.replayed.records);
         for note in &recovered.notes {
             tracing::warn!("{note}");
         }

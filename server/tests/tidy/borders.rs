@@ -6,7 +6,7 @@ use crate::files::{Source, Tree};
 /// Files and folders that may hold `unsafe`, and why.
 const UNSAFE: &[(&str, &str)] = &[
     ("bench/src/servers/child.rs", "processes that end with their parent"),
-    ("engine/src/device/", "mapped segments, rings, extents and priorities"),
+    ("engine/src/device/", "mapped segments, rings, extents, priorities, prefetching"),
     ("server/src/fatal.rs", "a handler for a signal"),
     ("server/src/huge_pages.rs", "what the loader calls before everything else"),
     ("server/src/shards/ring", "the ring and the buffers that the kernel fills"),

@@ -95,7 +95,9 @@ impl ProbeReport {
         // Usually there is none, and one that stays does no harm.
         let _ = disk.remove(SCRATCH);
         let here = disk.file_system()?;
-        let known = load(&disk).filter(|report| report.file_system == here);
+        // An earlier version may have chosen what is not chosen any more: it is measured again.
+        let known = load(&disk)
+            .filter(|report| report.file_system == here && choice::is_candidate(report.chosen));
         Ok(known.filter(|report| match try_one(path, report.chosen) {
             Ok(()) => true,
             // A full disk says nothing about the strategy.

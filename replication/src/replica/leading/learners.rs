@@ -126,8 +126,8 @@ impl Leading {
     }
 
     /// A refusal spends a zxid, so it needs space in the log. Where there is none, or the epoch has
-    /// no number left, the request is dropped: this server asks for an election, and the learner
-    /// sends what is not answered to the next leader.
+    /// no number left, the request is dropped. This server asks for an election as soon as one
+    /// helps, and the learner sends what is not answered to the next leader.
     fn enter_forwarded(
         &mut self,
         common: &mut Common,
@@ -146,6 +146,8 @@ impl Leading {
         if self.orderer.admission() != WriteAdmission::None {
             let txn = self.orderer.refuse(caller, code, now);
             common.queue.propose(Proposal::internal(txn), &mut out.group);
+        } else if let Some(ensemble) = &mut self.ensemble {
+            ensemble.has_dropped = true;
         }
     }
 

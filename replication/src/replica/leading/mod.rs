@@ -42,12 +42,14 @@ pub(super) struct Ensemble {
     confirmed: u64,
     /// The number that syncs of this step wait for.
     confirming: Option<u64>,
+    /// Requests of learners were dropped, for the log had no space.
+    pub(super) has_dropped: bool,
 }
 
 impl Ensemble {
     /// Nothing is confirmed.
     pub(super) fn new(kept: Kept) -> Ensemble {
-        Ensemble { kept, confirmed: UNCONFIRMED, confirming: None }
+        Ensemble { kept, confirmed: UNCONFIRMED, confirming: None, has_dropped: false }
     }
 }
 
@@ -89,7 +91,12 @@ impl Leading {
         match input {
             Input::Requests { requests, db, now } => {
                 self.look_at(common, db);
-                self.order_kept(common, requests, (db, now), out);
+                if requests.is_empty() {
+                    self.order_kept(common, (db, now), out);
+                }
+                let waits = self.kept().is_some_and(|kept| !kept.is_empty());
+                assert!(requests.is_empty() || !waits, "what has waited comes first");
+                prefetch(requests, db);
                 for request in requests.drain(..) {
                     self.on_request(common, request, (db, now), out);
                 }
@@ -127,17 +134,10 @@ impl Leading {
         self.orderer.applied(db.applied());
     }
 
-    /// Orders what has waited for a leader: a portion, or all of it where there is something new
-    /// behind it.
-    fn order_kept(
-        &mut self,
-        common: &mut Common,
-        requests: &[Request],
-        at: (&Database, Now),
-        out: &mut Outputs,
-    ) {
+    /// Orders a portion of what has waited for a leader.
+    fn order_kept(&mut self, common: &mut Common, at: (&Database, Now), out: &mut Outputs) {
         let mut ordered = 0;
-        while ordered < KEPT_BYTES || !requests.is_empty() {
+        while ordered < KEPT_BYTES {
             let kept = self.ensemble.as_mut().and_then(|ensemble| ensemble.kept.pop());
             let Some((request, bytes, behind)) = kept else { return };
             ordered += bytes;
@@ -352,5 +352,18 @@ fn note_committed(zxid: Zxid, out: &mut Vec<ToLearners>) {
     match out.last_mut() {
         Some(ToLearners::Committed(before)) => *before = zxid,
         Some(_) | None => out.push(ToLearners::Committed(zxid)),
+    }
+}
+
+/// Begins to fetch what these requests need, before the first one is ordered.
+fn prefetch(requests: &[Request], db: &Database) {
+    if requests.len() > 1 {
+        let mut paths = db.tree.prefetch();
+        for request in requests {
+            if let RequestKind::Write(write) = &request.kind {
+                write.prefetch(&mut paths);
+            }
+        }
+        paths.finish();
     }
 }

@@ -71,14 +71,29 @@ impl Exposition {
         (count, sum): (u64, f64),
     ) {
         self.described(name, Kind::Histogram, help);
+        self.buckets(name, &[], within, (count, sum));
+    }
+
+    /// One distribution of a family that has several, with these labels.
+    pub(super) fn buckets(
+        &mut self,
+        name: &str,
+        labels: &[(&str, &str)],
+        within: impl IntoIterator<Item = (String, u64)>,
+        (count, sum): (u64, f64),
+    ) {
         let bucket = format!("{name}_bucket");
+        let mut bounded = |bound: &str, number: u64| {
+            let all: Vec<_> = labels.iter().copied().chain([("le", bound)]).collect();
+            self.sample(&bucket, &all, &number.to_string());
+        };
         for (bound, number) in within {
             // The count is read after the buckets and can only be larger.
-            self.sample(&bucket, &[("le", &bound)], &number.min(count).to_string());
+            bounded(&bound, number.min(count));
         }
-        self.sample(&bucket, &[("le", "+Inf")], &count.to_string());
-        self.sample(&format!("{name}_sum"), &[], &sum.to_string());
-        self.sample(&format!("{name}_count"), &[], &count.to_string());
+        bounded("+Inf", count);
+        self.sample(&format!("{name}_sum"), labels, &sum.to_string());
+        self.sample(&format!("{name}_count"), labels, &count.to_string());
     }
 
     /// The text.

@@ -3,6 +3,7 @@
 mod exposition;
 mod group_commit;
 mod own;
+mod replication;
 mod zookeeper;
 
 use super::numbers::Numbers;
@@ -16,6 +17,9 @@ pub(super) fn text(state: &ServerState, report: &PartialReport) -> String {
     let mut out = Exposition::default();
     zookeeper::write(&numbers, &mut out);
     own::write(&state.sources, &numbers, &mut out);
+    if let Some(member) = &numbers.member {
+        replication::write(member, &numbers, &mut out);
+    }
     group_commit::write(&state.sources, &mut out);
     out.finish()
 }
@@ -39,6 +43,8 @@ mod tests {
             "ringkeeper_leader_search_last_seconds 1.572\n",
             "ringkeeper_sync_last_seconds 0.048\n",
             "# TYPE ringkeeper_syncs_total counter\nringkeeper_syncs_total 1\n",
+            "ringkeeper_sync_seconds_bucket{le=\"0.05\"} 1\n",
+            "ringkeeper_sync_seconds_sum 0.048\nringkeeper_sync_seconds_count 1\n",
         ] {
             assert!(text.contains(line), "{line}");
         }

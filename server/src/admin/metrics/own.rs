@@ -13,7 +13,7 @@ use crate::admin::state::ReportSources;
 use crate::peers::status::ClientService;
 
 /// Bounds of times, in microseconds.
-const TIMES_US: &[u64] = &[
+pub(super) const TIMES_US: &[u64] = &[
     50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000,
     1_000_000, 2_000_000, 5_000_000, 10_000_000,
 ];
@@ -212,11 +212,11 @@ fn sizes(about: (&str, &str), all: &Latencies, out: &mut Exposition) {
     out.histogram(about, within, (count, sum as f64));
 }
 
-fn seconds(micros: u64) -> f64 {
+pub(super) fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
 
 /// Bounds as they are written.
-fn bounds(all: &[u64], value: fn(u64) -> f64) -> impl Iterator<Item = String> {
+pub(super) fn bounds(all: &[u64], value: fn(u64) -> f64) -> impl Iterator<Item = String> {
     all.iter().map(move |bound| value(*bound).to_string())
 }

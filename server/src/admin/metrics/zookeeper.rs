@@ -75,15 +75,23 @@ pub(super) fn write(numbers: &Numbers, out: &mut Exposition) {
             Show::NoAdvanced => summary(name, &nothing, PERCENTILES.len(), out),
             Show::Maybe(value) => value(numbers).iter().for_each(|text| number(name, text, out)),
             // Those by key are below.
-            Show::Each(_) => {}
+            Show::Each(_) | Show::EachAdvanced(_) => {}
         }
     }
     for (name, kind) in BY_KEY {
         out.family(name, *kind);
-        if let Some((_, Show::Each(values))) = ROWS.iter().find(|(row, _)| row == name) {
-            for (key, value) in values(numbers) {
-                out.sample(name, &[("key", key)], &value);
+        match ROWS.iter().find(|(row, _)| row == name) {
+            Some((_, Show::Each(values))) => {
+                for (key, value) in values(numbers) {
+                    out.sample(name, &[("key", key)], &value);
+                }
             }
+            Some((_, Show::EachAdvanced(values))) => {
+                for (key, value) in values(numbers) {
+                    summary_of(name, &key, &value, out);
+                }
+            }
+            Some(_) | None => {}
         }
     }
 }
@@ -111,6 +119,17 @@ fn summary(name: &str, summary: &Summary, quantiles: usize, out: &mut Exposition
     }
     out.sample(&format!("{name}_sum"), &[], &summary.sum.to_string());
     out.sample(&format!("{name}_count"), &[], &summary.count.to_string());
+}
+
+/// As [`summary`], of one server or name.
+fn summary_of(name: &str, key: &str, summary: &Summary, out: &mut Exposition) {
+    let known = summary.percentiles.filter(|_| summary.count > 0);
+    for (percent, value) in PERCENTILES.iter().zip(known.unwrap_or_default()) {
+        let quantile = ((percent * 10.0).round() / 1_000.0).to_string();
+        out.sample(name, &[("key", key), ("quantile", &quantile)], &value.to_string());
+    }
+    out.sample(&format!("{name}_sum"), &[("key", key)], &summary.sum.to_string());
+    out.sample(&format!("{name}_count"), &[("key", key)], &summary.count.to_string());
 }
 
 #[cfg(test)]

@@ -40,6 +40,11 @@ pub(in crate::admin) fn each(numbers: &Numbers, mut line: impl FnMut(&str, &str)
             Show::NoBasic => basic(name, &Summary::default(), &mut line),
             Show::Advanced(value) => advanced(name, &value(numbers), &mut line),
             Show::NoAdvanced => advanced(name, &Summary::default(), &mut line),
+            Show::EachAdvanced(values) => {
+                for (key, summary) in values(numbers) {
+                    advanced(&format!("{key}_{name}"), &summary, &mut line);
+                }
+            }
         }
     }
 }
@@ -91,15 +96,7 @@ mod tests {
     #[test]
     fn observer_has_the_rows_of_an_observer_where_zookeeper_has_them() {
         let status = observing();
-        let member = MemberNumbers {
-            report: status.report(),
-            voters: 3,
-            looks: 1,
-            elections: status.elections.get().sizes(),
-            syncs: status.syncs.get().sizes(),
-            unavailable: status.unavailable.get().sizes(),
-            leader_unavailable: status.leader_unavailable.get().sizes(),
-        };
+        let member = MemberNumbers::read(&status, 3);
         let mut numbers = Numbers { member: Some(member), mode: "observer", ..Numbers::default() };
         numbers.totals.learned = (130, 126);
         let lines = lines(&numbers);

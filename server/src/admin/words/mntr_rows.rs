@@ -10,9 +10,9 @@ use ringkeeper_engine::wire::event::EventType;
 use ringkeeper_replication::ProposalSizes;
 use ringkeeper_replication::learner::LearnerKind;
 
-use self::Show::{Advanced, Basic, Each, Maybe, NoAdvanced, NoBasic, One, Zero};
+use self::Show::{Advanced, Basic, Each, EachAdvanced, Maybe, NoAdvanced, NoBasic, One, Zero};
 use crate::admin::latency::{Latencies, Summary, decimal};
-use crate::admin::member::{MemberNumbers, peer_state};
+use crate::admin::member::{MemberNumbers, ReplicationNumbers, peer_state};
 use crate::admin::numbers::Numbers;
 use crate::config::PeerRole;
 use crate::peers::status::LeadingReport;
@@ -36,6 +36,8 @@ pub(in crate::admin) enum Show {
     Advanced(fn(&Numbers) -> Summary),
     /// The same of something that does not exist here.
     NoAdvanced,
+    /// As `Advanced`, for each server that has such times: its number, an underscore, the name.
+    EachAdvanced(fn(&Numbers) -> Vec<(String, Summary)>),
 }
 
 /// Every row. Our own ones come last.
@@ -101,9 +103,12 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("stale_replies", One(|n| throttle(n).stale_replies.to_string())),
     ("response_bytes", One(|n| n.counts.shard.reply_bytes_sum.to_string())),
     ("ensemble_auth_fail", Zero),
-    ("diff_count", Zero),
+    ("diff_count", One(|n| replicated(n, |r| r.diffs).to_string())),
     ("connection_revalidate_count", One(|n| n.counts.shard.revalidations.to_string())),
-    ("quit_leading_due_to_disloyal_voter", Zero),
+    (
+        "quit_leading_due_to_disloyal_voter",
+        One(|n| replicated(n, |r| r.disloyal_voters).to_string()),
+    ),
     ("unrecoverable_error_count", Zero),
     ("unsuccessful_handshake", Zero),
     ("commit_count", One(|n| n.totals.ordered.1.to_string())),
@@ -119,20 +124,20 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("looking_count", One(|n| member(n, |m| m.looks).to_string())),
     ("snapshot_rate_limited_count", One(|n| n.snapshots_limited.to_string())),
     ("learner_proposal_received_count", One(|n| accepted(n).to_string())),
-    ("digest_mismatches_count", Zero),
+    ("digest_mismatches_count", One(|n| replicated(n, |r| r.divergences).to_string())),
     ("dead_watchers_cleared", Zero),
     ("ensemble_auth_success", Zero),
     ("learner_commit_received_count", One(|n| n.totals.learned.1.to_string())),
     ("snapshot_error_count", One(|n| n.totals.snapshots_failed.to_string())),
     ("connection_request_count", One(|n| connection_requests(n).to_string())),
     ("response_packet_get_children_cache_misses", Zero),
-    ("snap_count", Zero),
+    ("snap_count", One(|n| replicated(n, |r| r.snaps).to_string())),
     ("stale_sessions_expired", One(|n| n.totals.expired.to_string())),
     ("restore_rate_limited_count", Zero),
     ("response_packet_get_children_cache_hits", Zero),
     ("sync_processor_request_queued", One(|n| n.totals.records.to_string())),
     ("tls_handshake_exceeded", Zero),
-    ("revalidate_count", Zero),
+    ("revalidate_count", One(|n| forwarded_renewals(n).to_string())),
     ("quota_exceeded_error_per_namespace", Each(quotas_refused)),
     ("socket_closing_time", NoBasic),
     ("proposal_process_time", NoBasic),
@@ -148,7 +153,7 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("follower_sync_time", Basic(|n| syncs(n, PeerRole::Participant))),
     ("prep_processor_queue_size", Basic(|n| n.batch.sizes())),
     ("fsynctime", Basic(|n| n.fsync)),
-    ("inflight_snap_count", NoBasic),
+    ("inflight_snap_count", Basic(|n| replicated(n, |r| r.inflight_snaps))),
     ("reads_issued_from_session_queue", NoBasic),
     ("restore_time", NoBasic),
     ("learner_request_processor_queue_size", NoBasic),
@@ -163,7 +168,7 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("time_waiting_empty_pool_in_commit_processor_read_ms", NoBasic),
     ("commit_process_time", Basic(|n| n.apply.millis())),
     ("dbinittime", Basic(|n| once(n.startup.total_ms))),
-    ("inflight_diff_count", NoBasic),
+    ("inflight_diff_count", Basic(|n| replicated(n, |r| r.inflight_diffs))),
     ("netty_queued_buffer_capacity", NoBasic),
     ("election_time", Basic(|n| member(n, |m| m.elections))),
     ("commit_commit_proc_req_queued", NoBasic),
@@ -184,21 +189,22 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
     ("local_write_committed_time_ms", NoAdvanced),
     ("request_throttle_queue_time_ms", Advanced(|n| n.counts.held.millis())),
     ("readlatency", Advanced(|n| n.counts.reads.millis())),
-    ("quorum_ack_latency", NoAdvanced),
+    ("quorum_ack_latency", Advanced(|n| replicated(n, |r| r.quorum_acks.millis()))),
     ("om_commit_process_time_ms", NoAdvanced),
     ("read_final_proc_time_ms", NoAdvanced),
-    ("commit_propagation_latency", NoAdvanced),
+    ("commit_propagation_latency", Advanced(|n| replicated(n, |r| r.commits.millis()))),
     ("dead_watchers_cleaner_latency", NoAdvanced),
     ("write_final_proc_time_ms", Advanced(|n| n.apply.millis())),
-    ("proposal_ack_creation_latency", NoAdvanced),
-    ("proposal_latency", NoAdvanced),
+    ("proposal_ack_creation_latency", Advanced(|n| replicated(n, |r| r.own_acks.millis()))),
+    ("proposal_latency", Advanced(|n| replicated(n, |r| r.proposals.millis()))),
     ("om_proposal_process_time_ms", NoAdvanced),
     ("sync_processor_queue_and_flush_time_ms", Advanced(|n| n.settle.millis())),
-    ("propagation_latency", Advanced(|n| n.settle.millis())),
+    ("propagation_latency", Advanced(propagation)),
     ("server_write_committed_time_ms", NoAdvanced),
     ("sync_processor_queue_time_ms", Advanced(|n| n.gather.millis())),
     ("sync_processor_queue_flush_time_ms", Advanced(|n| n.fsync)),
     ("write_commitproc_time_ms", NoAdvanced),
+    ("ack_latency", EachAdvanced(acks)),
     ("ringkeeper_fsync_p50_us", One(|n| n.fsync_us[0].to_string())),
     ("ringkeeper_fsync_p99_us", One(|n| n.fsync_us[3].to_string())),
     ("ringkeeper_read_p99_us", One(|n| p99(&n.counts.reads).to_string())),
@@ -210,6 +216,31 @@ pub(in crate::admin) const ROWS: &[(&str, Show)] = &[
 /// What only a member of an ensemble has.
 fn member<T: Default>(numbers: &Numbers, value: impl FnOnce(&MemberNumbers) -> T) -> T {
     numbers.member.as_ref().map(value).unwrap_or_default()
+}
+
+/// What only a member of an ensemble counts or measures.
+fn replicated<T: Default>(numbers: &Numbers, value: impl FnOnce(&ReplicationNumbers) -> T) -> T {
+    member(numbers, |member| value(&member.replication))
+}
+
+/// A server on its own has committed what is on its disk.
+fn propagation(numbers: &Numbers) -> Summary {
+    match &numbers.member {
+        Some(member) => member.replication.propagation.millis(),
+        None => numbers.settle.millis(),
+    }
+}
+
+/// From the proposal of a group until a follower has acknowledged it, by follower.
+fn acks(numbers: &Numbers) -> Vec<(String, Summary)> {
+    let acks = numbers.member.iter().flat_map(|member| &member.replication.acks);
+    acks.map(|(server, times)| (server.0.to_string(), times.millis())).collect()
+}
+
+/// Sessions that clients went on with here, and that the leader was asked for.
+fn forwarded_renewals(numbers: &Numbers) -> u64 {
+    let follows = numbers.member.is_some() && numbers.mode != "leader";
+    if follows { numbers.counts.shard.revalidations } else { 0 }
 }
 
 /// What only a leader has; beside it, for how long it has led, milliseconds.

@@ -2,7 +2,7 @@
 
 use super::super::table::Disposition::NoMeaning;
 use super::super::table::{Kind, Row, Topic, Unit};
-use super::count;
+use super::{count, millis};
 
 pub(super) const TOPIC: Topic = Topic {
     title: "Ringkeeper's own",
@@ -26,7 +26,7 @@ const ROWS: &[Row] = &[
     )
     .doc(
         "How the transaction log reaches the device; auto measures in a quiet moment and takes \
-         what is clearly faster than the default.",
+         what is clearly faster than the default, but never uring.",
     ),
     Row::own("ringkeeper.log.priority", Kind::Choice(&["high", "normal"]), "high").doc(
         "How the thread that writes the log is scheduled; high means before other work, and \
@@ -65,6 +65,11 @@ const ROWS: &[Row] = &[
     .doc(
         "Disk space held back for the log, so that a full disk can still be brought back in \
          order: as many whole segments of preAllocSize, from 1 to 64.",
+    ),
+    Row::own("ringkeeper.replayLimitMs", millis(0, 3_600_000), "5000").doc(
+        "How long a start may take to replay the log, about: behind snapCount or \
+         snapSizeLimitInKb, a snapshot is taken when the log has grown by as much as the tree \
+         holds, or would take this long; 0 leaves all to those two.",
     ),
     Row::own(
         "ringkeeper.earlySnapshotMb",

@@ -43,10 +43,13 @@ const ROWS: &[Row] = &[
     Row::property("maxBatchSize", count(0, INT_MAX), "1000")
         .doc("The most writes that share one sync of the log; 0 removes the limit."),
     Row::property("snapCount", count(2, INT_MAX), "100000").doc(
-        "A snapshot is taken after about this many writes; the number is drawn anew each time.",
+        "A snapshot is taken after about this many writes at the earliest; the number is drawn \
+         anew each time. Of a large tree see ringkeeper.replayLimitMs.",
     ),
-    Row::property("snapSizeLimitInKb", kib(-1, LONG_MAX), "4194304")
-        .doc("A snapshot is taken after about this much log; 0 or -1 removes the limit."),
+    Row::property("snapSizeLimitInKb", kib(-1, LONG_MAX), "4194304").doc(
+        "Or after this much log at the earliest, where there are fewer writes; 0 or -1 leaves it \
+         to snapCount.",
+    ),
     Row::property("preAllocSize", kib(1, 16 * 1024 * 1024), "16384")
         .apache(
             "65536",

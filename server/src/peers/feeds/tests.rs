@@ -7,7 +7,7 @@ use ringkeeper_engine::log::{Dirs, Group, OpenSettings, Opened, Settings, open};
 use ringkeeper_engine::tree::Digest;
 use ringkeeper_engine::txn::{CreateOp, CreateTxn, NodeKind, Txn, TxnBody};
 use ringkeeper_engine::{Millis, SessionId, Zxid, zookeeper};
-use ringkeeper_replication::leader::FeedLimits;
+use ringkeeper_replication::leader::{FeedLimits, FeedPackets};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::*;
@@ -109,7 +109,8 @@ fn all(threads: &mut FeedThreads, of: LinkId) -> Vec<u8> {
 }
 
 fn task(link: u64, last: u64) -> FeedTask {
-    FeedTask { link: LinkId(link), last: Zxid(last), upto: Zxid(LAST) }
+    let (link, last, upto) = (LinkId(link), Zxid(last), Zxid(LAST));
+    FeedTask { link, last, upto, packets: FeedPackets::Proposals }
 }
 
 fn planned(threads: &mut FeedThreads) -> (LinkId, SyncPlan) {

@@ -1,8 +1,10 @@
-//! `ringkeeper log`: looking at a log, and repairing it, while no server runs on it; and
-//! `ringkeeper snapshot`, which puts a snapshot into a directory.
+//! `ringkeeper log`: looking at a log, and repairing it, while no server runs on it;
+//! `ringkeeper snapshot`, which puts a snapshot into a directory; and `ringkeeper recover-quorum`,
+//! which makes a directory the beginning of a new ensemble.
 
 mod dump;
 mod empty_directory;
+mod recover_quorum;
 mod repair;
 mod restore;
 
@@ -14,6 +16,7 @@ use ringkeeper_engine::log::Dirs;
 
 pub use dump::dump;
 pub(crate) use empty_directory::EmptyDirectory;
+pub use recover_quorum::recover_quorum;
 pub use repair::{Outcome, repair};
 pub use restore::restore;
 

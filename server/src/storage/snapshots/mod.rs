@@ -43,6 +43,7 @@ pub(crate) fn snapshot_settings(settings: &Settings) -> SnapshotSettings {
         intervals: Intervals {
             records: u64::from(settings.snap_count),
             bytes: settings.snap_size_limit_kb.map_or(u64::MAX, |kb| kb.saturating_mul(1024)),
+            replay: Duration::from_millis(settings.replay_limit_ms.into()),
             early_bytes: match settings.early_snapshot_mb {
                 // With forceSync=no the log may lose transactions that a snapshot holds.
                 mb if mb > 0 && settings.force_sync => u64::from(mb) << 20,
@@ -337,7 +338,8 @@ mod tests {
             log: ringkeeper_engine::log::Settings::default(),
         };
         let opened = open(&dirs, &settings, |_| ()).unwrap();
-        let intervals = Intervals { records: 2, bytes: 1 << 30, early_bytes: u64::MAX };
+        let intervals =
+            Intervals { records: 2, bytes: 1 << 30, replay: Duration::ZERO, early_bytes: u64::MAX };
         Snapshotter {
             view: Arc::new(View::new(opened.db)),
             dirs,

@@ -4,7 +4,7 @@
 Three or five servers, each with a network namespace and an ext4 of its own. Each round begins one
 fault: SIGKILL, SIGTERM or SIGSTOP of one server or several, connections that end, cuts of the
 network (one way, both, between two only, flapping), packets that are lost, disks that are full or
-fail, a wiped directory, or that of another ensemble. Must hold, always:
+fail or lose their power, a wiped directory, or that of another ensemble. Must hold, always:
 
   * what `chaos.py` checks of its writers, watchers and trees;
   * a version of a register is acknowledged to one client only, and stays what it was;
@@ -57,7 +57,7 @@ def main():
     add("--seconds", type=float, help="no round begins later than this")
     add("--long", type=float, default=0.05, help="the part of faults that last for seconds")
     add("--seed", type=int, default=None, help="default: a random one, printed")
-    add("--faults", nargs="+", default=[], help="signal, net, disk, or how their names begin")
+    add("--faults", nargs="+", default=[], help="signal, net, disk, power, or how their names begin")
     add("--burst", type=int, default=1, help="in half of the rounds: up to so many faults in a row")
     add("--rate", type=float, default=50, help="writes/s of each writer (default: 50)")
     add("--tick-ms", type=int, default=500, help="tickTime (default: 500)")
@@ -301,8 +301,11 @@ class ChaosOfOurs(Chaos):
             for at_s, early_s in client.session.short_lives:
                 if early_s <= slack_s:
                     continue
-                # A server without its leader serves reads for a while, and cannot say who lives.
+                # A server that is cut off serves a session no longer than its timeout, and counts
+                # from when its leader was told of it last. The leader lets it expire meanwhile.
+                served_s = at_s - (client.session.granted_s - early_s)
                 if any(begun_s < at_s and over_s > at_s - timeout_s - 1
+                       and served_s <= min(over_s, begun_s + timeout_s) + slack_s
                        for begun_s, over_s in self.cuts if over_s - begun_s > timeout_s - 1.5):
                     behind_cuts += 1
                     continue

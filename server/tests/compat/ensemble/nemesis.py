@@ -36,6 +36,10 @@ class Nemesis:
             self.add("net", f"drop {role}", 2, self.drop, role)
             self.add("net", f"cut pair {role}", 2.5, self.pair, role)
             self.add("disk", f"full {role}", 1.5, self.full, role)
+        # The power of all of a majority's hosts at once, as of a rack.
+        if shutil.which("xfs_io"):
+            for role, weight in {"all": 2, "majority": 1, "leader": 1, "follower": 0.5}.items():
+                self.add("power", f"power {role}", weight, self.power, role)
         self.add("disk", "wipe follower", 1.5, self.wipe)
         self.add("disk", "failing follower", 0.7, self.failing, "follower")
         self.add("disk", "failing leader", 0.7, self.failing, "leader")
@@ -143,6 +147,32 @@ class Nemesis:
             member.resume()
             if self.random.random() < 0.3:
                 self.pause((0, 0.3))
+
+    # Power.
+
+    def power(self, role):
+        """What was not synced is gone, the last part of the file system's journal included."""
+        found = self.victims(role)
+        for member in found:
+            member.disk.cut()
+            if self.random.random() < 0.5:
+                member.kill()
+        for member in found:
+            self.await_power_end(member)
+        self.pause(DOWN_S)
+        for member in found:
+            member.disk.power_on()
+            member.launch()
+            if self.random.random() < 0.3:
+                self.pause((0, 0.3))
+
+    def await_power_end(self, member):
+        """A server that was not killed meets the missing disk with its next write."""
+        if not member.running:
+            return
+        if self.random.random() < 0.5 and member.exited(1) == 0:
+            raise AssertionError(f"server {member.server_id} says that it ended well")
+        member.kill()
 
     # Connections.
 
