@@ -82,6 +82,16 @@ pub enum Bug {
     UnconfirmedServed,
     /// A learner that is back does not wait for what its leader has ordered of the link before.
     ResentBeforeSync,
+    /// A leader of another ensemble is followed, and a learner of another one led.
+    StrangerFollowed,
+    /// A learner does not take over the identity of its ensemble.
+    EnsembleNotAdopted,
+    /// A notification of another ensemble's server counts.
+    StrangerVotes,
+    /// A leader does not compare the states of its members.
+    DigestsIgnored,
+    /// The connection of a session stays open at the server that it has left.
+    MovedStaysOpen,
 }
 
 #[cfg(feature = "plant")]
@@ -110,7 +120,7 @@ impl Bug {
         Bug::LagIsLoss,
     ];
     /// Those of leaders and elections.
-    pub const OF_LEADERS: [Bug; 17] = [
+    pub const OF_LEADERS: [Bug; 22] = [
         Bug::OwnUnflushedCounts,
         Bug::MinorityCommits,
         Bug::ObserversCount,
@@ -128,6 +138,11 @@ impl Bug {
         Bug::BlankCounts,
         Bug::ResentBeforeSync,
         Bug::UnconfirmedServed,
+        Bug::StrangerFollowed,
+        Bug::EnsembleNotAdopted,
+        Bug::StrangerVotes,
+        Bug::DigestsIgnored,
+        Bug::MovedStaysOpen,
     ];
 }
 

@@ -108,6 +108,8 @@ pub enum LeaderEvent {
     Synced,
     /// A session that a client takes up here lives, or does not.
     Revalidated(SessionId, SessionLife),
+    /// A session is another server's now: a connection here that has it is stale.
+    SessionMoved(SessionId),
     /// The leader of this epoch takes requests from now on: this server is as far as it is.
     Serving(u32, LostRequests),
     /// The link is lost. What is not answered waits for the next leader.

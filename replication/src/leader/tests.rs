@@ -1,7 +1,12 @@
-use ringkeeper_engine::device::Epochs;
+//! One leadership, with packets of learners.
+
+mod ensembles;
+
+use ringkeeper_engine::device::{EnsembleId, EnsembleIdentity, Epochs, Standing};
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{
     LeaderPacket, LearnerInfo, LearnerPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits,
+    PeerSetting, PeerSettings,
 };
 use ringkeeper_engine::{Millis, Zxid};
 
@@ -11,6 +16,12 @@ use super::{
 use crate::learner::{LearnerOffer, LearnerPosition};
 
 pub(super) const NOW: Millis = Millis(1_000);
+pub(crate) const PROPOSED: EnsembleIdentity = EnsembleIdentity {
+    id: EnsembleId([7; 16]),
+    secret: [8; 32],
+    java_before: Millis(0),
+    standing: Standing::Proposed,
+};
 pub(super) const LINK: LinkId = LinkId(7);
 
 pub(super) fn settings() -> LeaderSettings {
@@ -24,6 +35,8 @@ pub(super) fn settings() -> LeaderSettings {
         init_ms: 20_000,
         sync_ms: 10_000,
         limits: LeaderLimits::default(),
+        common: PeerSettings::default().with(PeerSetting::TickTime, 2_000),
+        proposed: PROPOSED,
     }
 }
 
@@ -63,11 +76,16 @@ pub(super) fn established() -> Leadership {
 
 pub(super) fn established_with(settings: LeaderSettings) -> Leadership {
     let (last, offer, committed) = (Zxid::ZERO, LearnerOffer::Log, Zxid::ZERO);
-    let position = LearnerPosition { last, offer, committed, saved: Epochs::default() };
+    let (saved, ensemble) = (Epochs::default(), None);
+    let position = LearnerPosition { last, offer, committed, saved, ensemble };
     let mut leadership = Leadership::new(settings, position, NOW);
     leadership.opened(LINK, NOW);
-    let learner =
-        LearnerInfo { sid: 2, protocol: PROTOCOL_VERSION, config_version: 0, extension: &[] };
+    let learner = LearnerInfo {
+        sid: 2,
+        protocol: PROTOCOL_VERSION,
+        config_version: 0,
+        extension: [][..].into(),
+    };
     send(&mut leadership, &LearnerPacket::FollowerInfo { zxid: Zxid::ZERO, learner });
     save(&mut leadership);
     let promise = LearnerPacket::AckEpoch { zxid: Zxid::ZERO, current_epoch: Some(0) };

@@ -3,17 +3,19 @@
 use std::collections::VecDeque;
 
 use ringkeeper_engine::log::LogCommand;
-use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket, PacketDecoder, PacketLimits};
-use ringkeeper_engine::{Millis, SessionId, Zxid};
+use ringkeeper_engine::wire::peer::{
+    LeaderPacket, LearnerPacket, PacketDecoder, PacketLimits, SettingDifference,
+};
+use ringkeeper_engine::{Millis, Zxid};
 
 use super::leader_events::LeaderEvents;
 use super::transfer::{FollowTask, Transfer};
 use super::{
-    DiscardedState, FollowEnd, Learner, LearnerKind, LearnerLink, LearnerOffer, LearnerPosition,
-    LinkEffect, LinkEnd, LinkInput, SyncKind, TouchedSessions, ZabState,
+    ConfigEvent, DiscardedState, FollowEnd, Learner, LearnerKind, LearnerLink, LearnerOffer,
+    LearnerPosition, LinkEffect, LinkEnd, LinkInput, SyncKind, TouchedSessions, ZabState,
 };
 use crate::plant::{Bug, is_planted};
-use crate::{LeaderEvent, LogSpace, SessionLife};
+use crate::{Divergence, LeaderEvent, LogSpace, SessionLife};
 
 /// How much of a leader is kept in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,16 +33,6 @@ impl Default for FollowLimits {
         let packets = PacketLimits::default();
         FollowLimits { packets, event_bytes_max: 4 << 20, state_bytes_max: 16 << 30 }
     }
-}
-
-/// What the leader says of the members.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ConfigEvent {
-    /// The leader's configuration as text, when clients are served; none from old leaders.
-    Config(Option<Box<[u8]>>),
-    /// The transaction has changed the members, and this server should lead, -1 if the leader does
-    /// not say.
-    Activated(Zxid, i64),
 }
 
 /// The link of a node to its leader, one after the other, and everything between the link's bytes
@@ -79,13 +71,16 @@ pub struct FollowedLeader {
     pub(super) touched: TouchedSessions,
     /// The epoch of the leader that served last.
     served: Option<u32>,
-    now: Millis,
+    pub(super) now: Millis,
     /// That of the last ping.
     ping: Zxid,
     /// Packets may be left in the decoder.
     is_cut_short: bool,
     sync_kind: SyncKind,
     members: VecDeque<ConfigEvent>,
+    differences: Vec<SettingDifference>,
+    /// A majority has another state, and the node has not heard of it.
+    divergence: Option<Divergence>,
     end: Option<FollowEnd>,
     /// Links in a row over which no state came although nothing was offered.
     pub(super) withheld: u32,
@@ -123,6 +118,8 @@ impl FollowedLeader {
             is_cut_short: false,
             sync_kind: SyncKind::Diff,
             members: VecDeque::new(),
+            differences: Vec::new(),
+            divergence: None,
             end: None,
             withheld: 0,
             space: LogSpace::Enough,
@@ -249,6 +246,11 @@ impl FollowedLeader {
         self.members.pop_front()
     }
 
+    /// Settings of the leader that are not those of this server, once for each link.
+    pub fn take_differences(&mut self) -> Vec<SettingDifference> {
+        std::mem::take(&mut self.differences)
+    }
+
     /// Whether the link, if there is one, is that of a voter.
     pub(crate) fn is_voting(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.learner.kind == LearnerKind::Follower)
@@ -291,11 +293,6 @@ impl FollowedLeader {
         }
     }
 
-    /// Sessions of clients here that no leader has confirmed for as long as they live, each once.
-    pub(super) fn unconfirmed(&mut self) -> Vec<SessionId> {
-        self.touched.unconfirmed(self.now)
-    }
-
     pub(super) fn next_task(&mut self) -> Option<FollowTask> {
         // A state that is being installed takes the note with the old one.
         if !matches!(self.transfer, Transfer::Installing(_))
@@ -305,6 +302,18 @@ impl FollowedLeader {
             self.push_command(LogCommand::MarkDiverged(zxid));
         }
         self.tasks.pop_front()
+    }
+
+    /// What a leader that compares states has found, once.
+    pub(super) fn take_divergence(&mut self) -> Option<Divergence> {
+        self.divergence.take()
+    }
+
+    /// The state behind a transaction, for the leader.
+    pub(super) fn report_digest(&mut self, zxid: Zxid, digest: u64) {
+        if self.link.as_ref().is_some_and(LearnerLink::takes_digests) {
+            self.send_packet(&LearnerPacket::Digest { zxid, digest });
+        }
     }
 
     /// Whether clients are served since the last call.
@@ -383,6 +392,8 @@ impl FollowedLeader {
         match effect {
             LinkEffect::Send(packet) => self.send_packet(&packet),
             LinkEffect::Save(epochs) => self.push_command(LogCommand::Save(epochs)),
+            LinkEffect::Adopt(ensemble) => self.push_command(LogCommand::Adopt(ensemble)),
+            LinkEffect::Differs(differences) => self.differences = differences,
             LinkEffect::Cut(after) => {
                 self.sync_kind = SyncKind::Trunc;
                 let committed = self.position().committed;
@@ -420,6 +431,10 @@ impl FollowedLeader {
             LinkEffect::AnswerRevalidate(session, is_valid) => {
                 let life = if is_valid { SessionLife::Lives } else { SessionLife::Ended };
                 self.events.push(LeaderEvent::Revalidated(session, life), 0);
+            }
+            LinkEffect::Diverged(divergence) => self.divergence = Some(divergence),
+            LinkEffect::SessionMoved(session) => {
+                self.events.push(LeaderEvent::SessionMoved(session), 0)
             }
             LinkEffect::AnswerSync => self.events.push(LeaderEvent::Synced, 0),
             LinkEffect::End(LinkEnd::NoState) => {

@@ -75,7 +75,7 @@ impl LinkInvariants {
                 (self.history, self.is_history_growing) = (Some(last), true);
             }
             LinkInput::CutTooFar | LinkInput::NotInstalled => self.is_log_changing = false,
-            LinkInput::Malformed(_) => {}
+            LinkInput::Malformed(_) | LinkInput::Adopted(_) => {}
         }
     }
 
@@ -103,6 +103,7 @@ impl LinkInvariants {
             LeaderPacket::Trunc { .. } | LeaderPacket::Snap { .. } => {}
             LeaderPacket::Proposal { .. } | LeaderPacket::Ping { .. } => {}
             LeaderPacket::Revalidate { .. } | LeaderPacket::Sync => {}
+            LeaderPacket::Diverged { .. } | LeaderPacket::SessionMoved { .. } => {}
         }
     }
 
@@ -160,7 +161,10 @@ impl LinkInvariants {
             LinkEffect::AnswerRevalidate(..) | LinkEffect::AnswerSync => {
                 assert!(self.is_serving, "{effect:?} before clients are served");
             }
-            LinkEffect::ReceiveState(_) => {}
+            LinkEffect::Diverged(_) | LinkEffect::SessionMoved(_) => {
+                assert!(self.is_serving, "{effect:?} before clients are served");
+            }
+            LinkEffect::Adopt(_) | LinkEffect::Differs(_) | LinkEffect::ReceiveState(_) => {}
             LinkEffect::End(_) => self.is_ended = true,
         }
     }

@@ -1,7 +1,7 @@
 //! The leader as its node has it: the side of the node.
 
-use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::Group;
+use ringkeeper_engine::{SessionId, Zxid};
 
 use super::{FollowEnd, FollowedLeader, LinkInput};
 use crate::leader::{Acknowledgement, LearnerEvent, ToLearners};
@@ -67,6 +67,12 @@ impl LeaderPort for FollowedLeader {
         self.drop_link(FollowEnd::Diverged(divergence));
     }
 
+    fn applied(&mut self, zxid: Zxid, digest: u64) {
+        if self.is_connected {
+            self.report_digest(zxid, digest);
+        }
+    }
+
     fn learner_events(&mut self, _: &mut Vec<LearnerEvent>) {}
 
     fn has_learner_events(&self) -> bool {
@@ -91,6 +97,13 @@ impl LeaderPort for FollowedLeader {
 
     fn to_learners(&mut self, _: &mut Vec<ToLearners>) {
         unreachable!("who has a leader has no learners");
+    }
+}
+
+impl FollowedLeader {
+    /// Sessions of clients here that no leader has confirmed for as long as they live, each once.
+    pub(super) fn unconfirmed(&mut self) -> Vec<SessionId> {
+        self.touched.unconfirmed(self.now)
     }
 }
 

@@ -52,7 +52,7 @@ impl Member {
     }
 
     /// 0 where something is due.
-    fn wait_ms(&self, now: Millis) -> i64 {
+    pub(super) fn wait_ms(&self, now: Millis) -> i64 {
         let until = |at: Millis| (at.0 - now.0).max(0);
         let role_ms = match self.role {
             // Without anything left of the role before, and then it is not before this moment.

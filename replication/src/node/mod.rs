@@ -23,6 +23,7 @@
 
 mod apply;
 mod changes_lost;
+mod commands;
 mod confirmed;
 mod gathering;
 mod leading;
@@ -32,13 +33,14 @@ mod space;
 
 use std::collections::VecDeque;
 
-use ringkeeper_engine::database::{CommitStatus, Database};
+use ringkeeper_engine::database::Database;
 use ringkeeper_engine::log::gathering::{Decision, DiskState, PaceReport};
-use ringkeeper_engine::log::{Generation, Joined, LogCommand, LogEvent};
+use ringkeeper_engine::log::{Generation, Joined, LogEvent};
 use ringkeeper_engine::op::OpSettings;
+use ringkeeper_engine::tree::Digest;
 use ringkeeper_engine::{Millis, Zxid, limits};
 
-use self::apply::{apply_committed, prefetch};
+use self::apply::{apply_committed, compared_at, leave_service, prefetch};
 pub use self::changes_lost::ChangesLost;
 use self::gathering::Gathering;
 pub use self::gathering::GroupSettings;
@@ -55,6 +57,9 @@ use crate::{Committed, Input, Outputs, Replica};
 /// Microseconds after which a stage applies nothing more until the next turn: groups may have
 /// thousands of records, and this may be the thread of a shard.
 const APPLY_US: u64 = 1_000;
+/// One transaction of so many in an epoch is one behind which the members of an ensemble compare
+/// their states.
+pub const COMPARED_EVERY: u32 = 128;
 /// What is committed and not applied, above which no request is ordered.
 const COMMITTED_MAX: usize = 16_384;
 
@@ -157,22 +162,6 @@ impl<P: Ports> Node<P> {
         self.order_requests();
         self.flush();
         self.apply();
-    }
-
-    /// Gives the log a command, whose outcome [`Node::log_event`] reports after a turn. One that
-    /// begins a generation drops the group under construction and the one that waits; what becomes
-    /// durable of the generation before commits nothing any more.
-    pub fn command(&mut self, command: LogCommand) {
-        if command.begins_generation() {
-            self.outputs.group.clear();
-            self.gathering.rest();
-        }
-        self.generation = self.world.log.command(command);
-    }
-
-    /// The outcome of the oldest command that was not returned yet.
-    pub fn log_event(&mut self) -> Option<LogEvent> {
-        self.log_events.pop_front()
     }
 
     /// Replaces the state by one that the leader has sent and that the log begins behind; its
@@ -421,17 +410,18 @@ impl<P: Ports> Node<P> {
                 }
                 let Some(next) = self.committed.pop_front() else { break };
                 observer.applying(&next);
+                let compared = compared_at(&next);
                 let applied = apply_committed(next, &mut db, &self.settings.ops, &mut outbox);
                 if let Err(divergence) = applied {
                     leader.diverged(divergence);
                     self.has_diverged = true;
-                    // A snapshot of it would be worth nothing.
-                    db.set_commit_status(CommitStatus::Unknown);
-                    // Order: before a reader can see what there is of the transaction.
-                    let count = if is_planted(Bug::DivergenceServed) { 0 } else { shards.count() };
-                    let why = ChangesLost::Diverged;
-                    (0..count).for_each(|shard| shards.lose_changes(shard, why));
+                    leave_service(&mut db, shards);
                     break;
+                }
+                if let Some(zxid) = compared
+                    && db.tree.digest_mode() == Digest::Kept
+                {
+                    leader.applied(zxid, db.tree.digest());
                 }
             }
             shards.publish();

@@ -376,4 +376,5 @@ pub(crate) fn run_all() {
     tail_of_a_leader_that_was_cut_off_goes_whenever_its_disk_fails();
     follower_whose_disk_was_replaced_is_no_quorum_with_one_that_lacks_a_write();
     crate::elected_clients::run_all();
+    crate::elected_identity::run_all();
 }

@@ -9,6 +9,7 @@ mod edges;
 mod elected;
 mod elected_cases;
 mod elected_clients;
+mod elected_identity;
 mod ensemble;
 mod feeds;
 mod following;

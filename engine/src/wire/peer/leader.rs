@@ -1,6 +1,6 @@
 //! What a leader sends to a learner.
 
-use super::packet::{packet_name, packet_type, put_packet};
+use super::packet::{own_packet_type, packet_name, packet_type, put_packet};
 use super::{BadPacket, QuorumPacket};
 use crate::wire::jute::{Put, Reader};
 use crate::{SessionId, Zxid};
@@ -92,6 +92,20 @@ pub enum LeaderPacket<'a> {
     },
     /// SYNC: everything ordered before the oldest unanswered sync of this learner was sent.
     Sync,
+    /// DIVERGED, between servers of this kind: a majority has another state than this learner.
+    Diverged {
+        /// The transaction behind which the digests were compared.
+        zxid: Zxid,
+        /// The digest of the majority.
+        expected: u64,
+        /// The learner's.
+        found: u64,
+    },
+    /// SESSIONMOVED, between servers of this kind: another server has the session now, or it has ended.
+    SessionMoved {
+        /// The session.
+        session: SessionId,
+    },
 }
 
 impl<'a> LeaderPacket<'a> {
@@ -132,6 +146,15 @@ impl<'a> LeaderPacket<'a> {
                 LeaderPacket::Revalidate { session, valid }
             }
             packet_type::SYNC => LeaderPacket::Sync,
+            own_packet_type::DIVERGED => {
+                let mut fields = fields()?;
+                let expected = fields.long().map_err(short)? as u64;
+                let found = fields.long().map_err(short)? as u64;
+                LeaderPacket::Diverged { zxid, expected, found }
+            }
+            own_packet_type::SESSIONMOVED => {
+                LeaderPacket::SessionMoved { session: SessionId(fields()?.long().map_err(short)?) }
+            }
             _ => return Err(BadPacket::Direction { packet: name, from: "leader" }),
         })
     }
@@ -174,6 +197,13 @@ impl<'a> LeaderPacket<'a> {
                 put_packet(packet_type::REVALIDATE, -1, None, put, out);
             }
             LeaderPacket::Sync => bare(packet_type::SYNC, Zxid::ZERO, out),
+            LeaderPacket::Diverged { zxid, expected, found } => {
+                let digests: &[&[u8]] = &[&expected.to_be_bytes(), &found.to_be_bytes()];
+                data(own_packet_type::DIVERGED, zxid, digests, out);
+            }
+            LeaderPacket::SessionMoved { session } => {
+                data(own_packet_type::SESSIONMOVED, Zxid::ZERO, &[&session.0.to_be_bytes()], out);
+            }
         }
     }
 }
