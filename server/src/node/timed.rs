@@ -44,7 +44,7 @@ impl<L> Timed<L> {
             | LeaderEvent::Committed(_)
             | LeaderEvent::Synced
             | LeaderEvent::Revalidated(..)
-            | LeaderEvent::Serving(_) => {}
+            | LeaderEvent::Serving(..) => {}
         }
     }
 }
