@@ -65,8 +65,12 @@ impl Member {
             Role::Leading => {
                 let leadership = self.leadership.as_ref();
                 let own = leadership.map_or(i64::MAX, |leadership| leadership.wait_ms(now));
-                let given_up = self.handing_over.map(|since| Millis(since.0 + HANDOVER_MS));
-                own.min(given_up.map_or(i64::MAX, until))
+                let given_up = match self.handing_over {
+                    Some(since) => until(Millis(since.0 + HANDOVER_MS)),
+                    None if self.is_leaving => 0,
+                    None => i64::MAX,
+                };
+                own.min(given_up)
             }
         };
         let init_ms = self.settings.leader.init_ms;
