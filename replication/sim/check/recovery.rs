@@ -61,15 +61,18 @@ impl Contents {
     /// Whether a start has found this: a log that ends with `last`, and the state that it makes,
     /// which ends before a transaction that does not fit it.
     fn is_at(&self, (last, misfit): (Zxid, Option<Zxid>), db: &Database) -> bool {
+        if self.last() != last {
+            return false;
+        }
         let fitting = self.txns.iter().take_while(|txn| misfit.is_none_or(|it| txn.zxid < it));
         let mut expected = empty_database();
-        for txn in fitting.filter(|_| self.last() == last) {
+        for txn in fitting {
             if expected.try_apply(txn, Interest::None).is_err() {
                 return false;
             }
         }
         let is_same = expected.tree.digest() == db.tree.digest();
-        self.last() == last && is_same && expected.sessions().eq(db.sessions())
+        is_same && expected.sessions().eq(db.sessions())
     }
 }
 
@@ -125,9 +128,9 @@ impl MemberRecord {
         self.log.txns.push(txn);
     }
 
-    /// It does not.
-    pub(crate) fn unlearned(&mut self) {
-        self.log.txns.pop();
+    /// It does not, where it is behind this one.
+    pub(crate) fn unlearned(&mut self, learned: Zxid) {
+        self.log.txns.retain(|txn| txn.zxid <= learned);
     }
 
     /// The log has reported what is durable.
