@@ -1,6 +1,6 @@
 //! One process of an ensemble.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,6 +85,9 @@ impl Server {
             match Client::connect(self.address, Options::default()) {
                 Ok(client) => return client,
                 Err(Error::Closed) if Instant::now() < until => {}
+                // It does not listen yet.
+                Err(Error::Io(error))
+                    if error.kind() == ErrorKind::ConnectionRefused && Instant::now() < until => {}
                 Err(error) => panic!("no session: {error}; {:#?}", self.lines()),
             }
         }
