@@ -104,7 +104,7 @@ fn observer(
     (position, store): (LearnerPosition, StateStore),
     sources: MemberSources,
 ) -> anyhow::Result<PeerParts> {
-    let MemberSources { view, clock, waker } = sources;
+    let MemberSources { view, clock, waker, .. } = sources;
     let status = Arc::new(MemberStatus::new(ensemble.role));
     let (dialer, dialing) = Dialer::start(ensemble, waker.clone())?;
     let parts = FollowingParts {
