@@ -4,12 +4,12 @@ mod leaders_digest;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::op::{self, Applying, create};
+use crate::op::{self, Applying, Read};
 pub use crate::op::{Change, Interest, OpResult};
 use crate::tree::{Digest, Misfit, Tree};
 use crate::txn::{AclMemo, BodyRef, Txn, TxnBody, TxnDigest, TxnRef};
 use crate::wire::Malformed;
-use crate::{SessionId, Zxid};
+use crate::{Millis, SessionId, Zxid};
 
 /// Everything that committed transactions have made.
 pub struct Database {
@@ -38,6 +38,17 @@ pub enum CommitStatus {
 const DIGEST_INTERVAL: u64 = 128;
 /// How many noted digests are kept.
 const DIGESTS_MAX: usize = 1_024;
+
+/// What will be applied, or answered, soon.
+#[derive(Clone, Copy, Debug)]
+pub enum Upcoming<'a> {
+    /// By [`Database::try_apply`].
+    Txn(&'a Txn),
+    /// By [`Database::replay`].
+    Payload(&'a [u8]),
+    /// By [`op::read_owned`].
+    Read(&'a Read),
+}
 
 /// What applying one transaction did.
 #[derive(Debug)]
@@ -148,10 +159,14 @@ impl Database {
         self.digests.push_back((zxid, self.tree.digest()));
     }
 
-    /// Begins to fetch the memory that these transactions need, before the first one is applied.
-    pub fn prefetch<'t>(&self, txns: impl Iterator<Item = &'t Txn>) {
+    /// Begins to fetch the memory that these need, before the first one is applied.
+    pub fn prefetch<'t>(&self, all: impl Iterator<Item = Upcoming<'t>>) {
         let mut paths = self.tree.prefetch();
-        txns.for_each(|txn| op::prefetch(&txn.body, &mut paths));
+        all.for_each(|next| match next {
+            Upcoming::Txn(txn) => op::prefetch(&txn.body, &mut paths),
+            Upcoming::Payload(payload) => op::prefetch_payload(payload, &mut paths),
+            Upcoming::Read(read) => op::prefetch_record(read.op, &read.record, &mut paths),
+        });
         paths.finish();
     }
 
@@ -171,41 +186,49 @@ impl Database {
         let mut applying = Applying::new(&mut self.tree, txn.zxid, txn.time, interest);
         let result = op::apply(&txn.body, &mut applying)?;
         let changes = applying.into_changes();
-        match txn.body {
-            TxnBody::CreateSession { timeout_ms } => {
-                self.sessions.insert(txn.session, timeout_ms);
-            }
-            TxnBody::CloseSession { .. } => {
-                self.sessions.remove(&txn.session);
-            }
-            _ => {}
-        }
+        self.note_session(txn.session, &txn.body);
         self.note_applied(txn.zxid);
         Ok(Applied { zxid: txn.zxid, result, changes })
+    }
+
+    /// As [`Database::try_apply`], where nobody waits for the result and no watch may fire.
+    pub fn try_apply_unheard(&mut self, txn: &Txn) -> Result<(), Misfit> {
+        let body = BodyRef::from(&txn.body);
+        self.replay_body(&body, (txn.session, txn.zxid, txn.time))
     }
 
     /// Applies a committed transaction as it stands in the log: there are no watches yet, and its
     /// result is not needed. It does the same as [`Database::try_apply`], which a test holds.
     pub fn replay(&mut self, payload: &[u8]) -> Result<(), NotReplayed> {
-        let TxnRef { session, cxid, zxid, time, body } = TxnRef::read(payload, &mut self.acls)?;
+        let TxnRef { session, zxid, time, body, .. } = TxnRef::read(payload, &mut self.acls)?;
         let misfit = |why| NotReplayed::Misfit(zxid, why);
-        match body {
-            BodyRef::Create(create) => {
-                self.check_follows(zxid);
-                create::replay(&create, &mut self.tree, zxid, time).map_err(misfit)?;
-            }
-            BodyRef::SetData { path, data, version } => {
-                self.check_follows(zxid);
-                let id = self.tree.find(&path).ok_or(misfit(Misfit::NoNode))?;
-                self.tree.set_data(id, data, version, zxid, time);
-            }
-            BodyRef::Other(body) => {
-                let txn = Txn { session, cxid, zxid, time, body };
-                return self.try_apply(&txn, Interest::None).map(drop).map_err(misfit);
-            }
+        self.replay_body(&body, (session, zxid, time)).map_err(misfit)
+    }
+
+    fn replay_body(
+        &mut self,
+        body: &BodyRef<'_>,
+        (session, zxid, time): (SessionId, Zxid, Millis),
+    ) -> Result<(), Misfit> {
+        self.check_follows(zxid);
+        op::replay(body, &mut self.tree, zxid, time)?;
+        if let BodyRef::Other(body) = body {
+            self.note_session(session, body);
         }
         self.note_applied(zxid);
         Ok(())
+    }
+
+    fn note_session(&mut self, session: SessionId, body: &TxnBody) {
+        match body {
+            TxnBody::CreateSession { timeout_ms } => {
+                self.sessions.insert(session, *timeout_ms);
+            }
+            TxnBody::CloseSession { .. } => {
+                self.sessions.remove(&session);
+            }
+            _ => {}
+        }
     }
 
     fn check_follows(&self, zxid: Zxid) {
@@ -224,10 +247,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::Code;
     use crate::txn::{AclList, CONFIG_NODE, CreateOp, CreateTxn, DeleteCause, NodeKind};
     use crate::watch::ChangeKind;
     use crate::wire::{Acl, Id, Stat};
-    use crate::{Code, Millis};
 
     #[test]
     fn every_128th_digest_is_kept_up_to_a_bound() {
@@ -318,6 +341,14 @@ mod tests {
         }
         bodies.push(TxnBody::Reconfig { data: Some([8; 30].into()), version: -1 });
         bodies.push(TxnBody::Error(Code::NoNode));
+        let refusals = [Code::Ok, Code::NoNode, Code::RuntimeInconsistency].map(TxnBody::Error);
+        bodies.push(TxnBody::Multi(refusals.into()));
+        let path: Arc<str> = "/1/295".into();
+        bodies.push(TxnBody::Multi(vec![
+            TxnBody::Check { path: path.clone(), version: 0 },
+            TxnBody::SetAcl { path: path.clone(), acl: acls[1].clone(), version: 1 },
+            TxnBody::Delete { path, cause: DeleteCause::Client },
+        ]));
         let txn = |(n, body)| {
             let (zxid, time) = (Zxid(n as u64 + 1), Millis(n as i64 * 3));
             Txn { session: SessionId(9), cxid: 1, zxid, time, body }

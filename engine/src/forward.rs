@@ -6,14 +6,12 @@
 //! in it, and fields are null only where clients of ZooKeeper's send null as well. What a [`Write`]
 //! cannot hold is answered here, and so is [`Write::Refused`].
 
-use std::borrow::Cow;
-
 use crate::SessionId;
 use crate::op::{NotForwarded, OpSpec, ReplyShape, Write};
 use crate::sequencer::Caller;
 use crate::wire::Put;
 use crate::wire::opcode::op;
-use crate::wire::peer::LearnerPacket;
+use crate::wire::peer::{LearnerPacket, put_request_with};
 
 /// Appends the REQUEST for a client's write. A record of more than `record_bytes_max` bytes is not
 /// forwarded: that is what one buffer of the leader may hold (its `jute.maxbuffer`, and as much
@@ -27,13 +25,19 @@ pub fn forward_write(
     record_bytes_max: usize,
     out: &mut Vec<u8>,
 ) -> Result<ReplyShape, NotForwarded> {
-    let mut record = Vec::new();
-    let op = write.encode(&mut record)?;
-    if record.len() > record_bytes_max {
-        return Err(NotForwarded::TooLong);
+    let start = out.len();
+    let Caller { session, cxid, ids } = caller;
+    let put = |out: &mut Vec<u8>| {
+        let begin = out.len();
+        let op = write.encode(out)?;
+        let is_short = out.len() - begin <= record_bytes_max;
+        if is_short { Ok(op) } else { Err(NotForwarded::TooLong) }
+    };
+    let op = put_request_with((*session, *cxid), ids, put, out);
+    if op.is_err() {
+        out.truncate(start);
     }
-    put_request(caller, op, &record, out);
-    Ok(OpSpec::of(op).reply_shape().expect("a write has a reply"))
+    Ok(OpSpec::of(op?).reply_shape().expect("a write has a reply"))
 }
 
 /// Appends the REQUEST for a client's sync. The leader answers with SYNC, in order.
@@ -58,6 +62,6 @@ pub fn forward_open(session: SessionId, timeout_ms: i32, out: &mut Vec<u8>) {
 
 fn put_request(caller: &Caller, op: i32, record: &[u8], out: &mut Vec<u8>) {
     let Caller { session, cxid, ids } = caller;
-    let identities = Some(Cow::Borrowed(&ids[..]));
+    let identities = Some(ids.clone());
     LearnerPacket::Request { session: *session, cxid: *cxid, op, record, identities }.encode(out);
 }

@@ -8,18 +8,18 @@ pub fn is_valid(path: &str) -> bool {
     if path == "/" {
         return true;
     }
-    let Some(relative) = path.strip_prefix('/') else { return false };
-    !relative.is_empty()
-        && relative.split('/').count() <= crate::limits::PATH_DEPTH_MAX
-        && relative.split('/').all(is_valid_component)
-}
-
-fn is_valid_component(component: &str) -> bool {
-    if matches!(component, "" | "." | "..") {
-        return false;
+    let Some(relative) = path.as_bytes().strip_prefix(b"/") else { return false };
+    let (mut begin, mut depth, mut is_plain) = (0, 0, true);
+    for (at, byte) in relative.iter().chain(b"/").enumerate() {
+        is_plain &= (0x20..0x7f).contains(byte);
+        if *byte == b'/' {
+            if matches!(&relative[begin..at], b"" | b"." | b"..") {
+                return false;
+            }
+            (begin, depth) = (at + 1, depth + 1);
+        }
     }
-    let plain = component.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    plain || component.chars().all(is_valid_char)
+    depth <= crate::limits::PATH_DEPTH_MAX && (is_plain || path.chars().all(is_valid_char))
 }
 
 /// In Java's terms the code units 0000–001F, 007F–009F, D800–F8FF and FFF0–FFFF are refused, so

@@ -304,10 +304,14 @@ impl Observer for History {
     }
 
     fn applying(&mut self, next: &Committed) {
-        let Committed::Apply(proposal) = next else { return };
-        let zxid = proposal.txn.zxid;
+        let txn = match next {
+            Committed::Apply(proposal) => through_the_log(&proposal.txn),
+            Committed::Replay(framed) => through_the_log(&framed.read()),
+            _ => return,
+        };
+        let zxid = txn.zxid;
         assert!(zxid <= self.synced.get(), "{zxid} is applied before it is durable");
-        self.applied.push(through_the_log(&proposal.txn));
+        self.applied.push(txn);
     }
 
     fn applied(&mut self, _micros: u64) {}

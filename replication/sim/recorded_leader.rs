@@ -17,13 +17,12 @@ pub(crate) struct RecordedLeader {
     /// The product's.
     pub(crate) leader: FollowedLeader,
     record: Rc<RefCell<MemberRecord>>,
-    is_learning: bool,
 }
 
 impl RecordedLeader {
     /// Records what is learned.
     pub(crate) fn new(leader: FollowedLeader, record: Rc<RefCell<MemberRecord>>) -> RecordedLeader {
-        RecordedLeader { leader, record, is_learning: false }
+        RecordedLeader { leader, record }
     }
 }
 
@@ -36,10 +35,13 @@ impl AsMut<FollowedLeader> for RecordedLeader {
 impl LeaderPort for RecordedLeader {
     fn receive(&mut self) -> Option<LeaderEvent> {
         let event = self.leader.receive()?;
-        self.is_learning = false;
-        if let LeaderEvent::Learned(entry) = &event {
-            self.record.borrow_mut().learned(entry.txn.clone());
-            self.is_learning = true;
+        match &event {
+            LeaderEvent::Learned(entry) => self.record.borrow_mut().learned(entry.txn.clone()),
+            LeaderEvent::LearnedChunk(chunk) => {
+                let mut record = self.record.borrow_mut();
+                chunk.each().for_each(|framed| record.learned(framed.read()));
+            }
+            _ => {}
         }
         Some(event)
     }
@@ -64,11 +66,9 @@ impl LeaderPort for RecordedLeader {
         self.leader.space(space);
     }
 
-    fn fault(&mut self, fault: LeaderFault) {
-        if std::mem::take(&mut self.is_learning) {
-            self.record.borrow_mut().unlearned();
-        }
-        self.leader.fault(fault);
+    fn fault(&mut self, fault: LeaderFault, learned: Zxid) {
+        self.record.borrow_mut().unlearned(learned);
+        self.leader.fault(fault, learned);
     }
 
     fn diverged(&mut self, divergence: Divergence) {

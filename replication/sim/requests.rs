@@ -2,8 +2,8 @@
 //! kind of watch, lists of identities, multis of every kind, data of every size.
 //!
 //! Left out is what a model of the state alone cannot foresee: lists that hide a node from readers
-//! (their watches do not fire), SASL, and changes of the members. So are operations of servers, which
-//! end a connection, and quotas, whose usage is not a part of the state.
+//! (their watches do not fire), SASL, and changes of the members. So are operations of servers,
+//! which end a connection, and quotas, whose usage is not a part of the state.
 
 use ringkeeper_engine::client::{Create, CreateMode, Request, WatchMode, WatcherType};
 use ringkeeper_engine::txn::CONFIG_NODE;
@@ -51,8 +51,8 @@ struct Drawn {
 /// Draws a request, and hands it to `send`.
 pub(crate) fn draw(random: &mut Random, send: impl FnOnce(&Request<'_>)) {
     let all = Drawn {
-        path: *random.pick(&PATHS),
-        other: *random.pick(&PATHS),
+        path: random.pick::<&str>(&PATHS),
+        other: random.pick::<&str>(&PATHS),
         data: data(random),
         acl: acl(random),
         mode: *random.pick(&MODES),
@@ -140,7 +140,7 @@ fn draw_read(random: &mut Random, all: &Drawn, send: impl FnOnce(&Request<'_>)) 
         6..=7 => Request::GetChildren { path, watch },
         8 => Request::GetChildren2 { path, watch },
         9 => Request::GetAllChildrenNumber { path },
-        10 => Request::GetEphemerals { prefix: *random.pick(&["/", "/a", "/b/z"]) },
+        10 => Request::GetEphemerals { prefix: random.pick::<&str>(&["/", "/a", "/b/z"]) },
         11 => Request::MultiRead(&parts[random.below(3)..]),
         12..=13 => Request::Sync { path },
         14..=15 => Request::Ping,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::log::{Group, LogCapacity};
+use ringkeeper_engine::log::{ChunkTxn, Group, LogCapacity, TxnChunk};
 use ringkeeper_engine::op::Read;
 use ringkeeper_engine::request::{Attachment, Origin, Outcome, Request};
 use ringkeeper_engine::sequencer::Caller;
@@ -94,6 +94,10 @@ pub enum LeaderEvent {
     ///
     /// Order: its zxid may follow that of the last one.
     Learned(Box<Entry>),
+    /// The next transactions, which follow each other.
+    ///
+    /// Order: the first may follow the last one.
+    LearnedChunk(TxnChunk),
     /// Everything up to here is committed. It was learned before.
     Committed(Zxid),
     /// The oldest sync that was forwarded is answered: what was committed before it is here.
@@ -108,6 +112,19 @@ pub enum LeaderEvent {
     Lost,
     /// The log was cut behind this zxid: what was learned behind it is gone.
     Cut(Zxid),
+}
+
+impl LeaderEvent {
+    /// The last of its transactions, where it has some.
+    pub(crate) fn learned(&self) -> Option<Zxid> {
+        match self {
+            LeaderEvent::Learned(entry) => Some(entry.txn.zxid),
+            LeaderEvent::LearnedChunk(chunk) => Some(chunk.last),
+            LeaderEvent::Committed(_) | LeaderEvent::Synced | LeaderEvent::Revalidated(..) => None,
+            LeaderEvent::Serving(_) | LeaderEvent::Lost | LeaderEvent::Cut(_) => None,
+            LeaderEvent::SessionMoved(_) => None,
+        }
+    }
 }
 
 /// What the leader's pings are answered from: the sessions of clients that are connected here.
@@ -209,6 +226,9 @@ pub struct Outputs {
 pub enum Committed {
     /// Apply the transaction, report its changes to the watches, then answer.
     Apply(Proposal),
+    /// Apply the transaction in these bytes, which neither begins nor ends a session. No client
+    /// here waits for it.
+    Replay(ChunkTxn),
     /// Answer: nothing changes.
     Answer(Origin, Outcome),
     /// Answer this read from the tree as it is at this point.
@@ -227,11 +247,22 @@ pub enum Committed {
 }
 
 impl Committed {
+    /// The transaction that it applies, if it does.
+    pub(crate) fn applies(&self) -> Option<Zxid> {
+        match self {
+            Committed::Apply(proposal) => Some(proposal.txn.zxid),
+            Committed::Replay(txn) => Some(txn.zxid()),
+            Committed::Answer(..) | Committed::Read(..) => None,
+            Committed::CloseConnection(..) | Committed::Verify { .. } => None,
+        }
+    }
+
     /// The client that is answered, and whose request changes nothing.
     pub(crate) fn waiting_client(&self) -> Option<Origin> {
         match self {
             Committed::Answer(origin, _) | Committed::Read(origin, ..) => Some(*origin),
-            Committed::Apply(_) | Committed::CloseConnection(..) | Committed::Verify { .. } => None,
+            Committed::Apply(_) | Committed::Replay(_) | Committed::Verify { .. } => None,
+            Committed::CloseConnection(..) => None,
         }
     }
 
@@ -246,7 +277,7 @@ impl Committed {
                 };
                 proposal.origin.map(|origin| Committed::Answer(origin, outcome))
             }
-            Committed::Verify { .. } => None,
+            Committed::Verify { .. } | Committed::Replay(_) => None,
             // The end of the session may be what is not made.
             Committed::Answer(origin, Outcome::Gone) => {
                 Some(Committed::Answer(origin, Outcome::Unavailable))

@@ -27,19 +27,24 @@ impl Group {
     /// As [`Group::push`]. Returns the bytes of the transaction, without what the log puts around
     /// it.
     pub fn push_measured(&mut self, txn: &Txn) -> usize {
-        if let Some(last) = self.last {
-            assert!(txn.zxid.may_follow(last), "{} was ordered behind {last}", txn.zxid);
-        }
+        self.next(txn.zxid);
         let start = record::open(&mut self.buffer);
         let begin = self.buffer.len();
         txn.write(&mut self.buffer);
         let bytes = self.buffer.len() - begin;
         let zxid = record::close(&mut self.buffer, start);
         assert!(zxid == txn.zxid, "the zxid stands where readers look for it");
+        bytes
+    }
+
+    /// Counts a transaction that comes next.
+    pub(super) fn next(&mut self, zxid: Zxid) {
+        if let Some(last) = self.last {
+            assert!(zxid.may_follow(last), "{zxid} was ordered behind {last}");
+        }
         self.first.get_or_insert(zxid);
         self.last = Some(zxid);
         self.records += 1;
-        bytes
     }
 
     /// Takes over all of a group that was ordered behind this one, and leaves it empty.

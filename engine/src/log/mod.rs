@@ -15,6 +15,7 @@ pub mod layout;
 pub mod record;
 pub mod scan;
 
+mod chunk_txn;
 mod command;
 mod cut;
 mod feed;
@@ -39,6 +40,7 @@ mod repair;
 mod survey;
 mod txn_window;
 
+pub use chunk_txn::ChunkTxn;
 pub use command::{Completion, Flushed, Generation, LogCommand, LogEvent};
 pub use feed::{Feed, FeedError};
 pub use feeds::PurgeHold;

@@ -199,7 +199,21 @@ pub(super) fn claimed_bytes(window: Window<'_>, offset: usize, salt: u64) -> Opt
     is_marked(window, offset, salt).then(|| len.saturating_add(HEADER_BYTES + ALIGN - 1))
 }
 
-fn zxid_of(payload: &[u8]) -> Zxid {
+/// The payload of the first record of bytes that another server has framed, and what is behind
+/// it; `None` where no record is whole, or where something is in it that only a log puts there.
+pub(super) fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (header, _) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+    let len = u32_at(header, 4) as usize;
+    let is_blank = header[..4].iter().chain(&header[8..]).all(|byte| *byte == 0);
+    if !is_blank || len < PAYLOAD_BYTES_MIN || len > bytes.len() {
+        return None;
+    }
+    let (record, rest) = bytes.split_at_checked(framed(len))?;
+    let (payload, padding) = record[HEADER_BYTES..].split_at(len);
+    padding.iter().all(|byte| *byte == 0).then_some((payload, rest))
+}
+
+pub(super) fn zxid_of(payload: &[u8]) -> Zxid {
     let bytes = payload[ZXID_AT..ZXID_AT + 8].try_into().expect("eight bytes");
     Zxid(u64::from_be_bytes(bytes))
 }

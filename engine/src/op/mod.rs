@@ -22,6 +22,7 @@ mod prepare;
 mod quota_notes;
 mod read;
 pub mod reconfig;
+mod replay;
 pub mod session;
 pub mod set_acl;
 pub mod set_data;
@@ -43,6 +44,8 @@ pub use outstanding::{OutstandingChanges, Savepoint, Znode};
 pub use prepare::Prepare;
 pub use quota_notes::QuotaNotes;
 pub use read::{Read, ReadDone, ReadReply, read, read_owned};
+pub use replay::prefetch_record;
+pub(crate) use replay::{prefetch_payload, replay};
 pub use table::{OpClass, OpSpec, ReplyShape};
 
 use crate::acl::AuthSettings;

@@ -138,24 +138,52 @@ fn refusals(count: usize, failed: usize, code: Code) -> Vec<TxnBody> {
 
 /// Applies a multi that was prepared: all of its parts are refusals, or none is.
 pub(crate) fn apply(bodies: &[TxnBody], applying: &mut Applying<'_>) -> Result<OpResult, Misfit> {
-    let refusals = bodies.iter().filter(|body| matches!(body, TxnBody::Error(_))).count();
-    if !bodies.iter().all(is_allowed) || (refusals > 0 && refusals < bodies.len()) {
-        return Err(Misfit::Multi);
-    }
+    check_parts(bodies.iter().map(Part::of))?;
     let results: Result<Vec<OpResult>, Misfit> =
         bodies.iter().map(|body| super::apply(body, applying)).collect();
     results.map(OpResult::Multi)
 }
 
-/// Sessions, members of the ensemble and other multis cannot be part of a multi.
-fn is_allowed(body: &TxnBody) -> bool {
-    !matches!(
-        body,
-        TxnBody::Multi(_)
+/// What a part of a multi is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It changes a node, or has checked one.
+    Change,
+    /// It was refused, and the whole with it.
+    Refusal,
+    /// Sessions, members of the ensemble and other multis cannot be part of a multi.
+    Foreign,
+}
+
+impl Part {
+    /// What it is.
+    pub(super) fn of(body: &TxnBody) -> Part {
+        match body {
+            TxnBody::Error(_) => Part::Refusal,
+            TxnBody::Multi(_)
             | TxnBody::Reconfig { .. }
             | TxnBody::CreateSession { .. }
-            | TxnBody::CloseSession { .. }
-    )
+            | TxnBody::CloseSession { .. } => Part::Foreign,
+            TxnBody::Create(_)
+            | TxnBody::Delete { .. }
+            | TxnBody::SetData { .. }
+            | TxnBody::SetAcl { .. }
+            | TxnBody::Check { .. } => Part::Change,
+        }
+    }
+}
+
+/// Whether these can be the parts of one multi.
+pub(super) fn check_parts(parts: impl Iterator<Item = Part>) -> Result<(), Misfit> {
+    let (mut changes, mut refusals) = (false, false);
+    for part in parts {
+        match part {
+            Part::Change => changes = true,
+            Part::Refusal => refusals = true,
+            Part::Foreign => return Err(Misfit::Multi),
+        }
+    }
+    if changes && refusals { Err(Misfit::Multi) } else { Ok(()) }
 }
 
 /// Appends the results. Containers and TTL nodes are answered under the number of create2.

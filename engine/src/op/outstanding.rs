@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 use rapidhash::fast::SeedableState;
 
 use crate::txn::{AclList, NodeKind};
@@ -131,8 +132,10 @@ impl OutstandingChanges {
             if *at > zxid {
                 break;
             }
-            if self.nodes.get(key.as_str()).is_some_and(|entry| entry.zxid <= zxid) {
-                self.nodes.remove(key.as_str());
+            if let EntryRef::Occupied(entry) = self.nodes.entry_ref(key.as_str())
+                && entry.get().zxid <= zxid
+            {
+                entry.remove();
             }
             self.changed.pop_front();
         }

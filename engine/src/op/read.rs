@@ -12,6 +12,9 @@ use crate::wire::opcode::op;
 use crate::wire::{Malformed, Reader};
 use std::sync::Arc;
 
+/// Bytes of most bodies.
+const BODY_BYTES: usize = 256;
+
 /// A read that travels to the sequencer: its record, still encoded.
 #[derive(Debug)]
 pub struct Read {
@@ -88,7 +91,7 @@ pub fn read<'a>(
 
 /// Answers a read on the sequencer's side.
 pub fn read_owned(request: &Read, reading: Reading<'_>) -> ReadReply {
-    let mut body = Vec::new();
+    let mut body = Vec::with_capacity(BODY_BYTES);
     let done = read(request.op, &mut Reader::new(&request.record), reading, &mut body);
     let watch = done.watch.map(|(path, kind)| (Arc::from(path), kind));
     ReadReply { code: done.code, body, watch }

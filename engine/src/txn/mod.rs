@@ -5,12 +5,14 @@
 //! (`TxnHeader` and the record of its type): the same bytes stand in the log and travel to peers.
 
 mod borrowed;
+mod check;
 mod codec;
 mod digest;
 
 use std::sync::Arc;
 
 pub(crate) use borrowed::{AclMemo, BodyRef, CreateRef, TxnRef};
+pub(crate) use check::check;
 pub(crate) use codec::TxnHeader;
 pub use digest::TxnDigest;
 

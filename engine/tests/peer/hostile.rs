@@ -1,6 +1,6 @@
 //! Any value survives the wire, and any bytes are understood or refused, without a panic.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -82,7 +82,7 @@ fn learner_packet<'a>(
             cxid: timeout_ms,
             op: !timeout_ms,
             record: data,
-            identities: identities.as_deref().map(Cow::Borrowed),
+            identities: identities.as_deref().map(Arc::from),
         },
     }
 }
@@ -136,7 +136,7 @@ proptest! {
         let mut each = Vec::new();
         for (packet_type, zxid, data, identities) in &packets {
             let start = stream.len();
-            let identities = identities.as_deref().map(Cow::Borrowed);
+            let identities = identities.as_deref().map(Arc::from);
             let (packet_type, zxid, data) = (*packet_type, *zxid, data.as_deref());
             QuorumPacket { packet_type, zxid, data, identities }.encode(&mut stream);
             each.push(stream[start..].to_vec());
@@ -204,7 +204,7 @@ proptest! {
     ) {
         let mut stream = Vec::new();
         for (packet_type, zxid, data, identities) in packets {
-            let identities = identities.map(Cow::Owned);
+            let identities = identities.map(Arc::from);
             let data = data.as_deref();
             QuorumPacket { packet_type, zxid, data, identities }.encode(&mut stream);
         }
@@ -275,7 +275,7 @@ fn large_packet_in_single_bytes_is_measured_once() {
     let data = vec![7; 8 << 20];
     let ids: Vec<Id> = (0..1_000).map(|n| Id { scheme: "x".into(), id: n.to_string() }).collect();
     let mut bytes = Vec::new();
-    let identities = Some(Cow::Borrowed(&ids[..]));
+    let identities = Some(Arc::from(&ids[..]));
     QuorumPacket { packet_type: 1, zxid: -1, data: Some(&data), identities }.encode(&mut bytes);
     let (packets, end) = decode(&bytes, 1, PacketLimits::default());
     assert_eq!((packets.len(), end), (1, Ok(0)));

@@ -128,9 +128,9 @@ impl MemberRecord {
         self.log.txns.push(txn);
     }
 
-    /// It does not.
-    pub(crate) fn unlearned(&mut self) {
-        self.log.txns.pop();
+    /// It does not, where it is behind this one.
+    pub(crate) fn unlearned(&mut self, learned: Zxid) {
+        self.log.txns.retain(|txn| txn.zxid <= learned);
     }
 
     /// The log has reported what is durable.

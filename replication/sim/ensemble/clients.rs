@@ -160,6 +160,14 @@ impl World {
         self.forget_connection(number);
     }
 
+    /// A client goes, and its server hears nothing of it.
+    pub(crate) fn vanish(&mut self, client: usize) {
+        let Some(number) = self.clients[client].connection.take() else { return };
+        self.clients[client].client.disconnect();
+        let connection = self.connections.get_mut(&number).expect("it is connected");
+        connection.is_left = true;
+    }
+
     pub(crate) fn on_bytes_to_server(&mut self, number: usize) {
         let now_us = self.schedule.now_us();
         let Some(connection) = self.connections.get_mut(&number) else { return };

@@ -28,7 +28,6 @@ pub(crate) struct MemberPort {
     pub(crate) side: Side,
     record: Rc<RefCell<MemberRecord>>,
     proposals: Rc<RefCell<Proposals>>,
-    is_learning: bool,
     /// While its node leads.
     pub(crate) heard: Option<HeardSessions>,
     /// The node's clock, as of this turn.
@@ -52,7 +51,7 @@ impl MemberPort {
             side,
             record,
             proposals,
-            is_learning: false,
+
             heard: None,
             now,
             wall: now,
@@ -133,10 +132,13 @@ macro_rules! port {
 impl LeaderPort for MemberPort {
     fn receive(&mut self) -> Option<LeaderEvent> {
         let event = port!(self, receive)?;
-        self.is_learning = false;
-        if let LeaderEvent::Learned(entry) = &event {
-            self.record.borrow_mut().learned(entry.txn.clone());
-            self.is_learning = true;
+        match &event {
+            LeaderEvent::Learned(entry) => self.record.borrow_mut().learned(entry.txn.clone()),
+            LeaderEvent::LearnedChunk(chunk) => {
+                let mut record = self.record.borrow_mut();
+                chunk.each().for_each(|framed| record.learned(framed.read()));
+            }
+            _ => {}
         }
         Some(event)
     }
@@ -164,11 +166,9 @@ impl LeaderPort for MemberPort {
         port!(self, space, space);
     }
 
-    fn fault(&mut self, fault: LeaderFault) {
-        if std::mem::take(&mut self.is_learning) {
-            self.record.borrow_mut().unlearned();
-        }
-        port!(self, fault, fault);
+    fn fault(&mut self, fault: LeaderFault, learned: Zxid) {
+        self.record.borrow_mut().unlearned(learned);
+        port!(self, fault, fault, learned);
     }
 
     fn applied(&mut self, zxid: Zxid, digest: u64) {

@@ -9,6 +9,7 @@ use ringkeeper_engine::device::{DirectoryId, MemoryDisk};
 use ringkeeper_engine::log::Purger;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::snapshot::SnapshotKind;
+use ringkeeper_engine::tree::Digest;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::{Millis, Zxid};
 use ringkeeper_replication::leader::LinkId;
@@ -350,6 +351,7 @@ impl Process {
         let database = &self.server.node().world().database;
         let mut db = database.0.borrow_mut();
         let digest = db.tree.digest();
+        db.tree.keep_digest(Digest::Off);
         db.tree.keep_counted_digest(digest ^ 1);
         self.is_tampered = true;
     }

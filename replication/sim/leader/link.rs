@@ -163,7 +163,7 @@ impl Ensemble {
             }
             LearnerPacket::Request { session, cxid, op, record, identities } => {
                 assert_eq!(stage, Stage::Serving);
-                let ids: Arc<[_]> = identities.unwrap_or_default().into_owned().into();
+                let ids: Arc<[_]> = identities.unwrap_or_default();
                 self.on_request(member, &Caller { session, cxid, ids }, (op, record), now);
             }
         }

@@ -207,7 +207,7 @@ impl Ensemble {
                 LearnerPacket::read(packet).expect("and its packets")
                 && op_code != op::SYNC
             {
-                let ids: Arc<[_]> = identities.unwrap_or_default().into_owned().into();
+                let ids: Arc<[_]> = identities.unwrap_or_default();
                 self.on_request(member, &Caller { session, cxid, ids }, (op_code, record), now);
             }
         }

@@ -17,6 +17,9 @@ use crate::SessionLife;
 use crate::learner::LearnerKind;
 use crate::plant::{Bug, is_planted};
 
+/// Bytes of records that one PROPOSALS packet carries; what is longer leaves as PROPOSALs.
+const PROPOSALS_BYTES_MAX: usize = 1 << 20;
+
 impl Leadership {
     /// The next transactions are on their way to the log: they leave for the followers.
     pub(super) fn proposed(&mut self, chunk: TxnChunk) {
@@ -25,9 +28,15 @@ impl Leadership {
         let last = chunk.last;
         let is_sent = |state: &LearnerState| state.is_live() && state.kind == LearnerKind::Follower;
         if self.links.values().any(is_sent) {
-            let bytes: Arc<[u8]> = proposals(&chunk, 0).into();
+            let mut packets: Option<Arc<[u8]>> = None;
+            let is_short = chunk.bytes.len() <= PROPOSALS_BYTES_MAX;
             for state in self.links.values_mut().filter(|state| is_sent(state)) {
-                state.out.shared(bytes.clone());
+                if state.is_cumulative && is_short {
+                    state.out.proposals(last, chunk.bytes.clone());
+                } else {
+                    let packets = packets.get_or_insert_with(|| proposals(&chunk, 0).into());
+                    state.out.shared(packets.clone());
+                }
                 state.sent = last;
             }
             self.note_lagging();
@@ -114,6 +123,10 @@ impl Leadership {
             return;
         }
         self.next_ping = Millis(now.0 + (self.settings.tick_ms / 2).max(1));
+        if !self.reads_learners() {
+            // What this side does not read is no silence.
+            self.links.values_mut().for_each(|state| state.heard = now);
+        }
         self.drop_silent();
         self.check_quorum();
         if self.phase != LeaderPhase::Ended {

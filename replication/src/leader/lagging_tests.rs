@@ -139,7 +139,7 @@ fn from_disk(leadership: &mut Leadership, task: FeedTask) {
 
 #[test]
 fn follower_that_takes_nothing_costs_a_bound_and_gets_everything_later() {
-    let mut leadership = established_with(narrow(1_000));
+    let mut leadership = established_with(narrow(1_000), &[]);
     order(&mut leadership, 1..=500, 3);
     assert!(waiting(&leadership, LINK) <= MOST + 1_000, "{}", waiting(&leadership, LINK));
     assert!(leadership.next_end().is_none());
@@ -158,7 +158,7 @@ fn follower_that_takes_nothing_costs_a_bound_and_gets_everything_later() {
 
 #[test]
 fn observer_that_takes_nothing_gets_everything_later_and_nothing_that_is_not_committed() {
-    let mut leadership = established_with(narrow(1_000));
+    let mut leadership = established_with(narrow(1_000), &[]);
     observe(&mut leadership);
     order(&mut leadership, 1..=500, 3);
     assert!(waiting(&leadership, OBSERVER) <= MOST + 1_000);
@@ -173,7 +173,7 @@ fn what_the_memory_has_no_more_comes_from_the_disk_over_the_same_connection() {
     for (link, packets, name) in
         [(LINK, FeedPackets::Proposals, "PROPOSAL"), (OBSERVER, FeedPackets::Informs, "INFORM")]
     {
-        let mut leadership = established_with(narrow(10));
+        let mut leadership = established_with(narrow(10), &[]);
         observe(&mut leadership);
         order(&mut leadership, 1..=500, 3);
         let first = take(&mut leadership, link);
@@ -198,7 +198,7 @@ fn what_the_memory_has_no_more_comes_from_the_disk_over_the_same_connection() {
 
 #[test]
 fn learner_that_the_log_does_not_reach_is_given_up_and_its_feed_stops() {
-    let mut leadership = established_with(narrow(10));
+    let mut leadership = established_with(narrow(10), &[]);
     order(&mut leadership, 1..=500, 0);
     take(&mut leadership, LINK);
     let task = feed(&mut leadership);
@@ -210,7 +210,7 @@ fn learner_that_the_log_does_not_reach_is_given_up_and_its_feed_stops() {
 
 #[test]
 fn answers_to_a_learner_that_is_behind_come_behind_the_commits_before_them() {
-    let mut leadership = established_with(narrow(1_000));
+    let mut leadership = established_with(narrow(1_000), &[]);
     order(&mut leadership, 1..=300, 0);
     let lives = ToLearners::Revalidated(LINK, SessionId(5), SessionLife::Lives);
     leadership.answer(&mut vec![ToLearners::Synced(LINK), lives]);
@@ -225,7 +225,7 @@ fn answers_to_a_learner_that_is_behind_come_behind_the_commits_before_them() {
 
 #[test]
 fn learner_that_takes_no_answer_and_asks_on_is_given_up() {
-    let mut leadership = established_with(narrow(1_000));
+    let mut leadership = established_with(narrow(1_000), &[]);
     order(&mut leadership, 1..=300, 0);
     let before = waiting(&leadership, LINK);
     (0..100_000).for_each(|_| leadership.answer(&mut vec![ToLearners::Synced(LINK)]));
@@ -235,7 +235,7 @@ fn learner_that_takes_no_answer_and_asks_on_is_given_up() {
 
 #[test]
 fn acknowledgement_of_what_comes_from_the_disk_is_taken() {
-    let mut leadership = established_with(narrow(10));
+    let mut leadership = established_with(narrow(10), &[]);
     order(&mut leadership, 1..=500, 0);
     take(&mut leadership, LINK);
     let task = feed(&mut leadership);
@@ -248,7 +248,7 @@ fn acknowledgement_of_what_comes_from_the_disk_is_taken() {
 
 #[test]
 fn pings_do_not_pile_up_and_the_next_one_is_of_the_newest_round() {
-    let mut leadership = established_with(settings());
+    let mut leadership = established_with(settings(), &[]);
     let tick_ms = settings().tick_ms;
     (1..5).for_each(|tick| leadership.tick(Millis(NOW.0 + tick * tick_ms)));
     assert_eq!(take(&mut leadership, LINK).len(), 2, "the first one, and the newest one behind it");

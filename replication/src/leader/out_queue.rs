@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ringkeeper_engine::wire::peer::LeaderPacket;
+use ringkeeper_engine::Zxid;
+use ringkeeper_engine::wire::peer::{LeaderPacket, around_proposals};
 
 /// Bytes of an own piece from which on the next packet begins another one.
 const PIECE_BYTES: usize = 16 << 10;
@@ -37,6 +38,19 @@ impl Piece {
 impl OutQueue {
     /// Adds one packet.
     pub(super) fn packet(&mut self, packet: &LeaderPacket<'_>) {
+        self.append(|bytes| packet.encode(bytes));
+    }
+
+    /// Adds a PROPOSALS packet, whose records other connections send, too.
+    pub(super) fn proposals(&mut self, last: Zxid, records: Arc<[u8]>) {
+        let (head, tail) = around_proposals(last, records.len());
+        self.append(|bytes| bytes.extend_from_slice(&head));
+        self.shared(records);
+        self.append(|bytes| bytes.extend_from_slice(&tail));
+    }
+
+    /// Adds to the own piece at the end.
+    fn append(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
         if !matches!(self.pieces.back(), Some(Piece::Own(bytes)) if bytes.len() < PIECE_BYTES) {
             self.pieces.push_back(Piece::Own(Vec::new()));
         }
@@ -44,7 +58,7 @@ impl OutQueue {
             unreachable!("it was added a line above")
         };
         let before = bytes.len();
-        packet.encode(bytes);
+        put(bytes);
         self.bytes += bytes.len() - before;
     }
 
@@ -102,8 +116,6 @@ impl OutQueue {
 
 #[cfg(test)]
 mod tests {
-    use ringkeeper_engine::Zxid;
-
     use super::*;
 
     #[test]
@@ -119,6 +131,8 @@ mod tests {
                 queue.shared(Arc::from(&[][..]));
                 queue.own(vec![4, 5]);
                 whole.extend([1, 2, 3, 4, 5]);
+                queue.proposals(Zxid(round), Arc::from(&[6, 7][..]));
+                LeaderPacket::Proposals { zxid: Zxid(round), records: &[6, 7] }.encode(&mut whole);
             }
             assert_eq!(queue.bytes(), whole.len());
             let mut sent = Vec::new();

@@ -3,12 +3,12 @@
 mod ensembles;
 
 use ringkeeper_engine::device::{EnsembleId, EnsembleIdentity, Epochs, Standing};
-use ringkeeper_engine::log::{Group, TxnChunk};
+use ringkeeper_engine::log::Group;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::peer::{
     LeaderPacket, LearnerInfo, LearnerPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits,
-    PeerSetting, PeerSettings,
+    PeerExtension, PeerSetting, PeerSettings,
 };
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
@@ -56,38 +56,42 @@ pub(super) fn save(leadership: &mut Leadership) {
     }
 }
 
-/// The zxids of the pings that leave next.
-fn pings(leadership: &mut Leadership) -> Vec<u64> {
+/// What leaves next.
+fn outgoing(leadership: &mut Leadership, mut each: impl FnMut(LeaderPacket<'_>)) {
     let mut decoder = PacketDecoder::new(PacketLimits::default());
     let bytes: Vec<u8> = leadership.outgoing(LINK).flatten().copied().collect();
     leadership.sent(LINK, bytes.len(), NOW);
     decoder.push(&bytes);
-    let mut zxids = Vec::new();
     while let Some(packet) = decoder.decode().unwrap() {
-        if let LeaderPacket::Ping { zxid } = LeaderPacket::read(&packet).unwrap() {
+        each(LeaderPacket::read(&packet).unwrap());
+    }
+}
+
+/// The zxids of the pings that leave next.
+fn pings(leadership: &mut Leadership) -> Vec<u64> {
+    let mut zxids = Vec::new();
+    outgoing(leadership, |packet| {
+        if let LeaderPacket::Ping { zxid } = packet {
             zxids.push(zxid.0);
         }
-    }
+    });
     zxids
 }
 
 /// Server 1 leads epoch 1, and server 2 follows it.
 pub(super) fn established() -> Leadership {
-    established_with(settings())
+    established_with(settings(), &[])
 }
 
-pub(super) fn established_with(settings: LeaderSettings) -> Leadership {
+/// As [`established`], with these settings and what server 2 says beyond ZooKeeper's protocol.
+pub(super) fn established_with(settings: LeaderSettings, extension: &[u8]) -> Leadership {
     let (last, offer, committed) = (Zxid::ZERO, LearnerOffer::Log, Zxid::ZERO);
     let (saved, ensemble) = (Epochs::default(), None);
     let position = LearnerPosition { last, offer, committed, saved, ensemble };
     let mut leadership = Leadership::new(settings, position, NOW);
     leadership.opened(LINK, NOW);
-    let learner = LearnerInfo {
-        sid: 2,
-        protocol: PROTOCOL_VERSION,
-        config_version: 0,
-        extension: [][..].into(),
-    };
+    let extension = extension.into();
+    let learner = LearnerInfo { sid: 2, protocol: PROTOCOL_VERSION, config_version: 0, extension };
     send(&mut leadership, &LearnerPacket::FollowerInfo { zxid: Zxid::ZERO, learner });
     save(&mut leadership);
     let promise = LearnerPacket::AckEpoch { zxid: Zxid::ZERO, current_epoch: Some(0) };
@@ -130,6 +134,47 @@ fn answer_to_a_round_that_was_not_begun_confirms_nothing() {
     assert_eq!(leadership.next_ack(), None);
 }
 
+/// Transactions (1,`first`) on, whose data takes so many bytes each.
+fn group(first: u32, data: &[usize]) -> Group {
+    let mut group = Group::new();
+    for (zxid, bytes) in (first..).map(|counter| Zxid::new(1, counter)).zip(data) {
+        let body =
+            TxnBody::SetData { path: "/a".into(), data: Some(vec![7; *bytes].into()), version: 1 };
+        group.push(&Txn { session: SessionId(1), cxid: 1, zxid, time: NOW, body });
+    }
+    group
+}
+
+/// Names and zxids of what leaves for one that commits three groups, the second a long one.
+fn proposed(mut leadership: Leadership) -> Vec<(&'static str, u32)> {
+    leadership.propose(&group(1, &[10, 20, 30]));
+    leadership.propose(&group(4, &[600_000, 600_000]));
+    leadership.propose(&group(6, &[0]));
+    leadership.answer(&mut vec![ToLearners::Committed(Zxid::new(1, 6))]);
+    let mut packets = Vec::new();
+    outgoing(&mut leadership, |packet| match packet {
+        LeaderPacket::Proposal { zxid, .. } => packets.push(("one", zxid.counter())),
+        LeaderPacket::Proposals { zxid, .. } => packets.push(("several", zxid.counter())),
+        LeaderPacket::Commit { zxid } => packets.push(("commit", zxid.counter())),
+        LeaderPacket::UpToDate => {}
+        other => panic!("{other:?}"),
+    });
+    packets
+}
+
+#[test]
+fn a_follower_of_our_kind_gets_a_group_in_one_and_one_of_zookeepers_each_by_itself() {
+    let own = proposed(established_with(
+        settings(),
+        &PeerExtension::own(PeerSettings::default()).to_bytes(),
+    ));
+    let expected = [("several", 3), ("one", 4), ("one", 5), ("several", 6), ("commit", 6)];
+    assert_eq!(own, expected);
+    let each: Vec<_> = (1..=6).map(|counter| ("one", counter)).collect();
+    let commits = (1..=6).map(|counter| ("commit", counter));
+    assert_eq!(proposed(established()), each.into_iter().chain(commits).collect::<Vec<_>>());
+}
+
 /// A follower of ZooKeeper's may acknowledge a proposal before it does NEWLEADER.
 #[test]
 fn acknowledgement_of_a_proposal_counts_once_that_of_newleader_has_come_behind_it() {
@@ -145,7 +190,7 @@ fn acknowledgement_of_a_proposal_counts_once_that_of_newleader_has_come_behind_i
         sid: 3,
         protocol: PROTOCOL_VERSION,
         config_version: 0,
-        extension: Default::default(),
+        extension: [][..].into(),
     };
     say(&mut leadership, &LearnerPacket::FollowerInfo { zxid: Zxid::ZERO, learner });
     let promise = LearnerPacket::AckEpoch { zxid: Zxid::ZERO, current_epoch: Some(0) };
@@ -159,7 +204,7 @@ fn acknowledgement_of_a_proposal_counts_once_that_of_newleader_has_come_behind_i
         cxid: 1,
         body: TxnBody::Error(Code::NoNode),
     });
-    leadership.proposed(TxnChunk::of_group(&group).expect("it has a transaction"));
+    leadership.propose(&group);
     say(&mut leadership, &LearnerPacket::Ack { zxid: first });
     assert_eq!(leadership.next_ack(), None, "it does not follow this epoch yet");
     say(&mut leadership, &LearnerPacket::Ack { zxid: Zxid::new(1, 0) });

@@ -2,6 +2,7 @@
 //! clients are served, pings and answers.
 
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::log::TxnChunk;
 use ringkeeper_engine::txn::TxnBody;
 use ringkeeper_engine::zookeeper::Entry;
 
@@ -36,6 +37,26 @@ impl LearnerLink {
             Phase::ReceivingState(state) => state.propose(txn),
             _ => self.history.propose(txn, out),
         }
+    }
+
+    /// A follower of a leader of our kind gets several proposals in one, from NEWLEADER on.
+    pub(super) fn on_proposals(
+        &mut self,
+        last: Zxid,
+        records: &[u8],
+        out: &mut Vec<LinkEffect>,
+    ) -> Result<(), LinkEnd> {
+        let is_follower = self.learner.kind == LearnerKind::Follower;
+        let part = self.part("PROPOSALS")?;
+        if part != Part::Epoch || !is_follower || !self.history.is_cumulative() {
+            return Err(self.unexpected("PROPOSALS"));
+        }
+        let bad = |(zxid, why)| LinkEnd::BadTxn { zxid, why };
+        let chunk = TxnChunk::received(last, records).map_err(bad)?;
+        if last.epoch() != self.epoch {
+            return Err(LinkEnd::OtherEpoch { epoch: self.epoch, zxid: last });
+        }
+        self.history.propose_chunk(chunk, out)
     }
 
     pub(super) fn on_commit(

@@ -1,6 +1,7 @@
 //! What reaches a link, and what it wants done.
 
 use ringkeeper_engine::device::{EnsembleIdentity, Epochs};
+use ringkeeper_engine::log::TxnChunk;
 use ringkeeper_engine::wire::peer::{BadPacket, LeaderPacket, LearnerPacket, SettingDifference};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{SessionId, Zxid};
@@ -83,6 +84,8 @@ pub enum LinkEffect {
     ///
     /// Order: each one may follow the one before, a cut or an installed state.
     Append(LeaderTxn),
+    /// As [`LinkEffect::Append`], of several that were framed for the log already.
+    AppendChunk(TxnChunk),
     /// Everything up to this transaction is committed, durable here, and may be applied.
     ///
     /// Order: only grows; not before the leader has said that a quorum has its history.

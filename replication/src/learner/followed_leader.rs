@@ -409,6 +409,10 @@ impl FollowedLeader {
             LinkEffect::Append(txn) => {
                 self.events.push(LeaderEvent::Learned(Box::new(txn.entry)), txn.bytes);
             }
+            LinkEffect::AppendChunk(chunk) => {
+                let bytes = chunk.bytes.len();
+                self.events.push(LeaderEvent::LearnedChunk(chunk), bytes);
+            }
             LinkEffect::Committed(upto) => self.events.push(LeaderEvent::Committed(upto), 0),
             LinkEffect::Activate(zxid, designated) => {
                 self.members.push_back(ConfigEvent::Activated(zxid, designated));

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::log::TxnChunk;
 use ringkeeper_engine::txn::TxnBody;
 use ringkeeper_engine::wire::peer::LearnerPacket;
 
@@ -101,6 +102,27 @@ impl History {
         Ok(())
     }
 
+    /// As [`History::propose`], of several that follow each other in one epoch. They do not change
+    /// the members.
+    pub(super) fn propose_chunk(
+        &mut self,
+        chunk: TxnChunk,
+        out: &mut Vec<LinkEffect>,
+    ) -> Result<(), LinkEnd> {
+        let TxnChunk { first, last, .. } = chunk;
+        if !first.may_follow(self.last) {
+            return Err(LinkEnd::DoesNotFollow { zxid: first, last: self.last });
+        }
+        self.last = last;
+        self.uncommitted.push_run(first, last);
+        match self.kind {
+            LearnerKind::Follower => self.unacked.push_run(first, last),
+            LearnerKind::Observer => {}
+        }
+        out.push(LinkEffect::AppendChunk(chunk));
+        Ok(())
+    }
+
     /// A transaction goes to the log that is committed already.
     pub(super) fn inform(
         &mut self,
@@ -169,6 +191,11 @@ impl History {
     /// Whether the leader takes one acknowledgement for everything before it.
     pub(super) fn acknowledges_all(&mut self, is_cumulative: bool) {
         self.is_cumulative = is_cumulative;
+    }
+
+    /// See [`History::acknowledges_all`].
+    pub(super) fn is_cumulative(&self) -> bool {
+        self.is_cumulative
     }
 
     /// Acknowledges what is durable: one by one, as a leader of ZooKeeper's needs it.

@@ -101,7 +101,8 @@ impl LinkInvariants {
                 self.leader_committed = self.leader_committed.max(zxid)
             }
             LeaderPacket::Trunc { .. } | LeaderPacket::Snap { .. } => {}
-            LeaderPacket::Proposal { .. } | LeaderPacket::Ping { .. } => {}
+            LeaderPacket::Proposal { .. } | LeaderPacket::Proposals { .. } => {}
+            LeaderPacket::Ping { .. } => {}
             LeaderPacket::Revalidate { .. } | LeaderPacket::Sync => {}
             LeaderPacket::Diverged { .. } | LeaderPacket::SessionMoved { .. } => {}
         }
@@ -124,16 +125,8 @@ impl LinkInvariants {
                 assert!(!self.is_log_changing, "{effect:?} while the log changes");
                 self.is_log_changing = true;
             }
-            LinkEffect::Append(txn) => {
-                let (zxid, last) = (txn.zxid(), self.appended);
-                assert!(zxid.may_follow(last), "{zxid} is appended behind {last}");
-                assert!(zxid.epoch() <= self.epoch, "{zxid} in epoch {}", self.epoch);
-                assert!(!self.is_log_changing, "{zxid} is appended while the log changes");
-                self.appended = zxid;
-                if self.is_history_growing {
-                    self.history = Some(zxid);
-                }
-            }
+            LinkEffect::Append(txn) => self.on_append(txn.zxid(), txn.zxid()),
+            LinkEffect::AppendChunk(chunk) => self.on_append(chunk.first, chunk.last),
             LinkEffect::AddToState(txn) => {
                 assert!(txn.zxid() <= self.leader_committed, "{} was not committed", txn.zxid());
             }
@@ -166,6 +159,17 @@ impl LinkInvariants {
             }
             LinkEffect::Adopt(_) | LinkEffect::Differs(_) | LinkEffect::ReceiveState(_) => {}
             LinkEffect::End(_) => self.is_ended = true,
+        }
+    }
+
+    fn on_append(&mut self, first: Zxid, last: Zxid) {
+        let before = self.appended;
+        assert!(first.may_follow(before), "{first} is appended behind {before}");
+        assert!(last.epoch() <= self.epoch, "{last} in epoch {}", self.epoch);
+        assert!(!self.is_log_changing, "{first} is appended while the log changes");
+        self.appended = last;
+        if self.is_history_growing {
+            self.history = Some(last);
         }
     }
 

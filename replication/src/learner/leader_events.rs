@@ -15,11 +15,10 @@ const EVENT_BYTES: usize = 128;
 pub(super) struct LeaderEvents {
     queue: VecDeque<(LeaderEvent, usize)>,
     bytes: usize,
-    /// Transactions in the queue.
+    /// Events with transactions in the queue.
     waiting: usize,
-    /// The last transaction that the node has taken, and the last one before the last event.
+    /// The last transaction that the node has taken.
     taken: Zxid,
-    taken_before: Zxid,
     /// The last one that is on the disk.
     durable: Zxid,
 }
@@ -28,13 +27,13 @@ impl LeaderEvents {
     /// None, behind a log that is on the disk.
     pub(super) fn new(last: Zxid) -> LeaderEvents {
         let (queue, bytes, waiting) = (VecDeque::new(), 0, 0);
-        LeaderEvents { queue, bytes, waiting, taken: last, taken_before: last, durable: last }
+        LeaderEvents { queue, bytes, waiting, taken: last, durable: last }
     }
 
     /// Adds an event. Its transaction came in so many bytes.
     pub(super) fn push(&mut self, event: LeaderEvent, payload_bytes: usize) {
         let bytes = payload_bytes + EVENT_BYTES;
-        self.waiting += usize::from(matches!(event, LeaderEvent::Learned(_)));
+        self.waiting += usize::from(event.learned().is_some());
         self.bytes += bytes;
         self.queue.push_back((event, bytes));
     }
@@ -43,10 +42,9 @@ impl LeaderEvents {
     pub(super) fn pop(&mut self) -> Option<LeaderEvent> {
         let (event, bytes) = self.queue.pop_front()?;
         self.bytes -= bytes;
-        self.taken_before = self.taken;
-        if let LeaderEvent::Learned(entry) = &event {
+        if let Some(last) = event.learned() {
             self.waiting -= 1;
-            self.taken = entry.txn.zxid;
+            self.taken = last;
         }
         Some(event)
     }
@@ -79,12 +77,14 @@ impl LeaderEvents {
     /// The log was cut or begun anew, and ends here.
     pub(super) fn reset(&mut self, last: Zxid) {
         assert!(self.waiting == 0, "the log changes before what was sent is in it");
-        (self.taken, self.taken_before, self.durable) = (last, last, last);
+        (self.taken, self.durable) = (last, last);
     }
 
-    /// The node has not learned the transaction that it has taken last, if it was one: it is wrong.
-    pub(super) fn give_back(&mut self) {
-        self.taken = self.taken_before;
+    /// The node has learned the transactions that it has taken up to here, and not those behind: one
+    /// of them is wrong.
+    pub(super) fn give_back(&mut self, learned: Zxid) {
+        assert!(learned <= self.taken, "{learned} is learned, and {} was taken", self.taken);
+        self.taken = learned;
     }
 
     /// Drops what need not be learned. What happened to the log stays.

@@ -55,9 +55,8 @@ impl LeaderPort for FollowedLeader {
         }
     }
 
-    /// The transaction that was wrong was not learned.
-    fn fault(&mut self, fault: LeaderFault) {
-        self.events.give_back();
+    fn fault(&mut self, fault: LeaderFault, learned: Zxid) {
+        self.events.give_back(learned);
         self.drop_link(FollowEnd::Fault(fault));
     }
 

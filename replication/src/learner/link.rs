@@ -207,6 +207,7 @@ impl LearnerLink {
             LeaderPacket::NewLeader { zxid, config } => self.on_new_leader(zxid, config, out),
             LeaderPacket::UpToDate => self.on_up_to_date(out),
             LeaderPacket::Proposal { zxid, txn } => self.on_proposal(zxid, txn, out),
+            LeaderPacket::Proposals { zxid, records } => self.on_proposals(zxid, records, out),
             LeaderPacket::Commit { zxid } => self.on_commit(zxid, out),
             LeaderPacket::CommitAndActivate { zxid, designated } => {
                 self.on_commit_and_activate(zxid, designated, out)

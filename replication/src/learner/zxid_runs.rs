@@ -15,13 +15,20 @@ pub(super) struct ZxidRuns {
 impl ZxidRuns {
     /// Adds a zxid that is larger than all before.
     pub(super) fn push(&mut self, zxid: Zxid) {
+        self.push_run(zxid, zxid);
+    }
+
+    /// Adds zxids of one epoch without a gap, from the first to the last, which are larger than all
+    /// before.
+    pub(super) fn push_run(&mut self, begin: Zxid, end: Zxid) {
+        assert!(begin <= end && begin.epoch() == end.epoch(), "{begin} to {end} is no run");
         match self.runs.back_mut() {
-            Some((_, last)) if last.next() == Some(zxid) => *last = zxid,
+            Some((_, last)) if last.next() == Some(begin) => *last = end,
             Some((_, last)) => {
-                assert!(zxid > *last, "{zxid} was added behind {last}");
-                self.runs.push_back((zxid, zxid));
+                assert!(begin > *last, "{begin} was added behind {last}");
+                self.runs.push_back((begin, end));
             }
-            None => self.runs.push_back((zxid, zxid)),
+            None => self.runs.push_back((begin, end)),
         }
     }
 
@@ -79,6 +86,23 @@ mod tests {
         runs
     }
 
+    /// The same, added as long as they follow each other.
+    fn runs_of_runs(set: &BTreeSet<Zxid>) -> ZxidRuns {
+        let mut runs = ZxidRuns::default();
+        let mut pending: Option<(Zxid, Zxid)> = None;
+        for zxid in set {
+            pending = match pending {
+                Some((first, last)) if last.next() == Some(*zxid) => Some((first, *zxid)),
+                before => {
+                    before.into_iter().for_each(|(first, last)| runs.push_run(first, last));
+                    Some((*zxid, *zxid))
+                }
+            };
+        }
+        pending.into_iter().for_each(|(first, last)| runs.push_run(first, last));
+        runs
+    }
+
     fn assert_same(runs: &ZxidRuns, set: &BTreeSet<Zxid>) {
         for zxid in all() {
             assert_eq!(runs.contains(zxid), set.contains(&zxid), "{runs:?} {set:?}");
@@ -92,6 +116,7 @@ mod tests {
             let mut set: BTreeSet<Zxid> = BTreeSet::new();
             set.extend(all().iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|x| x.1));
             assert_same(&runs_of(&set), &set);
+            assert_same(&runs_of_runs(&set), &set);
             for upto in [Zxid::ZERO].into_iter().chain(all()) {
                 let (mut popped, mut left) = (runs_of(&set), set.clone());
                 while let Some(zxid) = popped.pop_upto(upto) {

@@ -45,8 +45,8 @@ impl LeaderPort for Member {
         }
     }
 
-    fn fault(&mut self, fault: LeaderFault) {
-        self.followed.fault(fault);
+    fn fault(&mut self, fault: LeaderFault, learned: Zxid) {
+        self.followed.fault(fault, learned);
     }
 
     fn diverged(&mut self, divergence: Divergence) {

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::database::{CommitStatus, Database, DigestComparison};
+use ringkeeper_engine::database::{
+    CommitStatus, Database, DigestComparison, Interest, NotReplayed, Upcoming,
+};
 use ringkeeper_engine::op::{OpSettings, Read, Reading, read_owned};
 use ringkeeper_engine::request::{Answer, Origin, Outcome, ShardMessage};
 use ringkeeper_engine::sequencer::Caller;
@@ -25,6 +27,14 @@ pub(super) fn apply_committed(
 ) -> Result<(), Divergence> {
     match committed {
         Committed::Apply(proposal) => apply(proposal, db, outbox)?,
+        Committed::Replay(txn) => match outbox.interest() {
+            Interest::Watched => apply(Proposal::internal(txn.read()), db, outbox)?,
+            Interest::None => match db.replay(txn.payload()) {
+                Ok(()) => {}
+                Err(NotReplayed::Misfit(zxid, why)) => return Err(Divergence::Misfit(zxid, why)),
+                Err(NotReplayed::Malformed(why)) => unreachable!("it was checked: {why}"),
+            },
+        },
         Committed::Answer(origin, outcome) => answer(origin, outcome, db, outbox),
         Committed::Read(origin, caller, request) => {
             let outcome = answer_read(&caller, &request, db, settings);
@@ -48,9 +58,7 @@ pub(super) fn apply_committed(
 
 /// The transaction of a step, if the members compare their states behind it.
 pub(super) fn compared_at(committed: &Committed) -> Option<Zxid> {
-    let Committed::Apply(proposal) = committed else { return None };
-    let zxid = proposal.txn.zxid;
-    zxid.counter().is_multiple_of(super::COMPARED_EVERY).then_some(zxid)
+    committed.applies().filter(|zxid| zxid.counter().is_multiple_of(super::COMPARED_EVERY))
 }
 
 /// The state is not the one that it should be: nobody reads it any more, and a snapshot of it would
@@ -67,11 +75,12 @@ pub(super) fn leave_service(db: &mut Database, shards: &mut impl ShardPort) {
 pub(super) fn prefetch(committed: &VecDeque<Committed>, most: usize, db: &Database) {
     if committed.len() > 1 {
         db.prefetch(committed.iter().take(most).filter_map(|step| match step {
-            Committed::Apply(proposal) => Some(&proposal.txn),
-            Committed::Answer(..)
-            | Committed::Read(..)
-            | Committed::CloseConnection(..)
-            | Committed::Verify { .. } => None,
+            Committed::Apply(proposal) => Some(Upcoming::Txn(&proposal.txn)),
+            Committed::Replay(txn) => Some(Upcoming::Payload(txn.payload())),
+            Committed::Read(_, _, read) => Some(Upcoming::Read(read)),
+            Committed::Answer(..) | Committed::CloseConnection(..) | Committed::Verify { .. } => {
+                None
+            }
         }));
     }
 }
@@ -81,10 +90,12 @@ fn apply(
     db: &mut Database,
     outbox: &mut Outbox<'_, impl ShardPort>,
 ) -> Result<(), Divergence> {
-    let zxid = proposal.txn.zxid;
-    let applied = db
-        .try_apply(&proposal.txn, outbox.interest())
-        .map_err(|misfit| Divergence::Misfit(zxid, misfit))?;
+    let (zxid, interest) = (proposal.txn.zxid, outbox.interest());
+    let misfit = |misfit| Divergence::Misfit(zxid, misfit);
+    if proposal.origin.is_none() && interest == Interest::None {
+        return db.try_apply_unheard(&proposal.txn).map_err(misfit);
+    }
+    let applied = db.try_apply(&proposal.txn, interest).map_err(misfit)?;
     if !applied.changes.is_empty() {
         let changes: Arc<[_]> = applied.changes.into();
         outbox.send_changes(|| ShardMessage::Changes(applied.zxid, changes.clone()));

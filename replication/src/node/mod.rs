@@ -479,7 +479,7 @@ impl<P: Ports> Node<P> {
             leader.send(&mut self.outputs.to_leader);
         }
         if let Some(fault) = self.outputs.fault.take() {
-            leader.fault(fault);
+            leader.fault(fault, self.replica.last());
         }
         if !self.outputs.sessions.is_empty() {
             leader.sessions(&mut self.outputs.sessions);

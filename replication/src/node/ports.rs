@@ -116,8 +116,9 @@ pub trait LeaderPort {
     /// Whether the log can take what the leader sends. Said in every turn, and before anything is
     /// taken; what was taken by then has space.
     fn space(&mut self, space: LogSpace);
-    /// The leader is not followed any more: it has done what no leader does.
-    fn fault(&mut self, fault: LeaderFault);
+    /// The leader is not followed any more: it has done what no leader does. What was taken of its
+    /// transactions is learned up to here.
+    fn fault(&mut self, fault: LeaderFault, learned: Zxid);
     /// The leader is not followed any more: the state here has to be replaced by its own. The node
     /// has closed all connections, and applies nothing until then.
     fn diverged(&mut self, divergence: Divergence);
@@ -170,7 +171,7 @@ impl LeaderPort for NoLeader {
 
     fn space(&mut self, _: LogSpace) {}
 
-    fn fault(&mut self, _: LeaderFault) {}
+    fn fault(&mut self, _: LeaderFault, _: Zxid) {}
 
     fn applied(&mut self, _: Zxid, _: u64) {}
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ringkeeper_engine::forward::forward_sync;
-use ringkeeper_engine::log::Group;
+use ringkeeper_engine::log::{ChunkTxn, Group};
 use ringkeeper_engine::op::Read;
 use ringkeeper_engine::request::{Origin, Outcome};
 use ringkeeper_engine::sequencer::Caller;
@@ -85,6 +85,17 @@ impl CommitQueue {
         self.push(Committed::Apply(proposal));
     }
 
+    /// As [`CommitQueue::propose`], for what a leader has framed for the log.
+    pub(crate) fn propose_framed(
+        &mut self,
+        framed: ChunkTxn,
+        proposal: Option<Proposal>,
+        group: &mut Group,
+    ) {
+        group.push_framed(&framed);
+        self.push(proposal.map_or(Committed::Replay(framed), Committed::Apply));
+    }
+
     /// Adds what is due when everything that is ordered by now is applied.
     pub(crate) fn push(&mut self, due: Committed) {
         self.waiting.push_back(Entry::Due(due));
@@ -118,11 +129,14 @@ impl CommitQueue {
         for entry in std::mem::take(&mut self.waiting) {
             let kept = match entry {
                 Entry::Due(due) => {
-                    if let Committed::Apply(proposal) = &due {
-                        drops = is_dropped(proposal.txn.zxid);
-                        if drops && proposal.origin.is_some() {
-                            dropped.writers.push(proposal.txn.session);
-                        }
+                    if let Some(zxid) = due.applies() {
+                        drops = is_dropped(zxid);
+                    }
+                    if let Committed::Apply(proposal) = &due
+                        && drops
+                        && proposal.origin.is_some()
+                    {
+                        dropped.writers.push(proposal.txn.session);
                     }
                     let kept = if drops { due.without_change() } else { Some(due) };
                     kept.map(Entry::Due)
@@ -175,13 +189,15 @@ impl CommitQueue {
         loop {
             match self.waiting.front() {
                 None => break,
-                Some(Entry::Due(Committed::Apply(proposal))) => {
-                    if proposal.txn.zxid > upto {
-                        break;
+                Some(Entry::Due(due)) => {
+                    if let Some(zxid) = due.applies() {
+                        if zxid > upto {
+                            break;
+                        }
+                        self.committed = zxid;
                     }
-                    self.committed = proposal.txn.zxid;
                 }
-                Some(Entry::Due(_) | Entry::ToLearner(_)) => {}
+                Some(Entry::ToLearner(_)) => {}
                 Some(Entry::Sync(sync)) => {
                     if sync.confirmation > confirmed && sync.behind >= upto {
                         break;

@@ -90,8 +90,7 @@ impl Quorum {
         self.durable
     }
 
-    /// In descending order, the entry in the middle is held by a majority: by all before it and
-    /// its own member.
+    /// The largest row that a majority of the rows reaches.
     fn held_by_majority(&self) -> Zxid {
         if let [(_, only)] = self.acked[..] {
             return only;
@@ -101,9 +100,9 @@ impl Quorum {
         }
         let is_unflushed = |id: ServerId| id == self.own && is_planted(Bug::OwnUnflushedCounts);
         let row = |(id, zxid): &(ServerId, Zxid)| if is_unflushed(*id) { LAST } else { *zxid };
-        let mut zxids: Vec<Zxid> = self.acked.iter().map(row).collect();
-        zxids.sort_unstable_by(|a, b| b.cmp(a));
-        zxids[zxids.len() / 2]
+        let rows = || self.acked.iter().map(row);
+        let is_held = |zxid: &Zxid| rows().filter(|row| row >= zxid).count() > self.acked.len() / 2;
+        rows().filter(is_held).max().expect("the smallest is held by all")
     }
 }
 

@@ -7,6 +7,7 @@ mod ensembles;
 mod golden;
 mod member;
 mod order;
+mod proposals;
 #[path = "../../sim/random.rs"]
 mod random;
 mod random_leader;

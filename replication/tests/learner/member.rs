@@ -271,6 +271,10 @@ impl Member {
                     self.history = Some(txn.zxid());
                 }
             }
+            LinkEffect::AppendChunk(chunk) => {
+                assert!(!self.is_history_growing, "a leader of ours sends them behind NEWLEADER");
+                self.tasks.extend(chunk.each().map(|txn| Task::Append(txn.zxid())));
+            }
             LinkEffect::Committed(zxid) => {
                 assert!(*zxid > self.committed, "{zxid} behind {}", self.committed);
                 assert!(*zxid <= self.disk.last(), "{zxid} is not on the disk");

@@ -87,7 +87,7 @@ impl LeaderPort for MemoryLeader {
 
     fn space(&mut self, _: LogSpace) {}
 
-    fn fault(&mut self, fault: LeaderFault) {
+    fn fault(&mut self, fault: LeaderFault, _: Zxid) {
         self.0.borrow_mut().faults.push(fault);
     }
 
@@ -277,7 +277,7 @@ impl Leader {
                 self.sent.insert(first, LeaderEvent::Revalidated(session, life));
             }
             LearnerPacket::Request { session, cxid, op, record, identities } => {
-                let ids: Arc<[_]> = identities.unwrap_or_default().into_owned().into();
+                let ids: Arc<[_]> = identities.unwrap_or_default();
                 let caller = Caller { session, cxid, ids };
                 self.on_request(&caller, op, record, now);
             }

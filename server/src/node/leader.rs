@@ -70,11 +70,11 @@ impl LeaderPort for ServerLeader {
         }
     }
 
-    fn fault(&mut self, fault: LeaderFault) {
+    fn fault(&mut self, fault: LeaderFault, learned: Zxid) {
         match self {
-            ServerLeader::None(none) => none.fault(fault),
-            ServerLeader::Followed(leader) => leader.fault(fault),
-            ServerLeader::Member(member) => member.fault(fault),
+            ServerLeader::None(none) => none.fault(fault, learned),
+            ServerLeader::Followed(leader) => leader.fault(fault, learned),
+            ServerLeader::Member(member) => member.fault(fault, learned),
         }
     }
 

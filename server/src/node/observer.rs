@@ -137,11 +137,14 @@ impl Observer for NodeObserver {
     }
 
     fn applying(&mut self, next: &Committed) {
-        if let Committed::Apply(proposal) = next {
+        if let Committed::Apply(_) | Committed::Replay(_) = next {
             self.gauges.txns().applied.fetch_add(1, Relaxed);
-            if is_expiry(proposal) && self.gauges.orders.load(Relaxed) {
-                self.clients.expired(proposal.txn.session);
-            }
+        }
+        if let Committed::Apply(proposal) = next
+            && is_expiry(proposal)
+            && self.gauges.orders.load(Relaxed)
+        {
+            self.clients.expired(proposal.txn.session);
         }
         if let (Some(audit), Committed::Apply(proposal)) = (&self.audit, next) {
             audit.push_session_end(&proposal.txn);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::Group;
+use ringkeeper_engine::txn::Txn;
 use ringkeeper_replication::leader::{Acknowledgement, LearnerEvent, ToLearners};
 use ringkeeper_replication::node::LeaderPort;
 use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
@@ -28,12 +29,17 @@ impl<L> Timed<L> {
         Timed { link, clock, stats, proposed, learned }
     }
 
+    fn note_learned(&mut self, txn: &Txn) {
+        let now = (self.clock.now().wall, self.clock.micros());
+        self.learned.learned((txn.zxid, txn.time), now, &self.stats);
+    }
+
     /// What has come of the leader.
     fn note_event(&mut self, event: &LeaderEvent) {
         match event {
-            LeaderEvent::Learned(entry) if self.learned.is_free() => {
-                let now = (self.clock.now().wall, self.clock.micros());
-                self.learned.learned((entry.txn.zxid, entry.txn.time), now, &self.stats);
+            LeaderEvent::Learned(entry) if self.learned.is_free() => self.note_learned(&entry.txn),
+            LeaderEvent::LearnedChunk(chunk) if self.learned.is_free() => {
+                chunk.each().take(1).for_each(|first| self.note_learned(&first.read()));
             }
             LeaderEvent::Committed(upto) if self.learned.is_reached(*upto) => {
                 let now = (self.clock.now().wall, self.clock.micros());
@@ -41,9 +47,11 @@ impl<L> Timed<L> {
             }
             LeaderEvent::Lost | LeaderEvent::Cut(_) => self.learned.clear(),
             LeaderEvent::Learned(_)
+            | LeaderEvent::LearnedChunk(_)
             | LeaderEvent::Committed(_)
             | LeaderEvent::Synced
             | LeaderEvent::Revalidated(..)
+            | LeaderEvent::SessionMoved(_)
             | LeaderEvent::Serving(_) => {}
         }
     }
@@ -79,12 +87,16 @@ impl<L: LeaderPort> LeaderPort for Timed<L> {
         self.link.space(space);
     }
 
-    fn fault(&mut self, fault: LeaderFault) {
-        self.link.fault(fault);
+    fn fault(&mut self, fault: LeaderFault, learned: Zxid) {
+        self.link.fault(fault, learned);
     }
 
     fn diverged(&mut self, divergence: Divergence) {
         self.link.diverged(divergence);
+    }
+
+    fn applied(&mut self, zxid: Zxid, digest: u64) {
+        self.link.applied(zxid, digest);
     }
 
     fn learner_events(&mut self, out: &mut Vec<LearnerEvent>) {

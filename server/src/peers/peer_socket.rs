@@ -32,6 +32,8 @@ pub(super) struct PeerSocket {
     stream: TcpStream,
     is_readable: bool,
     is_writable: bool,
+    /// The other side sends no more, or the connection is broken: reads go on until they say so.
+    is_ending: bool,
 }
 
 impl PeerSocket {
@@ -41,7 +43,7 @@ impl PeerSocket {
 
     /// A connection of which nothing is known yet: both directions are tried.
     pub(super) fn new(stream: TcpStream) -> PeerSocket {
-        PeerSocket { stream, is_readable: true, is_writable: true }
+        PeerSocket { stream, is_readable: true, is_writable: true, is_ending: false }
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -58,18 +60,27 @@ impl PeerSocket {
         self.is_writable
     }
 
+    /// Whether the system has reported an end.
+    #[cfg(test)]
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending
+    }
+
     /// Takes what the system has reported.
     pub(super) fn note(&mut self, flags: EventFlags) {
         let ended = EventFlags::HUP | EventFlags::RDHUP | EventFlags::ERR;
         self.is_readable |= flags.intersects(EventFlags::IN | ended);
         self.is_writable |= flags.intersects(EventFlags::OUT | ended);
+        self.is_ending |= flags.intersects(ended);
     }
 
-    /// Reads once.
+    /// Reads once. What leaves space in the buffer was all there was: more of it is another edge. But
+    /// the edge of an end may have come with the bytes.
     pub(super) fn receive(&mut self, buffer: &mut [u8], take: impl FnOnce(&[u8])) -> Received {
         match rustix::net::recv(&self.stream, &mut *buffer, RecvFlags::DONTWAIT) {
             Ok((0, _)) => Received::End,
             Ok((count, _)) => {
+                self.is_readable = count == buffer.len() || self.is_ending;
                 take(&buffer[..count]);
                 Received::Bytes(count)
             }

@@ -137,8 +137,41 @@ mod tests {
         wait(&mut socket);
         assert!(socket.is_readable());
         assert_eq!(receive(&mut socket).as_deref(), Some(&b"one"[..]));
-        assert!(socket.is_readable(), "there may be more");
+        assert!(!socket.is_readable(), "that was all");
+        leader.write_all(b"two").unwrap();
+        wait(&mut socket);
+        assert_eq!(receive(&mut socket).as_deref(), Some(&b"two"[..]));
+    }
+
+    #[test]
+    fn bytes_that_fill_the_buffer_leave_more_to_read() {
+        let (mut socket, mut leader) = link();
         assert_eq!(receive(&mut socket), None);
+        let bytes = vec![5; READ_BYTES + 1];
+        leader.write_all(&bytes).unwrap();
+        let mut taken = 0;
+        while taken < bytes.len() {
+            if !socket.is_readable() {
+                wait(&mut socket);
+            }
+            taken += receive(&mut socket).map_or(0, |bytes| bytes.len());
+        }
+        assert_eq!(taken, bytes.len());
+    }
+
+    /// One edge may tell of both.
+    #[test]
+    fn end_behind_bytes_is_seen_with_them() {
+        let (mut socket, mut leader) = link();
+        assert_eq!(receive(&mut socket), None);
+        leader.write_all(b"last").unwrap();
+        leader.shutdown(Shutdown::Write).unwrap();
+        // Until the end has come: what is noted then is one event for both.
+        while !socket.socket.as_ref().is_some_and(PeerSocket::is_ending) {
+            wait(&mut socket);
+        }
+        assert_eq!(receive(&mut socket).as_deref(), Some(&b"last"[..]));
+        assert!(matches!(socket.receive(|_| ()), Received::End));
     }
 
     /// Bytes that have to wait wake nothing, and are there afterwards.

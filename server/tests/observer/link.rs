@@ -209,7 +209,7 @@ fn met(packet: LearnerPacket<'_>) -> Met {
         LearnerPacket::Revalidate { session, timeout_ms } => Met::Revalidate(session, timeout_ms),
         LearnerPacket::Digest { .. } => panic!("this leader compares no states"),
         LearnerPacket::Request { session, cxid, op, record, identities } => {
-            let (record, identities) = (record.to_vec(), identities.map(|ids| ids.into_owned()));
+            let (record, identities) = (record.to_vec(), identities.map(|ids| ids.to_vec()));
             Met::Request(Forwarded { session, cxid, op, record, identities })
         }
     }

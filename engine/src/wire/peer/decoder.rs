@@ -1,5 +1,6 @@
 //! Packets out of a stream of bytes.
 
+use super::packet::IdentityMemo;
 use super::{BadPacket, QuorumPacket, packet_name};
 use crate::limits;
 
@@ -41,12 +42,14 @@ pub struct PacketDecoder {
     /// Where in the buffer the next packet begins.
     start: usize,
     scan: Scan,
+    identities: IdentityMemo,
 }
 
 impl PacketDecoder {
     /// Nothing has come yet.
     pub fn new(limits: PacketLimits) -> PacketDecoder {
-        PacketDecoder { limits, buffer: Vec::new(), start: 0, scan: Scan::default() }
+        let identities = IdentityMemo::default();
+        PacketDecoder { limits, buffer: Vec::new(), start: 0, scan: Scan::default(), identities }
     }
 
     /// Takes the next bytes of the link.
@@ -74,7 +77,8 @@ impl PacketDecoder {
         let begin = self.start;
         self.start += len;
         self.scan = Scan::default();
-        let packet = QuorumPacket::read(&self.buffer[begin..self.start]);
+        let bytes = &self.buffer[begin..self.start];
+        let packet = QuorumPacket::read(bytes, &mut self.identities);
         packet.map(Some).map_err(|_| BadPacket::Short("a packet"))
     }
 

@@ -24,7 +24,8 @@ const SETTINGS: u16 = 6;
 /// What a server says of itself. The default is what one of ZooKeeper's says: nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct PeerExtension {
-    /// An ACK or COMMIT means everything up to its zxid, and not every zxid has its own.
+    /// An ACK or COMMIT means everything up to its zxid, and not every zxid has its own; and
+    /// proposals may come several in one (PROPOSALS).
     pub cumulative: bool,
     /// Its directory has nothing, and never had the history of any leader: it was just made. If the
     /// server has run before, with another directory, it has lost what it promised.

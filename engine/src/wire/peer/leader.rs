@@ -50,6 +50,14 @@ pub enum LeaderPacket<'a> {
         /// The transaction, see [`crate::zookeeper::Entry::read_proposal`].
         txn: &'a [u8],
     },
+    /// PROPOSALS: transactions that follow each other, as the log frames them. Only between two
+    /// servers of this kind, see [`super::PeerExtension::cumulative`].
+    Proposals {
+        /// The place of the last one in the order.
+        zxid: Zxid,
+        /// The records, see [`crate::log::TxnChunk::received`].
+        records: &'a [u8],
+    },
     /// COMMIT: a quorum has it.
     Commit {
         /// The proposal.
@@ -108,6 +116,18 @@ pub enum LeaderPacket<'a> {
     },
 }
 
+/// The bytes in front of the records of a PROPOSALS packet, and those behind them: connections share
+/// the records.
+pub fn around_proposals(zxid: Zxid, record_bytes: usize) -> ([u8; 16], [u8; 4]) {
+    let length = i32::try_from(record_bytes).expect("what one packet carries has a bound");
+    let mut head = [0; 16];
+    head[..4].copy_from_slice(&own_packet_type::PROPOSALS.to_be_bytes());
+    head[4..12].copy_from_slice(&zxid.to_wire().to_be_bytes());
+    head[12..].copy_from_slice(&length.to_be_bytes());
+    // There are no identities.
+    (head, (-1_i32).to_be_bytes())
+}
+
 impl<'a> LeaderPacket<'a> {
     /// Reads what a leader has sent.
     pub fn read(packet: &QuorumPacket<'a>) -> Result<LeaderPacket<'a>, BadPacket> {
@@ -127,6 +147,7 @@ impl<'a> LeaderPacket<'a> {
             packet_type::NEWLEADER => LeaderPacket::NewLeader { zxid, config: packet.data },
             packet_type::UPTODATE => LeaderPacket::UpToDate,
             packet_type::PROPOSAL => LeaderPacket::Proposal { zxid, txn: packet.data()? },
+            own_packet_type::PROPOSALS => LeaderPacket::Proposals { zxid, records: packet.data()? },
             packet_type::COMMIT => LeaderPacket::Commit { zxid },
             packet_type::INFORM => LeaderPacket::Inform { zxid, txn: packet.data()? },
             packet_type::COMMITANDACTIVATE => {
@@ -180,6 +201,9 @@ impl<'a> LeaderPacket<'a> {
             }
             LeaderPacket::UpToDate => bare(packet_type::UPTODATE, Zxid::from_wire(-1), out),
             LeaderPacket::Proposal { zxid, txn } => data(packet_type::PROPOSAL, zxid, &[txn], out),
+            LeaderPacket::Proposals { zxid, records } => {
+                data(own_packet_type::PROPOSALS, zxid, &[records], out);
+            }
             LeaderPacket::Commit { zxid } => bare(packet_type::COMMIT, zxid, out),
             LeaderPacket::Inform { zxid, txn } => data(packet_type::INFORM, zxid, &[txn], out),
             LeaderPacket::CommitAndActivate { zxid, designated } => {

@@ -1,6 +1,7 @@
 //! What a learner sends to its leader.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::packet::{own_packet_type, packet_name, packet_type, put_packet};
 use super::{BadPacket, QuorumPacket};
@@ -79,7 +80,7 @@ pub enum LearnerPacket<'a> {
         record: &'a [u8],
         /// The identities of the client's connection. Null with a session's beginning; a leader
         /// answers a write without them with MarshallingError.
-        identities: Option<Cow<'a, [Id]>>,
+        identities: Option<Arc<[Id]>>,
     },
     /// DIGEST, between servers of this kind: what the learner's state is behind a transaction.
     Digest {
@@ -199,6 +200,29 @@ impl<'a> LearnerPacket<'a> {
             }
         }
     }
+}
+
+/// Appends a REQUEST whose record `put` appends; `put` returns the operation. Where that fails, what
+/// it has appended is of no use.
+pub(crate) fn put_request_with<E>(
+    (session, cxid): (SessionId, i32),
+    identities: &[Id],
+    put: impl FnOnce(&mut Vec<u8>) -> Result<i32, E>,
+    out: &mut Vec<u8>,
+) -> Result<i32, E> {
+    let mut done = Ok(0);
+    let put_data = |out: &mut Vec<u8>| {
+        out.put_long(session.0);
+        out.put_int(cxid);
+        let at = out.len();
+        out.put_int(0);
+        done = put(out);
+        if let Ok(op) = &done {
+            out[at..at + 4].copy_from_slice(&op.to_be_bytes());
+        }
+    };
+    put_packet(packet_type::REQUEST, -1, Some(identities), put_data, out);
+    done
 }
 
 /// Bytes of a session with its timeout.

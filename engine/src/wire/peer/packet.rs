@@ -1,6 +1,6 @@
 //! The envelope of everything on the quorum port.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::BadPacket;
 use crate::wire::header::finish_frame;
@@ -57,7 +57,7 @@ const NAMES: [&str; 19] = [
 ];
 
 /// Types that only servers of this kind send, to those that have said that they know them
-/// ([`super::PeerExtension::checks`]). ZooKeeper has no types of this size.
+/// ([`super::PeerExtension`]). ZooKeeper has no types of this size.
 pub mod own_packet_type {
     /// Of a learner: the digest of its state behind a transaction.
     pub const DIGEST: i32 = 0x52_4b01;
@@ -65,6 +65,8 @@ pub mod own_packet_type {
     pub const DIVERGED: i32 = 0x52_4b02;
     /// Of a leader: a session is another server's now.
     pub const SESSIONMOVED: i32 = 0x52_4b03;
+    /// Of a leader: several PROPOSALs in one, as the log frames them.
+    pub const PROPOSALS: i32 = 0x52_4b04;
 }
 
 /// ZooKeeper's name of a type of packet, or the name of one of [`own_packet_type`].
@@ -73,6 +75,7 @@ pub fn packet_name(packet_type: i32) -> Result<&'static str, BadPacket> {
         own_packet_type::DIGEST => return Ok("DIGEST"),
         own_packet_type::DIVERGED => return Ok("DIVERGED"),
         own_packet_type::SESSIONMOVED => return Ok("SESSIONMOVED"),
+        own_packet_type::PROPOSALS => return Ok("PROPOSALS"),
         _ => {}
     }
     let index = usize::try_from(packet_type).ok().and_then(|number| number.checked_sub(1));
@@ -91,7 +94,7 @@ pub struct QuorumPacket<'a> {
     /// Null and empty differ.
     pub data: Option<&'a [u8]>,
     /// The identities of the client behind a REQUEST (`authinfo`). Null and none differ.
-    pub identities: Option<Cow<'a, [Id]>>,
+    pub identities: Option<Arc<[Id]>>,
 }
 
 impl<'a> QuorumPacket<'a> {
@@ -109,13 +112,16 @@ impl<'a> QuorumPacket<'a> {
     }
 
     /// Reads one packet off bytes that hold all of it.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<QuorumPacket<'a>, Malformed> {
+    pub(super) fn read(
+        bytes: &'a [u8],
+        identities: &mut IdentityMemo,
+    ) -> Result<QuorumPacket<'a>, Malformed> {
         let mut reader = Reader::new(bytes);
         Ok(QuorumPacket {
             packet_type: reader.int()?,
             zxid: reader.long()?,
             data: reader.buffer()?,
-            identities: read_identities(&mut reader)?,
+            identities: identities.read(&mut reader)?,
         })
     }
 
@@ -151,14 +157,40 @@ fn put_identities(identities: Option<&[Id]>, out: &mut Vec<u8>) {
     }
 }
 
-fn read_identities<'a>(reader: &mut Reader<'_>) -> Result<Option<Cow<'a, [Id]>>, Malformed> {
-    let Some(count) = reader.vector(8)? else { return Ok(None) };
-    let mut identities = Vec::with_capacity(count);
-    for _ in 0..count {
-        let scheme = reader.string()?.into_owned();
-        identities.push(Id { scheme, id: reader.string()?.into_owned() });
+/// Bytes of a list of identities that are kept to know it again.
+const MEMO_BYTES_MAX: usize = 4 << 10;
+
+/// The list that was read last, and its bytes: most clients of a server have proved the same.
+#[derive(Debug, Default)]
+pub(super) struct IdentityMemo {
+    bytes: Vec<u8>,
+    list: Option<Arc<[Id]>>,
+}
+
+impl IdentityMemo {
+    /// Reads a list. Its bytes say where it ends, so bytes that begin like those of another list
+    /// are that list.
+    fn read(&mut self, reader: &mut Reader<'_>) -> Result<Option<Arc<[Id]>>, Malformed> {
+        let before = reader.rest();
+        if let Some(list) = self.list.as_ref().filter(|_| before.starts_with(&self.bytes)) {
+            reader.bytes(self.bytes.len())?;
+            return Ok(Some(list.clone()));
+        }
+        let Some(count) = reader.vector(8)? else { return Ok(None) };
+        let mut identities = Vec::with_capacity(count);
+        for _ in 0..count {
+            let scheme = reader.string()?.into_owned();
+            identities.push(Id { scheme, id: reader.string()?.into_owned() });
+        }
+        let list: Arc<[Id]> = identities.into();
+        let bytes = &before[..before.len() - reader.rest().len()];
+        if bytes.len() <= MEMO_BYTES_MAX {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(bytes);
+            self.list = Some(list.clone());
+        }
+        Ok(Some(list))
     }
-    Ok(Some(identities.into()))
 }
 
 #[cfg(test)]
@@ -182,16 +214,25 @@ mod tests {
             QuorumPacket { packet_type: 5, zxid: -1, data, identities }.encode(&mut bytes);
             bytes
         };
+        let one = || vec![Id { scheme: "ip".into(), id: "::1".into() }];
         let forms = [
             packet(None, None),
             packet(Some(b""), None),
-            packet(None, Some(Cow::Owned(Vec::new()))),
-            packet(Some(b""), Some(Cow::Owned(vec![Id::anyone()]))),
+            packet(None, Some(Arc::from([]))),
+            packet(Some(b""), Some(Arc::from([Id::anyone()]))),
+            packet(None, Some(one().into())),
+            packet(None, Some([one(), vec![Id::anyone()]].concat().into())),
         ];
+        // Each behind each of the others: what is known again is what was read.
+        let mut memo = IdentityMemo::default();
         for (number, form) in forms.iter().enumerate() {
-            let mut again = Vec::new();
-            QuorumPacket::read(form).unwrap().encode(&mut again);
-            assert_eq!(&again, form);
+            for other in &forms {
+                for form in [other, form, form] {
+                    let mut again = Vec::new();
+                    QuorumPacket::read(form, &mut memo).unwrap().encode(&mut again);
+                    assert_eq!(&again, form);
+                }
+            }
             assert!(forms[..number].iter().all(|other| other != form));
         }
     }

@@ -113,7 +113,7 @@ fn request(session: SessionId, forwarded: &Forwarded) -> KeptRequest {
     else {
         panic!("this server has made the request")
     };
-    let ids = identities.unwrap_or_default().into_owned().into();
+    let ids = identities.unwrap_or_default();
     let caller = Caller { session, cxid, ids };
     match forwarded.awaited {
         Awaited::Opened(_) => unreachable!("it is above"),

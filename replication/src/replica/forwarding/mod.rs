@@ -126,6 +126,11 @@ impl Forwarding {
         self.since
     }
 
+    /// Whether a session waits for something.
+    pub(crate) fn waits(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
     /// Keeps a request of a session until it is answered.
     pub(crate) fn forward(
         &mut self,

@@ -5,7 +5,7 @@
 //! makes no sense is refused with a zxid as well.
 
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::op::{OpClass, OpSpec, Write};
+use ringkeeper_engine::op::{OpClass, OpSpec, Write, prefetch_record};
 use ringkeeper_engine::request::Outcome;
 use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::session::{Owner, ServerId};
@@ -172,6 +172,19 @@ impl Leading {
             common.queue.close_connection(previous, session);
         }
         out.to_learners.push(ToLearners::Revalidated(link, session, SessionLife::Lives));
+    }
+}
+
+/// Begins to fetch what these requests need, before the first one is ordered.
+pub(super) fn prefetch(events: &[LearnerEvent], db: &Database) {
+    if events.len() > 1 {
+        let mut paths = db.tree.prefetch();
+        for event in events {
+            if let LearnerEventKind::Request(request) = &event.kind {
+                prefetch_record(request.op, &request.record, &mut paths);
+            }
+        }
+        paths.finish();
     }
 }
 

@@ -110,6 +110,7 @@ impl Leading {
             Input::Acked(acks) => acks.drain(..).for_each(|ack| self.on_ack(ack)),
             Input::Learners { events, db, now } => {
                 self.look_at(common, db);
+                learners::prefetch(events, db);
                 for event in events.drain(..) {
                     self.on_learner(common, event, (db, now), out);
                 }

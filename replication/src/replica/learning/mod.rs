@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ringkeeper_engine::database::Database;
+use ringkeeper_engine::log::ChunkTxn;
 use ringkeeper_engine::request::{Origin, Outcome, Request, RequestKind};
 use ringkeeper_engine::session::SessionTable;
 use ringkeeper_engine::throttle::NewConnection;
@@ -42,6 +43,8 @@ pub(super) struct Learning {
     hold_ms: i64,
     /// The leader has done what no leader does, and the link has not ended yet.
     is_faulty: bool,
+    /// Used again by each release.
+    released: Vec<Committed>,
 }
 
 impl Learning {
@@ -53,7 +56,7 @@ impl Learning {
         now: Millis,
     ) -> Learning {
         let state = LearnerState::new(db, sessions, settings.record_bytes_max, now);
-        Learning { state, hold_ms: settings.hold_ms, is_faulty: false }
+        Learning { state, hold_ms: settings.hold_ms, is_faulty: false, released: Vec::new() }
     }
 
     /// Begins behind what this server has ordered, without a leader. `leading` is of no use after it.
@@ -73,7 +76,7 @@ impl Learning {
         }
         let state = LearnerState::after(left, settings.record_bytes_max, now);
         out.sessions.extend(state.attachments());
-        Learning { state, hold_ms: settings.hold_ms, is_faulty: false }
+        Learning { state, hold_ms: settings.hold_ms, is_faulty: false, released: Vec::new() }
     }
 
     /// Gives away the sessions, and what waits for a leader: this server is it. Nobody asks it any
@@ -219,7 +222,12 @@ impl Learning {
         out: &mut Outputs,
     ) -> Result<(), LeaderFault> {
         match event {
-            LeaderEvent::Learned(entry) => self.learn(common, *entry, out)?,
+            LeaderEvent::Learned(entry) => self.learn(common, *entry, None, out)?,
+            LeaderEvent::LearnedChunk(chunk) => {
+                for framed in chunk.each() {
+                    self.learn_framed(common, framed, out)?;
+                }
+            }
             LeaderEvent::Committed(upto) => self.state.commit(upto),
             LeaderEvent::Synced => {
                 if let Some((first, behind)) = self.state.synced().map_err(fault("a sync"))? {
@@ -246,10 +254,28 @@ impl Learning {
         Ok(())
     }
 
+    /// What a leader of our kind has framed for the log stays the bytes that it is, unless somebody
+    /// here may wait for it.
+    fn learn_framed(
+        &mut self,
+        common: &mut Common,
+        framed: ChunkTxn,
+        out: &mut Outputs,
+    ) -> Result<(), LeaderFault> {
+        if framed.is_of_session() || self.state.waits(framed.session()) {
+            let entry = Entry { txn: framed.read(), lists_paths: true, digest: None };
+            return self.learn(common, entry, Some(framed), out);
+        }
+        self.state.learn_foreign(framed.zxid());
+        common.queue.propose_framed(framed, None, &mut out.group);
+        Ok(())
+    }
+
     fn learn(
         &mut self,
         common: &mut Common,
         entry: Entry,
+        framed: Option<ChunkTxn>,
         out: &mut Outputs,
     ) -> Result<(), LeaderFault> {
         let Entry { txn, lists_paths, digest } = entry;
@@ -279,7 +305,10 @@ impl Learning {
             created: created(&txn.body),
         });
         let proposal = Proposal { txn, origin, attachment: None };
-        common.queue.propose(proposal, &mut out.group);
+        match framed {
+            Some(framed) => common.queue.propose_framed(framed, Some(proposal), &mut out.group),
+            None => common.queue.propose(proposal, &mut out.group),
+        }
         verify.into_iter().for_each(|verify| common.queue.push(verify));
         if let Some(origin) = refused_session {
             common.queue.answer(origin, Outcome::Unavailable);
@@ -344,10 +373,9 @@ impl Learning {
 
     /// Moves on what the leader has committed and our own log has.
     pub(super) fn release(&mut self, common: &mut Common, out: &mut Outputs) {
-        let first = out.committed.len();
-        let answers = common.queue.release(self.state.committed(), UNCONFIRMED, &mut out.committed);
+        let answers = common.queue.release(self.state.committed(), UNCONFIRMED, &mut self.released);
         assert!(answers.is_empty(), "who has a leader has no learners");
-        for mut released in out.committed.split_off(first) {
+        for mut released in self.released.drain(..) {
             let mut ended = None;
             if let Committed::Apply(proposal) = &mut released {
                 if let TxnBody::CloseSession { .. } = proposal.txn.body {

@@ -185,15 +185,19 @@ impl LearnerState {
         if checked == Err(Code::SessionMoved) || self.disowned.contains(&caller.session) {
             return Err(Outcome::Moved);
         }
-        let mut packet = Vec::new();
-        let shape = match forward_write(caller, write, self.record_bytes_max, &mut packet) {
+        let start = out.len();
+        let shape = match forward_write(caller, write, self.record_bytes_max, out) {
             Ok(shape) => shape,
             Err(NotForwarded::Refused(code)) => return Err(Outcome::Refused(code)),
             Err(NotForwarded::TooLong) => return Err(Outcome::Refused(Code::BadArguments)),
             Err(NotForwarded::Removal) => unreachable!("clients do not remove spent nodes"),
         };
         let awaited = Awaited::Written(caller.cxid, shape);
-        self.forward(caller.session, (origin, awaited), &packet, out);
+        let packet = &out[start..];
+        self.forwarding.forward(caller.session, (origin, awaited), packet, self.now);
+        if let Link::Lost(_) = self.link {
+            out.truncate(start);
+        }
         Ok(())
     }
 
@@ -286,6 +290,17 @@ impl LearnerState {
         let answered = self.forwarding.answered_by(txn)?;
         self.learned = txn.zxid;
         Ok((syncs, answered))
+    }
+
+    /// Whether requests of a session wait here for the leader.
+    pub(crate) fn waits(&self, session: SessionId) -> bool {
+        self.forwarding.waits(session)
+    }
+
+    /// As [`LearnerState::learn`], of a transaction of a session that waits for nothing.
+    pub(crate) fn learn_foreign(&mut self, zxid: Zxid) {
+        assert!(zxid.may_follow(self.learned), "the link has let a gap through");
+        self.learned = zxid;
     }
 
     /// A transaction is committed and applied next. `origin` is the connection that waits for it.
