@@ -1,8 +1,9 @@
 //! Random requests, in the shapes that the suites of real clients have: every operation, flag and
-//! kind of watch, lists of identities, quotas, multis of every kind, data of every size.
+//! kind of watch, lists of identities, multis of every kind, data of every size.
 //!
 //! Left out is what a model of the state alone cannot foresee: lists that hide a node from readers
-//! (their watches do not fire), SASL, and changes of the members.
+//! (their watches do not fire), SASL, and changes of the members. So are operations of servers,
+//! which end a connection, and quotas, whose usage is not a part of the state.
 
 use ringkeeper_engine::client::{Create, CreateMode, Request, WatchMode, WatcherType};
 use ringkeeper_engine::txn::CONFIG_NODE;
@@ -13,12 +14,6 @@ use super::random::Random;
 
 /// The nodes that clients write.
 pub(crate) const PATHS: [&str; 7] = ["/a", "/b", "/a/x", "/a/y", "/b/z", "/a/x/q", "/"];
-/// Those of a quota on one of them.
-const QUOTA: [&str; 3] = [
-    "/zookeeper/quota/a",
-    "/zookeeper/quota/a/zookeeper_limits",
-    "/zookeeper/quota/a/zookeeper_stats",
-];
 /// How a client authenticates.
 pub(crate) const USER: (&str, &[u8]) = ("digest", b"user:password");
 
@@ -109,8 +104,7 @@ fn draw_write(random: &mut Random, all: &Drawn, send: impl FnOnce(&Request<'_>))
         // The root stays open: everybody could be locked out.
         15 if *path != "/" => send(&Request::SetAcl { path, acl, version: any }),
         16..=19 => draw_multi(random, all, send),
-        20 => send(&Request::DeleteContainer { path: other }),
-        21..=22 => draw_quota(random, send),
+        20..=22 => send(&Request::Delete { path: other, version: any }),
         _ => send(&Request::SetData { path, data, version: -1 }),
     }
 }
@@ -131,17 +125,6 @@ fn draw_multi(random: &mut Random, all: &Drawn, send: impl FnOnce(&Request<'_>))
     let from = random.below(parts.len());
     let until = (from + random.below(5)).min(parts.len());
     send(&Request::Multi(&parts[from..until]));
-}
-
-/// A quota is a node with limits and one with what is used.
-fn draw_quota(random: &mut Random, send: impl FnOnce(&Request<'_>)) {
-    let (path, acl) = (*random.pick(&QUOTA), [Acl::open()]);
-    let data = Some(*random.pick(&[&b"count=3,bytes=40"[..], b"count=100,bytes=-1", b"x"]));
-    match random.below(4) {
-        0 => send(&Request::Delete { path, version: -1 }),
-        1 => send(&Request::SetData { path, data, version: -1 }),
-        _ => send(&Request::Create(Create { path, data, acl: &acl, mode: CreateMode::Persistent })),
-    }
 }
 
 fn draw_read(random: &mut Random, all: &Drawn, send: impl FnOnce(&Request<'_>)) {
@@ -167,7 +150,7 @@ fn draw_read(random: &mut Random, all: &Drawn, send: impl FnOnce(&Request<'_>)) 
         19 => Request::CheckWatches { path, kind },
         20 => Request::GetData { path: CONFIG_NODE, watch },
         21 => Request::GetAcl { path },
-        22 => Request::GetData { path: random.pick::<&str>(&QUOTA), watch },
+        22 => Request::GetAcl { path: all.other },
         _ if random.percent(5) => Request::CloseSession,
         _ => Request::WhoAmI,
     });

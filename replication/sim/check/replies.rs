@@ -10,7 +10,7 @@ use ringkeeper_engine::op::{OpSpec, Reading, read, write_reply};
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::wire::header::ReplyHeader;
 use ringkeeper_engine::wire::opcode::op;
-use ringkeeper_engine::wire::{Id, Reader};
+use ringkeeper_engine::wire::{Id, Reader, Stat};
 use ringkeeper_engine::{Code, SessionId, Zxid};
 
 use super::super::requests::USER;
@@ -177,7 +177,10 @@ impl Model {
         let mut body = Vec::new();
         let done = read(reply.op, &mut Reader::new(record), reading, &mut body);
         assert_eq!(reply.err, done.code.to_wire(), "the code of a read at {:#x}", reply.zxid);
-        let (found, expected) = (ordered(reply.op, reply.body.0), ordered(reply.op, &body));
+        let (found, expected) = match reply.op {
+            op::MULTI_READ => (ordered_parts(reply.body.0), ordered_parts(&body)),
+            op => (ordered(op, reply.body.0), ordered(op, &body)),
+        };
         assert_eq!(found, expected, "the body of a read at {:#x}", reply.zxid);
         if let Some((path, kind)) = done.watch {
             self.watches.add_one_shot(&path, kind, done.code);
@@ -223,15 +226,47 @@ impl Model {
 
 /// The body of a read, with names in their order: a state that was received lists the same ones in
 /// another order.
-fn ordered(op_code: i32, body: &[u8]) -> (Vec<String>, &[u8]) {
+fn ordered(op_code: i32, body: &[u8]) -> (Vec<String>, Vec<u8>) {
     let is_list = [op::GET_CHILDREN, op::GET_CHILDREN2, op::GET_EPHEMERALS].contains(&op_code);
     if !is_list || body.is_empty() {
-        return (Vec::new(), body);
+        return (Vec::new(), body.to_vec());
     }
     let mut reader = Reader::new(body);
     let count = reader.int().expect("a list has a count");
     let name = |_| reader.string().expect("a name").into_owned();
     let mut names: Vec<String> = (0..count).map(name).collect();
     names.sort_unstable();
-    (names, reader.rest())
+    (names, reader.rest().to_vec())
+}
+
+/// As [`ordered`], of several reads: their names, list by list, and everything else.
+fn ordered_parts(body: &[u8]) -> (Vec<String>, Vec<u8>) {
+    let (mut names, mut others) = (Vec::new(), Vec::new());
+    let mut reader = Reader::new(body);
+    while !reader.rest().is_empty() {
+        let begin = reader.rest();
+        // Type, whether it is the last one, error.
+        let (kind, _, _) = (reader.int(), reader.bool(), reader.int());
+        let is_list = kind == Ok(op::GET_CHILDREN);
+        if !is_list {
+            others.extend_from_slice(&begin[..begin.len() - reader.rest().len()]);
+        }
+        match kind {
+            Ok(op::GET_CHILDREN) => {
+                let count = reader.int().expect("a list has a count");
+                let name = |_| reader.string().expect("a name").into_owned();
+                let mut list: Vec<String> = (0..count).map(name).collect();
+                list.sort_unstable();
+                names.append(&mut list);
+            }
+            Ok(op::GET_DATA) => {
+                others.extend_from_slice(reader.buffer().expect("data").unwrap_or_default());
+                let stat = Stat::read(&mut reader).expect("and a stat");
+                others.extend_from_slice(format!("{stat:?}").as_bytes());
+            }
+            // An error, or the end.
+            _ => others.extend_from_slice(&reader.int().unwrap_or(0).to_be_bytes()),
+        }
+    }
+    (names, others)
 }

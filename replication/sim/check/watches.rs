@@ -52,7 +52,7 @@ impl Watches {
         Watches { table, expected: Vec::new(), held: Held::default() }
     }
 
-    /// What is to be set again. A client goes on holding it, for a connection that comes to nothing.
+    /// What is to be set again. A client goes on holding it: a connection may come to nothing.
     pub(super) fn reconnect(&mut self) -> Held {
         self.table = WatchTable::new(HASH_SEED);
         self.expected.clear();
