@@ -5,9 +5,9 @@
 //! cargo run --release -p ringkeeper-engine --example lookups -- [nodes] [batch] [siblings]
 //! ```
 //!
-//! As on a server, a batch of requests is ordered, and then, as if it had become durable, applied in
-//! critical sections of 32. Nodes have 100 bytes of data and are chosen at random. The two ways take
-//! turns; medians of the rounds are shown. There are no sockets, no log and no other thread.
+//! As on a server, a batch of requests is ordered, and then, as if it had become durable, applied
+//! in critical sections of 32. Nodes have 100 bytes of data and are chosen at random. The two ways
+//! take turns; medians of the rounds are shown. There are no sockets, no log and no other thread.
 
 use std::time::Duration;
 

@@ -132,6 +132,7 @@ impl MemoryLog {
             LogCommand::Install { zxid, .. } => LogEvent::Installed(zxid),
             LogCommand::Save(epochs) => LogEvent::Saved(epochs),
             LogCommand::MarkDiverged(zxid) => LogEvent::MarkedDiverged(zxid),
+            LogCommand::Adopt(ensemble) => LogEvent::Adopted(ensemble),
         }
     }
 }

@@ -75,6 +75,10 @@ impl LeaderPort for RecordedLeader {
         self.leader.diverged(divergence);
     }
 
+    fn applied(&mut self, zxid: Zxid, digest: u64) {
+        self.leader.applied(zxid, digest);
+    }
+
     fn learner_events(&mut self, out: &mut Vec<LearnerEvent>) {
         self.leader.learner_events(out);
     }

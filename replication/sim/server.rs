@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ringkeeper_engine::database::{Database, Interest};
+use ringkeeper_engine::device::{EnsembleIdentity, Standing};
 use ringkeeper_engine::log::{LogCapacity, LogCommand, LogEvent};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
@@ -23,7 +24,8 @@ use ringkeeper_replication::node::{
     ClockPort, DatabasePort, GroupSettings, LeaderPort, LogPort, MailboxLimits, NoLeader, World,
 };
 use ringkeeper_replication::{
-    LearningSettings, Node, NodeSettings, Replica, ReplicaSettings, SpentRemoval, WriteAdmission,
+    LearningSettings, Node, NodeSettings, PasswordSource, Replica, ReplicaSettings, SpentRemoval,
+    WriteAdmission,
 };
 
 use super::ports::{
@@ -62,6 +64,35 @@ pub(crate) struct ServerSettings {
     pub(crate) session_ms_min: i32,
     /// How often time passes, milliseconds.
     pub(crate) tick_ms: i64,
+    /// Whose secret the passwords of sessions have.
+    pub(crate) secret: SessionSecret,
+}
+
+/// Whose secret the passwords of sessions have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SessionSecret {
+    /// All servers have the same from the beginning.
+    Common,
+    /// An ensemble's, which is not known yet.
+    Unknown,
+    /// That of this ensemble.
+    Ensemble(EnsembleIdentity),
+}
+
+impl SessionSecret {
+    fn passwords(self) -> PasswordSource {
+        match self {
+            SessionSecret::Common => PasswordSource::Fixed(Passwords::keyed(b"secret")),
+            SessionSecret::Unknown => PasswordSource::Unknown(Passwords::Java),
+            SessionSecret::Ensemble(ensemble) => {
+                let passwords = Passwords::of_ensemble(&ensemble);
+                match ensemble.standing {
+                    Standing::Proposed => PasswordSource::Unknown(passwords),
+                    Standing::Confirmed => PasswordSource::Ensemble(passwords),
+                }
+            }
+        }
+    }
 }
 
 impl Default for ServerSettings {
@@ -79,6 +110,7 @@ impl Default for ServerSettings {
             id: 1,
             session_ms_min: 4_000,
             tick_ms: 1,
+            secret: SessionSecret::Common,
         }
     }
 }
@@ -402,7 +434,7 @@ fn replica(
     let settings = ReplicaSettings {
         server: ServerId(settings.id),
         ops: op_settings(),
-        passwords: Passwords::keyed(b"secret"),
+        passwords: settings.secret.passwords(),
         session_ids: SessionIdSource::new(settings.id, now.wall),
         removal: SpentRemoval { interval_ms: 5_000, per_minute: 10_000, never_used_ms: 0 },
         hash_seed: HASH_SEED,

@@ -24,7 +24,7 @@ pub use node::{Node, NodeSettings};
 #[cfg(feature = "plant")]
 pub use plant::{Bug, plant};
 pub use proposal_sizes::ProposalSizes;
-pub use replica::{LearningSettings, Replica, ReplicaSettings, SpentRemoval};
+pub use replica::{LearningSettings, PasswordSource, Replica, ReplicaSettings, SpentRemoval};
 pub use session_life::SessionLife;
 pub use step::{
     Committed, Divergence, Input, LeaderEvent, LeaderFault, Outputs, Proposal, SessionAttachment,

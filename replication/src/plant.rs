@@ -78,6 +78,16 @@ pub enum Bug {
     ResentTwice,
     /// A voter counts for what its directory once had.
     BlankCounts,
+    /// A leader of another ensemble is followed, and a learner of another one led.
+    StrangerFollowed,
+    /// A learner does not take over the identity of its ensemble.
+    EnsembleNotAdopted,
+    /// A notification of another ensemble's server counts.
+    StrangerVotes,
+    /// A leader does not compare the states of its members.
+    DigestsIgnored,
+    /// The connection of a session stays open at the server that it has left.
+    MovedStaysOpen,
 }
 
 #[cfg(feature = "plant")]
@@ -106,7 +116,7 @@ impl Bug {
         Bug::LagIsLoss,
     ];
     /// Those of leaders and elections.
-    pub const OF_LEADERS: [Bug; 15] = [
+    pub const OF_LEADERS: [Bug; 20] = [
         Bug::OwnUnflushedCounts,
         Bug::MinorityCommits,
         Bug::ObserversCount,
@@ -122,6 +132,11 @@ impl Bug {
         Bug::ExpiresEarly,
         Bug::ResentTwice,
         Bug::BlankCounts,
+        Bug::StrangerFollowed,
+        Bug::EnsembleNotAdopted,
+        Bug::StrangerVotes,
+        Bug::DigestsIgnored,
+        Bug::MovedStaysOpen,
     ];
 }
 

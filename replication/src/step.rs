@@ -104,6 +104,8 @@ pub enum LeaderEvent {
     Synced,
     /// A session that a client takes up here lives, or does not.
     Revalidated(SessionId, SessionLife),
+    /// A session is another server's now: a connection here that has it is stale.
+    SessionMoved(SessionId),
     /// The leader of this epoch takes requests from now on: this server is as far as it is.
     Serving(u32),
     /// The link is lost. What is not answered waits for the next leader.
@@ -120,6 +122,7 @@ impl LeaderEvent {
             LeaderEvent::LearnedChunk(chunk) => Some(chunk.last),
             LeaderEvent::Committed(_) | LeaderEvent::Synced | LeaderEvent::Revalidated(..) => None,
             LeaderEvent::Serving(_) | LeaderEvent::Lost | LeaderEvent::Cut(_) => None,
+            LeaderEvent::SessionMoved(_) => None,
         }
     }
 }

@@ -4,6 +4,8 @@
 mod departures;
 #[path = "ensemble/elections.rs"]
 mod elections;
+#[path = "ensemble/identity.rs"]
+mod identity;
 #[path = "ensemble/lives.rs"]
 mod lives;
 #[path = "observer/loopback.rs"]

@@ -13,7 +13,7 @@ use ringkeeper_engine::wire::connect::{ConnectRequest, ConnectResponse};
 use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::peer::{
     InitialMessage, LeaderPacket, LearnerPacket, Notification, PacketDecoder, PacketLimits,
-    StateScan,
+    PeerExtension, StateScan,
 };
 use ringkeeper_engine::wire::{Acl, Reader, Stat};
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
@@ -44,6 +44,9 @@ fn peers(data: &[u8]) {
             assert_eq!(LeaderPacket::read(&packet), Ok(said));
         }
         let _ = LearnerPacket::read(packet);
+    }
+    if let Ok(extension) = PeerExtension::read(data) {
+        assert_eq!(PeerExtension::read(&extension.to_bytes()), Ok(extension));
     }
     let _ = StateScan::default().advance(data);
     let _ = InitialMessage::decode(data);

@@ -28,7 +28,8 @@ use std::io;
 pub use disk::{Disk, DiskSegment};
 pub use extents::{Extents, extents};
 pub use identity::{
-    BadIdentity, DirectoryId, EnsembleId, Epochs, Identity, Intent, Life, Membership, Renumbered,
+    BadIdentity, DirectoryId, EnsembleId, EnsembleIdentity, Epochs, Identity, Intent, Life,
+    Membership, Renumbered, Standing,
 };
 pub use lock::{DirectoryLock, DirectoryLockError};
 pub use memory::{Fault, MemoryDisk, Unsynced};

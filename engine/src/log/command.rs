@@ -4,7 +4,7 @@
 use super::refusal::Refusal;
 use super::{Fatal, Log};
 use crate::Zxid;
-use crate::device::{Directory, Epochs};
+use crate::device::{Directory, EnsembleIdentity, Epochs};
 
 /// Counts the histories of a log: each cut and each install begins the next one. What was under way
 /// before is reported with the older number, and means nothing any more.
@@ -32,6 +32,8 @@ pub enum LogCommand {
     Save(Epochs),
     /// See [`Log::mark_diverged`].
     MarkDiverged(Zxid),
+    /// See [`Log::adopt`].
+    Adopt(EnsembleIdentity),
 }
 
 impl LogCommand {
@@ -39,7 +41,7 @@ impl LogCommand {
     pub fn begins_generation(self) -> bool {
         match self {
             LogCommand::Cut { .. } | LogCommand::Install { .. } => true,
-            LogCommand::Save(_) | LogCommand::MarkDiverged(_) => false,
+            LogCommand::Save(_) | LogCommand::MarkDiverged(_) | LogCommand::Adopt(_) => false,
         }
     }
 }
@@ -75,6 +77,8 @@ pub enum LogEvent {
     Saved(Epochs),
     /// It is noted that the state behind this transaction is not the leader's.
     MarkedDiverged(Zxid),
+    /// It is noted whose ensemble this is.
+    Adopted(EnsembleIdentity),
 }
 
 /// An event, and the history that it is about.
@@ -101,6 +105,9 @@ impl<D: Directory> Log<D> {
             LogCommand::Save(epochs) => self.save_epochs(epochs).map(|()| LogEvent::Saved(epochs)),
             LogCommand::MarkDiverged(zxid) => {
                 self.mark_diverged(zxid).map(|()| LogEvent::MarkedDiverged(zxid))
+            }
+            LogCommand::Adopt(ensemble) => {
+                self.adopt(ensemble).map(|()| LogEvent::Adopted(ensemble))
             }
         }
     }

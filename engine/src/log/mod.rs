@@ -65,7 +65,9 @@ use self::high_water::{HighWater, Waypoint};
 use crate::Zxid;
 pub use crate::snapshot::Replay;
 
-use crate::device::{BLOCK_BYTES, Directory, DiskError, Durability, Epochs, Identity, Segment};
+use crate::device::{
+    BLOCK_BYTES, Directory, DiskError, Durability, EnsembleIdentity, Epochs, Identity, Segment,
+};
 
 /// Zeros written at once when the end of a segment is cut off.
 const CUT_BYTES: usize = 1 << 20;
@@ -235,6 +237,18 @@ impl<D: Directory> Log<D> {
         }
         self.failed = true;
         self.identity.diverged = Some(zxid);
+        self.identity.save(&self.dirs.snapshots)?;
+        self.failed = false;
+        Ok(())
+    }
+
+    /// Notes durably which ensemble the directory belongs to.
+    pub fn adopt(&mut self, ensemble: EnsembleIdentity) -> Result<(), Fatal> {
+        if self.failed {
+            return Err(Fatal::Failed);
+        }
+        self.failed = true;
+        self.identity.adopt(ensemble);
         self.identity.save(&self.dirs.snapshots)?;
         self.failed = false;
         Ok(())

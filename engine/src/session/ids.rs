@@ -26,6 +26,12 @@ impl SessionIdSource {
         SessionIdSource { server, next_low: ((clock.0 as u64) << 24) >> 8 }
     }
 
+    /// Goes on from a later time: sessions that begin from now on are known from those before.
+    pub fn advance(&mut self, clock: Millis) {
+        let later = SessionIdSource::new(self.server, clock).next_low;
+        self.next_low = self.next_low.max(later);
+    }
+
     /// The next id. None is ever 0 ("no session") or one of the values that, as the owner of a
     /// node, mean a container or a TTL.
     #[allow(clippy::should_implement_trait, reason = "it never ends, so it is no iterator")]
@@ -52,6 +58,12 @@ impl SessionIdSource {
             }
         }
     }
+}
+
+/// Whether a session began before this time, by the clock in its id.
+pub(super) fn began(session: SessionId, before: Millis) -> bool {
+    let clock = |low: u64| (low & LOW_BITS) >> 16;
+    before != Millis(0) && clock(session.0 as u64) < clock((before.0 as u64) << 16)
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::SessionId;
+use super::ids::began;
+use crate::device::EnsembleIdentity;
 use crate::wire::connect::{PASSWORD_BYTES, Password};
+use crate::{Millis, SessionId};
 
 /// How passwords follow from session ids. Equal on all servers of an ensemble.
 #[derive(Clone)]
@@ -17,9 +19,13 @@ pub enum Passwords {
     Java,
 }
 
-/// The ensemble's secret, ready for use. It is never printed.
+/// The ensemble's secret, ready for use, and which sessions have ZooKeeper's passwords besides. It
+/// is never printed.
 #[derive(Clone)]
-pub struct PasswordSecret(Hmac<Sha256>);
+pub struct PasswordSecret {
+    mac: Hmac<Sha256>,
+    java_before: Millis,
+}
 
 impl std::fmt::Debug for Passwords {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -41,14 +47,25 @@ impl Passwords {
     /// right).
     pub fn keyed(secret: &[u8]) -> Passwords {
         let mac = Hmac::new_from_slice(secret).expect("HMAC takes keys of every length");
-        Passwords::Keyed(PasswordSecret(mac))
+        Passwords::Keyed(PasswordSecret { mac, java_before: Millis(0) })
+    }
+
+    /// Those of an ensemble. Sessions that began before it had a secret may have ZooKeeper's, until
+    /// their clients connect again.
+    pub fn of_ensemble(ensemble: &EnsembleIdentity) -> Passwords {
+        match Passwords::keyed(&ensemble.secret) {
+            Passwords::Keyed(PasswordSecret { mac, .. }) => {
+                Passwords::Keyed(PasswordSecret { mac, java_before: ensemble.java_before })
+            }
+            Passwords::Java => unreachable!("they have a key"),
+        }
     }
 
     /// The password of a session.
     pub fn of(&self, session: SessionId) -> Password {
         match self {
             Passwords::Keyed(secret) => {
-                let mac = secret.0.clone().chain_update(session.0.to_be_bytes());
+                let mac = secret.mac.clone().chain_update(session.0.to_be_bytes());
                 let tag = mac.finalize().into_bytes();
                 let (password, _) = tag.split_first_chunk().expect("a tag has 32 bytes");
                 *password
@@ -61,7 +78,16 @@ impl Passwords {
     /// of the right length.
     pub fn verify(&self, session: SessionId, password: Option<&[u8]>) -> bool {
         let Some(password) = password else { return false };
-        self.of(session).ct_eq(password).into()
+        let is_right = bool::from(self.of(session).ct_eq(password));
+        is_right || (self.may_be_java(session) && java_password(session).ct_eq(password).into())
+    }
+
+    /// Whether a session may have got its password before there was a secret.
+    fn may_be_java(&self, session: SessionId) -> bool {
+        match self {
+            Passwords::Keyed(PasswordSecret { java_before, .. }) => began(session, *java_before),
+            Passwords::Java => false,
+        }
     }
 }
 
@@ -82,6 +108,8 @@ fn java_password(session: SessionId) -> Password {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::{EnsembleId, Standing};
+    use crate::session::SessionIdSource;
 
     #[test]
     fn java_passwords_equal_those_of_zookeeper() {
@@ -116,6 +144,28 @@ mod tests {
         let mac = Hmac::<Sha256>::new_from_slice(b"key").unwrap();
         let tag = mac.chain_update(5_i64.to_be_bytes()).finalize().into_bytes();
         assert_eq!(Passwords::keyed(b"key").of(SessionId(5)), tag[..16]);
+    }
+
+    /// The password that such a session gets when its client connects again is the secret's.
+    #[test]
+    fn session_from_before_the_secret_may_have_zookeepers_password() {
+        let (id, secret) = (EnsembleId([1; 16]), [7; 32]);
+        let (java_before, standing) = (Millis(1_790_000_000_000), Standing::Confirmed);
+        let ensemble = EnsembleIdentity { id, secret, java_before, standing };
+        let passwords = Passwords::of_ensemble(&ensemble);
+        let began = |ms| SessionIdSource::new(3, Millis(java_before.0 + ms)).next();
+        for (ms, is_java) in [(-100_000, true), (-1, true), (0, false), (1, false)] {
+            let session = began(ms);
+            let java = Passwords::Java.of(session);
+            assert_eq!(passwords.verify(session, Some(&java)), is_java, "{ms}");
+            let keyed = Passwords::keyed(&secret).of(session);
+            assert!(passwords.verify(session, Some(&keyed)) && passwords.of(session) == keyed);
+            assert!(!passwords.verify(session, Some(&[0; 16])));
+        }
+        let always = EnsembleIdentity { java_before: Millis(0), ..ensemble };
+        let session = began(-1);
+        let java = Passwords::Java.of(session);
+        assert!(!Passwords::of_ensemble(&always).verify(session, Some(&java)));
     }
 
     #[test]

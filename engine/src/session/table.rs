@@ -139,6 +139,11 @@ impl SessionTable {
         }
     }
 
+    /// Gives up the owner of a session, and returns it.
+    pub fn disown(&mut self, id: SessionId) -> Option<Owner> {
+        self.sessions.get_mut(id)?.owner.take()
+    }
+
     /// Gives up the owner of a session if that is a connection which is gone. A connection that
     /// ends says nothing of it, because its client may come back.
     pub fn disown_gone(&mut self, id: SessionId) {

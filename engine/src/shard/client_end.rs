@@ -3,8 +3,6 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::Shard;
-use super::conn::{Conn, Phase};
 use crate::{SessionId, Zxid};
 
 /// A connection that the server has ended, or is about to end behind its last reply.
@@ -150,40 +148,6 @@ impl fmt::Display for ClientEnd {
             ClientEnd::Stale => {
                 f.write_str("its request was throttled for longer than its session lasts")
             }
-        }
-    }
-}
-
-impl Conn {
-    /// As [`Conn::close`], for a reason that the log has.
-    pub(super) fn close_for(&mut self, end: ClientEnd) {
-        self.note_end(end);
-        self.close();
-    }
-
-    /// As [`Conn::abort`], for a reason that the log has.
-    pub(super) fn abort_for(&mut self, end: ClientEnd) {
-        self.note_end(end);
-        self.abort();
-    }
-
-    /// The first reason counts, and none where the connection ends already.
-    fn note_end(&mut self, end: ClientEnd) {
-        if !matches!(self.phase, Phase::Closing | Phase::Lost) {
-            self.end.get_or_insert(end);
-        }
-    }
-}
-
-impl Shard {
-    /// Reports the end of a connection that was just served, if it was ended.
-    pub(super) fn report_end(&mut self, conn: &mut Conn) {
-        if let Some(end) = conn.end.take() {
-            let session = match conn.session() {
-                SessionId::NONE => conn.requested,
-                session => session,
-            };
-            self.outputs.ended.push(EndedClient { peer: conn.peer, session, end });
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::WaitingRequest;
-use super::client_end::ClientEnd;
+use super::client_end::{ClientEnd, EndedClient};
 use super::ready::Urgency;
 use crate::audit::Audited;
 use crate::op::{OpClass, OpSpec, ReplyShape};
@@ -248,6 +248,35 @@ impl Conn {
     pub fn abort(&mut self) {
         self.close();
         self.out = Vec::new();
+    }
+
+    /// As [`Conn::close`], for a reason that the log has.
+    pub(super) fn close_for(&mut self, end: ClientEnd) {
+        self.note_end(end);
+        self.close();
+    }
+
+    /// As [`Conn::abort`], for a reason that the log has.
+    pub(super) fn abort_for(&mut self, end: ClientEnd) {
+        self.note_end(end);
+        self.abort();
+    }
+
+    /// The first reason counts, and none where the connection ends already.
+    fn note_end(&mut self, end: ClientEnd) {
+        if !matches!(self.phase, Phase::Closing | Phase::Lost) {
+            self.end.get_or_insert(end);
+        }
+    }
+
+    /// Its end, if it was ended since the last call.
+    pub(super) fn take_end(&mut self) -> Option<EndedClient> {
+        let end = self.end.take()?;
+        let session = match self.session() {
+            SessionId::NONE => self.requested,
+            session => session,
+        };
+        Some(EndedClient { peer: self.peer, session, end })
     }
 }
 

@@ -400,7 +400,7 @@ impl Shard {
         if before > limits::CONN_OUT_BYTES_HARD && conn.out.len() > before {
             conn.abort_for(ClientEnd::SlowReader(conn.out.len()));
         }
-        self.report_end(&mut conn);
+        self.outputs.ended.extend(conn.take_end());
         self.note_ready(id, &mut conn, urgency);
         self.conns[id.0 as usize] = Some(conn);
     }

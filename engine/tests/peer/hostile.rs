@@ -33,7 +33,7 @@ fn packets() -> impl Strategy<Value = Vec<Parts>> {
 
 /// The packets of one side, over parts that they borrow.
 fn leader_packet<'a>(number: u8, zxid: Zxid, long: i64, data: &'a [u8]) -> LeaderPacket<'a> {
-    match number % 14 {
+    match number % 16 {
         0 => LeaderPacket::LeaderInfo { zxid, protocol: long as i32, extension: data },
         1 => LeaderPacket::Diff { zxid },
         2 => LeaderPacket::Trunc { zxid },
@@ -47,7 +47,9 @@ fn leader_packet<'a>(number: u8, zxid: Zxid, long: i64, data: &'a [u8]) -> Leade
         10 => LeaderPacket::InformAndActivate { zxid, designated: long, txn: data },
         11 => LeaderPacket::Ping { zxid },
         12 => LeaderPacket::Revalidate { session: SessionId(long), valid: long % 2 == 0 },
-        _ => LeaderPacket::Sync,
+        13 => LeaderPacket::Sync,
+        14 => LeaderPacket::Diverged { zxid, expected: long as u64, found: zxid.0 },
+        _ => LeaderPacket::SessionMoved { session: SessionId(long) },
     }
 }
 
@@ -59,8 +61,9 @@ fn learner_packet<'a>(
     identities: &'a Option<Vec<Id>>,
 ) -> LearnerPacket<'a> {
     let (sid, session, timeout_ms) = (long, SessionId(long), long as i32);
-    let learner = LearnerInfo { sid, protocol: timeout_ms, config_version: !long, extension: data };
-    match number % 7 {
+    let extension = Cow::Borrowed(data);
+    let learner = LearnerInfo { sid, protocol: timeout_ms, config_version: !long, extension };
+    match number % 8 {
         0 => LearnerPacket::FollowerInfo { zxid, learner },
         1 => LearnerPacket::ObserverInfo { zxid, learner },
         2 => LearnerPacket::AckEpoch {
@@ -73,6 +76,7 @@ fn learner_packet<'a>(
             LearnerPacket::Ping { zxid, touched: touched.collect() }
         }
         5 => LearnerPacket::Revalidate { session, timeout_ms },
+        6 => LearnerPacket::Digest { zxid, digest: long as u64 },
         _ => LearnerPacket::Request {
             session,
             cxid: timeout_ms,

@@ -5,6 +5,7 @@
 pub(crate) mod acknowledged;
 pub(crate) mod applied;
 pub(crate) mod committed;
+pub(crate) mod ensembles;
 pub(crate) mod expiry;
 pub(crate) mod leaders;
 pub(crate) mod progress;

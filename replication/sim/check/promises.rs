@@ -50,6 +50,11 @@ impl Promises {
         self.saved = epochs;
     }
 
+    /// The current epoch on the disk.
+    pub(crate) fn current(&self) -> u32 {
+        self.saved.current
+    }
+
     /// The log ends here now: what is behind it was not committed.
     pub(super) fn log_ends(&mut self, last: Zxid) {
         self.acknowledged = self.acknowledged.min(last);
@@ -78,6 +83,9 @@ impl Promises {
             }
             LearnerPacket::FollowerInfo { .. } | LearnerPacket::ObserverInfo { .. } => {}
             LearnerPacket::Ping { .. } | LearnerPacket::Revalidate { .. } => {}
+            LearnerPacket::Digest { zxid, .. } => {
+                assert!(*zxid <= durable, "{zxid} is applied before it is durable");
+            }
             LearnerPacket::Request { .. } => {}
         }
     }

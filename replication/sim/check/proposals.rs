@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{SessionId, Zxid};
 
+use super::ensembles::OneEnsemble;
+
 /// Everything that any leader has ordered.
 #[derive(Default)]
 pub(crate) struct Proposals {
@@ -14,6 +16,8 @@ pub(crate) struct Proposals {
     all: BTreeMap<Zxid, (Txn, Zxid)>,
     /// The timeouts of sessions, milliseconds.
     timeouts: BTreeMap<SessionId, i32>,
+    /// Which ensemble its leaders lead.
+    pub(crate) ensemble: OneEnsemble,
 }
 
 impl Proposals {

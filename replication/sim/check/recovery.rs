@@ -7,11 +7,12 @@ use std::rc::Rc;
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::database::{Database, Interest};
-use ringkeeper_engine::device::Epochs;
+use ringkeeper_engine::device::{EnsembleIdentity, Epochs};
 use ringkeeper_engine::log::{LogCommand, LogEvent};
 use ringkeeper_engine::txn::Txn;
 
 use super::super::server::empty_database;
+use super::ensembles::EnsembleRecord;
 use super::promises::Promises;
 use super::proposals::Proposals;
 
@@ -35,6 +36,8 @@ pub(crate) struct MemberRecord {
     change: Option<Contents>,
     /// Everything that was ordered, where the members of a whole ensemble are played.
     proposals: Option<Rc<RefCell<Proposals>>>,
+    /// Whose directory it is.
+    ensemble: EnsembleRecord,
 }
 
 /// What a log holds.
@@ -155,8 +158,19 @@ impl MemberRecord {
                 contents.cut(zxid);
                 self.change = Some(contents);
             }
-            LogCommand::Save(epochs) => self.promises.saving(epochs, self.durable),
+            LogCommand::Save(epochs) => {
+                if self.proposals.is_some() && epochs.current > self.promises.current() {
+                    self.ensemble.takes_history();
+                }
+                self.promises.saving(epochs, self.durable);
+            }
             LogCommand::MarkDiverged(zxid) => self.marking = Some(zxid),
+            LogCommand::Adopt(ensemble) => {
+                if let Some(proposals) = &self.proposals {
+                    proposals.borrow_mut().ensemble.known(&ensemble);
+                }
+                self.ensemble.adopting(ensemble);
+            }
         }
     }
 
@@ -175,9 +189,20 @@ impl MemberRecord {
             }
             LogEvent::CutTooFar(_) | LogEvent::NotInstalled(_) => self.change = None,
             LogEvent::Saved(epochs) => self.promises.saved(epochs),
+            LogEvent::Adopted(ensemble) => self.ensemble.adopted(ensemble),
             LogEvent::MarkedDiverged(zxid) => (self.diverged, self.marking) = (Some(zxid), None),
             LogEvent::Flushed(_) => unreachable!("it is no command's"),
         }
+    }
+
+    /// The directory is made one of this ensemble, by a test.
+    pub(crate) fn make_stranger(&mut self, ensemble: EnsembleIdentity) {
+        self.ensemble = EnsembleRecord::of(ensemble);
+    }
+
+    /// A process has started and has found that its directory belongs to this ensemble.
+    pub(crate) fn recovered_ensemble(&mut self, ensemble: Option<EnsembleIdentity>) {
+        self.ensemble.recovered(ensemble);
     }
 
     /// A process has started and has recovered this.

@@ -4,10 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use ringkeeper_engine::device::{Membership, MemoryDisk};
+use ringkeeper_engine::device::{
+    EnsembleId, EnsembleIdentity, Identity, Membership, MemoryDisk, Standing,
+};
 use ringkeeper_engine::log::{Dirs, OpenError, OpenSettings, Opened, Settings, WindowLimit, open};
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::tree::Digest;
+use ringkeeper_engine::wire::peer::PeerSettings;
 use ringkeeper_engine::{Millis, Now, Zxid};
 use ringkeeper_replication::election::ElectionSettings;
 use ringkeeper_replication::leader::{FeedLimits, FeedSource, LeaderLimits, LeaderSettings};
@@ -19,7 +22,7 @@ use super::super::check::recovery::MemberRecord;
 use super::super::clock::MemberClock;
 use super::super::device_log::DeviceLog;
 use super::super::member::{Incarnation, MemberId};
-use super::super::server::{HASH_SEED, Server, ServerSettings};
+use super::super::server::{HASH_SEED, Server, ServerSettings, SessionSecret};
 use super::super::states::{DeviceStates, StateDisk};
 use super::feeds::Feeds;
 use super::observer::Observer;
@@ -116,13 +119,17 @@ impl Machine {
             open(&dirs(&self.disk), &self.open_settings(), |_| ())?;
         let last = recovered.last;
         let found = (last, identity.diverged);
+        self.record.borrow_mut().recovered_ensemble(identity.ensemble);
         self.record.borrow_mut().recovered(found, &db, (identity.epochs, epochs));
         self.record.borrow_mut().history_ends(Zxid::ZERO);
         self.incarnation += 1;
         let position = LearnerPosition::at_start(last, &identity);
         let (wall, mono_us) = self.clock.at(now_us);
         let now = Now { wall, mono: Millis((mono_us / 1_000) as i64) };
-        let side = self.side(position, now.mono);
+        self.settings.secret =
+            identity.ensemble.map_or(SessionSecret::Unknown, SessionSecret::Ensemble);
+        let proposed = identity.propose_ensemble(&self.disk, Millis(0))?;
+        let side = self.side(position, proposed, now.mono);
         let port = MemberPort::new(side, self.record.clone(), self.proposals.clone(), now.mono);
         let history = self.record.borrow().txns_until(db.applied());
         let record = self.record.clone();
@@ -147,7 +154,7 @@ impl Machine {
         Ok(())
     }
 
-    fn side(&self, position: LearnerPosition, now: Millis) -> Side {
+    fn side(&self, position: LearnerPosition, proposed: EnsembleIdentity, now: Millis) -> Side {
         let swarm = &self.swarm;
         let follow =
             FollowLimits { event_bytes_max: swarm.event_bytes_max, ..FollowLimits::default() };
@@ -176,6 +183,8 @@ impl Machine {
             init_ms: swarm.init_ms,
             sync_ms: swarm.sync_ms,
             limits,
+            common: PeerSettings::default(),
+            proposed,
         };
         let election = ElectionSettings::default();
         let settings = MemberSettings { leader, follow, dial_ms: 2_000, election };
@@ -189,6 +198,18 @@ impl Machine {
         let record = Rc::new(RefCell::new(MemberRecord::of(self.proposals.clone())));
         self.before = Some(std::mem::replace(&mut self.record, record));
         (self.is_full, self.is_rotten, self.is_trusted) = (false, false, false);
+    }
+
+    /// The directory becomes one of another ensemble. It does not run.
+    pub(crate) fn make_stranger(&mut self) {
+        assert!(self.process.is_none(), "it runs");
+        let mut identity = Identity::read(&self.disk).expect("it is whole").expect("it is there");
+        let (id, standing) = (EnsembleId([0xee; 16]), Standing::Confirmed);
+        let (secret, java_before) = ([0xee; 32], Millis(0));
+        let ensemble = EnsembleIdentity { id, secret, java_before, standing };
+        identity.adopt(ensemble);
+        identity.save(&self.disk).expect("the disk works");
+        self.record.borrow_mut().make_stranger(ensemble);
     }
 
     /// Bytes on the disk.

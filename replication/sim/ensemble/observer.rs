@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::Notification;
+use ringkeeper_engine::wire::peer::{Notification, PeerSettings};
 use ringkeeper_replication::ZabState;
 use ringkeeper_replication::learner::{
     Dialect, FollowEnd, FollowedLeader, LeaderSearch, Learner, LearnerKind, RetryDelay,
@@ -148,7 +148,8 @@ impl Observer {
         }
         (self.state, self.heard) = (State::Following, now);
         let (server, kind, dialect) = (self.server, LearnerKind::Observer, Dialect::Extended);
-        self.followed.connect(Learner { kind, server, config_version: 0, dialect });
+        let settings = PeerSettings::default();
+        self.followed.connect(Learner { kind, server, config_version: 0, dialect, settings });
     }
 
     /// Bytes of the leader.

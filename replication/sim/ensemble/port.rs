@@ -165,6 +165,10 @@ impl LeaderPort for MemberPort {
         port!(self, fault, fault, learned);
     }
 
+    fn applied(&mut self, zxid: Zxid, digest: u64) {
+        port!(self, applied, zxid, digest);
+    }
+
     fn diverged(&mut self, divergence: Divergence) {
         port!(self, diverged, divergence);
     }

@@ -105,6 +105,8 @@ pub(crate) struct Process {
     pub(crate) connections: BTreeSet<(usize, ConnId)>,
     /// The last turn has found something to do.
     pub(crate) was_busy: bool,
+    /// A test has changed the digest of the state, until another state is installed.
+    pub(crate) is_tampered: bool,
     installs: usize,
     now: Millis,
 }
@@ -138,6 +140,7 @@ impl Process {
             steps_left: None,
             connections: BTreeSet::new(),
             was_busy: false,
+            is_tampered: false,
             installs,
             now,
         }
@@ -373,7 +376,17 @@ impl Process {
         let applied = self.server.db().applied();
         self.server.history = self.record.borrow().txns_until(applied);
         self.compared = ComparedUpto::default();
+        self.is_tampered = false;
         self.serve_all();
+    }
+
+    /// The state becomes another one than that of the others, without anybody's noticing.
+    pub(crate) fn tamper(&mut self) {
+        let database = &self.server.node().world().database;
+        let mut db = database.0.borrow_mut();
+        let digest = db.tree.digest();
+        db.tree.keep_counted_digest(digest ^ 1);
+        self.is_tampered = true;
     }
 
     /// Takes what is to be sent, and looks at it.

@@ -79,6 +79,9 @@ pub(crate) struct Met {
     pub(crate) synchronized: BTreeMap<String, usize>,
     pub(crate) ends: BTreeMap<String, usize>,
     pub(crate) step_downs: BTreeMap<String, usize>,
+    /// States that were found to be different, and members that were found to be strangers.
+    pub(crate) mismatches: usize,
+    pub(crate) strangers: usize,
     pub(crate) faults: BTreeMap<&'static str, usize>,
 }
 
@@ -282,14 +285,18 @@ impl World {
                     let name = kind(&format!("{why:?}"));
                     *self.met.step_downs.entry(name).or_default() += 1;
                 }
-                MemberEvent::LearnerLost(_, end) => {
+                MemberEvent::LearnerLost(_, _, end) => {
                     let name = format!("leader: {}", kind(&format!("{end:?}")));
                     *self.met.ends.entry(name).or_default() += 1;
                 }
+                MemberEvent::StatesDiffer(_) => self.met.mismatches += 1,
+                MemberEvent::OtherEnsemble { .. } => self.met.strangers += 1,
                 MemberEvent::Looking
                 | MemberEvent::Found { .. }
                 | MemberEvent::NotReached(_)
                 | MemberEvent::FollowEnded(..)
+                | MemberEvent::LeaderDiffers(..)
+                | MemberEvent::LearnerDiffers(..)
                 | MemberEvent::NotLeading(_)
                 | MemberEvent::LeaderSilent(..) => {}
             }
@@ -319,7 +326,9 @@ impl World {
         if process.server.db().commit_status() == CommitStatus::Committed {
             let mut compared = process.compared;
             self.committed.applied(&process.server.history, &mut compared, is_held);
-            self.committed.check_state(&process.server.history, &process.server.db());
+            if !process.is_tampered {
+                self.committed.check_state(&process.server.history, &process.server.db());
+            }
             let process = self.machines[member].process.as_mut().expect("it runs");
             process.compared = compared;
         }

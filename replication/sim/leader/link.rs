@@ -150,6 +150,7 @@ impl Ensemble {
                     self.touch(session, now);
                 }
             }
+            LearnerPacket::Digest { .. } => panic!("this leader compares no states"),
             LearnerPacket::Revalidate { session, .. } => {
                 assert_eq!(stage, Stage::Serving);
                 self.seen.revalidations += 1;

@@ -105,6 +105,7 @@ impl Member {
             open(&dirs(&self.disk), &open_settings(Membership::Member(number)), |_| ())?;
         let last = recovered.last;
         let diverged = identity.diverged;
+        self.record.borrow_mut().recovered_ensemble(identity.ensemble);
         self.record.borrow_mut().recovered((last, diverged), &db, (identity.epochs, epochs));
         self.incarnation += 1;
         let position = LearnerPosition::at_start(last, &identity);

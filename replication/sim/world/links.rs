@@ -1,6 +1,7 @@
 //! What goes on between members and their leader.
 
 use ringkeeper_engine::session::ServerId;
+use ringkeeper_engine::wire::peer::PeerSettings;
 use ringkeeper_replication::learner::{Dialect, Learner, RetryDelay};
 
 use super::super::check::promises::SentPackets;
@@ -131,6 +132,7 @@ impl World {
             server,
             config_version,
             dialect: Dialect::ZooKeeper,
+            settings: PeerSettings::default(),
         });
         self.ensemble.connect(member, kind, record);
         self.members[member].link = Some(MemberLink {

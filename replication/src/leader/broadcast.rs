@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use ringkeeper_engine::log::TxnChunk;
+use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::LeaderPacket;
-use ringkeeper_engine::{Millis, Zxid};
+use ringkeeper_engine::{Millis, SessionId, Zxid};
 
 use super::lagging::LearnerAnswer;
 use super::leadership::{LeaderPhase, Leadership, QUORUM_GRACE_MS};
@@ -53,10 +54,27 @@ impl Leadership {
                 let valid = life == SessionLife::Lives;
                 self.answer_learner(link, LearnerAnswer::Revalidate { session, valid });
             }
+            ToLearners::SessionMoved { session, from, to } => {
+                self.session_moved(session, (from, to))
+            }
             ToLearners::Confirm(number) => {
                 self.to_confirm = Some(number);
                 self.confirm();
             }
+        }
+    }
+
+    /// Servers close what they have of a session that is another one's. Those of ZooKeeper's notice
+    /// it with the next write of that connection.
+    fn session_moved(&mut self, session: SessionId, (from, to): (Option<ServerId>, ServerId)) {
+        let had_it = |server: ServerId| from.map_or(server != to, |from| server == from);
+        let is_stale = |(_, state): &(&LinkId, &LearnerState)| {
+            let is_serving = state.checks && state.phase == LearnerPhase::Serving;
+            is_serving && state.server.is_some_and(had_it)
+        };
+        let stale: Vec<LinkId> = self.links.iter().filter(is_stale).map(|it| *it.0).collect();
+        for link in stale {
+            self.answer_learner(link, LearnerAnswer::SessionMoved { session });
         }
     }
 
@@ -124,6 +142,7 @@ impl Leadership {
         let limit = |state: &LearnerState| match state.phase {
             LearnerPhase::Serving => sync_ms,
             LearnerPhase::Connected
+            | LearnerPhase::Refused(..)
             | LearnerPhase::Promising
             | LearnerPhase::Fed(_)
             | LearnerPhase::Synchronized => init_ms,

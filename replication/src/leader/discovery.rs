@@ -28,12 +28,18 @@ impl Leadership {
         if learner.config_version > self.settings.config_version {
             return Err(LearnerEnd::LaterConfiguration(learner.config_version));
         }
-        let extension = PeerExtension::read(learner.extension).map_err(LearnerEnd::Malformed)?;
+        let extension = PeerExtension::read(&learner.extension).map_err(LearnerEnd::Malformed)?;
+        if let Some(stranger) = self.stranger(&extension) {
+            self.refuse(link, stranger, learner.sid);
+            return Ok(());
+        }
         let server = self.identify(kind, learner.sid)?;
         self.replace(link, server)?;
+        self.compare_settings(link, server, &extension);
         let state = self.link(link);
         (state.server, state.kind, state.promised) = (Some(server), kind, promised);
         (state.is_cumulative, state.is_blank) = (extension.cumulative, extension.blank);
+        (state.checks, state.ensemble) = (extension.checks, extension.ensemble);
         state.phase = LearnerPhase::Introduced;
         if self.epoch != 0 && promised > self.epoch && kind == LearnerKind::Follower {
             // It follows nobody of an earlier epoch any more.
@@ -77,14 +83,11 @@ impl Leadership {
     /// LEADERINFO: the epoch, which is durable here.
     fn announce(&mut self, link: LinkId) {
         assert!(self.saved.promised >= self.epoch && self.epoch != 0, "the epoch is not durable");
-        let zxid = Zxid::new(self.epoch, 0);
+        let (zxid, protocol) = (Zxid::new(self.epoch, 0), PROTOCOL_VERSION);
+        let extension = &self.extension(link).to_bytes();
         let state = self.link(link);
         state.phase = LearnerPhase::Promising;
-        state.send(&LeaderPacket::LeaderInfo {
-            zxid,
-            protocol: PROTOCOL_VERSION,
-            extension: PeerExtension::own_bytes(),
-        });
+        state.send(&LeaderPacket::LeaderInfo { zxid, protocol, extension });
     }
 
     /// ACKEPOCH: the learner has promised the epoch, or had done so before, and says what it has.
@@ -102,6 +105,7 @@ impl Leadership {
         }
         state.phase = LearnerPhase::Promised(last);
         let voter = state.voter();
+        let stranger = state.ensemble;
         let current = current.and_then(|epoch| u32::try_from(epoch).ok());
         // One that had promised the epoch before may have done so to another leader.
         if let (Some(voter), Some(epoch)) = (voter, current) {
@@ -109,6 +113,7 @@ impl Leadership {
                 self.step_down(StepDown::Behind { voter, epoch, zxid: last });
                 return Ok(());
             }
+            self.check_promise(voter, stranger)?;
             let is_blank = self.link(link).is_blank;
             let promised = if is_blank { &mut self.promised_blank } else { &mut self.promised };
             promised.insert(voter);
@@ -137,6 +142,7 @@ impl Leadership {
                 if self.has_promises() {
                     self.phase = LeaderPhase::Saving;
                     let (promised, current) = (self.epoch, self.epoch);
+                    self.adopt_ensemble();
                     self.tasks.push_back(LeaderTask::Save(Epochs { promised, current }));
                     self.synchronize_all();
                 }
@@ -197,6 +203,7 @@ impl Leadership {
             None => self.step_down(StepDown::EpochUsedUp),
             Some(epoch) => {
                 (self.epoch, self.phase) = (epoch, LeaderPhase::Promising);
+                self.choose_ensemble();
                 let current = self.saved.current;
                 self.tasks.push_back(LeaderTask::Save(Epochs { promised: epoch, current }));
             }

@@ -76,6 +76,16 @@ pub enum ToLearners {
     Synced(LinkId),
     /// Whether a session lives that a client has taken up there (REVALIDATE).
     Revalidated(LinkId, SessionId, SessionLife),
+    /// This server has the session now: connections of other servers are stale. Those of the
+    /// server that had it, or, if that is not known, of all others.
+    SessionMoved {
+        /// The session.
+        session: SessionId,
+        /// Who had it.
+        from: Option<ServerId>,
+        /// Who has it.
+        to: ServerId,
+    },
     /// Find out whether a quorum still follows, and report this number, which only grows, with
     /// [`Acknowledgement::Confirmed`]. Answers that were on their way before do not count.
     Confirm(u64),

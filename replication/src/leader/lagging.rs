@@ -44,6 +44,8 @@ pub(super) enum LearnerAnswer {
     Sync,
     /// REVALIDATE.
     Revalidate { session: SessionId, valid: bool },
+    /// SESSIONMOVED, which it has not asked for.
+    SessionMoved { session: SessionId },
 }
 
 impl Leadership {
@@ -211,6 +213,7 @@ impl LearnerState {
     fn send_answer(&mut self, answer: LearnerAnswer) {
         self.send(&match answer {
             LearnerAnswer::Sync => LeaderPacket::Sync,
+            LearnerAnswer::SessionMoved { session } => LeaderPacket::SessionMoved { session },
             LearnerAnswer::Revalidate { session, valid } => {
                 LeaderPacket::Revalidate { session, valid }
             }

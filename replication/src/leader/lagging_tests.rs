@@ -91,8 +91,12 @@ fn all(upto: u32) -> Vec<Zxid> {
 
 /// An observer that is synchronized.
 fn observe(leadership: &mut Leadership) {
-    let learner =
-        LearnerInfo { sid: 4, protocol: PROTOCOL_VERSION, config_version: 0, extension: &[] };
+    let learner = LearnerInfo {
+        sid: 4,
+        protocol: PROTOCOL_VERSION,
+        config_version: 0,
+        extension: [][..].into(),
+    };
     let say = |leadership: &mut Leadership, packet: LearnerPacket<'_>| {
         let mut bytes = Vec::new();
         packet.encode(&mut bytes);
@@ -262,7 +266,8 @@ fn learner_that_waits_for_others_is_not_silent_and_hears_that_the_leader_is_ther
     five.observers.clear();
     let (last, saved) = (z(3), ringkeeper_engine::device::Epochs { promised: 1, current: 1 });
     let offer = crate::learner::LearnerOffer::Log;
-    let position = crate::learner::LearnerPosition { last, offer, committed: last, saved };
+    let (committed, ensemble) = (last, None);
+    let position = crate::learner::LearnerPosition { last, offer, committed, saved, ensemble };
     let mut leadership = Leadership::new(five, position, NOW);
     let say = |leadership: &mut Leadership, sid: i64, packet: LearnerPacket<'_>, now| {
         let mut bytes = Vec::new();
@@ -271,8 +276,12 @@ fn learner_that_waits_for_others_is_not_silent_and_hears_that_the_leader_is_ther
     };
     for sid in [2, 3] {
         leadership.opened(LinkId(sid as u64), NOW);
-        let learner =
-            LearnerInfo { sid, protocol: PROTOCOL_VERSION, config_version: 0, extension: &[] };
+        let learner = LearnerInfo {
+            sid,
+            protocol: PROTOCOL_VERSION,
+            config_version: 0,
+            extension: [][..].into(),
+        };
         say(&mut leadership, sid, LearnerPacket::FollowerInfo { zxid: z(0), learner }, NOW);
     }
     save(&mut leadership);

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ringkeeper_engine::device::Epochs;
+use ringkeeper_engine::device::{EnsembleIdentity, Epochs};
 use ringkeeper_engine::log::{Group, TxnChunk, TxnWindow};
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::Id;
-use ringkeeper_engine::wire::peer::LearnerPacket;
+use ringkeeper_engine::wire::peer::{LearnerPacket, SettingDifference};
 use ringkeeper_engine::{Millis, Zxid};
 
+use super::digests::Digests;
 use super::learner_state::{LearnerPhase, LearnerState};
 use super::settings::LeaderSettings;
 use super::{
@@ -49,8 +50,10 @@ pub(super) enum LeaderPhase {
 /// What the driver of a leader has to do besides sockets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LeaderTask {
-    /// Make the epochs durable, then [`Leadership::saved`].
+    /// Make the epochs durable, then [`Leadership::on_saved`].
     Save(Epochs),
+    /// Make durable which ensemble this is, then [`Leadership::on_adopted`].
+    Adopt(EnsembleIdentity),
     /// [`super::FeedPort::begin`].
     Feed(FeedTask),
     /// [`super::FeedPort::request`].
@@ -78,6 +81,13 @@ pub struct Leadership {
     /// What is on the disk of the epochs, and what held when the leadership began.
     pub(super) saved: Epochs,
     pub(super) recovered: Epochs,
+    /// The ensemble that the directory belongs to, and the one that is led, once that is decided.
+    pub(super) ensemble: Option<EnsembleIdentity>,
+    pub(super) leads_with: Option<EnsembleIdentity>,
+    /// What the states of this server and its learners were, and what came of it.
+    pub(super) digests: Digests,
+    /// Settings of learners that are not those of this server.
+    pub(super) differences: VecDeque<(LinkId, ServerId, Vec<SettingDifference>)>,
     /// The end of the history that the epoch begins with.
     pub(super) history: Zxid,
     pub(super) links: BTreeMap<LinkId, LearnerState>,
@@ -119,7 +129,7 @@ impl Leadership {
     /// Begins to lead with what is here.
     pub fn new(settings: LeaderSettings, position: LearnerPosition, now: Millis) -> Leadership {
         assert!(settings.voters.contains(&settings.server), "a leader votes");
-        let LearnerPosition { last, saved, committed, .. } = position;
+        let LearnerPosition { last, saved, committed, ensemble, .. } = position;
         let window = TxnWindow::new(settings.limits.window, last);
         let mut leadership = Leadership {
             settings,
@@ -127,6 +137,10 @@ impl Leadership {
             epoch: 0,
             saved,
             recovered: saved.recovered(last),
+            ensemble,
+            leads_with: None,
+            differences: VecDeque::new(),
+            digests: Digests::default(),
             history: last,
             links: BTreeMap::new(),
             promised: BTreeSet::new(),
@@ -250,12 +264,13 @@ impl Leadership {
             } else {
                 self.request_piece(link);
             }
+            self.end_refusal(link);
         }
     }
 
     /// Whether [`Leadership::next_end`] has something, or it has ended itself.
     pub(crate) fn has_ended(&self) -> bool {
-        !self.ends.is_empty() || self.end.is_some()
+        !self.ends.is_empty() || self.end.is_some() || self.has_differences()
     }
 
     /// A connection that is to be closed, of which server it was, and why.
@@ -290,6 +305,11 @@ impl Leadership {
                     self.push_event(link, LearnerEventKind::Touched(touched))?;
                 }
                 self.confirm();
+                Ok(())
+            }
+            LearnerPacket::Digest { zxid, digest } => {
+                self.serving(link, "DIGEST")?;
+                self.on_digest(link, zxid, digest);
                 Ok(())
             }
             LearnerPacket::Revalidate { session, timeout_ms } => {
@@ -378,6 +398,7 @@ impl Leadership {
         if self.phase == LeaderPhase::Ended {
             return;
         }
+        self.differences.clear();
         (self.phase, self.end) = (LeaderPhase::Ended, Some(why));
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         links.into_iter().for_each(|link| self.drop_link(link, LearnerEnd::SteppedDown));

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::device::EnsembleId;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::BadPacket;
 
@@ -17,6 +18,15 @@ pub enum LearnerEnd {
     Protocol(i32),
     /// It is not a member that takes part in this way.
     Stranger(i64),
+    /// It is of another ensemble.
+    OtherEnsemble {
+        /// The number that it has there.
+        server: i64,
+        /// This leader's ensemble.
+        own: EnsembleId,
+        /// Its ensemble.
+        learner: EnsembleId,
+    },
     /// It says that it is this very server.
     Own,
     /// It has a later configuration than this leader: version.
@@ -55,7 +65,13 @@ impl fmt::Display for LearnerEnd {
             LearnerEnd::Stranger(sid) => write!(
                 f,
                 "it says that it is server {sid}, which the configuration of this server does not \
-                 have in that role"
+                 have in that role: add its server line to all configurations, or correct its myid"
+            ),
+            LearnerEnd::OtherEnsemble { server, own, learner } => write!(
+                f,
+                "the directory of this server {server} belongs to ensemble {learner}, and this one \
+                 is ensemble {own}: correct the addresses in its server lines, or start it on an \
+                 empty directory if it is to join"
             ),
             LearnerEnd::Own => f.write_str("it has this server's own number"),
             LearnerEnd::LaterConfiguration(version) => {
@@ -63,7 +79,8 @@ impl fmt::Display for LearnerEnd {
             }
             LearnerEnd::Twice(server) => write!(
                 f,
-                "server {} is connected already and alive: two servers may have that number",
+                "server {} is connected already and alive: two servers may have that number; give \
+                 each its own myid",
                 server.0
             ),
             LearnerEnd::Replaced => f.write_str("the server has connected again"),

@@ -1,5 +1,6 @@
 //! One learner's connection as its leader has it.
 
+use ringkeeper_engine::device::EnsembleId;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{LeaderPacket, PacketDecoder, PacketLimits};
 use ringkeeper_engine::{Millis, Zxid};
@@ -13,6 +14,8 @@ use crate::learner::{LearnerKind, SyncKind};
 pub(super) enum LearnerPhase {
     /// FOLLOWERINFO or OBSERVERINFO.
     Connected,
+    /// What it was told to be sent: it is of another ensemble, this one, under this number.
+    Refused(EnsembleId, i64),
     /// The leader to have its epoch.
     Introduced,
     /// ACKEPOCH; LEADERINFO was sent.
@@ -43,6 +46,12 @@ pub(super) struct LearnerState {
     pub(super) is_cumulative: bool,
     /// Its directory was just made: what it has promised before, if it has, is lost.
     pub(super) is_blank: bool,
+    /// It takes over the identity of the ensemble, and knows the packets beyond ZooKeeper's.
+    pub(super) checks: bool,
+    /// It was told that its state is another one than that of a majority.
+    pub(super) is_diverged: bool,
+    /// The ensemble that it is known to belong to.
+    pub(super) ensemble: Option<EnsembleId>,
     /// The epoch that it had promised when it came.
     pub(super) promised: u32,
     /// When it was heard of, or took bytes of what it lacks, last.
@@ -79,6 +88,9 @@ impl LearnerState {
             kind: LearnerKind::Observer,
             is_cumulative: false,
             is_blank: false,
+            checks: false,
+            is_diverged: false,
+            ensemble: None,
             promised: 0,
             heard: now,
             answered: 0,
@@ -132,6 +144,7 @@ impl LearnerState {
         match self.phase {
             LearnerPhase::Synchronized | LearnerPhase::Acknowledged | LearnerPhase::Serving => true,
             LearnerPhase::Connected
+            | LearnerPhase::Refused(..)
             | LearnerPhase::Introduced
             | LearnerPhase::Promising
             | LearnerPhase::Promised(_)

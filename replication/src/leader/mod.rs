@@ -5,7 +5,9 @@
 //! each.
 
 mod broadcast;
+mod digests;
 mod discovery;
+mod ensemble;
 mod events;
 mod feed_port;
 mod lagging;
@@ -21,6 +23,7 @@ mod step_down;
 mod synchronization;
 mod transcode;
 
+pub use digests::Comparison;
 pub use events::{
     Acknowledgement, ForwardedRequest, LearnerEvent, LearnerEventKind, LinkId, ToLearners,
 };
@@ -38,4 +41,4 @@ use transcode::{commits, informs, proposals};
 #[cfg(test)]
 mod lagging_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use ringkeeper_engine::device::EnsembleIdentity;
 use ringkeeper_engine::log::WindowLimit;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::PacketLimits;
+use ringkeeper_engine::wire::peer::{PacketLimits, PeerSettings};
 
 /// How much of its learners a leader keeps in memory.
 #[derive(Clone, Copy, Debug)]
@@ -58,4 +59,8 @@ pub struct LeaderSettings {
     pub sync_ms: i64,
     /// Bounds.
     pub limits: LeaderLimits,
+    /// Settings that all members should have in common.
+    pub common: PeerSettings,
+    /// The identity of the ensemble if this server is its first leader. It is random.
+    pub proposed: EnsembleIdentity,
 }

@@ -238,6 +238,7 @@ impl Leadership {
         self.phase = LeaderPhase::Established;
         (self.is_newly_established, self.was_established) = (true, true);
         self.quorum_heard = self.now;
+        self.confirm_ensemble();
         let acknowledged: Vec<LinkId> = self
             .links
             .iter()

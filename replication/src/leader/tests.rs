@@ -1,10 +1,14 @@
-use ringkeeper_engine::device::Epochs;
+//! One leadership, with packets of learners.
+
+mod ensembles;
+
+use ringkeeper_engine::device::{EnsembleId, EnsembleIdentity, Epochs, Standing};
 use ringkeeper_engine::log::Group;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::peer::{
     LeaderPacket, LearnerInfo, LearnerPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits,
-    PeerExtension,
+    PeerExtension, PeerSetting, PeerSettings,
 };
 use ringkeeper_engine::{Millis, SessionId, Zxid};
 
@@ -14,6 +18,12 @@ use super::{
 use crate::learner::{LearnerOffer, LearnerPosition};
 
 pub(super) const NOW: Millis = Millis(1_000);
+pub(crate) const PROPOSED: EnsembleIdentity = EnsembleIdentity {
+    id: EnsembleId([7; 16]),
+    secret: [8; 32],
+    java_before: Millis(0),
+    standing: Standing::Proposed,
+};
 pub(super) const LINK: LinkId = LinkId(7);
 
 pub(super) fn settings() -> LeaderSettings {
@@ -27,6 +37,8 @@ pub(super) fn settings() -> LeaderSettings {
         init_ms: 20_000,
         sync_ms: 10_000,
         limits: LeaderLimits::default(),
+        common: PeerSettings::default().with(PeerSetting::TickTime, 2_000),
+        proposed: PROPOSED,
     }
 }
 
@@ -72,12 +84,18 @@ pub(super) fn established() -> Leadership {
 }
 
 /// As [`established`], with these settings and what server 2 says beyond ZooKeeper's protocol.
-pub(super) fn established_with(settings: LeaderSettings, extension: &'static [u8]) -> Leadership {
+pub(super) fn established_with(settings: LeaderSettings, extension: &[u8]) -> Leadership {
     let (last, offer, committed) = (Zxid::ZERO, LearnerOffer::Log, Zxid::ZERO);
-    let position = LearnerPosition { last, offer, committed, saved: Epochs::default() };
+    let (saved, ensemble) = (Epochs::default(), None);
+    let position = LearnerPosition { last, offer, committed, saved, ensemble };
     let mut leadership = Leadership::new(settings, position, NOW);
     leadership.opened(LINK, NOW);
-    let learner = LearnerInfo { sid: 2, protocol: PROTOCOL_VERSION, config_version: 0, extension };
+    let learner = LearnerInfo {
+        sid: 2,
+        protocol: PROTOCOL_VERSION,
+        config_version: 0,
+        extension: extension.into(),
+    };
     send(&mut leadership, &LearnerPacket::FollowerInfo { zxid: Zxid::ZERO, learner });
     save(&mut leadership);
     let promise = LearnerPacket::AckEpoch { zxid: Zxid::ZERO, current_epoch: Some(0) };
@@ -150,7 +168,10 @@ fn proposed(mut leadership: Leadership) -> Vec<(&'static str, u32)> {
 
 #[test]
 fn a_follower_of_our_kind_gets_a_group_in_one_and_one_of_zookeepers_each_by_itself() {
-    let own = proposed(established_with(settings(), PeerExtension::own_bytes()));
+    let own = proposed(established_with(
+        settings(),
+        &PeerExtension::own(PeerSettings::default()).to_bytes(),
+    ));
     let expected = [("several", 3), ("one", 4), ("one", 5), ("several", 6), ("commit", 6)];
     assert_eq!(own, expected);
     let each: Vec<_> = (1..=6).map(|counter| ("one", counter)).collect();

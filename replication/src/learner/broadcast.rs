@@ -178,9 +178,8 @@ impl LearnerLink {
     fn part(&self, packet: &'static str) -> Result<Part, LinkEnd> {
         match self.phase {
             Phase::Receiving(_) | Phase::ReceivingState(_) => Ok(Part::History),
-            Phase::Flushing(_) | Phase::Saving | Phase::Acknowledged | Phase::Serving => {
-                Ok(Part::Epoch)
-            }
+            Phase::Flushing(_) | Phase::Adopting(_) | Phase::Saving => Ok(Part::Epoch),
+            Phase::Acknowledged | Phase::Serving => Ok(Part::Epoch),
             Phase::Connected | Phase::Promising(_) | Phase::Promised => {
                 Err(self.unexpected(packet))
             }

@@ -1,10 +1,12 @@
 //! What reaches a link, and what it wants done.
 
-use ringkeeper_engine::device::Epochs;
+use ringkeeper_engine::device::{EnsembleIdentity, Epochs};
 use ringkeeper_engine::log::TxnChunk;
-use ringkeeper_engine::wire::peer::{BadPacket, LeaderPacket, LearnerPacket};
+use ringkeeper_engine::wire::peer::{BadPacket, LeaderPacket, LearnerPacket, SettingDifference};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{SessionId, Zxid};
+
+use crate::Divergence;
 
 /// One event for [`super::LearnerLink::step`].
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +17,8 @@ pub enum LinkInput<'a> {
     Malformed(BadPacket),
     /// The epochs of [`LinkEffect::Save`] are durable.
     Saved(Epochs),
+    /// The identity of [`LinkEffect::Adopt`] is durable.
+    Adopted(EnsembleIdentity),
     /// The log was cut as [`LinkEffect::Cut`] wants it, durably, and ends here; a tree that held
     /// more was made anew.
     Cut(Zxid),
@@ -103,6 +107,17 @@ pub enum LinkEffect {
     /// The leader has answered the oldest sync of this server that is not answered yet: everything
     /// that it had ordered before was sent.
     AnswerSync,
+    /// A majority has another state than this server: it has to be replaced.
+    Diverged(Divergence),
+    /// The session is another server's now: its connection here is to be closed.
+    SessionMoved(SessionId),
+    /// Note durably that the directory belongs to this ensemble, then feed [`LinkInput::Adopted`].
+    ///
+    /// Order: before the epoch of the leader that has it is current, so that whoever has the
+    /// history of a leader has its identity.
+    Adopt(EnsembleIdentity),
+    /// The leader has other settings than this server where they should be the same.
+    Differs(Vec<SettingDifference>),
     /// The link has ended and is to be closed. Nothing more is sent; commands to the log that are
     /// under way end first.
     End(super::LinkEnd),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::device::EnsembleId;
 use ringkeeper_engine::wire::Malformed;
 use ringkeeper_engine::wire::peer::BadPacket;
 
@@ -24,6 +25,13 @@ pub enum LinkEnd {
     Protocol(i32),
     /// LEADERINFO or NEWLEADER with a zxid that begins no epoch.
     NoEpoch(Zxid),
+    /// A leader of another ensemble than that of this server's directory.
+    OtherEnsemble {
+        /// This server's.
+        own: EnsembleId,
+        /// The leader's.
+        leader: EnsembleId,
+    },
     /// A leader of an epoch that is over.
     EpochOver {
         /// The leader's.
@@ -96,6 +104,15 @@ pub enum LinkEnd {
     TooMuchProposed(usize),
 }
 
+fn other_ensemble(f: &mut fmt::Formatter<'_>, own: EnsembleId, leader: EnsembleId) -> fmt::Result {
+    write!(
+        f,
+        "the leader is of ensemble {leader}, and the directory of this server belongs to ensemble \
+         {own}: it is not followed. Correct the addresses in the server lines, or name this \
+         server's own directory; to join that ensemble, start on an empty one"
+    )
+}
+
 /// One sentence for the log.
 impl fmt::Display for LinkEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,6 +130,7 @@ impl fmt::Display for LinkEnd {
             LinkEnd::NoEpoch(zxid) => {
                 write!(f, "the leader begins with {zxid}, which is no beginning of an epoch")
             }
+            LinkEnd::OtherEnsemble { own, leader } => other_ensemble(f, own, leader),
             LinkEnd::EpochOver { epoch, promised } => write!(
                 f,
                 "the leader leads epoch {epoch}, and a leader of epoch {promised} was promised that \

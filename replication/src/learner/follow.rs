@@ -26,6 +26,9 @@ where
         on_state(node, states, outcome);
     }
     leader(node).resume();
+    if let Some(divergence) = leader(node).take_divergence() {
+        node.diverge(divergence);
+    }
     if leader(node).take_established() {
         // Everything that was recovered or received is part of what the leader has committed.
         node.world().database.write().set_commit_status(CommitStatus::Committed);
@@ -55,6 +58,10 @@ where
     match event {
         LogEvent::Flushed(_) => unreachable!("the node takes it"),
         LogEvent::Saved(epochs) => leader(node).on_command_done(LinkInput::Saved(epochs)),
+        LogEvent::Adopted(ensemble) => {
+            node.adopt(&ensemble);
+            leader(node).on_command_done(LinkInput::Adopted(ensemble));
+        }
         LogEvent::MarkedDiverged(_) => leader(node).on_marked(),
         LogEvent::CutTooFar(_) => leader(node).on_command_done(LinkInput::CutTooFar),
         LogEvent::NotInstalled(_) => leader(node).on_command_done(LinkInput::NotInstalled),

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::LogCommand;
-use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket, PacketDecoder, PacketLimits};
+use ringkeeper_engine::wire::peer::{
+    LeaderPacket, LearnerPacket, PacketDecoder, PacketLimits, SettingDifference,
+};
 
 use super::leader_events::LeaderEvents;
 use super::transfer::{FollowTask, Transfer};
@@ -13,7 +15,7 @@ use super::{
     LinkEffect, LinkEnd, LinkInput, SyncKind, TouchedSessions, ZabState,
 };
 use crate::plant::{Bug, is_planted};
-use crate::{LeaderEvent, LogSpace, SessionLife};
+use crate::{Divergence, LeaderEvent, LogSpace, SessionLife};
 
 /// How much of a leader is kept in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +85,9 @@ pub struct FollowedLeader {
     is_cut_short: bool,
     sync_kind: SyncKind,
     members: VecDeque<ConfigEvent>,
+    differences: Vec<SettingDifference>,
+    /// A majority has another state, and the node has not heard of it.
+    divergence: Option<Divergence>,
     end: Option<FollowEnd>,
     /// Links in a row over which no state came although nothing was offered.
     pub(super) withheld: u32,
@@ -118,6 +123,8 @@ impl FollowedLeader {
             is_cut_short: false,
             sync_kind: SyncKind::Diff,
             members: VecDeque::new(),
+            differences: Vec::new(),
+            divergence: None,
             end: None,
             withheld: 0,
             space: LogSpace::Enough,
@@ -244,6 +251,11 @@ impl FollowedLeader {
         self.members.pop_front()
     }
 
+    /// Settings of the leader that are not those of this server, once for each link.
+    pub fn take_differences(&mut self) -> Vec<SettingDifference> {
+        std::mem::take(&mut self.differences)
+    }
+
     /// Whether the link, if there is one, is that of a voter.
     pub(crate) fn is_voting(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.learner.kind == LearnerKind::Follower)
@@ -291,6 +303,18 @@ impl FollowedLeader {
             self.push_command(LogCommand::MarkDiverged(zxid));
         }
         self.tasks.pop_front()
+    }
+
+    /// What a leader that compares states has found, once.
+    pub(super) fn take_divergence(&mut self) -> Option<Divergence> {
+        self.divergence.take()
+    }
+
+    /// The state behind a transaction, for the leader.
+    pub(super) fn report_digest(&mut self, zxid: Zxid, digest: u64) {
+        if self.link.as_ref().is_some_and(LearnerLink::takes_digests) {
+            self.send_packet(&LearnerPacket::Digest { zxid, digest });
+        }
     }
 
     /// Whether clients are served since the last call.
@@ -369,6 +393,8 @@ impl FollowedLeader {
         match effect {
             LinkEffect::Send(packet) => self.send_packet(&packet),
             LinkEffect::Save(epochs) => self.push_command(LogCommand::Save(epochs)),
+            LinkEffect::Adopt(ensemble) => self.push_command(LogCommand::Adopt(ensemble)),
+            LinkEffect::Differs(differences) => self.differences = differences,
             LinkEffect::Cut(after) => {
                 self.sync_kind = SyncKind::Trunc;
                 let committed = self.position().committed;
@@ -406,6 +432,10 @@ impl FollowedLeader {
             LinkEffect::AnswerRevalidate(session, is_valid) => {
                 let life = if is_valid { SessionLife::Lives } else { SessionLife::Ended };
                 self.events.push(LeaderEvent::Revalidated(session, life), 0);
+            }
+            LinkEffect::Diverged(divergence) => self.divergence = Some(divergence),
+            LinkEffect::SessionMoved(session) => {
+                self.events.push(LeaderEvent::SessionMoved(session), 0)
             }
             LinkEffect::AnswerSync => self.events.push(LeaderEvent::Synced, 0),
             LinkEffect::End(LinkEnd::NoState) => {

@@ -75,7 +75,7 @@ impl LinkInvariants {
                 (self.history, self.is_history_growing) = (Some(last), true);
             }
             LinkInput::CutTooFar | LinkInput::NotInstalled => self.is_log_changing = false,
-            LinkInput::Malformed(_) => {}
+            LinkInput::Malformed(_) | LinkInput::Adopted(_) => {}
         }
     }
 
@@ -104,6 +104,7 @@ impl LinkInvariants {
             LeaderPacket::Proposal { .. } | LeaderPacket::Proposals { .. } => {}
             LeaderPacket::Ping { .. } => {}
             LeaderPacket::Revalidate { .. } | LeaderPacket::Sync => {}
+            LeaderPacket::Diverged { .. } | LeaderPacket::SessionMoved { .. } => {}
         }
     }
 
@@ -153,7 +154,10 @@ impl LinkInvariants {
             LinkEffect::AnswerRevalidate(..) | LinkEffect::AnswerSync => {
                 assert!(self.is_serving, "{effect:?} before clients are served");
             }
-            LinkEffect::ReceiveState(_) => {}
+            LinkEffect::Diverged(_) | LinkEffect::SessionMoved(_) => {
+                assert!(self.is_serving, "{effect:?} before clients are served");
+            }
+            LinkEffect::Adopt(_) | LinkEffect::Differs(_) | LinkEffect::ReceiveState(_) => {}
             LinkEffect::End(_) => self.is_ended = true,
         }
     }

@@ -66,6 +66,12 @@ impl LeaderPort for FollowedLeader {
         self.drop_link(FollowEnd::Diverged(divergence));
     }
 
+    fn applied(&mut self, zxid: Zxid, digest: u64) {
+        if self.is_connected {
+            self.report_digest(zxid, digest);
+        }
+    }
+
     fn learner_events(&mut self, _: &mut Vec<LearnerEvent>) {}
 
     fn has_learner_events(&self) -> bool {

@@ -1,7 +1,7 @@
 //! One link to a leader: what came, what is to be done about it.
 
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::device::Epochs;
+use ringkeeper_engine::device::{EnsembleIdentity, Epochs};
 use ringkeeper_engine::wire::peer::{
     LeaderPacket, LearnerInfo, LearnerPacket, PROTOCOL_VERSION, PeerExtension,
 };
@@ -13,6 +13,7 @@ use super::{
     Dialect, LeaderTxn, Learner, LearnerKind, LearnerOffer, LearnerPosition, LinkEffect, LinkEnd,
     LinkInput, ZabState,
 };
+use crate::Divergence;
 
 /// What a link waits for.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(super) enum Phase {
     Installing(Zxid, Vec<LeaderTxn>),
     /// The history up to here to be durable; NEWLEADER has come.
     Flushing(Zxid),
+    /// The identity of the ensemble to be durable; the history up to here is.
+    Adopting(Zxid),
     /// The current epoch to be durable.
     Saving,
     /// UPTODATE; NEWLEADER is acknowledged.
@@ -60,6 +63,11 @@ pub struct LearnerLink {
     pub(super) recovered: Epochs,
     pub(super) history: History,
     pub(super) offer: LearnerOffer,
+    /// The ensemble that the directory belongs to, as it is on the disk; and the leader's.
+    pub(super) ensemble: Option<EnsembleIdentity>,
+    pub(super) leads_with: Option<EnsembleIdentity>,
+    /// The leader compares states.
+    pub(super) checks: bool,
     /// The leader's configuration, from NEWLEADER to UPTODATE.
     pub(super) config: Option<Box<[u8]>>,
     invariants: LinkInvariants,
@@ -72,20 +80,14 @@ impl LearnerLink {
         position: LearnerPosition,
         out: &mut Vec<LinkEffect>,
     ) -> LearnerLink {
-        let LearnerPosition { last, offer, committed, saved } = position;
+        let LearnerPosition { last, offer, committed, saved, ensemble } = position;
         let recovered = saved.recovered(last);
         let zxid = Zxid::new(recovered.promised, 0);
         let description = LearnerInfo {
             sid: learner.server.0.into(),
             protocol: PROTOCOL_VERSION,
             config_version: learner.config_version,
-            extension: match learner.dialect {
-                Dialect::ZooKeeper => &[],
-                Dialect::Extended if last == Zxid::ZERO && recovered.current == 0 => {
-                    PeerExtension::own_blank_bytes()
-                }
-                Dialect::Extended => PeerExtension::own_bytes(),
-            },
+            extension: learner.extension(&position).into(),
         };
         out.push(LinkEffect::Send(match learner.kind {
             LearnerKind::Follower => LearnerPacket::FollowerInfo { zxid, learner: description },
@@ -99,6 +101,9 @@ impl LearnerLink {
             recovered,
             history: History::new(learner.kind, last, committed),
             offer,
+            ensemble,
+            leads_with: None,
+            checks: false,
             config: None,
             invariants: LinkInvariants::new(last, committed, saved),
         }
@@ -123,8 +128,13 @@ impl LearnerLink {
             Phase::Cutting(_) | Phase::Installing(..) | Phase::Ended => false,
             Phase::Connected | Phase::Promising(_) | Phase::Promised => true,
             Phase::Receiving(_) | Phase::ReceivingState(_) | Phase::Flushing(_) => true,
-            Phase::Saving | Phase::Acknowledged | Phase::Serving => true,
+            Phase::Adopting(_) | Phase::Saving | Phase::Acknowledged | Phase::Serving => true,
         }
+    }
+
+    /// Whether the leader takes digests of this server's state now.
+    pub(super) fn takes_digests(&self) -> bool {
+        self.checks && matches!(self.phase, Phase::Serving)
     }
 
     /// What the link is doing.
@@ -134,9 +144,10 @@ impl LearnerLink {
             Phase::Cutting(_) | Phase::Receiving(_) | Phase::ReceivingState(_) => {
                 ZabState::Synchronization
             }
-            Phase::Installing(..) | Phase::Flushing(_) | Phase::Saving | Phase::Acknowledged => {
+            Phase::Installing(..) | Phase::Flushing(_) | Phase::Adopting(_) => {
                 ZabState::Synchronization
             }
+            Phase::Saving | Phase::Acknowledged => ZabState::Synchronization,
             Phase::Serving => ZabState::Broadcast,
             Phase::Ended => ZabState::Election,
         }
@@ -151,7 +162,7 @@ impl LearnerLink {
     pub fn position(&self) -> LearnerPosition {
         let last = self.history.durable();
         let (offer, committed, saved) = (self.offer, self.history.released(), self.saved);
-        LearnerPosition { last, offer, committed, saved }
+        LearnerPosition { last, offer, committed, saved, ensemble: self.ensemble }
     }
 
     fn on_input(&mut self, input: LinkInput<'_>, out: &mut Vec<LinkEffect>) -> Result<(), LinkEnd> {
@@ -164,6 +175,7 @@ impl LearnerLink {
                 self.on_packet(packet, out)?;
             }
             LinkInput::Saved(epochs) => self.on_saved(epochs, out),
+            LinkInput::Adopted(ensemble) => self.on_adopted(ensemble),
             LinkInput::Cut(last) => self.on_cut(last)?,
             LinkInput::CutTooFar => self.on_cut_too_far()?,
             LinkInput::Installed(zxid) => self.on_installed(zxid, out)?,
@@ -185,6 +197,7 @@ impl LearnerLink {
                 if self.learner.dialect == Dialect::Extended {
                     let leader = PeerExtension::read(extension).map_err(LinkEnd::Malformed)?;
                     self.history.acknowledges_all(leader.cumulative);
+                    self.meet(&leader, out)?;
                 }
                 self.on_leader_epoch(zxid, protocol, out)
             }
@@ -209,6 +222,13 @@ impl LearnerLink {
                 self.on_answer("REVALIDATE", answer, out)
             }
             LeaderPacket::Sync => self.on_answer("SYNC", LinkEffect::AnswerSync, out),
+            LeaderPacket::Diverged { zxid, expected, found } => {
+                let divergence = Divergence::Digest { zxid, expected, found };
+                self.on_answer("DIVERGED", LinkEffect::Diverged(divergence), out)
+            }
+            LeaderPacket::SessionMoved { session } => {
+                self.on_answer("SESSIONMOVED", LinkEffect::SessionMoved(session), out)
+            }
         }
     }
 

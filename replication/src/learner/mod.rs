@@ -14,6 +14,7 @@
 mod broadcast;
 mod effect;
 mod ending;
+mod ensemble;
 mod follow;
 mod follow_end;
 mod followed_leader;

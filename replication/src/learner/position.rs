@@ -1,8 +1,9 @@
 //! Who a learner is, and what it has when a link begins.
 
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::device::{Epochs, Identity};
+use ringkeeper_engine::device::{EnsembleIdentity, Epochs, Identity};
 use ringkeeper_engine::session::ServerId;
+use ringkeeper_engine::wire::peer::{PeerExtension, PeerSettings};
 
 /// How a learner takes part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +35,24 @@ pub struct Learner {
     pub config_version: i64,
     /// What it says to a leader of this kind.
     pub dialect: Dialect,
+    /// Settings that its leader should have as well.
+    pub settings: PeerSettings,
+}
+
+impl Learner {
+    /// What it says of itself and of what it has, beyond ZooKeeper's protocol.
+    pub(super) fn extension(&self, position: &LearnerPosition) -> Vec<u8> {
+        let LearnerPosition { last, saved, ensemble, .. } = *position;
+        match self.dialect {
+            Dialect::ZooKeeper => Vec::new(),
+            Dialect::Extended => PeerExtension {
+                blank: last == Zxid::ZERO && saved.recovered(last).current == 0,
+                ensemble: ensemble.and_then(|it| it.confirmed_id()),
+                ..PeerExtension::own(self.settings)
+            }
+            .to_bytes(),
+        }
+    }
 }
 
 /// What a learner offers a leader to go on from.
@@ -54,7 +73,8 @@ impl LearnerPosition {
             None => LearnerOffer::Log,
             Some(_) => LearnerOffer::Nothing,
         };
-        LearnerPosition { last, offer, committed: Zxid::ZERO, saved: identity.epochs }
+        let (saved, ensemble) = (identity.epochs, identity.ensemble);
+        LearnerPosition { last, offer, committed: Zxid::ZERO, saved, ensemble }
     }
 }
 
@@ -71,4 +91,7 @@ pub struct LearnerPosition {
     /// The epochs that are on the disk, as the last [`super::LinkEffect::Save`] left them. What
     /// follows from the end of the log besides ([`Epochs::recovered`]) the link adds itself.
     pub saved: Epochs,
+    /// The ensemble that the directory belongs to, as the last [`super::LinkEffect::Adopt`] left
+    /// it.
+    pub ensemble: Option<EnsembleIdentity>,
 }

@@ -163,6 +163,7 @@ impl LearnerLink {
     /// Whether the leader chooses now how to synchronize, with a zxid that its history can have.
     fn check_choice(&self, packet: &'static str, zxid: Zxid) -> Result<(), LinkEnd> {
         let Phase::Promised = self.phase else { return Err(self.unexpected(packet)) };
+        self.check_ensemble(self.leads_with.map(|ensemble| ensemble.id))?;
         let epoch = self.epoch;
         if zxid.epoch() > epoch { Err(LinkEnd::OtherEpoch { epoch, zxid }) } else { Ok(()) }
     }
@@ -232,7 +233,10 @@ impl LearnerLink {
         if let Phase::Flushing(end) = self.phase
             && (self.history.durable() >= end || self.is_history_awaited_by_none())
         {
-            if self.saved.current == self.epoch || is_planted(Bug::AckBeforeEpoch) {
+            if let Some(ensemble) = self.due_adoption() {
+                self.phase = Phase::Adopting(end);
+                out.push(LinkEffect::Adopt(ensemble));
+            } else if self.saved.current == self.epoch || is_planted(Bug::AckBeforeEpoch) {
                 self.acknowledge_new_leader(out);
             } else {
                 self.phase = Phase::Saving;
@@ -273,6 +277,7 @@ impl LearnerLink {
         self.acknowledge_beginning(out);
         self.history.release(out);
         out.push(LinkEffect::Serve(self.config.take()));
+        self.confirm_ensemble(out);
         Ok(())
     }
 }

@@ -78,8 +78,14 @@ impl Member {
         while let Some((link, server, end)) = leadership.next_end() {
             self.actions.push_back(MemberAction::Close(link));
             if end != LearnerEnd::SteppedDown {
-                self.events.push_back(MemberEvent::LearnerLost(server, end));
+                self.events.push_back(MemberEvent::LearnerLost(link, server, end));
             }
+        }
+        while let Some(comparison) = leadership.next_comparison() {
+            self.events.push_back(MemberEvent::StatesDiffer(comparison));
+        }
+        while let Some((link, server, differences)) = leadership.next_differences() {
+            self.events.push_back(MemberEvent::LearnerDiffers(link, server, differences));
         }
     }
 }
@@ -113,8 +119,8 @@ impl Member {
         };
         let (server, config_version) =
             (self.settings.leader.server, self.settings.leader.config_version);
-        let dialect = Dialect::Extended;
-        self.followed.connect(Learner { kind, server, config_version, dialect });
+        let (dialect, settings) = (Dialect::Extended, self.settings.leader.common);
+        self.followed.connect(Learner { kind, server, config_version, dialect, settings });
     }
 
     fn hang_up_if(&mut self, is_open: bool) {

@@ -1,8 +1,9 @@
 //! How a member finds out who leads.
 
 use ringkeeper_engine::Millis;
+use ringkeeper_engine::device::EnsembleId;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::{BadPacket, Notification, PeerState};
+use ringkeeper_engine::wire::peer::{BadPacket, Notification, PeerExtension, PeerState};
 
 use super::role::{Joining, Role};
 use super::{Member, MemberAction, MemberEvent};
@@ -10,11 +11,13 @@ use crate::ZabState;
 use crate::election::{Elected, ElectedRole, ElectionPosition};
 use crate::leader::Leadership;
 use crate::learner::{LeaderSearch, LearnerOffer};
+use crate::plant::{Bug, is_planted};
 
 impl Member {
     /// The election connection to a voter is open.
     pub fn peer_opened(&mut self, peer: ServerId, now: Millis) {
         self.now = now;
+        self.strangers.remove(&peer);
         self.election.link_opened(peer);
         if self.search.is_some() {
             self.request_leader(peer);
@@ -34,6 +37,9 @@ impl Member {
     pub fn notified(&mut self, from: ServerId, bytes: &[u8], now: Millis) -> Result<(), BadPacket> {
         self.now = now;
         let Some((notification, _)) = Notification::decode(bytes)? else { return Ok(()) };
+        if self.is_stranger(from, PeerExtension::read(notification.extension)?) {
+            return Ok(());
+        }
         self.election.on_notification(from, &notification, now);
         self.leave_one_that_looks(from, &notification);
         if let Some(search) = &mut self.search
@@ -97,8 +103,9 @@ impl Member {
     /// Asks a voter who leads.
     fn request_leader(&mut self, peer: ServerId) {
         if peer != self.settings.leader.server {
-            let mut bytes = Vec::new();
-            LeaderSearch::request(self.searches, &self.settings.leader.config).encode(&mut bytes);
+            let (mut bytes, extension) = (Vec::new(), self.election_extension());
+            let request = LeaderSearch::request(self.searches, &self.settings.leader.config);
+            Notification { extension: &extension, ..request }.encode(&mut bytes);
             self.actions.push_back(MemberAction::Notify(peer, bytes));
         }
     }
@@ -106,8 +113,9 @@ impl Member {
     /// Takes out what the election has to say, and how it has ended.
     pub(super) fn after_election_input(&mut self) {
         while let Some((to, said)) = self.election.pop_notification() {
-            let mut bytes = Vec::new();
-            said.to_wire(&self.settings.leader.config).encode(&mut bytes);
+            let (mut bytes, extension) = (Vec::new(), self.election_extension());
+            let said = said.to_wire(&self.settings.leader.config);
+            Notification { extension: &extension, ..said }.encode(&mut bytes);
             self.actions.push_back(MemberAction::Notify(to, bytes));
         }
         if let Some(elected) = self.election.take_elected()
@@ -115,6 +123,44 @@ impl Member {
         {
             self.on_elected(elected);
         }
+    }
+
+    /// The ensemble that this server is known to belong to.
+    fn own_ensemble(&self) -> Option<EnsembleId> {
+        let ensemble = match &self.leadership {
+            Some(leadership) => leadership.ensemble(),
+            None => self.followed.position().ensemble,
+        };
+        ensemble.and_then(|ensemble| ensemble.confirmed_id())
+    }
+
+    /// What notifications have besides ZooKeeper's fields.
+    fn election_extension(&self) -> Vec<u8> {
+        let ensemble = self.own_ensemble();
+        let extension = PeerExtension { ensemble, ..PeerExtension::default() };
+        if ensemble.is_some() { extension.to_bytes() } else { Vec::new() }
+    }
+
+    /// Whether who has sent this is of another ensemble. As far as elections go, there is no such
+    /// server.
+    fn is_stranger(&mut self, from: ServerId, said: PeerExtension) -> bool {
+        let (own, other) = match (self.own_ensemble(), said.ensemble) {
+            (Some(own), Some(other)) if own != other && !is_planted(Bug::StrangerVotes) => {
+                (own, other)
+            }
+            _ => {
+                if self.strangers.remove(&from) {
+                    self.election.link_opened(from);
+                }
+                return false;
+            }
+        };
+        if self.strangers.insert(from) {
+            self.election.link_closed(from, self.now);
+            self.events.push_back(MemberEvent::OtherEnsemble { server: from, own, other });
+            self.after_election_input();
+        }
+        true
     }
 
     fn on_elected(&mut self, elected: Elected) {
@@ -144,7 +190,12 @@ impl Member {
 
     fn lead(&mut self) {
         let position = self.followed.position();
-        let mut leadership = Leadership::new(self.settings.leader.clone(), position, self.now);
+        let mut settings = self.settings.leader.clone();
+        if settings.proposed.java_before != Millis(0) {
+            // Sessions that have begun since the start have these passwords, too.
+            settings.proposed.java_before.0 += self.now.0 - self.began.0;
+        }
+        let mut leadership = Leadership::new(settings, position, self.now);
         for (link, _) in std::mem::take(&mut self.early) {
             leadership.opened(link, self.now);
         }

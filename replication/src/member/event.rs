@@ -1,9 +1,11 @@
 //! What happens to a member, for the log and for reports.
 
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::device::EnsembleId;
 use ringkeeper_engine::session::ServerId;
+use ringkeeper_engine::wire::peer::SettingDifference;
 
-use crate::leader::{LearnerEnd, LinkId, StepDown};
+use crate::leader::{Comparison, LearnerEnd, LinkId, StepDown};
 use crate::learner::{FollowEnd, SyncKind};
 
 /// What a driver has to do for a member.
@@ -69,5 +71,20 @@ pub enum MemberEvent {
     /// It does not lead any more.
     SteppedDown(StepDown),
     /// The connection of a learner has ended, of this server if it has said so.
-    LearnerLost(Option<ServerId>, LearnerEnd),
+    LearnerLost(LinkId, Option<ServerId>, LearnerEnd),
+    /// A server takes part in the election that is of another ensemble. It is not counted.
+    OtherEnsemble {
+        /// Under this number.
+        server: ServerId,
+        /// This server's ensemble.
+        own: EnsembleId,
+        /// The other one.
+        other: EnsembleId,
+    },
+    /// This server leads, and members have different states.
+    StatesDiffer(Comparison),
+    /// The leader has other settings than this server.
+    LeaderDiffers(ServerId, Vec<SettingDifference>),
+    /// A learner has.
+    LearnerDiffers(LinkId, ServerId, Vec<SettingDifference>),
 }

@@ -57,6 +57,13 @@ impl LeaderPort for Member {
         self.followed.diverged(divergence);
     }
 
+    fn applied(&mut self, zxid: Zxid, digest: u64) {
+        match &mut self.leadership {
+            Some(leadership) => leadership.applied(zxid, digest),
+            None => self.followed.applied(zxid, digest),
+        }
+    }
+
     fn learner_events(&mut self, out: &mut Vec<LearnerEvent>) {
         if let Some(leadership) = &mut self.leadership {
             leadership.take_events(EVENTS_MAX, out);

@@ -12,7 +12,7 @@ mod schedule;
 mod settings;
 mod turn;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::session::ServerId;
@@ -42,9 +42,11 @@ pub struct Member {
     /// Without a vote the leader is only searched for.
     search: Option<LeaderSearch>,
     searches: i64,
+    /// Servers whose last notification was of another ensemble.
+    strangers: BTreeSet<ServerId>,
     /// When voters are asked once more: what they were asked may be forgotten or lost.
     ask_again: Millis,
-    /// Epochs of a leadership that the log is saving.
+    /// Epochs and identities of a leadership that the log is saving.
     saves: usize,
     /// The node orders.
     is_node_leading: bool,
@@ -61,6 +63,8 @@ pub struct Member {
     /// When the election, and the leadership, began.
     looked: Millis,
     led: Millis,
+    /// When the process began.
+    began: Millis,
     /// Whether the link to the leader has served clients.
     has_served: bool,
     /// Links in a row that have ended before clients were served.
@@ -83,6 +87,8 @@ impl Member {
             election,
             search: None,
             searches: 0,
+            strangers: BTreeSet::new(),
+            began: now,
             ask_again: now,
             saves: 0,
             is_node_leading: false,

@@ -1,11 +1,12 @@
 use ringkeeper_engine::device::Epochs;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::{Notification, PeerState};
+use ringkeeper_engine::wire::peer::{Notification, PeerSettings, PeerState};
 use ringkeeper_engine::{Millis, Zxid};
 
 use super::role::Role;
 use super::{Member, MemberAction, MemberEvent, MemberSettings};
 use crate::election::ElectionSettings;
+use crate::leader::tests::PROPOSED;
 use crate::leader::{LeaderLimits, LeaderSettings};
 use crate::learner::{FollowLimits, LearnerOffer, LearnerPosition};
 
@@ -22,12 +23,14 @@ fn member(offer: LearnerOffer) -> Member {
         init_ms: 20_000,
         sync_ms: 10_000,
         limits: LeaderLimits::default(),
+        common: PeerSettings::default(),
+        proposed: PROPOSED,
     };
     let (follow, election) = (FollowLimits::default(), ElectionSettings::default());
     let settings = MemberSettings { leader, follow, dial_ms: 5_000, election };
     let saved = Epochs { promised: 3, current: 3 };
     let (last, committed) = (Zxid::new(3, 7), Zxid::ZERO);
-    let position = LearnerPosition { last, offer, committed, saved };
+    let position = LearnerPosition { last, offer, committed, saved, ensemble: None };
     let mut member = Member::new(settings, position, BEGIN);
     member.look();
     member

@@ -14,7 +14,7 @@ use crate::learner::{
 };
 use crate::node::{DatabasePort, Ports};
 use crate::plant::{Bug, is_planted};
-use crate::{ElectionReason, Node, ZabState};
+use crate::{Divergence, ElectionReason, Node, ZabState};
 
 /// Milliseconds before a leader is looked for again that has just not helped.
 const LONG_PAUSE_MS: i64 = 30_000;
@@ -76,13 +76,17 @@ where
     P::Leader: AsMut<Member>,
 {
     while let Some(event) = node.log_event() {
-        let LogEvent::Saved(epochs) = event else {
-            unreachable!("{event:?} was not requested by a leader")
-        };
+        if let LogEvent::Adopted(ensemble) = event {
+            node.adopt(&ensemble);
+        }
         let member = member(node);
         member.saves -= 1;
         let leadership = member.leadership.as_mut().expect("it has requested it");
-        leadership.on_saved(epochs);
+        match event {
+            LogEvent::Saved(epochs) => leadership.on_saved(epochs),
+            LogEvent::Adopted(ensemble) => leadership.on_adopted(ensemble),
+            other => unreachable!("{other:?} was not requested by a leader"),
+        }
     }
 }
 
@@ -101,6 +105,10 @@ where
             ElectionReason::EpochUsedUp => StepDown::EpochUsedUp,
             ElectionReason::SpaceAgain => StepDown::SpaceAgain,
         });
+    }
+    let divergence = leadership.own_divergence();
+    if divergence.is_some() {
+        leadership.step_down(StepDown::Diverged);
     }
     let is_established = leadership.take_established();
     take_tasks(node, feeds);
@@ -121,6 +129,9 @@ where
     if std::mem::take(&mut member.is_node_leading) {
         node.stop_leading();
     }
+    if let Some((zxid, expected, found)) = divergence {
+        node.diverge(Divergence::Digest { zxid, expected, found });
+    }
 }
 
 fn take_tasks<P>(node: &mut Node<P>, feeds: &mut impl FeedPort)
@@ -140,6 +151,10 @@ where
             Some(LeaderTask::Save(epochs)) => {
                 member.saves += 1;
                 node.command(LogCommand::Save(epochs));
+            }
+            Some(LeaderTask::Adopt(ensemble)) => {
+                member.saves += 1;
+                node.command(LogCommand::Adopt(ensemble));
             }
             Some(LeaderTask::Feed(task)) => feeds.begin(task),
             Some(LeaderTask::Request(link)) => feeds.request(link),
@@ -200,8 +215,8 @@ where
         let member = member(node);
         if let Some(leadership) = member.leadership.take() {
             let (committed, saved) = (leadership.known_committed(), leadership.epochs());
-            let offer = LearnerOffer::Log;
-            member.followed.rebase(LearnerPosition { last, offer, committed, saved });
+            let (offer, ensemble) = (LearnerOffer::Log, leadership.ensemble());
+            member.followed.rebase(LearnerPosition { last, offer, committed, saved, ensemble });
         }
         member.role = Role::Resting { has_led: false, not_before };
     }
@@ -234,6 +249,10 @@ impl Member {
         }
         if self.followed.outgoing().is_empty() {
             self.taken = self.now;
+        }
+        let differences = self.followed.take_differences();
+        if !differences.is_empty() {
+            self.events.push_back(MemberEvent::LeaderDiffers(leader, differences));
         }
         let serves = self.followed.state() == ZabState::Broadcast;
         // One that pings and reads nothing is of no more use than one that is silent.

@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ringkeeper_engine::database::{Database, DigestComparison, Interest, NotReplayed, Upcoming};
+use ringkeeper_engine::Zxid;
+use ringkeeper_engine::database::{
+    CommitStatus, Database, DigestComparison, Interest, NotReplayed, Upcoming,
+};
 use ringkeeper_engine::op::{OpSettings, Read, Reading, read_owned};
 use ringkeeper_engine::request::{Answer, Origin, Outcome, ShardMessage};
 use ringkeeper_engine::sequencer::Caller;
 
-use super::{Outbox, ShardPort};
+use super::{ChangesLost, Outbox, ShardPort};
 use crate::plant::{Bug, is_planted};
 use crate::{Committed, Divergence, Proposal};
 
@@ -51,6 +54,21 @@ pub(super) fn apply_committed(
         }
     }
     Ok(())
+}
+
+/// The transaction of a step, if the members compare their states behind it.
+pub(super) fn compared_at(committed: &Committed) -> Option<Zxid> {
+    committed.applies().filter(|zxid| zxid.counter().is_multiple_of(super::COMPARED_EVERY))
+}
+
+/// The state is not the one that it should be: nobody reads it any more, and a snapshot of it would
+/// be worth nothing.
+///
+/// Order: before a reader can see what there is of a transaction that showed it.
+pub(super) fn leave_service(db: &mut Database, shards: &mut impl ShardPort) {
+    db.set_commit_status(CommitStatus::Unknown);
+    let count = if is_planted(Bug::DivergenceServed) { 0 } else { shards.count() };
+    (0..count).for_each(|shard| shards.lose_changes(shard, ChangesLost::Diverged));
 }
 
 /// Begins to fetch what the first `most` steps need.

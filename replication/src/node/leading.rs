@@ -1,12 +1,14 @@
 //! A node that leads an ensemble, and how it begins and ends to.
 
 use ringkeeper_engine::database::CommitStatus;
+use ringkeeper_engine::device::EnsembleIdentity;
 use ringkeeper_engine::limits;
 use ringkeeper_engine::log::Joined;
 use ringkeeper_engine::session::ServerId;
 
+use super::apply::leave_service;
 use super::{ClockPort, DatabasePort, LeaderPort, LogPort, Node, Ports, World};
-use crate::{ElectionReason, Input};
+use crate::{Divergence, ElectionReason, Input};
 
 /// Roles.
 impl<P: Ports> Node<P> {
@@ -38,6 +40,25 @@ impl<P: Ports> Node<P> {
         let (now, records) = (self.world.clock.now(), self.begin_step());
         self.replica.step(Input::StopLeading { now }, &mut self.outputs);
         self.end_step(records);
+    }
+
+    /// The directory belongs to this ensemble, as the disk says: passwords of sessions are its own
+    /// from now on.
+    pub fn adopt(&mut self, ensemble: &EnsembleIdentity) {
+        let now = self.world.clock.now();
+        self.replica.adopt(ensemble, now);
+    }
+
+    /// The state is another one than that of a majority. Nothing is applied or answered until it is
+    /// replaced. Not while this server leads.
+    pub fn diverge(&mut self, divergence: Divergence) {
+        assert!(!self.replica.leads_ensemble(), "a leader ends before that: {divergence}");
+        let World { database, shards, leader, .. } = &mut self.world;
+        if std::mem::replace(&mut self.has_diverged, true) {
+            return;
+        }
+        leave_service(&mut database.write(), shards);
+        leader.diverged(divergence);
     }
 
     /// Whether nothing is gathered or on its way to the disk, and everything that was learned is

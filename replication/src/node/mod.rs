@@ -31,13 +31,14 @@ mod space;
 
 use std::collections::VecDeque;
 
-use ringkeeper_engine::database::{CommitStatus, Database};
+use ringkeeper_engine::database::Database;
 use ringkeeper_engine::log::gathering::{Decision, DiskState, PaceReport};
 use ringkeeper_engine::log::{Generation, Joined, LogCommand, LogEvent};
 use ringkeeper_engine::op::OpSettings;
+use ringkeeper_engine::tree::Digest;
 use ringkeeper_engine::{Millis, Zxid, limits};
 
-use self::apply::{apply_committed, prefetch};
+use self::apply::{apply_committed, compared_at, leave_service, prefetch};
 pub use self::changes_lost::ChangesLost;
 use self::gathering::Gathering;
 pub use self::gathering::GroupSettings;
@@ -54,6 +55,9 @@ use crate::{Committed, Input, Outputs, Replica};
 /// Microseconds after which a stage applies nothing more until the next turn: groups may have
 /// thousands of records, and this may be the thread of a shard.
 const APPLY_US: u64 = 1_000;
+/// One transaction of so many in an epoch is one behind which the members of an ensemble compare
+/// their states.
+pub const COMPARED_EVERY: u32 = 128;
 /// What is committed and not applied, above which no request is ordered.
 const COMMITTED_MAX: usize = 16_384;
 
@@ -417,17 +421,18 @@ impl<P: Ports> Node<P> {
                 }
                 let Some(next) = self.committed.pop_front() else { break };
                 observer.applying(&next);
+                let compared = compared_at(&next);
                 let applied = apply_committed(next, &mut db, &self.settings.ops, &mut outbox);
                 if let Err(divergence) = applied {
                     leader.diverged(divergence);
                     self.has_diverged = true;
-                    // A snapshot of it would be worth nothing.
-                    db.set_commit_status(CommitStatus::Unknown);
-                    // Order: before a reader can see what there is of the transaction.
-                    let count = if is_planted(Bug::DivergenceServed) { 0 } else { shards.count() };
-                    let why = ChangesLost::Diverged;
-                    (0..count).for_each(|shard| shards.lose_changes(shard, why));
+                    leave_service(&mut db, shards);
                     break;
+                }
+                if let Some(zxid) = compared
+                    && db.tree.digest_mode() == Digest::Kept
+                {
+                    leader.applied(zxid, db.tree.digest());
                 }
             }
             shards.publish();

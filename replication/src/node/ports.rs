@@ -122,6 +122,9 @@ pub trait LeaderPort {
     /// The leader is not followed any more: the state here has to be replaced by its own. The node
     /// has closed all connections, and applies nothing until then.
     fn diverged(&mut self, divergence: Divergence);
+    /// The state behind this transaction has this digest. Said of every
+    /// [`super::COMPARED_EVERY`]th transaction of an epoch, where digests are kept.
+    fn applied(&mut self, zxid: Zxid, digest: u64);
     /// Adds some of what the learners of this server have sent, each in its order. Only while it
     /// leads; it is all one step, so there is a bound to it.
     fn learner_events(&mut self, out: &mut Vec<LearnerEvent>);
@@ -169,6 +172,8 @@ impl LeaderPort for NoLeader {
     fn space(&mut self, _: LogSpace) {}
 
     fn fault(&mut self, _: LeaderFault, _: Zxid) {}
+
+    fn applied(&mut self, _: Zxid, _: u64) {}
 
     fn learner_events(&mut self, _: &mut Vec<LearnerEvent>) {}
 

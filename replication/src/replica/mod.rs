@@ -17,10 +17,11 @@ mod serving;
 pub use orderer::SpentRemoval;
 
 use ringkeeper_engine::database::Database;
+use ringkeeper_engine::device::EnsembleIdentity;
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::request::Origin;
 use ringkeeper_engine::sequencer::QuotaNotes;
-use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
+use ringkeeper_engine::session::{ServerId, SessionIdSource, SessionTable};
 use ringkeeper_engine::throttle::ConnectionThrottle;
 use ringkeeper_engine::{Now, Zxid};
 
@@ -31,6 +32,7 @@ use self::learning::Learning;
 pub use self::learning::LearningSettings;
 use self::orderer::{OrderRules, Ordered, Orderer};
 use self::quorum::Quorum;
+pub use self::serving::PasswordSource;
 use self::serving::Serving;
 use crate::{ElectionReason, Input, Outputs, Proposal, ProposalSizes, WriteAdmission};
 
@@ -43,7 +45,7 @@ pub struct ReplicaSettings {
     /// Seed of the hash tables, random per process.
     pub hash_seed: u64,
     /// How session passwords are made.
-    pub passwords: Passwords,
+    pub passwords: PasswordSource,
     /// Where session ids come from.
     pub session_ids: SessionIdSource,
     /// When containers and TTL nodes are removed.
@@ -153,6 +155,7 @@ impl Replica {
         out: &mut Outputs,
     ) {
         assert!(self.is_applied(db), "a leader begins behind everything that it has");
+        self.common.serving.passwords.settle();
         let Role::Learning(learning) = &mut self.role else { panic!("it leads already") };
         assert!(self.common.queue.len() == 0, "everything that is committed is released");
         let (sessions, attached, forwarding) = learning.give_up_role(out);
@@ -169,6 +172,13 @@ impl Replica {
         let mut learning = Learning::after(leading, &mut self.common, settings, now.mono, out);
         learning.release(&mut self.common, out);
         self.role = Role::Learning(Box::new(learning));
+    }
+
+    /// This server belongs to this ensemble.
+    pub(crate) fn adopt(&mut self, ensemble: &EnsembleIdentity, now: Now) {
+        let Serving { passwords, session_ids, .. } = &mut self.common.serving;
+        passwords.adopt(ensemble);
+        session_ids.advance(now.wall);
     }
 
     /// Whether everything that was learned is committed, on the disk and applied.

@@ -1,7 +1,8 @@
 //! What every server does for the clients that are connected to it: it lets them in, makes the
 //! ids of their sessions, and proves that a session is theirs.
 
-use ringkeeper_engine::request::{Attachment, Grant, Origin};
+use ringkeeper_engine::device::{EnsembleIdentity, Standing};
+use ringkeeper_engine::request::{Attachment, Grant, Origin, Outcome};
 use ringkeeper_engine::session::{
     LastHeard, Owner, Passwords, ServerId, SessionIdSource, SessionTable,
 };
@@ -9,12 +10,50 @@ use ringkeeper_engine::throttle::{ConnectionThrottle, NewConnection};
 use ringkeeper_engine::wire::connect::Password;
 use ringkeeper_engine::{Now, SessionId};
 
+/// Where the passwords of sessions come from.
+pub enum PasswordSource {
+    /// They are these, for ever.
+    Fixed(Passwords),
+    /// They are these, of the ensemble that this server belongs to.
+    Ensemble(Passwords),
+    /// They are those of an ensemble, and no leader has said what these are. A password that is not
+    /// one of these may be right all the same.
+    Unknown(Passwords),
+}
+
+impl PasswordSource {
+    fn passwords(&self) -> &Passwords {
+        match self {
+            PasswordSource::Fixed(passwords)
+            | PasswordSource::Ensemble(passwords)
+            | PasswordSource::Unknown(passwords) => passwords,
+        }
+    }
+
+    /// The server belongs to this ensemble.
+    pub(super) fn adopt(&mut self, ensemble: &EnsembleIdentity) {
+        let passwords = Passwords::of_ensemble(ensemble);
+        match (&self, ensemble.standing) {
+            (PasswordSource::Fixed(_), _) => {}
+            (_, Standing::Proposed) => *self = PasswordSource::Unknown(passwords),
+            (_, Standing::Confirmed) => *self = PasswordSource::Ensemble(passwords),
+        }
+    }
+
+    /// There is a leader: it has said what is to be said.
+    pub(super) fn settle(&mut self) {
+        if let PasswordSource::Unknown(passwords) = self {
+            *self = PasswordSource::Ensemble(passwords.clone());
+        }
+    }
+}
+
 /// The part of a replica that serves connections of this server.
 pub(crate) struct Serving {
     /// This server.
     pub(crate) server: ServerId,
     /// How session passwords are made.
-    pub(crate) passwords: Passwords,
+    pub(crate) passwords: PasswordSource,
     /// Where session ids come from.
     pub(crate) session_ids: SessionIdSource,
     /// Which new connections are let in; `None`: all.
@@ -33,9 +72,18 @@ impl Serving {
         self.session_ids.next_free(known)
     }
 
-    /// Whether the client may have the session.
-    pub(crate) fn verify(&self, session: SessionId, password: Option<&Password>) -> bool {
-        self.passwords.verify(session, password.map(|password| &password[..]))
+    /// Whether the client may have the session; what it is answered if it may not.
+    pub(crate) fn verify(
+        &self,
+        session: SessionId,
+        password: Option<&Password>,
+    ) -> Result<(), Outcome> {
+        let passwords = self.passwords.passwords();
+        match (passwords.verify(session, password.map(|it| &it[..])), &self.passwords) {
+            (true, _) => Ok(()),
+            (false, PasswordSource::Unknown(_)) => Err(Outcome::Unavailable),
+            (false, PasswordSource::Fixed(_) | PasswordSource::Ensemble(_)) => Err(Outcome::Gone),
+        }
     }
 
     /// What a connection gets that owns a session from now on.
@@ -45,7 +93,7 @@ impl Serving {
         timeout_ms: i32,
         last_heard: LastHeard,
     ) -> Box<Attachment> {
-        let grant = Grant { session, timeout_ms, password: self.passwords.of(session) };
+        let grant = Grant { session, timeout_ms, password: self.passwords.passwords().of(session) };
         Box::new(Attachment { grant, last_heard })
     }
 }

@@ -8,7 +8,7 @@ use ringkeeper_engine::Zxid;
 use ringkeeper_engine::database::{Database, DigestComparison, Interest};
 use ringkeeper_engine::tree::{Digest, Tree};
 use ringkeeper_engine::wire::peer::{
-    LeaderPacket, LearnerPacket, PacketDecoder, PacketLimits, QuorumPacket,
+    LeaderPacket, LearnerPacket, PacketDecoder, PacketLimits, PeerSettings, QuorumPacket,
 };
 use ringkeeper_engine::zookeeper::{Rebuild, load_stream};
 use ringkeeper_replication::learner::{
@@ -42,6 +42,7 @@ fn recorded_learner(messages: &[Message]) -> Member {
             server,
             config_version: learner.config_version,
             dialect: Dialect::ZooKeeper,
+            settings: PeerSettings::default(),
         };
         (learner, zxid.epoch())
     });

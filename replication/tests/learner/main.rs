@@ -3,6 +3,7 @@
 mod choices;
 #[path = "../../../engine/tests/peer/conversation.rs"]
 mod conversation;
+mod ensembles;
 mod golden;
 mod member;
 mod order;

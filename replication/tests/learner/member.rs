@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::Epochs;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket};
+use ringkeeper_engine::wire::peer::{LeaderPacket, LearnerPacket, PeerSettings};
 use ringkeeper_replication::learner::{
     Dialect, Learner, LearnerKind, LearnerLink, LearnerOffer, LearnerPosition, LinkEffect, LinkEnd,
     LinkInput,
@@ -78,13 +78,14 @@ pub(crate) struct Member {
 }
 
 pub(crate) fn learner(kind: LearnerKind) -> Learner {
-    Learner { kind, server: ServerId(4), config_version: 0, dialect: Dialect::ZooKeeper }
+    let (server, dialect) = (ServerId(4), Dialect::ZooKeeper);
+    Learner { kind, server, config_version: 0, dialect, settings: PeerSettings::default() }
 }
 
 impl Member {
     pub(crate) fn new(learner: Learner, disk: Disk, committed: Zxid, pace: Pace) -> Member {
         let (last, offer, saved) = (disk.last(), LearnerOffer::Log, disk.epochs);
-        let position = LearnerPosition { last, offer, committed, saved };
+        let position = LearnerPosition { last, offer, committed, saved, ensemble: None };
         Member::at(learner, disk, position, pace)
     }
 
@@ -292,6 +293,10 @@ impl Member {
             LinkEffect::Activate(zxid, _) => assert!(*zxid <= self.committed),
             LinkEffect::AnswerPing(_) | LinkEffect::AnswerSync => assert!(self.is_serving),
             LinkEffect::AnswerRevalidate(..) => assert!(self.is_serving),
+            LinkEffect::Diverged(_) | LinkEffect::SessionMoved(_) => assert!(self.is_serving),
+            LinkEffect::Adopt(_) | LinkEffect::Differs(_) => {
+                panic!("ZooKeeper's leaders know nothing of it: {effect:?}")
+            }
         }
         self.effects.push(effect);
     }

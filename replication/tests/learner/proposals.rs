@@ -4,7 +4,7 @@ use ringkeeper_engine::log::{Group, TxnChunk};
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::Malformed;
-use ringkeeper_engine::wire::peer::{LeaderPacket, PROTOCOL_VERSION, PeerExtension};
+use ringkeeper_engine::wire::peer::{LeaderPacket, PROTOCOL_VERSION, PeerExtension, PeerSettings};
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 use ringkeeper_replication::learner::{
     Dialect, Learner, LearnerKind, LinkEffect, LinkEnd, ZabState,
@@ -29,9 +29,10 @@ fn hears_chunk(member: &mut Member, chunk: &TxnChunk) {
 }
 
 /// A learner with (1,1) to (1,3) whose leader of epoch 2 says that it is of our kind, or nothing.
-fn told(kind: LearnerKind, dialect: Dialect, extension: &'static [u8]) -> Member {
+fn told(kind: LearnerKind, dialect: Dialect, extension: &[u8]) -> Member {
     let disk = Disk::new(&[z(1, 1), z(1, 2), z(1, 3)], (1, 1));
-    let learner = Learner { kind, server: ServerId(4), config_version: 0, dialect };
+    let settings = PeerSettings::default();
+    let learner = Learner { kind, server: ServerId(4), config_version: 0, dialect, settings };
     let mut member = Member::new(learner, disk, Zxid::ZERO, Pace::OnDemand);
     let (zxid, protocol) = (z(2, 0), PROTOCOL_VERSION);
     member.hears_packet(LeaderPacket::LeaderInfo { zxid, protocol, extension });
@@ -40,8 +41,12 @@ fn told(kind: LearnerKind, dialect: Dialect, extension: &'static [u8]) -> Member
     member
 }
 
+fn own_bytes() -> Vec<u8> {
+    PeerExtension::own(PeerSettings::default()).to_bytes()
+}
+
 fn own(kind: LearnerKind) -> Member {
-    told(kind, Dialect::Extended, PeerExtension::own_bytes())
+    told(kind, Dialect::Extended, &own_bytes())
 }
 
 fn serve(mut member: Member) -> Member {
@@ -92,8 +97,8 @@ fn several_proposals_in_one_are_refused_where_they_were_not_agreed_on() {
     let mut observer = serve(own(LearnerKind::Observer));
     hears_chunk(&mut observer, &sent);
     assert_eq!(observer.end(), unexpected(ZabState::Broadcast));
-    let own_bytes = PeerExtension::own_bytes();
-    for (dialect, extension) in [(Dialect::Extended, &b""[..]), (Dialect::ZooKeeper, own_bytes)] {
+    let bytes = own_bytes();
+    for (dialect, extension) in [(Dialect::Extended, &b""[..]), (Dialect::ZooKeeper, &bytes)] {
         let mut follower = serve(told(LearnerKind::Follower, dialect, extension));
         hears_chunk(&mut follower, &sent);
         assert_eq!(follower.end(), unexpected(ZabState::Broadcast));

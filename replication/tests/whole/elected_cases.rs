@@ -35,7 +35,7 @@ pub(crate) fn wait_for_all(world: &mut World) -> usize {
 }
 
 /// Waits until another member leads.
-fn wait_for_other(world: &mut World, leader: usize) -> usize {
+pub(crate) fn wait_for_other(world: &mut World, leader: usize) -> usize {
     let other = |world: &World| world.leading().into_iter().find(|id| *id != leader);
     let is_there = world.run_while(LIMIT_US, |world| other(world).is_none());
     assert!(is_there, "{}", world.what_moves());
@@ -375,4 +375,5 @@ pub(crate) fn run_all() {
     acknowledgement_of_a_connection_that_is_lost_does_not_count();
     tail_of_a_leader_that_was_cut_off_goes_whenever_its_disk_fails();
     follower_whose_disk_was_replaced_is_no_quorum_with_one_that_lacks_a_write();
+    crate::elected_identity::run_all();
 }

@@ -3,7 +3,9 @@
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::FeedError;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::{LeaderPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits};
+use ringkeeper_engine::wire::peer::{
+    LeaderPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits, PeerSettings,
+};
 use ringkeeper_replication::leader::{
     FeedLimits, FeedPackets, FeedTask, LearnerFeed, LearnerFeedError, LinkId, SyncPlan,
 };
@@ -135,7 +137,9 @@ impl Fed {
         self.settle();
         let process = self.member.process.as_mut().expect("it runs");
         let (kind, server, dialect) = (self.kind, ServerId(1), Dialect::ZooKeeper);
-        process.leader().connect(Learner { kind, server, config_version: 0, dialect });
+        let settings = PeerSettings::default();
+        let learner = Learner { kind, server, config_version: 0, dialect, settings };
+        process.leader().connect(learner);
         process.ends.clear();
         let last = process.leader().position().last;
         self.member.link = Some(MemberLink {

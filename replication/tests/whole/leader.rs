@@ -95,6 +95,8 @@ impl LeaderPort for MemoryLeader {
         self.0.borrow_mut().divergence.get_or_insert(divergence);
     }
 
+    fn applied(&mut self, _: Zxid, _: u64) {}
+
     fn learner_events(&mut self, out: &mut Vec<LearnerEvent>) {
         let events = &mut self.0.borrow_mut().learner_events;
         let count = events.len().min(LEARNER_EVENTS_MAX);

@@ -2,6 +2,7 @@
 //! that move.
 
 use ringkeeper_engine::client::{Create, CreateMode, Request};
+use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::Acl;
 use ringkeeper_engine::wire::opcode::op;
@@ -207,6 +208,8 @@ fn session_moves_between_servers_and_one_of_them_owns_it() {
     ensemble.event(OTHERS[1], revalidate);
     ensemble.forward_set(OTHERS[0], session, 51);
     ensemble.settle();
+    let moved = |from, to| ToLearners::SessionMoved { session, from: Some(from), to };
+    assert!(ensemble.said().contains(&moved(OTHERS[0], OTHERS[1])));
     assert!(matches!(ensemble.last_applied().body, TxnBody::Error(Code::SessionMoved)));
     ensemble.forward_set(OTHERS[1], session, 52);
     ensemble.settle();
@@ -216,6 +219,7 @@ fn session_moves_between_servers_and_one_of_them_owns_it() {
     ensemble.client.connect(&mut ensemble.server, 0);
     ensemble.settle();
     assert_eq!(ensemble.client.session(), session);
+    assert!(ensemble.said().contains(&moved(OTHERS[1], ServerId(1))));
     ensemble.set(b"again");
     ensemble.settle();
     assert!(ensemble.client.is_settled() && !ensemble.is_cut_off());

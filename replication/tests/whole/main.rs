@@ -8,6 +8,7 @@ mod conversation;
 mod edges;
 mod elected;
 mod elected_cases;
+mod elected_identity;
 mod ensemble;
 mod feeds;
 mod following;

@@ -2,7 +2,7 @@
 //! states, applies what they commit, and finds every digest that they sent.
 
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::{LearnerPacket, PacketDecoder, PacketLimits};
+use ringkeeper_engine::wire::peer::{LearnerPacket, PacketDecoder, PacketLimits, PeerSettings};
 use ringkeeper_replication::learner::{Dialect, Learner, LearnerKind, ZabState};
 
 use crate::conversation::{Message, Sender, named, said};
@@ -30,7 +30,8 @@ fn started(kind: LearnerKind) -> Member {
     member.start(0).expect("an empty directory");
     let (server, config_version) = (ServerId(1), 0);
     let process = member.process.as_mut().expect("it runs");
-    process.leader().connect(Learner { kind, server, config_version, dialect: Dialect::ZooKeeper });
+    let (dialect, settings) = (Dialect::ZooKeeper, PeerSettings::default());
+    process.leader().connect(Learner { kind, server, config_version, dialect, settings });
     member.link = Some(MemberLink {
         to_leader: Stream::default(),
         to_member: Stream::default(),

@@ -178,6 +178,7 @@ impl World {
                         assert!(Some(number) > leadership.confirm, "numbers grow");
                         leadership.confirm = Some(number);
                     }
+                    ToLearners::SessionMoved { from, to, .. } => assert_ne!(from, Some(to)),
                     ToLearners::Synced(link) | ToLearners::Revalidated(link, ..) => {
                         let waiting = leadership.waiting.get_mut(&link).expect("it has asked");
                         *waiting -= 1;

@@ -72,6 +72,7 @@ fn main() {
     settings.push("maxClientCnxns=0".into());
     settings.push("maxSessionTimeout=600000".into());
     settings.push(format!("snapCount={}", phases::snap_count(&args)));
+    settings.push("ringkeeper.replayLimitMs=0".into());
     let host = Host::start(args.server.clone(), args.dir.clone(), &settings);
     if args.watches || args.herd {
         watches::run(&args, &host);

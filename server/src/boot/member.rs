@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use ringkeeper_engine::device::EnsembleIdentity;
 use ringkeeper_engine::limits;
 use ringkeeper_engine::log::WindowLimit;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::PacketLimits;
+use ringkeeper_engine::wire::peer::{PacketLimits, PeerSetting, PeerSettings};
 use ringkeeper_replication::LearningSettings;
 use ringkeeper_replication::election::ElectionSettings;
 use ringkeeper_replication::leader::{FeedLimits, FeedSource, LeaderLimits, LeaderSettings};
@@ -17,7 +18,7 @@ use ringkeeper_replication::learner::{
 use ringkeeper_replication::member::{self, MemberSettings};
 use ringkeeper_replication::node::NoLeader;
 
-use crate::config::{Ensemble, PeerRole, Settings};
+use crate::config::{Ensemble, EnsembleSettings, PeerRole, SessionPasswords, Settings};
 use crate::node::clock::Clock;
 use crate::node::driver::Peers;
 use crate::node::leader::ServerLeader;
@@ -31,6 +32,7 @@ use crate::peers::feeds::{FeedThreadLimits, FeedThreads};
 use crate::peers::following::{Following, FollowingParts, FollowingSettings};
 use crate::peers::member_driver::{MemberDriver, MemberParts};
 use crate::peers::member_log::MemberLog;
+use crate::peers::peer_notices::PeerNotices;
 use crate::peers::states::{StateStore, StateThread};
 use crate::peers::status::MemberStatus;
 use crate::peers::voting_ports::VotingPorts;
@@ -54,6 +56,8 @@ pub(super) struct MemberSources {
     pub(super) waker: Arc<Waker>,
     /// Set when the server is about to end.
     pub(super) stop: Arc<AtomicBool>,
+    /// What it proposes if it is the first leader of its ensemble.
+    pub(super) proposed: EnsembleIdentity,
 }
 
 /// How the replica of a member learns.
@@ -99,7 +103,8 @@ fn observer(
                 kind: LearnerKind::Observer,
                 server: ensemble.id,
                 config_version: config_version(ensemble),
-                dialect: Dialect::ZooKeeper,
+                dialect: Dialect::Extended,
+                settings: common(settings),
             },
             init_limit: ensemble.settings.init_limit,
             sync_limit: ensemble.settings.sync_limit,
@@ -108,6 +113,7 @@ fn observer(
         dialer,
         states: StateThread::start(store, waker)?,
         configuration: Configuration::new(ensemble.clone()),
+        notices: PeerNotices::new(status.clone()),
         status: status.clone(),
         view,
         clock,
@@ -128,7 +134,7 @@ fn voter(
     (position, store): (LearnerPosition, StateStore),
     sources: MemberSources,
 ) -> anyhow::Result<PeerParts> {
-    let MemberSources { view, clock, waker, stop } = sources;
+    let MemberSources { view, clock, waker, stop, proposed } = sources;
     let status = Arc::new(MemberStatus::new(ensemble.role));
     let ports = VotingPorts::start(ensemble, &waker)?;
     let source = FeedSource {
@@ -152,7 +158,7 @@ fn voter(
         clock,
         stop,
     };
-    let member = member_settings(settings, ensemble);
+    let member = member_settings(settings, ensemble, proposed);
     let member = member::Member::new(member, position, clock.now().mono);
     let stats = status.replication.clone();
     Ok(PeerParts {
@@ -163,7 +169,11 @@ fn voter(
     })
 }
 
-fn member_settings(settings: &Settings, ensemble: &Ensemble) -> MemberSettings {
+fn member_settings(
+    settings: &Settings,
+    ensemble: &Ensemble,
+    proposed: EnsembleIdentity,
+) -> MemberSettings {
     let limits = limits(settings);
     let (tick_ms, own) = (i64::from(settings.tick_time_ms), &ensemble.settings);
     let ids = |role| -> Vec<ServerId> {
@@ -187,6 +197,8 @@ fn member_settings(settings: &Settings, ensemble: &Ensemble) -> MemberSettings {
                 window: WindowLimit { records, ..usual.window },
                 ..usual
             },
+            common: common(settings),
+            proposed,
         },
         follow: limits,
         dial_ms: millis(own.connect_to_learner_master_limit + own.leader_connect_delay * 5) + 1_000,
@@ -196,6 +208,27 @@ fn member_settings(settings: &Settings, ensemble: &Ensemble) -> MemberSettings {
             ..ElectionSettings::default()
         },
     }
+}
+
+/// What all servers of an ensemble should have in common.
+fn common(settings: &Settings) -> PeerSettings {
+    let ensemble = settings.ensemble.as_ref();
+    let limit = |limit: fn(&EnsembleSettings) -> Duration| {
+        ensemble.map_or(0, |ensemble| millis(limit(&ensemble.settings)))
+    };
+    let is_java = settings.session_passwords == SessionPasswords::Java;
+    PeerSettings::default()
+        .with(PeerSetting::JuteMaxbuffer, settings.jute_maxbuffer.into())
+        .with(PeerSetting::TickTime, settings.tick_time_ms.into())
+        .with(PeerSetting::MinSessionTimeout, settings.min_session_timeout_ms.into())
+        .with(PeerSetting::MaxSessionTimeout, settings.max_session_timeout_ms.into())
+        .with(PeerSetting::ExtendedTypes, settings.extended_types_enabled.into())
+        .with(PeerSetting::Digest, settings.digest_enabled.into())
+        .with(PeerSetting::SkipAcl, settings.skip_acl.into())
+        .with(PeerSetting::EnforceQuota, settings.enforce_quota.into())
+        .with(PeerSetting::SessionPasswords, is_java.into())
+        .with(PeerSetting::InitLimit, limit(|settings| settings.init_limit))
+        .with(PeerSetting::SyncLimit, limit(|settings| settings.sync_limit))
 }
 
 fn millis(time: Duration) -> i64 {

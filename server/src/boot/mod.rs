@@ -14,7 +14,7 @@ use ringkeeper_engine::device::{DirectoryId, DirectoryLock, Disk};
 use ringkeeper_engine::log::{Dirs, Gauge, Log, Purger};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::shard::Shard;
-use ringkeeper_engine::snapshot::LastStart;
+use ringkeeper_engine::snapshot::{LastStart, LogGrowth};
 use ringkeeper_replication::learner::LearnerPosition;
 use ringkeeper_replication::node::{MailboxLimits, World};
 
@@ -173,13 +173,13 @@ impl Running {
             directories;
         let replica = parts::replica(settings, &identity, &ops, &db, (clock, seed));
         let position = LearnerPosition::at_start(db.applied(), &identity);
+        let proposed = parts::proposed_ensemble(settings, &identity, &dirs)?;
         let (view, exclusion) = (Arc::new(View::new(db)), Arc::<SnapshotExclusion>::default());
         let node_settings = parts::node_settings(settings, &ops);
         let (rings, node_ends) = Rings::new(count, node_settings.mailboxes)?;
         let (log_writer, committing) =
             start_log_writer(settings, (recovered.log, exclusion.clone()), &rings.sequencer_waker)?;
-        let (audit, gauges) = (AuditLog::start(settings)?, Arc::default());
-        let waker = rings.sequencer_waker.clone();
+        let (audit, waker) = (AuditLog::start(settings)?, rings.sequencer_waker.clone());
         let audit_end = audit.as_ref().map(|audit| audit.end(waker.clone()));
         let snapshot_parts = SnapshotParts {
             dirs: dirs.clone(),
@@ -187,15 +187,12 @@ impl Running {
             purger: recovered.purger,
             gauge: recovered.gauge.clone(),
             exclusion,
-            last_start: LastStart {
-                replayed: recovered.replayed,
-                replay_ms: loading.log_ms,
-                load_ms: loading.snapshot_ms,
-            },
+            last_start: last_start(recovered.replayed, loading),
         };
         let store = snapshot_parts.state_store(settings, seed);
-        let member = MemberSources { view: view.clone(), clock, waker, stop: stop.flag.clone() };
-        let member = member::start(settings, (position, store), member)?;
+        let stop_flag = stop.flag.clone();
+        let own = MemberSources { view: view.clone(), clock, waker, stop: stop_flag, proposed };
+        let member = member::start(settings, (position, store), own)?;
         let limiter = Arc::new(limiter(settings, usize::from(count))?);
         let world = World::<ServerPorts> {
             clock,
@@ -203,7 +200,7 @@ impl Running {
             database: view.clone(),
             shards: Mailboxes(node_ends),
             leader: member.leader,
-            observer: NodeObserver::new(gauges, audit_end, limiter.log.clone()),
+            observer: NodeObserver::new(Arc::default(), audit_end, limiter.log.clone()),
         };
         let facts = ServerFacts::new(settings, clock, startup(loading, clock));
         let sources = sources(&world, facts, (limiter.clone(), member.status, audit.as_ref()));
@@ -285,9 +282,7 @@ impl Running {
         let mut admin = self.admin.start(ports, settings, self.ops.auth)?;
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
-        let io = io.name();
-        let device = &self.device;
-        let http = http.as_deref();
+        let (io, device, http) = (io.name(), &self.device, http.as_deref());
         let banner = Banner { settings, address, http, zxid, device, io, ready_ms };
         self.audit.iter().for_each(AuditLog::started);
         banner.print(self.fused);
@@ -297,8 +292,7 @@ impl Running {
             threads.push(probe.start()?);
         }
         stop.wait();
-        let clients = self.limiter.open();
-        tracing::info!(clients, "the server stops; its clients are disconnected");
+        self.limiter.say_stop();
         admin.stop_http();
         join(shards);
         admin.stop();
@@ -408,6 +402,10 @@ fn start_log_writer(
     let slow_us = settings.fsync_warning_threshold_ms.saturating_mul(1_000);
     let log = MemberLog { log, exclusion };
     LogWriter::start(log, waker.clone(), slow_us, settings.log_priority)
+}
+
+fn last_start(replayed: LogGrowth, loading: Startup) -> LastStart {
+    LastStart { replayed, replay_ms: loading.log_ms, load_ms: loading.snapshot_ms }
 }
 
 fn startup(loading: Startup, clock: Clock) -> Startup {

@@ -2,13 +2,16 @@
 
 use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::device::Identity;
-use ringkeeper_engine::limits;
+use ringkeeper_engine::device::{Disk, DiskError, EnsembleIdentity, Identity, Standing};
+use ringkeeper_engine::log::Dirs;
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::ShardSettings;
+use ringkeeper_engine::{Millis, limits};
 use ringkeeper_replication::node::MailboxLimits;
-use ringkeeper_replication::{NodeSettings, Replica, ReplicaSettings, SpentRemoval};
+use ringkeeper_replication::{
+    NodeSettings, PasswordSource, Replica, ReplicaSettings, SpentRemoval,
+};
 
 use crate::config::{SessionPasswords, Settings};
 use crate::node::clock::{Clock, wall};
@@ -70,12 +73,6 @@ pub(super) fn replica(
         int(settings.min_session_timeout_ms),
         int(settings.max_session_timeout_ms),
     );
-    let passwords = match settings.session_passwords {
-        // Sessions move between the servers of an ensemble.
-        _ if ensemble.is_some() => Passwords::Java,
-        SessionPasswords::Secret => Passwords::keyed(&identity.secret),
-        SessionPasswords::Java => Passwords::Java,
-    };
     // A standalone server counts as server 1, as in ZooKeeper.
     let server = ensemble.map_or(settings.my_id.unwrap_or(1), |own| own.id.0.into());
     let server = u8::try_from(server).expect("the configuration refuses larger numbers");
@@ -85,7 +82,7 @@ pub(super) fn replica(
         server: ServerId(server),
         ops: ops.clone(),
         hash_seed: seed,
-        passwords,
+        passwords: password_source(settings, identity),
         session_ids: SessionIdSource::new(server, wall()),
         removal: SpentRemoval {
             interval_ms: millis(settings.container_check_interval_ms),
@@ -98,6 +95,38 @@ pub(super) fn replica(
         None => Replica::new(db, sessions, settings, clock.now()),
         Some(learning) => Replica::learner(db, sessions, (settings, learning), clock.now()),
     }
+}
+
+/// Sessions move between the servers of an ensemble, which have the same secret once they know
+/// which ensemble it is. Without one, as beside servers of ZooKeeper's, passwords are ZooKeeper's.
+fn password_source(settings: &Settings, identity: &Identity) -> PasswordSource {
+    match (settings.session_passwords, &identity.ensemble) {
+        (SessionPasswords::Java, _) => PasswordSource::Fixed(Passwords::Java),
+        (SessionPasswords::Secret, _) if settings.ensemble.is_none() => {
+            PasswordSource::Fixed(Passwords::keyed(&identity.secret))
+        }
+        (SessionPasswords::Secret, None) => PasswordSource::Unknown(Passwords::Java),
+        (SessionPasswords::Secret, Some(ensemble)) => {
+            let passwords = Passwords::of_ensemble(ensemble);
+            match ensemble.standing {
+                Standing::Proposed => PasswordSource::Unknown(passwords),
+                Standing::Confirmed => PasswordSource::Ensemble(passwords),
+            }
+        }
+    }
+}
+
+/// What this server proposes if it is the first leader of its ensemble. Sessions of a directory
+/// that has been a member's, or whose passwords were ZooKeeper's by configuration, have those until
+/// now.
+pub(super) fn proposed_ensemble(
+    settings: &Settings,
+    identity: &Identity,
+    dirs: &Dirs<Disk>,
+) -> Result<EnsembleIdentity, DiskError> {
+    let is_java = settings.session_passwords == SessionPasswords::Java || identity.is_member();
+    let java_before = if is_java { wall() } else { Millis(0) };
+    identity.propose_ensemble(&dirs.snapshots, java_before)
 }
 
 pub(super) fn shard_settings(

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::device::Disk;
+use ringkeeper_engine::device::{Disk, EnsembleIdentity, Standing};
 use ringkeeper_engine::log::{
     Completion, Fatal, Flush, FlushQueue, Generation, Group, Idle, Log, LogCommand, LogEvent, Task,
 };
@@ -69,7 +69,7 @@ impl DurableLog for MemberLog {
     fn execute(&mut self, command: LogCommand) -> Result<LogEvent, Fatal> {
         let _change = match command {
             LogCommand::Cut { .. } | LogCommand::Install { .. } => Some(self.exclusion.change()),
-            LogCommand::Save(_) | LogCommand::MarkDiverged(_) => None,
+            LogCommand::Save(_) | LogCommand::MarkDiverged(_) | LogCommand::Adopt(_) => None,
         };
         self.log.execute(command)
     }
@@ -256,7 +256,10 @@ fn execute(log: &mut impl DurableLog, command: LogCommand) -> LogEvent {
         LogCommand::MarkDiverged(zxid) => {
             tracing::warn!("the state behind {zxid} is noted as not being the leader's");
         }
-        LogCommand::Save(_) => {}
+        LogCommand::Adopt(EnsembleIdentity { id, standing: Standing::Confirmed, .. }) => {
+            tracing::info!("the directory of this server belongs to ensemble {id}");
+        }
+        LogCommand::Save(_) | LogCommand::Adopt(_) => {}
     }
     match log.execute(command) {
         Ok(event) => event,
@@ -327,6 +330,7 @@ mod tests {
                 LogCommand::Install { zxid, .. } => Ok(LogEvent::Installed(zxid)),
                 LogCommand::Save(epochs) => Ok(LogEvent::Saved(epochs)),
                 LogCommand::MarkDiverged(zxid) => Ok(LogEvent::MarkedDiverged(zxid)),
+                LogCommand::Adopt(ensemble) => Ok(LogEvent::Adopted(ensemble)),
             }
         }
     }

@@ -86,6 +86,14 @@ impl LeaderPort for ServerLeader {
         }
     }
 
+    fn applied(&mut self, zxid: Zxid, digest: u64) {
+        match self {
+            ServerLeader::None(none) => none.applied(zxid, digest),
+            ServerLeader::Followed(leader) => leader.applied(zxid, digest),
+            ServerLeader::Member(member) => member.applied(zxid, digest),
+        }
+    }
+
     fn learner_events(&mut self, out: &mut Vec<LearnerEvent>) {
         match self {
             ServerLeader::None(none) => none.learner_events(out),

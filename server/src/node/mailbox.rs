@@ -91,9 +91,9 @@ impl ShardEnd {
         !self.messages.batches.is_empty()
     }
 
-    /// Why changes were lost since the last call, if they were. Order: called with the shard's read guard
-    /// held, before the messages are taken: the answers among them belong to states whose changes
-    /// may be missing.
+    /// Why changes were lost since the last call, if they were. Order: called with the shard's read
+    /// guard held, before the messages are taken: the answers among them belong to states whose
+    /// changes may be missing.
     pub fn take_changes_lost(&self) -> Option<ChangesLost> {
         let lost = &self.messages.changes_lost;
         if !lost.load(Ordering::Acquire) || !lost.swap(false, Ordering::AcqRel) {

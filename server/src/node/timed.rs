@@ -51,6 +51,7 @@ impl<L> Timed<L> {
             | LeaderEvent::Committed(_)
             | LeaderEvent::Synced
             | LeaderEvent::Revalidated(..)
+            | LeaderEvent::SessionMoved(_)
             | LeaderEvent::Serving(_) => {}
         }
     }
@@ -92,6 +93,10 @@ impl<L: LeaderPort> LeaderPort for Timed<L> {
 
     fn diverged(&mut self, divergence: Divergence) {
         self.link.diverged(divergence);
+    }
+
+    fn applied(&mut self, zxid: Zxid, digest: u64) {
+        self.link.applied(zxid, digest);
     }
 
     fn learner_events(&mut self, out: &mut Vec<LearnerEvent>) {

@@ -15,6 +15,7 @@ use ringkeeper_replication::{Node, ZabState};
 
 use super::configuration::Configuration;
 use super::dialer::{Dialed, Dialer, SearchCause};
+use super::peer_notices::PeerNotices;
 use super::peer_socket::Received;
 use super::socket::LeaderSocket;
 use super::states::StateThread;
@@ -49,6 +50,7 @@ pub(crate) struct FollowingParts {
     pub(crate) states: StateThread,
     pub(crate) configuration: Configuration,
     pub(crate) status: Arc<MemberStatus>,
+    pub(crate) notices: PeerNotices,
     pub(crate) view: Arc<View>,
     pub(crate) clock: Clock,
 }
@@ -130,6 +132,7 @@ impl Following {
             follow(node, &mut self.parts.states);
         }
         self.watch_silence(leader(node));
+        self.compare_settings(leader(node));
         self.end(leader(node));
         self.take_config(leader(node));
         self.publish(leader(node));
@@ -266,6 +269,14 @@ impl Following {
         if leader.is_connected() {
             self.given_up = Some(why);
             leader.disconnect();
+        }
+    }
+
+    /// Says where the leader has other settings.
+    fn compare_settings(&mut self, leader: &mut FollowedLeader) {
+        let differences = leader.take_differences();
+        if let (Some(address), false) = (&self.leader, differences.is_empty()) {
+            self.parts.notices.leader_differs(address.id, &differences);
         }
     }
 

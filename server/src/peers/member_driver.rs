@@ -59,6 +59,8 @@ pub(crate) struct MemberDriver {
     dialing: Option<ServerId>,
     /// Where learners have connected from.
     learners: BTreeMap<LinkId, SocketAddr>,
+    /// As that, of connections that this side has closed in this turn.
+    closed: BTreeMap<LinkId, SocketAddr>,
     /// The epoch whose configuration the database shows, of a leadership.
     shown: Option<u32>,
     is_serving: bool,
@@ -74,6 +76,7 @@ impl MemberDriver {
             next: LEADER + 1,
             dialing: None,
             learners: BTreeMap::new(),
+            closed: BTreeMap::new(),
             shown: None,
             is_serving: false,
             stopping: None,
@@ -137,7 +140,10 @@ impl MemberDriver {
         let member = node.world_mut().leader.as_mut();
         self.act(member);
         self.take_config(member);
-        self.parts.log.take(member, now);
+        let MemberDriver { learners, closed, .. } = self;
+        let from = |link| learners.get(&link).or_else(|| closed.get(&link)).copied();
+        self.parts.log.take(member, &from, now);
+        self.closed.clear();
     }
 
     /// Sends what the node and the member have for other servers. After the turn.
@@ -352,7 +358,10 @@ impl MemberDriver {
                 }
                 MemberAction::Close(link) => {
                     self.sockets.close(link.0);
-                    self.learners.remove(&link);
+                    if let Some(from) = self.learners.remove(&link) {
+                        // What is to be said of it comes behind.
+                        self.closed.insert(link, from);
+                    }
                 }
             }
         }

@@ -10,22 +10,26 @@ use ringkeeper_engine::Millis;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::BadPacket;
 use ringkeeper_replication::ZabState;
-use ringkeeper_replication::leader::{LearnerEnd, LinkId, StepDown};
+use ringkeeper_replication::leader::{LinkId, StepDown};
 use ringkeeper_replication::learner::{FollowEnd, StateProgress, SyncKind};
 use ringkeeper_replication::member::{Member, MemberEvent, MemberRole};
 
 use super::learner_log::LearnerLog;
-use super::paced_warning::PacedWarning;
+use super::peer_notices::PeerNotices;
 use super::status::{ClientService, LeaderAddress, LeadingReport, MemberReport, MemberStatus};
 use crate::config::Ensemble;
 
 /// How often what is known of learners is published, milliseconds.
 const LEARNERS_MS: i64 = 100;
 
+/// Where a learner has connected from.
+type AddressOf<'a> = dyn Fn(LinkId) -> Option<SocketAddr> + 'a;
+
 /// Says what happens to a member.
 pub(crate) struct MemberLog {
     ensemble: Ensemble,
     status: Arc<MemberStatus>,
+    notices: PeerNotices,
     /// How long clients are served without a leader.
     hold: Duration,
     /// What was published last.
@@ -46,8 +50,6 @@ pub(crate) struct MemberLog {
     learners: LearnerLog,
     /// Attempts in a row that have ended before clients were served.
     failures: u32,
-    /// Of connections that have not said which server they are.
-    strangers: PacedWarning,
 }
 
 impl MemberLog {
@@ -56,6 +58,7 @@ impl MemberLog {
         MemberLog {
             hold: ensemble.settings.leaderless,
             ensemble,
+            notices: PeerNotices::new(status.clone()),
             status,
             zab: ZabState::Election,
             role: MemberRole::Looking,
@@ -67,14 +70,13 @@ impl MemberLog {
             learners_at: Millis(i64::MIN),
             learners: LearnerLog::default(),
             failures: 0,
-            strangers: PacedWarning::default(),
         }
     }
 
     /// Takes what has happened, and publishes what holds.
-    pub(super) fn take(&mut self, member: &mut Member, now: Millis) {
+    pub(super) fn take(&mut self, member: &mut Member, from: &AddressOf<'_>, now: Millis) {
         while let Some(event) = member.next_event() {
-            self.on_event(event, now);
+            self.on_event(event, from, now);
         }
         self.publish(member, now);
     }
@@ -127,7 +129,7 @@ impl MemberLog {
         tracing::warn!("what server {} says in elections is no notification: {bad}", from.0);
     }
 
-    fn on_event(&mut self, event: MemberEvent, now: Millis) {
+    fn on_event(&mut self, event: MemberEvent, from: &AddressOf<'_>, now: Millis) {
         match event {
             MemberEvent::Looking => self.looking(),
             MemberEvent::Elected { round, election_ms } => {
@@ -167,16 +169,19 @@ impl MemberLog {
             }
             MemberEvent::FollowEnded(leader, end) => self.follow_ended(leader, end),
             MemberEvent::SteppedDown(end) => self.stepped_down(end),
-            MemberEvent::LearnerLost(server, end) => self.learner_dropped(server, &end),
-        }
-    }
-
-    fn learner_dropped(&mut self, server: Option<ServerId>, end: &LearnerEnd) {
-        match server {
-            Some(server) => tracing::warn!("the link of server {} is closed: {end}", server.0),
-            None => {
-                self.strangers.warn(&format!("a connection to the quorum port is closed: {end}"));
+            MemberEvent::LearnerLost(link, server, end) => {
+                self.notices.learner_dropped(server, from(link), &end);
             }
+            MemberEvent::OtherEnsemble { server, own, other } => {
+                self.notices.other_ensemble(server, own, other);
+            }
+            MemberEvent::LeaderDiffers(leader, differences) => {
+                self.notices.leader_differs(leader, &differences);
+            }
+            MemberEvent::LearnerDiffers(link, server, differences) => {
+                self.notices.learner_differs(server, from(link), &differences);
+            }
+            MemberEvent::StatesDiffer(comparison) => self.notices.states_differ(&comparison),
         }
     }
 

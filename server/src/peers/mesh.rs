@@ -120,7 +120,11 @@ impl Mesh {
         let Identified { stream, hello, received } = met;
         let id = u8::try_from(hello.sid).map(ServerId);
         let Some(id) = id.ok().filter(|id| *id != self.own.id) else {
-            let what = format!("says that it is server {}, which it cannot be", hello.sid);
+            let what = format!(
+                "says that it is server {}, which is this server's own number or none: give each \
+                 server its own myid",
+                hello.sid
+            );
             return refuse(&self.log, address, &what);
         };
         let mut peers = self.peers.lock();

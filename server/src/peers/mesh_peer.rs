@@ -1,5 +1,6 @@
 //! The connection for elections to one server: dialled or taken, used until it ends, and then anew.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,10 @@ use super::mesh_table::{Connection, Inbound, Mesh, MeshEvent};
 /// longest.
 const REDIAL_MIN: Duration = Duration::from_millis(10);
 const REDIAL_MAX: Duration = Duration::from_millis(500);
+/// So many connections in a row that the server replaces while they are there, each younger than
+/// this, are those of two servers with one number.
+const REPLACED: u32 = 4;
+const REPLACED_WITHIN: Duration = Duration::from_secs(10);
 /// A connection that is younger has crossed with one that the other server has dialled.
 const CROSSED: Duration = Duration::from_secs(1);
 
@@ -29,6 +34,8 @@ pub(super) struct MeshPeer {
     id: ServerId,
     inbound: mpsc::Receiver<Inbound>,
     outgoing: watch::Receiver<Vec<u8>>,
+    /// Connections in a row that the server has replaced while they were there.
+    replaced: u32,
 }
 
 impl MeshPeer {
@@ -38,7 +45,7 @@ impl MeshPeer {
         inbound: mpsc::Receiver<Inbound>,
         outgoing: watch::Receiver<Vec<u8>>,
     ) -> MeshPeer {
-        MeshPeer { mesh, id, inbound, outgoing }
+        MeshPeer { mesh, id, inbound, outgoing, replaced: 0 }
     }
 
     /// A voter is dialled for as long as this server runs; a server without a vote is left when it
@@ -54,8 +61,9 @@ impl MeshPeer {
                 None => self.dial(&[], &mut next).await,
             };
             if let Some(connection) = connection {
-                let opened = Instant::now();
+                let (opened, from) = (Instant::now(), connection.stream.peer_addr().ok());
                 next = self.converse(connection).await;
+                self.note_replaced(next.is_some() && opened.elapsed() < REPLACED_WITHIN, from);
                 // It was there: an election may wait for the next one.
                 if opened.elapsed() >= REDIAL {
                     pause = REDIAL_MIN;
@@ -76,6 +84,20 @@ impl MeshPeer {
         }
     }
 
+    /// Says, once, that two servers seem to have this number: each ends the other's connection.
+    fn note_replaced(&mut self, is_replaced: bool, from: Option<SocketAddr>) {
+        self.replaced = if is_replaced { self.replaced.saturating_add(1) } else { 0 };
+        if self.replaced >= REPLACED {
+            let at = from.map_or_else(String::new, |from| format!(" at {}", from.ip()));
+            let text = format!(
+                "server {} has connected again and again while its connection{at} was there: two \
+                 servers may have that number; give each its own myid",
+                self.id.0
+            );
+            self.mesh.log.warn_of((self.id.0.into(), "replaced"), "", &text);
+        }
+    }
+
     /// Dials the server, unless it connects first. A connection is returned if it is to stay.
     async fn dial(&mut self, said: &[Box<str>], next: &mut Option<Inbound>) -> Option<Connection> {
         let dialled = introduce(&self.mesh, self.id, said);
@@ -91,7 +113,9 @@ impl MeshPeer {
     /// Takes notifications in and sends them until the connection ends, or the server has begun
     /// another one.
     async fn converse(&mut self, connection: Connection) -> Option<Inbound> {
-        let MeshPeer { mesh, id, inbound, outgoing } = self;
+        let MeshPeer { mesh, id, inbound, outgoing, replaced } = self;
+        // Of two servers with one number, the one that is there stays for a while.
+        let is_held = *replaced >= REPLACED;
         let opened = Instant::now();
         // Where it is not set, a server that is cut off is noticed later.
         let _ = SockRef::from(&connection.stream).set_tcp_user_timeout(Some(mesh.silence));
@@ -107,6 +131,7 @@ impl MeshPeer {
                     First::Left(_) => break None,
                     // It had dialled before it took this connection.
                     First::Right(Some(Inbound::DialBack(_))) if opened.elapsed() < CROSSED => {}
+                    First::Right(Some(_)) if is_held && opened.elapsed() < REPLACED_WITHIN => {}
                     First::Right(inbound) => break inbound,
                 }
             }

@@ -18,6 +18,7 @@ mod mesh;
 mod mesh_peer;
 mod mesh_table;
 mod paced_warning;
+pub(crate) mod peer_notices;
 mod peer_socket;
 mod ports;
 mod quorum_port;

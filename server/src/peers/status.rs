@@ -101,6 +101,10 @@ pub struct MemberStatus {
     pub unavailable: Distribution,
     /// Those of them that ended when this server led.
     pub leader_unavailable: Distribution,
+    /// Connections with servers that had other settings where they should be the same.
+    pub setting_differences: AtomicU64,
+    /// Times that the state of another member, or this one's, was found to be another one.
+    pub state_mismatches: AtomicU64,
     /// How fast it replicates, since the last reset.
     pub replication: Arc<ReplicationStats>,
 }
@@ -138,6 +142,8 @@ impl MemberStatus {
             syncs: Distribution::default(),
             unavailable: Distribution::default(),
             leader_unavailable: Distribution::default(),
+            setting_differences: AtomicU64::new(0),
+            state_mismatches: AtomicU64::new(0),
             replication: Arc::default(),
         }
     }

@@ -241,6 +241,12 @@ impl ConnectionLimiter {
         }
     }
 
+    /// Says how many clients are connected to a server that stops.
+    pub fn say_stop(&self) {
+        let clients = self.open();
+        tracing::info!(clients, "the server stops; its clients are disconnected");
+    }
+
     /// Connections that are open.
     pub fn open(&self) -> usize {
         self.open.lock().total

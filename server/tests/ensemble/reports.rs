@@ -48,3 +48,42 @@ fn leader_counts_what_it_orders_and_followers_what_they_learn() {
     assert!(sizes[0] == sizes[1] && (32..60).contains(&sizes[0]), "{srvr}");
     assert!((150..250).contains(&sizes[2]), "{srvr}");
 }
+
+/// The number behind a name of `mntr`.
+fn number(mntr: &str, name: &str) -> u64 {
+    let name = format!("zk_{name}\t");
+    let value = mntr.lines().find_map(|line| line.strip_prefix(&*name));
+    value.unwrap_or_else(|| panic!("{name} {mntr}")).parse().expect("a number")
+}
+
+/// Times are taken for groups, so there is one at least, and no more than transactions.
+#[test]
+fn replication_is_measured_where_it_happens() {
+    let three = Three::start(&[]);
+    let leader = three.wait_leader();
+    let others = three.others(leader);
+    let mut client = three.connect(others[0]);
+    client.create("/a", b"").unwrap();
+    for _ in 0..20 {
+        client.set("/a", b"1").unwrap();
+    }
+    client.close().unwrap();
+    // All have everything, with six transactions more.
+    three.see("/a", b"1");
+    three.wait_numbers(leader, &["zk_diff_count\t2", "zk_snap_count\t0"]);
+    let mntr = three.server(leader).word("mntr");
+    let acks = others.iter().map(|id| format!("{id}_ack_latency"));
+    for name in acks.chain(["quorum_ack_latency".to_owned(), "propagation_latency".to_owned()]) {
+        let count = number(&mntr, &format!("cnt_{name}"));
+        assert!((1..=29).contains(&count), "{name} {count}");
+    }
+    assert_eq!(number(&mntr, "cnt_commit_propagation_latency"), 0, "it follows none");
+    for other in others {
+        let mntr = three.server(other).word("mntr");
+        for name in ["commit_propagation_latency", "proposal_latency", "propagation_latency"] {
+            let count = number(&mntr, &format!("cnt_{name}"));
+            assert!((1..=29).contains(&count), "server {other} {name} {count}");
+        }
+        assert_eq!(number(&mntr, "cnt_quorum_ack_latency"), 0, "it leads nobody");
+    }
+}

@@ -67,21 +67,62 @@ impl Three {
 
     /// Starts one that does not run.
     pub(crate) fn launch(&mut self, id: u8) {
-        let (data, host) = (self.data(id), self.host);
+        let lines = self.lines.clone();
+        self.launch_with(id, &lines);
+    }
+
+    /// Starts one on its own, without the others' lines.
+    pub(crate) fn launch_alone(&mut self, id: u8) {
+        self.launch_with(id, "");
+    }
+
+    /// Those that are started from now on have this setting.
+    pub(crate) fn set(&mut self, key: &'static str, value: &'static str) {
+        self.settings.retain(|(known, _)| *known != key);
+        self.settings.push((key, value));
+    }
+
+    /// Waits until a server has said this in its log; returns the line.
+    pub(crate) fn wait_line(&self, id: u8, part: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let lines = self.server(id).lines();
+            if let Some(line) = lines.iter().find(|line| line.contains(part)) {
+                return line.clone();
+            }
+            assert!(Instant::now() < until, "server {id} has not said {part:?}: {lines:#?}");
+        }
+    }
+
+    /// Starts a second one with the number of another, at another address and on an empty disk.
+    pub(crate) fn launch_double(&self, id: u8) -> Server {
+        let host = own_host();
+        let (own, other) = (format!("server.{id}={}:", self.host), format!("server.{id}={host}:"));
+        let members = self.lines.replace(&own, &other);
+        self.start_one(id, &format!("double{id}"), host, &members)
+    }
+
+    fn launch_with(&mut self, id: u8, members: &str) {
+        let server = self.start_one(id, &format!("data{id}"), self.host, members);
+        let before = self.running.insert(id, server);
+        assert!(before.is_none(), "server {id} runs already");
+    }
+
+    fn start_one(&self, id: u8, name: &str, host: Ipv4Addr, members: &str) -> Server {
+        let data = self.home.path().join(name);
         fs::create_dir_all(&data).expect("a writable directory");
         fs::write(data.join("myid"), id.to_string()).expect("a writable directory");
         let mut text = format!("dataDir={}\nclientPortAddress={host}\n", data.display());
         let address = SocketAddr::new(host.into(), 21_180 + u16::from(id));
         text += &format!("clientPort={}\n", address.port());
-        text += &self.lines;
+        text += members;
         for (key, value) in &self.settings {
             text += &format!("{key}={value}\n");
         }
-        let config = self.home.path().join(format!("zoo{id}.cfg"));
+        let config = self.home.path().join(format!("{name}.cfg"));
         fs::write(&config, text).expect("a writable directory");
         let command = ringkeeper(&["start", config.to_str().expect("a path in UTF-8")]);
-        let before = self.running.insert(id, Server::start(command, address));
-        assert!(before.is_none(), "server {id} runs already");
+        Server::start(command, address)
     }
 
     /// Where a server keeps its state.

@@ -207,6 +207,7 @@ fn met(packet: LearnerPacket<'_>) -> Met {
         LearnerPacket::Ack { zxid } => Met::Ack(zxid),
         LearnerPacket::Ping { touched, .. } => Met::Ping(touched),
         LearnerPacket::Revalidate { session, timeout_ms } => Met::Revalidate(session, timeout_ms),
+        LearnerPacket::Digest { .. } => panic!("this leader compares no states"),
         LearnerPacket::Request { session, cxid, op, record, identities } => {
             let (record, identities) = (record.to_vec(), identities.map(|ids| ids.to_vec()));
             Met::Request(Forwarded { session, cxid, op, record, identities })

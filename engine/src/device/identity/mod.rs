@@ -2,13 +2,15 @@
 //!
 //! The file is small and replaced as a whole. Its form is in [`text`].
 
+mod ensemble;
 mod epochs;
 mod text;
 
+pub use ensemble::{EnsembleId, EnsembleIdentity, Standing};
 pub use epochs::Epochs;
 
 use super::{Directory, DiskError, ReadAt, Sink, Source};
-use crate::Zxid;
+use crate::{Millis, Zxid};
 
 const NAME: &str = "ringkeeper.meta";
 const NEW: &str = "ringkeeper.meta.tmp";
@@ -18,10 +20,6 @@ const BYTES_MAX: u64 = 4_096;
 /// Random number of a directory: a segment or snapshot that strayed in from another one is found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DirectoryId(pub [u8; 16]);
-
-/// Random number of an ensemble, the same in all its directories.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct EnsembleId(pub [u8; 16]);
 
 /// A change of the log that is under way. It is noted durably before anything is changed and erased
 /// when all of it is durable. A start that finds one finishes it before anything else.
@@ -69,12 +67,13 @@ pub struct Identity {
     pub server: u64,
     /// Whether the log has been started.
     pub life: Life,
-    /// Key of the session passwords. It must survive restarts, or no session would.
+    /// Key of the session passwords, the ensemble's where there is one. It must survive restarts,
+    /// or no session would.
     pub secret: [u8; 32],
     /// What was promised and reached, as it was noted: see [`Epochs::recovered`].
     pub epochs: Epochs,
-    /// The ensemble, once it is known.
-    pub ensemble: Option<EnsembleId>,
+    /// The ensemble, once it is known. Its secret is [`Identity::secret`].
+    pub ensemble: Option<EnsembleIdentity>,
     /// What is being done to the log.
     pub intent: Option<Intent>,
     /// The transaction behind which the state was found to be another one than the leader's:
@@ -194,6 +193,26 @@ impl Identity {
         is_marked || self.epochs != Epochs::default()
     }
 
+    /// Becomes a member of this ensemble. The secret of the directory before is given up: what it
+    /// was good for is replaced by the ensemble's state, or it is the ensemble's.
+    pub fn adopt(&mut self, ensemble: EnsembleIdentity) {
+        (self.secret, self.ensemble) = (ensemble.secret, Some(ensemble));
+    }
+
+    /// What this server proposes as the identity of a new ensemble that it leads. The secret is its
+    /// own, so that sessions of a standalone server that becomes a member keep their passwords.
+    /// Where sessions have had ZooKeeper's until this moment, `java_before` is the wall clock, else
+    /// 0.
+    pub fn propose_ensemble<D: Directory>(
+        &self,
+        dir: &D,
+        java_before: Millis,
+    ) -> Result<EnsembleIdentity, DiskError> {
+        let (mut id, standing) = (EnsembleId([0; 16]), Standing::Proposed);
+        dir.random(&mut id.0)?;
+        Ok(EnsembleIdentity { id, secret: self.secret, java_before, standing })
+    }
+
     /// Reads the identity of a directory, whosever it is; nothing where there is none yet.
     pub fn read<D: Directory>(dir: &D) -> Result<Option<Identity>, BadIdentity> {
         let file = dir.path_of(NAME);
@@ -289,10 +308,12 @@ mod tests {
     #[test]
     fn directory_of_a_member_keeps_its_number() {
         let epochs = Epochs { promised: 1, current: 0 };
-        for (epochs, ensemble) in [(epochs, None), (Epochs::default(), Some(EnsembleId([1; 16])))] {
+        for (epochs, has_ensemble) in [(epochs, false), (Epochs::default(), true)] {
             for owner in [0, 3] {
                 let dir = directory(owner);
                 let whole = Identity::open(&dir, owner).unwrap();
+                let proposed = whole.propose_ensemble(&dir, Millis(0)).unwrap();
+                let ensemble = has_ensemble.then_some(proposed);
                 Identity { epochs, ensemble, ..whole }.save(&dir).unwrap();
                 for other in [Membership::Alone(4), Membership::Member(4)] {
                     assert_eq!(opened(&dir, other), None, "{owner}");

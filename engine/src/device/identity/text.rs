@@ -2,33 +2,41 @@
 //!
 //! ```text
 //! ringkeeper directory
-//! format=1 | 2 | 3
+//! format=1 | 2 | 3 | 4
 //! directory=<16 bytes in hex>
 //! server=<id>
 //! life=new | live
 //! secret=<32 bytes in hex>
 //! promised=<epoch>                         from here on only from format 2 on
 //! current=<epoch>
-//! ensemble=<16 bytes in hex>               where it is known
+//! ensemble=<16 bytes in hex>               where it is known; the secret is the ensemble's then
 //! intent=cut <zxid> | install <zxid>       where a change of the log is under way
-//! diverged=<zxid>                          in format 3: the state is not to be trusted
+//! diverged=<zxid>                          from format 3 on: the state is not to be trusted
+//! standing=proposed                        in format 4: no quorum is known to have the id
+//! java_before=<ms>                         in format 4: sessions from before have ZooKeeper's
 //! crc32c=<of the lines above>
 //! ```
 //! A format is written only where the one before cannot say it, so that a version which knows only
 //! earlier ones starts from every directory that it understands, and refuses the others. A line
 //! that is not listed here is refused.
 
-use super::{BadIdentity, DirectoryId, EnsembleId, Epochs, Identity, Intent, Life};
-use crate::Zxid;
+use super::{
+    BadIdentity, DirectoryId, EnsembleId, EnsembleIdentity, Epochs, Identity, Intent, Life,
+    Standing,
+};
+use crate::{Millis, Zxid};
 
 const TITLE: &str = "ringkeeper directory";
 const FORMAT_ALONE: u32 = 1;
 const FORMAT_MEMBER: u32 = 2;
 const FORMAT_DIVERGED: u32 = 3;
+const FORMAT_ENSEMBLE: u32 = 4;
 /// The lines that each format adds.
 const FIELDS_ALONE: [&str; 5] = ["format", "directory", "server", "life", "secret"];
 const FIELDS_MEMBER: [&str; 4] = ["promised", "current", "ensemble", "intent"];
 const FIELDS_DIVERGED: [&str; 1] = ["diverged"];
+const FIELDS_ENSEMBLE: [&str; 2] = ["standing", "java_before"];
+const PROPOSED: &str = "proposed";
 
 impl Identity {
     pub(super) fn text(&self) -> String {
@@ -47,8 +55,8 @@ impl Identity {
             let Epochs { promised, current } = self.epochs;
             text.push_str(&format!("promised={promised}\ncurrent={current}\n"));
         }
-        if let Some(EnsembleId(id)) = self.ensemble {
-            text.push_str(&format!("ensemble={}\n", hex(&id)));
+        if let Some(EnsembleIdentity { id, .. }) = self.ensemble {
+            text.push_str(&format!("ensemble={id}\n"));
         }
         match self.intent {
             Some(Intent::Cut(zxid)) => text.push_str(&format!("intent=cut {zxid}\n")),
@@ -58,13 +66,25 @@ impl Identity {
         if let Some(zxid) = self.diverged {
             text.push_str(&format!("diverged={zxid}\n"));
         }
+        if let Some(EnsembleIdentity { standing, java_before, .. }) = self.ensemble {
+            if standing == Standing::Proposed {
+                text.push_str(&format!("standing={PROPOSED}\n"));
+            }
+            if java_before != Millis(0) {
+                text.push_str(&format!("java_before={}\n", java_before.0));
+            }
+        }
         let sum = crc_fast::crc32_iscsi(text.as_bytes());
         text.push_str(&format!("crc32c={sum:08x}\n"));
         text
     }
 
     fn format(&self) -> u32 {
+        let is_plain = |ensemble: &EnsembleIdentity| {
+            ensemble.standing == Standing::Confirmed && ensemble.java_before == Millis(0)
+        };
         match () {
+            () if !self.ensemble.as_ref().is_none_or(is_plain) => FORMAT_ENSEMBLE,
             () if self.diverged.is_some() => FORMAT_DIVERGED,
             () if self.is_member() || self.intent.is_some() => FORMAT_MEMBER,
             () => FORMAT_ALONE,
@@ -101,17 +121,19 @@ impl Identity {
         check_fields(fields, format).map_err(damaged)?;
         match format {
             FORMAT_ALONE => Ok(identity),
-            FORMAT_MEMBER | FORMAT_DIVERGED => {
+            FORMAT_MEMBER | FORMAT_DIVERGED | FORMAT_ENSEMBLE => {
                 identity.epochs =
                     Epochs { promised: epoch("promised")?, current: epoch("current")? };
-                if let Some(id) = optional("ensemble") {
-                    identity.ensemble = Some(EnsembleId(unhex(id).ok_or(damaged("a bad number"))?));
-                }
+                let ensemble = parse_ensemble(&optional, identity.secret);
+                identity.ensemble = ensemble.map_err(damaged)?;
                 if let Some(intent) = optional("intent") {
                     identity.intent = Some(parse_intent(intent).ok_or(damaged("a bad intent"))?);
                 }
                 if format == FORMAT_DIVERGED {
-                    let zxid = parse_zxid(field("diverged")?);
+                    field("diverged")?;
+                }
+                if let Some(zxid) = optional("diverged") {
+                    let zxid = parse_zxid(zxid);
                     identity.diverged = Some(zxid.ok_or(damaged("a bad number"))?);
                 }
                 Ok(identity)
@@ -130,10 +152,29 @@ fn check_fields(fields: &str, format: u32) -> Result<(), &'static str> {
             let all = [&FIELDS_ALONE[..], &FIELDS_MEMBER[..], &FIELDS_DIVERGED[..]].concat();
             all.contains(&name)
         }
+        FORMAT_ENSEMBLE => {
+            let all = [&FIELDS_ALONE[..], &FIELDS_MEMBER[..], &FIELDS_DIVERGED[..]].concat();
+            all.contains(&name) || FIELDS_ENSEMBLE.contains(&name)
+        }
         _ => true,
     };
     let mut names = fields.lines().skip(1).map(|line| line.split('=').next().unwrap_or_default());
     if names.all(is_known) { Ok(()) } else { Err("a line that is not known") }
+}
+
+fn parse_ensemble<'a>(
+    field: &impl Fn(&str) -> Option<&'a str>,
+    secret: [u8; 32],
+) -> Result<Option<EnsembleIdentity>, &'static str> {
+    let standing = match field("standing") {
+        None => Standing::Confirmed,
+        Some(PROPOSED) => Standing::Proposed,
+        Some(_) => return Err("a bad word"),
+    };
+    let java_before = field("java_before").unwrap_or("0").parse().map_err(|_| "a bad number")?;
+    let Some(id) = field("ensemble") else { return Ok(None) };
+    let id = EnsembleId(unhex(id).ok_or("a bad number")?);
+    Ok(Some(EnsembleIdentity { id, secret, java_before: Millis(java_before), standing }))
 }
 
 fn parse_zxid(text: &str) -> Option<Zxid> {
@@ -202,8 +243,20 @@ mod tests {
     fn every_identity_is_read_as_it_was_written() {
         let intents =
             [None, Some(Intent::Cut(Zxid::new(1, 0xab))), Some(Intent::Install(Zxid::ZERO))];
+        let ensemble = |standing, java_before| EnsembleIdentity {
+            id: EnsembleId([7; 16]),
+            secret: alone().secret,
+            java_before: Millis(java_before),
+            standing,
+        };
+        let ensembles = [
+            None,
+            Some(ensemble(Standing::Confirmed, 0)),
+            Some(ensemble(Standing::Proposed, 0)),
+            Some(ensemble(Standing::Confirmed, 1_790_000_000_000)),
+        ];
         for intent in intents {
-            for ensemble in [None, Some(EnsembleId([7; 16]))] {
+            for ensemble in ensembles {
                 for (promised, current) in [(0, 0), (4, 0), (u32::MAX, 7)] {
                     let epochs = Epochs { promised, current };
                     let identity = Identity { epochs, ensemble, intent, ..alone() };
@@ -230,10 +283,10 @@ mod tests {
             .unwrap();
         let parse = |fields: String| Identity::parse(signed(&fields).as_bytes(), "meta");
         assert_eq!(parse(fields.clone()).unwrap(), member);
-        let unknown = fields.replace("format=2\n", "format=4\nvote=7\n");
+        let unknown = fields.replace("format=2\n", "format=5\nvote=7\n");
         let later = parse(unknown).unwrap_err();
-        assert!(matches!(later, BadIdentity::Version { format: 4, .. }), "{later}");
-        assert!(later.to_string().contains("later version of Ringkeeper (format 4)"), "{later}");
+        assert!(matches!(later, BadIdentity::Version { format: 5, .. }), "{later}");
+        assert!(later.to_string().contains("later version of Ringkeeper (format 5)"), "{later}");
         for (good, bad) in [
             ("promised=4\n", ""),
             ("current=3\n", "current=-3\n"),
@@ -244,6 +297,10 @@ mod tests {
             ("life=live\n", "life=long\n"),
             ("current=3\n", "current=3\nvote=7\n"),
             ("current=3\n", "current=3\ndiverged=0x1\n"),
+            ("current=3\n", "current=3\nstanding=proposed\n"),
+            ("current=3\n", "current=3\njava_before=7\n"),
+            ("format=2\n", "format=4\nstanding=maybe\n"),
+            ("format=2\n", "format=4\njava_before=then\n"),
             ("format=2\n", "format=3\n"),
             ("format=2\n", "format=1\n"),
         ] {

@@ -1,6 +1,6 @@
 //! What a leader sends to a learner.
 
-use super::packet::{packet_name, packet_type, put_packet};
+use super::packet::{own_packet_type, packet_name, packet_type, put_packet};
 use super::{BadPacket, QuorumPacket};
 use crate::wire::jute::{Put, Reader};
 use crate::{SessionId, Zxid};
@@ -100,6 +100,20 @@ pub enum LeaderPacket<'a> {
     },
     /// SYNC: everything ordered before the oldest unanswered sync of this learner was sent.
     Sync,
+    /// DIVERGED, between servers of this kind: a majority has another state than this learner.
+    Diverged {
+        /// The transaction behind which the digests were compared.
+        zxid: Zxid,
+        /// The digest of the majority.
+        expected: u64,
+        /// The learner's.
+        found: u64,
+    },
+    /// SESSIONMOVED, between servers of this kind: another server has the session now, or it has ended.
+    SessionMoved {
+        /// The session.
+        session: SessionId,
+    },
 }
 
 /// The bytes in front of the records of a PROPOSALS packet, and those behind them: connections share
@@ -107,7 +121,7 @@ pub enum LeaderPacket<'a> {
 pub fn around_proposals(zxid: Zxid, record_bytes: usize) -> ([u8; 16], [u8; 4]) {
     let length = i32::try_from(record_bytes).expect("what one packet carries has a bound");
     let mut head = [0; 16];
-    head[..4].copy_from_slice(&packet_type::PROPOSALS.to_be_bytes());
+    head[..4].copy_from_slice(&own_packet_type::PROPOSALS.to_be_bytes());
     head[4..12].copy_from_slice(&zxid.to_wire().to_be_bytes());
     head[12..].copy_from_slice(&length.to_be_bytes());
     // There are no identities.
@@ -133,7 +147,7 @@ impl<'a> LeaderPacket<'a> {
             packet_type::NEWLEADER => LeaderPacket::NewLeader { zxid, config: packet.data },
             packet_type::UPTODATE => LeaderPacket::UpToDate,
             packet_type::PROPOSAL => LeaderPacket::Proposal { zxid, txn: packet.data()? },
-            packet_type::PROPOSALS => LeaderPacket::Proposals { zxid, records: packet.data()? },
+            own_packet_type::PROPOSALS => LeaderPacket::Proposals { zxid, records: packet.data()? },
             packet_type::COMMIT => LeaderPacket::Commit { zxid },
             packet_type::INFORM => LeaderPacket::Inform { zxid, txn: packet.data()? },
             packet_type::COMMITANDACTIVATE => {
@@ -153,6 +167,15 @@ impl<'a> LeaderPacket<'a> {
                 LeaderPacket::Revalidate { session, valid }
             }
             packet_type::SYNC => LeaderPacket::Sync,
+            own_packet_type::DIVERGED => {
+                let mut fields = fields()?;
+                let expected = fields.long().map_err(short)? as u64;
+                let found = fields.long().map_err(short)? as u64;
+                LeaderPacket::Diverged { zxid, expected, found }
+            }
+            own_packet_type::SESSIONMOVED => {
+                LeaderPacket::SessionMoved { session: SessionId(fields()?.long().map_err(short)?) }
+            }
             _ => return Err(BadPacket::Direction { packet: name, from: "leader" }),
         })
     }
@@ -179,7 +202,7 @@ impl<'a> LeaderPacket<'a> {
             LeaderPacket::UpToDate => bare(packet_type::UPTODATE, Zxid::from_wire(-1), out),
             LeaderPacket::Proposal { zxid, txn } => data(packet_type::PROPOSAL, zxid, &[txn], out),
             LeaderPacket::Proposals { zxid, records } => {
-                data(packet_type::PROPOSALS, zxid, &[records], out);
+                data(own_packet_type::PROPOSALS, zxid, &[records], out);
             }
             LeaderPacket::Commit { zxid } => bare(packet_type::COMMIT, zxid, out),
             LeaderPacket::Inform { zxid, txn } => data(packet_type::INFORM, zxid, &[txn], out),
@@ -198,6 +221,13 @@ impl<'a> LeaderPacket<'a> {
                 put_packet(packet_type::REVALIDATE, -1, None, put, out);
             }
             LeaderPacket::Sync => bare(packet_type::SYNC, Zxid::ZERO, out),
+            LeaderPacket::Diverged { zxid, expected, found } => {
+                let digests: &[&[u8]] = &[&expected.to_be_bytes(), &found.to_be_bytes()];
+                data(own_packet_type::DIVERGED, zxid, digests, out);
+            }
+            LeaderPacket::SessionMoved { session } => {
+                data(own_packet_type::SESSIONMOVED, Zxid::ZERO, &[&session.0.to_be_bytes()], out);
+            }
         }
     }
 }

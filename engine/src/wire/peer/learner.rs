@@ -1,15 +1,16 @@
 //! What a learner sends to its leader.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::packet::{packet_name, packet_type, put_packet};
+use super::packet::{own_packet_type, packet_name, packet_type, put_packet};
 use super::{BadPacket, QuorumPacket};
 use crate::wire::jute::{Put, Reader};
 use crate::wire::record::Id;
 use crate::{SessionId, Zxid};
 
 /// What a learner says of itself: ZooKeeper's `LearnerInfo`, in the form that it has since 3.5.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LearnerInfo<'a> {
     /// The learner's id.
     pub sid: i64,
@@ -18,7 +19,7 @@ pub struct LearnerInfo<'a> {
     /// The version of the learner's configuration. A leader refuses one that is newer than its own.
     pub config_version: i64,
     /// Bytes behind it, which ZooKeeper does not read.
-    pub extension: &'a [u8],
+    pub extension: Cow<'a, [u8]>,
 }
 
 /// A packet of a learner, as ZooKeeper's `Learner`, `Follower` and `Observer` send it and
@@ -81,6 +82,13 @@ pub enum LearnerPacket<'a> {
         /// answers a write without them with MarshallingError.
         identities: Option<Arc<[Id]>>,
     },
+    /// DIGEST, between servers of this kind: what the learner's state is behind a transaction.
+    Digest {
+        /// The transaction.
+        zxid: Zxid,
+        /// The digest of the tree, ZooKeeper's version 2.
+        digest: u64,
+    },
 }
 
 impl<'a> LearnerInfo<'a> {
@@ -91,7 +99,7 @@ impl<'a> LearnerInfo<'a> {
             sid: fields.long().map_err(short)?,
             protocol: fields.int().map_err(short)?,
             config_version: fields.long().map_err(short)?,
-            extension: fields.rest(),
+            extension: fields.rest().into(),
         })
     }
 
@@ -99,7 +107,7 @@ impl<'a> LearnerInfo<'a> {
         out.put_long(self.sid);
         out.put_int(self.protocol);
         out.put_long(self.config_version);
-        out.extend_from_slice(self.extension);
+        out.extend_from_slice(&self.extension);
     }
 }
 
@@ -141,6 +149,10 @@ impl<'a> LearnerPacket<'a> {
                     identities: packet.identities,
                 }
             }
+            own_packet_type::DIGEST => {
+                let digest = fields()?.long().map_err(short)? as u64;
+                LearnerPacket::Digest { zxid, digest }
+            }
             _ => return Err(BadPacket::Direction { packet: name, from: "learner" }),
         })
     }
@@ -181,6 +193,10 @@ impl<'a> LearnerPacket<'a> {
                     out.extend_from_slice(record);
                 };
                 put_packet(packet_type::REQUEST, -1, identities.as_deref(), put, out);
+            }
+            LearnerPacket::Digest { zxid, digest } => {
+                let put = |out: &mut Vec<u8>| out.put_long(*digest as i64);
+                put_packet(own_packet_type::DIGEST, zxid.to_wire(), None, put, out);
             }
         }
     }

@@ -21,6 +21,7 @@ mod extension;
 mod leader;
 mod learner;
 mod packet;
+mod settings;
 mod state;
 
 pub use bad::BadPacket;
@@ -30,5 +31,6 @@ pub use extension::PeerExtension;
 pub use leader::{LeaderPacket, around_proposals};
 pub(crate) use learner::put_request_with;
 pub use learner::{LearnerInfo, LearnerPacket};
-pub use packet::{PROTOCOL_VERSION, QuorumPacket, packet_name, packet_type};
+pub use packet::{PROTOCOL_VERSION, QuorumPacket, own_packet_type, packet_name, packet_type};
+pub use settings::{PeerSetting, PeerSettings, SettingDifference};
 pub use state::StateScan;

@@ -32,8 +32,6 @@ pub mod packet_type {
     pub const LEADERINFO: i32 = 17;
     pub const ACKEPOCH: i32 = 18;
     pub const INFORMANDACTIVATE: i32 = 19;
-    /// Not ZooKeeper's: several PROPOSALs in one, between two servers of this kind.
-    pub const PROPOSALS: i32 = 64;
 }
 
 const NAMES: [&str; 19] = [
@@ -58,10 +56,27 @@ const NAMES: [&str; 19] = [
     "INFORMANDACTIVATE",
 ];
 
-/// ZooKeeper's name of a type of packet, or our own where it is not ZooKeeper's.
+/// Types that only servers of this kind send, to those that have said that they know them
+/// ([`super::PeerExtension::checks`]). ZooKeeper has no types of this size.
+pub mod own_packet_type {
+    /// Of a learner: the digest of its state behind a transaction.
+    pub const DIGEST: i32 = 0x52_4b01;
+    /// Of a leader: the learner's state is another one than that of a majority.
+    pub const DIVERGED: i32 = 0x52_4b02;
+    /// Of a leader: a session is another server's now.
+    pub const SESSIONMOVED: i32 = 0x52_4b03;
+    /// Of a leader: several PROPOSALs in one ([`super::PeerExtension::cumulative`]).
+    pub const PROPOSALS: i32 = 0x52_4b04;
+}
+
+/// ZooKeeper's name of a type of packet, or the name of one of [`own_packet_type`].
 pub fn packet_name(packet_type: i32) -> Result<&'static str, BadPacket> {
-    if packet_type == packet_type::PROPOSALS {
-        return Ok("PROPOSALS");
+    match packet_type {
+        own_packet_type::DIGEST => return Ok("DIGEST"),
+        own_packet_type::DIVERGED => return Ok("DIVERGED"),
+        own_packet_type::SESSIONMOVED => return Ok("SESSIONMOVED"),
+        own_packet_type::PROPOSALS => return Ok("PROPOSALS"),
+        _ => {}
     }
     let index = usize::try_from(packet_type).ok().and_then(|number| number.checked_sub(1));
     let name = index.and_then(|index| NAMES.get(index));

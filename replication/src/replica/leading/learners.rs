@@ -167,6 +167,7 @@ impl Leading {
             let ended = ToLearners::Revalidated(link, session, SessionLife::Ended);
             return common.queue.answer_learner(ended);
         };
+        self.session_moved(session, (attached.previous, server), out);
         if let Some(previous) = attached.previous.and_then(connection_of) {
             common.queue.close_connection(previous, session);
         }

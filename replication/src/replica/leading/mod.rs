@@ -7,7 +7,7 @@ use ringkeeper_engine::database::Database;
 use ringkeeper_engine::log::LogCapacity;
 use ringkeeper_engine::request::{Origin, Outcome, Request, RequestKind};
 use ringkeeper_engine::sequencer::Caller;
-use ringkeeper_engine::session::{Owner, SessionTable};
+use ringkeeper_engine::session::{Owner, ServerId, SessionTable};
 use ringkeeper_engine::throttle::NewConnection;
 use ringkeeper_engine::wire::connect::Password;
 use ringkeeper_engine::{Now, SessionId, Zxid};
@@ -171,7 +171,7 @@ impl Leading {
             }
             KeptRequest::Sync(caller, origin) => self.sync(common, origin, caller, out),
             KeptRequest::Attach(session, origin, timeout_ms) => {
-                self.attach_verified(common, origin, (session, timeout_ms), now);
+                self.attach_verified(common, origin, (session, timeout_ms), now, out);
             }
         }
     }
@@ -197,7 +197,7 @@ impl Leading {
                 self.open(common, (session, timeout_ms), origin, now, out);
             }
             RequestKind::Attach { session, password, timeout_ms } => {
-                self.attach(common, origin, (session, password, timeout_ms), now);
+                self.attach(common, origin, (session, password, timeout_ms), now, out);
             }
             RequestKind::Sync => self.sync(common, origin, caller, out),
             RequestKind::Read(read) => common.queue.read(origin, caller, read),
@@ -269,12 +269,13 @@ impl Leading {
         origin: Origin,
         (session, password, timeout_ms): (SessionId, Option<Password>, i32),
         now: Now,
+        out: &mut Outputs,
     ) {
-        if !common.serving.verify(session, password.as_ref()) {
-            return common.queue.answer(origin, Outcome::Gone);
+        if let Err(refusal) = common.serving.verify(session, password.as_ref()) {
+            return common.queue.answer(origin, refusal);
         }
         let timeout_ms = self.orderer.sessions().clamp(timeout_ms);
-        self.attach_verified(common, origin, (session, timeout_ms), now);
+        self.attach_verified(common, origin, (session, timeout_ms), now, out);
     }
 
     fn attach_verified(
@@ -283,17 +284,39 @@ impl Leading {
         origin: Origin,
         (session, timeout_ms): (SessionId, i32),
         now: Now,
+        out: &mut Outputs,
     ) {
         let owner = Owner::Connection(origin);
         let Some(attached) = self.orderer.attach(session, timeout_ms, owner, now) else {
             return common.queue.answer(origin, Outcome::Gone);
         };
+        self.session_moved(session, (attached.previous, common.serving.server), out);
         let previous = attached.previous.and_then(connection_of);
         if let Some(previous) = previous.filter(|previous| *previous != origin) {
             common.queue.close_connection(previous, session);
         }
         let attachment = common.serving.attachment(session, timeout_ms, attached.last_heard);
         common.queue.answer(origin, Outcome::Granted(attachment));
+    }
+
+    /// A session has gone from whoever had it to a server: connections of it elsewhere are stale,
+    /// be it that their servers have not noticed.
+    fn session_moved(
+        &self,
+        session: SessionId,
+        (previous, to): (Option<Owner>, ServerId),
+        out: &mut Outputs,
+    ) {
+        let from = match previous {
+            // It is closed here.
+            Some(Owner::Connection(_)) => return,
+            Some(Owner::Server(from)) if from == to => return,
+            Some(Owner::Server(from)) => Some(from),
+            None => None,
+        };
+        if self.ensemble.is_some() && !is_planted(Bug::MovedStaysOpen) {
+            out.to_learners.push(ToLearners::SessionMoved { session, from, to });
+        }
     }
 
     fn on_flushed(&mut self, upto: Zxid) {

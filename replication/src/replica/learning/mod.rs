@@ -195,8 +195,8 @@ impl Learning {
         (session, password, timeout_ms): (SessionId, Option<Password>, i32),
         packets: &mut Vec<u8>,
     ) {
-        if !common.serving.verify(session, password.as_ref()) {
-            return common.queue.answer(origin, Outcome::Gone);
+        if let Err(refusal) = common.serving.verify(session, password.as_ref()) {
+            return common.queue.answer(origin, refusal);
         }
         let timeout_ms = self.state.sessions().clamp(timeout_ms);
         self.state.revalidate(session, (origin, timeout_ms), packets);
@@ -238,8 +238,10 @@ impl Learning {
             LeaderEvent::Revalidated(session, life) => {
                 self.revalidated(common, (session, life), out)?;
             }
+            LeaderEvent::SessionMoved(session) => self.session_moved(common, session, out),
             LeaderEvent::Serving(epoch) => {
                 out.close_connections |= is_planted(Bug::DiffCloses);
+                common.serving.passwords.settle();
                 let given_up = self.state.serve(epoch, &mut out.to_leader);
                 answer_given_up(common, given_up);
             }
@@ -337,6 +339,14 @@ impl Learning {
         let attachment = common.serving.attachment(session, timeout_ms, attached.last_heard);
         common.queue.answer(waiting.origin, Outcome::Granted(attachment));
         Ok(())
+    }
+
+    /// The client of a session has gone to another server.
+    fn session_moved(&mut self, common: &mut Common, session: SessionId, out: &mut Outputs) {
+        if let Some(origin) = self.state.disown(session).and_then(connection_of) {
+            out.sessions.push(SessionAttachment::Ended(session));
+            common.queue.close_connection(origin, session);
+        }
     }
 
     /// Clients that are without a leader for too long are sent to look for another server.

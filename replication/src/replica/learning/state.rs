@@ -365,6 +365,12 @@ impl LearnerState {
         Ok((waiting, attached))
     }
 
+    /// A session is another server's. Returns what had it here.
+    pub(crate) fn disown(&mut self, session: SessionId) -> Option<Owner> {
+        self.disowned.remove(&session);
+        self.sessions.disown(session)
+    }
+
     /// The leader of this epoch serves this server from now on: what is not answered goes to it.
     /// Returns what is given up, because nothing says whether it takes effect.
     ///

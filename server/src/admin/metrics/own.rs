@@ -199,6 +199,21 @@ fn member(member: &MemberNumbers, sources: &ReportSources, out: &mut Exposition)
     ] {
         out.one((name, help), Kind::Counter, value);
     }
+    let Some(status) = &sources.member else { return };
+    for (name, help, value) in [
+        (
+            "ringkeeper_setting_differences_total",
+            "Connections with members that had other settings where all should have the same.",
+            &status.setting_differences,
+        ),
+        (
+            "ringkeeper_state_mismatches_total",
+            "Members that this server, while it led, found to have another state than others.",
+            &status.state_mismatches,
+        ),
+    ] {
+        out.one((name, help), Kind::Counter, value.load(Relaxed) as f64);
+    }
 }
 
 fn cpu_seconds() -> f64 {

@@ -1,6 +1,5 @@
 //! Settings ZooKeeper does not have.
 
-use super::super::table::Disposition::NoMeaning;
 use super::super::table::{Kind, Row, Topic, Unit};
 use super::{count, millis};
 
@@ -81,12 +80,9 @@ const ROWS: &[Row] = &[
          next to nothing, so that a start has little to replay; 0 leaves all to snapCount, and so \
          do a tree of more than 16 MiB and forceSync=no.",
     ),
-    Row::own("ringkeeper.sessionPasswords", Kind::Choice(&["secret", "java"]), "secret")
-        .in_ensemble(NoMeaning(
-            "sessions move between the servers of an ensemble, so their passwords are ZooKeeper's",
-        ))
-        .doc(
-            "How session passwords are made: secret cannot be guessed, java is what ZooKeeper \
-             computes.",
-        ),
+    Row::own("ringkeeper.sessionPasswords", Kind::Choice(&["secret", "java"]), "secret").doc(
+        "How session passwords are made: secret cannot be guessed, and all servers of an \
+             ensemble have the same secret; java is what ZooKeeper computes, for ensembles with \
+             servers of both kinds.",
+    ),
 ];

@@ -100,7 +100,8 @@ fn write_done(identity: &Identity, last: Zxid, out: &mut dyn Write) -> io::Resul
         "Done: the ensemble begins with server {server}, at {last}.\n\
          1. Give all members the same server lines again, server {server} among them.\n\
          2. Empty the directories of all others, but for their myid.\n\
-         3. Start them all. The others get the state of server {server}."
+         3. Start server {server} FIRST, and the others when it says that it looks for a leader: \
+         they get its state. Others that are a majority without it begin an empty ensemble."
     )
 }
 

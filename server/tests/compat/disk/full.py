@@ -35,7 +35,8 @@ SESSION_MS = 6000
 # Not one that was left unfinished.
 EARLY = "snapshot.early.tmp"
 # Small segments, so that a small disk has many; a snapshot often enough to meet the full disk.
-SETTINGS = ("tickTime=1000", "preAllocSize=4096", "ringkeeper.reserveMb=16", "snapCount=2000")
+SETTINGS = ("tickTime=1000", "preAllocSize=4096", "ringkeeper.reserveMb=16", "snapCount=2000",
+            "ringkeeper.replayLimitMs=0")
 SYSTEM_ERROR = -1
 DATA = bytes(20_000)
 PATIENCE_S = 30
