@@ -90,12 +90,8 @@ pub(super) fn established_with(settings: LeaderSettings, extension: &[u8]) -> Le
     let position = LearnerPosition { last, offer, committed, saved, ensemble };
     let mut leadership = Leadership::new(settings, position, NOW);
     leadership.opened(LINK, NOW);
-    let learner = LearnerInfo {
-        sid: 2,
-        protocol: PROTOCOL_VERSION,
-        config_version: 0,
-        extension: extension.into(),
-    };
+    let extension = extension.into();
+    let learner = LearnerInfo { sid: 2, protocol: PROTOCOL_VERSION, config_version: 0, extension };
     send(&mut leadership, &LearnerPacket::FollowerInfo { zxid: Zxid::ZERO, learner });
     save(&mut leadership);
     let promise = LearnerPacket::AckEpoch { zxid: Zxid::ZERO, current_epoch: Some(0) };

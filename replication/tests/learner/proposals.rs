@@ -31,8 +31,8 @@ fn hears_chunk(member: &mut Member, chunk: &TxnChunk) {
 /// A learner with (1,1) to (1,3) whose leader of epoch 2 says that it is of our kind, or nothing.
 fn told(kind: LearnerKind, dialect: Dialect, extension: &[u8]) -> Member {
     let disk = Disk::new(&[z(1, 1), z(1, 2), z(1, 3)], (1, 1));
-    let settings = PeerSettings::default();
-    let learner = Learner { kind, server: ServerId(4), config_version: 0, dialect, settings };
+    let (server, settings) = (ServerId(4), PeerSettings::default());
+    let learner = Learner { kind, server, config_version: 0, dialect, settings };
     let mut member = Member::new(learner, disk, Zxid::ZERO, Pace::OnDemand);
     let (zxid, protocol) = (z(2, 0), PROTOCOL_VERSION);
     member.hears_packet(LeaderPacket::LeaderInfo { zxid, protocol, extension });
@@ -97,8 +97,8 @@ fn several_proposals_in_one_are_refused_where_they_were_not_agreed_on() {
     let mut observer = serve(own(LearnerKind::Observer));
     hears_chunk(&mut observer, &sent);
     assert_eq!(observer.end(), unexpected(ZabState::Broadcast));
-    let bytes = own_bytes();
-    for (dialect, extension) in [(Dialect::Extended, &b""[..]), (Dialect::ZooKeeper, &bytes)] {
+    let own_bytes = own_bytes();
+    for (dialect, extension) in [(Dialect::Extended, &b""[..]), (Dialect::ZooKeeper, &own_bytes)] {
         let mut follower = serve(told(LearnerKind::Follower, dialect, extension));
         hears_chunk(&mut follower, &sent);
         assert_eq!(follower.end(), unexpected(ZabState::Broadcast));

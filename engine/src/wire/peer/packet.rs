@@ -57,7 +57,7 @@ const NAMES: [&str; 19] = [
 ];
 
 /// Types that only servers of this kind send, to those that have said that they know them
-/// ([`super::PeerExtension::checks`]). ZooKeeper has no types of this size.
+/// ([`super::PeerExtension`]). ZooKeeper has no types of this size.
 pub mod own_packet_type {
     /// Of a learner: the digest of its state behind a transaction.
     pub const DIGEST: i32 = 0x52_4b01;
@@ -65,7 +65,7 @@ pub mod own_packet_type {
     pub const DIVERGED: i32 = 0x52_4b02;
     /// Of a leader: a session is another server's now.
     pub const SESSIONMOVED: i32 = 0x52_4b03;
-    /// Of a leader: several PROPOSALs in one ([`super::PeerExtension::cumulative`]).
+    /// Of a leader: several PROPOSALs in one, as the log frames them.
     pub const PROPOSALS: i32 = 0x52_4b04;
 }
 

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use anyhow::{Context, bail};
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::device::{DirectoryLock, Epochs, Identity};
+use ringkeeper_engine::device::{
+    Directory, DirectoryLock, EnsembleId, EnsembleIdentity, Epochs, Identity, Standing,
+};
 use ringkeeper_engine::log::repair_plan;
 
 use super::Outcome;
@@ -33,7 +35,12 @@ pub fn recover_quorum(args: &RecoverQuorumArgs, out: &mut dyn Write) -> anyhow::
         super::ignore_broken_pipe(writeln!(out, "Nothing was changed. To do it, give --yes."))?;
         return Ok(Outcome::Damaged);
     }
-    Identity { epochs: after, ensemble: None, ..identity.clone() }
+    // Another id: a member of the lost ensemble on its old directory is a stranger to the new one.
+    let mut id = EnsembleId([0; 16]);
+    dirs.snapshots.random(&mut id.0)?;
+    let renamed = |old| EnsembleIdentity { id, standing: Standing::Confirmed, ..old };
+    let ensemble = identity.ensemble.map(renamed);
+    Identity { epochs: after, ensemble, ..identity.clone() }
         .save(&dirs.snapshots)
         .with_context(|| format!("{shown} cannot be changed"))?;
     super::ignore_broken_pipe(write_done(&identity, plan.last, out))?;
