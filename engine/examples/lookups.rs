@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use ringkeeper_engine::database::{Database, Interest};
+use ringkeeper_engine::database::{Database, Interest, Upcoming};
 use ringkeeper_engine::op::create::Create;
 use ringkeeper_engine::op::{OpSettings, Reading, Write, get_data};
 use ringkeeper_engine::sequencer::{Caller, Sequencer};
@@ -142,7 +142,7 @@ impl Bench {
         let txns: Vec<Txn> = writes.into_iter().map(order).collect();
         for txns in txns.chunks(APPLY_BATCH) {
             if ahead == Ahead::Fetched {
-                db.prefetch(txns.iter());
+                db.prefetch(txns.iter().map(Upcoming::Txn));
             }
             for txn in txns {
                 std::hint::black_box(db.apply(txn, Interest::None));

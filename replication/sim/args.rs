@@ -6,9 +6,11 @@ Plays seeds of the simulator: members of an ensemble, their disks, their clients
 is played, in virtual time. The same seed always makes the same history.
 
 usage: ringkeeper-sim [ensemble] [options]
+       ringkeeper-sim crash-points
 
   ensemble       play whole ensembles, whose leaders are members, instead of members whose leader is
                  a script
+  crash-points   play short histories of ensembles in which a process ends, one for each step of it
 
   --seeds A-B    play the seeds from A to B, both included (default: 0-999)
   --replay SEED  play one seed and print what it came to
@@ -26,6 +28,8 @@ exit code: 0 all passed; 1 safety: something was seen that must never be; 2 wron
 pub(crate) enum Command {
     /// Play seeds.
     Run(Args),
+    /// Let processes end at every step of short histories.
+    CrashPoints,
     /// Print the help.
     Help,
 }
@@ -63,6 +67,7 @@ impl Args {
             let mut value = || all.next().ok_or_else(|| format!("{name} needs a value"));
             match name.as_str() {
                 "--help" | "-h" => return Ok(Command::Help),
+                "crash-points" => return Ok(Command::CrashPoints),
                 "ensemble" => args.is_ensemble = true,
                 "--json" => args.json = true,
                 "--fail-fast" => args.stops_at_failure = true,

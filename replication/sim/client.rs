@@ -3,13 +3,10 @@
 use std::collections::VecDeque;
 
 use ringkeeper_engine::SessionId;
-use ringkeeper_engine::client::{
-    Core, Create, CreateMode, Message, Options, Phase, Request, WatchMode, WatcherType,
-};
+use ringkeeper_engine::client::{Core, Message, Options, Phase, Request};
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::txn::{CONFIG_NODE, Txn};
+use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::watch::ConnId;
-use ringkeeper_engine::wire::Acl;
 use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_replication::node::{LeaderPort, LogPort};
 
@@ -18,10 +15,8 @@ use super::check::syncs::check_sync;
 use super::check::watches::SeenEvent;
 use super::check::zxids::SeenZxid;
 use super::random::Random;
+use super::requests::{USER, draw};
 use super::server::Server;
-
-/// The nodes that clients write.
-pub(crate) const PATHS: [&str; 7] = ["/a", "/b", "/a/x", "/a/y", "/b/z", "/a/x/q", "/"];
 
 /// One client, its connection, and what it knows.
 pub(crate) struct Client {
@@ -31,6 +26,8 @@ pub(crate) struct Client {
     pub(crate) to_server: Vec<u8>,
     core: Core<Vec<u8>>,
     session_ms: i32,
+    /// It has authenticated, and does so again on every connection.
+    is_user: bool,
     from_server: Vec<u8>,
     model: Model,
     seen: Vec<SeenEvent>,
@@ -59,6 +56,7 @@ impl Client {
     pub(crate) fn with_timeout(session_ms: i32) -> Client {
         Client {
             session_ms,
+            is_user: false,
             at: None,
             to_server: Vec::new(),
             core: Core::new(Options { timeout_ms: session_ms, ..Options::default() }),
@@ -82,32 +80,35 @@ impl Client {
         shard: usize,
     ) {
         if matches!(self.core.phase(), Phase::Expired | Phase::Closed) {
-            let (replies, events) = (self.replies, self.events);
-            *self = Client { replies, events, ..Client::with_timeout(self.session_ms) };
+            self.begin_anew();
         }
         self.to_server.clear();
         self.from_server.clear();
         self.at = Some((shard, server.open(shard)));
         self.core.connect(server.now.mono, &mut self.to_server);
+        if self.is_user {
+            self.authenticate();
+        }
         let last = self.core.session().last_zxid;
         let held = self.model.reconnect();
         if !held.is_empty() {
-            let record = held.record(last);
-            let request = Request::Raw { op: op::SET_WATCHES2, body: &record };
+            let (op, record) = held.request(last);
+            let request = Request::Raw { op, body: &record };
             self.core.request(&request, record.clone(), &mut self.to_server);
         }
     }
 
-    /// The connection is gone; what was seen of it must be the beginning of what had to come.
-    pub(crate) fn disconnect(&mut self, history: &[Txn]) {
-        let last = self.seen.iter().map(|seen| seen.0).max().unwrap_or(0);
-        let expected = self.model.take_expected_until(last, history);
-        let made_up = self.seen.iter().any(|seen| seen.0 == -1);
-        if !made_up {
-            let begins = expected.starts_with(&self.seen);
-            assert!(begins, "seen {:?}\nexpected {expected:?}", self.seen);
-        }
-        self.seen.clear();
+    /// A client that has never been connected, and that goes on counting.
+    fn begin_anew(&mut self) {
+        let (replies, events) = (self.replies, self.events);
+        let mut model = std::mem::replace(&mut self.model, Model::new());
+        model.begin_anew();
+        *self = Client { replies, events, model, ..Client::with_timeout(self.session_ms) };
+    }
+
+    /// The connection is gone.
+    pub(crate) fn disconnect(&mut self) {
+        self.model.leave(std::mem::take(&mut self.seen));
         self.syncs.clear();
         self.core.disconnect();
         self.at = None;
@@ -140,52 +141,19 @@ impl Client {
 
     /// Appends one random request.
     pub(crate) fn request(&mut self, random: &mut Random) {
-        let (path, other) = (*random.pick(&PATHS), *random.pick(&PATHS));
-        let (watch, version) = (random.percent(50), random.below(4) as i32 - 1);
-        let data = [random.below(256) as u8];
-        let modes = [
-            CreateMode::Persistent,
-            CreateMode::Persistent,
-            CreateMode::Ephemeral,
-            CreateMode::PersistentSequential,
-            CreateMode::EphemeralSequential,
-            CreateMode::Container,
-            CreateMode::Ttl(60_000),
-        ];
-        let (acl, mode) = ([Acl::open()], *random.pick(&modes));
-        let create = Create { path, data: Some(&data), acl: &acl, mode };
-        let of_other = Create { path: other, data: None, acl: &acl, mode: CreateMode::Persistent };
-        let parts = [
-            Request::Create(of_other),
-            Request::SetData { path, data: Some(&data), version: -1 },
-            Request::Delete { path: other, version: -1 },
-        ];
-        let from = random.below(3);
-        let request = match random.below(41) {
-            0..=6 => Request::Create(create),
-            7 => Request::Create2(create),
-            8..=10 => Request::Delete { path, version: -1 },
-            11..=14 => Request::SetData { path, data: Some(&data), version },
-            15 => Request::SetAcl { path, acl: &acl, version: -1 },
-            16..=18 => Request::Multi(&parts[from..]),
-            19..=21 => Request::Exists { path, watch },
-            22..=24 => Request::GetData { path, watch },
-            25..=26 => Request::GetChildren { path, watch },
-            27 => Request::GetChildren2 { path, watch },
-            28 => Request::GetAllChildrenNumber { path },
-            29 => Request::GetEphemerals { prefix: "/" },
-            30 => Request::MultiRead(&[Request::GetData { path, watch: false }]),
-            31..=32 => Request::Sync { path },
-            33..=34 => Request::Ping,
-            35 => Request::AddWatch { path, mode: WatchMode::Persistent },
-            36 => Request::AddWatch { path, mode: WatchMode::PersistentRecursive },
-            37 => Request::RemoveWatches { path, kind: WatcherType::Any },
-            38 => Request::CheckWatches { path, kind: WatcherType::Data },
-            39 => Request::GetData { path: CONFIG_NODE, watch },
-            _ if random.percent(5) => Request::CloseSession,
-            _ => Request::WhoAmI,
-        };
-        self.send(&request);
+        if !self.is_user && random.percent(1) && self.in_flight() == 0 {
+            self.is_user = true;
+            self.model.authenticate();
+            return self.authenticate();
+        }
+        draw(random, |request| self.send(request));
+    }
+
+    /// It is done when it is read: before what is sent behind it.
+    fn authenticate(&mut self) {
+        let (scheme, auth) = USER;
+        let request = Request::Auth { scheme, auth };
+        self.core.request(&request, Vec::new(), &mut self.to_server);
     }
 
     /// Appends a request and keeps its record for the check of its reply.
@@ -208,6 +176,7 @@ impl Client {
                 Message::Reply(reply) => {
                     self.replies += 1;
                     self.may_be_cut_off |= reply.op == op::CLOSE_SESSION;
+                    assert!(reply.op != op::AUTH || reply.err == 0, "any user may authenticate");
                     if reply.op == op::SYNC {
                         let before = self.syncs.pop_front().expect("a sync was requested");
                         check_sync(&reply, before);

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use args::{Args, Command};
+use sim::ensemble::crash_points::{History, end_at_steps};
 use sim::ensemble::runner::{EnsembleOutcome, play_ensemble, run_ensemble};
 use sim::ensemble::world::World;
 use sim::runner::{FailureClass, run};
@@ -38,6 +39,14 @@ thread_local! {
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args().skip(1)) {
         Ok(Command::Run(args)) => args,
+        Ok(Command::CrashPoints) => {
+            let all = [History::Election, History::Write, History::Change, History::Rejoin];
+            for history in all {
+                let count = end_at_steps(history, (0, 1));
+                println!("{history:?}: {count} ends of processes, nothing lost");
+            }
+            return ExitCode::SUCCESS;
+        }
         Ok(Command::Help) => {
             print!("{}", args::HELP);
             return ExitCode::SUCCESS;

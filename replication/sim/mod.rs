@@ -14,6 +14,8 @@ pub(crate) mod net;
 pub(crate) mod ports;
 pub(crate) mod random;
 pub(crate) mod recorded_leader;
+pub(crate) mod requests;
+pub(crate) mod rot;
 pub(crate) mod runner;
 pub(crate) mod schedule;
 pub(crate) mod server;

@@ -1,7 +1,8 @@
 //! Virtual time: what happens next, and a trace of all that has happened.
 
-use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::hash::{Hash, Hasher};
 
 use super::member::{Incarnation, MemberId};
 
@@ -43,17 +44,44 @@ pub(crate) enum Event {
 pub(crate) struct Schedule<E = Event> {
     now_us: u64,
     given: u64,
-    events: BTreeMap<(u64, u64), E>,
+    events: BinaryHeap<Due<E>>,
     trace: Trace,
 }
 
-impl<E> Default for Schedule<E> {
-    fn default() -> Schedule<E> {
-        Schedule { now_us: 0, given: 0, events: BTreeMap::new(), trace: Trace::default() }
+/// An event to come. The greatest is the one that comes first.
+struct Due<E> {
+    /// When, and which of those that were given.
+    at: (u64, u64),
+    event: E,
+}
+
+impl<E> Ord for Due<E> {
+    fn cmp(&self, other: &Due<E>) -> Ordering {
+        other.at.cmp(&self.at)
     }
 }
 
-impl<E: Copy + Debug> Schedule<E> {
+impl<E> PartialOrd for Due<E> {
+    fn partial_cmp(&self, other: &Due<E>) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<E> PartialEq for Due<E> {
+    fn eq(&self, other: &Due<E>) -> bool {
+        self.at == other.at
+    }
+}
+
+impl<E> Eq for Due<E> {}
+
+impl<E> Default for Schedule<E> {
+    fn default() -> Schedule<E> {
+        Schedule { now_us: 0, given: 0, events: BinaryHeap::new(), trace: Trace::default() }
+    }
+}
+
+impl<E: Copy + Hash> Schedule<E> {
     /// The time, in microseconds since the beginning.
     pub(crate) fn now_us(&self) -> u64 {
         self.now_us
@@ -62,7 +90,7 @@ impl<E: Copy + Debug> Schedule<E> {
     /// Lets an event happen at a time, which is not before now.
     pub(crate) fn at(&mut self, time_us: u64, event: E) {
         self.given += 1;
-        self.events.insert((time_us.max(self.now_us), self.given), event);
+        self.events.push(Due { at: (time_us.max(self.now_us), self.given), event });
     }
 
     /// Lets an event happen after a time.
@@ -72,11 +100,10 @@ impl<E: Copy + Debug> Schedule<E> {
 
     /// The next event, if it comes before `end_us`; time passes until then.
     pub(crate) fn next(&mut self, end_us: u64) -> Option<E> {
-        let (&(time_us, number), &event) = self.events.first_key_value()?;
-        if time_us > end_us {
+        if self.events.peek()?.at.0 > end_us {
             return None;
         }
-        self.events.remove(&(time_us, number));
+        let Due { at: (time_us, _), event } = self.events.pop()?;
         self.now_us = time_us;
         self.trace.event(time_us, &event);
         Some(event)
@@ -106,10 +133,10 @@ struct Trace {
 }
 
 impl Trace {
-    fn event(&mut self, time_us: u64, event: &impl Debug) {
+    fn event(&mut self, time_us: u64, event: &impl Hash) {
         self.events += 1;
         self.number(time_us);
-        self.bytes(format!("{event:?}").as_bytes());
+        event.hash(self);
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -123,6 +150,29 @@ impl Trace {
 
     fn number(&mut self, number: u64) {
         self.hash = (self.hash ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+}
+
+/// What an event holds counts number by number.
+impl Hasher for Trace {
+    fn finish(&self) -> u64 {
+        self.hash
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.bytes(bytes);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.number(number);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.number(number as u64);
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.number(number as u64);
     }
 }
 

@@ -78,6 +78,19 @@ pub enum Bug {
     ResentTwice,
     /// A voter counts for what its directory once had.
     BlankCounts,
+    /// A leader counts a voter that was sent its history as one that has acknowledged it: history
+    /// of older epochs is committed by those that hold it, not by those that follow this leader.
+    SentCounts,
+    /// A voter that starts has not promised what it has promised.
+    PromiseForgotten,
+    /// A commit between NEWLEADER and UPTODATE is passed over.
+    CommitPassedOver,
+    /// A leader sends what its memory has to a learner that lacks what was before.
+    WindowHole,
+    /// What is read from the disk for a learner goes beyond what is committed.
+    FeedAboveCommitted,
+    /// A leader answers sync when a round was answered that had begun before it came.
+    EarlierRoundConfirms,
     /// A leader of another ensemble is followed, and a learner of another one led.
     StrangerFollowed,
     /// A learner does not take over the identity of its ensemble.
@@ -116,7 +129,7 @@ impl Bug {
         Bug::LagIsLoss,
     ];
     /// Those of leaders and elections.
-    pub const OF_LEADERS: [Bug; 20] = [
+    pub const OF_LEADERS: [Bug; 26] = [
         Bug::OwnUnflushedCounts,
         Bug::MinorityCommits,
         Bug::ObserversCount,
@@ -132,6 +145,12 @@ impl Bug {
         Bug::ExpiresEarly,
         Bug::ResentTwice,
         Bug::BlankCounts,
+        Bug::SentCounts,
+        Bug::PromiseForgotten,
+        Bug::CommitPassedOver,
+        Bug::WindowHole,
+        Bug::FeedAboveCommitted,
+        Bug::EarlierRoundConfirms,
         Bug::StrangerFollowed,
         Bug::EnsembleNotAdopted,
         Bug::StrangerVotes,

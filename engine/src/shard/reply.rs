@@ -3,8 +3,8 @@
 use super::arrival::Reply;
 use super::conn::{Conn, Replied};
 use super::{Moment, Shard, Turn};
-use crate::Millis;
 use crate::wire::header::ReplyFrame;
+use crate::{Millis, Zxid};
 
 impl Shard {
     /// Appends a reply and counts it. Its zxid is not before what the client has seen elsewhere.
@@ -14,7 +14,10 @@ impl Shard {
         mut reply: Reply,
         body: impl FnOnce(&mut Vec<u8>),
     ) {
-        reply.zxid = reply.zxid.max(turn.conn.seen);
+        // 0 says nothing of the state, and clients keep what they have seen.
+        if reply.zxid != Zxid::ZERO {
+            reply.zxid = reply.zxid.max(turn.conn.seen);
+        }
         let out = &mut turn.conn.out;
         let start = out.len();
         let frame = ReplyFrame::begin(out, reply.header.xid, reply.zxid, reply.code);

@@ -210,6 +210,19 @@ fn an_operation_without_a_record_is_answered_ordered_or_ends_the_connection() {
 }
 
 /// A state at the beginning of an epoch says the newest zxid in it, or what its client has seen.
+/// It would be older than what the connection has shown since: clients that take the zxid of every
+/// reply would go back.
+#[test]
+fn answer_to_an_authentication_says_nothing_of_the_state() {
+    let db = Database::new(Tree::new(0), []);
+    let mut shard = shard();
+    let id = established(&mut shard, at(&db, 0));
+    shard.conn_mut(id).expect("open").seen = Zxid::new(1, 9);
+    send(&mut shard, id, Sent::Auth { scheme: "digest", auth: b"user:password" }, at(&db, 1));
+    let out = std::mem::take(&mut shard.conn_mut(id).expect("open").out);
+    assert_eq!(i64::from_be_bytes(out[8..16].try_into().expect("a reply")), 0);
+}
+
 #[test]
 fn replies_at_the_beginning_of_an_epoch_carry_a_zxid_that_a_next_state_has_as_well() {
     let mut tree = Tree::new(0);

@@ -33,6 +33,12 @@ impl Promises {
         assert!(self.saved.promised >= epoch, "{epoch} is sent before it is saved");
     }
 
+    /// A process begins with these epochs.
+    pub(crate) fn begins_with(&self, epochs: Epochs) {
+        let (knows, promised) = (epochs.promised, self.promised);
+        assert!(knows >= promised, "{promised} was promised, and a process knows of {knows}");
+    }
+
     /// The leader's history ends here, without what it has not committed.
     pub(super) fn offered(&mut self, history_end: Zxid) {
         self.history_end = history_end;

@@ -61,15 +61,18 @@ impl Contents {
     /// Whether a start has found this: a log that ends with `last`, and the state that it makes,
     /// which ends before a transaction that does not fit it.
     fn is_at(&self, (last, misfit): (Zxid, Option<Zxid>), db: &Database) -> bool {
+        if self.last() != last {
+            return false;
+        }
         let fitting = self.txns.iter().take_while(|txn| misfit.is_none_or(|it| txn.zxid < it));
         let mut expected = empty_database();
-        for txn in fitting.filter(|_| self.last() == last) {
+        for txn in fitting {
             if expected.try_apply(txn, Interest::None).is_err() {
                 return false;
             }
         }
         let is_same = expected.tree.digest() == db.tree.digest();
-        self.last() == last && is_same && expected.sessions().eq(db.sessions())
+        is_same && expected.sessions().eq(db.sessions())
     }
 }
 

@@ -1,8 +1,11 @@
 //! Is every reply what the state at its zxid says, byte by byte? A model of the committed history
 //! moves on with the replies of one client.
 
+use std::net::{IpAddr, Ipv4Addr};
+
+use ringkeeper_engine::acl::authenticate;
 use ringkeeper_engine::client::Reply;
-use ringkeeper_engine::database::{Database, Interest, OpResult};
+use ringkeeper_engine::database::{Applied, Database, Interest, OpResult};
 use ringkeeper_engine::op::{OpSpec, Reading, read, write_reply};
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::wire::header::ReplyHeader;
@@ -10,8 +13,12 @@ use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::{Id, Reader};
 use ringkeeper_engine::{Code, SessionId, Zxid};
 
-use super::super::server::{database_of, empty_database, op_settings};
+use super::super::requests::USER;
+use super::super::server::{empty_database, op_settings};
 use super::watches::{Held, SeenEvent, Watches};
+
+/// Where all clients are.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// What a reply was about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +35,38 @@ pub(crate) struct Model {
     result: Option<OpResult>,
     ids: Vec<Id>,
     watches: Watches,
+    /// Connections that are gone, and on which events behind this state had arrived.
+    left: Vec<LeftConnection>,
+}
+
+/// A connection that is gone, until the state is where its last event was.
+struct LeftConnection {
+    /// What it watched, and the events that had to arrive.
+    watches: Watches,
+    /// The state behind which they are not noted yet.
+    applied: Zxid,
+    /// What has arrived, and the zxid of the last of it.
+    seen: Vec<SeenEvent>,
+    last: i64,
+}
+
+impl LeftConnection {
+    /// A transaction was applied.
+    fn fire(&mut self, applied: &Applied) {
+        if applied.zxid > self.applied && applied.zxid.to_wire() <= self.last {
+            self.watches.fire(applied);
+        }
+    }
+
+    /// Whether the state is where all events are known; then it compares them.
+    fn is_over(&mut self, applied: Zxid) -> bool {
+        let is_over = applied.to_wire() >= self.last;
+        if is_over {
+            let (seen, expected) = (&self.seen, self.watches.take_expected());
+            assert!(expected.starts_with(seen), "seen {seen:?}\nexpected {expected:?}");
+        }
+        is_over
+    }
 }
 
 impl Model {
@@ -36,9 +75,23 @@ impl Model {
         Model {
             db: empty_database(),
             result: None,
-            ids: vec![Id { scheme: "ip".into(), id: "127.0.0.1".into() }],
+            ids: vec![Id { scheme: "ip".into(), id: CLIENT.to_string() }],
             watches: Watches::new(),
+            left: Vec::new(),
         }
+    }
+
+    /// The client has authenticated.
+    pub(crate) fn authenticate(&mut self) {
+        let ((scheme, auth), settings) = (USER, op_settings());
+        let proven = authenticate(&settings.auth, scheme, Some(auth), &mut self.ids, CLIENT);
+        proven.expect("any user may authenticate");
+    }
+
+    /// A client that begins anew, with nothing but the connections that it has left.
+    pub(crate) fn begin_anew(&mut self) {
+        let left = std::mem::take(&mut self.left);
+        *self = Model { left, ..Model::new() };
     }
 
     /// The watches, and the events that they must have made.
@@ -56,20 +109,20 @@ impl Model {
         self.watches.take_expected()
     }
 
-    /// As [`Model::take_expected`] for a connection that is gone, and on which events up to a zxid
-    /// have arrived. The model stays where the replies were: the next connection may be to a server
-    /// that is behind the events.
-    pub(crate) fn take_expected_until(&mut self, zxid: i64, history: &[Txn]) -> Vec<SeenEvent> {
-        let begin = history.partition_point(|txn| txn.zxid <= self.db.applied());
-        let behind = history[begin..].iter().take_while(|txn| txn.zxid.to_wire() <= zxid);
-        let behind: Vec<&Txn> = behind.collect();
-        if !behind.is_empty() {
-            let mut db = database_of(&history[..begin]);
-            for txn in behind {
-                self.watches.fire(&db.apply(txn, Interest::Watched));
-            }
+    /// The connection is gone; what had arrived on it must be the beginning of what had to come.
+    /// The state stays where the replies were, because the next connection may be to a server that
+    /// is behind the events. So they are compared when the state has got there.
+    pub(crate) fn leave(&mut self, seen: Vec<SeenEvent>) {
+        let (watches, applied) = (self.watches.leave(), self.db.applied());
+        // What setWatches has missed is found when the reply comes.
+        if seen.iter().any(|(zxid, ..)| *zxid == -1) {
+            return;
         }
-        self.watches.take_expected()
+        let last = seen.iter().map(|(zxid, ..)| *zxid).max().unwrap_or(0);
+        let mut left = LeftConnection { watches, applied, seen, last };
+        if !left.is_over(applied) {
+            self.left.push(left);
+        }
     }
 
     /// The state's digest.
@@ -85,6 +138,8 @@ impl Model {
             let txn = history.get(next).expect("the server showed a zxid that it never applied");
             let applied = self.db.apply(txn, Interest::Watched);
             self.watches.fire(&applied);
+            self.left.iter_mut().for_each(|left| left.fire(&applied));
+            self.left.retain_mut(|left| !left.is_over(applied.zxid));
             self.result = Some(applied.result);
         }
     }
@@ -106,7 +161,9 @@ impl Model {
             op::ADD_WATCH | op::REMOVE_WATCHES | op::CHECK_WATCHES => {
                 self.watches.check(record, reply);
             }
-            op::SET_WATCHES2 => self.watches.set_again(record, &self.db.tree),
+            op::SET_WATCHES | op::SET_WATCHES2 => {
+                self.watches.set_again(reply.op, record, &self.db.tree);
+            }
             op::WHO_AM_I => assert_eq!(reply.err, 0),
             _ => return self.check_write(session, header, reply, history),
         }

@@ -52,10 +52,18 @@ impl Watches {
         Watches { table, expected: Vec::new(), held: Held::default() }
     }
 
+    /// What is to be set again. A client goes on holding it, for a connection that comes to nothing.
     pub(super) fn reconnect(&mut self) -> Held {
         self.table = WatchTable::new(HASH_SEED);
         self.expected.clear();
-        std::mem::take(&mut self.held)
+        self.held.clone()
+    }
+
+    /// The connection is gone, with what it watched and the events that had to come. What is held
+    /// stays.
+    pub(super) fn leave(&mut self) -> Watches {
+        let table = std::mem::replace(&mut self.table, WatchTable::new(HASH_SEED));
+        Watches { table, expected: self.take_expected(), held: Held::default() }
     }
 
     pub(super) fn take_expected(&mut self) -> Vec<SeenEvent> {
@@ -102,8 +110,8 @@ impl Watches {
     }
 
     /// The watches of before are set again.
-    pub(super) fn set_again(&mut self, record: &[u8], tree: &Tree) {
-        let request = SetWatches::decode(op::SET_WATCHES2, &mut Reader::new(record));
+    pub(super) fn set_again(&mut self, op: i32, record: &[u8], tree: &Tree) {
+        let request = SetWatches::decode(op, &mut Reader::new(record));
         let mut bytes = Vec::new();
         let request = request.expect("the client wrote it");
         request.catch_up(ME, tree, &mut self.table, &mut bytes);
@@ -159,15 +167,18 @@ impl Held {
         }
     }
 
-    /// The record of a setWatches2 request.
-    pub(crate) fn record(&self, relative_zxid: i64) -> Vec<u8> {
+    /// The request that sets them again, and its record: as clients do, in the older form where
+    /// that has a place for all of them.
+    pub(crate) fn request(&self, relative_zxid: i64) -> (i32, Vec<u8>) {
         let mut record = Vec::new();
         record.put_long(relative_zxid);
-        for paths in [&self.data, &self.exist, &self.child, &self.persistent, &self.recursive] {
+        let lists = [&self.data, &self.exist, &self.child, &self.persistent, &self.recursive];
+        let is_older = self.persistent.is_empty() && self.recursive.is_empty();
+        for paths in lists.into_iter().take(if is_older { 3 } else { 5 }) {
             record.put_count(paths.len());
             paths.iter().for_each(|path| record.put_string(path));
         }
-        record
+        (if is_older { op::SET_WATCHES } else { op::SET_WATCHES2 }, record)
     }
 
     /// Whether there is nothing to set again.

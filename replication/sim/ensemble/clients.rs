@@ -150,7 +150,7 @@ impl World {
     /// A client goes. Its server hears of it later.
     pub(crate) fn leave(&mut self, client: usize) {
         let Some(number) = self.clients[client].connection.take() else { return };
-        self.clients[client].client.disconnect(self.committed.txns());
+        self.clients[client].client.disconnect();
         let now_us = self.schedule.now_us();
         let connection = self.connections.get_mut(&number).expect("it is connected");
         connection.is_left = true;
@@ -158,6 +158,14 @@ impl World {
         let event = Event::ToServer(number);
         World::await_stream(&mut self.schedule, &mut connection.to_server, event);
         self.forget_connection(number);
+    }
+
+    /// A client goes, and its server hears nothing of it.
+    pub(crate) fn vanish(&mut self, client: usize) {
+        let Some(number) = self.clients[client].connection.take() else { return };
+        self.clients[client].client.disconnect();
+        let connection = self.connections.get_mut(&number).expect("it is connected");
+        connection.is_left = true;
     }
 
     pub(crate) fn on_bytes_to_server(&mut self, number: usize) {
@@ -241,7 +249,7 @@ impl World {
                 self.acknowledged_zxid = self.acknowledged_zxid.max(zxid);
             }
             if has_ended {
-                sim_client.client.disconnect(history);
+                sim_client.client.disconnect();
                 sim_client.connection = None;
             }
         }

@@ -3,6 +3,7 @@
 use ringkeeper_engine::device::{Directory, Fault as DiskFault};
 
 use super::super::member::MemberId;
+use super::super::rot::rot;
 use super::members::Crash;
 use super::world::{Event, World};
 
@@ -220,25 +221,16 @@ impl World {
         self.machines[member].is_full = false;
     }
 
-    /// One bit of a file changes while the process is down. The log is sealed: without that, damage
+    /// A file changes while the process is down: see [`rot`]. The log is sealed: without that, damage
     /// to its last group is taken for a flush that was cut short. A full segment cannot be.
     fn rot(&mut self, member: MemberId) {
         let Some(process) = &mut self.machines[member].process else { return };
         process.log().idle();
         let is_sealed = process.log().is_still() && process.log().is_sealed();
         self.crash(member, Crash::Process);
-        let chance = &mut self.streams.disk;
         let disk = &self.machines[member].disk;
-        let names = disk.names();
-        if !is_sealed || names.is_empty() || disk.list().is_err() {
-            return;
-        }
-        let name = chance.pick(&names);
-        let mut bytes = disk.contents(name).expect("it is there");
-        if !bytes.is_empty() {
-            let at = chance.below(bytes.len());
-            bytes[at] ^= 1 << chance.below(8);
-            disk.put(name, bytes);
+        let can_rot = is_sealed && disk.list().is_ok();
+        if can_rot && rot(disk, &mut self.streams.disk) {
             self.machines[member].is_rotten = true;
         }
     }

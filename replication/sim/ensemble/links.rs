@@ -262,7 +262,10 @@ impl World {
             && let Some(socket) = process.learners.get_mut(&link)
         {
             socket.space += bytes.len();
-            self.wake(from.0, 1);
+            // As the socket of a writer that waits for space.
+            if socket.is_full {
+                self.wake(from.0, 1);
+            }
         }
         if has_ended {
             self.forget_link(link);

@@ -124,6 +124,7 @@ impl Machine {
         self.record.borrow_mut().history_ends(Zxid::ZERO);
         self.incarnation += 1;
         let position = LearnerPosition::at_start(last, &identity);
+        self.record.borrow().promises.begins_with(position.saved);
         let (wall, mono_us) = self.clock.at(now_us);
         let now = Now { wall, mono: Millis((mono_us / 1_000) as i64) };
         self.settings.secret =

@@ -13,8 +13,6 @@ const WAKE_US: u64 = 200;
 const RESTART_US: u64 = 100_000;
 /// The longest time until the next piece is read for a learner.
 const FEED_US: u64 = 2_000;
-/// How often a member that looks for a leader has a turn, microseconds.
-const LOOKING_US: u64 = 5_000;
 
 /// What is left of a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,15 +107,8 @@ impl World {
     /// What a turn has begun comes to an end later.
     fn after_turn(&mut self, member: MemberId) {
         self.schedule_disk(member);
-        let process = self.machines[member].process.as_mut().expect("it runs");
-        let port = process.port_ref();
-        let is_settled =
-            port.voter().is_some_and(|voter| voter.is_serving()) || port.followed().is_connected();
-        let mut wait_us = process.server.node_ref().wait_us();
-        if !is_settled {
-            wait_us = wait_us.min(LOOKING_US);
-        }
-        let has_work = process.has_work();
+        let process = self.machines[member].process.as_ref().expect("it runs");
+        let (has_work, wait_us) = (process.has_work(), process.wait_us());
         let delay_us = match has_work {
             true => 1 + self.streams.network.micros(WAKE_US),
             false => self.machines[member].clock.true_us(wait_us.max(100)),

@@ -2,6 +2,7 @@
 //! leaders, synchronize with them, and serve clients; everything between them is bytes.
 
 pub(crate) mod clients;
+pub(crate) mod crash_points;
 pub(crate) mod faults;
 pub(crate) mod feeds;
 pub(crate) mod incoming;
@@ -14,5 +15,7 @@ pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod rest;
 pub(crate) mod runner;
+pub(crate) mod sockets;
 pub(crate) mod swarm;
+pub(crate) mod wakes;
 pub(crate) mod world;

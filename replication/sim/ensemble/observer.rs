@@ -16,6 +16,9 @@ const SEARCH_MS: i64 = 200;
 /// Milliseconds before the same is tried again that has just failed.
 const LONG_MS: i64 = 1_000;
 
+/// How often one that looks for a leader looks at the time.
+const LOOKING_MS: i64 = 5;
+
 /// What it is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
@@ -89,6 +92,14 @@ impl Observer {
             }
             State::Looking | State::Dialing(_) => {}
             State::Following => self.watch_leader(now),
+        }
+    }
+
+    /// Milliseconds until time alone gives it something to do.
+    pub(crate) fn wait_ms(&self) -> i64 {
+        match self.state {
+            State::Looking => LOOKING_MS,
+            State::Dialing(_) | State::Following => i64::MAX,
         }
     }
 

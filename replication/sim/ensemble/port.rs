@@ -104,6 +104,12 @@ impl AsMut<FollowedLeader> for MemberPort {
     }
 }
 
+impl AsRef<Member> for MemberPort {
+    fn as_ref(&self) -> &Member {
+        self.voter().expect("an observer is no voter")
+    }
+}
+
 impl AsMut<Member> for MemberPort {
     fn as_mut(&mut self) -> &mut Member {
         match &mut self.side {

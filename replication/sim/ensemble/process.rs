@@ -9,6 +9,7 @@ use ringkeeper_engine::device::{DirectoryId, MemoryDisk};
 use ringkeeper_engine::log::Purger;
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::snapshot::SnapshotKind;
+use ringkeeper_engine::tree::Digest;
 use ringkeeper_engine::watch::ConnId;
 use ringkeeper_engine::{Millis, Zxid};
 use ringkeeper_replication::leader::LinkId;
@@ -25,8 +26,9 @@ use super::super::member::{Arrival, Ended, take_snapshot};
 use super::super::server::Server;
 use super::super::states::DeviceStates;
 use super::feeds::Feeds;
-use super::incoming::{ReceivedPackets, SentEpoch};
+use super::incoming::ReceivedPackets;
 use super::port::{MemberPort, Side};
+use super::sockets::{LeaderSocket, Socket};
 
 /// Bytes of a connection that are read at once.
 const READ_BYTES: usize = 4_096;
@@ -57,27 +59,6 @@ pub(crate) enum Done {
     Dial(ServerId),
 }
 
-/// An end of a connection between a learner and its leader.
-#[derive(Default)]
-pub(crate) struct Socket {
-    /// What has arrived and is not read.
-    pub(crate) arrived: Vec<u8>,
-    /// The other end is gone.
-    pub(crate) has_ended: bool,
-    /// What the network takes now.
-    pub(crate) space: usize,
-    /// What a leader has sent over it.
-    sent: SentEpoch,
-}
-
-/// The connection to the leader.
-pub(crate) struct LeaderSocket {
-    pub(crate) link: u64,
-    pub(crate) socket: Socket,
-    sent: SentPackets,
-    received: ReceivedPackets,
-}
-
 /// A process.
 pub(crate) struct Process {
     pub(crate) server: Server<MemberPort, DeviceLog>,
@@ -103,12 +84,11 @@ pub(crate) struct Process {
     pub(crate) steps_left: Option<usize>,
     /// The connections of clients that are open, also those whose client is gone.
     pub(crate) connections: BTreeSet<(usize, ConnId)>,
-    /// The last turn has found something to do.
-    pub(crate) was_busy: bool,
     /// A test has changed the digest of the state, until another state is installed.
     pub(crate) is_tampered: bool,
     installs: usize,
-    now: Millis,
+    /// Of its last turn.
+    pub(super) now: Millis,
 }
 
 impl Process {
@@ -139,7 +119,6 @@ impl Process {
             turn_us: None,
             steps_left: None,
             connections: BTreeSet::new(),
-            was_busy: false,
             is_tampered: false,
             installs,
             now,
@@ -163,21 +142,6 @@ impl Process {
         self.port_ref().heard.is_some()
     }
 
-    /// Whether the next turn would find something to do.
-    pub(crate) fn has_work(&self) -> bool {
-        let shard_has = |(index, thread): (usize, &super::super::server::ShardThread)| {
-            self.server.waiting(index) > 0 || !thread.shard.outputs.requests.is_empty()
-        };
-        self.server.has_work()
-            || self.was_busy
-            || self.states.is_done()
-            || self.feeds.is_ready()
-            || self.server.has_lost_changes()
-            || !self.arrivals.is_empty()
-            || !self.arrived.is_empty()
-            || self.server.shards.iter().enumerate().any(shard_has)
-    }
-
     /// One step is over: whether the process ends here.
     fn step_ends(&mut self) -> Result<(), Ended> {
         if self.log().failed().is_some() || self.states.has_failed() {
@@ -195,7 +159,7 @@ impl Process {
 
     /// Everything moves once.
     pub(crate) fn turn(&mut self, now: Millis) -> Result<(), Ended> {
-        (self.now, self.was_busy) = (now, false);
+        self.now = now;
         let wall = self.server.node_ref().world().clock.now().wall;
         (self.port().now, self.port().wall) = (now, wall);
         self.server.release();
@@ -226,7 +190,6 @@ impl Process {
 
     fn on_arrived(&mut self, arrived: Arrived) {
         let now = self.now;
-        self.was_busy = true;
         match arrived {
             Arrived::PeerOpened(peer) => match &mut self.port().side {
                 Side::Voter(member) => member.peer_opened(peer, now),
@@ -279,8 +242,16 @@ impl Process {
     /// Reads what is wanted of what has arrived.
     fn read(&mut self) {
         self.read_leader();
-        let links: Vec<u64> = self.learners.keys().copied().collect();
-        links.into_iter().for_each(|link| self.read_learner(link));
+        let mut next = 0;
+        while let Some(link) = self.learner_from(next) {
+            self.read_learner(link);
+            next = link + 1;
+        }
+    }
+
+    /// The first learner's connection from this one on.
+    fn learner_from(&self, link: u64) -> Option<u64> {
+        self.learners.range(link..).next().map(|(link, _)| *link)
     }
 
     fn read_leader(&mut self) {
@@ -296,14 +267,12 @@ impl Process {
                 Side::Voter(member) => member.leader_received(&bytes, now),
                 Side::Observer(observer) => observer.received(&bytes, now),
             }
-            self.was_busy = true;
         } else if leader.socket.has_ended && leader.socket.arrived.is_empty() {
             self.leader = None;
             match &mut port.side {
                 Side::Voter(member) => member.leader_closed(now),
                 Side::Observer(observer) => observer.followed.disconnect(),
             }
-            self.was_busy = true;
         }
     }
 
@@ -317,11 +286,9 @@ impl Process {
             let count = socket.arrived.len().min(READ_BYTES);
             let bytes: Vec<u8> = socket.arrived.drain(..count).collect();
             member.learner_received(LinkId(link), &bytes, now);
-            self.was_busy = true;
         } else if socket.has_ended && (socket.arrived.is_empty() || !wanted) {
             self.learners.remove(&link);
             member.learner_closed(LinkId(link), now);
-            self.was_busy = true;
         }
     }
 
@@ -363,7 +330,6 @@ impl Process {
                         MemberEvent::FollowEnded(_, end) => self.ends.push(*end),
                         _ => {}
                     }
-                    self.was_busy = true;
                     self.events.push(event);
                 }
             }
@@ -385,6 +351,7 @@ impl Process {
         let database = &self.server.node().world().database;
         let mut db = database.0.borrow_mut();
         let digest = db.tree.digest();
+        db.tree.keep_digest(Digest::Off);
         db.tree.keep_counted_digest(digest ^ 1);
         self.is_tampered = true;
     }
@@ -406,9 +373,11 @@ impl Process {
             }
         }
         self.step_ends()?;
-        for link in self.learners.keys().copied().collect::<Vec<u64>>() {
+        let mut next = 0;
+        while let Some(link) = self.learner_from(next) {
             self.send_to_learner(link);
             self.step_ends()?;
+            next = link + 1;
         }
         Ok(())
     }
@@ -418,15 +387,18 @@ impl Process {
         let socket = self.learners.get_mut(&link).expect("it was there a moment ago");
         let port = &mut self.server.node().world_mut().leader;
         let Side::Voter(member) = &mut port.side else { return };
-        let pieces = member.learner_outgoing(LinkId(link)).flatten().copied();
-        let bytes: Vec<u8> = pieces.take(socket.space).collect();
+        let mut bytes = Vec::new();
+        for piece in member.learner_outgoing(LinkId(link)) {
+            let count = piece.len().min(socket.space - bytes.len());
+            bytes.extend_from_slice(&piece[..count]);
+        }
         if !bytes.is_empty() {
             socket.space -= bytes.len();
             socket.sent.look(&bytes, &self.record.borrow());
             member.learner_sent(LinkId(link), bytes.len(), now);
             self.done.push(Done::Sent(link, bytes));
-            self.was_busy |= member.has_learner_outgoing(LinkId(link)) && socket.space > 0;
         }
+        socket.is_full = member.has_learner_outgoing(LinkId(link));
     }
 
     /// Does what the member wants done.

@@ -40,15 +40,12 @@ impl World {
         let voters = self.swarm.voters;
         let is_sound = |world: &World, member: MemberId| {
             let machine = &world.machines[member];
-            // One whose disk did not give what a cut needs has no vote until it has a state.
-            let vouches = machine.process.as_ref().is_none_or(|process| {
-                process.port_ref().followed().position().offer == LearnerOffer::Log
-            });
-            machine.is_trusted && !machine.is_rotten && vouches
+            machine.is_trusted && !machine.is_rotten && world.vouches(member)
         };
         let mut core: Vec<MemberId> = (0..voters).filter(|id| is_sound(self, *id)).collect();
         if core.len() <= voters / 2 {
             core = (0..voters).collect();
+            self.restart_those_without_a_vote();
         }
         while core.len() > voters / 2 + 1 && core.iter().all(|id| is_sound(self, *id)) {
             let out = self.streams.crash.below(core.len());
@@ -65,6 +62,23 @@ impl World {
         }
         self.core = Some(core);
         self.is_healed = true;
+    }
+
+    /// One whose disk did not give what a cut needs has no vote until it has a state.
+    fn vouches(&self, member: MemberId) -> bool {
+        self.machines[member].process.as_ref().is_none_or(|process| {
+            process.port_ref().followed().position().offer == LearnerOffer::Log
+        })
+    }
+
+    /// Where others have lost their disks, nobody can lead without those that have no vote. What
+    /// they have is on their disks, and a process that starts votes with it.
+    fn restart_those_without_a_vote(&mut self) {
+        for member in 0..self.swarm.voters {
+            if !self.vouches(member) {
+                self.crash(member, Crash::Process);
+            }
+        }
     }
 
     /// A member outside stays as it is; or it ends; or nothing passes from it, to it, or both.

@@ -99,7 +99,7 @@ impl FaultWeights {
 impl Swarm {
     /// The choice of a seed.
     pub(crate) fn draw(streams: &mut Streams) -> Swarm {
-        let voters = *streams.crash.pick(&[3, 3, 3, 5]);
+        let voters = *streams.crash.pick(&[3, 3, 3, 3, 3, 3, 3, 3, 5, 5, 5, 7]);
         let (workload, leader) = (&mut streams.workload, &mut streams.leader);
         let tick_ms = *leader.pick(&[20, 50, 100]);
         Swarm {

@@ -23,7 +23,7 @@ use super::process::Arrived;
 use super::swarm::Swarm;
 
 /// Something that happens at a time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Event {
     /// The node's thread runs.
     Turn(MemberId, Incarnation),

@@ -10,8 +10,8 @@ use ringkeeper_engine::txn::{NodeKind, Txn, TxnBody};
 use ringkeeper_engine::wire::{Acl, Id, Reader};
 use ringkeeper_engine::{Code, Millis, SessionId};
 
-use super::super::client::PATHS;
 use super::super::random::Random;
+use super::super::requests::PATHS;
 use super::super::server::{HASH_SEED, op_settings};
 use super::{Ensemble, OTHER_SESSION};
 

@@ -109,6 +109,7 @@ impl Member {
         self.record.borrow_mut().recovered((last, diverged), &db, (identity.epochs, epochs));
         self.incarnation += 1;
         let position = LearnerPosition::at_start(last, &identity);
+        self.record.borrow().promises.begins_with(position.saved);
         let leader = FollowedLeader::new(position, self.limits);
         let leader = RecordedLeader::new(leader, self.record.clone());
         let history = self.record.borrow().txns_until(db.applied());

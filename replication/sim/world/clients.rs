@@ -121,7 +121,7 @@ impl World {
     /// A client goes. Its server hears of it later.
     pub(crate) fn leave(&mut self, client: usize) {
         let Some(number) = self.clients[client].connection.take() else { return };
-        self.clients[client].client.disconnect(&self.ensemble.truth);
+        self.clients[client].client.disconnect();
         let now_us = self.schedule.now_us();
         let connection = self.connections.get_mut(&number).expect("it is connected");
         connection.is_left = true;
@@ -209,7 +209,7 @@ impl World {
                 self.acknowledged.answered(session, cxid, zxid);
             }
             if has_ended {
-                sim_client.client.disconnect(truth);
+                sim_client.client.disconnect();
                 sim_client.connection = None;
             }
         }

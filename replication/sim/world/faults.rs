@@ -4,6 +4,7 @@ use ringkeeper_engine::device::{Directory, Fault as DiskFault};
 
 use super::super::leader::Wrong;
 use super::super::member::MemberId;
+use super::super::rot::rot;
 use super::super::schedule::Event;
 use super::World;
 use super::members::Crash;
@@ -173,7 +174,7 @@ impl World {
         self.members[member].is_full = false;
     }
 
-    /// One bit of a file changes while the process is down. The log is sealed: without that, damage
+    /// A file changes while the process is down: see [`rot`]. The log is sealed: without that, damage
     /// to its last group is taken for a flush that was cut short.
     fn rot(&mut self, member: MemberId) {
         let Some(process) = &mut self.members[member].process else { return };
@@ -182,18 +183,9 @@ impl World {
         let is_sealed = log.is_still() && log.failed().is_none();
         assert!(!is_sealed || log.is_sealed(), "a log at rest is sealed");
         self.crash(member, Crash::Process);
-        let chance = &mut self.streams.disk;
         let disk = &self.members[member].disk;
-        let names = disk.names();
-        if !is_sealed || names.is_empty() || disk.list().is_err() {
-            return;
-        }
-        let name = chance.pick(&names);
-        let mut bytes = disk.contents(name).expect("it is there");
-        if !bytes.is_empty() {
-            let at = chance.below(bytes.len());
-            bytes[at] ^= 1 << chance.below(8);
-            disk.put(name, bytes);
+        let can_rot = is_sealed && disk.list().is_ok();
+        if can_rot && rot(disk, &mut self.streams.disk) {
             self.members[member].is_rotten = true;
         }
     }

@@ -123,6 +123,10 @@ impl Leadership {
             return;
         }
         self.next_ping = Millis(now.0 + (self.settings.tick_ms / 2).max(1));
+        if !self.reads_learners() {
+            // What this side does not read is no silence.
+            self.links.values_mut().for_each(|state| state.heard = now);
+        }
         self.drop_silent();
         self.check_quorum();
         if self.phase != LeaderPhase::Ended {
@@ -235,7 +239,8 @@ impl Leadership {
             }
             let Some(number) = self.to_confirm.take() else { return };
             self.begin_round();
-            self.confirming = Some((number, self.round));
+            let is_early = is_planted(Bug::EarlierRoundConfirms);
+            self.confirming = Some((number, self.round - u64::from(is_early)));
         }
     }
 }

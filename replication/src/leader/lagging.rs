@@ -30,32 +30,32 @@ const ANSWERS_MAX: usize = 1 << 16;
 #[derive(Debug)]
 pub(super) struct Lagging {
     /// The last commit that it was sent.
-    told: Zxid,
+    committed: Zxid,
     /// Where what is read from the disk for it ends, while that goes on.
     pub(super) feed: Option<Zxid>,
     /// Answers, each with the commit that it stands behind.
     answers: VecDeque<(Zxid, LearnerAnswer)>,
 }
 
-/// What a learner has asked for.
+/// What a learner has requested.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LearnerAnswer {
     /// SYNC.
     Sync,
     /// REVALIDATE.
     Revalidate { session: SessionId, valid: bool },
-    /// SESSIONMOVED, which it has not asked for.
+    /// SESSIONMOVED, which it has not requested.
     SessionMoved { session: SessionId },
 }
 
 impl Leadership {
     /// Learners for which too much waits get no more of what is proposed from now on.
     pub(super) fn note_lagging(&mut self) {
-        let (most, told) = (self.settings.limits.link_bytes_max, self.committed);
+        let (most, committed) = (self.settings.limits.link_bytes_max, self.committed);
         for state in self.links.values_mut() {
             if state.is_live() && state.out.bytes() > most {
                 let answers = VecDeque::new();
-                state.lagging = Some(Box::new(Lagging { told, feed: None, answers }));
+                state.lagging = Some(Box::new(Lagging { committed, feed: None, answers }));
             }
         }
     }
@@ -98,7 +98,7 @@ impl Leadership {
             };
             let sent = state.sent;
             if sent >= end {
-                state.tell(committed);
+                state.send_commit(committed);
                 state.release_answers(usize::MAX);
                 state.lagging = None;
                 return;
@@ -127,7 +127,7 @@ impl Leadership {
         let upto = self.committed;
         let state = self.link(link);
         let last = state.sent;
-        state.tell(last);
+        state.send_commit(last);
         let lagging = state.lagging.as_mut().expect("it is behind");
         lagging.feed = Some(upto);
         // Nothing is requested before its plan has come.
@@ -155,7 +155,7 @@ impl Leadership {
             FeedEvent::Done => {
                 state.sent = upto;
                 let lagging = state.lagging.as_mut().expect("it is behind");
-                (lagging.feed, lagging.told) = (None, upto);
+                (lagging.feed, lagging.committed) = (None, upto);
             }
             FeedEvent::Failed(why) => return self.drop_link(link, LearnerEnd::Feed(why)),
         }
@@ -171,24 +171,24 @@ impl LearnerState {
             LearnerKind::Follower => {
                 self.out.own(proposals(chunk, offset_behind(chunk, after)));
                 self.sent = chunk.last;
-                self.tell(committed.min(chunk.last));
+                self.send_commit(committed.min(chunk.last));
             }
             LearnerKind::Observer => {
                 self.out.own(informs(chunk, after, committed));
                 self.sent = committed.min(chunk.last);
                 let lagging = self.lagging.as_mut().expect("it is behind");
-                lagging.told = self.sent;
+                lagging.committed = self.sent;
             }
         }
     }
 
     /// Commits what it was sent, up to here.
-    fn tell(&mut self, upto: Zxid) {
+    fn send_commit(&mut self, upto: Zxid) {
         let lagging = self.lagging.as_mut().expect("it is behind");
-        if upto <= lagging.told {
+        if upto <= lagging.committed {
             return;
         }
-        let after = std::mem::replace(&mut lagging.told, upto);
+        let after = std::mem::replace(&mut lagging.committed, upto);
         match self.kind {
             LearnerKind::Follower if self.is_cumulative => {
                 self.send(&LeaderPacket::Commit { zxid: upto });
@@ -203,7 +203,7 @@ impl LearnerState {
         while let Some(lagging) = &mut self.lagging
             && self.out.bytes() < low
             && let Some((behind, answer)) = lagging.answers.front().copied()
-            && behind <= lagging.told
+            && behind <= lagging.committed
         {
             lagging.answers.pop_front();
             self.send_answer(answer);

@@ -188,8 +188,12 @@ impl Leadership {
     /// Whether a connection's bytes are to be read. They wait in the socket while the node is
     /// behind with requests; but not while it waits for acknowledgements, which may be among them.
     pub fn wants_bytes(&self, link: LinkId) -> bool {
+        self.links.contains_key(&link) && self.reads_learners()
+    }
+
+    pub(super) fn reads_learners(&self) -> bool {
         let is_behind = self.event_bytes >= self.settings.limits.event_bytes_max;
-        self.links.contains_key(&link) && (!is_behind || !self.has_capacity())
+        !is_behind || !self.has_capacity()
     }
 
     /// Takes a connection's next bytes. What comes for one that is not there any more is ignored.

@@ -8,6 +8,7 @@ use ringkeeper_engine::{Millis, Zxid};
 use super::lagging::Lagging;
 use super::out_queue::OutQueue;
 use crate::learner::{LearnerKind, SyncKind};
+use crate::plant::{Bug, is_planted};
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -154,7 +155,9 @@ impl LearnerState {
 
     /// Whether it has acknowledged the history of the epoch.
     pub(super) fn has_history(&self) -> bool {
+        let is_sent = self.phase == LearnerPhase::Synchronized;
         matches!(self.phase, LearnerPhase::Acknowledged | LearnerPhase::Serving)
+            || (is_sent && is_planted(Bug::SentCounts))
     }
 
     /// The server, if it votes.

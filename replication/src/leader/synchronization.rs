@@ -45,6 +45,7 @@ impl Leadership {
             match self.window.coverage(last) {
                 Coverage::Diff { .. } => Some(SyncPlan::Diff),
                 Coverage::Unknown { before } => cut_to(before).map(SyncPlan::Trunc),
+                Coverage::Older if is_planted(Bug::WindowHole) => Some(SyncPlan::Diff),
                 Coverage::Older | Coverage::Ahead { .. } => None,
             }
         };
@@ -69,7 +70,8 @@ impl Leadership {
     }
 
     fn feed(&mut self, link: LinkId, last: Zxid) {
-        let upto = self.committed;
+        let is_above = is_planted(Bug::FeedAboveCommitted);
+        let upto = if is_above { self.window.last() } else { self.committed };
         let task = FeedTask { link, last, upto, packets: FeedPackets::Proposals };
         let state = self.link(link);
         state.phase = LearnerPhase::Fed(upto);
@@ -166,6 +168,10 @@ impl Leadership {
                     chunk.txns(offset).for_each(|(zxid, txn)| send(zxid, txn));
                     offset = 0;
                 }
+            }
+            Coverage::Older if is_planted(Bug::WindowHole) => {
+                let chunks = (0..self.window.next()).filter_map(|it| self.window.chunk(it));
+                chunks.flat_map(|chunk| chunk.txns(0)).for_each(|(zxid, txn)| send(zxid, txn));
             }
             Coverage::Older if from < committed => {
                 return self.feed(link, from);

@@ -10,7 +10,7 @@ use ringkeeper_engine::wire::peer::{
     LeaderPacket, LearnerInfo, LearnerPacket, PROTOCOL_VERSION, PacketDecoder, PacketLimits,
     PeerExtension, PeerSetting, PeerSettings,
 };
-use ringkeeper_engine::{Millis, SessionId, Zxid};
+use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
 use super::{
     Acknowledgement, LeaderLimits, LeaderSettings, LeaderTask, Leadership, LinkId, ToLearners,
@@ -173,4 +173,40 @@ fn a_follower_of_our_kind_gets_a_group_in_one_and_one_of_zookeepers_each_by_itse
     let each: Vec<_> = (1..=6).map(|counter| ("one", counter)).collect();
     let commits = (1..=6).map(|counter| ("commit", counter));
     assert_eq!(proposed(established()), each.into_iter().chain(commits).collect::<Vec<_>>());
+}
+
+/// A follower of ZooKeeper's may acknowledge a proposal before it does NEWLEADER.
+#[test]
+fn acknowledgement_of_a_proposal_counts_once_that_of_newleader_has_come_behind_it() {
+    const LATE: LinkId = LinkId(8);
+    let mut leadership = established();
+    leadership.opened(LATE, NOW);
+    let say = |leadership: &mut Leadership, packet: &LearnerPacket<'_>| {
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes);
+        leadership.received(LATE, &bytes, NOW);
+    };
+    let learner = LearnerInfo {
+        sid: 3,
+        protocol: PROTOCOL_VERSION,
+        config_version: 0,
+        extension: [][..].into(),
+    };
+    say(&mut leadership, &LearnerPacket::FollowerInfo { zxid: Zxid::ZERO, learner });
+    let promise = LearnerPacket::AckEpoch { zxid: Zxid::ZERO, current_epoch: Some(0) };
+    say(&mut leadership, &promise);
+    let first = Zxid::new(1, 1);
+    let mut group = Group::new();
+    group.push(&Txn {
+        zxid: first,
+        time: NOW,
+        session: SessionId(1),
+        cxid: 1,
+        body: TxnBody::Error(Code::NoNode),
+    });
+    leadership.propose(&group);
+    say(&mut leadership, &LearnerPacket::Ack { zxid: first });
+    assert_eq!(leadership.next_ack(), None, "it does not follow this epoch yet");
+    say(&mut leadership, &LearnerPacket::Ack { zxid: Zxid::new(1, 0) });
+    assert_eq!(leadership.next_ack(), Some(Acknowledgement::Durable(ServerId(3), first)));
 }

@@ -5,6 +5,8 @@ use ringkeeper_engine::device::{EnsembleIdentity, Epochs, Identity};
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{PeerExtension, PeerSettings};
 
+use crate::plant::{Bug, is_planted};
+
 /// How a learner takes part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LearnerKind {
@@ -73,7 +75,10 @@ impl LearnerPosition {
             None => LearnerOffer::Log,
             Some(_) => LearnerOffer::Nothing,
         };
-        let (saved, ensemble) = (identity.epochs, identity.ensemble);
+        let (mut saved, ensemble) = (identity.epochs, identity.ensemble);
+        if is_planted(Bug::PromiseForgotten) {
+            saved.promised = saved.current;
+        }
         LearnerPosition { last, offer, committed: Zxid::ZERO, saved, ensemble }
     }
 }

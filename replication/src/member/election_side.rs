@@ -87,15 +87,15 @@ impl Member {
         self.after_election_input();
     }
 
-    /// Asks all voters who leads, as long as it is not known.
+    /// Asks all voters for the leader, as long as it is not known.
     pub(super) fn search_on(&mut self) {
-        if self.search.is_some() && self.now >= self.ask_again {
+        if self.search.is_some() && self.now >= self.search_again {
             self.request_leader_of_all();
         }
     }
 
     fn request_leader_of_all(&mut self) {
-        self.ask_again = Millis(self.now.0 + self.settings.election.resend_max_ms);
+        self.search_again = Millis(self.now.0 + self.settings.election.resend_max_ms);
         let peers: Vec<ServerId> = self.settings.leader.voters.iter().copied().collect();
         peers.into_iter().for_each(|peer| self.request_leader(peer));
     }

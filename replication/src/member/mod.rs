@@ -44,8 +44,8 @@ pub struct Member {
     searches: i64,
     /// Servers whose last notification was of another ensemble.
     strangers: BTreeSet<ServerId>,
-    /// When voters are asked once more: what they were asked may be forgotten or lost.
-    ask_again: Millis,
+    /// When voters are requested once more to say who leads: the request may be forgotten or lost.
+    search_again: Millis,
     /// Epochs and identities of a leadership that the log is saving.
     saves: usize,
     /// The node orders.
@@ -89,7 +89,7 @@ impl Member {
             searches: 0,
             strangers: BTreeSet::new(),
             began: now,
-            ask_again: now,
+            search_again: now,
             saves: 0,
             is_node_leading: false,
             is_lead_due: false,

@@ -36,30 +36,32 @@ fn member(offer: LearnerOffer) -> Member {
     member
 }
 
-/// Whom it has sent something for an election.
-fn asked(member: &mut Member) -> Vec<u8> {
+/// Of whom it has requested a leader. It votes for nobody: it cannot vouch for what it has.
+fn requested(member: &mut Member) -> Vec<u8> {
+    assert_eq!(member.election().vote(), None);
     let mut servers = Vec::new();
     while let Some(action) = member.next_action() {
-        if let MemberAction::Notify(to, _) = action {
-            servers.push(to.0);
-        }
+        let MemberAction::Notify(to, bytes) = action else { panic!("{action:?}") };
+        let (said, _) = Notification::decode(&bytes).expect("it is one").expect("it is whole");
+        assert_eq!((said.state, said.leader), (PeerState::Looking, i64::MIN), "it votes");
+        servers.push(to.0);
     }
     servers
 }
 
-/// Those whom it has asked may begin an election of their own, and forget it.
+/// Those that have its request may begin an election of their own, and forget it.
 #[test]
-fn member_without_a_vote_asks_again_who_leads_until_it_knows() {
+fn member_without_a_vote_requests_the_leader_again_until_it_knows() {
     let mut member = member(LearnerOffer::Nothing);
-    assert_eq!(asked(&mut member), [2, 3]);
+    assert_eq!(requested(&mut member), [2, 3]);
     assert_eq!(member.wait_ms(BEGIN), 2_000);
     member.search_on();
-    assert_eq!(asked(&mut member), []);
+    assert_eq!(requested(&mut member), []);
     for round in 1..20 {
         member.now = Millis(BEGIN.0 + round * 2_000);
         assert_eq!(member.wait_ms(member.now), 0);
         member.search_on();
-        assert_eq!(asked(&mut member), [2, 3]);
+        assert_eq!(requested(&mut member), [2, 3]);
         assert_eq!(member.wait_ms(member.now), 2_000);
     }
 }

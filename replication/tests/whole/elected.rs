@@ -114,6 +114,7 @@ fn every_planted_bug_of_leaders_is_caught() {
         eprintln!("{bug:?}:");
         let caught = std::panic::catch_unwind(|| {
             crate::elected_cases::run_all();
+            crate::elected_scenarios::run_all();
             play(0..100);
         });
         plant(None);

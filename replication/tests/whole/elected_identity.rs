@@ -173,11 +173,7 @@ fn connection_that_a_session_has_left_is_closed() {
         connect(&mut world, 0, from);
         write(&mut world, 0, 1);
         let stale = world.clients[0].client.at.expect("it is connected");
-        // Nothing says that the client has gone.
-        world.clients[0].connection = None;
-        let history =
-            world.machines[from].process.as_ref().expect("it runs").server.history.clone();
-        world.clients[0].client.disconnect(&history);
+        world.vanish(0);
         connect(&mut world, 0, to);
         let is_open = |world: &World| {
             let process = world.machines[from].process.as_ref().expect("it runs");

@@ -215,7 +215,7 @@ fn session_moves_between_servers_and_one_of_them_owns_it() {
     ensemble.settle();
     assert!(matches!(ensemble.last_applied().body, TxnBody::SetData { .. }));
     // And back here.
-    ensemble.client.disconnect(&ensemble.server.history);
+    ensemble.client.disconnect();
     ensemble.client.connect(&mut ensemble.server, 0);
     ensemble.settle();
     assert_eq!(ensemble.client.session(), session);

@@ -117,7 +117,7 @@ impl World {
         let bytes = std::mem::take(&mut conn.out);
         client.receive(&bytes, &self.server.history);
         if self.server.has_closed(shard, at) {
-            client.disconnect(&self.server.history);
+            client.disconnect();
             self.server.shards[shard].shard.lost(at);
         }
     }
@@ -126,7 +126,7 @@ impl World {
         let client = &mut self.clients[client];
         let Some((shard, conn)) = client.at else { return };
         client.to_server.clear();
-        client.disconnect(&self.server.history);
+        client.disconnect();
         self.server.shards[shard].shard.lost(conn);
     }
 

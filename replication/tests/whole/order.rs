@@ -124,7 +124,7 @@ impl World {
             let reset = self.server.shards[shard].resets > 0;
             let wrong = lives && client.is_open() && !client.may_be_cut_off && !reset;
             assert!(!wrong, "a living session was cut off");
-            client.disconnect(&self.server.history);
+            client.disconnect();
             self.server.shards[shard].shard.lost(at);
         }
     }
@@ -135,7 +135,7 @@ impl World {
         let Some((shard, conn)) = client.at else { return };
         let to_server = std::mem::take(&mut client.to_server);
         client.may_be_cut_off |= client.is_connecting();
-        client.disconnect(&self.server.history);
+        client.disconnect();
         if self.random.percent(50) {
             self.server.shards[shard].shard.lost(conn);
         } else {

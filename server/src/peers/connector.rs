@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::resolver::Resolver;
@@ -13,6 +14,10 @@ use crate::config::{EnsembleSettings, Member};
 
 /// Attempts to connect to a leader: ZooKeeper's.
 const CONNECT_ATTEMPTS: u32 = 5;
+
+/// When another attempt to connect begins beside those under way, and how many there are at most.
+const BESIDE: Duration = Duration::from_secs(1);
+const BESIDE_MAX: usize = 10;
 
 /// How long the own name may take to be looked up: a start waits for it.
 const OWN_NAME: Duration = Duration::from_secs(5);
@@ -138,12 +143,26 @@ impl Connector {
     async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let mut failure = None;
         for address in self.names.resolve(host, port).await? {
-            match TcpStream::connect(address).await {
+            match connect_again(address).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failure = Some(error),
             }
         }
         Err(failure.expect("a name has an address"))
+    }
+}
+
+/// Connects, with another attempt beside those under way every second: what was lost while the way
+/// was cut is sent again late by the system, and later each time.
+async fn connect_again(address: SocketAddr) -> io::Result<TcpStream> {
+    let mut attempts = JoinSet::new();
+    loop {
+        attempts.spawn(TcpStream::connect(address));
+        let is_last = attempts.len() == BESIDE_MAX;
+        let limit = if is_last { Duration::MAX } else { BESIDE };
+        if let Ok(Some(connected)) = timeout(limit, attempts.join_next()).await {
+            return connected.map_err(io::Error::other)?;
+        }
     }
 }
 
