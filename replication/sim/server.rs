@@ -24,8 +24,8 @@ use ringkeeper_replication::node::{
     ClockPort, DatabasePort, GroupSettings, LeaderPort, LogPort, MailboxLimits, NoLeader, World,
 };
 use ringkeeper_replication::{
-    LearningSettings, Node, NodeSettings, PasswordSource, Replica, ReplicaSettings, SpentRemoval,
-    WriteAdmission,
+    EpochLimits, LearningSettings, Node, NodeSettings, PasswordSource, Replica, ReplicaSettings,
+    SpentRemoval, WriteAdmission,
 };
 
 use super::ports::{
@@ -64,6 +64,8 @@ pub(crate) struct ServerSettings {
     pub(crate) session_ms_min: i32,
     /// How often time passes, milliseconds.
     pub(crate) tick_ms: i64,
+    /// How far an epoch goes.
+    pub(crate) epochs: EpochLimits,
     /// Whose secret the passwords of sessions have.
     pub(crate) secret: SessionSecret,
 }
@@ -110,6 +112,7 @@ impl Default for ServerSettings {
             id: 1,
             session_ms_min: 4_000,
             tick_ms: 1,
+            epochs: EpochLimits::default(),
             secret: SessionSecret::Common,
         }
     }
@@ -439,6 +442,7 @@ fn replica(
         removal: SpentRemoval { interval_ms: 5_000, per_minute: 10_000, never_used_ms: 0 },
         hash_seed: HASH_SEED,
         connections: connections.map(|limits| ConnectionThrottle::new(limits, now.mono)),
+        epochs: settings.epochs,
     };
     match learning {
         None => Replica::new(db, sessions, settings, now),

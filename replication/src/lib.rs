@@ -24,8 +24,11 @@ pub use node::{Node, NodeSettings};
 #[cfg(feature = "plant")]
 pub use plant::{Bug, plant};
 pub use proposal_sizes::ProposalSizes;
-pub use replica::{LearningSettings, PasswordSource, Replica, ReplicaSettings, SpentRemoval};
+pub use replica::{
+    EpochLimits, LearningSettings, PasswordSource, Replica, ReplicaSettings, SpentRemoval,
+};
 pub use session_life::SessionLife;
 pub use step::{
-    Committed, Divergence, Input, LeaderEvent, LeaderFault, Outputs, Proposal, SessionAttachment,
+    Committed, Divergence, Input, LeaderEvent, LeaderFault, LostRequests, Outputs, Proposal,
+    SessionAttachment,
 };

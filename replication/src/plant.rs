@@ -91,6 +91,10 @@ pub enum Bug {
     FeedAboveCommitted,
     /// A leader answers sync when a round was answered that had begun before it came.
     EarlierRoundConfirms,
+    /// A session is served however long ago its leader has heard of it.
+    UnconfirmedServed,
+    /// A learner that is back does not wait for what its leader has ordered of the link before.
+    ResentBeforeSync,
     /// A leader of another ensemble is followed, and a learner of another one led.
     StrangerFollowed,
     /// A learner does not take over the identity of its ensemble.
@@ -129,7 +133,7 @@ impl Bug {
         Bug::LagIsLoss,
     ];
     /// Those of leaders and elections.
-    pub const OF_LEADERS: [Bug; 26] = [
+    pub const OF_LEADERS: [Bug; 28] = [
         Bug::OwnUnflushedCounts,
         Bug::MinorityCommits,
         Bug::ObserversCount,
@@ -151,6 +155,8 @@ impl Bug {
         Bug::WindowHole,
         Bug::FeedAboveCommitted,
         Bug::EarlierRoundConfirms,
+        Bug::ResentBeforeSync,
+        Bug::UnconfirmedServed,
         Bug::StrangerFollowed,
         Bug::EnsembleNotAdopted,
         Bug::StrangerVotes,

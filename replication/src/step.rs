@@ -77,6 +77,14 @@ pub enum Input<'a> {
         /// The time.
         now: Now,
     },
+    /// Sessions of clients here that no leader has confirmed for as long as they live: their
+    /// connections are closed.
+    Unconfirmed {
+        /// The sessions.
+        sessions: &'a [SessionId],
+        /// The time.
+        now: Now,
+    },
     /// The state was replaced by one that the leader has sent. Nothing that was ordered or learned
     /// before is in the queues any more.
     Replaced {
@@ -107,7 +115,7 @@ pub enum LeaderEvent {
     /// A session is another server's now: a connection here that has it is stale.
     SessionMoved(SessionId),
     /// The leader of this epoch takes requests from now on: this server is as far as it is.
-    Serving(u32),
+    Serving(u32, LostRequests),
     /// The link is lost. What is not answered waits for the next leader.
     Lost,
     /// The log was cut behind this zxid: what was learned behind it is gone.
@@ -121,10 +129,20 @@ impl LeaderEvent {
             LeaderEvent::Learned(entry) => Some(entry.txn.zxid),
             LeaderEvent::LearnedChunk(chunk) => Some(chunk.last),
             LeaderEvent::Committed(_) | LeaderEvent::Synced | LeaderEvent::Revalidated(..) => None,
-            LeaderEvent::Serving(_) | LeaderEvent::Lost | LeaderEvent::Cut(_) => None,
+            LeaderEvent::Serving(..) | LeaderEvent::Lost | LeaderEvent::Cut(_) => None,
             LeaderEvent::SessionMoved(_) => None,
         }
     }
+}
+
+/// What becomes of requests that a leader has got over a link that is lost, and has not ordered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LostRequests {
+    /// Those that are ordered come before everything that is taken over the next link.
+    OrderedFirst,
+    /// They may be ordered at any time; and the leader takes nothing over the next link for a session
+    /// that was used over the one before, until its client has connected again.
+    Unknown,
 }
 
 /// What the leader's pings are answered from: the sessions of clients that are connected here.

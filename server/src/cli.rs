@@ -344,6 +344,11 @@ pub struct StatusArgs {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2181")]
     pub server: String,
 
+    /// Whether it may be stopped: exit code 0 where the ensemble serves on without it, 1 where not,
+    /// or where that is not known.
+    #[arg(long)]
+    pub would_stop: bool,
+
     /// For programs: JSON instead of text.
     #[arg(long)]
     pub json: bool,

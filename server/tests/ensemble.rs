@@ -12,9 +12,13 @@ mod lives;
 mod loopback;
 #[path = "ensemble/lost_quorum.rs"]
 mod lost_quorum;
+#[path = "ensemble/pre_stop.rs"]
+mod pre_stop;
 mod program;
 #[path = "ensemble/reports.rs"]
 mod reports;
+#[path = "ensemble/rolling.rs"]
+mod rolling;
 #[path = "ensemble/server.rs"]
 mod server;
 #[path = "ensemble/three.rs"]

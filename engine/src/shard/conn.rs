@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::WaitingRequest;
 use super::client_end::{ClientEnd, EndedClient};
+use super::departure::Departure;
 use super::ready::Urgency;
 use crate::audit::Audited;
 use crate::op::{OpClass, OpSpec, ReplyShape};
@@ -164,6 +165,8 @@ pub struct Conn {
     pub awaits_audit: bool,
     /// The client has closed its side: its requests are answered, then the socket is closed.
     pub input_ended: bool,
+    /// Whether it ends because the server stops.
+    pub departure: Departure,
     /// The session that it has requested to go on with, or none.
     pub requested: SessionId,
     /// Why the server ends it, until that is reported.
@@ -196,6 +199,7 @@ impl Conn {
             stalled: false,
             awaits_audit: false,
             input_ended: false,
+            departure: Departure::No,
             requested: SessionId::NONE,
             end: None,
         }

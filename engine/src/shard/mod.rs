@@ -11,6 +11,7 @@ mod client_end;
 mod conn;
 mod counters;
 mod deliver;
+mod departure;
 mod handshake;
 mod local;
 mod outputs;
@@ -25,6 +26,7 @@ pub use arrival::WaitingRequest;
 pub use client_end::{ClientEnd, EndSeverity, EndedClient};
 pub use conn::{Attached, Conn, ConnStats, Phase, Replied, Slot};
 pub use counters::{Fired, OpCounts, ReplyBytes, ShardCounters, ThrottleCounters};
+pub use departure::Departure;
 pub use outputs::ShardOutputs;
 pub use ready::{ReadyList, Urgency};
 pub use word::{FirstBytes, KnownWord, Word, WordEvent};
@@ -203,6 +205,7 @@ impl Shard {
     pub fn received(&mut self, id: ConnId, bytes: &[u8], moment: Moment<'_>) {
         self.counters.received_bytes += bytes.len() as u64;
         self.with_turn(id, Urgency::Served, moment, |shard, turn| {
+            turn.conn.heard();
             if matches!(turn.conn.phase, Phase::Closing | Phase::Lost | Phase::Word) {
                 return;
             }

@@ -31,6 +31,7 @@ impl Shard {
         self.note_latency(turn.conn, reply, turn.moment);
         self.counters.count_reply_bytes((turn.conn.out.len() - start - 4) as u64);
         self.count_sent(turn.conn);
+        turn.conn.replied();
     }
 
     pub(super) fn note_latency(&mut self, conn: &mut Conn, reply: Reply, moment: Moment<'_>) {

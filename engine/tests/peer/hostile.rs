@@ -1,5 +1,6 @@
 //! Any value survives the wire, and any bytes are understood or refused, without a panic.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use proptest::collection::vec;

@@ -90,6 +90,7 @@ impl Machine {
                 apply_batch: swarm.apply_batch,
                 outstanding_max: swarm.outstanding_max,
                 session_ms_min: swarm.session_ms,
+                epochs: swarm.epochs,
                 ..ServerSettings::default()
             },
             swarm: swarm.clone(),

@@ -210,6 +210,16 @@ impl World {
         self.start_later(member);
     }
 
+    /// A leader ends as a server does that is stopped: it hands over first.
+    pub(crate) fn hand_over(&mut self, member: MemberId) {
+        let process = self.machines[member].process.as_mut().expect("it runs");
+        process.leave();
+        self.wake(member, 1);
+        let leads = |world: &World| world.leading().contains(&member);
+        assert!(self.run_while(1_000_000, leads), "{}", self.what_moves());
+        self.crash(member, Crash::Process);
+    }
+
     fn lose_power(&mut self, member: MemberId) {
         let chance = &mut self.streams.disk;
         let survives = *chance.pick(&[0, 50, 90, 100]);

@@ -423,6 +423,14 @@ impl Process {
         Ok(())
     }
 
+    /// The server is about to end: see [`ringkeeper_replication::member::Member::leave`].
+    pub(crate) fn leave(&mut self) {
+        match &mut self.port().side {
+            Side::Voter(member) => member.leave(),
+            Side::Observer(_) => {}
+        }
+    }
+
     /// Takes a snapshot where that is allowed: see [`take_snapshot`].
     pub(crate) fn snapshot(&mut self, kind: SnapshotKind, keep: usize) -> bool {
         let on = (&self.disk, self.directory);

@@ -1,6 +1,8 @@
 //! What differs from seed to seed: how many members there are, how fast everything is, and what
 //! fails how often.
 
+use ringkeeper_replication::EpochLimits;
+
 use super::super::net::Latency;
 use super::super::random::Random;
 use super::super::streams::Streams;
@@ -43,6 +45,8 @@ pub(crate) struct Swarm {
     pub(crate) uncommitted_bytes_max: usize,
     /// Bytes of a piece that is read for a learner.
     pub(crate) piece_bytes: usize,
+    /// How far an epoch goes.
+    pub(crate) epochs: EpochLimits,
     pub(crate) faults: FaultWeights,
 }
 
@@ -129,6 +133,7 @@ impl Swarm {
             link_bytes_max: *leader.pick(&[4_000, 1 << 20]),
             uncommitted_bytes_max: *leader.pick(&[200, 1 << 20]),
             piece_bytes: *leader.pick(&[1_000, 4_000, 256 << 10]),
+            epochs: EpochLimits::default(),
             faults: faults(&mut streams.crash),
         }
     }
@@ -159,6 +164,7 @@ impl Swarm {
             link_bytes_max: 1 << 20,
             uncommitted_bytes_max: 1 << 20,
             piece_bytes: 256 << 10,
+            epochs: EpochLimits::default(),
             faults: FaultWeights::default(),
         }
     }

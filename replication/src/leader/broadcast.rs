@@ -116,6 +116,11 @@ impl Leadership {
 
 /// Who is there.
 impl Leadership {
+    /// When a quorum was there last, monotonic clock.
+    pub(crate) fn quorum_heard(&self) -> Millis {
+        self.quorum_heard
+    }
+
     /// Time passes.
     pub fn tick(&mut self, now: Millis) {
         self.now = now;

@@ -465,6 +465,8 @@ impl Leadership {
         }
     }
 
+    /// Order: one queue for all links. What has come over a link is ordered before what comes over
+    /// a later one of the same learner, which relies on that: see [`crate::LostRequests`].
     pub(super) fn push_event(
         &mut self,
         link: LinkId,

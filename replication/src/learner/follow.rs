@@ -7,7 +7,7 @@ use super::followed_leader::FollowedLeader;
 use super::transfer::FollowTask;
 use super::{DiscardedState, LinkInput, StateOutcome, StatePort};
 use crate::Node;
-use crate::node::{DatabasePort, Ports};
+use crate::node::{ClockPort, DatabasePort, Ports};
 
 /// Moves on what lies between a node, its log and its leader. Once in every turn of the node,
 /// between [`Node::release`] and [`Node::order`]; and before the leader's bytes are read again.
@@ -25,7 +25,8 @@ where
     while let Some(outcome) = states.poll() {
         on_state(node, states, outcome);
     }
-    leader(node).resume();
+    let now = node.world().clock.now().mono;
+    leader(node).resume(now);
     if let Some(divergence) = leader(node).take_divergence() {
         node.diverge(divergence);
     }
@@ -40,6 +41,10 @@ where
         }
     }
     leader(node).hand_over(states);
+    let unconfirmed = leader(node).unconfirmed();
+    if !unconfirmed.is_empty() {
+        node.leave_sessions(&unconfirmed);
+    }
 }
 
 fn leader<P>(node: &mut Node<P>) -> &mut FollowedLeader

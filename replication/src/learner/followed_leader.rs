@@ -2,17 +2,17 @@
 
 use std::collections::VecDeque;
 
-use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::LogCommand;
 use ringkeeper_engine::wire::peer::{
     LeaderPacket, LearnerPacket, PacketDecoder, PacketLimits, SettingDifference,
 };
+use ringkeeper_engine::{Millis, Zxid};
 
 use super::leader_events::LeaderEvents;
 use super::transfer::{FollowTask, Transfer};
 use super::{
-    DiscardedState, FollowEnd, Learner, LearnerKind, LearnerLink, LearnerOffer, LearnerPosition,
-    LinkEffect, LinkEnd, LinkInput, SyncKind, TouchedSessions, ZabState,
+    ConfigEvent, DiscardedState, FollowEnd, Learner, LearnerKind, LearnerLink, LearnerOffer,
+    LearnerPosition, LinkEffect, LinkEnd, LinkInput, SyncKind, TouchedSessions, ZabState,
 };
 use crate::plant::{Bug, is_planted};
 use crate::{Divergence, LeaderEvent, LogSpace, SessionLife};
@@ -33,16 +33,6 @@ impl Default for FollowLimits {
         let packets = PacketLimits::default();
         FollowLimits { packets, event_bytes_max: 4 << 20, state_bytes_max: 16 << 30 }
     }
-}
-
-/// What the leader says of the members.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ConfigEvent {
-    /// The leader's configuration as text, when clients are served; none from old leaders.
-    Config(Option<Box<[u8]>>),
-    /// The transaction has changed the members, and this server should lead, -1 if the leader does
-    /// not say.
-    Activated(Zxid, i64),
 }
 
 /// The link of a node to its leader, one after the other, and everything between the link's bytes
@@ -79,6 +69,9 @@ pub struct FollowedLeader {
     /// The state is not the leader's from here on, and the disk does not say so yet.
     pub(super) unmarked: Option<Zxid>,
     pub(super) touched: TouchedSessions,
+    /// The epoch of the leader that served last.
+    served: Option<u32>,
+    pub(super) now: Millis,
     /// That of the last ping.
     ping: Zxid,
     /// Packets may be left in the decoder.
@@ -119,6 +112,8 @@ impl FollowedLeader {
             offers_nothing: false,
             unmarked: None,
             touched: TouchedSessions::new(),
+            served: None,
+            now: Millis(0),
             ping: Zxid::ZERO,
             is_cut_short: false,
             sync_kind: SyncKind::Diff,
@@ -267,11 +262,14 @@ impl FollowedLeader {
         self.events.push(LeaderEvent::Committed(upto), 0);
     }
 
-    /// This server has led meanwhile, so that its log ends elsewhere. All of it is on the disk.
-    pub(crate) fn rebase(&mut self, position: LearnerPosition) {
+    /// This server has led meanwhile, so that its log ends elsewhere. All of it is on the disk. It
+    /// knew until `confirmed` that it led.
+    pub(crate) fn rebase(&mut self, position: LearnerPosition, confirmed: Millis) {
         assert!(!self.is_connected && self.commands == 0, "a leader follows nobody");
         self.link = None;
         self.events.reset(position.last);
+        self.touched.confirmed_until(confirmed);
+        self.served = None;
         self.begin = position;
     }
 
@@ -287,7 +285,8 @@ impl FollowedLeader {
 /// The side of the log and of whole states: see [`super::follow`].
 impl FollowedLeader {
     /// Packets that have waited for the node, and what of a ping's answer is left.
-    pub(super) fn resume(&mut self) {
+    pub(super) fn resume(&mut self, now: Millis) {
+        self.now = now;
         self.step_packets();
         if self.is_connected {
             self.answer_ping();
@@ -420,9 +419,13 @@ impl FollowedLeader {
             LinkEffect::Serve(config) => {
                 self.members.push_back(ConfigEvent::Config(config));
                 self.is_newly_established = true;
-                let epoch = self.link.as_ref().and_then(LearnerLink::epoch);
-                let epoch = epoch.expect("a link that serves has an epoch");
-                self.events.push(LeaderEvent::Serving(epoch), 0);
+                let link = self.link.as_ref().expect("it serves");
+                let epoch = link.epoch().expect("a link that serves has an epoch");
+                self.events.push(LeaderEvent::Serving(epoch, link.lost_requests()), 0);
+                if self.served.replace(epoch) != Some(epoch) {
+                    // It gives every session a full timeout.
+                    self.touched.confirm_all(self.now);
+                }
             }
             LinkEffect::AnswerPing(zxid) => {
                 self.ping = zxid;

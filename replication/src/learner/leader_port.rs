@@ -1,7 +1,7 @@
 //! The leader as its node has it: the side of the node.
 
-use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::Group;
+use ringkeeper_engine::{SessionId, Zxid};
 
 use super::{FollowEnd, FollowedLeader, LinkInput};
 use crate::leader::{Acknowledgement, LearnerEvent, ToLearners};
@@ -12,7 +12,7 @@ use crate::{Divergence, LeaderEvent, LeaderFault, LogSpace, SessionAttachment};
 impl LeaderPort for FollowedLeader {
     fn receive(&mut self) -> Option<LeaderEvent> {
         let event = self.events.pop()?;
-        if let LeaderEvent::Serving(_) = event {
+        if let LeaderEvent::Serving(..) = event {
             self.is_serving = self.is_connected;
         }
         Some(event)
@@ -96,6 +96,13 @@ impl LeaderPort for FollowedLeader {
 
     fn to_learners(&mut self, _: &mut Vec<ToLearners>) {
         unreachable!("who has a leader has no learners");
+    }
+}
+
+impl FollowedLeader {
+    /// Sessions of clients here that no leader has confirmed for as long as they live, each once.
+    pub(super) fn unconfirmed(&mut self) -> Vec<SessionId> {
+        self.touched.unconfirmed(self.now)
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     Dialect, LeaderTxn, Learner, LearnerKind, LearnerOffer, LearnerPosition, LinkEffect, LinkEnd,
     LinkInput, ZabState,
 };
-use crate::Divergence;
+use crate::{Divergence, LostRequests};
 
 /// What a link waits for.
 #[derive(Debug)]
@@ -63,6 +63,8 @@ pub struct LearnerLink {
     pub(super) recovered: Epochs,
     pub(super) history: History,
     pub(super) offer: LearnerOffer,
+    /// What the leader does with requests of a link that is lost.
+    lost_requests: LostRequests,
     /// The ensemble that the directory belongs to, as it is on the disk; and the leader's.
     pub(super) ensemble: Option<EnsembleIdentity>,
     pub(super) leads_with: Option<EnsembleIdentity>,
@@ -101,6 +103,7 @@ impl LearnerLink {
             recovered,
             history: History::new(learner.kind, last, committed),
             offer,
+            lost_requests: LostRequests::Unknown,
             ensemble,
             leads_with: None,
             checks: false,
@@ -158,6 +161,11 @@ impl LearnerLink {
         (self.epoch != 0).then_some(self.epoch)
     }
 
+    /// What the leader does with requests of a link that is lost.
+    pub(super) fn lost_requests(&self) -> LostRequests {
+        self.lost_requests
+    }
+
     /// What the next link begins with, once nothing is under way at the log.
     pub fn position(&self) -> LearnerPosition {
         let last = self.history.durable();
@@ -197,6 +205,9 @@ impl LearnerLink {
                 if self.learner.dialect == Dialect::Extended {
                     let leader = PeerExtension::read(extension).map_err(LinkEnd::Malformed)?;
                     self.history.acknowledges_all(leader.cumulative);
+                    if leader.orders_lost_requests_first() {
+                        self.lost_requests = LostRequests::OrderedFirst;
+                    }
                     self.meet(&leader, out)?;
                 }
                 self.on_leader_epoch(zxid, protocol, out)

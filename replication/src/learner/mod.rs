@@ -12,6 +12,7 @@
 //! states and the order rules.
 
 mod broadcast;
+mod config_event;
 mod effect;
 mod ending;
 mod ensemble;
@@ -37,11 +38,12 @@ mod transfer;
 mod zab_state;
 mod zxid_runs;
 
+pub use config_event::ConfigEvent;
 pub use effect::{LeaderTxn, LinkEffect, LinkInput};
 pub use ending::LinkEnd;
 pub use follow::follow;
 pub use follow_end::{FollowEnd, RetryDelay};
-pub use followed_leader::{ConfigEvent, FollowLimits, FollowedLeader};
+pub use followed_leader::{FollowLimits, FollowedLeader};
 pub use leader_search::{FoundLeader, LeaderSearch};
 pub use link::LearnerLink;
 pub use position::{Dialect, Learner, LearnerKind, LearnerOffer, LearnerPosition};

@@ -7,8 +7,13 @@ use std::ops::Bound;
 use ringkeeper_engine::session::LastHeard;
 use ringkeeper_engine::{Millis, SessionId};
 
+use crate::plant::{Bug, is_planted};
+
 /// Sessions that are looked at for one portion, and that one packet carries at most.
 pub const TOUCHED_SESSIONS_MAX: usize = 256;
+
+/// Sessions that one look at which are confirmed takes in.
+const WATCHED_MAX: usize = 4_096;
 
 /// A part of the answer to a ping.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +36,24 @@ pub struct TouchedSessions {
     sessions: BTreeMap<SessionId, Entry>,
     /// The round under way goes on behind this session; `None` where none is under way.
     round: Option<Bound<SessionId>>,
+    watch: Watch,
+}
+
+/// The look at which sessions are confirmed. A look takes several turns where there are many.
+#[derive(Debug)]
+struct Watch {
+    /// When the next look begins.
+    next: Millis,
+    /// It goes on behind this session.
+    from: Bound<SessionId>,
+    /// When the first of those that were looked at is due.
+    due: Millis,
+}
+
+impl Default for Watch {
+    fn default() -> Watch {
+        Watch { next: Millis(0), from: Bound::Unbounded, due: Millis(i64::MAX) }
+    }
 }
 
 #[derive(Debug)]
@@ -39,6 +62,18 @@ struct Entry {
     last_heard: LastHeard,
     /// What `last_heard` was when the session was reported; `None`: it never was.
     reported: Option<Millis>,
+    /// A leader lets the session live for its timeout from this moment, at the least: its client
+    /// was heard of, and that was reported; or the leader said so.
+    confirmed: Millis,
+    /// Its connection was closed because that was too long ago.
+    is_left: bool,
+}
+
+impl Entry {
+    /// When its leader may let it expire.
+    fn due(&self) -> Millis {
+        Millis(self.confirmed.0 + i64::from(self.timeout_ms))
+    }
 }
 
 impl TouchedSessions {
@@ -50,7 +85,11 @@ impl TouchedSessions {
     /// A connection of this server owns the session now, with this timeout in milliseconds. The
     /// next round reports it in any case.
     pub fn attach(&mut self, session: SessionId, timeout_ms: i32, last_heard: LastHeard) {
-        self.sessions.insert(session, Entry { timeout_ms, last_heard, reported: None });
+        let (reported, confirmed, is_left) = (None, last_heard.get(), false);
+        let entry = Entry { timeout_ms, last_heard, reported, confirmed, is_left };
+        self.watch.next = self.watch.next.min(entry.due());
+        self.watch.due = self.watch.due.min(entry.due());
+        self.sessions.insert(session, entry);
     }
 
     /// The session has ended, or another server owns it: it is this server's no more.
@@ -67,6 +106,46 @@ impl TouchedSessions {
     pub fn forget_reports(&mut self) {
         self.round = None;
         self.sessions.values_mut().for_each(|entry| entry.reported = None);
+    }
+
+    /// A new leader gives every session a full timeout.
+    pub(super) fn confirm_all(&mut self, now: Millis) {
+        self.sessions.values_mut().for_each(|entry| entry.confirmed = now);
+    }
+
+    /// This server has led, and knows up to this moment that it did.
+    pub(super) fn confirmed_until(&mut self, confirmed: Millis) {
+        let all = self.sessions.values_mut();
+        all.for_each(|entry| entry.confirmed = entry.confirmed.min(confirmed));
+        self.watch = Watch::default();
+    }
+
+    /// Sessions that were not confirmed for as long as they live, each once. A call looks at
+    /// [`WATCHED_MAX`] sessions at most, and at none before one can be due.
+    pub(super) fn unconfirmed(&mut self, now: Millis) -> Vec<SessionId> {
+        let mut found = Vec::new();
+        if now < self.watch.next || is_planted(Bug::UnconfirmedServed) {
+            return found;
+        }
+        let behind = self.sessions.range_mut((self.watch.from, Bound::Unbounded));
+        for (looked_at, (session, entry)) in behind.enumerate() {
+            if looked_at == WATCHED_MAX {
+                return found;
+            }
+            self.watch.from = Bound::Excluded(*session);
+            if entry.is_left {
+                continue;
+            }
+            if entry.due() <= now {
+                entry.is_left = true;
+                found.push(*session);
+            } else {
+                self.watch.due = self.watch.due.min(entry.due());
+            }
+        }
+        let next = self.watch.due;
+        self.watch = Watch { next, ..Watch::default() };
+        found
     }
 
     /// Whether a round is under way.
@@ -89,6 +168,7 @@ impl TouchedSessions {
             let heard = entry.last_heard.get();
             if entry.reported != Some(heard) {
                 entry.reported = Some(heard);
+                entry.confirmed = entry.confirmed.max(heard);
                 touched.push((*session, entry.timeout_ms));
             }
         }
@@ -138,6 +218,34 @@ mod tests {
         heard[1].touch(Millis(5));
         assert_eq!(round(&mut sessions), [[2]]);
         assert_eq!(round(&mut sessions), [[0; 0]]);
+    }
+
+    #[test]
+    fn session_that_no_leader_confirms_for_its_timeout_is_left_once() {
+        let (mut sessions, heard) = sessions(3);
+        assert_eq!(sessions.unconfirmed(Millis(1_000)), []);
+        assert_eq!(sessions.unconfirmed(Millis(1_001)), [SessionId(1)]);
+        assert_eq!(sessions.unconfirmed(Millis(1_001)), []);
+        heard[1].touch(Millis(900));
+        // It was heard of, and the leader does not know.
+        assert_eq!(sessions.unconfirmed(Millis(1_002)), [SessionId(2)]);
+        heard[2].touch(Millis(1_001));
+        assert_eq!(round(&mut sessions), [[1, 2, 3]]);
+        assert_eq!(sessions.unconfirmed(Millis(2_003)), []);
+        assert_eq!(sessions.unconfirmed(Millis(2_004)), [SessionId(3)]);
+    }
+
+    #[test]
+    fn new_leader_confirms_all_sessions_and_a_leader_that_was_cut_off_none() {
+        let (mut sessions, _) = sessions(WATCHED_MAX as i64 + 5);
+        sessions.confirm_all(Millis(700));
+        assert_eq!(sessions.unconfirmed(Millis(1_700)), []);
+        sessions.confirmed_until(Millis(0));
+        let found = sessions.unconfirmed(Millis(1_010)).len();
+        assert_eq!(found, 10, "those whose time is over");
+        let late = Millis(i64::MAX / 2);
+        let left: usize = (0..3).map(|_| sessions.unconfirmed(late).len()).sum();
+        assert_eq!(left, WATCHED_MAX - 5, "each once, a portion at a time");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use self::settings::MemberSettings;
 pub use self::turn::take_turn;
 use crate::ZabState;
 use crate::election::Election;
-use crate::leader::{Leadership, LinkId, StepDown};
+use crate::leader::{Leadership, LinkId};
 use crate::learner::{ConfigEvent, FollowedLeader, LeaderSearch, LearnerPosition};
 
 /// A voting member of an ensemble.
@@ -69,8 +69,10 @@ pub struct Member {
     has_served: bool,
     /// Links in a row that have ended before clients were served.
     failures: u32,
-    /// It takes no part any more.
+    /// It takes no part any more, or will not when it leads no more.
     is_leaving: bool,
+    /// Since when it orders nothing, to hand over.
+    handing_over: Option<Millis>,
     now: Millis,
 }
 
@@ -103,6 +105,7 @@ impl Member {
             has_served: false,
             failures: 0,
             is_leaving: false,
+            handing_over: None,
             now,
             settings,
         }
@@ -170,19 +173,19 @@ impl Member {
         self.followed.next_config_event()
     }
 
-    /// The server is about to end: gives the leadership up, and takes part in no election any more.
-    /// The followers elect at once, where the election connections are closed too. Nothing happens
-    /// where it does not lead: a follower can serve its clients to the end.
+    /// The server is about to end, and has no clients any more. A leader hands over in one of the
+    /// next turns: it orders nothing more, and steps down when a quorum has what it has ordered, so
+    /// that no learner has something that the next leader may not have. It takes part in no election
+    /// any more. Nothing happens where it does not lead: a follower can serve to the end.
     pub fn leave(&mut self) {
-        if let (Role::Leading, Some(leadership)) = (self.role, &mut self.leadership) {
+        if self.role == Role::Leading {
             self.is_leaving = true;
-            leadership.step_down(StepDown::HandedOver);
         }
     }
 
-    /// Whether it has left with [`Member::leave`].
+    /// Whether [`Member::leave`] has nothing to wait for.
     pub fn has_left(&self) -> bool {
-        self.is_leaving
+        self.role != Role::Leading
     }
 
     /// What the driver is to do next.

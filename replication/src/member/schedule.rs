@@ -4,6 +4,7 @@ use ringkeeper_engine::Millis;
 
 use super::Member;
 use super::role::Role;
+use super::turn::HANDOVER_MS;
 use crate::node::Ports;
 use crate::{Node, ZabState};
 
@@ -63,7 +64,13 @@ impl Member {
             Role::Following(_) => self.silence_ms(now),
             Role::Leading => {
                 let leadership = self.leadership.as_ref();
-                leadership.map_or(i64::MAX, |leadership| leadership.wait_ms(now))
+                let own = leadership.map_or(i64::MAX, |leadership| leadership.wait_ms(now));
+                let given_up = match self.handing_over {
+                    Some(since) => until(Millis(since.0 + HANDOVER_MS)),
+                    None if self.is_leaving => 0,
+                    None => i64::MAX,
+                };
+                own.min(given_up)
             }
         };
         let init_ms = self.settings.leader.init_ms;

@@ -24,6 +24,9 @@ pub(super) const PAUSE_MS: i64 = 20;
 /// At most.
 const PAUSE_MS_MAX: i64 = 2_000;
 
+/// Milliseconds that a leader waits for a quorum to have what it has ordered, before it hands over.
+pub(super) const HANDOVER_MS: i64 = 200;
+
 /// Moves a member on. Once in every turn of its node, between [`Node::release`] and
 /// [`Node::order`]; and again before the bytes of connections are read once more.
 pub fn take_turn<P>(
@@ -100,12 +103,13 @@ where
     let wanted = node.wants_election();
     let Some(leadership) = &mut member(node).leadership else { return };
     leadership.tick(now);
-    if let Some(reason) = wanted {
-        leadership.step_down(match reason {
-            ElectionReason::EpochUsedUp => StepDown::EpochUsedUp,
-            ElectionReason::SpaceAgain => StepDown::SpaceAgain,
-        });
+    match wanted {
+        Some(ElectionReason::EpochUsedUp) => hand_over(node, StepDown::EpochUsedUp),
+        Some(ElectionReason::SpaceAgain) => hand_over(node, StepDown::SpaceAgain),
+        None if member(node).is_leaving => hand_over(node, StepDown::HandedOver),
+        None => {}
     }
+    let Some(leadership) = &mut member(node).leadership else { return };
     let divergence = leadership.own_divergence();
     if divergence.is_some() {
         leadership.step_down(StepDown::Diverged);
@@ -124,13 +128,38 @@ where
     };
     let member = member(node);
     member.events.push_back(MemberEvent::SteppedDown(end));
-    member.is_lead_due = false;
+    (member.is_lead_due, member.handing_over) = (false, None);
     member.rest(0);
     if std::mem::take(&mut member.is_node_leading) {
         node.stop_leading();
     }
     if let Some((zxid, expected, found)) = divergence {
         node.diverge(Divergence::Digest { zxid, expected, found });
+    }
+}
+
+/// A leader that goes of its own accord first sees to it that a quorum has what it has ordered: no
+/// client's write is cut off then, whoever leads next.
+fn hand_over<P>(node: &mut Node<P>, why: StepDown)
+where
+    P: Ports,
+    P::Leader: AsMut<Member>,
+{
+    node.order_no_more();
+    let now = member(node).now;
+    let since = *member(node).handing_over.get_or_insert(now);
+    if node.replica().uncommitted() == 0 || now.0 - since.0 >= HANDOVER_MS {
+        step_down(node, why);
+    }
+}
+
+fn step_down<P>(node: &mut Node<P>, why: StepDown)
+where
+    P: Ports,
+    P::Leader: AsMut<Member>,
+{
+    if let Some(leadership) = &mut member(node).leadership {
+        leadership.step_down(why);
     }
 }
 
@@ -216,7 +245,8 @@ where
         if let Some(leadership) = member.leadership.take() {
             let (committed, saved) = (leadership.known_committed(), leadership.epochs());
             let (offer, ensemble) = (LearnerOffer::Log, leadership.ensemble());
-            member.followed.rebase(LearnerPosition { last, offer, committed, saved, ensemble });
+            let position = LearnerPosition { last, offer, committed, saved, ensemble };
+            member.followed.rebase(position, leadership.quorum_heard());
         }
         member.role = Role::Resting { has_led: false, not_before };
     }

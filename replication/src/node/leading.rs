@@ -37,9 +37,16 @@ impl<P: Ports> Node<P> {
             // It goes to the log like what was proposed before.
             self.world.leader.proposed(&self.outputs.group);
         }
+        self.is_leaving = false;
         let (now, records) = (self.world.clock.now(), self.begin_step());
         self.replica.step(Input::StopLeading { now }, &mut self.outputs);
         self.end_step(records);
+    }
+
+    /// Nothing is ordered from now on, be it of learners, until this server leads no more. What is
+    /// ordered goes its way, so that it is committed before another server leads.
+    pub(crate) fn order_no_more(&mut self) {
+        self.is_leaving = true;
     }
 
     /// The directory belongs to this ensemble, as the disk says: passwords of sessions are its own

@@ -23,6 +23,8 @@
 
 mod apply;
 mod changes_lost;
+mod commands;
+mod confirmed;
 mod gathering;
 mod leading;
 mod outbox;
@@ -33,7 +35,7 @@ use std::collections::VecDeque;
 
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::log::gathering::{Decision, DiskState, PaceReport};
-use ringkeeper_engine::log::{Generation, Joined, LogCommand, LogEvent};
+use ringkeeper_engine::log::{Generation, Joined, LogEvent};
 use ringkeeper_engine::op::OpSettings;
 use ringkeeper_engine::tree::Digest;
 use ringkeeper_engine::{Millis, Zxid, limits};
@@ -107,6 +109,8 @@ pub struct Node<P: Ports> {
     next_tick: Millis,
     /// The state is not the leader's: nothing is applied or answered until it is replaced.
     has_diverged: bool,
+    /// Nothing is ordered: this server is about to lead no more.
+    is_leaving: bool,
     /// What learners have sent and what voters have acknowledged, on their way to the replica.
     learner_events: Vec<LearnerEvent>,
     acks: Vec<Acknowledgement>,
@@ -128,6 +132,7 @@ impl<P: Ports> Node<P> {
             backpressure,
             next_tick: world.clock.now().mono,
             has_diverged: false,
+            is_leaving: false,
             learner_events: Vec::new(),
             acks: Vec::new(),
             settings,
@@ -157,22 +162,6 @@ impl<P: Ports> Node<P> {
         self.order_requests();
         self.flush();
         self.apply();
-    }
-
-    /// Gives the log a command, whose outcome [`Node::log_event`] reports after a turn. One that
-    /// begins a generation drops the group under construction and the one that waits; what becomes
-    /// durable of the generation before commits nothing any more.
-    pub fn command(&mut self, command: LogCommand) {
-        if command.begins_generation() {
-            self.outputs.group.clear();
-            self.gathering.rest();
-        }
-        self.generation = self.world.log.command(command);
-    }
-
-    /// The outcome of the oldest command that was not returned yet.
-    pub fn log_event(&mut self) -> Option<LogEvent> {
-        self.log_events.pop_front()
     }
 
     /// Replaces the state by one that the leader has sent and that the log begins behind; its
@@ -343,7 +332,7 @@ impl<P: Ports> Node<P> {
             return;
         }
         self.next_tick = Millis(now.mono.0 + self.settings.tick_ms);
-        if self.world.leader.has_learner_events() {
+        if self.world.leader.has_learner_events() || self.is_leaving {
             // They wait, because too much is not committed. Whose requests wait was heard of, and
             // nothing expires meanwhile.
             return;
@@ -456,6 +445,7 @@ impl<P: Ports> Node<P> {
             && !self.backpressure.holds(shards)
             && leader.has_capacity()
             && self.replica.can_order()
+            && !self.is_leaving
     }
 
     /// Before a step that may add records to the group. Returns how many it has.

@@ -1,6 +1,7 @@
 //! What is ordered but not committed, and what waits behind it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use ringkeeper_engine::forward::forward_sync;
 use ringkeeper_engine::log::{ChunkTxn, Group};
@@ -10,7 +11,7 @@ use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::txn::TxnBody;
 use ringkeeper_engine::{SessionId, Zxid};
 
-use super::forwarding::TakenSync;
+use super::forwarding::{Forwarded, Taken};
 use crate::leader::{LinkId, ToLearners};
 use crate::{Committed, Proposal, ProposalSizes};
 
@@ -70,6 +71,8 @@ pub(crate) const BY_COMMIT: u64 = u64::MAX;
 pub(crate) struct Dropped {
     /// The sessions of clients here whose writes are dropped.
     pub(crate) writers: Vec<SessionId>,
+    /// Requests that can be made again, and what their clients wait for behind them.
+    pub(crate) taken: Vec<(SessionId, Taken)>,
 }
 
 impl CommitQueue {
@@ -108,11 +111,83 @@ impl CommitQueue {
         self.syncs += 1;
     }
 
-    /// Drops the proposals behind `upto`, which are not committed and never will be. What waits
-    /// between them is due all the same; a client whose write is dropped is cut off.
-    pub(crate) fn cut(&mut self, upto: Zxid) -> Dropped {
+    /// Drops the proposals behind `upto`, which are not committed. What waits between them is due
+    /// all the same. A client whose write is dropped is cut off, but where its request is among
+    /// those that can be made again.
+    pub(crate) fn cut(&mut self, upto: Zxid, requests: BTreeMap<Zxid, Forwarded>) -> Dropped {
         assert!(upto >= self.committed, "what is committed is cut");
-        self.drop_proposals(|zxid| zxid > upto, upto)
+        let mut requests = requests;
+        let taken = self.take_requests(upto, &mut requests);
+        let dropped = self.drop_proposals(|zxid| zxid > upto, upto);
+        Dropped { taken, ..dropped }
+    }
+
+    /// Takes out the proposals of these requests, and what the same clients wait for around them:
+    /// syncs that one of them stood in for, and what is behind.
+    fn take_requests(
+        &mut self,
+        upto: Zxid,
+        requests: &mut BTreeMap<Zxid, Forwarded>,
+    ) -> Vec<(SessionId, Taken)> {
+        let mut taken = Vec::new();
+        if requests.is_empty() {
+            return taken;
+        }
+        let clients = self.clients_of(requests);
+        let (mut moving, mut is_taken) = (BTreeSet::new(), false);
+        for entry in std::mem::take(&mut self.waiting) {
+            let due = match entry {
+                Entry::Due(due) => due,
+                Entry::Sync(SyncBarrier { from: SyncFrom::Implied(origin), behind, .. })
+                    if behind >= upto && clients.contains_key(&key(&origin)) =>
+                {
+                    let session = clients[&key(&origin)];
+                    let caller = Caller { session, cxid: 0, ids: Arc::from([]) };
+                    let mut packet = Vec::new();
+                    forward_sync(&caller, SYNC_PATH, &mut packet);
+                    moving.insert(key(&origin));
+                    taken.push((session, Taken::Sync(origin, packet.into())));
+                    continue;
+                }
+                Entry::Sync(_) | Entry::ToLearner(_) => {
+                    self.waiting.push_back(entry);
+                    continue;
+                }
+            };
+            match &due {
+                Committed::Apply(proposal) => {
+                    let request = requests.remove(&proposal.txn.zxid);
+                    is_taken = request.is_some();
+                    if let Some(request) = request {
+                        moving.insert(key(&request.origin));
+                        taken.push((proposal.txn.session, Taken::Request(request)));
+                        continue;
+                    }
+                }
+                Committed::Replay(_) => is_taken = false,
+                // The digest is that behind the transaction.
+                Committed::Verify { .. } if is_taken => continue,
+                Committed::Verify { .. } | Committed::CloseConnection(..) => {}
+                Committed::Answer(..) | Committed::Read(..) => {}
+            }
+            match due.waiting_client().filter(|it| moving.contains(&key(it))) {
+                Some(origin) => taken.push((clients[&key(&origin)], Taken::Behind(due))),
+                None => self.push(due),
+            }
+        }
+        taken
+    }
+
+    /// The sessions of the clients that have requested these.
+    fn clients_of(&self, requests: &BTreeMap<Zxid, Forwarded>) -> BTreeMap<(u16, u32), SessionId> {
+        let client = |entry: &Entry| match entry {
+            Entry::Due(Committed::Apply(proposal)) => {
+                let request = requests.get(&proposal.txn.zxid)?;
+                Some((key(&request.origin), proposal.txn.session))
+            }
+            Entry::Due(_) | Entry::Sync(_) | Entry::ToLearner(_) => None,
+        };
+        self.waiting.iter().filter_map(client).collect()
     }
 
     /// The state was replaced by one at `committed`. What was learned before is in it, or is not:
@@ -226,8 +301,7 @@ impl CommitQueue {
     /// answered: they ask the next leader. Returns those of clients here, with what waits behind
     /// them alone, for the next leader; but for those with a write of the same connection behind
     /// them, which stay: if it is committed they are answered, and if not the connection is closed.
-    pub(crate) fn take_syncs(&mut self) -> Vec<(SessionId, TakenSync)> {
-        let key = |origin: &Origin| (origin.shard, origin.conn.0);
+    pub(crate) fn take_syncs(&mut self) -> Vec<(SessionId, Taken)> {
         let mut writers = BTreeSet::new();
         let mut moves = Vec::with_capacity(self.waiting.len());
         for entry in self.waiting.iter().rev() {
@@ -254,11 +328,11 @@ impl CommitQueue {
                     let mut packet = Vec::new();
                     forward_sync(&caller, SYNC_PATH, &mut packet);
                     moving.insert(key(&origin), caller.session);
-                    taken.push((caller.session, TakenSync::Sync(origin, packet.into())));
+                    taken.push((caller.session, Taken::Sync(origin, packet.into())));
                 }
                 Entry::Due(due) => {
                     match due.waiting_client().and_then(|it| moving.get(&key(&it))) {
-                        Some(session) => taken.push((*session, TakenSync::Behind(due))),
+                        Some(session) => taken.push((*session, Taken::Behind(due))),
                         None => self.push(due),
                     }
                 }
@@ -307,6 +381,10 @@ impl CommitQueue {
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
+}
+
+fn key(origin: &Origin) -> (u16, u32) {
+    (origin.shard, origin.conn.0)
 }
 
 // The queue of a standalone server, which has one entry for each write, does not grow by what only

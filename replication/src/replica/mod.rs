@@ -14,7 +14,7 @@ mod orderer;
 mod quorum;
 mod serving;
 
-pub use orderer::SpentRemoval;
+pub use orderer::{EpochLimits, SpentRemoval};
 
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::EnsembleIdentity;
@@ -52,6 +52,8 @@ pub struct ReplicaSettings {
     pub removal: SpentRemoval,
     /// Which new connections are let in; `None`: all.
     pub connections: Option<ConnectionThrottle>,
+    /// How far an ensemble's leader counts in one epoch.
+    pub epochs: EpochLimits,
 }
 
 /// One member of an ensemble; alone, it is its own quorum.
@@ -87,10 +89,10 @@ struct Common {
 
 impl Common {
     fn new(settings: ReplicaSettings, last: Zxid) -> Common {
-        let ReplicaSettings { server, ops, hash_seed, removal, .. } = settings;
+        let ReplicaSettings { server, ops, hash_seed, removal, epochs, .. } = settings;
         let ReplicaSettings { passwords, session_ids, connections, .. } = settings;
         let serving = Serving { server, passwords, session_ids, connections };
-        let rules = OrderRules { ops, hash_seed, removal };
+        let rules = OrderRules { ops, hash_seed, removal, epochs };
         Common { serving, queue: CommitQueue::new(last), rules, confirmations: 0, expired: 0 }
     }
 
@@ -279,6 +281,11 @@ impl Replica {
             Role::Learning(learning) => learning.outstanding(),
         };
         self.common.queue.len() + forwarded
+    }
+
+    /// What is ordered or learned and not committed, and what waits behind it.
+    pub fn uncommitted(&self) -> usize {
+        self.common.queue.len()
     }
 
     /// Which requests are accepted. A server that has a leader accepts what the leader does.

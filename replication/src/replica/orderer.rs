@@ -51,6 +51,7 @@ pub(crate) struct Orderer {
     ticked: Millis,
     more_due: bool,
     rollover: Rollover,
+    epochs: EpochLimits,
     /// Sessions that connections here had before this server led, and have not used since.
     unused: BTreeSet<SessionId>,
 }
@@ -68,12 +69,21 @@ pub(crate) enum Rollover {
     },
 }
 
-/// The counter from which on an ensemble elects again: early, so that all that is on its way by
-/// then has its place, while the election takes milliseconds.
-const ELECTION_FROM: u32 = 0xfff0_0000;
-/// The counter from which on an ensemble's leader orders nothing: one step orders fewer than what
-/// is left.
-const ORDERS_UNTIL: u32 = 0xfffe_0000;
+/// How far an ensemble's leader counts in one epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EpochLimits {
+    /// The counter from which on the ensemble elects again: early, so that all that is on its way
+    /// by then has its place, while the election takes milliseconds.
+    pub elects_from: u32,
+    /// The counter from which on nothing is ordered: one step orders fewer than what is left.
+    pub orders_until: u32,
+}
+
+impl Default for EpochLimits {
+    fn default() -> EpochLimits {
+        EpochLimits { elects_from: 0xfff0_0000, orders_until: 0xfffe_0000 }
+    }
+}
 
 /// How a server orders.
 #[derive(Clone, Debug)]
@@ -84,6 +94,8 @@ pub(crate) struct OrderRules {
     pub(crate) hash_seed: u64,
     /// When containers and TTL nodes are removed.
     pub(crate) removal: SpentRemoval,
+    /// How far an epoch goes.
+    pub(crate) epochs: EpochLimits,
 }
 
 impl Orderer {
@@ -148,6 +160,7 @@ impl Orderer {
             ticked: now.mono,
             more_due: false,
             rollover,
+            epochs: rules.epochs,
             unused: BTreeSet::new(),
         }
     }
@@ -180,12 +193,12 @@ impl Orderer {
     /// Whether the counter of the epoch is as good as used up, so that another leader has to begin
     /// the next one.
     pub(crate) fn wants_election(&self) -> bool {
-        self.is_past(ELECTION_FROM)
+        self.is_past(self.epochs.elects_from)
     }
 
     /// Whether nothing more is ordered in this epoch.
     pub(crate) fn is_used_up(&self) -> bool {
-        self.is_past(ORDERS_UNTIL)
+        self.is_past(self.epochs.orders_until)
     }
 
     fn is_past(&self, counter: u32) -> bool {
@@ -398,7 +411,8 @@ mod tests {
 
     fn orderer(last: Zxid, rollover: Rollover) -> Orderer {
         let removal = SpentRemoval { interval_ms: 1, per_minute: 60_000, never_used_ms: 0 };
-        let rules = OrderRules { ops: OpSettings::default(), hash_seed: 1, removal };
+        let (ops, epochs) = (OpSettings::default(), EpochLimits::default());
+        let rules = OrderRules { ops, hash_seed: 1, removal, epochs };
         let sequencer = Sequencer::new(last, rules.ops.clone(), rules.hash_seed);
         Orderer::new(sequencer, SessionTable::new(2_000, 4_000, 40_000), (&rules, rollover), NOW)
     }
@@ -419,17 +433,18 @@ mod tests {
     #[test]
     fn leader_asks_for_an_election_before_its_epoch_is_used_up_and_orders_nothing_then() {
         let election = Rollover::Election { last: Zxid::new(2, 9) };
-        let mut leader = orderer(Zxid::new(3, ELECTION_FROM - 1), election);
+        let EpochLimits { elects_from, orders_until } = EpochLimits::default();
+        let mut leader = orderer(Zxid::new(3, elects_from - 1), election);
         assert!(!leader.wants_election());
-        assert_eq!(refuse(&mut leader), Zxid::new(3, ELECTION_FROM));
+        assert_eq!(refuse(&mut leader), Zxid::new(3, elects_from));
         assert!(leader.wants_election() && !leader.is_used_up());
         assert_eq!(leader.admission(), WriteAdmission::All);
-        let mut leader = orderer(Zxid::new(3, ORDERS_UNTIL), election);
+        let mut leader = orderer(Zxid::new(3, orders_until), election);
         assert!(leader.is_used_up());
         assert_eq!(leader.admission(), WriteAdmission::None);
         assert_eq!(
             refuse(&mut leader),
-            Zxid::new(3, ORDERS_UNTIL + 1),
+            Zxid::new(3, orders_until + 1),
             "a step ends what it began"
         );
     }

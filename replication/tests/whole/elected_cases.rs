@@ -370,5 +370,6 @@ pub(crate) fn run_all() {
     acknowledgement_of_a_connection_that_is_lost_does_not_count();
     tail_of_a_leader_that_was_cut_off_goes_whenever_its_disk_fails();
     follower_whose_disk_was_replaced_is_no_quorum_with_one_that_lacks_a_write();
+    crate::elected_clients::run_all();
     crate::elected_identity::run_all();
 }

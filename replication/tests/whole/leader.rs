@@ -16,6 +16,7 @@ use ringkeeper_engine::wire::opcode::op;
 use ringkeeper_engine::wire::peer::{LearnerPacket, PacketDecoder, PacketLimits};
 use ringkeeper_engine::zookeeper::Entry;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
+use ringkeeper_replication::LostRequests;
 use ringkeeper_replication::leader::{Acknowledgement, LearnerEvent, ToLearners};
 use ringkeeper_replication::node::LeaderPort;
 use ringkeeper_replication::{
@@ -216,7 +217,7 @@ impl Leader {
             self.propose(index);
             self.commit(index);
         }
-        self.sent.push_back(LeaderEvent::Serving(self.epoch));
+        self.sent.push_back(LeaderEvent::Serving(self.epoch, LostRequests::Unknown));
     }
 
     /// The link is lost, with everything that is on its way in both directions.

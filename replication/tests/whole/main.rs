@@ -8,6 +8,7 @@ mod conversation;
 mod edges;
 mod elected;
 mod elected_cases;
+mod elected_clients;
 mod elected_crashes;
 mod elected_identity;
 mod elected_scenarios;

@@ -31,6 +31,7 @@ pub mod status;
 mod watched;
 pub mod words;
 mod workers;
+mod would_stop;
 
 #[cfg(test)]
 mod tests;

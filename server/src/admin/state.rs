@@ -105,7 +105,7 @@ impl ServerState {
     }
 
     /// What this server is doing as a member of an ensemble, where it is one.
-    pub(super) fn member(&self) -> Option<MemberReport> {
+    pub(crate) fn member(&self) -> Option<MemberReport> {
         self.sources.member.as_ref().map(|member| member.report())
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::state::NOT_SERVING;
+use super::would_stop;
 use crate::cli::StatusArgs;
 
 /// Bytes of an answer that are read; a real one has a few hundred.
@@ -54,17 +55,17 @@ struct Found {
 }
 
 /// The answer of a member of an ensemble to `role`: names and values.
-struct MemberLines(Vec<(String, String)>);
+pub(super) struct MemberLines(Vec<(String, String)>);
 
 impl MemberLines {
     /// A server on its own, and one that does not know the word, has none.
-    fn read(text: &str) -> Option<MemberLines> {
+    pub(super) fn read(text: &str) -> Option<MemberLines> {
         let lines = text.lines().filter_map(|line| line.split_once('\t'));
         let lines = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Some(MemberLines(lines.collect())).filter(|lines| lines.value("doing").is_some())
     }
 
-    fn value(&self, name: &str) -> Option<&str> {
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 
@@ -81,6 +82,9 @@ impl MemberLines {
 
 /// Writes the line. Whether the server serves is the answer.
 pub fn run(args: &StatusArgs, out: &mut dyn Write) -> io::Result<bool> {
+    if args.would_stop {
+        return would_stop::run(args, out);
+    }
     let server = &args.server;
     let found = look(server, Duration::from_millis(args.timeout_ms));
     if args.json {
@@ -168,7 +172,7 @@ fn look(server: &str, patience: Duration) -> Found {
 }
 
 /// The answer of the first address that takes a connection, within this time altogether.
-fn query(server: &str, word: &[u8; 4], patience: Duration) -> Result<String, String> {
+pub(super) fn query(server: &str, word: &[u8; 4], patience: Duration) -> Result<String, String> {
     let since = Instant::now();
     let left = || patience.saturating_sub(since.elapsed()).max(Duration::from_millis(1));
     let addresses = server.to_socket_addrs().map_err(|error| error.to_string())?;
@@ -310,7 +314,12 @@ mod tests {
     fn status_of_an_unreachable_server_says_that_it_does_not_serve() {
         // A port that nobody can take.
         let gone = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let args = StatusArgs { server: gone.to_string(), json: false, timeout_ms: 5_000 };
+        let args = StatusArgs {
+            server: gone.to_string(),
+            json: false,
+            timeout_ms: 5_000,
+            would_stop: false,
+        };
         let mut out = Vec::new();
         assert!(!run(&args, &mut out).unwrap());
         let said = String::from_utf8(out).unwrap();

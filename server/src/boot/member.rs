@@ -1,7 +1,6 @@
 //! What a server of an ensemble has beside one that is on its own.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ringkeeper_engine::device::EnsembleIdentity;
@@ -34,7 +33,7 @@ use crate::peers::member_driver::{MemberDriver, MemberParts};
 use crate::peers::member_log::MemberLog;
 use crate::peers::peer_notices::PeerNotices;
 use crate::peers::states::{StateStore, StateThread};
-use crate::peers::status::MemberStatus;
+use crate::peers::status::{ClientService, MemberReport, MemberStatus};
 use crate::peers::voting_ports::VotingPorts;
 
 /// What the node of a server has that depends on whether it has a leader.
@@ -54,8 +53,6 @@ pub(super) struct MemberSources {
     pub(super) view: Arc<View>,
     pub(super) clock: Clock,
     pub(super) waker: Arc<Waker>,
-    /// Set when the server is about to end.
-    pub(super) stop: Arc<AtomicBool>,
     /// What it proposes if it is the first leader of its ensemble.
     pub(super) proposed: EnsembleIdentity,
 }
@@ -85,6 +82,19 @@ pub(super) fn start(
             PeerRole::Observer => observer(settings, ensemble, (position, store), sources),
             PeerRole::Participant => voter(settings, ensemble, (position, store), sources),
         },
+    }
+}
+
+/// The server stops. Says so where the ensemble cannot do without it.
+pub(super) fn warn_of_stop(ensemble: &Ensemble, report: &MemberReport) {
+    let (voters, left) = (ensemble.voters().count(), report.voters_left());
+    let needed = voters / 2 + 1;
+    let serves = report.clients == ClientService::All;
+    if ensemble.role == PeerRole::Participant && serves && left < needed {
+        tracing::warn!(
+            "without this server {left} of {voters} voters are left, and {needed} are needed: \
+             nobody is served until more of them run"
+        );
     }
 }
 
@@ -134,7 +144,7 @@ fn voter(
     (position, store): (LearnerPosition, StateStore),
     sources: MemberSources,
 ) -> anyhow::Result<PeerParts> {
-    let MemberSources { view, clock, waker, stop, proposed } = sources;
+    let MemberSources { view, clock, waker, proposed } = sources;
     let status = Arc::new(MemberStatus::new(ensemble.role));
     let ports = VotingPorts::start(ensemble, &waker)?;
     let source = FeedSource {
@@ -156,7 +166,6 @@ fn voter(
         log: MemberLog::new(ensemble.clone(), status.clone()),
         view,
         clock,
-        stop,
     };
     let member = member_settings(settings, ensemble, proposed);
     let member = member::Member::new(member, position, clock.now().mono);

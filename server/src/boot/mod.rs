@@ -190,8 +190,7 @@ impl Running {
             last_start: last_start(recovered.replayed, loading),
         };
         let store = snapshot_parts.state_store(settings, seed);
-        let stop_flag = stop.flag.clone();
-        let own = MemberSources { view: view.clone(), clock, waker, stop: stop_flag, proposed };
+        let own = MemberSources { view: view.clone(), clock, waker, proposed };
         let member = member::start(settings, (position, store), own)?;
         let limiter = Arc::new(limiter(settings, usize::from(count))?);
         let world = World::<ServerPorts> {
@@ -255,6 +254,7 @@ impl Running {
                 .address();
         }
         let ports = Ports::bind(settings)?;
+        let state = self.admin.state.clone();
         let mut shards = Vec::with_capacity(count);
         for (index, (mailbox, waker, fused)) in self.parts.into_iter().enumerate() {
             let listener = Listener::bind_after_another(address, backlog, admission)
@@ -292,6 +292,9 @@ impl Running {
             threads.push(probe.start()?);
         }
         stop.wait();
+        if let (Some(ensemble), Some(report)) = (&settings.ensemble, state.member()) {
+            member::warn_of_stop(ensemble, &report);
+        }
         self.limiter.say_stop();
         admin.stop_http();
         join(shards);

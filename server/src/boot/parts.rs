@@ -10,7 +10,7 @@ use ringkeeper_engine::shard::ShardSettings;
 use ringkeeper_engine::{Millis, limits};
 use ringkeeper_replication::node::MailboxLimits;
 use ringkeeper_replication::{
-    NodeSettings, PasswordSource, Replica, ReplicaSettings, SpentRemoval,
+    EpochLimits, NodeSettings, PasswordSource, Replica, ReplicaSettings, SpentRemoval,
 };
 
 use crate::config::{SessionPasswords, Settings};
@@ -90,6 +90,7 @@ pub(super) fn replica(
             never_used_ms: settings.container_max_never_used_interval_ms.map_or(0, millis),
         },
         connections: super::throttles::connections(settings, seed, clock.now().mono),
+        epochs: EpochLimits::default(),
     };
     match learning {
         None => Replica::new(db, sessions, settings, clock.now()),

@@ -204,6 +204,15 @@ impl NodeDriver {
         }
     }
 
+    /// This server's clients are gone. Whether it has left its ensemble, so that the last turn may
+    /// come: a leader orders nothing more, and hands over in one of the next turns.
+    pub(crate) fn leave(&mut self) -> bool {
+        match &mut self.peers {
+            Peers::None | Peers::Following(_) => true,
+            Peers::Member(member) => member.leave(self.node.world_mut().leader.as_mut()),
+        }
+    }
+
     /// The last turn: clients are served no more. A leader's followers hear that it is gone.
     pub(crate) fn finish(&mut self) {
         match &mut self.peers {

@@ -62,7 +62,7 @@ pub(crate) fn run_sequencer(
     stop: Arc<AtomicBool>,
 ) -> io::Result<JoinHandle<()>> {
     Builder::new().name("sequencer".into()).spawn(move || {
-        while !stop.load(Ordering::Acquire) {
+        while !(stop.load(Ordering::Acquire) && node.driver.leave()) {
             node.driver.release();
             node.driver.order();
             node.driver.wake_shards();

@@ -52,7 +52,7 @@ impl<L> Timed<L> {
             | LeaderEvent::Synced
             | LeaderEvent::Revalidated(..)
             | LeaderEvent::SessionMoved(_)
-            | LeaderEvent::Serving(_) => {}
+            | LeaderEvent::Serving(..) => {}
         }
     }
 }

@@ -2,12 +2,11 @@
 //! whole states, what learners are fed with, and the node. It runs on the node's thread and never
 //! blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::iter;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::session::ServerId;
@@ -32,8 +31,6 @@ use crate::node::view::View;
 const TURN_BYTES: usize = 1 << 20;
 /// The number of the connection to the leader among the sockets.
 const LEADER: u64 = 0;
-/// How long a leader that is about to end answers what its clients have sent, milliseconds.
-const ANSWER_MS: i64 = 100;
 
 /// What a voting member works with beside its node.
 pub(crate) struct MemberParts {
@@ -45,8 +42,6 @@ pub(crate) struct MemberParts {
     pub(crate) log: MemberLog,
     pub(crate) view: Arc<View>,
     pub(crate) clock: Clock,
-    /// Set when the server is about to end.
-    pub(crate) stop: Arc<AtomicBool>,
 }
 
 /// The member of a node, from its sockets' side.
@@ -64,8 +59,8 @@ pub(crate) struct MemberDriver {
     /// The epoch whose configuration the database shows, of a leadership.
     shown: Option<u32>,
     is_serving: bool,
-    /// When it was noticed that the server is about to end.
-    stopping: Option<Millis>,
+    /// Voters whose election connections are open.
+    linked: BTreeSet<ServerId>,
 }
 
 impl MemberDriver {
@@ -79,7 +74,7 @@ impl MemberDriver {
             closed: BTreeMap::new(),
             shown: None,
             is_serving: false,
-            stopping: None,
+            linked: BTreeSet::new(),
         })
     }
 
@@ -104,29 +99,13 @@ impl MemberDriver {
         let member = node.world_mut().leader.as_mut();
         self.take_connections(member, now);
         self.read(member, now);
-        self.leave(node, now);
     }
 
-    /// A leader that is about to end answers what its clients have sent, if that is soon. Then its
-    /// followers elect: they hear that it is gone before it is.
-    fn leave<P>(&mut self, node: &mut Node<P>, now: Millis)
-    where
-        P: Ports,
-        P::Leader: AsMut<Member>,
-    {
-        if self.parts.ports.is_none() || !self.parts.stop.load(Acquire) {
-            return;
-        }
-        let since = *self.stopping.get_or_insert(now);
-        let is_answered = node.replica().outstanding() == 0 || now.0 - since.0 >= ANSWER_MS;
-        let member: &mut Member = node.world_mut().leader.as_mut();
-        if is_answered {
-            member.leave();
-        }
-        if member.has_left() {
-            // Its thread ends at once: nothing that it does blocks.
-            self.parts.ports = None;
-        }
+    /// The server ends, and has no clients any more: a leader hands over. Returns whether that is
+    /// done. Its followers hear that it is gone before it is.
+    pub(crate) fn leave(&mut self, member: &mut Member) -> bool {
+        member.leave();
+        member.has_left()
     }
 
     /// Moves the member on. Between the two halves of the node's turn.
@@ -188,9 +167,7 @@ impl MemberDriver {
         let connections = ports.as_ref().is_some_and(|ports| {
             ports.mesh.has_events() || ports.accepted.has_accepted() || ports.leader.is_done()
         });
-        let stops = self.stopping.is_none() && self.parts.stop.load(Acquire);
-        stops
-            || connections
+        connections
             || states.is_done()
             || feeds.is_ready()
             || self.sockets.all_readable().any(|number| is_wanted(member, number))
@@ -204,10 +181,7 @@ impl MemberDriver {
         P: Ports,
         P::Leader: AsRef<Member>,
     {
-        let now = self.now();
-        let answers = self.stopping.filter(|_| self.parts.ports.is_some());
-        let answer_ms = answers.map_or(i64::MAX, |since| (since.0 + ANSWER_MS - now.0).max(0));
-        member::wait_ms(node, now).min(answer_ms)
+        member::wait_ms(node, self.now())
     }
 
     /// Takes what has happened between voters, learners that have connected, and the connection
@@ -215,8 +189,18 @@ impl MemberDriver {
     fn take_connections(&mut self, member: &mut Member, now: Millis) {
         while let Some(event) = self.parts.ports.as_mut().and_then(|it| it.mesh.poll()) {
             match event {
-                MeshEvent::Opened(peer) => member.peer_opened(peer, now),
-                MeshEvent::Closed(peer) => member.peer_closed(peer, now),
+                MeshEvent::Opened(peer) => {
+                    if member.settings().leader.voters.contains(&peer) {
+                        self.linked.insert(peer);
+                        self.parts.log.linked(self.linked.len());
+                    }
+                    member.peer_opened(peer, now);
+                }
+                MeshEvent::Closed(peer) => {
+                    self.linked.remove(&peer);
+                    self.parts.log.linked(self.linked.len());
+                    member.peer_closed(peer, now);
+                }
                 MeshEvent::Note(from, bytes) => {
                     if let Err(bad) = member.notified(from, &bytes, now) {
                         self.parts.log.bad_notification(from, &bad);

@@ -260,6 +260,11 @@ impl MemberLog {
         self.status.update(|report| report.last_end = Some(text));
     }
 
+    /// So many other voters can be spoken to.
+    pub(super) fn linked(&self, voters: usize) {
+        self.status.update(|report| report.linked_voters = voters);
+    }
+
     fn publish(&mut self, member: &Member, now: Millis) {
         let (zab, role) = (member.state(), member.role());
         let is_changed = (zab, role) != (self.zab, self.role);

@@ -85,6 +85,17 @@ pub struct MemberReport {
     pub last_end: Option<String>,
     /// What it knows as the leader; nothing where it does not lead.
     pub leading: Option<LeadingReport>,
+    /// Other voters whose election connections are open. One without a vote has none.
+    pub linked_voters: usize,
+}
+
+impl MemberReport {
+    /// How many voters there would be without this one, as far as it knows: a leader, those that
+    /// have its history; any other, those that it can speak to.
+    pub fn voters_left(&self) -> usize {
+        let leading = self.leading.as_ref();
+        leading.map_or(self.linked_voters, |leading| leading.count(LearnerKind::Follower).1)
+    }
 }
 
 /// Written by the node's thread, read by reports.
@@ -134,6 +145,7 @@ impl MemberStatus {
             states_installed: 0,
             last_end: None,
             leading: None,
+            linked_voters: 0,
         };
         MemberStatus {
             kept: Mutex::new(Kept { report, unavailable_since: Some(Millis(0)) }),

@@ -2,6 +2,7 @@
 
 mod accept;
 pub(crate) mod descriptors;
+mod drain;
 mod poll;
 mod ring;
 mod turn;

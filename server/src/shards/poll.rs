@@ -13,6 +13,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 
 use super::accept::{Listener, Pause, peer, prepare};
+use super::drain::{Parting, part};
 use super::turn::{IoInterest, ShardThread};
 use super::work_queue::{ACCEPTS, ARRIVALS, Backlog, Lingering, WorkQueue};
 
@@ -106,10 +107,10 @@ pub fn run(
 }
 
 impl Sockets {
-    /// The server stops: nobody is let in any more, and nothing more is read.
+    /// The server stops: nobody is let in any more.
     fn drain(&mut self, thread: &mut ShardThread) -> io::Result<()> {
         epoll::delete(&self.epoll, self.listener.fd())?;
-        thread.drain(self.open.keys().copied());
+        thread.drain();
         let mut ready = ReadyList::default();
         thread.shard.take_ready(&mut ready);
         self.work.add(&ready);
@@ -215,7 +216,11 @@ impl Sockets {
 
     fn service(&mut self, conn: ConnId, thread: &mut ShardThread) {
         let Some(socket) = self.open.get_mut(&conn) else { return };
+        let departs = thread.io_interest(conn) == IoInterest::Depart;
         let Some(pure) = thread.shard.conn_mut(conn) else { return };
+        if departs && part(&socket.fd, &mut pure.out) == Parting::Done {
+            return self.lose(conn, thread);
+        }
         let mut broken = socket.broken;
         while !broken && !pure.out.is_empty() {
             match rustix::net::send(&socket.fd, &pure.out, SendFlags::NOSIGNAL) {
@@ -244,7 +249,7 @@ impl Sockets {
     fn set_interest(&mut self, conn: ConnId, wish: IoInterest, unsent: bool) {
         let Some(socket) = self.open.get_mut(&conn) else { return };
         let mut interest = EventFlags::empty();
-        interest.set(EventFlags::IN, wish == IoInterest::Read);
+        interest.set(EventFlags::IN, matches!(wish, IoInterest::Read | IoInterest::Depart));
         interest.set(EventFlags::OUT, unsent);
         if interest != socket.interest {
             socket.interest = interest;

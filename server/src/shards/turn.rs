@@ -8,6 +8,7 @@ use ringkeeper_engine::shard::{Moment, Phase, Shard};
 use ringkeeper_engine::watch::ConnId;
 
 use super::ConnectionLimiter;
+use super::drain::Drain;
 use crate::admin::ShardReporter;
 use crate::admin::audit::AuditEnd;
 use crate::node::clock::Clock;
@@ -25,7 +26,7 @@ const LINGER_MS: i64 = 2_000;
 /// Milliseconds that a server which stops has to answer what it has read, where it does so itself.
 const DRAIN_MS: i64 = 5_000;
 /// And where a leader answers, which may be lost or held up.
-const LEADER_DRAIN_MS: i64 = 300;
+const LEADER_DRAIN_MS: i64 = 2_000;
 
 /// The server that orders writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,8 +77,8 @@ pub struct ShardThread {
     audit: Option<AuditEnd>,
     drain_ms: i64,
     next_tick_ms: i64,
-    /// Set when the server stops: until when answers are waited for.
-    drained_by_ms: Option<i64>,
+    /// Set when the server stops.
+    drain: Option<Drain>,
 }
 
 /// What the sockets have to do for a connection.
@@ -89,6 +90,8 @@ pub enum IoInterest {
     Pause,
     /// Close when the output is sent.
     Close,
+    /// Close now, or read: see [`super::drain::part`].
+    Depart,
 }
 
 impl ShardThread {
@@ -109,7 +112,7 @@ impl ShardThread {
                 WriteLeader::Followed => LEADER_DRAIN_MS,
             },
             next_tick_ms: 0,
-            drained_by_ms: None,
+            drain: None,
         }
     }
 
@@ -175,8 +178,13 @@ impl ShardThread {
                 self.shard.deliver(message, moment);
             }
         }
+        let drains = self.drain.is_some();
         for (conn, bytes) in arrivals {
-            self.shard.received(conn, bytes, moment);
+            // What comes behind the end of a connection's input is not served any more.
+            let is_late = drains && self.shard.conn(conn).is_some_and(|it| it.input_ended);
+            if !is_late {
+                self.shard.received(conn, bytes, moment);
+            }
         }
         self.shard.resume_stalled(moment);
         self.mailbox.publish_interest(self.shard.has_interest());
@@ -188,6 +196,9 @@ impl ShardThread {
             self.next_tick_ms = now.mono.0 + TICK_MS;
             self.shard.tick(now);
             self.limiter.log.tick();
+        }
+        if let Some(drain) = &mut self.drain {
+            drain.tick(&mut self.shard, now.mono.0);
         }
         // What a client was told is on its way; a line of the log may take longer.
         self.shard.outputs.ended.drain(..).for_each(|client| self.limiter.log.ended(&client));
@@ -215,7 +226,7 @@ impl ShardThread {
         if work {
             return 0;
         }
-        let due_ms = self.drained_by_ms.unwrap_or(i64::MAX).min(self.next_tick_ms);
+        let due_ms = self.drain.as_ref().map_or(i64::MAX, Drain::due_ms).min(self.next_tick_ms);
         let tick = (due_ms - self.clock.now().mono.0).clamp(0, TICK_MS);
         let tick = self.shard.held_ms().map_or(tick, |held| tick.min(held));
         let node_ms = |us: u64| i64::try_from(us.div_ceil(1_000)).unwrap_or(TICK_MS);
@@ -250,22 +261,26 @@ impl ShardThread {
         self.now_ms() + LINGER_MS
     }
 
-    /// The server stops: nothing more is read from these connections. What was read is answered,
-    /// after the next turns, and then they are closed.
-    pub fn drain(&mut self, conns: impl Iterator<Item = ConnId>) {
-        self.drained_by_ms = Some(self.now_ms() + self.drain_ms);
-        conns.for_each(|conn| self.shard.end_input(conn));
+    /// The server stops: its clients are served until they wait for nothing, and then left.
+    pub fn drain(&mut self) {
+        let now_ms = self.now_ms();
+        self.drain = Some(Drain::begin(&mut self.shard, now_ms, self.drain_ms));
     }
 
     /// Whether the server stops.
     pub fn drains(&self) -> bool {
-        self.drained_by_ms.is_some()
+        self.drain.is_some()
     }
 
-    /// Whether it stops and has waited long enough for answers.
-    pub fn is_drained(&self, open: usize) -> bool {
-        let done = || open == 0 && self.has_audited();
-        self.drained_by_ms.is_some_and(|by_ms| done() || self.now_ms() >= by_ms)
+    /// Whether it stops and has waited long enough for answers. Then the node, where it is here,
+    /// leaves its ensemble; a leader hands over.
+    pub fn is_drained(&mut self, open: usize) -> bool {
+        let Some(drain) = &self.drain else { return false };
+        let is_answered = open == 0 && self.has_audited();
+        if !is_answered && !drain.is_over(self.now_ms()) {
+            return false;
+        }
+        self.fused.as_mut().is_none_or(|node| node.driver.leave())
     }
 
     /// Whether every change of this shard has its line: an answer makes it, also where the
@@ -293,6 +308,7 @@ impl ShardThread {
             Phase::Closing | Phase::Lost => IoInterest::Close,
             _ if conn.input_ended && conn.is_settled() => IoInterest::Close,
             _ if conn.input_ended => IoInterest::Pause,
+            _ if conn.departs() => IoInterest::Depart,
             _ if self.shard.wants_input(id) => IoInterest::Read,
             _ if conn.input.len() < INPUT_BACKLOG => IoInterest::Read,
             _ => IoInterest::Pause,

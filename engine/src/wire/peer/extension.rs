@@ -46,6 +46,12 @@ impl PeerExtension {
         PeerExtension { cumulative: true, checks: true, settings, ..PeerExtension::default() }
     }
 
+    /// Whether the server, as a leader, orders what it has got over a learner's link before what
+    /// comes over the next one of the same learner, or not at all. Each server of this kind does.
+    pub fn orders_lost_requests_first(&self) -> bool {
+        self.cumulative
+    }
+
     /// Reads what stands behind the fields of a packet.
     pub fn read(bytes: &[u8]) -> Result<PeerExtension, BadPacket> {
         let mut extension = PeerExtension::default();

@@ -67,13 +67,13 @@ pub(crate) struct Revalidation {
     packet: Box<[u8]>,
 }
 
-/// Whose link it is that requests are sent over from now on.
+/// Whether it is settled what has become of the requests that were sent over the link before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NewLink {
-    /// A leader that has got nothing of this server yet.
-    OtherLeader,
-    /// The leader that the link before was to.
-    SameLeader,
+    /// What was ordered of them is here, and answered; what is left never was and never will be.
+    Settled,
+    /// The leader may still order what it has got.
+    Unsettled,
 }
 
 /// What becomes of the answers of syncs that a transaction stands in for.
@@ -87,10 +87,12 @@ pub(crate) enum DueSyncs {
 
 /// What is put back by [`Forwarding::put_in_front`].
 #[derive(Debug)]
-pub(crate) enum TakenSync {
+pub(crate) enum Taken {
     /// A sync, with the packet for the next leader.
     Sync(Origin, Box<[u8]>),
-    /// What waits behind the sync before it.
+    /// A request whose transaction was cut off before it was committed.
+    Request(Forwarded),
+    /// What waits behind the one before it.
     Behind(Committed),
 }
 
@@ -253,14 +255,18 @@ impl Forwarding {
     ///
     /// A write takes effect once. When the leader of a later epoch is established, the history
     /// before it is final: a write that is in there was answered from it, and one that is not never
-    /// will be, because the leader before it has dropped what it had not ordered. But a write that
-    /// was sent to the same leader over a link that is lost may still be ordered there, or may not;
-    /// and one that was not sent yet would be refused there, because the session is that link's.
-    /// So sessions with a write are given up. Whatever else is sent twice does no more than once.
+    /// will be, because the leader before it has dropped what it had not ordered.
+    ///
+    /// The same leader may still order what it has got over a link that is lost. One of ours does
+    /// that before it takes anything over the next link. So it is sent a sync first, whose answer
+    /// comes behind all that was ordered before: then it is settled as well. One of ZooKeeper's may
+    /// order it at any time, and would refuse what was not sent yet, because the session is the
+    /// other link's. So sessions with a write are given up there. Whatever else is sent twice does
+    /// no more than once.
     pub(crate) fn resend(&mut self, link: NewLink, out: &mut Vec<u8>) -> Vec<GivenUp> {
         let given_up = match link {
-            NewLink::OtherLeader => Vec::new(),
-            NewLink::SameLeader => self.give_up_writes(),
+            NewLink::Settled => Vec::new(),
+            NewLink::Unsettled => self.give_up_writes(),
         };
         let mut packets: Vec<(u64, &[u8])> = Vec::with_capacity(self.len);
         for waiting in self.sessions.values().flatten() {
@@ -279,9 +285,9 @@ impl Forwarding {
         given_up
     }
 
-    /// Puts syncs, and what waits behind them alone, in front of everything that waits: they were
-    /// in the order of a leader that leads no more.
-    pub(crate) fn put_in_front(&mut self, syncs: Vec<(SessionId, TakenSync)>, now: Millis) {
+    /// Puts requests, and what waits behind them alone, in front of everything that waits: they were
+    /// in the order of a leader that leads no more, or were cut off.
+    pub(crate) fn put_in_front(&mut self, syncs: Vec<(SessionId, Taken)>, now: Millis) {
         if syncs.is_empty() {
             return;
         }
@@ -297,11 +303,14 @@ impl Forwarding {
         self.next_number += count;
         for (index, (session, taken)) in syncs.into_iter().enumerate().rev() {
             let waiting = match taken {
-                TakenSync::Sync(origin, packet) => {
+                Taken::Sync(origin, packet) => {
                     let (awaited, number) = (Awaited::Synced, index as u64 + 1);
                     Waiting::Forwarded(Forwarded { origin, awaited, number, packet })
                 }
-                TakenSync::Behind(local) => Waiting::Local(local),
+                Taken::Request(request) => {
+                    Waiting::Forwarded(Forwarded { number: index as u64 + 1, ..request })
+                }
+                Taken::Behind(local) => Waiting::Local(local),
             };
             self.sessions.entry(session).or_default().push_front(waiting);
         }

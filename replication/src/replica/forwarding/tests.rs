@@ -74,15 +74,15 @@ fn transaction_of_another_kind_than_the_request_is_no_answer() {
 fn session_with_a_write_is_given_up_when_the_same_leader_is_followed_again() {
     let mut all = Forwarding::default();
     forward(&mut all, A, Awaited::Synced);
-    assert!(all.resend(NewLink::SameLeader, &mut Vec::new()).is_empty());
+    assert!(all.resend(NewLink::Unsettled, &mut Vec::new()).is_empty());
     forward(&mut all, B, Awaited::Written(1, ReplyShape::Empty));
     assert!(read(&mut all, B));
     let mut out = Vec::new();
-    assert!(all.resend(NewLink::OtherLeader, &mut out).is_empty());
+    assert!(all.resend(NewLink::Settled, &mut out).is_empty());
     assert_eq!(out, [0, 1], "a leader that has not got it gets it");
     forward(&mut all, B, Awaited::Synced);
     out.clear();
-    assert_eq!(all.resend(NewLink::SameLeader, &mut out).len(), 3);
+    assert_eq!(all.resend(NewLink::Unsettled, &mut out).len(), 3);
     assert_eq!((out, all.len()), (vec![0], 1));
 }
 
@@ -128,12 +128,12 @@ fn resent_requests_keep_their_order_and_syncs_with_them() {
     forward(&mut all, A, Awaited::Synced);
     forward(&mut all, B, Awaited::Written(4, ReplyShape::Empty));
     let mut out = Vec::new();
-    assert!(all.resend(NewLink::OtherLeader, &mut out).is_empty());
+    assert!(all.resend(NewLink::Settled, &mut out).is_empty());
     assert_eq!(out, [0, 1, 2, 3, 4]);
     assert_eq!(all.synced().unwrap().unwrap().0.origin, origin(0xb));
     assert!(all.answered_by(&check(A, 1)).unwrap().is_some());
     out.clear();
-    assert!(all.resend(NewLink::OtherLeader, &mut out).is_empty());
+    assert!(all.resend(NewLink::Settled, &mut out).is_empty());
     assert_eq!(out, [2, 3, 4]);
     assert_eq!(all.synced().unwrap().unwrap().0.origin, origin(0xa));
     assert_eq!(all.revalidated(B).unwrap().timeout_ms, 4_000);
@@ -184,11 +184,11 @@ fn syncs_that_are_put_back_come_first_with_what_is_behind_them() {
     forward(&mut all, A, Awaited::Written(2, ReplyShape::Empty));
     forward(&mut all, B, Awaited::Synced);
     let behind = Committed::Answer(origin(9), Outcome::Synced);
-    let sync = |packet| TakenSync::Sync(origin(7), Box::from([packet]));
-    let front = vec![(A, sync(7)), (A, TakenSync::Behind(behind)), (B, sync(8))];
+    let sync = |packet| Taken::Sync(origin(7), Box::from([packet]));
+    let front = vec![(A, sync(7)), (A, Taken::Behind(behind)), (B, sync(8))];
     all.put_in_front(front, Millis(9));
     let mut out = Vec::new();
-    assert!(all.resend(NewLink::OtherLeader, &mut out).is_empty());
+    assert!(all.resend(NewLink::Settled, &mut out).is_empty());
     assert_eq!((out, all.len()), (vec![7, 8, 0, 1], 5));
     let (first, behind) = all.synced().unwrap().unwrap();
     assert_eq!((first.origin, behind.len()), (origin(7), 1));

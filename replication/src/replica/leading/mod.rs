@@ -115,7 +115,7 @@ impl Leading {
                     self.on_learner(common, event, (db, now), out);
                 }
             }
-            Input::Leader { .. } | Input::Replaced { .. } => {
+            Input::Leader { .. } | Input::Replaced { .. } | Input::Unconfirmed { .. } => {
                 unreachable!("a server that orders has no leader")
             }
             Input::Lead { .. } | Input::StopLeading { .. } => unreachable!("the replica takes it"),

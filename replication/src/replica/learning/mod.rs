@@ -134,6 +134,10 @@ impl Learning {
                 self.state.pass(now.mono);
                 self.on_link(common, event, out);
             }
+            Input::Unconfirmed { sessions, now } => {
+                self.state.pass(now.mono);
+                self.leave(sessions, out);
+            }
             Input::Replaced { db, now } => {
                 self.state.pass(now.mono);
                 self.on_replaced(common, db, out);
@@ -230,7 +234,8 @@ impl Learning {
             }
             LeaderEvent::Committed(upto) => self.state.commit(upto),
             LeaderEvent::Synced => {
-                if let Some((first, behind)) = self.state.synced().map_err(fault("a sync"))? {
+                let synced = self.state.synced(&mut out.to_leader);
+                if let Some((first, behind)) = synced.map_err(fault("a sync"))? {
                     common.queue.answer(first.origin, Outcome::Synced);
                     behind.into_iter().for_each(|local| common.queue.push(local));
                 }
@@ -239,16 +244,16 @@ impl Learning {
                 self.revalidated(common, (session, life), out)?;
             }
             LeaderEvent::SessionMoved(session) => self.session_moved(common, session, out),
-            LeaderEvent::Serving(epoch) => {
+            LeaderEvent::Serving(epoch, lost) => {
                 out.close_connections |= is_planted(Bug::DiffCloses);
                 common.serving.passwords.settle();
-                let given_up = self.state.serve(epoch, &mut out.to_leader);
+                let given_up = self.state.serve(epoch, lost, &mut out.to_leader);
                 answer_given_up(common, given_up);
             }
             LeaderEvent::Lost => self.state.lose(),
             LeaderEvent::Cut(upto) => {
-                let dropped = common.queue.cut(upto);
-                answer_given_up(common, self.state.cut(upto, &dropped.writers));
+                let dropped = common.queue.cut(upto, self.state.take_learned(upto));
+                answer_given_up(common, self.state.cut(upto, dropped));
             }
         }
         Ok(())
@@ -297,7 +302,11 @@ impl Learning {
                 refused_session = Some(origin);
                 (None, behind)
             }
-            Some((forwarded, behind)) => (Some(forwarded.origin), behind),
+            Some((forwarded, behind)) => {
+                let origin = forwarded.origin;
+                self.state.keep(txn.zxid, forwarded);
+                (Some(origin), behind)
+            }
         };
         let verify = digest.map(|digest| Committed::Verify {
             digest,
@@ -354,6 +363,16 @@ impl Learning {
         let waits = self.state.waits_since();
         if waits.is_some_and(|since| now.mono.0 - since.0 >= self.hold_ms) {
             self.close_connections(common, out);
+        }
+    }
+
+    /// These connections are closed at once: what their sessions wait for may not come for long.
+    fn leave(&mut self, sessions: &[SessionId], out: &mut Outputs) {
+        for session in sessions {
+            let owner = self.state.sessions().get(*session).and_then(|found| found.owner);
+            if let Some(origin) = owner.and_then(connection_of) {
+                out.committed.push(Committed::CloseConnection(origin, *session));
+            }
         }
     }
 

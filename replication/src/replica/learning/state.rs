@@ -3,7 +3,8 @@
 //! Nothing is applied before the leader has said that it is committed and our own log has it: a
 //! restart finds everything that a client has seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::forward::{forward_close, forward_open, forward_sync, forward_write};
@@ -15,21 +16,24 @@ use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::peer::LearnerPacket;
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
-use crate::Committed;
 use crate::plant::{Bug, is_planted};
-use crate::replica::commit_queue::SYNC_PATH;
+use crate::replica::commit_queue::{Dropped, SYNC_PATH};
 use crate::replica::forwarding::{
-    Answered, Awaited, DueSyncs, Forwarding, GivenUp, NewLink, OutOfOrder, Revalidation,
+    Answered, Awaited, DueSyncs, Forwarded, Forwarding, GivenUp, NewLink, OutOfOrder, Revalidation,
 };
 use crate::replica::leading::LeftRole;
 use crate::session_life::SessionLife;
 use crate::step::SessionAttachment;
+use crate::{Committed, LostRequests};
 
 /// Whether the leader takes requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Link {
     /// It does.
     Serving,
+    /// It does, and has to say first that everything was sent which it has ordered of the link
+    /// before: see [`Forwarding::resend`].
+    Resuming,
     /// There is none, or it is not synchronized with this server yet; since this moment.
     Lost(Millis),
 }
@@ -38,6 +42,9 @@ enum Link {
 pub(crate) struct LearnerState {
     sessions: SessionTable,
     forwarding: Forwarding,
+    /// Requests of clients here whose transactions have come and are not committed, by zxid: they
+    /// may be cut off.
+    learned_requests: BTreeMap<Zxid, Forwarded>,
     link: Link,
     /// Since when clients that were served have no leader. They read on for a while.
     readers_since: Option<Millis>,
@@ -85,6 +92,7 @@ impl LearnerState {
         LearnerState {
             sessions,
             forwarding: Forwarding::default(),
+            learned_requests: BTreeMap::new(),
             link: Link::Lost(now),
             readers_since: None,
             served: None,
@@ -104,6 +112,7 @@ impl LearnerState {
         LearnerState {
             sessions,
             forwarding,
+            learned_requests: BTreeMap::new(),
             link: Link::Lost(now),
             readers_since: Some(now),
             served: Some(epoch),
@@ -284,7 +293,7 @@ impl LearnerState {
         assert!(txn.zxid.may_follow(self.learned), "the link has let a gap through");
         let due = match self.link {
             Link::Serving => DueSyncs::Come,
-            Link::Lost(_) => DueSyncs::AreLost,
+            Link::Lost(_) | Link::Resuming => DueSyncs::AreLost,
         };
         let syncs = self.forwarding.answered_before(txn, due);
         let answered = self.forwarding.answered_by(txn)?;
@@ -305,6 +314,9 @@ impl LearnerState {
 
     /// A transaction is committed and applied next. `origin` is the connection that waits for it.
     pub(crate) fn released(&mut self, txn: &Txn, origin: Option<Origin>) -> Released {
+        if origin.is_some() {
+            self.learned_requests.remove(&txn.zxid);
+        }
         match txn.body {
             TxnBody::CreateSession { timeout_ms } => {
                 self.sessions.open(txn.session, timeout_ms, self.now);
@@ -341,7 +353,13 @@ impl LearnerState {
     }
 
     /// The leader has answered the oldest sync.
-    pub(crate) fn synced(&mut self) -> Result<Option<Answered>, OutOfOrder> {
+    pub(crate) fn synced(&mut self, out: &mut Vec<u8>) -> Result<Option<Answered>, OutOfOrder> {
+        if self.link == Link::Resuming {
+            self.link = Link::Serving;
+            let given_up = self.forwarding.resend(NewLink::Settled, out);
+            assert!(given_up.is_empty(), "what is not here is not ordered");
+            return Ok(None);
+        }
         self.forwarding.synced()
     }
 
@@ -374,21 +392,35 @@ impl LearnerState {
     /// The leader of this epoch serves this server from now on: what is not answered goes to it.
     /// Returns what is given up, because nothing says whether it takes effect.
     ///
-    /// A leader remembers over which link a session was used, and refuses its writes over any
-    /// other until its client connects again (`SessionTracker.checkSession`). It has to: a client
-    /// that went to another server in between must not see its earlier writes take effect later.
-    /// A new leader remembers nothing.
-    pub(crate) fn serve(&mut self, epoch: u32, out: &mut Vec<u8>) -> Vec<GivenUp> {
+    /// A leader of ZooKeeper's remembers over which link a session was used, and refuses its writes
+    /// over any other until its client connects again (`SessionTracker.checkSession`). It has to: a
+    /// client that went to another server in between must not see its earlier writes take effect
+    /// later. One of ours remembers the server instead. A new leader remembers nothing.
+    pub(crate) fn serve(
+        &mut self,
+        epoch: u32,
+        lost: LostRequests,
+        out: &mut Vec<u8>,
+    ) -> Vec<GivenUp> {
         assert!(matches!(self.link, Link::Lost(_)), "it serves already");
         self.link = Link::Serving;
         self.readers_since = None;
-        let link = match self.served.replace(epoch) {
-            Some(before) if before == epoch => NewLink::SameLeader,
-            Some(_) | None => NewLink::OtherLeader,
-        };
-        self.disowned = match link {
-            NewLink::SameLeader => self.attached_sessions(),
-            NewLink::OtherLeader => BTreeSet::new(),
+        self.disowned.clear();
+        let is_same = self.served.replace(epoch) == Some(epoch);
+        let link = match lost {
+            _ if !is_same => NewLink::Settled,
+            LostRequests::Unknown => {
+                self.disowned = self.attached_sessions();
+                NewLink::Unsettled
+            }
+            LostRequests::OrderedFirst if is_planted(Bug::ResentBeforeSync) => NewLink::Settled,
+            LostRequests::OrderedFirst if self.forwarding.len() > 0 => {
+                self.link = Link::Resuming;
+                let nobody = Caller { session: SessionId::NONE, cxid: 0, ids: Arc::from([]) };
+                forward_sync(&nobody, SYNC_PATH, out);
+                return Vec::new();
+            }
+            LostRequests::OrderedFirst => NewLink::Settled,
         };
         self.forwarding.resend(link, out)
     }
@@ -401,21 +433,42 @@ impl LearnerState {
 
     /// There is no leader any more. Requests are kept for the next one.
     pub(crate) fn lose(&mut self) {
-        if let Link::Serving = self.link {
-            self.link = Link::Lost(self.now);
-            self.readers_since = Some(self.now);
+        match self.link {
+            Link::Serving | Link::Resuming => {
+                self.link = Link::Lost(self.now);
+                self.readers_since = Some(self.now);
+            }
+            Link::Lost(_) => {}
         }
     }
 
-    /// The log was cut: what was learned behind it is gone. It was not committed. Returns what is
-    /// given up: requests behind a write of the same session that is gone do not take effect
-    /// without it.
-    pub(crate) fn cut(&mut self, upto: Zxid, writers: &[SessionId]) -> Vec<GivenUp> {
+    /// The transaction of a request has come.
+    pub(crate) fn keep(&mut self, zxid: Zxid, request: Forwarded) {
+        self.learned_requests.insert(zxid, request);
+    }
+
+    /// Requests whose transactions are behind `upto`.
+    pub(crate) fn take_learned(&mut self, upto: Zxid) -> BTreeMap<Zxid, Forwarded> {
+        let mut behind = self.learned_requests.split_off(&upto);
+        let first = behind.remove(&upto);
+        self.learned_requests.extend(first.map(|request| (upto, request)));
+        behind
+    }
+
+    /// The log was cut: what was learned behind it is gone. It was not committed. What clients here
+    /// have requested of it waits again: it comes back over the next link, or is sent again, as
+    /// whatever no leader has ordered.
+    ///
+    /// What this server has ordered itself while it led cannot be made again. Returns what is given
+    /// up: requests behind such a write of the same session do not take effect without it.
+    pub(crate) fn cut(&mut self, upto: Zxid, dropped: Dropped) -> Vec<GivenUp> {
         assert!(upto >= self.committed(), "the leader cuts what it has said is committed");
         self.learned = self.learned.min(upto);
         self.durable = self.durable.min(upto);
         self.committed = self.committed.min(upto);
-        self.forwarding.give_up_sessions(writers)
+        let given_up = self.forwarding.give_up_sessions(&dropped.writers);
+        self.forwarding.put_in_front(dropped.taken, self.now);
+        given_up
     }
 
     /// Gives up what waits for a leader. All connections are closed with it.
@@ -430,6 +483,7 @@ impl LearnerState {
             self.sessions.close(id);
         }
         self.disowned.clear();
+        self.learned_requests.clear();
         for (id, timeout_ms) in db.sessions() {
             self.sessions.open(id, timeout_ms, self.now);
         }

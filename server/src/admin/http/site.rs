@@ -16,7 +16,7 @@ use super::auth::Authorizer;
 use super::command::{self, Command, Work};
 use super::configuration::Configuration;
 use super::fields::Fields;
-use super::input::{CommandInput, Query, query};
+use super::input::{CommandInput, Query, query, value};
 use super::reply::{
     ALLOWED, HTML, JSON, METRICS, Reply, TEXT, finish, not_found, plain, refusal, too_long,
     wrong_method,
@@ -53,6 +53,9 @@ pub(super) enum Port {
 enum Health {
     /// Whether clients may be sent here.
     Ready,
+    /// Whether it has started, so that the next member can be: it answers, and may wait for the
+    /// others.
+    Started,
     /// Whether the process had better be started anew.
     Live,
 }
@@ -61,6 +64,7 @@ impl Health {
     fn question(self) -> (&'static str, Duration) {
         match self {
             Health::Ready => ("ready", READY),
+            Health::Started => ("started", READY),
             Health::Live => ("live", LIVE),
         }
     }
@@ -70,7 +74,8 @@ impl Health {
     fn objection(self, member: &MemberReport, now: Millis) -> Option<String> {
         match (self, member.clients) {
             (Health::Ready, ClientService::None) => Some(doing(member, now)),
-            (Health::Ready, ClientService::Reads | ClientService::All) | (Health::Live, _) => None,
+            (Health::Ready, ClientService::Reads | ClientService::All) => None,
+            (Health::Started | Health::Live, _) => None,
         }
     }
 }
@@ -129,7 +134,11 @@ impl Site {
             return not_found("/metrics");
         }
         match path.as_str() {
-            "/ready" => self.health(Health::Ready).await,
+            "/ready" => match value(&query(request.uri().query()), "mode") {
+                None | Some("serve") => self.health(Health::Ready).await,
+                Some("start") => self.health(Health::Started).await,
+                Some(_) => not_found("/ready, /ready?mode=start, /ready?mode=serve"),
+            },
             "/live" => self.health(Health::Live).await,
             _ => match path.strip_prefix(&self.commands) {
                 Some("" | "/") => plain(StatusCode::OK, HTML, command::links(&self.commands)),
@@ -256,11 +265,18 @@ impl Site {
             (Some(_), Some(member)) => health.objection(&member, now),
             (Some(_), None) => None,
         };
+        let waits_for = state.member().filter(|_| health == Health::Started);
+        let waits_for = waits_for.and_then(|member| Health::Ready.objection(&member, now));
         let fields = Fields::new();
         let (code, fields) = match wrong {
             None => {
                 let zxid = state.database_size().applied.to_string();
-                (StatusCode::OK, fields.with("status", status).with("zxid", zxid))
+                let fields = fields.with("status", status).with("zxid", zxid);
+                let fields = match waits_for {
+                    Some(what) => fields.with("waits_for", what),
+                    None => fields,
+                };
+                (StatusCode::OK, fields)
             }
             Some(reason) => {
                 let fields = fields.with("status", format!("not {status}")).with("reason", reason);
@@ -297,5 +313,6 @@ mod tests {
         let reason = "following server 3 at 127.0.0.1:24023 for 1 s";
         assert_eq!(Health::Ready.objection(&member, now).as_deref(), Some(reason));
         assert_eq!(Health::Live.objection(&member, now), None);
+        assert_eq!(Health::Started.objection(&member, now), None, "it waits for the others");
     }
 }

@@ -8,6 +8,7 @@ use ringkeeper_replication::learner::LearnerKind;
 
 use super::{Access, Answer, Condition, Word};
 use crate::admin::member::doing;
+use crate::config::PeerRole;
 use crate::peers::status::{ClientService, MemberReport};
 
 pub(super) static ROLE: Word = Word {
@@ -18,7 +19,11 @@ pub(super) static ROLE: Word = Word {
         Answer::Now(|state, _| {
             let (facts, mode) = (&state.sources.facts, state.mode());
             match state.member() {
-                Some(report) => role(mode, facts.server_id, &report, facts.clock.now().mono),
+                Some(report) => {
+                    let voters = facts.ensemble.as_ref().map_or(0, |it| it.voters().count());
+                    let id = (facts.server_id, voters);
+                    role(mode, id, &report, facts.clock.now().mono)
+                }
                 None => format!("role\t{mode}\n"),
             }
         }),
@@ -26,7 +31,7 @@ pub(super) static ROLE: Word = Word {
 };
 
 /// The text: a name and a value in each line, as in `mntr`. What is not known has no line.
-fn role(mode: &str, id: u64, report: &MemberReport, now: Millis) -> String {
+fn role(mode: &str, (id, voters): (u64, usize), report: &MemberReport, now: Millis) -> String {
     let clients = match report.clients {
         ClientService::None => "none",
         ClientService::Reads => "reads",
@@ -36,6 +41,7 @@ fn role(mode: &str, id: u64, report: &MemberReport, now: Millis) -> String {
     let number = |number: i64| Some(number.to_string());
     let learners = |kind| report.leading.as_ref().map(|leading| leading.count(kind));
     let count = |count: usize| count.to_string();
+    let votes = report.role == PeerRole::Participant;
     let (followers, observers) = (learners(LearnerKind::Follower), learners(LearnerKind::Observer));
     let rows = [
         ("role", Some(mode.to_owned())),
@@ -48,6 +54,8 @@ fn role(mode: &str, id: u64, report: &MemberReport, now: Millis) -> String {
         ("leader_epoch", leader.map(|leader| leader.epoch.to_string())),
         ("followers", followers.map(|(all, _)| count(all))),
         ("synced_followers", followers.map(|(_, synced)| count(synced))),
+        ("voters", Some(voters).filter(|count| *count > 0).map(count)),
+        ("linked_voters", votes.then(|| count(report.linked_voters))),
         ("observers", observers.map(|(all, _)| count(all))),
         ("synced_observers", observers.map(|(_, synced)| count(synced))),
         ("received_bytes", Some(report.received_bytes.to_string())),
@@ -79,9 +87,9 @@ mod tests {
         report.last_end = Some("the other side said:\n\tno".to_owned());
         let text = "role\tobserver\nid\t4\nstate\tbroadcast\nstate_ms\t380\nclients\tall\n\
                     leader\t3\nleader_address\t127.0.0.1:24023\nleader_epoch\t1\n\
-                    received_bytes\t0\nsearch_ms\t1572\nsync_ms\t48\nsynced\t1\n\
+                    voters\t3\nreceived_bytes\t0\nsearch_ms\t1572\nsync_ms\t48\nsynced\t1\n\
                     states_installed\t0\nlast_end\tthe other side said:  no\n\
                     doing\tfollowing server 3 at 127.0.0.1:24023 for 0 s\n";
-        assert_eq!(role("observer", 4, &report, Millis(2_000)), text);
+        assert_eq!(role("observer", (4, 3), &report, Millis(2_000)), text);
     }
 }

@@ -88,6 +88,8 @@ struct Sockets {
     ended: Vec<(u32, End)>,
     /// Connections that wait for a turn that looks after them.
     work: WorkQueue,
+    /// Whether more has arrived than this turn has taken in.
+    backlog: Backlog,
     lingering: Lingering,
 }
 
@@ -114,9 +116,8 @@ pub fn run(
         if std::mem::take(&mut sockets.leader_ready) {
             thread.note_leader();
         }
-        // A server that stops answers what it had read before.
-        let read = if thread.drains() { &[] } else { &arrivals[..] };
-        let bytes = read.iter().map(|arrival: &Arrival| {
+        sockets.backlog = backlog;
+        let bytes = arrivals.iter().map(|arrival: &Arrival| {
             (arrival.conn, sockets.buffers.bytes(arrival.buffer, arrival.len))
         });
         thread.turn(bytes);
@@ -185,6 +186,7 @@ impl Sockets {
             again: Vec::new(),
             ended: Vec::new(),
             work: WorkQueue::default(),
+            backlog: Backlog::No,
             lingering: Lingering::default(),
         })
     }
@@ -230,13 +232,13 @@ impl Sockets {
         self.push(cancel, Token::Cancel)
     }
 
-    /// The server stops: nobody is let in any more, and nothing more is read.
+    /// The server stops: nobody is let in any more.
     fn drain(&mut self, thread: &mut ShardThread) -> io::Result<()> {
         if self.accept != Accept::No {
             self.cancel_accept()?;
         }
         self.coming.clear();
-        thread.drain(self.slots.iter().flatten().filter(|s| !s.over).map(|socket| socket.conn));
+        thread.drain();
         let mut ready = ReadyList::default();
         thread.shard.take_ready(&mut ready);
         self.work.add(&ready);

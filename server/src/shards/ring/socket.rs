@@ -10,7 +10,9 @@ use ringkeeper_engine::watch::ConnId;
 use super::buffers::GROUP;
 use super::token::Token;
 use super::{Arrival, Sockets};
+use crate::shards::drain::{Parting, part};
 use crate::shards::turn::{IoInterest, ShardThread};
+use crate::shards::work_queue::Backlog;
 
 /// A send buffer that has grown beyond this is given back to the allocator.
 const SEND_BYTES_KEPT: usize = 64 << 10;
@@ -142,6 +144,16 @@ impl Sockets {
             self.lose(slot, thread);
             return Ok(());
         }
+        if wish == IoInterest::Depart && !socket.sending {
+            // What has arrived for it may be among what the next turn takes in.
+            if self.backlog == Backlog::Yes {
+                self.work.add_soon(conn);
+            } else if part(&socket.fd, &mut pure.out) == Parting::Done {
+                self.lose(slot, thread);
+                return Ok(());
+            }
+        }
+        let socket = self.slots[slot as usize].as_mut().expect("looked up above");
         if !socket.sending && !pure.out.is_empty() {
             std::mem::swap(&mut socket.bytes, &mut pure.out);
             socket.sent = 0;
@@ -158,13 +170,13 @@ impl Sockets {
                     self.lingering.add(conn, until);
                 }
             }
-            IoInterest::Read if !socket.receiving => self.receive(slot)?,
+            IoInterest::Read | IoInterest::Depart if !socket.receiving => self.receive(slot)?,
             IoInterest::Pause if socket.receiving && !socket.cancelling => {
                 socket.cancelling = true;
                 let cancel = opcode::AsyncCancel::new(Token::Receive(slot).pack()).build();
                 self.push(cancel, Token::Cancel)?;
             }
-            IoInterest::Read | IoInterest::Pause => {}
+            IoInterest::Read | IoInterest::Depart | IoInterest::Pause => {}
         }
         Ok(())
     }

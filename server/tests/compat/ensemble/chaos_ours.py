@@ -301,8 +301,11 @@ class ChaosOfOurs(Chaos):
             for at_s, early_s in client.session.short_lives:
                 if early_s <= slack_s:
                     continue
-                # A server without its leader serves reads for a while, and cannot say who lives.
+                # A server that is cut off serves a session no longer than its timeout, and counts
+                # from when its leader was told of it last. The leader lets it expire meanwhile.
+                served_s = at_s - (client.session.granted_s - early_s)
                 if any(begun_s < at_s and over_s > at_s - timeout_s - 1
+                       and served_s <= min(over_s, begun_s + timeout_s) + slack_s
                        for begun_s, over_s in self.cuts if over_s - begun_s > timeout_s - 1.5):
                     behind_cuts += 1
                     continue
