@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::wire::peer::{LeaderPacket, around_proposals};
+use ringkeeper_engine::wire::peer::{LeaderPacket, proposals_frame};
 
 /// Bytes of an own piece from which on the next packet begins another one.
 const PIECE_BYTES: usize = 16 << 10;
@@ -43,7 +43,7 @@ impl OutQueue {
 
     /// Adds a PROPOSALS packet, whose records other connections send, too.
     pub(super) fn proposals(&mut self, last: Zxid, records: Arc<[u8]>) {
-        let (head, tail) = around_proposals(last, records.len());
+        let (head, tail) = proposals_frame(last, records.len());
         self.append(|bytes| bytes.extend_from_slice(&head));
         self.shared(records);
         self.append(|bytes| bytes.extend_from_slice(&tail));

@@ -164,10 +164,8 @@ fn proposed(mut leadership: Leadership) -> Vec<(&'static str, u32)> {
 
 #[test]
 fn a_follower_of_our_kind_gets_a_group_in_one_and_one_of_zookeepers_each_by_itself() {
-    let own = proposed(established_with(
-        settings(),
-        &PeerExtension::own(PeerSettings::default()).to_bytes(),
-    ));
+    let several = PeerExtension { cumulative: true, ..PeerExtension::default() };
+    let own = proposed(established_with(settings(), &several.to_bytes()));
     let expected = [("several", 3), ("one", 4), ("one", 5), ("several", 6), ("commit", 6)];
     assert_eq!(own, expected);
     let each: Vec<_> = (1..=6).map(|counter| ("one", counter)).collect();

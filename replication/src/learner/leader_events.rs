@@ -80,8 +80,8 @@ impl LeaderEvents {
         (self.taken, self.durable) = (last, last);
     }
 
-    /// The node has learned the transactions that it has taken up to here, and not those behind: one
-    /// of them is wrong.
+    /// The node has learned the transactions that it has taken up to here, and not those behind:
+    /// one of them is wrong.
     pub(super) fn give_back(&mut self, learned: Zxid) {
         assert!(learned <= self.taken, "{learned} is learned, and {} was taken", self.taken);
         self.taken = learned;

@@ -29,7 +29,7 @@ fn hears_chunk(member: &mut Member, chunk: &TxnChunk) {
 }
 
 /// A learner with (1,1) to (1,3) whose leader of epoch 2 says that it is of our kind, or nothing.
-fn told(kind: LearnerKind, dialect: Dialect, extension: &[u8]) -> Member {
+fn introduced(kind: LearnerKind, dialect: Dialect, extension: &[u8]) -> Member {
     let disk = Disk::new(&[z(1, 1), z(1, 2), z(1, 3)], (1, 1));
     let (server, settings) = (ServerId(4), PeerSettings::default());
     let learner = Learner { kind, server, config_version: 0, dialect, settings };
@@ -46,7 +46,7 @@ fn own_bytes() -> Vec<u8> {
 }
 
 fn own(kind: LearnerKind) -> Member {
-    told(kind, Dialect::Extended, &own_bytes())
+    introduced(kind, Dialect::Extended, &own_bytes())
 }
 
 fn serve(mut member: Member) -> Member {
@@ -99,7 +99,7 @@ fn several_proposals_in_one_are_refused_where_they_were_not_agreed_on() {
     assert_eq!(observer.end(), unexpected(ZabState::Broadcast));
     let own_bytes = own_bytes();
     for (dialect, extension) in [(Dialect::Extended, &b""[..]), (Dialect::ZooKeeper, &own_bytes)] {
-        let mut follower = serve(told(LearnerKind::Follower, dialect, extension));
+        let mut follower = serve(introduced(LearnerKind::Follower, dialect, extension));
         hears_chunk(&mut follower, &sent);
         assert_eq!(follower.end(), unexpected(ZabState::Broadcast));
     }

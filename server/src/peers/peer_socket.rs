@@ -74,8 +74,8 @@ impl PeerSocket {
         self.is_ending |= flags.intersects(ended);
     }
 
-    /// Reads once. What leaves space in the buffer was all there was: more of it is another edge. But
-    /// the edge of an end may have come with the bytes.
+    /// Reads once. What leaves space in the buffer was all there was: more of it is another edge.
+    /// But the edge of an end may have come with the bytes.
     pub(super) fn receive(&mut self, buffer: &mut [u8], take: impl FnOnce(&[u8])) -> Received {
         match rustix::net::recv(&self.stream, &mut *buffer, RecvFlags::DONTWAIT) {
             Ok((0, _)) => Received::End,

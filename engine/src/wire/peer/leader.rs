@@ -116,9 +116,9 @@ pub enum LeaderPacket<'a> {
     },
 }
 
-/// The bytes in front of the records of a PROPOSALS packet, and those behind them: connections share
-/// the records.
-pub fn around_proposals(zxid: Zxid, record_bytes: usize) -> ([u8; 16], [u8; 4]) {
+/// The bytes in front of the records of a PROPOSALS packet, and those behind them: connections
+/// share the records.
+pub fn proposals_frame(zxid: Zxid, record_bytes: usize) -> ([u8; 16], [u8; 4]) {
     let length = i32::try_from(record_bytes).expect("what one packet carries has a bound");
     let mut head = [0; 16];
     head[..4].copy_from_slice(&own_packet_type::PROPOSALS.to_be_bytes());

@@ -28,7 +28,7 @@ pub use bad::BadPacket;
 pub use decoder::{PacketDecoder, PacketLimits};
 pub use election::{ElectionProtocol, InitialMessage, Notification, PeerState};
 pub use extension::PeerExtension;
-pub use leader::{LeaderPacket, around_proposals};
+pub use leader::{LeaderPacket, proposals_frame};
 pub(crate) use learner::put_request_with;
 pub use learner::{LearnerInfo, LearnerPacket};
 pub use packet::{PROTOCOL_VERSION, QuorumPacket, own_packet_type, packet_name, packet_type};
