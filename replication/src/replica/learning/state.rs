@@ -204,7 +204,8 @@ impl LearnerState {
         let awaited = Awaited::Written(caller.cxid, shape);
         let packet = &out[start..];
         self.forwarding.forward(caller.session, (origin, awaited), packet, self.now);
-        if let Link::Lost(_) = self.link {
+        if self.link != Link::Serving {
+            // It is sent when the link serves, with all that waits.
             out.truncate(start);
         }
         Ok(())
