@@ -140,8 +140,8 @@ impl LeaderEvent {
 pub enum LostRequests {
     /// Those that are ordered come before everything that is taken over the next link.
     OrderedFirst,
-    /// They may be ordered at any time; and the leader takes nothing over the next link for a session
-    /// that was used over the one before, until its client has connected again.
+    /// They may be ordered at any time; and the leader takes nothing over the next link for a
+    /// session that was used over the one before, until its client has connected again.
     Unknown,
 }
 

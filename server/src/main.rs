@@ -5,8 +5,8 @@ mod huge_pages;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use ringkeeper_server::admin::status;
-use ringkeeper_server::cli::{self, Command, LogCommand, SnapshotCommand, StartArgs};
+use ringkeeper_server::admin::{status, would_stop};
+use ringkeeper_server::cli::{self, Command, LogCommand, SnapshotCommand, StartArgs, StatusArgs};
 use ringkeeper_server::config::tuned;
 use ringkeeper_server::config::{Env, Paint, Settings, Weight, check, page};
 use ringkeeper_server::storage::import;
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
             let words = std::iter::once("ringkeeper tune".into()).chain(args);
             ringkeeper_tuning::run(words, &|config| tuned::configured(config, &env))
         }
-        Command::Status(args) => match status::run(&args, &mut out) {
+        Command::Status(args) => match run_status(&args, &mut out) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => unless_pipe_closed(&error),
@@ -69,6 +69,11 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// Whether the server serves, or may be stopped.
+fn run_status(args: &StatusArgs, out: &mut dyn Write) -> io::Result<bool> {
+    if args.would_stop { would_stop::run(args, out) } else { status::run(args, out) }
 }
 
 fn done(outcome: anyhow::Result<()>) -> ExitCode {

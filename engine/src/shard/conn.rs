@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::WaitingRequest;
 use super::client_end::{ClientEnd, EndedClient};
-use super::departure::Departure;
 use super::ready::Urgency;
 use crate::audit::Audited;
 use crate::op::{OpClass, OpSpec, ReplyShape};
@@ -14,6 +13,17 @@ use crate::session::LastHeard;
 use crate::wire::Id;
 use crate::wire::header::RequestHeader;
 use crate::{Code, Millis, SessionId, Zxid, limits};
+
+/// Whether a connection ends because the server stops.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Departure {
+    /// It does not.
+    No,
+    /// Behind its next reply, or when it has been quiet for a while.
+    Due,
+    /// As soon as it has nothing under way: nothing has arrived since a reply was made.
+    Now,
+}
 
 /// How far the conversation has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

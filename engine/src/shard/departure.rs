@@ -5,21 +5,10 @@
 //! a reply, when nothing has arrived after it. A client that sends nothing for a while has no such
 //! moment and is left when it has been quiet.
 
-use super::conn::{Conn, Phase};
+use super::conn::{Conn, Departure, Phase};
 use super::{Shard, Urgency};
 use crate::Millis;
 use crate::watch::ConnId;
-
-/// Whether a connection ends because the server stops.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Departure {
-    /// It does not.
-    No,
-    /// Behind its next reply, or when it has been quiet for a while.
-    Due,
-    /// As soon as it has nothing under way: nothing has arrived since a reply was made.
-    Now,
-}
 
 impl Conn {
     /// Whether the client is to be left now: it waits for nothing but what is in the output.

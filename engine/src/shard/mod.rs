@@ -24,9 +24,9 @@ mod word;
 
 pub use arrival::WaitingRequest;
 pub use client_end::{ClientEnd, EndSeverity, EndedClient};
+pub use conn::Departure;
 pub use conn::{Attached, Conn, ConnStats, Phase, Replied, Slot};
 pub use counters::{Fired, OpCounts, ReplyBytes, ShardCounters, ThrottleCounters};
-pub use departure::Departure;
 pub use outputs::ShardOutputs;
 pub use ready::{ReadyList, Urgency};
 pub use word::{FirstBytes, KnownWord, Word, WordEvent};

@@ -7,7 +7,7 @@ use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::LeaderPacket;
 use ringkeeper_engine::{Millis, SessionId, Zxid};
 
-use super::lagging::LearnerAnswer;
+use super::lag::LearnerAnswer;
 use super::leadership::{LeaderPhase, Leadership, QUORUM_GRACE_MS};
 use super::learner_state::{LearnerPhase, LearnerState};
 use super::{

@@ -41,6 +41,23 @@ pub enum LearnerEventKind {
     Touched(Vec<(SessionId, i32)>),
 }
 
+impl LearnerEvent {
+    /// What it takes in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        const EVENT_BYTES: usize = 128;
+        EVENT_BYTES
+            + match &self.kind {
+                LearnerEventKind::Request(request) => {
+                    let id_bytes = |id: &Id| size_of::<Id>() + id.scheme.len() + id.id.len();
+                    let ids = request.identities.iter().flat_map(|ids| ids.iter());
+                    request.record.len() + ids.map(id_bytes).sum::<usize>()
+                }
+                LearnerEventKind::Revalidate { .. } => 0,
+                LearnerEventKind::Touched(all) => all.len() * 16,
+            }
+    }
+}
+
 /// A client's request as a learner has sent it on. Nothing of it was looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ForwardedRequest {

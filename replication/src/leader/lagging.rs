@@ -11,10 +11,11 @@
 
 use std::collections::VecDeque;
 
+use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::{Coverage, TxnChunk, record};
 use ringkeeper_engine::wire::peer::LeaderPacket;
-use ringkeeper_engine::{SessionId, Zxid};
 
+use super::lag::{Lagging, LearnerAnswer};
 use super::leadership::{LeaderTask, Leadership};
 use super::learner_state::LearnerState;
 use super::{FeedEvent, FeedPackets, FeedTask, LearnerEnd, LinkId, SyncPlan};
@@ -25,28 +26,6 @@ use crate::learner::LearnerKind;
 const FEED_LOW_BYTES: usize = 512 << 10;
 /// Answers that wait for a learner to take what is before them.
 const ANSWERS_MAX: usize = 1 << 16;
-
-/// What a learner that is behind has been sent, and what it has not.
-#[derive(Debug)]
-pub(super) struct Lagging {
-    /// The last commit that it was sent.
-    committed: Zxid,
-    /// Where what is read from the disk for it ends, while that goes on.
-    pub(super) feed: Option<Zxid>,
-    /// Answers, each with the commit that it stands behind.
-    answers: VecDeque<(Zxid, LearnerAnswer)>,
-}
-
-/// What a learner has requested.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum LearnerAnswer {
-    /// SYNC.
-    Sync,
-    /// REVALIDATE.
-    Revalidate { session: SessionId, valid: bool },
-    /// SESSIONMOVED, which it has not requested.
-    SessionMoved { session: SessionId },
-}
 
 impl Leadership {
     /// Learners for which too much waits get no more of what is proposed from now on.

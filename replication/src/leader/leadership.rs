@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use ringkeeper_engine::device::{EnsembleIdentity, Epochs};
 use ringkeeper_engine::log::{Group, TxnChunk, TxnWindow};
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::Id;
 use ringkeeper_engine::wire::peer::{LearnerPacket, SettingDifference};
 use ringkeeper_engine::{Millis, Zxid};
 
-use super::digests::Digests;
+use super::comparison::Digests;
 use super::learner_state::{LearnerPhase, LearnerState};
 use super::settings::LeaderSettings;
 use super::{
@@ -435,7 +434,7 @@ impl Leadership {
     pub(crate) fn take_events(&mut self, most: usize, out: &mut Vec<LearnerEvent>) {
         let count = most.min(self.events.len());
         for event in self.events.drain(..count) {
-            self.event_bytes -= event_bytes(&event);
+            self.event_bytes -= event.bytes();
             out.push(event);
         }
     }
@@ -474,7 +473,7 @@ impl Leadership {
     ) -> Result<(), LearnerEnd> {
         let server = self.link(link).server.expect("it has introduced itself");
         let event = LearnerEvent { link, server, kind };
-        self.event_bytes += event_bytes(&event);
+        self.event_bytes += event.bytes();
         self.events.push_back(event);
         // Reads have not stopped because acknowledgements were needed.
         let most = self.settings.limits.event_bytes_max.saturating_mul(OVERRUN);
@@ -483,19 +482,4 @@ impl Leadership {
         }
         Ok(())
     }
-}
-
-/// What an event takes in memory, about.
-fn event_bytes(event: &LearnerEvent) -> usize {
-    const EVENT_BYTES: usize = 128;
-    EVENT_BYTES
-        + match &event.kind {
-            LearnerEventKind::Request(request) => {
-                let id_bytes = |id: &Id| size_of::<Id>() + id.scheme.len() + id.id.len();
-                let ids = request.identities.iter().flat_map(|ids| ids.iter());
-                request.record.len() + ids.map(id_bytes).sum::<usize>()
-            }
-            LearnerEventKind::Revalidate { .. } => 0,
-            LearnerEventKind::Touched(all) => all.len() * 16,
-        }
 }

@@ -5,7 +5,7 @@ use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{LeaderPacket, PacketDecoder, PacketLimits};
 use ringkeeper_engine::{Millis, Zxid};
 
-use super::lagging::Lagging;
+use super::lag::Lagging;
 use super::out_queue::OutQueue;
 use crate::learner::{LearnerKind, SyncKind};
 use crate::plant::{Bug, is_planted};

@@ -5,11 +5,13 @@
 //! each.
 
 mod broadcast;
+mod comparison;
 mod digests;
 mod discovery;
 mod ensemble;
 mod events;
 mod feed_port;
+mod lag;
 mod lagging;
 mod leadership;
 mod learner_end;
@@ -23,7 +25,7 @@ mod step_down;
 mod synchronization;
 mod transcode;
 
-pub use digests::Comparison;
+pub use comparison::Comparison;
 pub use events::{
     Acknowledgement, ForwardedRequest, LearnerEvent, LearnerEventKind, LinkId, ToLearners,
 };

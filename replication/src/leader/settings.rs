@@ -16,8 +16,8 @@ pub struct LeaderLimits {
     pub window: WindowLimit,
     /// Bytes that may be proposed and not committed; from then on nothing more is ordered.
     pub uncommitted_bytes_max: usize,
-    /// Bytes that wait for one learner, from which on it is sent what follows as it takes them, from
-    /// the window or the disk.
+    /// Bytes that wait for one learner, from which on it is sent what follows as it takes them,
+    /// from the window or the disk.
     pub link_bytes_max: usize,
     /// Bytes of requests that the node has not taken, from which on learners are not read.
     pub event_bytes_max: usize,

@@ -175,8 +175,8 @@ impl Member {
 
     /// The server is about to end, and has no clients any more. A leader hands over in one of the
     /// next turns: it orders nothing more, and steps down when a quorum has what it has ordered, so
-    /// that no learner has something that the next leader may not have. It takes part in no election
-    /// any more. Nothing happens where it does not lead: a follower can serve to the end.
+    /// that no learner has something that the next leader may not have. It takes part in no
+    /// election any more. Nothing happens where it does not lead: a follower can serve to the end.
     pub fn leave(&mut self) {
         if self.role == Role::Leading {
             self.is_leaving = true;

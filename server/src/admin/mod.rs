@@ -31,7 +31,7 @@ pub mod status;
 mod watched;
 pub mod words;
 mod workers;
-mod would_stop;
+pub mod would_stop;
 
 #[cfg(test)]
 mod tests;

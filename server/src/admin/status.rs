@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::state::NOT_SERVING;
-use super::would_stop;
 use crate::cli::StatusArgs;
 
 /// Bytes of an answer that are read; a real one has a few hundred.
@@ -82,9 +81,6 @@ impl MemberLines {
 
 /// Writes the line. Whether the server serves is the answer.
 pub fn run(args: &StatusArgs, out: &mut dyn Write) -> io::Result<bool> {
-    if args.would_stop {
-        return would_stop::run(args, out);
-    }
     let server = &args.server;
     let found = look(server, Duration::from_millis(args.timeout_ms));
     if args.json {

@@ -41,9 +41,9 @@ impl fmt::Display for Verdict {
 }
 
 /// Writes the sentence. Whether the server may be stopped is the answer.
-pub(super) fn run(args: &StatusArgs, out: &mut dyn Write) -> io::Result<bool> {
+pub fn run(args: &StatusArgs, out: &mut dyn Write) -> io::Result<bool> {
     let server = &args.server;
-    let verdict = ask(server, Duration::from_millis(args.timeout_ms));
+    let verdict = verdict(server, Duration::from_millis(args.timeout_ms));
     if args.json {
         let fields = json!({
             "server": server,
@@ -57,7 +57,7 @@ pub(super) fn run(args: &StatusArgs, out: &mut dyn Write) -> io::Result<bool> {
     Ok(verdict.may_stop())
 }
 
-fn ask(server: &str, patience: Duration) -> Verdict {
+fn verdict(server: &str, patience: Duration) -> Verdict {
     let since = Instant::now();
     let role = |server: &str| query(server, b"role", patience.saturating_sub(since.elapsed()));
     let own = match role(server) {

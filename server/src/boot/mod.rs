@@ -21,7 +21,9 @@ use ringkeeper_replication::node::{MailboxLimits, World};
 use self::member::MemberSources;
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
-use crate::admin::{Admin, NodeReporter, ReportSources, ServerFacts, ShardReporter, Startup};
+use crate::admin::{
+    Admin, NodeReporter, ReportSources, ServerFacts, ServerState, ShardReporter, Startup,
+};
 use crate::banner::Banner;
 use crate::config::{Io, Listen, Settings, Shards};
 use crate::log::device::LogProbe;
@@ -292,10 +294,7 @@ impl Running {
             threads.push(probe.start()?);
         }
         stop.wait();
-        if let (Some(ensemble), Some(report)) = (&settings.ensemble, state.member()) {
-            member::warn_of_stop(ensemble, &report);
-        }
-        self.limiter.say_stop();
+        say_stop(settings, &state, &self.limiter);
         admin.stop_http();
         join(shards);
         admin.stop();
@@ -306,6 +305,14 @@ impl Running {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Says what comes of the stop.
+fn say_stop(settings: &Settings, state: &ServerState, limiter: &ConnectionLimiter) {
+    if let (Some(ensemble), Some(report)) = (&settings.ensemble, state.member()) {
+        member::warn_of_stop(ensemble, &report);
+    }
+    limiter.say_stop();
 }
 
 /// What reports are made of.

@@ -6,7 +6,7 @@ use crate::program::ringkeeper;
 use crate::three::{PATIENCE, Three};
 
 /// Whether a server may be stopped, and what the check says.
-fn ask(three: &Three, id: u8) -> (bool, String) {
+fn check(three: &Three, id: u8) -> (bool, String) {
     let address = three.server(id).address.to_string();
     let output = ringkeeper(&["status", "--would-stop", "--server", &address]).output();
     let output = output.expect("the binary runs");
@@ -16,7 +16,7 @@ fn ask(three: &Three, id: u8) -> (bool, String) {
 fn wait_for(three: &Three, id: u8, may_stop: bool) {
     let until = Instant::now() + PATIENCE;
     loop {
-        let (found, said) = ask(three, id);
+        let (found, said) = check(three, id);
         if found == may_stop {
             return;
         }

@@ -30,7 +30,8 @@ pub struct PeerExtension {
     /// Its directory has nothing, and never had the history of any leader: it was just made. If the
     /// server has run before, with another directory, it has lost what it promised.
     pub blank: bool,
-    /// It takes over the identity of an ensemble, and knows the packets DIGEST, DIVERGED and SESSIONMOVED.
+    /// It takes over the identity of an ensemble, and knows the packets DIGEST, DIVERGED and
+    /// SESSIONMOVED.
     pub checks: bool,
     /// The ensemble that its directory belongs to, if that is known for certain.
     pub ensemble: Option<EnsembleId>,

@@ -109,7 +109,8 @@ pub enum LeaderPacket<'a> {
         /// The learner's.
         found: u64,
     },
-    /// SESSIONMOVED, between servers of this kind: another server has the session now, or it has ended.
+    /// SESSIONMOVED, between servers of this kind: another server has the session now, or it has
+    /// ended.
     SessionMoved {
         /// The session.
         session: SessionId,

@@ -285,8 +285,8 @@ impl Forwarding {
         given_up
     }
 
-    /// Puts requests, and what waits behind them alone, in front of everything that waits: they were
-    /// in the order of a leader that leads no more, or were cut off.
+    /// Puts requests, and what waits behind them alone, in front of everything that waits: they
+    /// were in the order of a leader that leads no more, or were cut off.
     pub(crate) fn put_in_front(&mut self, syncs: Vec<(SessionId, Taken)>, now: Millis) {
         if syncs.is_empty() {
             return;
