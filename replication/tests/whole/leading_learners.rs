@@ -46,6 +46,13 @@ fn outcome(ensemble: &mut Ensemble, request: ForwardedRequest) -> Txn {
     txn.clone()
 }
 
+/// A request that comes to a refusal: its code.
+fn refused(ensemble: &mut Ensemble, request: ForwardedRequest) -> Code {
+    let txn = outcome(ensemble, request);
+    let TxnBody::Error(code) = txn.body else { panic!("{txn:?}") };
+    code
+}
+
 #[test]
 fn every_kind_of_write_that_a_learner_sends_is_ordered() {
     let mut ensemble = with_session();
@@ -82,11 +89,6 @@ fn every_kind_of_write_that_a_learner_sends_is_ordered() {
 fn request_that_a_leader_refuses_is_a_transaction_too() {
     let mut ensemble = with_session();
     let set = record(&Request::SetData { path: "/", data: None, version: -1 });
-    let refused = |ensemble: &mut Ensemble, request: ForwardedRequest| {
-        let txn = outcome(ensemble, request);
-        let TxnBody::Error(code) = txn.body else { panic!("{txn:?}") };
-        code
-    };
     let other = |session, cxid| ForwardedRequest {
         session: SessionId(session),
         cxid,
@@ -122,7 +124,12 @@ fn request_that_a_leader_refuses_is_a_transaction_too() {
         let (session, op) = (request.session, request.op);
         assert_eq!(refused(&mut ensemble, request), code, "{op} of {session}");
     }
-    // Ids that mark containers and TTL nodes, and none.
+}
+
+/// Ids that mark containers and TTL nodes, and none.
+#[test]
+fn session_whose_id_is_none_is_refused_with_a_transaction() {
+    let mut ensemble = with_session();
     for session in [0, i64::MIN, 0xff00_0000_0000_0005_u64 as i64] {
         let open = ForwardedRequest {
             session: SessionId(session),
@@ -131,8 +138,17 @@ fn request_that_a_leader_refuses_is_a_transaction_too() {
         };
         assert_eq!(refused(&mut ensemble, open), Code::BadArguments, "{session:#x}");
     }
+}
+
+#[test]
+fn leader_whose_log_is_full_refuses_then_drops_and_hands_over_with_space_again() {
+    let mut ensemble = with_session();
+    let set = |cxid| {
+        let set = Request::SetData { path: "/", data: None, version: -1 };
+        ForwardedRequest { cxid, ..request(op::SET_DATA, record(&set)) }
+    };
     ensemble.server.set_admission(WriteAdmission::CloseOnly);
-    assert_eq!(refused(&mut ensemble, other(THEIRS.0, 8)), Code::SystemError);
+    assert_eq!(refused(&mut ensemble, set(8)), Code::SystemError);
     let id = SessionId(THEIRS.0 + 1);
     ensemble.forward_open(OTHERS[0], id);
     ensemble.settle();
@@ -142,14 +158,17 @@ fn request_that_a_leader_refuses_is_a_transaction_too() {
     assert_eq!(ensemble.server.node_ref().wants_election(), None);
     ensemble.server.set_admission(WriteAdmission::None);
     let last = ensemble.server.last();
-    ensemble.forward(OTHERS[0], other(THEIRS.0, 9));
+    ensemble.forward(OTHERS[0], set(9));
     ensemble.settle();
     assert_eq!(ensemble.server.last(), last);
     assert_eq!(ensemble.server.node_ref().wants_election(), None);
+    // The space is looked at with what is ordered, and where nothing is, with every tick.
     ensemble.server.set_admission(WriteAdmission::All);
+    ensemble.server.pass(1);
     ensemble.settle();
     let wanted = ensemble.server.node_ref().wants_election();
     assert_eq!(wanted, Some(ElectionReason::SpaceAgain));
+    assert_eq!(ensemble.server.last(), last);
 }
 
 /// Any bytes as a record of any operation are one transaction.
