@@ -142,7 +142,8 @@ impl Member {
     }
 
     /// Whether who has sent this is of another ensemble. As far as elections go, there is no such
-    /// server.
+    /// server. It is sent this server's ensemble once per connection, with a notification that has
+    /// no vote: otherwise it would not learn why nobody answers it.
     fn is_stranger(&mut self, from: ServerId, said: PeerExtension) -> bool {
         let (own, other) = match (self.own_ensemble(), said.ensemble) {
             (Some(own), Some(other)) if own != other && !is_planted(Bug::StrangerVotes) => {
@@ -158,6 +159,7 @@ impl Member {
         if self.strangers.insert(from) {
             self.election.link_closed(from, self.now);
             self.events.push_back(MemberEvent::OtherEnsemble { server: from, own, other });
+            self.request_leader(from);
             self.after_election_input();
         }
         true

@@ -1,4 +1,4 @@
-use ringkeeper_engine::device::Epochs;
+use ringkeeper_engine::device::{EnsembleId, EnsembleIdentity, Epochs};
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{Notification, PeerSettings, PeerState};
 use ringkeeper_engine::{Millis, Zxid};
@@ -13,8 +13,12 @@ use crate::learner::{FollowLimits, LearnerOffer, LearnerPosition};
 const BEGIN: Millis = Millis(1_000);
 
 fn member(offer: LearnerOffer) -> Member {
+    member_of(ServerId(1), None, offer)
+}
+
+fn member_of(server: ServerId, ensemble: Option<EnsembleIdentity>, offer: LearnerOffer) -> Member {
     let leader = LeaderSettings {
-        server: ServerId(1),
+        server,
         voters: [1, 2, 3].map(ServerId).into(),
         observers: [].into(),
         config: Box::from(&b"version=0"[..]),
@@ -30,7 +34,7 @@ fn member(offer: LearnerOffer) -> Member {
     let settings = MemberSettings { leader, follow, dial_ms: 5_000, election };
     let saved = Epochs { promised: 3, current: 3 };
     let (last, committed) = (Zxid::new(3, 7), Zxid::ZERO);
-    let position = LearnerPosition { last, offer, committed, saved, ensemble: None };
+    let position = LearnerPosition { last, offer, committed, saved, ensemble };
     let mut member = Member::new(settings, position, BEGIN);
     member.look();
     member
@@ -98,5 +102,49 @@ fn server_that_was_chosen_and_looks_again_is_left_at_once() {
         assert_eq!(member.followed.is_connected(), !is_left);
         let mut events = std::iter::from_fn(|| member.next_event());
         assert_eq!(events.any(|event| event == MemberEvent::NotLeading(ServerId(3))), is_left);
+    }
+}
+
+/// What it has to send to a server.
+fn sent(member: &mut Member, to: u8) -> Vec<Vec<u8>> {
+    let actions = std::iter::from_fn(|| member.next_action());
+    let notify = |action| match action {
+        MemberAction::Notify(server, bytes) if server.0 == to => Some(bytes),
+        _ => None,
+    };
+    actions.filter_map(notify).collect()
+}
+
+/// Server 1 leads no election of server 3's ensemble: each hears of the other's ensemble once, and
+/// again when they are connected again.
+#[test]
+fn members_of_two_ensembles_say_so_to_each_other_once_per_connection() {
+    let own = PROPOSED.confirmed();
+    let other = EnsembleIdentity { id: EnsembleId([9; 16]), ..own };
+    let start = |server, ensemble| member_of(ServerId(server), Some(ensemble), LearnerOffer::Log);
+    let mut members = [start(1, own), start(3, other)];
+    for _ in 0..2 {
+        members[0].peer_opened(ServerId(3), BEGIN);
+        while members.iter_mut().any(|it| it.next_action().is_some()) {}
+        // Server 3 looks, and server 1 has not sent anything yet.
+        members[1].peer_opened(ServerId(1), BEGIN);
+        let vote = sent(&mut members[1], 1);
+        members[0].notified(ServerId(3), &vote[0], BEGIN).unwrap();
+        let told = sent(&mut members[0], 3);
+        assert_eq!(told.len(), 1);
+        let (said, _) = Notification::decode(&told[0]).unwrap().unwrap();
+        assert_eq!(said.leader, i64::MIN, "it has no vote");
+        members[1].notified(ServerId(1), &told[0], BEGIN).unwrap();
+        for (at, to) in [(0, 3), (1, 1)] {
+            let (own, other) = if at == 0 { (own.id, other.id) } else { (other.id, own.id) };
+            let expected = MemberEvent::OtherEnsemble { server: ServerId(to), own, other };
+            let events: Vec<_> = std::iter::from_fn(|| members[at].next_event()).collect();
+            assert_eq!(events.iter().filter(|it| **it == expected).count(), 1, "{events:?}");
+        }
+        // The answer to the answer is the last.
+        for answer in sent(&mut members[1], 1).iter().chain(&vote) {
+            members[0].notified(ServerId(3), answer, BEGIN).unwrap();
+        }
+        assert_eq!(sent(&mut members[0], 3), [[0; 0]; 0]);
     }
 }

@@ -99,7 +99,7 @@ impl Nomad {
                 Err(Error::Expired) => panic!("{}: its session has ended", self.path),
                 Err(error) => assert!(Instant::now() < until, "nobody serves: {error}"),
             }
-            thread::sleep(Duration::from_millis(2));
+            thread::yield_now();
         }
     }
 }
