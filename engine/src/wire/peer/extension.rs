@@ -189,9 +189,11 @@ mod tests {
         for bytes in [&b"RKPR\0"[..], b"RKPR\0\x01", b"RKPR\0\x01\0", b"RKPR\0\x01\0\x01"] {
             assert!(PeerExtension::read(bytes).is_err(), "{bytes:?}");
         }
-        for short in [&b"RKPR\0\x04\0\x03abc"[..], b"RKPR\0\x05\0\x03abc", b"RKPR\0\x06\0\x03abc"] {
+        for short in [&b"RKPR\0\x04\0\x03abc"[..], b"RKPR\0\x05\0\x03abc"] {
             assert_eq!(PeerExtension::read(short), Err(SHORT), "{short:?}");
         }
+        let settings = PeerExtension::read(b"RKPR\0\x06\0\x03abc");
+        assert_eq!(settings, Err(BadPacket::Short("the settings of a server")));
         let bytes = whole().to_bytes();
         let good = (4..bytes.len()).filter(|end| PeerExtension::read(&bytes[..*end]).is_ok());
         assert_eq!(good.count(), 6, "the magic, and each field but the last one");
