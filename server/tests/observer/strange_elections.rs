@@ -10,9 +10,19 @@ use ringkeeper_engine::wire::peer::{ElectionProtocol, InitialMessage};
 use crate::ensemble::{Ensemble, Met, PATIENCE};
 use crate::link::Link;
 
-/// The server's own election port.
+/// The server's own election port, once it listens: its first messages may come before.
 fn dial(ensemble: &Ensemble) -> TcpStream {
-    let stream = TcpStream::connect((ensemble.host, 21_889)).expect("it listens");
+    let until = Instant::now() + PATIENCE;
+    let stream = loop {
+        match TcpStream::connect((ensemble.host, 21_889)) {
+            Ok(stream) => break stream,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+                assert!(Instant::now() < until, "it does not listen");
+                std::thread::yield_now();
+            }
+        }
+    };
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
     stream
 }
