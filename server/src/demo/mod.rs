@@ -2,7 +2,7 @@
 //! restarted while a client writes.
 //!
 //! Each server is a process of this program with a zoo.cfg of its own, and ends with this one. What
-//! passes between two servers passes a [`relay`] here, so that it can be cut.
+//! passes between two servers passes a relay here, so that it can be cut.
 
 mod args;
 mod event;
