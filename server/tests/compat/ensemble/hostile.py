@@ -35,6 +35,7 @@ from clients import Link, Session, await_true, bulk, create, ensure, listens, on
 from fake import Fake, garbage
 from model import Violation
 
+CLIENT_LINES = 20
 PATIENCE_S = 60
 REFUSED_S_MAX = 30
 NODES = 200
@@ -109,6 +110,11 @@ class Trial:
             if self.observer.kind == "java" and not re.search(r" (WARN|ERROR) ", line):
                 continue
             counts[re.sub(r"[0-9a-f]*\d[0-9a-f]*", "#", line)] += 1
+        # Clients that are cut off have a line each, up to 20 of a reason in ten seconds.
+        for line in [line for line in counts if " a client was " in line]:
+            if counts[line] > 2 * CLIENT_LINES:
+                self.wrong(f"{counts[line]} lines of clients: {line[:150]}")
+            del counts[line]
         line, times = max(counts.items(), key=lambda found: found[1], default=("", 0))
         self.tell("most frequent message", f"{times} times: {line[:150]}" if times else "none")
         if times > self.options.said_max:
