@@ -35,14 +35,7 @@ impl AsMut<FollowedLeader> for RecordedLeader {
 impl LeaderPort for RecordedLeader {
     fn receive(&mut self) -> Option<LeaderEvent> {
         let event = self.leader.receive()?;
-        match &event {
-            LeaderEvent::Learned(entry) => self.record.borrow_mut().learned(entry.txn.clone()),
-            LeaderEvent::LearnedChunk(chunk) => {
-                let mut record = self.record.borrow_mut();
-                chunk.each().for_each(|framed| record.learned(framed.read()));
-            }
-            _ => {}
-        }
+        self.record.borrow_mut().received(&event);
         Some(event)
     }
 

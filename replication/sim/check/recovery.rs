@@ -10,6 +10,7 @@ use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::device::{EnsembleIdentity, Epochs};
 use ringkeeper_engine::log::{LogCommand, LogEvent};
 use ringkeeper_engine::txn::Txn;
+use ringkeeper_replication::LeaderEvent;
 
 use super::super::server::empty_database;
 use super::ensembles::EnsembleRecord;
@@ -118,6 +119,17 @@ impl MemberRecord {
     /// As [`MemberRecord::offered`], where the transactions themselves are known.
     pub(crate) fn history_ends(&mut self, end: Zxid) {
         self.promises.offered(end);
+    }
+
+    /// The node has taken this from its leader: transactions go to the log.
+    pub(crate) fn received(&mut self, event: &LeaderEvent) {
+        match event {
+            LeaderEvent::Learned(entry) => self.learned(entry.txn.clone()),
+            LeaderEvent::LearnedChunk(chunk) => {
+                chunk.each().for_each(|framed| self.learned(framed.read()));
+            }
+            _ => {}
+        }
     }
 
     /// A transaction goes to the log.

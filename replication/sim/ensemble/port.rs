@@ -132,14 +132,7 @@ macro_rules! port {
 impl LeaderPort for MemberPort {
     fn receive(&mut self) -> Option<LeaderEvent> {
         let event = port!(self, receive)?;
-        match &event {
-            LeaderEvent::Learned(entry) => self.record.borrow_mut().learned(entry.txn.clone()),
-            LeaderEvent::LearnedChunk(chunk) => {
-                let mut record = self.record.borrow_mut();
-                chunk.each().for_each(|framed| record.learned(framed.read()));
-            }
-            _ => {}
-        }
+        self.record.borrow_mut().received(&event);
         Some(event)
     }
 
