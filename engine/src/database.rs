@@ -156,6 +156,7 @@ impl Database {
         if self.digests.len() == DIGESTS_MAX {
             self.digests.pop_front();
         }
+        self.tree.settle_digest();
         self.digests.push_back((zxid, self.tree.digest()));
     }
 

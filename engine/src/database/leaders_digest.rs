@@ -25,6 +25,7 @@ impl Database {
         session: SessionId,
         created: &[Arc<str>],
     ) -> DigestComparison {
+        self.tree.settle_digest();
         let compared = self.compare_digest(Some(digest));
         match compared {
             DigestComparison::Equal => self.leader_is_off = 0,

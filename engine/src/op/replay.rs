@@ -19,7 +19,7 @@ pub(crate) fn replay(
         BodyRef::Create(create) => create::replay(create, tree, zxid, time),
         BodyRef::SetData { path, data, version } => {
             let id = tree.find(path).ok_or(Misfit::NoNode)?;
-            tree.set_data(id, *data, *version, zxid, time);
+            tree.set_data_at((id, path), *data, *version, zxid, time);
             Ok(())
         }
         BodyRef::Delete { path } => {

@@ -88,7 +88,8 @@ pub(crate) fn apply(
     applying: &mut Applying<'_>,
 ) -> Result<OpResult, Misfit> {
     let id = applying.tree.find(path).ok_or(Misfit::NoNode)?;
-    applying.tree.set_data(id, data, version, applying.zxid, applying.time);
+    let (zxid, time) = (applying.zxid, applying.time);
+    applying.tree.set_data_at((id, path), data, version, zxid, time);
     applying.data_changed(path, id);
     Ok(OpResult::Set(Box::new(applying.tree.stat(id))))
 }

@@ -3,7 +3,7 @@
 use rapidhash::v3::RapidSecrets;
 
 use super::acls::AclTable;
-use super::digest::Digest;
+use super::digest::{Digest, Unsettled};
 use super::index::Index;
 use super::node::{Change, Node, NodeId};
 use super::payload::{Parts, Payload};
@@ -76,6 +76,7 @@ impl Tree {
             quotas: Default::default(),
             digest: Digest::Off,
             digest_sum: 0,
+            unsettled: Unsettled::default(),
             run: None,
             path_units: 0,
             scratch: String::new(),
@@ -125,8 +126,8 @@ impl Tree {
         self.add_below(id, 1, bytes);
         self.path_units += utf16_len(new.path);
         self.note_owner(id, new.kind);
-        self.enter(parent, parent_path);
-        self.enter(id, new.path);
+        self.enter(parent);
+        self.enter(id);
         self.quota_created(new.path, bytes);
         id
     }
@@ -150,6 +151,7 @@ impl Tree {
         let parent_path = crate::path::parent(&path).expect("the root stays");
 
         self.leave(id, &path);
+        self.forget_digest(id);
         self.leave(parent, parent_path);
         self.forget_owner(id);
         self.path_units -= utf16_len(&path);
@@ -161,7 +163,7 @@ impl Tree {
         self.index.remove(self.hash(&path), id.slot());
         let node = self.store.remove(id);
         self.acls.release(node.acl);
-        self.enter(parent, parent_path);
+        self.enter(parent);
         self.quota_deleted(&path, bytes);
         self.scratch = path;
     }
@@ -176,12 +178,24 @@ impl Tree {
         time: Millis,
     ) {
         let path = self.spell_if_needed(id);
-        self.leave(id, &path);
+        self.set_data_at((id, &path), data, version, zxid, time);
+        self.scratch = path;
+    }
+
+    /// As [`Tree::set_data`], of a node whose path is at hand.
+    pub fn set_data_at(
+        &mut self,
+        (id, path): (NodeId, &str),
+        data: Option<&[u8]>,
+        version: i32,
+        zxid: Zxid,
+        time: Millis,
+    ) {
+        self.leave(id, path);
         self.store.set_change(id, Change::new(zxid, time, version));
         let grown = self.replace_data(id, data);
-        self.enter(id, &path);
-        self.quota_grown(&path, 0, grown);
-        self.scratch = path;
+        self.enter(id);
+        self.quota_grown(path, 0, grown);
     }
 
     /// Replaces the access control list.
@@ -193,7 +207,7 @@ impl Tree {
         let old = std::mem::replace(&mut node.acl, acl);
         node.payload = Payload::new(&Parts { aversion: version, ..node.payload.parts() });
         self.acls.release(old);
-        self.enter(id, &path);
+        self.enter(id);
         self.scratch = path;
     }
 
@@ -206,7 +220,7 @@ impl Tree {
         if dir.raise_created(cversion) {
             dir.pzxid = zxid;
         }
-        self.enter(id, &path);
+        self.enter(id);
         self.scratch = path;
     }
 
@@ -220,17 +234,13 @@ impl Tree {
     pub(super) fn leave(&mut self, id: NodeId, path: &str) {
         self.save_before_change(id);
         self.forget_candidate(id);
-        if self.digest == Digest::Kept {
-            self.digest_sum = self.digest_sum.wrapping_sub(self.node_digest(id, path));
-        }
+        self.leave_digest(id, path);
     }
 
     /// Ends a change of a node: what is derived from its new state is added.
-    pub(super) fn enter(&mut self, id: NodeId, path: &str) {
+    pub(super) fn enter(&mut self, id: NodeId) {
         self.note_candidate(id);
-        if self.digest == Digest::Kept {
-            self.digest_sum = self.digest_sum.wrapping_add(self.node_digest(id, path));
-        }
+        self.enter_digest(id);
     }
 
     /// The path of a node in the scratch string, or nothing where nobody would look at it.

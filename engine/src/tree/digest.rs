@@ -3,6 +3,10 @@
 //! It is ZooKeeper's (version 2), so that the two can be compared: the sum over all nodes of the
 //! CRC-32 of path, data and stat, where the root has the path `""` and nodes below `/zookeeper`
 //! count nothing (quota stats change there without a transaction).
+//!
+//! What a node adds is taken out of the sum when it changes first, and put back in when the sum is
+//! settled: a parent under which a hundred nodes are created is counted once, and a node that
+//! comes and goes in between not at all.
 
 use std::ops::Range;
 
@@ -14,8 +18,10 @@ use super::node::NodeId;
 
 /// Longer data is not copied to be summed.
 const COPIED_BYTES_MAX: usize = 4_096;
+/// Nodes from which on the sum is settled.
+const UNSETTLED_MAX: usize = 256;
 
-/// Whether a tree keeps its digest. It costs a checksum or two per change.
+/// Whether a tree keeps its digest. It costs up to two checksums per change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Digest {
     /// Kept, change by change.
@@ -24,10 +30,96 @@ pub enum Digest {
     Off,
 }
 
+/// Nodes that have changed since the sum was settled: what they add now is not in it.
+#[derive(Default)]
+pub(super) struct Unsettled {
+    /// Each once, and all of them are there.
+    nodes: Vec<NodeId>,
+    /// A bit for each slot: whether its node is one of them.
+    marks: Vec<u64>,
+    /// Room to spell paths in, kept to save allocations.
+    path: String,
+}
+
+impl Unsettled {
+    /// Adds a node. Returns whether it was not there.
+    fn add(&mut self, id: NodeId) -> bool {
+        let (word, bit) = mark(id);
+        if self.marks.len() <= word {
+            self.marks.resize(word + 1, 0);
+        }
+        let is_new = self.marks[word] & bit == 0;
+        if is_new {
+            self.marks[word] |= bit;
+            self.nodes.push(id);
+        }
+        is_new
+    }
+
+    /// Takes a node out that is going to be deleted.
+    fn remove(&mut self, id: NodeId) {
+        // The newest are the likeliest.
+        let at = self.nodes.iter().rposition(|node| *node == id);
+        self.nodes.swap_remove(at.expect("a node is marked while it is listed"));
+        self.unmark(id);
+    }
+
+    fn unmark(&mut self, id: NodeId) {
+        let (word, bit) = mark(id);
+        self.marks[word] &= !bit;
+    }
+}
+
+/// The word and the bit of a node's mark.
+fn mark(id: NodeId) -> (usize, u64) {
+    ((id.slot() / u64::BITS) as usize, 1 << (id.slot() % u64::BITS))
+}
+
 impl Tree {
-    /// ZooKeeper's digest of this tree, or 0 if it is not kept.
+    /// ZooKeeper's digest of this tree, or 0 if it is not kept. It costs a checksum for each node
+    /// that has changed since [`Tree::settle_digest`].
     pub fn digest(&self) -> u64 {
-        self.digest_sum
+        let mut path = String::new();
+        self.unsettled.nodes.iter().fold(self.digest_sum, |sum, id| {
+            self.spell(*id, &mut path);
+            sum.wrapping_add(self.node_digest(*id, &path))
+        })
+    }
+
+    /// Counts what has changed, so that [`Tree::digest`] has nothing to count.
+    pub fn settle_digest(&mut self) {
+        let mut unsettled = std::mem::take(&mut self.unsettled);
+        while let Some(id) = unsettled.nodes.pop() {
+            self.spell(id, &mut unsettled.path);
+            let added = self.node_digest(id, &unsettled.path);
+            self.digest_sum = self.digest_sum.wrapping_add(added);
+            unsettled.unmark(id);
+        }
+        self.unsettled = unsettled;
+    }
+
+    /// A node is going to change: what it adds is taken out.
+    pub(super) fn leave_digest(&mut self, id: NodeId, path: &str) {
+        if self.digest == Digest::Kept && self.unsettled.add(id) {
+            self.digest_sum = self.digest_sum.wrapping_sub(self.node_digest(id, path));
+        }
+    }
+
+    /// A node has changed, or is new: it is counted when the sum is settled.
+    pub(super) fn enter_digest(&mut self, id: NodeId) {
+        if self.digest == Digest::Kept {
+            self.unsettled.add(id);
+            if self.unsettled.nodes.len() >= UNSETTLED_MAX {
+                self.settle_digest();
+            }
+        }
+    }
+
+    /// A node has left and does not come back.
+    pub(super) fn forget_digest(&mut self, id: NodeId) {
+        if self.digest == Digest::Kept {
+            self.unsettled.remove(id);
+        }
     }
 
     /// Whether the digest is kept.
@@ -38,7 +130,7 @@ impl Tree {
     /// The digest, if it is kept.
     pub(super) fn kept_digest(&self) -> Option<u64> {
         match self.digest {
-            Digest::Kept => Some(self.digest_sum),
+            Digest::Kept => Some(self.digest()),
             Digest::Off => None,
         }
     }
@@ -50,6 +142,7 @@ impl Tree {
             return;
         }
         self.digest = digest;
+        self.unsettled = Unsettled::default();
         self.digest_sum = match digest {
             Digest::Kept => self.count_digest(),
             Digest::Off => 0,

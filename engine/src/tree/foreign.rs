@@ -39,7 +39,7 @@ impl Tree {
         let path = self.path_of(id);
         self.leave(id, &path);
         self.set_stat(id, node.stat);
-        self.enter(id, &path);
+        self.enter(id);
         Ok(id)
     }
 
@@ -52,7 +52,7 @@ impl Tree {
         let path = self.path_of(id);
         self.leave(id, &path);
         self.store.dir_mut(id).pzxid = zxid;
-        self.enter(id, &path);
+        self.enter(id);
     }
 
     /// Takes the data of a node away, which no stat shows.
@@ -60,7 +60,7 @@ impl Tree {
         let path = self.path_of(id);
         self.leave(id, &path);
         self.replace_data(id, Some(b""));
-        self.enter(id, &path);
+        self.enter(id);
     }
 
     fn create_foreign(&mut self, node: &ForeignNode<'_>) -> Result<NodeId, Corrupt> {
@@ -94,7 +94,7 @@ impl Tree {
         let path = self.path_of(id);
         self.leave(id, &path);
         self.replace_data(id, node.data);
-        self.enter(id, &path);
+        self.enter(id);
     }
 
     fn set_stat(&mut self, id: NodeId, stat: &Stat) {

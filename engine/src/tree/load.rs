@@ -173,7 +173,7 @@ impl Tree {
         }
         self.note_owner(id, kind);
         self.arm_if_limits(path);
-        self.enter(id, path);
+        self.enter(id);
         Ok(())
     }
 

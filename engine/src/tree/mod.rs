@@ -43,6 +43,7 @@ pub use quota::{QuotaExcess, QuotaLimit, QuotaOf, QuotaSum, QuotaVerdict};
 pub use snapshot::Progress;
 
 use acls::AclTable;
+use digest::Unsettled;
 use expiry::Expiry;
 use index::Index;
 use node::Node;
@@ -72,7 +73,9 @@ pub struct Tree {
     expiry: Expiry,
     quotas: Quotas,
     digest: Digest,
+    /// The digest without what nodes add that are not settled.
     digest_sum: u64,
+    unsettled: Unsettled,
     /// The snapshot under way.
     run: Option<Box<Run>>,
     /// Lengths of all paths in UTF-16 units, as ZooKeeper counts them.

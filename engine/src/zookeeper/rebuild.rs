@@ -414,6 +414,7 @@ impl Rebuild {
 
     fn compared(&mut self, digest: u64) {
         self.digests.compared += 1;
+        self.tree.settle_digest();
         if digest == self.tree.digest() {
             self.digests.last_equal = Some(self.last);
         } else {

@@ -72,6 +72,11 @@ impl Gathering {
         self.settings.is_timed()
     }
 
+    /// Whether it matters when a flush ends: groups may be delayed.
+    pub(super) fn is_paced(&self) -> bool {
+        self.is_timed() || self.settings.target != Target::Latency
+    }
+
     /// When the first record of the group was ordered.
     pub(super) fn since_us(&self) -> u64 {
         self.since_us

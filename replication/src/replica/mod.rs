@@ -199,6 +199,15 @@ impl Replica {
         }
     }
 
+    /// Whether something may follow from a flush of the own log at once: a commit, an
+    /// acknowledgement. Not where this server leads and no other voter is ahead of its log.
+    pub(crate) fn awaits_flush(&self) -> bool {
+        match &self.role {
+            Role::Leading(leading) => leading.quorum.awaits_flush(),
+            Role::Learning(_) => true,
+        }
+    }
+
     /// Whether this server orders: it leads others, or is alone.
     pub fn orders(&self) -> bool {
         match &self.role {

@@ -90,6 +90,13 @@ impl Quorum {
         self.durable
     }
 
+    /// Whether something may be committed by a flush of our own log: another voter holds more than
+    /// it does, or there is none.
+    pub(crate) fn awaits_flush(&self) -> bool {
+        let is_ahead = |(id, zxid): &(ServerId, Zxid)| *id != self.own && *zxid > self.durable;
+        self.is_alone() || self.acked.iter().any(is_ahead)
+    }
+
     /// The largest row that a majority of the rows reaches.
     fn held_by_majority(&self) -> Zxid {
         if let [(_, only)] = self.acked[..] {
@@ -125,6 +132,24 @@ mod tests {
             }
         }
         quorum.committed().counter()
+    }
+
+    #[test]
+    fn own_flush_is_awaited_where_another_voter_is_ahead_of_it() {
+        let mut alone = quorum(1, Zxid::new(2, 0));
+        assert!(alone.awaits_flush());
+        alone.flushed(Zxid::new(2, 1));
+        assert!(alone.awaits_flush());
+        let mut three = quorum(3, Zxid::new(2, 0));
+        assert!(!three.awaits_flush());
+        ack(&mut three, &[(2, 4)]);
+        assert!(three.awaits_flush());
+        ack(&mut three, &[(1, 3)]);
+        assert!(three.awaits_flush());
+        ack(&mut three, &[(1, 4)]);
+        assert!(!three.awaits_flush());
+        ack(&mut three, &[(1, 5), (3, 5)]);
+        assert!(!three.awaits_flush());
     }
 
     fn committed(acks: &[(u8, u32)], members: u8) -> u32 {

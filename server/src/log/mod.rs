@@ -2,6 +2,7 @@
 //! (`device`) and its scheduling (`sched`).
 
 pub(crate) mod device;
+mod done_count;
 mod sched;
 mod stats;
 pub mod writer;

@@ -3,7 +3,6 @@
 //! the clock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use ringkeeper_engine::log::{
     Completion, Fatal, Flush, FlushQueue, Generation, Group, Idle, Log, LogCommand, LogEvent, Task,
 };
 
+use super::done_count::{Done, DoneCount};
 use crate::config::LogPriority;
 use crate::log::sched::SchedTuner;
 use crate::node::waker::Waker;
@@ -93,12 +93,13 @@ pub struct LogWriter {
 struct Shared {
     queue: Mutex<FlushQueue>,
     /// What is done and not polled, for a look without the lock.
-    flushed: AtomicU32,
+    done: DoneCount,
     changed: Condvar,
 }
 
 impl LogWriter {
-    /// Starts the thread. `waker` is woken whenever something has become durable.
+    /// Starts the thread. `waker` is woken whenever something has become durable, unless
+    /// [`LogWriter::await_flush`] says otherwise.
     pub fn start(
         mut log: impl DurableLog,
         waker: Arc<Waker>,
@@ -112,20 +113,20 @@ impl LogWriter {
             let mut sched = SchedTuner::start(priority);
             let mut next = source.wait(&mut log);
             while let Some(task) = next {
-                let polled;
+                let (polled, what);
                 // Order: the next task is taken before the node is woken, so that a node which
                 // waits to submit a group finds that it can.
-                (polled, next) = match task {
+                ((polled, next), what) = match task {
                     Task::Flush(mut flush) => {
                         let done = flush_group(&mut log, &mut flush, &counted, slow_us);
-                        source.finished(flush, done)
+                        (source.finished(flush, done), Done::Flush)
                     }
                     Task::Command(generation, command) => {
-                        source.executed(generation, execute(&mut log, command))
+                        let event = execute(&mut log, command);
+                        (source.executed(generation, event), Done::Command)
                     }
                 };
-                if polled {
-                    source.flushed.fetch_add(1, Ordering::Release);
+                if polled && source.done.add(what) {
                     waker.wake();
                 }
                 sched.flushed();
@@ -141,6 +142,12 @@ impl LogWriter {
     /// Whether something is under way, or was until [`LogWriter::poll`] is called.
     pub fn is_busy(&self) -> bool {
         self.submitted > 0
+    }
+
+    /// Says whether the end of a flush has to wake the node. Called before it looks at
+    /// [`LogWriter::is_done`] a last time and sleeps.
+    pub fn await_flush(&self, is_awaited: bool) {
+        self.shared.done.await_flush(is_awaited);
     }
 
     /// Hands a group over and leaves an empty one. The first record of it was ordered at
@@ -176,7 +183,7 @@ impl LogWriter {
 
     /// Whether [`LogWriter::poll`] would return something.
     pub fn is_done(&self) -> bool {
-        self.shared.flushed.load(Ordering::Acquire) > 0
+        self.shared.done.is_any()
     }
 
     /// What has become durable next.
@@ -188,7 +195,7 @@ impl LogWriter {
             let mut queue = self.queue();
             (queue.poll()?, queue.is_ready())
         };
-        self.shared.flushed.fetch_sub(1, Ordering::Relaxed);
+        self.shared.done.take();
         self.submitted -= 1;
         // The thread may have waited until fewer groups are left to poll.
         if ready {
@@ -282,7 +289,7 @@ fn flush_group(
     let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     stats.note(micros, bytes, records);
     if micros >= slow_us {
-        stats.slow.fetch_add(1, Ordering::Relaxed);
+        stats.slow.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         tracing::warn!(
             ms = micros / 1_000,
             bytes,

@@ -224,6 +224,7 @@ impl NodeDriver {
     /// Whether a turn would find something to do: the look between
     /// [`crate::node::waker::Waker::about_to_sleep`] and the sleep.
     pub fn has_work(&self) -> bool {
+        self.node.world().log.writer.await_flush(self.node.awaits_flush());
         let links = match &self.peers {
             Peers::None => false,
             Peers::Following(following) => following.has_work(&self.node),

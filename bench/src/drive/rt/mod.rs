@@ -48,7 +48,7 @@ pub(crate) fn run<F: Future>(io: Io, future: F) -> io::Result<F::Output> {
     match io {
         Io::Uring => Ok(ring()?.block_on(future)),
         Io::Epoll => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             Ok(LocalSet::new().block_on(&runtime, future))
         }
     }

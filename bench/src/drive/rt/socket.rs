@@ -1,15 +1,12 @@
 //! Connections on io_uring or epoll.
 
-use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio_uring::buf::BoundedBuf as _;
 
-use super::{CARRIER, Timer};
+use super::CARRIER;
 use crate::model::io::Io;
 
 /// Room that a read offers to the kernel at least.
@@ -25,17 +22,11 @@ impl Socket {
     /// Connects to a server, unless it takes longer than `timeout`: a host that is gone does not
     /// even refuse.
     pub(crate) async fn connect(server: SocketAddr, timeout: Duration) -> io::Result<Socket> {
-        let mut timer = Timer::new()?;
-        let mut connecting = pin!(Socket::connect_without_timeout(server));
-        let mut waiting = pin!(timer.wait(timeout));
-        poll_fn(|context| match connecting.as_mut().poll(context) {
-            Poll::Ready(connected) => Poll::Ready(connected),
-            Poll::Pending => waiting.as_mut().poll(context).map(|waited| {
-                let late = io::Error::new(io::ErrorKind::TimedOut, "no connection in time");
-                waited.and(Err(late))
-            }),
-        })
-        .await
+        // Not a timer of the kernel's: that costs as much as a part of the connection.
+        match tokio::time::timeout(timeout, Socket::connect_without_timeout(server)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no connection in time")),
+        }
     }
 
     async fn connect_without_timeout(server: SocketAddr) -> io::Result<Socket> {
