@@ -192,6 +192,29 @@ fn the_digest_is_zookeepers() {
 }
 
 #[test]
+fn digest_is_that_of_all_nodes_however_often_it_is_settled() {
+    for settled_every in [1, 7, u32::MAX] {
+        let mut grown = Grown::new();
+        grown.tree.keep_digest(Digest::Kept);
+        for step in 1..2_000_u32 {
+            // Slots are used again, and more nodes change between two settlements than may wait.
+            let path = format!("/{}", (step.wrapping_mul(2_654_435_761) >> 16) % 600);
+            match (grown.tree.find(&path), step % 3) {
+                (None, _) => drop(grown.create(&path)),
+                (Some(_), 0) => grown.delete(&path),
+                (Some(_), _) => grown.set(&path, Some(&step.to_be_bytes())),
+            }
+            let counted = grown.tree.count_digest();
+            assert_eq!(grown.tree.digest(), counted, "step {step}");
+            if step % settled_every == 0 {
+                grown.tree.settle_digest();
+                assert_eq!(grown.tree.digest(), counted, "step {step}, settled");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_tree_may_be_handed_between_threads() {
     fn is_shared<T: Send + Sync>(_: &T) {}
     is_shared(&Tree::new(1));
