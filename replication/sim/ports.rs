@@ -283,7 +283,7 @@ impl ShardPort for Mailboxes {
 /// Everything that was applied, as the log would give it back.
 pub(crate) struct History {
     /// In order.
-    pub(crate) applied: Vec<Txn>,
+    pub(crate) applied: Vec<Rc<Txn>>,
     synced: Rc<Cell<Zxid>>,
 }
 
@@ -311,7 +311,7 @@ impl Observer for History {
         };
         let zxid = txn.zxid;
         assert!(zxid <= self.synced.get(), "{zxid} is applied before it is durable");
-        self.applied.push(txn);
+        self.applied.push(Rc::new(txn));
     }
 
     fn applied(&mut self, _micros: u64) {}

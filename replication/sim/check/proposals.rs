@@ -3,6 +3,7 @@
 //! log can be told by where it ends.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{SessionId, Zxid};
@@ -13,7 +14,7 @@ use super::ensembles::OneEnsemble;
 #[derive(Default)]
 pub(crate) struct Proposals {
     /// Each with the transaction before it.
-    all: BTreeMap<Zxid, (Txn, Zxid)>,
+    all: BTreeMap<Zxid, (Rc<Txn>, Zxid)>,
     /// The timeouts of sessions, milliseconds.
     timeouts: BTreeMap<SessionId, i32>,
     /// Which ensemble its leaders lead.
@@ -22,7 +23,7 @@ pub(crate) struct Proposals {
 
 impl Proposals {
     /// A leader orders a transaction behind its history.
-    pub(crate) fn ordered(&mut self, txn: &Txn, before: Zxid) {
+    pub(crate) fn ordered(&mut self, txn: &Rc<Txn>, before: Zxid) {
         assert!(txn.zxid.may_follow(before), "{} is ordered behind {before}", txn.zxid);
         if let TxnBody::CreateSession { timeout_ms } = txn.body {
             self.timeouts.insert(txn.session, timeout_ms);
@@ -31,17 +32,18 @@ impl Proposals {
         assert!(known.is_none(), "{} is ordered by two leaders: {known:?}, {txn:?}", txn.zxid);
     }
 
-    /// A member takes a transaction for the next one of its log.
-    pub(crate) fn learned(&self, txn: &Txn, before: Zxid) {
+    /// A member takes a transaction for the next one of its log. It is the same as this one.
+    pub(crate) fn learned(&self, txn: &Txn, before: Zxid) -> Rc<Txn> {
         let Some((ordered, expected)) = self.all.get(&txn.zxid) else {
             panic!("{} was never ordered: {txn:?}", txn.zxid)
         };
-        assert_eq!(txn, ordered, "another transaction is learned than was ordered");
+        assert_eq!(*txn, **ordered, "another transaction is learned than was ordered");
         assert_eq!(before, *expected, "a log has a hole, or a foreign tail, before {}", txn.zxid);
+        ordered.clone()
     }
 
     /// The transactions up to this one.
-    pub(crate) fn until(&self, last: Zxid) -> Vec<Txn> {
+    pub(crate) fn until(&self, last: Zxid) -> Vec<Rc<Txn>> {
         let (mut found, mut at) = (Vec::new(), last);
         while at != Zxid::ZERO {
             let (txn, before) = self.all.get(&at).expect("a state is that of a history");
@@ -56,4 +58,10 @@ impl Proposals {
     pub(crate) fn timeout_ms(&self, session: SessionId) -> i32 {
         *self.timeouts.get(&session).expect("a session that ends was begun")
     }
+}
+
+/// Whether two histories are one.
+pub(crate) fn are_same(one: &[Rc<Txn>], other: &[Rc<Txn>]) -> bool {
+    let is_same = |(a, b): (&Rc<Txn>, &Rc<Txn>)| Rc::ptr_eq(a, b) || a == b;
+    one.len() == other.len() && one.iter().zip(other).all(is_same)
 }

@@ -76,15 +76,16 @@ impl MemberPort {
     }
 
     /// Its node orders a transaction.
-    fn ordered(&mut self, txn: &Txn) {
+    fn ordered(&mut self, txn: Txn) {
+        let txn = Rc::new(txn);
         let mut proposals = self.proposals.borrow_mut();
-        proposals.ordered(txn, self.record.borrow().last());
+        proposals.ordered(&txn, self.record.borrow().last());
         drop(proposals);
-        self.record.borrow_mut().learned(txn.clone());
+        self.record.borrow_mut().learned(&txn);
         let proposals = self.proposals.borrow();
         let heard = self.heard.as_mut().expect("who orders leads");
         let timeout_ms = || proposals.timeout_ms(txn.session);
-        self.expired += usize::from(heard.ordered(txn, timeout_ms, self.now));
+        self.expired += usize::from(heard.ordered(&txn, timeout_ms, self.now));
     }
 
     pub(crate) fn next_action(&mut self) -> Option<MemberAction> {
@@ -221,7 +222,7 @@ impl LeaderPort for MemberPort {
         if let Some(chunk) = TxnChunk::of_group(group) {
             for (_, bytes) in chunk.txns(0) {
                 let txn = Txn::read(bytes).expect("a leader writes transactions");
-                self.ordered(&txn);
+                self.ordered(txn);
             }
         }
         port!(self, proposed, group);
