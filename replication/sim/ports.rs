@@ -306,7 +306,7 @@ impl Observer for History {
     fn applying(&mut self, next: &Committed) {
         let txn = match next {
             Committed::Apply(proposal) => through_the_log(&proposal.txn),
-            Committed::Replay(framed) => through_the_log(&framed.read()),
+            Committed::Replay(framed) => as_in_the_log(framed.payload()),
             _ => return,
         };
         let zxid = txn.zxid;
@@ -319,6 +319,15 @@ impl Observer for History {
     fn quotas(&mut self, _notes: QuotaNotes, _now: Now) {}
 
     fn admission(&mut self, _admission: WriteAdmission) {}
+}
+
+/// What the log gives back is written as it was.
+fn as_in_the_log(bytes: &[u8]) -> Txn {
+    let read = Txn::read(bytes).expect("what was written can be read");
+    let mut again = Vec::with_capacity(bytes.len());
+    read.write(&mut again);
+    assert_eq!(again, bytes, "{read:?} is written in another way than it was");
+    read
 }
 
 /// The log must give back what was ordered.

@@ -104,8 +104,10 @@ impl MemberRecord {
 
     /// Whether a transaction is on the disk, as far as is reported.
     pub(crate) fn holds(&self, zxid: Zxid) -> bool {
-        let is_there = |txns: &[Rc<Txn>]| txns.binary_search_by_key(&zxid, |txn| txn.zxid).is_ok();
-        self.durable >= zxid && (zxid == Zxid::ZERO || is_there(&self.log.txns))
+        // It is nearly always one of the last.
+        let mut behind = self.log.txns.iter().rev().skip_while(|txn| txn.zxid > zxid);
+        self.durable >= zxid
+            && (zxid == Zxid::ZERO || behind.next().is_some_and(|txn| txn.zxid == zxid))
     }
 
     /// The log ends here, with what is not durable.
