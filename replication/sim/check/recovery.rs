@@ -8,7 +8,7 @@ use std::rc::Rc;
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::{EnsembleIdentity, Epochs};
-use ringkeeper_engine::log::{LogCommand, LogEvent};
+use ringkeeper_engine::log::{ChunkTxn, LogCommand, LogEvent};
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_replication::LeaderEvent;
 
@@ -146,7 +146,7 @@ impl MemberRecord {
         match event {
             LeaderEvent::Learned(entry) => self.learned(&entry.txn),
             LeaderEvent::LearnedChunk(chunk) => {
-                chunk.each().for_each(|framed| self.learned(&framed.read()));
+                chunk.each().for_each(|framed| self.learned_framed(&framed));
             }
             _ => {}
         }
@@ -158,6 +158,13 @@ impl MemberRecord {
             Some(proposals) => proposals.borrow().learned(txn, self.log.last()),
             None => Rc::new(txn.clone()),
         };
+        self.log.txns.push(txn);
+    }
+
+    fn learned_framed(&mut self, framed: &ChunkTxn) {
+        let Some(proposals) = &self.proposals else { return self.learned(&framed.read()) };
+        let written = (framed.zxid(), framed.payload());
+        let txn = proposals.borrow().learned_bytes(written, self.log.last());
         self.log.txns.push(txn);
     }
 

@@ -1,8 +1,8 @@
 //! Is every reply what the state at its zxid says, byte by byte? A model of the committed history
 //! moves on with the replies of one client.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 use ringkeeper_engine::acl::authenticate;
