@@ -137,9 +137,10 @@ impl Machine {
         let record = self.record.clone();
         let (log, preparer) = (recovered.log, recovered.preparer);
         let settings = (self.settings.clone(), self.swarm.hold_ms);
-        let server = Server::member((db, history), settings, port, now, |_| {
+        let mut server = Server::member((db, history), settings, port, now, |_| {
             DeviceLog::new(log, preparer, record)
         });
+        server.node().world_mut().observer.proposals = Some(self.proposals.clone());
         let (directory, disk) = (identity.directory, self.disk.clone());
         let gauge = server.node_ref().world().log.gauge();
         let feeds = Feeds::new(FeedSource {
