@@ -31,6 +31,18 @@ impl Proposals {
         assert!(known.is_none(), "{} is ordered by two leaders: {known:?}, {txn:?}", txn.zxid);
     }
 
+    /// A server on its own has ordered these; several may have its copy.
+    pub(crate) fn ordered_alone(&mut self, txns: &[Txn]) {
+        if txns.last().is_some_and(|last| self.all.contains_key(&last.zxid)) {
+            return;
+        }
+        let mut before = Zxid::ZERO;
+        for txn in txns {
+            self.ordered(txn, before);
+            before = txn.zxid;
+        }
+    }
+
     /// A member takes a transaction for the next one of its log.
     pub(crate) fn learned(&self, txn: &Txn, before: Zxid) {
         let Some((ordered, expected)) = self.all.get(&txn.zxid) else {
