@@ -78,8 +78,9 @@ fn lists(data: &[u8]) {
     Acl::write_list(&list, &mut bytes);
     assert_eq!(Acl::read_list(&mut Reader::new(&bytes)).as_ref(), Ok(&list));
     Acl::reply_list(&list, &mut bytes);
-    let _ = acl::fix_up(&list, &[], &AuthSettings::default());
-    let _ = acl::allowed(&list, i32::MAX, &[], &AuthSettings::default());
+    let _ = acl::fix_up(&list, &[], &AuthSettings::default(), &mut 1_000);
+    let shared = acl::AclList::from(list.clone());
+    let _ = acl::allowed(&shared, i32::MAX, &[], &AuthSettings::default());
     acl::redact(&list);
 }
 
