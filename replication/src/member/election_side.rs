@@ -9,7 +9,7 @@ use super::role::{Joining, Role};
 use super::{Member, MemberAction, MemberEvent};
 use crate::ZabState;
 use crate::election::{Elected, ElectedRole, ElectionPosition};
-use crate::leader::Leadership;
+use crate::leader::{Leadership, StepDown};
 use crate::learner::LeaderSearch;
 use crate::plant::{Bug, is_planted};
 
@@ -44,6 +44,7 @@ impl Member {
         self.stand_aside(extension.ensemble);
         self.election.on_notification(from, &notification, now);
         self.leave_one_that_looks(from, &notification);
+        self.leave_to_other_leader();
         if let Some(search) = &mut self.search
             && let Some(found) = search.on_notification(from, &notification)
             && self.role == Role::Looking
@@ -68,6 +69,19 @@ impl Member {
         {
             self.events.push_back(MemberEvent::NotLeading(from));
             self.followed.disconnect();
+        }
+    }
+
+    /// Whoever has chosen this server may have gone back to a leader that was there, as a connection
+    /// was lost and came back. This server would wait for a quorum in vain.
+    fn leave_to_other_leader(&mut self) {
+        let Some(leadership) = &mut self.leadership else { return };
+        if self.role != Role::Leading || leadership.is_established() {
+            return;
+        }
+        let follows_me = |voter| leadership.is_followed_by(voter);
+        if let Some(leader) = self.election.led_elsewhere(follows_me) {
+            leadership.step_down(StepDown::LedElsewhere(leader));
         }
     }
 

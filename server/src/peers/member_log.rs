@@ -248,6 +248,7 @@ impl MemberLog {
             | StepDown::Behind { .. }
             | StepDown::Promised { .. }
             | StepDown::OtherEnsemble(_)
+            | StepDown::LedElsewhere(_)
             | StepDown::Diverged
             | StepDown::Full
             | StepDown::SpaceAgain
