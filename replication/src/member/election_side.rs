@@ -104,8 +104,19 @@ impl Member {
         self.after_election_input();
     }
 
+    /// When a server whose log could not be cut has looked for a leader's state for long enough.
+    pub(super) fn votes_again(&self) -> Option<Millis> {
+        let pause_ms = self.followed.cut_pause_ms()?;
+        Some(Millis(self.looked.0 + pause_ms))
+    }
+
     /// Asks all voters for the leader, as long as it is not known.
     pub(super) fn search_on(&mut self) {
+        if self.search.is_some() && self.votes_again().is_some_and(|at| self.now >= at) {
+            self.search = None;
+            self.followed.offer_log_again();
+            return self.look();
+        }
         if self.search.is_some() && self.now >= self.search_again {
             self.request_leader_of_all();
         }
