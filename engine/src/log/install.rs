@@ -107,7 +107,8 @@ fn replace<D: Directory>(dirs: &Dirs<D>, zxid: Zxid) -> Result<(), DiskError> {
     let entries = dir.list()?;
     for entry in &entries {
         let other = snapshot::parse_name(&entry.name).is_some_and(|other| other != zxid);
-        if other || entry.name == snapshot::EARLY {
+        let unfinished = snapshot::parse_unfinished(&entry.name).is_some();
+        if other || unfinished || snapshot::is_early(&entry.name) {
             dir.remove(&entry.name)?;
         }
     }

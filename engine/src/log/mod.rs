@@ -48,7 +48,7 @@ pub use gauge::{Gauge, LogCapacity, Stats};
 pub use group::Group;
 pub use inspect::{Each, read_log};
 pub use note::Note;
-pub use open::{INITIALIZE, OpenError, OpenSettings, Opened, open};
+pub use open::{INITIALIZE, OpenError, OpenSettings, Opened, look, look_before_the_log, open};
 pub use portion::{Portion, PortionLimit};
 pub use prepare::{Preparer, Step};
 pub use purge::{Purged, Purger};

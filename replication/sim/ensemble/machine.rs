@@ -140,9 +140,10 @@ impl Machine {
         let record = self.record.clone();
         let (log, preparer) = (recovered.log, recovered.preparer);
         let settings = (self.settings.clone(), self.swarm.hold_ms);
-        let server = Server::member((db, history), settings, port, now, |_| {
+        let mut server = Server::member((db, history), settings, port, now, |_| {
             DeviceLog::new(log, preparer, record)
         });
+        server.node().world_mut().observer.proposals = Some(self.proposals.clone());
         let (directory, disk) = (identity.directory, self.disk.clone());
         let gauge = server.node_ref().world().log.gauge();
         let feeds = Feeds::new(FeedSource {
@@ -232,7 +233,7 @@ impl Machine {
             time: Millis(1),
             body: TxnBody::CreateSession { timeout_ms: 60_000 },
         };
-        let txns: Vec<Txn> = (1..=txns).map(txn).collect();
+        let txns: Vec<Rc<Txn>> = (1..=txns).map(txn).map(Rc::new).collect();
         txns.iter().for_each(|txn| group.push(txn));
         opened.recovered.log.flush(&mut group).expect("the disk works");
         self.record.borrow_mut().make_alone(txns);

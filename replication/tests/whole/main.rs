@@ -42,4 +42,8 @@ mod strangers;
 mod throttle;
 mod turns;
 
+/// Histories are played as fast as the program plays them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use sim::{client, ports, random, server};

@@ -173,12 +173,26 @@ impl Identity {
         membership: Membership,
     ) -> Result<(Identity, Option<Renumbered>), BadIdentity> {
         let (Membership::Alone(server) | Membership::Member(server)) = membership;
-        let Some(mut identity) = Identity::read(dir)? else {
+        let Some((identity, renumbered)) = Identity::look_as(dir, membership)? else {
             return Ok((Identity::create(dir, server)?, None));
         };
+        if renumbered.is_some() {
+            identity.save(dir)?;
+        }
+        Ok((identity, renumbered))
+    }
+
+    /// The identity that [`Identity::open_as`] would find, or give the directory; nothing where it
+    /// has none yet. Nothing is changed.
+    pub fn look_as<D: Directory>(
+        dir: &D,
+        membership: Membership,
+    ) -> Result<Option<(Identity, Option<Renumbered>)>, BadIdentity> {
+        let (Membership::Alone(server) | Membership::Member(server)) = membership;
+        let Some(mut identity) = Identity::read(dir)? else { return Ok(None) };
         let owner = identity.server;
         if owner == server {
-            return Ok((identity, None));
+            return Ok(Some((identity, None)));
         }
         let free = match membership {
             Membership::Alone(_) => true,
@@ -188,8 +202,7 @@ impl Identity {
             return Err(BadIdentity::OtherServer { file: dir.path_of(NAME), owner, server });
         }
         identity.server = server;
-        identity.save(dir)?;
-        Ok((identity, Some(Renumbered { from: owner, to: server })))
+        Ok(Some((identity, Some(Renumbered { from: owner, to: server }))))
     }
 
     /// Whether the directory has been a member's of an ensemble.
