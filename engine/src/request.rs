@@ -149,6 +149,15 @@ pub enum ShardMessage {
     Changes(Zxid, Arc<[Change]>),
     /// A request of this shard is answered.
     Answer(Answer),
-    /// This connection's session has ended, or is another connection's now.
-    CloseConnection(ConnId, SessionId),
+    /// This connection does not serve this session any more.
+    CloseConnection(ConnId, SessionId, CloseCause),
+}
+
+/// Why a connection does not serve its session any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CloseCause {
+    /// The session has ended, or is another connection's now.
+    NotOwner,
+    /// No leader has confirmed for as long as the session's timeout that it lives.
+    Unconfirmed,
 }

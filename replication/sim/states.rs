@@ -8,7 +8,7 @@ use ringkeeper_engine::device::{Directory, DirectoryId, MemoryDisk};
 use ringkeeper_engine::log::{Dirs, Gauge, reload};
 use ringkeeper_engine::snapshot::{keep_digest, write_received};
 use ringkeeper_engine::tree::Digest;
-use ringkeeper_engine::zookeeper::{Bad, Rebuild};
+use ringkeeper_engine::zookeeper::{Bad, Rebuild, StateForm};
 use ringkeeper_replication::learner::{
     DiscardedState, StateOutcome, StatePiece, StatePort, StateReader, StateTask, whole_state,
 };
@@ -44,6 +44,8 @@ pub(crate) struct DeviceStates {
     /// The end of what it does is on the schedule.
     is_awaited: bool,
     has_failed: bool,
+    /// Turns of the process in which the thread has gone on.
+    progress: u64,
     /// States that were read again behind a cut.
     pub(crate) reloads: usize,
     /// States that nothing needed any more.
@@ -64,6 +66,7 @@ impl DeviceStates {
             is_begun: false,
             is_awaited: false,
             has_failed: false,
+            progress: 0,
             reloads: 0,
             discarded: 0,
         }
@@ -88,14 +91,24 @@ impl DeviceStates {
         self.has_failed
     }
 
+    /// The thread goes on with what it does, which may take long.
+    pub(crate) fn go_on(&mut self) {
+        self.progress += u64::from(self.is_awaited);
+    }
+
+    /// Whether it does anything.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_awaited
+    }
+
     /// Does what was begun, as far as that goes.
     pub(crate) fn complete(&mut self) {
         self.is_awaited = false;
         let Some(task) = self.task.take() else { return };
         match task {
-            StateTask::Load { zxid } => match self.load(zxid) {
+            StateTask::Load { zxid, form } => match self.load((zxid, form)) {
                 Some(loaded) => self.outcome = Some(StateOutcome::Loaded(loaded)),
-                None => self.task = Some(StateTask::Load { zxid }),
+                None => self.task = Some(StateTask::Load { zxid, form }),
             },
             StateTask::Write { zxid, rebuild } => self.write(zxid, *rebuild),
             StateTask::Reload { zxid } => self.reload(zxid),
@@ -104,7 +117,7 @@ impl DeviceStates {
 
     /// Takes the pieces that wait. A load ends with the last one, when it is abandoned, and where
     /// what has come cannot be the beginning of a state.
-    fn load(&mut self, zxid: Zxid) -> Option<Result<Box<Rebuild>, Bad>> {
+    fn load(&mut self, state: (Zxid, StateForm)) -> Option<Result<Box<Rebuild>, Bad>> {
         self.taken.extend(self.waiting.drain(..));
         let is_whole = self.taken.last() == Some(&StatePiece::End);
         // The server's thread reads on; this begins anew, so not with each piece.
@@ -113,7 +126,7 @@ impl DeviceStates {
         }
         self.tried = self.taken.len();
         let mut pieces = self.taken.iter();
-        let loaded = StateReader::new(|| pieces.next().cloned()).load(zxid, HASH_SEED);
+        let loaded = StateReader::new(|| pieces.next().cloned()).load(state, HASH_SEED);
         let is_open = matches!(loaded, Err(Bad::CutOff { .. })) && !is_whole;
         if is_open && !self.is_abandoned {
             return None;
@@ -170,6 +183,10 @@ impl DeviceStates {
 }
 
 impl StatePort for DeviceStates {
+    fn progress(&self) -> u64 {
+        self.progress
+    }
+
     fn begin(&mut self, task: StateTask) {
         assert!(self.task.is_none() && self.outcome.is_none(), "one task is under way at a time");
         (self.task, self.is_begun) = (Some(task), true);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::log::{ChunkTxn, Group, LogCapacity, TxnChunk};
 use ringkeeper_engine::op::Read;
-use ringkeeper_engine::request::{Attachment, Origin, Outcome, Request};
+use ringkeeper_engine::request::{Attachment, CloseCause, Origin, Outcome, Request};
 use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::session::{LastHeard, ServerId};
 use ringkeeper_engine::tree::Misfit;
@@ -256,8 +256,8 @@ pub enum Committed {
     Answer(Origin, Outcome),
     /// Answer this read from the tree as it is at this point.
     Read(Origin, Caller, Box<Read>),
-    /// Close this connection if it still owns the session, which has ended or moved.
-    CloseConnection(Origin, SessionId),
+    /// Close this connection if it still owns the session.
+    CloseConnection(Origin, SessionId, CloseCause),
     /// Compare the state with the digest that stood behind the transaction applied last.
     Verify {
         /// The digest.

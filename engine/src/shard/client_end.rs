@@ -39,6 +39,8 @@ pub enum ClientEnd {
     Expired,
     /// Its session belongs to another connection or server now.
     Moved,
+    /// The leader is away, and nobody has confirmed its session for as long as that lasts.
+    Unconfirmed,
     /// No session can be opened or taken up: there is no leader, no space in the log, or no token
     /// for a new connection.
     NotServing,
@@ -77,6 +79,7 @@ impl ClientEnd {
             ClientEnd::WrongPassword => "wrong_password",
             ClientEnd::Expired => "expired",
             ClientEnd::Moved => "moved",
+            ClientEnd::Unconfirmed => "unconfirmed",
             ClientEnd::NotServing => "not_serving",
             ClientEnd::AuthFailed => "auth_failed",
             ClientEnd::OtherEnsemble => "other_ensemble",
@@ -93,6 +96,7 @@ impl ClientEnd {
             | ClientEnd::SessionGone
             | ClientEnd::Expired
             | ClientEnd::Moved
+            | ClientEnd::Unconfirmed
             | ClientEnd::NotServing
             | ClientEnd::Ahead(_) => EndSeverity::Usual,
             ClientEnd::FrameLength(_)
@@ -136,6 +140,9 @@ impl fmt::Display for ClientEnd {
             ClientEnd::Moved => {
                 f.write_str("its session belongs to another connection or server now")
             }
+            ClientEnd::Unconfirmed => f.write_str(
+                "no leader has confirmed for as long as its session lasts that it lives",
+            ),
             ClientEnd::NotServing => f.write_str(
                 "no session can be had now: there is no leader, no space, or no connection token",
             ),

@@ -7,7 +7,7 @@ use super::{Moment, Shard, Turn, Urgency};
 use crate::acl;
 use crate::audit::Audited;
 use crate::op::{Change, OpResult, write_reply};
-use crate::request::{Answer, Outcome, ShardMessage};
+use crate::request::{Answer, CloseCause, Outcome, ShardMessage};
 use crate::txn::AclList;
 use crate::watch::{ConnId, Subject};
 use crate::wire::Put;
@@ -26,10 +26,15 @@ impl Shard {
                 }
             }
             ShardMessage::Answer(answer) => self.answer(answer, moment),
-            ShardMessage::CloseConnection(id, session) => {
+            ShardMessage::CloseConnection(id, session, cause) => {
                 if self.owns(id, session) {
-                    let moved = moment.db.has_session(session);
-                    let end = if moved { ClientEnd::Moved } else { ClientEnd::Expired };
+                    let end = match (moment.db.has_session(session), cause) {
+                        (true, CloseCause::NotOwner) => ClientEnd::Moved,
+                        (true, CloseCause::Unconfirmed) => ClientEnd::Unconfirmed,
+                        (false, CloseCause::NotOwner | CloseCause::Unconfirmed) => {
+                            ClientEnd::Expired
+                        }
+                    };
                     self.with_conn(id, Urgency::Later, |_, conn| match conn.phase {
                         // Its client has ended it.
                         Phase::Leaving => conn.close(),

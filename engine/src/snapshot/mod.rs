@@ -19,7 +19,7 @@ pub use format::BadSnapshot;
 pub use loading::{Loading, Stage, keep_digest};
 pub use read::LoadError;
 pub(crate) use read::{begun_at, check_on_disk, load, load_early};
-pub use received::write_received;
+pub use received::{write_received, write_received_in_blocks};
 pub use replay::{Replay, Start};
 pub use schedule::{Intervals, LastStart, LogGrowth, SnapshotKind, Taken};
 pub use taker::{

@@ -104,6 +104,16 @@ impl<D: Directory> Writer<D> {
         self.section(Kind::Block, bytes)
     }
 
+    /// Bytes of the file so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Makes what was written durable, so that the end has less to wait for.
+    pub(super) fn sync(&mut self) -> Result<(), DiskError> {
+        self.sink.as_mut().expect("the sink is open until the end").sync()
+    }
+
     /// Gives the snapshot its name, and makes it durable unless it is an early one. Afterwards
     /// what it replaces may be purged.
     pub fn finish(mut self) -> Result<Finished, DiskError> {

@@ -1,9 +1,9 @@
 //! Random trees on their way to a learner and back.
 
-use super::testing::{Grown, Random, dump, random_quota, random_step};
+use super::testing::{Grown, Random, dump, random_quota, random_step, random_usage};
 use super::*;
 use crate::database::Database;
-use crate::zookeeper::{StateWriter, load_stream, write_state};
+use crate::zookeeper::{StateForm, StateWriter, load_stream, load_stream_as, write_state};
 
 /// A tree that has seen deletions, changes and lists, with sessions.
 fn random_database(seed: u64) -> Database {
@@ -19,6 +19,42 @@ fn random_database(seed: u64) -> Database {
     }
     let sessions = (0..random.below(5)).map(|number| (SessionId(number as i64 + 1), 4_000));
     Database::new(grown.tree, sessions.collect::<Vec<_>>())
+}
+
+/// Whatever the stats of quotas say, a learner has what its leader has: behind the state, and behind
+/// what follows it.
+#[test]
+fn usage_of_quotas_in_a_received_state_is_that_of_the_leader() {
+    let mut differs = 0;
+    for seed in 0..150 {
+        let mut random = Random(seed);
+        let mut leader = Grown::new();
+        leader.tree.keep_digest(Digest::Kept);
+        let go_on = |random: &mut Random, leader: &mut Grown| {
+            let steps = match random.below(4) {
+                0 => random_usage(random, &leader.tree),
+                _ => vec![random_step(random, &leader.tree)],
+            };
+            steps.iter().for_each(|step| leader.take(step));
+            steps
+        };
+        (0..150).for_each(|_| drop(go_on(&mut random, &mut leader)));
+        let db = Database::new(leader.tree, Vec::<(SessionId, i32)>::new());
+        let (mut bytes, zxid) = (Vec::new(), db.applied());
+        write_state(&db, &mut bytes);
+        let read = |form| {
+            let loaded = load_stream_as(&bytes[..], (zxid, form), seed).unwrap();
+            loaded.rebuild.finish(0).unwrap().tree
+        };
+        assert_eq!(dump(&read(StateForm::Exact)), dump(&db.tree), "seed {seed}");
+        differs += usize::from(dump(&read(StateForm::Fuzzy)) != dump(&db.tree));
+        let (mut leader, mut learner) = (Grown::of(db.tree), Grown::of(read(StateForm::Exact)));
+        for _ in 0..60 {
+            go_on(&mut random, &mut leader).iter().for_each(|step| learner.take(step));
+        }
+        assert_eq!(dump(&learner.tree), dump(&leader.tree), "seed {seed}, behind the state");
+    }
+    assert!(differs > 50, "a count gives the same but in {differs} cases");
 }
 
 fn pieces(db: &Database, bytes: usize) -> Vec<Vec<u8>> {

@@ -24,6 +24,12 @@ impl Grown {
         Grown { tree: Tree::new(42), zxid: 0 }
     }
 
+    /// A tree that goes on.
+    pub(super) fn of(tree: Tree) -> Grown {
+        let zxid = tree.applied().0;
+        Grown { tree, zxid }
+    }
+
     pub(super) fn create(&mut self, path: &str) -> NodeId {
         self.create_as(path, NodeKind::Persistent, Some(b"data"))
     }
@@ -213,6 +219,29 @@ pub(super) fn random_step(random: &mut Random, tree: &Tree) -> Step {
         };
         return step;
     }
+}
+
+/// A step on quotas that leaves usage which a count does not give: stats that a client has set, or
+/// made before the limits; a quota below another one, or on a path that is not there.
+pub(super) fn random_usage(random: &mut Random, tree: &Tree) -> Vec<Step> {
+    let at = format!("/zookeeper/quota/{}", random.of(&["a", "a/b", "a/b/c", "b", "ab"]));
+    let node = random.of(&["zookeeper_limits", "zookeeper_stats", "zookeeper_stats"]);
+    let path = format!("{at}/{node}");
+    let texts = ["count=21,bytes=7", "count=5,bytes=5", "", "junk"];
+    let data = random.of(&texts).as_bytes();
+    if let Some(id) = tree.find(&path) {
+        let set = Step::Set(path.clone(), Some(data.to_vec()));
+        let delete = tree.child_count(id) == 0 && random.below(3) == 0;
+        return vec![if delete { Step::Delete(path) } else { set }];
+    }
+    let create = |path: &str, data: &[u8]| {
+        Step::Create(path.into(), NodeKind::Persistent, Some(data.to_vec()))
+    };
+    let ends = at.match_indices('/').map(|(end, _)| end).skip(3).chain([at.len()]);
+    let parents = ends.map(|end| &at[..end]).filter(|parent| tree.find(parent).is_none());
+    let mut steps: Vec<Step> = parents.map(|parent| create(parent, b"")).collect();
+    steps.push(create(&path, data));
+    steps
 }
 
 /// A step on quotas: a path gets one with limits and stats, or loses it.

@@ -20,7 +20,7 @@ mod stream;
 pub use entry::Entry;
 pub use log::{Behind, End, Ending, Item, LogReader};
 pub use rebuild::{Counts, DigestCheck, Imported, Rebuild, Unusable};
-pub use snap::load_stream;
+pub use snap::{StateForm, load_stream, load_stream_as};
 pub use snapshot::{Loaded, load_snapshot};
 pub use state_writer::{StateWriter, write_state};
 

@@ -53,6 +53,9 @@ pub(super) enum Purpose {
     /// exact: the leader sends it when the state is written, behind everything that it had
     /// committed until then.
     Learner,
+    /// As that, of a leader of ours, whose state is exact: the usage of quotas in it is that of the
+    /// leader, and stays so.
+    ExactLearner,
 }
 
 /// A state that is being made.
@@ -176,6 +179,9 @@ impl Rebuild {
     pub(super) fn new(from: Zxid, seed: u64, purpose: Purpose) -> Rebuild {
         let mut tree = Tree::new(seed);
         tree.keep_digest(Digest::Kept);
+        if purpose == Purpose::ExactLearner {
+            tree.pause_quotas();
+        }
         Rebuild {
             purpose,
             tree,
@@ -244,6 +250,7 @@ impl Rebuild {
         self.is_reach_said = said.is_some();
         self.reach = self.reach.max(said.unwrap_or(self.from));
         self.last_digest = digest;
+        self.tree.resume_quotas();
     }
 
     /// Takes the next entry of the log. What is in the snapshot for sure, or was there before, is
@@ -413,7 +420,7 @@ impl Rebuild {
             && zxid == self.last
             && zxid > Zxid::ZERO
             && !self.is_exact
-            && (self.is_reach_said || self.purpose == Purpose::Learner)
+            && (self.is_reach_said || self.purpose != Purpose::Import)
         {
             self.compared(digest);
         }
@@ -451,7 +458,9 @@ impl Rebuild {
             self.forget_members();
         }
         self.counts.closed_nodes = self.unlisted.len() as u64;
-        self.tree.recount_quotas();
+        if self.purpose != Purpose::ExactLearner {
+            self.tree.recount_quotas();
+        }
         if applied > Zxid::ZERO {
             self.tree.set_applied(applied);
         }

@@ -82,6 +82,7 @@ impl World {
         let machine = &self.machines[member];
         let (wall, mono_us) = machine.clock.at(now_us);
         let (mono, paused_us) = (machine.mono(now_us), machine.paused_us);
+        let is_stalled = machine.stalled_us > now_us;
         let Some(process) = self.process_of((member, incarnation)) else { return };
         if process.turn_us != Some(now_us) {
             return;
@@ -91,6 +92,9 @@ impl World {
             return self.wake(member, paused_us - now_us);
         }
         process.server.set_clock(wall, mono_us);
+        if !is_stalled {
+            process.states.go_on();
+        }
         let turn = process.turn(mono);
         let done = std::mem::take(&mut process.done);
         self.take_reports(member);

@@ -7,6 +7,9 @@ use super::super::server::ShardThread;
 use super::port::Side;
 use super::process::Process;
 
+/// How often the thread for whole states wakes the node's, microseconds.
+const PROGRESS_US: u64 = 100_000;
+
 impl Process {
     /// Whether the next turn would find something to do: what the server's threads look at before
     /// they sleep.
@@ -55,6 +58,8 @@ impl Process {
             Side::Observer(observer) => observer.wait_ms(),
         };
         let own_us = u64::try_from(own_ms).unwrap_or(0).saturating_mul(1_000);
-        node.wait_us().min(own_us)
+        // The thread for whole states wakes the node's as it goes on.
+        let state_us = if self.states.is_busy() { PROGRESS_US } else { u64::MAX };
+        node.wait_us().min(own_us).min(state_us)
     }
 }

@@ -87,6 +87,8 @@ pub struct Election {
     phase: Phase,
     /// The last that each voter has said in an election, and when.
     looking: BTreeMap<ServerId, (Heard, Millis)>,
+    /// The leaders that voters have named last, as long as they do not look.
+    named: BTreeMap<ServerId, ServerId>,
     /// Who has heard nothing of the leader yet, and waits for it.
     waiting: BTreeSet<ServerId>,
     outgoing: BTreeMap<ServerId, VoteNotification>,
@@ -138,6 +140,7 @@ impl Election {
             round: 0,
             phase: Phase::Resting,
             looking: BTreeMap::new(),
+            named: BTreeMap::new(),
             waiting: BTreeSet::new(),
             outgoing: BTreeMap::new(),
             elected: None,
@@ -180,15 +183,41 @@ impl Election {
         self.decide(now);
     }
 
-    /// The connection for elections to a voter is open: votes go both ways from now on.
+    /// The connection for elections to a voter is open: votes go both ways from now on. It hears
+    /// what this server does: it may have been chosen, and wait for this server.
     pub fn link_opened(&mut self, voter: ServerId) {
         if voter == self.me || !self.voters.contains(&voter) {
             return;
         }
         self.links.insert(voter);
-        if let Phase::Looking(_) = self.phase {
-            self.notify(voter);
+        match self.phase {
+            Phase::Looking(_) | Phase::Settled(_) => self.notify(voter),
+            Phase::Resting => {}
         }
+    }
+
+    /// The connection to the leader is there: all voters hear that this server follows it. One that
+    /// was chosen meanwhile waits for it in vain ([`Election::led_elsewhere`]). Servers of
+    /// ZooKeeper's say so only when they are asked; while they look they count it as that, else they
+    /// ignore it.
+    pub fn announce(&mut self) {
+        if let Phase::Settled(_) = self.phase {
+            self.notify_voters();
+        }
+    }
+
+    /// Another server that a quorum has for its leader, as far as voters have said so, and without
+    /// those that are known to follow this server. A leader counts that others name.
+    pub fn led_elsewhere(&self, follows_me: impl Fn(ServerId) -> bool) -> Option<ServerId> {
+        let quorum = self.voters.len() / 2 + 1;
+        let others = || self.named.iter().filter(|(voter, _)| !follows_me(**voter));
+        let count = |leader: ServerId| {
+            let followers =
+                others().filter(|(voter, named)| **named == leader && **voter != leader);
+            1 + followers.count()
+        };
+        let mut named = others().map(|(_, leader)| *leader).filter(|leader| *leader != self.me);
+        named.find(|leader| count(*leader) >= quorum)
     }
 
     /// It is closed. What that server has said does not count any more. If this server votes for
@@ -196,6 +225,7 @@ impl Election {
     pub fn link_closed(&mut self, server: ServerId, now: Millis) {
         self.links.remove(&server);
         self.looking.remove(&server);
+        self.named.remove(&server);
         self.waiting.remove(&server);
         self.outgoing.remove(&server);
         let Phase::Looking(looking) = &mut self.phase else { return };
@@ -220,6 +250,12 @@ impl Election {
         let heard = Heard::read(notification, &self.voters);
         let is_voter = self.voters.contains(&from);
         if is_voter {
+            match (heard.state, heard.vote) {
+                (PeerState::Following | PeerState::Leading, Some(vote)) => {
+                    self.named.insert(from, vote.leader)
+                }
+                _ => self.named.remove(&from),
+            };
             match heard.state {
                 PeerState::Looking => self.looking.insert(from, (heard, now)),
                 PeerState::Following | PeerState::Leading | PeerState::Observing => {

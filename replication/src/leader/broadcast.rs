@@ -195,9 +195,7 @@ impl Leadership {
 
     /// A leader that nobody follows gives up, but not while a voter takes what it lacks.
     fn check_progress(&mut self) {
-        let is_fed = |state: &&LearnerState| {
-            state.voter().is_some() && matches!(state.phase, LearnerPhase::Fed(_))
-        };
+        let is_fed = |state: &&LearnerState| state.voter().is_some() && state.takes_history();
         let fed = self.links.values().filter(is_fed).map(|state| state.heard);
         let last = fed.fold(self.began, Millis::max);
         if self.now.0 - last.0 < self.settings.init_ms {

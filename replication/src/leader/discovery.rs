@@ -134,6 +134,11 @@ impl Leadership {
         count > self.settings.voters.len() / 2
     }
 
+    /// Whether this voter has connected as a follower.
+    pub(crate) fn is_followed_by(&self, voter: ServerId) -> bool {
+        self.links.values().any(|state| state.voter() == Some(voter))
+    }
+
     /// What is due after any input.
     pub(super) fn settle(&mut self) {
         match self.phase {

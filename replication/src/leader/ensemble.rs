@@ -136,6 +136,7 @@ impl Leadership {
         learner: &PeerExtension,
     ) {
         let differences = self.settings.common.differences(&learner.settings);
+        self.link(link).differences.clone_from(&differences);
         if !differences.is_empty() && self.differences.len() < DIFFERENCES_MAX {
             self.differences.push_back((link, server, differences));
         }

@@ -305,6 +305,7 @@ impl Leadership {
                 self.promised(link, zxid, current_epoch)
             }
             LearnerPacket::Ack { zxid } => self.acked(link, zxid),
+            LearnerPacket::Ping { .. } if self.link(link).takes_history() => Ok(()),
             LearnerPacket::Ping { zxid, touched } => {
                 self.serving(link, "PING")?.answered = zxid.0.min(self.round);
                 if !touched.is_empty() {

@@ -2,7 +2,7 @@
 
 use ringkeeper_engine::device::EnsembleId;
 use ringkeeper_engine::session::ServerId;
-use ringkeeper_engine::wire::peer::{LeaderPacket, PacketDecoder, PacketLimits};
+use ringkeeper_engine::wire::peer::{LeaderPacket, PacketDecoder, PacketLimits, SettingDifference};
 use ringkeeper_engine::{Millis, Zxid};
 
 use super::lag::Lagging;
@@ -49,6 +49,8 @@ pub(super) struct LearnerState {
     pub(super) is_blank: bool,
     /// It takes over the identity of the ensemble, and knows the packets beyond ZooKeeper's.
     pub(super) checks: bool,
+    /// Its settings that are not those of the leader.
+    pub(super) differences: Vec<SettingDifference>,
     /// It was told that its state is another one than that of a majority.
     pub(super) is_diverged: bool,
     /// The ensemble that it is known to belong to.
@@ -90,6 +92,7 @@ impl LearnerState {
             is_cumulative: false,
             is_blank: false,
             checks: false,
+            differences: Vec::new(),
             is_diverged: false,
             ensemble: None,
             promised: 0,
@@ -151,6 +154,12 @@ impl LearnerState {
             | LearnerPhase::Promised(_)
             | LearnerPhase::Fed(_) => false,
         }
+    }
+
+    /// Whether it takes the history over, and has not acknowledged it: a voter that does so is
+    /// waited for as long as it goes on.
+    pub(super) fn takes_history(&self) -> bool {
+        matches!(self.phase, LearnerPhase::Fed(_) | LearnerPhase::Synchronized)
     }
 
     /// Whether it has acknowledged the history of the epoch.

@@ -2,13 +2,14 @@
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::session::ServerId;
+use ringkeeper_engine::wire::peer::SettingDifference;
 
 use super::learner_state::{LearnerPhase, LearnerState};
 use super::{Leadership, LinkId};
 use crate::learner::{LearnerKind, SyncKind};
 
 /// How far one learner is, for reports.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LearnerSummary {
     /// Its connection.
     pub link: LinkId,
@@ -28,6 +29,8 @@ pub struct LearnerSummary {
     pub unsent_bytes: usize,
     /// Milliseconds since it was heard of.
     pub silent_ms: i64,
+    /// Its settings that are not those of this leader.
+    pub differences: Vec<SettingDifference>,
 }
 
 impl Leadership {
@@ -47,6 +50,7 @@ impl Leadership {
             acked: state.acked,
             unsent_bytes: state.out.bytes(),
             silent_ms: self.now.0 - state.heard.0,
+            differences: state.differences.clone(),
         })
     }
 }

@@ -34,6 +34,8 @@ pub enum StepDown {
     },
     /// Other servers are of this ensemble, for certain, and this server is not.
     OtherEnsemble(EnsembleId),
+    /// A quorum follows this server, before any has followed the one that was chosen.
+    LedElsewhere(ServerId),
     /// There is no later epoch, or no zxid left in this one.
     EpochUsedUp,
     /// This server's own state is not the one that its log makes.
@@ -76,6 +78,9 @@ impl fmt::Display for StepDown {
                 f,
                 "the other servers are ensemble {id}, and this server has a history of its own"
             ),
+            StepDown::LedElsewhere(leader) => {
+                write!(f, "a quorum follows server {}, which led before", leader.0)
+            }
             StepDown::EpochUsedUp => f.write_str("the zxids of the epoch are used up"),
             StepDown::Diverged => f.write_str("the state of this server does not fit its log"),
             StepDown::Full => {

@@ -94,8 +94,8 @@ pub enum LinkEnd {
         /// What it has committed.
         committed: Zxid,
     },
-    /// Nothing whole reaches back to where the log is to be cut. The next link offers nothing,
-    /// so that the state comes as a whole.
+    /// Nothing whole that could be read reaches back to where the log is to be cut. The next links
+    /// try it again; then nothing is offered, so that the state comes as a whole.
     CutTooFar(Zxid),
     /// This learner has offered nothing to go on from, and the leader has not sent its state.
     NoState,
@@ -197,7 +197,8 @@ impl fmt::Display for LinkEnd {
             LinkEnd::CutTooFar(zxid) => write!(
                 f,
                 "the log and the snapshots that can be read do not reach back to {zxid}, where the \
-                 leader wants the log to be cut"
+                 leader wants the log to be cut: it is tried again, and then the leader's state is \
+                 taken over as a whole"
             ),
             LinkEnd::NoState => f.write_str(
                 "this server cannot go on from its own log, and the leader has not sent its state",

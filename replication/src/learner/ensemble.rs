@@ -22,6 +22,7 @@ impl LearnerLink {
     ) -> Result<(), LinkEnd> {
         self.check_ensemble(leader.ensemble)?;
         (self.leads_with, self.checks) = (leader.identity, leader.checks);
+        self.takes_progress = leader.progress;
         let differences = self.learner.settings.differences(&leader.settings);
         if !differences.is_empty() {
             out.push(LinkEffect::Differs(differences));

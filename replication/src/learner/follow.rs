@@ -27,6 +27,7 @@ where
     }
     let now = node.world().clock.now().mono;
     leader(node).resume(now);
+    leader(node).report_progress(states.progress());
     if let Some(divergence) = leader(node).take_divergence() {
         node.diverge(divergence);
     }

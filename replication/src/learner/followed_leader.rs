@@ -8,7 +8,9 @@ use ringkeeper_engine::wire::peer::{
 };
 use ringkeeper_engine::{Millis, Zxid};
 
+use super::cut_retry::CutRetry;
 use super::leader_events::LeaderEvents;
+use super::progress::LastSign;
 use super::transfer::{FollowTask, Transfer};
 use super::{
     ConfigEvent, DiscardedState, FollowEnd, Learner, LearnerKind, LearnerLink, LearnerOffer,
@@ -51,7 +53,7 @@ pub struct FollowedLeader {
     pub(super) limits: FollowLimits,
     /// Before the first link.
     begin: LearnerPosition,
-    link: Option<LearnerLink>,
+    pub(super) link: Option<LearnerLink>,
     pub(super) is_connected: bool,
     pub(super) decoder: PacketDecoder,
     pub(super) transfer: Transfer,
@@ -80,7 +82,7 @@ pub struct FollowedLeader {
     members: VecDeque<ConfigEvent>,
     differences: Vec<SettingDifference>,
     /// A majority has another state, and the node has not heard of it.
-    divergence: Option<Divergence>,
+    pub(super) divergence: Option<Divergence>,
     end: Option<FollowEnd>,
     /// Links in a row over which no state came although nothing was offered.
     pub(super) withheld: u32,
@@ -89,6 +91,8 @@ pub struct FollowedLeader {
     pub(super) is_full: bool,
     /// States that nothing needs any more.
     pub(super) discarded: Vec<DiscardedState>,
+    pub(super) last_sign: LastSign,
+    pub(super) cut_retry: CutRetry,
 }
 
 /// The side of the socket.
@@ -125,6 +129,8 @@ impl FollowedLeader {
             space: LogSpace::Enough,
             is_full: false,
             discarded: Vec::new(),
+            last_sign: LastSign::default(),
+            cut_retry: CutRetry::default(),
         }
     }
 
@@ -237,6 +243,8 @@ impl FollowedLeader {
         let mut position = self.link.as_ref().map_or(self.begin, LearnerLink::position);
         if self.offers_nothing {
             position.offer = LearnerOffer::Nothing;
+        } else if self.cut_retry.is_log_offered() {
+            position.offer = LearnerOffer::Log;
         }
         position
     }
@@ -304,18 +312,6 @@ impl FollowedLeader {
         self.tasks.pop_front()
     }
 
-    /// What a leader that compares states has found, once.
-    pub(super) fn take_divergence(&mut self) -> Option<Divergence> {
-        self.divergence.take()
-    }
-
-    /// The state behind a transaction, for the leader.
-    pub(super) fn report_digest(&mut self, zxid: Zxid, digest: u64) {
-        if self.link.as_ref().is_some_and(LearnerLink::takes_digests) {
-            self.send_packet(&LearnerPacket::Digest { zxid, digest });
-        }
-    }
-
     /// Whether clients are served since the last call.
     pub(super) fn take_established(&mut self) -> bool {
         std::mem::take(&mut self.is_newly_established)
@@ -326,6 +322,9 @@ impl FollowedLeader {
         self.commands -= 1;
         if let LinkInput::NotInstalled = input {
             self.discard_transfer();
+        }
+        if let LinkInput::CutTooFar = input {
+            self.cut_failed();
         }
         self.step(input);
     }
@@ -346,6 +345,7 @@ impl FollowedLeader {
 
     pub(super) fn on_log_ends(&mut self, last: Zxid) {
         self.commands -= 1;
+        self.cut_retry = CutRetry::default();
         self.events.reset(last);
     }
 }
@@ -457,7 +457,7 @@ impl FollowedLeader {
         }
     }
 
-    fn send_packet(&mut self, packet: &LearnerPacket<'_>) {
+    pub(super) fn send_packet(&mut self, packet: &LearnerPacket<'_>) {
         if self.is_connected {
             packet.encode(&mut self.outgoing);
         }

@@ -72,6 +72,8 @@ pub struct LearnerLink {
     pub(super) alone: Option<Zxid>,
     /// The leader compares states.
     pub(super) checks: bool,
+    /// The leader takes signs of progress.
+    pub(super) takes_progress: bool,
     /// The leader's configuration, from NEWLEADER to UPTODATE.
     pub(super) config: Option<Box<[u8]>>,
     invariants: LinkInvariants,
@@ -110,6 +112,7 @@ impl LearnerLink {
             leads_with: None,
             alone,
             checks: false,
+            takes_progress: false,
             config: None,
             invariants: LinkInvariants::new(last, committed, saved),
         }
@@ -138,9 +141,27 @@ impl LearnerLink {
         }
     }
 
+    /// Whether the leader has said that it is of this kind. Its state is exact.
+    pub(super) fn is_leader_ours(&self) -> bool {
+        self.history.is_cumulative()
+    }
+
     /// Whether the leader takes digests of this server's state now.
     pub(super) fn takes_digests(&self) -> bool {
         self.checks && matches!(self.phase, Phase::Serving)
+    }
+
+    /// How much of the leader's history is durable, as long as NEWLEADER is not acknowledged and the
+    /// leader wants to hear how that goes on.
+    pub(super) fn synchronized_upto(&self) -> Option<Zxid> {
+        let is_on_its_way = match self.phase {
+            Phase::Cutting(_) | Phase::Receiving(_) | Phase::ReceivingState(_) => true,
+            Phase::Installing(..) | Phase::Flushing(_) => true,
+            Phase::Adopting(_) | Phase::Saving => true,
+            Phase::Connected | Phase::Promising(_) | Phase::Promised => false,
+            Phase::Acknowledged | Phase::Serving | Phase::Ended => false,
+        };
+        (is_on_its_way && self.takes_progress).then(|| self.history.durable())
     }
 
     /// What the link is doing.

@@ -13,6 +13,7 @@
 
 mod broadcast;
 mod config_event;
+mod cut_retry;
 mod effect;
 mod ending;
 mod ensemble;
@@ -27,6 +28,7 @@ mod leader_port;
 mod leader_search;
 mod link;
 mod position;
+mod progress;
 mod received_state;
 mod receiving;
 mod state_reader;

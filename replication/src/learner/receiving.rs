@@ -3,12 +3,12 @@
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::log::LogCommand;
-use ringkeeper_engine::zookeeper::{Bad, Entry, Rebuild};
+use ringkeeper_engine::zookeeper::{Bad, Entry, Rebuild, StateForm};
 
 use super::followed_leader::FollowedLeader;
 use super::incoming_state::{IncomingState, IntakeEnd};
 use super::transfer::{FollowTask, StateProgress, Transfer};
-use super::{DiscardedState, LinkInput, StatePort, StateTask};
+use super::{DiscardedState, LearnerLink, LinkInput, StatePort, StateTask};
 use crate::LogSpace;
 use crate::plant::{Bug, is_planted};
 
@@ -33,7 +33,11 @@ impl FollowedLeader {
     pub(super) fn begin_state(&mut self, zxid: Zxid) {
         let state = IncomingState::new(zxid, self.limits.state_bytes_max);
         self.transfer = Transfer::Incoming(state);
-        self.tasks.push_back(FollowTask::State(StateTask::Load { zxid }));
+        let form = match self.link.as_ref().is_some_and(LearnerLink::is_leader_ours) {
+            true => StateForm::Exact,
+            false => StateForm::Fuzzy,
+        };
+        self.tasks.push_back(FollowTask::State(StateTask::Load { zxid, form }));
         let pending = self.decoder.take_pending();
         self.receive_state(&pending);
     }

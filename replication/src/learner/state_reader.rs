@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read};
 
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::zookeeper::{Bad, Loaded, Rebuild, load_stream};
+use ringkeeper_engine::zookeeper::{Bad, Loaded, Rebuild, StateForm, load_stream_as};
 
 /// What comes next of a state.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,10 +32,10 @@ impl<F: FnMut() -> Option<StatePiece>> StateReader<F> {
         StateReader { next, piece: Vec::new(), read: 0, is_at_end: false }
     }
 
-    /// Makes the state of the SNAP packet with this zxid; `seed` keys the tree's hash tables. Takes
-    /// as long as the leader sends, and as the state has nodes.
-    pub fn load(self, zxid: Zxid, seed: u64) -> Result<Rebuild, Bad> {
-        load_stream(self, zxid, seed).map(|Loaded { rebuild, .. }| rebuild)
+    /// Makes the state of the SNAP packet with this zxid, written in this form; `seed` keys the
+    /// tree's hash tables. Takes as long as the leader sends, and as the state has nodes.
+    pub fn load(self, state: (Zxid, StateForm), seed: u64) -> Result<Rebuild, Bad> {
+        load_stream_as(self, state, seed).map(|Loaded { rebuild, .. }| rebuild)
     }
 }
 
@@ -92,7 +92,8 @@ mod tests {
         let error = reader.read_to_end(&mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
         let mut waiting = pieces(&[0; 10], 4);
-        let loaded = StateReader::new(|| waiting.pop_front()).load(Zxid::new(1, 1), 1);
+        let loaded =
+            StateReader::new(|| waiting.pop_front()).load((Zxid::new(1, 1), StateForm::Fuzzy), 1);
         assert!(matches!(loaded, Err(Bad::CutOff { .. })));
     }
 }

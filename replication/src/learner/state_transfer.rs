@@ -2,7 +2,7 @@
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::database::{CommitStatus, Database};
-use ringkeeper_engine::zookeeper::{Bad, Rebuild, Unusable};
+use ringkeeper_engine::zookeeper::{Bad, Rebuild, StateForm, Unusable};
 
 /// Work with a whole state. It takes as long as the state is large, and loading as long as the
 /// leader sends, so it belongs on a thread of its own; one task is under way at a time.
@@ -12,6 +12,8 @@ pub enum StateTask {
     Load {
         /// That of SNAP.
         zxid: Zxid,
+        /// How the leader writes it.
+        form: StateForm,
     },
     /// Make the state whole, as [`whole_state`] does, and write it to the disk as the state that
     /// was received, durably, beside what is there: [`StateOutcome::Written`].
@@ -65,6 +67,8 @@ pub trait StatePort {
     fn abandon(&mut self);
     /// Gives the memory of a state back, on another thread.
     fn discard(&mut self, state: DiscardedState);
+    /// A number that changes as long as the task under way goes on.
+    fn progress(&self) -> u64;
     /// What came of the task, once.
     fn poll(&mut self) -> Option<StateOutcome>;
 }

@@ -117,6 +117,10 @@ impl Member {
             true => LearnerKind::Follower,
             false => LearnerKind::Observer,
         };
+        if kind == LearnerKind::Follower {
+            self.election.announce();
+            self.after_election_input();
+        }
         let (server, config_version) =
             (self.settings.leader.server, self.settings.leader.config_version);
         let (dialect, settings) = (Dialect::Extended, self.settings.leader.common);

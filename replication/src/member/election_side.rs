@@ -9,7 +9,7 @@ use super::role::{Joining, Role};
 use super::{Member, MemberAction, MemberEvent};
 use crate::ZabState;
 use crate::election::{Elected, ElectedRole, ElectionPosition};
-use crate::leader::Leadership;
+use crate::leader::{Leadership, StepDown};
 use crate::learner::LeaderSearch;
 use crate::plant::{Bug, is_planted};
 
@@ -44,6 +44,7 @@ impl Member {
         self.stand_aside(extension.ensemble);
         self.election.on_notification(from, &notification, now);
         self.leave_one_that_looks(from, &notification);
+        self.leave_to_other_leader();
         if let Some(search) = &mut self.search
             && let Some(found) = search.on_notification(from, &notification)
             && self.role == Role::Looking
@@ -71,6 +72,19 @@ impl Member {
         }
     }
 
+    /// Whoever has chosen this server may have gone back to a leader that was there, as a connection
+    /// was lost and came back. This server would wait for a quorum in vain.
+    fn leave_to_other_leader(&mut self) {
+        let Some(leadership) = &mut self.leadership else { return };
+        if self.role != Role::Leading || leadership.is_established() {
+            return;
+        }
+        let follows_me = |voter| leadership.is_followed_by(voter);
+        if let Some(leader) = self.election.led_elsewhere(follows_me) {
+            leadership.step_down(StepDown::LedElsewhere(leader));
+        }
+    }
+
     /// Begins to look for a leader, with what is on the disk. A server that cannot vouch for what
     /// it has, because it has lost it or it is not what the leader has, has no vote: whoever is
     /// chosen might lack what this server once acknowledged.
@@ -90,8 +104,19 @@ impl Member {
         self.after_election_input();
     }
 
+    /// When a server whose log could not be cut has looked for a leader's state for long enough.
+    pub(super) fn votes_again(&self) -> Option<Millis> {
+        let pause_ms = self.followed.cut_pause_ms()?;
+        Some(Millis(self.looked.0 + pause_ms))
+    }
+
     /// Asks all voters for the leader, as long as it is not known.
     pub(super) fn search_on(&mut self) {
+        if self.search.is_some() && self.votes_again().is_some_and(|at| self.now >= at) {
+            self.search = None;
+            self.followed.offer_log_again();
+            return self.look();
+        }
         if self.search.is_some() && self.now >= self.search_again {
             self.request_leader_of_all();
         }

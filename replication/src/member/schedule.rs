@@ -58,7 +58,10 @@ impl Member {
             // Without anything left of the role before, and then it is not before this moment.
             Role::Resting { not_before, .. } if not_before > now => until(not_before),
             Role::Resting { .. } => i64::MAX,
-            Role::Looking if self.search.is_some() => until(self.search_again),
+            Role::Looking if self.search.is_some() => {
+                let votes_ms = self.votes_again().map_or(i64::MAX, until);
+                votes_ms.min(until(self.search_again))
+            }
             Role::Looking => self.election.next_due().map_or(i64::MAX, until),
             Role::Joining(joining) => until(joining.until),
             Role::Following(_) => self.silence_ms(now),

@@ -70,6 +70,30 @@ fn member_without_a_vote_requests_the_leader_again_until_it_knows() {
     }
 }
 
+/// The log could not be cut for what could not be read, and nobody leads who could send a state.
+#[test]
+fn member_whose_log_cannot_be_cut_votes_again_after_a_while() {
+    let mut member = member(LearnerOffer::Nothing);
+    requested(&mut member);
+    for (pause_ms, failures) in [(1_000, 4), (2_000, 1)] {
+        (0..failures).for_each(|_| member.followed.cut_failed());
+        member.look();
+        requested(&mut member);
+        let began = member.now;
+        member.now = Millis(began.0 + pause_ms - 1);
+        assert_eq!(member.wait_ms(member.now).min(1), 1);
+        member.search_on();
+        assert_eq!(member.election().vote(), None, "it waits for a state");
+        member.now = Millis(began.0 + pause_ms);
+        assert_eq!(member.wait_ms(member.now), 0);
+        member.search_on();
+        assert!(member.election().vote().is_some(), "it has no vote");
+        assert_eq!(member.followed.position().offer, LearnerOffer::Log);
+        member.election.rest();
+        while member.next_action().is_some() {}
+    }
+}
+
 fn say(member: &mut Member, from: u8, state: PeerState, round: i64) {
     let said = Notification {
         state,

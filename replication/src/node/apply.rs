@@ -40,8 +40,8 @@ pub(super) fn apply_committed(
             let outcome = answer_read(&caller, &request, db, settings);
             answer(origin, outcome, db, outbox);
         }
-        Committed::CloseConnection(origin, session) => {
-            let message = ShardMessage::CloseConnection(origin.conn, session);
+        Committed::CloseConnection(origin, session, cause) => {
+            let message = ShardMessage::CloseConnection(origin.conn, session, cause);
             outbox.send(origin.shard, message);
         }
         Committed::Verify { digest, session, created } => {

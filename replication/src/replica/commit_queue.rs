@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ringkeeper_engine::forward::forward_sync;
 use ringkeeper_engine::log::{ChunkTxn, Group};
 use ringkeeper_engine::op::Read;
-use ringkeeper_engine::request::{Origin, Outcome};
+use ringkeeper_engine::request::{CloseCause, Origin, Outcome};
 use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::txn::TxnBody;
 use ringkeeper_engine::{SessionId, Zxid};
@@ -248,7 +248,7 @@ impl CommitQueue {
 
     /// Closes a connection after everything that is ordered by now.
     pub(crate) fn close_connection(&mut self, origin: Origin, session: SessionId) {
-        self.push(Committed::CloseConnection(origin, session));
+        self.push(Committed::CloseConnection(origin, session, CloseCause::NotOwner));
     }
 
     /// Moves to `out`, in order, what a quorum holds up to `upto` and what waits behind nothing

@@ -12,6 +12,8 @@ mod elected_clients;
 mod elected_crashes;
 mod elected_identity;
 mod elected_own_history;
+mod elected_progress;
+mod elected_resets;
 mod elected_scenarios;
 mod ensemble;
 mod feeds;

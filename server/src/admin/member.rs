@@ -117,7 +117,7 @@ pub(super) fn doing(report: &MemberReport, now: Millis) -> String {
     let leader = report.leader.as_ref().map_or_else(|| "its leader".to_owned(), server);
     let seconds = (now.0 - report.since.0).max(0) / 1_000;
     if let Some(leading) = &report.leading {
-        return leads(report.zab, leading, seconds);
+        return leads(report.zab, leading, seconds) + &other_settings(report);
     }
     let mut text = match report.zab {
         ZabState::Election if report.is_full => {
@@ -137,7 +137,17 @@ pub(super) fn doing(report: &MemberReport, now: Millis) -> String {
         text.push_str("; the last link ended: ");
         text.push_str(reason.trim_end_matches('.'));
     }
-    text
+    text + &other_settings(report)
+}
+
+/// Who has other settings than this server, where all should have the same.
+fn other_settings(report: &MemberReport) -> String {
+    let others = report.other_settings();
+    let each = others.iter().map(|(server, differences)| {
+        let all: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        format!("; server {} has other settings: {}", server.0, all.join(", "))
+    });
+    each.collect()
 }
 
 /// What a leader does, and with how many others.
@@ -176,6 +186,7 @@ fn server(leader: &LeaderAddress) -> String {
 #[cfg(test)]
 pub(in crate::admin) mod tests {
     use ringkeeper_engine::Zxid;
+    use ringkeeper_engine::wire::peer::{PeerSetting, SettingDifference};
     use ringkeeper_replication::leader::{LearnerSummary, LinkId};
 
     use super::*;
@@ -216,6 +227,7 @@ pub(in crate::admin) mod tests {
             acked: Zxid::ZERO,
             unsent_bytes: 0,
             silent_ms: 0,
+            differences: Vec::new(),
         };
         let mut report = observing().report();
         report.role = PeerRole::Participant;
@@ -228,6 +240,21 @@ pub(in crate::admin) mod tests {
         let leading = report.leading.as_mut().unwrap();
         leading.learners.push(learner(4, LearnerKind::Observer, true));
         assert_eq!(doing(&report, now), format!("{text}, and 1 of 1 observers"));
+        let setting = PeerSetting::TickTime;
+        let differences = vec![SettingDifference { setting, own: 2_000, other: 3_000 }];
+        report.leading.as_mut().unwrap().learners[1].differences.clone_from(&differences);
+        let other = "server 2 has other settings: tickTime=2000 here and 3000 there";
+        assert!(doing(&report, now).ends_with(&format!("observers; {other}")));
+        let mut follower = observing().report();
+        follower.leader_differences = differences;
+        let text = doing(&follower, now);
+        assert!(
+            text.ends_with(
+                "for 12 s; server 3 has other settings: tickTime=2000 here and 3000 \
+                                there"
+            ),
+            "{text}"
+        );
         report.zab = ZabState::Discovery;
         assert!(doing(&report, now).starts_with("agreeing on an epoch with a quorum for 12 s"));
     }

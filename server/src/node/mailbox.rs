@@ -173,6 +173,8 @@ mod tests {
     use ringkeeper_engine::watch::ConnId;
     use rustix::event::{PollFd, PollFlags, poll};
 
+    use ringkeeper_engine::request::CloseCause;
+
     use super::*;
 
     fn is_woken(waker: &Waker) -> bool {
@@ -192,7 +194,7 @@ mod tests {
     }
 
     fn publish(node: &mut NodeEnd) {
-        node.send(ShardMessage::CloseConnection(ConnId(0), SessionId(1)));
+        node.send(ShardMessage::CloseConnection(ConnId(0), SessionId(1), CloseCause::NotOwner));
         node.publish();
     }
 

@@ -277,6 +277,7 @@ impl Following {
         let differences = leader.take_differences();
         if let (Some(address), false) = (&self.leader, differences.is_empty()) {
             self.parts.notices.leader_differs(address.id, &differences);
+            self.parts.status.update(|report| report.leader_differences = differences);
         }
     }
 
@@ -289,6 +290,7 @@ impl Following {
             (end, _) => end.to_string(),
         };
         let from = self.leader.take();
+        self.parts.status.update(|report| report.leader_differences.clear());
         let link =
             from.map_or("the last link".to_owned(), |it| format!("the link to server {}", it.id.0));
         if end.is_fatal() {

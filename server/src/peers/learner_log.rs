@@ -89,6 +89,7 @@ mod tests {
             acked: Zxid::ZERO,
             unsent_bytes: 0,
             silent_ms: 0,
+            differences: Vec::new(),
         }
     }
 

@@ -183,6 +183,7 @@ impl MemberLog {
             ),
             MemberEvent::LeaderDiffers(leader, differences) => {
                 self.notices.leader_differs(leader, &differences);
+                self.status.update(|report| report.leader_differences = differences);
             }
             MemberEvent::LearnerDiffers(link, server, differences) => {
                 self.notices.learner_differs(server, from(link), &differences);
@@ -228,6 +229,7 @@ impl MemberLog {
             self.status.replication.divergences.fetch_add(1, Relaxed);
         }
         self.connected = None;
+        self.status.update(|report| report.leader_differences.clear());
         self.failed(text);
     }
 
@@ -248,6 +250,7 @@ impl MemberLog {
             | StepDown::Behind { .. }
             | StepDown::Promised { .. }
             | StepDown::OtherEnsemble(_)
+            | StepDown::LedElsewhere(_)
             | StepDown::Diverged
             | StepDown::Full
             | StepDown::SpaceAgain

@@ -3,16 +3,18 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
+use ringkeeper_engine::Zxid;
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::{DirectoryId, Disk};
 use ringkeeper_engine::log::{Dirs, Gauge, reload};
-use ringkeeper_engine::snapshot::{keep_digest, write_received};
+use ringkeeper_engine::snapshot::{keep_digest, write_received_in_blocks};
 use ringkeeper_engine::tree::Digest;
-use ringkeeper_engine::{Zxid, zookeeper};
+use ringkeeper_engine::zookeeper::{self, StateForm};
 use ringkeeper_replication::learner::{
     DiscardedState, StateOutcome, StatePiece, StatePort, StateReader, StateTask, whole_state,
 };
@@ -21,6 +23,8 @@ use crate::node::waker::Waker;
 
 /// Pieces of a state that wait to be read.
 const PIECES_WAITING: usize = 16;
+/// How often a node hears that a state is written on.
+const WAKE_EVERY: Duration = Duration::from_millis(100);
 
 /// Where states are written and read, and how they are kept.
 pub(crate) struct StateStore {
@@ -42,12 +46,32 @@ pub(crate) struct StateThread {
     outcomes: Receiver<StateOutcome>,
     /// To the load under way.
     pieces: Option<Sender<StatePiece>>,
+    progress: Arc<AtomicU64>,
+}
+
+/// How far the thread is, for the node.
+struct Moves {
+    count: Arc<AtomicU64>,
+    waker: Arc<Waker>,
+    /// When the node was woken last.
+    woken: Instant,
+}
+
+impl Moves {
+    /// One more piece or block is done.
+    fn one(&mut self) {
+        self.count.fetch_add(1, Relaxed);
+        if self.woken.elapsed() >= WAKE_EVERY {
+            self.woken = Instant::now();
+            self.waker.wake();
+        }
+    }
 }
 
 /// What the thread does, one after the other.
 enum Work {
     /// Makes a state of the pieces that come.
-    Load(Zxid, Receiver<StatePiece>),
+    Load((Zxid, StateForm), Receiver<StatePiece>),
     /// Another task.
     Task(StateTask),
     /// Gives memory back.
@@ -61,11 +85,14 @@ impl StateThread {
     pub(crate) fn start(store: StateStore, waker: Arc<Waker>) -> io::Result<StateThread> {
         let (work, to_do) = unbounded();
         let (done, outcomes) = unbounded();
+        let progress = Arc::<AtomicU64>::default();
+        let (count, woken) = (progress.clone(), Instant::now());
+        let mut moves = Moves { count, waker, woken };
         let run = move || {
             while let Ok(work) = to_do.recv() {
                 let outcome = match work {
-                    Work::Load(zxid, pieces) => store.load(zxid, &pieces, &waker),
-                    Work::Task(task) => store.perform(task),
+                    Work::Load(state, pieces) => store.load(state, &pieces, &moves),
+                    Work::Task(task) => store.perform(task, &mut moves),
                     Work::Discard(state) => {
                         drop(state);
                         continue;
@@ -74,11 +101,11 @@ impl StateThread {
                 if done.send(outcome).is_err() {
                     return;
                 }
-                waker.wake();
+                moves.waker.wake();
             }
         };
         thread::Builder::new().name("peer-state".into()).spawn(run)?;
-        Ok(StateThread { work, outcomes, pieces: None })
+        Ok(StateThread { work, outcomes, pieces: None, progress })
     }
 
     /// Whether a task is done that [`StatePort::poll`] has not returned.
@@ -102,10 +129,10 @@ impl StateThread {
 impl StatePort for StateThread {
     fn begin(&mut self, task: StateTask) {
         match task {
-            StateTask::Load { zxid } => {
+            StateTask::Load { zxid, form } => {
                 let (to_load, pieces) = bounded(PIECES_WAITING);
                 self.pieces = Some(to_load);
-                self.send(Work::Load(zxid, pieces));
+                self.send(Work::Load((zxid, form), pieces));
             }
             task => self.send(Work::Task(task)),
         }
@@ -132,13 +159,22 @@ impl StatePort for StateThread {
         self.send(Work::Discard(state));
     }
 
+    fn progress(&self) -> u64 {
+        self.progress.load(Relaxed)
+    }
+
     fn poll(&mut self) -> Option<StateOutcome> {
         self.outcomes.try_recv().ok()
     }
 }
 
 impl StateStore {
-    fn load(&self, zxid: Zxid, pieces: &Receiver<StatePiece>, waker: &Waker) -> StateOutcome {
+    fn load(
+        &self,
+        state: (Zxid, StateForm),
+        pieces: &Receiver<StatePiece>,
+        moves: &Moves,
+    ) -> StateOutcome {
         let (start, mut bytes, mut is_cut_off) = (Instant::now(), 0, false);
         let next = || {
             let piece = pieces.recv().ok();
@@ -146,18 +182,19 @@ impl StateStore {
             if let Some(StatePiece::Bytes(piece)) = &piece {
                 bytes += piece.len();
             }
-            waker.wake();
+            moves.count.fetch_add(1, Relaxed);
+            moves.waker.wake();
             piece
         };
-        let loaded = StateReader::new(next).load(zxid, self.seed);
+        let loaded = StateReader::new(next).load(state, self.seed);
         // Why the link has ended is said there.
         if !is_cut_off {
-            note_loaded(zxid, bytes, start, loaded.as_ref().err());
+            note_loaded(state.0, bytes, start, loaded.as_ref().err());
         }
         StateOutcome::Loaded(loaded.map(Box::new))
     }
 
-    fn perform(&self, task: StateTask) -> StateOutcome {
+    fn perform(&self, task: StateTask, moves: &mut Moves) -> StateOutcome {
         match task {
             StateTask::Load { .. } => unreachable!("it comes with its pieces"),
             StateTask::Write { zxid, rebuild } => {
@@ -170,16 +207,18 @@ impl StateStore {
                         return StateOutcome::Written(None);
                     }
                 };
-                StateOutcome::Written(self.write(state).map(Box::new))
+                StateOutcome::Written(self.write(state, moves).map(Box::new))
             }
             StateTask::Reload { zxid } => StateOutcome::Reloaded(Box::new(self.reload(zxid))),
         }
     }
 
     /// The state, once it is on the disk.
-    fn write(&self, mut state: Database) -> Option<Database> {
+    fn write(&self, mut state: Database, moves: &mut Moves) -> Option<Database> {
         let start = Instant::now();
-        match write_received(&self.dirs.snapshots, self.directory, &mut state) {
+        let on_block = || moves.one();
+        let dir = &self.dirs.snapshots;
+        match write_received_in_blocks(dir, self.directory, &mut state, on_block) {
             Ok(written) => {
                 let ms = start.elapsed().as_millis() as u64;
                 let (zxid, bytes) = (written.zxid, written.bytes);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parking_lot::Mutex;
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::session::ServerId;
+use ringkeeper_engine::wire::peer::SettingDifference;
 use ringkeeper_replication::ZabState;
 use ringkeeper_replication::leader::LearnerSummary;
 use ringkeeper_replication::learner::{LearnerKind, StateProgress};
@@ -83,6 +84,8 @@ pub struct MemberReport {
     pub states_installed: u64,
     /// Why the last link ended, if one has: one sentence.
     pub last_end: Option<String>,
+    /// The leader's settings that are not those of this server.
+    pub leader_differences: Vec<SettingDifference>,
     /// What it knows as the leader; nothing where it does not lead.
     pub leading: Option<LeadingReport>,
     /// Other voters whose election connections are open. One without a vote has none.
@@ -90,6 +93,19 @@ pub struct MemberReport {
 }
 
 impl MemberReport {
+    /// The servers that have other settings than this one, as far as it knows: a leader, of those
+    /// that are connected to it; any other, of its leader.
+    pub fn other_settings(&self) -> Vec<(ServerId, &[SettingDifference])> {
+        let learners = self.leading.iter().flat_map(|leading| &leading.learners);
+        let mut others: Vec<_> =
+            learners.map(|learner| (learner.server, &learner.differences[..])).collect();
+        if let (None, Some(leader)) = (&self.leading, &self.leader) {
+            others.push((leader.id, &self.leader_differences));
+        }
+        others.retain(|(_, differences)| !differences.is_empty());
+        others
+    }
+
     /// How many voters there would be without this one, as far as it knows: a leader, those that
     /// have its history; any other, those that it can speak to.
     pub fn voters_left(&self) -> usize {
@@ -144,6 +160,7 @@ impl MemberStatus {
             synced: 0,
             states_installed: 0,
             last_end: None,
+            leader_differences: Vec::new(),
             leading: None,
             linked_voters: 0,
         };

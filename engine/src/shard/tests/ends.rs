@@ -1,6 +1,7 @@
 //! What is reported of connections that the server ends.
 
 use super::*;
+use crate::request::CloseCause;
 use crate::shard::{ClientEnd, EndedClient};
 
 fn ends(shard: &mut Shard) -> Vec<(SessionId, ClientEnd)> {
@@ -38,16 +39,21 @@ fn connection_that_is_ended_is_reported_once_with_its_session_and_the_reason() {
 fn session_that_ends_elsewhere_has_expired_or_moved_and_one_that_its_client_ends_has_not() {
     let alive = Database::new(Tree::new(0), [(SessionId(7), 4_000)]);
     let gone = Database::new(Tree::new(0), []);
-    let close = |id| ShardMessage::CloseConnection(id, SessionId(7));
+    let close = |id, cause| ShardMessage::CloseConnection(id, SessionId(7), cause);
     let mut shard = shard();
-    for (db, end) in [(&alive, ClientEnd::Moved), (&gone, ClientEnd::Expired)] {
+    for (db, cause, end) in [
+        (&alive, CloseCause::NotOwner, ClientEnd::Moved),
+        (&alive, CloseCause::Unconfirmed, ClientEnd::Unconfirmed),
+        (&gone, CloseCause::NotOwner, ClientEnd::Expired),
+        (&gone, CloseCause::Unconfirmed, ClientEnd::Expired),
+    ] {
         let id = established(&mut shard, at(db, 0));
-        shard.deliver(close(id), at(db, 1));
+        shard.deliver(close(id, cause), at(db, 1));
         assert_eq!(ends(&mut shard), [(SessionId(7), end)]);
     }
     let id = established(&mut shard, at(&alive, 0));
     send(&mut shard, id, Sent::CloseSession, at(&alive, 1));
-    shard.deliver(close(id), at(&gone, 2));
+    shard.deliver(close(id, CloseCause::NotOwner), at(&gone, 2));
     assert!(ends(&mut shard).is_empty());
 }
 

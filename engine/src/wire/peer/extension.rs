@@ -20,6 +20,7 @@ const CHECKS: u16 = 3;
 const ENSEMBLE: u16 = 4;
 const IDENTITY: u16 = 5;
 const SETTINGS: u16 = 6;
+const PROGRESS: u16 = 7;
 
 /// What a server says of itself. The default is what one of ZooKeeper's says: nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -33,6 +34,9 @@ pub struct PeerExtension {
     /// It takes over the identity of an ensemble, and knows the packets DIGEST, DIVERGED and
     /// SESSIONMOVED.
     pub checks: bool,
+    /// As a leader it takes PING from a learner that has not acknowledged NEWLEADER, as a sign that
+    /// it goes on with what it was sent.
+    pub progress: bool,
     /// The ensemble that its directory belongs to, if that is known for certain.
     pub ensemble: Option<EnsembleId>,
     /// What the ensemble of a leader has in common.
@@ -44,7 +48,8 @@ pub struct PeerExtension {
 impl PeerExtension {
     /// What every server of this version knows.
     pub fn own(settings: PeerSettings) -> PeerExtension {
-        PeerExtension { cumulative: true, checks: true, settings, ..PeerExtension::default() }
+        let usual = PeerExtension::default();
+        PeerExtension { cumulative: true, checks: true, progress: true, settings, ..usual }
     }
 
     /// Whether the server, as a leader, orders what it has got over a learner's link before what
@@ -67,6 +72,7 @@ impl PeerExtension {
                 CUMULATIVE => extension.cumulative = true,
                 BLANK => extension.blank = true,
                 CHECKS => extension.checks = true,
+                PROGRESS => extension.progress = true,
                 ENSEMBLE => extension.ensemble = Some(EnsembleId(array(field)?)),
                 IDENTITY => extension.identity = Some(read_identity(field)?),
                 SETTINGS => extension.settings = PeerSettings::read(field)?,
@@ -79,7 +85,12 @@ impl PeerExtension {
     /// Appends it.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(MAGIC);
-        let flags = [(CUMULATIVE, self.cumulative), (BLANK, self.blank), (CHECKS, self.checks)];
+        let flags = [
+            (CUMULATIVE, self.cumulative),
+            (BLANK, self.blank),
+            (CHECKS, self.checks),
+            (PROGRESS, self.progress),
+        ];
         for (tag, _) in flags.iter().filter(|it| it.1) {
             put_field(*tag, &[], out);
         }
@@ -157,7 +168,7 @@ mod tests {
     #[test]
     fn extension_is_read_as_it_was_written() {
         let own = PeerExtension::own(PeerSettings::default());
-        assert_eq!(own.to_bytes(), b"RKPR\0\x01\0\0\0\x03\0\0");
+        assert_eq!(own.to_bytes(), b"RKPR\0\x01\0\0\0\x03\0\0\0\x07\0\0");
         for extension in [PeerExtension::default(), own, whole()] {
             let bytes = extension.to_bytes();
             assert_eq!(PeerExtension::read(&bytes), Ok(extension));
@@ -196,6 +207,6 @@ mod tests {
         assert_eq!(settings, Err(BadPacket::Short("the settings of a server")));
         let bytes = whole().to_bytes();
         let good = (4..bytes.len()).filter(|end| PeerExtension::read(&bytes[..*end]).is_ok());
-        assert_eq!(good.count(), 6, "the magic, and each field but the last one");
+        assert_eq!(good.count(), 7, "the magic, and each field but the last one");
     }
 }

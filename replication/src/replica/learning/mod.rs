@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::log::ChunkTxn;
-use ringkeeper_engine::request::{Origin, Outcome, Request, RequestKind};
+use ringkeeper_engine::request::{CloseCause, Origin, Outcome, Request, RequestKind};
 use ringkeeper_engine::session::SessionTable;
 use ringkeeper_engine::throttle::NewConnection;
 use ringkeeper_engine::txn::TxnBody;
@@ -376,7 +376,8 @@ impl Learning {
         for session in sessions {
             let owner = self.state.sessions().get(*session).and_then(|found| found.owner);
             if let Some(origin) = owner.and_then(connection_of) {
-                out.committed.push(Committed::CloseConnection(origin, *session));
+                let cause = CloseCause::Unconfirmed;
+                out.committed.push(Committed::CloseConnection(origin, *session, cause));
             }
         }
     }
@@ -421,7 +422,8 @@ impl Learning {
             }
             out.committed.push(released);
             if let Some((origin, session)) = ended {
-                out.committed.push(Committed::CloseConnection(origin, session));
+                let cause = CloseCause::NotOwner;
+                out.committed.push(Committed::CloseConnection(origin, session, cause));
             }
         }
     }
