@@ -34,6 +34,9 @@ pub const APPLY_BATCH: usize = 32;
 pub const APPLY_READ_BYTES: usize = 1 << 20;
 /// Znodes copied under one hold of the guard while a snapshot is taken.
 pub const SNAPSHOT_SLICE_NODES: usize = 1_024;
+/// Bytes of old images of nodes that a snapshot under way may have waiting. Beyond them nothing is
+/// applied until its writer has taken some.
+pub const SNAPSHOT_BACKLOG_BYTES: usize = 256 << 20;
 /// New connections whose first bytes are served at one moment: each may request a session.
 pub const NEW_CONNECTIONS_MAX: usize = 64;
 /// Lines that wait for the audit log in one shard, from which on it takes in no write. Answers that
