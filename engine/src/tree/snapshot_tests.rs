@@ -118,7 +118,7 @@ fn slices_are_bounded_however_much_changes_meanwhile_and_the_snapshot_ends() {
             break;
         }
     }
-    assert!(blocks.len() > 10);
+    assert!(blocks.len() >= 10);
     assert_eq!(grown.tree.snapshot_backlog(), 0);
     assert_eq!(dump(&Saved { header, blocks }.load().unwrap()), before);
 }
