@@ -42,6 +42,8 @@ pub const NEW_CONNECTIONS_MAX: usize = 64;
 /// Lines that wait for the audit log in one shard, from which on it takes in no write. Answers that
 /// are on their way then add theirs.
 pub const AUDIT_LINES_MAX: usize = 4_096;
+/// The same in bytes: a line may be as long as its request.
+pub const AUDIT_BYTES_MAX: usize = 4 << 20;
 /// Bytes of a group after which the sequencer stops gathering until the device is free.
 pub const GROUP_BYTES_MAX: usize = 4 << 20;
 /// Bytes of replies waiting in one connection after which its socket is not read.

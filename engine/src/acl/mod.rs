@@ -10,6 +10,7 @@ mod ip;
 mod list;
 mod names;
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use subtle::ConstantTimeEq;
@@ -21,7 +22,10 @@ pub use list::AclList;
 
 use crate::Code;
 use crate::limits::{ACL_ENTRIES_MAX, ACL_EXPANDED_BYTES_MAX};
-use crate::wire::{Acl, Id};
+use crate::wire::{Acl, Id, SentAcl};
+
+/// The one identity of the scheme `world`.
+const ANYONE: &str = "anyone";
 
 /// The schemes that this server knows, by name.
 pub mod scheme {
@@ -113,6 +117,17 @@ impl AuthSettings {
         }
     }
 
+    /// Whether ZooKeeper fails on a null identity of the scheme instead of finding it invalid.
+    fn fails_on_null(&self, scheme: &str) -> bool {
+        match scheme {
+            scheme::WORLD | scheme::IP => true,
+            scheme::DIGEST => self.digest_enabled,
+            scheme::SASL => self.sasl_enabled,
+            scheme::X509 => self.x509_enabled,
+            _ => false,
+        }
+    }
+
     /// Whether an identity of a connection is the one that a list means.
     fn matches(&self, held: &Id, listed: &Id) -> bool {
         if held.scheme != listed.scheme {
@@ -161,21 +176,25 @@ pub fn open_list() -> AclList {
 /// The list that a node gets when a client sets `list`: without repetitions, and with `auth`
 /// replaced by the identities of the client. `expandable` is how many bytes of them the request
 /// may still put into the order; what is put in is taken off.
+///
+/// A list that cannot be set is refused with [`Code::InvalidAcl`], and with
+/// [`Code::MarshallingError`] where ZooKeeper trips over a null: all entries are compared first, and
+/// then judged one after the other.
 pub fn fix_up(
-    list: &[Acl],
+    list: &[SentAcl],
     ids: &[Id],
     settings: &AuthSettings,
     expandable: &mut usize,
 ) -> Result<AclList, Code> {
-    if let [entry] = list
-        && is_anyone(&entry.id)
-        && entry.perms == crate::wire::record::perms::ALL
+    if let [SentAcl { perms: crate::wire::record::perms::ALL, scheme, id }] = list
+        && scheme.as_deref() == Some(scheme::WORLD)
+        && id.as_deref() == Some(ANYONE)
     {
         return Ok(open_list());
     }
     let most = ACL_EXPANDED_BYTES_MAX.min(*expandable);
     let mut fix_up = FixUp { ids, settings, fixed: Vec::new(), expanded_bytes: 0, most };
-    for entry in without_repetitions(list) {
+    for entry in without_repetitions(list)? {
         fix_up.push(entry)?;
     }
     *expandable -= fix_up.expanded_bytes;
@@ -184,14 +203,54 @@ pub fn fix_up(
 
 /// The first of each group of equal entries, in order. Short lists, which all honest ones are,
 /// are compared pair by pair; a frame holds enough entries to make that expensive on purpose.
-fn without_repetitions(list: &[Acl]) -> Vec<&Acl> {
+fn without_repetitions(list: &[SentAcl]) -> Result<Vec<&SentAcl>, Code> {
     const PAIRWISE_MAX: usize = 32;
-    if list.len() <= PAIRWISE_MAX {
-        let is_first = |&(at, entry): &(usize, &Acl)| !list[..at].contains(entry);
-        return list.iter().enumerate().filter(is_first).map(|(_, entry)| entry).collect();
+    if list.len() > PAIRWISE_MAX {
+        return distinct(list);
     }
-    let mut seen = std::collections::BTreeSet::new();
-    list.iter().filter(|entry| seen.insert(*entry)).collect()
+    let mut first: Vec<&SentAcl> = Vec::with_capacity(list.len());
+    for entry in list {
+        if first.iter().any(|earlier| trips(entry, earlier)) {
+            return Err(Code::MarshallingError);
+        }
+        if !first.contains(&entry) {
+            first.push(entry);
+        }
+    }
+    Ok(first)
+}
+
+/// Whether ZooKeeper trips over a null when it compares an entry with an earlier one: permissions,
+/// scheme and identity are compared in this order, up to the first difference.
+fn trips(entry: &SentAcl, earlier: &SentAcl) -> bool {
+    let scheme_alike = entry.scheme.is_none() || entry.scheme == earlier.scheme;
+    let has_null = entry.scheme.is_none() || entry.id.is_none();
+    has_null && entry.perms == earlier.perms && scheme_alike
+}
+
+/// The same for a list of any length, at the cost of sorting it. An entry with a null is equal to
+/// no other one, so it is only looked for what it trips over.
+fn distinct(list: &[SentAcl]) -> Result<Vec<&SentAcl>, Code> {
+    let (mut perms, mut schemes) = (BTreeSet::new(), BTreeSet::new());
+    let mut entries = BTreeSet::new();
+    let mut first = Vec::new();
+    for entry in list {
+        let SentAcl { perms: bits, scheme, id } = entry;
+        let trips = match (scheme, id) {
+            (None, _) => perms.contains(bits),
+            (Some(scheme), None) => schemes.contains(&(*bits, scheme)),
+            (Some(_), Some(_)) => false,
+        };
+        if trips {
+            return Err(Code::MarshallingError);
+        }
+        if entries.insert((*bits, scheme, id)) {
+            first.push(entry);
+        }
+        perms.insert(*bits);
+        schemes.extend(scheme.as_ref().map(|scheme| (*bits, scheme)));
+    }
+    Ok(first)
 }
 
 /// Bytes of an entry in a record, beside its scheme and identity.
@@ -209,13 +268,19 @@ struct FixUp<'a> {
 }
 
 impl FixUp<'_> {
-    fn push(&mut self, entry: &Acl) -> Result<(), Code> {
-        if entry.id.scheme == scheme::AUTH {
-            self.push_proven(entry.perms)?;
-        } else if is_anyone(&entry.id) || self.settings.accepts(&entry.id) {
-            self.fixed.push(entry.clone());
-        } else {
-            return Err(Code::InvalidAcl);
+    fn push(&mut self, SentAcl { perms, scheme, id }: &SentAcl) -> Result<(), Code> {
+        let Some(scheme) = scheme else { return Err(Code::InvalidAcl) };
+        match id {
+            _ if scheme == scheme::AUTH => self.push_proven(*perms)?,
+            None if self.settings.fails_on_null(scheme) => return Err(Code::MarshallingError),
+            None => return Err(Code::InvalidAcl),
+            Some(id) => {
+                let id = Id { scheme: scheme.clone(), id: id.clone() };
+                if !is_anyone(&id) && !self.settings.accepts(&id) {
+                    return Err(Code::InvalidAcl);
+                }
+                self.fixed.push(Acl { perms: *perms, id });
+            }
         }
         if self.fixed.len() > ACL_ENTRIES_MAX { Err(Code::InvalidAcl) } else { Ok(()) }
     }
@@ -247,7 +312,7 @@ pub fn redact(list: &[Acl]) -> Vec<Acl> {
 }
 
 fn is_anyone(id: &Id) -> bool {
-    id.scheme == scheme::WORLD && id.id == "anyone"
+    id.scheme == scheme::WORLD && id.id == ANYONE
 }
 
 /// Takes as long for a wrong secret as for the right one, if both are of the same length. Eight

@@ -164,7 +164,7 @@ impl Write {
             Write::SetData(set) => set.prepare(prepare),
             Write::SetAcl(set) => set.prepare(prepare),
             Write::Check(check) => check.prepare(prepare),
-            Write::Multi(writes) => Ok(multi::prepare(writes, prepare)),
+            Write::Multi(writes) => multi::prepare(writes, prepare),
             Write::Refused(code) => Err(code),
             Write::Reconfig(_) => reconfig::prepare(prepare),
         }

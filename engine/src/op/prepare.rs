@@ -9,7 +9,7 @@ use crate::acl;
 use crate::limits::QUOTA_TEXT_BYTES_MAX;
 use crate::tree::{QuotaLimit, QuotaVerdict, Tree, is_quota_text};
 use crate::txn::AclList;
-use crate::wire::{Acl, Id};
+use crate::wire::{Id, SentAcl};
 use crate::{Code, SessionId, Zxid};
 
 /// The view and the tools of one request that is being prepared.
@@ -80,7 +80,7 @@ impl Prepare<'_> {
 
     /// The list that a node gets where the request sets `list`. Refuses lists that are wrong or too
     /// large, and large ones where those of the tree take too much memory already.
-    pub fn fix_up(&mut self, list: &[Acl]) -> Result<AclList, Code> {
+    pub fn fix_up(&mut self, list: &[SentAcl]) -> Result<AclList, Code> {
         let fixed = acl::fix_up(list, self.ids, &self.settings.auth, &mut self.expandable)?;
         if self.tree.has_acl_capacity(&fixed) { Ok(fixed) } else { Err(Code::QuotaExceeded) }
     }

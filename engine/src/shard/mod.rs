@@ -260,7 +260,7 @@ impl Shard {
 
     /// Whether so many lines wait for the audit log that no write is taken in.
     fn audit_is_behind(&self) -> bool {
-        self.outputs.audit_lines.len() >= limits::AUDIT_LINES_MAX
+        self.outputs.audit_lines.is_full()
     }
 
     /// The client has closed its side of the connection.
