@@ -2,9 +2,9 @@
 
 /// Default of `jute.maxbuffer`: the largest request payload.
 pub const FRAME_BYTES_MAX: usize = 0xf_ffff;
-/// Sub-operations in one multi; a frame bounds it anyway (an empty delete takes 17 bytes), this
-/// bounds the work behind one zxid.
-pub const MULTI_OPS_MAX: usize = 65_536;
+/// Sub-operations in one multi or multiRead; a frame holds four times as many. This bounds the work
+/// behind one zxid, which is done at once.
+pub const MULTI_OPS_MAX: usize = 16_384;
 /// Components of a path. ZooKeeper has no limit; ours keeps walks towards the root short and is
 /// far beyond what a frame of single-letter components is used for in practice.
 pub const PATH_DEPTH_MAX: usize = 2_000;
@@ -34,6 +34,9 @@ pub const APPLY_BATCH: usize = 32;
 pub const APPLY_READ_BYTES: usize = 1 << 20;
 /// Znodes copied under one hold of the guard while a snapshot is taken.
 pub const SNAPSHOT_SLICE_NODES: usize = 1_024;
+/// Bytes of old images of nodes that a snapshot under way may have waiting. Beyond them nothing is
+/// applied until its writer has taken some.
+pub const SNAPSHOT_BACKLOG_BYTES: usize = 256 << 20;
 /// New connections whose first bytes are served at one moment: each may request a session.
 pub const NEW_CONNECTIONS_MAX: usize = 64;
 /// Lines that wait for the audit log in one shard, from which on it takes in no write. Answers that

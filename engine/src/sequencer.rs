@@ -144,3 +144,7 @@ impl Sequencer {
         self.pending.applied(zxid);
     }
 }
+
+#[cfg(test)]
+#[path = "sequencer_tests.rs"]
+mod tests;

@@ -62,7 +62,7 @@ impl Listing {
     /// made yet. Other reads, and those that are refused, are answered as ever.
     pub fn begin(op_code: i32, reader: &mut Reader<'_>, reading: Reading<'_>) -> Option<Listing> {
         let of = match op_code {
-            op::GET_CHILDREN | op::GET_CHILDREN2 => {
+            op::GET_CHILDREN | op::GET_CHILDREN2 if reading.tree.has_large_directory() => {
                 let (path, watch) = path_and_watch(reader).ok()?;
                 let id = reading.tree.find(&path)?;
                 let is_long = reading.tree.child_count(id) as usize > limits::LISTING_PORTION;

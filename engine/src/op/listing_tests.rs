@@ -126,7 +126,9 @@ fn list_of_what_is_gone_or_hidden_is_refused() {
     assert_eq!(listing.go_on(world.reading(), 10), Err(Code::NoAuth));
     let (op_code, record) = children(op::GET_CHILDREN);
     assert!(Listing::begin(op_code, &mut Reader::new(&record), world.reading()).is_none());
+    assert!(world.tree.has_large_directory());
     (0..COUNT).for_each(|n| world.delete(&format!("/d/{n}")));
+    assert!(!world.tree.has_large_directory());
     world.delete("/d/other");
     world.delete("/d");
     assert_eq!(listing.go_on(world.reading(), 10), Err(Code::NoNode));

@@ -405,7 +405,7 @@ impl Shard {
         // One reply may be larger than any bound: a client that was cut off for it would connect
         // and request it again. A client that does not read what is there already gets no more.
         let unsent = conn.unsent();
-        if before > limits::CONN_OUT_BYTES_HARD && unsent > before {
+        if before > limits::CONN_OUT_BYTES_SOFT && unsent > before && self.is_over(before) {
             conn.abort_for(ClientEnd::SlowReader(unsent));
         }
         self.count_unsent(&mut conn);

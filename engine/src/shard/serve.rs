@@ -93,13 +93,14 @@ impl Shard {
     fn request(&mut self, turn: &mut Turn<'_>, payload: &[u8]) {
         self.counters.received += 1;
         turn.conn.stats.received += 1;
-        self.charge(turn.conn, work::of_request(payload.len()));
         if let Some(attached) = &turn.conn.attached {
             attached.last_heard.touch(turn.moment.now.mono);
         }
         let Ok(arrival) = Arrival::read(payload, turn.moment.now_us) else {
             return turn.conn.abort_for(ClientEnd::Malformed);
         };
+        let ids = turn.conn.ids.len();
+        self.charge(turn.conn, work::of_request(arrival.header.op, payload.len(), ids));
         self.counters.ops.note(arrival.header.op);
         if arrival.spec.class == OpClass::Auth {
             return self.authenticate(turn, arrival);

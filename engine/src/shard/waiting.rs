@@ -50,6 +50,14 @@ impl Shard {
         self.settings.requests.unsent_bytes() >= limits::OUT_BYTES_MAX
     }
 
+    /// Whether a connection that has to send so much may get no more: notifications cannot wait.
+    /// Beyond what all connections may have together, less is too much.
+    pub(super) fn is_over(&self, unsent: usize) -> bool {
+        let not_told = self.unsent.saturating_sub(self.unsent_told);
+        let all = self.settings.requests.unsent_bytes() + not_told;
+        unsent > limits::CONN_OUT_BYTES_HARD || all >= 2 * limits::OUT_BYTES_MAX
+    }
+
     /// Counts what a connection has to send.
     pub(super) fn count_unsent(&mut self, conn: &mut Conn) {
         let unsent = conn.unsent();

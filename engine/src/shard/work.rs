@@ -22,9 +22,15 @@ const REPLY_BYTES: usize = 256;
 /// Bytes of a list of names for one unit: each name is fetched from memory on its own.
 const NAMES_BYTES: usize = 16;
 
-/// Units of work of a request that has these bytes.
-pub(super) fn of_request(bytes: usize) -> usize {
-    REQUEST + bytes / REQUEST_BYTES
+/// Bytes of a multiRead for one unit: each of its reads has some 16.
+const READ_BYTES: usize = 4;
+/// Identities of the connection for which a look-up of a right takes about as long again.
+const IDENTITIES: usize = 16;
+
+/// Units of work of a request that has these bytes, on a connection with so many identities.
+pub(super) fn of_request(op_code: i32, bytes: usize, identities: usize) -> usize {
+    let unit = if op_code == op::MULTI_READ { READ_BYTES } else { REQUEST_BYTES };
+    (REQUEST + bytes / unit) * (1 + identities / IDENTITIES)
 }
 
 /// Units of work of a reply that has these bytes.

@@ -9,10 +9,14 @@ use super::node::{Change, Node, NodeId};
 use super::payload::{Parts, Payload};
 use super::store::Store;
 use super::{BUILT_IN, Misfit, Tree};
+use crate::limits::LISTING_PORTION;
 use crate::txn::{AclList, NodeKind};
 use crate::wire::record::perms;
 use crate::wire::{Acl, Id};
 use crate::{Millis, Zxid};
+
+/// Children from which on a directory is large.
+const LARGE_FROM: u32 = LISTING_PORTION as u32 + 1;
 
 /// A node that comes to be.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +82,7 @@ impl Tree {
             unsettled: Unsettled::default(),
             run: None,
             path_units: 0,
+            large_directories: 0,
             scratch: String::new(),
         }
     }
@@ -281,6 +286,7 @@ impl Tree {
         let prev = dir.last.replace(id);
         dir.first.get_or_insert(id);
         dir.children += 1;
+        self.large_directories += usize::from(dir.children == LARGE_FROM);
         self.node_mut(id).prev = prev;
         if let Some(prev) = prev {
             self.node_mut(prev).next = Some(id);
@@ -290,6 +296,7 @@ impl Tree {
     fn unlink(&mut self, parent: NodeId, id: NodeId) {
         let Node { prev, next, .. } = *self.node(id);
         let dir = self.store.dir_mut(parent);
+        self.large_directories -= usize::from(dir.children == LARGE_FROM);
         dir.children -= 1;
         if dir.first == Some(id) {
             dir.first = next;

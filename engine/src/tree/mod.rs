@@ -80,6 +80,8 @@ pub struct Tree {
     run: Option<Box<Run>>,
     /// Lengths of all paths in UTF-16 units, as ZooKeeper counts them.
     path_units: u64,
+    /// Nodes with so many children that a list of them is made in portions.
+    large_directories: usize,
     /// Room to spell paths in, kept to save allocations.
     scratch: String,
 }
@@ -185,6 +187,12 @@ impl Tree {
     /// wraps at 32 bits and keeps counting, where ZooKeeper's own sticks.
     pub fn created_children(&self, id: NodeId) -> i32 {
         self.store.created(id) as i32
+    }
+
+    /// Whether there is a node with more than [`LISTING_PORTION`](crate::limits::LISTING_PORTION)
+    /// children.
+    pub fn has_large_directory(&self) -> bool {
+        self.large_directories > 0
     }
 
     /// Direct children.

@@ -213,3 +213,20 @@ impl Grown {
         self.tree.recount_quotas();
     }
 }
+
+#[test]
+fn text_longer_than_what_is_read_counts_as_unreadable_wherever_it_came_from() {
+    let mut grown = with_quota_node();
+    grown.limit("/a", "count=5,bytes=20");
+    grown.put("/zookeeper/quota/a/zookeeper_stats", "");
+    let pairs = |len: usize| format!("count=90,bytes=90{}", ";k=1".repeat((len - 17) / 4));
+    let (fits, long) = (pairs(QUOTA_TEXT_BYTES_MAX), pairs(QUOTA_TEXT_BYTES_MAX + 4));
+    grown.set("/zookeeper/quota/a/zookeeper_stats", Some(fits.as_bytes()));
+    grown.put("/a/d", "1234");
+    assert_eq!(grown.stats("/a"), "count=91,bytes=94=;k=1");
+    grown.set("/zookeeper/quota/a/zookeeper_stats", Some(long.as_bytes()));
+    grown.put("/a/e", "1234");
+    assert_eq!(grown.stats("/a"), "count=5,bytes=16", "it is counted anew");
+    grown.set("/zookeeper/quota/a/zookeeper_limits", Some(long.as_bytes()));
+    assert_eq!(grown.excess("/a/f", 1, 0), "unreadable /a");
+}

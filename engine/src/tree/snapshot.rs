@@ -5,6 +5,8 @@
 //! So what is written is the tree at the zxid at which the snapshot began, and nobody waits longer
 //! than one slice.
 
+use std::collections::VecDeque;
+
 use super::Tree;
 use super::acls::{AclId, AclTable};
 use super::image::{self, SnapshotHeader};
@@ -37,8 +39,9 @@ pub(super) struct Run {
     /// Lists that were written already. A list that is freed and whose number is given away again
     /// needs no care: all nodes that carried it at the beginning have been saved by then.
     acls: Bits,
-    /// Images taken since the last slice because their nodes changed.
-    saved: Vec<u8>,
+    /// Images of nodes that have changed, in chunks of about a slice, as they were.
+    saved: VecDeque<Vec<u8>>,
+    saved_bytes: usize,
     /// Images still to come.
     nodes_left: u32,
 }
@@ -56,7 +59,8 @@ impl Tree {
             end,
             settled: Bits::new(end),
             acls: Bits::new(self.acls.end()),
-            saved: Vec::new(),
+            saved: VecDeque::new(),
+            saved_bytes: 0,
             nodes_left: self.store.len(),
         }));
         SnapshotHeader {
@@ -67,22 +71,31 @@ impl Tree {
         }
     }
 
-    /// Appends the next block of images: what changed since the last slice, and about
-    /// `nodes_most` nodes more.
+    /// Appends the next block of images: a chunk of what has changed, and about `nodes_most` nodes
+    /// more. However much has changed, no slice is longer than two chunks.
     pub fn snapshot_slice(&mut self, nodes_most: usize, out: &mut Vec<u8>) -> Progress {
         let run = self.run.as_mut().expect("begin_snapshot() comes first");
-        if out.is_empty() {
-            std::mem::swap(out, &mut run.saved);
-        } else {
-            out.append(&mut run.saved);
+        if let Some(mut chunk) = run.saved.pop_front() {
+            run.saved_bytes -= chunk.len();
+            if out.is_empty() {
+                std::mem::swap(out, &mut chunk);
+            } else {
+                out.append(&mut chunk);
+            }
         }
         run.walk(&self.store, &self.acls, nodes_most, out);
-        if run.cursor < run.end {
+        if run.cursor < run.end || !run.saved.is_empty() {
             return Progress::More;
         }
         assert!(run.nodes_left == 0, "{} nodes were missed", run.nodes_left);
         self.run = None;
         Progress::Done
+    }
+
+    /// Bytes of images that wait for the snapshot under way. Whoever changes nodes has to wait
+    /// while these are too many.
+    pub fn snapshot_backlog(&self) -> usize {
+        self.run.as_ref().map_or(0, |run| run.saved_bytes)
     }
 
     /// Gives the snapshot up.
@@ -120,9 +133,18 @@ impl Run {
     fn save(&mut self, id: NodeId, store: &Store, acls: &AclTable) {
         if self.is_ahead(id.slot()) && !self.settled.get(id.slot()) {
             self.settled.set(id.slot());
-            let mut saved = std::mem::take(&mut self.saved);
-            self.write(id, store, acls, &mut saved);
-            self.saved = saved;
+            let last = self.saved.pop_back();
+            let mut chunk = match last {
+                Some(chunk) if chunk.len() < SLICE_BYTES => chunk,
+                last => {
+                    self.saved.extend(last);
+                    Vec::new()
+                }
+            };
+            let before = chunk.len();
+            self.write(id, store, acls, &mut chunk);
+            self.saved_bytes += chunk.len() - before;
+            self.saved.push_back(chunk);
         }
     }
 

@@ -91,6 +91,38 @@ fn a_snapshot_can_be_given_up_and_begun_again() {
     assert_eq!(dump(&saved.load().unwrap()), before);
 }
 
+#[test]
+fn slices_are_bounded_however_much_changes_meanwhile_and_the_snapshot_ends() {
+    const NODES: usize = 40;
+    let mut grown = Grown::new();
+    let data = vec![7; 300_000];
+    for n in 0..NODES {
+        grown.create_as(&format!("/n{n}"), NodeKind::Persistent, Some(&data));
+    }
+    let before = dump(&grown.tree);
+    let header = grown.tree.begin_snapshot().encode();
+    let mut blocks = Vec::new();
+    for n in (0..NODES).rev() {
+        grown.set(&format!("/n{n}"), None);
+    }
+    let kept = grown.tree.snapshot_backlog();
+    assert!(kept > NODES * 300_000, "{kept}: every old image waits");
+    loop {
+        let waiting = grown.tree.snapshot_backlog();
+        let mut block = Vec::new();
+        let progress = grown.tree.snapshot_slice(1_024, &mut block);
+        assert!(block.len() < 3 << 20, "{}", block.len());
+        assert!(grown.tree.snapshot_backlog() < waiting || waiting == 0, "it takes some each time");
+        blocks.push(block);
+        if progress == Progress::Done {
+            break;
+        }
+    }
+    assert!(blocks.len() >= 10);
+    assert_eq!(grown.tree.snapshot_backlog(), 0);
+    assert_eq!(dump(&Saved { header, blocks }.load().unwrap()), before);
+}
+
 /// A snapshot with nodes of every kind.
 fn small_snapshot() -> Saved {
     let mut grown = Grown::new();

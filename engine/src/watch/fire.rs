@@ -78,12 +78,8 @@ impl WatchTable {
 
     /// Fires the recursive watches above `path`; they stand first in their chains.
     fn fire_ancestors(&mut self, path: &str, sink: &mut impl FnMut(ConnId)) {
-        if self.recursive == 0 {
-            return;
-        }
-        let mut below = path;
-        while let Some(ancestor) = path::parent(below).filter(|_| below != "/") {
-            below = ancestor;
+        let recursive = std::mem::take(&mut self.recursive);
+        for ancestor in recursive.above(path) {
             let Some(slot) = self.paths.find(ancestor) else { continue };
             let head = self.paths.slab[slot].head(Table::Data);
             let mut at = head;
@@ -95,6 +91,7 @@ impl WatchTable {
                 }
             }
         }
+        self.recursive = recursive;
     }
 
     fn fire_once(&mut self, conn: u32, sink: &mut impl FnMut(ConnId)) {

@@ -9,6 +9,7 @@
 mod chain;
 mod fire;
 mod paths;
+mod recursive;
 mod slab;
 mod table;
 

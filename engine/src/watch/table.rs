@@ -5,6 +5,7 @@ use rapidhash::fast::SeedableState;
 
 use super::chain::{Chain, Modes, NIL, Watch};
 use super::paths::Paths;
+use super::recursive::RecursiveLengths;
 use super::slab::Slab;
 use super::{ConnId, OneShot, Table, WatchMode, WatcherType};
 
@@ -54,7 +55,7 @@ pub struct WatchTable {
     /// Connection to watch, for each long chain.
     fans: HashMap<(u32, Table), HashTable<u32>, SeedableState<'static>>,
     pub(super) stamp: u64,
-    pub(super) recursive: usize,
+    pub(super) recursive: RecursiveLengths,
     watches_per_table: [usize; 2],
     paths_in_data: usize,
     conns_reported: usize,
@@ -78,7 +79,7 @@ impl WatchTable {
             conn_slots: HashMap::with_hasher(SeedableState::fixed()),
             fans: HashMap::with_hasher(SeedableState::fixed()),
             stamp: 0,
-            recursive: 0,
+            recursive: RecursiveLengths::default(),
             watches_per_table: [0; 2],
             paths_in_data: 0,
             conns_reported: 0,
@@ -321,7 +322,12 @@ impl WatchTable {
             watch.modes = before;
             self.remove_watch(slot);
         } else if was != is {
-            self.recursive = self.recursive + usize::from(is) - usize::from(was);
+            let path = &self.paths.slab[self.watches[slot].path].text;
+            if is {
+                self.recursive.add(path)
+            } else {
+                self.recursive.remove(path)
+            }
             self.move_in_path(slot, is);
         }
     }
@@ -370,8 +376,11 @@ impl WatchTable {
     }
 
     fn remove_watch(&mut self, slot: u32) {
-        let Watch { conn, path, table, .. } = self.watches[slot];
+        let Watch { conn, path, table, modes, .. } = self.watches[slot];
         let entry = &mut self.paths.slab[path];
+        if modes.meets(Modes::RECURSIVE) {
+            self.recursive.remove(&entry.text);
+        }
         let head = self.watches.unlink(entry.head(table), slot, Chain::Path);
         entry.set_head(table, head);
         if entry.fanned[table as usize] {
@@ -385,8 +394,7 @@ impl WatchTable {
         entry.head = self.watches.unlink(entry.head, slot, Chain::Conn);
         entry.watches[table as usize] -= 1;
         self.watches_per_table[table as usize] -= 1;
-        let watch = self.watches.remove(slot);
-        self.recursive -= usize::from(watch.modes.meets(Modes::RECURSIVE));
+        self.watches.remove(slot);
     }
 
     /// An index lives until its chain is empty, so that a chain at the limit does not build it

@@ -30,6 +30,7 @@ mod leading;
 mod outbox;
 mod ports;
 mod space;
+mod ticks;
 
 use std::collections::VecDeque;
 
@@ -60,6 +61,8 @@ const APPLY_US: u64 = 1_000;
 /// Milliseconds between two turns after which this process is taken to have been paused. Turns have
 /// a budget of work: what the server does itself takes far less.
 const PAUSE_MS: i64 = 1_500;
+/// Microseconds after which it is looked again whether the snapshot under way has written enough.
+const SNAPSHOT_LOOK_US: u64 = 1_000;
 /// One transaction of so many in an epoch is one behind which the members of an ensemble compare
 /// their states.
 pub const COMPARED_EVERY: u32 = 128;
@@ -112,6 +115,8 @@ pub struct Node<P: Ports> {
     next_tick: Millis,
     /// When it last looked at the clock.
     looked: Millis,
+    /// Nothing is applied: the snapshot under way has to write what it has kept first.
+    awaits_snapshot: bool,
     /// The state is not the leader's: nothing is applied or answered until it is replaced.
     has_diverged: bool,
     /// Nothing is ordered: this server is about to lead no more.
@@ -137,6 +142,7 @@ impl<P: Ports> Node<P> {
             backpressure,
             next_tick: world.clock.now().mono,
             looked: world.clock.now().mono,
+            awaits_snapshot: false,
             has_diverged: false,
             is_leaving: false,
             learner_events: Vec::new(),
@@ -200,8 +206,8 @@ impl<P: Ports> Node<P> {
     /// Whether a turn would find something to do. Every queue that wakes the node's thread is
     /// looked at, so that it can look after it has said that it sleeps.
     pub fn has_work(&self) -> bool {
-        let apply =
-            !self.committed.is_empty() && !self.has_diverged && self.world.observer.has_capacity();
+        let waits = self.has_diverged || self.awaits_snapshot;
+        let apply = !self.committed.is_empty() && !waits && self.world.observer.has_capacity();
         let World { shards, leader, log, .. } = &self.world;
         let requests =
             shards.has_requests() || leader.has_learner_events() || self.replica.has_kept();
@@ -222,6 +228,7 @@ impl<P: Ports> Node<P> {
     pub fn wait_us(&self) -> u64 {
         let tick_ms = self.next_tick.0 - self.world.clock.now().mono.0;
         let tick_us = tick_ms.clamp(0, self.settings.tick_ms).unsigned_abs() * 1_000;
+        let tick_us = if self.awaits_snapshot { tick_us.min(SNAPSHOT_LOOK_US) } else { tick_us };
         match self.gathering.due_us() {
             u64::MAX => tick_us,
             due_us => tick_us.min(due_us.saturating_sub(self.world.clock.micros())),
@@ -339,35 +346,6 @@ impl<P: Ports> Node<P> {
         self.committed.extend(self.outputs.committed.drain(..));
     }
 
-    /// Lets time pass, where it is due.
-    fn tick(&mut self) {
-        let now = self.world.clock.now();
-        let ran_ms = now.mono.0 - self.looked.0;
-        self.looked = now.mono;
-        if ran_ms > PAUSE_MS {
-            self.replica.step(Input::Paused { now }, &mut self.outputs);
-        }
-        if now.mono < self.next_tick && !self.ends_sessions() {
-            return;
-        }
-        self.next_tick = Millis(now.mono.0 + self.settings.tick_ms);
-        if self.world.leader.has_learner_events() || self.is_leaving {
-            // They wait, because too much is not committed. Whose requests wait was heard of, and
-            // nothing expires meanwhile.
-            return;
-        }
-        self.look_at_capacity();
-        let records = self.begin_step();
-        {
-            let db = self.world.database.read();
-            self.replica.step(Input::Tick { db: &db, now }, &mut self.outputs);
-        }
-        self.end_step(records);
-        if self.replica.wants_tick() {
-            self.next_tick = now.mono;
-        }
-    }
-
     /// Takes what the leader has sent, as much as there is room for.
     fn learn(&mut self) {
         loop {
@@ -421,6 +399,10 @@ impl<P: Ports> Node<P> {
             && start_us < until_us
         {
             let mut db = database.write();
+            self.awaits_snapshot = db.tree.snapshot_backlog() > limits::SNAPSHOT_BACKLOG_BYTES;
+            if self.awaits_snapshot {
+                return;
+            }
             let mut outbox = Outbox::new(shards, self.settings.mailboxes);
             prefetch(&self.committed, self.settings.apply_batch, &db);
             for _ in 0..self.settings.apply_batch {

@@ -5,6 +5,7 @@ use crate::limits::{CONN_OUT_BYTES_SOFT, CONN_WORK, LISTING_PORTION, OUT_BYTES_M
 use crate::op::{Reading, read_owned};
 use crate::request::{Request, RequestKind};
 use crate::shard::work;
+use crate::wire::opcode::op;
 
 const EXISTS: Sent<'_> = Sent::Exists { path: "/", watch: false };
 
@@ -43,7 +44,7 @@ fn connection_that_asks_for_much_gets_its_share_and_others_theirs_at_once() {
     let mut shard = shard();
     let (heavy, light) = (established(&mut shard, moment), established(&mut shard, moment));
     let one = frames(EXISTS, 1).len();
-    let share = CONN_WORK.div_ceil(work::of_request(one - 4));
+    let share = CONN_WORK.div_ceil(work::of_request(op::EXISTS, one - 4, 1));
     shard.received(heavy, &frames(EXISTS, 10 * share), moment);
     assert_eq!(replies(&shard, heavy), share as i64, "not more than its share");
     shard.received(light, &frames(EXISTS, 1), moment);
@@ -73,7 +74,7 @@ fn request_beyond_the_share_is_paid_back_before_the_next_one() {
     shard.conn_mut(id).expect("open").out.clear();
     shard.received(id, &frames(EXISTS, 1), moment);
     assert_eq!(replies(&shard, id), 2);
-    let units = 2 * work::of_reply(crate::wire::opcode::op::GET_DATA, 900_000);
+    let units = 2 * work::of_reply(op::GET_DATA, 900_000);
     let mut turns = 0;
     while replies(&shard, id) == 2 {
         shard.resume_stalled(moment);
@@ -88,7 +89,7 @@ fn turn_with_many_connections_ends_and_leaves_the_rest_in_order() {
     let moment = at(&db, 0);
     let mut shard = shard();
     let one = frames(EXISTS, 1).len();
-    let share = CONN_WORK.div_ceil(work::of_request(one - 4));
+    let share = CONN_WORK.div_ceil(work::of_request(op::EXISTS, one - 4, 1));
     let ids: Vec<ConnId> = (0..20).map(|_| established(&mut shard, moment)).collect();
     let heavy = frames(EXISTS, share);
     ids.iter().for_each(|id| shard.received(*id, &heavy, moment));
@@ -295,4 +296,26 @@ fn what_a_socket_is_sending_counts_as_output() {
     shard.conn_mut(id).expect("open").sending = limits::CONN_OUT_BYTES_HARD + 1;
     shard.with_conn(id, Urgency::Later, |_, conn| conn.out.push(1));
     assert_eq!(shard.conn(id).expect("open").phase, Phase::Closing, "it does not read");
+}
+
+#[test]
+fn notifications_beyond_the_output_of_all_close_whoever_does_not_read() {
+    let mut shard = shard();
+    let id = open(&mut shard);
+    let notify = |shard: &mut Shard| {
+        shard.with_conn(id, Urgency::Later, |_, conn| conn.out.extend_from_slice(&[0; 1_000]));
+        shard.conn(id).expect("open").phase
+    };
+    shard.conn_mut(id).expect("open").out = vec![0; CONN_OUT_BYTES_SOFT + 1];
+    assert_eq!(notify(&mut shard), Phase::First, "it has a bound of its own");
+    shard.settings.requests.note_unsent(0, 2 * OUT_BYTES_MAX);
+    assert_eq!(notify(&mut shard), Phase::Closing);
+    assert!(shard.conn(id).expect("open").out.is_empty());
+}
+
+#[test]
+fn look_ups_of_many_identities_and_reads_of_a_list_are_work() {
+    let plain = work::of_request(op::GET_DATA, 1_000, 1);
+    assert!(work::of_request(op::GET_DATA, 1_000, limits::CONN_IDENTITIES_MAX) > 8 * plain);
+    assert!(work::of_request(op::MULTI_READ, 1_000, 1) > 5 * plain);
 }

@@ -19,8 +19,8 @@ use super::fields::Fields;
 use super::input::{CommandInput, Query, query, value};
 use super::own_names::OwnNames;
 use super::reply::{
-    ALLOWED, HTML, JSON, METRICS, Reply, TEXT, finish, not_found, plain, refusal, too_long,
-    wrong_method,
+    ALLOWED, HTML, JSON, METRICS, Reply, ReportPermit, TEXT, counted, finish, not_found, plain,
+    refusal, too_long, wrong_method,
 };
 use super::snapshot::SnapshotCommand;
 use crate::admin::collection::{COUNTS, Collection, PRESENCE};
@@ -32,7 +32,7 @@ use crate::admin::state::NOT_SERVING;
 use crate::config::Settings;
 use crate::peers::status::{ClientService, MemberReport};
 
-/// Reports that are made at a time; more of them wait.
+/// Reports that are made or read at a time; more of them wait.
 const REPORTS_MAX: usize = 4;
 /// How long a report may take.
 const REPORT: Duration = Duration::from_secs(60);
@@ -91,6 +91,8 @@ pub(in crate::admin) struct Site {
     configuration: Arc<Configuration>,
     own_names: OwnNames,
     reports: Arc<Semaphore>,
+    /// Those of metrics, which lists that nobody reads must not hold up.
+    metrics: Arc<Semaphore>,
 }
 
 impl Site {
@@ -109,6 +111,7 @@ impl Site {
             configuration: Arc::new(Configuration::of(settings)),
             own_names: OwnNames::of(settings),
             reports: Arc::new(Semaphore::new(REPORTS_MAX)),
+            metrics: Arc::new(Semaphore::new(REPORTS_MAX)),
         }
     }
 
@@ -220,8 +223,8 @@ impl Site {
             let input = CommandInput { state, configuration, query: &query };
             finish(answer(&input, report), command.name()).to_text()
         };
-        match self.text(collection, make).await {
-            Some(text) => plain(StatusCode::OK, JSON, text),
+        match self.text(&self.reports, collection, make).await {
+            Some((text, permit)) => counted(JSON, text, permit),
             None => too_long(command.name()),
         }
     }
@@ -233,29 +236,28 @@ impl Site {
         let make = |coordinator: &ReportCoordinator, report: &PartialReport| {
             metrics::text(&coordinator.state, report)
         };
-        match self.text(Some(&COUNTS), make).await {
-            Some(text) => plain(StatusCode::OK, METRICS, text),
+        match self.text(&self.metrics, Some(&COUNTS), make).await {
+            Some((text, permit)) => counted(METRICS, text, permit),
             None => too_long("metrics"),
         }
     }
 
     /// A text that a worker makes from a report; `None` where the shards take too long. The permit
-    /// stays with it, so that requests that are cut off make no more than others.
+    /// stays with it, so that requests that are cut off make no more than others, and then with the
+    /// text until it is read.
     async fn text(
         &self,
+        permits: &Arc<Semaphore>,
         collection: Option<&'static Collection>,
         make: impl FnOnce(&ReportCoordinator, &PartialReport) -> String + Send + 'static,
-    ) -> Option<String> {
-        let permit = self.reports.clone().acquire_owned().await;
+    ) -> Option<(String, ReportPermit)> {
+        let permit = permits.clone().acquire_owned().await.expect("they are never closed");
         let report = match collection {
             Some(collection) => self.collect(collection, REPORT).await?,
             None => PartialReport::default(),
         };
         let coordinator = self.coordinator.clone();
-        let job = move || {
-            let _permit = permit;
-            make(&coordinator, &report)
-        };
+        let job = move || (make(&coordinator, &report), permit);
         Some(self.coordinator.workers.http.run(job).await)
     }
 
