@@ -300,9 +300,7 @@ impl Running {
         banner.log(settings.log_format);
         let mut threads = self.threads;
         // Not before clients are served: nothing of a start waits for it.
-        if let Some(probe) = self.probe {
-            threads.push(probe.start()?);
-        }
+        threads.extend(self.probe.map(LogProbe::start).transpose()?);
         serve_signals((settings, read_again), self.audit.as_ref(), coordinator, stop)?;
         say_stop(settings, &state, &self.limiter);
         admin.stop_http();

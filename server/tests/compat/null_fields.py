@@ -149,6 +149,15 @@ def multi_reads(names):
         yield lambda b=build: z.multi_read(z.get(None), b())
 
 
+class NullSession(Session):
+    """A multiRead that fails may have a body all the same: what was read before."""
+
+    def body(self, request, err, data):
+        if request.op == 22 and err and len(data) > 16:
+            return super().body(request, 0, data)
+        return super().body(request, err, data)
+
+
 class Pair:
     """A session on each server, renewed where a server closes it."""
 
@@ -160,7 +169,7 @@ class Pair:
     def open(self):
         for server in self.servers:
             server.begin()
-        self.sessions = [Session(server, "session") for server in self.servers]
+        self.sessions = [NullSession(server, "session") for server in self.servers]
         for session in self.sessions:
             session.request(z.auth("digest", b"a:b"))
             session.request(z.sync("/"))
