@@ -1,6 +1,7 @@
 //! A client that pipelines random requests and checks everything that comes back.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use ringkeeper_engine::SessionId;
 use ringkeeper_engine::client::{Core, Message, Options, Phase, Request};
@@ -167,7 +168,7 @@ impl Client {
     }
 
     /// Takes bytes of the server, and checks the messages that are complete.
-    pub(crate) fn receive(&mut self, bytes: &[u8], history: &[Txn]) {
+    pub(crate) fn receive(&mut self, bytes: &[u8], history: &[Rc<Txn>]) {
         self.from_server.extend_from_slice(bytes);
         let received = std::mem::take(&mut self.from_server);
         let mut rest = &received[..];
@@ -217,7 +218,7 @@ impl Client {
 
     /// Nothing is under way any more: all events have arrived where the client is connected, and
     /// the state is the server's.
-    pub(crate) fn finish(&mut self, db: &Database, history: &[Txn], is_connected: bool) {
+    pub(crate) fn finish(&mut self, db: &Database, history: &[Rc<Txn>], is_connected: bool) {
         self.model.advance(db.applied().to_wire(), history);
         assert_eq!(self.model.digest(), db.tree.digest(), "the log gives another tree");
         if is_connected && self.core.phase() == Phase::Open {

@@ -26,6 +26,9 @@ use sim::ensemble::world::World;
 use sim::runner::{FailureClass, run};
 use summary::{Failure, Played, Summary};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How often progress is shown.
 const PROGRESS: Duration = Duration::from_millis(250);
 

@@ -31,7 +31,7 @@ impl Stream {
     /// Sends bytes, in pieces. Behind an end they are lost.
     pub(crate) fn send(
         &mut self,
-        bytes: &[u8],
+        bytes: Vec<u8>,
         now_us: u64,
         latency: Latency,
         chance: &mut Random,
@@ -43,10 +43,9 @@ impl Stream {
         while !rest.is_empty() {
             let whole = chance.percent(70);
             let count = if whole { rest.len() } else { 1 + chance.below(rest.len()) };
-            let (piece, behind) = rest.split_at(count);
+            let behind = rest.split_off(count);
             let at_us = self.arrival(now_us, latency, chance);
-            self.pieces.push_back((at_us, piece.to_vec()));
-            rest = behind;
+            self.pieces.push_back((at_us, std::mem::replace(&mut rest, behind)));
         }
     }
 
@@ -111,7 +110,10 @@ impl Stream {
         let mut bytes = Vec::new();
         while self.pieces.front().is_some_and(|(at_us, _)| *at_us <= now_us) {
             let (_, piece) = self.pieces.pop_front().expect("it was just there");
-            bytes.extend_from_slice(&piece);
+            match bytes.is_empty() {
+                true => bytes = piece,
+                false => bytes.extend_from_slice(&piece),
+            }
         }
         bytes
     }
@@ -139,12 +141,12 @@ mod tests {
             let (mut stream, mut chance) = (Stream::default(), Random::new(seed));
             let all: Vec<u8> = (0..200).collect();
             for (index, piece) in all.chunks(13).enumerate() {
-                stream.send(piece, index as u64, LATENCY, &mut chance);
+                stream.send(piece.to_vec(), index as u64, LATENCY, &mut chance);
             }
             stream.clog(500);
             assert!(stream.arrive(499).is_empty() && stream.under_way() == 200);
             stream.end(20);
-            stream.send(&[9], 20, LATENCY, &mut chance);
+            stream.send(vec![9], 20, LATENCY, &mut chance);
             let mut found = Vec::new();
             while let Some(at_us) = stream.next_us().filter(|_| !stream.has_ended(u64::MAX)) {
                 found.extend(stream.arrive(at_us));
@@ -158,8 +160,8 @@ mod tests {
     fn reset_cuts_what_is_under_way_off_at_any_byte() {
         for arriving in 0..6 {
             let (mut stream, mut chance) = (Stream::default(), Random::new(1));
-            stream.send(&[1, 2, 3], 0, LATENCY, &mut chance);
-            stream.send(&[4, 5], 0, LATENCY, &mut chance);
+            stream.send(vec![1, 2, 3], 0, LATENCY, &mut chance);
+            stream.send(vec![4, 5], 0, LATENCY, &mut chance);
             assert_eq!(stream.reset(arriving, 7), [1, 2, 3, 4, 5]);
             assert_eq!(stream.arrive(1_000), [1, 2, 3, 4, 5][..arriving.min(5)]);
             assert!(stream.has_ended(1_000));

@@ -20,6 +20,8 @@ use ringkeeper_replication::node::{
 };
 use ringkeeper_replication::{Committed, WriteAdmission};
 
+use super::check::proposals::Proposals;
+
 /// Connects a node to memory, to what it has for a leader, and to a log.
 pub(crate) struct MemoryPorts<L, G>(PhantomData<(L, G)>);
 
@@ -283,14 +285,16 @@ impl ShardPort for Mailboxes {
 /// Everything that was applied, as the log would give it back.
 pub(crate) struct History {
     /// In order.
-    pub(crate) applied: Vec<Txn>,
+    pub(crate) applied: Vec<Rc<Txn>>,
+    /// What was ordered, where the members of a whole ensemble are played.
+    pub(crate) proposals: Option<Rc<RefCell<Proposals>>>,
     synced: Rc<Cell<Zxid>>,
 }
 
 impl History {
     /// Nothing yet.
     pub(crate) fn new(synced: Rc<Cell<Zxid>>) -> History {
-        History { applied: Vec::new(), synced }
+        History { applied: Vec::new(), proposals: None, synced }
     }
 }
 
@@ -304,13 +308,22 @@ impl Observer for History {
     }
 
     fn applying(&mut self, next: &Committed) {
-        let txn = match next {
-            Committed::Apply(proposal) => through_the_log(&proposal.txn),
-            Committed::Replay(framed) => through_the_log(&framed.read()),
+        let mut written = Vec::new();
+        let (zxid, bytes) = match next {
+            Committed::Apply(proposal) => {
+                proposal.txn.write(&mut written);
+                (proposal.txn.zxid, &written[..])
+            }
+            Committed::Replay(framed) => (framed.zxid(), framed.payload()),
             _ => return,
         };
-        let zxid = txn.zxid;
         assert!(zxid <= self.synced.get(), "{zxid} is applied before it is durable");
+        let proposals = self.proposals.as_ref();
+        let ordered = proposals.and_then(|proposals| proposals.borrow().find(zxid, bytes));
+        let txn = ordered.unwrap_or_else(|| Rc::new(through_the_log(bytes)));
+        if let Committed::Apply(proposal) = next {
+            assert_eq!(*txn, proposal.txn, "the log gives back another transaction");
+        }
         self.applied.push(txn);
     }
 
@@ -321,11 +334,11 @@ impl Observer for History {
     fn admission(&mut self, _admission: WriteAdmission) {}
 }
 
-/// The log must give back what was ordered.
-fn through_the_log(txn: &Txn) -> Txn {
-    let mut bytes = Vec::new();
-    txn.write(&mut bytes);
-    let read = Txn::read(&bytes).expect("what was written can be read");
-    assert_eq!(&read, txn, "the log gives back another transaction");
+/// What the log gives back is written as it was.
+pub(crate) fn through_the_log(bytes: &[u8]) -> Txn {
+    let read = Txn::read(bytes).expect("what was written can be read");
+    let mut again = Vec::with_capacity(bytes.len());
+    read.write(&mut again);
+    assert_eq!(again, bytes, "{read:?} is written in another way than it was");
     read
 }

@@ -129,7 +129,7 @@ pub(crate) struct ShardThread {
 /// A server, what it has for a leader, and its log.
 pub(crate) struct Server<L: LeaderPort = NoLeader, G: LogPort = MemoryLog> {
     /// Everything applied, in order; what the log would give back.
-    pub(crate) history: Vec<Txn>,
+    pub(crate) history: Vec<Rc<Txn>>,
     /// The shards.
     pub(crate) shards: Vec<ShardThread>,
     /// The time.
@@ -148,7 +148,7 @@ pub(crate) fn empty_database() -> Database {
 }
 
 /// The state that transactions make.
-pub(crate) fn database_of(history: &[Txn]) -> Database {
+pub(crate) fn database_of(history: &[Rc<Txn>]) -> Database {
     let mut db = empty_database();
     history.iter().for_each(|txn| drop(db.apply(txn, Interest::None)));
     db
@@ -166,7 +166,7 @@ impl Server {
     }
 
     /// A server that was started on a log.
-    pub(crate) fn after(history: Vec<Txn>, settings: ServerSettings) -> Server {
+    pub(crate) fn after(history: Vec<Rc<Txn>>, settings: ServerSettings) -> Server {
         let db = database_of(&history);
         let replica = replica(&db, &settings, NOW, None);
         Server::with(replica, (db, history), settings, NoLeader, NOW, MemoryLog::new)
@@ -213,7 +213,7 @@ impl<L: LeaderPort, G: LogPort> Server<L, G> {
     /// A member that starts on what it has recovered, and that follows what is there for a leader.
     /// Its log is made of what becomes of it, and of where it says what is durable.
     pub(crate) fn member(
-        (db, history): (Database, Vec<Txn>),
+        (db, history): (Database, Vec<Rc<Txn>>),
         (settings, hold_ms): (ServerSettings, i64),
         leader: L,
         now: Now,
@@ -241,7 +241,7 @@ impl<L: LeaderPort, G: LogPort> Server<L, G> {
 
     fn with(
         replica: Replica,
-        (db, history): (Database, Vec<Txn>),
+        (db, history): (Database, Vec<Rc<Txn>>),
         settings: ServerSettings,
         leader: L,
         now: Now,

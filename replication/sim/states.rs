@@ -35,6 +35,8 @@ pub(crate) struct DeviceStates {
     waiting: VecDeque<StatePiece>,
     /// What it has taken.
     taken: Vec<StatePiece>,
+    /// How many of them it had when it tried to load the state last.
+    tried: usize,
     is_abandoned: bool,
     outcome: Option<StateOutcome>,
     /// The thread has something to do whose end is not on the schedule.
@@ -56,6 +58,7 @@ impl DeviceStates {
             task: None,
             waiting: VecDeque::new(),
             taken: Vec::new(),
+            tried: 0,
             is_abandoned: false,
             outcome: None,
             is_begun: false,
@@ -104,6 +107,11 @@ impl DeviceStates {
     fn load(&mut self, zxid: Zxid) -> Option<Result<Box<Rebuild>, Bad>> {
         self.taken.extend(self.waiting.drain(..));
         let is_whole = self.taken.last() == Some(&StatePiece::End);
+        // The server's thread reads on; this begins anew, so not with each piece.
+        if !is_whole && !self.is_abandoned && self.taken.len() < self.tried * 2 {
+            return None;
+        }
+        self.tried = self.taken.len();
         let mut pieces = self.taken.iter();
         let loaded = StateReader::new(|| pieces.next().cloned()).load(zxid, HASH_SEED);
         let is_open = matches!(loaded, Err(Bad::CutOff { .. })) && !is_whole;
@@ -165,7 +173,7 @@ impl StatePort for DeviceStates {
     fn begin(&mut self, task: StateTask) {
         assert!(self.task.is_none() && self.outcome.is_none(), "one task is under way at a time");
         (self.task, self.is_begun) = (Some(task), true);
-        (self.is_abandoned, self.waiting, self.taken) = Default::default();
+        (self.is_abandoned, self.waiting, self.taken, self.tried) = Default::default();
     }
 
     fn has_space(&self) -> bool {

@@ -79,9 +79,10 @@ fn lists(data: &[u8]) {
     assert_eq!(Acl::read_list(&mut Reader::new(&bytes)).as_ref(), Ok(&list));
     Acl::reply_list(&list, &mut bytes);
     if let Ok(Some(sent)) = SentAcl::read_list(&mut Reader::new(data)) {
-        let _ = acl::fix_up(&sent, &[], &AuthSettings::default());
+        let _ = acl::fix_up(&sent, &[], &AuthSettings::default(), &mut 1_000);
     }
-    let _ = acl::allowed(&list, i32::MAX, &[], &AuthSettings::default());
+    let shared = acl::AclList::from(list.clone());
+    let _ = acl::allowed(&shared, i32::MAX, &[], &AuthSettings::default());
     acl::redact(&list);
 }
 

@@ -5,27 +5,24 @@
 
 mod auth;
 mod digest;
+mod grants;
 mod ip;
+mod list;
 mod names;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use subtle::ConstantTimeEq;
 
 pub use auth::{AuthFailure, authenticate, enforced_ok, who_am_i};
 pub use digest::DigestAlg;
 pub use ip::ip_identity;
+pub use list::AclList;
 
 use crate::Code;
-use crate::limits::FRAME_BYTES_MAX;
-use crate::txn::AclList;
+use crate::limits::{ACL_ENTRIES_MAX, ACL_EXPANDED_BYTES_MAX};
 use crate::wire::{Acl, Id, SentAcl};
-
-/// Entries of a list that a client may set. ZooKeeper has no limit of its own; without one a few
-/// frames could make a single check compare the identities of a connection with 80,000 entries,
-/// or `auth` multiply the one by the other.
-pub const LIST_ENTRIES_MAX: usize = 8_192;
 
 /// The one identity of the scheme `world`.
 const ANYONE: &str = "anyone";
@@ -148,6 +145,12 @@ impl AuthSettings {
         }
     }
 
+    /// Whether an entry of a list grants one of the permissions to one of the identities.
+    fn grants(&self, entry: &Acl, perm: i32, ids: &[Id]) -> bool {
+        entry.perms & perm != 0
+            && (is_anyone(&entry.id) || ids.iter().any(|held| self.matches(held, &entry.id)))
+    }
+
     fn sasl_matches(&self, held: &str, listed: &str) -> bool {
         held == "super" || held == listed || self.sasl_any_user.as_deref() == Some(listed)
     }
@@ -155,12 +158,8 @@ impl AuthSettings {
 
 /// Whether connections with these identities may do what `perm` says (bits of
 /// [`crate::wire::record::perms`]; one of them is enough) to a node with this list.
-pub fn allowed(acl: &[Acl], perm: i32, ids: &[Id], settings: &AuthSettings) -> bool {
-    let is_granted = |entry: &Acl| {
-        entry.perms & perm != 0
-            && (is_anyone(&entry.id) || ids.iter().any(|held| settings.matches(held, &entry.id)))
-    };
-    settings.skip_acl || acl.is_empty() || acl.iter().any(is_granted) || is_super(ids)
+pub fn allowed(acl: &AclList, perm: i32, ids: &[Id], settings: &AuthSettings) -> bool {
+    settings.skip_acl || acl.is_empty() || acl.grants(perm, ids, settings) || is_super(ids)
 }
 
 /// Whether an identity that may do everything is among these.
@@ -170,27 +169,35 @@ pub fn is_super(ids: &[Id]) -> bool {
 
 /// The open list (`world:anyone:cdrwa`), shared by all nodes that carry it.
 pub fn open_list() -> AclList {
-    static OPEN: LazyLock<AclList> = LazyLock::new(|| Arc::from([Acl::open()]));
-    Arc::clone(&OPEN)
+    static OPEN: LazyLock<AclList> = LazyLock::new(|| AclList::from([Acl::open()]));
+    OPEN.clone()
 }
 
 /// The list that a node gets when a client sets `list`: without repetitions, and with `auth`
-/// replaced by the identities of the client.
+/// replaced by the identities of the client. `expandable` is how many bytes of them the request
+/// may still put into the order; what is put in is taken off.
 ///
 /// A list that cannot be set is refused with [`Code::InvalidAcl`], and with
 /// [`Code::MarshallingError`] where ZooKeeper trips over a null: all entries are compared first, and
 /// then judged one after the other.
-pub fn fix_up(list: &[SentAcl], ids: &[Id], settings: &AuthSettings) -> Result<AclList, Code> {
+pub fn fix_up(
+    list: &[SentAcl],
+    ids: &[Id],
+    settings: &AuthSettings,
+    expandable: &mut usize,
+) -> Result<AclList, Code> {
     if let [SentAcl { perms: crate::wire::record::perms::ALL, scheme, id }] = list
         && scheme.as_deref() == Some(scheme::WORLD)
         && id.as_deref() == Some(ANYONE)
     {
         return Ok(open_list());
     }
-    let mut fix_up = FixUp { ids, settings, fixed: Vec::new(), expanded_bytes: 0 };
+    let most = ACL_EXPANDED_BYTES_MAX.min(*expandable);
+    let mut fix_up = FixUp { ids, settings, fixed: Vec::new(), expanded_bytes: 0, most };
     for entry in without_repetitions(list)? {
         fix_up.push(entry)?;
     }
+    *expandable -= fix_up.expanded_bytes;
     if fix_up.fixed.is_empty() { Err(Code::InvalidAcl) } else { Ok(fix_up.fixed.into()) }
 }
 
@@ -246,13 +253,18 @@ fn distinct(list: &[SentAcl]) -> Result<Vec<&SentAcl>, Code> {
     Ok(first)
 }
 
+/// Bytes of an entry in a record, beside its scheme and identity.
+const ENTRY_BYTES: usize = 12;
+
 /// A list under construction.
 struct FixUp<'a> {
     ids: &'a [Id],
     settings: &'a AuthSettings,
     fixed: Vec<Acl>,
-    /// Bytes of identities that `auth` has put in: many entries times long names are too much.
+    /// Bytes that `auth` has put in: many entries times long names are too much.
     expanded_bytes: usize,
+    /// And how many it may.
+    most: usize,
 }
 
 impl FixUp<'_> {
@@ -270,17 +282,19 @@ impl FixUp<'_> {
                 self.fixed.push(Acl { perms: *perms, id });
             }
         }
-        if self.fixed.len() > LIST_ENTRIES_MAX { Err(Code::InvalidAcl) } else { Ok(()) }
+        if self.fixed.len() > ACL_ENTRIES_MAX { Err(Code::InvalidAcl) } else { Ok(()) }
     }
 
     fn push_proven(&mut self, perms: i32) -> Result<(), Code> {
         let before = self.fixed.len();
         for id in self.ids.iter().filter(|id| self.settings.authenticates(&id.scheme)) {
-            self.expanded_bytes += id.scheme.len() + id.id.len();
+            self.expanded_bytes += ENTRY_BYTES + id.scheme.len() + id.id.len();
+            if self.expanded_bytes > self.most {
+                return Err(Code::InvalidAcl);
+            }
             self.fixed.push(Acl { perms, id: id.clone() });
         }
-        let is_too_much = self.expanded_bytes > FRAME_BYTES_MAX;
-        if self.fixed.len() == before || is_too_much { Err(Code::InvalidAcl) } else { Ok(()) }
+        if self.fixed.len() == before { Err(Code::InvalidAcl) } else { Ok(()) }
     }
 }
 

@@ -48,6 +48,7 @@ impl<D: Directory> Log<D> {
         replace(&self.dirs, zxid)?;
         let active = begin(&self.dirs.log, &self.identity, &self.gauge, zxid)?;
         (self.identity.intent, self.identity.diverged) = (None, None);
+        self.identity.alone = None;
         self.identity.save(&self.dirs.snapshots)?;
         self.active = active;
         (self.last, self.chain) = (zxid, End::default().chain);

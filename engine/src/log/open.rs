@@ -100,6 +100,11 @@ pub fn open<D: Directory>(
         identity.diverged = Some(zxid);
         recovered.notes.push(Note::Diverged { zxid, why });
     }
+    let alone = identity.alone_at(settings.membership, recovered.last);
+    if alone != identity.alone {
+        recovered.log.mark_alone(alone).map_err(refuse)?;
+        identity.alone = alone;
+    }
     let mut db = loading.finish();
     if dirs.snapshots.list()?.iter().any(|entry| entry.name == INITIALIZE) {
         dirs.snapshots.remove(INITIALIZE)?;

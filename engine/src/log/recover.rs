@@ -124,7 +124,7 @@ fn resume<D: Directory>(
         Intent::Cut(last) => cut::resume(dirs, identity, last)?,
         Intent::Install(zxid) => {
             install::resume(dirs, identity, settings, zxid)?;
-            identity.diverged = None;
+            (identity.diverged, identity.alone) = (None, None);
         }
     }
     identity.intent = None;

@@ -12,7 +12,7 @@ use crate::txn::{CreateOp, CreateRef, CreateTxn, NodeKind, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
 use crate::wire::{Acl, Malformed, Put, Reader, SentAcl};
-use crate::{Code, Millis, Zxid, acl, limits, path};
+use crate::{Code, Millis, Zxid, limits, path};
 
 /// A request to create a node.
 #[derive(Clone, PartialEq, Debug)]
@@ -123,11 +123,7 @@ impl Create {
         if !sent.contains('/') || sent.contains('\0') {
             return Err(Code::BadArguments);
         }
-        let acl = acl::fix_up(
-            self.acl.as_deref().unwrap_or_default(),
-            prepare.ids,
-            &prepare.settings.auth,
-        )?;
+        let acl = prepare.fix_up(self.acl.as_deref().unwrap_or_default())?;
         let parent_path = path::parent(&sent).expect("the path holds a slash");
         let mut parent = prepare.node(parent_path)?;
         prepare.permit(&parent.acl, perms::CREATE)?;
@@ -143,6 +139,7 @@ impl Create {
             return Err(Code::NoChildrenForEphemerals);
         }
         let bytes = self.data.as_ref().map_or(0, |data| data.len());
+        prepare.permit_quota_text(&path, self.data.as_deref())?;
         prepare.check_quota(&path, 1, i64::try_from(bytes).unwrap_or(i64::MAX))?;
 
         parent.children += 1;

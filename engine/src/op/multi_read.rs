@@ -65,9 +65,14 @@ impl<'a> MultiRead<'a> {
     /// what was answered before it is a part of the reply, as in ZooKeeper. All of it together is
     /// refused where it is too much: a small request could make a reply of gigabytes.
     pub fn reply(&self, reading: Reading<'_>, out: &mut Vec<u8>) -> Result<(), Code> {
-        let first = out.len();
+        let (first, mut names) = (out.len(), 0);
         for item in &self.items {
-            if out.len() - first > limits::CONN_OUT_BYTES_HARD {
+            if let Item { what: What::Children, path: Some(path) } = item {
+                let id = reading.tree.find(path);
+                names += id.map_or(0, |id| reading.tree.child_count(id) as usize);
+            }
+            let bytes = out.len() - first;
+            if bytes > limits::MULTI_READ_BYTES_MAX || names > limits::MULTI_READ_NAMES_MAX {
                 out.truncate(first);
                 return Err(Code::SystemError);
             }

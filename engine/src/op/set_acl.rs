@@ -11,7 +11,7 @@ use crate::txn::{AclList, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
 use crate::wire::{Acl, Malformed, Put, Reader, SentAcl};
-use crate::{Code, acl, path};
+use crate::{Code, path};
 
 /// A request to replace the ACL of a node.
 #[derive(Clone, PartialEq, Debug)]
@@ -56,7 +56,7 @@ impl SetAcl {
         if !path::is_valid(&self.path) {
             return Err(Code::BadArguments);
         }
-        let acl = acl::fix_up(&self.acl, prepare.ids, &prepare.settings.auth)?;
+        let acl = prepare.fix_up(&self.acl)?;
         let mut node = prepare.node(&self.path)?;
         prepare.permit(&node.acl, perms::ADMIN)?;
         super::check_version(node.aversion, self.version)?;

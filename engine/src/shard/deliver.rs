@@ -143,6 +143,7 @@ impl Shard {
         let path = if kind == ReplyKind::Sync { turn.conn.syncs.pop_front() } else { None };
         if kind == ReplyKind::Read {
             self.watches_in_flight -= 1;
+            turn.conn.read_answered(&answer.outcome);
         }
         if matches!(turn.conn.phase, Phase::Closing | Phase::Lost) {
             self.counters.throttle.stale_replies += 1;

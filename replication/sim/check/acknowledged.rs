@@ -2,6 +2,7 @@
 //! history once at most, and one that was acknowledged is there, at the zxid that its answer had.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Code, SessionId, Zxid};
@@ -21,9 +22,9 @@ impl Acknowledged {
     }
 
     /// Compares with everything that is committed.
-    pub(crate) fn check(&self, truth: &[Txn], members: u8) {
+    pub(crate) fn check(&self, truth: &[Rc<Txn>], members: u8) {
         let mut found = BTreeSet::new();
-        let is_clients = |txn: &&Txn| (1..=i64::from(members)).contains(&(txn.session.0 >> 56));
+        let is_clients = |txn: &&Rc<Txn>| (1..=i64::from(members)).contains(&(txn.session.0 >> 56));
         for txn in truth.iter().filter(is_clients).filter(|txn| txn.cxid > 0) {
             let is_new = found.insert((txn.session, txn.cxid));
             assert!(is_new || is_close(txn), "a write was ordered twice: {txn:?}");

@@ -1,6 +1,8 @@
 //! Is what members apply what the ensemble has committed? In its order, and with the digest that
 //! the leader's state had behind each transaction: two members at one zxid have one state.
 
+use std::rc::Rc;
+
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::txn::Txn;
 
@@ -21,7 +23,7 @@ impl Compared {
     }
 
     /// Compares what a member has applied with what is committed.
-    pub(crate) fn compare(&mut self, history: &[Txn], truth: &[Txn], is_served: bool) {
+    pub(crate) fn compare(&mut self, history: &[Rc<Txn>], truth: &[Rc<Txn>], is_served: bool) {
         if self.unknown && is_served {
             *self = Compared::default();
         }
@@ -34,7 +36,7 @@ impl Compared {
 }
 
 /// The state behind the last transaction of a history has the leader's digest.
-pub(crate) fn check_digest(history: &[Txn], digests: &[u64], db: &Database) {
+pub(crate) fn check_digest(history: &[Rc<Txn>], digests: &[u64], db: &Database) {
     let Some(expected) = history.len().checked_sub(1).and_then(|at| digests.get(at)) else {
         return;
     };

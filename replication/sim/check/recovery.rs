@@ -6,9 +6,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::database::{Database, Interest};
+use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::{EnsembleIdentity, Epochs};
-use ringkeeper_engine::log::{LogCommand, LogEvent};
+use ringkeeper_engine::log::{ChunkTxn, LogCommand, LogEvent};
 use ringkeeper_engine::txn::Txn;
 use ringkeeper_replication::LeaderEvent;
 
@@ -26,7 +26,7 @@ pub(crate) struct MemberRecord {
     /// What is reported as durable.
     durable: Zxid,
     /// The history of the leader that is followed.
-    offered: Vec<Txn>,
+    offered: Vec<Rc<Txn>>,
     /// How often the log began anew behind a state.
     installs: usize,
     /// The transaction at which it is noted that the state is not the leader's, and one that is
@@ -42,12 +42,20 @@ pub(crate) struct MemberRecord {
 }
 
 /// What a log holds.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Contents {
     /// It begins behind this transaction.
     base: Zxid,
     /// What the state at `base` holds, and what is behind it.
-    txns: Vec<Txn>,
+    txns: Vec<Rc<Txn>>,
+    /// The state that the first of them make, as of the last start.
+    replayed: Option<(usize, Database)>,
+}
+
+impl Clone for Contents {
+    fn clone(&self) -> Contents {
+        Contents { base: self.base, txns: self.txns.clone(), replayed: None }
+    }
 }
 
 impl Contents {
@@ -56,24 +64,35 @@ impl Contents {
     }
 
     fn cut(&mut self, after: Zxid) {
-        self.txns.retain(|txn| txn.zxid <= after);
+        self.txns.truncate(self.count_until(after));
+        self.replayed.take_if(|(count, _)| *count > self.txns.len());
     }
 
-    /// Whether a start has found this: a log that ends with `last`, and the state that it makes,
-    /// which ends before a transaction that does not fit it.
-    fn is_at(&self, (last, misfit): (Zxid, Option<Zxid>), db: &Database) -> bool {
-        if self.last() != last {
+    /// How many transactions there are up to this one.
+    fn count_until(&self, zxid: Zxid) -> usize {
+        self.txns.partition_point(|txn| txn.zxid <= zxid)
+    }
+
+    /// Whether a start has found this up to `last`, and the state that it makes, which ends before a
+    /// transaction that does not fit it.
+    fn is_at(&mut self, (last, misfit): (Zxid, Option<Zxid>), db: &Database) -> bool {
+        let count = self.count_until(last);
+        if count.checked_sub(1).map_or(self.base, |at| self.txns[at].zxid.max(self.base)) != last {
             return false;
         }
-        let fitting = self.txns.iter().take_while(|txn| misfit.is_none_or(|it| txn.zxid < it));
-        let mut expected = empty_database();
-        for txn in fitting {
-            if expected.try_apply(txn, Interest::None).is_err() {
+        let is_fitting = |txn: &Rc<Txn>| misfit.is_none_or(|misfit| txn.zxid < misfit);
+        let fitting = self.txns[..count].partition_point(is_fitting);
+        let replayed = self.replayed.take().filter(|(count, _)| *count <= fitting);
+        let (begin, mut expected) = replayed.unwrap_or_else(|| (0, empty_database()));
+        for txn in &self.txns[begin..fitting] {
+            if expected.try_apply_unheard(txn).is_err() {
                 return false;
             }
         }
-        let is_same = expected.tree.digest() == db.tree.digest();
-        is_same && expected.sessions().eq(db.sessions())
+        let is_digest_same = expected.tree.digest() == db.tree.digest();
+        let is_same = is_digest_same && expected.sessions().eq(db.sessions());
+        self.replayed = Some((fitting, expected));
+        is_same
     }
 }
 
@@ -85,8 +104,10 @@ impl MemberRecord {
 
     /// Whether a transaction is on the disk, as far as is reported.
     pub(crate) fn holds(&self, zxid: Zxid) -> bool {
-        let is_there = |txns: &[Txn]| txns.binary_search_by_key(&zxid, |txn| txn.zxid).is_ok();
-        self.durable >= zxid && (zxid == Zxid::ZERO || is_there(&self.log.txns))
+        // It is nearly always one of the last.
+        let mut behind = self.log.txns.iter().rev().skip_while(|txn| txn.zxid > zxid);
+        self.durable >= zxid
+            && (zxid == Zxid::ZERO || behind.next().is_some_and(|txn| txn.zxid == zxid))
     }
 
     /// The log ends here, with what is not durable.
@@ -95,14 +116,13 @@ impl MemberRecord {
     }
 
     /// Everything that the member has, with what is not durable.
-    pub(crate) fn txns(&self) -> &[Txn] {
+    pub(crate) fn txns(&self) -> &[Rc<Txn>] {
         &self.log.txns
     }
 
     /// As that, up to a transaction.
-    pub(crate) fn txns_until(&self, zxid: Zxid) -> Vec<Txn> {
-        let count = self.log.txns.partition_point(|txn| txn.zxid <= zxid);
-        self.log.txns[..count].to_vec()
+    pub(crate) fn txns_until(&self, zxid: Zxid) -> Vec<Rc<Txn>> {
+        self.log.txns[..self.log.count_until(zxid)].to_vec()
     }
 
     /// How often the log began anew behind a state.
@@ -111,7 +131,7 @@ impl MemberRecord {
     }
 
     /// A leader sends its history, committed up to `end`.
-    pub(crate) fn offered(&mut self, history: Vec<Txn>, end: Option<Zxid>) {
+    pub(crate) fn offered(&mut self, history: Vec<Rc<Txn>>, end: Option<Zxid>) {
         self.offered = history;
         self.promises.offered(end.unwrap_or_default());
     }
@@ -124,25 +144,33 @@ impl MemberRecord {
     /// The node has taken this from its leader: transactions go to the log.
     pub(crate) fn received(&mut self, event: &LeaderEvent) {
         match event {
-            LeaderEvent::Learned(entry) => self.learned(entry.txn.clone()),
+            LeaderEvent::Learned(entry) => self.learned(&entry.txn),
             LeaderEvent::LearnedChunk(chunk) => {
-                chunk.each().for_each(|framed| self.learned(framed.read()));
+                chunk.each().for_each(|framed| self.learned_framed(&framed));
             }
             _ => {}
         }
     }
 
     /// A transaction goes to the log.
-    pub(crate) fn learned(&mut self, txn: Txn) {
-        if let Some(proposals) = &self.proposals {
-            proposals.borrow().learned(&txn, self.log.last());
-        }
+    pub(crate) fn learned(&mut self, txn: &Txn) {
+        let txn = match &self.proposals {
+            Some(proposals) => proposals.borrow().learned(txn, self.log.last()),
+            None => Rc::new(txn.clone()),
+        };
+        self.log.txns.push(txn);
+    }
+
+    fn learned_framed(&mut self, framed: &ChunkTxn) {
+        let Some(proposals) = &self.proposals else { return self.learned(&framed.read()) };
+        let written = (framed.zxid(), framed.payload());
+        let txn = proposals.borrow().learned_bytes(written, self.log.last());
         self.log.txns.push(txn);
     }
 
     /// It does not, where it is behind this one.
     pub(crate) fn unlearned(&mut self, learned: Zxid) {
-        self.log.txns.retain(|txn| txn.zxid <= learned);
+        self.log.cut(learned);
     }
 
     /// The log has reported what is durable.
@@ -169,7 +197,8 @@ impl MemberRecord {
                 if let Some(proposals) = &self.proposals {
                     self.offered = proposals.borrow().until(zxid);
                 }
-                let mut contents = Contents { base: zxid, txns: self.offered.clone() };
+                let txns = self.offered.clone();
+                let mut contents = Contents { base: zxid, txns, replayed: None };
                 contents.cut(zxid);
                 self.change = Some(contents);
             }
@@ -215,6 +244,15 @@ impl MemberRecord {
         self.ensemble = EnsembleRecord::of(ensemble);
     }
 
+    /// The server has been on its own, and has ordered these.
+    pub(crate) fn make_alone(&mut self, txns: Vec<Rc<Txn>>) {
+        if let Some(proposals) = &self.proposals {
+            proposals.borrow_mut().ordered_alone(&txns);
+        }
+        self.log = Contents { base: Zxid::ZERO, txns, replayed: None };
+        self.durable = self.log.last();
+    }
+
     /// A process has started and has found that its directory belongs to this ensemble.
     pub(crate) fn recovered_ensemble(&mut self, ensemble: Option<EnsembleIdentity>) {
         self.ensemble.recovered(ensemble);
@@ -231,14 +269,13 @@ impl MemberRecord {
         let misfit = diverged.filter(|_| db.applied() < last);
         assert!(db.applied() == last || misfit.is_some(), "the state is not that of the log");
         let change = self.change.take();
-        let mut as_was = self.log.clone();
-        as_was.cut(last);
         // Only an install erases the note, which may leave the log as it was.
         let is_forgotten = self.diverged.is_some() && diverged.is_none();
-        if last >= self.durable && !is_forgotten && as_was.is_at((last, misfit), db) {
-            self.log = as_was;
-        } else if let Some(changed) = change.filter(|changed| changed.is_at((last, misfit), db)) {
-            self.log = changed;
+        let mut changed = change.filter(|changed| changed.last() == last);
+        if last >= self.durable && !is_forgotten && self.log.is_at((last, misfit), db) {
+            self.log.cut(last);
+        } else if changed.as_mut().is_some_and(|changed| changed.is_at((last, misfit), db)) {
+            self.log = changed.expect("it is the one");
             self.promises.log_ends(last);
         } else {
             let (durable, end) = (self.durable, self.log.last());

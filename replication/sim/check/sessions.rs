@@ -1,13 +1,14 @@
 //! Do ephemerals live as long as their sessions, and are the sessions those of the history?
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use ringkeeper_engine::SessionId;
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::txn::{NodeKind, Txn, TxnBody};
 
 /// Looks at a state behind this history.
-pub(crate) fn check(db: &Database, history: &[Txn]) {
+pub(crate) fn check(db: &Database, history: &[Rc<Txn>]) {
     let mut expected: BTreeMap<SessionId, i32> = BTreeMap::new();
     for txn in history {
         match txn.body {

@@ -52,6 +52,11 @@ impl Watches {
         Watches { table, expected: Vec::new(), held: Held::default() }
     }
 
+    /// Whether there are some.
+    pub(super) fn are_set(&self) -> bool {
+        self.table.watches_of(ME) > 0
+    }
+
     /// What is to be set again. A client goes on holding it: a connection may come to nothing.
     pub(super) fn reconnect(&mut self) -> Held {
         self.table = WatchTable::new(HASH_SEED);

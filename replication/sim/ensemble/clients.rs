@@ -142,7 +142,7 @@ impl World {
         let connection = self.connections.get_mut(&number).expect("it is connected");
         let now_us = self.schedule.now_us();
         let (latency, chance) = (self.swarm.latency, &mut self.streams.network);
-        connection.to_server.send(&bytes, now_us, latency, chance);
+        connection.to_server.send(bytes, now_us, latency, chance);
         let event = Event::ToServer(number);
         World::await_stream(&mut self.schedule, &mut connection.to_server, event);
     }
@@ -211,7 +211,7 @@ impl World {
             let bytes = conn.map_or_else(Vec::new, |conn| std::mem::take(&mut conn.out));
             let (latency, chance) = (self.swarm.latency, &mut self.streams.network);
             if !bytes.is_empty() && !connection.is_left {
-                connection.to_client.send(&bytes, now_us, latency, chance);
+                connection.to_client.send(bytes, now_us, latency, chance);
             }
             if process.server.has_closed(shard, at) {
                 process.connections.remove(&connection.at);

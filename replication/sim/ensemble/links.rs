@@ -64,7 +64,7 @@ impl World {
         let from = (member, self.machines[member].incarnation);
         for done in done {
             match done {
-                Done::Sent(link, bytes) => self.send_over(link, from, &bytes),
+                Done::Sent(link, bytes) => self.send_over(link, from, bytes),
                 Done::Closed(link) => self.close(link, from),
                 Done::Notify(peer, bytes) => self.notify(from, member_of(peer), bytes),
                 Done::Dial(leader) => {
@@ -183,7 +183,7 @@ impl World {
         self.wake(leader, 1);
     }
 
-    fn send_over(&mut self, link: u64, from: ProcessId, bytes: &[u8]) {
+    fn send_over(&mut self, link: u64, from: ProcessId, bytes: Vec<u8>) {
         let now_us = self.now_us();
         let Some(found) = self.network.links.get_mut(&link) else { return };
         let (latency, chance) = (self.swarm.latency, &mut self.streams.network);

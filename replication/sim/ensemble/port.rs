@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use ringkeeper_engine::log::{Group, TxnChunk};
-use ringkeeper_engine::txn::Txn;
 use ringkeeper_engine::{Millis, Zxid};
 use ringkeeper_replication::leader::{Acknowledgement, LearnerEvent, LearnerEventKind, ToLearners};
 use ringkeeper_replication::learner::FollowedLeader;
@@ -15,6 +14,7 @@ use ringkeeper_replication::{Divergence, LeaderEvent, LeaderFault, LogSpace, Ses
 use super::super::check::expiry::HeardSessions;
 use super::super::check::proposals::Proposals;
 use super::super::check::recovery::MemberRecord;
+use super::super::ports::through_the_log;
 use super::observer::Observer;
 
 /// As which it takes part.
@@ -76,15 +76,16 @@ impl MemberPort {
     }
 
     /// Its node orders a transaction.
-    fn ordered(&mut self, txn: &Txn) {
+    fn ordered(&mut self, bytes: &[u8]) {
+        let txn = Rc::new(through_the_log(bytes));
         let mut proposals = self.proposals.borrow_mut();
-        proposals.ordered(txn, self.record.borrow().last());
+        proposals.ordered((&txn, bytes), self.record.borrow().last());
         drop(proposals);
-        self.record.borrow_mut().learned(txn.clone());
+        self.record.borrow_mut().learned(&txn);
         let proposals = self.proposals.borrow();
         let heard = self.heard.as_mut().expect("who orders leads");
         let timeout_ms = || proposals.timeout_ms(txn.session);
-        self.expired += usize::from(heard.ordered(txn, timeout_ms, self.now));
+        self.expired += usize::from(heard.ordered(&txn, timeout_ms, self.now));
     }
 
     pub(crate) fn next_action(&mut self) -> Option<MemberAction> {
@@ -220,8 +221,7 @@ impl LeaderPort for MemberPort {
     fn proposed(&mut self, group: &Group) {
         if let Some(chunk) = TxnChunk::of_group(group) {
             for (_, bytes) in chunk.txns(0) {
-                let txn = Txn::read(bytes).expect("a leader writes transactions");
-                self.ordered(&txn);
+                self.ordered(bytes);
             }
         }
         port!(self, proposed, group);

@@ -1,10 +1,11 @@
 //! The end: a majority of the voters works, and has to make progress; then nothing fails any more,
 //! and everything has to come to rest.
 
-use ringkeeper_engine::database::Database;
+use ringkeeper_engine::tree::Tree;
 use ringkeeper_replication::ZabState;
 use ringkeeper_replication::learner::LearnerOffer;
 
+use super::super::check::proposals::are_same;
 use super::super::check::{progress, sessions};
 use super::super::member::MemberId;
 use super::members::Crash;
@@ -241,15 +242,15 @@ impl World {
         let truth = self.committed.txns();
         let members = u8::try_from(self.machines.len()).expect("there are few members");
         self.acknowledged.check(truth, members);
-        let expected = nodes_of(self.committed.db());
         for machine in &self.machines {
             let process = machine.process.as_ref().expect("it is at rest");
             let (server, db) = (&process.server, process.server.db());
             let states = (&*db, self.committed.db());
             progress::check_member(server.outstanding(), (&server.history, truth), states);
-            assert!(machine.record.borrow().txns() == truth, "the log has what is committed");
+            let is_log_whole = are_same(machine.record.borrow().txns(), truth);
+            assert!(is_log_whole, "the log has what is committed");
             sessions::check(&db, truth);
-            assert_eq!(nodes_of(&db), expected, "the tree of member {}", machine.id);
+            check_nodes(machine.id, &db.tree, &self.committed.db().tree);
         }
         for sim_client in &mut self.clients {
             let is_connected = sim_client.connection.is_some();
@@ -266,16 +267,21 @@ impl World {
     }
 }
 
-/// Every node with all that it has, by path.
-fn nodes_of(db: &Database) -> Vec<String> {
-    let tree = &db.tree;
-    let (mut paths, mut nodes) = (vec![String::new()], Vec::new());
+/// Two trees have the same nodes, each with the same.
+fn check_nodes(member: MemberId, found: &Tree, expected: &Tree) {
+    let mut paths = vec![String::new()];
     while let Some(path) = paths.pop() {
-        let id = tree.find(&path).expect("its parent has it");
-        paths.extend(tree.child_nodes(id).map(|child| tree.path_of(child)));
-        let (data, acl, stat, kind) = (tree.data(id), tree.acl(id), tree.stat(id), tree.kind(id));
-        nodes.push(format!("{path} {data:?} {acl:?} {stat:?} {kind:?}"));
+        let id = found.find(&path).expect("its parent has it");
+        let Some(other) = expected.find(&path) else {
+            panic!("member {member} has {path}, which is not there")
+        };
+        let all = |tree: &Tree, id| {
+            (tree.data(id).map(<[u8]>::to_vec), tree.acl(id).clone(), tree.stat(id), tree.kind(id))
+        };
+        assert_eq!(all(found, id), all(expected, other), "{path} at member {member}");
+        let before = paths.len();
+        paths.extend(found.child_nodes(id).map(|child| found.path_of(child)));
+        let children = (paths.len() - before, expected.child_nodes(other).count());
+        assert_eq!(children.0, children.1, "the children of {path} at member {member}");
     }
-    nodes.sort_unstable();
-    nodes
 }

@@ -146,7 +146,7 @@ impl World {
             connections_made: 0,
             under_way: BTreeMap::new(),
             sent: 0,
-            committed: CommittedHistory::new(),
+            committed: CommittedHistory::new(proposals.clone()),
             leaders: Leaders::default(),
             acknowledged: Acknowledged::default(),
             writes: 0,
@@ -298,6 +298,7 @@ impl World {
                 | MemberEvent::LeaderDiffers(..)
                 | MemberEvent::LearnerDiffers(..)
                 | MemberEvent::NotLeading(_)
+                | MemberEvent::OwnHistory { .. }
                 | MemberEvent::LeaderSilent(..) => {}
             }
         }

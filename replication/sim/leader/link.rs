@@ -226,7 +226,7 @@ impl Ensemble {
     }
 
     pub(super) fn commit_to_all(&mut self, index: usize) {
-        let Txn { zxid, ref body, .. } = self.history[index];
+        let Txn { zxid, ref body, .. } = *self.history[index];
         let is_reconfig = matches!(body, TxnBody::Reconfig { .. });
         for member in self.hearing(LearnerKind::Follower) {
             let commit = match is_reconfig {

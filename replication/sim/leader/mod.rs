@@ -62,11 +62,11 @@ pub(crate) struct Seen {
 /// The newest leader, and what is committed for good.
 pub(crate) struct Ensemble {
     /// Everything that is committed.
-    pub(crate) truth: Vec<Txn>,
+    pub(crate) truth: Vec<Rc<Txn>>,
     /// The digest behind each of these.
     pub(crate) truth_digests: Vec<u64>,
     /// What the leader has ordered or taken over.
-    pub(crate) history: Vec<Txn>,
+    pub(crate) history: Vec<Rc<Txn>>,
     digests: Vec<TxnDigest>,
     /// How much of that it has committed.
     committed: usize,
@@ -277,7 +277,7 @@ impl Ensemble {
         self.db.apply(&txn, Interest::None);
         self.sequencer.applied(txn.zxid);
         self.digests.push(digest(&self.db));
-        self.history.push(txn);
+        self.history.push(Rc::new(txn));
         self.propose_to_all(self.history.len() - 1);
     }
 
@@ -294,7 +294,7 @@ impl Ensemble {
     fn payload(&mut self, index: usize) -> Vec<u8> {
         let mut digest = self.digests[index];
         digest.digest ^= u64::from(self.does_wrong(Wrong::Digest));
-        self.entry(self.as_sent(self.history[index].clone()), digest)
+        self.entry(self.as_sent(Txn::clone(&self.history[index])), digest)
     }
 
     /// As [`Ensemble::payload`], while a leader is followed: it may not fit the state there.
@@ -302,7 +302,7 @@ impl Ensemble {
         if !self.does_wrong_to(member, Wrong::Misfit) {
             return self.payload(index);
         }
-        let mut txn = self.history[index].clone();
+        let mut txn = Txn::clone(&self.history[index]);
         txn.body = TxnBody::Delete { path: "/none".into(), cause: DeleteCause::Client };
         self.entry(txn, self.digests[index])
     }

@@ -26,7 +26,7 @@ impl World {
             if !bytes.is_empty() {
                 let now_us = self.schedule.now_us();
                 let (latency, chance) = (self.swarm.latency, &mut self.streams.network);
-                link.to_member.send(&bytes, now_us, latency, chance);
+                link.to_member.send(bytes, now_us, latency, chance);
             }
             let event = Event::ToMember(member);
             World::await_stream(&mut self.schedule, &mut link.to_member, event);
@@ -39,7 +39,7 @@ impl World {
         if link.is_open && !bytes.is_empty() {
             let now_us = self.schedule.now_us();
             let (latency, chance) = (self.swarm.latency, &mut self.streams.network);
-            link.to_leader.send(bytes, now_us, latency, chance);
+            link.to_leader.send(bytes.to_vec(), now_us, latency, chance);
             let event = Event::ToLeader(member);
             World::await_stream(&mut self.schedule, &mut link.to_leader, event);
         }

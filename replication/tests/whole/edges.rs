@@ -1,6 +1,8 @@
 //! Counters at the end of their 32 bits: what takes two thousand million operations to get to is
 //! put into the log that the server starts on.
 
+use std::rc::Rc;
+
 use ringkeeper_engine::client::{Core, Create, CreateMode, Message, Options, Reply, Request};
 use ringkeeper_engine::database::Interest;
 use ringkeeper_engine::tree::{Progress, TreeLoader};
@@ -14,7 +16,7 @@ use crate::server::{HASH_SEED, Server, ServerSettings, empty_database};
 /// `/s` has had so many children but two, and `/v` so many changes but two.
 const LAST: i32 = i32::MAX;
 
-fn worn() -> Vec<Txn> {
+fn worn() -> Vec<Rc<Txn>> {
     let acl = [Acl::open()];
     let create = |path: &str, parent_cversion| {
         TxnBody::Create(CreateTxn {
@@ -40,7 +42,7 @@ fn worn() -> Vec<Txn> {
         time: Millis(7),
         body,
     };
-    (1..).zip(bodies).map(txn).collect()
+    (1..).zip(bodies).map(txn).map(Rc::new).collect()
 }
 
 /// One client that waits for each answer.
@@ -51,7 +53,7 @@ struct Session {
 }
 
 impl Session {
-    fn on(history: Vec<Txn>) -> Session {
+    fn on(history: Vec<Rc<Txn>>) -> Session {
         let mut server = Server::after(history, ServerSettings::default());
         let mut core = Core::new(Options::default());
         let conn = server.open(0);
@@ -167,7 +169,8 @@ fn versions_go_on_behind_the_largest() {
 #[test]
 fn version_minus_one_is_reached_and_left() {
     let mut history = worn();
-    let Some(TxnBody::SetData { version, .. }) = history.get_mut(3).map(|txn| &mut txn.body) else {
+    let fourth = Rc::get_mut(&mut history[3]).expect("nobody else has it");
+    let TxnBody::SetData { version, .. } = &mut fourth.body else {
         panic!("the fourth one sets data");
     };
     *version = -3;

@@ -161,7 +161,7 @@ impl Ensemble {
 
     /// Applied writes of a session, by their numbers, in order.
     pub(crate) fn writes_of(&self, session: SessionId) -> Vec<i32> {
-        let is_write = |txn: &&Txn| {
+        let is_write = |txn: &&Rc<Txn>| {
             let opens = matches!(txn.body, TxnBody::CreateSession { .. });
             txn.session == session && !opens
         };

@@ -1,5 +1,7 @@
 //! What a leader reads from its disk for a learner, and what the learner makes of it.
 
+use std::rc::Rc;
+
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::log::FeedError;
 use ringkeeper_engine::session::ServerId;
@@ -149,7 +151,8 @@ impl Fed {
             is_open: true,
             sent: SentPackets::new(),
         });
-        let (history, upto) = (leader.history.clone(), leader.last());
+        let history = leader.history.iter().cloned().map(Rc::new).collect();
+        let upto = leader.last();
         self.member.record.borrow_mut().offered(history, Some(upto));
         let begin = Zxid::new(epoch, 0);
         self.hear_packet(LeaderPacket::LeaderInfo {

@@ -185,13 +185,13 @@ impl Leader {
     }
 
     /// The leader of an epoch behind what is committed, whose learner is not connected.
-    pub(crate) fn after(wire: Rc<RefCell<Wire>>, history: &[Txn], epoch: u32) -> Leader {
+    pub(crate) fn after(wire: Rc<RefCell<Wire>>, history: &[Rc<Txn>], epoch: u32) -> Leader {
         let mut leader = Leader::new(wire);
         for txn in history {
             leader.db.apply(txn, Interest::None);
             let digest = leader.db.tree.digest();
             let digest = TxnDigest { version: TxnDigest::VERSION, digest };
-            leader.history.push((txn.clone(), digest));
+            leader.history.push((Txn::clone(txn), digest));
         }
         leader.sessions = leader.db.sessions().map(|(session, _)| session).collect();
         leader.sequencer = Sequencer::new(leader.db.applied(), op_settings(), HASH_SEED);

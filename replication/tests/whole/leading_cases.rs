@@ -1,5 +1,7 @@
 //! Single histories of a server that begins to lead, leads others, and stops.
 
+use std::rc::Rc;
+
 use ringkeeper_engine::client::Request;
 use ringkeeper_engine::log::{LogCommand, LogEvent};
 use ringkeeper_engine::session::ServerId;
@@ -328,7 +330,7 @@ fn end_that_is_not_committed_leaves_the_session_to_the_next_leader() {
     ensemble.settle();
     let sessions = ensemble.server.node_ref().replica().sessions();
     assert_eq!(sessions.len(), 1);
-    let closes = |txn: &ringkeeper_engine::txn::Txn| {
+    let closes = |txn: &Rc<ringkeeper_engine::txn::Txn>| {
         matches!(txn.body, TxnBody::CloseSession { .. } | TxnBody::Error(Code::SessionExpired))
     };
     assert!(!ensemble.server.history.iter().any(closes));

@@ -43,7 +43,7 @@ fn outcome(ensemble: &mut Ensemble, request: ForwardedRequest) -> Txn {
     ensemble.settle();
     let [txn] = &ensemble.server.history[before..] else { panic!("it is not one transaction") };
     assert_eq!((txn.session, txn.cxid), (session, cxid));
-    txn.clone()
+    Txn::clone(txn)
 }
 
 /// A request that comes to a refusal: its code.

@@ -4,6 +4,7 @@
 //! is closed, and nothing is applied that differs from the leader's state.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use ringkeeper_engine::Code;
 use ringkeeper_engine::op::Write;
@@ -157,7 +158,8 @@ impl World {
         for shard in &self.server.shards {
             assert_eq!(shard.shard.outstanding(), 0, "requests are counted as under way");
         }
-        let ordered: Vec<_> = self.leader.history.iter().map(|(txn, _)| txn.clone()).collect();
+        let ordered = self.leader.history.iter().map(|(txn, _)| Rc::new(txn.clone()));
+        let ordered: Vec<_> = ordered.collect();
         assert!(self.server.history == ordered, "the learner applied what the leader ordered");
         let mut writes = BTreeSet::new();
         for txn in ordered.iter().filter(|txn| txn.session.0 >> 56 == 1 && txn.cxid > 0) {

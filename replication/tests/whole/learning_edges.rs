@@ -1,5 +1,7 @@
 //! What a learner does when its leader is away for long, has another state, or sends a whole one.
 
+use std::rc::Rc;
+
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::client::Request;
 use ringkeeper_engine::database::{Database, Interest};
@@ -185,7 +187,8 @@ fn state_of_the_leader_replaces_ours_and_closes_every_connection() {
     assert_eq!((world.server.last(), world.server.db().tree.digest()), (zxid, digest));
     world.leader.begin_epoch();
     world.leader.connect(zxid);
-    let history: Vec<_> = world.leader.history.iter().map(|(txn, _)| txn.clone()).collect();
+    let history: Vec<_> =
+        world.leader.history.iter().map(|(txn, _)| Rc::new(txn.clone())).collect();
     world.server.history = history;
     world.client = Client::new();
     world.client.connect(&mut world.server, 0);

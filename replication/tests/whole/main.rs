@@ -11,6 +11,7 @@ mod elected_cases;
 mod elected_clients;
 mod elected_crashes;
 mod elected_identity;
+mod elected_own_history;
 mod elected_scenarios;
 mod ensemble;
 mod feeds;
@@ -38,5 +39,9 @@ mod sim;
 mod strangers;
 mod throttle;
 mod turns;
+
+/// Histories are played as fast as the program plays them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use sim::{client, ports, random, server};

@@ -116,7 +116,8 @@ pub(crate) fn replication_dependencies(tree: &Tree) -> Vec<Finding> {
     let path = "replication/Cargo.toml";
     let manifest = tree.texts.iter().find(|(name, _)| name == path);
     let (_, text) = manifest.expect("replication has a manifest");
-    foreign_dependencies(path, text, &["ringkeeper-engine"])
+    // The allocator is that of the simulator's program.
+    foreign_dependencies(path, text, &["ringkeeper-engine", "mimalloc"])
 }
 
 /// Dependencies of a manifest that are not in a list; those of its tests do not count.
