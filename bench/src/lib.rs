@@ -40,7 +40,7 @@ use crate::load::args::Load;
 use crate::load::{scenario, unused_options};
 use crate::model::error::error_text;
 use crate::model::io::{Io, IoChoice};
-use crate::record::results::{self, Document, Run};
+use crate::record::results::{self, Document, Run, Verdict};
 use crate::result_writer::{Outcome, ResultWriter};
 use crate::search::{Goal, Search};
 use crate::servers::probe::ProbeOptions;
@@ -211,7 +211,8 @@ fn run_search(
         }
         (session.print)(&search.text(goal));
         all_found &= search.found().is_some();
-        session.results.conclude(search.found().is_none(), search.text(goal).trim());
+        let (failed, text) = (search.found().is_none(), search.text(goal).trim().to_owned());
+        session.results.conclude(Verdict { failed, text });
         session.results.document.searches.push(search.json(goal));
     }
     let outcome = session.close(html::report)?;
@@ -292,7 +293,8 @@ fn run_check(args: &CheckArgs) -> Result<Outcome> {
     let run = run::run(&target, &load, &mut session.live)?;
     let (passed, verdict) = capacity::verdict(args.load, &run);
     session.keep(run);
-    session.results.conclude(!passed, verdict.trim());
+    let text = verdict.trim().to_owned();
+    session.results.conclude(Verdict { failed: !passed, text });
     (session.print)(&format!("\n{verdict}"));
     let outcome = session.close(html::report)?;
     Ok(if passed { outcome } else { Outcome::Bad })

@@ -120,8 +120,8 @@ impl ResultWriter {
     }
 
     /// Keeps what a question about the runs came to.
-    pub(crate) fn conclude(&mut self, failed: bool, text: &str) {
-        self.document.verdicts.push(Verdict { failed, text: text.to_owned() });
+    pub(crate) fn conclude(&mut self, verdict: Verdict) {
+        self.document.verdicts.push(verdict);
     }
 
     fn judged(&self) -> Result<Vec<ConditionResult>> {
