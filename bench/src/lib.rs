@@ -40,7 +40,7 @@ use crate::load::args::Load;
 use crate::load::{scenario, unused_options};
 use crate::model::error::error_text;
 use crate::model::io::{Io, IoChoice};
-use crate::record::results::{self, Document, Run};
+use crate::record::results::{self, Document, Run, Verdict};
 use crate::result_writer::{Outcome, ResultWriter};
 use crate::search::{Goal, Search};
 use crate::servers::probe::ProbeOptions;
@@ -133,7 +133,7 @@ impl Session {
 
     /// Shows a run and keeps it.
     fn keep(&mut self, run: Run) {
-        (self.print)(&text::report(&run));
+        (self.print)(&text::report(&run, show::columns()));
         self.results.add(run);
     }
 
@@ -211,6 +211,8 @@ fn run_search(
         }
         (session.print)(&search.text(goal));
         all_found &= search.found().is_some();
+        let (failed, text) = (search.found().is_none(), search.text(goal).trim().to_owned());
+        session.results.conclude(Verdict { failed, text });
         session.results.document.searches.push(search.json(goal));
     }
     let outcome = session.close(html::report)?;
@@ -242,11 +244,11 @@ fn run_versus(args: &VersusArgs) -> Result<Outcome> {
     let mut sides = Side::each_target(&session.results.document);
     // Who goes first changes from round to round; the first target is the base all the same.
     sides.sort_by_key(|side| targets.iter().position(|target| target.name == side.name));
-    (session.print)(&versus::table(&sides));
+    (session.print)(&versus::table(&sides, show::columns()));
     let comparisons = compare::compare(&sides)?;
     (session.print)(&compare::summary(&comparisons));
     session.results.document.versus = Some(versus::json(&comparisons));
-    session.close(|one| html::comparison(&sides, &comparisons, &one.command_line()))
+    session.close(|one| html::comparison(&sides, &comparisons, one))
 }
 
 /// A comparison without one of its sides is none; what was measured is kept all the same.
@@ -259,24 +261,23 @@ fn give_up(mut results: ResultWriter, title: &str, error: anyhow::Error) -> Resu
 fn run_compare(args: &CompareArgs) -> Result<Outcome> {
     let sides = compare::read_sides(&args.files, &args.base, &args.new)?;
     let comparisons = compare::compare(&sides)?;
-    let document = Document::begin();
+    let mut document = Document::begin();
+    for side in &sides[1..] {
+        let verdicts = condition::judge(&args.fail_if, &side.runs, Some(&sides[0].runs))?;
+        document.verdicts.extend(verdicts.into_iter().map(Into::into));
+    }
     if args.json.as_deref().is_none_or(|path| path.as_os_str() != "-") {
-        print(&compare::table(&comparisons));
+        print(&compare::table(&comparisons, show::columns()));
     }
     if let Some(path) = &args.json {
         results::save(path, &format!("{:#}\n", versus::json(&comparisons)))?;
     }
     if let Some(path) = &args.html {
-        let page = html::comparison(&sides, &comparisons, &document.command_line());
+        let page = html::comparison(&sides, &comparisons, &document);
         results::save(path, &page)?;
     }
-    let mut failed = false;
-    for side in &sides[1..] {
-        for verdict in condition::judge(&args.fail_if, &side.runs, Some(&sides[0].runs))? {
-            failed |= verdict.failed;
-            print(&format!("{}\n", verdict.text));
-        }
-    }
+    let failed = document.verdicts.iter().any(|verdict| verdict.failed);
+    document.verdicts.iter().for_each(|verdict| print(&format!("{}\n", verdict.text)));
     Ok(match (failed, comparisons.iter().any(compare::Comparison::is_worse)) {
         (true, _) => Outcome::ConditionFailed,
         // Conditions, if there are any, decide alone.
@@ -292,6 +293,8 @@ fn run_check(args: &CheckArgs) -> Result<Outcome> {
     let run = run::run(&target, &load, &mut session.live)?;
     let (passed, verdict) = capacity::verdict(args.load, &run);
     session.keep(run);
+    let text = verdict.trim().to_owned();
+    session.results.conclude(Verdict { failed: !passed, text });
     (session.print)(&format!("\n{verdict}"));
     let outcome = session.close(html::report)?;
     Ok(if passed { outcome } else { Outcome::Bad })

@@ -8,8 +8,8 @@ use anyhow::{Error, Result, bail};
 use crate::cli::OutputArgs;
 use crate::model::error::error_text;
 use crate::record::hdr::{self, HdrLog};
-use crate::record::results::{Document, LoadGroup, Run, check_writable, loads, save};
-use crate::show::condition::{Condition, judge};
+use crate::record::results::{Document, LoadGroup, Run, Verdict, check_writable, loads, save};
+use crate::show::condition::{Condition, ConditionResult, judge};
 use crate::show::live::Live;
 
 /// Whether the figures stand.
@@ -94,6 +94,9 @@ impl ResultWriter {
     /// Writes what is only written at the end; `page` makes the HTML. All files are tried; the
     /// first failure is the one that is reported.
     pub(crate) fn close(&mut self, page: impl Fn(&Document) -> String) -> Result<()> {
+        // A condition that cannot be looked at is reported where the outcome is made.
+        let judged = self.judged().unwrap_or_default();
+        self.document.verdicts.extend(judged.into_iter().map(Verdict::from));
         if let Some(path) = &self.json {
             let written = self.document.write(path);
             self.note(written);
@@ -116,11 +119,20 @@ impl ResultWriter {
         }
     }
 
+    /// Keeps what a question about the runs came to.
+    pub(crate) fn conclude(&mut self, verdict: Verdict) {
+        self.document.verdicts.push(verdict);
+    }
+
+    fn judged(&self) -> Result<Vec<ConditionResult>> {
+        let baseline = self.baseline.as_ref().map(|document| &document.results[..]);
+        judge(&self.conditions, &self.document.results, baseline)
+    }
+
     /// Prints what became of the conditions, and sums up.
     pub(crate) fn outcome(&self, print: impl Fn(&str)) -> Result<Outcome> {
         let runs = &self.document.results;
-        let baseline = self.baseline.as_ref().map(|document| &document.results[..]);
-        let verdicts = judge(&self.conditions, runs, baseline)?;
+        let verdicts = self.judged()?;
         for verdict in &verdicts {
             print(&format!("{}\n", verdict.text));
         }

@@ -158,6 +158,14 @@ impl DriverThreads {
         self.run_state.settled_threads() as usize == self.threads.len()
     }
 
+    /// Waits until the threads have closed the sessions that they had opened.
+    fn leave(self) {
+        for thread in self.threads {
+            // The load did not begin; why is known.
+            let _ = thread.join();
+        }
+    }
+
     /// Waits for the threads; the seconds that they have not left yet go to the timeline.
     fn join(self, timeline: &mut Timeline) -> Result<Tally> {
         let mut all: Option<Tally> = None;
@@ -191,6 +199,7 @@ fn measure(
         let failure = failure.unwrap_or_else(|| io::Error::other("unknown"));
         let hint = probe.connections_hint(load.connections / target.servers.len() as u32);
         let sessions = load.connections;
+        drivers.leave();
         bail!("cannot connect {sessions} sessions to {}: {failure}{hint}", target.name);
     }
     let mut watch = Watch::begin(&drivers, members, killer, load_average);

@@ -162,6 +162,44 @@ fn files_of_a_killed_probe_are_removed_by_the_next_one() {
     assert_eq!(entries(disk.path()), [""; 0]);
 }
 
+/// Without a zoo.cfg the word mntr is not allowed, and commands over HTTP are.
+#[test]
+fn server_without_a_zoo_cfg_is_watched_over_http() {
+    let site = directory();
+    let mut server = ringkeeper(
+        &["start", "-DclientPort=0", "-Dadmin.serverPort=0", "-Dringkeeper.log.device=pwrite"],
+        site.path(),
+    );
+    let mut server = Ended(server.spawn().unwrap());
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut named = |what: &str| {
+        let line = lines.find_map(|line| line.trim().strip_prefix(what).map(str::to_owned));
+        line.expect("a server says where it listens").trim().to_owned()
+    };
+    let address = named("clients ");
+    let http = named("http ");
+    let http = http.split('/').nth(2).expect("the address of the commands").to_owned();
+    let watch = ["tune", "watch", "--once", "--interval", "1", "--json", "--server", &address];
+    let port = http.rsplit_once(':').unwrap().1;
+    for http in [&*http, port] {
+        let args = [&watch[..], &["--http", http]].concat();
+        let value: Value = serde_json::from_str(&succeed(&args, site.path())).expect("JSON");
+        assert_eq!(value["commits_per_second"], 0.0);
+        assert!(value["fsync_p50_us"].is_number(), "{value}");
+    }
+    let refused = run(&[&watch[..], &["--http", "1"]].concat(), site.path());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("4lw.commands.whitelist"), "{said}");
+}
+
+#[test]
+fn undo_of_nothing_leaves_nothing() {
+    let site = directory();
+    let said = succeed(&["tune", "undo", "--state", "state/undo.json"], site.path());
+    assert!(said.contains("There is nothing to undo"), "{said}");
+    assert_eq!(entries(site.path()), [""; 0]);
+}
+
 #[test]
 fn a_running_server_is_watched() {
     let site = directory();

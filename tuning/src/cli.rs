@@ -211,9 +211,14 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct WatchArgs {
-    /// The server. It has to answer mntr (4lw.commands.whitelist).
+    /// The server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2181")]
     pub(crate) server: String,
+
+    /// Its port for commands over HTTP (admin.serverPort), where it does not answer mntr
+    /// (4lw.commands.whitelist).
+    #[arg(long, value_name = "[HOST:]PORT", default_value = "8080")]
+    pub(crate) http: String,
 
     /// Seconds between two looks.
     #[arg(

@@ -86,13 +86,14 @@ pub(crate) struct Interval {
 
 pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let mut before = (fetch(&args.server)?, Instant::now());
+    let source = Source { server: &args.server, http: &args.http };
+    let mut before = (fetch(&source)?, Instant::now());
     let mut lines = 0;
     loop {
         if !wait(Duration::from_secs(args.interval), &stop) {
             return Ok(ExitCode::SUCCESS);
         }
-        let now = (fetch(&args.server)?, Instant::now());
+        let now = (fetch(&source)?, Instant::now());
         let interval = between(&before.0, &now.0, now.1.duration_since(before.1).as_secs_f64())?;
         if args.json {
             print(&format!("{}\n", serde_json::to_string(&interval)?));
@@ -122,9 +123,24 @@ fn wait(time: Duration, stop: &Stop) -> bool {
     !stop.is_wanted()
 }
 
-/// Asks a server for its numbers, and how it commits: `mntr` has no line for that.
-fn fetch(server: &str) -> Result<ServerCounters> {
-    let numbers = query(server, b"mntr")?;
+/// Where a server says its numbers.
+struct Source<'a> {
+    /// Its clients' port.
+    server: &'a str,
+    /// Its port for commands over HTTP; the host may be left out where it is the same.
+    http: &'a str,
+}
+
+/// Asks a server for its numbers, and how it commits: `mntr` has no line for that. One without a
+/// `zoo.cfg` does not allow the word, but has the same numbers over HTTP.
+fn fetch(source: &Source<'_>) -> Result<ServerCounters> {
+    let server = source.server;
+    let numbers = match query(server, b"mntr") {
+        Err(refused) if refused.is::<NotAllowed>() => {
+            over_http(source).with_context(|| refused.to_string())?
+        }
+        numbers => numbers?,
+    };
     if !numbers.is_ringkeeper() {
         return Ok(numbers);
     }
@@ -136,10 +152,17 @@ fn fetch(server: &str) -> Result<ServerCounters> {
 }
 
 fn query(server: &str, word: &[u8; 4]) -> Result<ServerCounters> {
+    match read_reply(connect(server)?, word) {
+        Err(error) if !error.is::<NotAllowed>() => Err(error).with_context(|| server.to_owned()),
+        numbers => numbers,
+    }
+}
+
+fn connect(server: &str) -> Result<TcpStream> {
     let mut last = None;
     for address in server.to_socket_addrs().with_context(|| format!("{server} is no address"))? {
         match TcpStream::connect_timeout(&address, TIMEOUT) {
-            Ok(stream) => return read_reply(stream, word).with_context(|| server.to_owned()),
+            Ok(stream) => return Ok(stream),
             Err(error) => last = Some(error),
         }
     }
@@ -157,13 +180,56 @@ fn read_reply(mut stream: TcpStream, word: &[u8; 4]) -> Result<ServerCounters> {
     stream.take(ANSWER_BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     if text.contains("not in the whitelist") {
-        bail!("it does not answer mntr; write 4lw.commands.whitelist=srvr,mntr into its zoo.cfg");
+        return Err(NotAllowed.into());
     }
     let numbers = parse(&text);
     if numbers.of.is_empty() {
         bail!("it does not answer mntr with numbers");
     }
     Ok(numbers)
+}
+
+/// The word is not in the whitelist.
+#[derive(Debug)]
+struct NotAllowed;
+
+impl std::error::Error for NotAllowed {}
+
+impl std::fmt::Display for NotAllowed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(
+            "it does not answer mntr; write 4lw.commands.whitelist=srvr,mntr,pace into its \
+             zoo.cfg, or name its port for commands over HTTP (--http HOST:PORT)",
+        )
+    }
+}
+
+/// The same numbers as `mntr` has, from the command `monitor`.
+fn over_http(source: &Source<'_>) -> Result<ServerCounters> {
+    let host = source.server.rsplit_once(':').map_or(source.server, |(host, _)| host);
+    let address = match source.http.contains(':') {
+        true => source.http.to_owned(),
+        false => format!("{host}:{}", source.http),
+    };
+    let mut stream = connect(&address)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    stream.write_all(b"GET /commands/monitor HTTP/1.0\r\n\r\n")?;
+    let mut bytes = Vec::new();
+    stream.take(ANSWER_BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    monitored(body).with_context(|| format!("{address} does not answer /commands/monitor"))
+}
+
+/// Fields that are numbers, under the names of `mntr`.
+fn monitored(body: &str) -> Result<ServerCounters> {
+    let fields: BTreeMap<String, serde_json::Value> = serde_json::from_str(body)?;
+    let numbers = fields.into_iter().filter_map(|(name, value)| {
+        let value = value.as_f64()?;
+        Some((format!("zk_{name}"), value))
+    });
+    Ok(ServerCounters { of: numbers.collect(), target: None })
 }
 
 /// Lines of a name, a tab and a value; what is no number is left out.

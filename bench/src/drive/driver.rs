@@ -31,6 +31,8 @@ use crate::verify::ledger::Ledger;
 
 /// How often a thread checks its sessions.
 const TICK: Duration = Duration::from_millis(20);
+/// How long sessions may take to close that are not needed.
+const LEAVE: Nanos = 2 * SECOND;
 
 /// What one driver thread is started with.
 pub(crate) struct DriverThread {
@@ -153,7 +155,7 @@ impl DriverThread {
         }
         let failed = connected.is_err();
         if !ready(connected) || failed {
-            return Ok(());
+            return self.leave(&links).await;
         }
         tally.borrow_mut().set_window(self.run_state.window());
         for link in &links {
@@ -165,6 +167,25 @@ impl DriverThread {
             rt::spawn(arrivals(self.arrivals(), links.clone()));
         }
         self.watch(&links, &tally).await
+    }
+
+    /// Closes the sessions of a load that does not begin: a server would keep them until they
+    /// expire, and count them among those of this host.
+    async fn leave<P: SessionLogic>(&self, links: &[Rc<Link<P>>]) -> io::Result<()> {
+        let begun = self.run_state.clock.now();
+        self.run_state.end(begun);
+        self.run_state.release();
+        for link in links {
+            rt::spawn(link.clone().read_all());
+            rt::spawn(link.clone().write_all());
+            link.wake();
+        }
+        let mut timer = Timer::new()?;
+        let is_over = |now: Nanos| now.saturating_sub(begun) > LEAVE;
+        while !links.iter().all(|link| link.is_at_rest()) && !is_over(self.run_state.clock.now()) {
+            timer.wait(TICK).await?;
+        }
+        Ok(())
     }
 
     async fn carry_storms(

@@ -26,7 +26,7 @@ pub(crate) struct LoadArgs {
     #[arg(default_value = "mix:0.9", value_name = "WORKLOAD")]
     pub workloads: Vec<Workload>,
     /// Sessions
-    #[arg(long, short, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, short, default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..))]
     pub connections: u32,
     /// Requests in flight on each session
     #[arg(long, short, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]

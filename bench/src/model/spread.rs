@@ -8,6 +8,8 @@
 
 /// Probability of calling equal things different.
 const ALPHA: f64 = 0.05;
+/// Differences below this are none that matter: hosts differ by as much from hour to hour.
+const LEAST_EFFECT: f64 = 0.02;
 
 /// Median and extremes.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -40,6 +42,10 @@ pub(crate) enum Verdict {
     TooFew,
     /// As different as equal things are.
     WithinNoise,
+    /// A difference, and too small a one to matter.
+    Slight,
+    /// A difference between figures that are hard to compare.
+    Doubtful,
     Larger,
     Smaller,
 }
@@ -78,12 +84,27 @@ pub(crate) fn relate(base: &[f64], new: &[f64]) -> Option<Relation> {
     let verdict = match ratio {
         _ if 2.0 * below[0] > ALPHA => Verdict::TooFew,
         _ if p > ALPHA => Verdict::WithinNoise,
+        ratio if (ratio - 1.0).abs() < LEAST_EFFECT => Verdict::Slight,
         ratio if ratio > 1.0 => Verdict::Larger,
         _ => Verdict::Smaller,
     };
     let cut = below.iter().take_while(|below| 2.0 * **below <= ALPHA).count();
     let interval = (cut > 0).then(|| (ratios[cut - 1], ratios[ratios.len() - cut]));
     Some(Relation { ratio, interval, p, verdict })
+}
+
+impl Relation {
+    /// The same between figures that are hard to compare: no difference is claimed.
+    pub(crate) fn doubtful(self) -> Relation {
+        let verdict = match self.verdict {
+            Verdict::Larger | Verdict::Smaller => Verdict::Doubtful,
+            same @ (Verdict::TooFew
+            | Verdict::WithinNoise
+            | Verdict::Slight
+            | Verdict::Doubtful) => same,
+        };
+        Relation { verdict, ..self }
+    }
 }
 
 /// The smallest number of runs on each side with which a difference can be found.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::model::kind::Kind;
 use crate::model::numbers::{latency, megabytes, whole};
 use crate::model::spread::Spread;
-use crate::record::results::{Operation, Run, loads};
+use crate::record::results::{Operation, Run, Verdict, loads};
 
 /// What a condition looks at.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -54,6 +54,12 @@ pub(crate) struct ConditionResult {
     pub failed: bool,
     /// The condition, the figure and the load, in words.
     pub text: String,
+}
+
+impl From<ConditionResult> for Verdict {
+    fn from(ConditionResult { failed, text }: ConditionResult) -> Verdict {
+        Verdict { failed, text }
+    }
 }
 
 /// Looks at all conditions. It is an error if one of them cannot be looked at.

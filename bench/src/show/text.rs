@@ -11,21 +11,21 @@ use crate::show::outages;
 use crate::verify::fault::FaultKind;
 
 /// A run as a table and some lines.
-pub(crate) fn report(run: &Run) -> String {
+pub(crate) fn report(run: &Run, columns: usize) -> String {
     let version = run.version.as_ref().map(|v| format!(" ({v})")).unwrap_or_default();
     let mut out = format!(
         "\n{}\n{}{version}, {:.1} s after {:.1} s of warm-up\n\n",
         run.title, run.target, run.elapsed_s, run.warmup_s,
     );
-    header(&mut out);
+    header(&mut out, columns);
     for one in &run.ops {
-        row(&mut out, &one.op, one, &one.latency_us);
+        row(&mut out, &one.op, (one, &one.latency_us), columns);
         if let Some(service) = &one.service_us {
-            row(&mut out, &format!("{} service", one.op), one, service);
+            row(&mut out, &format!("{} service", one.op), (one, service), columns);
         }
     }
     if run.is_mixed {
-        row(&mut out, &run.total.op, &run.total, &run.total.latency_us);
+        row(&mut out, &run.total.op, (&run.total, &run.total.latency_us), columns);
     }
     out.push('\n');
     usage(&mut out, run);
@@ -58,27 +58,31 @@ pub(crate) fn repeats(runs: &[Run]) -> String {
     out
 }
 
-fn header(out: &mut String) {
-    let _ = writeln!(
-        out,
-        "{:<18}{:>11}{:>10}{:>10}{:>10}{:>10}{:>11}{:>9}",
-        "", "ops/s", "p50 us", "p90 us", "p99 us", "p99.9 us", "max us", "errors"
-    );
+/// Columns of the name and of each figure: those of a wide terminal, and those that fit 80.
+fn widths(columns: usize) -> [usize; 8] {
+    let (wide, narrow) = ([18, 11, 10, 10, 10, 10, 11, 9], [14, 10, 9, 9, 9, 10, 10, 8]);
+    if wide.iter().sum::<usize>() <= columns { wide } else { narrow }
 }
 
-fn row(out: &mut String, name: &str, one: &Operation, times: &Quantiles) {
-    let _ = writeln!(
-        out,
-        "{:<18}{:>11}{:>10}{:>10}{:>10}{:>10}{:>11}{:>9}",
-        name,
-        whole(one.ops_per_s),
-        whole(times.p50),
-        whole(times.p90),
-        whole(times.p99),
-        whole(times.p999),
-        whole(times.max),
-        grouped(one.errors),
-    );
+fn header(out: &mut String, columns: usize) {
+    let heads = ["", "ops/s", "p50 us", "p90 us", "p99 us", "p99.9 us", "max us", "errors"];
+    line(out, heads.map(str::to_owned), columns);
+}
+
+fn row(out: &mut String, name: &str, (one, times): (&Operation, &Quantiles), columns: usize) {
+    let Quantiles { p50, p90, p99, p999, max, .. } = *times;
+    let [p50, p90, p99, p999, max] = [p50, p90, p99, p999, max].map(whole);
+    let (rate, errors) = (whole(one.ops_per_s), grouped(one.errors));
+    line(out, [name.to_owned(), rate, p50, p90, p99, p999, max, errors], columns);
+}
+
+fn line(out: &mut String, [name, figures @ ..]: [String; 8], columns: usize) {
+    let [first, rest @ ..] = widths(columns);
+    let _ = write!(out, "{name:<first$}");
+    for (figure, width) in figures.iter().zip(rest) {
+        let _ = write!(out, "{figure:>width$}");
+    }
+    out.push('\n');
 }
 
 fn usage(out: &mut String, run: &Run) {
@@ -165,6 +169,17 @@ fn verdict(out: &mut String, run: &Run) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn table_of_a_run_fits_80_columns_and_uses_more_where_there_are() {
+        let run = Run::sample("get", 123_456.0);
+        let widest = |columns| {
+            let text = report(&run, columns);
+            let table = text.lines().skip(4).take_while(|line| !line.is_empty());
+            table.map(|line| line.chars().count()).max().unwrap_or(0)
+        };
+        assert_eq!((widest(80), widest(89), widest(200)), (79, 89, 89));
+    }
 
     #[test]
     fn repeats_are_summed_up() {

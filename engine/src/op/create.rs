@@ -98,6 +98,11 @@ impl Create {
         self.op.type_code()
     }
 
+    /// Whether it has no path.
+    pub(crate) fn has_null_path(&self) -> bool {
+        self.path.is_none()
+    }
+
     /// What the audit log says of it.
     pub(crate) fn audited(&self) -> Action {
         Action { flags: Some(self.flags), ..Action::on(Operation::Create, self.path.as_ref()) }
@@ -187,8 +192,8 @@ impl Create {
     }
 
     /// Inside a multi the flags decide and not the operation (a quirk of ZooKeeper's). Flags that
-    /// it does not know spoil the whole multi, and so do a null path and a null ACL, which does it
-    /// without taking a zxid ([`Malformed::Null`]); flags that mean nothing at all are noticed first.
+    /// it does not know spoil the whole multi, and so does a null ACL, which does it without taking a
+    /// zxid ([`Malformed::Null`]); flags that mean nothing at all are noticed first.
     pub(crate) fn in_multi(mut self) -> Result<Create, Malformed> {
         if self.op != CreateOp::Ttl {
             if !(0..=6).contains(&self.flags) {
@@ -197,9 +202,6 @@ impl Create {
             if self.acl.is_none() {
                 return Err(Malformed::Null);
             }
-        }
-        if self.path.is_none() {
-            return Err(Malformed::Value);
         }
         // From here on it is what its flags say, whatever it was sent as: null is as good as empty.
         self.acl.get_or_insert_default();

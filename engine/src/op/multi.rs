@@ -71,6 +71,27 @@ pub(crate) fn read_list<'a, T>(
 /// Reads the request. Operations that do not belong into a multi, unknown create flags and null
 /// paths spoil all of it.
 pub fn decode(reader: &mut Reader<'_>) -> Result<Vec<Write>, Malformed> {
+    let writes = read_writes(reader)?;
+    if writes.iter().any(has_null_path) { Err(Malformed::Value) } else { Ok(writes) }
+}
+
+/// Whether ZooKeeper fails on the path of a part before it looks at the first one.
+fn has_null_path(write: &Write) -> bool {
+    match write {
+        Write::Refused(_) => true,
+        Write::Create(create) => create.has_null_path(),
+        Write::Delete(_)
+        | Write::DeleteSpent(_)
+        | Write::SetData(_)
+        | Write::SetAcl(_)
+        | Write::Check(_)
+        | Write::Multi(_)
+        | Write::Reconfig(_) => false,
+    }
+}
+
+/// Reads a list of writes, each whatever its path is.
+pub(crate) fn read_writes(reader: &mut Reader<'_>) -> Result<Vec<Write>, Malformed> {
     let write = |op_code, reader: &mut Reader<'_>| match op_code {
         op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => {
             match create::Create::decode(op_code, reader)? {
@@ -83,10 +104,7 @@ pub fn decode(reader: &mut Reader<'_>) -> Result<Vec<Write>, Malformed> {
         op::CHECK => check::Check::decode(reader),
         _ => Err(Malformed::Value),
     };
-    read_list(reader, |op_code, reader| match write(op_code, reader)? {
-        Write::Refused(_) => Err(Malformed::Value),
-        write => Ok(write),
-    })
+    read_list(reader, write)
 }
 
 /// Appends the request record; returns the operation code.

@@ -56,7 +56,7 @@ impl<'a> MultiRead<'a> {
         });
         match list {
             Ok(items) => Ok(MultiRead { items }),
-            Err(_) if multi::decode(&mut whole.clone()).is_ok() => Err(Unreadable::Writes),
+            Err(_) if multi::read_writes(&mut whole.clone()).is_ok() => Err(Unreadable::Writes),
             Err(_) => Err(Unreadable::Malformed),
         }
     }

@@ -11,12 +11,15 @@ use crate::wire::{Malformed, Reader};
 /// The lists, and the zxid up to which the client knows.
 pub struct SetWatches<'a> {
     relative_zxid: i64,
-    data: Vec<Cow<'a, str>>,
-    exist: Vec<Cow<'a, str>>,
-    child: Vec<Cow<'a, str>>,
-    persistent: Vec<Cow<'a, str>>,
-    recursive: Vec<Cow<'a, str>>,
+    data: Paths<'a>,
+    exist: Paths<'a>,
+    child: Paths<'a>,
+    persistent: Paths<'a>,
+    recursive: Paths<'a>,
 }
+
+/// What is null in a list, or a list that is, is met in its turn.
+type Paths<'a> = Option<Vec<Option<Cow<'a, str>>>>;
 
 impl<'a> SetWatches<'a> {
     /// Reads the request record of either operation.
@@ -26,8 +29,8 @@ impl<'a> SetWatches<'a> {
             data: paths(reader)?,
             exist: paths(reader)?,
             child: paths(reader)?,
-            persistent: Vec::new(),
-            recursive: Vec::new(),
+            persistent: Some(Vec::new()),
+            recursive: Some(Vec::new()),
         };
         if op_code == op::SET_WATCHES2 {
             request.persistent = paths(reader)?;
@@ -37,9 +40,17 @@ impl<'a> SetWatches<'a> {
     }
 
     /// Registers what is unchanged and appends, before the reply, the events that were missed.
-    /// They carry zxid -1. There is no ACL check here, as in ZooKeeper.
-    pub fn catch_up(&self, conn: ConnId, tree: &Tree, table: &mut WatchTable, out: &mut Vec<u8>) {
-        for path in &self.data {
+    /// They carry zxid -1. There is no ACL check here, as in ZooKeeper. It ends at a null list, and
+    /// at a null path of the first three; what came before stays.
+    pub fn catch_up(
+        &self,
+        conn: ConnId,
+        tree: &Tree,
+        table: &mut WatchTable,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        for path in list(&self.data)? {
+            let path = path.as_deref().ok_or(Malformed::Null)?;
             match tree.find(path).map(|id| tree.stat(id)) {
                 None => write_notification(out, -1, EventType::NodeDeleted, path),
                 Some(stat) if stat.mzxid > self.relative_zxid => {
@@ -48,13 +59,15 @@ impl<'a> SetWatches<'a> {
                 Some(_) => table.add_one_shot(conn, path, OneShot::Data),
             }
         }
-        for path in &self.exist {
+        for path in list(&self.exist)? {
+            let path = path.as_deref().ok_or(Malformed::Null)?;
             match tree.find(path) {
                 Some(_) => write_notification(out, -1, EventType::NodeCreated, path),
                 None => table.add_one_shot(conn, path, OneShot::Data),
             }
         }
-        for path in &self.child {
+        for path in list(&self.child)? {
+            let path = path.as_deref().ok_or(Malformed::Null)?;
             match tree.find(path).map(|id| tree.stat(id)) {
                 None => write_notification(out, -1, EventType::NodeDeleted, path),
                 Some(stat) if stat.pzxid > self.relative_zxid => {
@@ -63,17 +76,21 @@ impl<'a> SetWatches<'a> {
                 Some(_) => table.add_one_shot(conn, path, OneShot::Child),
             }
         }
-        for path in &self.persistent {
+        for path in list(&self.persistent)?.iter().flatten() {
             table.add(conn, path, WatchMode::Persistent);
         }
-        for path in &self.recursive {
+        for path in list(&self.recursive)?.iter().flatten() {
             table.add(conn, path, WatchMode::PersistentRecursive);
         }
+        Ok(())
     }
 }
 
-/// A null list is refused, as ZooKeeper's handler fails on it.
-fn paths<'a>(reader: &mut Reader<'a>) -> Result<Vec<Cow<'a, str>>, Malformed> {
-    let count = reader.vector(4)?.ok_or(Malformed::Null)?;
-    (0..count).map(|_| reader.string()).collect()
+fn paths<'a>(reader: &mut Reader<'a>) -> Result<Paths<'a>, Malformed> {
+    let Some(count) = reader.vector(4)? else { return Ok(None) };
+    (0..count).map(|_| reader.ustring()).collect::<Result<_, _>>().map(Some)
+}
+
+fn list<'p, 'a>(paths: &'p Paths<'a>) -> Result<&'p [Option<Cow<'a, str>>], Malformed> {
+    paths.as_deref().ok_or(Malformed::Null)
 }

@@ -23,9 +23,11 @@ pub fn reply_added(out: &mut Vec<u8>) {
     out.put_int(0);
 }
 
-/// Reads a checkWatches or removeWatches request.
-pub fn decode_which<'a>(reader: &mut Reader<'a>) -> Result<(Cow<'a, str>, WatcherType), Malformed> {
-    let path = reader.string()?;
+/// Reads a checkWatches or removeWatches request. At a null path there is no watch.
+pub fn decode_which<'a>(
+    reader: &mut Reader<'a>,
+) -> Result<(Option<Cow<'a, str>>, WatcherType), Malformed> {
+    let path = reader.ustring()?;
     let kind = WatcherType::from_wire(reader.int()?).ok_or(Malformed::Value)?;
     Ok((path, kind))
 }

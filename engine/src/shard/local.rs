@@ -82,8 +82,8 @@ impl Shard {
         let request = SetWatches::decode(arrival.header.op, &mut arrival.reader());
         let Ok(request) = request else { return Code::MarshallingError };
         let tree = &turn.moment.db.tree;
-        request.catch_up(turn.id, tree, &mut self.watches, &mut turn.conn.out);
-        Code::Ok
+        let done = request.catch_up(turn.id, tree, &mut self.watches, &mut turn.conn.out);
+        done.map_err(malformed).err().unwrap_or(Code::Ok)
     }
 
     fn add_watch(&mut self, turn: &Turn<'_>, arrival: Arrival<'_>) -> Result<(), Code> {
@@ -97,6 +97,7 @@ impl Shard {
     /// Whether there is such a watch; removeWatches takes it away.
     fn find_watch(&mut self, turn: &Turn<'_>, arrival: Arrival<'_>) -> Result<(), Code> {
         let (path, kind) = watches::decode_which(&mut arrival.reader()).map_err(malformed)?;
+        let path = path.ok_or(Code::NoWatcher)?;
         let found = if arrival.header.op == op::REMOVE_WATCHES {
             self.watches.remove(turn.id, &path, kind)
         } else {

@@ -74,7 +74,7 @@ impl ReportCoordinator {
     /// Whether every thread that serves clients or orders writes answers in this time. Not for the
     /// thread that reports are coordinated on.
     pub fn all_answer(&self, patience: Duration) -> bool {
-        let answers = tokio::time::timeout(patience, self.collect(&PRESENCE));
+        let answers = async { tokio::time::timeout(patience, self.collect(&PRESENCE)).await };
         self.runtime.block_on(answers).is_ok()
     }
 

@@ -42,10 +42,10 @@ use crate::node::reporting::NodeParts;
 use crate::node::threads::{Sockets, prepare_segments, run_sequencer, run_shard};
 use crate::node::view::View;
 use crate::node::waker::Waker;
+use crate::notify_socket::{self, NotifySocket, Watchdog};
 use crate::peers::dialer_thread::DialerThread;
 use crate::peers::states::StateStore;
 use crate::peers::status::MemberStatus;
-use crate::service_manager::{self, ServiceManager, Watchdog};
 use crate::shards::descriptors::{self, connections_max};
 use crate::shards::{self, Admission, ConnectionLimiter, Listener, ShardParts, ShardThread};
 use crate::stop::Stop;
@@ -298,17 +298,10 @@ impl Running {
         self.audit.iter().for_each(AuditLog::started);
         banner.print(self.fused);
         banner.log(settings.log_format);
-        let service = Service::start(coordinator)?;
         let mut threads = self.threads;
         // Not before clients are served: nothing of a start waits for it.
-        if let Some(probe) = self.probe {
-            threads.push(probe.start()?);
-        }
-        let audit = self.audit.as_ref().map(AuditLog::reopener);
-        let manager = &service.manager;
-        let reload = Reload { settings, read_again, audit, manager };
-        stop.wait(&|| reload.run());
-        service.stop();
+        threads.extend(self.probe.map(LogProbe::start).transpose()?);
+        serve_signals((settings, read_again), self.audit.as_ref(), coordinator, stop)?;
         say_stop(settings, &state, &self.limiter);
         admin.stop_http();
         join(shards);
@@ -322,26 +315,41 @@ impl Running {
     }
 }
 
+/// Says that the server is ready, and returns when a signal has come that ends it.
+fn serve_signals(
+    (settings, read_again): (&Settings, &ReadAgain<'_>),
+    audit: Option<&AuditLog>,
+    coordinator: Arc<ReportCoordinator>,
+    stop: &Stop,
+) -> io::Result<()> {
+    let service = Service::start(coordinator)?;
+    let audit = audit.map(AuditLog::reopener);
+    let reload = Reload { settings, read_again, audit, notify: &service.notify };
+    stop.wait(&|| reload.run());
+    service.stop();
+    Ok(())
+}
+
 /// The service manager, while the server is ready.
 struct Service {
-    manager: ServiceManager,
+    notify: NotifySocket,
     watchdog: Option<Watchdog>,
 }
 
 impl Service {
     /// Says that the server is ready, and that it lives where that is wanted.
     fn start(coordinator: Arc<ReportCoordinator>) -> io::Result<Service> {
-        let manager = ServiceManager::of_process();
-        manager.tell("READY=1");
+        let notify = NotifySocket::of_process();
+        notify.send("READY=1");
         let lives = move |patience| coordinator.all_answer(patience);
-        let watchdog = service_manager::watchdog_interval()
-            .map(|interval| Watchdog::start(ServiceManager::of_process(), interval, lives));
-        Ok(Service { manager, watchdog: watchdog.transpose()? })
+        let watchdog = notify_socket::watchdog_interval()
+            .map(|interval| Watchdog::start(NotifySocket::of_process(), interval, lives));
+        Ok(Service { notify, watchdog: watchdog.transpose()? })
     }
 
     /// Says that it stops.
     fn stop(self) {
-        self.manager.tell("STOPPING=1");
+        self.notify.send("STOPPING=1");
         self.watchdog.into_iter().for_each(Watchdog::stop);
     }
 }

@@ -3,7 +3,7 @@
 use crate::admin::audit::ReopenFile;
 use crate::config::Settings;
 use crate::logging;
-use crate::service_manager::ServiceManager;
+use crate::notify_socket::NotifySocket;
 
 /// Reads the configuration again; the error says why it cannot be used.
 pub type ReadAgain<'a> = dyn Fn() -> Result<Settings, String> + 'a;
@@ -17,14 +17,14 @@ pub(super) struct Reload<'a> {
     pub(super) settings: &'a Settings,
     pub(super) read_again: &'a ReadAgain<'a>,
     pub(super) audit: Option<ReopenFile>,
-    pub(super) manager: &'a ServiceManager,
+    pub(super) notify: &'a NotifySocket,
 }
 
 impl Reload<'_> {
     /// Opens the audit log's file again and takes over what may change. A configuration that cannot
     /// be used changes nothing.
     pub(super) fn run(&self) {
-        self.manager.tell_reloading();
+        self.notify.send_reloading();
         if let Some(file) = &self.audit {
             file.reopen();
             tracing::info!("SIGHUP: the file of the audit log is opened again");
@@ -33,7 +33,7 @@ impl Reload<'_> {
             Ok(new) => self.take(&new),
             Err(why) => tracing::warn!("SIGHUP: the configuration is not taken over: {why}"),
         }
-        self.manager.tell("READY=1");
+        self.notify.send("READY=1");
     }
 
     fn take(&self, new: &Settings) {

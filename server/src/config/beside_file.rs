@@ -16,8 +16,8 @@ pub(super) fn file_rules(
     file: &Arc<str>,
     values: &Values,
     findings: &mut [Finding],
-    warnings: &mut Vec<Warning>,
-) {
+) -> Vec<Warning> {
+    let mut warnings = Vec::new();
     for finding in findings {
         if !matches!(finding.entry.origin, Origin::Variable(_)) {
             continue;
@@ -29,6 +29,7 @@ pub(super) fn file_rules(
             finding.verdict = Verdict::Overridden(Origin::File(file.clone()));
         }
     }
+    warnings
 }
 
 fn remark(file: &str, values: &Values, finding: &Finding) -> Option<(Weight, String)> {

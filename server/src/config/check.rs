@@ -48,13 +48,13 @@ pub fn run(
     out: &mut dyn Write,
 ) -> io::Result<Checked> {
     let explanation = explain(&args.start, env);
-    let around = explanation.settings.as_ref().ok().and_then(|settings| look(settings).err());
+    let obstacle = explanation.settings.as_ref().ok().and_then(|settings| look(settings).err());
     if args.json {
-        writeln!(out, "{:#}", as_json(&explanation, around.as_deref()))?;
+        writeln!(out, "{:#}", as_json(&explanation, obstacle.as_deref()))?;
     } else {
-        Report { explanation: &explanation, around: around.as_deref(), paint, out }.write()?;
+        Report { explanation: &explanation, obstacle: obstacle.as_deref(), paint, out }.write()?;
     }
-    Ok(match (explanation.settings, around) {
+    Ok(match (explanation.settings, obstacle) {
         (Ok(_), None) => Checked::Starts,
         (Ok(_), Some(_)) => Checked::DoesNotStart,
         (Err(_), _) => Checked::BadConfiguration,
@@ -93,7 +93,7 @@ fn position(origin: &Origin) -> String {
 struct Report<'a> {
     explanation: &'a Explanation,
     /// Why a server would not start although the configuration has no fault.
-    around: Option<&'a str>,
+    obstacle: Option<&'a str>,
     paint: Paint,
     out: &'a mut dyn Write,
 }
@@ -143,8 +143,8 @@ impl Report<'_> {
 
     fn verdict(&mut self) -> io::Result<()> {
         match &self.explanation.settings {
-            Ok(_) if self.around.is_some() => {
-                let why = self.around.unwrap_or_default();
+            Ok(_) if self.obstacle.is_some() => {
+                let why = self.obstacle.unwrap_or_default();
                 let error = self.paint.bad("error:");
                 let text = self.paint.bad("A server would not start with this");
                 writeln!(self.out, "{error} {why}\n{text}, here and now.")
@@ -187,18 +187,18 @@ fn loose_problems(explanation: &Explanation) -> impl Iterator<Item = &Problem> {
     })
 }
 
-fn as_json(explanation: &Explanation, around: Option<&str>) -> serde_json::Value {
+fn as_json(explanation: &Explanation, obstacle: Option<&str>) -> serde_json::Value {
     let entries: Vec<_> = ordered(&explanation.findings).into_iter().map(entry_json).collect();
     let warnings: Vec<String> = explanation.warnings.iter().map(ToString::to_string).collect();
     let (problems, settings) = match &explanation.settings {
         Ok(settings) => {
-            let problems: Vec<String> = around.into_iter().map(str::to_owned).collect();
+            let problems: Vec<String> = obstacle.into_iter().map(str::to_owned).collect();
             (problems, settings_json(settings))
         }
         Err(error) => (error.problems.iter().map(ToString::to_string).collect(), json!(null)),
     };
     json!({
-        "starts": explanation.settings.is_ok() && around.is_none(),
+        "starts": explanation.settings.is_ok() && obstacle.is_none(),
         "entries": entries,
         "warnings": warnings,
         "problems": problems,

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_a_service_are_told_from_settings() {
+    fn variables_of_a_service_are_no_settings() {
         for name in [
             "ZOO_SERVICE_HOST",
             "ZOO_SERVICE_PORT",

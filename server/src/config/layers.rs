@@ -49,7 +49,7 @@ pub(super) struct Layers {
     pub(super) replaced: Vec<Replaced>,
     /// What a missing setting is blamed on.
     pub(super) whole: Option<Arc<str>>,
-    /// The `zoo.cfg`, which rules over the variables of the image.
+    /// The `zoo.cfg`, if it is whole: then it rules over the variables of the image.
     pub(super) file: Option<Arc<str>>,
 }
 
@@ -67,6 +67,7 @@ pub(super) fn gather(args: &StartArgs, env: &Env) -> Layers {
     }
     layers.server_list();
     layers.include();
+    layers.settle_file();
     layers.variables(env);
     if layers.whole.is_none() {
         layers.defaults(env);
@@ -234,6 +235,20 @@ impl Layers {
         for property in read.properties {
             self.push(&property.key, &property.value, line(property.line));
         }
+    }
+
+    /// A file without a port for clients is none that a server starts with: it is a part of what
+    /// variables say.
+    fn settle_file(&mut self) {
+        let ports = ["clientPort", "secureClientPort"];
+        let is_port = |entry: &Entry| {
+            lookup::find(&entry.name).is_some_and(|found| ports.contains(&found.row.key))
+        };
+        let is_whole = self.entries.iter().any(|entry| {
+            let listed = is_server(&entry.name) && entry.value.contains(';');
+            matches!(entry.origin, Origin::Line { .. }) && (listed || is_port(entry))
+        });
+        self.file = self.file.take().filter(|_| is_whole);
     }
 
     /// A file says which servers there are, be it none; the list of the image counts without one.

@@ -48,9 +48,7 @@ pub fn explain(args: &StartArgs, env: &Env) -> Explanation {
     let deployment = resolve::deployment(&entries);
     let (mut findings, mut values) = resolve::resolve(entries, deployment);
     refuse_classes(&mut findings);
-    if let Some(file) = file {
-        beside_file::file_rules(&file, &values, &mut findings, &mut warnings);
-    }
+    let beside = file.map(|file| beside_file::file_rules(&file, &values, &mut findings));
     let servers = match deployment {
         Deployment::Standalone => Servers::One(server_line(&mut findings)),
         Deployment::Ensemble => {
@@ -60,6 +58,7 @@ pub fn explain(args: &StartArgs, env: &Env) -> Explanation {
     };
     problems.extend(findings.iter().filter_map(Finding::problem));
     warnings.extend(findings.iter().filter_map(Finding::warning));
+    warnings.extend(beside.into_iter().flatten());
     let whole = Whole { file: whole, clean: problems.is_empty() };
     whole.require_directory(&values, &mut problems);
     let my_id = my_id::read(&values, env).unwrap_or_else(|problem| {

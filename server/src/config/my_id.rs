@@ -36,7 +36,8 @@ pub(super) fn read(values: &Values, env: &Env) -> Result<MyId, Problem> {
     let name: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
     let (text, origin) = match env.read(&path) {
         Ok(bytes) => (String::from_utf8_lossy(&bytes).into_owned(), Origin::File(name)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        // That the directory is a file is said where it is taken.
+        Err(error) if is_absent(&error) => {
             let Some(text) = env.get("ZOO_MY_ID") else { return Ok(MyId::Missing(name)) };
             (text.to_owned(), Origin::Variable("ZOO_MY_ID".to_owned()))
         }
@@ -49,6 +50,10 @@ pub(super) fn read(values: &Values, env: &Env) -> Result<MyId, Problem> {
         Ok(number) => Ok(MyId::Known(number, origin)),
         Err(text) => Err(Problem { origin, text }),
     }
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 fn parse(text: &str, extended: bool) -> Result<u64, String> {

@@ -59,13 +59,19 @@ impl StrategyChoice {
             return Ok(StrategyChoice { strategy: report.chosen, words, unmeasured: false });
         }
         let (strategy, sampled) = default_strategy(path);
-        let took = sampled.map_or(String::new(), |sampled| {
-            let Measured { p50_us, p99_us, .. } = sampled;
-            format!("fsync p50 {p50_us} us, p99 {p99_us} us; ")
-        });
+        let took = sampled.as_ref().map_or(String::new(), latency);
         let until = "the default strategy until a quiet moment to measure the disk";
         let words = format!("{strategy} ({took}{until})");
         Ok(StrategyChoice { strategy, words, unmeasured: true })
+    }
+}
+
+/// What a short look found. A few flushes have no slowest one in a hundred.
+fn latency(Measured { flushes, p50_us, p99_us, .. }: &Measured) -> String {
+    match *flushes {
+        1 => format!("one fsync took {p50_us} us; "),
+        2..100 => format!("{flushes} fsyncs, the median {p50_us} us; "),
+        _ => format!("fsync p50 {p50_us} us, p99 {p99_us} us; "),
     }
 }
 
@@ -139,5 +145,28 @@ impl LogProbe {
                 report.why
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringkeeper_engine::device::Load;
+
+    use super::*;
+
+    #[test]
+    fn few_flushes_have_no_percentiles() {
+        let measured = |flushes| Measured {
+            strategy: Strategy::Pwrite,
+            bytes: 4_096,
+            load: Load::Quiet,
+            flushes,
+            p50_us: 900,
+            p99_us: 2_000,
+            written_bytes: None,
+        };
+        assert_eq!(latency(&measured(1)), "one fsync took 900 us; ");
+        assert_eq!(latency(&measured(7)), "7 fsyncs, the median 900 us; ");
+        assert_eq!(latency(&measured(100)), "fsync p50 900 us, p99 2000 us; ");
     }
 }

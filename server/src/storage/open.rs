@@ -231,6 +231,22 @@ mod tests {
     }
 
     #[test]
+    fn directory_of_the_log_under_another_name_is_one_directory() {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let [data, log] = ["data", "log"].map(|name| home.path().join(name));
+        std::fs::create_dir(&data).expect("a writable directory");
+        std::os::unix::fs::symlink(&data, &log).expect("a writable directory");
+        let of = |key: &str, path: &Path| format!("{key}={}", path.display());
+        let (data, log) = (of("dataDir", &data), of("dataLogDir", &log));
+        let settings = settings(&[&data, &log, "preAllocSize=64"]);
+        look(&settings).expect("nothing is wrong with it");
+        let opened = DataDirectories::open(&settings).expect("nothing is wrong with it");
+        assert_eq!(opened.locks.len(), 1);
+        let refused = look(&settings).expect_err("it is in use").to_string();
+        assert!(refused.contains("is in use by another Ringkeeper"), "{refused}");
+    }
+
+    #[test]
     fn directory_opens_again_after_its_myid_came_changed_and_went() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().to_str().expect("a path in UTF-8");

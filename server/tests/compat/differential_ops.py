@@ -45,6 +45,8 @@ ACLS = [
     [(31, "world", "anyone"), (31, "world", "anyone"), (1, "ip", "127.0.0.1")],
     [(31, "ip", "127.0.0.0/8")], [(31, "ip", "10.0.0.1"), (16, "world", "anyone")],
     [], None, [(31, "world", "someone")], [(31, "nonsense", "x")], [(255, "world", "anyone")],
+    [(31, "world", None)], [(31, "auth", None)] * 2, [(31, None, "anyone")],
+    [(31, "world", "anyone"), (31, None, None)],
 ]
 
 

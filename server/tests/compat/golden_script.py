@@ -210,7 +210,9 @@ class Conn:
             self.received(reader, f"-> event {name} {show(path)} zxid={zxid}")
             return None
         request = self.answered(xid)
-        body = reader.body(request.op) if err == 0 and reader.at < len(reader.data) else None
+        # A multiRead that fails may have a body all the same: what was read before.
+        is_read = err == 0 or request.op == 22
+        body = reader.body(request.op) if is_read and reader.at < len(reader.data) else None
         shown = "" if body is None else " " + show_value(body, self.script.sessions)
         self.received(reader, f"-> {error_name(err)} zxid={zxid}{shown}")
         return err, body

@@ -75,7 +75,6 @@ environment
 ZOO_TICK_TIME  overridden  tickTime=3000
                    zoo.cfg:4 has the last word
 warning: ZOO_TICKTIME: it is not known, and not read; did you mean ZOO_TICK_TIME?
-warning: ZOO_TICK_TIME: tickTime: it is not used: zoo.cfg:4 says fast
 warning: zoo.cfg:2: server.*: 2 servers vote, so that neither may fail; list a third one
 warning: zoo.cfg: initLimit: it is not set, and counts as 10; ZooKeeper does not start without it
 warning: zoo.cfg: syncLimit: it is not set, and counts as 5; ZooKeeper does not start without it
@@ -85,7 +84,7 @@ A server would not start with this, for 1 reason.
 }
 
 #[test]
-fn what_is_around_a_good_configuration_is_a_reason_of_its_own() {
+fn obstacle_beside_a_good_configuration_is_a_reason_of_its_own() {
     let site = Site::new(GOOD);
     for json in [false, true] {
         let args = CheckArgs { start: site.args(&[]), json };

@@ -40,10 +40,10 @@ fn precedence_is_command_line_file_environment_default() {
     assert_eq!(
         said,
         [
-            "ZOO_TICK_TIME: tickTime: it is used, for zoo.cfg says nothing of it",
-            "ZOO_MAX_CLIENT_CNXNS: maxClientCnxns: it is not used: zoo.cfg:4 says 31",
             "zoo.cfg:3: snapCount: SERVER_JVMFLAGS wins over this line here; in ZooKeeper the line \
-             would win"
+             would win",
+            "ZOO_MAX_CLIENT_CNXNS: maxClientCnxns: it is not used: zoo.cfg:4 says 31",
+            "ZOO_TICK_TIME: tickTime: it is used, for zoo.cfg says nothing of it",
         ]
     );
 }
@@ -146,7 +146,7 @@ fn purge_interval_zero_disables_purging_only_in_a_file() {
 
 /// A file rules: whatever a variable says beside it is told, and stops nothing.
 #[test]
-fn variable_beside_a_file_is_told_and_never_stops_a_start() {
+fn variable_beside_a_file_is_reported_and_never_stops_a_start() {
     let site = Site::new("dataDir=@\nclientPort=2183\ntickTime=3000\n");
     for (name, value, told) in [
         ("ZOO_TICK_TIME", "4000", "ZOO_TICK_TIME: tickTime: it is not used: zoo.cfg:3 says 3000"),
@@ -170,7 +170,7 @@ fn variable_beside_a_file_is_told_and_never_stops_a_start() {
 }
 
 #[test]
-fn size_of_log_files_beyond_what_is_used_is_told() {
+fn size_of_log_files_beyond_what_is_used_is_reported() {
     for (size, used) in [("4194304", 2_097_152), ("2097153", 2_097_152), ("1", 16)] {
         let site = Site::new(&format!("dataDir=@\nclientPort=1\npreAllocSize={size}\n"));
         let (_, said) = site.load().unwrap();
@@ -184,11 +184,11 @@ fn size_of_log_files_beyond_what_is_used_is_told() {
 }
 
 #[test]
-fn word_that_can_never_match_is_told() {
+fn word_that_can_never_match_is_reported() {
     for (list, told) in [
         ("srvr mntr", "\"srvr mntr\" is no four-letter word, so it allows none; put commas"),
         ("\"*\"", "\"\"*\"\" is no four-letter word"),
-        ("mntr, stts", "\"stts\" is no four-letter word, so it allows none; did you mean stat?"),
+        ("mntr, stta", "\"stta\" is no four-letter word, so it allows none; did you mean stat?"),
         ("'mntr'", "did you mean mntr?"),
     ] {
         let site = Site::new(&format!("dataDir=@\nclientPort=1\n4lw.commands.whitelist={list}\n"));

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn line_with(file: &Path, words: &str) -> String {
     let since = Instant::now();
     loop {
-        let text = fs::read_to_string(file).unwrap();
+        let text = fs::read_to_string(file).unwrap_or_default();
         if let Some(line) = text.lines().find(|line| line.contains(words)) {
             return line.to_owned();
         }
@@ -86,14 +86,14 @@ fn hangup_reads_the_level_again_opens_the_audit_log_and_names_what_needs_a_resta
     assert!(!said.contains("stopping"), "it is no warning: {said}");
 }
 
-fn told(socket: &UnixDatagram) -> String {
+fn received(socket: &UnixDatagram) -> String {
     let mut bytes = [0; 512];
     let count = socket.recv(&mut bytes).expect("a message in time");
     String::from_utf8(bytes[..count].to_vec()).unwrap()
 }
 
 #[test]
-fn service_manager_is_told_when_the_server_is_ready_lives_and_stops() {
+fn supervisor_hears_when_the_server_is_ready_lives_and_stops() {
     let home = tempdir().unwrap();
     let path = home.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -101,21 +101,21 @@ fn service_manager_is_told_when_the_server_is_ready_lives_and_stops() {
     let mut command = start(&home.path().join("data"), &[]);
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000");
     let host = Host::run(command);
-    assert_eq!(told(&socket), "READY=1");
+    assert_eq!(received(&socket), "READY=1");
     for _ in 0..3 {
-        assert_eq!(told(&socket), "WATCHDOG=1");
+        assert_eq!(received(&socket), "WATCHDOG=1");
     }
     host.signal(Signal::HUP);
     let mut heard = Vec::new();
     while !heard.iter().any(|text| text == "READY=1") {
-        heard.push(told(&socket));
+        heard.push(received(&socket));
     }
     assert!(heard.iter().any(|text| text.starts_with("RELOADING=1\nMONOTONIC_USEC=")), "{heard:?}");
     let (status, _) = host.terminate();
     assert!(status.success(), "{status}");
-    let mut last = told(&socket);
+    let mut last = received(&socket);
     while last == "WATCHDOG=1" {
-        last = told(&socket);
+        last = received(&socket);
     }
     assert_eq!(last, "STOPPING=1");
 }

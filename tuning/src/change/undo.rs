@@ -24,12 +24,16 @@ pub(crate) enum Undone {
 }
 
 pub(crate) fn run(args: &UndoArgs) -> Result<ExitCode> {
-    let mut journal = Journal::open(&args.state)?;
-    if journal.records.is_empty() {
+    // To open a journal makes its files; where there is none, nothing is left behind.
+    let mut journal = match args.state.exists() {
+        true => Some(Journal::open(&args.state)?).filter(|journal| !journal.records.is_empty()),
+        false => None,
+    };
+    let Some(journal) = &mut journal else {
         print(&format!("There is nothing to undo in {}.\n", args.state.display()));
         return Ok(ExitCode::SUCCESS);
-    }
-    let undone = undo(&Root::new(&args.root), &mut journal)?;
+    };
+    let undone = undo(&Root::new(&args.root), journal)?;
     let mut whole = true;
     for (record, what) in &undone {
         print(&sentence(record, what));

@@ -45,6 +45,18 @@ pub(crate) struct Document {
     /// Searches for the highest rate, from `--search`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub searches: Vec<Value>,
+    /// What `check`, `--search` and `--fail-if` came to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<Verdict>,
+}
+
+/// What one question about the runs came to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Verdict {
+    /// Whether it makes the whole fail.
+    pub failed: bool,
+    /// The question and the answer, in words.
+    pub text: String,
 }
 
 impl Document {

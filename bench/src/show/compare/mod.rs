@@ -88,6 +88,8 @@ impl Unit {
         match (verdict, self) {
             (Verdict::TooFew, _) => "too few runs to tell",
             (Verdict::WithinNoise, _) => "within noise",
+            (Verdict::Slight, _) => "less than 2 %",
+            (Verdict::Doubtful, _) => "not claimed",
             (Verdict::Larger, Unit::Rate) | (Verdict::Smaller, Unit::Latency) => "faster",
             (Verdict::Smaller, Unit::Rate) | (Verdict::Larger, Unit::Latency) => "slower",
             (Verdict::Larger, Unit::Cpu | Unit::Memory) => "more",
@@ -247,12 +249,18 @@ fn of_load(base: &Side, new: &Side, b: &LoadGroup<'_>, n: &LoadGroup<'_>) -> Com
     }
     row("server CPU per op".into(), Unit::Cpu, &|run| run.server.map(|s| s.cpu_us_per_op));
     row("server memory".into(), Unit::Memory, &|run| run.server_rss_bytes.map(|b| b as f64));
+    let warnings = warnings(base, new, b, n);
+    if !warnings.is_empty() {
+        for row in &mut rows {
+            row.relation = row.relation.map(Relation::doubtful);
+        }
+    }
     Comparison {
         title: b.title.clone(),
         base: (base.name.clone(), b.runs.len()),
         new: (new.name.clone(), n.runs.len()),
         rows,
-        warnings: warnings(base, new, b, n),
+        warnings,
         faults: n.runs.iter().map(|run| run.faults_total()).sum(),
     }
 }
@@ -370,6 +378,18 @@ pub(crate) mod tests {
         assert_eq!(words(&base, &[500.0, 501.0, 502.0, 503.0])[..3], ["slower"; 3]);
         assert_eq!(words(&base, &[1_005.0, 1_015.0, 1_025.0, 995.0])[0], "within noise");
         assert_eq!(words(&base[..3], &[9_000.0; 3])[0], "too few runs to tell");
+    }
+
+    #[test]
+    fn difference_is_claimed_beyond_a_least_effect_and_without_warnings() {
+        let base = [1_000.0, 1_001.0, 1_002.0, 1_003.0];
+        assert_eq!(words(&base, &base.map(|rate| rate * 1.012))[0], "less than 2 %");
+        assert_eq!(words(&base, &base.map(|rate| rate * 0.95))[0], "slower");
+        let (old, mut new) = (side("old", &base), side("new", &base.map(|rate| rate * 0.5)));
+        new.hosts[0].1.kernel = "6.18".into();
+        let comparison = &compare(&[old, new]).unwrap()[0];
+        assert_eq!(comparison.rows[0].words(), "not claimed");
+        assert!(!comparison.is_worse(), "nothing is claimed: {:?}", comparison.warnings);
     }
 
     #[test]

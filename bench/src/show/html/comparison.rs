@@ -2,16 +2,23 @@
 
 use std::fmt::Write as _;
 
-use crate::record::results::{LoadGroup, Run, loads};
+use crate::record::results::{Document, LoadGroup, Run, loads};
 use crate::show::compare::{Comparison, Row, Side, summary};
 
 use super::axis::{Axis, nines, short_count};
 use super::chart::Chart;
+use super::report::verdicts;
 use super::{cell, escape, facts, page, table};
 
 /// The page of a comparison of all sides with the first one.
-pub(crate) fn comparison(sides: &[Side], comparisons: &[Comparison], command: &str) -> String {
+pub(crate) fn comparison(
+    sides: &[Side],
+    comparisons: &[Comparison],
+    document: &Document,
+) -> String {
+    let command = &document.command_line();
     let mut body = String::from("<h1>ringkeeper bench · comparison</h1>\n");
+    body.push_str(&verdicts(document));
     for line in summary(comparisons).lines().filter(|line| !line.is_empty()) {
         let _ = writeln!(body, "<p class=\"verdict\">{}.</p>", escape(line));
     }
@@ -150,6 +157,7 @@ fn colour(side: usize) -> String {
 mod tests {
     use super::super::tests::check;
     use super::*;
+    use crate::record::results::Verdict;
     use crate::show::compare::compare;
     use crate::show::compare::tests::side;
 
@@ -158,9 +166,23 @@ mod tests {
         let sides =
             [side("<old>", &[1_000.0; 5]), side("new", &[2_000.0, 2_001.0, 2_002.0, 2_003.0])];
         let comparisons = compare(&sides).unwrap();
-        let page = comparison(&sides, &comparisons, "ringkeeper bench compare");
+        let page = comparison(
+            &sides,
+            &comparisons,
+            &Document {
+                command: vec!["ringkeeper bench compare".into()],
+                verdicts: vec![Verdict { failed: true, text: "FAIL p99>1us".into() }],
+                ..Document::default()
+            },
+        );
         check(&page);
-        for part in ["&lt;old&gt;", "faster", "run 5", "Mann-Whitney"] {
+        for part in [
+            "badge bad\">failed</span> FAIL p99&gt;1us",
+            "&lt;old&gt;",
+            "faster",
+            "run 5",
+            "Mann-Whitney",
+        ] {
             assert!(page.contains(part), "{part} is missing");
         }
     }

@@ -28,6 +28,7 @@ pub(crate) fn report(document: &Document) -> String {
             escape(failed)
         );
     }
+    body.push_str(&verdicts(document));
     if document.results.len() > 1 {
         overview(&mut body, document);
     }
@@ -57,6 +58,20 @@ pub(crate) fn report(document: &Document) -> String {
     page("bench", title, &body)
 }
 
+/// What `check`, `--search` and `--fail-if` came to: above the runs, which may be good all the same.
+pub(super) fn verdicts(document: &Document) -> String {
+    let mut text = String::new();
+    for verdict in &document.verdicts {
+        let (class, word) = if verdict.failed { ("bad", "failed") } else { ("good", "passed") };
+        let said = escape(&verdict.text).replace('\n', "<br>");
+        let _ = writeln!(
+            text,
+            "<p class=\"verdict\"><span class=\"badge {class}\">{word}</span> {said}</p>"
+        );
+    }
+    text
+}
+
 fn overview(body: &mut String, document: &Document) {
     let heads = ["run", "target", "ops/s", "p50", "p99", "p99.9", "max", "faults"];
     let row = |run: &Run| {
@@ -84,7 +99,7 @@ fn one(body: &mut String, run: &Run) {
         trimmed(run.warmup_s),
         escape(&run.started)
     );
-    let (class, word) = if run.is_good() { ("good", "good") } else { ("bad", "does not stand") };
+    let (class, word) = if run.is_good() { ("good", "stands") } else { ("bad", "does not stand") };
     let _ = writeln!(
         body,
         "<p class=\"verdict\"><span class=\"badge {class}\">{word}</span> {}</p>",

@@ -29,16 +29,20 @@ pub(super) fn is_candidate(strategy: Strategy) -> bool {
 /// one; and why. There is at least one round.
 pub fn choose_over_rounds(rounds: &[Vec<Measured>]) -> (Strategy, String) {
     let mut verdicts = rounds.iter().map(|rows| choose(rows));
-    let (first, mut why) = verdicts.next().expect("there is a round at least");
-    let mut chosen = first;
-    for (next, _) in verdicts {
-        if next != first {
-            chosen =
-                Strategy::default_among(|strategy| rounds.iter().all(|rows| works(rows, strategy)));
-            let _ = write!(why, "; measured again, {next} was better, so neither is taken");
+    let (first, figures) = verdicts.next().expect("there is a round at least");
+    let default =
+        Strategy::default_among(|strategy| rounds.iter().all(|rows| works(rows, strategy)));
+    let (chosen, why) = match verdicts.find(|(next, _)| *next != first) {
+        Some((next, _)) => (
+            default,
+            format!("one measurement was for {first} and another for {next}, so {default} is used"),
+        ),
+        None if first == default => {
+            (first, format!("nothing was clearly faster than {default}, which is the default"))
         }
-    }
-    (chosen, why)
+        None => (first, format!("it was clearly faster than {default}, which is the default")),
+    };
+    (chosen, format!("{why}; median flushes of 4 KiB: {figures}"))
 }
 
 fn works(rows: &[Measured], strategy: Strategy) -> bool {
@@ -147,7 +151,15 @@ mod tests {
         assert_eq!(choose_over_rounds(&[round(40), round(50)]).0, Strategy::Pwrite);
         let (chosen, why) = choose_over_rounds(&[round(40), round(80)]);
         assert_eq!(chosen, Strategy::Direct);
-        assert!(why.ends_with("measured again, direct was better, so neither is taken"), "{why}");
+        let sentence = "one measurement was for pwrite and another for direct, so direct is used; ";
+        assert!(why.starts_with(sentence), "{why}");
+        let (_, why) = choose_over_rounds(&[round(40), round(50)]);
+        assert!(
+            why.starts_with("it was clearly faster than direct, which is the default"),
+            "{why}"
+        );
+        let (_, why) = choose_over_rounds(&[round(90)]);
+        assert!(why.starts_with("nothing was clearly faster than direct"), "{why}");
         assert_eq!(choose_over_rounds(&[round(80), round(40)]).0, Strategy::Direct);
     }
 

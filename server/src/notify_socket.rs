@@ -9,13 +9,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Where the service manager listens, if it is told anything.
-pub(crate) struct ServiceManager {
+pub(crate) struct NotifySocket {
     socket: Option<(UnixDatagram, SocketAddr)>,
 }
 
-impl ServiceManager {
+impl NotifySocket {
     /// The one that `NOTIFY_SOCKET` names; none where nothing is named.
-    pub(crate) fn of_process() -> ServiceManager {
+    pub(crate) fn of_process() -> NotifySocket {
         let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
         let socket = name.and_then(|name| match open(&name) {
             Ok(socket) => Some(socket),
@@ -24,11 +24,11 @@ impl ServiceManager {
                 None
             }
         });
-        ServiceManager { socket }
+        NotifySocket { socket }
     }
 
     /// Sends a line for each thing that holds now. Nobody waits for it.
-    pub(crate) fn tell(&self, state: &str) {
+    pub(crate) fn send(&self, state: &str) {
         if let Some((socket, address)) = &self.socket {
             // It may have gone; then it does not wait for anything either.
             let _ = socket.send_to_addr(state.as_bytes(), address);
@@ -36,10 +36,10 @@ impl ServiceManager {
     }
 
     /// Says that settings are being read again; behind it comes `READY=1`.
-    pub(crate) fn tell_reloading(&self) {
+    pub(crate) fn send_reloading(&self) {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 }
 
@@ -73,12 +73,12 @@ pub(crate) struct Watchdog {
 impl Watchdog {
     /// Starts it. `lives` may take as long as it is given.
     pub(crate) fn start(
-        manager: ServiceManager,
+        notify: NotifySocket,
         interval: Duration,
         lives: impl Fn(Duration) -> bool + Send + 'static,
     ) -> std::io::Result<Watchdog> {
         let (stop, stopped) = channel();
-        let work = move || watch(&manager, interval, &lives, &stopped);
+        let work = move || watch(&notify, interval, &lives, &stopped);
         let thread = std::thread::Builder::new().name("watchdog".into()).spawn(work)?;
         Ok(Watchdog { stop, thread })
     }
@@ -91,14 +91,14 @@ impl Watchdog {
 }
 
 fn watch(
-    manager: &ServiceManager,
+    notify: &NotifySocket,
     interval: Duration,
     lives: &dyn Fn(Duration) -> bool,
     stopped: &Receiver<()>,
 ) {
     loop {
         if lives(interval) {
-            manager.tell("WATCHDOG=1");
+            notify.send("WATCHDOG=1");
         }
         match stopped.recv_timeout(interval / 2) {
             Err(RecvTimeoutError::Timeout) => {}
@@ -142,8 +142,7 @@ mod tests {
         };
         let socket = Some(open(path.as_os_str()).expect("a socket"));
         let interval = Duration::from_millis(2);
-        let watchdog =
-            Watchdog::start(ServiceManager { socket }, interval, lives).expect("a thread");
+        let watchdog = Watchdog::start(NotifySocket { socket }, interval, lives).expect("a thread");
         let said: Vec<bool> = asking.iter().take(3).collect();
         watchdog.stop();
         assert_eq!(said, [true, false, true]);
