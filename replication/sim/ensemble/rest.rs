@@ -4,8 +4,10 @@
 use ringkeeper_engine::tree::Tree;
 use ringkeeper_replication::ZabState;
 use ringkeeper_replication::learner::LearnerOffer;
+use ringkeeper_replication::node::DatabasePort;
 
 use super::super::check::proposals::are_same;
+use super::super::check::snapshots::snapshot_of;
 use super::super::check::{progress, sessions};
 use super::super::member::MemberId;
 use super::members::Crash;
@@ -252,6 +254,8 @@ impl World {
             sessions::check(&db, truth);
             check_nodes(machine.id, &db.tree, &self.committed.db().tree);
         }
+        self.check_snapshots();
+        let truth = self.committed.txns();
         for sim_client in &mut self.clients {
             let is_connected = sim_client.connection.is_some();
             sim_client.client.finish(self.committed.db(), truth, is_connected);
@@ -264,6 +268,17 @@ impl World {
         }
         self.met.replies = self.clients.iter().map(|it| it.client.replies).sum();
         self.met.events = self.clients.iter().map(|it| it.client.events).sum();
+    }
+
+    /// All members have one state: see [`snapshot_of`].
+    fn check_snapshots(&mut self) {
+        let expected = self.committed.snapshot();
+        for machine in &mut self.machines {
+            let process = machine.process.as_mut().expect("it is at rest");
+            let mut db = process.server.node().world().database.write();
+            let is_same = snapshot_of(&mut db) == expected;
+            assert!(is_same, "member {} makes another snapshot at {}", machine.id, db.applied());
+        }
     }
 }
 
