@@ -13,6 +13,10 @@ use crate::txn::{Txn, TxnBody};
 use crate::wire::Id;
 use crate::{Millis, SessionId};
 
+mod queue;
+
+pub use queue::AuditQueue;
+
 /// A write that is under way, and what its lines say.
 #[derive(Debug)]
 pub struct Audited {
@@ -38,6 +42,13 @@ pub struct Client {
     pub ids: Arc<[Id]>,
     /// Its address.
     pub ip: IpAddr,
+}
+
+impl Client {
+    /// Bytes of the names that a line has of it.
+    fn ids_bytes(&self) -> usize {
+        self.ids.iter().map(|id| id.id.len()).sum()
+    }
 }
 
 /// The result of a change.

@@ -1,7 +1,9 @@
 //! What travels between a shard and the sequencer, in both directions.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
+use crate::limits::CONN_OUT_BYTES_HARD;
 use crate::op::{Change, OpResult, Read, ReadReply, Write};
 pub use crate::origin::Origin;
 use crate::sequencer::Caller;
@@ -47,6 +49,41 @@ pub enum RequestKind {
     Close,
     /// An answer after everything that is ordered now is applied.
     Sync,
+}
+
+/// What a connection has waiting of replies to reads that the node makes. It is shared with the
+/// node, and within this process only.
+#[derive(Default, Debug)]
+pub struct ReadBacklog {
+    bytes: AtomicUsize,
+    is_left: AtomicBool,
+}
+
+impl ReadBacklog {
+    /// Whether the next reply is to be made.
+    pub fn accepts(&self) -> bool {
+        !self.is_left.load(Relaxed) && self.bytes() < CONN_OUT_BYTES_HARD
+    }
+
+    /// A reply of so many bytes was made.
+    pub fn made(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// It has reached its connection.
+    pub fn taken(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Relaxed);
+    }
+
+    /// The connection takes no reply any more.
+    pub fn leave(&self) {
+        self.is_left.store(true, Relaxed);
+    }
+
+    /// Bytes that are made and have not reached the connection.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
 }
 
 /// An answer to one request.

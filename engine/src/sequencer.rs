@@ -3,11 +3,22 @@
 use std::sync::Arc;
 
 use crate::database::Database;
+use crate::limits::TXN_EXPANDED_BYTES_MAX;
 pub use crate::op::QuotaNotes;
+use crate::op::session::ClosePart;
 use crate::op::{OpSettings, OutstandingChanges, Prepare, Write, session};
 use crate::txn::{Txn, TxnBody};
 use crate::wire::Id;
 use crate::{Code, Millis, SessionId, Zxid};
+
+/// Whether the end of a session is ordered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SessionEnd {
+    /// It is.
+    Ordered,
+    /// Nodes of it are left, which go first.
+    Due,
+}
 
 /// The client behind a write, for the checks against ACLs and for the transaction's header.
 #[derive(Clone, Debug)]
@@ -86,6 +97,30 @@ impl Sequencer {
         Txn { session: caller.session, cxid: caller.cxid, zxid, time: now, body }
     }
 
+    /// Orders the end of a session, or a portion of its ephemeral nodes where those are more than a
+    /// transaction should have: whoever reads meanwhile sees some of them gone and some not. The
+    /// portions are the server's own transactions. `bytes_left` is what this step may still order
+    /// of such ends. Also says whether the session has ended.
+    pub fn order_close_part(
+        &mut self,
+        db: &Database,
+        caller: &Caller,
+        bytes_left: &mut usize,
+        now: Millis,
+    ) -> (Txn, SessionEnd) {
+        let zxid = self.next();
+        match session::prepare_close_part(&mut self.prepare(db, caller), bytes_left) {
+            ClosePart::End(body) => {
+                let Caller { session, cxid, .. } = *caller;
+                (Txn { session, cxid, zxid, time: now, body }, SessionEnd::Ordered)
+            }
+            ClosePart::Portion(body) => {
+                let session = SessionId::NONE;
+                (Txn { session, cxid: 0, zxid, time: now, body }, SessionEnd::Due)
+            }
+        }
+    }
+
     fn prepare<'a>(&'a mut self, db: &'a Database, caller: &'a Caller) -> Prepare<'a> {
         Prepare {
             tree: &db.tree,
@@ -95,6 +130,7 @@ impl Sequencer {
             ids: &caller.ids,
             session: caller.session,
             zxid: self.last,
+            expandable: TXN_EXPANDED_BYTES_MAX,
         }
     }
 

@@ -101,6 +101,8 @@ pub enum Bug {
     EnsembleNotAdopted,
     /// A notification of another ensemble's server counts.
     StrangerVotes,
+    /// A history that a server has from when it was on its own is given up for that of a leader.
+    OwnHistoryGivenUp,
     /// A leader does not compare the states of its members.
     DigestsIgnored,
     /// The connection of a session stays open at the server that it has left.
@@ -133,7 +135,7 @@ impl Bug {
         Bug::LagIsLoss,
     ];
     /// Those of leaders and elections.
-    pub const OF_LEADERS: [Bug; 28] = [
+    pub const OF_LEADERS: [Bug; 29] = [
         Bug::OwnUnflushedCounts,
         Bug::MinorityCommits,
         Bug::ObserversCount,
@@ -160,6 +162,7 @@ impl Bug {
         Bug::StrangerFollowed,
         Bug::EnsembleNotAdopted,
         Bug::StrangerVotes,
+        Bug::OwnHistoryGivenUp,
         Bug::DigestsIgnored,
         Bug::MovedStaysOpen,
     ];

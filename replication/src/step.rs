@@ -29,6 +29,11 @@ pub enum Input<'a> {
     },
     /// Our own log is durable up to here.
     Flushed(Zxid),
+    /// This process did not run for a while, and may have missed what clients have sent.
+    Paused {
+        /// Both clocks, after it.
+        now: Now,
+    },
     /// Time passes.
     Tick {
         /// The state that is applied.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use ringkeeper_engine::Zxid;
 
-use crate::config::{Ensemble, Paint, PeerAddress, PeerRole, Settings};
+use crate::config::{Ensemble, LogFormat, Paint, PeerAddress, PeerRole, Settings};
 
 /// What a person sees when the server is ready.
 pub(crate) struct Banner<'a> {
@@ -53,6 +53,27 @@ impl Banner<'_> {
         };
         let _ = writeln!(out, "{}", paint.bold(&last));
         let _ = out.flush();
+    }
+
+    /// The same as an event, for programs: people have the banner.
+    pub(crate) fn log(&self, format: LogFormat) {
+        let Banner { settings, address, http, zxid, device, io, ready_ms } = self;
+        match format {
+            LogFormat::Text => {}
+            LogFormat::Json => tracing::info!(
+                version = env!("CARGO_PKG_VERSION"),
+                zxid = %zxid,
+                clients = %address,
+                http,
+                data_dir = %settings.data_dir.display(),
+                data_log_dir = %settings.data_log_dir.display(),
+                log = device,
+                sockets = io,
+                member = settings.ensemble.as_ref().map(|ensemble| ensemble.id.0),
+                ready_ms,
+                "started"
+            ),
+        }
     }
 }
 

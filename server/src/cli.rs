@@ -303,7 +303,9 @@ Examples:
   ringkeeper check zoo.cfg
   ringkeeper check --json zoo.cfg
 
-The exit code is 0 if a server would start with the configuration, and 1 if not.";
+The exit code is 0 if a server would start here and now, and else that of the start: 2 for a fault
+of the configuration, 1 for what is around it, such as a directory in use, a damaged log or a port
+that is taken. Nothing is changed. A log is read to its end, as a start does.";
 
 /// Where the settings of a server come from.
 #[derive(Args, Clone, Debug, Default)]

@@ -12,6 +12,7 @@ pub mod log;
 pub mod logging;
 pub mod node;
 pub mod peers;
+mod service_manager;
 pub mod shards;
 mod stop;
 pub mod storage;

@@ -24,10 +24,13 @@ fn main() -> ExitCode {
             drop(out);
             start(&args, &env)
         }
-        Command::Check(args) => match check::run(&args, &env, Paint::for_stdout(), &mut out) {
-            Ok(checked) => checked.exit_code(),
-            Err(error) => unless_pipe_closed(&error),
-        },
+        Command::Check(args) => {
+            let look = |settings: &Settings| boot::look(settings).map_err(|error| reason(&error));
+            match check::run(&args, (&env, &look), Paint::for_stdout(), &mut out) {
+                Ok(checked) => checked.exit_code(),
+                Err(error) => unless_pipe_closed(&error),
+            }
+        }
         Command::Settings(args) => match page::run(&args, Paint::for_stdout(), &mut out) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => unless_pipe_closed(&error),
@@ -148,7 +151,11 @@ fn start(args: &StartArgs, env: &Env) -> ExitCode {
             Weight::Warning => tracing::warn!("{warning}"),
         }
     }
-    match boot::serve(&settings) {
+    let read_again = || match Settings::load(args, env) {
+        Ok((settings, _)) => Ok(settings),
+        Err(error) => Err(error.to_string()),
+    };
+    match boot::serve(&settings, &read_again) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ringkeeper: {}", reason(&error));

@@ -12,6 +12,8 @@ mod lives;
 mod loopback;
 #[path = "ensemble/lost_quorum.rs"]
 mod lost_quorum;
+#[path = "ensemble/own_history.rs"]
+mod own_history;
 #[path = "ensemble/pre_stop.rs"]
 mod pre_stop;
 mod program;

@@ -2,6 +2,8 @@
 
 #[path = "standalone/audit.rs"]
 mod audit;
+#[path = "standalone/checks.rs"]
+mod checks;
 #[path = "admin/commands.rs"]
 mod commands;
 #[path = "standalone/disk_full.rs"]
@@ -31,6 +33,8 @@ mod ports;
 mod program;
 #[path = "standalone/refusals.rs"]
 mod refusals;
+#[path = "standalone/signals.rs"]
+mod signals;
 #[path = "admin/snapshots.rs"]
 mod snapshots;
 #[path = "standalone/sockets.rs"]

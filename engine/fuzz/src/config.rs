@@ -34,7 +34,8 @@ pub fn run(data: &[u8]) {
 
 fn report(args: &CheckArgs, env: &Env) -> (Checked, String) {
     let mut out = Vec::new();
-    let checked = check::run(args, env, Paint::Plain, &mut out).expect("memory takes everything");
+    let checked = check::run(args, (env, &|_| Ok(())), Paint::Plain, &mut out)
+        .expect("memory takes everything");
     (checked, String::from_utf8(out).expect("what is said is text"))
 }
 

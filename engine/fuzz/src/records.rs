@@ -15,7 +15,7 @@ use ringkeeper_engine::wire::peer::{
     InitialMessage, LeaderPacket, LearnerPacket, Notification, PacketDecoder, PacketLimits,
     PeerExtension, StateScan,
 };
-use ringkeeper_engine::wire::{Acl, Reader, Stat};
+use ringkeeper_engine::wire::{Acl, Reader, SentAcl, Stat};
 use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
 /// Reads the bytes as everything that clients, servers and logs may hold.
@@ -78,8 +78,11 @@ fn lists(data: &[u8]) {
     Acl::write_list(&list, &mut bytes);
     assert_eq!(Acl::read_list(&mut Reader::new(&bytes)).as_ref(), Ok(&list));
     Acl::reply_list(&list, &mut bytes);
-    let _ = acl::fix_up(&list, &[], &AuthSettings::default());
-    let _ = acl::allowed(&list, i32::MAX, &[], &AuthSettings::default());
+    if let Ok(Some(sent)) = SentAcl::read_list(&mut Reader::new(data)) {
+        let _ = acl::fix_up(&sent, &[], &AuthSettings::default(), &mut 1_000);
+    }
+    let shared = acl::AclList::from(list.clone());
+    let _ = acl::allowed(&shared, i32::MAX, &[], &AuthSettings::default());
     acl::redact(&list);
 }
 

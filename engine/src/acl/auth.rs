@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::ip::ip_identity;
 use super::{AuthSettings, digest, same_secret, scheme};
-use crate::limits::{CONN_IDENTITIES_MAX, FRAME_BYTES_MAX};
+use crate::limits::{CONN_IDENTITIES_MAX, CONN_IDENTITY_BYTES_MAX};
 use crate::wire::Id;
 
 /// Why an authentication failed. It is answered with -115, then the connection is closed (without
@@ -80,7 +80,7 @@ fn add(ids: &mut Vec<Id>, id: Id) -> Result<(), AuthFailure> {
         return Ok(());
     }
     let bytes = ids.iter().map(|id| id.id.len()).sum::<usize>() + id.id.len();
-    if ids.len() >= CONN_IDENTITIES_MAX || bytes > FRAME_BYTES_MAX {
+    if ids.len() >= CONN_IDENTITIES_MAX || bytes > CONN_IDENTITY_BYTES_MAX {
         return Err(AuthFailure::TooMany);
     }
     ids.push(id);

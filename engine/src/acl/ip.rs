@@ -29,6 +29,46 @@ impl Address {
     }
 }
 
+/// Addresses with the same first bits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Network {
+    /// 4 or 16.
+    family_bytes: usize,
+    bits: u8,
+    /// Zero behind the bits.
+    prefix: [u8; 16],
+}
+
+impl Network {
+    /// The network that a list names.
+    pub(super) fn parse(id: &str) -> Option<Network> {
+        let (address, bits) = parse_network(id)?;
+        Some(Network::cut(&address, bits))
+    }
+
+    /// The network of a size that an address is in; nothing where it is of the other family.
+    pub(super) fn around(address: &str, (family_bytes, bits): (usize, u8)) -> Option<Network> {
+        let address = parse(address).filter(|it| it.bytes().len() == family_bytes)?;
+        Some(Network::cut(&address, usize::from(bits)))
+    }
+
+    /// Bytes of its addresses, and bits that they have in common.
+    pub(super) fn size(&self) -> (usize, u8) {
+        (self.family_bytes, self.bits)
+    }
+
+    fn cut(address: &Address, bits: usize) -> Network {
+        let mut prefix = [0; 16];
+        let family_bytes = address.bytes().len();
+        prefix[..family_bytes].copy_from_slice(address.bytes());
+        if let Some(cut) = prefix.get_mut(bits / 8) {
+            *cut &= !(0xff_u8 >> (bits % 8));
+        }
+        prefix.iter_mut().skip(bits / 8 + 1).for_each(|byte| *byte = 0);
+        Network { family_bytes, bits: u8::try_from(bits).expect("an address has 128 bits"), prefix }
+    }
+}
+
 /// Whether a list may hold this identity.
 pub(super) fn is_valid(id: &str) -> bool {
     parse_network(id).is_some()

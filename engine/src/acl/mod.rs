@@ -5,26 +5,27 @@
 
 mod auth;
 mod digest;
+mod grants;
 mod ip;
+mod list;
 mod names;
 
-use std::sync::{Arc, LazyLock};
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use subtle::ConstantTimeEq;
 
 pub use auth::{AuthFailure, authenticate, enforced_ok, who_am_i};
 pub use digest::DigestAlg;
 pub use ip::ip_identity;
+pub use list::AclList;
 
 use crate::Code;
-use crate::limits::FRAME_BYTES_MAX;
-use crate::txn::AclList;
-use crate::wire::{Acl, Id};
+use crate::limits::{ACL_ENTRIES_MAX, ACL_EXPANDED_BYTES_MAX};
+use crate::wire::{Acl, Id, SentAcl};
 
-/// Entries of a list that a client may set. ZooKeeper has no limit of its own; without one a few
-/// frames could make a single check compare the identities of a connection with 80,000 entries,
-/// or `auth` multiply the one by the other.
-pub const LIST_ENTRIES_MAX: usize = 8_192;
+/// The one identity of the scheme `world`.
+const ANYONE: &str = "anyone";
 
 /// The schemes that this server knows, by name.
 pub mod scheme {
@@ -116,6 +117,17 @@ impl AuthSettings {
         }
     }
 
+    /// Whether ZooKeeper fails on a null identity of the scheme instead of finding it invalid.
+    fn fails_on_null(&self, scheme: &str) -> bool {
+        match scheme {
+            scheme::WORLD | scheme::IP => true,
+            scheme::DIGEST => self.digest_enabled,
+            scheme::SASL => self.sasl_enabled,
+            scheme::X509 => self.x509_enabled,
+            _ => false,
+        }
+    }
+
     /// Whether an identity of a connection is the one that a list means.
     fn matches(&self, held: &Id, listed: &Id) -> bool {
         if held.scheme != listed.scheme {
@@ -133,6 +145,12 @@ impl AuthSettings {
         }
     }
 
+    /// Whether an entry of a list grants one of the permissions to one of the identities.
+    fn grants(&self, entry: &Acl, perm: i32, ids: &[Id]) -> bool {
+        entry.perms & perm != 0
+            && (is_anyone(&entry.id) || ids.iter().any(|held| self.matches(held, &entry.id)))
+    }
+
     fn sasl_matches(&self, held: &str, listed: &str) -> bool {
         held == "super" || held == listed || self.sasl_any_user.as_deref() == Some(listed)
     }
@@ -140,12 +158,8 @@ impl AuthSettings {
 
 /// Whether connections with these identities may do what `perm` says (bits of
 /// [`crate::wire::record::perms`]; one of them is enough) to a node with this list.
-pub fn allowed(acl: &[Acl], perm: i32, ids: &[Id], settings: &AuthSettings) -> bool {
-    let is_granted = |entry: &Acl| {
-        entry.perms & perm != 0
-            && (is_anyone(&entry.id) || ids.iter().any(|held| settings.matches(held, &entry.id)))
-    };
-    settings.skip_acl || acl.is_empty() || acl.iter().any(is_granted) || is_super(ids)
+pub fn allowed(acl: &AclList, perm: i32, ids: &[Id], settings: &AuthSettings) -> bool {
+    settings.skip_acl || acl.is_empty() || acl.grants(perm, ids, settings) || is_super(ids)
 }
 
 /// Whether an identity that may do everything is among these.
@@ -155,67 +169,132 @@ pub fn is_super(ids: &[Id]) -> bool {
 
 /// The open list (`world:anyone:cdrwa`), shared by all nodes that carry it.
 pub fn open_list() -> AclList {
-    static OPEN: LazyLock<AclList> = LazyLock::new(|| Arc::from([Acl::open()]));
-    Arc::clone(&OPEN)
+    static OPEN: LazyLock<AclList> = LazyLock::new(|| AclList::from([Acl::open()]));
+    OPEN.clone()
 }
 
 /// The list that a node gets when a client sets `list`: without repetitions, and with `auth`
-/// replaced by the identities of the client.
-pub fn fix_up(list: &[Acl], ids: &[Id], settings: &AuthSettings) -> Result<AclList, Code> {
-    if let [entry] = list
-        && is_anyone(&entry.id)
-        && entry.perms == crate::wire::record::perms::ALL
+/// replaced by the identities of the client. `expandable` is how many bytes of them the request
+/// may still put into the order; what is put in is taken off.
+///
+/// A list that cannot be set is refused with [`Code::InvalidAcl`], and with
+/// [`Code::MarshallingError`] where ZooKeeper trips over a null: all entries are compared first, and
+/// then judged one after the other.
+pub fn fix_up(
+    list: &[SentAcl],
+    ids: &[Id],
+    settings: &AuthSettings,
+    expandable: &mut usize,
+) -> Result<AclList, Code> {
+    if let [SentAcl { perms: crate::wire::record::perms::ALL, scheme, id }] = list
+        && scheme.as_deref() == Some(scheme::WORLD)
+        && id.as_deref() == Some(ANYONE)
     {
         return Ok(open_list());
     }
-    let mut fix_up = FixUp { ids, settings, fixed: Vec::new(), expanded_bytes: 0 };
-    for entry in without_repetitions(list) {
+    let most = ACL_EXPANDED_BYTES_MAX.min(*expandable);
+    let mut fix_up = FixUp { ids, settings, fixed: Vec::new(), expanded_bytes: 0, most };
+    for entry in without_repetitions(list)? {
         fix_up.push(entry)?;
     }
+    *expandable -= fix_up.expanded_bytes;
     if fix_up.fixed.is_empty() { Err(Code::InvalidAcl) } else { Ok(fix_up.fixed.into()) }
 }
 
 /// The first of each group of equal entries, in order. Short lists, which all honest ones are,
 /// are compared pair by pair; a frame holds enough entries to make that expensive on purpose.
-fn without_repetitions(list: &[Acl]) -> Vec<&Acl> {
+fn without_repetitions(list: &[SentAcl]) -> Result<Vec<&SentAcl>, Code> {
     const PAIRWISE_MAX: usize = 32;
-    if list.len() <= PAIRWISE_MAX {
-        let is_first = |&(at, entry): &(usize, &Acl)| !list[..at].contains(entry);
-        return list.iter().enumerate().filter(is_first).map(|(_, entry)| entry).collect();
+    if list.len() > PAIRWISE_MAX {
+        return distinct(list);
     }
-    let mut seen = std::collections::BTreeSet::new();
-    list.iter().filter(|entry| seen.insert(*entry)).collect()
+    let mut first: Vec<&SentAcl> = Vec::with_capacity(list.len());
+    for entry in list {
+        if first.iter().any(|earlier| trips(entry, earlier)) {
+            return Err(Code::MarshallingError);
+        }
+        if !first.contains(&entry) {
+            first.push(entry);
+        }
+    }
+    Ok(first)
 }
+
+/// Whether ZooKeeper trips over a null when it compares an entry with an earlier one: permissions,
+/// scheme and identity are compared in this order, up to the first difference.
+fn trips(entry: &SentAcl, earlier: &SentAcl) -> bool {
+    let scheme_alike = entry.scheme.is_none() || entry.scheme == earlier.scheme;
+    let has_null = entry.scheme.is_none() || entry.id.is_none();
+    has_null && entry.perms == earlier.perms && scheme_alike
+}
+
+/// The same for a list of any length, at the cost of sorting it. An entry with a null is equal to
+/// no other one, so it is only looked for what it trips over.
+fn distinct(list: &[SentAcl]) -> Result<Vec<&SentAcl>, Code> {
+    let (mut perms, mut schemes) = (BTreeSet::new(), BTreeSet::new());
+    let mut entries = BTreeSet::new();
+    let mut first = Vec::new();
+    for entry in list {
+        let SentAcl { perms: bits, scheme, id } = entry;
+        let trips = match (scheme, id) {
+            (None, _) => perms.contains(bits),
+            (Some(scheme), None) => schemes.contains(&(*bits, scheme)),
+            (Some(_), Some(_)) => false,
+        };
+        if trips {
+            return Err(Code::MarshallingError);
+        }
+        if entries.insert((*bits, scheme, id)) {
+            first.push(entry);
+        }
+        perms.insert(*bits);
+        schemes.extend(scheme.as_ref().map(|scheme| (*bits, scheme)));
+    }
+    Ok(first)
+}
+
+/// Bytes of an entry in a record, beside its scheme and identity.
+const ENTRY_BYTES: usize = 12;
 
 /// A list under construction.
 struct FixUp<'a> {
     ids: &'a [Id],
     settings: &'a AuthSettings,
     fixed: Vec<Acl>,
-    /// Bytes of identities that `auth` has put in: many entries times long names are too much.
+    /// Bytes that `auth` has put in: many entries times long names are too much.
     expanded_bytes: usize,
+    /// And how many it may.
+    most: usize,
 }
 
 impl FixUp<'_> {
-    fn push(&mut self, entry: &Acl) -> Result<(), Code> {
-        if entry.id.scheme == scheme::AUTH {
-            self.push_proven(entry.perms)?;
-        } else if is_anyone(&entry.id) || self.settings.accepts(&entry.id) {
-            self.fixed.push(entry.clone());
-        } else {
-            return Err(Code::InvalidAcl);
+    fn push(&mut self, SentAcl { perms, scheme, id }: &SentAcl) -> Result<(), Code> {
+        let Some(scheme) = scheme else { return Err(Code::InvalidAcl) };
+        match id {
+            _ if scheme == scheme::AUTH => self.push_proven(*perms)?,
+            None if self.settings.fails_on_null(scheme) => return Err(Code::MarshallingError),
+            None => return Err(Code::InvalidAcl),
+            Some(id) => {
+                let id = Id { scheme: scheme.clone(), id: id.clone() };
+                if !is_anyone(&id) && !self.settings.accepts(&id) {
+                    return Err(Code::InvalidAcl);
+                }
+                self.fixed.push(Acl { perms: *perms, id });
+            }
         }
-        if self.fixed.len() > LIST_ENTRIES_MAX { Err(Code::InvalidAcl) } else { Ok(()) }
+        if self.fixed.len() > ACL_ENTRIES_MAX { Err(Code::InvalidAcl) } else { Ok(()) }
     }
 
     fn push_proven(&mut self, perms: i32) -> Result<(), Code> {
         let before = self.fixed.len();
         for id in self.ids.iter().filter(|id| self.settings.authenticates(&id.scheme)) {
-            self.expanded_bytes += id.scheme.len() + id.id.len();
+            self.expanded_bytes += ENTRY_BYTES + id.scheme.len() + id.id.len();
+            if self.expanded_bytes > self.most {
+                return Err(Code::InvalidAcl);
+            }
             self.fixed.push(Acl { perms, id: id.clone() });
         }
-        let is_too_much = self.expanded_bytes > FRAME_BYTES_MAX;
-        if self.fixed.len() == before || is_too_much { Err(Code::InvalidAcl) } else { Ok(()) }
+        if self.fixed.len() == before { Err(Code::InvalidAcl) } else { Ok(()) }
     }
 }
 
@@ -233,7 +312,7 @@ pub fn redact(list: &[Acl]) -> Vec<Acl> {
 }
 
 fn is_anyone(id: &Id) -> bool {
-    id.scheme == scheme::WORLD && id.id == "anyone"
+    id.scheme == scheme::WORLD && id.id == ANYONE
 }
 
 /// Takes as long for a wrong secret as for the right one, if both are of the same length. Eight

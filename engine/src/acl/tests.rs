@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::limits::CONN_IDENTITIES_MAX;
+use crate::limits::{CONN_IDENTITIES_MAX, CONN_IDENTITY_BYTES_MAX, TXN_EXPANDED_BYTES_MAX};
+use crate::wire::SentAcl;
 use crate::wire::record::perms;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -23,15 +24,21 @@ fn login(settings: &AuthSettings, user_password: &str) -> Vec<Id> {
 }
 
 fn fixed(list: &[Acl], ids: &[Id]) -> Result<Vec<Acl>, Code> {
-    fix_up(list, ids, &AuthSettings::default()).map(|list| list.to_vec())
+    fix_up(&sent(list), ids, &AuthSettings::default(), &mut { TXN_EXPANDED_BYTES_MAX })
+        .map(|list| list.to_vec())
+}
+
+/// As a client sends it.
+fn sent(list: &[Acl]) -> Vec<SentAcl> {
+    list.iter().cloned().map(SentAcl::from).collect()
 }
 
 #[test]
 fn the_open_list_is_shared() {
     let settings = AuthSettings::default();
-    let one = fix_up(&[Acl::open()], &[], &settings).unwrap();
-    let twice = fix_up(&[Acl::open(), Acl::open()], &[], &settings).unwrap();
-    assert!(Arc::ptr_eq(&one, &open_list()));
+    let one = fix_up(&sent(&[Acl::open()]), &[], &settings, &mut 0).unwrap();
+    let twice = fix_up(&sent(&[Acl::open(), Acl::open()]), &[], &settings, &mut 0).unwrap();
+    assert!(one.is_shared_with(&open_list()));
     assert_eq!(one, twice);
 }
 
@@ -90,11 +97,86 @@ fn schemes_that_are_switched_on_take_their_names() {
     let settings =
         AuthSettings { sasl_enabled: true, x509_enabled: true, ..AuthSettings::default() };
     let list = [acl(1, "sasl", "bob@R"), acl(1, "x509", "CN=bob")];
-    assert!(fix_up(&list, &[], &settings).is_ok());
-    assert!(fix_up(&[acl(1, "sasl", "a@b@c")], &[], &settings).is_err());
-    assert!(fix_up(&[acl(1, "x509", "bob")], &[], &settings).is_err());
+    assert!(fix_up(&sent(&list), &[], &settings, &mut 0).is_ok());
+    assert!(fix_up(&sent(&[acl(1, "sasl", "a@b@c")]), &[], &settings, &mut 0).is_err());
+    assert!(fix_up(&sent(&[acl(1, "x509", "bob")]), &[], &settings, &mut 0).is_err());
     let off = AuthSettings { digest_enabled: false, ..AuthSettings::default() };
-    assert!(fix_up(&[acl(1, "digest", "a:b")], &[], &off).is_err());
+    assert!(fix_up(&sent(&[acl(1, "digest", "a:b")]), &[], &off, &mut 0).is_err());
+}
+
+fn nullable(perms: i32, scheme: Option<&str>, id: Option<&str>) -> SentAcl {
+    SentAcl { perms, scheme: scheme.map(Into::into), id: id.map(Into::into) }
+}
+
+/// Entries of every kind, with what is null in them; none of them sets a list.
+fn entries() -> Vec<SentAcl> {
+    let schemes = [None, Some("world"), Some("auth"), Some("ip"), Some("nosuch")];
+    let ids = [None, Some("anyone"), Some("1.2.3.4")];
+    let kinds = schemes.iter().flat_map(|scheme| ids.iter().map(move |id| (scheme, id)));
+    kinds.flat_map(|(scheme, id)| [1, 2].map(|perms| nullable(perms, *scheme, *id))).collect()
+}
+
+#[test]
+fn null_of_a_scheme_is_invalid_or_trips_as_the_scheme_does() {
+    let settings = AuthSettings { x509_enabled: true, ..AuthSettings::default() };
+    let code = |scheme, id| fix_up(&[nullable(31, scheme, id)], &[], &settings, &mut 0).map(|_| ());
+    for scheme in ["world", "digest", "ip", "x509"] {
+        assert_eq!(code(Some(scheme), None), Err(Code::MarshallingError), "{scheme}");
+    }
+    for scheme in ["auth", "sasl", "super", "ensemble", "nosuch", ""] {
+        assert_eq!(code(Some(scheme), None), Err(Code::InvalidAcl), "{scheme}");
+    }
+    assert_eq!(code(None, None), Err(Code::InvalidAcl));
+    assert_eq!(code(None, Some("anyone")), Err(Code::InvalidAcl));
+    let off = AuthSettings { digest_enabled: false, ..AuthSettings::default() };
+    let refused = fix_up(&[nullable(31, Some("digest"), None)], &[], &off, &mut 0);
+    assert_eq!(refused, Err(Code::InvalidAcl));
+}
+
+#[test]
+fn null_that_has_to_be_compared_trips_before_any_entry_is_judged() {
+    let settings = AuthSettings::default();
+    let held = login(&settings, "bob:pw");
+    let code = |list: &[SentAcl]| {
+        fix_up(list, &held, &settings, &mut { TXN_EXPANDED_BYTES_MAX }).map(|list| list.len())
+    };
+    let auth = nullable(31, Some("auth"), None);
+    let open = SentAcl::from(Acl::open());
+    let unknown = nullable(31, Some("nosuch"), None);
+    assert_eq!(code(std::slice::from_ref(&auth)), Ok(1));
+    for list in [
+        [auth.clone(), auth.clone()],
+        [unknown.clone(), unknown.clone()],
+        [open.clone(), nullable(31, None, Some("anyone"))],
+        [nullable(31, None, None), nullable(31, None, None)],
+        [unknown.clone(), nullable(31, None, Some("x"))],
+    ] {
+        assert_eq!(code(&list), Err(Code::MarshallingError), "{list:?}");
+    }
+    // Where something before the null differs, or only the earlier one has a null, nothing trips.
+    assert_eq!(code(&[auth.clone(), nullable(1, Some("auth"), None)]), Ok(2));
+    assert_eq!(code(&[auth.clone(), nullable(31, Some("auth"), Some("x"))]), Ok(2));
+    assert_eq!(code(&[nullable(31, None, None), open]), Err(Code::InvalidAcl));
+    assert_eq!(code(&[auth, unknown]), Err(Code::InvalidAcl));
+}
+
+/// Long lists are compared in another way, with the same outcome.
+#[test]
+fn comparison_of_a_long_list_finds_what_that_of_a_short_one_finds() {
+    let (mut tripped, mut repeated) = (0, 0);
+    let entries = entries();
+    for a in &entries {
+        for b in &entries {
+            for c in &entries {
+                let list = [a.clone(), b.clone(), c.clone()];
+                let (short, long) = (without_repetitions(&list), distinct(&list));
+                assert_eq!(short, long, "{list:?}");
+                tripped += usize::from(short.is_err());
+                repeated += usize::from(short.is_ok_and(|first| first.len() < 3));
+            }
+        }
+    }
+    assert!(tripped > 1_000 && repeated > 1_000, "{tripped} {repeated}");
 }
 
 #[test]
@@ -108,6 +190,7 @@ fn any_entry_with_the_wanted_bit_and_the_right_identity_allows() {
         acl(perms::DELETE, "digest", "al:E2WgW72KiEUG4R7vIVBkt6SPXyA="),
         acl(-1, "nonsense", "bob"),
     ];
+    let list = AclList::from(list);
     let can = |perm, ids: &[Id]| allowed(&list, perm, ids, &settings);
     assert!(can(perms::READ, &[]));
     assert!(can(perms::WRITE, &bob) && !can(perms::WRITE, &[]));
@@ -117,7 +200,7 @@ fn any_entry_with_the_wanted_bit_and_the_right_identity_allows() {
     assert!(!can(perms::ADMIN, &[id("nonsense", "bob")]));
     assert!(can(perms::ADMIN, &[id("super", "")]));
     assert!(!can(perms::WRITE, &[id("digest", "bob:")]));
-    assert!(allowed(&[], perms::ADMIN, &[], &settings), "no list, no check");
+    assert!(allowed(&[].into(), perms::ADMIN, &[], &settings), "no list, no check");
     let skip = AuthSettings { skip_acl: true, ..settings.clone() };
     assert!(allowed(&list, perms::DELETE, &[], &skip));
 }
@@ -132,7 +215,7 @@ fn sasl_and_x509_users_match_their_names() {
         ..AuthSettings::default()
     };
     let can = |listed: (&str, &str), held: (&str, &str)| {
-        allowed(&[acl(31, listed.0, listed.1)], 1, &[id(held.0, held.1)], &settings)
+        allowed(&[acl(31, listed.0, listed.1)].into(), 1, &[id(held.0, held.1)], &settings)
     };
     assert!(can(("sasl", "bob"), ("sasl", "bob")) && !can(("sasl", "bob"), ("sasl", "al")));
     assert!(can(("sasl", "bob"), ("sasl", "super")) && can(("sasl", "all"), ("sasl", "al")));
@@ -215,7 +298,7 @@ fn a_connection_cannot_collect_identities_without_end() {
     assert_eq!(again, Ok(()), "one that it has already is not one more");
     let one_more = authenticate(&settings, "digest", Some(b"new:p"), &mut ids, HERE);
     assert_eq!(one_more, Err(AuthFailure::TooMany));
-    let (mut ids, user) = (Vec::new(), "u".repeat(400_000));
+    let (mut ids, user) = (Vec::new(), "u".repeat(CONN_IDENTITY_BYTES_MAX * 2 / 5));
     let many = ["a", "b", "c"].map(|password| {
         let auth = format!("{user}:{password}");
         authenticate(&settings, "digest", Some(auth.as_bytes()), &mut ids, HERE)
@@ -250,11 +333,30 @@ fn auth_cannot_multiply_a_list_without_end() {
     let mut ids: Vec<Id> = (0..1_000).map(|at| id("digest", &format!("u{at}:p"))).collect();
     let list: Vec<Acl> = (0..100).map(|perms| acl(perms, "auth", "")).collect();
     assert_eq!(fixed(&list, &ids), Err(Code::InvalidAcl));
-    ids.truncate(10);
-    assert_eq!(fixed(&list, &ids).map(|list| list.len()), Ok(1_000));
-    let long = [id("digest", &"u".repeat(20_000))];
-    assert_eq!(fixed(&list, &long), Err(Code::InvalidAcl));
-    assert_eq!(fixed(&list[..50], &long).map(|list| list.len()), Ok(50));
+    ids.truncate(1);
+    assert_eq!(fixed(&list, &ids).map(|list| list.len()), Ok(100));
+    let bytes = ENTRY_BYTES + "digest".len() + 400;
+    let long = [id("digest", &"u".repeat(400))];
+    let most = ACL_EXPANDED_BYTES_MAX / bytes;
+    assert_eq!(fixed(&list[..most], &long).map(|list| list.len()), Ok(most));
+    assert_eq!(fixed(&list[..=most], &long), Err(Code::InvalidAcl));
+}
+
+#[test]
+fn auth_cannot_multiply_the_lists_of_one_request_without_end() {
+    let (settings, mut expandable) = (AuthSettings::default(), TXN_EXPANDED_BYTES_MAX);
+    let ids = [id("digest", &"u".repeat(4_000))];
+    let mut lists = 0;
+    let refused = loop {
+        match fix_up(&sent(&[acl(31, "auth", "")]), &ids, &settings, &mut expandable) {
+            Ok(_) => lists += 1,
+            Err(code) => break code,
+        }
+    };
+    let bytes = ENTRY_BYTES + "digest".len() + 4_000;
+    assert_eq!((lists, refused), (TXN_EXPANDED_BYTES_MAX / bytes, Code::InvalidAcl));
+    let plain = sent(&[acl(31, "digest", "a:b")]);
+    assert!(fix_up(&plain, &ids, &settings, &mut expandable).is_ok(), "as it was sent");
 }
 
 #[test]

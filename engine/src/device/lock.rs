@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{Access, FlockOperation};
 use rustix::io::Errno;
 
 const LOCK: &str = "ringkeeper.lock";
@@ -65,37 +65,31 @@ pub struct DirectoryLock {
     _file: File,
 }
 
+/// Whether there is a directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    /// Not yet, and it can be made.
+    Absent,
+    /// It can be used.
+    There,
+}
+
 impl DirectoryLock {
     /// Makes the directory if there is none, checks whose it is, and locks it.
     pub fn acquire(path: &Path) -> Result<DirectoryLock, DirectoryLockError> {
-        let unusable = |doing: &'static str| {
-            move |source: io::Error| DirectoryLockError::Unusable {
-                directory: path.display().to_string(),
-                doing,
-                advice: advice(&source),
-                source,
-            }
-        };
-        make_durably(path).map_err(unusable("create it"))?;
-        if path.join(ZOOKEEPER).exists() && !path.join(META).exists() {
-            return Err(DirectoryLockError::ZooKeeper { directory: path.display().to_string() });
-        }
-        std::fs::read_dir(path).map_err(unusable("list it"))?;
+        make_durably(path).map_err(unusable(path, "create it"))?;
+        check_contents(path)?;
         // Order: the directory first. The file is not made for a directory that is in use.
-        let directory = File::open(path).map_err(unusable("open it"))?;
-        match lock(&directory) {
-            // Some network file systems lock only what can be written; there the file has to do.
-            Ok(()) | Err(Errno::BADF | Errno::INVAL | Errno::NOTSUP | Errno::NOLCK) => {}
-            Err(Errno::WOULDBLOCK) => return Err(in_use(path, File::open(path.join(LOCK)).ok())),
-            Err(errno) => return Err(unusable("lock it")(errno.into())),
-        }
+        let directory = File::open(path).map_err(unusable(path, "open it"))?;
+        lock_directory(path, &directory, FlockOperation::NonBlockingLockExclusive)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(path.join(LOCK)).map_err(unusable("create a file in it"))?;
-        match lock(&file) {
+        let file = options.open(path.join(LOCK));
+        let mut file = file.map_err(unusable(path, "create a file in it"))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(in_use(path, Some(file))),
-            Err(errno) => return Err(unusable("lock it")(errno.into())),
+            Err(errno) => return Err(unusable(path, "lock it")(errno.into())),
         }
         // Only for the message that a second process prints; a full disk may have no room for it.
         let _ = note_holder(&mut file);
@@ -105,6 +99,72 @@ impl DirectoryLock {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Says whether [`DirectoryLock::acquire`] would succeed, with the same errors, and changes
+    /// nothing. It shares the lock for a moment.
+    pub fn look(path: &Path) -> Result<Presence, DirectoryLockError> {
+        let access = Access::WRITE_OK | Access::EXEC_OK;
+        if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            let above = path.ancestors().skip(1).map(|above| match above.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => above,
+            });
+            let found = above.into_iter().find(|above| above.exists()).unwrap_or(Path::new("/"));
+            let found = if found.is_dir() {
+                rustix::fs::access(found, access).map_err(io::Error::from)
+            } else {
+                Err(io::ErrorKind::NotADirectory.into())
+            };
+            found.map_err(unusable(path, "create it"))?;
+            return Ok(Presence::Absent);
+        }
+        if !path.is_dir() {
+            let exists = io::Error::from(Errno::EXIST);
+            return Err(unusable(path, "create it")(exists));
+        }
+        check_contents(path)?;
+        let directory = File::open(path).map_err(unusable(path, "open it"))?;
+        lock_directory(path, &directory, FlockOperation::NonBlockingLockShared)?;
+        let writable = rustix::fs::access(path, access).map_err(io::Error::from);
+        writable.map_err(unusable(path, "create a file in it"))?;
+        match OpenOptions::new().read(true).write(true).open(path.join(LOCK)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Presence::There),
+            Err(error) => Err(unusable(path, "create a file in it")(error)),
+            Ok(file) => match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+                Err(Errno::WOULDBLOCK) => Err(in_use(path, Some(file))),
+                Ok(()) | Err(_) => Ok(Presence::There),
+            },
+        }
+    }
+}
+
+fn unusable(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> DirectoryLockError {
+    let directory = path.display().to_string();
+    move |source| {
+        let advice = advice(&source);
+        DirectoryLockError::Unusable { directory, doing, source, advice }
+    }
+}
+
+/// Whether the directory can be listed and is none of Apache ZooKeeper's.
+fn check_contents(path: &Path) -> Result<(), DirectoryLockError> {
+    if path.join(ZOOKEEPER).exists() && !path.join(META).exists() {
+        return Err(DirectoryLockError::ZooKeeper { directory: path.display().to_string() });
+    }
+    std::fs::read_dir(path).map(drop).map_err(unusable(path, "list it"))
+}
+
+/// Some network file systems lock only what can be written; there the file in it has to do.
+fn lock_directory(
+    path: &Path,
+    directory: &File,
+    how: FlockOperation,
+) -> Result<(), DirectoryLockError> {
+    match rustix::fs::flock(directory, how) {
+        Ok(()) | Err(Errno::BADF | Errno::INVAL | Errno::NOTSUP | Errno::NOLCK) => Ok(()),
+        Err(Errno::WOULDBLOCK) => Err(in_use(path, File::open(path.join(LOCK)).ok())),
+        Err(errno) => Err(unusable(path, "lock it")(errno.into())),
     }
 }
 
@@ -134,10 +194,6 @@ fn advice(error: &io::Error) -> &'static str {
         }
         _ => "check the directory and its disk",
     }
-}
-
-fn lock(file: &File) -> Result<(), Errno> {
-    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
 fn in_use(path: &Path, file: Option<File>) -> DirectoryLockError {

@@ -31,7 +31,7 @@ pub use identity::{
     BadIdentity, DirectoryId, EnsembleId, EnsembleIdentity, Epochs, Identity, Intent, Life,
     Membership, Renumbered, Standing,
 };
-pub use lock::{DirectoryLock, DirectoryLockError};
+pub use lock::{DirectoryLock, DirectoryLockError, Presence};
 pub use memory::{Fault, MemoryDisk, Unsynced};
 pub use parallel::map_in_order;
 pub use pipeline::{Demand, pipeline};

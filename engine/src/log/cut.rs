@@ -245,8 +245,8 @@ fn too_far<D: Directory>(dirs: &Dirs<D>, after: Zxid, bad: BadSnapshots) -> Refu
     Refusal::CutTooFar { directory: dirs.snapshots.path_of(""), after, bad }
 }
 
-/// Removes, durably, every snapshot that is later than `last`, and an early one unless it is known
-/// not to be.
+/// Removes, durably, every snapshot that is later than `last`, be it unfinished, and an early one
+/// unless it is known not to be: each of them says that the log has reached it.
 pub(super) fn remove_snapshots<D: Directory>(
     dir: &D,
     identity: &Identity,
@@ -256,10 +256,11 @@ pub(super) fn remove_snapshots<D: Directory>(
     for entry in dir.list()? {
         let later = match snapshot::parse_name(&entry.name) {
             Some(zxid) => zxid > last,
-            None if entry.name == snapshot::EARLY => {
-                snapshot::early(dir, identity.directory).is_none_or(|zxid| zxid > last)
+            None if snapshot::is_early(&entry.name) => {
+                let begun = snapshot::begun_at(dir, &entry.name, identity.directory);
+                begun.is_none_or(|zxid| zxid > last)
             }
-            None => false,
+            None => snapshot::parse_unfinished(&entry.name).is_some_and(|zxid| zxid > last),
         };
         if later {
             dir.remove(&entry.name)?;

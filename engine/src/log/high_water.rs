@@ -17,7 +17,9 @@
 //! Where the block cannot be read, or where records reach the limit, the whole file is read; where
 //! nothing stands at a waypoint, reading begins at the beginning. But a waypoint is written only
 //! after everything before it was durable: one that lies behind the last good record proves that
-//! records are lost, and one at the end of the file that another segment is.
+//! records are lost, and one at the end of the file that another segment is. A block that reads as
+//! zeros is damage as well: a segment has had one since it was begun, and a write of it that was cut
+//! short leaves a part of the old one or of the new one.
 
 use super::crc;
 use super::header::Header;
@@ -45,6 +47,8 @@ pub(super) struct HighWater {
     /// Whether the newest one is of a seal. The next seal replaces it, so that seals do not drive
     /// all others out.
     sealed: bool,
+    /// Whether the block reads as zeros where it must have been written.
+    erased: bool,
 }
 
 /// Where a group begins, and what comes before it.
@@ -124,9 +128,18 @@ impl HighWater {
         self.waypoints.iter().rev().find(|waypoint| waypoint.last <= base).copied()
     }
 
+    /// Whether the disk has lost the block, and with it what it said of the records.
+    pub(super) fn is_erased(&self) -> bool {
+        self.erased
+    }
+
     /// Of a segment that ends here now, and has nothing but zeros behind that. Returns whether the
     /// block says something else.
     pub(super) fn cut(&mut self, end: usize, capacity: u64) -> bool {
+        if self.erased {
+            *self = HighWater { limit: capacity, ..HighWater::default() };
+            return true;
+        }
         if self.limit == 0 {
             return false;
         }
@@ -164,7 +177,14 @@ impl HighWater {
     /// earlier use of the file, or where flushes did not wait for the disk, so that no write says
     /// anything about another one.
     pub(super) fn read(segment: &[u8], header: &Header) -> HighWater {
-        HighWater::decode(segment, header).filter(|_| header.synced).unwrap_or_default()
+        if !header.synced {
+            return HighWater::default();
+        }
+        HighWater::decode(segment, header).unwrap_or_else(|| {
+            let behind_limit = segment.get(HIGH_WATER_AT + FIELDS_BYTES - 4..).unwrap_or_default();
+            let erased = behind_limit.iter().all(|&byte| byte == 0);
+            HighWater { erased, ..HighWater::default() }
+        })
     }
 
     fn decode(segment: &[u8], header: &Header) -> Option<HighWater> {
@@ -183,7 +203,11 @@ impl HighWater {
             let last = Zxid(u64_at(bytes, 8)?);
             Some(Waypoint { offset: u32_at(bytes, 0)?, chain: u32_at(bytes, 4)?, last })
         });
-        Some(HighWater { limit, waypoints: waypoints.collect::<Option<_>>()?, sealed: false })
+        Some(HighWater {
+            limit,
+            waypoints: waypoints.collect::<Option<_>>()?,
+            ..HighWater::default()
+        })
     }
 }
 
@@ -228,7 +252,7 @@ mod tests {
 
     fn written(waypoints: &[u32]) -> HighWater {
         let waypoints = waypoints.iter().map(|at| group(*at)).collect();
-        HighWater { limit: 9_000, waypoints, sealed: false }
+        HighWater { limit: 9_000, waypoints, ..HighWater::default() }
     }
 
     #[test]

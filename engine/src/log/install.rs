@@ -48,6 +48,7 @@ impl<D: Directory> Log<D> {
         replace(&self.dirs, zxid)?;
         let active = begin(&self.dirs.log, &self.identity, &self.gauge, zxid)?;
         (self.identity.intent, self.identity.diverged) = (None, None);
+        self.identity.alone = None;
         self.identity.save(&self.dirs.snapshots)?;
         self.active = active;
         (self.last, self.chain) = (zxid, End::default().chain);
@@ -106,7 +107,8 @@ fn replace<D: Directory>(dirs: &Dirs<D>, zxid: Zxid) -> Result<(), DiskError> {
     let entries = dir.list()?;
     for entry in &entries {
         let other = snapshot::parse_name(&entry.name).is_some_and(|other| other != zxid);
-        if other || entry.name == snapshot::EARLY {
+        let unfinished = snapshot::parse_unfinished(&entry.name).is_some();
+        if other || unfinished || snapshot::is_early(&entry.name) {
             dir.remove(&entry.name)?;
         }
     }

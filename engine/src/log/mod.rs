@@ -48,7 +48,7 @@ pub use gauge::{Gauge, LogCapacity, Stats};
 pub use group::Group;
 pub use inspect::{Each, read_log};
 pub use note::Note;
-pub use open::{INITIALIZE, OpenError, OpenSettings, Opened, open};
+pub use open::{INITIALIZE, OpenError, OpenSettings, Opened, look, look_before_the_log, open};
 pub use portion::{Portion, PortionLimit};
 pub use prepare::{Preparer, Step};
 pub use purge::{Purged, Purger};
@@ -219,36 +219,31 @@ impl<D: Directory> Log<D> {
         let before = self.identity.epochs;
         let grows = epochs.promised >= before.promised && epochs.current >= before.current;
         assert!(grows && epochs.current <= epochs.promised, "{epochs:?} behind {before:?}");
-        if self.failed {
-            return Err(Fatal::Failed);
-        }
-        self.failed = true;
-        self.identity.epochs = epochs;
-        self.identity.save(&self.dirs.snapshots)?;
-        self.failed = false;
-        Ok(())
+        self.note(|identity| identity.epochs = epochs)
     }
 
     /// Notes durably that the state is another one than the leader's from this transaction on. A
     /// start offers nothing of it then; [`Log::install`] erases the note.
     pub fn mark_diverged(&mut self, zxid: Zxid) -> Result<(), Fatal> {
-        if self.failed {
-            return Err(Fatal::Failed);
-        }
-        self.failed = true;
-        self.identity.diverged = Some(zxid);
-        self.identity.save(&self.dirs.snapshots)?;
-        self.failed = false;
-        Ok(())
+        self.note(|identity| identity.diverged = Some(zxid))
     }
 
     /// Notes durably which ensemble the directory belongs to.
     pub fn adopt(&mut self, ensemble: EnsembleIdentity) -> Result<(), Fatal> {
+        self.note(|identity| identity.adopt(ensemble))
+    }
+
+    /// Notes durably up to where the history is the server's own: see [`Identity::alone`].
+    pub(super) fn mark_alone(&mut self, end: Option<Zxid>) -> Result<(), Fatal> {
+        self.note(|identity| identity.alone = end)
+    }
+
+    fn note(&mut self, change: impl FnOnce(&mut Identity)) -> Result<(), Fatal> {
         if self.failed {
             return Err(Fatal::Failed);
         }
         self.failed = true;
-        self.identity.adopt(ensemble);
+        change(&mut self.identity);
         self.identity.save(&self.dirs.snapshots)?;
         self.failed = false;
         Ok(())

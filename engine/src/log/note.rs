@@ -7,7 +7,8 @@ use crate::tree::Misfit;
 /// Something that recovery did and that an operator should know.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Note {
-    /// The last flush was cut short; what was left of it is gone. It was never acknowledged.
+    /// The last flush was cut short; what was left of it is gone. Nothing on the disk proves that it
+    /// was acknowledged.
     TornTail {
         /// The segment.
         file: String,
@@ -53,8 +54,8 @@ impl std::fmt::Display for Note {
         match self {
             Note::TornTail { file, offset, last } => write!(
                 f,
-                "the last commit to {file} was cut short at byte {offset}; it was never \
-                 acknowledged, and the log now ends with {last}"
+                "the last commit to {file} was cut short at byte {offset}, as a crash leaves it, and \
+                 the log now ends with {last}; a disk that has damaged it since leaves the same"
             ),
             Note::BadSnapshot { file, why } => {
                 write!(f, "{file}: {why}; an older state and the log were used instead")

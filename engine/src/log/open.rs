@@ -4,9 +4,9 @@
 //! and is the caller's: another process can hold only real ones.
 
 use super::note::Note;
-use super::recover::{Recovered, recover};
+use super::recover::{self, Recovered, recover};
 use super::refusal::Refusal;
-use super::{Dirs, Settings, refuse};
+use super::{Dirs, Settings, refuse, survey};
 use crate::Zxid;
 use crate::database::{CommitStatus, Database};
 use crate::device::{BadIdentity, Directory, DiskError, Epochs, Identity, Life, Membership};
@@ -87,13 +87,8 @@ pub fn open<D: Directory>(
     on_stage: impl FnMut(Stage),
 ) -> Result<Opened<D>, OpenError> {
     let (mut identity, renumbered) = Identity::open_as(&dirs.snapshots, settings.membership)?;
-    if !settings.autocreate && identity.life == Life::New {
-        forbid_empty(dirs)?;
-    }
+    check_state(&dirs.snapshots, settings, &identity)?;
     let is_member = matches!(settings.membership, Membership::Member(_));
-    if let (Some(zxid), false) = (identity.diverged, is_member) {
-        return Err(OpenError::Diverged { directory: directory(dirs), zxid });
-    }
     let mut loading = Loading::new(settings.seed, on_stage);
     if is_member {
         loading = loading.ending_before_misfit();
@@ -104,6 +99,11 @@ pub fn open<D: Directory>(
         recovered.log.mark_diverged(zxid).map_err(refuse)?;
         identity.diverged = Some(zxid);
         recovered.notes.push(Note::Diverged { zxid, why });
+    }
+    let alone = identity.alone_at(settings.membership, recovered.last);
+    if alone != identity.alone {
+        recovered.log.mark_alone(alone).map_err(refuse)?;
+        identity.alone = alone;
     }
     let mut db = loading.finish();
     if dirs.snapshots.list()?.iter().any(|entry| entry.name == INITIALIZE) {
@@ -117,17 +117,70 @@ pub fn open<D: Directory>(
     Ok(Opened { identity, epochs, recovered, db })
 }
 
-fn forbid_empty<D: Directory>(dirs: &Dirs<D>) -> Result<(), OpenError> {
-    let entries = dirs.snapshots.list()?;
+/// Says whether [`open`] would succeed, and changes nothing.
+pub fn look<D: Directory>(dirs: &Dirs<D>, settings: &OpenSettings) -> Result<(), OpenError> {
+    let identity = look_at_identity(&dirs.snapshots, settings)?;
+    let mut loading = Loading::new(settings.seed, |_| ());
+    if matches!(settings.membership, Membership::Member(_)) {
+        loading = loading.ending_before_misfit();
+    }
+    recover::look(dirs, &identity, &mut loading)?;
+    Ok(())
+}
+
+/// The same for a directory of the log that a start would make first.
+pub fn look_before_the_log<D: Directory>(
+    snapshots: &D,
+    log: &str,
+    settings: &OpenSettings,
+) -> Result<(), OpenError> {
+    match look_at_identity(snapshots, settings)?.life {
+        Life::New => Ok(()),
+        Life::Live => Err(survey::gone(snapshots, log.to_owned())?.into()),
+    }
+}
+
+fn look_at_identity<D: Directory>(
+    snapshots: &D,
+    settings: &OpenSettings,
+) -> Result<Identity, OpenError> {
+    let identity = match Identity::look_as(snapshots, settings.membership)? {
+        Some((identity, _)) => identity,
+        None => Identity::fresh(snapshots, 0)?,
+    };
+    check_state(snapshots, settings, &identity)?;
+    Ok(identity)
+}
+
+/// Whether the state may be served by such a server.
+fn check_state<D: Directory>(
+    snapshots: &D,
+    settings: &OpenSettings,
+    identity: &Identity,
+) -> Result<(), OpenError> {
+    if !settings.autocreate && identity.life == Life::New {
+        forbid_empty(snapshots)?;
+    }
+    let is_member = matches!(settings.membership, Membership::Member(_));
+    match identity.diverged {
+        Some(zxid) if !is_member => {
+            Err(OpenError::Diverged { directory: directory(snapshots), zxid })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn forbid_empty<D: Directory>(snapshots: &D) -> Result<(), OpenError> {
+    let entries = snapshots.list()?;
     let state = |name: &str| name == INITIALIZE || snapshot::parse_name(name).is_some();
     if entries.iter().any(|entry| state(&entry.name)) {
         return Ok(());
     }
-    Err(OpenError::Empty { directory: directory(dirs) })
+    Err(OpenError::Empty { directory: directory(snapshots) })
 }
 
-fn directory<D: Directory>(dirs: &Dirs<D>) -> String {
-    dirs.snapshots.path_of("").trim_end_matches('/').to_owned()
+fn directory<D: Directory>(snapshots: &D) -> String {
+    snapshots.path_of("").trim_end_matches('/').to_owned()
 }
 
 #[cfg(test)]

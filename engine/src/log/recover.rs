@@ -46,14 +46,7 @@ pub fn recover<D: Directory>(
 ) -> Result<Recovered<D>, Refusal> {
     let mut notes = Vec::new();
     resume(dirs, identity, settings, &mut notes)?;
-    let mut survey = Survey::take(dirs, identity)?;
-    if let Some((_, refusal)) = survey.trouble.take() {
-        return Err(refusal);
-    }
-    let snapshot = survey.load_snapshot(identity, replay, &mut notes)?;
-    let mut end = End::default();
-    survey.replay_log(snapshot.unwrap_or(Zxid::ZERO), &mut end, replay)?;
-    survey.check_end(&end)?;
+    let Restored { survey, snapshot, end } = restore(dirs, identity, replay, &mut notes)?;
     // Everything was read and understood; only now is anything changed.
     let gauge = Gauge::new(settings);
     if let Some(zxid) = survey.early {
@@ -81,6 +74,44 @@ pub fn recover<D: Directory>(
     })
 }
 
+/// What was read.
+struct Restored<'a, D: Directory> {
+    survey: Survey<'a, D>,
+    snapshot: Option<Zxid>,
+    end: End,
+}
+
+/// Reads a state, and changes nothing.
+fn restore<'a, D: Directory>(
+    dirs: &'a Dirs<D>,
+    identity: &Identity,
+    replay: &mut impl Replay,
+    notes: &mut Vec<Note>,
+) -> Result<Restored<'a, D>, Refusal> {
+    let mut survey = Survey::take(dirs, identity)?;
+    if let Some((_, refusal)) = survey.trouble.take() {
+        return Err(refusal);
+    }
+    let snapshot = survey.load_snapshot(identity, replay, notes)?;
+    let mut end = End::default();
+    survey.replay_log(snapshot.unwrap_or(Zxid::ZERO), &mut end, replay)?;
+    survey.check_end(&end)?;
+    Ok(Restored { survey, snapshot, end })
+}
+
+/// Says whether [`recover`] would succeed, and changes nothing. A change of the log that was cut
+/// short is not looked at: recovery finishes it first.
+pub(super) fn look<D: Directory>(
+    dirs: &Dirs<D>,
+    identity: &Identity,
+    replay: &mut impl Replay,
+) -> Result<(), Refusal> {
+    match identity.intent {
+        Some(_) => Ok(()),
+        None => restore(dirs, identity, replay, &mut Vec::new()).map(drop),
+    }
+}
+
 /// Finishes what the identity says is under way.
 fn resume<D: Directory>(
     dirs: &Dirs<D>,
@@ -93,7 +124,7 @@ fn resume<D: Directory>(
         Intent::Cut(last) => cut::resume(dirs, identity, last)?,
         Intent::Install(zxid) => {
             install::resume(dirs, identity, settings, zxid)?;
-            identity.diverged = None;
+            (identity.diverged, identity.alone) = (None, None);
         }
     }
     identity.intent = None;
@@ -222,7 +253,7 @@ pub(super) fn cut<D: Directory>(
     last: Zxid,
 ) -> Result<Option<Note>, DiskError> {
     let lost = newest.said.lost(newest.end, newest.header.capacity);
-    if newest.tail.traces_end.is_none() && lost.is_none() {
+    if newest.tail.traces_end.is_none() && lost.is_none() && !newest.said.is_erased() {
         return Ok(None);
     }
     let behind = newest.end..newest.tail.traces_end.unwrap_or(newest.end);

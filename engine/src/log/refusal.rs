@@ -108,6 +108,19 @@ pub enum Refusal {
         /// The directory of the log.
         directory: String,
     },
+    /// The same, where there is a snapshot.
+    #[error(
+        "{directory} was used before, but there is no log in it: what came behind {last} \
+         ({file}) is missing. Bring it back. {REPAIR}"
+    )]
+    LogGoneBehind {
+        /// The directory of the log.
+        directory: String,
+        /// The newest snapshot.
+        file: String,
+        /// The last zxid in it.
+        last: Zxid,
+    },
     /// A directory whose log was never started holds only snapshots that are not usable.
     #[error("there is no log yet and no usable snapshot to start from{bad}")]
     Snapshot {
@@ -165,6 +178,7 @@ impl Refusal {
             | Refusal::Damaged { .. }
             | Refusal::Gap { .. }
             | Refusal::NextMissing { .. }
+            | Refusal::LogGoneBehind { .. }
             | Refusal::LogTooShort { .. } => true,
             Refusal::Disk(_)
             | Refusal::NoBeginning { .. }
@@ -193,6 +207,8 @@ pub enum Proof {
     Order(Zxid),
     /// The segment notes that this transaction was durable.
     Waypoint(Zxid),
+    /// The notes of the segment read as zeros.
+    Erased,
     /// This transaction was reported as durable.
     Durable(Zxid),
     /// The log was being cut behind this transaction, which was there when that was decided.
@@ -207,6 +223,7 @@ impl std::fmt::Display for Proof {
             Proof::Chain => f.write_str("the record there does not continue the chain"),
             Proof::Order(zxid) => write!(f, "the record there is {zxid}, which is out of order"),
             Proof::Waypoint(zxid) => write!(f, "the segment notes that {zxid} was durable"),
+            Proof::Erased => f.write_str("what the segment notes of its records reads as zeros"),
             Proof::Durable(zxid) => write!(f, "{zxid} was durable"),
             Proof::Intent(zxid) => write!(f, "the log was being cut behind {zxid}"),
         }

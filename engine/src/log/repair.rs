@@ -130,8 +130,9 @@ fn settle_early<D: Directory>(
     let dir = &dirs.snapshots;
     if early == Some(base) {
         snapshot::keep_early(dir, base)?;
-    } else if dir.list()?.iter().any(|entry| entry.name == snapshot::EARLY) {
-        dir.remove(snapshot::EARLY)?;
+    }
+    for entry in dir.list()?.iter().filter(|entry| snapshot::is_early(&entry.name)) {
+        dir.remove(&entry.name)?;
     }
     dir.sync_dir()
 }

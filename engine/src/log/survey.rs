@@ -31,11 +31,12 @@ pub(super) struct Survey<'a, D: Directory> {
     opened: BTreeMap<Zxid, Opened<D::Reader>>,
     /// Oldest first.
     pub(super) snapshots: Vec<Zxid>,
-    /// The newest one that was never finished.
-    unfinished: Option<(Zxid, String)>,
+    /// The newest one that was never finished, or an early one, be it damaged.
+    begun: Option<(Zxid, String)>,
     /// The early one, where it is newer than all others.
     pub(super) early: Option<Zxid>,
-    /// The first segment whose header is unusable, and what is wrong with it.
+    /// The first segment whose header is unusable, and what is wrong with it; or that there is no
+    /// segment where there must be one.
     pub(super) trouble: Option<(Zxid, Refusal)>,
     /// The segment before the newest one, and what its second block says.
     pub(super) previous: Option<(Header, HighWater)>,
@@ -80,13 +81,14 @@ impl<'a, D: Directory> Survey<'a, D> {
         let mut snapshots: Vec<Zxid> =
             names.iter().filter_map(|entry| snapshot::parse_name(&entry.name)).collect();
         snapshots.sort_unstable();
-        let unfinished = names.iter().filter_map(|entry| {
-            snapshot::parse_unfinished(&entry.name).map(|zxid| (zxid, entry.name.clone()))
+        let begun = names.iter().filter_map(|entry| {
+            let zxid = snapshot::begun_at(&dirs.snapshots, &entry.name, identity.directory)?;
+            Some((zxid, entry.name.clone()))
         });
-        let unfinished = unfinished.max();
-        let early = names.iter().find(|entry| entry.name == snapshot::EARLY);
-        let early = early.and_then(|_| snapshot::early(&dirs.snapshots, identity.directory));
+        let begun: Vec<(Zxid, String)> = begun.collect();
+        let early = begun.iter().find(|(_, name)| name == snapshot::EARLY).map(|(zxid, _)| *zxid);
         let early = early.filter(|zxid| snapshots.last().is_none_or(|newest| zxid > newest));
+        let begun = begun.into_iter().max();
         let names = dirs.log.list()?;
         let mut firsts: Vec<Zxid> =
             names.iter().filter_map(|entry| header::parse_name(&entry.name)).collect();
@@ -110,10 +112,10 @@ impl<'a, D: Directory> Survey<'a, D> {
             }
         }
         if segments.is_empty() && trouble.is_none() && identity.life == Life::Live {
-            return Err(Refusal::LogGone { directory: dirs.log.path_of("") });
+            let refusal = gone(&dirs.snapshots, dirs.log.path_of(""))?;
+            trouble = Some((Zxid::ZERO, refusal));
         }
-        let survey =
-            Survey { dirs, segments, opened, snapshots, unfinished, early, trouble, previous };
+        let survey = Survey { dirs, segments, opened, snapshots, begun, early, trouble, previous };
         survey.expect_log();
         Ok(survey)
     }
@@ -316,6 +318,9 @@ impl<'a, D: Directory> Survey<'a, D> {
         if let Some(group) = newest.tail.later_group {
             return self.judge(newest, last, Proof::LaterGroup(group as u64));
         }
+        if newest.said.is_erased() {
+            return self.judge(newest, last, Proof::Erased);
+        }
         let Some(waypoint) = newest.said.lost(newest.end, newest.header.capacity) else {
             return Ok(());
         };
@@ -326,12 +331,13 @@ impl<'a, D: Directory> Survey<'a, D> {
     }
 
     /// The log must reach every snapshot: each was taken of what was durable. One that was never
-    /// finished says so as well, but where flushes did not wait for the disk that is no news.
+    /// finished, or cannot be used, says so as well, but where flushes did not wait for the disk that
+    /// is no news.
     pub(super) fn check_end(&self, end: &End) -> Result<(), Refusal> {
         let newest = self.snapshots.last().map(|&zxid| (zxid, snapshot::name(zxid)));
         let newest = self.early.map(|zxid| (zxid, snapshot::EARLY.to_owned())).or(newest);
         let synced = end.newest.as_ref().is_some_and(|newest| newest.header.synced);
-        let newest = newest.max(self.unfinished.clone().filter(|_| synced));
+        let newest = newest.max(self.begun.clone().filter(|_| synced));
         match newest {
             Some((zxid, name)) if zxid > end.last => {
                 let file = self.dirs.snapshots.path_of(&name);
@@ -344,6 +350,19 @@ impl<'a, D: Directory> Survey<'a, D> {
     fn path_of(&self, header: &Header) -> String {
         self.dirs.log.path_of(&header::name(header.first))
     }
+}
+
+/// There must be a log in the directory, and there is none.
+pub(super) fn gone<D: Directory>(snapshots: &D, directory: String) -> Result<Refusal, DiskError> {
+    let names = snapshots.list()?;
+    let newest = names.iter().filter_map(|entry| snapshot::parse_name(&entry.name)).max();
+    Ok(match newest {
+        Some(last) => {
+            let file = snapshots.path_of(&snapshot::name(last));
+            Refusal::LogGoneBehind { directory, file, last }
+        }
+        None => Refusal::LogGone { directory },
+    })
 }
 
 /// Reads the header of a segment and checks that it is the one that belongs there.

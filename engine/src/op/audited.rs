@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::wire::Acl;
+use crate::wire::SentAcl;
 use crate::wire::record::perms;
 
 /// One requested change; a multi requests several.
@@ -69,7 +69,7 @@ impl Action {
 }
 
 /// A list as ZooKeeper's audit log shows it: its entries stand one behind the other.
-pub(crate) fn acl_text(list: &[Acl]) -> Box<str> {
+pub(crate) fn acl_text(list: &[SentAcl]) -> Box<str> {
     const LETTERS: [(i32, char); 5] = [
         (perms::CREATE, 'c'),
         (perms::DELETE, 'd'),
@@ -79,7 +79,8 @@ pub(crate) fn acl_text(list: &[Acl]) -> Box<str> {
     ];
     let mut text = String::new();
     for entry in list {
-        text.extend([&entry.id.scheme, ":", &entry.id.id, ":"]);
+        let [scheme, id] = [&entry.scheme, &entry.id].map(|text| text.as_deref().unwrap_or("null"));
+        text.extend([scheme, ":", id, ":"]);
         text.extend(LETTERS.iter().filter(|(bit, _)| entry.perms & bit != 0).map(|(_, c)| c));
     }
     text.into()

@@ -11,17 +11,18 @@ use crate::tree::{Misfit, NewNode, Prefetch, Tree};
 use crate::txn::{CreateOp, CreateRef, CreateTxn, NodeKind, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
-use crate::wire::{Acl, Malformed, Put, Reader};
-use crate::{Code, Millis, Zxid, acl, limits, path};
+use crate::wire::{Acl, Malformed, Put, Reader, SentAcl};
+use crate::{Code, Millis, Zxid, limits, path};
 
 /// A request to create a node.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Create {
     op: CreateOp,
-    path: Arc<str>,
+    /// A path that is null is refused behind flags and TTL.
+    path: Option<Arc<str>>,
     data: Option<Box<[u8]>>,
     /// Null and empty are refused alike, except inside a multi.
-    acl: Option<Vec<Acl>>,
+    acl: Option<Vec<SentAcl>>,
     flags: i32,
     /// Milliseconds; only read for createTTL.
     ttl: i64,
@@ -61,15 +62,15 @@ impl Create {
     pub fn new(op: CreateOp, path: &str, data: &[u8], flags: i32) -> Create {
         Create {
             op,
-            path: path.into(),
+            path: Some(path.into()),
             data: Some(data.into()),
-            acl: Some(vec![Acl::open()]),
+            acl: Some(vec![Acl::open().into()]),
             flags,
             ttl: 0,
         }
     }
 
-    /// Reads the request record of the operation. A null path is refused in its turn.
+    /// Reads the request record of the operation. What is null in it is refused in its turn.
     pub fn decode(op_code: i32, reader: &mut Reader<'_>) -> Result<Write, Malformed> {
         let op = match op_code {
             op::CREATE => CreateOp::Create,
@@ -79,56 +80,50 @@ impl Create {
         };
         let path = super::shared_path(reader)?;
         let data = reader.buffer()?.map(Box::from);
-        let acl = match Acl::read_nullable_list(reader) {
-            Err(Malformed::Null) => return Ok(Write::Refused(Code::MarshallingError)),
-            acl => acl?,
-        };
+        let acl = SentAcl::read_list(reader)?;
         let flags = reader.int()?;
         let ttl = if op == CreateOp::Ttl { reader.long()? } else { 0 };
-        let Some(path) = path else { return Ok(Write::Refused(Code::MarshallingError)) };
         Ok(Write::Create(Create { op, path, data, acl, flags, ttl }))
     }
 
     /// Appends the request record; returns the operation code.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) -> i32 {
-        let record = CreateRecord {
-            path: &self.path,
-            data: self.data.as_deref(),
-            acl: self.acl.as_deref(),
-            flags: self.flags,
-            ttl: (self.op == CreateOp::Ttl).then_some(self.ttl),
-        };
-        record.write(out);
+        out.put_buffer(self.path.as_deref().map(str::as_bytes));
+        out.put_buffer(self.data.as_deref());
+        SentAcl::write_list(self.acl.as_deref(), out);
+        out.put_int(self.flags);
+        if self.op == CreateOp::Ttl {
+            out.put_long(self.ttl);
+        }
         self.op.type_code()
     }
 
     /// What the audit log says of it.
     pub(crate) fn audited(&self) -> Action {
-        Action { flags: Some(self.flags), ..Action::on(Operation::Create, Some(&self.path)) }
+        Action { flags: Some(self.flags), ..Action::on(Operation::Create, self.path.as_ref()) }
     }
 
     /// Names the paths that [`Create::prepare`] looks up.
     pub(crate) fn prefetch(&self, paths: &mut Prefetch<'_>) {
-        super::path_and_parent(&self.path, paths);
+        if let Some(path) = &self.path {
+            super::path_and_parent(path, paths);
+        }
     }
 
     /// Check order (protocol 7.2): flags and TTL, path, ACL, parent, permission, name, existence,
     /// ephemeral parent, quota.
     pub fn prepare(self, prepare: &mut Prepare<'_>) -> Result<TxnBody, Code> {
         let mode = self.mode(prepare)?;
-        if !self.path.contains('/') || self.path.contains('\0') {
+        let sent = self.path.ok_or(Code::MarshallingError)?;
+        if !sent.contains('/') || sent.contains('\0') {
             return Err(Code::BadArguments);
         }
-        let acl = acl::fix_up(
-            self.acl.as_deref().unwrap_or_default(),
-            prepare.ids,
-            &prepare.settings.auth,
-        )?;
-        let parent_path = path::parent(&self.path).expect("the path holds a slash");
+        let acl = prepare.fix_up(self.acl.as_deref().unwrap_or_default())?;
+        let parent_path = path::parent(&sent).expect("the path holds a slash");
         let mut parent = prepare.node(parent_path)?;
         prepare.permit(&parent.acl, perms::CREATE)?;
 
-        let path = if mode.sequential { numbered(&self.path, parent.created) } else { self.path };
+        let path = if mode.sequential { numbered(&sent, parent.created) } else { sent };
         if !path::is_valid(&path) {
             return Err(Code::BadArguments);
         }
@@ -139,6 +134,7 @@ impl Create {
             return Err(Code::NoChildrenForEphemerals);
         }
         let bytes = self.data.as_ref().map_or(0, |data| data.len());
+        prepare.permit_quota_text(&path, self.data.as_deref())?;
         prepare.check_quota(&path, 1, i64::try_from(bytes).unwrap_or(i64::MAX))?;
 
         parent.children += 1;
@@ -191,8 +187,8 @@ impl Create {
     }
 
     /// Inside a multi the flags decide and not the operation (a quirk of ZooKeeper's). Flags that
-    /// it does not know spoil the whole multi, and so does a null ACL, which does it without
-    /// taking a zxid ([`Malformed::Null`]); flags that mean nothing at all are noticed first.
+    /// it does not know spoil the whole multi, and so do a null path and a null ACL, which does it
+    /// without taking a zxid ([`Malformed::Null`]); flags that mean nothing at all are noticed first.
     pub(crate) fn in_multi(mut self) -> Result<Create, Malformed> {
         if self.op != CreateOp::Ttl {
             if !(0..=6).contains(&self.flags) {
@@ -201,6 +197,9 @@ impl Create {
             if self.acl.is_none() {
                 return Err(Malformed::Null);
             }
+        }
+        if self.path.is_none() {
+            return Err(Malformed::Value);
         }
         // From here on it is what its flags say, whatever it was sent as: null is as good as empty.
         self.acl.get_or_insert_default();

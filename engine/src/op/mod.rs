@@ -15,6 +15,7 @@ pub mod get_acl;
 pub mod get_children;
 pub mod get_data;
 pub mod get_ephemerals;
+pub mod listing;
 pub mod multi;
 pub mod multi_read;
 mod outstanding;
@@ -163,7 +164,7 @@ impl Write {
             Write::SetData(set) => set.prepare(prepare),
             Write::SetAcl(set) => set.prepare(prepare),
             Write::Check(check) => check.prepare(prepare),
-            Write::Multi(writes) => Ok(multi::prepare(writes, prepare)),
+            Write::Multi(writes) => multi::prepare(writes, prepare),
             Write::Refused(code) => Err(code),
             Write::Reconfig(_) => reconfig::prepare(prepare),
         }
@@ -272,6 +273,12 @@ pub(crate) fn path_and_watch<'a>(
     reader: &mut Reader<'a>,
 ) -> Result<(Cow<'a, str>, bool), Malformed> {
     Ok((reader.string()?, reader.bool()?))
+}
+
+/// Says how many items the list has whose count stands at `start`.
+pub(crate) fn set_count(count: usize, start: usize, out: &mut [u8]) {
+    let count = i32::try_from(count).expect("a list has fewer than 2^31 items");
+    out[start..start + 4].copy_from_slice(&count.to_be_bytes());
 }
 
 /// Appends the record of a path and a number: delete, check, and others.

@@ -108,8 +108,9 @@ pub(crate) fn encode(writes: &[Write], out: &mut Vec<u8>) -> Result<i32, NotForw
 }
 
 /// Prepares one after the other, each seeing those before it. A refusal undoes what was noted and
-/// turns the whole into a list of errors: 0 before it, its own code, -2 behind it.
-pub fn prepare(writes: Vec<Write>, prepare: &mut Prepare<'_>) -> TxnBody {
+/// turns the whole into a list of errors: 0 before it, its own code, -2 behind it. Where ZooKeeper
+/// fails on a part instead of refusing it, the whole is refused.
+pub fn prepare(writes: Vec<Write>, prepare: &mut Prepare<'_>) -> Result<TxnBody, Code> {
     let savepoint = prepare.pending.savepoint();
     let count = writes.len();
     let mut bodies = Vec::with_capacity(count);
@@ -119,12 +120,15 @@ pub fn prepare(writes: Vec<Write>, prepare: &mut Prepare<'_>) -> TxnBody {
             Err(code) => {
                 let failed = bodies.len();
                 prepare.pending.roll_back(savepoint);
-                return TxnBody::Multi(refusals(count, failed, code));
+                return match code {
+                    Code::MarshallingError => Err(code),
+                    code => Ok(TxnBody::Multi(refusals(count, failed, code))),
+                };
             }
         }
     }
     prepare.pending.release(savepoint);
-    TxnBody::Multi(bodies)
+    Ok(TxnBody::Multi(bodies))
 }
 
 fn refusals(count: usize, failed: usize, code: Code) -> Vec<TxnBody> {

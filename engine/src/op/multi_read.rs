@@ -9,9 +9,15 @@ use crate::wire::opcode::op;
 use crate::wire::{Malformed, Reader};
 
 /// One read of the list. Watch flags are dropped, as ZooKeeper does.
-enum Item<'a> {
-    Data(Cow<'a, str>),
-    Children(Cow<'a, str>),
+struct Item<'a> {
+    what: What,
+    /// Where it is null, the answer ends before it.
+    path: Option<Cow<'a, str>>,
+}
+
+enum What {
+    Data,
+    Children,
 }
 
 /// The list, or what is wrong with it.
@@ -39,9 +45,14 @@ impl<'a> MultiRead<'a> {
     pub fn decode(reader: &mut Reader<'a>) -> Result<MultiRead<'a>, Unreadable> {
         let whole = reader.clone();
         let list = multi::read_list(reader, |op_code, reader| {
-            let (op::GET_DATA | op::GET_CHILDREN) = op_code else { return Err(Malformed::Value) };
-            let (path, _watch) = super::path_and_watch(reader)?;
-            Ok(if op_code == op::GET_DATA { Item::Data(path) } else { Item::Children(path) })
+            let what = match op_code {
+                op::GET_DATA => What::Data,
+                op::GET_CHILDREN => What::Children,
+                _ => return Err(Malformed::Value),
+            };
+            let path = reader.ustring()?;
+            let _watch = reader.bool()?;
+            Ok(Item { what, path })
         });
         match list {
             Ok(items) => Ok(MultiRead { items }),
@@ -50,24 +61,34 @@ impl<'a> MultiRead<'a> {
         }
     }
 
-    /// Appends one result per read; a failing one does not stop the others. All of it together is
+    /// Appends one result per read; a failing one does not stop the others. A null path does, and
+    /// what was answered before it is a part of the reply, as in ZooKeeper. All of it together is
     /// refused where it is too much: a small request could make a reply of gigabytes.
     pub fn reply(&self, reading: Reading<'_>, out: &mut Vec<u8>) -> Result<(), Code> {
-        let first = out.len();
+        let (first, mut names) = (out.len(), 0);
         for item in &self.items {
-            if out.len() - first > limits::CONN_OUT_BYTES_HARD {
+            if let Item { what: What::Children, path: Some(path) } = item {
+                let id = reading.tree.find(path);
+                names += id.map_or(0, |id| reading.tree.child_count(id) as usize);
+            }
+            let bytes = out.len() - first;
+            if bytes > limits::MULTI_READ_BYTES_MAX || names > limits::MULTI_READ_NAMES_MAX {
                 out.truncate(first);
                 return Err(Code::SystemError);
             }
+            let Some(path) = &item.path else {
+                multi::put_end(out);
+                return Err(Code::MarshallingError);
+            };
             let start = out.len();
-            let (op_code, path) = match item {
-                Item::Data(path) => (op::GET_DATA, path),
-                Item::Children(path) => (op::GET_CHILDREN, path),
+            let op_code = match item.what {
+                What::Data => op::GET_DATA,
+                What::Children => op::GET_CHILDREN,
             };
             multi::put_result_header(op_code, out);
-            let result = match item {
-                Item::Data(_) => get_data::reply(path, reading, out),
-                Item::Children(_) => get_children::reply_names(path, reading, out),
+            let result = match item.what {
+                What::Data => get_data::reply(path, reading, out),
+                What::Children => get_children::reply_names(path, reading, out),
             };
             if let Err(code) = result {
                 out.truncate(start);

@@ -6,9 +6,10 @@ use super::OpSettings;
 use super::outstanding::{OutstandingChanges, Znode};
 use super::quota_notes::QuotaNotes;
 use crate::acl;
-use crate::tree::{QuotaLimit, QuotaVerdict, Tree};
+use crate::limits::QUOTA_TEXT_BYTES_MAX;
+use crate::tree::{QuotaLimit, QuotaVerdict, Tree, is_quota_text};
 use crate::txn::AclList;
-use crate::wire::Id;
+use crate::wire::{Id, SentAcl};
 use crate::{Code, SessionId, Zxid};
 
 /// The view and the tools of one request that is being prepared.
@@ -27,6 +28,8 @@ pub struct Prepare<'a> {
     pub session: SessionId,
     /// The zxid that this request will have.
     pub zxid: Zxid,
+    /// Bytes of identities that `auth` may still put into the lists of this request.
+    pub expandable: usize,
 }
 
 impl Prepare<'_> {
@@ -73,6 +76,20 @@ impl Prepare<'_> {
     /// Notes that the node at `path` will be gone.
     pub fn remove(&mut self, path: &Arc<str>) {
         self.pending.put(path, path.len(), self.zxid, None);
+    }
+
+    /// The list that a node gets where the request sets `list`. Refuses lists that are wrong or too
+    /// large, and large ones where those of the tree take too much memory already.
+    pub fn fix_up(&mut self, list: &[SentAcl]) -> Result<AclList, Code> {
+        let fixed = acl::fix_up(list, self.ids, &self.settings.auth, &mut self.expandable)?;
+        if self.tree.has_acl_capacity(&fixed) { Ok(fixed) } else { Err(Code::QuotaExceeded) }
+    }
+
+    /// Refuses data of a quota's node that is longer than what is read of it.
+    pub fn permit_quota_text(&self, path: &str, data: Option<&[u8]>) -> Result<(), Code> {
+        let bytes = data.map_or(0, <[u8]>::len);
+        let is_too_long = bytes > QUOTA_TEXT_BYTES_MAX && is_quota_text(path);
+        if is_too_long { Err(Code::BadArguments) } else { Ok(()) }
     }
 
     /// Refuses where the connection lacks the permission on a node with this ACL.

@@ -7,6 +7,7 @@ use super::multi_read::{MultiRead, Unreadable};
 use super::{Reading, count, exists, get_acl, get_children, get_data, get_ephemerals, multi};
 use crate::Code;
 use crate::op::path_and_watch;
+use crate::request::ReadBacklog;
 use crate::watch::OneShot;
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Reader};
@@ -22,6 +23,8 @@ pub struct Read {
     pub op: i32,
     /// The request record.
     pub record: Box<[u8]>,
+    /// What its connection has waiting of such replies.
+    pub backlog: Arc<ReadBacklog>,
 }
 
 /// A reply that was made on the sequencer, and the watch that the shard has to register with it.
@@ -89,12 +92,17 @@ pub fn read<'a>(
     done
 }
 
-/// Answers a read on the sequencer's side.
-pub fn read_owned(request: &Read, reading: Reading<'_>) -> ReadReply {
+/// Answers a read on the sequencer's side. It is refused where its connection has as much waiting as
+/// it may, and where nobody is there any more to take the reply.
+pub fn read_owned(request: &Read, reading: Reading<'_>) -> Result<ReadReply, Code> {
+    if !request.backlog.accepts() {
+        return Err(Code::SystemError);
+    }
     let mut body = Vec::with_capacity(BODY_BYTES);
     let done = read(request.op, &mut Reader::new(&request.record), reading, &mut body);
     let watch = done.watch.map(|(path, kind)| (Arc::from(path), kind));
-    ReadReply { code: done.code, body, watch }
+    request.backlog.made(body.len());
+    Ok(ReadReply { code: done.code, body, watch })
 }
 
 fn watched<'a>(

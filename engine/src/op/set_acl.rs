@@ -10,14 +10,14 @@ use crate::tree::{Misfit, Prefetch};
 use crate::txn::{AclList, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
-use crate::wire::{Acl, Malformed, Put, Reader};
-use crate::{Code, acl, path};
+use crate::wire::{Acl, Malformed, Put, Reader, SentAcl};
+use crate::{Code, path};
 
 /// A request to replace the ACL of a node.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SetAcl {
     path: Arc<str>,
-    acl: Vec<Acl>,
+    acl: Vec<SentAcl>,
     /// Compared with the aversion.
     version: i32,
 }
@@ -26,10 +26,7 @@ impl SetAcl {
     /// Reads the request record. A null path is refused in its turn.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Write, Malformed> {
         let path = super::shared_path(reader)?;
-        let acl = match Acl::read_list(reader) {
-            Err(Malformed::Null) => return Ok(Write::Refused(Code::MarshallingError)),
-            acl => acl?,
-        };
+        let acl = SentAcl::read_list(reader)?.unwrap_or_default();
         let version = reader.int()?;
         let Some(path) = path else { return Ok(Write::Refused(Code::BadArguments)) };
         Ok(Write::SetAcl(SetAcl { path, acl, version }))
@@ -37,7 +34,9 @@ impl SetAcl {
 
     /// Appends the request record; returns the operation code.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) -> i32 {
-        put_record(&self.path, &self.acl, self.version, out);
+        out.put_string(&self.path);
+        SentAcl::write_list(Some(&self.acl), out);
+        out.put_int(self.version);
         op::SET_ACL
     }
 
@@ -57,7 +56,7 @@ impl SetAcl {
         if !path::is_valid(&self.path) {
             return Err(Code::BadArguments);
         }
-        let acl = acl::fix_up(&self.acl, prepare.ids, &prepare.settings.auth)?;
+        let acl = prepare.fix_up(&self.acl)?;
         let mut node = prepare.node(&self.path)?;
         prepare.permit(&node.acl, perms::ADMIN)?;
         super::check_version(node.aversion, self.version)?;

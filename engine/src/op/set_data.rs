@@ -47,13 +47,14 @@ impl SetData {
         paths.path(self.path.as_bytes());
     }
 
-    /// Check order: path, node, permission, quota, version. The version wraps like Java's int.
+    /// Check order: path, node, permission, length of a quota's text, quota, version. The version wraps like Java's int.
     pub fn prepare(self, prepare: &mut Prepare<'_>) -> Result<TxnBody, Code> {
         if !path::is_valid(&self.path) {
             return Err(Code::BadArguments);
         }
         let mut node = prepare.node(&self.path)?;
         prepare.permit(&node.acl, perms::WRITE)?;
+        prepare.permit_quota_text(&self.path, self.data.as_deref())?;
         if prepare.settings.enforce_quota {
             let growth = self.growth(prepare);
             prepare.check_quota(&self.path, 0, growth)?;

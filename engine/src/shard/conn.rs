@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::WaitingRequest;
 use super::client_end::{ClientEnd, EndedClient};
 use super::ready::Urgency;
+use super::{PendingListing, WaitingRequest};
 use crate::audit::Audited;
 use crate::op::{OpClass, OpSpec, ReplyShape};
+use crate::request::{Outcome, ReadBacklog};
 use crate::session::LastHeard;
 use crate::wire::Id;
 use crate::wire::header::RequestHeader;
@@ -71,6 +72,19 @@ pub enum Slot {
     },
     /// Needs nothing but its turn.
     Local(WaitingRequest),
+}
+
+/// What a connection's next request waits for, beside bounds of the connection itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Awaited {
+    /// For nothing.
+    Nothing,
+    /// It is a write, and the audit log has to catch up.
+    AuditLog,
+    /// It is a read that may take long, and requests of its session are at the sequencer.
+    Answers,
+    /// It is a read with a large reply, and all connections together have too much to send.
+    Output,
 }
 
 /// The forms of a reply that the sequencer's answer turns into.
@@ -171,8 +185,25 @@ pub struct Conn {
     pub is_new: bool,
     /// Input waits because a bound is reached.
     pub stalled: bool,
-    /// Its next request is a write, which waits until the audit log has caught up.
-    pub awaits_audit: bool,
+    /// What its next request waits for.
+    pub(super) awaited: Awaited,
+    /// Bytes that its socket is sending, which `out` holds no more.
+    pub sending: usize,
+    /// What is counted of its unsent bytes.
+    pub(super) unsent_counted: usize,
+    /// About the bytes of replies to reads that are at the sequencer, before they are made.
+    pub(super) promised: usize,
+    /// How many reads are there.
+    pub(super) reads: usize,
+    /// The bytes of those that are made and not here yet.
+    pub(super) read_backlog: Option<Arc<ReadBacklog>>,
+    /// Bytes of the largest request since none was in flight.
+    pub(super) largest_asked: usize,
+    /// A long list that is being made for it.
+    pub(super) listing: Option<Box<PendingListing>>,
+    /// Units of work that its requests have used and no turn has paid back, as of a turn.
+    pub(super) work: usize,
+    pub(super) work_turn: u64,
     /// The client has closed its side: its requests are answered, then the socket is closed.
     pub input_ended: bool,
     /// Whether it ends because the server stops.
@@ -207,7 +238,16 @@ impl Conn {
             ready: None,
             is_new: false,
             stalled: false,
-            awaits_audit: false,
+            awaited: Awaited::Nothing,
+            sending: 0,
+            unsent_counted: 0,
+            promised: 0,
+            reads: 0,
+            read_backlog: None,
+            largest_asked: 0,
+            listing: None,
+            work: 0,
+            work_turn: 0,
             input_ended: false,
             departure: Departure::No,
             requested: SessionId::NONE,
@@ -223,7 +263,46 @@ impl Conn {
     /// Whether another frame may be read now.
     pub fn accepts_frame(&self) -> bool {
         self.pipeline.len() + self.held < limits::CONN_PIPELINE_MAX
-            && self.out.len() < limits::CONN_OUT_BYTES_SOFT
+            && self.unsent() + self.promised < limits::CONN_OUT_BYTES_SOFT
+            && self.listing.is_none()
+    }
+
+    /// Bytes that wait to be sent, in its output, in its socket's hands and on their way to it.
+    pub fn unsent(&self) -> usize {
+        let made = self.read_backlog.as_ref().map_or(0, |backlog| backlog.bytes());
+        let listed = self.listing.as_ref().map_or(0, |listing| listing.bytes());
+        self.out.len() + self.sending + made + listed
+    }
+
+    /// Nothing of it is sent any more, and what is not made yet need not be.
+    pub(super) fn drop_unsent(&mut self) {
+        (self.input, self.out) = (Vec::new(), Vec::new());
+        (self.sending, self.listing) = (0, None);
+        self.leave_reads();
+    }
+
+    fn leave_reads(&mut self) {
+        if let Some(backlog) = &self.read_backlog {
+            backlog.leave();
+        }
+    }
+
+    /// A read goes to the sequencer, whose reply may have so many bytes.
+    pub(super) fn promise(&mut self, bytes: usize) -> Arc<ReadBacklog> {
+        self.reads += 1;
+        self.promised += bytes;
+        Arc::clone(self.read_backlog.get_or_insert_default())
+    }
+
+    /// A read is answered. What was promised goes with the last one of a run.
+    pub(super) fn read_answered(&mut self, outcome: &Outcome) {
+        self.reads -= 1;
+        if self.reads == 0 {
+            self.promised = 0;
+        }
+        if let (Outcome::Read(reply), Some(backlog)) = (outcome, &self.read_backlog) {
+            backlog.taken(reply.body.len());
+        }
     }
 
     /// Whether no request of it is under way.
@@ -245,7 +324,8 @@ impl Conn {
     /// Any bytes keep the session of a client whose write waits for the audit log: its pings wait
     /// behind the write, and a slow disk of the audit log must not end its session.
     pub(super) fn extend_session_while_waiting(&self, now: Millis) {
-        if let Some(attached) = self.attached.as_ref().filter(|_| self.awaits_audit) {
+        if let Some(attached) = self.attached.as_ref().filter(|_| self.awaited == Awaited::AuditLog)
+        {
             attached.last_heard.touch(now);
         }
     }
@@ -256,6 +336,8 @@ impl Conn {
             self.phase = Phase::Closing;
         }
         self.input = Vec::new();
+        self.listing = None;
+        self.leave_reads();
     }
 
     /// Closes at once, without sending what is left.

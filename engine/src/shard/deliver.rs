@@ -143,6 +143,7 @@ impl Shard {
         let path = if kind == ReplyKind::Sync { turn.conn.syncs.pop_front() } else { None };
         if kind == ReplyKind::Read {
             self.watches_in_flight -= 1;
+            turn.conn.read_answered(&answer.outcome);
         }
         if matches!(turn.conn.phase, Phase::Closing | Phase::Lost) {
             self.counters.throttle.stale_replies += 1;
@@ -188,8 +189,8 @@ impl Shard {
         let lines = &mut self.outputs.audit_lines;
         let time = moment.now.wall;
         match outcome {
-            Outcome::Result(result) => audited.lines(time, result, &mut |l| lines.push_back(l)),
-            Outcome::Refused(_) | Outcome::Moved => lines.push_back(audited.refusal(time)),
+            Outcome::Result(result) => audited.lines(time, result, &mut |line| lines.push(line)),
+            Outcome::Refused(_) | Outcome::Moved => lines.push(audited.refusal(time)),
             Outcome::Read(_) | Outcome::Granted(_) | Outcome::Synced => {}
             Outcome::Gone | Outcome::Unavailable => {}
         }

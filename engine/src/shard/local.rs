@@ -1,7 +1,10 @@
 //! What a shard answers by itself: reads, pings, watches, identities.
 
 use super::arrival::Arrival;
-use super::{Shard, Turn};
+use super::listing::PendingListing;
+use super::{Shard, Turn, work};
+use crate::limits::MULTI_READ_BYTES_MAX;
+use crate::op::listing::Listing;
 use crate::op::set_watches::SetWatches;
 use crate::op::{Reading, read, watches, who_am_i};
 use crate::wire::Malformed;
@@ -55,6 +58,10 @@ impl Shard {
             ids: &conn.ids,
             session: conn.session(),
         };
+        if let Some(listing) = Listing::begin(arrival.header.op, &mut arrival.reader(), reading) {
+            conn.listing = Some(PendingListing::new(arrival, listing));
+            return self.listings.push_back(turn.id);
+        }
         let (start, zxid) = (conn.out.len(), reading.zxid().max(conn.seen));
         let frame = ReplyFrame::begin(&mut conn.out, arrival.header.xid, zxid, Code::Ok);
         let answer = read(arrival.header.op, &mut arrival.reader(), reading, &mut conn.out);
@@ -63,6 +70,10 @@ impl Shard {
         }
         frame.set_code(&mut conn.out, answer.code);
         frame.finish(&mut conn.out);
+        if arrival.header.op == op::MULTI_READ && answer.code == Code::SystemError {
+            // It was made as far as it may go.
+            self.charge(turn.conn, work::of_reply(op::MULTI_READ, MULTI_READ_BYTES_MAX));
+        }
         self.note_reply(turn, arrival.reply(zxid, answer.code), start);
     }
 

@@ -13,6 +13,7 @@ mod counters;
 mod deliver;
 mod departure;
 mod handshake;
+mod listing;
 mod local;
 mod outputs;
 mod prefetch;
@@ -20,13 +21,16 @@ mod ready;
 mod reply;
 mod serve;
 mod throttled;
+mod waiting;
 mod word;
+mod work;
 
 pub use arrival::WaitingRequest;
 pub use client_end::{ClientEnd, EndSeverity, EndedClient};
 pub use conn::Departure;
 pub use conn::{Attached, Conn, ConnStats, Phase, Replied, Slot};
 pub use counters::{Fired, OpCounts, ReplyBytes, ShardCounters, ThrottleCounters};
+pub use listing::PendingListing;
 pub use outputs::ShardOutputs;
 pub use ready::{ReadyList, Urgency};
 pub use word::{FirstBytes, KnownWord, Word, WordEvent};
@@ -37,6 +41,7 @@ use std::sync::Arc;
 
 use self::catching_up::CatchingUp;
 use self::throttled::Held;
+use self::work::TurnWork;
 use crate::database::Database;
 use crate::op::OpSettings;
 use crate::request::Origin;
@@ -105,7 +110,15 @@ pub struct Shard {
     ready: ReadyList,
     /// Room for the events of one change, kept between changes.
     events: Vec<(ConnId, EventType, Subject)>,
-    stalled: Vec<ConnId>,
+    /// Connections whose input waits, in the order in which they go on.
+    stalled: VecDeque<ConnId>,
+    /// Connections that wait for a long list.
+    listings: VecDeque<ConnId>,
+    /// What is left of this turn.
+    work: TurnWork,
+    /// Bytes that wait in the outputs of its connections, as far as they are told to all shards.
+    unsent: usize,
+    unsent_told: usize,
     /// Connections whose first bytes wait for their turn.
     new_connections: VecDeque<ConnId>,
     outstanding: usize,
@@ -131,7 +144,11 @@ impl Shard {
             counters: ShardCounters::default(),
             ready: ReadyList::default(),
             events: Vec::new(),
-            stalled: Vec::new(),
+            stalled: VecDeque::new(),
+            listings: VecDeque::new(),
+            work: TurnWork::default(),
+            unsent: 0,
+            unsent_told: 0,
             new_connections: VecDeque::new(),
             outstanding: 0,
             held: VecDeque::new(),
@@ -212,7 +229,12 @@ impl Shard {
             if turn.conn.phase == Phase::First {
                 return shard.on_first_bytes(turn, bytes);
             }
-            if turn.conn.input.is_empty() {
+            let is_busy = turn.conn.phase == Phase::Established && shard.work.arrivals == 0;
+            if turn.conn.stalled || is_busy {
+                // It goes on behind those that wait already.
+                turn.conn.input.extend_from_slice(bytes);
+                shard.stall(turn.id, turn.conn);
+            } else if turn.conn.input.is_empty() {
                 let used = shard.consume(turn, bytes);
                 if !matches!(turn.conn.phase, Phase::Closing | Phase::Lost) {
                     turn.conn.input.extend_from_slice(&bytes[used..]);
@@ -231,20 +253,14 @@ impl Shard {
         match conn.phase {
             Phase::First => !conn.is_new,
             Phase::Leaving => true,
-            Phase::Established => self.may_take(conn),
+            Phase::Established => !conn.stalled && self.may_take(conn),
             Phase::Word | Phase::Opening | Phase::Closing | Phase::Lost => false,
         }
     }
 
-    fn may_take(&self, conn: &Conn) -> bool {
-        let shard_full = self.outstanding + self.held.len() >= self.settings.outstanding_max;
-        let audit = conn.awaits_audit && self.audit_is_behind();
-        conn.accepts_frame() && !audit && (!shard_full || conn.is_idle())
-    }
-
     /// Whether so many lines wait for the audit log that no write is taken in.
     fn audit_is_behind(&self) -> bool {
-        self.outputs.audit_lines.len() >= limits::AUDIT_LINES_MAX
+        self.outputs.audit_lines.is_full()
     }
 
     /// The client has closed its side of the connection.
@@ -257,8 +273,7 @@ impl Shard {
         let settings = self.settings.clone();
         let Some(conn) = self.conn_mut(id) else { return };
         let phase = std::mem::replace(&mut conn.phase, Phase::Lost);
-        conn.input = Vec::new();
-        conn.out = Vec::new();
+        conn.drop_unsent();
         let local = conn.pipeline.len();
         conn.pipeline.retain(|slot| match slot {
             Slot::InFlight { .. } => true,
@@ -272,6 +287,7 @@ impl Shard {
         let done = conn.is_done();
         self.end(unserved);
         self.locals_waiting -= unserved;
+        self.recount(id);
         self.counters.dropped += u64::from(phase == Phase::Established);
         if phase == Phase::Word {
             self.outputs.words.push(WordEvent::ClientGone(id));
@@ -305,6 +321,7 @@ impl Shard {
     fn forget(&mut self, id: ConnId) {
         let conn = self.conns[id.0 as usize].take().expect("the id is in use");
         assert!(conn.in_flight == 0, "an answer is still on its way to this connection");
+        assert!(conn.unsent_counted == 0, "what a connection had to send is counted for ever");
         self.free.push(id.0);
     }
 
@@ -346,32 +363,19 @@ impl Shard {
         self.resume_caught_up(moment);
         self.serve_new_connections(moment);
         self.release_held(moment);
-        if self.stalled.is_empty() {
-            return;
-        }
-        for id in std::mem::take(&mut self.stalled) {
-            let wants = self.wants_input(id);
-            self.with_turn(id, Urgency::Answered, moment, |shard, turn| {
-                if !turn.conn.stalled {
-                    return;
-                }
-                turn.conn.stalled = false;
-                match turn.conn.phase {
-                    Phase::Established if wants => shard.consume_input(turn),
-                    Phase::Established | Phase::Opening => shard.stall(id, turn.conn),
-                    Phase::First | Phase::Word => {}
-                    Phase::Leaving | Phase::Closing | Phase::Lost => {}
-                }
-            });
-        }
+        self.resume_listings(moment);
+        self.resume_input(moment);
         self.release_held(moment);
+        self.end_turn_work();
+        self.tell_unsent();
     }
 
     /// Whether [`Shard::resume_stalled`] would go on with something.
     pub fn can_resume(&self) -> bool {
         !self.new_connections.is_empty()
             || self.can_release()
-            || self.stalled.iter().any(|id| self.wants_input(*id))
+            || !self.listings.is_empty()
+            || self.stalled.iter().any(|id| self.may_resume(*id))
     }
 
     /// Whether this connection owns a session.
@@ -396,13 +400,15 @@ impl Shard {
         let Some(mut conn) = self.conns.get_mut(id.0 as usize).and_then(Option::take) else {
             return;
         };
-        let before = conn.out.len();
+        let before = conn.unsent();
         f(self, &mut conn);
         // One reply may be larger than any bound: a client that was cut off for it would connect
         // and request it again. A client that does not read what is there already gets no more.
-        if before > limits::CONN_OUT_BYTES_HARD && conn.out.len() > before {
-            conn.abort_for(ClientEnd::SlowReader(conn.out.len()));
+        let unsent = conn.unsent();
+        if before > limits::CONN_OUT_BYTES_HARD && unsent > before {
+            conn.abort_for(ClientEnd::SlowReader(unsent));
         }
+        self.count_unsent(&mut conn);
         self.outputs.ended.extend(conn.take_end());
         self.note_ready(id, &mut conn, urgency);
         self.conns[id.0 as usize] = Some(conn);

@@ -1,9 +1,7 @@
 //! What a shard makes for the threads around it.
 
-use std::collections::VecDeque;
-
 use super::{EndedClient, Replied, WordEvent};
-use crate::audit::AuditLine;
+use crate::audit::AuditQueue;
 use crate::request::Request;
 
 /// What a shard has made since it was last taken; the thread around the shard takes it.
@@ -17,10 +15,8 @@ pub struct ShardOutputs {
     pub replied: Vec<Replied>,
     /// Microseconds for which requests were held back.
     pub waited_us: Vec<u64>,
-    /// Lines for the audit log, in order. While
-    /// [`AUDIT_LINES_MAX`](crate::limits::AUDIT_LINES_MAX) of them wait, no further write is taken
-    /// in.
-    pub audit_lines: VecDeque<AuditLine>,
+    /// Lines for the audit log, in order. While they are full, no further write is taken in.
+    pub audit_lines: AuditQueue,
     /// Clients whose connections the server has ended, for its log.
     pub ended: Vec<EndedClient>,
 }

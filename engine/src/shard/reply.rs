@@ -2,7 +2,7 @@
 
 use super::arrival::Reply;
 use super::conn::{Conn, Replied};
-use super::{Moment, Shard, Turn};
+use super::{Moment, Shard, Turn, work};
 use crate::wire::header::ReplyFrame;
 use crate::{Millis, Zxid};
 
@@ -29,7 +29,9 @@ impl Shard {
     /// Counts a reply whose frame began at `start` of the output.
     pub(super) fn note_reply(&mut self, turn: &mut Turn<'_>, reply: Reply, start: usize) {
         self.note_latency(turn.conn, reply, turn.moment);
-        self.counters.count_reply_bytes((turn.conn.out.len() - start - 4) as u64);
+        let bytes = turn.conn.out.len() - start;
+        self.charge(turn.conn, work::of_reply(reply.header.op, bytes));
+        self.counters.count_reply_bytes((bytes - 4) as u64);
         self.count_sent(turn.conn);
         turn.conn.replied();
     }

@@ -2,12 +2,13 @@
 
 use super::arrival::{Arrival, Reply};
 use super::client_end::ClientEnd;
-use super::conn::{Conn, Phase, ReplyKind, Slot};
+use super::conn::{Awaited, Conn, Phase, ReplyKind, Slot};
 use super::prefetch::prefetch;
 use super::throttled::HeldKind;
-use super::{Shard, Turn};
+use super::{Shard, Turn, work};
 use crate::acl;
 use crate::audit::{Audited, Client};
+use crate::op::listing::reply_bytes;
 use crate::op::{OpClass, Operation, Read, ReplyShape, Write};
 use crate::request::{Request, RequestKind};
 use crate::sequencer::Caller;
@@ -33,8 +34,9 @@ impl Shard {
                 },
                 Phase::Established if self.may_take(turn.conn) => {
                     let Some((payload, more)) = self.frame(turn.conn, rest) else { return used };
-                    turn.conn.awaits_audit = self.must_await_audit(payload);
-                    if turn.conn.awaits_audit {
+                    turn.conn.awaited = self.awaited(turn, payload);
+                    let may_serve = turn.conn.has_work_left(&self.work);
+                    if turn.conn.awaited != Awaited::Nothing || !may_serve {
                         self.stall(turn.id, turn.conn);
                         return used;
                     }
@@ -58,17 +60,11 @@ impl Shard {
         }
     }
 
-    /// Whether a request has to wait because the audit log is behind: only what has a line.
-    fn must_await_audit(&self, payload: &[u8]) -> bool {
-        self.audit_is_behind()
-            && Arrival::read(payload, 0).is_ok_and(|arrival| arrival.spec.is_write())
-    }
-
     /// Notes that input waits for something else than more bytes.
     pub(super) fn stall(&mut self, id: ConnId, conn: &mut Conn) {
         if !conn.stalled {
             conn.stalled = true;
-            self.stalled.push(id);
+            self.stalled.push_back(id);
         }
     }
 
@@ -97,6 +93,7 @@ impl Shard {
     fn request(&mut self, turn: &mut Turn<'_>, payload: &[u8]) {
         self.counters.received += 1;
         turn.conn.stats.received += 1;
+        self.charge(turn.conn, work::of_request(payload.len()));
         if let Some(attached) = &turn.conn.attached {
             attached.last_heard.touch(turn.moment.now.mono);
         }
@@ -151,7 +148,10 @@ impl Shard {
     fn order_read(&mut self, turn: &mut Turn<'_>, arrival: Arrival<'_>) {
         // Registering a watch is promised before the answer comes back.
         self.watches_in_flight += 1;
-        let read = Read { op: arrival.header.op, record: arrival.record.into() };
+        let (op, conn) = (arrival.header.op, &mut *turn.conn);
+        // What is ordered before it may be what it reads.
+        let bytes = reply_bytes(op, arrival.record, &turn.moment.db.tree).max(conn.largest_asked);
+        let read = Read { op, record: arrival.record.into(), backlog: conn.promise(bytes) };
         self.order(turn, arrival, (RequestKind::Read(Box::new(read)), ReplyKind::Read), None);
     }
 
@@ -201,6 +201,10 @@ impl Shard {
         let origin = self.origin(turn.id);
         self.outputs.requests.push(Request { origin, caller, kind });
         let bytes = u32::try_from(arrival.bytes()).expect("a frame is shorter than 4 GiB");
+        if conn.in_flight == 0 {
+            conn.largest_asked = 0;
+        }
+        conn.largest_asked = conn.largest_asked.max(bytes as usize);
         conn.pipeline.push_back(Slot::InFlight { header, reply, bytes, since_us, audited });
         conn.in_flight += 1;
         self.begin();

@@ -2,6 +2,7 @@
 
 mod audit;
 mod ends;
+mod work;
 
 use std::net::Ipv4Addr;
 

@@ -17,8 +17,8 @@ mod write;
 pub use copy::copy;
 pub use format::BadSnapshot;
 pub use loading::{Loading, Stage, keep_digest};
+pub(crate) use read::{begun_at, check_on_disk, load_early};
 pub use read::{LoadError, load};
-pub(crate) use read::{check_on_disk, early, load_early};
 pub use received::write_received;
 pub use replay::{Replay, Start};
 pub use schedule::{Intervals, LastStart, LogGrowth, SnapshotKind, Taken};
@@ -84,6 +84,11 @@ pub(crate) fn is_unfinished(name: &str) -> bool {
 /// The zxid of a snapshot that was never finished. It was durable in the log when that was begun.
 pub(crate) fn parse_unfinished(name: &str) -> Option<Zxid> {
     parse_name(name.strip_suffix(TEMPORARY)?)
+}
+
+/// Whether the file is an early snapshot, finished or not. Its zxid is in the file.
+pub(crate) fn is_early(name: &str) -> bool {
+    name.strip_prefix(EARLY).is_some_and(|rest| rest.is_empty() || rest == TEMPORARY)
 }
 
 const TEMPORARY: &str = ".tmp";

@@ -29,10 +29,14 @@ pub fn load<D: Directory>(
     load_file(dir, &super::name(zxid), (zxid, directory), replay)
 }
 
-/// The zxid of the early snapshot, where there is one that looks usable.
-pub(crate) fn early<D: Directory>(dir: &D, directory: DirectoryId) -> Option<Zxid> {
+/// The zxid of a snapshot that was never finished, or of an early one, where its file tells. It was
+/// durable in the log when that was begun.
+pub(crate) fn begun_at<D: Directory>(dir: &D, name: &str, directory: DirectoryId) -> Option<Zxid> {
+    if !super::is_early(name) {
+        return super::parse_unfinished(name);
+    }
     // Nothing depends on it, so what is wrong with it is of no interest.
-    let reader = dir.read(super::EARLY, Source::Cached).ok()?;
+    let reader = dir.read(name, Source::Cached).ok()?;
     let prologue = reader.read_at(0, PROLOGUE_BYTES).ok()?;
     let (zxid, whose) = format::read_prologue(&prologue).ok()?;
     (whose == directory).then_some(zxid)

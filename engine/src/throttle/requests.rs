@@ -32,11 +32,13 @@ pub struct RequestLimits {
     pub in_process: Arc<InProcess>,
 }
 
-/// What is in process on all shards together. Only counted where there is a limit.
+/// What is in process on all shards together. But for what waits to be sent, it is only counted where
+/// there is a limit.
 #[derive(Debug, Default)]
 pub struct InProcess {
     requests: AtomicUsize,
     large_bytes: AtomicUsize,
+    unsent_bytes: AtomicUsize,
 }
 
 impl RequestLimits {
@@ -66,6 +68,17 @@ impl RequestLimits {
         if self.holds() {
             self.in_process.requests.fetch_sub(count, Relaxed);
         }
+    }
+
+    /// Bytes that wait to be sent in all connections, as the shards have told at the ends of their
+    /// turns.
+    pub fn unsent_bytes(&self) -> usize {
+        self.in_process.unsent_bytes.load(Relaxed)
+    }
+
+    /// A shard has to send `now` bytes, and had told `before`.
+    pub fn note_unsent(&self, before: usize, now: usize) {
+        self.in_process.unsent_bytes.fetch_add(now.wrapping_sub(before), Relaxed);
     }
 
     fn is_large(&self, bytes: usize) -> bool {

@@ -4,6 +4,7 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use super::index::Index;
 use super::slots::Slots;
+use crate::limits::{ACL_LARGE_BYTES, ACL_LARGE_TOTAL_BYTES_MAX};
 use crate::txn::AclList;
 use crate::wire::Acl;
 
@@ -21,6 +22,8 @@ pub(super) struct AclTable {
     lists: Slots<Shared>,
     index: Index,
     secrets: RapidSecrets,
+    /// Bytes of memory of all lists that are large.
+    large_bytes: usize,
 }
 
 struct Shared {
@@ -33,7 +36,8 @@ impl AclTable {
     /// With the open list only.
     pub(super) fn new(seed: u64) -> AclTable {
         let secrets = RapidSecrets::seed(seed);
-        let mut table = AclTable { lists: Slots::new(), index: Index::new(), secrets };
+        let mut table =
+            AclTable { lists: Slots::new(), index: Index::new(), secrets, large_bytes: 0 };
         let open = table.intern(&AclList::from([Acl::open()]));
         assert!(open == AclId::OPEN, "the open list is the first one");
         table
@@ -50,15 +54,26 @@ impl AclTable {
             return AclId::OPEN;
         }
         let hash = self.hash(list);
-        let lists = &self.lists;
-        let found = self.index.find(hash, |slot| *lists.at(slot).list == **list);
-        let slot = found.unwrap_or_else(|| {
+        let slot = self.find(hash, list).unwrap_or_else(|| {
+            self.large_bytes += large_bytes(list);
             let slot = self.lists.insert(Shared { list: list.clone(), hash, nodes: 0 });
             self.index.insert(hash, slot);
             slot
         });
         self.lists.at_mut(slot).nodes += 1;
         AclId(slot)
+    }
+
+    fn find(&self, hash: u64, list: &AclList) -> Option<u32> {
+        self.index.find(hash, |slot| self.lists.at(slot).list == *list)
+    }
+
+    /// Whether a node may be given this list.
+    pub(super) fn has_capacity(&self, list: &AclList) -> bool {
+        let bytes = large_bytes(list);
+        bytes == 0
+            || self.large_bytes + bytes <= ACL_LARGE_TOTAL_BYTES_MAX
+            || self.find(self.hash(list), list).is_some()
     }
 
     /// One more node carries the list.
@@ -77,6 +92,7 @@ impl AclTable {
         shared.nodes -= 1;
         if shared.nodes == 0 {
             let hash = shared.hash;
+            self.large_bytes -= large_bytes(&shared.list);
             self.index.remove(hash, id.0);
             self.lists.remove(id.0);
         }
@@ -111,6 +127,12 @@ impl AclTable {
     }
 }
 
+/// The memory of a list that is large, or 0.
+fn large_bytes(list: &AclList) -> usize {
+    let bytes = list.memory_bytes();
+    if bytes < ACL_LARGE_BYTES { 0 } else { bytes }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,5 +159,25 @@ mod tests {
         assert_eq!(table.lists.len(), 2);
         assert_eq!(table.get(b), &read_only("b"));
         assert_eq!(table.intern(&read_only("c")), a, "the number is used again");
+    }
+    #[test]
+    fn large_lists_that_differ_are_bounded_and_small_or_equal_ones_are_not() {
+        let mut table = AclTable::new(1);
+        let large = |who: usize| read_only(&format!("{who:02}{}", "x".repeat(9_000_000)));
+        let one = large(1).memory_bytes();
+        let most = ACL_LARGE_TOTAL_BYTES_MAX / one;
+        for who in 0..most {
+            assert!(table.has_capacity(&large(who)));
+            table.intern(&large(who));
+        }
+        assert_eq!(table.large_bytes, most * one);
+        assert!(!table.has_capacity(&large(most)), "one more");
+        assert!(table.has_capacity(&large(0)), "it is there already");
+        assert!(table.has_capacity(&read_only("small")));
+        table.intern(&large(most));
+        assert_eq!(table.count(), most + 1, "what is applied is taken");
+        let first = table.intern(&large(0));
+        (0..2).for_each(|_| table.release(first));
+        assert_eq!(table.large_bytes, most * one);
     }
 }

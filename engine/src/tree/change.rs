@@ -71,7 +71,6 @@ impl Tree {
             secrets: RapidSecrets::seed(seed),
             acls: AclTable::new(seed),
             ephemerals: Default::default(),
-            ephemerals_count: 0,
             expiry: Default::default(),
             quotas: Default::default(),
             digest: Digest::Off,
@@ -124,7 +123,7 @@ impl Tree {
         let bytes = new.data.map_or(0, <[u8]>::len) as i64;
         self.add_below(id, 1, bytes);
         self.path_units += utf16_len(new.path);
-        self.note_owner(id, new.kind);
+        self.note_owner(id, new.kind, new.path);
         self.enter(parent, parent_path);
         self.enter(id, new.path);
         self.quota_created(new.path, bytes);
@@ -151,7 +150,7 @@ impl Tree {
 
         self.leave(id, &path);
         self.leave(parent, parent_path);
-        self.forget_owner(id);
+        self.forget_owner(id, &path);
         self.path_units -= utf16_len(&path);
         let bytes = self.node(id).payload.data_len() as i64;
         self.add_below(id, -1, -bytes);
@@ -307,21 +306,16 @@ impl Tree {
         }
     }
 
-    pub(super) fn note_owner(&mut self, id: NodeId, kind: NodeKind) {
+    pub(super) fn note_owner(&mut self, id: NodeId, kind: NodeKind, path: &str) {
         if let NodeKind::Ephemeral(session) = kind {
-            self.ephemerals.entry(session).or_default().insert(id);
-            self.ephemerals_count += 1;
+            self.ephemerals.insert(session, path, id);
         }
     }
 
-    fn forget_owner(&mut self, id: NodeId) {
-        let NodeKind::Ephemeral(session) = self.kind(id) else { return };
-        let nodes = self.ephemerals.get_mut(&session).expect("create() noted the owner");
-        assert!(nodes.remove(&id), "create() noted the node");
-        if nodes.is_empty() {
-            self.ephemerals.remove(&session);
+    fn forget_owner(&mut self, id: NodeId, path: &str) {
+        if let NodeKind::Ephemeral(session) = self.kind(id) {
+            self.ephemerals.remove(session, path);
         }
-        self.ephemerals_count -= 1;
     }
 }
 

@@ -171,7 +171,7 @@ impl Tree {
             self.index.insert(hash, id.slot());
             self.path_units += super::change::utf16_len(path);
         }
-        self.note_owner(id, kind);
+        self.note_owner(id, kind, path);
         self.arm_if_limits(path);
         self.enter(id, path);
         Ok(())

@@ -12,6 +12,7 @@
 mod acls;
 mod change;
 mod digest;
+mod ephemerals;
 mod expiry;
 mod foreign;
 mod image;
@@ -27,7 +28,7 @@ mod snapshot;
 mod store;
 mod walk;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
@@ -39,10 +40,11 @@ pub use load::TreeLoader;
 pub use misfit::Misfit;
 pub use node::NodeId;
 pub use prefetch::Prefetch;
-pub use quota::{QuotaExcess, QuotaLimit, QuotaOf, QuotaSum, QuotaVerdict};
+pub use quota::{QuotaExcess, QuotaLimit, QuotaOf, QuotaSum, QuotaVerdict, is_quota_text};
 pub use snapshot::Progress;
 
 use acls::AclTable;
+use ephemerals::Ephemerals;
 use expiry::Expiry;
 use index::Index;
 use node::Node;
@@ -66,9 +68,7 @@ pub struct Tree {
     index: Index,
     secrets: RapidSecrets,
     acls: AclTable,
-    /// Ordered, so that what is derived from it does not depend on a hash.
-    ephemerals: BTreeMap<SessionId, BTreeSet<NodeId>>,
-    ephemerals_count: u64,
+    ephemerals: Ephemerals,
     expiry: Expiry,
     quotas: Quotas,
     digest: Digest,
@@ -167,6 +167,12 @@ impl Tree {
         self.acls.get(self.node(id).acl)
     }
 
+    /// Whether a node may get this list: whether it is small, or is there already, or large lists
+    /// do not take more memory than they may.
+    pub fn has_acl_capacity(&self, list: &AclList) -> bool {
+        self.acls.has_capacity(list)
+    }
+
     /// The kind of node.
     pub fn kind(&self, id: NodeId) -> NodeKind {
         self.store.kind(id)
@@ -224,19 +230,34 @@ impl Tree {
         path
     }
 
-    /// The ephemeral nodes of a session, in a fixed order that another replica need not share.
+    /// The ephemeral nodes of a session, in the order of their paths.
     pub fn ephemerals(&self, session: SessionId) -> impl Iterator<Item = NodeId> {
-        self.ephemerals.get(&session).into_iter().flatten().copied()
+        self.ephemerals.of(session).map(|(_, id)| id)
+    }
+
+    /// Their paths, from one that is `from` or behind it on.
+    pub fn ephemeral_paths<'a>(
+        &'a self,
+        session: SessionId,
+        from: Bound<&str>,
+    ) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.ephemerals.paths(session, from)
+    }
+
+    /// How many ephemeral nodes a session has, and a number that is another one whenever they have
+    /// changed.
+    pub fn ephemerals_of(&self, session: SessionId) -> (usize, u64) {
+        self.ephemerals.state(session)
     }
 
     /// The sessions that own ephemeral nodes.
     pub fn ephemeral_sessions(&self) -> impl Iterator<Item = SessionId> {
-        self.ephemerals.keys().copied()
+        self.ephemerals.sessions()
     }
 
     /// Ephemeral nodes.
     pub fn ephemerals_count(&self) -> u64 {
-        self.ephemerals_count
+        self.ephemerals.count()
     }
 
     /// Nodes as ZooKeeper counts them: the root has two names there and counts twice.

@@ -6,13 +6,15 @@
 //! paths above a node, the longest one counts it, and only that one.
 //!
 //! Clients may write anything into either node. Limits that cannot be read are reported as such;
-//! stats that cannot be read are counted anew (on ZooKeeper 3.9 they stop the server).
+//! stats that cannot be read are counted anew (on ZooKeeper 3.9 they stop the server). What is longer
+//! than [`QUOTA_TEXT_BYTES_MAX`] cannot be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::Tree;
 use super::node::NodeId;
+use crate::limits::QUOTA_TEXT_BYTES_MAX;
 use crate::path;
 
 const QUOTAS: &str = "/zookeeper/quota";
@@ -249,6 +251,11 @@ impl Tree {
     }
 }
 
+/// Whether what lies at this path is the limits or the usage of a quota.
+pub fn is_quota_text(path: &str) -> bool {
+    matches!(quota_part(path), Some((_, LIMITS | STATS)))
+}
+
 /// The quota that a node belongs to by its path, and its name: ("/a", "zookeeper_limits").
 /// There is no quota on the root.
 fn quota_part(path: &str) -> Option<(&str, &str)> {
@@ -264,8 +271,12 @@ struct Track {
 
 impl Track {
     /// Reads the text as ZooKeeper does: pairs between runs of `,` and `;`, of which only the
-    /// first two fields between `=` matter, and no value is -1.
+    /// first two fields between `=` matter, and no value is -1. Every change below a quota reads
+    /// its texts, so that long ones are not looked at.
     fn parse(text: &[u8]) -> Option<Track> {
+        if text.len() > QUOTA_TEXT_BYTES_MAX {
+            return None;
+        }
         let text = String::from_utf8_lossy(text);
         let mut track = Track::default();
         let pairs = text.trim_end_matches([',', ';']);

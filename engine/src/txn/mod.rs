@@ -16,14 +16,11 @@ pub(crate) use check::check;
 pub(crate) use codec::TxnHeader;
 pub use digest::TxnDigest;
 
-use crate::wire::Acl;
+pub use crate::acl::AclList;
 use crate::{Code, Millis, SessionId, Zxid};
 
 /// The node that shows the members of the ensemble: `ZooDefs.CONFIG_NODE`.
 pub const CONFIG_NODE: &str = "/zookeeper/config";
-
-/// An access control list, shared between the nodes that carry it.
-pub type AclList = Arc<[Acl]>;
 
 /// One ordered change, or one ordered refusal.
 #[derive(Clone, PartialEq, Debug)]

@@ -9,4 +9,4 @@ pub mod peer;
 pub mod record;
 
 pub use jute::{Malformed, Put, Reader};
-pub use record::{Acl, Id, Stat};
+pub use record::{Acl, Id, SentAcl, Stat};

@@ -1,5 +1,7 @@
 //! The records that several messages share: `Id`, `ACL`, `Stat`.
 
+use std::borrow::Cow;
+
 use super::jute::{Malformed, Put, Reader};
 
 /// Permission bits of an ACL entry.
@@ -49,29 +51,21 @@ impl Acl {
         Acl { perms: perms::ALL, id: Id::anyone() }
     }
 
-    /// Reads one entry.
+    /// Reads one entry of a list that a server has set. The identities of some schemes are never
+    /// null in one.
     pub fn read(reader: &mut Reader<'_>) -> Result<Acl, Malformed> {
-        let perms = reader.int()?;
-        let scheme = reader.ustring()?.unwrap_or_default().into_owned();
-        let id = match reader.ustring()? {
-            // ZooKeeper fails on it instead of finding it invalid.
-            None if matches!(scheme.as_str(), "world" | "digest" | "ip") => {
-                return Err(Malformed::Null);
-            }
-            id => id.unwrap_or_default().into_owned(),
-        };
-        Ok(Acl { perms, id: Id { scheme, id } })
+        let SentAcl { perms, scheme, id } = SentAcl::read(reader)?;
+        let scheme = scheme.unwrap_or_default();
+        if id.is_none() && matches!(scheme.as_str(), "world" | "digest" | "ip") {
+            return Err(Malformed::Null);
+        }
+        Ok(Acl { perms, id: Id { scheme, id: id.unwrap_or_default() } })
     }
 
-    /// Reads a list; the null list is an empty one (both are refused later with -114).
+    /// Reads a list that a server has set; the null list is an empty one.
     pub fn read_list(reader: &mut Reader<'_>) -> Result<Vec<Acl>, Malformed> {
-        Ok(Acl::read_nullable_list(reader)?.unwrap_or_default())
-    }
-
-    /// Reads a list where null and empty make a difference.
-    pub fn read_nullable_list(reader: &mut Reader<'_>) -> Result<Option<Vec<Acl>>, Malformed> {
-        let Some(count) = reader.vector(12)? else { return Ok(None) };
-        (0..count).map(|_| Acl::read(reader)).collect::<Result<_, _>>().map(Some)
+        let Some(count) = reader.vector(12)? else { return Ok(Vec::new()) };
+        (0..count).map(|_| Acl::read(reader)).collect()
     }
 
     /// Writes one entry.
@@ -97,6 +91,50 @@ impl Acl {
         for acl in list {
             acl.write(out);
         }
+    }
+}
+
+/// One entry of a list as a client sends it. What is null is found when the list is judged, behind
+/// everything that is judged before it: see [`crate::acl::fix_up`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SentAcl {
+    /// Bits of [`perms`].
+    pub perms: i32,
+    /// The scheme.
+    pub scheme: Option<String>,
+    /// The identity, in the scheme's own form.
+    pub id: Option<String>,
+}
+
+impl SentAcl {
+    /// Reads a list where null and empty make a difference.
+    pub fn read_list(reader: &mut Reader<'_>) -> Result<Option<Vec<SentAcl>>, Malformed> {
+        let Some(count) = reader.vector(12)? else { return Ok(None) };
+        (0..count).map(|_| SentAcl::read(reader)).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<SentAcl, Malformed> {
+        let perms = reader.int()?;
+        let scheme = reader.ustring()?.map(Cow::into_owned);
+        let id = reader.ustring()?.map(Cow::into_owned);
+        Ok(SentAcl { perms, scheme, id })
+    }
+
+    /// Writes a list.
+    pub fn write_list(list: Option<&[SentAcl]>, out: &mut Vec<u8>) {
+        let Some(list) = list else { return out.put_int(-1) };
+        out.put_count(list.len());
+        for entry in list {
+            out.put_int(entry.perms);
+            out.put_buffer(entry.scheme.as_deref().map(str::as_bytes));
+            out.put_buffer(entry.id.as_deref().map(str::as_bytes));
+        }
+    }
+}
+
+impl From<Acl> for SentAcl {
+    fn from(Acl { perms, id: Id { scheme, id } }: Acl) -> SentAcl {
+        SentAcl { perms, scheme: Some(scheme), id: Some(id) }
     }
 }
 

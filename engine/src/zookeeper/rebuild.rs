@@ -193,6 +193,13 @@ impl Rebuild {
         }
     }
 
+    /// Begins with what a server has before its first transaction, for a log that has all of them.
+    pub fn of_nothing(seed: u64) -> Rebuild {
+        let mut rebuild = Rebuild::new(Zxid::ZERO, seed, Purpose::Import);
+        rebuild.loaded(None, Some(Zxid::ZERO));
+        rebuild
+    }
+
     /// The newest zxid that was found in the snapshot: the state is none before a transaction
     /// with at least this zxid was taken.
     pub fn reach(&self) -> Zxid {

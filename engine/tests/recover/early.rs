@@ -106,6 +106,32 @@ fn log_ending_before_an_early_snapshot_is_refused_and_repaired_behind_it() {
     kept.start(&disk).unwrap();
 }
 
+/// It cannot be used, or was never finished, but its first bytes say what was durable.
+#[test]
+fn log_ending_before_an_early_snapshot_that_cannot_be_used_is_refused_and_repaired() {
+    let (disk, world) = history();
+    let early = disk.contents(EARLY).unwrap();
+    let (disk, mut left) = (MemoryDisk::new(4), World::default());
+    let mut server = left.start(&disk).unwrap();
+    left.flush(&mut server, 19).unwrap();
+    assert!(left.ordered == world.ordered[..19]);
+    for name in [EARLY.to_owned(), format!("{EARLY}.tmp")] {
+        for bytes in [44, early.len() - 1] {
+            let disk = disk.fork();
+            disk.put(&name, early[..bytes].to_vec());
+            match open(&disk).map(|_| ()) {
+                Err(Refusal::LogTooShort { file, .. }) => assert!(file.ends_with(&name), "{file}"),
+                other => panic!("{name}: {other:?}"),
+            }
+            assert!(repaired(&disk) == left.ordered);
+            goes_on(&left, &disk);
+        }
+    }
+    // One byte less of the prologue, and it says nothing.
+    disk.put(EARLY, early[..43].to_vec());
+    goes_on(&left, &disk);
+}
+
 /// Where the log is cut behind an early one that cannot be used, it must not come back later, when
 /// another history has reached its place.
 #[test]

@@ -6,7 +6,7 @@ use ringkeeper_engine::log::{Group, Proof, Recovered, Refusal, Settings, repair_
 use ringkeeper_engine::txn::{Txn, TxnBody};
 
 use crate::feed::{ALL, drain, feed};
-use crate::world::{World, dirs, open, settings};
+use crate::world::{World, dirs, forget_notes, open, settings};
 
 const RECORDS_AT: u64 = 8_192;
 /// Bytes that are left: none, too few for a seal, and as many as it takes.
@@ -127,7 +127,7 @@ fn full_segment_of_a_killed_server_is_sealed_by_a_start() {
         let (_, world, group_at) = filled(&disk, left);
         // As it was before the seal.
         let mut bytes = disk.contents("log.1").unwrap();
-        bytes[4_096..8_192].fill(0);
+        forget_notes(&mut bytes);
         let end = bytes.len() - usize::try_from(left).unwrap();
         bytes[end..].fill(0);
         disk.put("log.1", bytes);

@@ -2,9 +2,9 @@
 
 use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::{BadIdentity, Identity, MemoryDisk};
-use ringkeeper_engine::log::{Proof, Refusal};
+use ringkeeper_engine::log::{Proof, Refusal, repair_truncate};
 
-use crate::world::{World, open, repaired};
+use crate::world::{World, dirs, forget_notes, goes_on, open, repaired, settings};
 
 /// Several segments and two snapshots.
 fn world(seed: u64) -> (MemoryDisk, World) {
@@ -83,7 +83,7 @@ fn snapshot_newer_than_the_log_is_refused() {
     assert!(repaired(&disk.fork()) == world.ordered[..0x69]);
     // Where the segment that is left says nothing of others, the snapshot does.
     let mut bytes = disk.contents(&names[0]).unwrap();
-    bytes[4_096..8_192].fill(0);
+    forget_notes(&mut bytes);
     disk.put(&names[0], bytes);
     let refusal = refusal(&disk);
     assert!(matches!(refusal, Refusal::LogTooShort { .. }), "{refusal}");
@@ -94,13 +94,24 @@ fn snapshot_newer_than_the_log_is_refused() {
 }
 
 #[test]
-fn missing_log_of_a_used_directory_is_refused() {
-    let (disk, _) = world(1);
+fn missing_log_of_a_used_directory_is_refused_and_begun_anew_behind_a_snapshot() {
+    let (disk, world) = world(1);
     segments(&disk).iter().for_each(|name| disk.take(name));
-    assert!(matches!(refusal(&disk), Refusal::LogGone { .. }));
+    let gone = refusal(&disk);
+    assert!(matches!(gone, Refusal::LogGoneBehind { last: Zxid(0x69), .. }), "{gone}");
+    assert!(gone.to_string().contains("ringkeeper log repair"), "{gone}");
+    let identity = Identity::open(&disk, 3).unwrap();
+    let began = repair_truncate(&dirs(&disk), &identity, &settings()).unwrap();
+    assert_eq!((began.last, began.aside.len()), (Zxid(0x69), 0));
+    let left = World { acked: 0x69, ordered: world.ordered[..0x69].to_vec(), life: 9 };
+    goes_on(&left, &disk);
+    let logs = disk.names().into_iter().filter(|name| name.starts_with("log."));
+    logs.for_each(|name| disk.take(&name));
     disk.take("snapshot.41");
     disk.take("snapshot.69");
     assert!(matches!(refusal(&disk), Refusal::LogGone { .. }));
+    let nothing = repair_truncate(&dirs(&disk), &identity, &settings()).unwrap_err();
+    assert!(matches!(nothing, Refusal::LogGone { .. }), "{nothing}");
 }
 
 #[test]
@@ -216,7 +227,7 @@ fn new_directory_starts_from_a_snapshot() {
     let fresh = MemoryDisk::new(9);
     fresh.put("ringkeeper.meta", disk.contents("ringkeeper.meta").unwrap());
     fresh.put("snapshot.69", disk.contents("snapshot.69").unwrap());
-    assert!(matches!(refusal(&fresh), Refusal::LogGone { .. }), "it was used before");
+    assert!(matches!(refusal(&fresh), Refusal::LogGoneBehind { .. }), "it was used before");
     fresh.take("snapshot.69");
     fresh.take("ringkeeper.meta");
     // A directory of its own, with a snapshot that was written for it.

@@ -4,7 +4,7 @@ use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::MemoryDisk;
 use ringkeeper_engine::log::{Proof, Refusal};
 
-use crate::world::{World, goes_on, open, repaired};
+use crate::world::{World, forget_notes, goes_on, open, repaired};
 
 /// Several segments, no snapshot; ended in order or not.
 fn history(end: End) -> (MemoryDisk, World) {
@@ -71,6 +71,37 @@ fn tail_that_reads_as_zeros_behind_a_seal_is_damage_wherever_it_begins() {
         }
     }
     assert!(refused > 100, "{refused}");
+}
+
+/// The notes of a segment go with its records, or alone: either way nothing proves any more that
+/// the records are all there.
+#[test]
+fn notes_that_read_as_zeros_are_damage_whatever_records_are_left() {
+    for ended in [End::Sealed, End::Killed] {
+        let (disk, world) = history(ended);
+        let name = segments(&disk).pop().unwrap();
+        for (notes_from, records_from) in [
+            (4_096, 8_192),
+            (4_100, 8_192),
+            (4_112, 8_200),
+            (4_096, 9_000),
+            (4_096, used(&disk) / 2),
+            (4_096, used(&disk)),
+        ] {
+            let disk = disk.fork();
+            let mut bytes = disk.contents(&name).unwrap();
+            bytes[notes_from..8_192].fill(0);
+            bytes[records_from..].fill(0);
+            disk.put(&name, bytes);
+            match open(&disk.fork()).map(|_| ()) {
+                Err(Refusal::Damaged { why: Proof::Erased, .. }) => {}
+                other => panic!("{notes_from} {records_from}: {other:?}"),
+            }
+            let left = repaired(&disk);
+            assert!(left == world.ordered[..left.len()]);
+            goes_on(&World { acked: left.len(), ordered: left, life: 9 }, &disk);
+        }
+    }
 }
 
 /// Without a seal, what lies before the last waypoint is missed.
@@ -154,7 +185,7 @@ fn log_whose_segments_say_nothing_is_taken_and_says_more_afterwards() {
     let (disk, world) = history(End::Killed);
     for name in segments(&disk) {
         let mut bytes = disk.contents(&name).unwrap();
-        bytes[4_096..8_192].fill(0);
+        forget_notes(&mut bytes);
         disk.put(&name, bytes);
     }
     assert!(open(&disk).unwrap().1 == world.ordered);

@@ -206,6 +206,16 @@ pub(crate) fn write_snapshot<D: Directory>(
     world.fill(Writer::begin(disk, directory, &world.meta())?)
 }
 
+/// Makes a segment forget what it notes of its records: a whole block without waypoints.
+pub(crate) fn forget_notes(bytes: &mut [u8]) {
+    let capacity = u32::try_from(bytes.len()).unwrap();
+    let block = &mut bytes[4_096..8_192];
+    block[16..20].copy_from_slice(&capacity.to_le_bytes());
+    block[20..].fill(0);
+    let sum = crc_fast::crc32_iscsi(&block[..24]);
+    block[24..28].copy_from_slice(&sum.to_le_bytes());
+}
+
 /// A history with everything in it: groups of many sizes, several segments, snapshots, purges,
 /// recycled segments, seals. Ends early where the device does.
 pub(crate) fn live(world: &mut World, disk: &MemoryDisk, rounds: usize) -> Result<(), String> {

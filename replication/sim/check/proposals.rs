@@ -42,6 +42,20 @@ impl Proposals {
         assert!(known.is_none(), "{} is ordered by two leaders: {known:?}, {txn:?}", txn.zxid);
     }
 
+    /// A server on its own has ordered these; several may have its copy.
+    pub(crate) fn ordered_alone(&mut self, txns: &[Rc<Txn>]) {
+        if txns.last().is_some_and(|last| self.all.contains_key(&last.zxid)) {
+            return;
+        }
+        let mut before = Zxid::ZERO;
+        for txn in txns {
+            let mut bytes = Vec::new();
+            txn.write(&mut bytes);
+            self.ordered((txn, &bytes), before);
+            before = txn.zxid;
+        }
+    }
+
     /// A member takes a transaction for the next one of its log. It is the same as this one.
     pub(crate) fn learned(&self, txn: &Txn, before: Zxid) -> Rc<Txn> {
         let Some(ordered) = self.all.get(&txn.zxid) else {

@@ -244,6 +244,15 @@ impl MemberRecord {
         self.ensemble = EnsembleRecord::of(ensemble);
     }
 
+    /// The server has been on its own, and has ordered these.
+    pub(crate) fn make_alone(&mut self, txns: Vec<Rc<Txn>>) {
+        if let Some(proposals) = &self.proposals {
+            proposals.borrow_mut().ordered_alone(&txns);
+        }
+        self.log = Contents { base: Zxid::ZERO, txns, replayed: None };
+        self.durable = self.log.last();
+    }
+
     /// A process has started and has found that its directory belongs to this ensemble.
     pub(crate) fn recovered_ensemble(&mut self, ensemble: Option<EnsembleIdentity>) {
         self.ensemble.recovered(ensemble);

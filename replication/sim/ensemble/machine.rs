@@ -7,11 +7,14 @@ use std::rc::Rc;
 use ringkeeper_engine::device::{
     EnsembleId, EnsembleIdentity, Identity, Membership, MemoryDisk, Standing,
 };
-use ringkeeper_engine::log::{Dirs, OpenError, OpenSettings, Opened, Settings, WindowLimit, open};
+use ringkeeper_engine::log::{
+    Dirs, Group, OpenError, OpenSettings, Opened, Settings, WindowLimit, open,
+};
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::tree::Digest;
+use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::wire::peer::PeerSettings;
-use ringkeeper_engine::{Millis, Now, Zxid};
+use ringkeeper_engine::{Millis, Now, SessionId, Zxid};
 use ringkeeper_replication::election::ElectionSettings;
 use ringkeeper_replication::leader::{FeedLimits, FeedSource, LeaderLimits, LeaderSettings};
 use ringkeeper_replication::learner::{FollowLimits, FollowedLeader, LearnerPosition};
@@ -213,6 +216,27 @@ impl Machine {
         identity.adopt(ensemble);
         identity.save(&self.disk).expect("the disk works");
         self.record.borrow_mut().make_stranger(ensemble);
+    }
+
+    /// The directory becomes one of a server on its own that has ordered so many transactions, in
+    /// the seventh epoch. It was never started.
+    pub(crate) fn make_alone(&mut self, txns: u32) {
+        assert!(self.process.is_none() && self.incarnation == 0, "it runs, or did");
+        let membership = Membership::Alone(u64::from(self.settings.id));
+        let settings = OpenSettings { membership, ..self.open_settings() };
+        let mut opened = open(&dirs(&self.disk), &settings, |_| ()).expect("it is empty");
+        let mut group = Group::new();
+        let txn = |counter: u32| Txn {
+            session: SessionId(i64::from(counter)),
+            cxid: 0,
+            zxid: Zxid::new(7, counter),
+            time: Millis(1),
+            body: TxnBody::CreateSession { timeout_ms: 60_000 },
+        };
+        let txns: Vec<Rc<Txn>> = (1..=txns).map(txn).map(Rc::new).collect();
+        txns.iter().for_each(|txn| group.push(txn));
+        opened.recovered.log.flush(&mut group).expect("the disk works");
+        self.record.borrow_mut().make_alone(txns);
     }
 
     /// Bytes on the disk.

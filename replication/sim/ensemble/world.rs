@@ -298,6 +298,7 @@ impl World {
                 | MemberEvent::LeaderDiffers(..)
                 | MemberEvent::LearnerDiffers(..)
                 | MemberEvent::NotLeading(_)
+                | MemberEvent::OwnHistory { .. }
                 | MemberEvent::LeaderSilent(..) => {}
             }
         }

@@ -101,6 +101,10 @@ impl Tally {
             }
             (PeerState::Looking, ballot) => {
                 self.outside.remove(&from);
+                if ballot.is_none() {
+                    // It has no vote any more.
+                    self.votes.remove(&from);
+                }
                 match ballot {
                     _ if heard.round < self.round => Change::Behind,
                     Some(ballot) => self.hear_vote(from, ballot, links),

@@ -105,6 +105,14 @@ impl Leadership {
     /// The identity of [`LeaderTask::Adopt`] is durable.
     pub(crate) fn on_adopted(&mut self, ensemble: EnsembleIdentity) {
         self.ensemble = Some(ensemble);
+        if ensemble.standing == Standing::Confirmed {
+            self.alone = None;
+        }
+    }
+
+    /// Where a history of this server's own ends, as long as no quorum is known to have it.
+    pub(crate) fn alone(&self) -> Option<Zxid> {
+        self.alone
     }
 
     /// What a learner hears of this leader. The secret is for servers that take it over.

@@ -267,7 +267,8 @@ fn learner_that_waits_for_others_is_not_silent_and_hears_that_the_leader_is_ther
     let (last, saved) = (z(3), ringkeeper_engine::device::Epochs { promised: 1, current: 1 });
     let offer = crate::learner::LearnerOffer::Log;
     let (committed, ensemble) = (last, None);
-    let position = crate::learner::LearnerPosition { last, offer, committed, saved, ensemble };
+    let position =
+        crate::learner::LearnerPosition { last, offer, committed, saved, ensemble, alone: None };
     let mut leadership = Leadership::new(five, position, NOW);
     let say = |leadership: &mut Leadership, sid: i64, packet: LearnerPacket<'_>, now| {
         let mut bytes = Vec::new();

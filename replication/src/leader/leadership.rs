@@ -83,6 +83,8 @@ pub struct Leadership {
     /// The ensemble that the directory belongs to, and the one that is led, once that is decided.
     pub(super) ensemble: Option<EnsembleIdentity>,
     pub(super) leads_with: Option<EnsembleIdentity>,
+    /// The end of a history of this server's own: see [`LearnerPosition::alone`].
+    pub(super) alone: Option<Zxid>,
     /// What the states of this server and its learners were, and what came of it.
     pub(super) digests: Digests,
     /// Settings of learners that are not those of this server.
@@ -128,7 +130,7 @@ impl Leadership {
     /// Begins to lead with what is here.
     pub fn new(settings: LeaderSettings, position: LearnerPosition, now: Millis) -> Leadership {
         assert!(settings.voters.contains(&settings.server), "a leader votes");
-        let LearnerPosition { last, saved, committed, ensemble, .. } = position;
+        let LearnerPosition { last, saved, committed, ensemble, alone, .. } = position;
         let window = TxnWindow::new(settings.limits.window, last);
         let mut leadership = Leadership {
             settings,
@@ -138,6 +140,7 @@ impl Leadership {
             recovered: saved.recovered(last),
             ensemble,
             leads_with: None,
+            alone,
             differences: VecDeque::new(),
             digests: Digests::default(),
             history: last,

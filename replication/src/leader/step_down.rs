@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ringkeeper_engine::Zxid;
+use ringkeeper_engine::device::EnsembleId;
 use ringkeeper_engine::session::ServerId;
 
 /// Why a leadership has ended. Another one may begin with the next election.
@@ -31,6 +32,8 @@ pub enum StepDown {
         /// What it has promised.
         epoch: u32,
     },
+    /// Other servers are of this ensemble, for certain, and this server is not.
+    OtherEnsemble(EnsembleId),
     /// There is no later epoch, or no zxid left in this one.
     EpochUsedUp,
     /// This server's own state is not the one that its log makes.
@@ -68,6 +71,10 @@ impl fmt::Display for StepDown {
                 f,
                 "server {} has promised epoch {epoch} to another leader, so a later one is needed",
                 voter.0
+            ),
+            StepDown::OtherEnsemble(id) => write!(
+                f,
+                "the other servers are ensemble {id}, and this server has a history of its own"
             ),
             StepDown::EpochUsedUp => f.write_str("the zxids of the epoch are used up"),
             StepDown::Diverged => f.write_str("the state of this server does not fit its log"),

@@ -87,7 +87,7 @@ pub(super) fn established() -> Leadership {
 pub(super) fn established_with(settings: LeaderSettings, extension: &[u8]) -> Leadership {
     let (last, offer, committed) = (Zxid::ZERO, LearnerOffer::Log, Zxid::ZERO);
     let (saved, ensemble) = (Epochs::default(), None);
-    let position = LearnerPosition { last, offer, committed, saved, ensemble };
+    let position = LearnerPosition { last, offer, committed, saved, ensemble, alone: None };
     let mut leadership = Leadership::new(settings, position, NOW);
     leadership.opened(LINK, NOW);
     let extension = extension.into();

@@ -32,6 +32,18 @@ pub enum LinkEnd {
         /// The leader's.
         leader: EnsembleId,
     },
+    /// This server has a history that nobody else has, from before it was a member, and the leader
+    /// would have it given up.
+    OwnHistory {
+        /// Its end.
+        last: Zxid,
+        /// The leader's epoch, and where its history ends.
+        epoch: u32,
+        /// See `epoch`.
+        end: Zxid,
+        /// The leader's ensemble, if it has said so.
+        ensemble: Option<EnsembleId>,
+    },
     /// A leader of an epoch that is over.
     EpochOver {
         /// The leader's.
@@ -113,6 +125,25 @@ fn other_ensemble(f: &mut fmt::Formatter<'_>, own: EnsembleId, leader: EnsembleI
     )
 }
 
+fn own_history(
+    f: &mut fmt::Formatter<'_>,
+    (last, end): (Zxid, Zxid),
+    epoch: u32,
+    ensemble: Option<EnsembleId>,
+) -> fmt::Result {
+    write!(f, "the leader leads epoch {epoch}")?;
+    if let Some(id) = ensemble {
+        write!(f, " of ensemble {id}")?;
+    }
+    write!(
+        f,
+        " with a history up to {end}, and this server has one of its own up to {last}, from when it \
+         was on its own, which would be thrown away: the leader is not followed. To keep what is \
+         here, stop all servers, start this one first, and the others on empty directories when it \
+         says that it looks for a leader. To give it up, start this server on an empty directory"
+    )
+}
+
 /// One sentence for the log.
 impl fmt::Display for LinkEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -131,6 +162,9 @@ impl fmt::Display for LinkEnd {
                 write!(f, "the leader begins with {zxid}, which is no beginning of an epoch")
             }
             LinkEnd::OtherEnsemble { own, leader } => other_ensemble(f, own, leader),
+            LinkEnd::OwnHistory { last, epoch, end, ensemble } => {
+                own_history(f, (last, end), epoch, ensemble)
+            }
             LinkEnd::EpochOver { epoch, promised } => write!(
                 f,
                 "the leader leads epoch {epoch}, and a leader of epoch {promised} was promised that \

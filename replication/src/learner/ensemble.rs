@@ -5,6 +5,7 @@
 //! the epoch is current. So a leader whose history is at least that of a quorum has the identity of
 //! whichever leader was established last.
 
+use ringkeeper_engine::Zxid;
 use ringkeeper_engine::device::{EnsembleId, EnsembleIdentity, Standing};
 use ringkeeper_engine::wire::peer::PeerExtension;
 
@@ -41,6 +42,17 @@ impl LearnerLink {
         }
     }
 
+    /// Whether what is here may be given up for the leader's history, which ends with `end`. A
+    /// history that only this server has is not: see [`super::LearnerPosition::alone`].
+    pub(super) fn check_own_history(&self, end: Zxid) -> Result<(), LinkEnd> {
+        let ensemble = self.leads_with.map(|ensemble| ensemble.id);
+        let position = self.position();
+        if !position.is_own_history(ensemble) {
+            return Ok(());
+        }
+        Err(LinkEnd::OwnHistory { last: position.last, epoch: self.epoch, end, ensemble })
+    }
+
     /// What has to be on the disk before the leader's epoch is current.
     pub(super) fn due_adoption(&self) -> Option<EnsembleIdentity> {
         let leader = self.leads_with?;
@@ -54,6 +66,9 @@ impl LearnerLink {
 
     pub(super) fn on_adopted(&mut self, ensemble: EnsembleIdentity) {
         self.ensemble = Some(ensemble);
+        if ensemble.standing == Standing::Confirmed {
+            self.alone = None;
+        }
         if let Phase::Adopting(end) = self.phase {
             self.phase = Phase::Flushing(end);
         }

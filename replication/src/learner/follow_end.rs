@@ -43,7 +43,9 @@ impl FollowEnd {
     pub fn retry_delay(self) -> RetryDelay {
         match self {
             FollowEnd::NoState(times) if times > 1 => RetryDelay::Long,
-            FollowEnd::Link(LinkEnd::OtherEnsemble { .. }) => RetryDelay::Long,
+            FollowEnd::Link(LinkEnd::OtherEnsemble { .. } | LinkEnd::OwnHistory { .. }) => {
+                RetryDelay::Long
+            }
             FollowEnd::NoState(_) | FollowEnd::Disconnected | FollowEnd::Link(_) => {
                 RetryDelay::Usual
             }

@@ -68,6 +68,8 @@ pub struct LearnerLink {
     /// The ensemble that the directory belongs to, as it is on the disk; and the leader's.
     pub(super) ensemble: Option<EnsembleIdentity>,
     pub(super) leads_with: Option<EnsembleIdentity>,
+    /// The end of a history of this server's own.
+    pub(super) alone: Option<Zxid>,
     /// The leader compares states.
     pub(super) checks: bool,
     /// The leader's configuration, from NEWLEADER to UPTODATE.
@@ -82,7 +84,7 @@ impl LearnerLink {
         position: LearnerPosition,
         out: &mut Vec<LinkEffect>,
     ) -> LearnerLink {
-        let LearnerPosition { last, offer, committed, saved, ensemble } = position;
+        let LearnerPosition { last, offer, committed, saved, ensemble, alone } = position;
         let recovered = saved.recovered(last);
         let zxid = Zxid::new(recovered.promised, 0);
         let description = LearnerInfo {
@@ -106,6 +108,7 @@ impl LearnerLink {
             lost_requests: LostRequests::Unknown,
             ensemble,
             leads_with: None,
+            alone,
             checks: false,
             config: None,
             invariants: LinkInvariants::new(last, committed, saved),
@@ -170,7 +173,8 @@ impl LearnerLink {
     pub fn position(&self) -> LearnerPosition {
         let last = self.history.durable();
         let (offer, committed, saved) = (self.offer, self.history.released(), self.saved);
-        LearnerPosition { last, offer, committed, saved, ensemble: self.ensemble }
+        let (ensemble, alone) = (self.ensemble, self.alone);
+        LearnerPosition { last, offer, committed, saved, ensemble, alone }
     }
 
     fn on_input(&mut self, input: LinkInput<'_>, out: &mut Vec<LinkEffect>) -> Result<(), LinkEnd> {

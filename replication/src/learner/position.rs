@@ -1,7 +1,7 @@
 //! Who a learner is, and what it has when a link begins.
 
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::device::{EnsembleIdentity, Epochs, Identity};
+use ringkeeper_engine::device::{EnsembleId, EnsembleIdentity, Epochs, Identity};
 use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{PeerExtension, PeerSettings};
 
@@ -79,7 +79,17 @@ impl LearnerPosition {
         if is_planted(Bug::PromiseForgotten) {
             saved.promised = saved.current;
         }
-        LearnerPosition { last, offer, committed: Zxid::ZERO, saved, ensemble }
+        let (committed, alone) = (Zxid::ZERO, identity.alone);
+        LearnerPosition { last, offer, committed, saved, ensemble, alone }
+    }
+
+    /// Whether the history is one that this server has ordered on its own, and that no quorum is
+    /// known to have: see [`Identity::own_history`]. Nothing of it is given up for that of another
+    /// ensemble than the one that this server itself has proposed.
+    pub(crate) fn is_own_history(&self, leader: Option<EnsembleId>) -> bool {
+        let is_proposed = leader.is_some() && self.ensemble.map(|ensemble| ensemble.id) == leader;
+        let is_own = self.alone == Some(self.last) && self.last != Zxid::ZERO;
+        is_own && !is_proposed && !is_planted(Bug::OwnHistoryGivenUp)
     }
 }
 
@@ -99,4 +109,6 @@ pub struct LearnerPosition {
     /// The ensemble that the directory belongs to, as the last [`super::LinkEffect::Adopt`] left
     /// it.
     pub ensemble: Option<EnsembleIdentity>,
+    /// The end of a history of its own, as [`Identity::alone`].
+    pub alone: Option<Zxid>,
 }

@@ -31,10 +31,11 @@ impl LearnerLink {
         if zxid.counter() != 0 || epoch == 0 || i32::try_from(epoch).is_err() {
             return Err(LinkEnd::NoEpoch(zxid));
         }
+        self.epoch = epoch;
         if epoch < promised {
+            self.check_own_history(zxid)?;
             return Err(LinkEnd::EpochOver { epoch, promised });
         }
-        self.epoch = epoch;
         let current = (epoch != promised).then_some(self.recovered.current);
         if self.saved.promised >= epoch || is_planted(Bug::PromiseAfterAck) {
             self.acknowledge_epoch(current, out);
@@ -97,6 +98,7 @@ impl LearnerLink {
         out: &mut Vec<LinkEffect>,
     ) -> Result<(), LinkEnd> {
         self.check_choice("TRUNC", zxid)?;
+        self.check_own_history(zxid)?;
         self.check_kept()?;
         let (last, committed) = (self.history.last(), self.history.released());
         if zxid > last {
@@ -133,6 +135,7 @@ impl LearnerLink {
     /// Everything that is here is replaced.
     pub(super) fn on_snap(&mut self, zxid: Zxid, out: &mut Vec<LinkEffect>) -> Result<(), LinkEnd> {
         self.check_choice("SNAP", zxid)?;
+        self.check_own_history(zxid)?;
         self.phase = Phase::ReceivingState(ReceivedState::new(zxid));
         out.push(LinkEffect::ReceiveState(zxid));
         Ok(())
@@ -211,7 +214,7 @@ impl LearnerLink {
         out: &mut Vec<LinkEffect>,
     ) -> Result<(), LinkEnd> {
         self.history.reset(zxid);
-        self.offer = LearnerOffer::Log;
+        (self.offer, self.alone) = (LearnerOffer::Log, None);
         if let Phase::Ended = self.phase {
             return Ok(());
         }

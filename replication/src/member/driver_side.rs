@@ -7,7 +7,7 @@ use super::role::Role;
 use super::turn::PAUSE_MS;
 use super::{Member, MemberAction, MemberEvent};
 use crate::leader::{LearnerEnd, LinkId};
-use crate::learner::{Dialect, Learner, LearnerKind, LearnerOffer};
+use crate::learner::{Dialect, Learner, LearnerKind};
 
 /// Connections of learners that wait for this server to know whether it leads.
 const EARLY_MAX: usize = 64;
@@ -113,9 +113,9 @@ impl Member {
         (self.heard, self.taken, self.has_served) = (now, now, false);
         // Without anything to vouch for it is no voter: its acknowledgements would count for what
         // it has once promised and lost.
-        let kind = match self.followed.position().offer {
-            LearnerOffer::Log => LearnerKind::Follower,
-            LearnerOffer::Nothing => LearnerKind::Observer,
+        let kind = match self.has_vote() {
+            true => LearnerKind::Follower,
+            false => LearnerKind::Observer,
         };
         let (server, config_version) =
             (self.settings.leader.server, self.settings.leader.config_version);

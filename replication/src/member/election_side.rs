@@ -10,7 +10,7 @@ use super::{Member, MemberAction, MemberEvent};
 use crate::ZabState;
 use crate::election::{Elected, ElectedRole, ElectionPosition};
 use crate::leader::Leadership;
-use crate::learner::{LeaderSearch, LearnerOffer};
+use crate::learner::LeaderSearch;
 use crate::plant::{Bug, is_planted};
 
 impl Member {
@@ -37,9 +37,11 @@ impl Member {
     pub fn notified(&mut self, from: ServerId, bytes: &[u8], now: Millis) -> Result<(), BadPacket> {
         self.now = now;
         let Some((notification, _)) = Notification::decode(bytes)? else { return Ok(()) };
-        if self.is_stranger(from, PeerExtension::read(notification.extension)?) {
+        let extension = PeerExtension::read(notification.extension)?;
+        if self.is_stranger(from, extension) {
             return Ok(());
         }
+        self.stand_aside(extension.ensemble);
         self.election.on_notification(from, &notification, now);
         self.leave_one_that_looks(from, &notification);
         if let Some(search) = &mut self.search
@@ -55,13 +57,14 @@ impl Member {
         Ok(())
     }
 
-    /// A server that was chosen and looks in a later round does not lead: it would be waited for in
-    /// vain, for as long as a leader may take to answer.
+    /// A server that was chosen and looks in a later round, or has no vote, does not lead: it would
+    /// be waited for in vain, for as long as a leader may take to answer.
     fn leave_one_that_looks(&mut self, from: ServerId, notification: &Notification<'_>) {
+        let has_no_vote = notification.leader == LeaderSearch::request(0, &[]).leader;
         if self.role == Role::Following(from)
             && self.followed.state() == ZabState::Discovery
             && notification.state == PeerState::Looking
-            && notification.round > self.election.round()
+            && (notification.round > self.election.round() || has_no_vote)
         {
             self.events.push_back(MemberEvent::NotLeading(from));
             self.followed.disconnect();
@@ -76,7 +79,7 @@ impl Member {
         self.role = Role::Looking;
         self.looked = self.now;
         self.events.push_back(MemberEvent::Looking);
-        if position.offer == LearnerOffer::Nothing {
+        if !self.has_vote() {
             self.searches += 1;
             let voters = self.settings.leader.voters.iter().copied();
             self.search = Some(LeaderSearch::new(voters));

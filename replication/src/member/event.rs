@@ -81,6 +81,14 @@ pub enum MemberEvent {
         /// The other one.
         other: EnsembleId,
     },
+    /// The other servers are of this ensemble, and this server has a history of its own, up to this
+    /// transaction: it has no vote, and follows a leader only if that has all of it.
+    OwnHistory {
+        /// Their ensemble.
+        ensemble: EnsembleId,
+        /// The end of this server's history.
+        last: Zxid,
+    },
     /// This server leads, and members have different states.
     StatesDiffer(Comparison),
     /// The leader has other settings than this server.

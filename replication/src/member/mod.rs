@@ -7,6 +7,7 @@ mod driver_side;
 mod election_side;
 mod event;
 mod leader_port;
+mod outsider;
 mod role;
 mod schedule;
 mod settings;
@@ -15,6 +16,7 @@ mod turn;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ringkeeper_engine::Millis;
+use ringkeeper_engine::device::EnsembleId;
 use ringkeeper_engine::session::ServerId;
 
 pub use self::event::{MemberAction, MemberEvent};
@@ -44,6 +46,8 @@ pub struct Member {
     searches: i64,
     /// Servers whose last notification was of another ensemble.
     strangers: BTreeSet<ServerId>,
+    /// The ensemble of the other servers, where this one has a history of its own.
+    outside_of: Option<EnsembleId>,
     /// When voters are requested once more to say who leads: the request may be forgotten or lost.
     search_again: Millis,
     /// Epochs and identities of a leadership that the log is saving.
@@ -90,6 +94,7 @@ impl Member {
             search: None,
             searches: 0,
             strangers: BTreeSet::new(),
+            outside_of: None,
             began: now,
             search_again: now,
             saves: 0,

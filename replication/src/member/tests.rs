@@ -34,7 +34,7 @@ fn member_of(server: ServerId, ensemble: Option<EnsembleIdentity>, offer: Learne
     let settings = MemberSettings { leader, follow, dial_ms: 5_000, election };
     let saved = Epochs { promised: 3, current: 3 };
     let (last, committed) = (Zxid::new(3, 7), Zxid::ZERO);
-    let position = LearnerPosition { last, offer, committed, saved, ensemble };
+    let position = LearnerPosition { last, offer, committed, saved, ensemble, alone: None };
     let mut member = Member::new(settings, position, BEGIN);
     member.look();
     member

@@ -245,7 +245,8 @@ where
         if let Some(leadership) = member.leadership.take() {
             let (committed, saved) = (leadership.known_committed(), leadership.epochs());
             let (offer, ensemble) = (LearnerOffer::Log, leadership.ensemble());
-            let position = LearnerPosition { last, offer, committed, saved, ensemble };
+            let alone = leadership.alone();
+            let position = LearnerPosition { last, offer, committed, saved, ensemble, alone };
             member.followed.rebase(position, leadership.quorum_heard());
         }
         member.role = Role::Resting { has_led: false, not_before };

@@ -121,5 +121,8 @@ fn answer(
 
 fn answer_read(caller: &Caller, request: &Read, db: &Database, settings: &OpSettings) -> Outcome {
     let reading = Reading { tree: &db.tree, settings, ids: &caller.ids, session: caller.session };
-    Outcome::Read(Box::new(read_owned(request, reading)))
+    match read_owned(request, reading) {
+        Ok(reply) => Outcome::Read(Box::new(reply)),
+        Err(code) => Outcome::Refused(code),
+    }
 }

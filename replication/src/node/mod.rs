@@ -57,6 +57,9 @@ use crate::{Committed, Input, Outputs, Replica};
 /// Microseconds after which a stage applies nothing more until the next turn: groups may have
 /// thousands of records, and this may be the thread of a shard.
 const APPLY_US: u64 = 1_000;
+/// Milliseconds between two turns after which this process is taken to have been paused. Turns have
+/// a budget of work: what the server does itself takes far less.
+const PAUSE_MS: i64 = 1_500;
 /// One transaction of so many in an epoch is one behind which the members of an ensemble compare
 /// their states.
 pub const COMPARED_EVERY: u32 = 128;
@@ -107,6 +110,8 @@ pub struct Node<P: Ports> {
     log_events: VecDeque<LogEvent>,
     backpressure: Backpressure,
     next_tick: Millis,
+    /// When it last looked at the clock.
+    looked: Millis,
     /// The state is not the leader's: nothing is applied or answered until it is replaced.
     has_diverged: bool,
     /// Nothing is ordered: this server is about to lead no more.
@@ -131,6 +136,7 @@ impl<P: Ports> Node<P> {
             log_events: VecDeque::new(),
             backpressure,
             next_tick: world.clock.now().mono,
+            looked: world.clock.now().mono,
             has_diverged: false,
             is_leaving: false,
             learner_events: Vec::new(),
@@ -201,7 +207,8 @@ impl<P: Ports> Node<P> {
             shards.has_requests() || leader.has_learner_events() || self.replica.has_kept();
         let order = requests && self.can_order();
         let learn = leader.has_events() && self.can_learn();
-        apply || order || learn || log.is_flushed() || leader.has_acks()
+        let ends = self.ends_sessions();
+        apply || order || learn || ends || log.is_flushed() || leader.has_acks()
     }
 
     /// Microseconds until time has to pass, or a group that waits is due.
@@ -328,7 +335,12 @@ impl<P: Ports> Node<P> {
     /// Lets time pass, where it is due.
     fn tick(&mut self) {
         let now = self.world.clock.now();
-        if now.mono < self.next_tick {
+        let ran_ms = now.mono.0 - self.looked.0;
+        self.looked = now.mono;
+        if ran_ms > PAUSE_MS {
+            self.replica.step(Input::Paused { now }, &mut self.outputs);
+        }
+        if now.mono < self.next_tick && !self.ends_sessions() {
             return;
         }
         self.next_tick = Millis(now.mono.0 + self.settings.tick_ms);

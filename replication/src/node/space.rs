@@ -3,7 +3,7 @@
 use ringkeeper_engine::limits;
 use ringkeeper_engine::log::LogCapacity;
 
-use super::{COMMITTED_MAX, LogPort, Node, Observer, Ports, World};
+use super::{COMMITTED_MAX, DatabasePort, LeaderPort, LogPort, Node, Observer, Ports, World};
 use crate::plant::{Bug, is_planted};
 use crate::{Input, LogSpace};
 
@@ -39,5 +39,12 @@ impl<P: Ports> Node<P> {
         if admission != before {
             observer.admission(admission);
         }
+    }
+
+    /// Whether a tick would go on with ends of sessions, of which a part is in the tree now.
+    pub(super) fn ends_sessions(&self) -> bool {
+        let World { database, leader, .. } = &self.world;
+        let waits = leader.has_learner_events() || self.is_leaving;
+        !waits && self.replica.wants_step(|| database.read().applied())
     }
 }

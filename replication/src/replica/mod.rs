@@ -6,6 +6,7 @@
 //! that has a leader is [`learning`], and [`forwarding`] has what its clients wait for. A member
 //! goes from one to the other and back.
 
+mod closing;
 mod commit_queue;
 mod forwarding;
 mod leading;
@@ -27,7 +28,7 @@ use ringkeeper_engine::{Now, Zxid};
 
 use self::commit_queue::CommitQueue;
 use self::forwarding::Kept;
-use self::leading::{Ensemble, Leading};
+use self::leading::{Ensemble, Leading, LeftCapacity};
 use self::learning::Learning;
 pub use self::learning::LearningSettings;
 use self::orderer::{OrderRules, Ordered, Orderer};
@@ -122,7 +123,8 @@ impl Replica {
         let common = Common::new(settings, last);
         let orderer = Orderer::alone(db, sessions, &common.rules, now);
         let quorum = Quorum::alone(server, last);
-        let leading = Leading { orderer, quorum, ensemble: None };
+        let capacity = LeftCapacity::default();
+        let leading = Leading { orderer, quorum, ensemble: None, capacity };
         Replica { common, role: Role::Leading(Box::new(leading)), learning: None }
     }
 
@@ -165,7 +167,9 @@ impl Replica {
         let sessions = (sessions, attached);
         let orderer = Orderer::of_ensemble(epoch, db, sessions, &self.common.rules, now);
         let ensemble = Some(Ensemble::new(Kept::new(forwarding)));
-        self.role = Role::Leading(Box::new(Leading { orderer, quorum, ensemble }));
+        let capacity = LeftCapacity::default();
+        let leading = Leading { orderer, quorum, ensemble, capacity };
+        self.role = Role::Leading(Box::new(leading));
     }
 
     fn stop_leading(&mut self, now: Now, out: &mut Outputs) {
@@ -307,6 +311,17 @@ impl Replica {
     /// The limit of new connections, for reports.
     pub fn connections(&mut self) -> Option<&mut ConnectionThrottle> {
         self.common.serving.connections.as_mut()
+    }
+
+    /// Whether a tick would go on with ends of sessions, where everything up to `applied` is in the
+    /// tree.
+    pub fn wants_step(&self, applied: impl FnOnce() -> Zxid) -> bool {
+        match &self.role {
+            Role::Leading(leading) => {
+                leading.orderer.closing.len() > 0 && leading.orderer.wants_step(applied())
+            }
+            Role::Learning(_) => false,
+        }
     }
 
     /// Whether the next tick should come at once: more sessions were due than one step looks at.

@@ -12,14 +12,13 @@ use ringkeeper_engine::session::{Attached, Owner, SessionTable};
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Code, Millis, Now, SessionId, Zxid};
 
+use super::closing::{ClosedBy, Closing, ClosingSessions};
 use crate::WriteAdmission;
 use crate::plant::{Bug, is_planted};
 
 /// Sessions looked at in one tick of the clock, at some microseconds each; the rest follow with the
 /// next one, which comes at once. Requests are served in between.
 const EXPIRIES_MAX: usize = 256;
-/// Milliseconds without a tick after which this process is taken to have been paused.
-const PAUSE_MS: i64 = 1_500;
 
 /// What became of a request that needs the order.
 pub(crate) enum Ordered {
@@ -47,9 +46,9 @@ pub(crate) struct Orderer {
     admission: WriteAdmission,
     removal: SpentRemoval,
     removal_due: Millis,
-    /// The time of the last tick, monotonic clock.
-    ticked: Millis,
     more_due: bool,
+    /// Sessions that have begun to end.
+    pub(super) closing: ClosingSessions,
     rollover: Rollover,
     epochs: EpochLimits,
     /// Sessions that connections here had before this server led, and have not used since.
@@ -157,8 +156,8 @@ impl Orderer {
             admission: WriteAdmission::All,
             removal,
             removal_due: Millis(now.mono.0 + removal.interval_ms),
-            ticked: now.mono,
             more_due: false,
+            closing: ClosingSessions::default(),
             rollover,
             epochs: rules.epochs,
             unused: BTreeSet::new(),
@@ -208,9 +207,16 @@ impl Orderer {
         }
     }
 
-    /// Everything up to `zxid` is in the database that the next call gets.
-    pub(crate) fn applied(&mut self, zxid: Zxid) {
+    /// A step begins: everything up to `zxid` is in the database that its calls get.
+    pub(crate) fn begin_step(&mut self, zxid: Zxid) {
         self.sequencer.applied(zxid);
+        self.closing.begin_step();
+    }
+
+    /// Whether there are ends of sessions that the next step orders, where everything up to
+    /// `applied` is in the tree.
+    pub(crate) fn wants_step(&self, applied: Zxid) -> bool {
+        self.closing.is_due(applied) && self.admission() != WriteAdmission::None
     }
 
     /// Which requests are accepted from now on.
@@ -256,29 +262,27 @@ impl Orderer {
         })
     }
 
-    /// A client ends its session.
+    /// A client ends its session. `None` where that begins: [`Orderer::next_end`] has what follows.
     pub(crate) fn close(
         &mut self,
-        db: &Database,
-        caller: &Caller,
-        owner: Owner,
+        caller: Caller,
+        (owner, by): (Owner, ClosedBy),
         now: Now,
-    ) -> Ordered {
+    ) -> Option<Ordered> {
         let standing = self.sessions.check(caller.session, owner);
         self.note_used(caller.session, owner);
         if standing == Err(Code::SessionMoved) {
-            return Ordered::Refused(Outcome::Moved);
+            return Some(Ordered::Refused(Outcome::Moved));
         }
         if self.admission() == WriteAdmission::None {
-            return Ordered::Refused(Outcome::Refused(Code::SystemError));
+            return Some(Ordered::Refused(Outcome::Refused(Code::SystemError)));
         }
-        Ordered::Txn(match standing {
-            Ok(()) => {
-                assert!(self.sessions.begin_close(caller.session), "it was live a moment ago");
-                self.order(|sequencer| sequencer.order_close(db, caller, now.wall))
-            }
-            Err(code) => self.order(|sequencer| sequencer.order_refusal(caller, code, now.wall)),
-        })
+        if let Err(code) = standing {
+            return Some(Ordered::Txn(self.refuse(&caller, code, now)));
+        }
+        assert!(self.sessions.begin_close(caller.session), "it was live a moment ago");
+        self.closing.push(Closing { caller, by });
+        None
     }
 
     /// A new session, whose id its server has made. The timeout is clamped before.
@@ -338,30 +342,24 @@ impl Orderer {
         self.order(|sequencer| sequencer.order_refusal(caller, code, now.wall))
     }
 
-    /// Orders the end of sessions whose time is up, a bounded number a tick. `each` gets the
-    /// transaction and who owned the session.
-    pub(crate) fn expire(
-        &mut self,
-        db: &Database,
-        now: Now,
-        mut each: impl FnMut(Txn, Option<Owner>),
-    ) {
-        let gap_ms = now.mono.0 - self.ticked.0;
-        self.ticked = now.mono;
-        if gap_ms > PAUSE_MS {
-            // This process did not run. It may have missed what clients sent meanwhile, so the
-            // time that passed does not count (hazards 19 and 24).
-            self.sessions.rearm(now.mono);
-        }
-        if self.admission() == WriteAdmission::None {
+    /// This process did not run for a while. It may have missed what clients sent meanwhile, so the
+    /// time that passed does not count (hazards 19 and 24).
+    pub(crate) fn paused(&mut self, now: Now) {
+        self.sessions.rearm(now.mono);
+    }
+
+    /// Begins the end of sessions whose time is up, a bounded number a tick.
+    pub(crate) fn expire(&mut self, now: Now) {
+        let most = EXPIRIES_MAX.saturating_sub(self.closing.len());
+        if self.admission() == WriteAdmission::None || most == 0 {
             return;
         }
         let mut due = Vec::new();
-        self.more_due = !self.sessions.due_some(now.mono, EXPIRIES_MAX, &mut due);
+        self.more_due = !self.sessions.due_some(now.mono, most, &mut due);
         for session in due {
             let caller = Caller { session, cxid: 0, ids: Arc::from([]) };
             let owner = self.sessions.get(session).and_then(|session| session.owner);
-            each(self.order(|sequencer| sequencer.order_close(db, &caller, now.wall)), owner);
+            self.closing.push(Closing { caller, by: ClosedBy::Expiry(owner) });
         }
     }
 
@@ -394,6 +392,11 @@ impl Orderer {
     /// Every zxid is born here, so that the epoch of a standalone server which has used its counter
     /// up is followed by the next one.
     fn order(&mut self, order: impl FnOnce(&mut Sequencer) -> Txn) -> Txn {
+        self.order_with(order)
+    }
+
+    /// As [`Orderer::order`], for an order that says more than its transaction.
+    pub(super) fn order_with<T>(&mut self, order: impl FnOnce(&mut Sequencer) -> T) -> T {
         assert!(!self.is_used_up() || self.sequencer.can_order(), "the next epoch is elected");
         if !self.sequencer.can_order() {
             let epoch = self.sequencer.last().epoch().checked_add(1);

@@ -43,6 +43,7 @@ impl Link {
             committed: Zxid::ZERO,
             saved: Epochs { promised: 1, current: 1 },
             ensemble,
+            alone: None,
         };
         let mut effects = Vec::new();
         let link = LearnerLink::new(learner, position, &mut effects);

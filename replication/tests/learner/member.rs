@@ -85,7 +85,8 @@ pub(crate) fn learner(kind: LearnerKind) -> Learner {
 impl Member {
     pub(crate) fn new(learner: Learner, disk: Disk, committed: Zxid, pace: Pace) -> Member {
         let (last, offer, saved) = (disk.last(), LearnerOffer::Log, disk.epochs);
-        let position = LearnerPosition { last, offer, committed, saved, ensemble: None };
+        let position =
+            LearnerPosition { last, offer, committed, saved, ensemble: None, alone: None };
         Member::at(learner, disk, position, pace)
     }
 

@@ -115,6 +115,7 @@ fn every_planted_bug_of_leaders_is_caught() {
         let caught = std::panic::catch_unwind(|| {
             crate::elected_cases::run_all();
             crate::elected_scenarios::run_all();
+            crate::elected_own_history::run_all();
             play(0..100);
         });
         plant(None);

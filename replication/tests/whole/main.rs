@@ -11,6 +11,7 @@ mod elected_cases;
 mod elected_clients;
 mod elected_crashes;
 mod elected_identity;
+mod elected_own_history;
 mod elected_scenarios;
 mod ensemble;
 mod feeds;

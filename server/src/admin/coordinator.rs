@@ -1,13 +1,14 @@
 //! Reports about the whole server: scattered to its threads, gathered again, and made a text.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ringkeeper_engine::watch::ConnId;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
-use super::collection::{Collection, NodeJob, NodeShare, ShardJob, Size};
+use super::collection::{Collection, NodeJob, NodeShare, PRESENCE, ShardJob, Size};
 use super::inbox::Inbox;
 use super::partial::PartialReport;
 use super::state::ServerState;
@@ -70,6 +71,13 @@ pub(super) enum ShardTask {
 }
 
 impl ReportCoordinator {
+    /// Whether every thread that serves clients or orders writes answers in this time. Not for the
+    /// thread that reports are coordinated on.
+    pub fn all_answer(&self, patience: Duration) -> bool {
+        let answers = tokio::time::timeout(patience, self.collect(&PRESENCE));
+        self.runtime.block_on(answers).is_ok()
+    }
+
     /// Puts the parts together. `shards` and `node` wake those threads: one where they share it.
     pub(super) fn new(
         state: Arc<ServerState>,

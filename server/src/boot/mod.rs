@@ -1,7 +1,9 @@
 //! From settings to a running server, and from a signal to its end.
 
+mod look;
 mod member;
 mod parts;
+mod reload;
 mod throttles;
 
 use std::io;
@@ -18,11 +20,15 @@ use ringkeeper_engine::snapshot::{LastStart, LogGrowth};
 use ringkeeper_replication::learner::LearnerPosition;
 use ringkeeper_replication::node::{MailboxLimits, World};
 
+pub use self::look::look;
 use self::member::MemberSources;
+pub use self::reload::ReadAgain;
+use self::reload::Reload;
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
 use crate::admin::{
-    Admin, NodeReporter, ReportSources, ServerFacts, ServerState, ShardReporter, Startup,
+    Admin, NodeReporter, ReportCoordinator, ReportSources, ServerFacts, ServerState, ShardReporter,
+    Startup,
 };
 use crate::banner::Banner;
 use crate::config::{Io, Listen, Settings, Shards};
@@ -39,6 +45,7 @@ use crate::node::waker::Waker;
 use crate::peers::dialer_thread::DialerThread;
 use crate::peers::states::StateStore;
 use crate::peers::status::MemberStatus;
+use crate::service_manager::{self, ServiceManager, Watchdog};
 use crate::shards::descriptors::{self, connections_max};
 use crate::shards::{self, Admission, ConnectionLimiter, Listener, ShardParts, ShardThread};
 use crate::stop::Stop;
@@ -46,8 +53,9 @@ use crate::storage::exclusion::SnapshotExclusion;
 use crate::storage::open::{DataDirectories, digest};
 use crate::storage::snapshots::{Snapshotter, snapshot_settings};
 
-/// Serves until a signal ends it. Errors are configuration and data that cannot be served.
-pub fn serve(settings: &Settings) -> anyhow::Result<()> {
+/// Serves until a signal ends it. Errors are configuration and data that cannot be served. SIGHUP
+/// has the configuration read again.
+pub fn serve(settings: &Settings, read_again: &ReadAgain<'_>) -> anyhow::Result<()> {
     let clock = Clock::start();
     descriptors::grow_table();
     let stop = Stop::on_signals()?;
@@ -56,7 +64,7 @@ pub fn serve(settings: &Settings) -> anyhow::Result<()> {
     let io = choose_io(settings.io)?;
     let count = shard_count(settings.shards);
     let running = Running::start(settings, directories, clock, count, &stop)?;
-    running.listen(settings, &addresses, io, &stop)
+    running.listen((settings, read_again), &addresses, io, &stop)
 }
 
 fn choose_io(io: Io) -> anyhow::Result<Sockets> {
@@ -237,7 +245,7 @@ impl Running {
     /// before everything behind it can answer.
     fn listen(
         self,
-        settings: &Settings,
+        (settings, read_again): (&Settings, &ReadAgain<'_>),
         addresses: &[SocketAddr],
         io: Sockets,
         stop: &Stop,
@@ -281,6 +289,7 @@ impl Running {
             shards.push(run_shard(thread, listener, io, settings, stop)?);
         }
         let http = ports.addresses(&settings.admin_command_url);
+        let coordinator = self.admin.coordinator.clone();
         let mut admin = self.admin.start(ports, settings, self.ops.auth)?;
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
@@ -288,12 +297,18 @@ impl Running {
         let banner = Banner { settings, address, http, zxid, device, io, ready_ms };
         self.audit.iter().for_each(AuditLog::started);
         banner.print(self.fused);
+        banner.log(settings.log_format);
+        let service = Service::start(coordinator)?;
         let mut threads = self.threads;
         // Not before clients are served: nothing of a start waits for it.
         if let Some(probe) = self.probe {
             threads.push(probe.start()?);
         }
-        stop.wait();
+        let audit = self.audit.as_ref().map(AuditLog::reopener);
+        let manager = &service.manager;
+        let reload = Reload { settings, read_again, audit, manager };
+        stop.wait(&|| reload.run());
+        service.stop();
         say_stop(settings, &state, &self.limiter);
         admin.stop_http();
         join(shards);
@@ -304,6 +319,30 @@ impl Running {
         self.audit.into_iter().for_each(AuditLog::finish);
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// The service manager, while the server is ready.
+struct Service {
+    manager: ServiceManager,
+    watchdog: Option<Watchdog>,
+}
+
+impl Service {
+    /// Says that the server is ready, and that it lives where that is wanted.
+    fn start(coordinator: Arc<ReportCoordinator>) -> io::Result<Service> {
+        let manager = ServiceManager::of_process();
+        manager.tell("READY=1");
+        let lives = move |patience| coordinator.all_answer(patience);
+        let watchdog = service_manager::watchdog_interval()
+            .map(|interval| Watchdog::start(ServiceManager::of_process(), interval, lives));
+        Ok(Service { manager, watchdog: watchdog.transpose()? })
+    }
+
+    /// Says that it stops.
+    fn stop(self) {
+        self.manager.tell("STOPPING=1");
+        self.watchdog.into_iter().for_each(Watchdog::stop);
     }
 }
 

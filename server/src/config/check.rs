@@ -19,31 +19,45 @@ use crate::cli::CheckArgs;
 pub enum Checked {
     /// It would.
     Starts,
-    /// It would not.
+    /// It would not, for its configuration.
+    BadConfiguration,
+    /// It would not, for what there is around it.
     DoesNotStart,
 }
 
 impl Checked {
-    /// The exit code for the shell.
+    /// The exit code for the shell: that of the start.
     pub fn exit_code(self) -> ExitCode {
         match self {
             Checked::Starts => ExitCode::SUCCESS,
+            Checked::BadConfiguration => ExitCode::from(2),
             Checked::DoesNotStart => ExitCode::FAILURE,
         }
     }
 }
 
+/// Looks at what is around the configuration, and says why a server would not start.
+pub type Look<'a> = dyn Fn(&Settings) -> Result<(), String> + 'a;
+
 /// Writes what each entry of a configuration does, and whether a server would start with it.
-pub fn run(args: &CheckArgs, env: &Env, paint: Paint, out: &mut dyn Write) -> io::Result<Checked> {
+/// `look` is asked where the configuration itself has no fault.
+pub fn run(
+    args: &CheckArgs,
+    (env, look): (&Env, &Look<'_>),
+    paint: Paint,
+    out: &mut dyn Write,
+) -> io::Result<Checked> {
     let explanation = explain(&args.start, env);
+    let around = explanation.settings.as_ref().ok().and_then(|settings| look(settings).err());
     if args.json {
-        writeln!(out, "{:#}", as_json(&explanation))?;
+        writeln!(out, "{:#}", as_json(&explanation, around.as_deref()))?;
     } else {
-        Report { explanation: &explanation, paint, out }.write()?;
+        Report { explanation: &explanation, around: around.as_deref(), paint, out }.write()?;
     }
-    Ok(match explanation.settings {
-        Ok(_) => Checked::Starts,
-        Err(_) => Checked::DoesNotStart,
+    Ok(match (explanation.settings, around) {
+        (Ok(_), None) => Checked::Starts,
+        (Ok(_), Some(_)) => Checked::DoesNotStart,
+        (Err(_), _) => Checked::BadConfiguration,
     })
 }
 
@@ -78,6 +92,8 @@ fn position(origin: &Origin) -> String {
 
 struct Report<'a> {
     explanation: &'a Explanation,
+    /// Why a server would not start although the configuration has no fault.
+    around: Option<&'a str>,
     paint: Paint,
     out: &'a mut dyn Write,
 }
@@ -127,6 +143,12 @@ impl Report<'_> {
 
     fn verdict(&mut self) -> io::Result<()> {
         match &self.explanation.settings {
+            Ok(_) if self.around.is_some() => {
+                let why = self.around.unwrap_or_default();
+                let error = self.paint.bad("error:");
+                let text = self.paint.bad("A server would not start with this");
+                writeln!(self.out, "{error} {why}\n{text}, here and now.")
+            }
             Ok(settings) => {
                 let text = self.paint.good("A server would start with this.");
                 writeln!(self.out, "{text} {}", summary(settings))
@@ -165,15 +187,18 @@ fn loose_problems(explanation: &Explanation) -> impl Iterator<Item = &Problem> {
     })
 }
 
-fn as_json(explanation: &Explanation) -> serde_json::Value {
+fn as_json(explanation: &Explanation, around: Option<&str>) -> serde_json::Value {
     let entries: Vec<_> = ordered(&explanation.findings).into_iter().map(entry_json).collect();
     let warnings: Vec<String> = explanation.warnings.iter().map(ToString::to_string).collect();
     let (problems, settings) = match &explanation.settings {
-        Ok(settings) => (Vec::new(), settings_json(settings)),
+        Ok(settings) => {
+            let problems: Vec<String> = around.into_iter().map(str::to_owned).collect();
+            (problems, settings_json(settings))
+        }
         Err(error) => (error.problems.iter().map(ToString::to_string).collect(), json!(null)),
     };
     json!({
-        "starts": explanation.settings.is_ok(),
+        "starts": explanation.settings.is_ok() && around.is_none(),
         "entries": entries,
         "warnings": warnings,
         "problems": problems,

@@ -4,7 +4,19 @@ use ringkeeper_engine::log::gathering::Target;
 
 use super::origin::{Origin, Problem, Warning, Weight};
 use super::resolve::{Held, Values};
+use super::suggest;
 use super::value::Value;
+
+/// The words that ZooKeeper knows. A name in `4lw.commands.whitelist` that is none of them never
+/// matches, be it for a blank or a quote in it.
+const WORDS: &[&str] = &[
+    "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "lead", "mntr", "ruok",
+    "srst", "srvr", "stat", "stmk", "wchc", "wchp", "wchs",
+];
+
+/// The smallest and the largest file of the log, in kB: see [`ringkeeper_engine::log::Settings`].
+const SEGMENT_KB_MIN: i64 = 16;
+const SEGMENT_KB_MAX: i64 = 2 << 20;
 
 /// The values, and what is said about them.
 pub(super) struct Rules<'a> {
@@ -81,6 +93,14 @@ impl Rules<'_> {
             let (key, from) = ("clientPortListenBacklog", "4096");
             self.values.set_number(key, 4096, Origin::Derived(from));
         }
+        let key = "preAllocSize";
+        let kilobytes = self.values.number(key).expect("it has a default");
+        let used = kilobytes.clamp(SEGMENT_KB_MIN, SEGMENT_KB_MAX);
+        if used != kilobytes {
+            let text =
+                format!("a file of the log has {used} kB, not {kilobytes}: write {key}={used}");
+            self.warn(key, &text);
+        }
     }
 
     fn flush(&mut self) {
@@ -147,6 +167,14 @@ impl Rules<'_> {
         let key = "4lw.commands.whitelist";
         let Held { value, text, origin } = self.values.held(key).clone();
         let Value::Words(mut words) = value else { panic!("{key} is a list of words") };
+        for word in words.iter().filter(|word| word != &"*" && !WORDS.contains(&word.as_str())) {
+            let near = suggest::nearest(word.trim_matches(['"', '\'']), WORDS.iter().copied());
+            let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+            let text = format!("\"{word}\" is no four-letter word, so it allows none{near}");
+            let apart =
+                if word.contains(char::is_whitespace) { "; put commas between words" } else { "" };
+            self.warn(key, &(text + apart));
+        }
         words.push("srvr".to_owned());
         if self.values.get::<bool>("readonlymode.enabled") {
             words.push("isro".to_owned());

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::images::{self, Meaning};
 use super::lookup;
-use super::origin::{Origin, Warning, Weight};
+use super::origin::{Origin, Problem, Warning, Weight};
 use super::suggest;
 
 /// The variables of a process, taken once, so that tests can bring their own.
@@ -29,26 +30,6 @@ const SPECIAL: &[&str] = &["ZOO_MY_ID", "ZOO_SERVERS", "ZOO_CFG_EXTRA", "ZOO_CON
 
 /// The switch of ZooKeeper's start script that is a setting upside down.
 const NO_AUTOCREATE: &str = "ZOO_DATADIR_AUTOCREATE_DISABLE";
-
-/// Variables of the image that are about something Ringkeeper does not have.
-const POINTLESS: &[(&str, &str)] = &[
-    ("ZOO_LOG_DIR", "messages go to standard error"),
-    ("ZOO_LOG4J_PROP", "messages go to standard error; see --log-level"),
-];
-
-/// What other images call the same thing.
-const COUSINS: &[(&str, &str)] = &[
-    ("ZOO_SERVER_ID", "ZOO_MY_ID"),
-    ("ZOO_PORT_NUMBER", "ZOO_CFG_EXTRA=\"clientPort=…\""),
-    ("ZOO_MAX_CNXNS", "ZOO_CFG_EXTRA=\"maxCnxns=…\""),
-    ("ZOO_MAX_SESSION_TIMEOUT", "ZOO_CFG_EXTRA=\"maxSessionTimeout=…\""),
-    ("ZOO_MIN_SESSION_TIMEOUT", "ZOO_CFG_EXTRA=\"minSessionTimeout=…\""),
-    ("ZOO_AUTOPURGE_INTERVAL", "ZOO_AUTOPURGE_PURGEINTERVAL"),
-    ("ZOO_AUTOPURGE_RETAIN_COUNT", "ZOO_AUTOPURGE_SNAPRETAINCOUNT"),
-    ("ZOO_LOG_LEVEL", "-Dringkeeper.log.level=…"),
-    ("ZOO_HEAP_SIZE", "nothing: there is no Java heap"),
-    ("ZOO_ENABLE_AUTH", "nothing yet: this release has no SASL"),
-];
 
 impl Env {
     /// The variables of this process; those that are not UTF-8 cannot be settings.
@@ -78,7 +59,7 @@ impl Env {
             Files::Below(directory) => !path.starts_with(directory),
             Files::All => false,
         };
-        if hidden { Err(io::ErrorKind::NotFound.into()) } else { std::fs::read(path) }
+        if hidden { Err(io::ErrorKind::NotFound.into()) } else { read_regular(path) }
     }
 
     /// A variable, if it is set to something.
@@ -108,6 +89,10 @@ impl Env {
         }
         for name in ["ZOO_SERVERS", "ZOO_CFG_EXTRA"] {
             for line in self.get(name).unwrap_or_default().split_whitespace() {
+                // That it is none is said where all variables are looked at.
+                if name == "ZOO_SERVERS" && !line.contains('=') {
+                    continue;
+                }
                 let (key, value) = line.split_once('=').unwrap_or((line, ""));
                 let origin = Origin::Variable(name.to_owned());
                 settings.push((key.to_owned(), value.to_owned(), origin));
@@ -126,10 +111,32 @@ impl Env {
             .collect()
     }
 
-    /// What there is to say about variables that look like settings but are none.
-    pub(super) fn remarks(&self) -> Vec<Warning> {
-        self.variables.keys().filter_map(|name| remark(name)).collect()
+    /// What there is to say about variables that look like settings but are none, and what asks for
+    /// safety that there is not.
+    pub(super) fn remarks(&self) -> (Vec<Warning>, Vec<Problem>) {
+        let (mut warnings, mut problems) = (Vec::new(), Vec::new());
+        for (name, value) in &self.variables {
+            match remark(name, value.trim()) {
+                Some(Ok(warning)) => warnings.push(warning),
+                Some(Err(problem)) => problems.push(problem),
+                None => {}
+            }
+        }
+        for word in self.get("ZOO_SERVERS").unwrap_or_default().split_whitespace() {
+            if !word.contains('=') {
+                problems.push(no_server_line(word));
+            }
+        }
+        (warnings, problems)
     }
+}
+
+/// Reads a file. What is no regular one may never end, or never begin.
+pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    std::fs::read(path)
 }
 
 fn known() -> impl Iterator<Item = &'static str> {
@@ -140,22 +147,49 @@ fn known() -> impl Iterator<Item = &'static str> {
         .chain([NO_AUTOCREATE])
 }
 
-/// Only near misses are reported: a container may have `ZOO_…` variables of anybody's, for example
-/// those Kubernetes makes for a service called zoo.
-fn remark(name: &str) -> Option<Warning> {
-    let said =
-        |weight, text| Some(Warning { weight, origin: Origin::Variable(name.to_owned()), text });
-    if !name.starts_with("ZOO_") || known().any(|known| known == name) {
+/// A warning, or a reason not to start.
+fn remark(name: &str, value: &str) -> Option<Result<Warning, Problem>> {
+    let origin = Origin::Variable(name.to_owned());
+    let said = |weight, text| Some(Ok(Warning { weight, origin: origin.clone(), text }));
+    if known().any(|known| known == name) {
         return None;
     }
-    if let Some((_, why)) = POINTLESS.iter().find(|(pointless, _)| *pointless == name) {
-        return said(Weight::Note, format!("it has no meaning here: {why}"));
+    match images::meaning(name) {
+        Some(Meaning::Pointless(why)) => {
+            return said(Weight::Note, format!("it has no meaning here: {why}"));
+        }
+        Some(Meaning::Instead(instead)) => {
+            return said(Weight::Warning, format!("it is not read; here it is {instead}"));
+        }
+        Some(Meaning::Safety(_)) if images::says_no(value) => return None,
+        Some(Meaning::Safety(why)) => {
+            let text =
+                format!("it asks for what is not there: {why}; set it to no to go on without");
+            return Some(Err(Problem { origin, text }));
+        }
+        None => {}
     }
-    if let Some((_, instead)) = COUSINS.iter().find(|(cousin, _)| *cousin == name) {
+    if images::is_of_a_service(name) {
+        return None;
+    }
+    if let Some(instead) = images::confluent(name) {
         return said(Weight::Warning, format!("it is not read; here it is {instead}"));
     }
-    let near = suggest::nearest(name, known())?;
-    said(Weight::Warning, format!("it is not known; did you mean {near}?"))
+    if !name.starts_with("ZOO_") {
+        return None;
+    }
+    let near = suggest::nearest(name, known());
+    let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+    said(Weight::Warning, format!("it is not known, and not read{near}"))
+}
+
+/// Some images write their servers in another way.
+fn no_server_line(word: &str) -> Problem {
+    let origin = Origin::Variable("ZOO_SERVERS".to_owned());
+    let text = format!(
+        "\"{word}\" is no server line; write server.1=host:2888:3888;2181, one behind the other"
+    );
+    Problem { origin, text }
 }
 
 /// Splits at spaces as a shell does, except inside quotes.
@@ -203,22 +237,61 @@ mod tests {
         assert!(found(&Env::of_process(), &other));
     }
 
+    fn remarks(variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+        let (warnings, problems) = Env::from_pairs(variables.iter().copied()).remarks();
+        let problems = problems.iter().map(ToString::to_string);
+        (warnings.iter().map(ToString::to_string).collect(), problems.collect())
+    }
+
     #[test]
-    fn misspelt_setting_gets_a_suggestion() {
-        let env = Env::from_pairs([
-            ("ZOO_TICKTIME", "1"),
-            ("ZOO_SERVER_ID", "1"),
-            ("ZOO_PORT_2181_TCP", "tcp://10.0.0.1:2181"),
-            ("ZOO_TICK_TIME", "1"),
+    fn variable_that_is_not_read_is_named_with_what_to_write() {
+        let (warnings, problems) = remarks(&[
+            ("ALLOW_ANONYMOUS_LOGIN", "yes"),
             ("HOME", "/"),
+            ("ZOOKEEPER_TICK_TIME", "2000"),
+            ("ZOO_PORT_2181_TCP", "tcp://10.0.0.1:2181"),
+            ("ZOO_SERVER_ID", "1"),
+            ("ZOO_TICKTIME", "1"),
+            ("ZOO_TICK_TIME", "1"),
+            ("ZOO_TLS_CLIENT_KEYSTORE_FILE", "/k"),
+            ("ZOO_WHATEVER", "1"),
         ]);
-        let remarks: Vec<String> = env.remarks().iter().map(ToString::to_string).collect();
-        assert_eq!(
-            remarks,
-            [
-                "ZOO_SERVER_ID: it is not read; here it is ZOO_MY_ID",
-                "ZOO_TICKTIME: it is not known; did you mean ZOO_TICK_TIME?",
-            ]
-        );
+        let expected = [
+            "ALLOW_ANONYMOUS_LOGIN: it has no meaning here: what clients may do is said by ACLs",
+            "ZOOKEEPER_TICK_TIME: it is not read; here it is ZOO_CFG_EXTRA=\"tickTime=…\"",
+            "ZOO_SERVER_ID: it is not read; here it is ZOO_MY_ID",
+            "ZOO_TICKTIME: it is not known, and not read; did you mean ZOO_TICK_TIME?",
+            "ZOO_TLS_CLIENT_KEYSTORE_FILE: it is not read; here it is nothing yet: this release has \
+             no TLS",
+            "ZOO_WHATEVER: it is not known, and not read",
+        ];
+        assert_eq!((warnings, problems), (expected.map(str::to_owned).to_vec(), Vec::new()));
+    }
+
+    #[test]
+    fn variable_that_asks_for_safety_stops_the_start_unless_it_says_no() {
+        for name in [
+            "ZOO_TLS_CLIENT_ENABLE",
+            "ZOO_TLS_QUORUM_ENABLE",
+            "ZOO_ENABLE_AUTH",
+            "ZOO_ENABLE_QUORUM_AUTH",
+        ] {
+            for value in ["true", "yes", "1", "on", "TRUE", "anything"] {
+                let (warnings, problems) = remarks(&[(name, value)]);
+                assert!(warnings.is_empty() && problems.len() == 1, "{name}={value}");
+                assert!(problems[0].contains("it asks for what is not there"), "{problems:?}");
+            }
+            for value in ["false", "no", "0", "off", "", " No "] {
+                let said = remarks(&[(name, value)]);
+                assert_eq!(said, (Vec::new(), Vec::new()), "{name}={value}");
+            }
+        }
+    }
+
+    #[test]
+    fn servers_in_the_form_of_another_image_stop_the_start() {
+        let (_, problems) = remarks(&[("ZOO_SERVERS", "zoo1:2888:3888::1 zoo2:2888:3888::2")]);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].contains("\"zoo1:2888:3888::1\" is no server line"), "{problems:?}");
     }
 }

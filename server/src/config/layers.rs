@@ -6,10 +6,11 @@
 //! container image (which writes a `zoo.cfg` of them only if there is none), then defaults.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::env::Env;
+use super::env::{self, Env};
 use super::lookup;
 use super::origin::{Origin, Problem, Warning, Weight};
 use super::properties;
@@ -48,6 +49,8 @@ pub(super) struct Layers {
     pub(super) replaced: Vec<Replaced>,
     /// What a missing setting is blamed on.
     pub(super) whole: Option<Arc<str>>,
+    /// The `zoo.cfg`, which rules over the variables of the image.
+    pub(super) file: Option<Arc<str>>,
 }
 
 /// Collects everything that was said.
@@ -68,7 +71,9 @@ pub(super) fn gather(args: &StartArgs, env: &Env) -> Layers {
     if layers.whole.is_none() {
         layers.defaults(env);
     }
-    layers.warnings.extend(env.remarks());
+    let (warnings, problems) = env.remarks();
+    layers.warnings.extend(warnings);
+    layers.problems.extend(problems);
     layers
 }
 
@@ -147,7 +152,8 @@ impl Layers {
     fn file(&mut self, path: &Path) {
         let name: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
         self.whole = Some(name.clone());
-        self.lines_of(path, &name);
+        self.file = Some(name.clone());
+        self.lines_of(std::fs::read(path), &name);
     }
 
     /// The file of the servers, where one is named, be it on the command line. ZooKeeper looks for
@@ -155,7 +161,7 @@ impl Layers {
     fn server_list(&mut self) {
         let Some(Entry { value, .. }) = self.named(SERVER_LIST) else { return };
         if !value.is_empty() {
-            self.lines_of(Path::new(&value), &Arc::from(value.as_str()));
+            self.lines_of(env::read_regular(Path::new(&value)), &Arc::from(value.as_str()));
         }
     }
 
@@ -183,7 +189,7 @@ impl Layers {
         let name: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
         let from = self.entries.len();
         let has_list = self.named(SERVER_LIST).is_some();
-        self.lines_of(&path, &name);
+        self.lines_of(env::read_regular(&path), &name);
         if !has_list {
             self.server_list();
         }
@@ -195,8 +201,8 @@ impl Layers {
     }
 
     /// Takes the lines of a file.
-    fn lines_of(&mut self, path: &Path, name: &Arc<str>) {
-        let bytes = match std::fs::read(path) {
+    fn lines_of(&mut self, bytes: io::Result<Vec<u8>>, name: &Arc<str>) {
+        let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(error) => {
                 self.problem(
@@ -230,13 +236,20 @@ impl Layers {
         }
     }
 
-    /// A list of servers in a file replaces the list of the image as a whole.
+    /// A file says which servers there are, be it none; the list of the image counts without one.
     fn variables(&mut self, env: &Env) {
-        let listed = self.entries.iter().any(|entry| is_server(&entry.name));
+        let listed: Vec<Entry> =
+            self.entries.iter().filter(|entry| is_server(&entry.name)).cloned().collect();
+        let mut differs = None;
         for (name, value, origin) in env.settings() {
-            if !(listed && is_server(&name)) {
+            if !is_server(&name) || (listed.is_empty() && self.file.is_none()) {
                 self.push(&name, &value, origin);
+            } else if !listed.iter().any(|line| line.name == name && line.value == value) {
+                differs = Some(origin);
             }
+        }
+        if let (Some(origin), Some(file)) = (differs, self.file.clone()) {
+            self.warn(origin, format!("it is not used: {file} says which servers there are"));
         }
     }
 

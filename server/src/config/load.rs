@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::beside_file;
 use super::derive::Rules;
 use super::ensemble::assemble::Assembly;
 use super::ensemble::lines::{self, Listed};
@@ -42,10 +43,14 @@ impl Settings {
 
 /// Loads the settings and says of each entry what became of it.
 pub fn explain(args: &StartArgs, env: &Env) -> Explanation {
-    let Layers { entries, mut warnings, mut problems, replaced, whole } = layers::gather(args, env);
+    let Layers { entries, mut warnings, mut problems, replaced, whole, file } =
+        layers::gather(args, env);
     let deployment = resolve::deployment(&entries);
     let (mut findings, mut values) = resolve::resolve(entries, deployment);
     refuse_classes(&mut findings);
+    if let Some(file) = file {
+        beside_file::file_rules(&file, &values, &mut findings, &mut warnings);
+    }
     let servers = match deployment {
         Deployment::Standalone => Servers::One(server_line(&mut findings)),
         Deployment::Ensemble => {

@@ -4,10 +4,12 @@
 //! `resolve` finds the row of each name and checks its value, `derive` adds what follows from
 //! several settings together, and `settings` is the result.
 
+mod beside_file;
 pub mod check;
 mod derive;
 pub mod ensemble;
 mod env;
+mod images;
 mod layers;
 mod load;
 pub mod lookup;

@@ -175,6 +175,12 @@ impl MemberLog {
             MemberEvent::OtherEnsemble { server, own, other } => {
                 self.notices.other_ensemble(server, own, other);
             }
+            MemberEvent::OwnHistory { ensemble, last } => tracing::warn!(
+                zxid = %last,
+                "the other servers are ensemble {ensemble}, and this one has a history of its own, \
+                 from when it was on its own: it has no vote, and follows a leader only if that has \
+                 all of it"
+            ),
             MemberEvent::LeaderDiffers(leader, differences) => {
                 self.notices.leader_differs(leader, &differences);
             }
@@ -241,6 +247,7 @@ impl MemberLog {
             | StepDown::QuorumLost(_)
             | StepDown::Behind { .. }
             | StepDown::Promised { .. }
+            | StepDown::OtherEnsemble(_)
             | StepDown::Diverged
             | StepDown::Full
             | StepDown::SpaceAgain

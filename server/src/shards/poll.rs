@@ -233,6 +233,7 @@ impl Sockets {
             }
         }
         let unsent = !pure.out.is_empty();
+        thread.shard.recount(conn);
         // Order: asked for after sending, because the last byte sent may be what ends it.
         let wish = thread.io_interest(conn);
         if broken || (wish == IoInterest::Close && !unsent) {

@@ -297,7 +297,9 @@ impl ShardThread {
             node.driver.finish();
         }
         if let Some(audit) = &self.audit {
-            self.shard.outputs.audit_lines.drain(..).for_each(|line| audit.push(line));
+            while let Some(line) = self.shard.outputs.audit_lines.pop() {
+                audit.push(line);
+            }
         }
     }
 

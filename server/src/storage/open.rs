@@ -1,11 +1,15 @@
 //! The directories of a server, from names to a recovered state.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::bail;
 use ringkeeper_engine::database::Database;
-use ringkeeper_engine::device::{DirectoryLock, Disk, Durability, Identity, Membership};
-use ringkeeper_engine::log::{self, Dirs, OpenSettings, Opened, Recovered};
+use ringkeeper_engine::device::{
+    DirectoryLock, Disk, DiskError, Durability, Identity, Membership, Presence, ProbeReport,
+    Strategy,
+};
+use ringkeeper_engine::log::{self, Dirs, OpenError, OpenSettings, Opened, Recovered};
 use ringkeeper_engine::tree::Digest;
 
 use crate::admin::Startup;
@@ -15,6 +19,8 @@ use crate::storage::load_times::LoadTimes;
 
 /// The most segments of the log that are kept ready.
 const AHEAD_MAX: usize = 64;
+/// What a first start writes before it serves: the first segment and the identity.
+const FIRST_START_BYTES: u64 = (1 << 20) + (64 << 10);
 
 /// The directories of a server, recovered and locked.
 pub(crate) struct DataDirectories {
@@ -39,8 +45,8 @@ pub(crate) struct DataDirectories {
 impl DataDirectories {
     /// Locks the directories and restores the state.
     pub(crate) fn open(settings: &Settings) -> anyhow::Result<DataDirectories> {
-        let two = settings.data_log_dir != settings.data_dir;
         let mut locks = vec![lock_directory(&settings.data_dir, settings)?];
+        let two = are_two(settings);
         if two {
             locks.push(lock_directory(&settings.data_log_dir, settings)?);
         }
@@ -66,6 +72,67 @@ impl DataDirectories {
     }
 }
 
+/// Says whether the directories could be opened, with the reason that a start would give, and
+/// changes nothing.
+pub(crate) fn look(settings: &Settings) -> anyhow::Result<()> {
+    let data = look_at(&settings.data_dir, settings)?;
+    let two = are_two(settings);
+    let log = if two { look_at(&settings.data_log_dir, settings)? } else { data };
+    let device = |path| Disk::open(path, Strategy::Pwrite, Durability::Synced);
+    let is_new = match (data, log) {
+        (Presence::Absent, _) if !settings.db_autocreate => {
+            let directory = settings.data_dir.display().to_string();
+            return Err(OpenError::Empty { directory }.into());
+        }
+        (Presence::Absent, _) => true,
+        (Presence::There, Presence::Absent) => {
+            let log = format!("{}/", settings.data_log_dir.display());
+            let snapshots = device(&settings.data_dir)?;
+            log::look_before_the_log(&snapshots, &log, &open_settings(settings, 0))?;
+            true
+        }
+        (Presence::There, Presence::There) => {
+            ProbeReport::load(&settings.data_log_dir)?;
+            let snapshots = device(&settings.data_dir)?;
+            let log = if two { device(&settings.data_log_dir)? } else { snapshots.clone() };
+            let is_new = Identity::read(&snapshots)?.is_none();
+            log::look(&Dirs { snapshots, log }, &open_settings(settings, 0))?;
+            is_new
+        }
+    };
+    if is_new { look_for_space(settings) } else { Ok(()) }
+}
+
+/// A log that is there has its space; a new one needs some.
+fn look_for_space(settings: &Settings) -> anyhow::Result<()> {
+    let directory = &settings.data_log_dir;
+    let mut above = directory.ancestors().filter(|above| !above.as_os_str().is_empty());
+    let there = above.find(|above| above.exists()).unwrap_or(Path::new("."));
+    let file = directory.join("making").display().to_string();
+    let failed = |source| DiskError { doing: "allocate", file: file.clone(), source };
+    let found = rustix::fs::statvfs(there).map_err(|errno| failed(errno.into()))?;
+    if found.f_bavail.saturating_mul(found.f_frsize) < FIRST_START_BYTES {
+        return Err(log::Refusal::Disk(failed(std::io::ErrorKind::StorageFull.into())).into());
+    }
+    Ok(())
+}
+
+/// Locks nothing, and says whether it could be locked.
+fn look_at(path: &Path, settings: &Settings) -> anyhow::Result<Presence> {
+    forbid_making(path, settings)?;
+    Ok(DirectoryLock::look(path)?)
+}
+
+/// Whether snapshots and log have a directory each. One may have two names.
+fn are_two(settings: &Settings) -> bool {
+    let identify = |path: &Path| std::fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    let (data, log) = (&settings.data_dir, &settings.data_log_dir);
+    match (identify(data), identify(log)) {
+        (Ok(data), Ok(log)) => data != log,
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => data != log,
+    }
+}
+
 fn open_settings(settings: &Settings, seed: u64) -> OpenSettings {
     OpenSettings {
         membership: match &settings.ensemble {
@@ -85,6 +152,11 @@ pub(crate) fn digest(settings: &Settings) -> Digest {
 }
 
 fn lock_directory(path: &Path, settings: &Settings) -> anyhow::Result<DirectoryLock> {
+    forbid_making(path, settings)?;
+    Ok(DirectoryLock::acquire(path)?)
+}
+
+fn forbid_making(path: &Path, settings: &Settings) -> anyhow::Result<()> {
     if !settings.data_dir_autocreate && !path.is_dir() {
         bail!(
             "{} does not exist, and datadir.autocreate=false forbids to create it; create it, or \
@@ -92,7 +164,7 @@ fn lock_directory(path: &Path, settings: &Settings) -> anyhow::Result<DirectoryL
             path.display()
         );
     }
-    Ok(DirectoryLock::acquire(path)?)
+    Ok(())
 }
 
 /// How the log is set up. What is prepared ahead of use is also the reserve for a full disk.

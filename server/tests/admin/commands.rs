@@ -215,3 +215,25 @@ fn health_depends_on_every_thread() {
         assert_eq!(request(host.http[0], "HEAD", path, &[]).body, b"");
     }
 }
+
+/// A page of another site whose name was made to lead here.
+#[test]
+fn command_that_changes_something_is_refused_under_a_foreign_host_name() {
+    let home = tempdir().unwrap();
+    let host = host(home.path(), &[]);
+    let to = host.http[0];
+    let foreign = [("Host", "evil.example:8080")];
+    for name in ["stat_reset", "srst", "connection_stat_reset", "snapshot", "set_trace_mask"] {
+        let answer = request(to, "GET", &format!("/commands/{name}"), &foreign);
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(
+            answer.status == 403 && text.contains("is no name of this server"),
+            "{name}: {text}"
+        );
+    }
+    assert_eq!(request(to, "GET", "/commands/stats", &foreign).status, 200, "it changes nothing");
+    for own in ["localhost:8080", "127.0.0.1", "[::1]:8080"] {
+        let answer = request(to, "GET", "/commands/stat_reset", &[("Host", own)]);
+        assert_eq!(answer.status, 200, "{own}");
+    }
+}

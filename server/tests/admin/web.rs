@@ -37,10 +37,11 @@ pub(crate) fn request(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Answer {
-    let headers: String =
-        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
+    let own = [("Host", "localhost")];
+    let host = if headers.iter().any(|(name, _)| *name == "Host") { &[][..] } else { &own };
+    let headers = host.iter().chain(headers);
+    let headers: String = headers.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
     let mut stream = connect(to);
     stream.write_all(head.as_bytes()).expect("a request that is taken");
     read(&mut stream)

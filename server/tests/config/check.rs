@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ringkeeper_server::cli::{CheckArgs, Command};
 use ringkeeper_server::config::check::{self, Checked};
-use ringkeeper_server::config::{Paint, page};
+use ringkeeper_server::config::{Paint, Settings, page};
 use serde_json::Value;
 
 use super::{Site, parse};
@@ -13,7 +13,7 @@ fn checked(site: &Site, json: bool) -> (Checked, String) {
     let args = CheckArgs { start: site.args(&["zookeeper.maxCnxns=5"]), json };
     let env = site.env(&[("ZOO_TICK_TIME", "3000"), ("ZOO_TICKTIME", "3000")]);
     let mut out = Vec::new();
-    let checked = check::run(&args, &env, Paint::Plain, &mut out).unwrap();
+    let checked = check::run(&args, (&env, &|_| Ok(())), Paint::Plain, &mut out).unwrap();
     (checked, site.short(&String::from_utf8(out).unwrap()))
 }
 
@@ -48,7 +48,8 @@ environment
 ZOO_TICK_TIME  overridden  tickTime=3000
                    zoo.cfg:10 has the last word
 warning: zoo.cfg:2: tickTime: line 10 sets it again and wins; remove one of them
-warning: ZOO_TICKTIME: it is not known; did you mean ZOO_TICK_TIME?
+warning: ZOO_TICKTIME: it is not known, and not read; did you mean ZOO_TICK_TIME?
+warning: ZOO_TICK_TIME: tickTime: it is not used: zoo.cfg:10 says 2500
 A server would start with this. It would serve port 2181 and keep its state in /data.
 "
     );
@@ -58,7 +59,7 @@ A server would start with this. It would serve port 2181 and keep its state in /
 fn every_reason_against_a_start_is_listed() {
     let site = Site::new("clientPort=2181\nserver.1=a:1:2\nserver.2=b:1:2\ntickTime=fast\n");
     let (checked, text) = checked(&site, false);
-    assert_eq!(checked, Checked::DoesNotStart);
+    assert_eq!(checked, Checked::BadConfiguration);
     assert_eq!(
         text,
         "\
@@ -73,13 +74,38 @@ command line
 environment
 ZOO_TICK_TIME  overridden  tickTime=3000
                    zoo.cfg:4 has the last word
-warning: ZOO_TICKTIME: it is not known; did you mean ZOO_TICK_TIME?
+warning: ZOO_TICKTIME: it is not known, and not read; did you mean ZOO_TICK_TIME?
+warning: ZOO_TICK_TIME: tickTime: it is not used: zoo.cfg:4 says fast
 warning: zoo.cfg:2: server.*: 2 servers vote, so that neither may fail; list a third one
 warning: zoo.cfg: initLimit: it is not set, and counts as 10; ZooKeeper does not start without it
 warning: zoo.cfg: syncLimit: it is not set, and counts as 5; ZooKeeper does not start without it
 A server would not start with this, for 1 reason.
 "
     );
+}
+
+#[test]
+fn what_is_around_a_good_configuration_is_a_reason_of_its_own() {
+    let site = Site::new(GOOD);
+    for json in [false, true] {
+        let args = CheckArgs { start: site.args(&[]), json };
+        let mut out = Vec::new();
+        let look = |settings: &Settings| Err(format!("port {} is taken", settings.client_port));
+        let checked = check::run(&args, (&site.env(&[]), &look), Paint::Plain, &mut out).unwrap();
+        assert_eq!(checked, Checked::DoesNotStart);
+        let text = String::from_utf8(out).unwrap();
+        if json {
+            let value: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(
+                (&value["starts"], &value["problems"][0]),
+                (&false.into(), &"port 2181 is taken".into())
+            );
+        } else {
+            let end =
+                "error: port 2181 is taken\nA server would not start with this, here and now.\n";
+            assert!(text.ends_with(end), "{text}");
+        }
+    }
 }
 
 #[test]

@@ -265,7 +265,8 @@ fn check_shows_the_ensemble_in_both_forms() {
     let run = |json| {
         let args = CheckArgs { start: site.args(&[]), json };
         let mut out = Vec::new();
-        check::run(&args, &site.env(&[]), Paint::Plain, &mut out).expect("memory takes everything");
+        check::run(&args, (&site.env(&[]), &|_| Ok(())), Paint::Plain, &mut out)
+            .expect("memory takes everything");
         site.short(&String::from_utf8(out).expect("text"))
     };
     let text = run(false);

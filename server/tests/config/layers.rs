@@ -39,8 +39,12 @@ fn precedence_is_command_line_file_environment_default() {
     assert_eq!(settings.snap_count, 20);
     assert_eq!(
         said,
-        ["zoo.cfg:3: snapCount: SERVER_JVMFLAGS wins over this line here; in ZooKeeper the line \
-          would win"]
+        [
+            "ZOO_TICK_TIME: tickTime: it is used, for zoo.cfg says nothing of it",
+            "ZOO_MAX_CLIENT_CNXNS: maxClientCnxns: it is not used: zoo.cfg:4 says 31",
+            "zoo.cfg:3: snapCount: SERVER_JVMFLAGS wins over this line here; in ZooKeeper the line \
+             would win"
+        ]
     );
 }
 
@@ -140,6 +144,61 @@ fn purge_interval_zero_disables_purging_only_in_a_file() {
     assert!(said[0].contains("nothing is ever deleted"), "{said:?}");
 }
 
+/// A file rules: whatever a variable says beside it is told, and stops nothing.
+#[test]
+fn variable_beside_a_file_is_told_and_never_stops_a_start() {
+    let site = Site::new("dataDir=@\nclientPort=2183\ntickTime=3000\n");
+    for (name, value, told) in [
+        ("ZOO_TICK_TIME", "4000", "ZOO_TICK_TIME: tickTime: it is not used: zoo.cfg:3 says 3000"),
+        ("ZOO_TICK_TIME", "soon", "ZOO_TICK_TIME: tickTime: it is not used: zoo.cfg:3 says 3000"),
+        ("ZOO_MAX_CLIENT_CNXNS", "many", "it is not used, for zoo.cfg rules: \"many\" is not"),
+        ("ZOO_CFG_EXTRA", "secureClientPort=2281", "it is not used, for zoo.cfg rules: "),
+        ("ZOO_CFG_EXTRA", "snapCount=77", "snapCount: it is used, for zoo.cfg says nothing of it"),
+        ("ZOO_SERVERS", "server.1=a:1:2;2182", "zoo.cfg says which servers there are"),
+    ] {
+        let (settings, said) = site.load_with(&[], &[(name, value)]).unwrap();
+        assert_eq!((settings.client_port, settings.tick_time_ms), (2183, 3000));
+        let [said] = &said[..] else { panic!("{name}={value}: {said:?}") };
+        assert!(said.contains(told), "{name}={value}: {said}");
+    }
+    let (_, said) = site.load_with(&[], &[("ZOO_TICK_TIME", "3000")]).unwrap();
+    assert_eq!(said, [""; 0], "it says the same");
+    let error = site.load_with(&[], &[("ZOO_TLS_CLIENT_ENABLE", "true")]).unwrap_err();
+    assert!(error.contains("this release has no TLS"), "{error}");
+    let error = start(&[], &[("ZOO_TICK_TIME", "soon")]).unwrap_err();
+    assert!(error.contains("ZOO_TICK_TIME"), "without a file it rules: {error}");
+}
+
+#[test]
+fn size_of_log_files_beyond_what_is_used_is_told() {
+    for (size, used) in [("4194304", 2_097_152), ("2097153", 2_097_152), ("1", 16)] {
+        let site = Site::new(&format!("dataDir=@\nclientPort=1\npreAllocSize={size}\n"));
+        let (_, said) = site.load().unwrap();
+        let told = format!("write preAllocSize={used}");
+        assert!(said.iter().any(|said| said.ends_with(&told)), "{said:?}");
+    }
+    for size in ["16", "65536", "2097152"] {
+        let site = Site::new(&format!("dataDir=@\nclientPort=1\npreAllocSize={size}\n"));
+        assert_eq!(site.load().unwrap().1, [""; 0], "{size}");
+    }
+}
+
+#[test]
+fn word_that_can_never_match_is_told() {
+    for (list, told) in [
+        ("srvr mntr", "\"srvr mntr\" is no four-letter word, so it allows none; put commas"),
+        ("\"*\"", "\"\"*\"\" is no four-letter word"),
+        ("mntr, stts", "\"stts\" is no four-letter word, so it allows none; did you mean stat?"),
+        ("'mntr'", "did you mean mntr?"),
+    ] {
+        let site = Site::new(&format!("dataDir=@\nclientPort=1\n4lw.commands.whitelist={list}\n"));
+        let (_, said) = site.load().unwrap();
+        assert!(said.iter().any(|said| said.contains(told)), "{list}: {said:?}");
+    }
+    let site = Site::new("dataDir=@\nclientPort=1\n4lw.commands.whitelist= stat ,ruok,hash, *\n");
+    assert_eq!(site.load().unwrap().1, [""; 0]);
+}
+
 /// The image writes a file of its variables only where there is none.
 #[test]
 fn configuration_file_of_the_image_wins_over_its_variables() {
@@ -147,7 +206,9 @@ fn configuration_file_of_the_image_wins_over_its_variables() {
     let directory = site.directory.path().to_str().unwrap();
     let servers = ("ZOO_SERVERS", "server.1=a:1:2;2181 server.2=b:1:2;2181");
     let (settings, said) = start(&[], &[("ZOO_CONF_DIR", directory), servers]).unwrap();
-    assert_eq!(said, [""; 0]);
+    let [said] = &said[..] else { panic!("{said:?}") };
+    assert!(site.short(said).starts_with("ZOO_SERVERS: it is not used: zoo.cfg says"), "{said}");
+    assert_eq!(settings.ensemble, None);
     assert_eq!((settings.client_port, settings.client_port_address), (2183, Listen::Any));
     let (settings, _) = start(&[], &[("ZOOCFGDIR", directory), ("ZOOCFG", "zoo.cfg")]).unwrap();
     assert_eq!(settings.client_port, 2183);
@@ -254,6 +315,14 @@ fn included_file_loses_to_the_file_that_includes_it() {
 fn missing_or_nested_include_is_refused() {
     let site = Site::new("dataDir=@\nclientPort=2181\nringkeeper.include=tune.cfg\n");
     assert!(site.error().starts_with("tune.cfg: it cannot be read"), "{}", site.error());
+    std::fs::create_dir(site.path("tune.cfg")).unwrap();
+    assert!(site.error().contains("it is no regular file"), "{}", site.error());
+    std::fs::remove_dir(site.path("tune.cfg")).unwrap();
+    std::os::unix::net::UnixListener::bind(site.path("tune.cfg")).unwrap();
+    assert!(site.error().contains("it is no regular file"), "{}", site.error());
+    std::fs::remove_file(site.path("tune.cfg")).unwrap();
+    let devices = Site::new("dataDir=@\nclientPort=2181\nringkeeper.include=/dev/zero\n");
+    assert!(devices.error().contains("it is no regular file"), "{}", devices.error());
     site.write("tune.cfg", "\nringkeeper.include=other.cfg\n");
     assert_eq!(
         site.error(),

@@ -290,6 +290,44 @@ fn import_with_a_missing_log_is_refused() {
     assert!(said.contains("but the log ends with"), "{said}");
 }
 
+/// What a server leaves that has written less than `snapCount`, where it made no snapshot at its
+/// first start, as 3.4.
+#[test]
+fn import_takes_a_log_without_a_snapshot_from_the_first_transaction_on() {
+    let copy = Damaged::of("log");
+    let whole = copy.look(&[]).unwrap();
+    fs::remove_file(copy.folder().join("snapshot.0")).unwrap();
+    let found = copy.look(&[]).unwrap();
+    for what in ["last_zxid", "znodes", "ephemerals", "bytes", "sessions", "digests", "orphans"] {
+        assert_eq!(found[what], whole[what], "{what}");
+    }
+    assert_eq!(found["digests"]["first_different"], Value::Null);
+    assert!(found["digests"]["compared"].as_u64().unwrap() > 10, "{found}");
+    assert_eq!(found["snapshot"], Value::Null);
+    let note = found["notes"][0].as_str().unwrap();
+    assert!(note.contains("there is no snapshot") && note.contains("begins with 0x1"), "{note}");
+    // A log that begins later lacks what came before.
+    fs::rename(copy.folder().join("log.1"), copy.folder().join("log.9")).unwrap();
+    let said = copy.look(&[]).unwrap_err();
+    assert!(said.contains("the log begins with 0x9") && said.contains("is missing"), "{said}");
+    // Its name is no proof.
+    let other = Damaged::of("fuzzy");
+    for entry in fs::read_dir(other.folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.starts_with("snapshot.") {
+            fs::remove_file(&path).unwrap();
+        }
+    }
+    let mut logs: Vec<_> =
+        fs::read_dir(other.folder()).unwrap().map(|e| e.unwrap().path()).collect();
+    logs.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with("log."));
+    logs.sort();
+    fs::rename(logs.last().unwrap(), other.folder().join("log.1")).unwrap();
+    let said = other.look(&[]).unwrap_err();
+    assert!(said.contains("does not go on") || said.contains("missing"), "{said}");
+}
+
 #[test]
 fn import_from_a_directory_without_a_snapshot_is_refused() {
     let empty = tempdir().unwrap();

@@ -79,6 +79,10 @@ pub struct Identity {
     /// The transaction behind which the state was found to be another one than the leader's:
     /// nothing of log and snapshots can be trusted until another state is installed.
     pub diverged: Option<Zxid>,
+    /// The end of a history that this server has ordered on its own, before it was a member: no
+    /// other server has it. [`Zxid::ZERO`] while a server with such a history is on its own again.
+    /// See [`Identity::own_history`].
+    pub alone: Option<Zxid>,
 }
 
 /// The secret stays out of every message.
@@ -92,6 +96,7 @@ impl std::fmt::Debug for Identity {
             .field("ensemble", &self.ensemble)
             .field("intent", &self.intent)
             .field("diverged", &self.diverged)
+            .field("alone", &self.alone)
             .finish_non_exhaustive()
     }
 }
@@ -168,12 +173,26 @@ impl Identity {
         membership: Membership,
     ) -> Result<(Identity, Option<Renumbered>), BadIdentity> {
         let (Membership::Alone(server) | Membership::Member(server)) = membership;
-        let Some(mut identity) = Identity::read(dir)? else {
+        let Some((identity, renumbered)) = Identity::look_as(dir, membership)? else {
             return Ok((Identity::create(dir, server)?, None));
         };
+        if renumbered.is_some() {
+            identity.save(dir)?;
+        }
+        Ok((identity, renumbered))
+    }
+
+    /// The identity that [`Identity::open_as`] would find, or give the directory; nothing where it
+    /// has none yet. Nothing is changed.
+    pub fn look_as<D: Directory>(
+        dir: &D,
+        membership: Membership,
+    ) -> Result<Option<(Identity, Option<Renumbered>)>, BadIdentity> {
+        let (Membership::Alone(server) | Membership::Member(server)) = membership;
+        let Some(mut identity) = Identity::read(dir)? else { return Ok(None) };
         let owner = identity.server;
         if owner == server {
-            return Ok((identity, None));
+            return Ok(Some((identity, None)));
         }
         let free = match membership {
             Membership::Alone(_) => true,
@@ -183,8 +202,7 @@ impl Identity {
             return Err(BadIdentity::OtherServer { file: dir.path_of(NAME), owner, server });
         }
         identity.server = server;
-        identity.save(dir)?;
-        Ok((identity, Some(Renumbered { from: owner, to: server })))
+        Ok(Some((identity, Some(Renumbered { from: owner, to: server }))))
     }
 
     /// Whether the directory has been a member's of an ensemble.
@@ -197,6 +215,29 @@ impl Identity {
     /// was good for is replaced by the ensemble's state, or it is the ensemble's.
     pub fn adopt(&mut self, ensemble: EnsembleIdentity) {
         (self.secret, self.ensemble) = (ensemble.secret, Some(ensemble));
+        if ensemble.standing == Standing::Confirmed {
+            self.alone = None;
+        }
+    }
+
+    /// What [`Identity::alone`] is from a start on whose log ends with `last`. A directory that was
+    /// never a member's has a history of its own; one that goes on alone for a while has more of it
+    /// then.
+    pub fn alone_at(&self, membership: Membership, last: Zxid) -> Option<Zxid> {
+        let is_own = |end: Zxid| end == last || end == Zxid::ZERO || !self.is_member();
+        match (membership, self.alone) {
+            (Membership::Alone(_), alone) => alone.filter(|end| is_own(*end)).map(|_| Zxid::ZERO),
+            (Membership::Member(_), Some(end)) => Some(if is_own(end) { last } else { end }),
+            (Membership::Member(_), None) if self.is_member() => None,
+            (Membership::Member(_), None) => (last != Zxid::ZERO).then_some(last),
+        }
+    }
+
+    /// Whether the history, which ends with `last`, is one that this server has ordered on its own,
+    /// so that nothing of it may be given up for another one. What a member has from a quorum ends
+    /// elsewhere, or its ensemble is confirmed.
+    pub fn own_history(&self, last: Zxid) -> bool {
+        self.alone == Some(last) && last != Zxid::ZERO
     }
 
     /// What this server proposes as the identity of a new ensemble that it leads. The secret is its
@@ -248,6 +289,7 @@ impl Identity {
             ensemble: None,
             intent: None,
             diverged: None,
+            alone: None,
         };
         dir.random(&mut identity.directory.0)?;
         dir.random(&mut identity.secret)?;
@@ -321,6 +363,35 @@ mod tests {
                 assert_eq!(opened(&dir, Membership::Alone(owner)), Some(None));
             }
         }
+    }
+
+    #[test]
+    fn history_of_a_server_on_its_own_is_known_until_a_quorum_has_it_and_more() {
+        let (alone, member) = (Membership::Alone(3), Membership::Member(3));
+        let own = Identity::open(&directory(3), 3).unwrap();
+        let at = |identity: &Identity, membership, last| Identity {
+            alone: identity.alone_at(membership, Zxid(last)),
+            ..identity.clone()
+        };
+        assert_eq!(at(&own, alone, 7), own, "it is no member");
+        assert!(!at(&own, member, 0).own_history(Zxid::ZERO), "an empty directory");
+        let first = at(&own, member, 7);
+        assert!(first.own_history(Zxid(7)) && !first.own_history(Zxid(8)), "{first:?}");
+        let promised = Identity { epochs: Epochs { promised: 1, current: 1 }, ..first.clone() };
+        assert!(at(&promised, member, 7).own_history(Zxid(7)));
+        assert!(!at(&promised, member, 8).own_history(Zxid(8)), "an ensemble goes on behind it");
+        let again = at(&at(&promised, alone, 7), alone, 9);
+        assert!(at(&again, member, 9).own_history(Zxid(9)), "it has gone on alone");
+        assert_eq!(at(&at(&promised, member, 8), alone, 8).alone, None);
+        let other = Identity { epochs: promised.epochs, ..own };
+        assert_eq!(other.alone_at(member, Zxid(7)), None, "a member's");
+        let dir = directory(5);
+        let proposed = first.propose_ensemble(&dir, Millis(0)).unwrap();
+        let mut adopted = first.clone();
+        adopted.adopt(proposed);
+        assert!(adopted.own_history(Zxid(7)), "no quorum is known to have it");
+        adopted.adopt(proposed.confirmed());
+        assert!(!adopted.own_history(Zxid(7)));
     }
 
     /// At any moment the old or the new file is there, whole.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ringkeeper directory
-//! format=1 | 2 | 3 | 4
+//! format=1 | 2 | 3 | 4 | 5
 //! directory=<16 bytes in hex>
 //! server=<id>
 //! life=new | live
@@ -14,6 +14,7 @@
 //! diverged=<zxid>                          from format 3 on: the state is not to be trusted
 //! standing=proposed                        in format 4: no quorum is known to have the id
 //! java_before=<ms>                         in format 4: sessions from before have ZooKeeper's
+//! alone=<zxid>                             in format 5: the end of a history of its own
 //! crc32c=<of the lines above>
 //! ```
 //! A format is written only where the one before cannot say it, so that a version which knows only
@@ -31,11 +32,13 @@ const FORMAT_ALONE: u32 = 1;
 const FORMAT_MEMBER: u32 = 2;
 const FORMAT_DIVERGED: u32 = 3;
 const FORMAT_ENSEMBLE: u32 = 4;
+const FORMAT_OWN_HISTORY: u32 = 5;
 /// The lines that each format adds.
 const FIELDS_ALONE: [&str; 5] = ["format", "directory", "server", "life", "secret"];
 const FIELDS_MEMBER: [&str; 4] = ["promised", "current", "ensemble", "intent"];
 const FIELDS_DIVERGED: [&str; 1] = ["diverged"];
 const FIELDS_ENSEMBLE: [&str; 2] = ["standing", "java_before"];
+const FIELDS_OWN_HISTORY: [&str; 1] = ["alone"];
 const PROPOSED: &str = "proposed";
 
 impl Identity {
@@ -74,6 +77,9 @@ impl Identity {
                 text.push_str(&format!("java_before={}\n", java_before.0));
             }
         }
+        if let Some(end) = self.alone {
+            text.push_str(&format!("alone={end}\n"));
+        }
         let sum = crc_fast::crc32_iscsi(text.as_bytes());
         text.push_str(&format!("crc32c={sum:08x}\n"));
         text
@@ -84,6 +90,7 @@ impl Identity {
             ensemble.standing == Standing::Confirmed && ensemble.java_before == Millis(0)
         };
         match () {
+            () if self.alone.is_some() => FORMAT_OWN_HISTORY,
             () if !self.ensemble.as_ref().is_none_or(is_plain) => FORMAT_ENSEMBLE,
             () if self.diverged.is_some() => FORMAT_DIVERGED,
             () if self.is_member() || self.intent.is_some() => FORMAT_MEMBER,
@@ -117,11 +124,12 @@ impl Identity {
             ensemble: None,
             intent: None,
             diverged: None,
+            alone: None,
         };
         check_fields(fields, format).map_err(damaged)?;
         match format {
             FORMAT_ALONE => Ok(identity),
-            FORMAT_MEMBER | FORMAT_DIVERGED | FORMAT_ENSEMBLE => {
+            FORMAT_MEMBER | FORMAT_DIVERGED | FORMAT_ENSEMBLE | FORMAT_OWN_HISTORY => {
                 identity.epochs =
                     Epochs { promised: epoch("promised")?, current: epoch("current")? };
                 let ensemble = parse_ensemble(&optional, identity.secret);
@@ -132,10 +140,13 @@ impl Identity {
                 if format == FORMAT_DIVERGED {
                     field("diverged")?;
                 }
-                if let Some(zxid) = optional("diverged") {
-                    let zxid = parse_zxid(zxid);
-                    identity.diverged = Some(zxid.ok_or(damaged("a bad number"))?);
-                }
+                let zxid = |name: &str| {
+                    let zxid =
+                        optional(name).map(|it| parse_zxid(it).ok_or(damaged("a bad number")));
+                    zxid.transpose()
+                };
+                identity.diverged = zxid("diverged")?;
+                identity.alone = zxid("alone")?;
                 Ok(identity)
             }
             format => Err(BadIdentity::Version { file: file.to_owned(), format }),
@@ -145,18 +156,12 @@ impl Identity {
 
 /// A later format may have any lines; its number says that it is one.
 fn check_fields(fields: &str, format: u32) -> Result<(), &'static str> {
-    let is_known = |name: &str| match format {
-        FORMAT_ALONE => FIELDS_ALONE.contains(&name),
-        FORMAT_MEMBER => FIELDS_ALONE.contains(&name) || FIELDS_MEMBER.contains(&name),
-        FORMAT_DIVERGED => {
-            let all = [&FIELDS_ALONE[..], &FIELDS_MEMBER[..], &FIELDS_DIVERGED[..]].concat();
-            all.contains(&name)
-        }
-        FORMAT_ENSEMBLE => {
-            let all = [&FIELDS_ALONE[..], &FIELDS_MEMBER[..], &FIELDS_DIVERGED[..]].concat();
-            all.contains(&name) || FIELDS_ENSEMBLE.contains(&name)
-        }
-        _ => true,
+    // Each format has the lines of those before.
+    let all: [&[&str]; 5] =
+        [&FIELDS_ALONE, &FIELDS_MEMBER, &FIELDS_DIVERGED, &FIELDS_ENSEMBLE, &FIELDS_OWN_HISTORY];
+    let is_known = |name: &str| match all.get(..format as usize) {
+        Some(lines) => format == 0 || lines.iter().any(|it| it.contains(&name)),
+        None => true,
     };
     let mut names = fields.lines().skip(1).map(|line| line.split('=').next().unwrap_or_default());
     if names.all(is_known) { Ok(()) } else { Err("a line that is not known") }
@@ -220,6 +225,7 @@ mod tests {
             ensemble: None,
             intent: None,
             diverged: None,
+            alone: None,
         }
     }
 
@@ -269,6 +275,10 @@ mod tests {
         let diverged = Identity { diverged: Some(Zxid::new(2, 0x1f)), ..alone() };
         assert!(diverged.text().contains("\ndiverged=0x20000001f\n"), "{}", diverged.text());
         assert_eq!(Identity::parse(diverged.text().as_bytes(), "meta").unwrap(), diverged);
+        let alone_until = Identity { alone: Some(Zxid::new(5, 0x64)), ..alone() };
+        let text = alone_until.text();
+        assert!(text.contains("\nalone=0x500000064\n") && text.contains("format=5\n"), "{text}");
+        assert_eq!(Identity::parse(text.as_bytes(), "meta").unwrap(), alone_until);
         let cut = Identity { intent: Some(Intent::Cut(Zxid::new(1, 0xab))), ..alone() };
         assert!(cut.text().contains("\nintent=cut 0x1000000ab\n"), "{}", cut.text());
     }
@@ -283,10 +293,10 @@ mod tests {
             .unwrap();
         let parse = |fields: String| Identity::parse(signed(&fields).as_bytes(), "meta");
         assert_eq!(parse(fields.clone()).unwrap(), member);
-        let unknown = fields.replace("format=2\n", "format=5\nvote=7\n");
+        let unknown = fields.replace("format=2\n", "format=6\nvote=7\n");
         let later = parse(unknown).unwrap_err();
-        assert!(matches!(later, BadIdentity::Version { format: 5, .. }), "{later}");
-        assert!(later.to_string().contains("later version of Ringkeeper (format 5)"), "{later}");
+        assert!(matches!(later, BadIdentity::Version { format: 6, .. }), "{later}");
+        assert!(later.to_string().contains("later version of Ringkeeper (format 6)"), "{later}");
         for (good, bad) in [
             ("promised=4\n", ""),
             ("current=3\n", "current=-3\n"),
@@ -301,6 +311,8 @@ mod tests {
             ("current=3\n", "current=3\njava_before=7\n"),
             ("format=2\n", "format=4\nstanding=maybe\n"),
             ("format=2\n", "format=4\njava_before=then\n"),
+            ("format=2\n", "format=5\nalone=all\n"),
+            ("current=3\n", "current=3\nalone=0x1\n"),
             ("format=2\n", "format=3\n"),
             ("format=2\n", "format=1\n"),
         ] {

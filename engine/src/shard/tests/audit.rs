@@ -29,7 +29,7 @@ fn an_answered_write_has_one_line_at_the_time_of_the_answer() {
         send(&mut shard, id, SET, at(&db, 1));
         assert!(shard.outputs.audit_lines.is_empty(), "nothing has come of it yet");
         answer(&mut shard, id, outcome, at(&db, 5));
-        let line = shard.outputs.audit_lines.pop_front().expect("a line");
+        let line = shard.outputs.audit_lines.pop().expect("a line");
         assert_eq!((line.operation, line.time), (Operation::SetData, Millis(1_005)));
         assert_eq!((line.session, line.path.as_deref()), (Some(SessionId(7)), Some("/")));
         assert_eq!(line.ending, ending);
@@ -59,7 +59,7 @@ fn while_the_audit_log_is_behind_writes_wait_and_reads_and_sessions_go_on() {
     let (writer, reader) =
         (established(&mut shard, at(&db, 0)), established(&mut shard, at(&db, 0)));
     let line = AuditLine::of_server(Operation::Create, Millis(0), Ending::Success);
-    shard.outputs.audit_lines = vec![line; limits::AUDIT_LINES_MAX].into();
+    (0..limits::AUDIT_LINES_MAX).for_each(|_| shard.outputs.audit_lines.push(line.clone()));
     send(&mut shard, writer, SET, at(&db, 1));
     send(&mut shard, writer, Sent::Ping, at(&db, 2_000));
     send(&mut shard, reader, GET, at(&db, 2_000));
@@ -69,7 +69,7 @@ fn while_the_audit_log_is_behind_writes_wait_and_reads_and_sessions_go_on() {
     assert_eq!((heard, conn.out.len(), shard.outputs.requests.len()), (Millis(2_000), 0, 0));
     assert!(!shard.conn(reader).expect("open").out.is_empty(), "a read is answered");
     assert!(!shard.can_resume() && !shard.wants_input(writer) && shard.wants_input(reader));
-    shard.outputs.audit_lines.pop_front();
+    shard.outputs.audit_lines.pop();
     assert!(shard.can_resume());
     shard.resume_stalled(at(&db, 2_001));
     assert_eq!(shard.outputs.requests.len(), 1, "the write goes on");

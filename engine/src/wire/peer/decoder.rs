@@ -24,7 +24,7 @@ impl Default for PacketLimits {
     fn default() -> PacketLimits {
         PacketLimits {
             data_bytes_max: limits::PEER_DATA_BYTES_MAX,
-            identities_max: limits::CONN_IDENTITIES_MAX,
+            identities_max: limits::PEER_IDENTITIES_MAX,
             identity_bytes_max: limits::PEER_IDENTITY_BYTES_MAX,
         }
     }

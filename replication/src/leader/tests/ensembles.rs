@@ -18,7 +18,7 @@ const OTHER: EnsembleId = EnsembleId([9; 16]);
 fn leader(ensemble: Option<EnsembleIdentity>) -> Leadership {
     let saved = Epochs { promised: 3, current: 3 };
     let (last, offer, committed) = (Zxid::new(3, 7), LearnerOffer::Log, Zxid::ZERO);
-    let position = LearnerPosition { last, offer, committed, saved, ensemble };
+    let position = LearnerPosition { last, offer, committed, saved, ensemble, alone: None };
     Leadership::new(settings(), position, NOW)
 }
 

@@ -17,6 +17,7 @@ use ringkeeper_engine::{Code, Now, SessionId};
 use super::Leading;
 use crate::leader::{ForwardedRequest, LearnerEvent, LearnerEventKind, LinkId, ToLearners};
 use crate::replica::Common;
+use crate::replica::closing::ClosedBy;
 use crate::replica::commit_queue::SyncFrom;
 use crate::replica::orderer::Ordered;
 use crate::replica::serving::connection_of;
@@ -75,7 +76,11 @@ impl Leading {
             },
             (op::CLOSE_SESSION, _) => {
                 self.orderer.claim(session, owner);
-                self.orderer.close(db, &caller, owner, now)
+                let by = (owner, ClosedBy::Learner);
+                match self.orderer.close(caller.clone(), by, now) {
+                    Some(ordered) => ordered,
+                    None => return self.go_on_closing(common, (db, now), out),
+                }
             }
             (_, OpClass::Write(..)) if !has_identities => refused(Code::MarshallingError),
             (_, OpClass::Write(..)) => match Write::decode(op, &mut reader) {

@@ -13,9 +13,10 @@ use ringkeeper_engine::wire::connect::Password;
 use ringkeeper_engine::{Now, SessionId, Zxid};
 
 use super::Common;
+use super::closing::{ClosedBy, Closing};
 use super::commit_queue::{SyncFrom, UNCONFIRMED};
 use super::forwarding::{Forwarding, Kept, KeptRequest};
-use super::orderer::Orderer;
+use super::orderer::{Ordered, Orderer};
 use super::quorum::Quorum;
 use super::serving::connection_of;
 use crate::leader::{Acknowledgement, ToLearners};
@@ -32,6 +33,21 @@ pub(super) struct Leading {
     pub(super) quorum: Quorum,
     /// What the leader of an ensemble needs besides.
     pub(super) ensemble: Option<Ensemble>,
+    /// What the log can take, as it was told last.
+    pub(super) capacity: LeftCapacity,
+}
+
+/// What a log can take, and what was in the group by then.
+#[derive(Clone, Copy)]
+pub(super) struct LeftCapacity {
+    capacity: LogCapacity,
+    group_bytes: usize,
+}
+
+impl Default for LeftCapacity {
+    fn default() -> LeftCapacity {
+        LeftCapacity { capacity: LogCapacity::UNBOUNDED, group_bytes: 0 }
+    }
 }
 
 /// What a leader that others may follow keeps.
@@ -98,6 +114,7 @@ impl Leading {
                 assert!(requests.is_empty() || !waits, "what has waited comes first");
                 prefetch(requests, db);
                 for request in requests.drain(..) {
+                    self.admit(out);
                     self.on_request(common, request, (db, now), out);
                 }
             }
@@ -106,12 +123,17 @@ impl Leading {
                 self.look_at(common, db);
                 self.on_tick(common, (db, now), out);
             }
-            Input::Capacity(capacity) => self.on_capacity(capacity),
+            Input::Paused { now } => self.orderer.paused(now),
+            Input::Capacity(capacity) => {
+                self.capacity = LeftCapacity { capacity, group_bytes: out.group.bytes() };
+                self.admit(out);
+            }
             Input::Acked(acks) => acks.drain(..).for_each(|ack| self.on_ack(ack)),
             Input::Learners { events, db, now } => {
                 self.look_at(common, db);
                 learners::prefetch(events, db);
                 for event in events.drain(..) {
+                    self.admit(out);
                     self.on_learner(common, event, (db, now), out);
                 }
             }
@@ -132,7 +154,7 @@ impl Leading {
     /// among the outstanding changes.
     fn look_at(&mut self, common: &Common, db: &Database) {
         common.assert_applied(db);
-        self.orderer.applied(db.applied());
+        self.orderer.begin_step(db.applied());
     }
 
     /// Orders a portion of what has waited for a leader.
@@ -165,9 +187,7 @@ impl Leading {
                 common.enter(origin, ordered, out);
             }
             KeptRequest::Close(caller, origin) => {
-                let owner = Owner::Connection(origin);
-                let ordered = self.orderer.close(db, &caller, owner, now);
-                common.enter(origin, ordered, out);
+                self.close(common, origin, caller, (db, now), out);
             }
             KeptRequest::Sync(caller, origin) => self.sync(common, origin, caller, out),
             KeptRequest::Attach(session, origin, timeout_ms) => {
@@ -201,15 +221,55 @@ impl Leading {
             }
             RequestKind::Sync => self.sync(common, origin, caller, out),
             RequestKind::Read(read) => common.queue.read(origin, caller, read),
-            RequestKind::Close => {
-                let owner = Owner::Connection(origin);
-                let ordered = self.orderer.close(db, &caller, owner, now);
-                common.enter(origin, ordered, out);
-            }
+            RequestKind::Close => self.close(common, origin, caller, (db, now), out),
             RequestKind::Write(write) => {
                 let owner = Owner::Connection(origin);
                 let ordered = self.orderer.write(db, &caller, owner, write, now);
                 common.enter(origin, ordered, out);
+            }
+        }
+    }
+
+    /// A client here ends its session.
+    fn close(
+        &mut self,
+        common: &mut Common,
+        origin: Origin,
+        caller: Caller,
+        at: (&Database, Now),
+        out: &mut Outputs,
+    ) {
+        let by = (Owner::Connection(origin), ClosedBy::Client(origin));
+        match self.orderer.close(caller, by, at.1) {
+            Some(ordered) => common.enter(origin, ordered, out),
+            None => self.go_on_closing(common, at, out),
+        }
+    }
+
+    /// Orders what this step may of the ends of sessions.
+    fn go_on_closing(
+        &mut self,
+        common: &mut Common,
+        (db, now): (&Database, Now),
+        out: &mut Outputs,
+    ) {
+        while let Some((txn, ended)) = self.orderer.next_end(db, now) {
+            let Some(Closing { by, caller }) = ended else {
+                common.queue.propose(Proposal::internal(txn), &mut out.group);
+                continue;
+            };
+            match by {
+                ClosedBy::Client(origin) => common.enter(origin, Ordered::Txn(txn), out),
+                ClosedBy::Learner => {
+                    common.queue.propose(Proposal::internal(txn), &mut out.group);
+                }
+                ClosedBy::Expiry(owner) => {
+                    common.expired += 1;
+                    common.queue.propose(Proposal::internal(txn), &mut out.group);
+                    if let Some(origin) = owner.and_then(connection_of) {
+                        common.queue.close_connection(origin, caller.session);
+                    }
+                }
             }
         }
     }
@@ -335,22 +395,28 @@ impl Leading {
         }
     }
 
-    fn on_capacity(&mut self, capacity: LogCapacity) {
-        self.orderer.admit(WriteAdmission::of(capacity));
+    /// What a step may order depends on what it has ordered: a turn of a shard may bring more than
+    /// is kept for one.
+    fn admit(&mut self, out: &Outputs) {
+        let LeftCapacity { capacity, group_bytes } = self.capacity;
+        let grown = out.group.bytes().saturating_sub(group_bytes) as u64;
+        let LogCapacity { writes, closes } = capacity;
+        let left = match capacity {
+            LogCapacity::UNBOUNDED => capacity,
+            _ => LogCapacity {
+                writes: writes.saturating_sub(grown),
+                closes: closes.saturating_sub(grown),
+            },
+        };
+        self.orderer.admit(WriteAdmission::of(left));
     }
 
     fn on_tick(&mut self, common: &mut Common, (db, now): (&Database, Now), out: &mut Outputs) {
-        let (orderer, group) = (&mut self.orderer, &mut out.group);
-        let Common { queue, expired, .. } = common;
-        orderer.expire(db, now, |txn, owner| {
-            let session = txn.session;
-            *expired += 1;
-            queue.propose(Proposal::internal(txn), group);
-            if let Some(origin) = owner.and_then(connection_of) {
-                queue.close_connection(origin, session);
-            }
-        });
-        orderer.remove_spent(db, now, |txn| queue.propose(Proposal::internal(txn), group));
+        self.orderer.expire(now);
+        self.go_on_closing(common, (db, now), out);
+        let (queue, group) = (&mut common.queue, &mut out.group);
+        let removed = |txn| queue.propose(Proposal::internal(txn), group);
+        self.orderer.remove_spent(db, now, removed);
     }
 
     fn release(&mut self, common: &mut Common, out: &mut Outputs) {

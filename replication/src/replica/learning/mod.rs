@@ -67,6 +67,10 @@ impl Learning {
         now: Millis,
         out: &mut Outputs,
     ) -> Learning {
+        for origin in leading.orderer.closing.take_clients() {
+            // Its session lives: the next leader lets it expire.
+            common.queue.answer(origin, Outcome::Moved);
+        }
         let syncs = common.queue.take_syncs();
         let mut left = leading.leave();
         left.forwarding.put_in_front(syncs, now);
@@ -122,6 +126,7 @@ impl Learning {
                 }
             }
             Input::Flushed(upto) => self.state.flushed(upto),
+            Input::Paused { .. } => {}
             Input::Tick { db, now } => {
                 common.assert_applied(db);
                 self.state.pass(now.mono);

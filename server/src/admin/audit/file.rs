@@ -46,6 +46,12 @@ impl AuditFile {
         Ok(())
     }
 
+    /// Opens the file of this name, which may be another one now.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        (self.file, self.bytes) = append(&self.path)?;
+        Ok(())
+    }
+
     /// Renames every file to the next number, the oldest over the edge, and begins a new one.
     fn begin_anew(&mut self) -> io::Result<()> {
         for number in (1..self.files).rev() {

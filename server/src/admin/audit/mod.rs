@@ -5,7 +5,6 @@
 //! writer has caught up; its reads and pings go on. What cannot be written at all (the disk is
 //! full) is counted, reported, and shown by `mntr`; the service goes on.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -14,7 +13,8 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use ringkeeper_engine::Millis;
-use ringkeeper_engine::audit::{AuditLine, Ending, Operation, session_end_lines};
+use ringkeeper_engine::audit::{AuditLine, AuditQueue, Ending, Operation, session_end_lines};
+use ringkeeper_engine::limits;
 use ringkeeper_engine::txn::Txn;
 
 mod file;
@@ -48,6 +48,7 @@ struct Waiting {
 /// What one end has handed over and the writer has not written yet.
 struct Backlog {
     lines: AtomicUsize,
+    bytes: AtomicUsize,
     /// The end's thread waits for the writer.
     stalled: AtomicBool,
     /// What wakes it.
@@ -59,7 +60,18 @@ pub struct AuditLog {
     end: AuditEnd,
     /// Lines that could not be written.
     pub lost: Arc<AtomicU64>,
+    reopen: Arc<AtomicBool>,
     thread: JoinHandle<()>,
+}
+
+/// Has the file of the audit log opened again, before the next line: it was moved away.
+pub struct ReopenFile(Arc<AtomicBool>);
+
+impl ReopenFile {
+    /// Before the next line.
+    pub fn reopen(&self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Where lines go.
@@ -73,6 +85,7 @@ enum Target {
 struct Writer {
     lines: Receiver<Waiting>,
     lost: Arc<AtomicU64>,
+    reopen: Arc<AtomicBool>,
     target: Target,
     /// The user that runs the server.
     user: String,
@@ -81,8 +94,9 @@ struct Writer {
 
 impl AuditEnd {
     fn new(lines: Sender<Waiting>, owner: Arc<Waker>) -> AuditEnd {
-        let (waiting, stalled) = (AtomicUsize::new(0), AtomicBool::new(false));
-        AuditEnd { lines, backlog: Arc::new(Backlog { lines: waiting, stalled, owner }) }
+        let (waiting, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let backlog = Backlog { lines: waiting, bytes, stalled: AtomicBool::new(false), owner };
+        AuditEnd { lines, backlog: Arc::new(backlog) }
     }
 
     /// Whether the writer keeps up with this end. Where it does not, it wakes the end's thread when
@@ -91,7 +105,10 @@ impl AuditEnd {
     /// Order: the mark is set before the second look, and the writer looks for it behind its
     /// counting down, so one of the two sees the other.
     pub fn has_capacity(&self) -> bool {
-        let keeps_up = || self.backlog.lines.load(Ordering::SeqCst) < LINES_MAX;
+        let keeps_up = || {
+            self.backlog.lines.load(Ordering::SeqCst) < LINES_MAX
+                && self.backlog.bytes.load(Ordering::SeqCst) < limits::AUDIT_BYTES_MAX
+        };
         if keeps_up() {
             return true;
         }
@@ -102,15 +119,16 @@ impl AuditEnd {
     /// Hands a line over. It never waits.
     pub fn push(&self, line: AuditLine) {
         self.backlog.lines.fetch_add(1, Ordering::SeqCst);
+        self.backlog.bytes.fetch_add(line.bytes(), Ordering::SeqCst);
         // The writer ends with the last sender only.
         let sent = self.lines.send(Waiting { line, backlog: self.backlog.clone() });
         assert!(sent.is_ok(), "the audit log has ended before its server");
     }
 
     /// Hands lines over while the writer keeps up; the others stay.
-    pub fn take(&self, lines: &mut VecDeque<AuditLine>) {
+    pub fn take(&self, lines: &mut AuditQueue) {
         while !lines.is_empty() && self.has_capacity() {
-            lines.pop_front().into_iter().for_each(|line| self.push(line));
+            lines.pop().into_iter().for_each(|line| self.push(line));
         }
     }
 
@@ -136,11 +154,19 @@ impl AuditLog {
     fn run(target: Target) -> anyhow::Result<AuditLog> {
         let (sender, lines) = unbounded();
         let lost = Arc::new(AtomicU64::new(0));
-        let mut writer = Writer { lines, lost: lost.clone(), target, user: user(), reported: None };
+        let reopen = Arc::<AtomicBool>::default();
+        let (user, reported) = (user(), None);
+        let mut writer =
+            Writer { lines, lost: lost.clone(), reopen: reopen.clone(), target, user, reported };
         let thread =
             std::thread::Builder::new().name("audit".into()).spawn(move || writer.work())?;
         let end = AuditEnd::new(sender, Arc::new(Waker::new()?));
-        Ok(AuditLog { end, lost, thread })
+        Ok(AuditLog { end, lost, reopen, thread })
+    }
+
+    /// For whoever is told that the file was moved away.
+    pub fn reopener(&self) -> ReopenFile {
+        ReopenFile(self.reopen.clone())
     }
 
     /// An end for a thread that `owner` wakes.
@@ -178,6 +204,7 @@ impl Writer {
             self.write(&batch);
             for waiting in &batch {
                 waiting.backlog.lines.fetch_sub(1, Ordering::SeqCst);
+                waiting.backlog.bytes.fetch_sub(waiting.line.bytes(), Ordering::SeqCst);
             }
             for Waiting { backlog, .. } in batch.drain(..) {
                 if backlog.stalled.swap(false, Ordering::SeqCst) {
@@ -194,7 +221,11 @@ impl Writer {
                 lines.for_each(|line| log_line(line, *format, &self.user));
                 Ok(())
             }
-            Target::File(file) => file.write(&mut lines, &self.user),
+            Target::File(file) => {
+                let again = self.reopen.swap(false, Ordering::Acquire);
+                let opened = if again { file.reopen() } else { Ok(()) };
+                opened.and_then(|()| file.write(&mut lines, &self.user))
+            }
         };
         if let Err(error) = result {
             self.lose(batch.len(), &error);
@@ -264,7 +295,8 @@ mod tests {
         let reader = std::fs::File::options().read(true).write(true).open(&path).expect("a pipe");
         let file = AuditFile::open(path, None, 1).expect("the pipe is a file");
         let (log, end) = log(Target::File(file));
-        let mut lines: VecDeque<AuditLine> = (0..3 * LINES_MAX).map(line).collect();
+        let mut lines = AuditQueue::default();
+        (0..3 * LINES_MAX).for_each(|number| lines.push(line(number)));
         end.take(&mut lines);
         let pushed = 3 * LINES_MAX - lines.len();
         assert!((LINES_MAX..2 * LINES_MAX).contains(&pushed), "{pushed}");
@@ -285,6 +317,18 @@ mod tests {
         assert_eq!(reading.join().expect("it reads"), pushed + 1);
         assert_eq!(backlog.lines.load(Ordering::SeqCst), 0);
         assert!(!backlog.stalled.load(Ordering::SeqCst), "it was woken");
+    }
+
+    #[test]
+    fn few_long_lines_fill_the_queue_as_many_short_ones_do() {
+        let (sender, _lines) = unbounded();
+        let end = AuditEnd::new(sender, Arc::new(Waker::new().expect("a waker")));
+        let mut lines = AuditQueue::default();
+        for _ in 0..20 {
+            lines.push(AuditLine { path: Some("/".repeat(1 << 20).into()), ..line(0) });
+        }
+        end.take(&mut lines);
+        assert_eq!(20 - lines.len(), 4);
     }
 
     #[test]

@@ -32,6 +32,11 @@ impl Command {
         self.names[0]
     }
 
+    /// Whether it changes something, be it a counter.
+    pub(super) fn changes(&self) -> bool {
+        CHANGING.contains(&self.name())
+    }
+
     /// Whether it is answered only while clients are served.
     pub(super) fn needs_service(&self) -> bool {
         !WITHOUT_SERVICE.contains(&self.name())
@@ -53,6 +58,16 @@ const fn lookup(names: &'static [&'static str], answer: Lookup) -> Command {
 /// Commands that ZooKeeper answers whether it serves clients or not.
 const WITHOUT_SERVICE: &[&str] =
     &["environment", "get_trace_mask", "set_trace_mask", "system_properties", "zabstate"];
+
+/// Commands that change something.
+const CHANGING: &[&str] = &[
+    "connection_stat_reset",
+    "observer_connection_stat_reset",
+    "restore",
+    "set_trace_mask",
+    "snapshot",
+    "stat_reset",
+];
 
 /// All commands, in the order of their names.
 static COMMANDS: &[Command] = &[
@@ -108,7 +123,8 @@ mod tests {
     #[test]
     fn names_of_commands_are_in_order_and_unique() {
         let names: Vec<_> = COMMANDS.iter().map(Command::name).collect();
-        assert!(WITHOUT_SERVICE.iter().all(|name| names.contains(name)));
+        let listed = WITHOUT_SERVICE.iter().chain(CHANGING);
+        assert!(listed.into_iter().all(|name| names.contains(name)));
         assert!(names.is_sorted());
         let mut all: Vec<_> = COMMANDS.iter().flat_map(|command| command.names).collect();
         let count = all.len();

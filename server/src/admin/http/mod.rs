@@ -11,6 +11,7 @@ mod configuration;
 mod ensemble;
 mod fields;
 mod input;
+mod own_names;
 mod ports;
 mod reply;
 mod server;

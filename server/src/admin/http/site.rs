@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::ALLOW;
+use hyper::header::{ALLOW, HOST};
 use hyper::{Method, Request, Response, StatusCode};
 use ringkeeper_engine::Millis;
 use ringkeeper_engine::acl::AuthSettings;
@@ -17,6 +17,7 @@ use super::command::{self, Command, Work};
 use super::configuration::Configuration;
 use super::fields::Fields;
 use super::input::{CommandInput, Query, query, value};
+use super::own_names::OwnNames;
 use super::reply::{
     ALLOWED, HTML, JSON, METRICS, Reply, TEXT, finish, not_found, plain, refusal, too_long,
     wrong_method,
@@ -88,6 +89,7 @@ pub(in crate::admin) struct Site {
     /// The path of the commands, without a slash at its end.
     commands: String,
     configuration: Arc<Configuration>,
+    own_names: OwnNames,
     reports: Arc<Semaphore>,
 }
 
@@ -105,6 +107,7 @@ impl Site {
             snapshot: SnapshotCommand::new(settings),
             commands: settings.admin_command_url.trim_end_matches('/').to_owned(),
             configuration: Arc::new(Configuration::of(settings)),
+            own_names: OwnNames::of(settings),
             reports: Arc::new(Semaphore::new(REPORTS_MAX)),
         }
     }
@@ -156,6 +159,12 @@ impl Site {
             let text = format!("Unknown command: {name}");
             return refusal(StatusCode::OK, name, &text);
         };
+        let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
+        if command.changes() && host.is_some_and(|host| !self.own_names.contain(host)) {
+            let text = "the Host of the request is no name of this server; ask its address, \
+                        localhost, or the name in admin.serverAddress";
+            return refusal(StatusCode::FORBIDDEN, name, text);
+        }
         let sources = &self.coordinator.state.sources;
         if command.needs_service() && self.coordinator.state.clients() == ClientService::None {
             return refusal(StatusCode::OK, name, NOT_SERVING);

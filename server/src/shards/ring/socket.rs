@@ -137,6 +137,10 @@ impl Sockets {
     /// Does what a connection needs: send, close, read, pause.
     pub(super) fn service(&mut self, conn: ConnId, thread: &mut ShardThread) -> io::Result<()> {
         let Some(slot) = self.slot_of(conn) else { return Ok(()) };
+        let is_sending = self.socket(slot).sending;
+        if let Some(pure) = thread.shard.conn_mut(conn).filter(|_| !is_sending) {
+            pure.sending = 0;
+        }
         let wish = thread.io_interest(conn);
         let Some(pure) = thread.shard.conn_mut(conn) else { return Ok(()) };
         let socket = self.slots[slot as usize].as_mut().expect("looked up a line above");
@@ -157,8 +161,10 @@ impl Sockets {
         if !socket.sending && !pure.out.is_empty() {
             std::mem::swap(&mut socket.bytes, &mut pure.out);
             socket.sent = 0;
+            pure.sending = socket.bytes.len();
             self.send(slot)?;
         }
+        thread.shard.recount(conn);
         let socket = self.socket(slot);
         match wish {
             IoInterest::Close if !socket.sending => self.lose(slot, thread),

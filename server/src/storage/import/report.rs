@@ -16,7 +16,7 @@ use super::state::State;
 pub(super) struct Report {
     snapshot_dir: String,
     log_dir: String,
-    snapshot: String,
+    snapshot: Option<String>,
     logs: Vec<String>,
     last: Zxid,
     applied: Zxid,
@@ -44,7 +44,7 @@ impl Report {
         let mut report = Report {
             snapshot_dir: source.snapshot_dir.display().to_string(),
             log_dir: source.log_dir.display().to_string(),
-            snapshot: snapshot.found.name.clone(),
+            snapshot: snapshot.as_ref().map(|snapshot| snapshot.found.name.clone()),
             logs: logs.iter().map(|log| log.found.name.clone()).collect(),
             last: imported.last,
             applied: tree.applied(),
@@ -144,7 +144,8 @@ impl Report {
         if self.log_dir != self.snapshot_dir {
             line("", self.log_dir.clone())?;
         }
-        line("files", format!("{}, {logs}", self.snapshot))?;
+        let snapshot = self.snapshot.as_deref().unwrap_or("no snapshot");
+        line("files", format!("{snapshot}, {logs}"))?;
         line(
             "last zxid",
             match self.applied == self.last {

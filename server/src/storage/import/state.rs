@@ -10,11 +10,14 @@ use super::progress::Progress;
 use super::source::{LogFile, SnapshotFile, Source};
 use super::unpack;
 
+/// The first transaction of a server on its own, and of an ensemble.
+const FIRST: [Zxid; 2] = [Zxid::new(0, 1), Zxid::new(1, 1)];
+
 /// What was read, and from which files.
 pub(super) struct State {
     pub(super) imported: Imported,
-    /// The snapshot.
-    pub(super) snapshot: SnapshotFile,
+    /// The snapshot; none where the log begins with the first transaction.
+    pub(super) snapshot: Option<SnapshotFile>,
     /// The files of the log.
     pub(super) logs: Vec<LogFile>,
     /// What was strange.
@@ -34,7 +37,10 @@ pub(super) struct Limits {
 
 /// Takes the newest snapshot that is whole and that the log goes with, and the log behind it.
 pub(super) fn read(source: &Source, limits: Limits, progress: &Progress) -> anyhow::Result<State> {
-    check_there(source, limits)?;
+    let Some(newest) = source.snapshots.first() else {
+        return whole_log(source, limits, progress);
+    };
+    check_there(source, newest, limits)?;
     let mut notes = source.notes.clone();
     let snapshots = source.snapshots.iter().filter(|snapshot| snapshot.zxid <= limits.until);
     for snapshot in snapshots {
@@ -49,16 +55,12 @@ pub(super) fn read(source: &Source, limits: Limits, progress: &Progress) -> anyh
                 continue;
             }
         };
-        let mut replay = Replay { rebuild, limits, progress, notes: Vec::new(), used: Vec::new() };
-        for log in source.logs_from(snapshot.zxid) {
-            if replay.file(log)? == Go::Enough {
-                break;
-            }
-        }
+        let mut replay = Replay::new(rebuild, limits, progress);
+        replay.files(source.logs_from(snapshot.zxid))?;
         match replay.rebuild.finish(source.epoch) {
             Ok(imported) => {
                 notes.append(&mut replay.notes);
-                let (snapshot, logs) = (snapshot.clone(), replay.used);
+                let (snapshot, logs) = (Some(snapshot.clone()), replay.used);
                 return Ok(State { imported, snapshot, logs, notes });
             }
             Err(why @ (Unusable::Ahead { .. } | Unusable::NotCreated { .. })) => passed_over(&why),
@@ -72,13 +74,35 @@ pub(super) fn read(source: &Source, limits: Limits, progress: &Progress) -> anyh
     bail!("no snapshot in {directory} can be used:\n  {}", notes.join("\n  "))
 }
 
-fn check_there(source: &Source, limits: Limits) -> anyhow::Result<()> {
-    let Some(newest) = source.snapshots.first() else {
-        bail!(
-            "there is no snapshot in {}; ZooKeeper does not start without one either",
-            source.snapshot_dir.display()
-        );
+/// The state from the log alone, as it is where a server has written less than `snapCount`
+/// transactions. That is enough where it begins with the first one.
+fn whole_log(source: &Source, limits: Limits, progress: &Progress) -> anyhow::Result<State> {
+    let directory = source.snapshot_dir.display();
+    let Some(oldest) = source.logs.first() else {
+        bail!("there is no snapshot in {directory}, and no log in {}", source.log_dir.display());
     };
+    if !FIRST.contains(&oldest.first) {
+        bail!(
+            "there is no snapshot in {directory}, and the log begins with {} ({}): what came before \
+             is missing. Bring the newest snapshot or the older files of the log back, or take the \
+             directory of another server of the ensemble",
+            oldest.first,
+            oldest.found.name
+        );
+    }
+    let mut replay = Replay::new(Rebuild::of_nothing(limits.seed), limits, progress);
+    replay.files(&source.logs)?;
+    let mut notes = source.notes.clone();
+    notes.push(format!(
+        "there is no snapshot: the state is that of the log, which begins with {}",
+        oldest.first
+    ));
+    let imported = replay.rebuild.finish(source.epoch)?;
+    notes.append(&mut replay.notes);
+    Ok(State { imported, snapshot: None, logs: replay.used, notes })
+}
+
+fn check_there(source: &Source, newest: &SnapshotFile, limits: Limits) -> anyhow::Result<()> {
     // A server that has only just been started has no log yet.
     if source.logs.is_empty() && newest.zxid > Zxid::ZERO && limits.needs_log {
         bail!(
@@ -119,7 +143,20 @@ struct Replay<'a> {
     used: Vec<LogFile>,
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
+    fn new(rebuild: Rebuild, limits: Limits, progress: &'a Progress) -> Replay<'a> {
+        Replay { rebuild, limits, progress, notes: Vec::new(), used: Vec::new() }
+    }
+
+    fn files(&mut self, logs: &[LogFile]) -> anyhow::Result<()> {
+        for log in logs {
+            if self.file(log)? == Go::Enough {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn file(&mut self, log: &LogFile) -> anyhow::Result<Go> {
         let path = log.found.path.display();
         self.progress.begin(&log.found.name, log.found.bytes);

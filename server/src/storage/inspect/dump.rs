@@ -148,8 +148,6 @@ fn date(wall_ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use ringkeeper_engine::txn::{CreateOp, CreateTxn};
     use ringkeeper_engine::{Code, Millis, SessionId, Zxid};
 
@@ -165,7 +163,7 @@ mod tests {
             op: CreateOp::Create2,
             path: path.into(),
             data: Some(Box::from(*b"abc")),
-            acl: Arc::from([]),
+            acl: [].into(),
             kind,
             parent_cversion: 1,
         })

@@ -40,7 +40,9 @@ pub fn recover_quorum(args: &RecoverQuorumArgs, out: &mut dyn Write) -> anyhow::
     dirs.snapshots.random(&mut id.0)?;
     let renamed = |old| EnsembleIdentity { id, standing: Standing::Confirmed, ..old };
     let ensemble = identity.ensemble.map(renamed);
-    Identity { epochs: after, ensemble, ..identity.clone() }
+    // A member of an ensemble without an id must not be led by others that are empty either.
+    let alone = Some(plan.last).filter(|last| *last != Zxid::ZERO);
+    Identity { epochs: after, ensemble, alone, ..identity.clone() }
         .save(&dirs.snapshots)
         .with_context(|| format!("{shown} cannot be changed"))?;
     super::ignore_broken_pipe(write_done(&identity, plan.last, out))?;

@@ -1,0 +1,72 @@
+//! Long lists of names: begun when they are requested, made a portion a turn.
+//!
+//! Until a list is done its connection takes in nothing more, so nothing of its session overtakes.
+
+use super::arrival::{Arrival, WaitingRequest};
+use super::conn::Phase;
+use super::{Shard, Turn};
+use crate::Code;
+use crate::op::Reading;
+use crate::op::listing::{Listing, Portion};
+use crate::watch::OneShot;
+use crate::wire::header::ReplyFrame;
+
+/// A list under way.
+pub struct PendingListing {
+    request: WaitingRequest,
+    listing: Listing,
+}
+
+impl PendingListing {
+    pub(super) fn new(arrival: Arrival<'_>, listing: Listing) -> Box<PendingListing> {
+        Box::new(PendingListing { request: arrival.to_waiting(), listing })
+    }
+
+    /// Bytes made so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.listing.bytes()
+    }
+}
+
+impl Shard {
+    /// Makes the next portion of a connection's list, and the reply once it is done.
+    pub(super) fn go_on_listing(&mut self, turn: &mut Turn<'_>, most: usize) {
+        let Some(mut pending) = turn.conn.listing.take() else { return };
+        if turn.conn.phase != Phase::Established {
+            return;
+        }
+        let conn = &mut *turn.conn;
+        let reading = Reading {
+            tree: &turn.moment.db.tree,
+            settings: &self.settings.ops,
+            ids: &conn.ids,
+            session: conn.session(),
+        };
+        match pending.listing.go_on(reading, most) {
+            Ok(Portion::More) => {
+                turn.conn.listing = Some(pending);
+                self.listings.push_back(turn.id);
+            }
+            Ok(Portion::Done) => self.finish_listing(turn, *pending, Code::Ok),
+            Err(code) => self.finish_listing(turn, *pending, code),
+        }
+    }
+
+    fn finish_listing(&mut self, turn: &mut Turn<'_>, pending: PendingListing, code: Code) {
+        let PendingListing { request, listing } = pending;
+        let zxid = turn.moment.db.tree.reply_zxid().max(turn.conn.seen);
+        let (body, watched) = listing.finish();
+        let out = &mut turn.conn.out;
+        let start = out.len();
+        let arrival = request.arrival();
+        let frame = ReplyFrame::begin(out, arrival.header.xid, zxid, code);
+        if code == Code::Ok {
+            out.extend_from_slice(&body);
+            if let Some(path) = watched {
+                self.watches.add_one_shot(turn.id, &path, OneShot::Child);
+            }
+        }
+        frame.finish(out);
+        self.note_reply(turn, arrival.reply(zxid, code), start);
+    }
+}
