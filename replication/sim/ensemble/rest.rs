@@ -10,6 +10,7 @@ use super::super::check::proposals::are_same;
 use super::super::check::snapshots::snapshot_of;
 use super::super::check::{progress, sessions};
 use super::super::member::MemberId;
+use super::super::net::Latency;
 use super::members::Crash;
 use super::world::World;
 
@@ -105,7 +106,20 @@ impl World {
         }
     }
 
+    /// What a learner lacks at most comes within `initLimit`, as its operator has to see to.
+    fn widen_sockets(&mut self) {
+        let bytes = self.machines.iter().map(|machine| machine.used_bytes()).max().unwrap_or(0);
+        let Latency { least_us, spread_us } = self.swarm.latency;
+        let there_and_back_us = 2 * least_us + spread_us;
+        let init_us = self.swarm.init_ms.unsigned_abs() * 1_000;
+        let passes = self.swarm.socket_bytes as u64 * init_us / there_and_back_us;
+        if passes < 4 * bytes {
+            self.swarm.socket_bytes = 1 << 20;
+        }
+    }
+
     fn heal_network(&mut self) {
+        self.widen_sockets();
         let now_us = self.now_us();
         for a in 0..self.machines.len() {
             for b in a + 1..self.machines.len() {
@@ -121,8 +135,11 @@ impl World {
     /// Everything of a member works from now on.
     fn repair(&mut self, member: MemberId) {
         self.on_space(member);
+        let now_us = self.now_us();
         let machine = &mut self.machines[member];
         (machine.paused_us, machine.stalled_us, machine.slowness) = (0, 0, 1);
+        // A leader whose clock is slow pings too seldom for a follower whose clock is fast.
+        machine.clock.set_rate(1_000, now_us);
         if let Some(process) = &mut machine.process {
             process.steps_left = None;
         }
