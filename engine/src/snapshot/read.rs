@@ -20,7 +20,7 @@ pub enum LoadError {
 }
 
 /// Loads the snapshot at `zxid`. After an error what was handed on is void.
-pub(crate) fn load<D: Directory>(
+pub fn load<D: Directory>(
     dir: &D,
     zxid: Zxid,
     directory: DirectoryId,

@@ -11,6 +11,7 @@ use ringkeeper_engine::txn::Txn;
 
 use super::super::server::empty_database;
 use super::proposals::{Proposals, are_same};
+use super::snapshots::snapshot_of;
 
 /// What is committed, as far as any member has applied it.
 pub(crate) struct CommittedHistory {
@@ -47,6 +48,11 @@ impl CommittedHistory {
     /// The state that it makes.
     pub(crate) fn db(&self) -> &Database {
         &self.db
+    }
+
+    /// What a snapshot of it holds.
+    pub(crate) fn snapshot(&mut self) -> Vec<u8> {
+        snapshot_of(&mut self.db)
     }
 
     /// A member has applied this, and knows that it is committed. `is_held` says whether a majority

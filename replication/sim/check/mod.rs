@@ -14,6 +14,7 @@ pub(crate) mod proposals;
 pub(crate) mod recovery;
 pub(crate) mod replies;
 pub(crate) mod sessions;
+pub(crate) mod snapshots;
 pub(crate) mod syncs;
 pub(crate) mod watches;
 pub(crate) mod zxids;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use ringkeeper_engine::device::{DirectoryId, MemoryDisk};
 use ringkeeper_engine::log::Purger;
 use ringkeeper_engine::session::ServerId;
+use ringkeeper_engine::shard::Phase;
 use ringkeeper_engine::snapshot::SnapshotKind;
 use ringkeeper_engine::tree::Digest;
 use ringkeeper_engine::watch::ConnId;
@@ -444,11 +445,11 @@ impl Process {
         }
         match bytes {
             Some(bytes) => {
+                let before = self.unread(shard, conn);
                 self.server.serve(shard, std::iter::once((conn, &bytes[..])));
-                let session = self.server.shards[shard].shard.conn(conn).map(|it| it.session());
-                let (now, wall) = (self.now, self.port().wall);
-                if let (Some(session), Some(heard)) = (session, &mut self.port().heard) {
-                    heard.heard_at(session, "its own connection", (now, wall));
+                // A part of a request is not heard, nor what waits behind other requests.
+                if self.unread(shard, conn) < before + bytes.len() {
+                    self.hear(shard, conn);
                 }
             }
             None => {
@@ -458,7 +459,37 @@ impl Process {
         }
     }
 
+    /// Bytes of a client that its shard has not read.
+    fn unread(&self, shard: usize, conn: ConnId) -> usize {
+        self.server.shards[shard].shard.conn(conn).map_or(0, |conn| conn.input.len())
+    }
+
+    /// A leader has heard of a client over a connection of its own.
+    fn hear(&mut self, shard: usize, conn: ConnId) {
+        let conn = self.server.shards[shard].shard.conn(conn);
+        let conn = conn.filter(|it| !matches!(it.phase, Phase::Closing | Phase::Lost));
+        let (session, now, wall) = (conn.map(|it| it.session()), self.now, self.port_ref().wall);
+        if let (Some(session), Some(heard)) = (session, &mut self.port().heard) {
+            heard.heard_at(session, "its own connection", (now, wall));
+        }
+    }
+
     fn serve_all(&mut self) {
+        let waiting = |process: &Process| -> Vec<(usize, ConnId, usize)> {
+            let all = process.connections.iter().map(|(shard, conn)| (*shard, *conn));
+            let unread = all.map(|(shard, conn)| (shard, conn, process.unread(shard, conn)));
+            unread.filter(|(.., unread)| *unread > 0).collect()
+        };
+        let before = if self.is_leading() { waiting(self) } else { Vec::new() };
+        self.serve_shards();
+        for (shard, conn, unread) in before {
+            if self.unread(shard, conn) < unread {
+                self.hear(shard, conn);
+            }
+        }
+    }
+
+    fn serve_shards(&mut self) {
         (0..self.server.shards.len())
             .for_each(|shard| self.server.serve(shard, std::iter::empty()));
     }

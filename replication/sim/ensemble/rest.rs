@@ -4,10 +4,13 @@
 use ringkeeper_engine::tree::Tree;
 use ringkeeper_replication::ZabState;
 use ringkeeper_replication::learner::LearnerOffer;
+use ringkeeper_replication::node::DatabasePort;
 
 use super::super::check::proposals::are_same;
+use super::super::check::snapshots::snapshot_of;
 use super::super::check::{progress, sessions};
 use super::super::member::MemberId;
+use super::super::net::Latency;
 use super::members::Crash;
 use super::world::World;
 
@@ -103,7 +106,20 @@ impl World {
         }
     }
 
+    /// What a learner lacks at most comes within `initLimit`, as its operator has to see to.
+    fn widen_sockets(&mut self) {
+        let bytes = self.machines.iter().map(|machine| machine.used_bytes()).max().unwrap_or(0);
+        let Latency { least_us, spread_us } = self.swarm.latency;
+        let there_and_back_us = 2 * least_us + spread_us;
+        let init_us = self.swarm.init_ms.unsigned_abs() * 1_000;
+        let passes = self.swarm.socket_bytes as u64 * init_us / there_and_back_us;
+        if passes < 4 * bytes {
+            self.swarm.socket_bytes = 1 << 20;
+        }
+    }
+
     fn heal_network(&mut self) {
+        self.widen_sockets();
         let now_us = self.now_us();
         for a in 0..self.machines.len() {
             for b in a + 1..self.machines.len() {
@@ -119,8 +135,11 @@ impl World {
     /// Everything of a member works from now on.
     fn repair(&mut self, member: MemberId) {
         self.on_space(member);
+        let now_us = self.now_us();
         let machine = &mut self.machines[member];
         (machine.paused_us, machine.stalled_us, machine.slowness) = (0, 0, 1);
+        // A leader whose clock is slow pings too seldom for a follower whose clock is fast.
+        machine.clock.set_rate(1_000, now_us);
         if let Some(process) = &mut machine.process {
             process.steps_left = None;
         }
@@ -252,6 +271,8 @@ impl World {
             sessions::check(&db, truth);
             check_nodes(machine.id, &db.tree, &self.committed.db().tree);
         }
+        self.check_snapshots();
+        let truth = self.committed.txns();
         for sim_client in &mut self.clients {
             let is_connected = sim_client.connection.is_some();
             sim_client.client.finish(self.committed.db(), truth, is_connected);
@@ -264,6 +285,17 @@ impl World {
         }
         self.met.replies = self.clients.iter().map(|it| it.client.replies).sum();
         self.met.events = self.clients.iter().map(|it| it.client.events).sum();
+    }
+
+    /// All members have one state: see [`snapshot_of`].
+    fn check_snapshots(&mut self) {
+        let expected = self.committed.snapshot();
+        for machine in &mut self.machines {
+            let process = machine.process.as_mut().expect("it is at rest");
+            let mut db = process.server.node().world().database.write();
+            let is_same = snapshot_of(&mut db) == expected;
+            assert!(is_same, "member {} makes another snapshot at {}", machine.id, db.applied());
+        }
     }
 }
 

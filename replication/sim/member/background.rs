@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringkeeper_engine::database::CommitStatus;
+use ringkeeper_engine::database::{CommitStatus, Database};
 use ringkeeper_engine::device::{Directory, DirectoryId, DiskError, MemoryDisk};
 use ringkeeper_engine::log::Purger;
 use ringkeeper_engine::snapshot::{Block, SnapshotKind, SnapshotRun, begin_writing};
@@ -44,18 +44,27 @@ pub(crate) fn take_snapshot<L: LeaderPort, G: LogPort>(
 
 fn write_snapshot<L: LeaderPort, G: LogPort>(
     server: &mut Server<L, G>,
-    (disk, directory): (&MemoryDisk, DirectoryId),
+    on: (&MemoryDisk, DirectoryId),
     kind: SnapshotKind,
 ) -> Result<(), DiskError> {
     let mut db = server.node().world().database.write();
-    if db.commit_status() != CommitStatus::Committed {
-        return Ok(());
+    match db.commit_status() {
+        CommitStatus::Committed => write_state(&mut db, on, kind),
+        CommitStatus::Unknown => Ok(()),
     }
-    let (mut run, meta) = SnapshotRun::begin(kind, &mut db, Duration::ZERO);
+}
+
+/// Writes a snapshot of a state that is committed.
+pub(crate) fn write_state(
+    db: &mut Database,
+    (disk, directory): (&MemoryDisk, DirectoryId),
+    kind: SnapshotKind,
+) -> Result<(), DiskError> {
+    let (mut run, meta) = SnapshotRun::begin(kind, db, Duration::ZERO);
     let mut write = || -> Result<(), DiskError> {
         let mut writer = begin_writing(kind, disk, directory, &meta)?;
         loop {
-            let Some(Block { bytes, last }) = run.slice(&mut db) else { continue };
+            let Some(Block { bytes, last }) = run.slice(db) else { continue };
             writer.block(&bytes)?;
             run.recycle(bytes);
             if last {
@@ -65,7 +74,7 @@ fn write_snapshot<L: LeaderPort, G: LogPort>(
     };
     let written = write();
     if written.is_err() && db.tree.is_snapshot_running() {
-        run.abandon(&mut db);
+        run.abandon(db);
     }
     written
 }

@@ -13,7 +13,7 @@ use ringkeeper_engine::log::{Dirs, OpenError, OpenSettings, Opened, Settings, op
 use ringkeeper_engine::tree::Digest;
 use ringkeeper_replication::learner::{FollowLimits, FollowedLeader, LearnerKind, LearnerPosition};
 
-pub(crate) use self::background::take_snapshot;
+pub(crate) use self::background::{take_snapshot, write_state};
 pub(crate) use self::process::{Arrival, Ended, Met, Process};
 use super::check::applied::Compared;
 use super::check::promises::SentPackets;

@@ -1,5 +1,8 @@
 //! The end: nothing fails any more, and everything comes to rest.
 
+use ringkeeper_replication::node::DatabasePort;
+
+use super::super::check::snapshots::snapshot_of;
 use super::super::check::{progress, sessions};
 use super::super::server::database_of;
 use super::World;
@@ -102,7 +105,14 @@ impl World {
             assert!(member.record.borrow().txns() == *truth, "the log has what is committed");
             sessions::check(&db, truth);
         }
-        let db = database_of(truth);
+        let mut db = database_of(truth);
+        let expected = snapshot_of(&mut db);
+        for member in &mut self.members {
+            let process = member.process.as_mut().expect("it is at rest");
+            let mut found = process.server.node().world().database.write();
+            let is_same = snapshot_of(&mut found) == expected;
+            assert!(is_same, "member {} makes another snapshot at {}", member.id, db.applied());
+        }
         for sim_client in &mut self.clients {
             let is_connected = sim_client.connection.is_some();
             sim_client.client.finish(&db, truth, is_connected);

@@ -15,7 +15,7 @@ use ringkeeper_engine::session::ServerId;
 use ringkeeper_engine::wire::peer::{Notification, PeerState};
 use ringkeeper_engine::{Millis, Zxid};
 
-use tally::{Change, Tally};
+use tally::{Change, Silent, Tally};
 use vote::Heard;
 
 pub use vote::{Vote, VoteNotification};
@@ -294,8 +294,10 @@ impl Election {
             return self.settle(vote, Some(vote.zxid), round);
         }
         if now >= looking.resend {
+            let is_last = looking.pause_ms >= self.settings.resend_max_ms;
+            let silent = if is_last { Silent::Refuse } else { Silent::MayAgree };
             if std::mem::replace(&mut looking.was_resent, true)
-                && looking.tally.pass_over(&self.links)
+                && looking.tally.pass_over(&self.links, silent)
             {
                 self.propose(now);
                 return self.decide(now);

@@ -31,6 +31,15 @@ pub(super) struct Tally {
     passed_over: BTreeSet<ServerId>,
 }
 
+/// What voters mean that have said nothing in a round.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Silent {
+    /// They may agree; their votes are on their way.
+    MayAgree,
+    /// They are not heard: it is as if they did not agree.
+    Refuse,
+}
+
 /// What one voter has said last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Ballot {
@@ -136,15 +145,17 @@ impl Tally {
     /// Where the server that is voted for cannot be chosen, begins the next round without it. So it
     /// is where not all voters can speak to each other: those that cannot speak to that server keep
     /// voting for a smaller vote, and it may itself vote for one that this server cannot speak to.
-    /// If they are so many that the others are no quorum, nobody is ever chosen. Where that has not
-    /// helped either, because that server is needed, everything is tried once more. Says whether a
-    /// round begins.
-    pub(super) fn pass_over(&mut self, links: &BTreeSet<ServerId>) -> bool {
+    /// If they are so many that the others are no quorum, nobody is ever chosen. Those that say
+    /// nothing may still agree, until they have been `silent` for long: then nothing may pass from
+    /// them to here. Where that has not helped either, because that server is needed, everything is
+    /// tried once more. Says whether a round begins.
+    pub(super) fn pass_over(&mut self, links: &BTreeSet<ServerId>, silent: Silent) -> bool {
         let leader = self.proposal.leader;
-        let refuses = |(from, ballot): &(&ServerId, &Ballot)| {
-            links.contains(from) && ballot.vote != self.proposal
+        let refuses = |voter: &&ServerId| match self.votes.get(voter) {
+            Some(ballot) => ballot.vote != self.proposal,
+            None => silent == Silent::Refuse,
         };
-        let refusing = self.votes.iter().filter(refuses).count();
+        let refusing = links.iter().filter(refuses).count();
         // Where those that can be spoken to are no quorum without it, it is needed.
         let others = 1 + links.len() - usize::from(links.contains(&leader));
         let can_do_without = leader != self.me && others >= self.quorum;

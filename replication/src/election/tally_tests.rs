@@ -186,3 +186,19 @@ fn observer_is_not_counted() {
     tally.hears(3, PeerState::Observing, vote(3, 9, 9), 3);
     assert_eq!((tally.winner(), tally.established()), (None, None));
 }
+
+/// Of five, 4 and 5 can be spoken to and are not heard; 2 does not hear 5, which is the best.
+#[test]
+fn favorite_whose_voters_are_not_heard_is_passed_over_after_a_while() {
+    let mut tally = tally(5);
+    assert_eq!(tally.hears(5, LOOKING, vote(5, 4, 5), 3), Change::Proposal);
+    tally.hears(2, LOOKING, vote(2, 4, 5), 3);
+    tally.hears(3, LOOKING, vote(2, 4, 5), 3);
+    assert!(!tally.pass_over(&all(5), Silent::MayAgree), "4 may still vote for it");
+    assert_eq!(tally.proposal, vote(5, 4, 5));
+    assert!(tally.pass_over(&all(5), Silent::Refuse), "4 is not heard");
+    assert_eq!((tally.round, tally.proposal), (4, vote(1, 4, 5)));
+    tally.hears(2, LOOKING, vote(2, 4, 5), 4);
+    tally.hears(3, LOOKING, vote(2, 4, 5), 4);
+    assert_eq!(tally.winner(), Some(vote(2, 4, 5)));
+}
