@@ -84,6 +84,13 @@ impl<P: Ports> Node<P> {
         !self.world.log.is_busy() && self.outputs.group.is_empty()
     }
 
+    /// Whether a flush that ends has to wake the node's thread. A leader whose log is ahead of the
+    /// others' waits for their acknowledgements, and takes note of the flush with them.
+    pub fn awaits_flush(&self) -> bool {
+        let is_paced = self.gathering.is_paced() || !self.outputs.group.is_empty();
+        is_paced || !self.log_events.is_empty() || self.replica.awaits_flush()
+    }
+
     /// Whether this server should lead in a later epoch, or another one: see
     /// [`crate::Replica::wants_election`].
     pub fn wants_election(&self) -> Option<ElectionReason> {

@@ -217,13 +217,6 @@ impl<P: Ports> Node<P> {
         apply || order || learn || ends || log.is_flushed() || leader.has_acks()
     }
 
-    /// Whether a flush that ends has to wake the node's thread. A leader whose log is ahead of the
-    /// others' waits for their acknowledgements, and takes note of the flush with them.
-    pub fn awaits_flush(&self) -> bool {
-        let is_paced = self.gathering.is_paced() || !self.outputs.group.is_empty();
-        is_paced || !self.log_events.is_empty() || self.replica.awaits_flush()
-    }
-
     /// Microseconds until time has to pass, or a group that waits is due.
     pub fn wait_us(&self) -> u64 {
         let tick_ms = self.next_tick.0 - self.world.clock.now().mono.0;
