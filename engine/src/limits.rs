@@ -10,13 +10,15 @@ pub const MULTI_OPS_MAX: usize = 16_384;
 pub const PATH_DEPTH_MAX: usize = 2_000;
 /// Milliseconds of the longest TTL: 40 bits.
 pub const TTL_MS_MAX: i64 = (1 << 40) - 1;
-/// Bytes of a reply to multiRead behind which no more is read: one item may go beyond it. It is made
-/// at once, as all of it is of one state.
-pub const MULTI_READ_BYTES_MAX: usize = 4 << 20;
+/// Bytes of data in a reply to multiRead.
+pub const MULTI_READ_BYTES_MAX: usize = 32 << 20;
 /// Names of children in a reply to multiRead.
 pub const MULTI_READ_NAMES_MAX: usize = 65_536;
 /// Names of a long list that are made in one portion. Shorter lists are made at once.
 pub const LISTING_PORTION: usize = 4_096;
+/// Bytes of results of a multiRead that are made in one portion: one result may go beyond it. Shorter
+/// replies are made at once.
+pub const LISTING_BYTES: usize = 1 << 20;
 /// Bytes of paths, and 64 for each, of ephemeral nodes that one step of the sequencer lets go with
 /// their sessions. The rest follows when these are gone.
 pub const CLOSE_BYTES_MAX: usize = 256 << 10;

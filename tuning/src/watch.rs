@@ -456,7 +456,7 @@ mod tests {
                 stream.write_all(text.as_bytes()).unwrap();
             }
         });
-        let read_reply = fetch(&address);
+        let read_reply = fetch(&Source { server: &address, http: "" });
         server.join().unwrap();
         read_reply
     }

@@ -1,23 +1,28 @@
-//! Long lists of names, made in portions: getChildren of large directories, and getEphemerals.
+//! Long replies, made in portions: getChildren of large directories, getEphemerals, and multiRead.
 //!
 //! A list is of one state, as short ones are: a portion that finds the directory or the session's
 //! nodes changed begins anew. After some beginnings it is made at once, however long it is.
 
 use std::ops::Bound;
 
+use super::many_reads::ManyReads;
+use super::multi_read::MultiRead;
 use super::{Reading, path_and_watch, set_count};
 use crate::tree::{NodeId, Tree};
+use crate::wire::header::ReplyFrame;
 use crate::wire::opcode::op;
 use crate::wire::{Put, Reader};
 use crate::{Code, SessionId, limits};
 
 /// Beginnings after which the rest is not interrupted any more.
 const BEGINNINGS_MAX: u32 = 4;
+/// Where the number of names stands.
+const COUNT_AT: usize = ReplyFrame::HEAD_BYTES;
 
 /// A list under construction.
 pub struct Listing {
     of: Of,
-    /// The number of names, and the names.
+    /// Behind space for a reply's header: the number of names, and the names; or results.
     body: Vec<u8>,
     count: usize,
     beginnings: u32,
@@ -27,6 +32,17 @@ pub struct Listing {
 enum Of {
     Children { path: Box<str>, watch: bool, stat: bool, at: Directory, next: Option<NodeId> },
     Ephemerals { prefix: Box<str>, state: (usize, u64), after: Option<Box<str>> },
+    Reads(ManyReads),
+}
+
+impl Of {
+    /// Where the first name or result stands.
+    fn first(&self) -> usize {
+        match self {
+            Of::Children { .. } | Of::Ephemerals { .. } => COUNT_AT + 4,
+            Of::Reads(_) => COUNT_AT,
+        }
+    }
 }
 
 /// A directory; one that compares as equal has the same children.
@@ -45,8 +61,8 @@ struct Directory {
 pub enum Portion {
     /// There is more to come.
     More,
-    /// This was all.
-    Done,
+    /// This was all; the code of the reply.
+    Done(Code),
 }
 
 impl Directory {
@@ -82,12 +98,17 @@ impl Listing {
                 }
                 Of::Ephemerals { prefix, state, after: None }
             }
+            op::MULTI_READ => {
+                let list = MultiRead::decode(reader).ok()?;
+                Of::Reads(ManyReads::begin(list, reading.tree)?)
+            }
             _ => return None,
         };
-        Some(Listing { of, body: vec![0; 4], count: 0, beginnings: 1 })
+        let body = vec![0; of.first()];
+        Some(Listing { of, body, count: 0, beginnings: 1 })
     }
 
-    /// Makes the next `most` names. An error is a list that there is not any more, or that may not
+    /// Makes the next `most` names, or [`limits::LISTING_BYTES`] of results. An error is a list that there is not any more, or that may not
     /// be read any more.
     pub fn go_on(&mut self, reading: Reading<'_>, most: usize) -> Result<Portion, Code> {
         self.look_for_changes(reading)?;
@@ -95,6 +116,11 @@ impl Listing {
         let Listing { of, body, count, .. } = self;
         let before = *count;
         match of {
+            Of::Reads(reads) => {
+                let is_last = self.beginnings > BEGINNINGS_MAX;
+                let most = if is_last { usize::MAX } else { limits::LISTING_BYTES };
+                return reads.go_on(reading, most, body);
+            }
             Of::Children { next, stat, at, .. } => {
                 while let Some(child) = *next {
                     if *count - before == most {
@@ -123,8 +149,8 @@ impl Listing {
                 }
             }
         }
-        set_count(self.count, 0, &mut self.body);
-        Ok(Portion::Done)
+        set_count(self.count, COUNT_AT, &mut self.body);
+        Ok(Portion::Done(Code::Ok))
     }
 
     /// Begins anew where what is listed has changed.
@@ -139,6 +165,7 @@ impl Listing {
                 }
                 is_changed
             }
+            Of::Reads(reads) => reads.has_changed(tree),
             Of::Ephemerals { state, after, .. } => {
                 let now = tree.ephemerals_of(reading.session);
                 let is_changed = *state != now;
@@ -149,18 +176,19 @@ impl Listing {
             }
         };
         if is_changed {
-            self.body.truncate(4);
+            self.body.truncate(self.of.first());
             self.count = 0;
             self.beginnings += 1;
         }
         Ok(())
     }
 
-    /// The body of the reply, once it is done, and the directory whose children are to be watched.
+    /// The body of the reply, once it is done, behind space for its header, and the directory whose
+    /// children are to be watched.
     pub fn finish(self) -> (Vec<u8>, Option<Box<str>>) {
         let watched = match self.of {
             Of::Children { path, watch: true, .. } => Some(path),
-            Of::Children { .. } | Of::Ephemerals { .. } => None,
+            Of::Children { .. } | Of::Ephemerals { .. } | Of::Reads(_) => None,
         };
         (self.body, watched)
     }

@@ -90,7 +90,7 @@ fn list_made_in_portions_is_the_one_that_is_made_at_once() {
             assert_eq!(listing.count, (portions - 1) * 1_000, "no portion is longer");
         }
         let (body, watched) = listing.finish();
-        assert_eq!(body, world.at_once(&request));
+        assert_eq!(body[COUNT_AT..], world.at_once(&request));
         let is_children = request.0 != op::GET_EPHEMERALS;
         assert_eq!(watched.as_deref(), is_children.then_some("/d"));
         assert_eq!(portions > 5, is_children || request.1 == ephemerals("/d/").1, "{portions}");
@@ -110,8 +110,8 @@ fn changed_list_begins_anew_and_is_made_at_once_in_the_end() {
                 _ => world.create(&format!("/d/new{change}"), NodeKind::Ephemeral(ME)),
             }
         }
-        assert_eq!(listing.go_on(world.reading(), 10), Ok(Portion::Done));
-        assert_eq!(listing.finish().0, world.at_once(&request));
+        assert_eq!(listing.go_on(world.reading(), 10), Ok(Portion::Done(Code::Ok)));
+        assert_eq!(listing.finish().0[COUNT_AT..], world.at_once(&request));
     }
 }
 
@@ -146,4 +146,71 @@ fn what_takes_long_is_known_before_it_is_made() {
     let (_, record) = children(op::GET_CHILDREN);
     let whole = world.at_once(&children(op::GET_CHILDREN)).len();
     assert!(reply_bytes(op::GET_CHILDREN, &record, &world.tree) > whole);
+}
+
+/// Reads of nodes with data, one that is not there, and a directory.
+fn many_reads(world: &mut World, count: usize) -> (i32, Vec<u8>) {
+    let data = vec![5; 300_000];
+    let mut record = Vec::new();
+    for n in 0..count {
+        let path = format!("/large{n}");
+        world.create(&path, NodeKind::Persistent);
+        let (id, zxid) = (world.tree.find(&path).unwrap(), Zxid(world.tree.applied().0 + 1));
+        world.tree.set_data(id, Some(&data), 1, zxid, Millis(2));
+        world.tree.set_applied(zxid);
+        put_read(op::GET_DATA, &path, &mut record);
+    }
+    put_read(op::GET_DATA, "/none", &mut record);
+    put_read(op::GET_CHILDREN, "/d", &mut record);
+    crate::op::multi::put_end(&mut record);
+    (op::MULTI_READ, record)
+}
+
+fn put_read(op_code: i32, path: &str, record: &mut Vec<u8>) {
+    crate::op::multi::put_request_header(op_code, record);
+    record.put_string(path);
+    record.put_bool(false);
+}
+
+#[test]
+fn multi_read_of_megabytes_is_made_in_portions_of_one_state() {
+    let mut world = World::new();
+    let request = many_reads(&mut world, 20);
+    let mut listing = world.begin(&request);
+    let (mut portions, mut changes) = (1, 0);
+    loop {
+        let before = listing.bytes();
+        match listing.go_on(world.reading(), 1).unwrap() {
+            Portion::Done(code) => break assert_eq!(code, Code::Ok),
+            Portion::More => portions += 1,
+        }
+        let grown = listing.bytes().saturating_sub(before);
+        assert!(grown < limits::LISTING_BYTES + 300_100, "{grown}");
+        if portions == 3 && changes == 0 {
+            world.delete("/large0");
+            changes += 1;
+        } else {
+            // What is not read yet, or not at all, may change.
+            let path = format!("/other{portions}");
+            world.create(&path, NodeKind::Persistent);
+        }
+    }
+    assert_eq!(listing.beginnings, 2);
+    assert!(portions >= 7, "{portions}");
+    assert_eq!(listing.finish().0[COUNT_AT..], world.at_once(&request));
+}
+
+#[test]
+fn multi_read_beyond_the_bound_is_refused_before_it_is_made_and_a_short_one_made_at_once() {
+    let mut world = World::new();
+    let (op_code, record) = many_reads(&mut world, 3);
+    assert!(Listing::begin(op_code, &mut Reader::new(&record), world.reading()).is_none());
+    let mut record = Vec::new();
+    for _ in 0..=limits::MULTI_READ_BYTES_MAX / 300_000 {
+        put_read(op::GET_DATA, "/large0", &mut record);
+    }
+    crate::op::multi::put_end(&mut record);
+    let mut listing = world.begin(&(op_code, record));
+    assert_eq!(listing.go_on(world.reading(), 1), Err(Code::SystemError));
+    assert_eq!(listing.bytes(), COUNT_AT, "nothing of it was made");
 }

@@ -16,6 +16,7 @@ pub mod get_children;
 pub mod get_data;
 pub mod get_ephemerals;
 pub mod listing;
+mod many_reads;
 pub mod multi;
 pub mod multi_read;
 mod outstanding;

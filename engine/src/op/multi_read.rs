@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use super::{Reading, get_children, get_data, multi};
 use crate::Code;
 use crate::limits;
+use crate::tree::{NodeId, Tree};
 use crate::wire::opcode::op;
 use crate::wire::{Malformed, Reader};
 
 /// One read of the list. Watch flags are dropped, as ZooKeeper does.
-struct Item<'a> {
+pub(super) struct Item<'a> {
     what: What,
     /// Where it is null, the answer ends before it.
     path: Option<Cow<'a, str>>,
@@ -67,35 +68,91 @@ impl<'a> MultiRead<'a> {
     pub fn reply(&self, reading: Reading<'_>, out: &mut Vec<u8>) -> Result<(), Code> {
         let (first, mut names) = (out.len(), 0);
         for item in &self.items {
-            if let Item { what: What::Children, path: Some(path) } = item {
-                let id = reading.tree.find(path);
-                names += id.map_or(0, |id| reading.tree.child_count(id) as usize);
-            }
+            names += item.size(reading.tree).1;
             let bytes = out.len() - first;
             if bytes > limits::MULTI_READ_BYTES_MAX || names > limits::MULTI_READ_NAMES_MAX {
                 out.truncate(first);
                 return Err(Code::SystemError);
             }
-            let Some(path) = &item.path else {
-                multi::put_end(out);
+            if item.put(reading, out) == Put::Null {
                 return Err(Code::MarshallingError);
-            };
-            let start = out.len();
-            let op_code = match item.what {
-                What::Data => op::GET_DATA,
-                What::Children => op::GET_CHILDREN,
-            };
-            multi::put_result_header(op_code, out);
-            let result = match item.what {
-                What::Data => get_data::reply(path, reading, out),
-                What::Children => get_children::reply_names(path, reading, out),
-            };
-            if let Err(code) = result {
-                out.truncate(start);
-                multi::put_error(code, out);
             }
         }
         multi::put_end(out);
         Ok(())
+    }
+
+    /// The bytes of data and the number of names that it reads, as the tree is now; not more of them
+    /// than it takes to be beyond `most` bytes or [`limits::MULTI_READ_NAMES_MAX`] names.
+    pub(super) fn size(&self, tree: &Tree, most: usize) -> (usize, usize) {
+        let (mut bytes, mut names) = (0, 0);
+        for item in &self.items {
+            let (data, children) = item.size(tree);
+            (bytes, names) = (bytes + data, names + children);
+            if bytes > most || names > limits::MULTI_READ_NAMES_MAX {
+                break;
+            }
+        }
+        (bytes, names)
+    }
+
+    /// Its reads, in order.
+    pub(super) fn items(&self) -> &[Item<'a>] {
+        &self.items
+    }
+
+    /// The same, independent of the bytes it was read from.
+    pub(super) fn into_owned(self) -> MultiRead<'static> {
+        let owned = |path: Cow<'_, str>| Cow::Owned(path.into_owned());
+        let item = |Item { what, path }: Item<'_>| Item { what, path: path.map(owned) };
+        MultiRead { items: self.items.into_iter().map(item).collect() }
+    }
+}
+
+/// What came of one read of a list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Put {
+    /// Its result, be it a refusal.
+    Result,
+    /// Its path is null: this is the end of the reply.
+    Null,
+}
+
+impl Item<'_> {
+    /// The node that it reads.
+    pub(super) fn node(&self, tree: &Tree) -> Option<NodeId> {
+        tree.find(self.path.as_deref()?)
+    }
+
+    /// Bytes of data, and names of children.
+    fn size(&self, tree: &Tree) -> (usize, usize) {
+        match (self.node(tree), &self.what) {
+            (None, _) => (0, 0),
+            (Some(id), What::Data) => (tree.data(id).map_or(0, <[u8]>::len), 0),
+            (Some(id), What::Children) => (0, tree.child_count(id) as usize),
+        }
+    }
+
+    /// Appends its result.
+    pub(super) fn put(&self, reading: Reading<'_>, out: &mut Vec<u8>) -> Put {
+        let Some(path) = &self.path else {
+            multi::put_end(out);
+            return Put::Null;
+        };
+        let start = out.len();
+        let op_code = match self.what {
+            What::Data => op::GET_DATA,
+            What::Children => op::GET_CHILDREN,
+        };
+        multi::put_result_header(op_code, out);
+        let result = match self.what {
+            What::Data => get_data::reply(path, reading, out),
+            What::Children => get_children::reply_names(path, reading, out),
+        };
+        if let Err(code) = result {
+            out.truncate(start);
+            multi::put_error(code, out);
+        }
+        Put::Result
     }
 }

@@ -1,4 +1,4 @@
-//! Long lists of names: begun when they are requested, made a portion a turn.
+//! Long replies: begun when they are requested, made a portion a turn.
 //!
 //! Until a list is done its connection takes in nothing more, so nothing of its session overtakes.
 
@@ -47,26 +47,40 @@ impl Shard {
                 turn.conn.listing = Some(pending);
                 self.listings.push_back(turn.id);
             }
-            Ok(Portion::Done) => self.finish_listing(turn, *pending, Code::Ok),
-            Err(code) => self.finish_listing(turn, *pending, code),
+            Ok(Portion::Done(code)) => self.finish_listing(turn, *pending, Ok(code)),
+            Err(code) => self.finish_listing(turn, *pending, Err(code)),
         }
     }
 
-    fn finish_listing(&mut self, turn: &mut Turn<'_>, pending: PendingListing, code: Code) {
+    /// `result` is the code of a reply that has a body, or of one that has none.
+    fn finish_listing(
+        &mut self,
+        turn: &mut Turn<'_>,
+        pending: PendingListing,
+        result: Result<Code, Code>,
+    ) {
         let PendingListing { request, listing } = pending;
         let zxid = turn.moment.db.tree.reply_zxid().max(turn.conn.seen);
-        let (body, watched) = listing.finish();
+        let (mut body, watched) = listing.finish();
+        let code = result.unwrap_or_else(|code| {
+            body.truncate(ReplyFrame::HEAD_BYTES);
+            code
+        });
+        if let Some(path) = watched.filter(|_| result.is_ok()) {
+            self.watches.add_one_shot(turn.id, &path, OneShot::Child);
+        }
+        let arrival = request.arrival();
+        let mut head = Vec::with_capacity(ReplyFrame::HEAD_BYTES);
+        let frame = ReplyFrame::begin(&mut head, arrival.header.xid, zxid, code);
+        body[..ReplyFrame::HEAD_BYTES].copy_from_slice(&head);
+        frame.finish(&mut body);
         let out = &mut turn.conn.out;
         let start = out.len();
-        let arrival = request.arrival();
-        let frame = ReplyFrame::begin(out, arrival.header.xid, zxid, code);
-        if code == Code::Ok {
-            out.extend_from_slice(&body);
-            if let Some(path) = watched {
-                self.watches.add_one_shot(turn.id, &path, OneShot::Child);
-            }
+        if start == 0 {
+            *out = body;
+        } else {
+            out.append(&mut body);
         }
-        frame.finish(out);
         self.note_reply(turn, arrival.reply(zxid, code), start);
     }
 }

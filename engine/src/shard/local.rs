@@ -2,8 +2,7 @@
 
 use super::arrival::Arrival;
 use super::listing::PendingListing;
-use super::{Shard, Turn, work};
-use crate::limits::MULTI_READ_BYTES_MAX;
+use super::{Shard, Turn};
 use crate::op::listing::Listing;
 use crate::op::set_watches::SetWatches;
 use crate::op::{Reading, read, watches, who_am_i};
@@ -70,10 +69,6 @@ impl Shard {
         }
         frame.set_code(&mut conn.out, answer.code);
         frame.finish(&mut conn.out);
-        if arrival.header.op == op::MULTI_READ && answer.code == Code::SystemError {
-            // It was made as far as it may go.
-            self.charge(turn.conn, work::of_reply(op::MULTI_READ, MULTI_READ_BYTES_MAX));
-        }
         self.note_reply(turn, arrival.reply(zxid, answer.code), start);
     }
 

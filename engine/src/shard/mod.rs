@@ -374,7 +374,7 @@ impl Shard {
     pub fn can_resume(&self) -> bool {
         !self.new_connections.is_empty()
             || self.can_release()
-            || !self.listings.is_empty()
+            || self.can_list()
             || self.stalled.iter().any(|id| self.may_resume(*id))
     }
 

@@ -123,7 +123,7 @@ impl Shard {
     /// Goes on with long lists: a portion of each in its turn.
     pub(super) fn resume_listings(&mut self, moment: Moment<'_>) {
         for _ in 0..self.listings.len() {
-            if self.work.names == 0 {
+            if self.work.names == 0 || !self.can_list() {
                 return;
             }
             self.work.names = self.work.names.saturating_sub(LISTING_PORTION);
@@ -132,6 +132,12 @@ impl Shard {
                 shard.go_on_listing(turn, LISTING_PORTION);
             });
         }
+    }
+
+    /// Whether there are long replies to go on with. While all output is full they wait; what is of
+    /// connections that are gone goes all the same.
+    pub(super) fn can_list(&self) -> bool {
+        !self.listings.is_empty() && !self.is_over(0)
     }
 
     /// The next turn begins.

@@ -57,6 +57,9 @@ pub struct ReplyFrame {
 const CODE_OFFSET: usize = 16;
 
 impl ReplyFrame {
+    /// Bytes before the body: length, xid, zxid and code.
+    pub const HEAD_BYTES: usize = 20;
+
     /// Begins a reply in `out`; the body is appended by the caller.
     pub fn begin(out: &mut Vec<u8>, xid: i32, zxid: Zxid, code: Code) -> ReplyFrame {
         ReplyFrame::begin_raw(out, xid, zxid.to_wire(), code)

@@ -134,9 +134,6 @@ impl World {
 
     /// Everything of a member works from now on.
     fn repair(&mut self, member: MemberId) {
-        // Two clocks of which one runs four times as fast do not agree on what is silence.
-        let now_us = self.now_us();
-        self.machines[member].clock.set_rate(1_000, now_us);
         self.on_space(member);
         let now_us = self.now_us();
         let machine = &mut self.machines[member];
