@@ -119,7 +119,8 @@ impl Watches {
         let request = SetWatches::decode(op, &mut Reader::new(record));
         let mut bytes = Vec::new();
         let request = request.expect("the client wrote it");
-        request.catch_up(ME, tree, &mut self.table, &mut bytes);
+        let done = request.catch_up(ME, tree, &mut self.table, &mut bytes);
+        assert_eq!(done, Ok(()), "the client gave no null");
         self.expected.extend(notifications(&bytes));
     }
 
@@ -139,6 +140,7 @@ impl Watches {
             return assert_eq!(reply.err, 0);
         }
         let (path, kind) = watches::decode_which(&mut reader).expect("the client wrote it");
+        let path = path.expect("the client gave one");
         let found = if reply.op == op::REMOVE_WATCHES {
             self.table.remove(ME, &path, kind)
         } else {
