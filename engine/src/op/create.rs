@@ -192,8 +192,8 @@ impl Create {
     }
 
     /// Inside a multi the flags decide and not the operation (a quirk of ZooKeeper's). Flags that
-    /// it does not know spoil the whole multi, and so does a null ACL, which does it without taking a
-    /// zxid ([`Malformed::Null`]); flags that mean nothing at all are noticed first.
+    /// it does not know spoil the whole multi, and so does a null ACL, which does it without taking
+    /// a zxid ([`Malformed::Null`]); flags that mean nothing at all are noticed first.
     pub(crate) fn in_multi(mut self) -> Result<Create, Malformed> {
         if self.op != CreateOp::Ttl {
             if !(0..=6).contains(&self.flags) {

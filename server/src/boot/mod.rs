@@ -22,8 +22,8 @@ use ringkeeper_replication::node::{MailboxLimits, World};
 
 pub use self::look::look;
 use self::member::MemberSources;
-pub use self::reload::ReadAgain;
-use self::reload::Reload;
+
+use self::reload::{ReadAgain, Reload};
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
 use crate::admin::{

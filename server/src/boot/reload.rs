@@ -6,7 +6,7 @@ use crate::logging;
 use crate::notify_socket::NotifySocket;
 
 /// Reads the configuration again; the error says why it cannot be used.
-pub type ReadAgain<'a> = dyn Fn() -> Result<Settings, String> + 'a;
+pub(crate) type ReadAgain<'a> = dyn Fn() -> Result<Settings, String> + 'a;
 
 /// The settings that hold at once when they are read again.
 const CHANGING: &[&str] = &["ringkeeper.log.level"];
@@ -45,7 +45,8 @@ impl Reload<'_> {
         } else {
             let waiting = waiting.join(", ");
             tracing::warn!(
-                "SIGHUP: ringkeeper.log.level={level} holds; these changes need a restart: {waiting}"
+                "SIGHUP: ringkeeper.log.level={level} holds; these changes need a restart: \
+                 {waiting}"
             );
         }
     }

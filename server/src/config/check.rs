@@ -37,7 +37,7 @@ impl Checked {
 }
 
 /// Looks at what is around the configuration, and says why a server would not start.
-pub type Look<'a> = dyn Fn(&Settings) -> Result<(), String> + 'a;
+pub(crate) type Look<'a> = dyn Fn(&Settings) -> Result<(), String> + 'a;
 
 /// Writes what each entry of a configuration does, and whether a server would start with it.
 /// `look` is asked where the configuration itself has no fault.

@@ -28,8 +28,8 @@ impl Site {
 
     fn usual(more: &str) -> Site {
         Site::new(&format!(
-            "dataDir=@/data\nclientPort=PORT\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n\
-             preAllocSize=64\n{more}"
+            "dataDir=@/data\nclientPort=PORT\nclientPortAddress=127.0.0.1\n\
+             admin.enableServer=false\npreAllocSize=64\n{more}"
         ))
     }
 
@@ -183,7 +183,8 @@ fn check_and_start_refuse_addresses_and_ports_that_cannot_be_had() {
     site.both_refuse("cannot listen on", 1);
     let metrics = format!(
         "clientPort=PORT\nmetricsProvider.httpHost=127.0.0.1\nmetricsProvider.httpPort={port}\n\
-         metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
+         metricsProvider.className=org.apache.zookeeper.metrics.prometheus.\
+         PrometheusMetricsProvider"
     );
     Site::new(&lines(&metrics)).both_refuse("for the metrics", 1);
 }

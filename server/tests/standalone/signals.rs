@@ -53,8 +53,8 @@ fn hangup_reads_the_level_again_opens_the_audit_log_and_names_what_needs_a_resta
         let home = home.path().display();
         let text = format!(
             "dataDir={home}/data\nadmin.enableServer=false\npreAllocSize=1024\n\
-             clientPortAddress=127.0.0.1\naudit.enable=true\nringkeeper.audit.file={home}/audit.log\n\
-             {more}"
+             clientPortAddress=127.0.0.1\naudit.enable=true\n\
+             ringkeeper.audit.file={home}/audit.log\n{more}"
         );
         fs::write(&zoo_cfg, text).unwrap();
     };

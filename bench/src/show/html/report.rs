@@ -58,7 +58,7 @@ pub(crate) fn report(document: &Document) -> String {
     page("bench", title, &body)
 }
 
-/// What `check`, `--search` and `--fail-if` came to: above the runs, which may be good all the same.
+/// What `check`, `--search` and `--fail-if` came to: above the runs, which may stand all the same.
 pub(super) fn verdicts(document: &Document) -> String {
     let mut text = String::new();
     for verdict in &document.verdicts {

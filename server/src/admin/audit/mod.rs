@@ -65,11 +65,11 @@ pub struct AuditLog {
 }
 
 /// Has the file of the audit log opened again, before the next line: it was moved away.
-pub struct ReopenFile(Arc<AtomicBool>);
+pub(crate) struct ReopenFile(Arc<AtomicBool>);
 
 impl ReopenFile {
     /// Before the next line.
-    pub fn reopen(&self) {
+    pub(crate) fn reopen(&self) {
         self.0.store(true, Ordering::Release);
     }
 }
@@ -165,7 +165,7 @@ impl AuditLog {
     }
 
     /// For whoever is told that the file was moved away.
-    pub fn reopener(&self) -> ReopenFile {
+    pub(crate) fn reopener(&self) -> ReopenFile {
         ReopenFile(self.reopen.clone())
     }
 
