@@ -26,7 +26,7 @@ const KEPT: [(u64, &str); 14] = [
          others could not",
     ),
     (601_033, "voters that say nothing were expected to vote for the same server, for ever"),
-    (600_910, "a part of a request that never came as a whole was taken for a word of its client"),
+    (600_910, "requests that waited unread behind others were taken for a word of their client"),
     (601_898, "the clock of a leader stayed four times as slow as that of its follower"),
     (601_211, "what a learner lacked could not come through small sockets within initLimit"),
 ];
