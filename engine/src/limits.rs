@@ -16,8 +16,8 @@ pub const MULTI_READ_BYTES_MAX: usize = 32 << 20;
 pub const MULTI_READ_NAMES_MAX: usize = 65_536;
 /// Names of a long list that are made in one portion. Shorter lists are made at once.
 pub const LISTING_PORTION: usize = 4_096;
-/// Bytes of results of a multiRead that are made in one portion: one result may go beyond it. Shorter
-/// replies are made at once.
+/// Bytes of results of a multiRead that are made in one portion: one result may go beyond it.
+/// Shorter replies are made at once.
 pub const LISTING_BYTES: usize = 1 << 20;
 /// Bytes of paths, and 64 for each, of ephemeral nodes that one step of the sequencer lets go with
 /// their sessions. The rest follows when these are gone.
@@ -52,8 +52,8 @@ pub const GROUP_BYTES_MAX: usize = 4 << 20;
 pub const CONN_OUT_BYTES_SOFT: usize = 1 << 20;
 /// Bytes of replies and notifications waiting in one connection after which it is closed.
 pub const CONN_OUT_BYTES_HARD: usize = 64 << 20;
-/// Bytes of replies and notifications waiting in all connections together, from which on sockets are
-/// not read where something waits, and large replies are not made.
+/// Bytes of replies and notifications waiting in all connections together, from which on sockets
+/// are not read where something waits, and large replies are not made.
 pub const OUT_BYTES_MAX: usize = 512 << 20;
 /// Bytes of a reply that is large.
 pub const LARGE_REPLY_BYTES: usize = 64 << 10;

@@ -108,8 +108,8 @@ impl Listing {
         Some(Listing { of, body, count: 0, beginnings: 1 })
     }
 
-    /// Makes the next `most` names, or [`limits::LISTING_BYTES`] of results. An error is a list that there is not any more, or that may not
-    /// be read any more.
+    /// Makes the next `most` names, or [`limits::LISTING_BYTES`] of results. An error is a list
+    /// that there is not any more, or that may not be read any more.
     pub fn go_on(&mut self, reading: Reading<'_>, most: usize) -> Result<Portion, Code> {
         self.look_for_changes(reading)?;
         let most = if self.beginnings > BEGINNINGS_MAX { usize::MAX } else { most };

@@ -82,8 +82,8 @@ impl<'a> MultiRead<'a> {
         Ok(())
     }
 
-    /// The bytes of data and the number of names that it reads, as the tree is now; not more of them
-    /// than it takes to be beyond `most` bytes or [`limits::MULTI_READ_NAMES_MAX`] names.
+    /// The bytes of data and the number of names that it reads, as the tree is now; not more of
+    /// them than it takes to be beyond `most` bytes or [`limits::MULTI_READ_NAMES_MAX`] names.
     pub(super) fn size(&self, tree: &Tree, most: usize) -> (usize, usize) {
         let (mut bytes, mut names) = (0, 0);
         for item in &self.items {

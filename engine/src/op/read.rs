@@ -92,8 +92,8 @@ pub fn read<'a>(
     done
 }
 
-/// Answers a read on the sequencer's side. It is refused where its connection has as much waiting as
-/// it may, and where nobody is there any more to take the reply.
+/// Answers a read on the sequencer's side. It is refused where its connection has as much waiting
+/// as it may, and where nobody is there any more to take the reply.
 pub fn read_owned(request: &Read, reading: Reading<'_>) -> Result<ReadReply, Code> {
     if !request.backlog.accepts() {
         return Err(Code::SystemError);

@@ -47,7 +47,8 @@ impl SetData {
         paths.path(self.path.as_bytes());
     }
 
-    /// Check order: path, node, permission, length of a quota's text, quota, version. The version wraps like Java's int.
+    /// Check order: path, node, permission, length of a quota's text, quota, version. The version
+    /// wraps like Java's int.
     pub fn prepare(self, prepare: &mut Prepare<'_>) -> Result<TxnBody, Code> {
         if !path::is_valid(&self.path) {
             return Err(Code::BadArguments);

@@ -321,8 +321,8 @@ impl Conn {
         !busy && !self.is_new && self.is_idle() && self.out.is_empty()
     }
 
-    /// Any bytes keep the session of a client whose input waits: its pings wait with it, and what the
-    /// server is busy with, or a slow disk of the audit log, must not end its session.
+    /// Any bytes keep the session of a client whose input waits: its pings wait with it, and what
+    /// the server is busy with, or a slow disk of the audit log, must not end its session.
     pub(super) fn extend_session_while_waiting(&self, now: Millis) {
         let waits = self.stalled || self.listing.is_some() || self.awaited == Awaited::AuditLog;
         if let Some(attached) = self.attached.as_ref().filter(|_| waits) {

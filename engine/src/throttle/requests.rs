@@ -32,8 +32,8 @@ pub struct RequestLimits {
     pub in_process: Arc<InProcess>,
 }
 
-/// What is in process on all shards together. But for what waits to be sent, it is only counted where
-/// there is a limit.
+/// What is in process on all shards together. But for what waits to be sent, it is only counted
+/// where there is a limit.
 #[derive(Debug, Default)]
 pub struct InProcess {
     requests: AtomicUsize,

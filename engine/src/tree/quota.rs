@@ -6,8 +6,8 @@
 //! paths above a node, the longest one counts it, and only that one.
 //!
 //! Clients may write anything into either node. Limits that cannot be read are reported as such;
-//! stats that cannot be read are counted anew (on ZooKeeper 3.9 they stop the server). What is longer
-//! than [`QUOTA_TEXT_BYTES_MAX`] cannot be read.
+//! stats that cannot be read are counted anew (on ZooKeeper 3.9 they stop the server). What is
+//! longer than [`QUOTA_TEXT_BYTES_MAX`] cannot be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

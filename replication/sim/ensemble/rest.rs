@@ -137,6 +137,9 @@ impl World {
         self.on_space(member);
         let now_us = self.now_us();
         let machine = &mut self.machines[member];
+        // A leader whose clock runs at half the rate pings too late for a limit of one tick, for
+        // ever.
+        machine.clock.set_rate(1_000, now_us);
         (machine.paused_us, machine.stalled_us, machine.slowness) = (0, 0, 1);
         // A leader whose clock is slow pings too seldom for a follower whose clock is fast.
         machine.clock.set_rate(1_000, now_us);

@@ -167,12 +167,10 @@ mod tests {
         let mut db = database();
         let mut orderer = orderer(&db);
         assert!(close(&mut orderer, LARGE).is_none() && close(&mut orderer, SMALL).is_none());
-        let refused = close(&mut orderer, LARGE);
-        assert!(
-            matches!(&refused, Some(Ordered::Txn(txn)) if txn.body == TxnBody::Error(Code::SessionExpired)),
-            "it has begun to end"
-        );
-        let Some(Ordered::Txn(refusal)) = refused else { unreachable!() };
+        let Some(Ordered::Txn(refusal)) = close(&mut orderer, LARGE) else {
+            panic!("it has begun to end")
+        };
+        assert_eq!(refusal.body, TxnBody::Error(Code::SessionExpired));
         db.apply(&refusal, Interest::None);
         let (mut ends, mut portions) = (Vec::new(), 0);
         while orderer.wants_step(db.applied()) {

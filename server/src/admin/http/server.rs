@@ -42,8 +42,9 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\
 struct Limits {
     connections: Arc<Semaphore>,
     idle: Option<Duration>,
-    /// Connections that have sent no request yet, the oldest first. They give way to others, so that
-    /// whoever connects and says nothing keeps nobody from asking after this server's health.
+    /// Connections that have sent no request yet, the oldest first. They give way to others, so
+    /// that whoever connects and says nothing keeps nobody from asking after this server's
+    /// health.
     silent: Arc<Mutex<VecDeque<Silent>>>,
 }
 
