@@ -105,7 +105,9 @@ impl DirectoryLock {
     /// nothing. It shares the lock for a moment.
     pub fn look(path: &Path) -> Result<Presence, DirectoryLockError> {
         let access = Access::WRITE_OK | Access::EXEC_OK;
-        if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        let missing = path.symlink_metadata().err();
+        let missing = missing.filter(|error| error.kind() != io::ErrorKind::PermissionDenied);
+        if missing.is_some() {
             let above = path.ancestors().skip(1).map(|above| match above.as_os_str().is_empty() {
                 true => Path::new("."),
                 false => above,
@@ -114,7 +116,7 @@ impl DirectoryLock {
             let found = if found.is_dir() {
                 rustix::fs::access(found, access).map_err(io::Error::from)
             } else {
-                Err(io::ErrorKind::NotADirectory.into())
+                Err(Errno::NOTDIR.into())
             };
             found.map_err(unusable(path, "create it"))?;
             return Ok(Presence::Absent);

@@ -18,8 +18,8 @@
 //! nothing stands at a waypoint, reading begins at the beginning. But a waypoint is written only
 //! after everything before it was durable: one that lies behind the last good record proves that
 //! records are lost, and one at the end of the file that another segment is. A block that reads as
-//! zeros is damage as well: a segment has had one since it was begun, and a write of it that was cut
-//! short leaves a part of the old one or of the new one.
+//! zeros is damage as well: a segment has had one since it was begun, and a write of it that was
+//! cut short leaves a part of the old one or of the new one.
 
 use super::crc;
 use super::header::Header;

@@ -7,8 +7,8 @@ use crate::tree::Misfit;
 /// Something that recovery did and that an operator should know.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Note {
-    /// The last flush was cut short; what was left of it is gone. Nothing on the disk proves that it
-    /// was acknowledged.
+    /// The last flush was cut short; what was left of it is gone. Nothing on the disk proves that
+    /// it was acknowledged.
     TornTail {
         /// The segment.
         file: String,

@@ -331,8 +331,8 @@ impl<'a, D: Directory> Survey<'a, D> {
     }
 
     /// The log must reach every snapshot: each was taken of what was durable. One that was never
-    /// finished, or cannot be used, says so as well, but where flushes did not wait for the disk that
-    /// is no news.
+    /// finished, or cannot be used, says so as well, but where flushes did not wait for the disk
+    /// that is no news.
     pub(super) fn check_end(&self, end: &End) -> Result<(), Refusal> {
         let newest = self.snapshots.last().map(|&zxid| (zxid, snapshot::name(zxid)));
         let newest = self.early.map(|zxid| (zxid, snapshot::EARLY.to_owned())).or(newest);
