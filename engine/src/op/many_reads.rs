@@ -4,9 +4,9 @@
 //! changed. Where it has, all of it is read anew.
 
 use super::Reading;
-use super::listing::Portion;
 use super::multi;
 use super::multi_read::{MultiRead, Put};
+use super::portion::Portion;
 use crate::tree::{NodeId, Tree};
 use crate::{Code, Zxid, limits};
 

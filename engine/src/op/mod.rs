@@ -20,6 +20,7 @@ mod many_reads;
 pub mod multi;
 pub mod multi_read;
 mod outstanding;
+pub mod portion;
 mod prepare;
 mod quota_notes;
 mod read;

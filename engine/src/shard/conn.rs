@@ -198,7 +198,7 @@ pub struct Conn {
     /// The bytes of those that are made and not here yet.
     pub(super) read_backlog: Option<Arc<ReadBacklog>>,
     /// Bytes of the largest request since none was in flight.
-    pub(super) largest_asked: usize,
+    pub(super) largest_reply: usize,
     /// A long list that is being made for it.
     pub(super) listing: Option<Box<PendingListing>>,
     /// Units of work that its requests have used and no turn has paid back, as of a turn.
@@ -244,7 +244,7 @@ impl Conn {
             promised: 0,
             reads: 0,
             read_backlog: None,
-            largest_asked: 0,
+            largest_reply: 0,
             listing: None,
             work: 0,
             work_turn: 0,

@@ -53,8 +53,8 @@ impl Shard {
     /// Whether a connection that has to send so much may get no more: notifications cannot wait.
     /// Beyond what all connections may have together, less is too much.
     pub(super) fn is_over(&self, unsent: usize) -> bool {
-        let not_told = self.unsent.saturating_sub(self.unsent_told);
-        let all = self.settings.requests.unsent_bytes() + not_told;
+        let not_noted = self.unsent.saturating_sub(self.unsent_noted);
+        let all = self.settings.requests.unsent_bytes() + not_noted;
         unsent > limits::CONN_OUT_BYTES_HARD || all >= 2 * limits::OUT_BYTES_MAX
     }
 
@@ -75,10 +75,10 @@ impl Shard {
     }
 
     /// Tells all shards how much this one has to send.
-    pub(super) fn tell_unsent(&mut self) {
-        if self.unsent != self.unsent_told {
-            self.settings.requests.note_unsent(self.unsent_told, self.unsent);
-            self.unsent_told = self.unsent;
+    pub(super) fn note_unsent(&mut self) {
+        if self.unsent != self.unsent_noted {
+            self.settings.requests.note_unsent(self.unsent_noted, self.unsent);
+            self.unsent_noted = self.unsent;
         }
     }
 

@@ -141,8 +141,6 @@ impl World {
         // ever.
         machine.clock.set_rate(1_000, now_us);
         (machine.paused_us, machine.stalled_us, machine.slowness) = (0, 0, 1);
-        // A leader whose clock is slow pings too seldom for a follower whose clock is fast.
-        machine.clock.set_rate(1_000, now_us);
         if let Some(process) = &mut machine.process {
             process.steps_left = None;
         }

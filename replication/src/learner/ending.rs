@@ -144,6 +144,15 @@ fn own_history(
     )
 }
 
+fn cut_too_far(f: &mut fmt::Formatter<'_>, zxid: Zxid) -> fmt::Result {
+    write!(
+        f,
+        "the log and the snapshots that can be read do not reach back to {zxid}, where the leader \
+         wants the log to be cut: it is tried again, and then the leader's state is taken over as \
+         a whole"
+    )
+}
+
 /// One sentence for the log.
 impl fmt::Display for LinkEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -194,12 +203,7 @@ impl fmt::Display for LinkEnd {
                 "the leader has committed {committed} and has applied no more than {zxid} yet: it \
                  is tried again"
             ),
-            LinkEnd::CutTooFar(zxid) => write!(
-                f,
-                "the log and the snapshots that can be read do not reach back to {zxid}, where the \
-                 leader wants the log to be cut: it is tried again, and then the leader's state is \
-                 taken over as a whole"
-            ),
+            LinkEnd::CutTooFar(zxid) => cut_too_far(f, zxid),
             LinkEnd::NoState => f.write_str(
                 "this server cannot go on from its own log, and the leader has not sent its state",
             ),

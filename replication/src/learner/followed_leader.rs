@@ -9,8 +9,8 @@ use ringkeeper_engine::wire::peer::{
 use ringkeeper_engine::{Millis, Zxid};
 
 use super::cut_retry::CutRetry;
+use super::last_sign::LastSign;
 use super::leader_events::LeaderEvents;
-use super::progress::LastSign;
 use super::transfer::{FollowTask, Transfer};
 use super::{
     ConfigEvent, DiscardedState, FollowEnd, Learner, LearnerKind, LearnerLink, LearnerOffer,

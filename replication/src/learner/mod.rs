@@ -23,6 +23,7 @@ mod followed_leader;
 mod history;
 mod incoming_state;
 mod invariant;
+mod last_sign;
 mod leader_events;
 mod leader_port;
 mod leader_search;

@@ -6,35 +6,21 @@
 //! disk stands still is given up. A leader of ZooKeeper's takes nothing but the acknowledgement at
 //! that time, and is sent nothing else.
 
+use ringkeeper_engine::Zxid;
 use ringkeeper_engine::wire::peer::LearnerPacket;
-use ringkeeper_engine::{Millis, Zxid};
 
 use super::LearnerLink;
 use super::followed_leader::FollowedLeader;
 use crate::Divergence;
-
-/// Milliseconds between two signs, at the least.
-const SIGN_MS: i64 = 250;
-
-/// What the last sign was about.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct LastSign {
-    /// How far the state was, and the log.
-    done: (u64, Zxid),
-    at: Millis,
-}
 
 impl FollowedLeader {
     /// Tells the leader that this server goes on, if it has since it said so last. `state` changes
     /// as long as work with a whole state goes on.
     pub(super) fn report_progress(&mut self, state: u64) {
         let Some(durable) = self.synchronized_upto() else { return };
-        let (done, LastSign { done: before, at }) = ((state, durable), self.last_sign);
-        if done == before || self.now.0.saturating_sub(at.0) < SIGN_MS {
-            return;
+        if self.last_sign.is_due((state, durable), self.now) {
+            self.send_packet(&LearnerPacket::Ping { zxid: Zxid::ZERO, touched: Vec::new() });
         }
-        self.last_sign = LastSign { done, at: self.now };
-        self.send_packet(&LearnerPacket::Ping { zxid: Zxid::ZERO, touched: Vec::new() });
     }
 
     /// For how long a leader's state is waited for before the log is offered again that could not be

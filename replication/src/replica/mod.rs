@@ -14,6 +14,7 @@ mod learning;
 mod orderer;
 mod quorum;
 mod serving;
+mod session_ends;
 
 pub use orderer::{EpochLimits, SpentRemoval};
 
