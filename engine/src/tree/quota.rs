@@ -240,8 +240,9 @@ impl Tree {
 
     /// Counts the subtree of every armed path anew. ZooKeeper does this at each start; here it is
     /// needed after a start from a snapshot of ZooKeeper's only, since ours are exact. It does not
-    /// give what replay gives: clients may have set the stats, a path may have been armed later than
-    /// its stats were made, and what is below another armed path does not count for the upper one.
+    /// give what replay gives: clients may have set the stats, a path may have been armed later
+    /// than its stats were made, and what is below another armed path does not count for the upper
+    /// one.
     pub fn recount_quotas(&mut self) {
         for prefix in self.quotas.armed.clone() {
             if self.quota_node(&prefix, STATS).is_some() {

@@ -21,8 +21,8 @@ fn random_database(seed: u64) -> Database {
     Database::new(grown.tree, sessions.collect::<Vec<_>>())
 }
 
-/// Whatever the stats of quotas say, a learner has what its leader has: behind the state, and behind
-/// what follows it.
+/// Whatever the stats of quotas say, a learner has what its leader has: behind the state, and
+/// behind what follows it.
 #[test]
 fn usage_of_quotas_in_a_received_state_is_that_of_the_leader() {
     let mut differs = 0;

@@ -110,7 +110,8 @@ impl World {
         for member in &mut self.members {
             let process = member.process.as_mut().expect("it is at rest");
             let mut found = process.server.node().world().database.write();
-            // Where nothing was ordered, a state that was sent has the zxid of its epoch's beginning.
+            // Where nothing was ordered, a state that was sent has the zxid of its epoch's
+            // beginning.
             let is_same = found.applied() != db.applied() || snapshot_of(&mut found) == expected;
             assert!(is_same, "member {} makes another snapshot at {}", member.id, db.applied());
         }

@@ -198,8 +198,8 @@ impl Election {
 
     /// The connection to the leader is there: all voters hear that this server follows it. One that
     /// was chosen meanwhile waits for it in vain ([`Election::led_elsewhere`]). Servers of
-    /// ZooKeeper's say so only when they are asked; while they look they count it as that, else they
-    /// ignore it.
+    /// ZooKeeper's say so only when they are asked; while they look they count it as that, else
+    /// they ignore it.
     pub fn announce(&mut self) {
         if let Phase::Settled(_) = self.phase {
             self.notify_voters();

@@ -2,9 +2,9 @@
 //! back to the cut.
 //!
 //! The reason may be a disk that does not give a snapshot now and gives it later. So the log, which
-//! is as it was, is offered again a few times. Then nothing is offered, so that the state comes as a
-//! whole; a server without an offer has no vote, so where no leader brings a state within a while
-//! the log is offered again. Pauses grow.
+//! is as it was, is offered again a few times. Then nothing is offered, so that the state comes as
+//! a whole; a server without an offer has no vote, so where no leader brings a state within a
+//! while the log is offered again. Pauses grow.
 
 /// Cuts that may fail in a row before the whole state is wanted.
 const RETRIES: u32 = 3;

@@ -151,8 +151,8 @@ impl LearnerLink {
         self.checks && matches!(self.phase, Phase::Serving)
     }
 
-    /// How much of the leader's history is durable, as long as NEWLEADER is not acknowledged and the
-    /// leader wants to hear how that goes on.
+    /// How much of the leader's history is durable, as long as NEWLEADER is not acknowledged and
+    /// the leader wants to hear how that goes on.
     pub(super) fn synchronized_upto(&self) -> Option<Zxid> {
         let is_on_its_way = match self.phase {
             Phase::Cutting(_) | Phase::Receiving(_) | Phase::ReceivingState(_) => true,

@@ -23,8 +23,8 @@ impl FollowedLeader {
         }
     }
 
-    /// For how long a leader's state is waited for before the log is offered again that could not be
-    /// cut, milliseconds.
+    /// For how long a leader's state is waited for before the log is offered again that could not
+    /// be cut, milliseconds.
     pub(crate) fn cut_pause_ms(&self) -> Option<i64> {
         self.cut_retry.pause_ms().filter(|_| !self.offers_nothing)
     }

@@ -72,8 +72,8 @@ impl Member {
         }
     }
 
-    /// Whoever has chosen this server may have gone back to a leader that was there, as a connection
-    /// was lost and came back. This server would wait for a quorum in vain.
+    /// Whoever has chosen this server may have gone back to a leader that was there, as a
+    /// connection was lost and came back. This server would wait for a quorum in vain.
     fn leave_to_other_leader(&mut self) {
         let Some(leadership) = &mut self.leadership else { return };
         if self.role != Role::Leading || leadership.is_established() {

@@ -44,8 +44,8 @@ const GAPS: [(usize, &[u64]); 2] = [
     (5, &[193, 351, 493, 660, 680, 698, 763, 909, 1006, 1082, 1145, 1296, 1483, 1493]),
 ];
 
-/// A server may be chosen while the others go back to the leader that they had. It does not wait for
-/// them as long as a new leader may.
+/// A server may be chosen while the others go back to the leader that they had. It does not wait
+/// for them as long as a new leader may.
 #[test]
 fn no_member_waits_for_those_that_have_gone_back_to_their_leader() {
     for (voters, seeds) in GAPS {

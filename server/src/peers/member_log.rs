@@ -178,8 +178,8 @@ impl MemberLog {
             MemberEvent::OwnHistory { ensemble, last } => tracing::warn!(
                 zxid = %last,
                 "the other servers are ensemble {ensemble}, and this one has a history of its own, \
-                 from when it was on its own: it has no vote, and follows a leader only if that has \
-                 all of it"
+                 from when it was on its own: it has no vote, and follows a leader only if that \
+                 has all of it"
             ),
             MemberEvent::LeaderDiffers(leader, differences) => {
                 self.notices.leader_differs(leader, &differences);
