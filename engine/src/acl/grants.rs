@@ -131,8 +131,8 @@ impl Grants {
 
     /// One search for each size of networks, of which there are 162 at most.
     fn of_address(&self, address: &str) -> i32 {
-        let around = |size: &(usize, u8)| Network::around(address, *size);
-        let found = self.sizes.iter().filter_map(around).filter_map(|network| {
+        let containing = |size: &(usize, u8)| Network::containing(address, *size);
+        let found = self.sizes.iter().filter_map(containing).filter_map(|network| {
             let at = self.networks.binary_search_by(|(it, _)| it.cmp(&network)).ok()?;
             Some(self.networks[at].1)
         });

@@ -47,7 +47,7 @@ impl Network {
     }
 
     /// The network of a size that an address is in; nothing where it is of the other family.
-    pub(super) fn around(address: &str, (family_bytes, bits): (usize, u8)) -> Option<Network> {
+    pub(super) fn containing(address: &str, (family_bytes, bits): (usize, u8)) -> Option<Network> {
         let address = parse(address).filter(|it| it.bytes().len() == family_bytes)?;
         Some(Network::cut(&address, usize::from(bits)))
     }

@@ -6,6 +6,7 @@
 use std::ops::Bound;
 
 use super::many_reads::ManyReads;
+pub use super::many_reads::Portion;
 use super::multi_read::MultiRead;
 use super::{Reading, path_and_watch, set_count};
 use crate::tree::{NodeId, Tree};
@@ -53,16 +54,6 @@ struct Directory {
     pzxid: i64,
     cversion: i32,
     children: i32,
-}
-
-/// Whether a list goes on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use]
-pub enum Portion {
-    /// There is more to come.
-    More,
-    /// This was all; the code of the reply.
-    Done(Code),
 }
 
 impl Directory {

@@ -4,11 +4,20 @@
 //! changed. Where it has, all of it is read anew.
 
 use super::Reading;
-use super::listing::Portion;
 use super::multi;
 use super::multi_read::{MultiRead, Put};
 use crate::tree::{NodeId, Tree};
 use crate::{Code, Zxid, limits};
+
+/// Whether a list goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Portion {
+    /// There is more to come.
+    More,
+    /// This was all; the code of the reply.
+    Done(Code),
+}
 
 /// The reads, and how far they are.
 pub(super) struct ManyReads {

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::WaitingRequest;
 use super::client_end::{ClientEnd, EndedClient};
+use super::pending_listing::PendingListing;
 use super::ready::Urgency;
-use super::{PendingListing, WaitingRequest};
 use crate::audit::Audited;
 use crate::op::{OpClass, OpSpec, ReplyShape};
 use crate::request::{Outcome, ReadBacklog};
@@ -198,7 +199,7 @@ pub struct Conn {
     /// The bytes of those that are made and not here yet.
     pub(super) read_backlog: Option<Arc<ReadBacklog>>,
     /// Bytes of the largest request since none was in flight.
-    pub(super) largest_asked: usize,
+    pub(super) largest_requested: usize,
     /// A long list that is being made for it.
     pub(super) listing: Option<Box<PendingListing>>,
     /// Units of work that its requests have used and no turn has paid back, as of a turn.
@@ -244,7 +245,7 @@ impl Conn {
             promised: 0,
             reads: 0,
             read_backlog: None,
-            largest_asked: 0,
+            largest_requested: 0,
             listing: None,
             work: 0,
             work_turn: 0,

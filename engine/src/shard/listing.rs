@@ -2,31 +2,14 @@
 //!
 //! Until a list is done its connection takes in nothing more, so nothing of its session overtakes.
 
-use super::arrival::{Arrival, WaitingRequest};
 use super::conn::Phase;
+use super::pending_listing::PendingListing;
 use super::{Shard, Turn};
 use crate::Code;
 use crate::op::Reading;
-use crate::op::listing::{Listing, Portion};
+use crate::op::listing::Portion;
 use crate::watch::OneShot;
 use crate::wire::header::ReplyFrame;
-
-/// A list under way.
-pub struct PendingListing {
-    request: WaitingRequest,
-    listing: Listing,
-}
-
-impl PendingListing {
-    pub(super) fn new(arrival: Arrival<'_>, listing: Listing) -> Box<PendingListing> {
-        Box::new(PendingListing { request: arrival.to_waiting(), listing })
-    }
-
-    /// Bytes made so far.
-    pub(super) fn bytes(&self) -> usize {
-        self.listing.bytes()
-    }
-}
 
 impl Shard {
     /// Makes the next portion of a connection's list, and the reply once it is done.

@@ -1,7 +1,7 @@
 //! What a shard answers by itself: reads, pings, watches, identities.
 
 use super::arrival::Arrival;
-use super::listing::PendingListing;
+use super::pending_listing::PendingListing;
 use super::{Shard, Turn};
 use crate::op::listing::Listing;
 use crate::op::set_watches::SetWatches;

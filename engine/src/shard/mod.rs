@@ -16,6 +16,7 @@ mod handshake;
 mod listing;
 mod local;
 mod outputs;
+mod pending_listing;
 mod prefetch;
 mod ready;
 mod reply;
@@ -30,8 +31,8 @@ pub use client_end::{ClientEnd, EndSeverity, EndedClient};
 pub use conn::Departure;
 pub use conn::{Attached, Conn, ConnStats, Phase, Replied, Slot};
 pub use counters::{Fired, OpCounts, ReplyBytes, ShardCounters, ThrottleCounters};
-pub use listing::PendingListing;
 pub use outputs::ShardOutputs;
+pub use pending_listing::PendingListing;
 pub use ready::{ReadyList, Urgency};
 pub use word::{FirstBytes, KnownWord, Word, WordEvent};
 
@@ -118,7 +119,7 @@ pub struct Shard {
     work: TurnWork,
     /// Bytes that wait in the outputs of its connections, as far as they are told to all shards.
     unsent: usize,
-    unsent_told: usize,
+    unsent_reported: usize,
     /// Connections whose first bytes wait for their turn.
     new_connections: VecDeque<ConnId>,
     outstanding: usize,
@@ -148,7 +149,7 @@ impl Shard {
             listings: VecDeque::new(),
             work: TurnWork::default(),
             unsent: 0,
-            unsent_told: 0,
+            unsent_reported: 0,
             new_connections: VecDeque::new(),
             outstanding: 0,
             held: VecDeque::new(),
@@ -367,7 +368,7 @@ impl Shard {
         self.resume_input(moment);
         self.release_held(moment);
         self.end_turn_work();
-        self.tell_unsent();
+        self.report_unsent();
     }
 
     /// Whether [`Shard::resume_stalled`] would go on with something.

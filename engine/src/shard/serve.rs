@@ -151,7 +151,8 @@ impl Shard {
         self.watches_in_flight += 1;
         let (op, conn) = (arrival.header.op, &mut *turn.conn);
         // What is ordered before it may be what it reads.
-        let bytes = reply_bytes(op, arrival.record, &turn.moment.db.tree).max(conn.largest_asked);
+        let bytes =
+            reply_bytes(op, arrival.record, &turn.moment.db.tree).max(conn.largest_requested);
         let read = Read { op, record: arrival.record.into(), backlog: conn.promise(bytes) };
         self.order(turn, arrival, (RequestKind::Read(Box::new(read)), ReplyKind::Read), None);
     }
@@ -203,9 +204,9 @@ impl Shard {
         self.outputs.requests.push(Request { origin, caller, kind });
         let bytes = u32::try_from(arrival.bytes()).expect("a frame is shorter than 4 GiB");
         if conn.in_flight == 0 {
-            conn.largest_asked = 0;
+            conn.largest_requested = 0;
         }
-        conn.largest_asked = conn.largest_asked.max(bytes as usize);
+        conn.largest_requested = conn.largest_requested.max(bytes as usize);
         conn.pipeline.push_back(Slot::InFlight { header, reply, bytes, since_us, audited });
         conn.in_flight += 1;
         self.begin();

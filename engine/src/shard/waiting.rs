@@ -53,7 +53,7 @@ impl Shard {
     /// Whether a connection that has to send so much may get no more: notifications cannot wait.
     /// Beyond what all connections may have together, less is too much.
     pub(super) fn is_over(&self, unsent: usize) -> bool {
-        let not_told = self.unsent.saturating_sub(self.unsent_told);
+        let not_told = self.unsent.saturating_sub(self.unsent_reported);
         let all = self.settings.requests.unsent_bytes() + not_told;
         unsent > limits::CONN_OUT_BYTES_HARD || all >= 2 * limits::OUT_BYTES_MAX
     }
@@ -75,10 +75,10 @@ impl Shard {
     }
 
     /// Tells all shards how much this one has to send.
-    pub(super) fn tell_unsent(&mut self) {
-        if self.unsent != self.unsent_told {
-            self.settings.requests.note_unsent(self.unsent_told, self.unsent);
-            self.unsent_told = self.unsent;
+    pub(super) fn report_unsent(&mut self) {
+        if self.unsent != self.unsent_reported {
+            self.settings.requests.note_unsent(self.unsent_reported, self.unsent);
+            self.unsent_reported = self.unsent;
         }
     }
 

@@ -7,15 +7,10 @@
 
 use std::collections::VecDeque;
 
-use ringkeeper_engine::database::Database;
 use ringkeeper_engine::request::Origin;
-use ringkeeper_engine::sequencer::{Caller, SessionEnd};
+use ringkeeper_engine::sequencer::Caller;
 use ringkeeper_engine::session::Owner;
-use ringkeeper_engine::txn::Txn;
-use ringkeeper_engine::{Now, Zxid, limits};
-
-use super::orderer::Orderer;
-use crate::WriteAdmission;
+use ringkeeper_engine::{Zxid, limits};
 
 /// A session that has begun to end.
 #[derive(Debug)]
@@ -38,11 +33,11 @@ pub(crate) enum ClosedBy {
 /// Sessions that have begun to end.
 #[derive(Default)]
 pub(crate) struct ClosingSessions {
-    waiting: VecDeque<Closing>,
+    pub(super) waiting: VecDeque<Closing>,
     /// The last portion. The next one follows when it is applied.
-    portion: Zxid,
+    pub(super) portion: Zxid,
     /// What this step may still order.
-    bytes_left: usize,
+    pub(super) bytes_left: usize,
 }
 
 impl ClosingSessions {
@@ -73,157 +68,5 @@ impl ClosingSessions {
             ClosedBy::Learner | ClosedBy::Expiry(_) => None,
         };
         self.waiting.drain(..).filter_map(client).collect()
-    }
-}
-
-impl Orderer {
-    /// The next transaction of sessions that end, and the session that it ends, if it does. `None`
-    /// where this step orders no more of them.
-    pub(crate) fn next_end(&mut self, db: &Database, now: Now) -> Option<(Txn, Option<Closing>)> {
-        let admitted = self.admission() != WriteAdmission::None;
-        let closing = &mut self.closing;
-        if !admitted || !closing.is_due(db.applied()) || closing.bytes_left == 0 {
-            return None;
-        }
-        let ending = closing.waiting.pop_front()?;
-        let mut left = closing.bytes_left;
-        let order = |sequencer: &mut ringkeeper_engine::sequencer::Sequencer| {
-            sequencer.order_close_part(db, &ending.caller, &mut left, now.wall)
-        };
-        let (txn, end) = self.order_with(order);
-        self.closing.bytes_left = left;
-        match end {
-            SessionEnd::Ordered => Some((txn, Some(ending))),
-            SessionEnd::Due => {
-                self.closing.portion = txn.zxid;
-                // The others have their turn before its next one.
-                self.closing.waiting.push_back(ending);
-                Some((txn, None))
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use ringkeeper_engine::database::Interest;
-    use ringkeeper_engine::op::OpSettings;
-    use ringkeeper_engine::session::SessionTable;
-    use ringkeeper_engine::tree::Tree;
-    use ringkeeper_engine::txn::{AclList, CreateOp, CreateTxn, NodeKind, TxnBody};
-    use ringkeeper_engine::watch::ConnId;
-    use ringkeeper_engine::wire::Acl;
-    use ringkeeper_engine::{Code, Millis, SessionId};
-
-    use super::*;
-    use crate::replica::orderer::{EpochLimits, OrderRules, Ordered, SpentRemoval};
-
-    const NOW: Now = Now { wall: Millis(5), mono: Millis(5) };
-    const LARGE: SessionId = SessionId(7);
-    const SMALL: SessionId = SessionId(8);
-    const NODES: u64 = 10_000;
-
-    /// A session with many ephemeral nodes and one with one.
-    fn database() -> Database {
-        let mut db = Database::new(Tree::new(1), [(LARGE, 4_000), (SMALL, 4_000)]);
-        for n in 1..=NODES {
-            let session = if n == NODES { SMALL } else { LARGE };
-            let body = TxnBody::Create(CreateTxn {
-                op: CreateOp::Create,
-                path: format!("/node-{n}").into(),
-                data: None,
-                acl: AclList::from([Acl::open()]),
-                kind: NodeKind::Ephemeral(session),
-                parent_cversion: n as i32,
-            });
-            let txn = Txn { session, cxid: 1, zxid: Zxid(n), time: Millis(1), body };
-            db.apply(&txn, Interest::None);
-        }
-        db
-    }
-
-    fn orderer(db: &Database) -> Orderer {
-        let removal = SpentRemoval { interval_ms: 1, per_minute: 60_000, never_used_ms: 0 };
-        let (ops, epochs) = (OpSettings::default(), EpochLimits::default());
-        let rules = OrderRules { ops, hash_seed: 1, removal, epochs };
-        Orderer::alone(db, SessionTable::new(2_000, 4_000, 40_000), &rules, NOW)
-    }
-
-    fn close(orderer: &mut Orderer, session: SessionId) -> Option<Ordered> {
-        let caller = Caller { session, cxid: 9, ids: Arc::from([]) };
-        let origin = Origin { shard: 0, conn: ConnId(session.0 as u32) };
-        orderer.close(caller, (Owner::Connection(origin), ClosedBy::Client(origin)), NOW)
-    }
-
-    fn step(orderer: &mut Orderer, db: &Database) -> Vec<(Txn, Option<Closing>)> {
-        orderer.begin_step(db.applied());
-        std::iter::from_fn(|| orderer.next_end(db, NOW)).collect()
-    }
-
-    #[test]
-    fn session_with_many_nodes_ends_in_bounded_portions_and_others_beside_it() {
-        let mut db = database();
-        let mut orderer = orderer(&db);
-        assert!(close(&mut orderer, LARGE).is_none() && close(&mut orderer, SMALL).is_none());
-        let Some(Ordered::Txn(refusal)) = close(&mut orderer, LARGE) else {
-            panic!("it has begun to end")
-        };
-        assert_eq!(refusal.body, TxnBody::Error(Code::SessionExpired));
-        db.apply(&refusal, Interest::None);
-        let (mut ends, mut portions) = (Vec::new(), 0);
-        while orderer.wants_step(db.applied()) {
-            let ordered = step(&mut orderer, &db);
-            assert!(step(&mut orderer, &db).is_empty(), "the next portion waits for this one");
-            for (txn, ended) in ordered {
-                let mut bytes = Vec::new();
-                txn.write(&mut bytes);
-                assert!(bytes.len() < 2 * limits::CLOSE_BYTES_MAX, "{} bytes", bytes.len());
-                db.apply(&txn, Interest::None);
-                portions += usize::from(ended.is_none());
-                ends.extend(ended.map(|ended| (ended.caller.session, portions)));
-            }
-        }
-        let most = limits::CLOSE_BYTES_MAX / (64 + "/node-1234".len());
-        let expected = (NODES as usize - 1) / most;
-        assert_eq!(ends, [(SMALL, 1), (LARGE, expected)], "the small one need not wait long");
-        assert_eq!(db.tree.ephemerals_count(), 0);
-        assert_eq!(db.sessions().count(), 0);
-    }
-
-    #[test]
-    fn ends_wait_while_the_log_has_no_space_and_go_on_when_it_has() {
-        let mut db = database();
-        let mut orderer = orderer(&db);
-        assert!(close(&mut orderer, LARGE).is_none());
-        let first = step(&mut orderer, &db);
-        first.iter().for_each(|(txn, _)| drop(db.apply(txn, Interest::None)));
-        orderer.admit(WriteAdmission::None);
-        assert!(!orderer.wants_step(db.applied()) && step(&mut orderer, &db).is_empty());
-        orderer.admit(WriteAdmission::CloseOnly);
-        assert!(orderer.wants_step(db.applied()) && !step(&mut orderer, &db).is_empty());
-    }
-
-    #[test]
-    fn whatever_many_sessions_own_one_step_orders_a_bounded_part_of_it() {
-        let db = database();
-        let mut orderer = orderer(&db);
-        orderer.expire(Now { mono: Millis(1_000_000), ..NOW });
-        assert_eq!(orderer.closing.len(), 2);
-        let ordered = step(&mut orderer, &db);
-        assert!(matches!(&ordered[..], [(_, None)]), "one portion: {}", ordered.len());
-        assert_eq!(orderer.closing.take_clients().len(), 0, "no client waits for an expiry");
-    }
-
-    #[test]
-    fn client_that_waits_for_a_portion_is_known_when_this_server_orders_no_more() {
-        let db = database();
-        let mut orderer = orderer(&db);
-        close(&mut orderer, LARGE);
-        step(&mut orderer, &db);
-        let waiting = orderer.closing.take_clients();
-        assert_eq!(waiting.iter().map(|origin| origin.conn).collect::<Vec<_>>(), [ConnId(7)]);
-        assert!(!orderer.wants_step(Zxid(u64::MAX)));
     }
 }

@@ -7,6 +7,8 @@
 //! goes from one to the other and back.
 
 mod closing;
+#[cfg(test)]
+mod closing_tests;
 mod commit_queue;
 mod forwarding;
 mod leading;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::op::{OpSettings, Write, delete::DeleteSpent};
 use ringkeeper_engine::request::Outcome;
-use ringkeeper_engine::sequencer::{Caller, QuotaNotes, Sequencer};
+use ringkeeper_engine::sequencer::{Caller, QuotaNotes, Sequencer, SessionEnd};
 use ringkeeper_engine::session::{Attached, Owner, SessionTable};
 use ringkeeper_engine::txn::{Txn, TxnBody};
 use ringkeeper_engine::{Code, Millis, Now, SessionId, Zxid};
@@ -340,6 +340,32 @@ impl Orderer {
     /// A refusal that was decided outside.
     pub(crate) fn refuse(&mut self, caller: &Caller, code: Code, now: Now) -> Txn {
         self.order(|sequencer| sequencer.order_refusal(caller, code, now.wall))
+    }
+
+    /// The next transaction of sessions that end, and the session that it ends, if it does. `None`
+    /// where this step orders no more of them.
+    pub(crate) fn next_end(&mut self, db: &Database, now: Now) -> Option<(Txn, Option<Closing>)> {
+        let admitted = self.admission() != WriteAdmission::None;
+        let closing = &mut self.closing;
+        if !admitted || !closing.is_due(db.applied()) || closing.bytes_left == 0 {
+            return None;
+        }
+        let ending = closing.waiting.pop_front()?;
+        let mut left = closing.bytes_left;
+        let order = |sequencer: &mut Sequencer| {
+            sequencer.order_close_part(db, &ending.caller, &mut left, now.wall)
+        };
+        let (txn, end) = self.order_with(order);
+        self.closing.bytes_left = left;
+        match end {
+            SessionEnd::Ordered => Some((txn, Some(ending))),
+            SessionEnd::Due => {
+                self.closing.portion = txn.zxid;
+                // The others have their turn before its next one.
+                self.closing.waiting.push_back(ending);
+                Some((txn, None))
+            }
+        }
     }
 
     /// This process did not run for a while. It may have missed what clients sent meanwhile, so the

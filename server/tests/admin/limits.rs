@@ -80,7 +80,7 @@ fn silent_or_slow_http_client_is_closed() {
 }
 
 /// Asks on a connection that stays open, and waits for the beginning of the answer.
-fn ask_live(stream: &mut TcpStream) {
+fn request_live(stream: &mut TcpStream) {
     stream.write_all(b"GET /live HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
     let mut byte = [0];
     stream.read_exact(&mut byte).unwrap();
@@ -110,7 +110,7 @@ fn http_connections_that_asked_do_not_keep_all_permits() {
     let mut clients = Vec::new();
     for _ in 0..100 {
         let mut stream = connect(host.http[0]);
-        ask_live(&mut stream);
+        request_live(&mut stream);
         clients.push(stream);
     }
     let mut client = host.connect();

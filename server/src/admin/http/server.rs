@@ -50,7 +50,7 @@ struct Limits {
 
 /// A connection that may have sent no request yet.
 struct Silent {
-    has_asked: Arc<AtomicBool>,
+    has_requested: Arc<AtomicBool>,
     task: AbortHandle,
 }
 
@@ -63,7 +63,7 @@ impl Limits {
         }
         let oldest = {
             let mut silent = self.silent.lock();
-            silent.retain(|it| !it.has_asked.load(Relaxed) && !it.task.is_finished());
+            silent.retain(|it| !it.has_requested.load(Relaxed) && !it.task.is_finished());
             silent.pop_front()
         };
         oldest?.task.abort();
@@ -74,7 +74,7 @@ impl Limits {
     fn note_silent(&self, silent: Silent) {
         let mut all = self.silent.lock();
         if all.len() >= CONNECTIONS_MAX {
-            all.retain(|it| !it.has_asked.load(Relaxed) && !it.task.is_finished());
+            all.retain(|it| !it.has_requested.load(Relaxed) && !it.task.is_finished());
         }
         all.push_back(silent);
     }
@@ -111,19 +111,19 @@ async fn accept(listener: net::TcpListener, port: Port, site: Arc<Site>, limits:
                     continue;
                 };
                 let in_use = CONNECTIONS_MAX - limits.connections.available_permits();
-                let has_asked = Arc::new(AtomicBool::new(false));
+                let has_requested = Arc::new(AtomicBool::new(false));
                 let connection = Connection {
                     peer: peer.ip().to_canonical(),
                     idle: limits.idle,
                     stays: in_use <= KEPT_MAX,
-                    has_asked: has_asked.clone(),
+                    has_requested: has_requested.clone(),
                 };
                 let site = site.clone();
                 let task = connections.spawn(async move {
                     connection.serve(stream, port, site).await;
                     drop(permit);
                 });
-                limits.note_silent(Silent { has_asked, task });
+                limits.note_silent(Silent { has_requested, task });
             }
             Err(_) => tokio::time::sleep(AFTER_REFUSAL).await,
         }
@@ -136,18 +136,18 @@ struct Connection {
     idle: Option<Duration>,
     /// Whether it may ask again.
     stays: bool,
-    has_asked: Arc<AtomicBool>,
+    has_requested: Arc<AtomicBool>,
 }
 
 impl Connection {
     async fn serve(self, stream: TcpStream, port: Port, site: Arc<Site>) {
-        let Connection { peer, idle, stays, has_asked } = self;
+        let Connection { peer, idle, stays, has_requested } = self;
         // Idle clients and slow requests are closed by the timeout for headers, slow readers by
         // this.
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(idle);
         let service = service_fn(|request: Request<Incoming>| {
-            has_asked.store(true, Relaxed);
+            has_requested.store(true, Relaxed);
             let site = site.clone();
             async move { Ok::<_, Infallible>(site.answer(port, request, peer).await) }
         });
