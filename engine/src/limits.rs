@@ -2,9 +2,11 @@
 
 /// Default of `jute.maxbuffer`: the largest request payload.
 pub const FRAME_BYTES_MAX: usize = 0xf_ffff;
-/// Sub-operations in one multi or multiRead; a frame holds four times as many. This bounds the work
+/// Sub-operations in one multi; a frame holds four times as many. This bounds the work
 /// behind one zxid, which is done at once.
 pub const MULTI_OPS_MAX: usize = 16_384;
+/// Reads in one multiRead; a frame bounds it anyway.
+pub const MULTI_READS_MAX: usize = 65_536;
 /// Components of a path. ZooKeeper has no limit; ours keeps walks towards the root short and is
 /// far beyond what a frame of single-letter components is used for in practice.
 pub const PATH_DEPTH_MAX: usize = 2_000;
