@@ -50,9 +50,10 @@ pub(crate) fn put_error(code: Code, out: &mut Vec<u8>) {
     out.put_int(code.to_wire());
 }
 
-/// Reads a list of operations; `each` decodes one of them.
+/// Reads a list of at most `most` operations; `each` decodes one of them.
 pub(crate) fn read_list<'a, T>(
     reader: &mut Reader<'a>,
+    most: usize,
     mut each: impl FnMut(i32, &mut Reader<'a>) -> Result<T, Malformed>,
 ) -> Result<Vec<T>, Malformed> {
     let mut items = Vec::new();
@@ -61,7 +62,7 @@ pub(crate) fn read_list<'a, T>(
         if header.done {
             return Ok(items);
         }
-        if items.len() == limits::MULTI_OPS_MAX {
+        if items.len() == most {
             return Err(Malformed::TooLong);
         }
         items.push(each(header.op, reader)?);
@@ -104,7 +105,7 @@ pub(crate) fn read_writes(reader: &mut Reader<'_>) -> Result<Vec<Write>, Malform
         op::CHECK => check::Check::decode(reader),
         _ => Err(Malformed::Value),
     };
-    read_list(reader, write)
+    read_list(reader, limits::MULTI_OPS_MAX, write)
 }
 
 /// Appends the request record; returns the operation code.

@@ -45,7 +45,7 @@ impl<'a> MultiRead<'a> {
     /// Reads the request.
     pub fn decode(reader: &mut Reader<'a>) -> Result<MultiRead<'a>, Unreadable> {
         let whole = reader.clone();
-        let list = multi::read_list(reader, |op_code, reader| {
+        let list = multi::read_list(reader, limits::MULTI_READS_MAX, |op_code, reader| {
             let what = match op_code {
                 op::GET_DATA => What::Data,
                 op::GET_CHILDREN => What::Children,
