@@ -182,8 +182,9 @@ fn record_with_any_byte_changed_goes_on_readable_or_not_at_all() {
     assert!(sent > 500 && kept > 500, "{sent} {kept}");
 }
 
-/// Every length and count of a record as null: only data, a list of a create that is alone, and the
-/// lists of a reconfig may be null, and go on so. A null list of a setACL goes on empty.
+/// Every length and count of a record as null: only data, the path and the list of a create that is
+/// alone, what is in an ACL, and the lists of a reconfig may be null, and go on so; the leader refuses
+/// them in its turn. A null list of a setACL goes on empty.
 #[test]
 fn null_fields_go_on_only_where_clients_may_send_them() {
     let null = [0xff; 4];
@@ -194,7 +195,7 @@ fn null_fields_go_on_only_where_clients_may_send_them() {
     let end = [0; 4];
     let create = |path: &[u8], data: &[u8], acl: &[u8]| [path, data, acl, &end[..]].concat();
     let is_sent = |op, record: &[u8]| of_client(op, record).is_ok();
-    assert!(!is_sent(op::CREATE, &create(&null, &data, &open)));
+    assert!(is_sent(op::CREATE, &create(&null, &data, &open)));
     assert!(is_sent(op::CREATE, &create(&path, &null, &open)));
     assert!(is_sent(op::CREATE, &create(&path, &data, &null)));
     assert!(!is_sent(op::DELETE, &[&null[..], &end].concat()));
@@ -203,15 +204,16 @@ fn null_fields_go_on_only_where_clients_may_send_them() {
     assert!(!is_sent(op::SET_ACL, &[&null[..], &open, &end].concat()));
     let set_acl = of_client(op::SET_ACL, &[&path[..], &null, &end].concat());
     assert_eq!(set_acl, Ok((op::SET_ACL, [&path[..], &[0; 4], &end].concat())));
-    // A null scheme or identity goes on empty, or not at all.
+    // A null scheme or identity goes on.
     let identity = |scheme: &[u8], id: &[u8]| {
         let list = [&[0, 0, 0, 1, 0, 0, 0, 31], scheme, id].concat();
         of_client(op::CREATE, &create(&path, &data, &list)).map(|(_, record)| record)
     };
     let world = [&[0, 0, 0, 5][..], b"world"].concat();
-    assert!(identity(&world, &null).is_err());
-    let empty = create(&path, &data, &[0, 0, 0, 1, 0, 0, 0, 31, 0, 0, 0, 0, 0, 0, 0, 0]);
-    assert_eq!(identity(&null, &null), Ok(empty));
+    for (scheme, id) in [(&world[..], &null[..]), (&null, &null)] {
+        let list = [&[0, 0, 0, 1, 0, 0, 0, 31], scheme, id].concat();
+        assert_eq!(identity(scheme, id), Ok(create(&path, &data, &list)));
+    }
 }
 
 #[test]
