@@ -201,6 +201,24 @@ pub fn fix_up(
     if fix_up.fixed.is_empty() { Err(Code::InvalidAcl) } else { Ok(fix_up.fixed.into()) }
 }
 
+/// A list as a part of a multi that goes on to a leader: without nulls. ZooKeeper's leader that trips
+/// over one there forgets what it has prepared of the multi, and its digests are wrong from then on;
+/// alone in a request it refuses it. What it finds invalid it finds invalid as empty, too; what it
+/// trips over is refused here, with [`Code::MarshallingError`].
+pub(crate) fn without_nulls(list: &[SentAcl]) -> Result<Vec<SentAcl>, Code> {
+    without_repetitions(list)?;
+    let filled = |entry: &SentAcl| {
+        let scheme = entry.scheme.clone().unwrap_or_default();
+        let trips = matches!(&*scheme, scheme::WORLD | scheme::IP | scheme::DIGEST);
+        if entry.id.is_none() && trips {
+            return Err(Code::MarshallingError);
+        }
+        let id = Some(entry.id.clone().unwrap_or_default());
+        Ok(SentAcl { perms: entry.perms, scheme: Some(scheme), id })
+    };
+    list.iter().map(filled).collect()
+}
+
 /// The first of each group of equal entries, in order. Short lists, which all honest ones are,
 /// are compared pair by pair; a frame holds enough entries to make that expensive on purpose.
 fn without_repetitions(list: &[SentAcl]) -> Result<Vec<&SentAcl>, Code> {

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::Write;
 use super::apply::{Applying, OpResult};
 use super::audited::{Action, Operation};
 use super::outstanding::Znode;
 use super::prepare::Prepare;
+use super::{NotForwarded, Write};
 use crate::tree::{Misfit, NewNode, Prefetch, Tree};
 use crate::txn::{CreateOp, CreateRef, CreateTxn, NodeKind, TxnBody};
 use crate::wire::opcode::op;
 use crate::wire::record::perms;
 use crate::wire::{Acl, Malformed, Put, Reader, SentAcl};
-use crate::{Code, Millis, Zxid, limits, path};
+use crate::{Code, Millis, Zxid, acl, limits, path};
 
 /// A request to create a node.
 #[derive(Clone, PartialEq, Debug)]
@@ -96,6 +96,17 @@ impl Create {
             out.put_long(self.ttl);
         }
         self.op.type_code()
+    }
+
+    /// Appends the request record of a part of a multi, which has no nulls in its list.
+    pub(crate) fn encode_in_multi(&self, out: &mut Vec<u8>) -> Result<i32, NotForwarded> {
+        let has_null = |entry: &SentAcl| entry.scheme.is_none() || entry.id.is_none();
+        if !self.acl.iter().flatten().any(has_null) {
+            return Ok(self.encode(out));
+        }
+        let list = acl::without_nulls(self.acl.as_deref().unwrap_or_default());
+        let list = list.map_err(NotForwarded::Refused)?;
+        Ok(Create { acl: Some(list), ..self.clone() }.encode(out))
     }
 
     /// Whether it has no path.

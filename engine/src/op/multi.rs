@@ -114,7 +114,11 @@ pub(crate) fn encode(writes: &[Write], out: &mut Vec<u8>) -> Result<i32, NotForw
     for write in writes {
         let start = out.len();
         put_request_header(op::ERROR, out);
-        match write.encode(out) {
+        let encoded = match write {
+            Write::Create(create) => create.encode_in_multi(out),
+            other => other.encode(out),
+        };
+        match encoded {
             Ok(code) => out[start..start + 4].copy_from_slice(&code.to_be_bytes()),
             Err(refused) => {
                 out.truncate(first);

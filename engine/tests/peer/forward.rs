@@ -234,6 +234,22 @@ fn null_fields_inside_a_multi_never_go_on_but_data() {
         let found = one(create, &[&path, &data, &null, &end]);
         assert_eq!(found, Err(format!("{:?}", Malformed::Null)), "{create}");
     }
+    // ZooKeeper's leader trips over nulls in a list, and does not get over it. What it finds invalid
+    // goes on empty.
+    let world = [&[0, 0, 0, 5][..], b"world"].concat();
+    let auth = [&[0, 0, 0, 4][..], b"auth"].concat();
+    let entry = |scheme: &[u8], id: &[u8]| [&[0, 0, 0, 31], scheme, id].concat();
+    let listed = |entries: &[Vec<u8>]| {
+        let list = [&(entries.len() as u32).to_be_bytes()[..], &entries.concat()].concat();
+        one(op::CREATE, &[&path, &data, &list, &end])
+    };
+    let refused = Err(format!("{:?}", NotForwarded::Refused(Code::MarshallingError)));
+    assert_eq!(listed(&[entry(&world, &null)]), refused);
+    assert_eq!(listed(&[entry(&auth, &null), entry(&auth, &null)]), refused);
+    let empty = [0; 4];
+    assert_eq!(listed(&[entry(&null, &null)]), listed(&[entry(&empty, &empty)]));
+    assert_eq!(listed(&[entry(&auth, &null)]), listed(&[entry(&auth, &empty)]));
+    assert!(listed(&[entry(&auth, &null)]).is_ok());
     // A createTTL is what its flags say; its list goes on empty, not null.
     for flags in [0, 4, 5] {
         let (_, record) = one(op::CREATE_TTL, &[&path, &data, &null, &[0, 0, 0, flags], &ttl])
