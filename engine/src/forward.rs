@@ -2,9 +2,9 @@
 //!
 //! A leader of Apache ZooKeeper 3.9 that gets a REQUEST whose record it cannot read takes a zxid
 //! for it, proposes nothing, and from then on completes no write of any client. So the bytes of a
-//! client never go on: what goes on is a [`Write`] that was decoded, encoded again. Lengths are true
-//! in it, and fields are null only where ZooKeeper's leader reads a null and refuses it in its turn.
-//! What a [`Write`] cannot hold is answered here, and so is [`Write::Refused`].
+//! client never go on: what goes on is a [`Write`] that was decoded, encoded again. Lengths are
+//! true in it, and fields are null only where ZooKeeper's leader reads a null and refuses it in its
+//! turn. What a [`Write`] cannot hold is answered here, and so is [`Write::Refused`].
 
 use crate::SessionId;
 use crate::op::{NotForwarded, OpSpec, ReplyShape, Write};

@@ -201,10 +201,10 @@ pub fn fix_up(
     if fix_up.fixed.is_empty() { Err(Code::InvalidAcl) } else { Ok(fix_up.fixed.into()) }
 }
 
-/// A list as a part of a multi that goes on to a leader: without nulls. ZooKeeper's leader that trips
-/// over one there forgets what it has prepared of the multi, and its digests are wrong from then on;
-/// alone in a request it refuses it. What it finds invalid it finds invalid as empty, too; what it
-/// trips over is refused here, with [`Code::MarshallingError`].
+/// A list as a part of a multi that goes on to a leader: without nulls. ZooKeeper's leader that
+/// trips over one there forgets what it has prepared of the multi, and its digests are wrong from
+/// then on; alone in a request it refuses it. What it finds invalid it finds invalid as empty, too;
+/// what it trips over is refused here, with [`Code::MarshallingError`].
 pub(crate) fn without_nulls(list: &[SentAcl]) -> Result<Vec<SentAcl>, Code> {
     without_repetitions(list)?;
     let filled = |entry: &SentAcl| {

@@ -65,7 +65,7 @@ impl Shard {
         conn.unsent_counted = unsent;
     }
 
-    /// As [`Shard::count_unsent`], after a connection's socket has taken something.
+    /// As `Shard::count_unsent`, after a connection's socket has taken something.
     pub fn recount(&mut self, id: ConnId) {
         let Some(mut conn) = self.conns.get_mut(id.0 as usize).and_then(Option::take) else {
             return;

@@ -183,8 +183,8 @@ fn record_with_any_byte_changed_goes_on_readable_or_not_at_all() {
 }
 
 /// Every length and count of a record as null: only data, the path and the list of a create that is
-/// alone, what is in an ACL, and the lists of a reconfig may be null, and go on so; the leader refuses
-/// them in its turn. A null list of a setACL goes on empty.
+/// alone, what is in an ACL, and the lists of a reconfig may be null, and go on so; the leader
+/// refuses them in its turn. A null list of a setACL goes on empty.
 #[test]
 fn null_fields_go_on_only_where_clients_may_send_them() {
     let null = [0xff; 4];
@@ -234,8 +234,8 @@ fn null_fields_inside_a_multi_never_go_on_but_data() {
         let found = one(create, &[&path, &data, &null, &end]);
         assert_eq!(found, Err(format!("{:?}", Malformed::Null)), "{create}");
     }
-    // ZooKeeper's leader trips over nulls in a list, and does not get over it. What it finds invalid
-    // goes on empty.
+    // ZooKeeper's leader trips over nulls in a list, and does not get over it. What it finds
+    // invalid goes on empty.
     let world = [&[0, 0, 0, 5][..], b"world"].concat();
     let auth = [&[0, 0, 0, 4][..], b"auth"].concat();
     let entry = |scheme: &[u8], id: &[u8]| [&[0, 0, 0, 31], scheme, id].concat();
