@@ -2,6 +2,7 @@
 
 use ringkeeper_engine::client::{Create, CreateMode, Request};
 use ringkeeper_engine::device::Fault as DiskFault;
+use ringkeeper_engine::snapshot::SnapshotKind;
 use ringkeeper_engine::wire::Acl;
 use ringkeeper_replication::ZabState;
 
@@ -136,16 +137,34 @@ fn follower_may_end_at_every_disk_operation_while_it_is_synchronized() {
     assert!(number > 15, "a start and a synchronization have {number} operations");
 }
 
+/// The log of the leader does not reach back to the beginning any more.
+pub(crate) fn purge_log(world: &mut World, leader: usize) {
+    for _ in 0..2 {
+        for data in 0..12 {
+            let request = Request::SetData { path: "/", data: Some(&[data; 4 << 10]), version: -1 };
+            world.request_of(0, &request);
+            wait(world, SECOND_US / 50);
+        }
+        let process = world.machines[leader].process.as_mut().expect("it runs");
+        assert!(process.snapshot(SnapshotKind::Regular, 1), "the log is purged");
+    }
+}
+
+/// The leader is cut off with writes that nobody else has, and another one has committed since.
+pub(crate) fn leave_tail(world: &mut World, leader: usize) {
+    cut_off(world, leader, 2 * SECOND_US);
+    (2..6).for_each(|data| begin_write(world, 0, data));
+    let next = wait_for_other(world, leader);
+    connect(world, 1, next);
+    write(world, 1, 7);
+}
+
 /// The leader is cut off with a write that nobody else has.
 fn leader_with_tail() -> (World, usize) {
     let (mut world, leader) = led(3, 0, 2);
     connect(&mut world, 0, leader);
     write(&mut world, 0, 1);
-    cut_off(&mut world, leader, 2 * SECOND_US);
-    (2..6).for_each(|data| begin_write(&mut world, 0, data));
-    let next = wait_for_other(&mut world, leader);
-    connect(&mut world, 1, next);
-    write(&mut world, 1, 7);
+    leave_tail(&mut world, leader);
     (world, leader)
 }
 

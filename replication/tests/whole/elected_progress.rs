@@ -2,14 +2,11 @@
 
 use std::io::ErrorKind;
 
-use ringkeeper_engine::client::Request;
 use ringkeeper_engine::device::Fault;
-use ringkeeper_engine::snapshot::SnapshotKind;
 use ringkeeper_replication::ZabState;
 
 use crate::elected_cases::{
-    LIMIT_US, SECOND_US, begin_write, connect, cut_off, led_by, others, wait, wait_for_all,
-    wait_for_other, write,
+    LIMIT_US, SECOND_US, connect, leave_tail, led_by, others, purge_log, wait, wait_for_all,
 };
 use crate::sim::ensemble::members::Crash;
 use crate::sim::ensemble::swarm::Swarm;
@@ -20,15 +17,7 @@ fn wiped(slowness: u64) -> (World, usize) {
     let (mut world, leader) = led_by(Swarm { init_ms: 600, ..Swarm::calm(3, 0, 1) });
     let wiped = others(&world, leader)[0];
     connect(&mut world, 0, leader);
-    for _ in 0..2 {
-        for data in 0..12 {
-            let request = Request::SetData { path: "/", data: Some(&[data; 4 << 10]), version: -1 };
-            world.request_of(0, &request);
-            wait(&mut world, SECOND_US / 50);
-        }
-        let process = world.machines[leader].process.as_mut().expect("it runs");
-        assert!(process.snapshot(SnapshotKind::Regular, 1), "the log is purged");
-    }
+    purge_log(&mut world, leader);
     world.crash(wiped, Crash::Power);
     world.machines[wiped].wipe();
     world.machines[wiped].slowness = slowness;
@@ -78,20 +67,8 @@ fn member_whose_disk_stands_still_while_it_writes_a_state_is_given_up() {
 fn with_tail() -> (World, usize) {
     let (mut world, leader) = led_by(Swarm::calm(3, 0, 2));
     connect(&mut world, 0, leader);
-    for _ in 0..2 {
-        for data in 0..12 {
-            let request = Request::SetData { path: "/", data: Some(&[data; 4 << 10]), version: -1 };
-            world.request_of(0, &request);
-            wait(&mut world, SECOND_US / 50);
-        }
-        let process = world.machines[leader].process.as_mut().expect("it runs");
-        assert!(process.snapshot(SnapshotKind::Regular, 1), "the log is purged");
-    }
-    cut_off(&mut world, leader, 2 * SECOND_US);
-    (2..6).for_each(|data| begin_write(&mut world, 0, data));
-    let next = wait_for_other(&mut world, leader);
-    connect(&mut world, 1, next);
-    write(&mut world, 1, 7);
+    purge_log(&mut world, leader);
+    leave_tail(&mut world, leader);
     (world, leader)
 }
 

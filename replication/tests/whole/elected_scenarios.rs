@@ -6,8 +6,8 @@ use ringkeeper_engine::snapshot::SnapshotKind;
 use ringkeeper_replication::ZabState;
 
 use crate::elected_cases::{
-    LIMIT_US, SECOND_US, begin_write, connect, cut_off, led, led_by, others, wait, wait_for_all,
-    wait_for_other, write,
+    LIMIT_US, SECOND_US, begin_write, connect, cut_off, led, led_by, others, purge_log, wait,
+    wait_for_all, wait_for_other, write,
 };
 use crate::sim::ensemble::members::Crash;
 use crate::sim::ensemble::swarm::Swarm;
@@ -297,15 +297,7 @@ fn member_that_writes_a_state_for_longer_than_the_sync_limit_is_waited_for() {
     let (mut world, leader) = led_by(Swarm { init_ms: 8_000, ..Swarm::calm(3, 0, 1) });
     let wiped = others(&world, leader)[0];
     connect(&mut world, 0, leader);
-    for _ in 0..2 {
-        for data in 0..12 {
-            let request = Request::SetData { path: "/", data: Some(&[data; 4 << 10]), version: -1 };
-            world.request_of(0, &request);
-            wait(&mut world, SECOND_US / 50);
-        }
-        let process = world.machines[leader].process.as_mut().expect("it runs");
-        assert!(process.snapshot(SnapshotKind::Regular, 1), "the log is purged");
-    }
+    purge_log(&mut world, leader);
     world.crash(wiped, Crash::Power);
     world.machines[wiped].wipe();
     // Up to 2.4 s each, where `syncLimit` is 0.25 s.
