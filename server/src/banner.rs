@@ -11,8 +11,10 @@ use crate::config::{Ensemble, LogFormat, Paint, PeerAddress, PeerRole, Settings}
 pub(crate) struct Banner<'a> {
     /// What holds.
     pub(crate) settings: &'a Settings,
-    /// Where clients connect.
-    pub(crate) address: SocketAddr,
+    /// Where clients connect without TLS.
+    pub(crate) plain: Option<SocketAddr>,
+    /// Where they connect with TLS alone.
+    pub(crate) secure: Option<SocketAddr>,
     /// Where commands and metrics are found over HTTP, if anywhere.
     pub(crate) http: Option<&'a str>,
     /// The last transaction.
@@ -26,7 +28,7 @@ pub(crate) struct Banner<'a> {
 }
 
 impl Banner<'_> {
-    /// At most nine lines. To a terminal or a pipe alike, on standard output.
+    /// At most ten lines. To a terminal or a pipe alike, on standard output.
     pub(crate) fn print(&self, fused: bool) {
         let out = io::stdout();
         let paint = Paint::for_stdout();
@@ -39,7 +41,12 @@ impl Banner<'_> {
         let _ = writeln!(out, "  zxid     {}", self.zxid);
         let _ = writeln!(out, "  log      {}", self.device);
         let _ = writeln!(out, "  sockets  {io}, {threads}");
-        let _ = writeln!(out, "  clients  {}", self.address);
+        if let Some(address) = self.plain {
+            let _ = writeln!(out, "  clients  {address}");
+        }
+        if let Some(address) = self.secure {
+            let _ = writeln!(out, "  tls      {address}");
+        }
         if let Some(ensemble) = &self.settings.ensemble {
             let _ = writeln!(out, "  member   {}", member(ensemble));
         }
@@ -57,13 +64,14 @@ impl Banner<'_> {
 
     /// The same as an event, for programs: people have the banner.
     pub(crate) fn log(&self, format: LogFormat) {
-        let Banner { settings, address, http, zxid, device, io, ready_ms } = self;
+        let Banner { settings, plain, secure, http, zxid, device, io, ready_ms } = self;
         match format {
             LogFormat::Text => {}
             LogFormat::Json => tracing::info!(
                 version = env!("CARGO_PKG_VERSION"),
                 zxid = %zxid,
-                clients = %address,
+                clients = plain.map(tracing::field::display),
+                tls = secure.map(tracing::field::display),
                 http,
                 data_dir = %settings.data_dir.display(),
                 data_log_dir = %settings.data_log_dir.display(),

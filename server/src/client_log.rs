@@ -73,6 +73,14 @@ impl ClientLog {
         }
     }
 
+    /// The TLS handshake of a client has failed.
+    pub fn handshake_failed(&self, peer: SocketAddr, why: &dyn Display) {
+        let reason = "tls_handshake";
+        if self.is_due(reason, Instant::now()) {
+            tracing::warn!(reason, client = %peer, "a TLS handshake has failed: {why}");
+        }
+    }
+
     /// The connection of a client was ended.
     pub fn ended(&self, client: &EndedClient) {
         let EndedClient { peer, session, end } = client;

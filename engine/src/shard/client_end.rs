@@ -25,6 +25,8 @@ pub enum ClientEnd {
     LargeRequest(usize),
     /// What it has sent is no record of the protocol.
     Malformed,
+    /// What it has sent behind the handshake of TLS is no record of TLS.
+    Record,
     /// It has requested an operation that does not exist.
     UnknownOperation,
     /// It has requested no session in time.
@@ -72,6 +74,7 @@ impl ClientEnd {
             ClientEnd::FrameLength(_) => "frame_length",
             ClientEnd::LargeRequest(_) => "large_request",
             ClientEnd::Malformed => "malformed",
+            ClientEnd::Record => "tls_record",
             ClientEnd::UnknownOperation => "unknown_operation",
             ClientEnd::NoSession => "no_session",
             ClientEnd::Ahead(_) => "ahead",
@@ -102,6 +105,7 @@ impl ClientEnd {
             ClientEnd::FrameLength(_)
             | ClientEnd::LargeRequest(_)
             | ClientEnd::Malformed
+            | ClientEnd::Record
             | ClientEnd::UnknownOperation
             | ClientEnd::WrongPassword
             | ClientEnd::AuthFailed
@@ -123,6 +127,7 @@ impl fmt::Display for ClientEnd {
                 write!(f, "its request of {bytes} bytes exceeds what large requests may take")
             }
             ClientEnd::Malformed => f.write_str("what it has sent is no request"),
+            ClientEnd::Record => f.write_str("what it has sent is no record of TLS"),
             ClientEnd::UnknownOperation => {
                 f.write_str("it has requested an operation that does not exist")
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::client_end::{ClientEnd, EndedClient};
 use super::ready::Urgency;
-use super::{PendingListing, WaitingRequest};
+use super::{PendingListing, Port, WaitingRequest};
 use crate::audit::Audited;
 use crate::op::{OpClass, OpSpec, ReplyShape};
 use crate::request::{Outcome, ReadBacklog};
@@ -147,6 +147,8 @@ pub struct Attached {
 pub struct Conn {
     /// The address of the client.
     pub peer: SocketAddr,
+    /// The port that the client has connected to.
+    pub port: Port,
     /// How far the conversation has come.
     pub phase: Phase,
     /// Bytes that do not make a whole frame yet, or wait for their turn.
@@ -220,6 +222,7 @@ impl Conn {
         let ip = Id { scheme: "ip".into(), id: peer.ip().to_canonical().to_string() };
         Conn {
             peer,
+            port: Port::Client,
             phase: Phase::First,
             input: Vec::new(),
             out: Vec::new(),

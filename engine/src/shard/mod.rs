@@ -20,6 +20,7 @@ mod pending_listing;
 mod prefetch;
 mod ready;
 mod reply;
+mod secured;
 mod serve;
 mod throttled;
 mod waiting;
@@ -34,6 +35,7 @@ pub use counters::{Fired, OpCounts, ReplyBytes, ShardCounters, ThrottleCounters}
 pub use outputs::ShardOutputs;
 pub use pending_listing::PendingListing;
 pub use ready::{ReadyList, Urgency};
+pub use secured::Port;
 pub use word::{FirstBytes, KnownWord, Word, WordEvent};
 
 use std::collections::VecDeque;

@@ -1,6 +1,7 @@
 //! The state of the whole server, as reports show it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering::Relaxed};
 
@@ -52,8 +53,10 @@ pub struct ServerState {
     pub(super) sources: ReportSources,
     /// `stmk` sets it and `gtmk` shows it; nothing else looks at it.
     pub(super) trace_mask: AtomicI64,
-    /// The port for clients; 0 until it is bound.
+    /// The port for clients without TLS; 0 until it is bound, and where there is none.
     client_port: AtomicU16,
+    /// The port for clients with TLS, in the same way.
+    secure_client_port: AtomicU16,
     /// What the counters said when they were reset last.
     reset_at: Mutex<Totals>,
 }
@@ -90,13 +93,21 @@ impl ServerState {
             sources,
             trace_mask: AtomicI64::new(TRACE_MASK),
             client_port: AtomicU16::new(0),
+            secure_client_port: AtomicU16::new(0),
             reset_at: Mutex::default(),
         }
     }
 
-    /// Says which port is really bound.
-    pub fn listens_on(&self, port: u16) {
-        self.client_port.store(port, Relaxed);
+    /// Says which ports are really bound: that without TLS, and that with TLS alone.
+    pub fn listens_on(&self, plain: Option<SocketAddr>, secure: Option<SocketAddr>) {
+        let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
+        self.client_port.store(port(plain), Relaxed);
+        self.secure_client_port.store(port(secure), Relaxed);
+    }
+
+    /// The port for clients with TLS, if there is one.
+    pub(super) fn secure_client_port(&self) -> Option<u16> {
+        Some(self.secure_client_port.load(Relaxed)).filter(|port| *port != 0)
     }
 
     /// The port for clients.

@@ -70,7 +70,7 @@ pub(super) fn state_of_observer() -> (ServerState, Arc<MemberStatus>) {
     let member = Arc::new(observing());
     let view = Arc::new(View::new(Database::new(Tree::new(0), [])));
     let state = state(facts_of_observer(), view, Some(member.clone()));
-    state.listens_on(24_004);
+    state.listens_on(Some(([0, 0, 0, 0], 24_004).into()), None);
     (state, member)
 }
 
@@ -241,7 +241,7 @@ fn resets_reach_every_shard() {
 #[test]
 fn mntr_and_conf_are_made_on_a_thread_of_their_own() {
     let mut server = all();
-    server.coordinator.state.listens_on(2_181);
+    server.coordinator.state.listens_on(Some(([0, 0, 0, 0], 2_181).into()), None);
     let text = server.answer_to(1, b"mntr");
     assert!(text.contains("\nzk_num_alive_connections\t1\n"), "{text}");
     assert!(server.answer_to(1, b"conf").starts_with("clientPort=2181\n"));
@@ -305,7 +305,7 @@ fn text_of_a_client_that_has_gone_does_not_reach_the_next_one_with_its_id() {
 fn flood_of_lookups_is_answered_by_few_workers() {
     const FLOOD: usize = 300;
     let mut server = all();
-    server.coordinator.state.listens_on(2_181);
+    server.coordinator.state.listens_on(Some(([0, 0, 0, 0], 2_181).into()), None);
     let mut left: Vec<ConnId> = (0..FLOOD).map(|_| server.connect(0)).collect();
     for conn in &left {
         server.send(0, *conn, b"conf");
@@ -326,7 +326,7 @@ fn flood_of_lookups_is_answered_by_few_workers() {
 #[test]
 fn disk_that_does_not_answer_holds_up_no_other_word() {
     let mut server = all();
-    server.coordinator.state.listens_on(2_181);
+    server.coordinator.state.listens_on(Some(([0, 0, 0, 0], 2_181).into()), None);
     let (release, waits) = crossbeam::channel::bounded::<()>(0);
     for _ in 0..2 {
         let (coordinator, waits) = (server.coordinator.clone(), waits.clone());

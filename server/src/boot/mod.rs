@@ -3,11 +3,11 @@
 mod look;
 mod member;
 mod parts;
+mod ports;
 mod reload;
 mod throttles;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -23,6 +23,7 @@ use ringkeeper_replication::node::{MailboxLimits, World};
 pub use self::look::look;
 use self::member::MemberSources;
 
+use self::ports::ClientPorts;
 use self::reload::{ReadAgain, Reload};
 use crate::admin::audit::AuditLog;
 use crate::admin::http::Ports;
@@ -31,7 +32,7 @@ use crate::admin::{
     Startup,
 };
 use crate::banner::Banner;
-use crate::config::{Io, Listen, Settings, Shards};
+use crate::config::{Io, Settings, Shards};
 use crate::log::device::LogProbe;
 use crate::log::writer::{LogWriter, MemberLog};
 use crate::node::clock::Clock;
@@ -47,11 +48,12 @@ use crate::peers::dialer_thread::DialerThread;
 use crate::peers::states::StateStore;
 use crate::peers::status::MemberStatus;
 use crate::shards::descriptors::{self, connections_max};
-use crate::shards::{self, Admission, ConnectionLimiter, Listener, ShardParts, ShardThread};
+use crate::shards::{self, Admission, ConnectionLimiter, ShardParts, ShardThread};
 use crate::stop::Stop;
 use crate::storage::exclusion::SnapshotExclusion;
 use crate::storage::open::{DataDirectories, digest};
 use crate::storage::snapshots::{Snapshotter, snapshot_settings};
+use crate::tls::material::TlsMaterial;
 
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served. SIGHUP
 /// has the configuration read again.
@@ -59,12 +61,19 @@ pub fn serve(settings: &Settings, read_again: &ReadAgain<'_>) -> anyhow::Result<
     let clock = Clock::start();
     descriptors::grow_table();
     let stop = Stop::on_signals()?;
-    let addresses = addresses(settings)?;
+    let ports = ClientPorts::of(settings)?;
+    let tls = tls(settings)?;
     let directories = DataDirectories::open(settings)?;
     let io = choose_io(settings.io)?;
     let count = shard_count(settings.shards);
     let running = Running::start(settings, directories, clock, count, &stop)?;
-    running.listen((settings, read_again), &addresses, io, &stop)
+    running.listen((settings, read_again), (ports, tls), io, &stop)
+}
+
+/// The keys of TLS, where a port has it; the error says what is wrong with them.
+fn tls(settings: &Settings) -> anyhow::Result<Option<Arc<TlsMaterial>>> {
+    let load = || crate::tls::settings::load(settings).map(TlsMaterial::new).map(Arc::new);
+    crate::tls::settings::is_wanted(settings).then(load).transpose()
 }
 
 fn choose_io(io: Io) -> anyhow::Result<Sockets> {
@@ -100,26 +109,6 @@ fn shard_count(shards: Shards) -> u16 {
 /// Whether the node shares the thread of the one shard.
 fn is_fused(shards: u16) -> bool {
     shards == 1
-}
-
-fn addresses(settings: &Settings) -> anyhow::Result<Vec<SocketAddr>> {
-    let port = settings.client_port;
-    match &settings.client_port_address {
-        Listen::Any if has_ipv6() => Ok(vec![(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into()]),
-        Listen::Any => Ok(vec![(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).into()]),
-        Listen::Host(host) => {
-            let all: Vec<SocketAddr> = (host.as_str(), port)
-                .to_socket_addrs()
-                .with_context(|| format!("clientPortAddress={host} is no address of this host"))?
-                .collect();
-            // The first one, as ZooKeeper does: a host name means one socket.
-            Ok(all.into_iter().take(1).collect())
-        }
-    }
-}
-
-fn has_ipv6() -> bool {
-    std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
 /// What a shard's thread gets; the sequencer where they share one.
@@ -246,32 +235,24 @@ impl Running {
     fn listen(
         self,
         (settings, read_again): (&Settings, &ReadAgain<'_>),
-        addresses: &[SocketAddr],
+        (mut client_ports, tls): (ClientPorts, Option<Arc<TlsMaterial>>),
         io: Sockets,
         stop: &Stop,
     ) -> anyhow::Result<()> {
         let count = self.parts.len();
         let admission = if count > 1 { Admission::Shared } else { Admission::Alone };
-        let backlog = i32::try_from(settings.listen_backlog).unwrap_or(i32::MAX);
-        let mut address = addresses[0];
         let shard_settings = Arc::new(parts::shard_settings(settings, &self.ops, self.seed, count));
         if admission == Admission::Shared {
             // Sharing a port is between the shards of one server: a bind without sharing finds
             // out whether another server has it.
-            let alone = Listener::bind_after_another(address, backlog, Admission::Alone);
-            address = alone
-                .with_context(|| format!("cannot listen on {address}; is another server there?"))?
-                .address();
+            drop(client_ports.bind(Admission::Alone)?);
         }
         let ports = Ports::bind(settings)?;
         let state = self.admin.state.clone();
         let mut shards = Vec::with_capacity(count);
         for (index, (mailbox, waker, fused)) in self.parts.into_iter().enumerate() {
-            let listener = Listener::bind_after_another(address, backlog, admission)
-                .with_context(|| format!("cannot listen on {address}; is another server there?"))?;
-            // Where the port was free to choose, the other shards follow the first.
-            address = listener.address();
-            self.admin.state.listens_on(address.port());
+            let listeners = client_ports.bind(admission)?;
+            self.admin.state.listens_on(client_ports.plain(), client_ports.secure());
             let index = u16::try_from(index).expect("shards are few");
             let thread = ShardThread::new(ShardParts {
                 shard: Shard::new(index, shard_settings.clone()),
@@ -284,9 +265,10 @@ impl Running {
                 reporter: ShardReporter::new(self.admin.coordinator.clone(), index),
                 audit: self.audit.as_ref().map(|audit| audit.end(waker.clone())),
                 leader: parts::write_leader(settings),
+                tls: tls.clone(),
             });
             stop.wake(waker);
-            shards.push(run_shard(thread, listener, io, settings, stop)?);
+            shards.push(run_shard(thread, listeners, io, settings, stop)?);
         }
         let http = ports.addresses(&settings.admin_command_url);
         let coordinator = self.admin.coordinator.clone();
@@ -294,7 +276,8 @@ impl Running {
         let ready_ms = self.clock.now().mono.0;
         let zxid = self.view.read().applied();
         let (io, device, http) = (io.name(), &self.device, http.as_deref());
-        let banner = Banner { settings, address, http, zxid, device, io, ready_ms };
+        let (plain, secure) = (client_ports.plain(), client_ports.secure());
+        let banner = Banner { settings, plain, secure, http, zxid, device, io, ready_ms };
         self.audit.iter().for_each(AuditLog::started);
         banner.print(self.fused);
         banner.log(settings.log_format);

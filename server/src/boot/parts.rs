@@ -30,6 +30,8 @@ pub(super) fn op_settings(settings: &Settings) -> OpSettings {
             super_digest: settings.digest_auth_super_digest.as_ref().map(|s| s.reveal().to_owned()),
             skip_acl: settings.skip_acl,
             enforce: settings.enforce_auth_enabled.then(|| settings.enforce_auth_schemes.clone()),
+            x509_enabled: crate::tls::settings::is_wanted(settings),
+            x509_super_user: settings.x509_super_user.clone(),
             ensemble_enabled: !settings.ensemble_auth_names.is_empty(),
             ensemble_names: settings.ensemble_auth_names.clone(),
             ..AuthSettings::default()

@@ -166,9 +166,12 @@ impl Report<'_> {
 }
 
 fn summary(settings: &Settings) -> String {
+    let tls = settings.secure_client_port.0.map(|port| format!("port {port} with TLS"));
+    let plain = settings.client_port.0.map(|port| format!("port {port}"));
+    let ports: Vec<String> = plain.into_iter().chain(tls).collect();
     format!(
-        "It would serve port {} and keep its state in {}.",
-        settings.client_port,
+        "It would serve {} and keep its state in {}.",
+        ports.join(" and "),
         settings.data_dir.display()
     )
 }

@@ -210,10 +210,12 @@ impl Rules<'_> {
             let text = "true needs at least one scheme; write enforce.auth.schemes=digest as well";
             self.problem("enforce.auth.enabled", text);
         }
-        let known = ["digest", "ip"];
+        let tls = self.values.number("secureClientPort").is_some()
+            || self.values.get::<bool>("client.portUnification");
+        let known: &[&str] = if tls { &["digest", "ip", "x509"] } else { &["digest", "ip"] };
         for scheme in schemes.iter().filter(|scheme| !known.contains(&scheme.as_str())) {
-            let text =
-                format!("\"{scheme}\" is not a scheme of this release; there are digest and ip");
+            let known = known.join(" and ");
+            let text = format!("\"{scheme}\" is not a scheme that is offered; there are {known}");
             self.problem(key, &text);
         }
         if enforced

@@ -156,6 +156,8 @@ impl Whole {
     fn require_port(&self, values: &Values, problems: &mut Vec<Problem>) {
         let origin = values.origin("clientPort");
         match (values.number("clientPort"), origin) {
+            // TLS clients may be the only ones.
+            (None, _) if values.number("secureClientPort").is_some() => {}
             (None, _) => self.lacks(problems, "clientPort", "2181"),
             (Some(0), Origin::Line { .. } | Origin::Variable(_)) => {
                 let text = "clientPort: 0 is no port; write clientPort=2181".to_owned();
@@ -172,13 +174,13 @@ fn refuse_classes(findings: &mut [Finding]) {
         "DigestAuthenticationProvider",
         "IPAuthenticationProvider",
         "EnsembleAuthenticationProvider",
+        "X509AuthenticationProvider",
     ];
     for finding in findings.iter_mut().filter(|finding| in_family(finding, "authProvider.*")) {
         let class = finding.entry.value.rsplit('.').next().unwrap_or_default();
         let why = match class {
             class if built_in.contains(&class) => continue,
             "SASLAuthenticationProvider" => "this release has no SASL; remove it to go on without",
-            "X509AuthenticationProvider" => "this release has no TLS; remove it to go on without",
             _ => "Java classes cannot be loaded here; remove it to go on without",
         };
         finding.verdict = Verdict::Refused(why.to_owned());

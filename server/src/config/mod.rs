@@ -39,8 +39,8 @@ pub use ringkeeper_tuning::Paint;
 pub use rows::TOPICS;
 pub use settings::Settings;
 pub use types::{
-    FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, LogPriority, Purge, Secret,
-    SessionPasswords, Shards,
+    ClientPort, FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, LogPriority, Purge,
+    Secret, SessionPasswords, Shards,
 };
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use super::ensemble::Ensemble;
 use super::origin::Origin;
 use super::resolve::Values;
 use super::types::{
-    FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, LogPriority, Purge, Secret,
-    SessionPasswords, Shards,
+    ClientPort, FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, LogPriority, Purge,
+    Secret, SessionPasswords, Shards,
 };
 
 macro_rules! settings {
@@ -54,10 +54,42 @@ macro_rules! settings {
 }
 
 settings! {
-    /// The port for clients; 0 asks the system for a free one.
-    client_port: u16 = "clientPort",
+    /// The port for clients without TLS, if there is one; 0 asks the system for a free one.
+    client_port: ClientPort = "clientPort",
     /// Where to listen for clients.
     client_port_address: Listen = "clientPortAddress",
+    /// The port for clients with TLS, if there is one; 0 asks the system for a free one.
+    secure_client_port: ClientPort = "secureClientPort",
+    /// Where to listen for them.
+    secure_client_port_address: Listen = "secureClientPortAddress",
+    /// Whether the port for clients without TLS takes those with TLS, too.
+    port_unification: bool = "client.portUnification",
+    /// Whether changed stores of TLS are taken over without a signal.
+    cert_reload: bool = "client.certReload",
+    /// The file of the server's key and certificates.
+    key_store: Option<PathBuf> = "ssl.keyStore.location",
+    /// Its password.
+    key_store_password: Option<Secret> = "ssl.keyStore.password",
+    /// The file of its password.
+    key_store_password_file: Option<PathBuf> = "ssl.keyStore.passwordPath",
+    /// Its form; empty where its name or content tells.
+    key_store_type: String = "ssl.keyStore.type",
+    /// The file of the certificates that vouch for clients.
+    trust_store: Option<PathBuf> = "ssl.trustStore.location",
+    /// Its password.
+    trust_store_password: Option<Secret> = "ssl.trustStore.password",
+    /// The file of its password.
+    trust_store_password_file: Option<PathBuf> = "ssl.trustStore.passwordPath",
+    /// Its form; empty where its name or content tells.
+    trust_store_type: String = "ssl.trustStore.type",
+    /// Whether clients show a certificate: `need`, `want` or `none`.
+    tls_client_auth: String = "ssl.clientAuth",
+    /// The only version of TLS; empty or `TLS` for both.
+    tls_protocol: String = "ssl.protocol",
+    /// The versions of TLS; none given means what `ssl.protocol` says.
+    tls_enabled_protocols: Vec<String> = "ssl.enabledProtocols",
+    /// The cipher suites, by their names in Java; none given means all.
+    tls_cipher_suites: Vec<String> = "ssl.ciphersuites",
     /// How many new connections may wait to be accepted.
     listen_backlog: u32 = "clientPortListenBacklog",
     /// The most connections from one IP address.
@@ -174,6 +206,8 @@ settings! {
     enforce_auth_enabled: bool = "enforce.auth.enabled",
     /// The schemes that satisfy it; only of `digest` and `ip`.
     enforce_auth_schemes: Vec<String> = "enforce.auth.schemes",
+    /// The subject of the certificate whose holder may do everything.
+    x509_super_user: Option<String> = "X509AuthenticationProvider.superUser",
     /// The names of this service for the scheme `ensemble`; none means the scheme is not checked.
     ensemble_auth_names: Vec<String> = "ensembleAuthName",
 

@@ -17,6 +17,10 @@ pub enum Listen {
     Host(String),
 }
 
+/// A port for clients, if there is one; 0 asks the system for a free one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientPort(pub Option<u16>);
+
 /// When old snapshots and logs are deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purge {
@@ -272,6 +276,24 @@ impl FromValue for Option<Secret> {
         match value {
             Value::Absent => None,
             given => Some(Secret(String::from_value(given))),
+        }
+    }
+}
+
+impl FromValue for Option<String> {
+    fn from_value(value: &Value) -> Option<String> {
+        match value {
+            Value::Absent => None,
+            given => Some(String::from_value(given)),
+        }
+    }
+}
+
+impl FromValue for ClientPort {
+    fn from_value(value: &Value) -> ClientPort {
+        match value {
+            Value::Absent => ClientPort(None),
+            given => ClientPort(Some(u16::from_value(given))),
         }
     }
 }

@@ -101,7 +101,7 @@ pub(crate) fn run_sequencer(
 /// Runs a shard and its sockets.
 pub(crate) fn run_shard(
     thread: ShardThread,
-    listener: Listener,
+    listeners: Vec<Listener>,
     io: Sockets,
     settings: &Settings,
     stop: &Stop,
@@ -109,8 +109,8 @@ pub(crate) fn run_shard(
     let (flag, keep_alive) = (stop.flag.clone(), settings.client_tcp_keep_alive);
     Builder::new().name("shard".into()).spawn(move || {
         let result = match io {
-            Sockets::Ring => shards::run_ring(thread, listener, keep_alive, flag),
-            Sockets::Poll => shards::run_poll(thread, listener, keep_alive, flag),
+            Sockets::Ring => shards::run_ring(thread, listeners, keep_alive, flag),
+            Sockets::Poll => shards::run_poll(thread, listeners, keep_alive, flag),
         };
         if let Err(error) = result {
             crate::fatal::stop(&format!("the event loop failed: {error}"));

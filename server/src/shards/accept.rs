@@ -14,11 +14,13 @@ use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::client_log::{ClientLog, Refusal};
+use crate::tls::channels::Door;
 
 /// A listening socket of one shard.
 pub struct Listener {
     fd: OwnedFd,
     address: SocketAddr,
+    door: Door,
 }
 
 /// Whether several shards share the port.
@@ -45,7 +47,7 @@ impl Listener {
         socket.listen(backlog)?;
         socket.set_nonblocking(true)?;
         let bound = socket.local_addr()?.as_socket().unwrap_or(address);
-        Ok(Listener { fd: socket.into(), address: bound })
+        Ok(Listener { fd: socket.into(), address: bound, door: Door::Plain })
     }
 
     /// As [`Listener::bind`], for a port that may still be that of the server before this one: when
@@ -64,6 +66,16 @@ impl Listener {
                 since.elapsed() < RELEASE
             },
         )
+    }
+
+    /// The same, for clients that speak this.
+    pub fn through(self, door: Door) -> Listener {
+        Listener { door, ..self }
+    }
+
+    /// What its clients speak.
+    pub fn door(&self) -> Door {
+        self.door
     }
 
     /// The address that is really bound.

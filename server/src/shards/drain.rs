@@ -64,11 +64,16 @@ pub(super) enum Parting {
     NotYet,
 }
 
+/// Whether a socket holds something that was not read.
+pub(super) fn has_unread(socket: impl AsFd) -> bool {
+    rustix::io::ioctl_fionread(&socket).is_ok_and(|unread| unread > 0)
+}
+
 /// Sends the last bytes to a client that departs, in one segment with the end of the stream, which
 /// the caller shuts down. Not where the client has sent something that was not read: that is
 /// answered first. What it sends from this moment until it hears of the end is lost.
 pub(super) fn part(socket: impl AsFd, out: &mut Vec<u8>) -> Parting {
-    if rustix::io::ioctl_fionread(&socket).is_ok_and(|unread| unread > 0) {
+    if has_unread(&socket) {
         return Parting::NotYet;
     }
     if out.is_empty() {

@@ -17,9 +17,10 @@ use super::drain::{Parting, part};
 use super::turn::{IoInterest, ShardThread};
 use super::work_queue::{ACCEPTS, ARRIVALS, Backlog, Lingering, WorkQueue};
 
-const LISTENER: u64 = u64::MAX;
-const WAKER: u64 = u64::MAX - 1;
-const LEADER: u64 = u64::MAX - 2;
+const WAKER: u64 = u64::MAX;
+const LEADER: u64 = u64::MAX - 1;
+/// And the numbers behind it: the listeners.
+const LISTENERS: u64 = u64::MAX - 16;
 /// Bytes read from one socket per turn.
 const READ_BYTES: usize = 64 << 10;
 
@@ -35,7 +36,7 @@ struct Socket {
 
 struct Sockets {
     epoll: OwnedFd,
-    listener: Listener,
+    listeners: Vec<Listener>,
     open: BTreeMap<ConnId, Socket>,
     keep_alive: bool,
     lingering: Lingering,
@@ -49,19 +50,21 @@ struct Sockets {
 /// Runs a shard until the stop flag is set.
 pub fn run(
     mut thread: ShardThread,
-    listener: Listener,
+    listeners: Vec<Listener>,
     keep_alive: bool,
     stop: Arc<AtomicBool>,
 ) -> io::Result<()> {
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-    epoll::add(&epoll, listener.fd(), EventData::new_u64(LISTENER), EventFlags::IN)?;
+    for (key, listener) in (LISTENERS..).zip(&listeners) {
+        epoll::add(&epoll, listener.fd(), EventData::new_u64(key), EventFlags::IN)?;
+    }
     epoll::add(&epoll, thread.waker.fd(), EventData::new_u64(WAKER), EventFlags::IN)?;
     if let Some(leader) = thread.leader_fd() {
         epoll::add(&epoll, leader, EventData::new_u64(LEADER), EventFlags::IN)?;
     }
     let mut sockets = Sockets {
         epoll,
-        listener,
+        listeners,
         open: BTreeMap::new(),
         keep_alive,
         lingering: Lingering::default(),
@@ -87,9 +90,9 @@ pub fn run(
         for event in events.drain(..) {
             let (key, flags) = (event.data.u64(), event.flags);
             match key {
-                LISTENER => sockets.accept(&mut thread),
                 WAKER => thread.waker.drain(),
                 LEADER => thread.note_leader(),
+                LISTENERS.. => sockets.accept((key - LISTENERS) as usize, &mut thread),
                 key => {
                     let conn = ConnId(key as u32);
                     sockets.read(conn, flags, &mut thread, &mut bytes, &mut arrivals);
@@ -109,7 +112,9 @@ pub fn run(
 impl Sockets {
     /// The server stops: nobody is let in any more.
     fn drain(&mut self, thread: &mut ShardThread) -> io::Result<()> {
-        epoll::delete(&self.epoll, self.listener.fd())?;
+        for listener in &self.listeners {
+            epoll::delete(&self.epoll, listener.fd())?;
+        }
         thread.drain();
         let mut ready = ReadyList::default();
         thread.shard.take_ready(&mut ready);
@@ -131,7 +136,7 @@ impl Sockets {
         }
     }
 
-    /// Looks away from a listener where accepting cannot succeed now: it stays readable.
+    /// Looks away from the listeners where accepting cannot succeed now: it stays readable.
     fn look_at_listener(&mut self, thread: &ShardThread) -> io::Result<()> {
         if thread.drains() {
             return Ok(());
@@ -140,17 +145,19 @@ impl Sockets {
         if accepting != self.accepting {
             self.accepting = accepting;
             let interest = if accepting { EventFlags::IN } else { EventFlags::empty() };
-            let data = EventData::new_u64(LISTENER);
-            epoll::modify(&self.epoll, self.listener.fd(), data, interest)?;
+            for (key, listener) in (LISTENERS..).zip(&self.listeners) {
+                epoll::modify(&self.epoll, listener.fd(), EventData::new_u64(key), interest)?;
+            }
         }
         Ok(())
     }
 
     /// Accepts a portion of those who wait, unless nobody can be let in.
-    fn accept(&mut self, thread: &mut ShardThread) {
+    fn accept(&mut self, listener: usize, thread: &mut ShardThread) {
+        let listener = &self.listeners[listener];
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         for _ in 0..ACCEPTS {
-            let fd = match rustix::net::accept_with(self.listener.fd(), flags) {
+            let fd = match rustix::net::accept_with(listener.fd(), flags) {
                 Ok(fd) => fd,
                 Err(error) => return self.pause.failed(error, thread.now_ms()),
             };
@@ -158,11 +165,11 @@ impl Sockets {
             if prepare(fd.as_fd(), self.keep_alive).is_err() {
                 continue;
             }
-            let Some(conn) = thread.accept(address) else { continue };
+            let Some(conn) = thread.accept(address, listener.door()) else { continue };
             let data = EventData::new_u64(u64::from(conn.0));
             let interest = EventFlags::IN;
             if epoll::add(&self.epoll, &fd, data, interest).is_err() {
-                thread.shard.lost(conn);
+                thread.lost(conn);
                 thread.limiter.release(address.ip());
                 continue;
             }
@@ -217,22 +224,27 @@ impl Sockets {
     fn service(&mut self, conn: ConnId, thread: &mut ShardThread) {
         let Some(socket) = self.open.get_mut(&conn) else { return };
         let departs = thread.io_interest(conn) == IoInterest::Depart;
-        let Some(pure) = thread.shard.conn_mut(conn) else { return };
-        if departs && part(&socket.fd, &mut pure.out) == Parting::Done {
-            return self.lose(conn, thread);
+        if departs {
+            let Some(out) = thread.parting(conn, &socket.fd) else { return };
+            if part(&socket.fd, out) == Parting::Done {
+                return self.lose(conn, thread);
+            }
         }
+        let Some(out) = thread.outgoing(conn) else { return };
         let mut broken = socket.broken;
-        while !broken && !pure.out.is_empty() {
-            match rustix::net::send(&socket.fd, &pure.out, SendFlags::NOSIGNAL) {
+        while !broken && !out.is_empty() {
+            match rustix::net::send(&socket.fd, out, SendFlags::NOSIGNAL) {
                 Ok(count) => {
-                    pure.out.drain(..count);
+                    out.drain(..count);
                 }
                 Err(rustix::io::Errno::AGAIN) => break,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(_) => broken = true,
             }
         }
-        let unsent = !pure.out.is_empty();
+        let unsent_bytes = out.len();
+        let unsent = unsent_bytes > 0;
+        thread.left(conn, unsent_bytes);
         thread.shard.recount(conn);
         // Order: asked for after sending, because the last byte sent may be what ends it.
         let wish = thread.io_interest(conn);
@@ -263,7 +275,7 @@ impl Sockets {
         if let Some(socket) = self.open.remove(&conn) {
             let _ = epoll::delete(&self.epoll, &socket.fd);
             let _ = rustix::net::shutdown(&socket.fd, rustix::net::Shutdown::Both);
-            thread.shard.lost(conn);
+            thread.lost(conn);
             thread.limiter.release(socket.ip);
         }
     }

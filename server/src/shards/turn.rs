@@ -1,14 +1,14 @@
 //! One turn of a shard's thread, whatever the sockets are driven with.
 
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use ringkeeper_engine::shard::{Moment, Phase, Shard};
 use ringkeeper_engine::watch::ConnId;
 
 use super::ConnectionLimiter;
-use super::drain::Drain;
+use super::drain::{Drain, has_unread};
 use crate::admin::ShardReporter;
 use crate::admin::audit::AuditEnd;
 use crate::node::clock::Clock;
@@ -16,6 +16,8 @@ use crate::node::mailbox::ShardEnd;
 use crate::node::reporting::NodeParts;
 use crate::node::view::View;
 use crate::node::waker::Waker;
+use crate::tls::channels::{Channels, Door};
+use crate::tls::material::TlsMaterial;
 
 /// Bytes of unparsed input after which a connection that cannot go on is not read any more.
 const INPUT_BACKLOG: usize = 64 << 10;
@@ -59,6 +61,8 @@ pub struct ShardParts {
     pub audit: Option<AuditEnd>,
     /// The server that orders writes.
     pub leader: WriteLeader,
+    /// The keys of TLS, where a port has it.
+    pub tls: Option<Arc<TlsMaterial>>,
 }
 
 /// A shard's thread, without its sockets.
@@ -75,6 +79,7 @@ pub struct ShardThread {
     clock: Clock,
     reporter: ShardReporter,
     audit: Option<AuditEnd>,
+    channels: Channels,
     drain_ms: i64,
     next_tick_ms: i64,
     /// Set when the server stops.
@@ -97,7 +102,9 @@ pub enum IoInterest {
 impl ShardThread {
     /// Puts the parts together.
     pub fn new(parts: ShardParts) -> ShardThread {
+        let channels = Channels::new(parts.tls, parts.limiter.log.clone());
         ShardThread {
+            channels,
             shard: parts.shard,
             limiter: parts.limiter,
             waker: parts.waker,
@@ -117,10 +124,20 @@ impl ShardThread {
     }
 
     /// Takes a connection in, or says that it has to be closed at once.
-    pub fn accept(&mut self, peer: SocketAddr) -> Option<ConnId> {
+    pub fn accept(&mut self, peer: SocketAddr, door: Door) -> Option<ConnId> {
         let now = self.clock.now();
+        if !self.channels.admits(door) {
+            return None;
+        }
         match self.limiter.acquire(peer.ip(), now.mono.0) {
-            Ok(()) => Some(self.shard.open(peer, now)),
+            Ok(()) => {
+                let conn = self.shard.open(peer, now);
+                if let Some(open) = self.shard.conn_mut(conn) {
+                    open.port = door.port();
+                }
+                self.channels.open(conn, (peer, door), now.mono.0);
+                Some(conn)
+            }
             Err(refusal) => {
                 self.limiter.log.refused(peer, refusal);
                 None
@@ -182,9 +199,18 @@ impl ShardThread {
         for (conn, bytes) in arrivals {
             // What comes behind the end of a connection's input is not served any more.
             let is_late = drains && self.shard.conn(conn).is_some_and(|it| it.input_ended);
-            if !is_late {
+            if is_late {
+                continue;
+            }
+            if self.channels.has(conn) {
+                self.channels.arrived(conn, bytes, &mut self.shard, moment);
+            } else {
                 self.shard.received(conn, bytes, moment);
             }
+        }
+        if self.channels.has_work() {
+            let clock = self.clock;
+            self.channels.go_on(&mut self.shard, moment, &|| clock.micros());
         }
         self.shard.resume_stalled(moment);
         self.mailbox.publish_interest(self.shard.has_interest());
@@ -194,6 +220,7 @@ impl ShardThread {
         let now = self.clock.now();
         if now.mono.0 >= self.next_tick_ms {
             self.next_tick_ms = now.mono.0 + TICK_MS;
+            self.channels.tick(&mut self.shard, now.mono.0);
             self.shard.tick(now);
             self.limiter.log.tick();
         }
@@ -222,6 +249,7 @@ impl ShardThread {
             || self.reporter.has_work()
             || self.shard.can_resume()
             || self.can_audit()
+            || self.channels.has_work()
             || self.fused.as_ref().is_some_and(NodeParts::has_work);
         if work {
             return 0;
@@ -303,6 +331,51 @@ impl ShardThread {
         }
     }
 
+    /// What the socket of a connection has to send: its output, or the records that it was sealed
+    /// in. The caller takes what was sent from it.
+    pub fn outgoing(&mut self, id: ConnId) -> Option<&mut Vec<u8>> {
+        if !self.channels.has(id) {
+            return Some(&mut self.shard.conn_mut(id)?.out);
+        }
+        self.seal(id)?;
+        if self.io_interest(id) == IoInterest::Close {
+            self.channels.get_mut(id)?.finish();
+        }
+        Some(self.channels.get_mut(id)?.wire())
+    }
+
+    /// As [`ShardThread::outgoing`], of a client that departs: the end of the conversation is the
+    /// last thing it is sent, unless its socket holds something that was not read.
+    pub fn parting(&mut self, id: ConnId, socket: impl AsFd) -> Option<&mut Vec<u8>> {
+        if self.channels.has(id) && !has_unread(socket) {
+            self.seal(id)?;
+            self.channels.get_mut(id)?.finish();
+        }
+        self.outgoing(id)
+    }
+
+    fn seal(&mut self, id: ConnId) -> Option<()> {
+        let conn = self.shard.conn_mut(id)?;
+        self.channels.get_mut(id)?.seal(&mut conn.out);
+        Some(())
+    }
+
+    /// So many bytes of what [`ShardThread::outgoing`] gave are left. Where they were sealed, they
+    /// count as unsent; else they are in the output and count there.
+    pub fn left(&mut self, id: ConnId, bytes: usize) {
+        if self.channels.has(id)
+            && let Some(conn) = self.shard.conn_mut(id)
+        {
+            conn.sending = bytes;
+        }
+    }
+
+    /// The socket of a connection is gone.
+    pub fn lost(&mut self, id: ConnId) {
+        self.channels.forget(id);
+        self.shard.lost(id);
+    }
+
     /// What the socket of a connection has to do.
     pub fn io_interest(&self, id: ConnId) -> IoInterest {
         let Some(conn) = self.shard.conn(id) else { return IoInterest::Close };
@@ -311,6 +384,7 @@ impl ShardThread {
             _ if conn.input_ended && conn.is_settled() => IoInterest::Close,
             _ if conn.input_ended => IoInterest::Pause,
             _ if conn.departs() => IoInterest::Depart,
+            _ if self.channels.is_full(id) => IoInterest::Pause,
             _ if self.shard.wants_input(id) => IoInterest::Read,
             _ if conn.input.len() < INPUT_BACKLOG => IoInterest::Read,
             _ => IoInterest::Pause,

@@ -11,7 +11,8 @@ pub(super) static CONF: Word = Word::new(
     b"conf",
     Answer::Files(|state| {
         let facts = &state.sources.facts;
-        let mut text = conf(facts, state.client_port(), state.dir_bytes());
+        let ports = (state.client_port(), state.secure_client_port());
+        let mut text = conf(facts, ports, state.dir_bytes());
         if let (Some(ensemble), Some(named)) = (&facts.ensemble, state.members()) {
             text.push_str(&members(ensemble, &named, facts.tick_ms));
         }
@@ -21,10 +22,10 @@ pub(super) static CONF: Word = Word::new(
 pub(super) static DIRS: Word = Word::new(b"dirs", Answer::Files(|state| dirs(state.dir_bytes())));
 
 /// The text of `conf`.
-fn conf(facts: &ServerFacts, port: u16, bytes: DirBytes) -> String {
+fn conf(facts: &ServerFacts, (port, secure): (u16, Option<u16>), bytes: DirBytes) -> String {
     let rows = [
         ("clientPort", port.to_string()),
-        ("secureClientPort", "-1".to_owned()),
+        ("secureClientPort", secure.map_or(-1, i32::from).to_string()),
         ("dataDir", facts.data_dir.display().to_string()),
         ("dataDirSize", bytes.data.to_string()),
         ("dataLogDir", facts.data_log_dir.display().to_string()),
@@ -100,7 +101,7 @@ pub(in crate::admin) mod tests {
                     minSessionTimeout=4000\nmaxSessionTimeout=40000\n\
                     clientPortListenBacklog=1024\nserverId=0\n";
         let bytes = DirBytes { data: 478, log: 9 };
-        assert_eq!(conf(&facts(FourLetterWords::All), 26_300, bytes), text);
+        assert_eq!(conf(&facts(FourLetterWords::All), (26_300, None), bytes), text);
     }
 
     #[test]

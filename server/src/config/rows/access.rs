@@ -78,7 +78,6 @@ const ROWS: &[Row] = &[
         .doc("The password of the SASL user super."),
     Row::property("X509AuthenticationProvider.superUser", Kind::Text, "")
         .unset()
-        .refused("this release has no TLS, so no client can be this user; use superDigest instead")
         .doc("The subject of the certificate whose holder may do everything."),
     Row::property("IPAuthenticationProvider.usexforwardedfor", Kind::Switch, "false")
         .doc("Whether the ip scheme believes the X-Forwarded-For header of HTTP requests."),

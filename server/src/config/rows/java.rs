@@ -58,10 +58,10 @@ const ROWS: &[Row] = &[
         .doc("Whether Netty reads only what can be worked on."),
     Row::property("netty.server.outstandingHandshake.limit", count(-1, INT_MAX), "-1")
         .aliases(&["outstandingHandshake.limit"])
-        .no_meaning("it limits TLS handshakes, and this release has no TLS")
+        .no_meaning("each shard has at most 64 handshakes under way")
         .doc("The most TLS handshakes at a time."),
     Row::property("netty.server.earlyDropSecureConnectionHandshakes", Kind::Switch, "false")
-        .no_meaning("it is about TLS handshakes, and this release has no TLS")
+        .no_meaning("nothing listens before the server can answer")
         .doc("Whether TLS connections are dropped before the server is ready."),
     Row::property("commitProcessor.numWorkerThreads", count(0, INT_MAX), "")
         .derived("cores")

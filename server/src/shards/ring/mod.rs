@@ -22,6 +22,7 @@ use self::token::Token;
 use super::accept::{ConnectionLimiter, Listener, Pause, peer, prepare};
 use super::turn::ShardThread;
 use super::work_queue::{ACCEPTS, ARRIVALS, Backlog, Lingering, WorkQueue};
+use crate::tls::channels::Door;
 
 /// Entries of the submission queue; a full one is submitted in between.
 const SUBMISSIONS: u32 = 1024;
@@ -62,16 +63,17 @@ struct Sockets {
     // Dropped in this order: the ring lets go of the buffers before they are unmapped.
     ring: IoUring,
     buffers: BufferRing,
-    listener: Listener,
+    listeners: Vec<Listener>,
     slots: Vec<Option<Socket>>,
     free: Vec<u32>,
     /// The socket of each connection id in use.
     of_conn: Vec<u32>,
     /// Connections that are not over.
     open: usize,
-    accept: Accept,
+    /// How each listener accepts.
+    accepts: Vec<Accept>,
     /// Connections that were accepted and wait for their turn.
-    coming: VecDeque<OwnedFd>,
+    coming: VecDeque<(OwnedFd, Door)>,
     pause: Pause,
     keep_alive: bool,
     limiter: Arc<ConnectionLimiter>,
@@ -96,11 +98,11 @@ struct Sockets {
 /// Runs a shard until the stop flag is set.
 pub fn run(
     mut thread: ShardThread,
-    listener: Listener,
+    listeners: Vec<Listener>,
     keep_alive: bool,
     stop: Arc<AtomicBool>,
 ) -> io::Result<()> {
-    let mut sockets = Sockets::new(listener, keep_alive, thread.limiter.clone())?;
+    let mut sockets = Sockets::new(listeners, keep_alive, thread.limiter.clone())?;
     let mut arrivals = Vec::new();
     let mut ready = ReadyList::default();
     let mut due = Vec::new();
@@ -160,7 +162,7 @@ struct Arrival {
 
 impl Sockets {
     fn new(
-        listener: Listener,
+        listeners: Vec<Listener>,
         keep_alive: bool,
         limiter: Arc<ConnectionLimiter>,
     ) -> io::Result<Sockets> {
@@ -169,12 +171,12 @@ impl Sockets {
         Ok(Sockets {
             ring,
             buffers,
-            listener,
+            accepts: vec![Accept::No; listeners.len()],
+            listeners,
             slots: Vec::new(),
             free: Vec::new(),
             of_conn: Vec::new(),
             open: 0,
-            accept: Accept::No,
             coming: VecDeque::new(),
             pause: Pause::default(),
             keep_alive,
@@ -193,9 +195,13 @@ impl Sockets {
 
     /// Keeps the accept and the wake-up armed.
     fn arm(&mut self, thread: &ShardThread) -> io::Result<()> {
-        let accepts = self.accept == Accept::No && self.coming.is_empty() && !thread.drains();
-        if accepts && !self.pause.lasts(thread.now_ms()) {
-            self.arm_accept()?;
+        let accepts = self.coming.is_empty() && !thread.drains();
+        if accepts && self.accepts.contains(&Accept::No) && !self.pause.lasts(thread.now_ms()) {
+            for listener in 0..self.listeners.len() {
+                if self.accepts[listener] == Accept::No {
+                    self.arm_accept(listener)?;
+                }
+            }
         }
         if !self.waking {
             let fd = types::Fd(thread.waker.raw_fd());
@@ -213,29 +219,36 @@ impl Sockets {
 
     /// Each connection takes a descriptor before anybody here hears of it, and the files of the log
     /// need some. So the kernel is let go on by itself only while it cannot take the last ones.
-    fn arm_accept(&mut self) -> io::Result<()> {
-        let fd = types::Fd(self.listener.fd().as_raw_fd());
-        let (accept, entry) = if self.limiter.has_descriptors_for(UNCOUNTED_MAX) {
+    fn arm_accept(&mut self, listener: usize) -> io::Result<()> {
+        let fd = types::Fd(self.listeners[listener].fd().as_raw_fd());
+        let (accept, entry) = if self.may_accept_many() {
             (Accept::Many, opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build())
         } else {
             let nobody = std::ptr::null_mut();
             let one = opcode::Accept::new(fd, nobody, nobody.cast());
             (Accept::One, one.flags(libc::SOCK_CLOEXEC).build())
         };
-        self.push(entry, Token::Accept)?;
-        self.accept = accept;
+        self.push(entry, Token::Accept(listener as u32))?;
+        self.accepts[listener] = accept;
         Ok(())
     }
 
-    fn cancel_accept(&mut self) -> io::Result<()> {
-        let cancel = opcode::AsyncCancel::new(Token::Accept.pack()).build();
+    /// Whether there are descriptors for as many as the kernel may accept by itself.
+    fn may_accept_many(&self) -> bool {
+        self.limiter.has_descriptors_for(UNCOUNTED_MAX * self.listeners.len())
+    }
+
+    fn cancel_accept(&mut self, listener: usize) -> io::Result<()> {
+        let cancel = opcode::AsyncCancel::new(Token::Accept(listener as u32).pack()).build();
         self.push(cancel, Token::Cancel)
     }
 
     /// The server stops: nobody is let in any more.
     fn drain(&mut self, thread: &mut ShardThread) -> io::Result<()> {
-        if self.accept != Accept::No {
-            self.cancel_accept()?;
+        for listener in 0..self.listeners.len() {
+            if self.accepts[listener] != Accept::No {
+                self.cancel_accept(listener)?;
+            }
         }
         self.coming.clear();
         thread.drain();
@@ -249,8 +262,8 @@ impl Sockets {
         thread.waker.about_to_sleep();
         let waits = self.work.is_empty() && self.coming.is_empty();
         let ms = if waits { thread.sleep_ms() } else { 0 };
-        let ms =
-            if self.accept != Accept::No { ms } else { self.pause.cut_sleep(ms, thread.now_ms()) };
+        let waits = self.accepts.contains(&Accept::No);
+        let ms = if waits { self.pause.cut_sleep(ms, thread.now_ms()) } else { ms };
         let us = thread.cut_sleep(ms);
         let timeout =
             types::Timespec::new().sec(us / 1_000_000).nsec((us % 1_000_000) as u32 * 1_000);
@@ -304,7 +317,7 @@ impl Sockets {
         arrivals: &mut Vec<Arrival>,
     ) -> io::Result<()> {
         match Token::unpack(done.user_data()) {
-            Token::Accept => self.accepted(done, thread)?,
+            Token::Accept(listener) => self.accepted(listener as usize, done, thread)?,
             Token::Wake => self.waking = false,
             Token::Receive(slot) => self.received(slot, done, arrivals),
             Token::Send(slot) => self.sent(slot, done.result())?,
@@ -314,9 +327,14 @@ impl Sockets {
         Ok(())
     }
 
-    fn accepted(&mut self, done: &cqueue::Entry, thread: &ShardThread) -> io::Result<()> {
+    fn accepted(
+        &mut self,
+        listener: usize,
+        done: &cqueue::Entry,
+        thread: &ShardThread,
+    ) -> io::Result<()> {
         if !cqueue::more(done.flags()) {
-            self.accept = Accept::No;
+            self.accepts[listener] = Accept::No;
         }
         if done.result() < 0 {
             let error = Errno::from_raw_os_error(-done.result());
@@ -328,12 +346,11 @@ impl Sockets {
         if thread.drains() {
             return Ok(());
         }
-        self.coming.push_back(fd);
+        self.coming.push_back((fd, self.listeners[listener].door()));
         let full = self.coming.len() >= COMING_MAX;
-        if self.accept == Accept::Many && (full || !self.limiter.has_descriptors_for(UNCOUNTED_MAX))
-        {
-            self.accept = Accept::ManyNoMore;
-            self.cancel_accept()?;
+        if self.accepts[listener] == Accept::Many && (full || !self.may_accept_many()) {
+            self.accepts[listener] = Accept::ManyNoMore;
+            self.cancel_accept(listener)?;
         }
         Ok(())
     }
@@ -341,12 +358,12 @@ impl Sockets {
     /// Lets a portion of those in who came.
     fn acquire_many(&mut self, thread: &mut ShardThread) -> io::Result<()> {
         for _ in 0..ACCEPTS.min(self.coming.len()) {
-            let fd = self.coming.pop_front().expect("there are that many");
+            let (fd, door) = self.coming.pop_front().expect("there are that many");
             let Ok(address) = peer(fd.as_fd()) else { continue };
             if prepare(fd.as_fd(), self.keep_alive).is_err() {
                 continue;
             }
-            let Some(conn) = thread.accept(address) else { continue };
+            let Some(conn) = thread.accept(address, door) else { continue };
             let slot = self.insert(Socket::new(fd, conn, address.ip()));
             if self.of_conn.len() <= conn.0 as usize {
                 self.of_conn.resize(conn.0 as usize + 1, u32::MAX);

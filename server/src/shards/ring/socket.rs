@@ -142,8 +142,7 @@ impl Sockets {
             pure.sending = 0;
         }
         let wish = thread.io_interest(conn);
-        let Some(pure) = thread.shard.conn_mut(conn) else { return Ok(()) };
-        let socket = self.slots[slot as usize].as_mut().expect("looked up a line above");
+        let socket = self.slots[slot as usize].as_mut().expect("looked up above");
         if socket.broken {
             self.lose(slot, thread);
             return Ok(());
@@ -152,17 +151,16 @@ impl Sockets {
             // What has arrived for it may be among what the next turn takes in.
             if self.backlog == Backlog::Yes {
                 self.work.add_soon(conn);
-            } else if part(&socket.fd, &mut pure.out) == Parting::Done {
-                self.lose(slot, thread);
-                return Ok(());
+            } else {
+                let Some(out) = thread.parting(conn, &socket.fd) else { return Ok(()) };
+                if part(&socket.fd, out) == Parting::Done {
+                    self.lose(slot, thread);
+                    return Ok(());
+                }
             }
         }
-        let socket = self.slots[slot as usize].as_mut().expect("looked up above");
-        if !socket.sending && !pure.out.is_empty() {
-            std::mem::swap(&mut socket.bytes, &mut pure.out);
-            socket.sent = 0;
-            pure.sending = socket.bytes.len();
-            self.send(slot)?;
+        if !self.socket(slot).sending {
+            self.begin_send((slot, conn), thread)?;
         }
         thread.shard.recount(conn);
         let socket = self.socket(slot);
@@ -185,6 +183,23 @@ impl Sockets {
             IoInterest::Read | IoInterest::Depart | IoInterest::Pause => {}
         }
         Ok(())
+    }
+
+    /// Sends what a connection has, all of it in one go.
+    fn begin_send(
+        &mut self,
+        (slot, conn): (u32, ConnId),
+        thread: &mut ShardThread,
+    ) -> io::Result<()> {
+        let Some(out) = thread.outgoing(conn).filter(|out| !out.is_empty()) else { return Ok(()) };
+        let socket = self.socket(slot);
+        std::mem::swap(&mut socket.bytes, out);
+        socket.sent = 0;
+        let bytes = socket.bytes.len();
+        if let Some(pure) = thread.shard.conn_mut(conn) {
+            pure.sending = bytes;
+        }
+        self.send(slot)
     }
 
     fn slot_of(&self, conn: ConnId) -> Option<u32> {
@@ -215,7 +230,7 @@ impl Sockets {
         // What is still armed completes at once on a socket that is shut down.
         let _ = rustix::net::shutdown(&socket.fd, rustix::net::Shutdown::Both);
         self.open -= 1;
-        thread.shard.lost(conn);
+        thread.lost(conn);
         self.release(slot);
     }
 

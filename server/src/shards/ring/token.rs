@@ -3,8 +3,8 @@
 /// What a completion belongs to: the kind in the high byte, the socket's slot below.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Token {
-    /// The listener.
-    Accept,
+    /// A listener, by its number.
+    Accept(u32),
     /// The eventfd that other threads write to.
     Wake,
     /// What a socket receives.
@@ -21,7 +21,7 @@ impl Token {
     /// As the kernel carries it.
     pub(super) fn pack(self) -> u64 {
         match self {
-            Token::Accept => 0,
+            Token::Accept(listener) => u64::from(listener),
             Token::Wake => 1 << 56,
             Token::Receive(slot) => 2 << 56 | u64::from(slot),
             Token::Send(slot) => 3 << 56 | u64::from(slot),
@@ -34,7 +34,7 @@ impl Token {
     pub(super) fn unpack(raw: u64) -> Token {
         let slot = raw as u32;
         match raw >> 56 {
-            0 => Token::Accept,
+            0 => Token::Accept(slot),
             1 => Token::Wake,
             2 => Token::Receive(slot),
             3 => Token::Send(slot),
