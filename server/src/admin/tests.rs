@@ -82,7 +82,7 @@ impl Server {
     fn of(shards: u16, facts: ServerFacts, member: Option<Arc<MemberStatus>>) -> Server {
         let view = Arc::new(View::new(Database::new(Tree::new(0), [])));
         let waker = || Arc::new(Waker::new().unwrap());
-        let words = words::known(&facts.whitelist);
+        let words = words::known(&facts.changing.lock().whitelist);
         let state = Arc::new(state(facts, view.clone(), member));
         let wakers = ((0..shards).map(|_| waker()).collect(), waker());
         let runtime = Builder::new_current_thread().build().unwrap();
