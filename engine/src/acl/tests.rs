@@ -232,7 +232,7 @@ fn the_super_digest_makes_super() {
     let root = login(&settings, "super:admin");
     assert!(is_super(&root));
     let shown: Vec<_> =
-        who_am_i(&root).into_iter().map(|(scheme, user)| scheme + "/" + &user).collect();
+        who_am_i(&settings, &root).into_iter().map(|(scheme, user)| scheme + "/" + &user).collect();
     assert_eq!(shown, ["ip/127.0.0.1", "super/", "digest/super"]);
     assert!(!is_super(&login(&settings, "super:wrong")));
 }
@@ -242,11 +242,11 @@ fn digest_users_without_password_or_name() {
     let settings = AuthSettings::default();
     for (auth, user) in [("nocolon", "nocolon"), ("", ""), (":pw", ""), ("a:b:c", "a")] {
         let ids = login(&settings, auth);
-        assert_eq!(who_am_i(&ids)[1], ("digest".into(), user.into()), "{auth:?}");
+        assert_eq!(who_am_i(&settings, &ids)[1], ("digest".into(), user.into()), "{auth:?}");
     }
     let mut ids = Vec::new();
     authenticate(&settings, "digest", Some(b"\xff\xfe:x"), &mut ids, HERE).unwrap();
-    assert_eq!(who_am_i(&ids)[0].1, "\u{fffd}\u{fffd}");
+    assert_eq!(who_am_i(&settings, &ids)[0].1, "\u{fffd}\u{fffd}");
 }
 
 #[test]
