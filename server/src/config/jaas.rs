@@ -1,7 +1,8 @@
 //! The format of JAAS login files, as Java's `ConfigFile` reads it.
 //!
 //! A file is sections `Name { Class flag key="value" ...; };`. A value may be a password, so that no
-//! error repeats what a file says.
+//! error repeats what a file says. Two things are refused that Java takes: a quoted value that ends
+//! with its line instead of a quote, and a property in `${}`, which Java would expand.
 
 use std::fmt;
 use std::iter::Peekable;
@@ -11,8 +12,6 @@ use std::str::Chars;
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Section {
     pub(super) name: String,
-    /// The line of its name, counted from one.
-    pub(super) line: usize,
     pub(super) modules: Vec<LoginModule>,
 }
 
@@ -20,6 +19,7 @@ pub(super) struct Section {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct LoginModule {
     pub(super) class: String,
+    /// The line of its class, counted from one.
     pub(super) line: usize,
     pub(super) options: Vec<(String, String)>,
 }
@@ -43,8 +43,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Section>, BadFile> {
     let mut tokens = Tokens { letters: text.chars().peekable(), line: 1 };
     let mut sections: Vec<Section> = Vec::new();
     while let Some(token) = tokens.next()? {
-        let line = tokens.line;
-        let Token::Word(name) = token else {
+        let (Token::Word(name) | Token::Quoted(name)) = token else {
             return Err(tokens.bad("the name of a section is expected, such as Server"));
         };
         if sections.iter().any(|section| section.name == name) {
@@ -56,7 +55,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Section>, BadFile> {
             modules.push(module);
         }
         tokens.symbol(';', "behind the } of a section")?;
-        sections.push(Section { name, line, modules });
+        sections.push(Section { name, modules });
     }
     Ok(sections)
 }
@@ -151,7 +150,7 @@ impl Tokens<'_> {
                 }
             }
         }
-        if text.contains("${") {
+        if text.split_once("${").is_some_and(|(_, rest)| rest.contains('}')) {
             return Err(self.bad("a property in ${} is not expanded here; write its value"));
         }
         Ok(text)
@@ -196,8 +195,8 @@ impl Tokens<'_> {
     fn module(&mut self) -> Result<Option<LoginModule>, BadFile> {
         let class = match self.next()? {
             Some(Token::Symbol('}')) => return Ok(None),
-            Some(Token::Word(class)) => class,
-            Some(Token::Quoted(_) | Token::Symbol(_)) => {
+            Some(Token::Word(class) | Token::Quoted(class)) => class,
+            Some(Token::Symbol(_)) => {
                 return Err(self.bad("the class of a login module, or }, is expected"));
             }
             None => return Err(self.bad("} is missing at the end of a section")),
@@ -205,7 +204,7 @@ impl Tokens<'_> {
         let line = self.line;
         let flag = self.next()?;
         let is_flag = |word: &String| FLAGS.iter().any(|flag| flag.eq_ignore_ascii_case(word));
-        if !matches!(&flag, Some(Token::Word(word)) if is_flag(word)) {
+        if !matches!(&flag, Some(Token::Word(word) | Token::Quoted(word)) if is_flag(word)) {
             let flags = FLAGS.join(", ");
             return Err(self.bad(&format!("behind the class one of {flags} is expected")));
         }
@@ -220,11 +219,11 @@ impl Tokens<'_> {
     fn option(&mut self) -> Result<Option<(String, String)>, BadFile> {
         let key = match self.next()? {
             Some(Token::Symbol(';')) => return Ok(None),
-            Some(Token::Word(key)) => key,
-            Some(Token::Quoted(_) | Token::Symbol(_)) | None => {
+            Some(Token::Word(key) | Token::Quoted(key)) => key,
+            Some(Token::Symbol(_)) | None => {
                 return Err(self.bad(
-                    "an option key=\"value\" is expected, or ; behind the last; a key has \
-                     letters, digits and _ . - $ only, and no quotes",
+                    "an option key=\"value\" is expected, or ; behind the last; a key of other \
+                     characters than letters, digits and _ . - $ needs quotes",
                 ));
             }
         };
@@ -244,7 +243,7 @@ fn digit(letter: char) -> u8 {
 
 /// As Java's `StreamTokenizer`: what begins with a digit, a dot or a hyphen is a number there.
 fn begins_word(letter: char) -> bool {
-    letter.is_ascii_alphabetic() || matches!(letter, '_' | '$') || letter >= '\u{a0}'
+    letter.is_ascii_alphabetic() || matches!(letter, '_' | '$' | '*') || letter >= '\u{a0}'
 }
 
 fn continues_word(letter: char) -> bool {
@@ -305,6 +304,10 @@ mod tests {
         for (text, read) in expected {
             assert_eq!(value(text), read, "{text}");
         }
+        let quoted = parse("\"Server\" { \"a.B\" \"Required\" \"user_a/b c\" = \"x\"; };");
+        let module = quoted.expect("it is good").remove(0).modules.remove(0);
+        assert_eq!((module.class.as_str(), module.options[0].0.as_str()), ("a.B", "user_a/b c"));
+        assert_eq!(options("user_*a=\"${\"").expect("a key")[0].1, "${");
         assert_eq!(options("user_é.a-b$=\"x\"").expect("a key")[0].0, "user_é.a-b$");
     }
 
@@ -315,14 +318,14 @@ mod tests {
         let cases = [
             ("# comment".to_owned(), 1, "the name of a section"),
             ("Server".to_owned(), 1, "{ is missing"),
-            ("\"Server\" {};".to_owned(), 1, "the name of a section"),
+            ("= {};".to_owned(), 1, "the name of a section"),
             ("Server {\n".to_owned(), 2, "} is missing"),
             ("Server {}\n".to_owned(), 2, "; is missing"),
             ("Server {};\nServer {};".to_owned(), 2, "section Server is there twice"),
             (in_section("a.B\nk=\"marker\";"), 3, "one of required"),
             (in_section("a.B sometimes k=\"marker\";"), 2, "one of required"),
             (in_section("a.B required k=\"marker\""), 3, "an option key"),
-            (entry("\"k\"=\"marker\""), 3, "an option key"),
+            (entry("=\"marker\""), 3, "an option key"),
             (entry("k\"marker\""), 3, "= is missing"),
             (entry("k="), 3, "the value of an option"),
             (entry("k=123456"), 3, "the value of an option"),
@@ -331,7 +334,7 @@ mod tests {
             (entry("user_a@b=\"marker\""), 3, "= is missing"),
             (entry("user_a/b=\"marker\""), 4, "= is missing"),
             (entry("k=\"marker"), 3, "has no end"),
-            (entry("k=\"marker\\"), 3, "in a backslash"),
+            (entry("k=\"marker\\\n"), 3, "in a backslash"),
             (entry("k=\"${marker}\""), 3, "is not expanded"),
             (entry("k=marker word"), 3, "= is missing"),
         ];

@@ -125,7 +125,8 @@ impl Reading<'_> {
         };
         let wanted: String = self.values.get(SECTION);
         let result = jaas::parse(&text).and_then(|sections| {
-            let section = sections.into_iter().find(|section| section.name == wanted);
+            let is_it = |section: &Section| section.name == wanted && !section.modules.is_empty();
+            let section = sections.into_iter().find(is_it);
             section.map(|section| users(&section)).transpose()
         });
         match result {
@@ -231,14 +232,20 @@ fn users(section: &Section) -> Result<Credentials, jaas::BadFile> {
             }
         }
         for (key, password) in options {
-            if let Some(user) = key.strip_prefix(USER) {
-                credentials.set(user, password);
+            let Some(user) = key.strip_prefix(USER) else { continue };
+            if user.contains('@') {
+                return Err(bad(
+                    "a user whose name has an @ is a Kerberos principal, and the rules \
+                                for their names are not built in; take a name without it"
+                        .to_owned(),
+                ));
             }
+            credentials.set(user, password);
         }
-    }
-    if section.modules.is_empty() {
-        let text = format!("section {} has no entry; write one, or remove it", section.name);
-        return Err(jaas::BadFile { line: section.line, text });
     }
     Ok(credentials)
 }
+
+#[cfg(test)]
+#[path = "sasl_tests.rs"]
+mod tests;
