@@ -29,7 +29,7 @@ impl PasswordHash {
     }
 
     /// A hash that no password is known to give.
-    pub(super) fn of_nobody(bytes: [u8; 16]) -> PasswordHash {
+    pub(super) fn without_password(bytes: [u8; 16]) -> PasswordHash {
         PasswordHash(bytes)
     }
 

@@ -102,8 +102,8 @@ impl Exchange {
                 Ok(Step::Challenge(challenge(&nonce)))
             }
             Exchange::Challenged(nonce) => {
-                let nobody = PasswordHash::of_nobody(nonces.no_password());
-                judge(token, &nonce, credentials, &nobody)
+                let no_user = PasswordHash::without_password(nonces.no_password());
+                judge(token, &nonce, credentials, &no_user)
             }
             Exchange::Ended => Err(Refusal::Ended),
         }
@@ -120,7 +120,7 @@ fn judge(
     token: &[u8],
     nonce: &Nonce,
     credentials: &Credentials,
-    nobody: &PasswordHash,
+    no_user: &PasswordHash,
 ) -> Result<Step, Refusal> {
     let fields = Directives::parse(token)?;
     for field in FIELDS {
@@ -151,7 +151,7 @@ fn judge(
     let authzid = fields.first("authzid");
     let agreed = Agreed { nonce: nonce.as_bytes(), cnonce, authzid, digest_uri };
     let known = credentials.of_user(&user);
-    let password = known.unwrap_or(nobody);
+    let password = known.unwrap_or(no_user);
     let is_right = agreed.proof(password, Prover::Client).ct_eq(response);
     let own = agreed.proof(password, Prover::Server);
     if known.is_some() && bool::from(is_right) {

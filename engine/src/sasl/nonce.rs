@@ -53,7 +53,7 @@ impl NonceSource {
 
     /// Bytes that stand for the password of a user who does not exist.
     pub(super) fn no_password(&self) -> [u8; 16] {
-        let bytes = self.mac(b"nobody", 0);
+        let bytes = self.mac(b"no user", 0);
         *bytes.first_chunk().expect("32 bytes have 16")
     }
 

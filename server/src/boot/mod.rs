@@ -50,7 +50,7 @@ use crate::shards::descriptors::{self, connections_max};
 use crate::shards::{self, Admission, ConnectionLimiter, Listener, ShardParts, ShardThread};
 use crate::stop::Stop;
 use crate::storage::exclusion::SnapshotExclusion;
-use crate::storage::open::{DataDirectories, digest, random_bytes};
+use crate::storage::open::{DataDirectories, digest};
 use crate::storage::snapshots::{Snapshotter, snapshot_settings};
 
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served. SIGHUP
@@ -254,9 +254,7 @@ impl Running {
         let admission = if count > 1 { Admission::Shared } else { Admission::Alone };
         let backlog = i32::try_from(settings.listen_backlog).unwrap_or(i32::MAX);
         let mut address = addresses[0];
-        let sasl = parts::sasl_settings(settings, random_bytes()?);
-        let (ops, seed) = (&self.ops, self.seed);
-        let shard_settings = Arc::new(parts::shard_settings(settings, (ops, sasl), seed, count));
+        let shard_settings = parts::shard_settings(settings, &self.ops, self.seed, count)?;
         if admission == Admission::Shared {
             // Sharing a port is between the shards of one server: a bind without sharing finds
             // out whether another server has it.

@@ -1,5 +1,7 @@
 //! From settings to the parts of the pure core.
 
+use std::sync::Arc;
+
 use ringkeeper_engine::acl::{AuthSettings, DigestAlg, scheme};
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::{Disk, DiskError, EnsembleIdentity, Identity, Standing};
@@ -17,6 +19,7 @@ use ringkeeper_replication::{
 use crate::config::{SessionPasswords, Settings};
 use crate::node::clock::{Clock, wall};
 use crate::shards::WriteLeader;
+use crate::storage::open::random_bytes;
 
 /// How long a client of a member may wait for a state that it has seen elsewhere. Clients try the
 /// next server after about a second.
@@ -53,7 +56,7 @@ fn enforced_schemes(settings: &Settings) -> Option<Vec<String>> {
     }
 }
 
-pub(super) fn sasl_settings(settings: &Settings, nonce_key: [u8; 32]) -> SaslSettings {
+fn sasl_settings(settings: &Settings, nonce_key: [u8; 32]) -> SaslSettings {
     SaslSettings {
         credentials: settings.sasl.credentials.clone(),
         super_users: settings.sasl.super_users.clone(),
@@ -157,14 +160,14 @@ pub(super) fn proposed_ensemble(
 
 pub(super) fn shard_settings(
     settings: &Settings,
-    (ops, sasl): (&OpSettings, SaslSettings),
+    ops: &OpSettings,
     seed: u64,
     shards: usize,
-) -> ShardSettings {
+) -> anyhow::Result<Arc<ShardSettings>> {
     let outstanding = settings.global_outstanding_limit as usize;
-    ShardSettings {
+    Ok(Arc::new(ShardSettings {
         ops: ops.clone(),
-        sasl,
+        sasl: sasl_settings(settings, random_bytes()?),
         frame_bytes_max: settings.jute_maxbuffer as usize,
         handshake_ms: i64::try_from(settings.nio_sessionless_cnxn_timeout_ms).unwrap_or(i64::MAX),
         catch_up_ms: if settings.ensemble.is_some() { CATCH_UP_MS } else { 0 },
@@ -173,5 +176,5 @@ pub(super) fn shard_settings(
         requests: super::throttles::requests(settings),
         audits: settings.audit_enable,
         words: crate::admin::words::known(&settings.four_letter_whitelist),
-    }
+    }))
 }

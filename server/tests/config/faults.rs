@@ -118,9 +118,9 @@ fn contradicting_settings_are_refused() {
          enforce.auth.schemes=digest as well"
     );
     assert_eq!(
-        error("enforce.auth.enabled=true\nenforce.auth.schemes=digest,sasl"),
-        "zoo.cfg:4: enforce.auth.schemes: \"sasl\" is not a scheme of this release; there are \
-         digest and ip"
+        error("enforce.auth.enabled=true\nenforce.auth.schemes=digest,x509"),
+        "zoo.cfg:4: enforce.auth.schemes: \"x509\" is not a scheme of this release; there are \
+         digest, ip and sasl"
     );
     assert_eq!(
         error("server.1=a:1:2;2182"),

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use ringkeeper_engine::client::{Client, Error, Request};
+use ringkeeper_engine::client::{Client, Error};
 use ringkeeper_engine::sasl::ClientExchange;
 use ringkeeper_engine::wire::{Acl, Id};
 
@@ -23,13 +23,7 @@ pub(crate) fn jaas_file(directory: &Path, options: &str) -> String {
 
 /// A whole exchange.
 pub(crate) fn log_in(client: &mut Client, user: &str, password: &str) -> Result<(), Error> {
-    let mut exchange = ClientExchange::new(user, password, "3f7a1c9d");
-    let mut token = Some(Vec::new());
-    while let Some(sent) = token {
-        let answer = client.done(&Request::Sasl { token: Some(&sent) })?;
-        token = exchange.step(answer.body().token()?).expect("the server keeps to the mechanism");
-    }
-    Ok(())
+    client.sasl(ClientExchange::new(user, password, "3f7a1c9d"))
 }
 
 /// A list that lets one identity do everything.
