@@ -370,3 +370,19 @@ fn secrets_differ_wherever_they_differ() {
     }
     assert!(!same_secret(secret, &secret[1..]));
 }
+
+#[test]
+fn sasl_user_is_named_only_where_the_scheme_is_offered_and_is_super_only_where_it_is_listed() {
+    let mut ids = Vec::new();
+    let supers = ["root".to_owned()];
+    add_sasl_user(&mut ids, "bob", &supers).unwrap();
+    assert!(!is_super(&ids));
+    add_sasl_user(&mut ids, "root", &supers).unwrap();
+    assert!(is_super(&ids));
+    let offered = AuthSettings { sasl_enabled: true, ..AuthSettings::default() };
+    let names = |settings| who_am_i(settings, &ids).into_iter().map(|(_, user)| user).collect();
+    let (shown, hidden): (Vec<String>, Vec<String>) =
+        (names(&offered), names(&AuthSettings::default()));
+    assert_eq!(shown, ["bob", "root", ""]);
+    assert_eq!(hidden, ["", "", ""]);
+}
