@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::op::OpSettings;
+use ringkeeper_engine::sasl::SaslSettings;
 use ringkeeper_engine::shard::{Moment, Phase, Shard, ShardSettings};
 use ringkeeper_engine::throttle::RequestLimits;
 use ringkeeper_engine::tree::Tree;
@@ -90,6 +91,7 @@ impl Server {
         let coordinator = Arc::new(ReportCoordinator::new(state, workers, wakers, handle));
         let settings = Arc::new(ShardSettings {
             ops: OpSettings::default(),
+            sasl: SaslSettings::none(),
             frame_bytes_max: 1 << 20,
             handshake_ms: 10_000,
             catch_up_ms: 0,

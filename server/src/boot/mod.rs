@@ -254,7 +254,7 @@ impl Running {
         let admission = if count > 1 { Admission::Shared } else { Admission::Alone };
         let backlog = i32::try_from(settings.listen_backlog).unwrap_or(i32::MAX);
         let mut address = addresses[0];
-        let shard_settings = Arc::new(parts::shard_settings(settings, &self.ops, self.seed, count));
+        let shard_settings = parts::shard_settings(settings, &self.ops, self.seed, count)?;
         if admission == Admission::Shared {
             // Sharing a port is between the shards of one server: a bind without sharing finds
             // out whether another server has it.

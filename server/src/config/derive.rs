@@ -210,10 +210,12 @@ impl Rules<'_> {
             let text = "true needs at least one scheme; write enforce.auth.schemes=digest as well";
             self.problem("enforce.auth.enabled", text);
         }
-        let known = ["digest", "ip"];
-        for scheme in schemes.iter().filter(|scheme| !known.contains(&scheme.as_str())) {
-            let text =
-                format!("\"{scheme}\" is not a scheme of this release; there are digest and ip");
+        let known = ["digest", "ip", "sasl"];
+        let unknown = |scheme: &&String| !known.contains(&scheme.as_str());
+        for scheme in schemes.iter().filter(unknown) {
+            let text = format!(
+                "\"{scheme}\" is not a scheme of this release; there are digest, ip and sasl"
+            );
             self.problem(key, &text);
         }
         if enforced
