@@ -18,6 +18,7 @@ pub mod op;
 mod origin;
 pub mod path;
 pub mod request;
+pub mod sasl;
 pub mod sequencer;
 pub mod session;
 pub mod shard;

@@ -13,6 +13,7 @@ use ringkeeper_engine::database::{Database, Interest};
 use ringkeeper_engine::device::{EnsembleIdentity, Standing};
 use ringkeeper_engine::log::{LogCapacity, LogCommand, LogEvent};
 use ringkeeper_engine::op::OpSettings;
+use ringkeeper_engine::sasl::SaslSettings;
 use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::{KnownWord, Moment, Phase, Shard, ShardSettings, WordEvent};
 use ringkeeper_engine::throttle::{ConnectionLimits, ConnectionThrottle, RequestLimits};
@@ -453,6 +454,7 @@ fn replica(
 fn shard_settings(settings: &ServerSettings) -> ShardSettings {
     ShardSettings {
         ops: op_settings(),
+        sasl: SaslSettings::none(),
         frame_bytes_max: settings.frame_bytes_max,
         handshake_ms: 10_000,
         catch_up_ms: 0,

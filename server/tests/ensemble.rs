@@ -21,6 +21,10 @@ mod program;
 mod reports;
 #[path = "ensemble/rolling.rs"]
 mod rolling;
+#[path = "ensemble/sasl.rs"]
+mod sasl;
+#[path = "program/sasl.rs"]
+mod sasl_client;
 #[path = "ensemble/server.rs"]
 mod server;
 #[path = "ensemble/three.rs"]

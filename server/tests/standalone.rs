@@ -33,6 +33,10 @@ mod ports;
 mod program;
 #[path = "standalone/refusals.rs"]
 mod refusals;
+#[path = "standalone/sasl.rs"]
+mod sasl;
+#[path = "program/sasl.rs"]
+mod sasl_client;
 #[path = "standalone/signals.rs"]
 mod signals;
 #[path = "admin/snapshots.rs"]

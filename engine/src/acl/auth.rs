@@ -75,6 +75,20 @@ fn check_ensemble(settings: &AuthSettings, auth: Option<&[u8]>) -> Result<(), Au
     }
 }
 
+/// Adds the identity that a SASL exchange has proven, and that of the superuser where the name is
+/// one of `super_users` (`superUser`, `superUser.*`).
+pub fn add_sasl_user(
+    ids: &mut Vec<Id>,
+    user: &str,
+    super_users: &[String],
+) -> Result<(), AuthFailure> {
+    add(ids, Id { scheme: scheme::SASL.into(), id: user.to_owned() })?;
+    if super_users.iter().any(|name| name == user) {
+        add(ids, Id { scheme: scheme::SUPER.into(), id: String::new() })?;
+    }
+    Ok(())
+}
+
 fn add(ids: &mut Vec<Id>, id: Id) -> Result<(), AuthFailure> {
     if ids.contains(&id) {
         return Ok(());
@@ -96,11 +110,18 @@ pub fn enforced_ok(settings: &AuthSettings, ids: &[Id]) -> bool {
     }
 }
 
-/// What `whoAmI` answers: scheme and user of every identity. Digests show their user only.
-pub fn who_am_i(ids: &[Id]) -> Vec<(String, String)> {
+/// Whether an identity of this scheme is one of those that connections need.
+pub fn requires(settings: &AuthSettings, scheme: &str) -> bool {
+    settings.enforce.as_ref().is_some_and(|schemes| schemes.iter().any(|name| name == scheme))
+}
+
+/// What `whoAmI` answers: scheme and user of every identity. Digests show their user only,
+/// and schemes that are not offered show none.
+pub fn who_am_i(settings: &AuthSettings, ids: &[Id]) -> Vec<(String, String)> {
     let user = |id: &Id| match id.scheme.as_str() {
         scheme::DIGEST => digest::user(&id.id).to_owned(),
         scheme::SUPER => String::new(),
+        scheme::SASL if !settings.sasl_enabled => String::new(),
         _ => id.id.clone(),
     };
     ids.iter().map(|id| (id.scheme.clone(), user(id))).collect()

@@ -232,7 +232,7 @@ fn the_super_digest_makes_super() {
     let root = login(&settings, "super:admin");
     assert!(is_super(&root));
     let shown: Vec<_> =
-        who_am_i(&root).into_iter().map(|(scheme, user)| scheme + "/" + &user).collect();
+        who_am_i(&settings, &root).into_iter().map(|(scheme, user)| scheme + "/" + &user).collect();
     assert_eq!(shown, ["ip/127.0.0.1", "super/", "digest/super"]);
     assert!(!is_super(&login(&settings, "super:wrong")));
 }
@@ -242,11 +242,11 @@ fn digest_users_without_password_or_name() {
     let settings = AuthSettings::default();
     for (auth, user) in [("nocolon", "nocolon"), ("", ""), (":pw", ""), ("a:b:c", "a")] {
         let ids = login(&settings, auth);
-        assert_eq!(who_am_i(&ids)[1], ("digest".into(), user.into()), "{auth:?}");
+        assert_eq!(who_am_i(&settings, &ids)[1], ("digest".into(), user.into()), "{auth:?}");
     }
     let mut ids = Vec::new();
     authenticate(&settings, "digest", Some(b"\xff\xfe:x"), &mut ids, HERE).unwrap();
-    assert_eq!(who_am_i(&ids)[0].1, "\u{fffd}\u{fffd}");
+    assert_eq!(who_am_i(&settings, &ids)[0].1, "\u{fffd}\u{fffd}");
 }
 
 #[test]
@@ -369,4 +369,20 @@ fn secrets_differ_wherever_they_differ() {
         assert!(!same_secret(secret, std::str::from_utf8(&other).unwrap()), "{at}");
     }
     assert!(!same_secret(secret, &secret[1..]));
+}
+
+#[test]
+fn sasl_user_is_named_only_where_the_scheme_is_offered_and_is_super_only_where_it_is_listed() {
+    let mut ids = Vec::new();
+    let supers = ["root".to_owned()];
+    add_sasl_user(&mut ids, "bob", &supers).unwrap();
+    assert!(!is_super(&ids));
+    add_sasl_user(&mut ids, "root", &supers).unwrap();
+    assert!(is_super(&ids));
+    let offered = AuthSettings { sasl_enabled: true, ..AuthSettings::default() };
+    let names = |settings| who_am_i(settings, &ids).into_iter().map(|(_, user)| user).collect();
+    let (shown, hidden): (Vec<String>, Vec<String>) =
+        (names(&offered), names(&AuthSettings::default()));
+    assert_eq!(shown, ["bob", "root", ""]);
+    assert_eq!(hidden, ["", "", ""]);
 }

@@ -4,6 +4,7 @@ use super::core::Event;
 use super::reply::MultiResult;
 use super::request::{Create, CreateMode, Request, WatchMode, WatcherType, Watches};
 use super::tcp::{Answer, Client, Error};
+use crate::sasl::ClientExchange;
 use crate::wire::{Acl, Id, Stat};
 
 /// One result of a multi, owned.
@@ -138,6 +139,16 @@ impl Client {
     /// Adds an identity to the connection.
     pub fn auth(&mut self, scheme: &str, auth: &[u8]) -> Result<(), Error> {
         self.done(&Request::Auth { scheme, auth }).map(drop)
+    }
+
+    /// Adds the identity that an exchange proves to the server. A connection has one exchange.
+    pub fn sasl(&mut self, mut exchange: ClientExchange) -> Result<(), Error> {
+        let mut token = Some(Vec::new());
+        while let Some(sent) = token {
+            let answer = self.done(&Request::Sasl { token: Some(&sent) })?;
+            token = exchange.step(answer.body().token()?)?;
+        }
+        Ok(())
     }
 
     /// The identities of the connection.

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use super::core::{Broken, Core, Event, Message, Options, Phase, Pulse, Session, Violation};
 use super::reply::Body;
 use super::request::Request;
+use crate::sasl::NoProof;
 use crate::wire::Malformed;
 use crate::{Code, Millis};
 
@@ -46,6 +47,9 @@ pub enum Error {
     /// A reply's record is not what its operation is answered with.
     #[error("a reply that cannot be read: {0}")]
     Malformed(#[from] Malformed),
+    /// An exchange of SASL that the server did not refuse has proven nothing.
+    #[error("SASL failed: {0}")]
+    Sasl(#[from] NoProof),
     /// The server broke the protocol's order.
     #[error("the server broke the order: {0}")]
     Violation(#[from] Violation),
@@ -57,6 +61,7 @@ impl Error {
         match self {
             Error::Refused(raw) => Code::from_wire(*raw),
             Error::Io(_)
+            | Error::Sasl(_)
             | Error::Closed
             | Error::Expired
             | Error::Timeout

@@ -10,6 +10,7 @@ use super::{PendingListing, Port, WaitingRequest};
 use crate::audit::Audited;
 use crate::op::{OpClass, OpSpec, ReplyShape};
 use crate::request::{Outcome, ReadBacklog};
+use crate::sasl::Exchange;
 use crate::session::LastHeard;
 use crate::wire::Id;
 use crate::wire::header::RequestHeader;
@@ -166,6 +167,8 @@ pub struct Conn {
     pub attached: Option<Attached>,
     /// The identities that the client has proven.
     pub ids: Arc<[Id]>,
+    /// How far its SASL exchange has come.
+    pub(super) sasl: Exchange,
     /// The last zxid that the client had seen when it connected. The state here is not older.
     pub seen: Zxid,
     /// The flag of the connect request, echoed in its answer.
@@ -231,6 +234,7 @@ impl Conn {
             in_flight: 0,
             attached: None,
             ids: Arc::from([ip]),
+            sasl: Exchange::NotBegun,
             seen: Zxid::ZERO,
             read_only: None,
             accepted: now.mono,

@@ -42,8 +42,8 @@ impl Shard {
                 self.reply(turn, reply, |_| {});
             }
             op::WHO_AM_I => {
-                let ids = turn.conn.ids.clone();
-                self.reply(turn, reply, |out| who_am_i::reply(&ids, out));
+                let (ids, settings) = (turn.conn.ids.clone(), self.settings.clone());
+                self.reply(turn, reply, |out| who_am_i::reply(&settings.ops.auth, &ids, out));
             }
             code => panic!("operation {code} is not answered by a shard alone"),
         }

@@ -48,6 +48,7 @@ use self::work::TurnWork;
 use crate::database::Database;
 use crate::op::OpSettings;
 use crate::request::Origin;
+use crate::sasl::{NonceSource, SaslSettings};
 use crate::throttle::RequestLimits;
 use crate::watch::{ConnId, Subject, WatchTable};
 use crate::wire::event::EventType;
@@ -58,6 +59,8 @@ use crate::{Now, SessionId, limits};
 pub struct ShardSettings {
     /// Rules of the operations.
     pub ops: OpSettings,
+    /// How clients authenticate with SASL.
+    pub sasl: SaslSettings,
     /// The largest payload of a frame.
     pub frame_bytes_max: usize,
     /// How long a connection may take for its handshake, milliseconds.
@@ -129,6 +132,8 @@ pub struct Shard {
     held: VecDeque<Held>,
     /// Connections whose clients have seen a later state.
     catching_up: VecDeque<CatchingUp>,
+    /// Where the nonces of SASL exchanges come from.
+    nonces: NonceSource,
     /// Reads with a watch that are at the sequencer.
     watches_in_flight: usize,
     /// Local requests behind a request that is at the sequencer; any of them may set a watch.
@@ -156,6 +161,7 @@ impl Shard {
             outstanding: 0,
             held: VecDeque::new(),
             catching_up: VecDeque::new(),
+            nonces: NonceSource::new(settings.sasl.nonce_key, index),
             watches_in_flight: 0,
             locals_waiting: 0,
             settings,

@@ -2,6 +2,7 @@
 
 mod audit;
 mod ends;
+mod sasl;
 mod work;
 
 use std::net::Ipv4Addr;
@@ -27,6 +28,7 @@ fn shard() -> Shard {
 fn settings() -> ShardSettings {
     ShardSettings {
         ops: OpSettings::default(),
+        sasl: SaslSettings::none(),
         frame_bytes_max: 1_024,
         handshake_ms: 1_000,
         catch_up_ms: 0,

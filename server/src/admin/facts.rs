@@ -1,8 +1,11 @@
-//! What reports say about the server that does not change while it runs.
+//! What reports say about the server that does not change while it runs, but for [`Changing`].
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ringkeeper_engine::Millis;
+
+use parking_lot::Mutex;
 
 use crate::config::{Ensemble, FourLetterWords, Listen, Origin, Settings};
 use crate::node::clock::Clock;
@@ -10,23 +13,40 @@ use crate::node::clock::Clock;
 /// The release of ZooKeeper that clients and monitors may take this server for.
 const ZOOKEEPER_VERSION: &str = "3.9.5";
 
-/// What is fixed when the server starts.
+/// Settings that reports need and that change while the server runs.
 #[derive(Clone, Debug)]
+pub struct Changing {
+    /// The words that are answered.
+    pub whitelist: Arc<FourLetterWords>,
+    /// Connections from one address; 0 is no limit.
+    pub max_client_cnxns: u32,
+}
+
+impl Changing {
+    /// As the settings have them.
+    pub fn new(settings: &Settings) -> Changing {
+        Changing {
+            whitelist: Arc::new(settings.four_letter_whitelist.clone()),
+            max_client_cnxns: settings.max_client_cnxns.unwrap_or(0),
+        }
+    }
+}
+
+/// What is fixed when the server starts.
+#[derive(Debug)]
 pub struct ServerFacts {
     /// See [`version`].
     pub version: String,
     /// The clock whose zero is the server's start.
     pub clock: Clock,
-    /// The words that are answered.
-    pub whitelist: FourLetterWords,
+    /// What is not: SIGHUP replaces it.
+    pub changing: Mutex<Changing>,
     /// Where snapshots are.
     pub data_dir: PathBuf,
     /// Where the log is.
     pub data_log_dir: PathBuf,
     /// The unit of session expiry, milliseconds.
     pub tick_ms: i64,
-    /// Connections from one address; 0 is no limit.
-    pub max_client_cnxns: u32,
     /// The shortest timeout that clients get, milliseconds.
     pub session_timeout_ms_min: u32,
     /// The longest.
@@ -65,11 +85,10 @@ impl ServerFacts {
         ServerFacts {
             version: version(),
             clock,
-            whitelist: settings.four_letter_whitelist.clone(),
+            changing: Mutex::new(Changing::new(settings)),
             data_dir: settings.data_dir.clone(),
             data_log_dir: settings.data_log_dir.clone(),
             tick_ms: i64::from(settings.tick_time_ms),
-            max_client_cnxns: settings.max_client_cnxns.unwrap_or(0),
             session_timeout_ms_min: settings.min_session_timeout_ms,
             session_timeout_ms_max: settings.max_session_timeout_ms,
             backlog: backlog(settings),

@@ -37,7 +37,7 @@ pub mod would_stop;
 mod tests;
 
 pub use coordinator::ReportCoordinator;
-pub use facts::{ServerFacts, Startup, version};
+pub use facts::{Changing, ServerFacts, Startup, version};
 pub(crate) use host::user;
 pub use latency::{Distribution, Latencies, Summary};
 pub use node_reporter::NodeReporter;

@@ -105,7 +105,8 @@ impl ShardReporter {
     fn begin(&mut self, shard: &mut Shard, conn: ConnId, request: shard::Word) {
         let word = words::find(request.name).expect("the shard knows these words only");
         let state = &self.coordinator.state;
-        if !word.is_allowed(&state.sources.facts.whitelist) {
+        let whitelist = state.sources.facts.changing.lock().whitelist.clone();
+        if !word.is_allowed(&whitelist) {
             return shard.finish_word(conn, word.refusal().as_bytes());
         }
         if !word.is_due(state) {

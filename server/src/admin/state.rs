@@ -87,6 +87,11 @@ pub(super) struct DirBytes {
 pub(super) type Ephemerals = BTreeMap<SessionId, Vec<String>>;
 
 impl ServerState {
+    /// What SIGHUP may change: settings that reports show, and limits on connections.
+    pub fn changing(&self) -> (&ServerFacts, &ConnectionLimiter) {
+        (&self.sources.facts, &self.sources.limiter)
+    }
+
     /// The state of a server that has not bound its port yet.
     pub fn new(sources: ReportSources) -> ServerState {
         ServerState {

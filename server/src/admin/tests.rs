@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::op::OpSettings;
+use ringkeeper_engine::sasl::SaslSettings;
 use ringkeeper_engine::shard::{Moment, Phase, Shard, ShardSettings};
 use ringkeeper_engine::throttle::RequestLimits;
 use ringkeeper_engine::tree::Tree;
@@ -82,7 +83,7 @@ impl Server {
     fn of(shards: u16, facts: ServerFacts, member: Option<Arc<MemberStatus>>) -> Server {
         let view = Arc::new(View::new(Database::new(Tree::new(0), [])));
         let waker = || Arc::new(Waker::new().unwrap());
-        let words = words::known(&facts.whitelist);
+        let words = words::known(&facts.changing.lock().whitelist);
         let state = Arc::new(state(facts, view.clone(), member));
         let wakers = ((0..shards).map(|_| waker()).collect(), waker());
         let runtime = Builder::new_current_thread().build().unwrap();
@@ -90,6 +91,7 @@ impl Server {
         let coordinator = Arc::new(ReportCoordinator::new(state, workers, wakers, handle));
         let settings = Arc::new(ShardSettings {
             ops: OpSettings::default(),
+            sasl: SaslSettings::none(),
             frame_bytes_max: 1 << 20,
             handshake_ms: 10_000,
             catch_up_ms: 0,

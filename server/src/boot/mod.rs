@@ -241,7 +241,7 @@ impl Running {
     ) -> anyhow::Result<()> {
         let count = self.parts.len();
         let admission = if count > 1 { Admission::Shared } else { Admission::Alone };
-        let shard_settings = Arc::new(parts::shard_settings(settings, &self.ops, self.seed, count));
+        let shard_settings = parts::shard_settings(settings, &self.ops, self.seed, count)?;
         if admission == Admission::Shared {
             // Sharing a port is between the shards of one server: a bind without sharing finds
             // out whether another server has it.
@@ -284,7 +284,7 @@ impl Running {
         let mut threads = self.threads;
         // Not before clients are served: nothing of a start waits for it.
         threads.extend(self.probe.map(LogProbe::start).transpose()?);
-        serve_signals((settings, read_again), self.audit.as_ref(), coordinator, stop)?;
+        serve_signals((settings, read_again), self.audit.as_ref(), (coordinator, &state), stop)?;
         say_stop(settings, &state, &self.limiter);
         admin.stop_http();
         join(shards);
@@ -302,12 +302,14 @@ impl Running {
 fn serve_signals(
     (settings, read_again): (&Settings, &ReadAgain<'_>),
     audit: Option<&AuditLog>,
-    coordinator: Arc<ReportCoordinator>,
+    (coordinator, state): (Arc<ReportCoordinator>, &ServerState),
     stop: &Stop,
 ) -> io::Result<()> {
     let service = Service::start(coordinator)?;
     let audit = audit.map(AuditLog::reopener);
-    let reload = Reload { settings, read_again, audit, notify: &service.notify };
+    let (facts, limiter) = state.changing();
+    let notify = &service.notify;
+    let reload = Reload { settings, read_again, audit, notify, facts, limiter };
     stop.wait(&|| reload.run());
     service.stop();
     Ok(())
@@ -453,8 +455,7 @@ fn startup(loading: Startup, clock: Clock) -> Startup {
 }
 
 fn limiter(settings: &Settings, shards: usize) -> io::Result<ConnectionLimiter> {
-    let limit = |limit: Option<u32>| limit.map_or(0, |limit| limit as usize);
-    let limiter =
-        ConnectionLimiter::new(limit(settings.max_client_cnxns), limit(settings.max_cnxns));
+    let (per_ip_max, total_max) = reload::connection_limits(settings);
+    let limiter = ConnectionLimiter::new(per_ip_max, total_max);
     Ok(limiter.bounded(connections_max(shards)?, shards))
 }

@@ -1,10 +1,13 @@
 //! From settings to the parts of the pure core.
 
-use ringkeeper_engine::acl::{AuthSettings, DigestAlg};
+use std::sync::Arc;
+
+use ringkeeper_engine::acl::{AuthSettings, DigestAlg, scheme};
 use ringkeeper_engine::database::Database;
 use ringkeeper_engine::device::{Disk, DiskError, EnsembleIdentity, Identity, Standing};
 use ringkeeper_engine::log::Dirs;
 use ringkeeper_engine::op::OpSettings;
+use ringkeeper_engine::sasl::{AfterFailure, SaslSettings};
 use ringkeeper_engine::session::{Passwords, ServerId, SessionIdSource, SessionTable};
 use ringkeeper_engine::shard::ShardSettings;
 use ringkeeper_engine::{Millis, limits};
@@ -16,6 +19,7 @@ use ringkeeper_replication::{
 use crate::config::{SessionPasswords, Settings};
 use crate::node::clock::{Clock, wall};
 use crate::shards::WriteLeader;
+use crate::storage::open::random_bytes;
 
 /// How long a client of a member may wait for a state that it has seen elsewhere. Clients try the
 /// next server after about a second.
@@ -29,7 +33,9 @@ pub(super) fn op_settings(settings: &Settings) -> OpSettings {
                 .expect("the table of settings allows known algorithms only"),
             super_digest: settings.digest_auth_super_digest.as_ref().map(|s| s.reveal().to_owned()),
             skip_acl: settings.skip_acl,
-            enforce: settings.enforce_auth_enabled.then(|| settings.enforce_auth_schemes.clone()),
+            enforce: enforced_schemes(settings),
+            sasl_enabled: settings.sasl.offered,
+            sasl_any_user: settings.sasl_any_user.clone(),
             x509_enabled: crate::tls::settings::is_wanted(settings),
             x509_super_user: settings.x509_super_user.clone(),
             ensemble_enabled: !settings.ensemble_auth_names.is_empty(),
@@ -39,6 +45,28 @@ pub(super) fn op_settings(settings: &Settings) -> OpSettings {
         extended_types: settings.extended_types_enabled,
         enforce_quota: settings.enforce_quota,
         reconfig_enabled: settings.reconfig_enabled,
+    }
+}
+
+/// The schemes of which a client must have an identity, if it must.
+fn enforced_schemes(settings: &Settings) -> Option<Vec<String>> {
+    let listed = settings.enforce_auth_enabled.then(|| settings.enforce_auth_schemes.clone());
+    let sasl = settings.sasl_required.then(|| vec![scheme::SASL.to_owned()]);
+    match (listed, sasl) {
+        (Some(listed), Some(sasl)) => Some([listed, sasl].concat()),
+        (listed, sasl) => listed.or(sasl),
+    }
+}
+
+fn sasl_settings(settings: &Settings, nonce_key: [u8; 32]) -> SaslSettings {
+    SaslSettings {
+        credentials: settings.sasl.credentials.clone(),
+        super_users: settings.sasl.super_users.clone(),
+        after_failure: match settings.sasl_allow_failed_clients {
+            true => AfterFailure::GoOn,
+            false => AfterFailure::Close,
+        },
+        nonce_key,
     }
 }
 
@@ -137,10 +165,11 @@ pub(super) fn shard_settings(
     ops: &OpSettings,
     seed: u64,
     shards: usize,
-) -> ShardSettings {
+) -> anyhow::Result<Arc<ShardSettings>> {
     let outstanding = settings.global_outstanding_limit as usize;
-    ShardSettings {
+    Ok(Arc::new(ShardSettings {
         ops: ops.clone(),
+        sasl: sasl_settings(settings, random_bytes()?),
         frame_bytes_max: settings.jute_maxbuffer as usize,
         handshake_ms: i64::try_from(settings.nio_sessionless_cnxn_timeout_ms).unwrap_or(i64::MAX),
         catch_up_ms: if settings.ensemble.is_some() { CATCH_UP_MS } else { 0 },
@@ -149,5 +178,5 @@ pub(super) fn shard_settings(
         requests: super::throttles::requests(settings),
         audits: settings.audit_enable,
         words: crate::admin::words::known(&settings.four_letter_whitelist),
-    }
+    }))
 }

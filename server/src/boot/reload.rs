@@ -1,15 +1,20 @@
 //! SIGHUP: what may change while the server runs is read again.
 
+use std::sync::Arc;
+
 use crate::admin::audit::ReopenFile;
+use crate::admin::{Changing, ServerFacts, words};
 use crate::config::Settings;
 use crate::logging;
 use crate::notify_socket::NotifySocket;
+use crate::shards::ConnectionLimiter;
 
 /// Reads the configuration again; the error says why it cannot be used.
 pub(crate) type ReadAgain<'a> = dyn Fn() -> Result<Settings, String> + 'a;
 
 /// The settings that hold at once when they are read again.
-const CHANGING: &[&str] = &["ringkeeper.log.level"];
+const CHANGING: &[&str] =
+    &["4lw.commands.whitelist", "maxClientCnxns", "maxCnxns", "ringkeeper.log.level"];
 
 /// What SIGHUP does.
 pub(super) struct Reload<'a> {
@@ -18,6 +23,8 @@ pub(super) struct Reload<'a> {
     pub(super) read_again: &'a ReadAgain<'a>,
     pub(super) audit: Option<ReopenFile>,
     pub(super) notify: &'a NotifySocket,
+    pub(super) facts: &'a ServerFacts,
+    pub(super) limiter: &'a ConnectionLimiter,
 }
 
 impl Reload<'_> {
@@ -38,18 +45,34 @@ impl Reload<'_> {
 
     fn take(&self, new: &Settings) {
         logging::change_level(new.log_level);
+        let (per_ip_max, total_max) = connection_limits(new);
+        self.limiter.change(per_ip_max, total_max);
+        let whitelist =
+            words::take_over(&self.settings.four_letter_whitelist, &new.four_letter_whitelist);
+        let changing = Changing { whitelist: Arc::new(whitelist), ..Changing::new(new) };
+        *self.facts.changing.lock() = changing;
         let waiting = differing(self.settings, new);
         let level = new.log_level.word();
         if waiting.is_empty() {
-            tracing::info!("SIGHUP: ringkeeper.log.level={level} holds; nothing else has changed");
+            tracing::info!(
+                "SIGHUP: ringkeeper.log.level={level}, maxClientCnxns={per_ip_max}, \
+                 maxCnxns={total_max} and the whitelist of words hold; nothing else has changed"
+            );
         } else {
             let waiting = waiting.join(", ");
             tracing::warn!(
-                "SIGHUP: ringkeeper.log.level={level} holds; these changes need a restart: \
-                 {waiting}"
+                "SIGHUP: ringkeeper.log.level={level}, maxClientCnxns={per_ip_max}, \
+                 maxCnxns={total_max} and the whitelist of words hold; these changes need a \
+                 restart: {waiting}"
             );
         }
     }
+}
+
+/// `maxClientCnxns` and `maxCnxns`; 0 is no limit.
+pub(super) fn connection_limits(settings: &Settings) -> (usize, usize) {
+    let limit = |limit: Option<u32>| limit.map_or(0, |limit| limit as usize);
+    (limit(settings.max_client_cnxns), limit(settings.max_cnxns))
 }
 
 /// The names of settings that have changed and hold after a restart only.
@@ -75,7 +98,7 @@ mod tests {
     fn changes_that_need_a_restart_are_named_and_the_level_is_none() {
         let old = settings(&["ringkeeper.log.level=info", "snapCount=100"]);
         let new = settings(&["ringkeeper.log.level=debug", "snapCount=200", "maxCnxns=9"]);
-        assert_eq!(differing(&old, &new), ["maxCnxns", "snapCount"]);
+        assert_eq!(differing(&old, &new), ["snapCount"]);
         assert_eq!(differing(&old, &old), [""; 0]);
     }
 }

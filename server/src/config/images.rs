@@ -17,8 +17,12 @@ pub(super) enum Meaning {
 use Meaning::{Instead, Pointless, Safety};
 
 const NO_TLS: &str = "this release has no TLS";
-const NO_SASL: &str = "this release has no SASL";
-const NOTHING_SASL: &str = "nothing yet: this release has no SASL";
+const JAAS: &str = "-Djava.security.auth.login.config=… with the users in a JAAS file";
+const NO_JAAS: &str = "it makes a JAAS file in another image; write one, and name it with \
+                       -Djava.security.auth.login.config=…";
+const NO_PEER_SASL: &str = "servers do not authenticate to each other with SASL in this release";
+const NOTHING_PEER_SASL: &str =
+    "nothing yet: servers do not authenticate to each other with SASL in this release";
 const OF_THE_IMAGE: &str = "it is about the files and users of another image";
 
 /// Name and meaning, each name once.
@@ -29,14 +33,14 @@ const VARIABLES: &[(&str, Meaning)] = &[
     ("ZOO_AUTOPURGE_RETAIN_COUNT", Instead("ZOO_AUTOPURGE_SNAPRETAINCOUNT")),
     ("ZOO_BASE_DIR", Pointless(OF_THE_IMAGE)),
     ("ZOO_BIN_DIR", Pointless(OF_THE_IMAGE)),
-    ("ZOO_CLIENT_PASSWORD", Instead(NOTHING_SASL)),
-    ("ZOO_CLIENT_PASSWORD_FILE", Instead(NOTHING_SASL)),
-    ("ZOO_CLIENT_USER", Instead(NOTHING_SASL)),
+    ("ZOO_CLIENT_PASSWORD", Instead(JAAS)),
+    ("ZOO_CLIENT_PASSWORD_FILE", Instead(JAAS)),
+    ("ZOO_CLIENT_USER", Instead(JAAS)),
     ("ZOO_CONF_FILE", Instead("ZOO_CONF_DIR with ZOOCFG, or the argument of start")),
     ("ZOO_DAEMON_GROUP", Pointless(OF_THE_IMAGE)),
     ("ZOO_DAEMON_USER", Pointless(OF_THE_IMAGE)),
     ("ZOO_ENABLE_ADMIN_SERVER", Instead("ZOO_ADMINSERVER_ENABLED=true or false")),
-    ("ZOO_ENABLE_AUTH", Safety(NO_SASL)),
+    ("ZOO_ENABLE_AUTH", Safety(NO_JAAS)),
     (
         "ZOO_ENABLE_PROMETHEUS_METRICS",
         Instead(
@@ -44,7 +48,7 @@ const VARIABLES: &[(&str, Meaning)] = &[
              PrometheusMetricsProvider\"",
         ),
     ),
-    ("ZOO_ENABLE_QUORUM_AUTH", Safety(NO_SASL)),
+    ("ZOO_ENABLE_QUORUM_AUTH", Safety(NO_PEER_SASL)),
     ("ZOO_HC_TIMEOUT", Instead("ringkeeper status --timeout-ms=…")),
     ("ZOO_HEAP_SIZE", Instead("nothing: there is no Java heap")),
     ("ZOO_LISTEN_ALLIPS_ENABLED", Instead("ZOO_CFG_EXTRA=\"quorumListenOnAllIPs=…\"")),
@@ -58,17 +62,17 @@ const VARIABLES: &[(&str, Meaning)] = &[
     ("ZOO_PORT_NUMBER", Instead("ZOO_CFG_EXTRA=\"clientPort=…\"")),
     ("ZOO_PRE_ALLOC_SIZE", Instead("ZOO_CFG_EXTRA=\"preAllocSize=…\"")),
     ("ZOO_PROMETHEUS_METRICS_PORT_NUMBER", Instead("ZOO_CFG_EXTRA=\"metricsProvider.httpPort=…\"")),
-    ("ZOO_QUORUM_LEARNER_PASSWORD", Instead(NOTHING_SASL)),
-    ("ZOO_QUORUM_LEARNER_PASSWORD_FILE", Instead(NOTHING_SASL)),
-    ("ZOO_QUORUM_LEARNER_USER", Instead(NOTHING_SASL)),
-    ("ZOO_QUORUM_SERVER_PASSWORDS", Instead(NOTHING_SASL)),
-    ("ZOO_QUORUM_SERVER_PASSWORDS_FILE", Instead(NOTHING_SASL)),
-    ("ZOO_QUORUM_SERVER_USERS", Instead(NOTHING_SASL)),
+    ("ZOO_QUORUM_LEARNER_PASSWORD", Instead(NOTHING_PEER_SASL)),
+    ("ZOO_QUORUM_LEARNER_PASSWORD_FILE", Instead(NOTHING_PEER_SASL)),
+    ("ZOO_QUORUM_LEARNER_USER", Instead(NOTHING_PEER_SASL)),
+    ("ZOO_QUORUM_SERVER_PASSWORDS", Instead(NOTHING_PEER_SASL)),
+    ("ZOO_QUORUM_SERVER_PASSWORDS_FILE", Instead(NOTHING_PEER_SASL)),
+    ("ZOO_QUORUM_SERVER_USERS", Instead(NOTHING_PEER_SASL)),
     ("ZOO_RECONFIG_ENABLED", Instead("ZOO_CFG_EXTRA=\"reconfigEnabled=…\"")),
     ("ZOO_SERVER_ID", Instead("ZOO_MY_ID")),
-    ("ZOO_SERVER_PASSWORDS", Instead(NOTHING_SASL)),
-    ("ZOO_SERVER_PASSWORDS_FILE", Instead(NOTHING_SASL)),
-    ("ZOO_SERVER_USERS", Instead(NOTHING_SASL)),
+    ("ZOO_SERVER_PASSWORDS", Instead(JAAS)),
+    ("ZOO_SERVER_PASSWORDS_FILE", Instead(JAAS)),
+    ("ZOO_SERVER_USERS", Instead(JAAS)),
     ("ZOO_SNAPCOUNT", Instead("ZOO_CFG_EXTRA=\"snapCount=…\"")),
     ("ZOO_TLS_CLIENT_ENABLE", Safety(NO_TLS)),
     ("ZOO_TLS_QUORUM_ENABLE", Safety(NO_TLS)),

@@ -12,6 +12,7 @@ use super::layers::{self, Layers};
 use super::my_id::{self, MyId};
 use super::origin::{ConfigError, Origin, Problem, Warning, Weight};
 use super::resolve::{self, Finding, Held, Values, Verdict};
+use super::sasl;
 use super::servers::{self, ServerLine};
 use super::settings::Settings;
 use super::table::Deployment;
@@ -88,10 +89,11 @@ pub fn explain(args: &StartArgs, env: &Env) -> Explanation {
     if matches!(servers, Servers::One(_)) || servers.own(&my_id).is_some() {
         whole.require_port(&values, &mut problems);
     }
+    let sasl = sasl::login(&findings, &values, (&mut warnings, &mut problems));
     Rules { values: &mut values, warnings: &mut warnings, problems: &mut problems }.apply();
     let ensemble = ensemble.filter(|_| problems.is_empty());
     let settings = if problems.is_empty() {
-        Ok(Settings::from_values(&values, my_id.number(), ensemble.clone()))
+        Ok(Settings::from_values(&values, my_id.number(), ensemble.clone(), sasl))
     } else {
         Err(ConfigError { problems })
     };
@@ -175,12 +177,12 @@ fn refuse_classes(findings: &mut [Finding]) {
         "IPAuthenticationProvider",
         "EnsembleAuthenticationProvider",
         "X509AuthenticationProvider",
+        "SASLAuthenticationProvider",
     ];
     for finding in findings.iter_mut().filter(|finding| in_family(finding, "authProvider.*")) {
         let class = finding.entry.value.rsplit('.').next().unwrap_or_default();
         let why = match class {
             class if built_in.contains(&class) => continue,
-            "SASLAuthenticationProvider" => "this release has no SASL; remove it to go on without",
             _ => "Java classes cannot be loaded here; remove it to go on without",
         };
         finding.verdict = Verdict::Refused(why.to_owned());

@@ -10,6 +10,7 @@ mod derive;
 pub mod ensemble;
 mod env;
 mod images;
+mod jaas;
 mod layers;
 mod load;
 pub mod lookup;
@@ -19,6 +20,7 @@ pub mod page;
 pub mod properties;
 mod resolve;
 mod rows;
+mod sasl;
 mod servers;
 mod settings;
 mod suggest;
@@ -37,6 +39,7 @@ pub use origin::{ConfigError, Origin, Problem, Warning, Weight};
 pub use resolve::{Finding, Verdict};
 pub use ringkeeper_tuning::Paint;
 pub use rows::TOPICS;
+pub use sasl::SaslLogin;
 pub use settings::Settings;
 pub use types::{
     ClientPort, FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, LogPriority, Purge,

@@ -8,6 +8,7 @@ use ringkeeper_engine::log::gathering::Target;
 use super::ensemble::Ensemble;
 use super::origin::Origin;
 use super::resolve::Values;
+use super::sasl::SaslLogin;
 use super::types::{
     ClientPort, FourLetterWords, Io, Listen, LogDevice, LogFormat, LogLevel, LogPriority, Purge,
     Secret, SessionPasswords, Shards,
@@ -23,6 +24,8 @@ macro_rules! settings {
             pub my_id: Option<u64>,
             /// The ensemble that the server is a member of; a server on its own has none.
             pub ensemble: Option<Ensemble>,
+            /// The users of SASL.
+            pub sasl: SaslLogin,
             pub(super) origins: BTreeMap<&'static str, Origin>,
             pub(super) texts: BTreeMap<&'static str, String>,
         }
@@ -32,11 +35,13 @@ macro_rules! settings {
                 values: &Values,
                 my_id: Option<u64>,
                 ensemble: Option<Ensemble>,
+                sasl: SaslLogin,
             ) -> Settings {
                 Settings {
                     $($field: values.get($key),)*
                     my_id,
                     ensemble,
+                    sasl,
                     origins: values.said().map(|(key, held)| (key, held.origin.clone())).collect(),
                     texts: values.said().map(|(key, held)| (key, held.text.clone())).collect(),
                 }
@@ -208,6 +213,12 @@ settings! {
     enforce_auth_schemes: Vec<String> = "enforce.auth.schemes",
     /// The subject of the certificate whose holder may do everything.
     x509_super_user: Option<String> = "X509AuthenticationProvider.superUser",
+    /// Whether clients must authenticate with SASL before anything else.
+    sasl_required: bool = "sessionRequireClientSASLAuth",
+    /// Whether a client whose exchange failed goes on without an identity.
+    sasl_allow_failed_clients: bool = "allowSaslFailedClients",
+    /// An identity in lists that every SASL user matches.
+    sasl_any_user: Option<String> = "letAnySaslUserDoX",
     /// The names of this service for the scheme `ensemble`; none means the scheme is not checked.
     ensemble_auth_names: Vec<String> = "ensembleAuthName",
 

@@ -14,6 +14,11 @@ const LOADER_KEYS: &[&str] = &[
     "server.*",
     "dynamicConfigFile",
     "authProvider.*",
+    "superUser",
+    "superUser.*",
+    "SASLAuthenticationProvider.superPassword",
+    "sasl.serverconfig",
+    "java.security.auth.login.config",
     "readonlymode.enabled",
     "ringkeeper.include",
 ];
@@ -194,7 +199,8 @@ fn every_bad_value_is_refused_with_advice_that_works() {
         let (said, advice) = error.split_once("; write ").unwrap_or_else(|| panic!("{error}"));
         assert!(said.starts_with(&format!("-D: {}: ", row.key)), "{error}");
         // The advice for a file that is read is one that need not be there.
-        let is_read = ["ringkeeper.include", "dynamicConfigFile"].contains(&row.key);
+        let read = ["ringkeeper.include", "dynamicConfigFile", "java.security.auth.login.config"];
+        let is_read = read.contains(&row.key);
         let loads = matches!(row.disposition, Disposition::Honoured | Disposition::NotYet(_));
         if loads && !is_read {
             load(&[advice.to_owned()]).unwrap_or_else(|again| panic!("{error}, then {again}"));

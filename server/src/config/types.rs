@@ -271,20 +271,20 @@ impl FromValue for Vec<String> {
     }
 }
 
-impl FromValue for Option<Secret> {
-    fn from_value(value: &Value) -> Option<Secret> {
-        match value {
-            Value::Absent => None,
-            given => Some(Secret(String::from_value(given))),
-        }
-    }
-}
-
 impl FromValue for Option<String> {
     fn from_value(value: &Value) -> Option<String> {
         match value {
             Value::Absent => None,
             given => Some(String::from_value(given)),
+        }
+    }
+}
+
+impl FromValue for Option<Secret> {
+    fn from_value(value: &Value) -> Option<Secret> {
+        match value {
+            Value::Absent => None,
+            given => Some(Secret(String::from_value(given))),
         }
     }
 }

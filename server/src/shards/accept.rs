@@ -165,8 +165,6 @@ impl Pause {
 
 /// Counts connections against their limits, for all shards together.
 pub struct ConnectionLimiter {
-    per_ip_max: usize,
-    total_max: usize,
     descriptors_max: usize,
     shards: usize,
     open: Mutex<Open>,
@@ -178,6 +176,8 @@ pub struct ConnectionLimiter {
 
 #[derive(Default)]
 struct Open {
+    per_ip_max: usize,
+    total_max: usize,
     total: usize,
     /// When it was last said that there are no descriptors left.
     said_ms: Option<i64>,
@@ -188,14 +188,19 @@ impl ConnectionLimiter {
     /// Limits of 0 are no limits (`maxClientCnxns`, `maxCnxns`).
     pub fn new(per_ip_max: usize, total_max: usize) -> ConnectionLimiter {
         ConnectionLimiter {
-            per_ip_max,
-            total_max,
             descriptors_max: usize::MAX,
             shards: 1,
-            open: Mutex::default(),
+            open: Mutex::new(Open { per_ip_max, total_max, ..Open::default() }),
             rejected: AtomicU64::new(0),
             log: Arc::default(),
         }
+    }
+
+    /// Other limits for those who come from now on; who is connected stays. As with
+    /// [`ConnectionLimiter::new`].
+    pub fn change(&self, per_ip_max: usize, total_max: usize) {
+        let mut open = self.open.lock();
+        (open.per_ip_max, open.total_max) = (per_ip_max, total_max);
     }
 
     /// Lets no more in than there are descriptors for, whatever the settings say. So many shards
@@ -226,10 +231,10 @@ impl ConnectionLimiter {
         }
         let refusal = if bare {
             Some(Refusal::Descriptors(self.descriptors_max))
-        } else if self.per_ip_max != 0 && from_ip >= self.per_ip_max {
-            Some(Refusal::Address(self.per_ip_max))
-        } else if self.total_max != 0 && open.total >= self.total_max {
-            Some(Refusal::Total(self.total_max))
+        } else if open.per_ip_max != 0 && from_ip >= open.per_ip_max {
+            Some(Refusal::Address(open.per_ip_max))
+        } else if open.total_max != 0 && open.total >= open.total_max {
+            Some(Refusal::Total(open.total_max))
         } else {
             None
         };
@@ -331,5 +336,10 @@ mod tests {
         limiter.release(IP);
         assert_eq!(limiter.acquire(other, 0), Ok(()));
         assert_eq!(limiter.open(), 3);
+        limiter.change(3, 0);
+        assert_eq!(acquire_many(&limiter, 3, 0), 2);
+        limiter.change(1, 3);
+        limiter.release(IP);
+        assert_eq!(limiter.acquire(IP, 0), Err(Refusal::Address(1)));
     }
 }

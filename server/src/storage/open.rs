@@ -179,10 +179,15 @@ pub(crate) fn log_settings(settings: &Settings) -> log::Settings {
 
 /// What keys hash tables, so that collisions cannot be foreseen.
 pub(crate) fn random_seed() -> anyhow::Result<u64> {
-    let mut bytes = [0; 8];
+    Ok(u64::from_le_bytes(random_bytes()?))
+}
+
+/// Bytes that nobody can foresee.
+pub(crate) fn random_bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
-        .map_err(|e| anyhow::anyhow!("no randomness for hash seeds: {e}"))?;
-    Ok(u64::from_le_bytes(bytes))
+        .map_err(|e| anyhow::anyhow!("no randomness for seeds and keys: {e}"))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

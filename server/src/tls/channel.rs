@@ -35,7 +35,7 @@ impl FirstByte {
 }
 
 /// What is known when the handshake is over.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Facts {
     /// The version of TLS.
     pub version: Option<ProtocolVersion>,
@@ -57,7 +57,7 @@ pub enum ChannelEvent<'a> {
 }
 
 /// Why a channel cannot go on.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum ChannelFailure {
     /// The connection does not begin with TLS; these are its first bytes.
     NoTls(Vec<u8>),

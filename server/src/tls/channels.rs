@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use ringkeeper_engine::shard::{Moment, Port, Shard};
 use ringkeeper_engine::watch::ConnId;
 
-use super::channel::{Channel, ChannelEvent, ChannelFailure, ChannelState, FirstByte};
+use super::channel::{Channel, ChannelEvent, ChannelState, FirstByte};
 use super::material::{TlsCounters, TlsMaterial};
 use super::subject::subject_id;
 use crate::client_log::ClientLog;

@@ -61,6 +61,8 @@ class Server:
         self.owns_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="ringkeeper-compat-")
         self.server_id = 0
+        # The text of a JAAS file, if the server gets one.
+        self.jaas = None
         self.process = None
         self.started_s = 0.0
         # Shared with the child.
@@ -101,7 +103,7 @@ class Server:
         config_path = self.write_config()
         command = [part.replace("{cfg}", config_path) for part in shlex.split(self.command)]
         # Java decodes digest credentials with the character set of the locale.
-        environment = dict(os.environ, LC_ALL="C.UTF-8")
+        environment = dict(os.environ, LC_ALL="C.UTF-8", **self.write_jaas())
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -134,6 +136,15 @@ class Server:
         with open(path, "w") as config:
             config.writelines(f"{key}={value}\n" for key, value in values.items())
         return path
+
+    def write_jaas(self):
+        """Writes the JAAS file, and returns the variables that name it as ZooKeeper's are told."""
+        if self.jaas is None:
+            return {}
+        path = os.path.join(self.directory, "jaas.conf")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as jaas:
+            jaas.write(self.jaas)
+        return {"SERVER_JVMFLAGS": f"-Djava.security.auth.login.config={path}"}
 
     def stop(self):
         """Asks the process to end (SIGTERM) and keeps its data."""

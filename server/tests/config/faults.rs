@@ -30,7 +30,7 @@ fn file_of_servers_that_cannot_be_read_is_refused() {
 fn settings_for_missing_security_features_are_refused() {
     let site = Site::new(
         "dataDir=@\nclientPort=2181\nsecureClientPort=2281\nssl.keyStore.location=/k.jks\n\
-         authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\n\
+         authProvider.1=org.apache.zookeeper.server.auth.X509AuthenticationProvider\n\
          authProvider.2=org.apache.zookeeper.server.auth.DigestAuthenticationProvider\n\
          sslQuorum=false\nstandaloneEnabled=false\n",
     );
@@ -40,7 +40,7 @@ fn settings_for_missing_security_features_are_refused() {
          stay with ZooKeeper until it does\n\
          zoo.cfg:4: ssl.keyStore.location: this release has no TLS; put a TLS proxy before it, \
          or stay with ZooKeeper until it does\n\
-         zoo.cfg:5: authProvider.1: this release has no SASL; remove it to go on without\n\
+         zoo.cfg:5: authProvider.1: this release has no TLS; remove it to go on without\n\
          zoo.cfg:8: standaloneEnabled: this release runs one server on its own"
     );
 }
@@ -118,9 +118,9 @@ fn contradicting_settings_are_refused() {
          enforce.auth.schemes=digest as well"
     );
     assert_eq!(
-        error("enforce.auth.enabled=true\nenforce.auth.schemes=digest,sasl"),
-        "zoo.cfg:4: enforce.auth.schemes: \"sasl\" is not a scheme of this release; there are \
-         digest and ip"
+        error("enforce.auth.enabled=true\nenforce.auth.schemes=digest,x509"),
+        "zoo.cfg:4: enforce.auth.schemes: \"x509\" is not a scheme of this release; there are \
+         digest, ip and sasl"
     );
     assert_eq!(
         error("server.1=a:1:2;2182"),

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use ringkeeper_engine::client::four_letter_word;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::tempdir;
@@ -77,9 +78,13 @@ fn hangup_reads_the_level_again_opens_the_audit_log_and_names_what_needs_a_resta
     write("snapCount=many\n");
     host.signal(Signal::HUP);
     line_with(&log, "SIGHUP: the configuration is not taken over");
-    write("ringkeeper.log.level=warn\nmaxCnxns=9\n");
+    write("ringkeeper.log.level=warn\nmaxCnxns=100\n4lw.commands.whitelist=ruok\nsnapCount=9\n");
+    let ruok = || four_letter_word(host.address, "ruok").expect("an answer");
+    assert!(ruok().contains("not in the whitelist"));
     host.signal(Signal::HUP);
-    line_with(&log, "log.level=warn holds; these changes need a restart: maxCnxns");
+    let line = line_with(&log, "log.level=warn");
+    assert!(line.contains("maxCnxns=100") && line.ends_with("need a restart: snapCount"), "{line}");
+    assert_eq!(ruok(), "imok");
     let (status, _) = host.terminate();
     assert!(status.success(), "{status}");
     let said = fs::read_to_string(&log).unwrap();

@@ -41,7 +41,7 @@ pub(super) fn configuration(input: &CommandInput<'_>) -> Fields {
         .with("data_dir", facts.data_dir.display().to_string())
         .with("data_log_dir", facts.data_log_dir.display().to_string())
         .with("tick_time", facts.tick_ms)
-        .with("max_client_cnxns", facts.max_client_cnxns)
+        .with("max_client_cnxns", facts.changing.lock().max_client_cnxns)
         .with("min_session_timeout", facts.session_timeout_ms_min)
         .with("max_session_timeout", facts.session_timeout_ms_max)
         .with("server_id", facts.server_id)

@@ -19,12 +19,17 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_io_timeout::TimeoutStream;
 
 use super::ports::Ports;
-use super::site::{Port, Site};
+use super::site::{Asks, Port, Site};
 
 /// Connections at a time, of both ports together.
 const CONNECTIONS_MAX: usize = 64;
 /// Of them, those that may stay open behind an answer: who connects while there are more asks once.
 const KEPT_MAX: usize = 32;
+/// Connections beyond them, which may ask for this server's health and nothing else: clients that
+/// take their answers slowly keep nobody from asking for it.
+const HEALTH_CONNECTIONS: usize = 16;
+/// How long one of these may take for its request.
+const HEALTH_HEAD: Duration = Duration::from_secs(2);
 /// Bytes of a request without its body.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Headers of a request.
@@ -41,6 +46,7 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\
 #[derive(Clone)]
 struct Limits {
     connections: Arc<Semaphore>,
+    health: Arc<Semaphore>,
     idle: Option<Duration>,
     /// Connections that have sent no request yet, the oldest first. They give way to others, so
     /// that whoever connects and says nothing keeps nobody from asking after this server's
@@ -51,24 +57,49 @@ struct Limits {
 /// A connection that may have sent no request yet.
 struct Silent {
     has_requested: Arc<AtomicBool>,
+    asks: Asks,
     task: AbortHandle,
 }
 
+/// A permit for a connection, and what it may ask for.
+struct Admission {
+    permit: OwnedSemaphorePermit,
+    asks: Asks,
+}
+
 impl Limits {
-    /// A permit for one more connection, be it that of the oldest silent one.
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        let free = || self.connections.clone().try_acquire_owned().ok();
-        if let Some(permit) = free() {
-            return Some(permit);
+    fn new(idle: Option<Duration>) -> Limits {
+        Limits {
+            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            health: Arc::new(Semaphore::new(HEALTH_CONNECTIONS)),
+            idle,
+            silent: Arc::default(),
+        }
+    }
+
+    /// Admits one more connection: in place of the oldest silent one where there is no other
+    /// permit, and for questions about health where all others are in use.
+    async fn admit(&self) -> Option<Admission> {
+        if let Ok(permit) = self.connections.clone().try_acquire_owned() {
+            return Some(Admission { permit, asks: Asks::Anything });
         }
         let oldest = {
             let mut silent = self.silent.lock();
             silent.retain(|it| !it.has_requested.load(Relaxed) && !it.task.is_finished());
             silent.pop_front()
         };
-        oldest?.task.abort();
-        // The task drops it as soon as it has ended.
-        tokio::time::timeout(GIVES_WAY, self.connections.clone().acquire_owned()).await.ok()?.ok()
+        if let Some(oldest) = oldest {
+            oldest.task.abort();
+            // The task drops its permit as soon as it has ended.
+            let permits = match oldest.asks {
+                Asks::Anything => &self.connections,
+                Asks::Health => &self.health,
+            };
+            let permit = tokio::time::timeout(GIVES_WAY, permits.clone().acquire_owned()).await;
+            return Some(Admission { permit: permit.ok()?.ok()?, asks: oldest.asks });
+        }
+        let permit = self.health.clone().try_acquire_owned().ok()?;
+        Some(Admission { permit, asks: Asks::Health })
     }
 
     fn note_silent(&self, silent: Silent) {
@@ -82,9 +113,7 @@ impl Limits {
 
 /// Answers wherever there is a port to answer on, until it is dropped: that cuts answers off.
 pub(in crate::admin) async fn serve(ports: Ports, site: Arc<Site>, idle_ms: u64) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let idle = (idle_ms > 0).then(|| Duration::from_millis(idle_ms));
-    let limits = Limits { connections, idle, silent: Arc::default() };
+    let limits = Limits::new((idle_ms > 0).then(|| Duration::from_millis(idle_ms)));
     let mut listeners = JoinSet::new();
     for (listener, port) in [(ports.admin, Port::Admin), (ports.metrics, Port::Metrics)] {
         if let Some(listener) = listener {
@@ -105,7 +134,7 @@ async fn accept(listener: net::TcpListener, port: Port, site: Arc<Site>, limits:
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let Some(permit) = limits.permit().await else {
+                let Some(Admission { permit, asks }) = limits.admit().await else {
                     // A client that does not take it at once is closed all the same.
                     let _ = stream.try_write(FULL);
                     continue;
@@ -114,8 +143,12 @@ async fn accept(listener: net::TcpListener, port: Port, site: Arc<Site>, limits:
                 let has_requested = Arc::new(AtomicBool::new(false));
                 let connection = Connection {
                     peer: peer.ip().to_canonical(),
-                    idle: limits.idle,
-                    stays: in_use <= KEPT_MAX,
+                    idle: match asks {
+                        Asks::Anything => limits.idle,
+                        Asks::Health => Some(HEALTH_HEAD),
+                    },
+                    stays: asks == Asks::Anything && in_use <= KEPT_MAX,
+                    asks,
                     has_requested: has_requested.clone(),
                 };
                 let site = site.clone();
@@ -123,7 +156,7 @@ async fn accept(listener: net::TcpListener, port: Port, site: Arc<Site>, limits:
                     connection.serve(stream, port, site).await;
                     drop(permit);
                 });
-                limits.note_silent(Silent { has_requested, task });
+                limits.note_silent(Silent { has_requested, asks, task });
             }
             Err(_) => tokio::time::sleep(AFTER_REFUSAL).await,
         }
@@ -136,12 +169,13 @@ struct Connection {
     idle: Option<Duration>,
     /// Whether it may ask again.
     stays: bool,
+    asks: Asks,
     has_requested: Arc<AtomicBool>,
 }
 
 impl Connection {
     async fn serve(self, stream: TcpStream, port: Port, site: Arc<Site>) {
-        let Connection { peer, idle, stays, has_requested } = self;
+        let Connection { peer, idle, stays, asks, has_requested } = self;
         // Idle clients and slow requests are closed by the timeout for headers, slow readers by
         // this.
         let mut stream = TimeoutStream::new(stream);
@@ -149,7 +183,7 @@ impl Connection {
         let service = service_fn(|request: Request<Incoming>| {
             has_requested.store(true, Relaxed);
             let site = site.clone();
-            async move { Ok::<_, Infallible>(site.answer(port, request, peer).await) }
+            async move { Ok::<_, Infallible>(site.answer((port, asks), request, peer).await) }
         });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -163,5 +197,30 @@ impl Connection {
         if let Err(error) = served {
             tracing::debug!(%peer, "a connection over HTTP ended: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(admitted: &[Admission], asks: Asks) -> usize {
+        admitted.iter().filter(|it| it.asks == asks).count()
+    }
+
+    #[test]
+    fn connections_that_are_busy_leave_some_for_health() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let limits = Limits::new(None);
+            let mut admitted = Vec::new();
+            while let Some(one) = limits.admit().await {
+                admitted.push(one);
+            }
+            let counts = (count(&admitted, Asks::Anything), count(&admitted, Asks::Health));
+            assert_eq!(counts, (CONNECTIONS_MAX, HEALTH_CONNECTIONS));
+            admitted.retain(|it| it.asks == Asks::Health);
+            assert_eq!(limits.admit().await.map(|it| it.asks), Some(Asks::Anything));
+        });
     }
 }

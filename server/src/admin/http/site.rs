@@ -39,6 +39,8 @@ const REPORT: Duration = Duration::from_secs(60);
 /// How long every thread may take to answer in a server that is ready, and in one that lives.
 const READY: Duration = Duration::from_secs(2);
 const LIVE: Duration = Duration::from_secs(20);
+/// What a connection beyond the usual number gets that asks for anything but health.
+const TOO_MANY: &str = "too many connections are open; ask again, or close some\n";
 
 /// Which port a request came by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +49,15 @@ pub(super) enum Port {
     Admin,
     /// That of the metrics alone.
     Metrics,
+}
+
+/// What a connection may ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Asks {
+    /// Whatever its port answers.
+    Anything,
+    /// Whether the server is healthy: too many others are open.
+    Health,
 }
 
 /// What a health check wants to know.
@@ -118,7 +129,7 @@ impl Site {
     /// Answers a request.
     pub(super) async fn answer(
         &self,
-        port: Port,
+        (port, asks): (Port, Asks),
         request: Request<Incoming>,
         peer: IpAddr,
     ) -> Response<Reply> {
@@ -133,6 +144,9 @@ impl Site {
             _ => return wrong_method(),
         }
         let path = request.uri().path().to_owned();
+        if asks == Asks::Health && !matches!(path.as_str(), "/ready" | "/live") {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, TEXT, TOO_MANY.to_owned());
+        }
         if path == "/metrics" {
             return self.metrics(request.method()).await;
         }

@@ -31,7 +31,7 @@ fn conf(facts: &ServerFacts, (port, secure): (u16, Option<u16>), bytes: DirBytes
         ("dataLogDir", facts.data_log_dir.display().to_string()),
         ("dataLogSize", bytes.log.to_string()),
         ("tickTime", facts.tick_ms.to_string()),
-        ("maxClientCnxns", facts.max_client_cnxns.to_string()),
+        ("maxClientCnxns", facts.changing.lock().max_client_cnxns.to_string()),
         ("minSessionTimeout", facts.session_timeout_ms_min.to_string()),
         ("maxSessionTimeout", facts.session_timeout_ms_max.to_string()),
         ("clientPortListenBacklog", facts.backlog.to_string()),
@@ -67,8 +67,12 @@ fn dirs(bytes: DirBytes) -> String {
 
 #[cfg(test)]
 pub(in crate::admin) mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
     use super::*;
-    use crate::admin::facts::Startup;
+    use crate::admin::facts::{Changing, Startup};
     use crate::config::ensemble::tests::observer_of_three;
     use crate::config::{FourLetterWords, Listen};
     use crate::node::clock::Clock;
@@ -78,11 +82,10 @@ pub(in crate::admin) mod tests {
         ServerFacts {
             version: crate::admin::facts::version(),
             clock: Clock::start(),
-            whitelist,
+            changing: Mutex::new(Changing { whitelist: Arc::new(whitelist), max_client_cnxns: 60 }),
             data_dir: "/data".into(),
             data_log_dir: "/log".into(),
             tick_ms: 2_000,
-            max_client_cnxns: 60,
             session_timeout_ms_min: 4_000,
             session_timeout_ms_max: 40_000,
             backlog: 1_024,

@@ -152,6 +152,16 @@ pub fn known(whitelist: &FourLetterWords) -> Vec<KnownWord> {
     WORDS.iter().map(known).collect()
 }
 
+/// A whitelist that replaces the one of the start. Words with an argument stay as they were: shards
+/// know from their start whether to wait for it.
+pub fn take_over(started: &FourLetterWords, new: &FourLetterWords) -> FourLetterWords {
+    let holds = |word: &&&Word| {
+        let list = if word.has_argument { started } else { new };
+        list.allow(word.text())
+    };
+    FourLetterWords::Only(WORDS.iter().filter(holds).map(|word| word.text().to_owned()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +172,16 @@ mod tests {
             assert!(std::ptr::eq(find(*word.name).expect("it is in the table"), *word));
         }
         assert!(find(*b"none").is_none());
+    }
+
+    #[test]
+    fn whitelist_is_replaced_but_for_words_with_an_argument() {
+        let started = FourLetterWords::Only(["stmk".to_owned(), "ruok".to_owned()].into());
+        let new = FourLetterWords::Only(["mntr".to_owned()].into());
+        let words = ["mntr".to_owned(), "stmk".to_owned()];
+        assert_eq!(take_over(&started, &new), FourLetterWords::Only(words.into()));
+        assert!(take_over(&new, &FourLetterWords::All).allow("ruok"));
+        assert!(!take_over(&new, &FourLetterWords::All).allow("stmk"));
     }
 
     #[test]

@@ -8,8 +8,8 @@ pub(super) const TOPIC: Topic = Topic {
     rows: ROWS,
 };
 
-const NO_SASL: &str = "this release has no SASL; use the digest or ip scheme, or stay with \
-                       ZooKeeper until it does";
+const NO_KERBEROS: &str = "GSSAPI (Kerberos) is not built in, and the names of DIGEST-MD5 users \
+                           have neither host nor realm";
 
 const ROWS: &[Row] = &[
     Row::property("skipACL", Kind::YesNo, "no")
@@ -51,31 +51,24 @@ const ROWS: &[Row] = &[
     Row::property("ensembleAuthName", Kind::Words, "")
         .doc("The names of this service; a client that expects another name is turned away."),
     Row::property("sessionRequireClientSASLAuth", Kind::Switch, "false")
-        .refused(NO_SASL)
-        .doc("Whether clients must authenticate by SASL before they get a session."),
+        .doc("Whether clients must authenticate with SASL before anything else."),
     Row::property("requireClientAuthScheme", Kind::Text, "")
         .unset()
-        .refused(NO_SASL)
-        .doc("An older way to ask for SASL."),
+        .no_meaning("ZooKeeper 3.9 does not read it either; use sessionRequireClientSASLAuth")
+        .doc("An older way to require SASL."),
     Row::property("allowSaslFailedClients", Kind::Switch, "false")
-        .no_meaning("this release has no SASL that could fail")
         .doc("Whether a client whose SASL exchange failed stays connected without an identity."),
     Row::property("authProvider.*", Kind::Text, "").unset().doc(
         "A class that adds an authentication scheme; those of ZooKeeper that exist here are \
              built in.",
     ),
-    Row::property("superUser", Kind::Text, "")
-        .unset()
-        .refused(NO_SASL)
-        .doc("The SASL user who may do everything."),
+    Row::property("superUser", Kind::Text, "").unset().doc("The SASL user who may do everything."),
     Row::property("superUser.*", Kind::Text, "")
         .unset()
-        .refused(NO_SASL)
         .doc("More SASL users who may do everything."),
     Row::property("SASLAuthenticationProvider.superPassword", Kind::Secret, "")
         .unset()
-        .refused(NO_SASL)
-        .doc("The password of the SASL user super."),
+        .doc("The password of the SASL user super, in place of that of the JAAS file."),
     Row::property("X509AuthenticationProvider.superUser", Kind::Text, "")
         .unset()
         .doc("The subject of the certificate whose holder may do everything."),
@@ -83,31 +76,28 @@ const ROWS: &[Row] = &[
         .doc("Whether the ip scheme believes the X-Forwarded-For header of HTTP requests."),
     Row::property("letAnySaslUserDoX", Kind::Text, "")
         .unset()
-        .refused(NO_SASL)
-        .doc("An older switch that treats every SASL user as the named one."),
+        .doc("A name whose entries in access lists every SASL user matches."),
     Row::property("sasl.serverconfig", Kind::Text, "Server")
-        .refused(NO_SASL)
-        .doc("The section of the JAAS file the server uses."),
+        .doc("The section of the JAAS file that the server uses."),
     Row::property("java.security.auth.login.config", Kind::Path, "")
         .properties(&["java.security.auth.login.config"])
         .unset()
-        .refused(NO_SASL)
-        .doc("The JAAS file with the server's SASL section."),
+        .doc("The JAAS file with the SASL users of the server."),
     Row::property("security.auth_to_local", Kind::Text, "DEFAULT")
-        .refused(NO_SASL)
+        .no_meaning(NO_KERBEROS)
         .doc("The rules that map Kerberos principals to names."),
     Row::property("kerberos.removeHostFromPrincipal", Kind::Switch, "false")
-        .refused(NO_SASL)
+        .no_meaning(NO_KERBEROS)
         .doc("Whether the host is dropped from a Kerberos principal."),
     Row::property("kerberos.removeRealmFromPrincipal", Kind::Switch, "false")
-        .refused(NO_SASL)
+        .no_meaning(NO_KERBEROS)
         .doc("Whether the realm is dropped from a Kerberos principal."),
     Row::property("kerberos.*", Kind::Text, "")
         .unset()
-        .no_meaning("this release has no Kerberos")
+        .no_meaning(NO_KERBEROS)
         .doc("Details of the Kerberos login."),
     Row::property("requireKerberosConfig", Kind::Switch, "false")
-        .refused(NO_SASL)
+        .refused("GSSAPI (Kerberos) is not built in; use DIGEST-MD5 users of a JAAS file")
         .doc("Whether a missing Kerberos configuration stops the start."),
     Row::property("jaasLoginRenew", Kind::Text, "")
         .unset()

@@ -10,7 +10,7 @@ pub(super) const TOPIC: Topic =
 const ALONE: &str = "it is between servers, and this release runs one server on its own";
 const NEEDLESS: &str = "alone, a server does not need it, and a default keeps the file short";
 const NO_ENSEMBLE: &str = "this release runs one server on its own";
-const NO_SASL: &str = "this release runs one server on its own and has no SASL";
+const NO_SASL: &str = "servers do not authenticate to each other in this release";
 const NO_PEER_SASL: &str = "servers do not authenticate to each other in this release; remove it, \
                             or stay with ZooKeeper until they do";
 const NO_GROUPS: &str = "every vote counts the same in this release; remove the groups and \

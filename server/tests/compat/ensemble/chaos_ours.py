@@ -165,6 +165,19 @@ class ChaosOfOurs(Chaos):
         self.await_progress()
         self.measure(number, names, name, begun_s, over_s, sessions)
 
+    def await_progress(self):
+        """Every writer, and every server's own client: one that waits for its server to come back
+        would count as a gap of the next fault."""
+        super().await_progress()
+        before = [probe.acknowledged for probe in self.probes]
+
+        def moved():
+            self.failed()
+            return all(p.acknowledged > n for p, n in zip(self.probes, before))
+        if not await_true(moved, PROGRESS_S_MAX):
+            stuck = [p.name for p, n in zip(self.probes, before) if p.acknowledged == n]
+            raise Violation(f"no progress in {PROGRESS_S_MAX} s: {stuck}")
+
     def burst(self):
         """How many faults come one after the other, without a pause to recover between."""
         return self.random.randint(1, self.options.burst) if self.random.random() < 0.5 else 1

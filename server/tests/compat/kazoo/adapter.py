@@ -27,14 +27,17 @@ SIZE = int(os.environ.get("COMPAT_ENSEMBLE", "1"))
 SETTINGS = (
     "reconfigEnabled=true",
     "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=",
+    # kazoo's own cluster has this line always, and an empty JAAS file where a test names no users.
+    "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
 )
 
 
 class ManagedServer:
     """What the suite expects of one server, on top of ours."""
 
-    def __init__(self, settings):
+    def __init__(self, settings, jaas):
         self.server = Server(COMMAND, settings=settings)
+        self.server.jaas = jaas
 
     @property
     def address(self):
@@ -84,12 +87,12 @@ class RunningServer:
 class Cluster:
     """Stands in for `kazoo.testing.common.ZookeeperCluster`."""
 
-    def __init__(self, configuration_entries=(), **_):
+    def __init__(self, configuration_entries=(), jaas_config=None, **_):
         if RUNNING:
             self.servers = [RunningServer()]
             return
         settings = tuple(configuration_entries) + SETTINGS
-        self.servers = [ManagedServer(settings) for _ in range(SIZE)]
+        self.servers = [ManagedServer(settings, jaas_config or "") for _ in range(SIZE)]
         if SIZE > 1:
             make_ensemble([managed.server for managed in self.servers])
 
