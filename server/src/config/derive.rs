@@ -212,7 +212,8 @@ impl Rules<'_> {
         }
         let tls = self.values.number("secureClientPort").is_some()
             || self.values.get::<bool>("client.portUnification");
-        let known: &[&str] = if tls { &["digest", "ip", "sasl", "x509"] } else { &["digest", "ip", "sasl"] };
+        let known: &[&str] =
+            if tls { &["digest", "ip", "sasl", "x509"] } else { &["digest", "ip", "sasl"] };
         for scheme in schemes.iter().filter(|scheme| !known.contains(&scheme.as_str())) {
             let known = known.join(", ");
             let text = format!("\"{scheme}\" is not a scheme that is offered; there are {known}");

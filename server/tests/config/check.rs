@@ -89,7 +89,8 @@ fn obstacle_beside_a_good_configuration_is_a_reason_of_its_own() {
     for json in [false, true] {
         let args = CheckArgs { start: site.args(&[]), json };
         let mut out = Vec::new();
-        let look = |settings: &Settings| Err(format!("port {} is taken", settings.client_port));
+        let look =
+            |settings: &Settings| Err(format!("port {} is taken", settings.client_port.0.unwrap()));
         let checked = check::run(&args, (&site.env(&[]), &look), Paint::Plain, &mut out).unwrap();
         assert_eq!(checked, Checked::DoesNotStart);
         let text = String::from_utf8(out).unwrap();

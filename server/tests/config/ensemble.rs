@@ -144,7 +144,7 @@ fn list_that_a_property_names_is_read_as_if_zoo_cfg_named_it() {
             let settings = explanation.settings.unwrap_or_else(|error| panic!("{error}"));
             let ensemble = explanation.ensemble.expect("it is one");
             assert_eq!((ensemble.id.0, ensemble.version), (4, 0x2b));
-            assert_eq!((ensemble.members.len(), settings.client_port), (4, 2184));
+            assert_eq!((ensemble.members.len(), settings.client_port.0.unwrap()), (4, 2184));
         }
     }
 }

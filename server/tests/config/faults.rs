@@ -175,7 +175,7 @@ fn working_configuration_loads_with_its_warnings() {
             "zoo.cfg:7: autopurge.snapRetainCount: 1 is too few to be safe; 3 snapshots are kept",
         ]
     );
-    assert_eq!((settings.client_port, settings.snap_count), (2182, 7));
+    assert_eq!((settings.client_port.0.unwrap(), settings.snap_count), (2182, 7));
     assert_eq!(settings.autopurge_snap_retain_count, 3);
     assert_eq!(settings.connection_throttle_tokens, Some(5));
     assert!(!settings.force_sync);

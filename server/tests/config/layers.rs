@@ -53,7 +53,7 @@ fn start_without_configuration_listens_on_loopback() {
     for words in [&[][..], &["start"]] {
         let (settings, said) = start(words, &[]).unwrap();
         assert_eq!(said, [""; 0]);
-        assert_eq!(settings.client_port, 2181);
+        assert_eq!(settings.client_port.0.unwrap(), 2181);
         assert_eq!(settings.client_port_address, Listen::Host("127.0.0.1".to_owned()));
         assert_eq!(settings.data_dir, PathBuf::from("./ringkeeper-data"));
         assert_eq!(settings.origin("clientPort"), Some(&Origin::Bare));
@@ -61,18 +61,21 @@ fn start_without_configuration_listens_on_loopback() {
     let (settings, _) = start(&[], &[("STATE_DIRECTORY", "/var/lib/ringkeeper:/x")]).unwrap();
     assert_eq!(settings.data_dir, PathBuf::from("/var/lib/ringkeeper"));
     let (settings, _) = start(&["start", "-Dringkeeper.shards=3", "-DclientPort=0"], &[]).unwrap();
-    assert_eq!((settings.shards, settings.client_port), (Shards::Count(3), 0));
+    assert_eq!((settings.shards, settings.client_port.0.unwrap()), (Shards::Count(3), 0));
 }
 
 #[test]
 fn positional_arguments_are_port_directory_tick_and_limit() {
     let (settings, said) = start(&["start", "2182", "/data"], &[]).unwrap();
     assert_eq!(said, [""; 0]);
-    assert_eq!((settings.client_port, settings.client_port_address), (2182, Listen::Any));
+    assert_eq!(
+        (settings.client_port.0.unwrap(), settings.client_port_address),
+        (2182, Listen::Any)
+    );
     assert_eq!(settings.data_dir, PathBuf::from("/data"));
     assert_eq!(settings.tick_time_ms, 3000);
     let (settings, _) = start(&["start", "0", "/data", "500", "7"], &[]).unwrap();
-    assert_eq!((settings.client_port, settings.tick_time_ms), (0, 500));
+    assert_eq!((settings.client_port.0.unwrap(), settings.tick_time_ms), (0, 500));
     assert_eq!(settings.max_client_cnxns, Some(7));
     assert_eq!(
         start(&["start", "x", "/data"], &[]).unwrap_err(),
@@ -114,7 +117,10 @@ fn variables_of_the_container_image_are_settings() {
              serverCnxnFactory?",
         ]
     );
-    assert_eq!((settings.client_port, settings.client_port_address), (2182, Listen::Any));
+    assert_eq!(
+        (settings.client_port.0.unwrap(), settings.client_port_address),
+        (2182, Listen::Any)
+    );
     assert_eq!(settings.data_dir, PathBuf::from("/data"));
     assert_eq!(settings.data_log_dir, PathBuf::from("/datalog"));
     assert_eq!(settings.tick_time_ms, 2000);
@@ -157,7 +163,7 @@ fn variable_beside_a_file_is_reported_and_never_stops_a_start() {
         ("ZOO_SERVERS", "server.1=a:1:2;2182", "zoo.cfg says which servers there are"),
     ] {
         let (settings, said) = site.load_with(&[], &[(name, value)]).unwrap();
-        assert_eq!((settings.client_port, settings.tick_time_ms), (2183, 3000));
+        assert_eq!((settings.client_port.0.unwrap(), settings.tick_time_ms), (2183, 3000));
         let [said] = &said[..] else { panic!("{name}={value}: {said:?}") };
         assert!(said.contains(told), "{name}={value}: {said}");
     }
@@ -209,11 +215,17 @@ fn configuration_file_of_the_image_wins_over_its_variables() {
     let [said] = &said[..] else { panic!("{said:?}") };
     assert!(site.short(said).starts_with("ZOO_SERVERS: it is not used: zoo.cfg says"), "{said}");
     assert_eq!(settings.ensemble, None);
-    assert_eq!((settings.client_port, settings.client_port_address), (2183, Listen::Any));
+    assert_eq!(
+        (settings.client_port.0.unwrap(), settings.client_port_address),
+        (2183, Listen::Any)
+    );
     let (settings, _) = start(&[], &[("ZOOCFGDIR", directory), ("ZOOCFG", "zoo.cfg")]).unwrap();
-    assert_eq!(settings.client_port, 2183);
+    assert_eq!(settings.client_port.0.unwrap(), 2183);
     let (settings, _) = start(&[], &[("ZOO_CONF_DIR", "/nowhere")]).unwrap();
-    assert_eq!((settings.client_port, settings.client_port_address), (2181, Listen::Any));
+    assert_eq!(
+        (settings.client_port.0.unwrap(), settings.client_port_address),
+        (2181, Listen::Any)
+    );
 }
 
 #[test]

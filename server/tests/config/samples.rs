@@ -21,7 +21,10 @@ fn sample_of_the_distribution_loads() {
     assert_eq!((settings.min_session_timeout_ms, settings.max_session_timeout_ms), (4000, 40_000));
     assert_eq!(settings.data_dir, PathBuf::from("/tmp/zookeeper"));
     assert_eq!(settings.data_log_dir, settings.data_dir);
-    assert_eq!((settings.client_port, settings.client_port_address), (2181, Listen::Any));
+    assert_eq!(
+        (settings.client_port.0.unwrap(), settings.client_port_address),
+        (2181, Listen::Any)
+    );
     assert_eq!(settings.max_client_cnxns, Some(60));
     assert_eq!(settings.autopurge_purge_interval, Purge::AfterEachSnapshot);
     assert_eq!(settings.four_letter_whitelist, only(&["srvr"]));
@@ -36,7 +39,10 @@ fn configuration_of_the_container_image_loads() {
     );
     let (settings, said) = site.load().unwrap();
     assert_eq!(settings.data_log_dir, PathBuf::from("/datalog"));
-    assert_eq!((settings.client_port, settings.client_port_address), (2181, Listen::Any));
+    assert_eq!(
+        (settings.client_port.0.unwrap(), settings.client_port_address),
+        (2181, Listen::Any)
+    );
     assert_eq!(settings.autopurge_purge_interval, Purge::Never);
     assert_eq!(said.len(), 3, "{said:?}");
     assert!(said[2].starts_with("zoo.cfg:7: autopurge.purgeInterval: nothing is ever deleted"));
@@ -128,7 +134,7 @@ fn dynamic_configuration_of_zookeeper_loads() {
     site.write("myid", "5\n");
     let (settings, said) = site.load().unwrap();
     assert_eq!(said, [""; 0]);
-    assert_eq!((settings.client_port, settings.my_id), (2185, Some(5)));
+    assert_eq!((settings.client_port.0.unwrap(), settings.my_id), (2185, Some(5)));
     assert_eq!(settings.client_port_address, Listen::Host("::1".to_owned()));
     assert!(settings.reconfig_enabled);
 }
