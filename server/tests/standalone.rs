@@ -47,6 +47,8 @@ mod sockets;
 mod stranger;
 #[path = "standalone/throttle.rs"]
 mod throttle;
+#[path = "standalone/tls.rs"]
+mod tls;
 #[path = "admin/web.rs"]
 mod web;
 #[path = "golden/without_ring.rs"]

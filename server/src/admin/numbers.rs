@@ -15,6 +15,7 @@ use super::partial::Counts;
 use super::state::{DatabaseSize, ReportSources, ServerState, Totals};
 use crate::log::writer::FlushStats;
 use crate::storage::snapshots::SnapshotStats;
+use crate::tls::material::HandshakeCounts;
 
 /// Everything that `mntr` shows.
 #[derive(Default)]
@@ -75,6 +76,8 @@ pub(super) struct Numbers {
     pub connections: ConnectionTally,
     /// The chance with which it turns a connection away.
     pub drop_chance: f64,
+    /// Handshakes of TLS.
+    pub handshakes: HandshakeCounts,
     /// Snapshots over HTTP that were refused because there was one shortly before.
     pub snapshots_limited: u64,
 }
@@ -114,6 +117,7 @@ impl Numbers {
             proposals: *gauges.proposals.lock(),
             connections: *gauges.connections.lock(),
             drop_chance: f64::from_bits(gauges.drop_chance.load(Relaxed)),
+            handshakes: sources.limiter.tls.counts(),
             snapshots_limited: snapshots.limited.load(Relaxed),
         }
     }

@@ -54,6 +54,7 @@ use crate::storage::exclusion::SnapshotExclusion;
 use crate::storage::open::{DataDirectories, digest};
 use crate::storage::snapshots::{Snapshotter, snapshot_settings};
 use crate::tls::material::TlsMaterial;
+use crate::tls::reload::{StoreReload, StoreWatch};
 
 /// Serves until a signal ends it. Errors are configuration and data that cannot be served. SIGHUP
 /// has the configuration read again.
@@ -284,7 +285,10 @@ impl Running {
         let mut threads = self.threads;
         // Not before clients are served: nothing of a start waits for it.
         threads.extend(self.probe.map(LogProbe::start).transpose()?);
-        serve_signals((settings, read_again), self.audit.as_ref(), (coordinator, &state), stop)?;
+        let counters = self.limiter.tls.clone();
+        let stores = tls.map(|material| StoreReload { material, counters });
+        let audit = self.audit.as_ref();
+        serve_signals((settings, read_again), audit, (coordinator, &state), (stop, stores))?;
         say_stop(settings, &state, &self.limiter);
         admin.stop_http();
         join(shards);
@@ -303,14 +307,17 @@ fn serve_signals(
     (settings, read_again): (&Settings, &ReadAgain<'_>),
     audit: Option<&AuditLog>,
     (coordinator, state): (Arc<ReportCoordinator>, &ServerState),
-    stop: &Stop,
+    (stop, tls): (&Stop, Option<StoreReload>),
 ) -> io::Result<()> {
     let service = Service::start(coordinator)?;
     let audit = audit.map(AuditLog::reopener);
     let (facts, limiter) = state.changing();
     let notify = &service.notify;
-    let reload = Reload { settings, read_again, audit, notify, facts, limiter };
+    let reload = Reload { settings, read_again, audit, notify, facts, limiter, tls: tls.clone() };
+    let watched = tls.filter(|_| settings.cert_reload);
+    let watch = watched.map(|reload| StoreWatch::start(settings.clone(), reload)).transpose()?;
     stop.wait(&|| reload.run());
+    watch.into_iter().for_each(StoreWatch::stop);
     service.stop();
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::config::Settings;
 use crate::logging;
 use crate::notify_socket::NotifySocket;
 use crate::shards::ConnectionLimiter;
+use crate::tls::reload::StoreReload;
 
 /// Reads the configuration again; the error says why it cannot be used.
 pub(crate) type ReadAgain<'a> = dyn Fn() -> Result<Settings, String> + 'a;
@@ -25,6 +26,7 @@ pub(super) struct Reload<'a> {
     pub(super) notify: &'a NotifySocket,
     pub(super) facts: &'a ServerFacts,
     pub(super) limiter: &'a ConnectionLimiter,
+    pub(super) tls: Option<StoreReload>,
 }
 
 impl Reload<'_> {
@@ -45,6 +47,10 @@ impl Reload<'_> {
 
     fn take(&self, new: &Settings) {
         logging::change_level(new.log_level);
+        if let Some(stores) = &self.tls {
+            // Their names are those of the start; what the files hold is read again.
+            stores.run(self.settings);
+        }
         let (per_ip_max, total_max) = connection_limits(new);
         self.limiter.change(per_ip_max, total_max);
         let whitelist =

@@ -261,8 +261,8 @@ mod tests {
             "ZOOKEEPER_TICK_TIME: it is not read; here it is ZOO_CFG_EXTRA=\"tickTime=…\"",
             "ZOO_SERVER_ID: it is not read; here it is ZOO_MY_ID",
             "ZOO_TICKTIME: it is not known, and not read; did you mean ZOO_TICK_TIME?",
-            "ZOO_TLS_CLIENT_KEYSTORE_FILE: it is not read; here it is nothing yet: this release has \
-             no TLS",
+            "ZOO_TLS_CLIENT_KEYSTORE_FILE: it is not read; here it is \
+             ZOO_CFG_EXTRA=\"ssl.…=…\"",
             "ZOO_WHATEVER: it is not known, and not read",
         ];
         assert_eq!((warnings, problems), (expected.map(str::to_owned).to_vec(), Vec::new()));

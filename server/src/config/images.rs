@@ -16,7 +16,8 @@ pub(super) enum Meaning {
 
 use Meaning::{Instead, Pointless, Safety};
 
-const NO_TLS: &str = "this release has no TLS";
+const NO_TLS: &str =
+    "TLS is set up by secureClientPort and ssl.keyStore.location in zoo.cfg or ZOO_CFG_EXTRA";
 const JAAS: &str = "-Djava.security.auth.login.config=… with the users in a JAAS file";
 const NO_JAAS: &str = "it makes a JAAS file in another image; write one, and name it with \
                        -Djava.security.auth.login.config=…";
@@ -86,9 +87,7 @@ const TLS: &str = "ZOO_TLS_";
 pub(super) fn meaning(name: &str) -> Option<Meaning> {
     let listed = VARIABLES.iter().find(|(known, _)| *known == name);
     let listed = listed.map(|(_, meaning)| *meaning);
-    listed.or_else(|| {
-        name.starts_with(TLS).then_some(Instead("nothing yet: this release has no TLS"))
-    })
+    listed.or_else(|| name.starts_with(TLS).then_some(Instead("ZOO_CFG_EXTRA=\"ssl.…=…\"")))
 }
 
 /// Whether a value asks for nothing.

@@ -30,7 +30,9 @@ pub(super) fn parse(key: &str, text: &str) -> Result<ServerLine, String> {
     let servers = parts.next().unwrap_or_default();
     let client = parts.next();
     if parts.next().is_some_and(|secure| !secure.trim().is_empty()) {
-        return Err("a second ; gives a TLS port, and this release has no TLS; remove it".into());
+        return Err(
+            "a second ; is of a later ZooKeeper; write secureClientPort in its place".into()
+        );
     }
     let mut roles = Vec::new();
     let mut addresses = Vec::new();

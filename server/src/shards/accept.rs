@@ -15,6 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::client_log::{ClientLog, Refusal};
 use crate::tls::channels::Door;
+use crate::tls::material::TlsCounters;
 
 /// A listening socket of one shard.
 pub struct Listener {
@@ -172,6 +173,8 @@ pub struct ConnectionLimiter {
     pub rejected: AtomicU64,
     /// What is said of them, and of those that are cut off later.
     pub log: Arc<ClientLog>,
+    /// What is counted of TLS.
+    pub tls: Arc<TlsCounters>,
 }
 
 #[derive(Default)]
@@ -193,6 +196,7 @@ impl ConnectionLimiter {
             open: Mutex::new(Open { per_ip_max, total_max, ..Open::default() }),
             rejected: AtomicU64::new(0),
             log: Arc::default(),
+            tls: Arc::default(),
         }
     }
 

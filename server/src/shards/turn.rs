@@ -102,7 +102,7 @@ pub enum IoInterest {
 impl ShardThread {
     /// Puts the parts together.
     pub fn new(parts: ShardParts) -> ShardThread {
-        let channels = Channels::new(parts.tls, parts.limiter.log.clone());
+        let channels = Channels::new(parts.tls, &parts.limiter);
         ShardThread {
             channels,
             shard: parts.shard,

@@ -12,6 +12,7 @@ use super::channel::{Channel, ChannelEvent, ChannelState, FirstByte};
 use super::material::{TlsCounters, TlsMaterial};
 use super::subject::subject_id;
 use crate::client_log::ClientLog;
+use crate::shards::ConnectionLimiter;
 
 /// Handshakes under way on one shard; more connections are closed at once.
 pub const HANDSHAKES_MAX: usize = 64;
@@ -62,6 +63,7 @@ struct Slot {
 /// The channels of one shard.
 pub struct Channels {
     material: Option<Arc<TlsMaterial>>,
+    counters: Arc<TlsCounters>,
     log: Arc<ClientLog>,
     slots: Vec<Option<Box<Slot>>>,
     numbers: u64,
@@ -74,10 +76,11 @@ pub struct Channels {
 
 impl Channels {
     /// None yet; without material no client speaks TLS.
-    pub fn new(material: Option<Arc<TlsMaterial>>, log: Arc<ClientLog>) -> Channels {
+    pub fn new(material: Option<Arc<TlsMaterial>>, limiter: &ConnectionLimiter) -> Channels {
         Channels {
             material,
-            log,
+            counters: limiter.tls.clone(),
+            log: limiter.log.clone(),
             slots: Vec::new(),
             numbers: 0,
             handshakes: 0,
@@ -136,9 +139,7 @@ impl Channels {
     }
 
     fn count(&self, count: impl FnOnce(&TlsCounters)) {
-        if let Some(material) = &self.material {
-            count(&material.counters);
-        }
+        count(&self.counters);
     }
 
     /// Whether a connection has a channel: what it sends and receives is not what its client means.

@@ -22,7 +22,27 @@ pub struct TlsCounters {
     pub reloads_failed: AtomicU64,
 }
 
+/// The same at one moment.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct HandshakeCounts {
+    /// Under way.
+    pub outstanding: u64,
+    /// Not begun, since too many were under way.
+    pub exceeded: u64,
+    /// Failed, or too slow.
+    pub unsuccessful: u64,
+}
+
 impl TlsCounters {
+    /// What is counted of handshakes so far.
+    pub fn counts(&self) -> HandshakeCounts {
+        HandshakeCounts {
+            outstanding: self.outstanding.load(Ordering::Relaxed),
+            exceeded: self.exceeded.load(Ordering::Relaxed),
+            unsuccessful: self.unsuccessful.load(Ordering::Relaxed),
+        }
+    }
+
     /// One more.
     pub fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
@@ -32,14 +52,12 @@ impl TlsCounters {
 /// The configuration of TLS that new connections get.
 pub struct TlsMaterial {
     config: RwLock<Arc<ServerConfig>>,
-    /// What is counted.
-    pub counters: TlsCounters,
 }
 
 impl TlsMaterial {
     /// In force from the start.
     pub fn new(config: Arc<ServerConfig>) -> TlsMaterial {
-        TlsMaterial { config: RwLock::new(config), counters: TlsCounters::default() }
+        TlsMaterial { config: RwLock::new(config) }
     }
 
     /// What holds for a connection that begins now.

@@ -32,15 +32,14 @@ fn settings_for_missing_security_features_are_refused() {
         "dataDir=@\nclientPort=2181\nsecureClientPort=2281\nssl.keyStore.location=/k.jks\n\
          authProvider.1=org.apache.zookeeper.server.auth.X509AuthenticationProvider\n\
          authProvider.2=org.apache.zookeeper.server.auth.DigestAuthenticationProvider\n\
-         sslQuorum=false\nstandaloneEnabled=false\n",
+         ssl.crl=true\nsslQuorum=true\nstandaloneEnabled=false\n",
     );
     assert_eq!(
         site.error(),
-        "zoo.cfg:3: secureClientPort: this release has no TLS; put a TLS proxy before it, or \
-         stay with ZooKeeper until it does\n\
-         zoo.cfg:4: ssl.keyStore.location: this release has no TLS; put a TLS proxy before it, \
-         or stay with ZooKeeper until it does\n\
-         zoo.cfg:5: authProvider.1: this release has no TLS; remove it to go on without\n\
+        "zoo.cfg:6: ssl.crl: certificates are not looked up over the network; remove it, and \
+         issue certificates that expire soon\n\
+         zoo.cfg:7: sslQuorum: servers have no TLS between each other in this release; keep them \
+         in a network of their own without it, or stay with ZooKeeper until they do\n\
          zoo.cfg:8: standaloneEnabled: this release runs one server on its own"
     );
 }
@@ -119,8 +118,8 @@ fn contradicting_settings_are_refused() {
     );
     assert_eq!(
         error("enforce.auth.enabled=true\nenforce.auth.schemes=digest,x509"),
-        "zoo.cfg:4: enforce.auth.schemes: \"x509\" is not a scheme of this release; there are \
-         digest, ip and sasl"
+        "zoo.cfg:4: enforce.auth.schemes: \"x509\" is not a scheme that is offered; there are \
+         digest, ip, sasl"
     );
     assert_eq!(
         error("server.1=a:1:2;2182"),

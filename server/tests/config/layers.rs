@@ -158,7 +158,7 @@ fn variable_beside_a_file_is_reported_and_never_stops_a_start() {
         ("ZOO_TICK_TIME", "4000", "ZOO_TICK_TIME: tickTime: it is not used: zoo.cfg:3 says 3000"),
         ("ZOO_TICK_TIME", "soon", "ZOO_TICK_TIME: tickTime: it is not used: zoo.cfg:3 says 3000"),
         ("ZOO_MAX_CLIENT_CNXNS", "many", "it is not used, for zoo.cfg rules: \"many\" is not"),
-        ("ZOO_CFG_EXTRA", "secureClientPort=2281", "it is not used, for zoo.cfg rules: "),
+        ("ZOO_CFG_EXTRA", "ssl.crl=true", "it is not used, for zoo.cfg rules: "),
         ("ZOO_CFG_EXTRA", "snapCount=77", "snapCount: it is used, for zoo.cfg says nothing of it"),
         ("ZOO_SERVERS", "server.1=a:1:2;2182", "zoo.cfg says which servers there are"),
     ] {
@@ -170,7 +170,7 @@ fn variable_beside_a_file_is_reported_and_never_stops_a_start() {
     let (_, said) = site.load_with(&[], &[("ZOO_TICK_TIME", "3000")]).unwrap();
     assert_eq!(said, [""; 0], "it says the same");
     let error = site.load_with(&[], &[("ZOO_TLS_CLIENT_ENABLE", "true")]).unwrap_err();
-    assert!(error.contains("this release has no TLS"), "{error}");
+    assert!(error.contains("secureClientPort and ssl.keyStore.location"), "{error}");
     let error = start(&[], &[("ZOO_TICK_TIME", "soon")]).unwrap_err();
     assert!(error.contains("ZOO_TICK_TIME"), "without a file it rules: {error}");
 }

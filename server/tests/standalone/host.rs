@@ -22,6 +22,8 @@ pub(crate) struct Host {
     child: Child,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where it listens for TLS, if it does.
+    pub(crate) secure: Option<SocketAddr>,
     /// Where it answers over HTTP: commands first, then the metrics alone.
     pub(crate) http: Vec<SocketAddr>,
 }
@@ -30,6 +32,7 @@ pub(crate) struct Host {
 #[derive(Default)]
 struct Banner {
     clients: Option<SocketAddr>,
+    secure: Option<SocketAddr>,
     http: Vec<SocketAddr>,
 }
 
@@ -86,7 +89,8 @@ impl Host {
             let _ = ready.send(Banner::read(output));
         });
         let banner = said.recv_timeout(START).ok().flatten().unwrap_or_default();
-        let mut host = Host { child, address: ([127, 0, 0, 1], 0).into(), http: banner.http };
+        let address = ([127, 0, 0, 1], 0).into();
+        let mut host = Host { child, address, secure: banner.secure, http: banner.http };
         let clients = banner.clients;
         host.address = clients.unwrap_or_else(|| panic!("no server: {:?}", host.child.try_wait()));
         host
@@ -154,6 +158,7 @@ impl Banner {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             match line.trim().split_once(char::is_whitespace) {
                 Some(("clients", address)) => banner.clients = address.trim().parse().ok(),
+                Some(("tls", address)) => banner.secure = address.trim().parse().ok(),
                 Some(("http", urls)) => {
                     let addresses = urls.split_whitespace().filter_map(|url| url.split('/').nth(2));
                     banner.http = addresses.filter_map(|address| address.parse().ok()).collect();

@@ -9,7 +9,7 @@ pub(super) const TOPIC: Topic = Topic {
     rows: ROWS,
 };
 
-const NO_TLS: &str = "this release has no TLS; keep the port for commands on a private address";
+const NO_TLS: &str = "the commands over HTTP have no TLS; keep their port on a private address";
 const NO_QUEUE: &str = "metrics are counted where they arise, without threads or queues for them";
 
 const ROWS: &[Row] = &[
