@@ -17,6 +17,7 @@ mod listing;
 mod local;
 mod outputs;
 mod pending_listing;
+mod port;
 mod prefetch;
 mod ready;
 mod reply;
@@ -34,8 +35,8 @@ pub use conn::{Attached, Conn, ConnStats, Phase, Replied, Slot};
 pub use counters::{Fired, OpCounts, ReplyBytes, ShardCounters, ThrottleCounters};
 pub use outputs::ShardOutputs;
 pub use pending_listing::PendingListing;
+pub use port::Port;
 pub use ready::{ReadyList, Urgency};
-pub use secured::Port;
 pub use word::{FirstBytes, KnownWord, Word, WordEvent};
 
 use std::collections::VecDeque;

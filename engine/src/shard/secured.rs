@@ -1,20 +1,13 @@
 //! Connections whose bytes are encrypted: what the layer below tells the shard of them.
 
+use super::Shard;
 use super::client_end::ClientEnd;
+use super::conn::Conn;
+use super::port::Port;
 use super::ready::Urgency;
-use super::{Conn, Shard};
 use crate::acl::scheme;
 use crate::watch::ConnId;
 use crate::wire::Id;
-
-/// The port that a client has connected to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Port {
-    /// `clientPort`.
-    Client,
-    /// `secureClientPort`.
-    Secure,
-}
 
 impl Shard {
     /// The handshake of a connection is over, and its client has proven that it is `subject`, the
@@ -36,7 +29,7 @@ impl Shard {
     }
 
     /// The layer below has something for the socket of a connection, or wants to read on.
-    pub fn touch(&mut self, id: ConnId) {
+    pub fn mark_ready(&mut self, id: ConnId) {
         self.with_conn(id, Urgency::Served, |_, _| {});
     }
 

@@ -6,12 +6,12 @@ use anyhow::Context;
 
 use crate::config::{ClientPort, Listen, Settings};
 use crate::shards::{Admission, Listener};
-use crate::tls::channels::Door;
+use crate::tls::port_kind::PortKind;
 
 /// The ports for clients, at least one.
 #[derive(Debug)]
 pub(super) struct ClientPorts {
-    ports: Vec<(Door, SocketAddr)>,
+    ports: Vec<(PortKind, SocketAddr)>,
     backlog: i32,
 }
 
@@ -21,20 +21,20 @@ impl ClientPorts {
     /// # Errors
     /// An address that this host does not have.
     pub(super) fn of(settings: &Settings) -> anyhow::Result<ClientPorts> {
-        let plain = if settings.port_unification { Door::Either } else { Door::Plain };
+        let plain = if settings.port_unification { PortKind::Either } else { PortKind::Plain };
         let said = [
             (plain, settings.client_port, &settings.client_port_address, "clientPortAddress"),
             (
-                Door::Secure,
+                PortKind::Secure,
                 settings.secure_client_port,
                 &settings.secure_client_port_address,
                 "secureClientPortAddress",
             ),
         ];
         let mut ports = Vec::new();
-        for (door, ClientPort(port), listen, key) in said {
+        for (kind, ClientPort(port), listen, key) in said {
             if let Some(port) = port {
-                ports.push((door, address(port, listen, key)?));
+                ports.push((kind, address(port, listen, key)?));
             }
         }
         assert!(!ports.is_empty(), "the configuration asks for a port");
@@ -48,11 +48,11 @@ impl ClientPorts {
     /// A port that somebody else has.
     pub(super) fn bind(&mut self, admission: Admission) -> anyhow::Result<Vec<Listener>> {
         let backlog = self.backlog;
-        let bind = |(door, address): &mut (Door, SocketAddr)| {
+        let bind = |(kind, address): &mut (PortKind, SocketAddr)| {
             let listener = Listener::bind_after_another(*address, backlog, admission)
                 .with_context(|| format!("cannot listen on {address}; is another server there?"))?;
             *address = listener.address();
-            Ok(listener.through(*door))
+            Ok(listener.through(*kind))
         };
         self.ports.iter_mut().map(bind).collect()
     }
@@ -60,13 +60,13 @@ impl ClientPorts {
     /// Where clients without TLS connect.
     pub(super) fn plain(&self) -> Option<SocketAddr> {
         let mut ports = self.ports.iter();
-        ports.find(|(door, _)| *door != Door::Secure).map(|(_, address)| *address)
+        ports.find(|(kind, _)| *kind != PortKind::Secure).map(|(_, address)| *address)
     }
 
     /// Where clients with TLS alone connect.
     pub(super) fn secure(&self) -> Option<SocketAddr> {
         let mut ports = self.ports.iter();
-        ports.find(|(door, _)| *door == Door::Secure).map(|(_, address)| *address)
+        ports.find(|(kind, _)| *kind == PortKind::Secure).map(|(_, address)| *address)
     }
 }
 

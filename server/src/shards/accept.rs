@@ -14,14 +14,14 @@ use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::client_log::{ClientLog, Refusal};
-use crate::tls::channels::Door;
 use crate::tls::material::TlsCounters;
+use crate::tls::port_kind::PortKind;
 
 /// A listening socket of one shard.
 pub struct Listener {
     fd: OwnedFd,
     address: SocketAddr,
-    door: Door,
+    kind: PortKind,
 }
 
 /// Whether several shards share the port.
@@ -48,7 +48,7 @@ impl Listener {
         socket.listen(backlog)?;
         socket.set_nonblocking(true)?;
         let bound = socket.local_addr()?.as_socket().unwrap_or(address);
-        Ok(Listener { fd: socket.into(), address: bound, door: Door::Plain })
+        Ok(Listener { fd: socket.into(), address: bound, kind: PortKind::Plain })
     }
 
     /// As [`Listener::bind`], for a port that may still be that of the server before this one: when
@@ -70,13 +70,13 @@ impl Listener {
     }
 
     /// The same, for clients that speak this.
-    pub fn through(self, door: Door) -> Listener {
-        Listener { door, ..self }
+    pub fn through(self, kind: PortKind) -> Listener {
+        Listener { kind, ..self }
     }
 
     /// What its clients speak.
-    pub fn door(&self) -> Door {
-        self.door
+    pub fn kind(&self) -> PortKind {
+        self.kind
     }
 
     /// The address that is really bound.

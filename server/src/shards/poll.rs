@@ -165,7 +165,7 @@ impl Sockets {
             if prepare(fd.as_fd(), self.keep_alive).is_err() {
                 continue;
             }
-            let Some(conn) = thread.accept(address, listener.door()) else { continue };
+            let Some(conn) = thread.accept(address, listener.kind()) else { continue };
             let data = EventData::new_u64(u64::from(conn.0));
             let interest = EventFlags::IN;
             if epoll::add(&self.epoll, &fd, data, interest).is_err() {

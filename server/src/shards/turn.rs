@@ -16,8 +16,9 @@ use crate::node::mailbox::ShardEnd;
 use crate::node::reporting::NodeParts;
 use crate::node::view::View;
 use crate::node::waker::Waker;
-use crate::tls::channels::{Channels, Door};
+use crate::tls::channels::Channels;
 use crate::tls::material::TlsMaterial;
+use crate::tls::port_kind::PortKind;
 
 /// Bytes of unparsed input after which a connection that cannot go on is not read any more.
 const INPUT_BACKLOG: usize = 64 << 10;
@@ -124,18 +125,18 @@ impl ShardThread {
     }
 
     /// Takes a connection in, or says that it has to be closed at once.
-    pub fn accept(&mut self, peer: SocketAddr, door: Door) -> Option<ConnId> {
+    pub fn accept(&mut self, peer: SocketAddr, kind: PortKind) -> Option<ConnId> {
         let now = self.clock.now();
-        if !self.channels.admits(door) {
+        if !self.channels.admits(kind) {
             return None;
         }
         match self.limiter.acquire(peer.ip(), now.mono.0) {
             Ok(()) => {
                 let conn = self.shard.open(peer, now);
                 if let Some(open) = self.shard.conn_mut(conn) {
-                    open.port = door.port();
+                    open.port = kind.port();
                 }
-                self.channels.open(conn, (peer, door), now.mono.0);
+                self.channels.open(conn, (peer, kind), now.mono.0);
                 Some(conn)
             }
             Err(refusal) => {

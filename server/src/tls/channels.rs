@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ringkeeper_engine::shard::{Moment, Port, Shard};
+use ringkeeper_engine::shard::{Moment, Shard};
 use ringkeeper_engine::watch::ConnId;
 
 use super::channel::{Channel, ChannelEvent, ChannelState, FirstByte};
 use super::material::{TlsCounters, TlsMaterial};
+use super::port_kind::PortKind;
 use super::subject::subject_id;
 use crate::client_log::ClientLog;
 use crate::shards::ConnectionLimiter;
@@ -20,27 +21,6 @@ pub const HANDSHAKES_MAX: usize = 64;
 pub const HANDSHAKE_MS: i64 = 10_000;
 /// Microseconds of one turn after which no further step of a handshake is begun.
 const TURN_US: u64 = 500;
-
-/// What clients of a listener speak.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Door {
-    /// No TLS.
-    Plain,
-    /// TLS alone.
-    Secure,
-    /// Either; the first byte tells.
-    Either,
-}
-
-impl Door {
-    /// The port whose list of connections its clients stand in.
-    pub fn port(self) -> Port {
-        match self {
-            Door::Plain | Door::Either => Port::Client,
-            Door::Secure => Port::Secure,
-        }
-    }
-}
 
 /// A handshake that has to be over by a time.
 #[derive(Clone, Copy, Debug)]
@@ -90,10 +70,10 @@ impl Channels {
     }
 
     /// Whether a connection is let in, as far as handshakes under way are concerned.
-    pub fn admits(&self, door: Door) -> bool {
-        let admits = match door {
-            Door::Plain | Door::Either => true,
-            Door::Secure => self.handshakes < HANDSHAKES_MAX,
+    pub fn admits(&self, kind: PortKind) -> bool {
+        let admits = match kind {
+            PortKind::Plain | PortKind::Either => true,
+            PortKind::Secure => self.handshakes < HANDSHAKES_MAX,
         };
         if !admits {
             self.count(|counters| TlsCounters::count(&counters.exceeded));
@@ -102,11 +82,11 @@ impl Channels {
     }
 
     /// A connection was accepted. `now_ms` is monotonic.
-    pub fn open(&mut self, conn: ConnId, (peer, door): (SocketAddr, Door), now_ms: i64) {
-        let state = match door {
-            Door::Plain => return,
-            Door::Secure => ChannelState::Handshake,
-            Door::Either => ChannelState::Detecting,
+    pub fn open(&mut self, conn: ConnId, (peer, kind): (SocketAddr, PortKind), now_ms: i64) {
+        let state = match kind {
+            PortKind::Plain => return,
+            PortKind::Secure => ChannelState::Handshake,
+            PortKind::Either => ChannelState::Detecting,
         };
         let material = self.material.as_ref().expect("a port with TLS has keys");
         // The configuration was tried when it was loaded.
@@ -208,7 +188,7 @@ impl Channels {
                 if result.is_err() {
                     shard.record_failed(conn);
                 } else if slot.channel.has_records() {
-                    shard.touch(conn);
+                    shard.mark_ready(conn);
                 }
             }
             ChannelState::Failed => {}
@@ -258,7 +238,7 @@ impl Channels {
             (Ok(()), ChannelState::Established) => self.end_handshake(),
             (Ok(()), ChannelState::Handshake | ChannelState::Detecting | ChannelState::Failed) => {}
         }
-        shard.touch(conn);
+        shard.mark_ready(conn);
     }
 
     fn failed(

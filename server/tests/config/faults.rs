@@ -36,11 +36,11 @@ fn settings_for_missing_security_features_are_refused() {
     );
     assert_eq!(
         site.error(),
-        "zoo.cfg:6: ssl.crl: certificates are not looked up over the network; remove it, and \
+        "zoo.cfg:7: ssl.crl: certificates are not looked up over the network; remove it, and \
          issue certificates that expire soon\n\
-         zoo.cfg:7: sslQuorum: servers have no TLS between each other in this release; keep them \
+         zoo.cfg:8: sslQuorum: servers have no TLS between each other in this release; keep them \
          in a network of their own without it, or stay with ZooKeeper until they do\n\
-         zoo.cfg:8: standaloneEnabled: this release runs one server on its own"
+         zoo.cfg:9: standaloneEnabled: this release runs one server on its own"
     );
 }
 

@@ -22,7 +22,7 @@ use self::token::Token;
 use super::accept::{ConnectionLimiter, Listener, Pause, peer, prepare};
 use super::turn::ShardThread;
 use super::work_queue::{ACCEPTS, ARRIVALS, Backlog, Lingering, WorkQueue};
-use crate::tls::channels::Door;
+use crate::tls::port_kind::PortKind;
 
 /// Entries of the submission queue; a full one is submitted in between.
 const SUBMISSIONS: u32 = 1024;
@@ -73,7 +73,7 @@ struct Sockets {
     /// How each listener accepts.
     accepts: Vec<Accept>,
     /// Connections that were accepted and wait for their turn.
-    coming: VecDeque<(OwnedFd, Door)>,
+    coming: VecDeque<(OwnedFd, PortKind)>,
     pause: Pause,
     keep_alive: bool,
     limiter: Arc<ConnectionLimiter>,
@@ -346,7 +346,7 @@ impl Sockets {
         if thread.drains() {
             return Ok(());
         }
-        self.coming.push_back((fd, self.listeners[listener].door()));
+        self.coming.push_back((fd, self.listeners[listener].kind()));
         let full = self.coming.len() >= COMING_MAX;
         if self.accepts[listener] == Accept::Many && (full || !self.may_accept_many()) {
             self.accepts[listener] = Accept::ManyNoMore;
@@ -358,12 +358,12 @@ impl Sockets {
     /// Lets a portion of those in who came.
     fn acquire_many(&mut self, thread: &mut ShardThread) -> io::Result<()> {
         for _ in 0..ACCEPTS.min(self.coming.len()) {
-            let (fd, door) = self.coming.pop_front().expect("there are that many");
+            let (fd, kind) = self.coming.pop_front().expect("there are that many");
             let Ok(address) = peer(fd.as_fd()) else { continue };
             if prepare(fd.as_fd(), self.keep_alive).is_err() {
                 continue;
             }
-            let Some(conn) = thread.accept(address, door) else { continue };
+            let Some(conn) = thread.accept(address, kind) else { continue };
             let slot = self.insert(Socket::new(fd, conn, address.ip()));
             if self.of_conn.len() <= conn.0 as usize {
                 self.of_conn.resize(conn.0 as usize + 1, u32::MAX);

@@ -174,8 +174,8 @@ fn no_unknown_critical_extension(certificate: &X509Certificate<'_>) -> Result<()
     if critical.all(is_known) { Ok(()) } else { Err(Refusal::CriticalExtension.into()) }
 }
 
-/// Where there is an extendedKeyUsage, it has to allow the use by a client. webpki has seen to that for the
-/// certificates that it accepts.
+/// Where there is an extendedKeyUsage, it has to allow the use by a client. webpki has seen to that
+/// for the certificates that it accepts.
 fn extended_key_usage_allows(certificate: &X509Certificate<'_>) -> Result<(), Error> {
     let allowed = match certificate.extended_key_usage() {
         Ok(None) => true,
