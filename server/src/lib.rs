@@ -16,3 +16,4 @@ pub mod peers;
 pub mod shards;
 mod stop;
 pub mod storage;
+pub mod tls;

@@ -1,0 +1,7 @@
+//! What is verified of a peer's certificates.
+
+mod anchors;
+mod client;
+mod refusal;
+
+pub use client::{ClientAuth, client_verifier};
