@@ -3,8 +3,10 @@
 mod encrypted_key;
 mod entry;
 mod error;
+mod jks;
 mod kind;
 mod pem;
+mod pkcs12;
 
 use rustls::pki_types::CertificateDer;
 
@@ -24,8 +26,8 @@ pub fn key_entry(
     password: Option<&str>,
 ) -> Result<KeyEntry, StoreError> {
     let entry = match kind {
-        StoreKind::Jks => return Err(StoreError::Unsupported("JKS is not read yet")),
-        StoreKind::Pkcs12 => return Err(StoreError::Unsupported("PKCS12 is not read yet")),
+        StoreKind::Jks => jks::key_entry(bytes, password)?,
+        StoreKind::Pkcs12 => pkcs12::key_entry(bytes, password)?,
         StoreKind::Pem => pem::key_entry(bytes, password)?,
     };
     if entry.chain.is_empty() {
@@ -45,10 +47,9 @@ pub fn trusted(
     kind: StoreKind,
     password: Option<&str>,
 ) -> Result<Vec<CertificateDer<'static>>, StoreError> {
-    let _ = password;
     let certificates = match kind {
-        StoreKind::Jks => return Err(StoreError::Unsupported("JKS is not read yet")),
-        StoreKind::Pkcs12 => return Err(StoreError::Unsupported("PKCS12 is not read yet")),
+        StoreKind::Jks => jks::trusted(bytes, password)?,
+        StoreKind::Pkcs12 => pkcs12::trusted(bytes, password)?,
         StoreKind::Pem => pem::trusted(bytes)?,
     };
     if certificates.is_empty() {
@@ -56,3 +57,6 @@ pub fn trusted(
     }
     Ok(certificates)
 }
+
+#[cfg(test)]
+mod tests;
