@@ -3,6 +3,7 @@
 mod certificate;
 pub mod certified;
 mod der;
+pub mod names;
 mod signatures;
 pub mod store;
 pub mod subject;

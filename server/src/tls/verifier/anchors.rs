@@ -1,5 +1,7 @@
 //! Trusted certificates, and the two rules that Java has beside those of webpki.
 
+use std::time::Duration;
+
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertificateError, DistinguishedName, Error, RootCertStore};
@@ -153,11 +155,15 @@ fn is_authority(certificate: &X509Certificate<'_>) -> bool {
 }
 
 fn within_validity(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Error> {
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let error = if now < certificate.validity().not_before.timestamp() {
-        CertificateError::NotValidYet
-    } else if now > certificate.validity().not_after.timestamp() {
-        CertificateError::Expired
+    let at = |timestamp: i64| {
+        UnixTime::since_unix_epoch(Duration::from_secs(timestamp.try_into().unwrap_or(0)))
+    };
+    let not_before = at(certificate.validity().not_before.timestamp());
+    let not_after = at(certificate.validity().not_after.timestamp());
+    let error = if now < not_before {
+        CertificateError::NotValidYetContext { time: now, not_before }
+    } else if now > not_after {
+        CertificateError::ExpiredContext { time: now, not_after }
     } else {
         return Ok(());
     };
