@@ -64,8 +64,8 @@ fn relative_name(set: Element<'_>) -> Option<String> {
 
 /// The text of a value, if it is of a type that Java writes as text.
 ///
-/// Java reads all of these as UTF-8 and puts U+FFFD where they are not; here such a value is no text, so
-/// that two certificates do not get the same id.
+/// Java reads all of these as UTF-8 and puts U+FFFD where they are not; here such a value is no
+/// text, so that two certificates do not get the same id.
 fn text(value: Element<'_>) -> Option<String> {
     match value.tag {
         UTF8_STRING | PRINTABLE_STRING | TELETEX_STRING | IA5_STRING | GENERAL_STRING => {

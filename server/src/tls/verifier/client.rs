@@ -36,11 +36,11 @@ struct ClientVerifier {
 
 /// A verifier of certificates of clients.
 ///
-/// What webpki accepts is accepted, and beside that, as in Java: (A) a certificate of version 1 that
-/// a trusted authority has signed itself, and (B) a certificate that is itself in the trust store.
-/// Both have to be within their validity. A trusted certificate of version 3 that is no authority
-/// is trusted for itself, and signs no others. A keyUsage without digitalSignature is refused, and so
-/// are chains of more than 8 certificates or 32 KiB.
+/// What webpki accepts is accepted, and beside that, as in Java: (A) a certificate of version 1
+/// that a trusted authority has signed itself, and (B) a certificate that is itself in the trust
+/// store. Both have to be within their validity. A trusted certificate of version 3 that is no
+/// authority is trusted for itself, and signs no others. A keyUsage without digitalSignature is
+/// refused, and so are chains of more than 8 certificates or 32 KiB.
 ///
 /// # Errors
 /// For a trusted certificate that cannot be read, and for none at all.
