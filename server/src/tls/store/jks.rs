@@ -1,8 +1,8 @@
 //! JKS, Java's own type of store: keys under a cipher made of SHA-1, and a digest over all.
 //!
-//! Numbers are big-endian. `FEEDFEED`, version, count of entries; an entry is a tag, an alias, a time
-//! and a key with its chain (1) or a certificate (2). The last 20 bytes are a digest with the
-//! password.
+//! Numbers are big-endian. `FEEDFEED`, version, count of entries; an entry is a tag, an alias, a
+//! time and a key with its chain (1) or a certificate (2). The last 20 bytes are a digest of the
+//! password and all before.
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha1::{Digest, Sha1};

@@ -1,5 +1,7 @@
 //! Trusted certificates, and the two rules that Java has beside those of webpki.
 
+use std::time::Duration;
+
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertificateError, DistinguishedName, Error, RootCertStore};
@@ -14,6 +16,15 @@ use crate::tls::store::StoreError;
 const CHAIN_CERTIFICATES_MAX: usize = 8;
 /// Bytes of all of them. webpki's search through a long chain would keep a shard busy for long.
 const CHAIN_BYTES_MAX: usize = 32 << 10;
+
+/// What a certificate is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Usage {
+    /// A client shows it to a server.
+    Client,
+    /// A server shows it to a client.
+    Server,
+}
 
 /// The trusted certificates.
 #[derive(Debug)]
@@ -61,7 +72,7 @@ impl Anchors {
         &self,
         verdict: Result<(), Error>,
         leaf: &CertificateDer<'_>,
-        now: UnixTime,
+        (usage, now): (Usage, UnixTime),
         supported: &WebPkiSupportedAlgorithms,
     ) -> Result<(), Error> {
         let unreadable = Error::InvalidCertificate(CertificateError::BadEncoding);
@@ -74,7 +85,7 @@ impl Anchors {
             }
             within_validity(&certificate, now)?;
             no_unknown_critical_extension(&certificate)?;
-            extended_key_usage_allows(&certificate)?;
+            extended_key_usage_allows(&certificate, usage)?;
         }
         signatures_are_allowed(&certificate)
     }
@@ -144,11 +155,15 @@ fn is_authority(certificate: &X509Certificate<'_>) -> bool {
 }
 
 fn within_validity(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Error> {
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let error = if now < certificate.validity().not_before.timestamp() {
-        CertificateError::NotValidYet
-    } else if now > certificate.validity().not_after.timestamp() {
-        CertificateError::Expired
+    let at = |timestamp: i64| {
+        UnixTime::since_unix_epoch(Duration::from_secs(timestamp.try_into().unwrap_or(0)))
+    };
+    let not_before = at(certificate.validity().not_before.timestamp());
+    let not_after = at(certificate.validity().not_after.timestamp());
+    let error = if now < not_before {
+        CertificateError::NotValidYetContext { time: now, not_before }
+    } else if now > not_after {
+        CertificateError::ExpiredContext { time: now, not_after }
     } else {
         return Ok(());
     };
@@ -174,12 +189,18 @@ fn no_unknown_critical_extension(certificate: &X509Certificate<'_>) -> Result<()
     if critical.all(is_known) { Ok(()) } else { Err(Refusal::CriticalExtension.into()) }
 }
 
-/// Where there is an extendedKeyUsage, it has to allow the use by a client. webpki has seen to that
-/// for the certificates that it accepts.
-fn extended_key_usage_allows(certificate: &X509Certificate<'_>) -> Result<(), Error> {
+/// Where there is an extendedKeyUsage, it has to allow the use. webpki has seen to that for the
+/// certificates that it accepts.
+fn extended_key_usage_allows(certificate: &X509Certificate<'_>, usage: Usage) -> Result<(), Error> {
     let allowed = match certificate.extended_key_usage() {
         Ok(None) => true,
-        Ok(Some(extension)) => extension.value.client_auth || extension.value.any,
+        Ok(Some(extension)) => {
+            let of_usage = match usage {
+                Usage::Client => extension.value.client_auth,
+                Usage::Server => extension.value.server_auth,
+            };
+            of_usage || extension.value.any
+        }
         Err(_) => false,
     };
     if allowed { Ok(()) } else { Err(Refusal::ExtendedKeyUsage.into()) }
