@@ -19,7 +19,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_io_timeout::TimeoutStream;
 
 use super::ports::Ports;
-use super::site::{Asks, Port, Site};
+use super::site::{Allowed, Port, Site};
 
 /// Connections at a time, of both ports together.
 const CONNECTIONS_MAX: usize = 64;
@@ -57,14 +57,14 @@ struct Limits {
 /// A connection that may have sent no request yet.
 struct Silent {
     has_requested: Arc<AtomicBool>,
-    asks: Asks,
+    allows: Allowed,
     task: AbortHandle,
 }
 
 /// A permit for a connection, and what it may ask for.
 struct Admission {
     permit: OwnedSemaphorePermit,
-    asks: Asks,
+    allows: Allowed,
 }
 
 impl Limits {
@@ -81,7 +81,7 @@ impl Limits {
     /// permit, and for questions about health where all others are in use.
     async fn admit(&self) -> Option<Admission> {
         if let Ok(permit) = self.connections.clone().try_acquire_owned() {
-            return Some(Admission { permit, asks: Asks::Anything });
+            return Some(Admission { permit, allows: Allowed::Anything });
         }
         let oldest = {
             let mut silent = self.silent.lock();
@@ -91,15 +91,15 @@ impl Limits {
         if let Some(oldest) = oldest {
             oldest.task.abort();
             // The task drops its permit as soon as it has ended.
-            let permits = match oldest.asks {
-                Asks::Anything => &self.connections,
-                Asks::Health => &self.health,
+            let permits = match oldest.allows {
+                Allowed::Anything => &self.connections,
+                Allowed::Health => &self.health,
             };
             let permit = tokio::time::timeout(GIVES_WAY, permits.clone().acquire_owned()).await;
-            return Some(Admission { permit: permit.ok()?.ok()?, asks: oldest.asks });
+            return Some(Admission { permit: permit.ok()?.ok()?, allows: oldest.allows });
         }
         let permit = self.health.clone().try_acquire_owned().ok()?;
-        Some(Admission { permit, asks: Asks::Health })
+        Some(Admission { permit, allows: Allowed::Health })
     }
 
     fn note_silent(&self, silent: Silent) {
@@ -134,7 +134,7 @@ async fn accept(listener: net::TcpListener, port: Port, site: Arc<Site>, limits:
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let Some(Admission { permit, asks }) = limits.admit().await else {
+                let Some(Admission { permit, allows }) = limits.admit().await else {
                     // A client that does not take it at once is closed all the same.
                     let _ = stream.try_write(FULL);
                     continue;
@@ -143,12 +143,12 @@ async fn accept(listener: net::TcpListener, port: Port, site: Arc<Site>, limits:
                 let has_requested = Arc::new(AtomicBool::new(false));
                 let connection = Connection {
                     peer: peer.ip().to_canonical(),
-                    idle: match asks {
-                        Asks::Anything => limits.idle,
-                        Asks::Health => Some(HEALTH_HEAD),
+                    idle: match allows {
+                        Allowed::Anything => limits.idle,
+                        Allowed::Health => Some(HEALTH_HEAD),
                     },
-                    stays: asks == Asks::Anything && in_use <= KEPT_MAX,
-                    asks,
+                    stays: allows == Allowed::Anything && in_use <= KEPT_MAX,
+                    allows,
                     has_requested: has_requested.clone(),
                 };
                 let site = site.clone();
@@ -156,7 +156,7 @@ async fn accept(listener: net::TcpListener, port: Port, site: Arc<Site>, limits:
                     connection.serve(stream, port, site).await;
                     drop(permit);
                 });
-                limits.note_silent(Silent { has_requested, asks, task });
+                limits.note_silent(Silent { has_requested, allows, task });
             }
             Err(_) => tokio::time::sleep(AFTER_REFUSAL).await,
         }
@@ -169,13 +169,13 @@ struct Connection {
     idle: Option<Duration>,
     /// Whether it may ask again.
     stays: bool,
-    asks: Asks,
+    allows: Allowed,
     has_requested: Arc<AtomicBool>,
 }
 
 impl Connection {
     async fn serve(self, stream: TcpStream, port: Port, site: Arc<Site>) {
-        let Connection { peer, idle, stays, asks, has_requested } = self;
+        let Connection { peer, idle, stays, allows, has_requested } = self;
         // Idle clients and slow requests are closed by the timeout for headers, slow readers by
         // this.
         let mut stream = TimeoutStream::new(stream);
@@ -183,7 +183,7 @@ impl Connection {
         let service = service_fn(|request: Request<Incoming>| {
             has_requested.store(true, Relaxed);
             let site = site.clone();
-            async move { Ok::<_, Infallible>(site.answer((port, asks), request, peer).await) }
+            async move { Ok::<_, Infallible>(site.answer((port, allows), request, peer).await) }
         });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -204,8 +204,8 @@ impl Connection {
 mod tests {
     use super::*;
 
-    fn count(admitted: &[Admission], asks: Asks) -> usize {
-        admitted.iter().filter(|it| it.asks == asks).count()
+    fn count(admitted: &[Admission], allows: Allowed) -> usize {
+        admitted.iter().filter(|it| it.allows == allows).count()
     }
 
     #[test]
@@ -217,10 +217,10 @@ mod tests {
             while let Some(one) = limits.admit().await {
                 admitted.push(one);
             }
-            let counts = (count(&admitted, Asks::Anything), count(&admitted, Asks::Health));
+            let counts = (count(&admitted, Allowed::Anything), count(&admitted, Allowed::Health));
             assert_eq!(counts, (CONNECTIONS_MAX, HEALTH_CONNECTIONS));
-            admitted.retain(|it| it.asks == Asks::Health);
-            assert_eq!(limits.admit().await.map(|it| it.asks), Some(Asks::Anything));
+            admitted.retain(|it| it.allows == Allowed::Health);
+            assert_eq!(limits.admit().await.map(|it| it.allows), Some(Allowed::Anything));
         });
     }
 }

@@ -53,7 +53,7 @@ pub(super) enum Port {
 
 /// What a connection may ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Asks {
+pub(super) enum Allowed {
     /// Whatever its port answers.
     Anything,
     /// Whether the server is healthy: too many others are open.
@@ -129,7 +129,7 @@ impl Site {
     /// Answers a request.
     pub(super) async fn answer(
         &self,
-        (port, asks): (Port, Asks),
+        (port, allows): (Port, Allowed),
         request: Request<Incoming>,
         peer: IpAddr,
     ) -> Response<Reply> {
@@ -144,7 +144,7 @@ impl Site {
             _ => return wrong_method(),
         }
         let path = request.uri().path().to_owned();
-        if asks == Asks::Health && !matches!(path.as_str(), "/ready" | "/live") {
+        if allows == Allowed::Health && !matches!(path.as_str(), "/ready" | "/live") {
             return plain(StatusCode::SERVICE_UNAVAILABLE, TEXT, TOO_MANY.to_owned());
         }
         if path == "/metrics" {
