@@ -40,7 +40,6 @@ pub(super) fn op_settings(settings: &Settings) -> OpSettings {
             x509_super_user: settings.x509_super_user.clone(),
             ensemble_enabled: !settings.ensemble_auth_names.is_empty(),
             ensemble_names: settings.ensemble_auth_names.clone(),
-            ..AuthSettings::default()
         },
         extended_types: settings.extended_types_enabled,
         enforce_quota: settings.enforce_quota,
