@@ -148,7 +148,7 @@ mod tests {
         assert!(said("server.1", "zoo1:2888:99999").contains("not a port number"));
         assert!(said("server.1", "a:1:2:boss").contains("neither participant nor observer"));
         assert!(said("server.1", "a:1:2:observer:3").contains("too many parts"));
-        assert!(said("server.1", "a:1:2;2181;2182").contains("TLS"));
+        assert!(said("server.1", "a:1:2;2181;2182").contains("secureClientPort"));
         assert!(said("server.1", "[::1:1:2").contains("is not an address with a port"));
         assert!(said("server.1", "a:1:2|").contains("is not an address with a port"));
     }
