@@ -207,7 +207,9 @@ impl Election {
     }
 
     /// Another server that a quorum has for its leader, as far as voters have said so, and without
-    /// those that are known to follow this server. A leader counts that others name.
+    /// those that are known to follow this server. A leader counts that others name, unless it says
+    /// itself that it looks in this round or follows: a voter that is not heard any more may have
+    /// named it before.
     pub fn led_elsewhere(&self, follows_me: impl Fn(ServerId) -> bool) -> Option<ServerId> {
         let quorum = self.voters.len() / 2 + 1;
         let others = || self.named.iter().filter(|(voter, _)| !follows_me(**voter));
@@ -216,7 +218,13 @@ impl Election {
                 others().filter(|(voter, named)| **named == leader && **voter != leader);
             1 + followers.count()
         };
-        let mut named = others().map(|(_, leader)| *leader).filter(|leader| *leader != self.me);
+        let may_lead = |leader: ServerId| {
+            let looks = |(heard, _): &(Heard, Millis)| heard.round >= self.round;
+            leader != self.me
+                && self.named.get(&leader).is_none_or(|named| *named == leader)
+                && !self.looking.get(&leader).is_some_and(looks)
+        };
+        let mut named = others().map(|(_, leader)| *leader).filter(|leader| may_lead(*leader));
         named.find(|leader| count(*leader) >= quorum)
     }
 

@@ -346,3 +346,18 @@ fn server_that_could_not_be_connected_to_is_not_chosen_the_next_time() {
     election.hears(1, FOLLOWING, best, 1, at(12));
     assert_eq!(election.role(), follow);
 }
+
+/// Server 1 has named server 3, and is not heard any more.
+#[test]
+fn leader_that_says_itself_that_it_looks_or_follows_leads_nobody_elsewhere() {
+    let elsewhere = |state: PeerState, named: Vote, round: i64| {
+        let mut election = looking(3, &[1, 3]);
+        election.hears(1, FOLLOWING, vote(3, 4, 9), 1, at(1));
+        election.hears(3, state, named, round, at(2));
+        election.led_elsewhere(|_| false)
+    };
+    assert_eq!(elsewhere(LEADING, vote(3, 4, 9), 1), Some(ServerId(3)));
+    assert_eq!(elsewhere(LOOKING, vote(3, 4, 9), 1), None);
+    assert_eq!(elsewhere(LOOKING, vote(3, 4, 9), 0), Some(ServerId(3)), "it has looked before");
+    assert_eq!(elsewhere(FOLLOWING, vote(2, 4, 9), 1), None);
+}
