@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use ringkeeper_engine::Zxid;
-use ringkeeper_engine::device::{Disk, EnsembleIdentity, Standing};
+use ringkeeper_engine::device::Disk;
 use ringkeeper_engine::log::{
     Completion, Fatal, Flush, FlushQueue, Generation, Group, Idle, Log, LogCommand, LogEvent, Task,
 };
 
+use super::command_note::CommandNote;
 use super::done_count::{Done, DoneCount};
 use crate::config::LogPriority;
 use crate::log::sched::SchedTuner;
@@ -255,21 +256,12 @@ fn seal(log: &mut impl DurableLog) {
 }
 
 fn execute(log: &mut impl DurableLog, command: LogCommand) -> LogEvent {
-    match command {
-        LogCommand::Cut { after, .. } => tracing::info!("the log is cut behind {after}"),
-        LogCommand::Install { zxid, .. } => {
-            tracing::info!("the log begins anew behind the state that was received at {zxid}");
-        }
-        LogCommand::MarkDiverged(zxid) => {
-            tracing::warn!("the state behind {zxid} is noted as not being the leader's");
-        }
-        LogCommand::Adopt(EnsembleIdentity { id, standing: Standing::Confirmed, .. }) => {
-            tracing::info!("the directory of this server belongs to ensemble {id}");
-        }
-        LogCommand::Save(_) | LogCommand::Adopt(_) => {}
-    }
+    let note = CommandNote::of(&command);
     match log.execute(command) {
-        Ok(event) => event,
+        Ok(event) => {
+            note.log();
+            event
+        }
         Err(fatal) => crate::fatal::stop_on_log(&fatal),
     }
 }
