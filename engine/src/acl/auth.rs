@@ -89,6 +89,19 @@ pub fn add_sasl_user(
     Ok(())
 }
 
+/// Adds the identity that a certificate has proven, and that of the superuser before it where it is
+/// that of `X509AuthenticationProvider.superUser`.
+pub fn add_x509_subject(
+    settings: &AuthSettings,
+    ids: &mut Vec<Id>,
+    subject: String,
+) -> Result<(), AuthFailure> {
+    if settings.x509_super_user.as_ref() == Some(&subject) {
+        add(ids, Id { scheme: scheme::SUPER.into(), id: String::new() })?;
+    }
+    add(ids, Id { scheme: scheme::X509.into(), id: subject })
+}
+
 fn add(ids: &mut Vec<Id>, id: Id) -> Result<(), AuthFailure> {
     if ids.contains(&id) {
         return Ok(());

@@ -15,7 +15,9 @@ use std::sync::LazyLock;
 
 use subtle::ConstantTimeEq;
 
-pub use auth::{AuthFailure, add_sasl_user, authenticate, enforced_ok, requires, who_am_i};
+pub use auth::{
+    AuthFailure, add_sasl_user, add_x509_subject, authenticate, enforced_ok, requires, who_am_i,
+};
 pub use digest::DigestAlg;
 pub use ip::ip_identity;
 pub use list::AclList;

@@ -27,6 +27,8 @@ pub enum ClientEnd {
     Malformed,
     /// What it has sent behind the handshake of TLS is no record of TLS.
     Record,
+    /// The keys of its connection have encrypted as much as they may.
+    KeysUsedUp,
     /// It has requested an operation that does not exist.
     UnknownOperation,
     /// It has requested no session in time.
@@ -75,6 +77,7 @@ impl ClientEnd {
             ClientEnd::LargeRequest(_) => "large_request",
             ClientEnd::Malformed => "malformed",
             ClientEnd::Record => "tls_record",
+            ClientEnd::KeysUsedUp => "tls_keys",
             ClientEnd::UnknownOperation => "unknown_operation",
             ClientEnd::NoSession => "no_session",
             ClientEnd::Ahead(_) => "ahead",
@@ -106,6 +109,7 @@ impl ClientEnd {
             | ClientEnd::LargeRequest(_)
             | ClientEnd::Malformed
             | ClientEnd::Record
+            | ClientEnd::KeysUsedUp
             | ClientEnd::UnknownOperation
             | ClientEnd::WrongPassword
             | ClientEnd::AuthFailed
@@ -128,6 +132,9 @@ impl fmt::Display for ClientEnd {
             }
             ClientEnd::Malformed => f.write_str("what it has sent is no request"),
             ClientEnd::Record => f.write_str("what it has sent is no record of TLS"),
+            ClientEnd::KeysUsedUp => f.write_str(
+                "the keys of its TLS 1.2 have encrypted as much as they may; TLS 1.3 changes them",
+            ),
             ClientEnd::UnknownOperation => {
                 f.write_str("it has requested an operation that does not exist")
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringkeeper_engine::shard::Port;
 use ringkeeper_engine::watch::ConnId;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -50,6 +51,8 @@ pub(super) struct TextReceiver {
     pub shard: u16,
     /// Its connection.
     pub conn: ConnId,
+    /// The port of that.
+    pub port: Port,
     /// The number of the word on its shard.
     pub number: u64,
 }
@@ -110,7 +113,7 @@ impl ReportCoordinator {
     ) -> AbortHandle {
         let coordinator = self.clone();
         let answer = async move {
-            let text = coordinator.answer(word).await;
+            let text = coordinator.answer(word, receiver.port).await;
             coordinator.shards[usize::from(receiver.shard)].push(ShardTask::Send(receiver, text));
         };
         self.runtime.spawn(answer).abort_handle()
@@ -118,7 +121,7 @@ impl ReportCoordinator {
 
     /// A permit stays with the text while a worker makes it, also where the task is aborted: texts
     /// in memory are bounded by permits.
-    async fn answer(&self, word: &'static Word) -> WordText {
+    async fn answer(&self, word: &'static Word, port: Port) -> WordText {
         let state = self.state.clone();
         match word.answer {
             Answer::Now(_) => unreachable!("the shard answers {}", word.text()),
@@ -135,6 +138,7 @@ impl ReportCoordinator {
             Answer::Report(collection, text) => {
                 let permit = acquire(self.permits.of(collection.size)).await;
                 let report = self.collect(collection).await;
+                let report = PartialReport { port: Some(port), ..report };
                 match text {
                     Text::Short(text) => WordText::new(text(&state, &report), permit),
                     Text::Long(text) => {

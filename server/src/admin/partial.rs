@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use ringkeeper_engine::shard::{Conn, Phase, Shard, ShardCounters};
+use ringkeeper_engine::shard::{Conn, Phase, Port, Shard, ShardCounters};
 use ringkeeper_engine::{Millis, SessionId};
 
 use super::latency::{Latencies, ShardLatencies};
@@ -16,6 +16,8 @@ pub(super) struct PartialReport {
     pub counts: Counts,
     /// Connections.
     pub conns: Vec<ConnLine>,
+    /// The port where a client has requested it; none over HTTP.
+    pub port: Option<Port>,
     /// Sessions, each with the monotonic moment at which its timeout is over if nothing is heard.
     pub sessions: Vec<(SessionId, Millis)>,
     /// Watches of the data table, as they were copied: a slice at a time.
@@ -54,6 +56,8 @@ pub(super) struct Counts {
 pub(super) struct ConnLine {
     /// The other side.
     pub peer: SocketAddr,
+    /// The port that it has connected to.
+    pub port: Port,
     /// What its socket is waited for: 1 to read, 4 to write.
     pub interest: u8,
     /// Requests whose replies are due.
@@ -69,6 +73,11 @@ pub(super) struct ConnLine {
 }
 
 impl PartialReport {
+    /// The connections of the port where the report was requested, as ZooKeeper lists them.
+    pub(super) fn conns_of_port(&self) -> impl Iterator<Item = &ConnLine> {
+        self.conns.iter().filter(|conn| self.port.is_none_or(|port| conn.port == port))
+    }
+
     /// Adds another part to this one.
     pub(super) fn add(&mut self, other: PartialReport) {
         self.counts.add(&other.counts);
@@ -154,6 +163,7 @@ impl ConnLine {
         let waits = conn.phase != Phase::Word;
         ConnLine {
             peer: conn.peer,
+            port: conn.port,
             interest: u8::from(waits && reads) | if waits && writes { 4 } else { 0 },
             queued: conn.pipeline.len() + conn.held,
             stats: conn.stats.clone(),

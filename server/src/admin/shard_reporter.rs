@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use ringkeeper_engine::shard::{self, Shard, WordEvent};
+use ringkeeper_engine::shard::{self, Port, Shard, WordEvent};
 use ringkeeper_engine::watch::ConnId;
 use tokio::task::AbortHandle;
 
@@ -117,7 +117,8 @@ impl ShardReporter {
         }
         self.number += 1;
         let number = self.number;
-        let receiver = TextReceiver { shard: self.shard, conn, number };
+        let port = shard.conn(conn).map_or(Port::Client, |it| it.port);
+        let receiver = TextReceiver { shard: self.shard, conn, port, number };
         let answer = self.coordinator.start(word, receiver);
         self.waiting.insert(conn, WaitingWord { number, answer });
     }

@@ -2,7 +2,7 @@
 
 use ringkeeper_engine::log::gathering::Target;
 
-use super::origin::{Origin, Problem, Warning, Weight};
+use super::origin::{Origin, Problem, Warning};
 use super::resolve::{Held, Values};
 use super::suggest;
 use super::value::Value;
@@ -42,14 +42,11 @@ impl Rules<'_> {
     }
 
     fn problem(&mut self, key: &str, text: &str) {
-        let origin = self.values.origin(key).clone();
-        self.problems.push(Problem { origin, text: format!("{key}: {text}") });
+        self.problems.push(self.values.problem(key, text));
     }
 
     fn warn(&mut self, key: &str, text: &str) {
-        let origin = self.values.origin(key).clone();
-        let text = format!("{key}: {text}");
-        self.warnings.push(Warning { weight: Weight::Warning, origin, text });
+        self.warnings.push(self.values.warning(key, text));
     }
 
     /// A number that was not given, or given as "use the default", is computed.

@@ -59,6 +59,17 @@ pub(super) struct Values {
 }
 
 impl Values {
+    /// What stops a start about a setting: where it was given, and why.
+    pub(super) fn problem(&self, key: &str, text: &str) -> Problem {
+        Problem { origin: self.origin(key).clone(), text: format!("{key}: {text}") }
+    }
+
+    /// What should be known about a setting, in the same way.
+    pub(super) fn warning(&self, key: &str, text: &str) -> Warning {
+        let (weight, origin) = (Weight::Warning, self.origin(key).clone());
+        Warning { weight, origin, text: format!("{key}: {text}") }
+    }
+
     /// Every setting at its default.
     pub(super) fn presets() -> Values {
         let rows = lookup::rows().filter(|row| !row.is_family());

@@ -59,13 +59,10 @@ impl Reading<'_> {
         let is_provider = |class: &str| class.ends_with("SASLAuthenticationProvider");
         let single = self.values.get::<Option<String>>("superUser");
         let names = single.into_iter().chain(self.family("superUser.*").map(str::to_owned));
-        let login = SaslLogin {
-            offered: self.family("authProvider.*").any(is_provider),
-            super_users: names.filter(|name| !name.is_empty()).collect(),
-            credentials: None,
-        };
+        let super_users = names.filter(|name| !name.is_empty()).collect();
+        let offered = self.family("authProvider.*").any(is_provider);
         let credentials = self.credentials();
-        let login = SaslLogin { credentials, ..login };
+        let login = SaslLogin { offered, credentials, super_users };
         self.compare(&login);
         login
     }
@@ -173,14 +170,11 @@ impl Reading<'_> {
     }
 
     fn problem(&mut self, key: &str, text: &str) {
-        let origin = self.values.origin(key).clone();
-        self.problems.push(Problem { origin, text: format!("{key}: {text}") });
+        self.problems.push(self.values.problem(key, text));
     }
 
     fn warn(&mut self, key: &str, text: &str) {
-        let origin = self.values.origin(key).clone();
-        let text = format!("{key}: {text}");
-        self.warnings.push(Warning { weight: Weight::Warning, origin, text });
+        self.warnings.push(self.values.warning(key, text));
     }
 }
 

@@ -132,6 +132,7 @@ impl ShardThread {
         }
         match self.limiter.acquire(peer.ip(), now.mono.0) {
             Ok(()) => {
+                self.limiter.tls.accepted(peer.ip(), kind);
                 let conn = self.shard.open(peer, now);
                 if let Some(open) = self.shard.conn_mut(conn) {
                     open.port = kind.port();
@@ -357,7 +358,9 @@ impl ShardThread {
 
     fn seal(&mut self, id: ConnId) -> Option<()> {
         let conn = self.shard.conn_mut(id)?;
-        self.channels.get_mut(id)?.seal(&mut conn.out);
+        if self.channels.get_mut(id)?.seal(&mut conn.out).is_err() {
+            self.shard.keys_used_up(id);
+        }
         Some(())
     }
 
@@ -382,6 +385,8 @@ impl ShardThread {
         let Some(conn) = self.shard.conn(id) else { return IoInterest::Close };
         match conn.phase {
             Phase::Closing | Phase::Lost => IoInterest::Close,
+            // What it has sent before may still be among the bytes of its handshake.
+            _ if conn.input_ended && self.channels.waits(id) => IoInterest::Pause,
             _ if conn.input_ended && conn.is_settled() => IoInterest::Close,
             _ if conn.input_ended => IoInterest::Pause,
             _ if conn.departs() => IoInterest::Depart,

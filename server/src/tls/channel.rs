@@ -15,6 +15,10 @@ const RECORD_MAJOR: u8 = 3;
 const HELD_BYTES: usize = 64 << 10;
 /// A buffer that has grown beyond this is given back to the allocator.
 const BUFFER_BYTES_KEPT: usize = 64 << 10;
+/// Plain bytes of a record.
+const RECORD_BYTES: usize = 16 << 10;
+/// Records of TLS 1.2 that are kept for its handshake and its end.
+const RECORDS_KEPT: u64 = 8;
 /// Bytes of a failed first record that the log shows.
 const SHOWN_BYTES: usize = 8;
 
@@ -63,6 +67,8 @@ pub enum ChannelFailure {
     NoTls(Vec<u8>),
     /// The rules of TLS are broken, or a certificate is refused.
     Broken(rustls::Error),
+    /// The keys of TLS 1.2 have encrypted as much as they may, and it cannot change them.
+    KeysUsedUp,
 }
 
 impl fmt::Display for ChannelFailure {
@@ -73,6 +79,7 @@ impl fmt::Display for ChannelFailure {
                 bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
             ChannelFailure::Broken(error) => error.fmt(f),
+            ChannelFailure::KeysUsedUp => f.write_str("the keys of TLS 1.2 are used up"),
         }
     }
 }
@@ -102,6 +109,8 @@ pub struct Channel {
     begin: Vec<u8>,
     /// close_notify is in `wire`, or was sent.
     notified: bool,
+    /// Records that the keys may still encrypt. Behind them rustls would drop what is written.
+    records_left: u64,
 }
 
 impl Channel {
@@ -114,7 +123,7 @@ impl Channel {
         // What is bounded is the output of the connection, and what is sealed counts there.
         session.set_buffer_limit(None);
         let (held, wire, begin) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Channel { session, state, held, wire, begin, notified: false })
+        Ok(Channel { session, state, held, wire, begin, notified: false, records_left: 0 })
     }
 
     /// How far it has come.
@@ -166,7 +175,7 @@ impl Channel {
             match failure {
                 // As ZooKeeper: who does not speak TLS is not answered.
                 ChannelFailure::NoTls(_) => self.wire = Vec::new(),
-                ChannelFailure::Broken(_) => self.take_records(),
+                ChannelFailure::Broken(_) | ChannelFailure::KeysUsedUp => self.take_records(),
             }
         }
         received
@@ -198,6 +207,7 @@ impl Channel {
             if self.state == ChannelState::Handshake && !self.session.is_handshaking() {
                 self.state = ChannelState::Established;
                 self.begin = Vec::new();
+                self.records_left = records_of(self.session.negotiated_cipher_suite());
                 on(ChannelEvent::Established(self.facts()));
             }
             self.drain(on)?;
@@ -239,14 +249,25 @@ impl Channel {
 
     /// Encrypts what is to be sent, and empties it; one record for at most 16 KiB. What the
     /// handshake has to say comes first.
-    pub fn seal(&mut self, plain: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// Where the keys are used up: it is not sent, and the client is told of the end.
+    pub fn seal(&mut self, plain: &mut Vec<u8>) -> Result<(), ChannelFailure> {
         if self.state == ChannelState::Established && !plain.is_empty() {
+            let records = plain.len().div_ceil(RECORD_BYTES) as u64;
+            let Some(left) = self.records_left.checked_sub(records) else {
+                self.finish();
+                self.state = ChannelState::Failed;
+                return Err(ChannelFailure::KeysUsedUp);
+            };
+            self.records_left = left;
             let written = self.session.writer().write_all(plain);
             assert!(written.is_ok(), "a buffer without a limit has taken all");
             plain.clear();
             plain.shrink_to(BUFFER_BYTES_KEPT);
         }
         self.take_records();
+        Ok(())
     }
 
     /// Nothing is sent behind this: the client reads a clean end.
@@ -276,6 +297,93 @@ impl Channel {
     }
 }
 
+/// How many records the keys of a connection may encrypt behind its handshake.
+fn records_of(suite: Option<SupportedCipherSuite>) -> u64 {
+    match suite {
+        Some(SupportedCipherSuite::Tls12(suite)) => {
+            suite.common.confidentiality_limit.saturating_sub(RECORDS_KEPT)
+        }
+        // It changes its keys.
+        Some(SupportedCipherSuite::Tls13(_)) => u64::MAX,
+        None => 0,
+    }
+}
+
 fn unreadable(error: std::io::Error) -> ChannelFailure {
     ChannelFailure::Broken(rustls::Error::General(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::crypto::{CipherSuiteCommon, CryptoProvider, aws_lc_rs};
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, Tls12CipherSuite};
+
+    use super::*;
+
+    const SUITE: SupportedCipherSuite =
+        aws_lc_rs::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
+
+    /// TLS 1.2 whose keys are good for so few records that a test can use them up.
+    fn short_lived(records: u64) -> Arc<CryptoProvider> {
+        let SupportedCipherSuite::Tls12(suite) = SUITE else { panic!("it is one of TLS 1.2") };
+        let CipherSuiteCommon { suite: name, hash_provider, .. } = suite.common;
+        let common =
+            CipherSuiteCommon { suite: name, hash_provider, confidentiality_limit: records };
+        let suite: &'static Tls12CipherSuite = Box::leak(Box::new(Tls12CipherSuite {
+            common,
+            prf_provider: suite.prf_provider,
+            kx: suite.kx,
+            sign: suite.sign,
+            aead_alg: suite.aead_alg,
+        }));
+        let cipher_suites = vec![SupportedCipherSuite::Tls12(suite)];
+        Arc::new(CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() })
+    }
+
+    fn pair(provider: &Arc<CryptoProvider>) -> (ClientConnection, Channel) {
+        let signed = rcgen::generate_simple_self_signed(vec!["zk".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
+        let mut roots = RootCertStore::empty();
+        roots.add(signed.cert.der().clone()).unwrap();
+        let server = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.cert.der().clone()], PrivateKeyDer::from(key))
+            .unwrap();
+        let client = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("zk").unwrap();
+        let client = ClientConnection::new(Arc::new(client), name).unwrap();
+        (client, Channel::new(Arc::new(server), ChannelState::Handshake).unwrap())
+    }
+
+    fn shake_hands(client: &mut ClientConnection, channel: &mut Channel) {
+        while client.is_handshaking() {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire).unwrap();
+            }
+            channel.receive(&wire, &mut |_| {}).unwrap();
+            channel.seal(&mut Vec::new()).unwrap();
+            client.read_tls(&mut &channel.wire().split_off(0)[..]).unwrap();
+            client.process_new_packets().unwrap();
+        }
+    }
+
+    #[test]
+    fn channel_whose_keys_are_used_up_fails_and_loses_no_reply_silently() {
+        let provider = short_lived(RECORDS_KEPT + 5);
+        let (mut client, mut channel) = pair(&provider);
+        shake_hands(&mut client, &mut channel);
+        let sealed = (0..20).take_while(|_| channel.seal(&mut b"reply".to_vec()).is_ok()).count();
+        assert_eq!(sealed, 5);
+        assert_eq!(channel.state(), ChannelState::Failed);
+        client.read_tls(&mut &channel.wire()[..]).unwrap();
+        assert!(client.process_new_packets().unwrap().peer_has_closed(), "it hears of the end");
+    }
 }

@@ -142,6 +142,11 @@ impl Channels {
         slot.is_some_and(|slot| slot.channel.is_full())
     }
 
+    /// Whether bytes of a connection wait for a step of its handshake.
+    pub fn waits(&self, conn: ConnId) -> bool {
+        self.slots.get(conn.0 as usize).and_then(Option::as_ref).is_some_and(|slot| slot.queued)
+    }
+
     /// Whether a handshake can go on.
     pub fn has_work(&self) -> bool {
         !self.steps.is_empty()

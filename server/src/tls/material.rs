@@ -1,11 +1,14 @@
 //! The keys and rules of TLS that are in force, and what is counted of its handshakes. All shards
 //! share them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use rustls::ServerConfig;
+
+use super::port_kind::PortKind;
 
 /// What is counted of TLS, under the names of ZooKeeper's metrics.
 #[derive(Default, Debug)]
@@ -16,6 +19,10 @@ pub struct TlsCounters {
     pub exceeded: AtomicU64,
     /// `unsuccessful_handshake`: handshakes that failed, or took too long.
     pub unsuccessful: AtomicU64,
+    /// `non_mtls_local_conn_count`: connections of this host to a port that is not for TLS alone.
+    pub plain_local: AtomicU64,
+    /// `non_mtls_remote_conn_count`: those of other hosts.
+    pub plain_remote: AtomicU64,
     /// How often changed files were taken over.
     pub reloads: AtomicU64,
     /// How often they could not be used.
@@ -31,6 +38,10 @@ pub struct HandshakeCounts {
     pub exceeded: u64,
     /// Failed, or too slow.
     pub unsuccessful: u64,
+    /// Connections of this host to a port that is not for TLS alone.
+    pub plain_local: u64,
+    /// Those of other hosts.
+    pub plain_remote: u64,
 }
 
 impl TlsCounters {
@@ -40,6 +51,19 @@ impl TlsCounters {
             outstanding: self.outstanding.load(Ordering::Relaxed),
             exceeded: self.exceeded.load(Ordering::Relaxed),
             unsuccessful: self.unsuccessful.load(Ordering::Relaxed),
+            plain_local: self.plain_local.load(Ordering::Relaxed),
+            plain_remote: self.plain_remote.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A connection was let in. As in ZooKeeper, those of a port for both count as plain ones.
+    pub fn accepted(&self, ip: IpAddr, kind: PortKind) {
+        match kind {
+            PortKind::Secure => {}
+            PortKind::Plain | PortKind::Either if ip.to_canonical().is_loopback() => {
+                TlsCounters::count(&self.plain_local);
+            }
+            PortKind::Plain | PortKind::Either => TlsCounters::count(&self.plain_remote),
         }
     }
 

@@ -6,7 +6,6 @@ pub mod channel;
 pub mod channels;
 mod der;
 pub mod material;
-pub mod names;
 pub mod port_kind;
 pub mod reload;
 pub mod settings;

@@ -14,6 +14,8 @@ use crate::program::ringkeeper;
 
 /// How long a start may take on a machine that is busy with other tests.
 const START: Duration = Duration::from_secs(60);
+/// How long something may take on a machine that is busy with other tests.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Segments that are quickly made: no test here writes much.
 const SMALL_LOG: &str = "-DpreAllocSize=1024";
 
@@ -34,6 +36,19 @@ struct Banner {
     clients: Option<SocketAddr>,
     secure: Option<SocketAddr>,
     http: Vec<SocketAddr>,
+}
+
+/// Waits until the file has a line with these words; returns it.
+pub(crate) fn line_with(file: &Path, words: &str) -> String {
+    let since = Instant::now();
+    loop {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if let Some(line) = text.lines().find(|line| line.contains(words)) {
+            return line.to_owned();
+        }
+        assert!(since.elapsed() < PATIENCE, "no {words:?} in {text}");
+        std::thread::yield_now();
+    }
 }
 
 /// The end of a program that ends by itself.

@@ -2,32 +2,14 @@
 
 use std::fs::{self, File};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
-use std::time::{Duration, Instant};
 
 use ringkeeper_engine::client::four_letter_word;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::host::{Host, start};
+use crate::host::{Host, PATIENCE, line_with, start};
 use crate::program::ringkeeper;
-
-/// How long something may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Waits until the file has a line with these words; returns it.
-fn line_with(file: &Path, words: &str) -> String {
-    let since = Instant::now();
-    loop {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        if let Some(line) = text.lines().find(|line| line.contains(words)) {
-            return line.to_owned();
-        }
-        assert!(since.elapsed() < PATIENCE, "no {words:?} in {text}");
-        std::thread::yield_now();
-    }
-}
 
 #[test]
 fn signals_without_a_meaning_are_named_and_end_nothing() {

@@ -3,12 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use ringkeeper_engine::client::{Client, Options};
+use ringkeeper_engine::client::{Client, Options, four_letter_word};
 use rustix::process::Signal;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -18,7 +18,8 @@ use rustls::{
 };
 use tempfile::{TempDir, tempdir};
 
-use crate::host::{Host, errors, finish, start};
+use crate::host::{Host, errors, finish, line_with, start};
+use crate::web::get;
 
 /// How long an answer may take on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -177,18 +178,6 @@ impl Write for ByteByByte {
     }
 }
 
-fn line_with(file: &Path, words: &str) -> String {
-    let since = Instant::now();
-    loop {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        if let Some(line) = text.lines().find(|line| line.contains(words)) {
-            return line.to_owned();
-        }
-        assert!(since.elapsed() < PATIENCE, "no {words:?} in {text}");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn tls_client_is_served_and_has_the_subject_of_its_certificate() {
     for io in ["auto", "epoll"] {
@@ -235,10 +224,7 @@ fn certificates_are_needed_wanted_or_not_asked_for() {
             assert!(!nobody.who().contains("x509"), "{auth}");
         } else {
             line_with(&site.path("log.txt"), "TLS handshake has failed");
-            let mut mntr = String::new();
-            let mut words = tcp(host.address);
-            words.write_all(b"mntr").unwrap();
-            words.read_to_string(&mut mntr).unwrap();
+            let mntr = four_letter_word(host.address, "mntr").unwrap();
             assert!(mntr.contains("zk_unsuccessful_handshake\t1"), "{mntr}");
         }
         let stranger = Site::new();
@@ -285,6 +271,47 @@ fn four_letter_word_is_answered_over_tls_with_a_clean_end() {
     // Without close_notify this would be an error.
     client.0.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "imok");
+}
+
+#[test]
+fn connections_are_listed_and_counted_by_their_port() {
+    let site = Site::new();
+    let host = site.serve(&[]);
+    let mut secure = site.connect(host.secure.unwrap(), Some("client"));
+    secure.begin().unwrap();
+    let plain = host.connect();
+    let own = secure.0.sock.local_addr().unwrap().to_string();
+    let cons = four_letter_word(host.address, "cons").unwrap();
+    assert!(!cons.contains(&own) && cons.contains("/127.0.0.1:"), "{cons}");
+    let mut there = site.connect(host.secure.unwrap(), Some("client"));
+    there.0.write_all(b"cons").unwrap();
+    let mut cons = String::new();
+    there.0.read_to_string(&mut cons).unwrap();
+    assert!(cons.contains(&own), "{cons}");
+    let json = get(host.http[0], "/commands/connections").json();
+    let [listed] = &json["secure_connections"].as_array().unwrap()[..] else { panic!("{json}") };
+    assert_eq!(listed["remote_socket_address"], own);
+    assert_eq!(json["connections"].as_array().unwrap().len(), 1);
+    let mntr = four_letter_word(host.address, "mntr").unwrap();
+    // The client without TLS, and the words.
+    assert!(mntr.contains("zk_non_mtls_local_conn_count\t3\n"), "{mntr}");
+    drop(plain);
+}
+
+#[test]
+fn version_that_is_not_offered_is_refused() {
+    let site = Site::new();
+    for (setting, offered, refused) in
+        [("ssl.protocol=TLSv1.3", &TLS13, &TLS12), ("ssl.enabledProtocols=TLSv1.2", &TLS12, &TLS13)]
+    {
+        let host = site.serve(&[setting]);
+        let begin = |version| {
+            let stream = tcp(host.secure.unwrap());
+            Tls::over(stream, site.config(Some("client"), version)).begin()
+        };
+        assert!(begin(offered).is_ok() && begin(refused).is_err(), "{setting}");
+        host.kill();
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::UNIX_EPOCH;
 
 use ringkeeper_engine::op::OpSpec;
+use ringkeeper_engine::shard::Port;
 use ringkeeper_engine::{Millis, SessionId, snapshot};
 use ringkeeper_replication::leader::LearnerSummary;
 use ringkeeper_replication::learner::LearnerKind;
@@ -49,8 +50,7 @@ pub(super) fn configuration(input: &CommandInput<'_>) -> Fields {
 }
 
 pub(super) fn connections(_: &CommandInput<'_>, report: &PartialReport) -> Fields {
-    let all: Vec<Json> = report.conns.iter().map(|conn| full(conn).into()).collect();
-    with_connections(Fields::new(), all)
+    with_connections(Fields::new(), report, full)
 }
 
 /// A connection in `stats`.
@@ -83,9 +83,17 @@ fn full(conn: &ConnLine) -> Fields {
         .with("max_latency", stats.max_latency)
 }
 
-/// There are no connections under TLS.
-fn with_connections(fields: Fields, all: Vec<Json>) -> Fields {
-    fields.with("connections", all).with("secure_connections", Vec::new())
+/// The connections of each port.
+fn with_connections(
+    fields: Fields,
+    report: &PartialReport,
+    show: fn(&ConnLine) -> Fields,
+) -> Fields {
+    let at = |port: Port| {
+        let conns = report.conns.iter().filter(|conn| conn.port == port);
+        conns.map(|conn| show(conn).into()).collect::<Vec<Json>>()
+    };
+    fields.with("connections", at(Port::Client)).with("secure_connections", at(Port::Secure))
 }
 
 pub(super) fn dirs(input: &CommandInput<'_>) -> Fields {
@@ -237,6 +245,7 @@ fn proposal_stats(state: &ServerState) -> Fields {
 
 fn stats_object(state: &ServerState, report: &PartialReport, sizes: Fields) -> Fields {
     let (counts, bytes) = (&report.counts, state.dir_bytes());
+    let tls = state.sources.limiter.tls.counts();
     let latency = counts.latencies().millis();
     Fields::new()
         .with("packets_sent", counts.shard.sent)
@@ -254,8 +263,8 @@ fn stats_object(state: &ServerState, report: &PartialReport, sizes: Fields) -> F
         .with("min_latency", latency.min)
         .with("num_alive_client_connections", counts.conns)
         .with("auth_failed_count", counts.shard.auth_failed)
-        .with("non_mtlsremote_conn_count", 0)
-        .with("non_mtlslocal_conn_count", 0)
+        .with("non_mtlsremote_conn_count", tls.plain_remote)
+        .with("non_mtlslocal_conn_count", tls.plain_local)
         .with("uptime", state.sources.facts.uptime_ms())
 }
 
@@ -264,8 +273,7 @@ fn signed(number: impl TryInto<i64>) -> i64 {
 }
 
 pub(super) fn stats(input: &CommandInput<'_>, report: &PartialReport) -> Fields {
-    let all: Vec<Json> = report.conns.iter().map(|conn| brief(conn).into()).collect();
-    with_connections(server_stats(input, report), all)
+    with_connections(server_stats(input, report), report, brief)
 }
 
 pub(super) fn stat_reset(input: &CommandInput<'_>, _: &PartialReport) -> Fields {

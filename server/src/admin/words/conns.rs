@@ -26,7 +26,7 @@ pub(in crate::admin) static RESET: Collection = Collection::fixed(|slice| slice.
 /// The text of `cons`.
 fn cons(report: &PartialReport) -> String {
     let mut text = String::with_capacity(report.conns.len() * 192 + 1);
-    for conn in &report.conns {
+    for conn in report.conns_of_port() {
         full(conn, &mut text);
     }
     text.push('\n');
@@ -125,6 +125,7 @@ pub(in crate::admin) mod tests {
             replies: 3,
         };
         ConnLine {
+            port: ringkeeper_engine::shard::Port::Client,
             peer: ([127, 0, 0, 1], port).into(),
             interest,
             queued: 0,

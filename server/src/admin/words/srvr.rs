@@ -61,7 +61,7 @@ fn srvr(facts: &Facts<'_>, report: &PartialReport) -> String {
 /// The text of `stat`.
 fn stat(facts: &Facts<'_>, report: &PartialReport) -> String {
     let mut text = format!("Zookeeper version: {}\nClients:\n", facts.version);
-    for conn in &report.conns {
+    for conn in report.conns_of_port() {
         conns::brief(conn, &mut text);
     }
     text.push('\n');

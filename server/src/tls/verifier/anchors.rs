@@ -17,15 +17,6 @@ const CHAIN_CERTIFICATES_MAX: usize = 8;
 /// Bytes of all of them. webpki's search through a long chain would keep a shard busy for long.
 const CHAIN_BYTES_MAX: usize = 32 << 10;
 
-/// What a certificate is used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Usage {
-    /// A client shows it to a server.
-    Client,
-    /// A server shows it to a client.
-    Server,
-}
-
 /// The trusted certificates.
 #[derive(Debug)]
 pub(super) struct Anchors {
@@ -72,7 +63,7 @@ impl Anchors {
         &self,
         verdict: Result<(), Error>,
         leaf: &CertificateDer<'_>,
-        (usage, now): (Usage, UnixTime),
+        now: UnixTime,
         supported: &WebPkiSupportedAlgorithms,
     ) -> Result<(), Error> {
         let unreadable = Error::InvalidCertificate(CertificateError::BadEncoding);
@@ -85,7 +76,7 @@ impl Anchors {
             }
             within_validity(&certificate, now)?;
             no_unknown_critical_extension(&certificate)?;
-            extended_key_usage_allows(&certificate, usage)?;
+            extended_key_usage_allows(&certificate)?;
         }
         signatures_are_allowed(&certificate)
     }
@@ -191,16 +182,10 @@ fn no_unknown_critical_extension(certificate: &X509Certificate<'_>) -> Result<()
 
 /// Where there is an extendedKeyUsage, it has to allow the use. webpki has seen to that for the
 /// certificates that it accepts.
-fn extended_key_usage_allows(certificate: &X509Certificate<'_>, usage: Usage) -> Result<(), Error> {
+fn extended_key_usage_allows(certificate: &X509Certificate<'_>) -> Result<(), Error> {
     let allowed = match certificate.extended_key_usage() {
         Ok(None) => true,
-        Ok(Some(extension)) => {
-            let of_usage = match usage {
-                Usage::Client => extension.value.client_auth,
-                Usage::Server => extension.value.server_auth,
-            };
-            of_usage || extension.value.any
-        }
+        Ok(Some(extension)) => extension.value.client_auth || extension.value.any,
         Err(_) => false,
     };
     if allowed { Ok(()) } else { Err(Refusal::ExtendedKeyUsage.into()) }

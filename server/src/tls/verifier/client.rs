@@ -9,7 +9,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
-use super::anchors::{Anchors, Usage, bounded};
+use super::anchors::{Anchors, bounded};
 use crate::tls::signatures;
 use crate::tls::store::StoreError;
 
@@ -93,7 +93,7 @@ impl ClientCertVerifier for ClientVerifier {
             None => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
         };
         let supported = &self.provider.signature_verification_algorithms;
-        self.anchors.decide(verdict, leaf, (Usage::Client, now), supported)?;
+        self.anchors.decide(verdict, leaf, now, supported)?;
         Ok(ClientCertVerified::assertion())
     }
 

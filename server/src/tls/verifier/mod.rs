@@ -3,10 +3,8 @@
 mod anchors;
 mod client;
 mod refusal;
-mod server;
 
 pub use client::{ClientAuth, client_verifier};
-pub use server::{HostNames, server_verifier};
 
 #[cfg(test)]
 mod tests;
