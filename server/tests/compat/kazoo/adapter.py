@@ -11,11 +11,12 @@ import sys
 import types
 
 import pytest
+from kazoo.testing.common import ZookeeperCluster
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from deselected import NEEDS_ENSEMBLE, NEEDS_OTHER, NEEDS_RESTART  # noqa: E402
-from harness import Server, exit_on_signals  # noqa: E402
+from harness import Server, exit_on_signals, free_port, host_of  # noqa: E402
 from servers import make_ensemble  # noqa: E402
 
 COMMAND = os.environ["COMPAT_SERVER_CMD"]
@@ -35,13 +36,20 @@ SETTINGS = (
 class ManagedServer:
     """What the suite expects of one server, on top of ours."""
 
-    def __init__(self, settings, jaas):
-        self.server = Server(COMMAND, settings=settings)
+    def __init__(self, settings, jaas, certificates):
+        self.secure_port = free_port()
+        self.server = Server(COMMAND)
+        secure = certificates.settings(self.server.directory, self.secure_port)
+        self.server.settings = (*settings, *secure)
         self.server.jaas = jaas
 
     @property
     def address(self):
         return self.server.address
+
+    @property
+    def secure_address(self):
+        return f"{host_of(self.server.port)}:{self.secure_port}"
 
     @property
     def running(self):
@@ -84,6 +92,28 @@ class RunningServer:
         return []
 
 
+class Certificates:
+    """The suite's own certificates, and its stores: JKS, and certificates of version 1."""
+
+    PASSWORD = "apassword"
+
+    def __init__(self):
+        self._ssl_configuration = {}
+        ZookeeperCluster.perform_ssl_certs_generation(self)
+
+    def settings(self, folder, port):
+        """Writes the stores; the settings that name them, as the suite's own cluster has them."""
+        lines = [f"secureClientPort={port}"]
+        for name, key in (("keyStore", "keystore"), ("trustStore", "truststore")):
+            path = os.path.join(folder, f"{key}.jks")
+            self._ssl_configuration[key].save(path, self.PASSWORD)
+            lines += [f"ssl.{name}.location={path}", f"ssl.{name}.password={self.PASSWORD}"]
+        return lines
+
+    def of_client(self):
+        return ZookeeperCluster.get_ssl_client_configuration(self)
+
+
 class Cluster:
     """Stands in for `kazoo.testing.common.ZookeeperCluster`."""
 
@@ -92,7 +122,9 @@ class Cluster:
             self.servers = [RunningServer()]
             return
         settings = tuple(configuration_entries) + SETTINGS
-        self.servers = [ManagedServer(settings, jaas_config or "") for _ in range(SIZE)]
+        self.certificates = Certificates()
+        made = (settings, jaas_config or "", self.certificates)
+        self.servers = [ManagedServer(*made) for _ in range(SIZE)]
         if SIZE > 1:
             make_ensemble([managed.server for managed in self.servers])
 
@@ -122,11 +154,17 @@ class Cluster:
 
     reset = terminate
 
+    def get_ssl_client_configuration(self):
+        return self.certificates.of_client()
+
     def get_logs(self):
         return [line for each in self for line in each.get_logs()]
 
 
 def replace_kazoo_cluster():
+    # What has taken the suite's own cluster already is loaded again.
+    for name in [name for name in sys.modules if name.startswith("kazoo.testing")]:
+        del sys.modules[name]
     module = types.ModuleType("kazoo.testing.common")
     module.ZookeeperCluster = Cluster
     module.ManagedZooKeeper = ManagedServer
